@@ -1,0 +1,51 @@
+"""Arguments that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _check_overrides(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if "=" not in value and not value.startswith("~"):
+            raise click.BadParameter(f"{value!r} is neither key=value nor ~key")
+    return values
+
+
+def recipe_argument(command: F) -> F:
+    """RECIPE and its overrides."""
+    command = click.argument("overrides", nargs=-1, callback=_check_overrides, metavar="[key=value | ~key]...")(command)
+    return click.argument("recipe")(command)
+
+
+def voices_option(command: F) -> F:
+    """Where the voices are."""
+    return click.option(
+        "--voices", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path("voices"),
+        show_default=True, help="The folder of voices.",
+    )(command)  # fmt: skip
+
+
+def base_options(command: F) -> F:
+    """Where and how the base is loaded."""
+    command = click.option(
+        "--set", "options", multiple=True, metavar="option=value",
+        help="An engine option that differs from training, e.g. --set base_model=/models/orpheus.",
+    )(command)  # fmt: skip
+    return click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)(command)
+
+
+def engine_options(values: tuple[str, ...]) -> dict[str, Any]:
+    """Turn ``--set option=value`` into a mapping; values are YAML."""
+    from vtune.recipe.reading import parse
+
+    pairs = dict(value.partition("=")[::2] for value in values)
+    if "" in pairs or any("=" not in value for value in values):
+        raise click.UsageError("--set takes option=value")
+    return {name: parse(text, f"--set {name}") for name, text in pairs.items()}

@@ -1,0 +1,26 @@
+"""``vtune engines``."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def engines() -> None:
+    """List the installed engines, what each can be told, and what is wrong with those that do not load."""
+    from vtune import Engine, available_engines
+
+    for name, engine in available_engines().items():
+        if not isinstance(engine, Engine):
+            click.echo(f"{name}: {engine}")
+            continue
+        click.echo(f"{name} ({engine.origin}): {engine.info.sample_rate} Hz; LoRA targets: {_targets(engine)}")
+        for option, field in engine.info.options.model_fields.items():
+            click.echo(f"    {option} = {field.default!r}: {field.description or ''}")
+
+
+def _targets(engine: object) -> str:
+    from vtune import Engine
+
+    assert isinstance(engine, Engine)
+    return ", ".join(engine.info.lora_targets) or "module names"

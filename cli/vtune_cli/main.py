@@ -1,0 +1,91 @@
+"""The group of verbs: each is imported when it is asked for, so ``vtune --help`` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+# Verb to its line of help, in the order of work; each stands in the module of its name.
+VERBS = {
+    "run": "Make the voices of RECIPE, from recordings to samples.",
+    "train": "Do RECIPE's steps up to the finished adapter.",
+    "plan": "Say what RECIPE would do, need and take, before anything heavy is loaded.",
+    "say": "Speak TEXT with VOICE.",
+    "voices": "List the voices that are there.",
+    "merge": "Fold VOICE's adapter into its base: one model folder, checked.",
+    "recipe": "List, copy, show and check recipes.",
+    "engines": "List the installed engines.",
+}
+
+
+class Verbs(click.Group):
+    """Finds verbs by name, prints the user's mistakes as one line each, and leaves bugs their traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every verb, then those of extensions."""
+        _add_extensions(self)
+        return [*VERBS, *sorted(self.commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        if cmd_name in VERBS:
+            found: click.Command = getattr(importlib.import_module(f"vtune_cli.{cmd_name}"), cmd_name)
+            return found
+        _add_extensions(self)
+        return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List verbs without importing them."""
+        _add_extensions(self)
+        rows = [*VERBS.items(), *((name, command.get_short_help_str()) for name, command in self.commands.items())]
+        with formatter.section("Verbs"):
+            formatter.write_dl(rows)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest verb for a typo."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"There is no verb {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from vtune.errors import VtuneError
+
+            if not isinstance(error, VtuneError):
+                raise
+            for line in str(error).splitlines():
+                click.echo(f"Error: {line}", err=True)
+            ctx.exit(1)
+
+
+def _add_extensions(group: click.Group) -> None:
+    """Let extensions register their verbs; without any installed, vtune itself is not even imported."""
+    from importlib.metadata import entry_points
+
+    if group.commands or not entry_points(group="vtune.plugins"):
+        return
+    from vtune.engines import extension_commands
+
+    extension_commands(group)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vtune-tts", prog_name="vtune")
+@click.option("-v", "--verbose", is_flag=True, help="Say more: every step of every part.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
+def main(verbose: bool, quiet: bool) -> None:
+    """Turn recordings into a voice: cut, encode, LoRA-tune, score and speak, from one recipe."""
+    from vtune_cli.talking import configure
+
+    configure(verbose=verbose, quiet=quiet)

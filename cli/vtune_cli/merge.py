@@ -1,0 +1,23 @@
+"""``vtune merge``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vtune_cli.arguments import base_options, engine_options, voices_option
+
+
+@click.command()
+@click.argument("voice")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@base_options
+@voices_option
+def merge(voice: str, directory: Path, device: str, options: tuple[str, ...], folder: Path) -> None:
+    """Fold VOICE's adapter into its base and write DIRECTORY, one model that plain transformers loads."""
+    from vtune.export import merge_voice
+    from vtune.voices import find_voice
+
+    difference = merge_voice(find_voice(voice, folder), directory, device, engine_options(options))
+    click.echo(f"{directory}: merged; answers within {difference:.1e} of the adapter's")

@@ -1,0 +1,18 @@
+"""``vtune plan``."""
+
+from __future__ import annotations
+
+import click
+
+from vtune_cli.arguments import recipe_argument
+
+
+@click.command()
+@recipe_argument
+def plan(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Say what RECIPE would do, need and take: clips, minutes, tokens, steps, parameters, memory, time."""
+    from vtune import load_recipe
+    from vtune.plan import make_plan
+
+    for line in make_plan(load_recipe(recipe, overrides)).lines():
+        click.echo(line)

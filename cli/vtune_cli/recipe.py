@@ -1,0 +1,74 @@
+"""``vtune recipe list | copy | show | check | schema``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from vtune_cli.arguments import recipe_argument
+
+
+@click.group()
+def recipe() -> None:
+    """List, copy, show and check recipes."""
+
+
+@recipe.command("list")
+def list_recipes() -> None:
+    """List the recipes that come with vtune."""
+    from vtune.recipe import builtin_recipes
+
+    for name, path in builtin_recipes().items():
+        click.echo(f"{name:24} {_first_comment(path)}")
+
+
+@recipe.command()
+@click.argument("name")
+@click.argument("target", type=click.Path(path_type=Path), required=False)
+def copy(name: str, target: Path | None) -> None:
+    """Copy the built-in recipe NAME to TARGET (default: NAME.yaml here), to be edited."""
+    from vtune.errors import RecipeError
+    from vtune.folders import write_text
+    from vtune.recipe import find_recipe
+
+    source = find_recipe(name)
+    target = target / source.name if target and target.is_dir() else target or Path(source.name)
+    if target.exists():
+        raise RecipeError([f"{target} is there already; name another file"])
+    write_text(target, source.read_text(encoding="utf-8"))
+    click.echo(f"{target}: edit it, then 'vtune recipe check {target}'")
+
+
+@recipe.command()
+@recipe_argument
+def show(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Print RECIPE as a run would use it, with every default written out."""
+    from vtune import load_recipe
+    from vtune.recipe import as_yaml
+
+    click.echo(as_yaml(load_recipe(recipe, overrides)), nl=False)
+
+
+@recipe.command()
+@recipe_argument
+def check(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Check RECIPE and tell every problem at once."""
+    from vtune import load_recipe
+
+    checked = load_recipe(recipe, overrides)
+    click.echo(f"{recipe}: fine; voice {checked.voice}, engine {checked.engine}")
+
+
+@recipe.command()
+def schema() -> None:
+    """Print a JSON schema of recipes for editors, with the options of every installed engine."""
+    from vtune.engines import schema as make_schema
+
+    click.echo(json.dumps(make_schema(), indent=2))
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    return first.removeprefix("#").strip()

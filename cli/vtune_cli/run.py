@@ -1,0 +1,34 @@
+"""``vtune run``."""
+
+from __future__ import annotations
+
+import click
+
+from vtune_cli.arguments import recipe_argument
+
+
+@click.command()
+@recipe_argument
+@click.option("--no-cache", is_flag=True, help="Encode every clip anew.")
+@click.option("--launch", "processes", type=click.IntRange(min=1), help="Train in so many processes on this machine.")
+def run(recipe: str, overrides: tuple[str, ...], no_cache: bool, processes: int | None) -> None:
+    """Make the voices of RECIPE, from recordings to samples.
+
+    RECIPE is a file, or the name of a built-in recipe. Stopped at any moment and run again, it goes on where it was.
+    """
+    from vtune import load_recipe
+
+    if no_cache:
+        overrides = (*overrides, "encode.cache=false")
+    if processes is not None:
+        from vtune.launch import launch
+
+        load_recipe(recipe, overrides)  # its mistakes are told once, not by every process
+        launch(["run", recipe, *overrides, f"train.world_size={processes}"], processes)
+    checked = load_recipe(recipe, overrides)
+    from vtune.pipeline import run as run_recipe
+    from vtune.ranks import is_first
+
+    for voice in run_recipe(checked):
+        if is_first():
+            click.echo(f"{voice.path}: vtune say {voice.name} 'Hello.' --out hello.wav")

@@ -1,0 +1,45 @@
+"""``vtune say``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vtune_cli.arguments import base_options, engine_options, voices_option
+
+
+@click.command()
+@click.argument("voice")
+@click.argument("text", required=False)
+@click.option("--file", "lines", type=click.File(encoding="utf-8"), help="Speak each line of a file ('-' for stdin).")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out.wav"), show_default=True,
+    help="WAV file; a folder with --file (001.wav, 002.wav, ...); '-' for a pipe.",
+)  # fmt: skip
+@click.option("--raw", is_flag=True, help="To a pipe: 16-bit little-endian samples without a WAV header.")
+@click.option("--stream", is_flag=True, help="To a pipe, as sound is ready; the same as --out -.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same sound.")
+@click.option("--base", "untuned", is_flag=True, help="Hear the untuned engine.")
+@base_options
+@voices_option
+def say(
+    voice: str, text: str | None, lines: click.utils.LazyFile | None, out: Path, raw: bool, stream: bool, seed: int,
+    untuned: bool, device: str, options: tuple[str, ...], folder: Path,
+) -> None:  # fmt: skip
+    """Speak TEXT with VOICE, a name in the folder of voices or the path of a voice folder."""
+    if (text is None) == (lines is None):
+        raise click.UsageError("give either TEXT or --file")
+    to_pipe = stream or str(out) == "-"
+    if raw and not to_pipe:
+        raise click.UsageError("--raw goes with --stream or --out -")
+    texts = [text] if text is not None else [line.strip() for line in lines or () if line.strip()]
+    from vtune.speak import open_voice
+    from vtune.voices import find_voice
+    from vtune_cli.speaking import to_files, to_stdout
+
+    opened = open_voice(find_voice(voice, folder), device, options=engine_options(options), untuned=untuned)
+    if to_pipe:
+        to_stdout(opened, [t for t in texts if t is not None], seed, untuned=untuned, raw=raw)
+    else:
+        to_files(opened, [t for t in texts if t is not None], out, seed, untuned=untuned, many=lines is not None)

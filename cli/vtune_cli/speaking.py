@@ -1,0 +1,56 @@
+"""Where ``vtune say`` sends the sound."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vtune.audio import stream_header, stream_pcm, write_wav
+from vtune.types import Audio, Ending
+
+if TYPE_CHECKING:
+    from vtune.speak import Voice
+
+
+def to_files(voice: Voice, texts: Sequence[str], out: Path, seed: int, *, untuned: bool, many: bool) -> None:
+    """Write one WAV a text, and say how long each is and how it ended."""
+    for number, text in enumerate(texts, 1):
+        path = out / f"{number:03d}.wav" if many else out
+        started, endings = time.monotonic(), Counter[str]()
+        pieces = _counted(voice.say(text, seed, untuned=untuned), endings)
+        seconds = write_wav(path, pieces, voice.sample_rate)
+        took = time.monotonic() - started
+        click.echo(f"{path}: {seconds:.2f} s in {took:.1f} s{_warn(endings)}")
+
+
+def to_stdout(voice: Voice, texts: Sequence[str], seed: int, *, untuned: bool, raw: bool) -> None:
+    """Stream to stdout, as WAV or as raw samples."""
+    stdout = click.get_binary_stream("stdout")
+    endings = Counter[str]()
+    try:
+        if not raw:
+            stdout.write(stream_header(voice.sample_rate))
+        for text in texts:
+            stream_pcm(stdout, _counted(voice.say(text, seed, untuned=untuned), endings))
+    except BrokenPipeError:
+        raise SystemExit(0) from None  # the listener has gone; that is no mistake
+    if _warn(endings):
+        click.echo(_warn(endings).removeprefix("; "), err=True)
+
+
+def _counted(pieces: Iterator[Audio], endings: Counter[str]) -> Iterator[Audio]:
+    for piece in pieces:
+        if piece.ending is not None:
+            endings[piece.ending] += 1
+        yield piece
+
+
+def _warn(endings: Counter[str]) -> str:
+    bad = {ending: count for ending, count in endings.items() if ending != Ending.END_TOKEN}
+    told = ", ".join(f"{count} of {sum(endings.values())} utterances ended by {ending}" for ending, count in bad.items())
+    return f"; {told}" if told else ""

@@ -1,0 +1,23 @@
+"""What goes to the terminal: results to stdout, progress to stderr, the first rank only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+
+def configure(*, verbose: bool, quiet: bool) -> None:
+    """Set up logging for a command."""
+    first = os.environ.get("RANK", "0") == "0"
+    level = logging.WARNING if quiet or not first else logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("vtune").setLevel(level)
+    if not verbose:
+        # Libraries greet and advise at warning level; a user of vtune can act on none of it.
+        for name in ("transformers", "datasets", "accelerate", "peft", "httpx", "torch.distributed"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0" if sys.stderr.isatty() else "1")
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

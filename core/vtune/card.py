@@ -1,0 +1,76 @@
+"""A voice's card: what a person should know before using it, as a model card that the Hub understands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from vtune.folders import write_text
+from vtune.voices import VoiceRecord
+
+
+def write_card(path: Path, record: VoiceRecord, sentences: Sequence[str]) -> None:
+    """Write ``README.md`` of a voice folder."""
+    write_text(path, card_text(record, sentences))
+
+
+def card_text(record: VoiceRecord, sentences: Sequence[str]) -> str:
+    """Return the card in Markdown with the Hub's YAML head."""
+    base = str(record.engine_options.get("base_model", ""))
+    head: dict[str, object] = {
+        "library_name": "peft" if record.method == "lora" else "transformers",
+        "pipeline_tag": "text-to-speech",
+        "tags": ["text-to-speech", "vtune", record.engine],
+    }
+    if base.count("/") == 1 and not base.startswith((".", "/")):
+        head["base_model"] = base
+    parts = [
+        f"---\n{yaml.safe_dump(head, sort_keys=False)}---",
+        f"# {record.name}",
+        f"A voice for the engine `{record.engine}` (base `{base or 'see voice.json'}`), made with vtune {record.vtune}.",
+        f"## Whose voice\n\n{_consent(record)}",
+        f"## How it was made\n\n{_training(record)}",
+        f"## Data\n\n{_data(record)}",
+        f"## Use\n\n{_use(record)}",
+    ]
+    if sentences:
+        listed = "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1))
+        parts.append(f"## Samples\n\n`samples/NN.wav` is the voice, `samples/NN_base.wav` the untuned base.\n\n{listed}")
+    if record.licence:
+        parts.append(f"## Licence\n\n{record.licence}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _consent(record: VoiceRecord) -> str:
+    if record.consent is None:
+        return (
+            "**Not stated.** The recipe says neither who speaks nor on what consent (`consent:`). "
+            "Do not publish this voice before that is settled."
+        )
+    return f"{record.consent['person']}. {record.consent['statement']}"
+
+
+def _training(record: VoiceRecord) -> str:
+    facts, lora = record.training, record.lora
+    shape = f"LoRA rank {lora['rank']}, alpha {lora['alpha']:g}" if record.method == "lora" else "every weight"
+    validation = f", {facts['eval_loss']:.4f} in validation" if facts.get("eval_loss") is not None else ""
+    servable = "can be served unmerged beside others" if record.servable else "can only be served merged"
+    return (
+        f"{shape}; {facts['steps']} steps over {facts['clips']} rows in {facts['seconds']:.0f} s "
+        f"({facts['precision']}, {facts['processes']} process(es)); mean training loss {facts['loss']:.4f}{validation}. "
+        f"The adapter {servable}."
+    )
+
+
+def _data(record: VoiceRecord) -> str:
+    clips, seconds = record.ledger["clips"], record.ledger["seconds"]
+    lines = [f"| {status} | {clips[status]} | {seconds[status] / 60:.1f} |" for status in clips]
+    reasons = [f"- {reason}: {count}" for reason, count in record.ledger["reasons"].items()]
+    left_out = "\n\nNot used:\n\n" + "\n".join(reasons) if reasons else ""
+    return "| | clips | minutes |\n|---|---|---|\n" + "\n".join(lines) + left_out
+
+
+def _use(record: VoiceRecord) -> str:
+    return f"```sh\nvtune say {record.name} 'Hello, this is my own voice.' --out hello.wav\n```"

@@ -1,0 +1,27 @@
+"""Sources to clips to features: surveyed, split, encoded once, and accounted for in the ledger."""
+
+from vtune.dataset.build import TrainingData, best_clips, build
+from vtune.dataset.encoding import Share
+from vtune.dataset.ledger import LedgerWriter, Totals
+from vtune.dataset.sources import Row, Source, open_source
+from vtune.dataset.store import FeatureRows, FeatureStore
+from vtune.dataset.survey import Item, in_validation, open_sources, read_survey, survey
+
+__all__ = [
+    "FeatureRows",
+    "FeatureStore",
+    "Item",
+    "LedgerWriter",
+    "Row",
+    "Share",
+    "Source",
+    "Totals",
+    "TrainingData",
+    "best_clips",
+    "build",
+    "in_validation",
+    "open_source",
+    "open_sources",
+    "read_survey",
+    "survey",
+]

@@ -1,0 +1,126 @@
+"""Sources to a data set that can be trained on, and the ledger of what became of every clip."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from vtune.dataset.encoding import Share, base_key, encode, item_key, load_clip, variants
+from vtune.dataset.ledger import LedgerWriter, Totals
+from vtune.dataset.store import Encoded, FeatureRows, FeatureStore
+from vtune.dataset.survey import Item, open_sources, read_survey, survey, write_survey
+from vtune.engines import Engine
+from vtune.errors import DataError
+from vtune.folders import RunFolder
+from vtune.ranks import is_first
+from vtune.recipe import Recipe
+from vtune.types import Clip
+
+logger = logging.getLogger(__name__)
+
+SURVEY = "survey.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Encoded clips, ready for the loop.
+
+    :param train: rows in the order of the sources; ``validation`` likewise, None where there is none.
+    :param weights: of each training row, from its source.
+    :param lengths: of each training row, in the engine's tokens.
+    :param fingerprint: of the base that encoded them.
+    :param identity: hash of all rows in their order, with splits and weights.
+    """
+
+    train: FeatureRows
+    validation: FeatureRows | None
+    weights: list[float]
+    lengths: list[int]
+    totals: Totals
+    fingerprint: dict[str, str]
+    identity: str
+
+    @property
+    def voices(self) -> list[str]:
+        """Every voice that has clips, the one with most first."""
+        return [voice for voice, _ in self.totals.voices.most_common()]
+
+
+def build(
+    recipe: Recipe, engine: Engine, base: Any, run: RunFolder, share: Share, barrier: Callable[[], None]
+) -> TrainingData:
+    """Survey, encode what is new, and write the ledger; every rank calls this and gets the same data.
+
+    :param share: which of how many ranks this is.
+    :param barrier: waits for all ranks.
+    :raises DataError: no clip can be trained on; says what became of them.
+    """
+    started = time.monotonic()
+    sources = open_sources(recipe)
+    listing = run.features / SURVEY
+    if is_first():
+        for place, source in enumerate(sources):
+            for line in source.description:
+                logger.info("data.%d: %s", place, line)
+        store = FeatureStore(run.features)
+        store.sweep() if recipe.encode.cache else store.clear()
+        write_survey(listing, survey(recipe, sources))
+    barrier()
+    count = encode(recipe, engine, base, sources, listing, run.features, share)
+    barrier()
+    data = _gather(recipe, engine, base, run, listing)
+    barrier()
+    logger.info("%s", data.totals.describe())
+    logger.info("features: %d encoded now, the others before; %.1f s", count, time.monotonic() - started)
+    return data
+
+
+def best_clips(recipe: Recipe, engine: Engine, run: RunFolder, voice: str, count: int = 8) -> list[Clip]:
+    """Read clips of one voice for its conditioning, best first: training clips, those nearest to 6 s in front."""
+    items = [item for item in read_survey(run.features / SURVEY) if item.reason is None and item.voice == voice]
+    items.sort(key=lambda item: (item.split != "train", abs(item.seconds - 6.0), item.digest))
+    sources = open_sources(recipe)
+    return [load_clip(recipe, engine, sources[item.source], item) for item in items[:count]]
+
+
+def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: Path) -> TrainingData:
+    store = FeatureStore(run.features)
+    known = store.known()
+    fingerprint = engine.fingerprint(base)
+    key = base_key(recipe, engine, fingerprint)
+    rows: dict[str, list[Encoded]] = {"train": [], "validation": []}
+    weights: list[float] = []
+    identity = sha256()
+    with LedgerWriter(run.ledger if is_first() else None) as ledger:
+        for item in read_survey(listing):
+            found = _found(recipe, known, key, item)
+            usable = [one for one in found if one.reason is None]
+            # A clip counts as used when it is itself in the data; changed copies alone would be another clip.
+            reason = item.reason or found[0].reason
+            ledger.add(item, reason, len(usable) - 1 if not reason else 0, 0 if reason else found[0].length)
+            if reason is None:
+                rows[item.split] += usable
+                identity.update(f"{item_key(key, item, recipe, len(usable))} {item.split} {recipe.data[item.source].weight}\n".encode())
+                weights += [recipe.data[item.source].weight] * (len(usable) if item.split == "train" else 0)
+    if not rows["train"]:
+        raise DataError(f"no clip is left to train on: {ledger.totals.describe()}; the ledger is {run.ledger}")
+    return TrainingData(
+        store.select(rows["train"]),
+        store.select(rows["validation"]) if rows["validation"] else None,
+        weights,
+        [one.length for one in rows["train"]],
+        ledger.totals,
+        fingerprint,
+        identity.hexdigest(),
+    )
+
+
+def _found(recipe: Recipe, known: dict[str, Encoded], key: str, item: Item) -> list[Encoded]:
+    if item.reason is not None:
+        return [Encoded(-1, -1, 0, item.reason)]
+    return [known[item_key(key, item, recipe, number)] for number in variants(recipe, item)]

@@ -1,0 +1,157 @@
+"""Clips to features, once: what is not in the store is encoded, spread over ranks and worker processes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from vtune import audio
+from vtune.augment import Augmenter
+from vtune.dataset.sources import Source
+from vtune.dataset.store import FeatureStore
+from vtune.dataset.survey import Item, open_sources, read_survey
+from vtune.engines import Engine, load_engine
+from vtune.errors import DataError, SkipClip
+from vtune.recipe import Recipe
+from vtune.types import Clip, Features
+
+logger = logging.getLogger(__name__)
+
+SHARD = 256
+"""Clips a shard: what a killed run has to encode again, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of the work is mine: clips ``index``, ``index + of``, ``index + 2 of``, ..."""
+
+    index: int
+    of: int
+
+
+def base_key(recipe: Recipe, engine: Engine, fingerprint: dict[str, str]) -> str:
+    """Hash everything beside the clip that features depend on."""
+    options = recipe.engine_options.model_dump(mode="json")
+    parts = {
+        "engine": engine.name,
+        "features_version": engine.info.features_version,
+        "sample_rate": engine.info.sample_rate,
+        "options": {name: options[name] for name in sorted(engine.info.features_options)},
+        "fingerprint": fingerprint,
+        "loudness": recipe.prepare.target_loudness,
+    }
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def item_key(base: str, item: Item, recipe: Recipe, variant: int) -> str:
+    """Hash one clip, or one changed copy of it, with all that its features depend on."""
+    changed = recipe.augment.model_dump_json(include={"seed", "transforms"}) if variant else ""
+    return sha256(f"{base}\n{item.digest}\n{item.voice}\n{item.text}\n{variant}\n{changed}".encode()).hexdigest()[:32]
+
+
+def variants(recipe: Recipe, item: Item) -> range:
+    """Numbers of a clip's copies: 0 is the clip itself; only training clips have others."""
+    return range(1 + (recipe.augment.variants if item.split == "train" and recipe.augment.transforms else 0))
+
+
+def encode(
+    recipe: Recipe, engine: Engine, base: Any, sources: list[Source], survey: Path, store: Path, share: Share
+) -> int:
+    """Encode this rank's share of what is not in the store yet; return how many clips that was.
+
+    Time and memory: one clip at a time, whatever their number; the store's keys are held (about 200 bytes each).
+    """
+    key = base_key(recipe, engine, engine.fingerprint(base))
+    work = _Work(recipe, engine.name, key, survey, store, share)
+    processes = recipe.encode.processes
+    if processes == 1:
+        return _encode_share(work, engine, base, sources)
+    # Spawned, because forking a process that has started torch's threads can hang.
+    parts = [
+        _Work(recipe, engine.name, key, survey, store, Share(share.index * processes + p, share.of * processes))
+        for p in range(processes)
+    ]
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        return sum(pool.map(_encode_in_worker, parts, chunksize=1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    recipe: Recipe
+    engine: str
+    key: str
+    survey: Path
+    store: Path
+    share: Share
+
+
+def _encode_in_worker(work: _Work) -> int:
+    import torch
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // work.recipe.encode.processes))
+    engine = load_engine(work.engine)
+    base = engine.load_base(work.recipe.engine_options, torch.device("cpu"), torch.float32)
+    return _encode_share(work, engine, base, open_sources(work.recipe))
+
+
+def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source]) -> int:
+    store = FeatureStore(work.store)
+    known = store.known().keys()
+    augmenter = Augmenter(work.recipe.augment)
+    pending: list[tuple[str, Features | None, int, str | None]] = []
+    count = 0
+    todo = sum(1 for _ in _mine(work, known))
+    bar = tqdm(
+        _mine(work, known), total=todo, desc="encoding", unit="clip", disable=None if work.share.index == 0 else True
+    )
+    for item, key, number in bar:
+        pending.append((key, *_encode_one(work.recipe, engine, base, sources[item.source], augmenter, item, number)))
+        count += 1
+        if len(pending) == SHARD:
+            store.write(pending)
+            pending = []
+    if pending:
+        store.write(pending)
+    return count
+
+
+def _mine(work: _Work, known: Any) -> Iterator[tuple[Item, str, int]]:
+    usable = (item for item in read_survey(work.survey) if item.reason is None)
+    for ordinal, item in enumerate(usable):
+        if ordinal % work.share.of != work.share.index:
+            continue
+        for number in variants(work.recipe, item):
+            key = item_key(work.key, item, work.recipe, number)
+            if key not in known:
+                yield item, key, number
+
+
+def _encode_one(
+    recipe: Recipe, engine: Engine, base: Any, source: Source, augmenter: Augmenter, item: Item, number: int
+) -> tuple[Features | None, int, str | None]:
+    try:
+        clip = load_clip(recipe, engine, source, item)
+        if number:
+            changed = augmenter.variant(clip.waveform, clip.sample_rate, item.digest, number)
+            clip = Clip(clip.id, clip.voice, clip.text, changed, clip.sample_rate)
+        features = engine.prepare_sample(base, clip)
+    except (SkipClip, DataError) as error:
+        return None, 0, str(error)
+    return features, len(features[engine.info.length_feature]), None
+
+
+def load_clip(recipe: Recipe, engine: Engine, source: Source, item: Item) -> Clip:
+    """Read one clip of a survey as its engine wants it. :raises DataError: the recording cannot be read."""
+    rate = engine.info.sample_rate
+    waveform = source.load(item.audio, rate)
+    if recipe.prepare.target_loudness is not None:
+        waveform = audio.bring_to(waveform, recipe.prepare.target_loudness)
+    return Clip(item.digest[:16], item.voice, item.text, waveform, rate)

@@ -1,0 +1,142 @@
+"""One pass over the sources: what each clip is, whose, which split, and which cannot be used; nothing is decoded.
+
+The result is a file, one JSON line a clip, so that memory does not grow with the data and every rank reads the same.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from vtune.dataset.sources import Row, Source, open_source
+from vtune.errors import DataError
+from vtune.recipe import Recipe
+from vtune.recipe.sections import VOICE_NAME
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One clip of the survey. ``reason`` says why it is not used; ``split`` is ``train`` or ``validation``."""
+
+    source: int
+    file: str
+    line: int | None
+    audio: str
+    text: str
+    voice: str
+    seconds: float
+    digest: str
+    split: str
+    reason: str | None = None
+
+
+def open_sources(recipe: Recipe) -> list[Source]:
+    """Open every source of a recipe. :raises DataError: one cannot be opened; says which."""
+    opened = []
+    for place, source in enumerate(recipe.data):
+        try:
+            opened.append(open_source(source, recipe.folder))
+        except DataError as error:
+            raise DataError(f"data.{place}: {error}") from error
+    return opened
+
+
+def survey(recipe: Recipe, sources: Sequence[Source]) -> Iterator[Item]:
+    """Yield every clip that the sources list, usable or not, in their order."""
+    seen: dict[bytes, tuple[str, int | None]] = {}
+    for place, source in enumerate(sources):
+        voices = _voices(recipe, place, source)
+        for row in source.rows():
+            yield _item(recipe, place, source, row, voices, seen)
+
+
+def write_survey(path: Path, items: Iterator[Item]) -> None:
+    """Write a survey, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial")
+    with aside.open("w", encoding="utf-8") as file:
+        for item in items:
+            file.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+    aside.replace(path)
+
+
+def read_survey(path: Path) -> Iterator[Item]:
+    """Yield what ``write_survey`` wrote."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield Item(**json.loads(line))
+
+
+def in_validation(digest: str, share: float) -> bool:
+    """Whether a clip is kept for validation: by the hash of its sound alone, so adding clips moves no other."""
+    place = int.from_bytes(sha256(f"validation:{digest}".encode()).digest()[:8], "big")
+    return place < share * 2**64
+
+
+def _item(
+    recipe: Recipe,
+    place: int,
+    source: Source,
+    row: Row,
+    voices: dict[str, str],
+    seen: dict[bytes, tuple[str, int | None]],
+) -> Item:
+    voice, reason = voices.get(row.speaker, recipe.data[place].voice or recipe.voice), row.problem
+    seconds, digest = 0.0, ""
+    try:
+        # A recording that no row names still has a length: the totals shall say how much speech is left out.
+        if row.audio and (reason is None or row.line is None):
+            seconds = source.seconds(row.audio)
+        if reason is None:
+            digest = source.digest(row.audio)
+            reason = _unfit(recipe, seconds)
+    except (DataError, OSError) as error:
+        reason = reason or str(error)
+    if reason is None:
+        identity = sha256(f"{digest}\n{voice}\n{row.text}".encode()).digest()[:16]
+        if identity in seen:
+            file, line = seen[identity]
+            reason = f"the same recording and words as {file}:{line}"
+        else:
+            seen[identity] = (row.file, row.line)
+    split = "validation" if reason is None and in_validation(digest, recipe.train.validation) else "train"
+    return Item(place, row.file, row.line, row.audio, row.text, voice, round(seconds, 4), digest, split, reason)
+
+
+def _unfit(recipe: Recipe, seconds: float) -> str | None:
+    low, high = recipe.prepare.min_seconds, recipe.prepare.max_seconds
+    if seconds < low:
+        return f"{seconds:.2f} s, less than prepare.min_seconds {low:g}"
+    if high is not None and seconds > high:
+        return f"{seconds:.2f} s, more than prepare.max_seconds {high:g}"
+    return None
+
+
+def _voices(recipe: Recipe, place: int, source: Source) -> dict[str, str]:
+    """Map the speakers of a source to voices; empty where all clips are one voice.
+
+    :raises DataError: a speaker's name cannot be a voice's.
+    """
+    if recipe.data[place].voice is not None:
+        return {}
+    first: dict[str, Row] = {}
+    for row in source.rows():
+        if row.problem is None and row.speaker:
+            first.setdefault(row.speaker, row)
+    if len(first) < 2:
+        return {}
+    for speaker, row in first.items():
+        if not re.match(VOICE_NAME, speaker):
+            raise DataError(
+                f"{row.file}:{row.line}: speaker {speaker[:60]!r} cannot name a voice (letters, digits, '-', '_'); "
+                f"rename it, or give data.{place} one 'voice:'"
+            )
+    logger.info("data.%d: %d voices: %s", place, len(first), ", ".join(sorted(first)))
+    return {speaker: speaker for speaker in first}

@@ -1,0 +1,43 @@
+"""What an engine need not write: core's own implementations of the optional hooks, asked last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vtune.folders import VoiceFolder
+from vtune.hookspecs import hookimpl
+from vtune.types import Conditioning
+from vtune.voices import write_conditioning
+from vtune.weights import save_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@hookimpl(trylast=True)
+def fingerprint() -> dict[str, str]:  # noqa: D103 -- see the specification
+    return {}
+
+
+@hookimpl(trylast=True)
+def footprint() -> None:  # noqa: D103
+    return None
+
+
+@hookimpl(trylast=True)
+def save_merged(network: nn.Module, directory: Path) -> list[Path]:  # noqa: D103
+    from transformers import PreTrainedModel
+
+    if isinstance(network, PreTrainedModel):
+        network.save_pretrained(directory)
+    else:
+        save_weights(network, directory)
+    return sorted(directory.iterdir())
+
+
+@hookimpl(trylast=True)
+def export_voice(model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:  # noqa: D103
+    save_weights(model, directory)
+    write_conditioning(conditioning, VoiceFolder(directory).conditioning)
+    return sorted(directory.iterdir())

@@ -1,0 +1,44 @@
+"""Which device and which number format: one answer for training and for speaking."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from vtune.errors import TrainingError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu`` or ``cuda`` into this process's device. :raises TrainingError: there is no GPU."""
+    import torch
+
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise TrainingError("device 'cuda' was asked for, but torch sees no GPU; use 'cpu' or mend the driver")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """Turn ``auto`` into ``bf16``, ``fp16`` or ``fp32``; see ``train.precision``."""
+    import torch
+
+    if name == "fp16" and device.type == "cpu":
+        raise TrainingError("train.precision is 'fp16', which the CPU cannot train in; use fp32 or bf16")
+    if name != "auto":
+        return name
+    if device.type == "cpu":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def weights_dtype(precision: str, method: str) -> torch.dtype:
+    """The dtype of the loaded network: half precision for a frozen base, float32 where every weight is trained."""
+    import torch
+
+    if method == "full":
+        return torch.float32
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

@@ -1,0 +1,156 @@
+"""One engine, typed: core calls hooks only through this class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from vtune.engines.finding import find_engine, import_file, import_plugin
+from vtune.engines.loading import new_manager
+from vtune.errors import EngineError
+from vtune.types import (
+    Audio,
+    Batch,
+    Clip,
+    Conditioning,
+    EngineInfo,
+    EngineOptions,
+    Features,
+    Footprint,
+    LoraSettings,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from vtune.recipe import Recipe
+
+
+class Engine:
+    """The hooks of one engine with its extensions; see ``vtune.hookspecs`` for what each promises.
+
+    ``name`` is what a recipe writes, ``origin`` the distribution that ships it.
+    """
+
+    def __init__(self, name: str, origin: str, manager: pluggy.PluginManager) -> None:
+        self.name = name
+        self.origin = origin
+        self._manager = manager
+        self._hook = manager.hook
+        self.info = self._information()
+
+    def load_base(self, options: EngineOptions, device: torch.device, dtype: torch.dtype) -> Any:
+        """Return the engine's state."""
+        base = self._hook.load_base(options=options, device=device, dtype=dtype)
+        return self._answered("load_base", base)
+
+    def fingerprint(self, base: Any) -> dict[str, str]:
+        """Name every part that features and adapters depend on, with a hash of each."""
+        found: dict[str, str] = self._hook.fingerprint(base=base)
+        return found
+
+    def prepare_sample(self, base: Any, clip: Clip) -> Features:
+        """Encode one clip. :raises SkipClip: the engine will not take it."""
+        features: Features = self._answered("prepare_sample", self._hook.prepare_sample(base=base, clip=clip))
+        if self.info.length_feature not in features:
+            raise EngineError(
+                f"engine {self.name!r}: prepare_sample returned {', '.join(features) or 'nothing'}, but "
+                f"engine_info names {self.info.length_feature!r} as the feature that has the length"
+            )
+        return features
+
+    def collate(self, base: Any, features: Sequence[Features]) -> Batch:
+        """Pad features into one batch."""
+        batch: Batch = self._answered("collate", self._hook.collate(base=base, features=features))
+        return batch
+
+    def build_lora_model(self, base: Any, lora: LoraSettings) -> nn.Module:
+        """Return a fresh PeftModel on the base's network."""
+        model: nn.Module = self._answered("build_lora_model", self._hook.build_lora_model(base=base, lora=lora))
+        return model
+
+    def build_model(self, base: Any, lora: LoraSettings, method: str) -> nn.Module:
+        """Return what is trained: the PeftModel, or for method ``full`` the same network with every weight free."""
+        model = self.build_lora_model(base, lora)
+        if method != "full":
+            return model
+        network: nn.Module = model.unload()  # type: ignore[operator] # a PeftModel, by contract
+        return network.requires_grad_(True)
+
+    def extract_conditioning(self, base: Any, clips: Sequence[Clip]) -> Conditioning:
+        """Keep what synthesis needs beside the adapter."""
+        kept: Conditioning = self._answered(
+            "extract_conditioning", self._hook.extract_conditioning(base=base, clips=clips)
+        )
+        return kept
+
+    def synthesize(
+        self, base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int
+    ) -> Iterator[Audio]:
+        """Speak, piece by piece."""
+        pieces: Iterator[Audio] = self._answered(
+            "synthesize",
+            self._hook.synthesize(base=base, model=model, text=text, conditioning=conditioning, seed=seed),
+        )
+        return pieces
+
+    def footprint(self, options: EngineOptions, lora: LoraSettings, dtype_bytes: int) -> Footprint | None:
+        """Estimate what training asks of a machine."""
+        found: Footprint | None = self._hook.footprint(options=options, lora=lora, dtype_bytes=dtype_bytes)
+        return found
+
+    def save_merged(self, base: Any, network: nn.Module, directory: Path) -> list[Path]:
+        """Write a merged network."""
+        written: list[Path] = self._hook.save_merged(base=base, network=network, directory=directory)
+        return written
+
+    def export_voice(self, base: Any, model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:
+        """Write what a voice folder ships beside the card."""
+        written: list[Path] = self._hook.export_voice(
+            base=base, model=model, conditioning=conditioning, directory=directory
+        )
+        return written
+
+    def trainer_callbacks(self, recipe: Recipe) -> list[Any]:
+        """Return the callbacks of all extensions."""
+        return [callback for several in self._hook.trainer_callbacks(recipe=recipe) for callback in several]
+
+    def extension_options(self) -> dict[str, type[EngineOptions]]:
+        """Return the option models of the extensions by name."""
+        return {info.name: info.options for info in self._hook.extension_info()}
+
+    def _information(self) -> EngineInfo:
+        info = self._hook.engine_info()
+        if not isinstance(info, EngineInfo):
+            raise EngineError(f"engine {self.name!r} ({self.origin}): engine_info returned {info!r}, no EngineInfo")
+        strangers = info.features_options - set(info.options.model_fields)
+        if strangers:
+            raise EngineError(
+                f"engine {self.name!r} ({self.origin}): features_options names {', '.join(sorted(strangers))}, "
+                "which the options do not have"
+            )
+        return info
+
+    def _answered(self, hook: str, answer: Any) -> Any:
+        if answer is None:
+            raise EngineError(f"engine {self.name!r} ({self.origin}): hook {hook!r} returned None; it must answer")
+        return answer
+
+
+def load_engine(name: str) -> Engine:
+    """Load one engine by the name that recipes use, or from a file (``./my_engine.py``).
+
+    Other installed engines are not imported, so a broken one cannot disturb.
+
+    :raises EngineError: it is not installed, clashes, cannot be imported or breaks the contract; one line.
+    """
+    if name.endswith(".py"):
+        path = Path(name)
+        return Engine(name, str(path), new_manager(path.stem, import_file(path), str(path)))
+    installed = find_engine(name)
+    module = import_plugin(installed, "engine")
+    return Engine(name, installed.distribution, new_manager(name, module, installed.distribution))

@@ -1,0 +1,100 @@
+"""Which engines and extensions are installed, and the import of one of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from vtune.errors import EngineError, nearest
+
+ENGINES = "vtune.engines"
+EXTENSIONS = "vtune.plugins"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One engine or extension as its distribution declares it; nothing is imported yet."""
+
+    name: str
+    distribution: str
+    entry: EntryPoint
+
+
+def installed_engines() -> dict[str, list[Installed]]:
+    """Return every declared engine by name; more than one under a name is a clash."""
+    return _declared(ENGINES)
+
+
+def installed_extensions() -> list[Installed]:
+    """Return every declared extension."""
+    return [one for several in _declared(EXTENSIONS).values() for one in several]
+
+
+def find_engine(name: str) -> Installed:
+    """Return the one engine of that name.
+
+    :raises EngineError: there is none (suggests the nearest), or two distributions offer it.
+    """
+    known = installed_engines()
+    if name not in known:
+        listed = ", ".join(sorted(known)) or "none"
+        raise EngineError(f"no engine {name!r} is installed{nearest(name, known)} (installed: {listed})")
+    several = known[name]
+    if len(several) > 1:
+        offers = " and by ".join(one.distribution for one in several)
+        raise EngineError(f"engine {name!r} is offered by {offers}; uninstall one of them")
+    return several[0]
+
+
+def import_plugin(installed: Installed, what: str) -> ModuleType:
+    """Import what a distribution declares. :raises EngineError: the import fails, whatever it raises."""
+    try:
+        module = installed.entry.load()
+    except Exception as error:  # whatever somebody else's module raises, the user needs its name and one line
+        reason = " ".join(str(error).split())[:200]
+        raise EngineError(
+            f"{what} {installed.name!r} ({installed.distribution}) cannot be imported: "
+            f"{type(error).__name__}: {reason}; reinstall or uninstall {installed.distribution.split()[0]}"
+        ) from error
+    if not isinstance(module, ModuleType):
+        raise EngineError(
+            f"{what} {installed.name!r} ({installed.distribution}) names {installed.entry.value!r}, "
+            "which is not a module; an entry point names a module of hookimpl functions"
+        )
+    return module
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import an engine from a file: ``engine: ./my_engine.py``.
+
+    :raises EngineError: the file is not there or cannot be imported.
+    """
+    if not path.is_file():
+        raise EngineError(f"no engine file {path}")
+    name = f"vtune_engine_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise EngineError(f"engine file {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # as above: somebody else's module
+        raise EngineError(f"engine file {path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _declared(group: str) -> dict[str, list[Installed]]:
+    found: dict[str, list[Installed]] = defaultdict(list)
+    for entry in entry_points(group=group):
+        distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
+        one = Installed(entry.name, distribution, entry)
+        # An editable install beside its own wheel metadata is declared twice and is no clash.
+        if all((one.distribution, one.entry.value) != (o.distribution, o.entry.value) for o in found[entry.name]):
+            found[entry.name].append(one)
+    return dict(found)

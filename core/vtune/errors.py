@@ -1,0 +1,47 @@
+"""What can go wrong for a user, each as one line that says what was found and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class VtuneError(Exception):
+    """A mistake or a circumstance that the user can mend; printed without a traceback, exit code 1."""
+
+
+class RecipeError(VtuneError):
+    """A recipe that cannot be used; ``problems`` holds every one that was found, one line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class EngineError(VtuneError):
+    """An engine or an extension that is not installed, is broken, or breaks the contract."""
+
+
+class DataError(VtuneError):
+    """A source, a table or a recording that cannot be used at all."""
+
+
+class SkipClip(VtuneError):
+    """Raised by ``prepare_sample`` for a clip it will not take; the reason goes into the ledger.
+
+    The reason names the numbers: ``"2310 tokens, more than max_tokens 2048"``.
+    """
+
+
+class TrainingError(VtuneError):
+    """A training that must not go on: a dead adapter, a wrong world size, no memory."""
+
+
+class VoiceError(VtuneError):
+    """A voice that is not there, is incomplete, or does not fit its base."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the valid name nearest to ``name``, or an empty string."""
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f"; did you mean {found[0]!r}?" if found else ""

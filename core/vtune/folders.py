@@ -1,0 +1,165 @@
+"""Where things lie, and how they are written so that nothing is ever half there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from vtune.errors import VtuneError
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """``runs/<voice>/``: how a voice was made."""
+
+    path: Path
+
+    @property
+    def features(self) -> Path:
+        """Arrow files of encoded clips, keyed by content."""
+        return self.path / "dataset"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One folder a training (named by its key), each with its checkpoints and the finished adapter."""
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard events and ``metrics.jsonl``."""
+        return self.path / "logs"
+
+    @property
+    def ledger(self) -> Path:
+        """What became of every clip, one JSON line each."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe of the last run."""
+        return self.path / "recipe.yaml"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second run of the same voice out. :raises VtuneError: one is going on."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise VtuneError(f"{self.path}: another run of this voice is going on; wait for it or stop it") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceFolder:
+    """``voices/<voice>/``: what is shipped. Its root is a PEFT adapter."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The voice's name."""
+        return self.path.name
+
+    @property
+    def adapter_config(self) -> Path:
+        """PEFT's own description; there for LoRA and QLoRA."""
+        return self.path / "adapter_config.json"
+
+    @property
+    def weights(self) -> Path:
+        """Every weight of the network; there for full fine-tuning instead of an adapter."""
+        return self.path / "model.safetensors"
+
+    @property
+    def conditioning(self) -> Path:
+        """What synthesis needs beside the adapter."""
+        return self.path / "conditioning.safetensors"
+
+    @property
+    def record(self) -> Path:
+        """Facts about the voice for programs."""
+        return self.path / "voice.json"
+
+    @property
+    def card(self) -> Path:
+        """Facts about the voice for people."""
+        return self.path / "README.md"
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe that made it."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def samples(self) -> Path:
+        """The evaluation sentences, spoken by the voice and by its base."""
+        return self.path / "samples"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: aside, flushed to disk, renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON whole or not at all."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to fill; it takes the place of ``path`` only when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        yield aside
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    settle(aside, path)
+
+
+def settle(aside: Path, path: Path) -> None:
+    """Put a finished folder in its place; what stood there is gone only once the new one stands."""
+    sync_folder(aside)
+    former = path.with_name(f".{path.name}.{os.getpid()}.former")
+    if path.exists():
+        path.rename(former)
+    aside.rename(path)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush every file of a folder to disk, so that a rename cannot outrun its content."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed run left half written."""
+    if folder.is_dir():
+        for stale in [*folder.glob(".*.partial"), *folder.glob(".*.former")]:
+            shutil.rmtree(stale, ignore_errors=True) if stale.is_dir() else stale.unlink(missing_ok=True)

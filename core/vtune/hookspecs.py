@@ -1,0 +1,160 @@
+"""The contract between vtune and an engine: one hook an operation, the first answer that is not None counts.
+
+An engine is a module of ``@vtune.hookimpl`` functions. Its state is whatever ``load_base`` returns: every later
+hook receives it as ``base``. A hook may take fewer arguments than its specification has, never more, and none with
+a default (pluggy would never fill it). Never return None: it means "ask the next plugin", and there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+    import torch
+    from torch import nn
+
+    from vtune.recipe import Recipe
+    from vtune.types import (
+        Audio,
+        Batch,
+        Clip,
+        Conditioning,
+        EngineInfo,
+        EngineOptions,
+        ExtensionInfo,
+        Features,
+        Footprint,
+        LoraSettings,
+    )
+
+PROJECT = "vtune"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+REQUIRED = (
+    "engine_info",
+    "load_base",
+    "prepare_sample",
+    "collate",
+    "build_lora_model",
+    "extract_conditioning",
+    "synthesize",
+)
+"""Hooks that every engine must implement; core has a default for each of the others."""
+
+
+@hookspec(firstresult=True)
+def engine_info() -> EngineInfo:
+    """Say what the engine is. Must be instant: no weights, no network, no torch."""
+
+
+@hookspec(firstresult=True)
+def load_base(options: EngineOptions, device: torch.device, dtype: torch.dtype) -> Any:
+    """Return the engine's state: tokenizer, codec and frozen network, each loaded on first use.
+
+    :param options: an instance of ``EngineInfo.options``.
+    :param device: of the network; codecs may have an option of their own.
+    :param dtype: of the network that LoRA adapts; codecs and vocoders stay float32.
+    :raises vtune.EngineError: files are missing or do not belong together.
+    """
+
+
+@hookspec(firstresult=True)
+def fingerprint(base: Any) -> dict[str, str]:
+    """Name every part that features and adapters depend on, each with a hash of its content.
+
+    Kept with features (they are encoded anew when it changes) and in the voice (speaking is refused, naming the
+    part, when it differs). Should cost a read of the files, not a load of the weights. Optional; default: ``{}``.
+    """
+
+
+@hookspec(firstresult=True)
+def prepare_sample(base: Any, clip: Clip) -> Features:
+    """Encode one clip into arrays without padding; the same clip gives the same arrays, bit for bit.
+
+    :param clip: waveform float32 ``[samples]`` mono at ``EngineInfo.sample_rate``.
+    :returns: int64 or float32 arrays by name; the one named ``EngineInfo.length_feature`` has the length.
+    :raises vtune.SkipClip: the clip does not fit; the reason has the numbers. Never cut a clip to make it fit.
+    """
+
+
+@hookspec(firstresult=True)
+def collate(base: Any, features: Sequence[Features]) -> Batch:
+    """Pad features into one batch of CPU tensors ``[B, ...]``, on the right, labels to ignore -100.
+
+    A clip must get the same loss in any batch: mask the padding.
+    """
+
+
+@hookspec(firstresult=True)
+def build_lora_model(base: Any, lora: LoraSettings) -> nn.Module:
+    """Return a fresh ``peft.PeftModel`` on the base's network (``vtune.attach_lora`` makes one).
+
+    ``model(**batch)["loss"]`` is a float32 scalar, the mean over all labels; with the keyword
+    ``num_items_in_batch`` the sum divided by it. Only the adapter has gradients. Fresh, it speaks as the base.
+    Each call returns a new adapter; an earlier one may be gone.
+    """
+
+
+@hookspec(firstresult=True)
+def extract_conditioning(base: Any, clips: Sequence[Clip]) -> Conditioning:
+    """Keep what synthesis needs of this voice beside the adapter.
+
+    :param clips: of one voice, best first, at ``EngineInfo.sample_rate``.
+    """
+
+
+@hookspec(firstresult=True)
+def synthesize(
+    base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int
+) -> Iterator[Audio]:
+    """Speak ``text``, yielding sound as it is ready; the last piece of each utterance carries its ending.
+
+    :param model: in eval mode; core calls this inside ``disable_adapter()`` to hear the untuned engine.
+    :param seed: the same seed gives the same sound on the same machine.
+    :returns: pieces at ``EngineInfo.sample_rate``; joined, nothing is lost or doubled.
+    """
+
+
+@hookspec(firstresult=True)
+def footprint(options: EngineOptions, lora: LoraSettings, dtype_bytes: int) -> Footprint | None:
+    """Estimate what training asks of a machine, from configuration files alone.
+
+    Optional; default: None, and ``vtune plan`` says that the engine gives no estimate.
+    """
+
+
+@hookspec(firstresult=True)
+def save_merged(base: Any, network: nn.Module, directory: Path) -> list[Path]:
+    """Write the merged network (LoRA folded in) so that the field's own loaders read the folder.
+
+    Optional; default: ``network.save_pretrained`` in safetensors.
+    """
+
+
+@hookspec(firstresult=True)
+def export_voice(base: Any, model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:
+    """Write what the voice folder ships beside the card: the adapter and the conditioning.
+
+    Optional; default: a PEFT adapter at the folder's root and ``conditioning.safetensors``.
+    """
+
+
+@hookspec
+def extension_info() -> ExtensionInfo:
+    """Declare a section of the recipe (extensions only)."""
+
+
+@hookspec
+def trainer_callbacks(recipe: Recipe) -> list[Any]:
+    """Add ``transformers.TrainerCallback`` objects to the loop (extensions only)."""
+
+
+@hookspec
+def register_commands(cli: click.Group) -> None:
+    """Add verbs to the command line (extensions only). Import heavy things inside the verb."""

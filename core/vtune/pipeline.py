@@ -1,0 +1,84 @@
+"""The steps of a recipe in order; what is done under the same settings is not done again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import ExitStack
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from vtune import conditioning, dataset
+from vtune.device import pick_device, pick_precision, weights_dtype
+from vtune.engines import load_engine
+from vtune.export import voice_record, write_voice
+from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
+from vtune.ranks import join
+from vtune.recipe import Recipe, as_yaml
+from vtune.train import train
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vtune.engines import Engine
+
+logger = logging.getLogger(__name__)
+
+
+def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
+    """Make every voice of a recipe: encode, train, keep conditioning, write voice folders with samples.
+
+    Every rank of a launch calls this. Killed at any moment and run again, it goes on where it was.
+
+    :param until_trained: stop when the adapter is finished, before any voice folder is written.
+    :returns: the voice folders.
+    :raises VtuneError: see each step.
+    """
+    state = join(recipe.train.device, recipe.train.world_size)
+    engine = load_engine(recipe.engine)
+    folder = RunFolder(recipe.folders.runs / recipe.voice)
+    with ExitStack() as stack:
+        if state.is_main_process:
+            stack.enter_context(folder.locked())
+            write_text(folder.recipe, as_yaml(recipe))
+        device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
+        precision = pick_precision(recipe.train.precision, device)
+        base = engine.load_base(recipe.engine_options, device, weights_dtype(precision, recipe.train.method))
+        share = dataset.Share(state.process_index, state.num_processes)
+        data = dataset.build(recipe, engine, base, folder, share, state.wait_for_everyone)
+        model, facts = train(engine, base, data, recipe, folder, state)
+        voices = [VoiceFolder(recipe.folders.voices / name) for name in data.voices]
+        if state.is_main_process and not until_trained:
+            sweep(recipe.folders.voices)
+            for voice in voices:
+                _make_voice(engine, base, model, recipe, folder, voice, data, facts)
+        state.wait_for_everyone()
+    return voices
+
+
+def _make_voice(
+    engine: Engine, base: Any, model: nn.Module, recipe: Recipe, run_folder: RunFolder, voice: VoiceFolder,
+    data: dataset.TrainingData, facts: dict[str, Any],
+) -> None:  # fmt: skip
+    made_from = _made_from(recipe, facts, voice.name)
+    if _is_made(voice, made_from):
+        logger.info("voice %s: done before (%s)", voice.name, voice.path)
+        return
+    kept = conditioning.extract(engine, base, recipe, run_folder, voice.name)
+    facts = {**facts, "made_from": made_from}
+    record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
+    write_voice(engine, base, model, kept, record, recipe, voice)
+    logger.info("voice %s: written to %s with %d samples", voice.name, voice.path, len(recipe.evaluate.sentences))
+
+
+def _made_from(recipe: Recipe, facts: dict[str, Any], name: str) -> str:
+    parts = [facts["key"], name, recipe.evaluate.model_dump(), recipe.consent and recipe.consent.model_dump()]
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_made(voice: VoiceFolder, made_from: str) -> bool:
+    try:
+        record = json.loads(voice.record.read_text(encoding="utf-8"))
+        return bool(record["training"]["made_from"] == made_from) and voice.conditioning.is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,32 @@
+"""The recipes that come with vtune: in the checkout's ``recipes/``, or beside this package in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vtune.errors import RecipeError, nearest
+
+
+def builtin_recipes() -> dict[str, Path]:
+    """Return the built-in recipes by name (file name without ``.yaml``)."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "recipes", package.parents[1] / "recipes"):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {}
+
+
+def find_recipe(name: str) -> Path:
+    """Resolve what a user typed: a path, or the name of a built-in recipe.
+
+    :raises RecipeError: neither exists; suggests the nearest.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    known = builtin_recipes()
+    if name in known:
+        return known[name]
+    looks_like_path = path.suffix in {".yaml", ".yml"} or len(path.parts) > 1
+    what = "recipe file" if looks_like_path else "built-in recipe"
+    raise RecipeError([f"no {what} {name!r}{nearest(path.stem, known)} (built in: {', '.join(known) or 'none'})"])

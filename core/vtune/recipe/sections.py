@@ -1,0 +1,189 @@
+"""What a recipe may say, section by section; the descriptions become the documentation and the JSON schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+
+VOICE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+"""A voice names a folder, a prompt prefix and a served model, so it is plain."""
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_listed)]
+VoiceName = Annotated[str, Field(pattern=VOICE_NAME)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SourceRecipe(_Section):
+    """One source of clips: a folder of recordings beside a table, or a data set."""
+
+    source: str = Field(
+        min_length=1,
+        description="folder, table file (.csv .tsv .txt .jsonl .json .parquet), saved data set, or hub:owner/name; "
+        "looked up from the current folder, then from the recipe's",
+    )
+    voice: VoiceName | None = Field(
+        None, description="whose voice this is; default: the table's speakers where it names several, else `voice`"
+    )
+    weight: PositiveFloat = Field(1.0, description="how often an epoch sees each clip: 2 is twice, 0.5 every other")
+    table: str | None = Field(None, description="the table inside the folder, where several could be meant")
+    audio_column: str | None = Field(None, description="column that names the recording; default: detected")
+    text_column: str | None = Field(None, description="column that holds the words; default: detected")
+    speaker_column: str | None = Field(None, description="column that names the speaker; default: detected")
+    split: str = Field("train", description="which split of a data set to take")
+
+
+class FoldersRecipe(_Section):
+    """Where things lie, from the current folder."""
+
+    runs: Path = Field(Path("runs"), description="how voices were made: features, checkpoints, logs, ledger")
+    voices: Path = Field(Path("voices"), description="what is shipped: one folder a voice")
+
+
+class PrepareRecipe(_Section):
+    """What happens to a clip between its file and the engine."""
+
+    min_seconds: NonNegativeFloat = Field(0.5, description="shorter clips are listed in the ledger, not trained on")
+    max_seconds: PositiveFloat | None = Field(
+        None, description="longer clips are listed, never cut; default: what the engine's own budget allows"
+    )
+    target_loudness: float | None = Field(
+        None, ge=-60, le=-3, description="RMS in dBFS that each clip is brought to, peaks kept under -1 dBFS"
+    )
+
+
+class EncodeRecipe(_Section):
+    """Turning clips into features, once."""
+
+    processes: PositiveInt = Field(1, description="worker processes per rank; each loads the codec")
+    cache: bool = Field(True, description="use features encoded before; `--no-cache` is the same as false")
+
+
+class AugmentRecipe(_Section):
+    """Extra variants of each training clip, changed by audiomentations before encoding."""
+
+    variants: NonNegativeInt = Field(0, description="changed copies per clip, beside the clip itself")
+    seed: NonNegativeInt = Field(0, description="the same seed changes the same clip in the same way")
+    transforms: list[dict[str, dict[str, Any] | None]] = Field(
+        default_factory=list,
+        description="audiomentations transforms with their arguments, e.g. `- AddGaussianSNR: {min_snr_db: 20}`",
+    )
+
+
+class LoraRecipe(_Section):
+    """The adapter; names follow `peft.LoraConfig`. Defaults are the engine's."""
+
+    rank: PositiveInt = Field(32, le=512, description="capacity; 8 minimal, 32 usual, 64 large")
+    alpha: PositiveFloat = Field(64, description="scale of the update, usually 2 x rank")
+    dropout: Fraction = Field(0.0, description="share of the adapter's inputs that is dropped while training")
+    rslora: bool = Field(False, description="scale by alpha / sqrt(rank) instead of alpha / rank")
+    targets: Names = Field(
+        ["all"], min_length=1, description="presets of the engine, ends of module names, or regular expressions"
+    )
+    modules_to_save: Names = Field(
+        default_factory=list, description="modules trained whole; such a voice can only be served merged"
+    )
+
+
+class TrainRecipe(_Section):
+    """The training loop; names follow `transformers.TrainingArguments` where it has them."""
+
+    method: Literal["lora", "full"] = Field(
+        "lora", description="an adapter, or every weight; for QLoRA set the engine's `quantization` too"
+    )
+    epochs: PositiveFloat = Field(3, description="passes over the clips; 1 for 100+ clips, 2-3 for 30-100, 5+ for fewer")
+    max_steps: PositiveInt | None = Field(None, description="stop after so many optimizer steps, whatever `epochs` says")
+    batch_size: PositiveInt = Field(1, description="clips per process and forward pass")
+    gradient_accumulation: PositiveInt = Field(1, description="forward passes per optimizer step")
+    learning_rate: PositiveFloat = Field(5e-5, description="peak, after warm-up; 1e-5 careful, 1e-4 fast")
+    scheduler: str = Field("cosine", description="linear, cosine, constant, constant_with_warmup, ...")
+    warmup: NonNegativeFloat = Field(0.03, description="below 1 a share of all steps, else a number of steps")
+    weight_decay: NonNegativeFloat = 0.0
+    max_grad_norm: NonNegativeFloat = Field(1.0, description="gradients are clipped to this norm; 0 does not clip")
+    optimizer: str = Field("adamw_torch", description="an optimizer of transformers, e.g. adamw_torch_fused, adamw_8bit")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 on a GPU that has it, fp16 on one that does not, fp32 on the CPU"
+    )
+    gradient_checkpointing: bool = Field(False, description="less memory for about a third more time")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one")
+    world_size: PositiveInt | None = Field(None, description="processes that this run must have; it fails with any other")
+    validation: Fraction = Field(0.05, description="share of the clips, by hash of their content, kept for validation")
+    evaluate_every: PositiveInt | None = Field(None, description="steps between validation losses; default: each epoch")
+    save_every: PositiveInt | None = Field(None, description="steps between checkpoints; default: each epoch")
+    save_limit: PositiveInt = Field(2, description="checkpoints kept, beside the best")
+    early_stopping: PositiveInt | None = Field(
+        None, description="stop after so many validations without a better loss, and keep the best checkpoint"
+    )
+    log_every: PositiveInt = Field(10, description="steps between lines of metrics")
+    report_to: Names = Field(["tensorboard"], description="trackers of transformers: tensorboard, wandb, mlflow, ...")
+    seed: NonNegativeInt = Field(0, le=2**31 - 1, description="order of clips, dropout, initial adapter")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="any further transformers.TrainingArguments, by their own names"
+    )
+
+
+class EvaluateRecipe(_Section):
+    """What is spoken when training is done, by the voice and by its untuned base."""
+
+    sentences: list[str] = Field(
+        default=["The quick brown fox jumps over the lazy dog.", "I will read you one more line before we stop."],
+        description="each is written to the voice's samples/",
+    )
+    seed: NonNegativeInt = 0
+
+
+class ConsentRecipe(_Section):
+    """Whose voice it is, and on what consent; goes onto the voice's card."""
+
+    person: str = Field(min_length=1, description="who speaks in the recordings")
+    statement: str = Field(min_length=1, description="what they agreed to, or why no consent is needed")
+
+
+class Recipe(_Section):
+    """Everything that one run is made of."""
+
+    voice: VoiceName = Field(description="name of the voice and of its folders")
+    engine: str = Field(min_length=1, description="an installed engine; `vtune engines` lists them")
+    engine_options: Any = Field(None, description="the engine's own options")
+    data: list[SourceRecipe] = Field(min_length=1, description="where the clips are")
+    folders: FoldersRecipe = FoldersRecipe()
+    prepare: PrepareRecipe = PrepareRecipe()
+    encode: EncodeRecipe = EncodeRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    lora: LoraRecipe = LoraRecipe()
+    train: TrainRecipe = TrainRecipe()
+    evaluate: EvaluateRecipe = EvaluateRecipe()
+    consent: ConsentRecipe | None = None
+    extensions: dict[str, Any] = Field(default_factory=dict, description="options of installed extensions, by name")
+    _folder: Path = Path()
+
+    @property
+    def folder(self) -> Path:
+        """Where the recipe file lies."""
+        return self._folder
+
+    def settings(self) -> dict[str, Any]:
+        """Return the resolved recipe as plain data, every default written out."""
+        data = self.model_dump(mode="json")
+        data["engine_options"] = self.engine_options.model_dump(mode="json")
+        data["extensions"] = {name: options.model_dump(mode="json") for name, options in self.extensions.items()}
+        return data

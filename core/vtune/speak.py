@@ -1,0 +1,121 @@
+"""Voice and text to audio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from vtune.device import pick_device, pick_precision, weights_dtype
+from vtune.engines import Engine, load_engine
+from vtune.errors import EngineError, VoiceError
+from vtune.folders import VoiceFolder
+from vtune.types import Audio, Conditioning, EngineOptions, LoraSettings
+from vtune.voices import VoiceRecord, read_conditioning, read_record
+from vtune.weights import load_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Voice:
+    """A voice that is loaded and can speak."""
+
+    def __init__(
+        self, engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, record: VoiceRecord
+    ) -> None:
+        self.engine = engine
+        self.base = base
+        self.model = model
+        self.conditioning = conditioning
+        self.record = record
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of what it speaks."""
+        return self.engine.info.sample_rate
+
+    def say(self, text: str, seed: int = 0, *, untuned: bool = False) -> Iterator[Audio]:
+        """Speak, piece by piece as sound is ready.
+
+        :param untuned: hear the engine without the adapter (a fully fine-tuned voice has no such thing: it must be
+            opened with ``untuned`` instead).
+        :raises VoiceError: there is nothing to say.
+        """
+        if not text.strip():
+            raise VoiceError("there is no text to speak")
+        return speak(self.engine, self.base, self.model, text, self.conditioning, seed, untuned=untuned)
+
+
+def speak(
+    engine: Engine,
+    base: Any,
+    model: nn.Module,
+    text: str,
+    conditioning: Conditioning,
+    seed: int,
+    *,
+    untuned: bool = False,
+) -> Iterator[Audio]:
+    """Speak with a model in memory; ``untuned`` switches its adapter off while it does."""
+    import torch
+    from peft import PeftModel
+
+    model.eval()
+    adapter = model.disable_adapter() if untuned and isinstance(model, PeftModel) else nullcontext()
+    with torch.inference_mode(), adapter:
+        yield from engine.synthesize(base, model, text, conditioning, seed)
+
+
+def open_voice(
+    folder: VoiceFolder,
+    device: str = "auto",
+    precision: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    *,
+    untuned: bool = False,
+) -> Voice:
+    """Load a voice with its base.
+
+    :param options: engine options that differ from those it was trained with, e.g. where the base lies now.
+    :param untuned: leave the trained weights out (for a fully fine-tuned voice, the only way to hear its base).
+    :raises VoiceError: the voice is damaged, or the base is not the one it was trained on (names the part).
+    """
+    record = read_record(folder)
+    engine = load_engine(record.engine)
+    where = pick_device(device)
+    base = engine.load_base(
+        _options(engine, record, options or {}), where, weights_dtype(pick_precision(precision, where), record.method)
+    )
+    _require_same_base(engine.fingerprint(base), record)
+    conditioning = read_conditioning(folder.conditioning)
+    model = engine.build_model(base, lora_of(record), record.method)
+    if not untuned:
+        load_weights(model, folder.path)
+    return Voice(engine, base, model.eval(), conditioning, record)
+
+
+def lora_of(record: VoiceRecord) -> LoraSettings:
+    """Return the adapter's shape as the voice's record has it."""
+    lora = dict(record.lora)
+    return LoraSettings(**{**lora, "targets": tuple(lora["targets"]), "modules_to_save": tuple(lora["modules_to_save"])})
+
+
+def _options(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> EngineOptions:
+    try:
+        return engine.info.options.model_validate({**record.engine_options, **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise EngineError(f"engine option {place!r}: {first['msg']}, found {first['input']!r}") from error
+
+
+def _require_same_base(found: Mapping[str, str], record: VoiceRecord) -> None:
+    differ = [part for part in {**record.fingerprint, **found} if found.get(part) != record.fingerprint.get(part)]
+    if differ:
+        raise VoiceError(
+            f"voice {record.name!r} was trained on another {' and '.join(differ)} than this base has; it would speak "
+            "noise. Use the base it was trained on, or make the voice again"
+        )

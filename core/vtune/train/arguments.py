@@ -1,0 +1,92 @@
+"""The recipe's ``train:`` section as ``transformers.TrainingArguments``."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from transformers import SchedulerType, TrainingArguments
+
+from vtune.errors import RecipeError, TrainingError, nearest
+from vtune.recipe import Recipe
+
+# What core decides itself; a recipe that set these would break resuming, guards or the folders.
+_OURS = frozenset({"output_dir", "remove_unused_columns", "disable_tqdm", "use_cpu", "train_sampling_strategy"})
+
+
+def training_arguments(recipe: Recipe, folder: Path, precision: str, use_cpu: bool, validated: bool) -> Any:
+    """Translate; see ``TrainRecipe`` for what each key means.
+
+    :param validated: whether there are validation clips.
+    :raises RecipeError: an unknown scheduler, optimizer, tracker or argument.
+    """
+    train = recipe.train
+    schedulers = [kind.value for kind in SchedulerType]
+    if train.scheduler not in schedulers:
+        hint = nearest(train.scheduler, schedulers) or f" (known: {', '.join(schedulers)})"
+        raise RecipeError([f"train.scheduler: there is no {train.scheduler!r}{hint}"])
+    evaluate = validated or train.early_stopping is not None
+    if train.early_stopping is not None and not validated:
+        raise RecipeError(["train.early_stopping needs validation clips, and there are none; raise train.validation"])
+    every = train.evaluate_every if train.early_stopping is not None else train.save_every
+    settings: dict[str, Any] = {
+        "output_dir": str(folder),
+        "num_train_epochs": train.epochs,
+        "max_steps": train.max_steps or -1,
+        "per_device_train_batch_size": train.batch_size,
+        "per_device_eval_batch_size": train.batch_size,
+        "gradient_accumulation_steps": train.gradient_accumulation,
+        "learning_rate": train.learning_rate,
+        "lr_scheduler_type": train.scheduler,
+        "warmup_steps": train.warmup,
+        "weight_decay": train.weight_decay,
+        "max_grad_norm": train.max_grad_norm,
+        "optim": train.optimizer,
+        "bf16": precision == "bf16",
+        "fp16": precision == "fp16",
+        "activation_checkpointing": train.gradient_checkpointing,
+        # A reentrant checkpoint drops gradients of a frozen base's blocks.
+        "activation_checkpointing_kwargs": {"use_reentrant": False} if train.gradient_checkpointing else None,
+        "use_cpu": use_cpu,
+        "seed": train.seed,
+        "data_seed": train.seed,
+        "logging_steps": train.log_every,
+        "logging_first_step": True,
+        # The default replaces a NaN loss by the average in what is logged, and hides it.
+        "logging_nan_inf_filter": False,
+        "eval_strategy": ("steps" if train.evaluate_every else "epoch") if evaluate else "no",
+        "eval_steps": train.evaluate_every,
+        "save_strategy": "steps" if every else "epoch",
+        "save_steps": every or 500,
+        "save_total_limit": train.save_limit,
+        "load_best_model_at_end": train.early_stopping is not None,
+        "metric_for_best_model": "eval_loss" if evaluate else None,
+        "greater_is_better": False if evaluate else None,
+        "prediction_loss_only": True,
+        "label_names": ["labels"],
+        "report_to": [tracker for tracker in train.report_to if tracker not in {"tensorboard", "none"}],
+        "remove_unused_columns": False,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": not use_cpu,
+        "ddp_find_unused_parameters": False,
+        "ddp_timeout": 24 * 3600,
+        "logging_strategy": "steps",
+    }
+    settings.update(_further(train.arguments))
+    try:
+        return TrainingArguments(**settings)
+    except (ValueError, TypeError, ImportError) as error:
+        raise TrainingError(f"train: {' '.join(str(error).split())[:300]}") from error
+
+
+def _further(arguments: dict[str, Any]) -> dict[str, Any]:
+    known = list(inspect.signature(TrainingArguments).parameters)
+    problems = [
+        f"train.arguments: TrainingArguments has no {name!r}{nearest(name, known)}"
+        for name in arguments
+        if name not in known
+    ] + [f"train.arguments: {name!r} is vtune's own to set" for name in arguments if name in _OURS]
+    if problems:
+        raise RecipeError(problems)
+    return arguments

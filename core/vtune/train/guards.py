@@ -1,0 +1,208 @@
+"""The adapter is alive: checks that turn a training that teaches nothing into an error that names the tensors.
+
+A known trainer updates 4 of its 96 LoRA tensors and reports success; each guard here closes one way to do that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.utils import get_peft_model_state_dict
+from torch import nn
+from transformers import TrainerCallback
+
+from vtune.errors import TrainingError
+from vtune.types import Batch
+
+SHOWN = 6
+
+
+def adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return what must learn, by name: the adapter's tensors; of a network without an adapter, all of them."""
+    if not isinstance(model, PeftModel):
+        return dict(model.named_parameters())
+    saved = ".modules_to_save."
+    return {name: p for name, p in model.named_parameters() if "lora_" in name or saved in name}
+
+
+def check_trainable(model: nn.Module) -> None:
+    """Before the first step: exactly the adapter is trainable. :raises TrainingError: names what is not."""
+    adapter = adapter_parameters(model)
+    if not adapter:
+        raise TrainingError("the model has no adapter: build_lora_model returned a network without LoRA tensors")
+    frozen = [name for name, parameter in adapter.items() if not parameter.requires_grad]
+    if frozen:
+        raise TrainingError(
+            f"{len(frozen)} of {len(adapter)} tensors that should learn are frozen: {_some(frozen)}; "
+            "the engine must leave requires_grad on for the whole adapter"
+        )
+    if isinstance(model, PeftModel):
+        loose = [name for name, p in model.named_parameters() if p.requires_grad and name not in adapter]
+        if loose:
+            raise TrainingError(
+                f"{len(loose)} tensors of the base are trainable beside the adapter: {_some(loose)}; "
+                "the engine must freeze the base"
+            )
+
+
+class GradientGuard(TrainerCallback):  # type: ignore[misc] # transformers is not typed for us
+    """After the first steps: every tensor that should learn has had a gradient that is not zero.
+
+    A fresh LoRA pair ``B A`` starts with ``B = 0``, so ``A`` has a gradient of exactly zero until ``B`` has moved,
+    and warm-up may make the first move zero. So a missing gradient fails at the first step; a zero one fails once a
+    step with a learning rate has been made since training began.
+    """
+
+    def __init__(self) -> None:
+        self._silent: set[str] | None = None
+        self._moved = False
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Look at the gradients before they are used and cleared."""
+        if self._silent is not None and not self._silent:
+            return
+        model, optimizer = _unwrapped(kwargs["model"]), kwargs["optimizer"]
+        parameters = adapter_parameters(model)
+        if self._silent is None:
+            self._silent = set(parameters)
+            without = [name for name, parameter in parameters.items() if parameter.grad is None]
+            if without:
+                raise TrainingError(
+                    f"{len(without)} of {len(parameters)} tensors had no gradient in the first step: "
+                    f"{_some(without)}; they are not part of what the loss is computed from"
+                )
+        self._silent -= {name for name in self._silent if _has_gradient(parameters[name])}
+        if self._silent and self._moved:
+            raise TrainingError(
+                f"{len(self._silent)} of {len(parameters)} tensors have had a gradient of zero since the first step: "
+                f"{_some(sorted(self._silent))}; something between them and the loss cuts the gradient"
+            )
+        self._moved = self._moved or any(group["lr"] > 0 for group in optimizer.param_groups)
+
+
+def check_adapter_speaks(model: nn.Module, batch: Batch) -> float:
+    """After training: with and without the adapter the model answers differently.
+
+    :returns: the largest difference of the logits (of the loss, for a model that returns none).
+    :raises TrainingError: it does not; names tensors that never left zero.
+    """
+    if not isinstance(model, PeftModel):
+        return float("nan")
+    tuned = answer(model, batch)
+    with model.disable_adapter():
+        base = answer(model, batch)
+    difference = float((tuned - base).abs().max())
+    if difference > 0:
+        return difference
+    zero = [name for name, p in adapter_parameters(model).items() if "lora_B" in name and not p.detach().any()]
+    which = f"; still zero: {_some(zero)}" if zero else ""
+    raise TrainingError(
+        f"the trained adapter changes nothing: with and without it the model answers the same{which}; "
+        "train longer, raise train.learning_rate, or look for targets that the network does not use"
+    )
+
+
+def check_reloads(model: nn.Module, folder: Path, batch: Batch) -> None:
+    """After saving: what lies in ``folder`` is what is in memory, tensor by tensor and in what the model answers.
+
+    :raises TrainingError: names the tensors that differ.
+    """
+    if not isinstance(model, PeftModel):
+        _check_weights(model, folder / "model.safetensors")
+        return
+    from safetensors.torch import load_file
+
+    kept = load_file(str(folder / "adapter_model.safetensors"))
+    _compare({name: tensor.cpu() for name, tensor in get_peft_model_state_dict(model).items()}, kept, folder)
+    before = answer(model, batch)
+    model.load_adapter(str(folder), adapter_name="reloaded", is_trainable=False)
+    try:
+        model.set_adapter("reloaded")
+        after = answer(model, batch)
+    finally:
+        model.set_adapter("default")
+        model.delete_adapter("reloaded")
+    if not torch.equal(before, after):
+        difference = float((before - after).abs().max())
+        raise TrainingError(
+            f"the adapter reloaded from {folder} answers differently from the one in memory (by {difference:.3g}); "
+            "its adapter_config.json does not describe it"
+        )
+
+
+def compare_answers(beside: torch.Tensor, merged: torch.Tensor, tolerance: float) -> float:
+    """Folded into the base, the adapter answers as beside it.
+
+    :param tolerance: of the difference, as a share of the largest answer.
+    :returns: that difference.
+    :raises TrainingError: it is larger.
+    """
+    difference = float((merged - beside).abs().max() / beside.abs().max().clamp(min=1e-9))
+    if difference > tolerance:
+        raise TrainingError(
+            f"merged into the base, the adapter answers differently by {difference:.2e} of the largest logit "
+            f"(allowed {tolerance:.0e}); keep the adapter unmerged, or merge in a wider dtype"
+        )
+    return difference
+
+
+@torch.no_grad()
+def answer(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """Return what the model says to a batch: float32 logits, or the loss where it returns no logits; eval mode."""
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    try:
+        with _autocast(model, device):
+            output = model(**{name: tensor.to(device) for name, tensor in batch.items()})
+    finally:
+        model.train(was_training)
+    logits = output["logits"] if "logits" in output else None
+    return (output["loss"] if logits is None else logits).float().cpu()
+
+
+def _autocast(model: nn.Module, device: torch.device) -> AbstractContextManager[Any]:
+    # A half-precision base with float32 LoRA tensors needs the same autocast that training had.
+    dtypes = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    half = dtypes & {torch.bfloat16, torch.float16}
+    return torch.autocast(device.type, dtype=next(iter(half))) if half else nullcontext()
+
+
+def _check_weights(model: nn.Module, path: Path) -> None:
+    from safetensors import safe_open
+
+    state = model.state_dict()
+    with safe_open(str(path), framework="pt") as file:
+        kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a dict
+    # Tied tensors are stored once, under one of their names.
+    _compare({name: state[name].cpu() for name in kept if name in state}, kept, path.parent)
+
+
+def _compare(memory: dict[str, torch.Tensor], kept: dict[str, torch.Tensor], folder: Path) -> None:
+    differ = sorted(
+        name
+        for name in memory.keys() | kept.keys()
+        if name not in memory or name not in kept or not torch.equal(memory[name], kept[name])
+    )
+    if differ:
+        raise TrainingError(f"{folder}: {len(differ)} tensors on disk are not those in memory: {_some(differ)}")
+
+
+def _has_gradient(parameter: nn.Parameter) -> bool:
+    return parameter.grad is not None and bool(parameter.grad.count_nonzero())
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    inner = getattr(model, "module", None)
+    return inner if isinstance(model, nn.parallel.DistributedDataParallel) and isinstance(inner, nn.Module) else model
+
+
+def _some(names: Iterable[str] | Sequence[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + more

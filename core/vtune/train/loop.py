@@ -1,0 +1,87 @@
+"""The one loop for every engine: transformers' Trainer with an order of clips and checkpoints that can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PrinterCallback, ProgressCallback, Trainer
+from transformers.trainer_utils import rotate_checkpoints
+
+from vtune.dataset import TrainingData
+from vtune.errors import TrainingError
+from vtune.train import checkpoints
+from vtune.train.progress import Meter
+from vtune.train.sampler import EpochSampler
+from vtune.types import Batch
+
+
+class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
+    """Trainer, changed in four places: the order of clips, how a checkpoint is written, what an evaluation is, counting."""
+
+    def __init__(self, *, data: TrainingData, meter: Meter, length_feature: str, **settings: Any) -> None:
+        super().__init__(train_dataset=data.train, eval_dataset=data.validation, **settings)
+        self._data = data
+        self._meter = meter
+        self._length_feature = length_feature
+        self._aside = False
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        return EpochSampler(self._data.weights, self.args.seed)
+
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Count what is processed, and say it plainly when nothing can be learned from it."""
+        self._meter.add(*self._count(inputs))
+        try:
+            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        except RuntimeError as error:
+            if "does not require grad" not in str(error):
+                raise
+            raise TrainingError(
+                "the loss does not depend on any trainable tensor: the adapter is detached or switched off; "
+                "look at build_lora_model and at the model's forward"
+            ) from error
+        return loss
+
+    def prediction_step(
+        self, model: nn.Module, inputs: Batch, prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> tuple[torch.Tensor, None, None]:
+        """Return the loss alone, as every engine's model gives it."""
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss = model(**self._prepare_inputs(inputs))["loss"]
+        return loss.detach().mean(), None, None
+
+    def _count(self, inputs: Batch) -> tuple[int, int]:
+        # The mask where there is one, for padding is no work done for the user.
+        counted = inputs["attention_mask"].sum() if "attention_mask" in inputs else inputs[self._length_feature].numel()
+        return len(next(iter(inputs.values()))), int(counted)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder = Path(super()._get_output_dir(trial))
+        return str(checkpoints.aside_of(folder) if self._aside else folder)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        folder = Path(self.args.output_dir)
+        if self.args.should_save:
+            checkpoints.clean(folder)
+        self.accelerator.wait_for_everyone()
+        self._aside = True
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._aside = False
+        self.accelerator.wait_for_everyone()
+        best = self.state.best_global_step
+        self.state.best_model_checkpoint = str(folder / f"checkpoint-{best}") if best else None
+        if self.args.should_save:
+            written = checkpoints.aside_of(folder) / f"checkpoint-{self.state.global_step}"
+            # Trainer noted the best checkpoint where it lay aside; it must be found where it will stand.
+            self.state.save_to_json(str(written / "trainer_state.json"))
+            checkpoints.complete(written, folder)
+            limit, kept = self.args.save_total_limit, self.state.best_model_checkpoint
+            rotate_checkpoints(output_dir=str(folder), save_total_limit=limit, best_model_checkpoint=kept)
+        self.accelerator.wait_for_everyone()

@@ -1,0 +1,44 @@
+"""Out of memory: which errors mean it, and what to do about it, in numbers."""
+
+from __future__ import annotations
+
+import torch
+
+from vtune.errors import TrainingError
+from vtune.recipe import Recipe
+
+_SIGNS = ("out of memory", "can't allocate memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or Python says that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+def advice(recipe: Recipe, lengths: list[int]) -> TrainingError:
+    """Return an error that says what was asked for and which settings would ask for less, the mildest first."""
+    train = recipe.train
+    longest = max(lengths, default=0)
+    steps = []
+    if train.batch_size > 1:
+        half = train.batch_size // 2
+        steps.append(f"train.batch_size={half} train.gradient_accumulation={train.gradient_accumulation * 2}")
+    if not train.gradient_checkpointing:
+        steps.append("train.gradient_checkpointing=true")
+    if train.method == "full":
+        steps.append("train.method=lora")
+    elif getattr(recipe.engine_options, "quantization", None) == "none":
+        steps.append("engine_options.quantization=4bit (QLoRA; needs a GPU and the extra 'qlora')")
+    if recipe.lora.rank > 8 and train.method != "full":
+        steps.append(f"lora.rank={recipe.lora.rank // 2} lora.alpha={recipe.lora.alpha / 2:g}")
+    steps.append("shorter clips (prepare.max_seconds)")
+    have = ""
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        have = f"; the GPU has {total / 2**30:.1f} GiB, {free / 2**30:.1f} free now"
+    return TrainingError(
+        f"out of memory with batches of {train.batch_size} clips of up to {longest:,} tokens "
+        f"({train.batch_size * longest:,} a pass){have}. In this order, try: {'; '.join(steps)}"
+    )

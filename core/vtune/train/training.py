@@ -1,0 +1,207 @@
+"""A data set and a recipe to a finished adapter: resumed where it was stopped, guarded at both ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from torch import nn
+from transformers import EarlyStoppingCallback, set_seed
+from transformers.integrations import TensorBoardCallback
+
+from vtune.dataset import TrainingData
+from vtune.device import pick_precision
+from vtune.engines import Engine
+from vtune.errors import TrainingError
+from vtune.folders import RunFolder, new_folder, write_json
+from vtune.recipe import Recipe
+from vtune.train import checkpoints, guards, memory
+from vtune.train.arguments import training_arguments
+from vtune.train.loop import Loop
+from vtune.train.progress import MetricsFile, Meter, Progress
+from vtune.types import Batch, LoraSettings
+from vtune.weights import load_weights, save_weights
+
+logger = logging.getLogger(__name__)
+
+# Settings that change what is seen, not what is learned: a run may change them and still go on.
+_ASIDE = frozenset({"save_limit", "log_every", "report_to", "world_size", "device"})
+_MERGE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
+
+
+def lora_settings(recipe: Recipe) -> LoraSettings:
+    """Return the adapter's shape that a recipe asks for."""
+    lora = recipe.lora
+    return LoraSettings(
+        lora.rank, lora.alpha, lora.dropout, lora.rslora, tuple(lora.targets), tuple(lora.modules_to_save)
+    )
+
+
+def train(
+    engine: Engine, base: Any, data: TrainingData, recipe: Recipe, run: RunFolder, state: PartialState
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train, or find that this very training is finished; every rank calls this.
+
+    :returns: the tuned model in memory, and the facts about its training.
+    :raises TrainingError: a guard failed, memory ran out, or the loss is no number.
+    """
+    parts = _identity(engine, data, recipe, state.num_processes)
+    key = sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    folder = run.checkpoints / key
+    finished = folder / "final"
+    set_seed(recipe.train.seed)
+    model = engine.build_model(base, lora_settings(recipe), recipe.train.method)
+    if (finished / "training.json").is_file():
+        logger.info("training: done before (%s)", finished)
+        load_weights(model, finished)
+        facts: dict[str, Any] = json.loads((finished / "training.json").read_text(encoding="utf-8"))
+        return model.eval(), facts
+    if state.is_main_process:
+        _announce(run, folder, parts, model)
+    guards.check_trainable(model)
+    loop = _loop(engine, base, model, data, recipe, run, folder, state)
+    facts = _run(loop, recipe, data, folder)
+    probe = _probe(engine, base, data)
+    facts["key"] = key
+    facts["adapter_effect"] = guards.check_adapter_speaks(model, probe)
+    if state.is_main_process:
+        with new_folder(finished) as aside:
+            save_weights(model, aside)
+            guards.check_reloads(model, aside, probe)
+            facts["merge_difference"] = _check_merge(model, probe)
+            write_json(aside / "training.json", facts)
+    state.wait_for_everyone()
+    return model.eval(), facts
+
+
+def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: int) -> dict[str, Any]:
+    """Everything that the finished adapter depends on; two trainings with the same identity are one."""
+    options = recipe.engine_options.model_dump(mode="json")
+    return {
+        "engine": engine.name,
+        "engine_options": options,
+        "base": data.fingerprint,
+        "clips": data.identity,
+        "lora": recipe.lora.model_dump(mode="json"),
+        "train": recipe.train.model_dump(mode="json", exclude=set(_ASIDE)),
+        "processes": world_size,
+    }
+
+
+def _announce(run: RunFolder, folder: Path, parts: dict[str, Any], model: nn.Module) -> None:
+    """Say how much is trained, and why an earlier training is not gone on with."""
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    everything = sum(p.numel() for p in model.parameters())
+    logger.info(
+        "trainable params: %s || all params: %s || trainable%%: %.4f",
+        f"{trainable:,}", f"{everything:,}", 100 * trainable / everything,
+    )  # fmt: skip
+    for other in sorted(run.checkpoints.glob("*/identity.json")):
+        if other.parent != folder:
+            before = json.loads(other.read_text(encoding="utf-8"))
+            changed = sorted(_changes(before, json.loads(json.dumps(parts, default=str)), ""))
+            logger.info("not resuming %s: changed since: %s", other.parent, ", ".join(changed)[:300])
+    write_json(folder / "identity.json", parts)
+
+
+def _changes(before: Any, after: Any, path: str) -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = before.keys() | after.keys()
+        return [c for key in keys for c in _changes(before.get(key), after.get(key), f"{path}.{key}".strip("."))]
+    return [] if before == after else [path]
+
+
+def _loop(
+    engine: Engine, base: Any, model: nn.Module, data: TrainingData, recipe: Recipe, run: RunFolder, folder: Path,
+    state: PartialState,
+) -> Loop:  # fmt: skip
+    use_cpu = state.device.type == "cpu"
+    precision = pick_precision(recipe.train.precision, state.device)
+    arguments = training_arguments(recipe, folder, precision, use_cpu, data.validation is not None)
+    if arguments.world_size != state.num_processes:
+        raise TrainingError(
+            f"transformers sees {arguments.world_size} processes where {state.num_processes} run; each would train alone"
+        )
+    meter = Meter()
+    logs = run.logs / folder.name
+    callbacks = [guards.GradientGuard(), Progress(meter), MetricsFile(logs / "metrics.jsonl", meter)]
+    if recipe.train.early_stopping is not None:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.train.early_stopping))
+    if "tensorboard" in recipe.train.report_to and state.is_main_process:
+        from torch.utils.tensorboard import SummaryWriter
+
+        callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(logs))))
+    callbacks += engine.trainer_callbacks(recipe)
+
+    def collate(rows: list[Any]) -> Batch:
+        return engine.collate(base, rows)
+
+    return Loop(
+        data=data,
+        meter=meter,
+        length_feature=engine.info.length_feature,
+        model=model,
+        args=arguments,
+        data_collator=collate,
+        callbacks=callbacks,
+    )
+
+
+def _run(loop: Loop, recipe: Recipe, data: TrainingData, folder: Path) -> dict[str, Any]:
+    checkpoint = checkpoints.newest(folder)
+    if checkpoint is not None:
+        logger.info("training: going on from %s", checkpoint)
+    started = time.monotonic()
+    try:
+        result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except (RuntimeError, MemoryError) as error:
+        if not memory.is_out_of_memory(error):
+            raise
+        raise memory.advice(recipe, data.lengths) from error
+    history = [entry for entry in loop.state.log_history if "eval_loss" in entry]
+    return {
+        "steps": loop.state.global_step,
+        "epochs": loop.state.epoch,
+        "clips": len(data.train),
+        "tokens": sum(data.lengths),
+        "loss": result.training_loss,
+        "eval_loss": history[-1]["eval_loss"] if history else None,
+        "best_step": loop.state.best_global_step or loop.state.global_step,
+        "seconds": round(time.monotonic() - started, 2),
+        "processes": loop.args.world_size,
+        "precision": "bf16" if loop.args.bf16 else "fp16" if loop.args.fp16 else "fp32",
+    }
+
+
+def _probe(engine: Engine, base: Any, data: TrainingData) -> Batch:
+    """A small batch of the shortest training clips, for asking the model questions."""
+    shortest = sorted(range(len(data.lengths)), key=lambda row: (data.lengths[row], row))[:2]
+    return engine.collate(base, [data.train[row] for row in shortest])
+
+
+def _check_merge(model: nn.Module, probe: Batch) -> float | None:
+    """Merge in place, ask, and put the base's weights back bit for bit (taking a merge back would round them).
+
+    A quantised base is left alone: nothing can be merged into it without loss.
+    """
+    from peft import PeftModel
+    from peft.tuners.lora import LoraLayer
+
+    if not isinstance(model, PeftModel) or any(hasattr(p, "quant_state") for p in model.parameters()):
+        return None
+    layers = [module.get_base_layer() for module in model.modules() if isinstance(module, LoraLayer)]
+    kept = [layer.weight.detach().to("cpu", copy=True) for layer in layers]
+    beside = guards.answer(model, probe)
+    model.merge_adapter()
+    merged = guards.answer(model, probe)
+    model.unmerge_adapter()
+    for layer, weight in zip(layers, kept, strict=True):
+        layer.weight.data.copy_(weight)
+    dtype = layers[0].weight.dtype
+    return guards.compare_answers(beside, merged, _MERGE_TOLERANCE.get(dtype, 0.1))

@@ -1,0 +1,155 @@
+"""The data that crosses the contract: clips, features, batches, conditioning, audio, and what an engine says of itself.
+
+Units everywhere: seconds, Hz, samples; waveforms are mono ``float32 [samples]`` in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import torch
+
+Waveform = NDArray[np.float32]
+"""Mono sound, ``[samples]``, in [-1, 1]."""
+
+Features = dict[str, np.ndarray]
+"""One encoded clip, one row of the data set: int64 or float32 arrays by name, free of padding."""
+
+Batch = dict[str, "torch.Tensor"]
+"""A collated batch: tensors ``[B, ...]`` on the CPU; labels to be ignored are -100."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One utterance of one voice, with its words."""
+
+    id: str
+    voice: str
+    text: str
+    waveform: Waveform
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound."""
+        return len(self.waveform) / self.sample_rate
+
+
+class Ending(StrEnum):
+    """Why an utterance stopped."""
+
+    END_TOKEN = "end token"
+    LIMIT = "limit"
+    RUNAWAY = "runaway"
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A piece of synthesised sound; pieces of a stream join without gaps.
+
+    ``ending`` is set on the last piece of each utterance (a long text holds several), else None.
+    """
+
+    waveform: Waveform
+    sample_rate: int
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioning:
+    """What an engine keeps of a voice beside the adapter: one safetensors file's worth.
+
+    ``strings`` become the file's metadata, so they hold short texts (a name, JSON), never sound.
+    """
+
+    tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    strings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LoraSettings:
+    """A LoRA adapter's shape; names follow ``peft.LoraConfig``.
+
+    ``targets`` are presets of the engine (a key of ``EngineInfo.lora_targets``), ends of module names
+    (``q_proj``) or regular expressions over whole names.
+    """
+
+    rank: int = 32
+    alpha: float = 64
+    dropout: float = 0.0
+    rslora: bool = False
+    targets: tuple[str, ...] = ("all",)
+    modules_to_save: tuple[str, ...] = ()
+    gradient_checkpointing: bool = False
+
+
+class EngineOptions(BaseModel):
+    """Base of an engine's ``engine_options``; subclass it and describe each field.
+
+    Keys that are not declared are refused, values are frozen once read.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine says of itself before anything is loaded.
+
+    :param sample_rate: Hz, of the clips that it is given and of the audio that it speaks.
+    :param features_version: raise it whenever ``prepare_sample`` returns something else for the same clip.
+    :param options: the model behind ``engine_options``.
+    :param features_options: names of the options that change what ``prepare_sample`` returns; the others
+        (say, sampling temperature) can change without encoding the data anew.
+    :param lora: what ``lora:`` says when the recipe does not.
+    :param lora_targets: presets, name to ends of module names or regular expressions.
+    :param length_feature: the feature whose first axis grows with the clip; its length is what batches cost.
+    :param licence: what the engine's licence asks of users, in a sentence or two; goes onto the card.
+    """
+
+    sample_rate: int
+    features_version: str
+    options: type[EngineOptions]
+    lora: LoraSettings = LoraSettings()
+    lora_targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    features_options: frozenset[str] = frozenset()
+    length_feature: str = "input_ids"
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What one training asks of a machine, known before any weight is loaded; ``vtune plan`` prints it.
+
+    :param parameters: of the network that the adapter sits on.
+    :param trainable: with the settings asked about.
+    :param tokens_per_second: of sound.
+    :param tokens_per_clip: beside the sound: prompt, words, ends; an average.
+    :param weight_bytes: of the loaded network, at the asked dtype or quantisation.
+    :param token_bytes: memory that forward and backward hold for one token of a batch.
+    :param token_flops: floating-point operations to train on one token.
+    """
+
+    parameters: int
+    trainable: int
+    tokens_per_second: float
+    tokens_per_clip: float
+    weight_bytes: int
+    token_bytes: float
+    token_flops: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionInfo:
+    """An extension's own section of a recipe: ``extensions: {name: {...}}`` is read with ``options``."""
+
+    name: str
+    options: type[EngineOptions]

@@ -1,0 +1,94 @@
+"""The registry of voices, and the two files of a voice folder that vtune itself reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vtune.errors import VoiceError, nearest
+from vtune.folders import VoiceFolder
+from vtune.types import Conditioning
+
+
+class VoiceRecord(BaseModel):
+    """``voice.json``: everything about a voice that a program may want to know."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    engine: str
+    engine_origin: str
+    engine_options: dict[str, Any]
+    method: str
+    sample_rate: int
+    fingerprint: dict[str, str] = Field(description="hash of every part of the base that the adapter depends on")
+    servable: bool = Field(description="whether the adapter can be served unmerged, next to others")
+    lora: dict[str, Any]
+    training: dict[str, Any] = Field(description="clips, minutes, steps, losses")
+    ledger: dict[str, Any] = Field(description="totals: what was trained on, what was not and why")
+    consent: dict[str, str] | None
+    licence: str
+    vtune: str
+    created: str
+
+
+def list_voices(voices: Path) -> list[VoiceFolder]:
+    """Return every voice of a folder, by name; looked up afresh at each call.
+
+    A voice is a sub-folder with ``adapter_config.json``, or with ``voice.json`` for a full fine-tuning.
+    """
+    if not voices.is_dir():
+        return []
+    found = (VoiceFolder(path) for path in sorted(voices.iterdir()) if not path.name.startswith("."))
+    return [voice for voice in found if voice.adapter_config.is_file() or voice.record.is_file()]
+
+
+def find_voice(name: str, voices: Path) -> VoiceFolder:
+    """Resolve what a user typed: the path of a voice folder, or a name in ``voices``.
+
+    :raises VoiceError: there is none; suggests the nearest name.
+    """
+    for path in (Path(name), voices / name):
+        folder = VoiceFolder(path)
+        if folder.adapter_config.is_file() or folder.record.is_file():
+            return folder
+    known = [voice.name for voice in list_voices(voices)]
+    listed = ", ".join(known) or "none"
+    raise VoiceError(f"no voice {name!r} in {voices}{nearest(name, known)} (voices: {listed})")
+
+
+def read_record(folder: VoiceFolder) -> VoiceRecord:
+    """Read ``voice.json``. :raises VoiceError: it is not there or damaged."""
+    try:
+        return VoiceRecord.model_validate(json.loads(folder.record.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise VoiceError(f"{folder.path} has an adapter but no voice.json, so vtune cannot tell its engine") from error
+    except (ValidationError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise VoiceError(f"{folder.record} is damaged: {reason}; make the voice again") from error
+
+
+def write_conditioning(conditioning: Conditioning, path: Path) -> None:
+    """Write one safetensors file: tensors as they are, strings as its metadata."""
+    from safetensors.numpy import save_file
+
+    tensors = {name: np.ascontiguousarray(array) for name, array in conditioning.tensors.items()}
+    save_file(tensors, str(path), metadata=dict(conditioning.strings))
+
+
+def read_conditioning(path: Path) -> Conditioning:
+    """Read what ``write_conditioning`` wrote. :raises VoiceError: the file is not there or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="np") as file:
+            strings: Mapping[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a dict
+    except (OSError, SafetensorError) as error:
+        raise VoiceError(f"{path} cannot be read: {error}; make the voice again") from error
+    return Conditioning(tensors, dict(strings))

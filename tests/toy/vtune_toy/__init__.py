@@ -1,0 +1,149 @@
+"""The smallest whole engine: a recurrent network that reads letters and writes mu-law loudness, spoken as a tone.
+
+It learns how loud a voice is for each letter; nobody would call it speech, but every promise of the contract holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import vtune
+from pydantic import Field
+from torch import nn
+
+RATE, FRAME, LEVELS, LETTERS = 8000, 160, 32, 128
+
+
+class ToyOptions(vtune.EngineOptions):
+    """What a recipe may say under ``engine_options``."""
+
+    width: int = Field(16, ge=4, le=256, description="size of the network")
+    max_frames: int = Field(1000, ge=1, description="the engine's budget: longer clips are left out")
+    pitch: float = Field(220.0, description="Hz of the tone it speaks with")
+
+
+class ToyNetwork(nn.Module):
+    """Predicts the loudness of each frame from the letter under it and the frame before."""
+
+    accepts_loss_kwargs = True  # forward takes num_items_in_batch, see below
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.letters = nn.Embedding(LETTERS, width)
+        self.levels = nn.Embedding(LEVELS, width)
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Linear(width, LEVELS)
+
+    def forward(
+        self,
+        letters: torch.Tensor,  # (B, T)
+        before: torch.Tensor,  # (B, T)
+        labels: torch.Tensor | None = None,  # (B, T)
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> dict[str, torch.Tensor]:
+        hidden = torch.tanh(self.inner(self.letters(letters) + self.levels(before)))
+        logits = self.outer(hidden)  # (B, T, LEVELS)
+        if labels is None:
+            return {"logits": logits}
+        total = nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="sum")
+        count = num_items_in_batch if num_items_in_batch is not None else (labels != -100).sum()
+        return {"loss": total / count, "logits": logits}
+
+
+class ToyBase:
+    """State of the engine."""
+
+    def __init__(self, options: ToyOptions, device: torch.device, dtype: torch.dtype) -> None:
+        self.options, self.device, self.dtype = options, device, dtype
+
+    def network(self) -> ToyNetwork:
+        """Build the frozen network; its "pretrained" weights come from a fixed seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return ToyNetwork(self.options.width).to(self.device, self.dtype)
+
+
+@vtune.hookimpl
+def engine_info() -> vtune.EngineInfo:
+    return vtune.EngineInfo(
+        sample_rate=RATE,
+        features_version="1",
+        options=ToyOptions,
+        features_options=frozenset({"max_frames"}),
+        lora=vtune.LoraSettings(rank=4, alpha=8),
+        lora_targets={"all": ("inner", "outer"), "outer": ("outer",)},
+        length_feature="labels",
+        licence="Toys are free.",
+    )
+
+
+@vtune.hookimpl
+def load_base(options: ToyOptions, device: torch.device, dtype: torch.dtype) -> ToyBase:
+    return ToyBase(options, device, dtype)
+
+
+@vtune.hookimpl
+def fingerprint(base: ToyBase) -> dict[str, str]:
+    return {"network": f"width {base.options.width}"}
+
+
+@vtune.hookimpl
+def prepare_sample(base: ToyBase, clip: vtune.Clip) -> vtune.Features:
+    frames = -(-len(clip.waveform) // FRAME)
+    if frames > base.options.max_frames:
+        raise vtune.SkipClip(f"{frames} frames, more than max_frames {base.options.max_frames}")
+    padded = np.pad(clip.waveform, (0, frames * FRAME - len(clip.waveform))).reshape(frames, FRAME)
+    loudness = np.sqrt(np.square(padded).mean(axis=1))
+    levels = np.clip(np.log1p(255 * loudness) / np.log(256) * LEVELS, 0, LEVELS - 1).astype(np.int64)
+    return {"letters": _letters(clip.text, frames), "labels": levels}
+
+
+@vtune.hookimpl
+def collate(features: Sequence[vtune.Features]) -> vtune.Batch:
+    longest = max(len(row["labels"]) for row in features)
+    labels = torch.full((len(features), longest), -100)
+    letters = torch.zeros((len(features), longest), dtype=torch.long)
+    before = torch.zeros((len(features), longest), dtype=torch.long)
+    for place, row in enumerate(features):
+        length = len(row["labels"])
+        labels[place, :length] = torch.as_tensor(row["labels"])
+        letters[place, :length] = torch.as_tensor(row["letters"])
+        before[place, 1:length] = labels[place, : length - 1]
+    return {"letters": letters, "before": before, "labels": labels}
+
+
+@vtune.hookimpl
+def build_lora_model(base: ToyBase, lora: vtune.LoraSettings) -> nn.Module:
+    return vtune.attach_lora(base.network(), lora, engine_info().lora_targets)
+
+
+@vtune.hookimpl
+def extract_conditioning(clips: Sequence[vtune.Clip]) -> vtune.Conditioning:
+    seconds = sum(clip.seconds for clip in clips) / max(1, sum(len(clip.text) for clip in clips))
+    return vtune.Conditioning({"pace": np.asarray([seconds], dtype=np.float32)}, {"voice": clips[0].voice})
+
+
+@vtune.hookimpl
+def synthesize(
+    base: ToyBase, model: nn.Module, text: str, conditioning: vtune.Conditioning, seed: int
+) -> Iterator[vtune.Audio]:
+    generator = torch.Generator().manual_seed(seed)
+    frames = max(1, int(len(text) * float(conditioning.tensors["pace"][0]) * RATE / FRAME))
+    letters = torch.as_tensor(_letters(text, frames), device=base.device)
+    level = torch.zeros(1, 1, dtype=torch.long, device=base.device)
+    for frame in range(frames):
+        logits = model(letters=letters[None, frame : frame + 1], before=level)["logits"][0, -1]
+        level = torch.multinomial(logits.float().cpu().softmax(-1), 1, generator=generator)[None].to(base.device)
+        times = (frame * FRAME + np.arange(FRAME)) / RATE
+        loudness = (256 ** (float(level.item()) / LEVELS) - 1) / 255
+        tone = np.sqrt(2) * loudness * np.sin(2 * np.pi * base.options.pitch * times)
+        ending = vtune.Ending.END_TOKEN if frame == frames - 1 else None
+        yield vtune.Audio(np.clip(tone, -1, 1).astype(np.float32), RATE, ending)
+
+
+def _letters(text: str, frames: int) -> Any:
+    codes = np.frombuffer(text.encode("ascii", "replace"), dtype=np.uint8).astype(np.int64)
+    return codes[np.arange(frames) * len(codes) // frames]
