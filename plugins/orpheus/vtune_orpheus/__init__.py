@@ -1,0 +1,94 @@
+"""Orpheus as a vtune engine: a Llama that speaks SNAC tokens, tuned by LoRA, 24 kHz."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import vtune
+from vtune_orpheus.options import OrpheusOptions
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from vtune_orpheus.base import OrpheusBase
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP = ("gate_proj", "up_proj", "down_proj")
+
+
+@vtune.hookimpl
+def engine_info() -> vtune.EngineInfo:
+    return vtune.EngineInfo(
+        sample_rate=24_000,
+        features_version="1",
+        options=OrpheusOptions,
+        features_options=frozenset({"max_tokens", "voice_prefix", "loss_on", "remove_duplicate_frames"}),
+        lora=vtune.LoraSettings(rank=32, alpha=64),
+        lora_targets={"all": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP},
+        length_feature="input_ids",
+        licence=(
+            "Orpheus's weights derive from Llama 3.2: the Llama 3.2 Community License binds you and whoever you give "
+            "the voice to (its notice, 'Built with Llama', the acceptable use policy). SNAC is MIT."
+        ),
+    )
+
+
+@vtune.hookimpl
+def load_base(options: OrpheusOptions, device: torch.device, dtype: torch.dtype) -> OrpheusBase:
+    from vtune_orpheus.base import OrpheusBase
+
+    return OrpheusBase(options, device, dtype)
+
+
+@vtune.hookimpl
+def fingerprint(base: OrpheusBase) -> dict[str, str]:
+    return base.fingerprint()
+
+
+@vtune.hookimpl
+def prepare_sample(base: OrpheusBase, clip: vtune.Clip) -> vtune.Features:
+    from vtune_orpheus.samples import prepare
+
+    return prepare(base, clip)
+
+
+@vtune.hookimpl
+def collate(base: OrpheusBase, features: Sequence[vtune.Features]) -> vtune.Batch:
+    from vtune_orpheus.samples import pad
+
+    return pad(features, base.layout.pad)
+
+
+@vtune.hookimpl
+def build_lora_model(base: OrpheusBase, lora: vtune.LoraSettings) -> nn.Module:
+    return vtune.attach_lora(base.new_network(), lora, engine_info().lora_targets, task_type="CAUSAL_LM")
+
+
+@vtune.hookimpl
+def extract_conditioning(base: OrpheusBase, clips: Sequence[vtune.Clip]) -> vtune.Conditioning:
+    from vtune_orpheus.conditioning import extract
+
+    return extract(base, clips)
+
+
+@vtune.hookimpl
+def synthesize(
+    base: OrpheusBase, model: nn.Module, text: str, conditioning: vtune.Conditioning, seed: int
+) -> Iterator[vtune.Audio]:
+    from vtune_orpheus.speech import speak
+
+    return speak(base, model, text, conditioning, seed)
+
+
+@vtune.hookimpl
+def footprint(options: OrpheusOptions, lora: vtune.LoraSettings, dtype_bytes: int) -> vtune.Footprint:
+    from vtune_orpheus.footprint import estimate
+
+    return estimate(options, lora, dtype_bytes, engine_info().lora_targets)
+
+
+@vtune.hookimpl
+def save_merged(base: OrpheusBase, network: nn.Module, directory: Path) -> list[Path]:
+    return base.save(network, directory)

@@ -1,0 +1,163 @@
+"""The engine's state: tokenizer, layout, codec and network, each loaded on first use."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from vtune import EngineError, Waveform
+from vtune_orpheus import checkpoints
+from vtune_orpheus.layout import Layout, derive_layout
+from vtune_orpheus.options import OrpheusOptions
+
+
+class OrpheusBase:
+    """One checkpoint with its codec.
+
+    ``device`` and ``dtype`` are the network's; the codec is float32, on the CPU unless the options say otherwise.
+    """
+
+    def __init__(self, options: OrpheusOptions, device: torch.device, dtype: torch.dtype) -> None:
+        self.options = options
+        self.device = device
+        self.dtype = dtype
+        self.checkpoint = checkpoints.checkpoint_name(options.base_model)
+        self._codec_name = checkpoints.codec_name(options.codec, self.checkpoint)
+        if options.quantization != "none":
+            _require_bitsandbytes(options.quantization, device)
+
+    @cached_property
+    def config(self) -> Any:
+        """The network's configuration."""
+        return self._from_checkpoint(AutoConfig)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The checkpoint's own tokenizer."""
+        return self._from_checkpoint(AutoTokenizer)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where things stand in the vocabulary."""
+        config = checkpoints.codec_config(self._codec_name)
+        return derive_layout(self.tokenizer, config, self.config.vocab_size, self.checkpoint)
+
+    @cached_property
+    def codec(self) -> Any:
+        """SNAC in eval mode, float32."""
+        from snac import SNAC
+
+        config = checkpoints.codec_config(self._codec_name)
+        path = checkpoints.codec_weights(self._codec_name)
+        codec = SNAC(**config)
+        try:
+            codec.load_state_dict(checkpoints.read_weights(path))
+        except RuntimeError as error:
+            raise EngineError(f"{path} does not fit its config.json: {' '.join(str(error).split())[:200]}") from error
+        device = self.device if self.options.codec_device == "auto" else torch.device("cpu")
+        return codec.eval().requires_grad_(False).to(device)
+
+    @property
+    def frame(self) -> int:
+        """Samples a frame of 7 tokens stands for: 2048 for SNAC 24 kHz."""
+        return int(self.codec.hop_length) * 4
+
+    def new_network(self) -> nn.Module:
+        """Load the frozen network; each call gives one of its own, for PEFT changes it in place."""
+        options = self.options
+        attention = None if options.attn_implementation == "auto" else options.attn_implementation
+        quantized = _quantization_config(options.quantization, self.dtype)
+        placement = {"device_map": {"": self.device}} if quantized is not None else {}
+        network: nn.Module = self._from_checkpoint(
+            AutoModelForCausalLM,
+            dtype=self.dtype,
+            attn_implementation=attention,
+            quantization_config=quantized,
+            **placement,
+        )
+        if quantized is None:
+            return network.to(self.device).requires_grad_(False)
+        from peft import prepare_model_for_kbit_training
+
+        prepared: nn.Module = prepare_model_for_kbit_training(network, use_gradient_checkpointing=False)
+        return prepared
+
+    @torch.no_grad()
+    def encode(self, waveform: Waveform) -> list[torch.Tensor]:
+        """Encode one clip by itself (padding a batch would change the codes at its end).
+
+        :param waveform: float32 ``[samples]`` at 24 kHz.
+        :returns: int64 code levels ``[1, T]``, ``[1, 2T]``, ``[1, 4T]`` on the CPU.
+        """
+        device = next(self.codec.parameters()).device
+        sound = torch.from_numpy(waveform).to(device)[None, None]  # (1, 1, samples)
+        return [level.cpu() for level in self.codec.encode(sound)]
+
+    def fingerprint(self) -> dict[str, str]:
+        """Hash the parts that features and adapters depend on; the network by its configuration."""
+        tokenizer = json.dumps(self.tokenizer.get_vocab(), sort_keys=True).encode()
+        shape = {name: value for name, value in self.config.to_dict().items() if name in _SHAPE}
+        return {
+            "tokenizer": sha256(tokenizer).hexdigest()[:16],
+            "codec": checkpoints.hash_file(checkpoints.codec_weights(self._codec_name)),
+            "layout": sha256(json.dumps(self.layout.settings()).encode()).hexdigest()[:16],
+            "network": sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16],
+        }
+
+    def save(self, network: nn.Module, directory: Path) -> list[Path]:
+        """Write a whole checkpoint: network, tokenizer and codec, which this engine and plain transformers load."""
+        from safetensors.torch import save_file
+
+        network.save_pretrained(directory)  # type: ignore[operator]
+        self.tokenizer.save_pretrained(directory)
+        codec = directory / "snac"
+        codec.mkdir()
+        config = checkpoints.codec_config(self._codec_name)
+        (codec / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        save_file(checkpoints.read_weights(checkpoints.codec_weights(self._codec_name)), str(codec / "model.safetensors"))
+        return sorted(path for path in directory.rglob("*") if path.is_file())
+
+    def _from_checkpoint(self, kind: Any, **settings: Any) -> Any:
+        try:
+            return kind.from_pretrained(self.checkpoint, **settings)
+        except (OSError, ValueError, ImportError) as error:
+            if Path(self.checkpoint).is_dir():
+                reason = " ".join(str(error).split())[:200]
+                raise EngineError(f"checkpoint {self.checkpoint} cannot be loaded: {reason}") from error
+            raise EngineError(checkpoints.unreachable(self.checkpoint, error)) from error
+
+
+_SHAPE = frozenset({"hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size"})
+
+
+def _require_bitsandbytes(quantization: str, device: torch.device) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise EngineError(
+            f"engine_options.quantization: {quantization} needs bitsandbytes; install vtune-tts with the extra 'qlora'"
+        )
+    if device.type != "cuda":
+        raise EngineError(f"engine_options.quantization: {quantization} needs a CUDA GPU; use 'none' on {device.type}")
+
+
+def _quantization_config(quantization: str, dtype: torch.dtype) -> Any:
+    if quantization == "none":
+        return None
+    from transformers import BitsAndBytesConfig
+
+    if quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if dtype == torch.float32 else dtype,
+    )
