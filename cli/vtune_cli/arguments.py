@@ -38,7 +38,9 @@ def base_options(command: F) -> F:
         "--set", "options", multiple=True, metavar="option=value",
         help="An engine option that differs from training, e.g. --set base_model=/models/orpheus.",
     )(command)  # fmt: skip
-    return click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)(command)
+    return click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)(
+        command
+    )
 
 
 def engine_options(values: tuple[str, ...]) -> dict[str, Any]:

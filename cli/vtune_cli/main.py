@@ -39,7 +39,10 @@ class Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List verbs without importing them."""
         _add_extensions(self)
-        rows = [*VERBS.items(), *((name, command.get_short_help_str()) for name, command in self.commands.items())]
+        rows = [
+            *VERBS.items(),
+            *((name, command.get_short_help_str()) for name, command in self.commands.items()),
+        ]
         with formatter.section("Verbs"):
             formatter.write_dl(rows)
 

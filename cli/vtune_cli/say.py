@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -24,7 +25,7 @@ from vtune_cli.arguments import base_options, engine_options, voices_option
 @base_options
 @voices_option
 def say(
-    voice: str, text: str | None, lines: click.utils.LazyFile | None, out: Path, raw: bool, stream: bool, seed: int,
+    voice: str, text: str | None, lines: TextIO | None, out: Path, raw: bool, stream: bool, seed: int,
     untuned: bool, device: str, options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
     """Speak TEXT with VOICE, a name in the folder of voices or the path of a voice folder."""

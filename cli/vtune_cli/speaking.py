@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,8 @@ def to_files(voice: Voice, texts: Sequence[str], out: Path, seed: int, *, untune
     """Write one WAV a text, and say how long each is and how it ended."""
     for number, text in enumerate(texts, 1):
         path = out / f"{number:03d}.wav" if many else out
-        started, endings = time.monotonic(), Counter[str]()
+        started = time.monotonic()
+        endings: Counter[str] = Counter()
         pieces = _counted(voice.say(text, seed, untuned=untuned), endings)
         seconds = write_wav(path, pieces, voice.sample_rate)
         took = time.monotonic() - started
@@ -30,8 +32,8 @@ def to_files(voice: Voice, texts: Sequence[str], out: Path, seed: int, *, untune
 
 def to_stdout(voice: Voice, texts: Sequence[str], seed: int, *, untuned: bool, raw: bool) -> None:
     """Stream to stdout, as WAV or as raw samples."""
-    stdout = click.get_binary_stream("stdout")
-    endings = Counter[str]()
+    stdout = sys.stdout.buffer
+    endings: Counter[str] = Counter()
     try:
         if not raw:
             stdout.write(stream_header(voice.sample_rate))
@@ -52,5 +54,7 @@ def _counted(pieces: Iterator[Audio], endings: Counter[str]) -> Iterator[Audio]:
 
 def _warn(endings: Counter[str]) -> str:
     bad = {ending: count for ending, count in endings.items() if ending != Ending.END_TOKEN}
-    told = ", ".join(f"{count} of {sum(endings.values())} utterances ended by {ending}" for ending, count in bad.items())
+    told = ", ".join(
+        f"{count} of {sum(endings.values())} utterances ended by {ending}" for ending, count in bad.items()
+    )
     return f"; {told}" if told else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 
 
 def configure(*, verbose: bool, quiet: bool) -> None:
@@ -15,8 +16,17 @@ def configure(*, verbose: bool, quiet: bool) -> None:
     logging.getLogger("vtune").setLevel(level)
     if not verbose:
         # Libraries greet and advise at warning level; a user of vtune can act on none of it.
-        for name in ("transformers", "datasets", "accelerate", "peft", "httpx", "torch.distributed"):
+        for name in (
+            "transformers",
+            "datasets",
+            "accelerate",
+            "peft",
+            "httpx",
+            "torch.distributed",
+            "huggingface_hub",
+        ):
             logging.getLogger(name).setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0" if sys.stderr.isatty() else "1")

@@ -59,4 +59,6 @@ def _build(entry: dict[str, dict[str, Any] | None], place: int) -> Any:
 
 def _transform_names(module: Any, kind: type) -> Sequence[str]:
     things = ((name, getattr(module, name)) for name in dir(module) if not name.startswith("_"))
-    return sorted(name for name, thing in things if isinstance(thing, type) and issubclass(thing, kind) and thing is not kind)
+    return sorted(
+        name for name, thing in things if isinstance(thing, type) and issubclass(thing, kind) and thing is not kind
+    )

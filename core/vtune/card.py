@@ -29,7 +29,7 @@ def card_text(record: VoiceRecord, sentences: Sequence[str]) -> str:
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---",
         f"# {record.name}",
-        f"A voice for the engine `{record.engine}` (base `{base or 'see voice.json'}`), made with vtune {record.vtune}.",
+        f"A voice for the engine `{record.engine}` (base `{base or 'in voice.json'}`), made by vtune {record.vtune}.",
         f"## Whose voice\n\n{_consent(record)}",
         f"## How it was made\n\n{_training(record)}",
         f"## Data\n\n{_data(record)}",
@@ -37,7 +37,9 @@ def card_text(record: VoiceRecord, sentences: Sequence[str]) -> str:
     ]
     if sentences:
         listed = "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1))
-        parts.append(f"## Samples\n\n`samples/NN.wav` is the voice, `samples/NN_base.wav` the untuned base.\n\n{listed}")
+        parts.append(
+            f"## Samples\n\n`samples/NN.wav` is the voice, `samples/NN_base.wav` the untuned base.\n\n{listed}"
+        )
     if record.licence:
         parts.append(f"## Licence\n\n{record.licence}")
     return "\n\n".join(parts) + "\n"
@@ -59,7 +61,7 @@ def _training(record: VoiceRecord) -> str:
     servable = "can be served unmerged beside others" if record.servable else "can only be served merged"
     return (
         f"{shape}; {facts['steps']} steps over {facts['clips']} rows in {facts['seconds']:.0f} s "
-        f"({facts['precision']}, {facts['processes']} process(es)); mean training loss {facts['loss']:.4f}{validation}. "
+        f"({facts['precision']}, {facts['processes']} process(es)); mean loss {facts['loss']:.4f}{validation}. "
         f"The adapter {servable}."
     )
 

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 @hookimpl(trylast=True)
-def fingerprint() -> dict[str, str]:  # noqa: D103 -- see the specification
+def fingerprint() -> dict[str, str]:
     return {}
 
 
 @hookimpl(trylast=True)
-def footprint() -> None:  # noqa: D103
+def footprint() -> None:
     return None
 
 
 @hookimpl(trylast=True)
-def save_merged(network: nn.Module, directory: Path) -> list[Path]:  # noqa: D103
+def save_merged(network: nn.Module, directory: Path) -> list[Path]:
     from transformers import PreTrainedModel
 
     if isinstance(network, PreTrainedModel):
@@ -37,7 +37,7 @@ def save_merged(network: nn.Module, directory: Path) -> list[Path]:  # noqa: D10
 
 
 @hookimpl(trylast=True)
-def export_voice(model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:  # noqa: D103
+def export_voice(model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:
     save_weights(model, directory)
     write_conditioning(conditioning, VoiceFolder(directory).conditioning)
     return sorted(directory.iterdir())

@@ -26,7 +26,12 @@ logger = logging.getLogger(__name__)
 
 
 def voice_record(
-    engine: Engine, recipe: Recipe, name: str, fingerprint: dict[str, str], facts: dict[str, Any], totals: dict[str, Any]
+    engine: Engine,
+    recipe: Recipe,
+    name: str,
+    fingerprint: dict[str, str],
+    facts: dict[str, Any],
+    totals: dict[str, Any],
 ) -> VoiceRecord:
     """Gather what ``voice.json`` says."""
     return VoiceRecord(
@@ -77,7 +82,9 @@ def write_voice(
         write_card(new.card, record, recipe.evaluate.sentences)
 
 
-def merge_voice(folder: VoiceFolder, directory: Path, device: str = "auto", options: Mapping[str, Any] | None = None) -> float:
+def merge_voice(
+    folder: VoiceFolder, directory: Path, device: str = "auto", options: Mapping[str, Any] | None = None
+) -> float:
     """Fold a voice's adapter into its base and write one model folder, checked against the adapter.
 
     :returns: the largest difference of the logits, as a share of the largest logit.

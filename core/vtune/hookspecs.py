@@ -110,9 +110,7 @@ def extract_conditioning(base: Any, clips: Sequence[Clip]) -> Conditioning:
 
 
 @hookspec(firstresult=True)
-def synthesize(
-    base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int
-) -> Iterator[Audio]:
+def synthesize(base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int) -> Iterator[Audio]:
     """Speak ``text``, yielding sound as it is ready; the last piece of each utterance carries its ending.
 
     :param model: in eval mode; core calls this inside ``disable_adapter()`` to hear the untuned engine.

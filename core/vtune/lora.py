@@ -44,9 +44,7 @@ def attach_lora(
     return get_peft_model(network, config)
 
 
-def match_targets(
-    network: nn.Module, targets: tuple[str, ...], presets: Mapping[str, tuple[str, ...]]
-) -> list[str]:
+def match_targets(network: nn.Module, targets: tuple[str, ...], presets: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return what ``LoraConfig.target_modules`` should hold.
 
     Ends of names stay as they are written (servers read them), regular expressions become whole names.

@@ -12,7 +12,8 @@ from vtune.device import pick_device, pick_precision, weights_dtype
 from vtune.engines import Engine, load_engine
 from vtune.errors import EngineError, VoiceError
 from vtune.folders import VoiceFolder
-from vtune.types import Audio, Conditioning, EngineOptions, LoraSettings
+from vtune.recipe import LoraRecipe
+from vtune.types import Audio, Conditioning, EngineOptions
 from vtune.voices import VoiceRecord, read_conditioning, read_record
 from vtune.weights import load_weights
 
@@ -87,20 +88,16 @@ def open_voice(
     engine = load_engine(record.engine)
     where = pick_device(device)
     base = engine.load_base(
-        _options(engine, record, options or {}), where, weights_dtype(pick_precision(precision, where), record.method)
+        _options(engine, record, options or {}),
+        where,
+        weights_dtype(pick_precision(precision, where), record.method),
     )
     _require_same_base(engine.fingerprint(base), record)
     conditioning = read_conditioning(folder.conditioning)
-    model = engine.build_model(base, lora_of(record), record.method)
+    model = engine.build_model(base, LoraRecipe.model_validate(record.lora).settings(), record.method)
     if not untuned:
         load_weights(model, folder.path)
     return Voice(engine, base, model.eval(), conditioning, record)
-
-
-def lora_of(record: VoiceRecord) -> LoraSettings:
-    """Return the adapter's shape as the voice's record has it."""
-    lora = dict(record.lora)
-    return LoraSettings(**{**lora, "targets": tuple(lora["targets"]), "modules_to_save": tuple(lora["modules_to_save"])})
 
 
 def _options(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> EngineOptions:

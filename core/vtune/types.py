@@ -135,6 +135,7 @@ class Footprint:
     :param tokens_per_clip: beside the sound: prompt, words, ends; an average.
     :param weight_bytes: of the loaded network, at the asked dtype or quantisation.
     :param token_bytes: memory that forward and backward hold for one token of a batch.
+    :param token_bytes_checkpointed: the same with gradient checkpointing.
     :param token_flops: floating-point operations to train on one token.
     """
 
@@ -144,6 +145,7 @@ class Footprint:
     tokens_per_clip: float
     weight_bytes: int
     token_bytes: float
+    token_bytes_checkpointed: float
     token_flops: float
 
 

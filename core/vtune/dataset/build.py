@@ -71,12 +71,15 @@ def build(
         store.sweep() if recipe.encode.cache else store.clear()
         write_survey(listing, survey(recipe, sources))
     barrier()
-    count = encode(recipe, engine, base, sources, listing, run.features, share)
+    before = len(FeatureStore(run.features).known())
     barrier()
+    encode(recipe, engine, base, sources, listing, run.features, share)
+    barrier()
+    count = len(FeatureStore(run.features).known()) - before
     data = _gather(recipe, engine, base, run, listing)
     barrier()
     logger.info("%s", data.totals.describe())
-    logger.info("features: %d encoded now, the others before; %.1f s", count, time.monotonic() - started)
+    logger.info("features: %s encoded now, the others before; %.1f s", f"{count:,}", time.monotonic() - started)
     return data
 
 
@@ -105,7 +108,8 @@ def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: 
             ledger.add(item, reason, len(usable) - 1 if not reason else 0, 0 if reason else found[0].length)
             if reason is None:
                 rows[item.split] += usable
-                identity.update(f"{item_key(key, item, recipe, len(usable))} {item.split} {recipe.data[item.source].weight}\n".encode())
+                last = item_key(key, item, recipe, len(usable))
+                identity.update(f"{last} {item.split} {recipe.data[item.source].weight}\n".encode())
                 weights += [recipe.data[item.source].weight] * (len(usable) if item.split == "train" else 0)
     if not rows["train"]:
         raise DataError(f"no clip is left to train on: {ledger.totals.describe()}; the ledger is {run.ledger}")

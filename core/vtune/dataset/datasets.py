@@ -125,14 +125,14 @@ class DatasetSource:
             return io.BytesIO(Path(path).read_bytes())
         raise DataError(f"{self._place(name)}: no recording in column {self._audio!r}")
 
-    def _column(
-        self, asked: str | None, columns: list[str], known: tuple[str, ...], what: str, key: str
-    ) -> str:
+    def _column(self, asked: str | None, columns: list[str], known: tuple[str, ...], what: str, key: str) -> str:
         if asked is not None and asked not in columns:
             raise DataError(f"{self._name} has no column {asked!r}{nearest(asked, columns)}")
         found = asked or next((name for name in known if name in columns), None)
         if found is None:
-            raise DataError(f"{self._name} has the columns {', '.join(columns)}, none known for {what}; name it with {key}")
+            raise DataError(
+                f"{self._name} has the columns {', '.join(columns)}, none known for {what}; name it with {key}"
+            )
         return found
 
 

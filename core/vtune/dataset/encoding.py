@@ -64,8 +64,8 @@ def variants(recipe: Recipe, item: Item) -> range:
 
 def encode(
     recipe: Recipe, engine: Engine, base: Any, sources: list[Source], survey: Path, store: Path, share: Share
-) -> int:
-    """Encode this rank's share of what is not in the store yet; return how many clips that was.
+) -> None:
+    """Encode this rank's share of what is not in the store yet.
 
     Time and memory: one clip at a time, whatever their number; the store's keys are held (about 200 bytes each).
     """
@@ -73,14 +73,15 @@ def encode(
     work = _Work(recipe, engine.name, key, survey, store, share)
     processes = recipe.encode.processes
     if processes == 1:
-        return _encode_share(work, engine, base, sources)
+        _encode_share(work, engine, base, sources)
+        return
     # Spawned, because forking a process that has started torch's threads can hang.
     parts = [
         _Work(recipe, engine.name, key, survey, store, Share(share.index * processes + p, share.of * processes))
         for p in range(processes)
     ]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        return sum(pool.map(_encode_in_worker, parts, chunksize=1))
+        pool.map(_encode_in_worker, parts, chunksize=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,34 +94,35 @@ class _Work:
     share: Share
 
 
-def _encode_in_worker(work: _Work) -> int:
+def _encode_in_worker(work: _Work) -> None:
     import torch
 
     torch.set_num_threads(max(1, torch.get_num_threads() // work.recipe.encode.processes))
     engine = load_engine(work.engine)
     base = engine.load_base(work.recipe.engine_options, torch.device("cpu"), torch.float32)
-    return _encode_share(work, engine, base, open_sources(work.recipe))
+    _encode_share(work, engine, base, open_sources(work.recipe))
 
 
-def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source]) -> int:
+def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source]) -> None:
     store = FeatureStore(work.store)
     known = store.known().keys()
     augmenter = Augmenter(work.recipe.augment)
     pending: list[tuple[str, Features | None, int, str | None]] = []
-    count = 0
     todo = sum(1 for _ in _mine(work, known))
     bar = tqdm(
-        _mine(work, known), total=todo, desc="encoding", unit="clip", disable=None if work.share.index == 0 else True
+        _mine(work, known),
+        total=todo,
+        desc="encoding",
+        unit="clip",
+        disable=None if work.share.index == 0 else True,
     )
     for item, key, number in bar:
         pending.append((key, *_encode_one(work.recipe, engine, base, sources[item.source], augmenter, item, number)))
-        count += 1
         if len(pending) == SHARD:
             store.write(pending)
             pending = []
     if pending:
         store.write(pending)
-    return count
 
 
 def _mine(work: _Work, known: Any) -> Iterator[tuple[Item, str, int]]:

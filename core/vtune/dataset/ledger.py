@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -17,9 +17,20 @@ class Totals:
     """Counts and seconds by what became of the clips."""
 
     clips: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     reasons: Counter[str] = field(default_factory=Counter)
     voices: Counter[str] = field(default_factory=Counter)
+
+    def add(self, item: Item, reason: str | None) -> str:
+        """Count one clip, and return what became of it."""
+        status = "skipped" if reason else item.split
+        self.clips[status] += 1
+        self.seconds[status] += item.seconds
+        if reason:
+            self.reasons[kind_of(reason)] += 1
+        else:
+            self.voices[item.voice] += 1
+        return status
 
     def describe(self) -> str:
         """Say it in one line."""
@@ -67,7 +78,7 @@ class LedgerWriter:
 
     def add(self, item: Item, reason: str | None, variants: int, length: int) -> None:
         """Write down one clip; ``length`` is that of its features."""
-        status = "skipped" if reason else item.split
+        status = self.totals.add(item, reason)
         entry = {
             "status": status,
             "reason": reason,
@@ -83,12 +94,6 @@ class LedgerWriter:
         }
         if self._file is not None:
             self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        self.totals.clips[status] += 1
-        self.totals.seconds[status] += item.seconds
-        if reason:
-            self.totals.reasons[kind_of(reason)] += 1
-        else:
-            self.totals.voices[item.voice] += 1
 
     @staticmethod
     def _aside(path: Path) -> Path:

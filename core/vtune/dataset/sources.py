@@ -19,7 +19,7 @@ from vtune.types import Waveform
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One clip as its source lists it. ``audio`` is what ``Source.load`` takes; ``problem`` is why it cannot be used."""
+    """One clip as its source lists it: ``audio`` is what ``Source.load`` takes, ``problem`` why it cannot be used."""
 
     file: str
     line: int | None
@@ -166,7 +166,9 @@ def open_source(recipe: SourceRecipe, recipe_folder: Path) -> Source:
         return DatasetSource.from_file(path, recipe)
     if path.is_file():
         if path.suffix.lower() not in tables.SUFFIXES:
-            raise DataError(f"{path} is no table ({', '.join(sorted(tables.SUFFIXES))}, .parquet); name a folder or a table")
+            raise DataError(
+                f"{path} is no table ({', '.join(sorted(tables.SUFFIXES))}, .parquet); name a folder or a table"
+            )
         return FolderSource(path.parent, [_table(path, recipe)], whole=False)
     if not path.is_dir():
         raise DataError(f"{path} is neither a folder nor a plain file")

@@ -17,11 +17,26 @@ from vtune.errors import DataError, nearest
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".jsonl", ".json", ".ndjson"})
 
-AUDIO_COLUMNS = ("filename", "file_name", "audio_path", "audio_filepath", "audio", "audio_file", "wav", "path", "file", "id")
+AUDIO_COLUMNS = (
+    "filename",
+    "file_name",
+    "audio_path",
+    "audio_filepath",
+    "audio",
+    "audio_file",
+    "wav",
+    "path",
+    "file",
+    "id",
+)
 TEXT_COLUMNS = ("text", "transcription", "transcript", "sentence", "normalized_text", "normalized")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "speaker_name", "voice")
 
 _DELIMITERS = (",", "\t", ";", "|")
+
+
+class _Pipes(csv.excel):
+    quoting = csv.QUOTE_NONE  # LJSpeech's words hold quotes that mean nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +117,7 @@ class Table:
                 yield _record(line, cells[audio], cells[text], cells[speaker] if speaker is not None else None)
 
 
-def open_table(
-    path: Path, audio: str | None = None, text: str | None = None, speaker: str | None = None
-) -> Table:
+def open_table(path: Path, audio: str | None = None, text: str | None = None, speaker: str | None = None) -> Table:
     """Look at the beginning of a table and tell its form.
 
     :param audio: the column that names recordings, where detection is not wanted; ``text``, ``speaker`` likewise.
@@ -140,9 +153,7 @@ def _open_json(path: Path, audio: str | None, text: str | None, speaker: str | N
     return Table(path, kind, encoding, "", _columns(path, tuple(map(str, first)), audio, text, speaker))
 
 
-def _columns(
-    path: Path, header: tuple[str, ...], audio: str | None, text: str | None, speaker: str | None
-) -> Columns:
+def _columns(path: Path, header: tuple[str, ...], audio: str | None, text: str | None, speaker: str | None) -> Columns:
     for asked in (audio, text, speaker):
         if asked is not None and asked not in header:
             raise DataError(f"{path} has no column {asked!r}{nearest(asked, header)} (it has: {', '.join(header)})")
@@ -179,9 +190,8 @@ def _record(line: int, audio: Any, text: Any, speaker: Any) -> Record:
 
 def _cells(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
     """Yield line, cells and problem of every row that is not blank."""
-    quoting = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL
     with path.open(encoding=encoding, newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, quoting=quoting)
+        reader = csv.reader(file, _Pipes if delimiter == "|" else csv.excel, delimiter=delimiter)
         while True:
             line = reader.line_num + 1
             try:

@@ -5,4 +5,13 @@ from vtune.engines.finding import Installed, installed_engines
 from vtune.engines.loading import extension_commands
 from vtune.engines.recipes import available_engines, load_recipe, schema
 
-__all__ = ["Engine", "Installed", "available_engines", "extension_commands", "installed_engines", "load_engine", "load_recipe", "schema"]
+__all__ = [
+    "Engine",
+    "Installed",
+    "available_engines",
+    "extension_commands",
+    "installed_engines",
+    "load_engine",
+    "load_recipe",
+    "schema",
+]

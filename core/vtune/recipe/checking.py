@@ -15,9 +15,7 @@ from vtune.types import EngineInfo, EngineOptions
 M = TypeVar("M", bound=BaseModel)
 
 
-def check_recipe(
-    draft: Draft, engine: EngineInfo | str, extensions: Mapping[str, type[EngineOptions]]
-) -> Recipe:
+def check_recipe(draft: Draft, engine: EngineInfo | str, extensions: Mapping[str, type[EngineOptions]]) -> Recipe:
     """Check a draft as a whole.
 
     :param engine: what the draft's engine says of itself, or the line that says why there is none.
@@ -50,7 +48,12 @@ def _with_engine_defaults(given: Any, info: EngineInfo) -> Any:
         return given
     lora = info.lora
     defaults = {name: getattr(lora, name) for name in LoraRecipe.model_fields}
-    return {**defaults, "targets": list(lora.targets), "modules_to_save": list(lora.modules_to_save), **(given or {})}
+    return {
+        **defaults,
+        "targets": list(lora.targets),
+        "modules_to_save": list(lora.modules_to_save),
+        **(given or {}),
+    }
 
 
 def _extension_options(
@@ -72,9 +75,7 @@ def _extension_options(
     return tuned
 
 
-def _validate(
-    model: type[M], data: Any, at: KeyPath, draft: Draft, problems: list[tuple[KeyPath, str]]
-) -> M | None:
+def _validate(model: type[M], data: Any, at: KeyPath, draft: Draft, problems: list[tuple[KeyPath, str]]) -> M | None:
     if not isinstance(data, dict):
         found = _shown(data)
         problems.append((at, f"section {dotted(at) or 'recipe'!r} holds keys and values, found {found}"))

@@ -17,7 +17,7 @@ def apply_overrides(draft: Draft, overrides: Sequence[str]) -> None:
 
     :raises RecipeError: every override that cannot be applied, one line each.
     """
-    problems = []
+    problems: list[str] = []
     for override in overrides:
         try:
             _apply(draft, override)

@@ -11,9 +11,7 @@ from vtune.recipe.sections import Recipe
 from vtune.types import EngineInfo, EngineOptions
 
 
-def recipe_schema(
-    engines: Mapping[str, EngineInfo], extensions: Mapping[str, type[EngineOptions]]
-) -> dict[str, Any]:
+def recipe_schema(engines: Mapping[str, EngineInfo], extensions: Mapping[str, type[EngineOptions]]) -> dict[str, Any]:
     """Return a draft 2020-12 schema: ``engine`` picks what ``engine_options`` may hold."""
     schema = Recipe.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"

@@ -16,6 +16,8 @@ from pydantic import (
     PositiveInt,
 )
 
+from vtune.types import LoraSettings
+
 VOICE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """A voice names a folder, a prompt prefix and a served model, so it is plain."""
 
@@ -42,7 +44,8 @@ class SourceRecipe(_Section):
         "looked up from the current folder, then from the recipe's",
     )
     voice: VoiceName | None = Field(
-        None, description="whose voice this is; default: the table's speakers where it names several, else `voice`"
+        None,
+        description="whose voice this is; default: the table's speakers where it names several, else `voice`",
     )
     weight: PositiveFloat = Field(1.0, description="how often an epoch sees each clip: 2 is twice, 0.5 every other")
     table: str | None = Field(None, description="the table inside the folder, where several could be meant")
@@ -97,11 +100,19 @@ class LoraRecipe(_Section):
     dropout: Fraction = Field(0.0, description="share of the adapter's inputs that is dropped while training")
     rslora: bool = Field(False, description="scale by alpha / sqrt(rank) instead of alpha / rank")
     targets: Names = Field(
-        ["all"], min_length=1, description="presets of the engine, ends of module names, or regular expressions"
+        ["all"],
+        min_length=1,
+        description="presets of the engine, ends of module names, or regular expressions",
     )
     modules_to_save: Names = Field(
         default_factory=list, description="modules trained whole; such a voice can only be served merged"
     )
+
+    def settings(self) -> LoraSettings:
+        """Return the adapter's shape as engines take it."""
+        return LoraSettings(
+            self.rank, self.alpha, self.dropout, self.rslora, tuple(self.targets), tuple(self.modules_to_save)
+        )
 
 
 class TrainRecipe(_Section):
@@ -110,8 +121,12 @@ class TrainRecipe(_Section):
     method: Literal["lora", "full"] = Field(
         "lora", description="an adapter, or every weight; for QLoRA set the engine's `quantization` too"
     )
-    epochs: PositiveFloat = Field(3, description="passes over the clips; 1 for 100+ clips, 2-3 for 30-100, 5+ for fewer")
-    max_steps: PositiveInt | None = Field(None, description="stop after so many optimizer steps, whatever `epochs` says")
+    epochs: PositiveFloat = Field(
+        3, description="passes over the clips; 1 for 100+ clips, 2-3 for 30-100, 5+ for fewer"
+    )
+    max_steps: PositiveInt | None = Field(
+        None, description="stop after so many optimizer steps, whatever `epochs` says"
+    )
     batch_size: PositiveInt = Field(1, description="clips per process and forward pass")
     gradient_accumulation: PositiveInt = Field(1, description="forward passes per optimizer step")
     learning_rate: PositiveFloat = Field(5e-5, description="peak, after warm-up; 1e-5 careful, 1e-4 fast")
@@ -119,13 +134,17 @@ class TrainRecipe(_Section):
     warmup: NonNegativeFloat = Field(0.03, description="below 1 a share of all steps, else a number of steps")
     weight_decay: NonNegativeFloat = 0.0
     max_grad_norm: NonNegativeFloat = Field(1.0, description="gradients are clipped to this norm; 0 does not clip")
-    optimizer: str = Field("adamw_torch", description="an optimizer of transformers, e.g. adamw_torch_fused, adamw_8bit")
+    optimizer: str = Field(
+        "adamw_torch", description="an optimizer of transformers, e.g. adamw_torch_fused, adamw_8bit"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: bf16 on a GPU that has it, fp16 on one that does not, fp32 on the CPU"
     )
     gradient_checkpointing: bool = Field(False, description="less memory for about a third more time")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one")
-    world_size: PositiveInt | None = Field(None, description="processes that this run must have; it fails with any other")
+    world_size: PositiveInt | None = Field(
+        None, description="processes that this run must have; it fails with any other"
+    )
     validation: Fraction = Field(0.05, description="share of the clips, by hash of their content, kept for validation")
     evaluate_every: PositiveInt | None = Field(None, description="steps between validation losses; default: each epoch")
     save_every: PositiveInt | None = Field(None, description="steps between checkpoints; default: each epoch")
@@ -145,7 +164,10 @@ class EvaluateRecipe(_Section):
     """What is spoken when training is done, by the voice and by its untuned base."""
 
     sentences: list[str] = Field(
-        default=["The quick brown fox jumps over the lazy dog.", "I will read you one more line before we stop."],
+        default=[
+            "The quick brown fox jumps over the lazy dog.",
+            "I will read you one more line before we stop.",
+        ],
         description="each is written to the voice's samples/",
     )
     seed: NonNegativeInt = 0

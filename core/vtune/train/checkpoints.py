@@ -24,6 +24,7 @@ def complete(checkpoint: Path, folder: Path) -> Path:
     write_json(checkpoint / MANIFEST, files)
     place = folder / checkpoint.name
     settle(checkpoint, place)
+    clean(folder)
     return place
 
 

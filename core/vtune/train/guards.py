@@ -162,8 +162,9 @@ def answer(model: nn.Module, batch: Batch) -> torch.Tensor:
             output = model(**{name: tensor.to(device) for name, tensor in batch.items()})
     finally:
         model.train(was_training)
-    logits = output["logits"] if "logits" in output else None
-    return (output["loss"] if logits is None else logits).float().cpu()
+    logits = output.get("logits")
+    said: torch.Tensor = output["loss"] if logits is None else logits
+    return said.float().cpu()
 
 
 def _autocast(model: nn.Module, device: torch.device) -> AbstractContextManager[Any]:

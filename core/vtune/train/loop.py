@@ -19,7 +19,7 @@ from vtune.types import Batch
 
 
 class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
-    """Trainer, changed in four places: the order of clips, how a checkpoint is written, what an evaluation is, counting."""
+    """Trainer with its own order of clips, its own way to write a checkpoint and to evaluate, and a meter."""
 
     def __init__(self, *, data: TrainingData, meter: Meter, length_feature: str, **settings: Any) -> None:
         super().__init__(train_dataset=data.train, eval_dataset=data.validation, **settings)

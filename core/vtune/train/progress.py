@@ -63,7 +63,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self._bar.update(1)
             rates = self._meter.rates(args.world_size)
             self._bar.set_postfix_str(
-                f"{rates['clips_per_second']:.1f} clips/s, {rates['tokens_per_second']:.0f} tokens/s", refresh=False
+                f"{rates['clips_per_second']:.1f} clips/s, {rates['tokens_per_second']:.0f} tokens/s",
+                refresh=False,
             )
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:

@@ -24,8 +24,8 @@ from vtune.recipe import Recipe
 from vtune.train import checkpoints, guards, memory
 from vtune.train.arguments import training_arguments
 from vtune.train.loop import Loop
-from vtune.train.progress import MetricsFile, Meter, Progress
-from vtune.types import Batch, LoraSettings
+from vtune.train.progress import Meter, MetricsFile, Progress
+from vtune.types import Batch
 from vtune.weights import load_weights, save_weights
 
 logger = logging.getLogger(__name__)
@@ -33,14 +33,6 @@ logger = logging.getLogger(__name__)
 # Settings that change what is seen, not what is learned: a run may change them and still go on.
 _ASIDE = frozenset({"save_limit", "log_every", "report_to", "world_size", "device"})
 _MERGE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
-
-
-def lora_settings(recipe: Recipe) -> LoraSettings:
-    """Return the adapter's shape that a recipe asks for."""
-    lora = recipe.lora
-    return LoraSettings(
-        lora.rank, lora.alpha, lora.dropout, lora.rslora, tuple(lora.targets), tuple(lora.modules_to_save)
-    )
 
 
 def train(
@@ -56,7 +48,7 @@ def train(
     folder = run.checkpoints / key
     finished = folder / "final"
     set_seed(recipe.train.seed)
-    model = engine.build_model(base, lora_settings(recipe), recipe.train.method)
+    model = engine.build_model(base, recipe.lora.settings(), recipe.train.method)
     if (finished / "training.json").is_file():
         logger.info("training: done before (%s)", finished)
         load_weights(model, finished)
@@ -126,7 +118,7 @@ def _loop(
     arguments = training_arguments(recipe, folder, precision, use_cpu, data.validation is not None)
     if arguments.world_size != state.num_processes:
         raise TrainingError(
-            f"transformers sees {arguments.world_size} processes where {state.num_processes} run; each would train alone"
+            f"transformers sees {arguments.world_size} processes where {state.num_processes} run; each trains alone"
         )
     meter = Meter()
     logs = run.logs / folder.name

@@ -12,6 +12,7 @@ from vtune_orpheus.options import OrpheusOptions
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
     from vtune_orpheus.base import OrpheusBase
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -63,7 +64,8 @@ def collate(base: OrpheusBase, features: Sequence[vtune.Features]) -> vtune.Batc
 
 @vtune.hookimpl
 def build_lora_model(base: OrpheusBase, lora: vtune.LoraSettings) -> nn.Module:
-    return vtune.attach_lora(base.new_network(), lora, engine_info().lora_targets, task_type="CAUSAL_LM")
+    model: nn.Module = vtune.attach_lora(base.new_network(), lora, engine_info().lora_targets, task_type="CAUSAL_LM")
+    return model
 
 
 @vtune.hookimpl

@@ -121,7 +121,10 @@ class OrpheusBase:
         codec.mkdir()
         config = checkpoints.codec_config(self._codec_name)
         (codec / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        save_file(checkpoints.read_weights(checkpoints.codec_weights(self._codec_name)), str(codec / "model.safetensors"))
+        save_file(
+            checkpoints.read_weights(checkpoints.codec_weights(self._codec_name)),
+            str(codec / "model.safetensors"),
+        )
         return sorted(path for path in directory.rglob("*") if path.is_file())
 
     def _from_checkpoint(self, kind: Any, **settings: Any) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def extract(base: OrpheusBase, clips: Sequence[Clip]) -> Conditioning:
     """Keep strings ``voice``, ``layout``, ``fingerprint``, ``sampling``, ``seconds_per_character``; as tensors,
     ``reference_0`` ... int64 ``[P + 7 T + 2]``: whole training rows, put before a prompt as in zero-shot use.
-    """  # noqa: D205
+    """
     options = base.options
     characters = sum(len(clip.text) for clip in clips)
     pace = sum(clip.seconds for clip in clips) / max(characters, 1)

@@ -17,6 +17,9 @@ from torch import nn
 from vtune import Waveform
 from vtune_orpheus.layout import SLOTS, Layout
 
+STRIDE = 4
+"""Frames decoded together once the first is out: a third of a second of sound."""
+
 
 class PositionalNoise(nn.Module):
     """SNAC's noise block with noise that belongs to a place in the utterance: frame ``f`` always gets the same.
@@ -61,12 +64,13 @@ class FrameDecoder:
         self._emitted = 0
 
     def push(self, frame: list[int]) -> Waveform | None:
-        """Take 7 token ids; return the sound of the frame that is now certain, ``float32 [2048]``, if one is."""
+        """Take 7 token ids; return the sound that is now certain, ``float32 [2048 n]``, or None to wait for more."""
         self._tokens += frame
-        known = len(self._tokens) // SLOTS
-        if known - self._context <= self._emitted:
+        certain = len(self._tokens) // SLOTS - self._context
+        # The first frame goes out at once; later ones together, for each window pays for its context again.
+        if certain < (self._emitted + STRIDE if self._emitted else 1):
             return None
-        return self._emit(known - self._context)
+        return self._emit(certain)
 
     def flush(self) -> Waveform:
         """Return the sound of all frames that are left, ``float32 [2048 * n]``."""
@@ -119,4 +123,4 @@ def context_frames(codec: Any) -> int:
             reach = math.ceil((reach + module.kernel_size[0]) / module.stride[0])
         elif isinstance(module, nn.Conv1d):
             reach += module.dilation[0] * (module.kernel_size[0] - 1) // 2
-    return math.ceil(reach / codec.vq_strides[0])
+    return math.ceil(reach / int(codec.vq_strides[0]))

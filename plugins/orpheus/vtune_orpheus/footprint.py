@@ -21,8 +21,7 @@ def estimate(
     """Count parameters, bytes and operations of the checkpoint's shape.
 
     Operations a token: 4 N forward and backward through N frozen weights, 6 a trained one; attention's own part is
-    left out (about 2 % at these lengths). Memory a token: the activations that backward needs, and logits with their
-    float32 copy, gradient and softmax.
+    left out (about 2 % at these lengths).
     """
     name = checkpoint_name(options.base_model)
     try:
@@ -37,14 +36,18 @@ def estimate(
     chosen = {end for target in lora.targets for end in presets.get(target, (target,))} & set(linear)
     trainable = layers * sum(lora.rank * (linear[end][0] + linear[end][1]) for end in chosen)
     quantized = _BYTES.get(options.quantization, dtype_bytes)
-    widest = sum(outputs for _, outputs in linear.values()) + 6 * hidden
+    # What backward keeps of one layer: every output, six vectors of norms and residuals, and the copy of its input
+    # that each adapted module makes. Of the head: logits, their float32 copy, its gradient and its softmax.
+    kept = sum(outputs for _, outputs in linear.values()) + 6 * hidden + sum(linear[end][0] for end in chosen)
+    head = vocabulary * (dtype_bytes + 3 * 4)
     return Footprint(
         parameters=body + embedding + norms,
         trainable=trainable,
         tokens_per_second=7 * 24_000 / 2048,
         tokens_per_clip=8 + 16,
         weight_bytes=int(body * quantized + (embedding + norms) * dtype_bytes),
-        token_bytes=layers * widest * dtype_bytes + vocabulary * (dtype_bytes + 3 * 4),
+        token_bytes=layers * kept * dtype_bytes + head,
+        token_bytes_checkpointed=(layers * hidden + kept) * dtype_bytes + head,
         token_flops=4.0 * (body + vocabulary * hidden) + 6.0 * trainable,
     )
 

@@ -54,7 +54,13 @@ def nano_checkpoint() -> Path:
 
 
 def build(
-    folder: Path, *, hidden: int = 128, layers: int = 4, heads: int = 4, codec: dict[str, Any] | None = None, seed: int = 0
+    folder: Path,
+    *,
+    hidden: int = 128,
+    layers: int = 4,
+    heads: int = 4,
+    codec: dict[str, Any] | None = None,
+    seed: int = 0,
 ) -> None:
     """Write network, tokenizer and codec of the given size into an existing folder; the same seed, the same bytes."""
     import torch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
 from vtune import EngineOptions
 
 
@@ -17,17 +18,23 @@ class OrpheusOptions(EngineOptions):
         description="folder or Hub id of the checkpoint; 'nano' is a small one that vtune builds itself",
     )
     codec: str | None = Field(
-        None, description="folder or Hub id of the SNAC codec; default: `snac/` in the checkpoint, else 24 kHz SNAC"
+        None,
+        description="folder or Hub id of the SNAC codec; default: `snac/` in the checkpoint, else 24 kHz SNAC",
     )
-    codec_device: Literal["cpu", "auto"] = Field("cpu", description="where SNAC encodes and decodes; auto: beside the network")
+    codec_device: Literal["cpu", "auto"] = Field(
+        "cpu", description="where SNAC encodes and decodes; auto: beside the network"
+    )
     max_tokens: PositiveInt = Field(
-        2048, description="budget of one clip, prompt and sound together (82 tokens a second); longer ones are left out"
+        2048,
+        description="budget of one clip, prompt and sound together (82 tokens a second); longer ones are left out",
     )
     voice_prefix: bool = Field(
-        True, description="prompt '{voice}: {text}', so that one base can hold several voices; false for plain text"
+        True,
+        description="prompt '{voice}: {text}', so that one base can hold several voices; false for plain text",
     )
     loss_on: Literal["audio", "all"] = Field(
-        "audio", description="audio: learn to speak; all: learn the prompt as well, as the official script does"
+        "audio",
+        description="audio: learn to speak; all: learn the prompt as well, as the official script does",
     )
     remove_duplicate_frames: bool = Field(
         False,
@@ -41,7 +48,9 @@ class OrpheusOptions(EngineOptions):
         "none", description="load the network quantised (QLoRA); needs a GPU and the extra 'qlora'"
     )
     reference_clips: NonNegativeInt = Field(
-        0, le=3, description="clips kept in the voice and put before every prompt, as in zero-shot use of the base"
+        0,
+        le=3,
+        description="clips kept in the voice and put before every prompt, as in zero-shot use of the base",
     )
     temperature: PositiveFloat = Field(0.6, description="of sampling; the reference's")
     top_p: PositiveFloat = Field(0.8, le=1, description="of sampling; the reference's (notebooks use 0.95)")

@@ -25,9 +25,7 @@ RUNAWAY = 3.0
 """An utterance this many times longer than the voice's pace gives, with a second to spare, is no reading any more."""
 
 
-def speak(
-    base: OrpheusBase, model: nn.Module, text: str, conditioning: Conditioning, seed: int
-) -> Iterator[Audio]:
+def speak(base: OrpheusBase, model: nn.Module, text: str, conditioning: Conditioning, seed: int) -> Iterator[Audio]:
     """Yield sound at 24 kHz as frames are ready; see ``vtune.hookspecs.synthesize``.
 
     :raises VoiceError: the prompt does not fit into the network's positions.

@@ -15,7 +15,7 @@ CLAUSE_PAUSE = 0.18
 
 # Sentence marks of Latin, CJK, Arabic and Devanagari script, with closing quotes and brackets behind them.
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=\S)|(?<=[。！？؟।])[\"'”’」』）]*\s*(?=\S)")
-_CLAUSE = re.compile(r"(?<=[,;:–—])\s+|(?<=[，；：、])")  # noqa: RUF001 -- these marks are meant
+_CLAUSE = re.compile(r"(?<=[,;:–—])\s+|(?<=[，；：、])")
 _ABBREVIATION = re.compile(r"(?:^|\s)(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|No|Jr|Sr)\.$")
 
 

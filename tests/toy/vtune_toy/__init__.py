@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import vtune
 from pydantic import Field
 from torch import nn
+
+import vtune
 
 RATE, FRAME, LEVELS, LETTERS = 8000, 160, 32, 128
 

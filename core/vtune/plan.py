@@ -1,0 +1,133 @@
+"""What a recipe would do, need and take, from headers and configuration files alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from vtune.dataset import Totals, open_sources, survey
+from vtune.dataset.encoding import variants
+from vtune.device import pick_device, pick_precision, weights_dtype
+from vtune.engines import load_engine
+from vtune.recipe import Recipe
+from vtune.types import Footprint
+
+GIB = 2**30
+# Share of a measured matrix rate that training reaches at these sizes; the rest goes into attention, norms, waiting.
+_EFFICIENCY = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Numbers before a run. Memory and time are None where the engine gives no estimate."""
+
+    recipe: Recipe
+    totals: Totals
+    rows: int
+    steps: int
+    footprint: Footprint | None
+    have_bytes: float
+    device: str
+    precision: str
+    tokens: float | None = None
+    longest: float | None = None
+    memory_bytes: float | None = None
+    seconds: float | None = None
+
+    def lines(self) -> list[str]:
+        """Say it, a line a fact."""
+        train = self.recipe.train
+        said = [
+            f"clips       {self.totals.describe()}",
+            f"training    {self.rows:,} rows an epoch, {train.epochs:g} epochs, batch {train.batch_size} x "
+            f"{train.gradient_accumulation} accumulated x {train.world_size or 1} process(es): {self.steps:,} steps",
+        ]
+        if self.footprint is None or self.tokens is None or self.memory_bytes is None or self.seconds is None:
+            return [*said, f"estimates   engine {self.recipe.engine!r} gives none"]
+        footprint = self.footprint
+        share = 100 * footprint.trainable / footprint.parameters
+        fits = "fits" if self.memory_bytes < self.have_bytes else "DOES NOT FIT"
+        return [
+            *said,
+            f"tokens      {self.tokens:,.0f} an epoch, the longest clip about {self.longest:,.0f}",
+            f"parameters  {footprint.parameters:,}, trainable {footprint.trainable:,} ({share:.2f} %)",
+            f"memory      about {self.memory_bytes / GIB:.2f} GiB of {self.have_bytes / GIB:.1f} on {self.device} "
+            f"in {self.precision}: {fits}",
+            f"time        about {_duration(self.seconds)} of training (rough: from a short measurement here)",
+        ]
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Count and estimate; reads headers of the recordings, loads no weights.
+
+    :raises VtuneError: the sources or the checkpoint's configuration cannot be read.
+    """
+    engine = load_engine(recipe.engine)
+    device = pick_device(recipe.train.device)
+    precision = pick_precision(recipe.train.precision, device)
+    width = weights_dtype(precision, recipe.train.method).itemsize
+    footprint = engine.footprint(recipe.engine_options, recipe.lora.settings(), width)
+    totals, rows, seconds, longest = _count(recipe)
+    train = recipe.train
+    per_step = train.batch_size * train.gradient_accumulation * (train.world_size or 1)
+    steps = train.max_steps or math.ceil(train.epochs * math.ceil(rows / per_step))
+    plan = Plan(recipe, totals, rows, steps, footprint, _memory_of(device), str(device), precision)
+    if footprint is None:
+        return plan
+    if train.method == "full":
+        footprint = replace(footprint, trainable=footprint.parameters)
+    tokens = seconds * footprint.tokens_per_second + rows * footprint.tokens_per_clip
+    longest_tokens = longest * footprint.tokens_per_second + footprint.tokens_per_clip
+    # Weight, gradient and Adam's two moments of what is trained, all float32, beside the base.
+    per_token = footprint.token_bytes_checkpointed if train.gradient_checkpointing else footprint.token_bytes
+    memory = footprint.weight_bytes + 16 * footprint.trainable + train.batch_size * longest_tokens * per_token
+    work = tokens / rows * per_step * steps * footprint.token_flops * (4 / 3 if train.gradient_checkpointing else 1)
+    took = work / (_EFFICIENCY * _measured_flops(device, precision) * (train.world_size or 1)) if rows else 0.0
+    return replace(plan, footprint=footprint, tokens=tokens, longest=longest_tokens, memory_bytes=memory, seconds=took)
+
+
+def _count(recipe: Recipe) -> tuple[Totals, int, float, float]:
+    """Count clips as the ledger will, as far as headers tell: rows an epoch, their seconds, the longest."""
+    totals, rows, seconds, longest = Totals(), Counter[float](), 0.0, 0.0
+    for item in survey(recipe, open_sources(recipe)):
+        totals.add(item, item.reason)
+        if item.reason is None and item.split == "train":
+            weight = recipe.data[item.source].weight
+            copies = len(variants(recipe, item))
+            rows[weight] += copies
+            seconds += item.seconds * copies * weight
+            longest = max(longest, item.seconds)
+    return totals, sum(max(1, round(weight * count)) for weight, count in rows.items()), seconds, longest
+
+
+def _memory_of(device: object) -> float:
+    import psutil
+    import torch
+
+    if str(device).startswith("cuda"):
+        return float(torch.cuda.mem_get_info()[1])
+    return float(psutil.virtual_memory().total)
+
+
+def _measured_flops(device: object, precision: str) -> float:
+    """Operations a second of one matrix product, the best of a few; takes about a tenth of a second."""
+    import torch
+
+    where = torch.device(str(device))
+    dtype = weights_dtype(precision, "lora")
+    a = torch.randn(1024, 1024, device=where, dtype=dtype)
+    best = math.inf
+    for _ in range(4):
+        started = time.perf_counter()
+        a @ a
+        if where.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - started)
+    return 2 * 1024**3 / best
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
