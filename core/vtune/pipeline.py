@@ -68,7 +68,9 @@ def _make_voice(
     facts = {**facts, "made_from": made_from}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
     write_voice(engine, base, model, kept, record, recipe, voice)
-    logger.info("voice %s: written to %s with %d samples", voice.name, voice.path, len(recipe.evaluate.sentences))
+    validation = f", {facts['eval_loss']:.3f} in validation" if facts["eval_loss"] is not None else ""
+    logger.info("learned: loss %.3f at first, %.3f at last%s", facts["first_loss"], facts["last_loss"], validation)
+    logger.info("voice %s: listen to %s/01.wav, and to its base in 01_base.wav", voice.name, voice.samples)
 
 
 def _made_from(recipe: Recipe, facts: dict[str, Any], name: str) -> str:

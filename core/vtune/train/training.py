@@ -156,6 +156,7 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, folder: Path) -> dict[s
         if not memory.is_out_of_memory(error):
             raise
         raise memory.advice(recipe, data.lengths) from error
+    losses = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
     history = [entry for entry in loop.state.log_history if "eval_loss" in entry]
     return {
         "steps": loop.state.global_step,
@@ -163,6 +164,8 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, folder: Path) -> dict[s
         "clips": len(data.train),
         "tokens": sum(data.lengths),
         "loss": result.training_loss,
+        "first_loss": losses[0],
+        "last_loss": losses[-1],
         "eval_loss": history[-1]["eval_loss"] if history else None,
         "best_step": loop.state.best_global_step or loop.state.global_step,
         "seconds": round(time.monotonic() - started, 2),

@@ -67,7 +67,7 @@ class Layout:
             raise ValueError(f"code levels of lengths {[level.shape[-1] for level in codes]} do not stand 1 : 2 : 4")
         if any(level.numel() and (level.min() < 0 or level.max() >= self.codebook) for level in codes):
             raise ValueError(f"codes reach beyond the codebook of {self.codebook}")
-        columns = [codes[level].reshape(frames, -1)[:, place] for level, place in _TREE]
+        columns = [codes[level].reshape(frames, _PER_FRAME[level])[:, place] for level, place in _TREE]
         offsets = torch.arange(SLOTS, device=codes[0].device) * self.codebook + self.audio
         return (torch.stack(columns, dim=1) + offsets).reshape(-1)
 

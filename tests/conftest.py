@@ -1,0 +1,39 @@
+"""What every test may use: silence from libraries, and clips made of sound, not of recordings."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder of clips beside ``transcripts.csv``; each clip is a tone of its own with noise."""
+
+    def make(name: str = "speech", count: int = 8, rate: int = 8000, shortest: float = 0.6, first: int = 0) -> Path:
+        folder = tmp_path / name
+        (folder / "clips").mkdir(parents=True)
+        with (folder / "transcripts.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["filename", "text"])
+            for number in range(first, first + count):
+                seconds = shortest + 0.1 * (number % 5)
+                times = np.arange(int(seconds * rate)) / rate
+                noise = np.random.default_rng(number).normal(0, 0.02, len(times))
+                sound = 0.2 * np.sin(2 * np.pi * (200 + 10 * number) * times) + noise
+                soundfile.write(folder / "clips" / f"clip_{number:03d}.wav", sound, rate)
+                table.writerow([f"clip_{number:03d}", f"this is sentence number {number}"])
+        return folder
+
+    return make

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from vtune import Ending
+from vtune_orpheus.base import OrpheusBase
+from vtune_orpheus.prompts import prompt_ids
+from vtune_orpheus.sampling import Sampling, SlotProcessor, sample_frames
+
+
+class Scripted(nn.Module):
+    """Answers with logits that favour one token, or noise."""
+
+    def __init__(self, vocabulary: int, favourite: int | None, seed: int = 0) -> None:
+        super().__init__()
+        self.anchor = nn.Parameter(torch.zeros(1))
+        self._vocabulary, self._favourite = vocabulary, favourite
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def forward(self, input_ids: torch.Tensor, **_: object) -> dict[str, torch.Tensor]:
+        logits = torch.randn(1, 1, self._vocabulary, generator=self._generator) * 10
+        if self._favourite is not None:
+            logits[..., self._favourite] = 1e4
+        return {"logits": logits}
+
+
+def sampling(**changes: float) -> Sampling:
+    return Sampling(**{"temperature": 1.0, "top_p": 1.0, "repetition_penalty": 1.0, "max_new_tokens": 70, **changes})
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.floats(0.1, 1.0), st.floats(1.0, 2.0), st.floats(0.1, 3.0))
+def test_no_settings_let_a_token_into_a_slot_it_does_not_belong_to(
+    base: OrpheusBase, seed: int, top_p: float, penalty: float, temperature: float
+) -> None:
+    layout = base.layout
+    settings_ = sampling(top_p=top_p, repetition_penalty=penalty, temperature=temperature)
+    model = Scripted(base.config.vocab_size, None, seed)
+    frames = [f for f, ending in sample_frames(model, layout, [1, 2, 3], settings_, 10**6, seed) if ending is None]
+    assert frames
+    for frame in frames:
+        for slot, token in enumerate(frame):
+            start, end = layout.slot_range(slot)
+            assert start <= token < end
+
+
+def test_only_the_current_slot_and_a_whole_frames_end_are_allowed(base: OrpheusBase) -> None:
+    layout, prompt = base.layout, 4
+    processor = SlotProcessor(layout, prompt)
+    for spoken in range(15):
+        scores = processor(torch.zeros(1, prompt + spoken, dtype=torch.long), torch.zeros(1, base.config.vocab_size))
+        allowed = set(torch.isfinite(scores[0]).nonzero()[:, 0].tolist())
+        start = layout.audio + (spoken % 7) * layout.codebook
+        expected = set(range(start, start + layout.codebook))
+        if spoken in (7, 14):
+            expected.add(layout.end_of_speech)
+        assert allowed == expected
+
+
+def test_an_utterance_is_never_empty_and_ends_at_the_end_token(base: OrpheusBase) -> None:
+    model = Scripted(base.config.vocab_size, base.layout.end_of_speech)
+    got = list(sample_frames(model, base.layout, [1], sampling(), 10**6, 0))
+    assert [ending for _, ending in got] == [None, Ending.END_TOKEN]
+    assert len(got[0][0]) == 7
+
+
+@pytest.mark.parametrize(("runaway", "frames", "ending"), [(10**6, 10, Ending.LIMIT), (30, 4, Ending.RUNAWAY)])
+def test_an_utterance_that_does_not_end_is_stopped_and_says_so(
+    base: OrpheusBase, runaway: int, frames: int, ending: Ending
+) -> None:
+    model = Scripted(base.config.vocab_size, base.layout.audio)  # favours no end
+    got = list(sample_frames(model, base.layout, [1], sampling(), runaway, 0))
+    assert len(got) == frames + 1
+    assert got[-1] == ([], ending)
+
+
+def test_the_cache_changes_nothing(base: OrpheusBase) -> None:
+    """Near-greedy sampling with the cache picks what a whole forward pass picks at every step."""
+    network = base.new_network().eval()
+    prompt = prompt_ids(base.tokenizer, base.layout, "a: hello")
+    cold = sampling(temperature=1e-4, max_new_tokens=21)
+    with torch.no_grad():
+        frames = sample_frames(network, base.layout, prompt, cold, 10**6, 0)
+        drawn = [token for frame, _ in frames for token in frame]
+        ids = list(prompt)
+        for place in range(21):
+            scores = network(input_ids=torch.tensor([ids]))["logits"][0, -1]
+            start, end = base.layout.slot_range(place % 7)
+            best = start + int(scores[start:end].argmax())
+            if place % 7 == 0 and place and scores[base.layout.end_of_speech] > scores[best]:
+                break
+            ids.append(best)
+    assert len(drawn) >= 7
+    assert drawn == ids[len(prompt) :]
+
+
+def test_the_same_seed_draws_the_same(base: OrpheusBase) -> None:
+    network = base.new_network().eval()
+
+    def draw(seed: int) -> list[list[int]]:
+        with torch.no_grad():
+            return [f for f, _ in sample_frames(network, base.layout, [5, 6], sampling(), 10**6, seed)]
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)
