@@ -86,7 +86,7 @@ def synthesize(
 
 @vtune.hookimpl
 def footprint(options: OrpheusOptions, lora: vtune.LoraSettings, dtype_bytes: int) -> vtune.Footprint:
-    from vtune_orpheus.footprint import estimate
+    from vtune_orpheus.sizes import estimate
 
     return estimate(options, lora, dtype_bytes, engine_info().lora_targets)
 

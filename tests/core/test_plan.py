@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vtune.plan import make_plan
+from vtune.recipe import Recipe
+from vtune_orpheus import nano
+
+
+def test_a_plan_counts_what_a_run_then_does(toy: Callable[..., Recipe], tmp_path: Path) -> None:
+    from vtune import pipeline
+    from vtune.voices import read_record
+
+    recipe = toy(train={"epochs": 3, "validation": 0.3})
+    plan = make_plan(recipe)
+    assert not (tmp_path / "runs").exists()
+    (folder,) = pipeline.run(recipe)
+    record = read_record(folder)
+    assert plan.steps == record.training["steps"]
+    assert plan.totals.settings() == record.ledger
+    assert "engine 'toy' gives none" in plan.lines()[-1]
+
+
+@pytest.fixture
+def orpheus(toy: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Recipe]:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    nano.build(folder, hidden=32, layers=2)
+    shape = json.loads((folder / "config.json").read_text())
+
+    def load(**train: object) -> Recipe:
+        assert shape["hidden_size"] == 32
+        return toy(engine="orpheus", engine_options={"base_model": str(folder)}, train=train)
+
+    return load
+
+
+def test_a_plan_of_orpheus_has_tokens_parameters_memory_and_time(orpheus: Callable[..., Recipe]) -> None:
+    said = "\n".join(make_plan(orpheus()).lines())
+    for fact in ("tokens", "parameters", "trainable", "memory", "GiB", "time"):
+        assert fact in said
+
+
+def test_more_in_a_batch_needs_more_memory_and_checkpointing_less(orpheus: Callable[..., Recipe]) -> None:
+    one, eight = make_plan(orpheus(batch_size=1)), make_plan(orpheus(batch_size=8))
+    saving = make_plan(orpheus(batch_size=8, gradient_checkpointing=True))
+    assert one.memory_bytes is not None
+    assert eight.memory_bytes is not None
+    assert saving.memory_bytes is not None
+    assert one.memory_bytes < saving.memory_bytes < eight.memory_bytes
+
+
+def test_a_plan_loads_no_weights(orpheus: Callable[..., Recipe], tmp_path: Path) -> None:
+    recipe = orpheus()
+    weights = Path(recipe.engine_options.base_model) / "model.safetensors"
+    weights.unlink()
+    assert make_plan(recipe).footprint
+
+
+def test_the_command_says_it(toy_recipe: Callable[..., Path]) -> None:
+    command = [sys.executable, "-m", "vtune_cli", "plan", str(toy_recipe())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("clips       8 clips: 8 train")
