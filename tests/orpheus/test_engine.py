@@ -18,8 +18,8 @@ import vtune
 from vtune.testing import check_engine, made_clip
 from vtune_orpheus import nano
 from vtune_orpheus.base import OrpheusBase
-from vtune_orpheus.sizes import estimate
 from vtune_orpheus.options import OrpheusOptions
+from vtune_orpheus.sizes import estimate
 
 RATE = 24_000
 

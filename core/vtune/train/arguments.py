@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from transformers import SchedulerType, TrainingArguments
+from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from vtune.errors import RecipeError, TrainingError, nearest
 from vtune.recipe import Recipe
@@ -26,6 +28,7 @@ def training_arguments(recipe: Recipe, folder: Path, precision: str, use_cpu: bo
     if train.scheduler not in schedulers:
         hint = nearest(train.scheduler, schedulers) or f" (known: {', '.join(schedulers)})"
         raise RecipeError([f"train.scheduler: there is no {train.scheduler!r}{hint}"])
+    _require_trackers(train.report_to)
     evaluate = validated or train.early_stopping is not None
     if train.early_stopping is not None and not validated:
         raise RecipeError(["train.early_stopping needs validation clips, and there are none; raise train.validation"])
@@ -78,6 +81,16 @@ def training_arguments(recipe: Recipe, folder: Path, precision: str, use_cpu: bo
         return TrainingArguments(**settings)
     except (ValueError, TypeError, ImportError) as error:
         raise TrainingError(f"train: {' '.join(str(error).split())[:300]}") from error
+
+
+def _require_trackers(names: list[str]) -> None:
+    """A tracker that is unknown or not installed would only be noticed deep inside Trainer."""
+    for name in names:
+        if name not in {*INTEGRATION_TO_CALLBACK, "none"}:
+            hint = nearest(name, INTEGRATION_TO_CALLBACK) or f" (known: {', '.join(INTEGRATION_TO_CALLBACK)})"
+            raise RecipeError([f"train.report_to: there is no tracker {name!r}{hint}"])
+        if name != "none" and name not in get_available_reporting_integrations():
+            raise RecipeError([f"train.report_to: {name!r} is not installed; install it or take it out"])
 
 
 def _further(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -152,6 +152,8 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, folder: Path) -> dict[s
     started = time.monotonic()
     try:
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except ImportError as error:  # an optimizer or a kernel that was asked for and is not installed
+        raise TrainingError(f"train: {' '.join(str(error).split())[:300]}") from error
     except (RuntimeError, MemoryError) as error:
         if not memory.is_out_of_memory(error):
             raise

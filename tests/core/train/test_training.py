@@ -126,6 +126,8 @@ def test_a_loss_that_is_no_number_stops_the_run(toy: Callable[..., Recipe], monk
     [
         ({"scheduler": "cosin"}, r"train\.scheduler: there is no 'cosin'; did you mean 'cosine'\?"),
         ({"arguments": {"neftune_noise_alfa": 1}}, "did you mean 'neftune_noise_alpha'"),
+        ({"report_to": ["tensorbord"]}, "no tracker 'tensorbord'; did you mean 'tensorboard'"),
+        ({"report_to": ["wandb"]}, "'wandb' is not installed"),
         ({"arguments": {"output_dir": "x"}}, "'output_dir' is vtune's own"),
     ],
 )
@@ -134,7 +136,14 @@ def test_unknown_settings_of_the_loop_name_the_nearest(toy: Callable[..., Recipe
         pipeline.run(toy(train=train))
 
 
-@pytest.mark.parametrize(("train", "says"), [({"optimizer": "adamw_hf"}, "adamw"), ({"precision": "fp16"}, "fp16")])
+@pytest.mark.parametrize(
+    ("train", "says"),
+    [
+        ({"optimizer": "adamw_hf"}, "adamw"),
+        ({"optimizer": "adamw_8bit"}, "bitsandbytes"),
+        ({"precision": "fp16"}, "fp16"),
+    ],
+)
 def test_settings_that_cannot_work_here_are_one_line(toy: Callable[..., Recipe], train: Any, says: str) -> None:
     with pytest.raises(TrainingError, match=says) as caught:
         pipeline.run(toy(train=train))

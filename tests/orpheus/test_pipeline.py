@@ -1,0 +1,96 @@
+"""Orpheus through the real pipeline: recordings to a voice that is loaded again, merged, and spoken with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForCausalLM
+
+from vtune import load_recipe, pipeline
+from vtune.export import merge_voice
+from vtune.speak import open_voice
+from vtune.voices import read_record
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny: Path, speech: Callable[..., Path]) -> Callable[..., Any]:
+    folder = speech(count=6, rate=16_000)
+
+    def make(**sections: Any) -> Any:
+        recipe = {
+            "voice": "someone",
+            "engine": "orpheus",
+            "engine_options": {"base_model": str(tiny), "max_new_tokens": 35, **sections.pop("engine_options", {})},
+            "data": [{"source": str(folder)}],
+            "folders": {"runs": str(tmp_path / "runs"), "voices": str(tmp_path / "voices")},
+            "lora": {"rank": 8, "alpha": 16, **sections.pop("lora", {})},
+            "train": {
+                "epochs": 2, "batch_size": 3, "learning_rate": 1e-2, "validation": 0, "log_every": 1,
+                **sections.pop("train", {}),
+            },
+            "evaluate": {"sentences": ["hello there"]},
+            **sections,
+        }  # fmt: skip
+        path = tmp_path / "recipe.yaml"
+        path.write_text(yaml.safe_dump(recipe))
+        (voice,) = pipeline.run(load_recipe(path))
+        return voice
+
+    return make
+
+
+def spoken(voice: Any, text: str, **settings: Any) -> np.ndarray:
+    return np.concatenate([piece.waveform for piece in voice.say(text, **settings)])
+
+
+def test_a_voice_is_made_loaded_and_merged(run: Callable[..., Any], tmp_path: Path) -> None:
+    folder = run()
+    voice = open_voice(folder)
+    assert np.array_equal(spoken(voice, "hello there", seed=1), spoken(open_voice(folder), "hello there", seed=1))
+    assert not np.array_equal(spoken(voice, "hello there"), spoken(voice, "hello there", untuned=True))
+    assert merge_voice(folder, tmp_path / "merged") < 1e-3
+    ids = torch.randint(0, 400, (1, 12))
+    with torch.no_grad():
+        merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")(input_ids=ids)["logits"]
+        torch.testing.assert_close(merged, voice.model(input_ids=ids)["logits"], atol=1e-4, rtol=1e-3)
+
+
+def test_gradient_checkpointing_trains_every_tensor_to_the_same_adapter(run: Callable[..., Any]) -> None:
+    """The guard passes with it on, and the losses are those without it."""
+    without = read_record(run()).training
+    with_it = read_record(run(train={"gradient_checkpointing": True})).training
+    assert with_it["key"] != without["key"]
+    assert with_it["last_loss"] == pytest.approx(without["last_loss"], abs=1e-5)
+
+
+def test_modules_to_save_make_a_voice_that_is_only_served_merged(run: Callable[..., Any]) -> None:
+    assert read_record(run()).servable
+    folder = run(lora={"modules_to_save": ["lm_head"], "targets": ["attention"]})
+    assert not read_record(folder).servable
+    assert "can only be served merged" in folder.card.read_text()
+    assert open_voice(folder)
+
+
+def test_full_fine_tuning_loads_again(run: Callable[..., Any]) -> None:
+    folder = run(train={"method": "full"})
+    assert not np.array_equal(spoken(open_voice(folder), "hello"), spoken(open_voice(folder, untuned=True), "hello"))
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_the_attention_that_was_asked_for_is_used(make_base: Any, attention: str) -> None:
+    assert make_base(attn_implementation=attention).new_network().config._attn_implementation == attention
+
+
+def test_augmented_copies_are_encoded_from_changed_sound(run: Callable[..., Any], tmp_path: Path) -> None:
+    noisy = {"variants": 1, "transforms": [{"AddGaussianSNR": {"min_snr_db": 5, "max_snr_db": 6, "p": 1.0}}]}
+    folder = run(augment=noisy)
+    assert read_record(folder).training["clips"] == 12
+    lines = [json.loads(line) for line in (tmp_path / "runs/someone/ledger.jsonl").read_text().splitlines()]
+    assert [line["variants"] for line in lines] == [1] * 6
