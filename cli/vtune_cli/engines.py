@@ -16,7 +16,8 @@ def engines() -> None:
             continue
         click.echo(f"{name} ({engine.origin}): {engine.info.sample_rate} Hz; LoRA targets: {_targets(engine)}")
         for option, field in engine.info.options.model_fields.items():
-            click.echo(f"    {option} = {field.default!r}: {field.description or ''}")
+            default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
+            click.echo(f"    {option} = {default}: {field.description or ''}")
 
 
 def _targets(engine: object) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import Any
 
 import click
@@ -26,7 +28,7 @@ class Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every verb, then those of extensions."""
         _add_extensions(self)
-        return [*VERBS, *sorted(self.commands)]
+        return [*VERBS, *sorted(self.commands.keys() - VERBS.keys())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one verb."""
@@ -38,11 +40,8 @@ class Verbs(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List verbs without importing them."""
-        _add_extensions(self)
-        rows = [
-            *VERBS.items(),
-            *((name, command.get_short_help_str()) for name, command in self.commands.items()),
-        ]
+        added = {name: self.commands[name] for name in self.list_commands(ctx) if name not in VERBS}
+        rows = [*VERBS.items(), *((name, command.get_short_help_str()) for name, command in added.items())]
         with formatter.section("Verbs"):
             formatter.write_dl(rows)
 
@@ -63,9 +62,12 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            from vtune.errors import VtuneError
-
-            if not isinstance(error, VtuneError):
+            if isinstance(error, OSError) and error.filename is not None:
+                # A folder that cannot be written, a full disk: the user's to mend, wherever it shows.
+                click.echo(f"Error: {os.fsdecode(error.filename)}: {error.strerror}", err=True)
+                ctx.exit(1)
+            errors = sys.modules.get("vtune.errors")  # nothing raised one where it was not imported: --help, say
+            if errors is None or not isinstance(error, errors.VtuneError):
                 raise
             for line in str(error).splitlines():
                 click.echo(f"Error: {line}", err=True)

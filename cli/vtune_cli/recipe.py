@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -34,10 +35,15 @@ def copy(name: str, target: Path | None) -> None:
     from vtune.recipe import find_recipe
 
     source = find_recipe(name)
-    target = target / source.name if target and target.is_dir() else target or Path(source.name)
-    if target.exists():
+    target = target or Path(source.name)
+    if os.path.isdir(target):
+        target /= source.name
+    if os.path.lexists(target):
         raise RecipeError([f"{target} is there already; name another file"])
-    write_text(target, source.read_text(encoding="utf-8"))
+    try:
+        write_text(target, source.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError) as error:
+        raise RecipeError([f"{source} cannot be copied to {target}: {error}"]) from error
     click.echo(f"{target}: edit it, then 'vtune recipe check {target}'")
 
 
@@ -70,5 +76,5 @@ def schema() -> None:
 
 
 def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").splitlines()[0]
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
     return first.removeprefix("#").strip()

@@ -21,7 +21,8 @@ def voices(folder: Path, as_json: bool) -> None:
     rows = []
     for voice in list_voices(folder):
         try:
-            rows.append({"path": str(voice.path), **read_record(voice).model_dump()})
+            # The folder's name is what `vtune say` takes, whatever the voice was called when it was made.
+            rows.append({**read_record(voice).model_dump(), "name": voice.name, "path": str(voice.path)})
         except VoiceError as error:
             rows.append({"name": voice.name, "path": str(voice.path), "error": str(error)})
     if as_json:
@@ -32,5 +33,6 @@ def voices(folder: Path, as_json: bool) -> None:
         if "error" in row:
             click.echo(f"{row['name']:20} {row['error']}")
             continue
-        clips, consent = row["ledger"]["clips"], "consent stated" if row["consent"] else "no consent stated"
-        click.echo(f"{row['name']:20} {row['engine']:10} {row['method']:5} {clips.get('train', 0):5} clips  {consent}")
+        clips, consent = row["ledger"].get("clips"), "consent stated" if row["consent"] else "no consent stated"
+        count = clips.get("train", 0) if isinstance(clips, dict) else "?"
+        click.echo(f"{row['name']:20} {row['engine']:10} {row['method']:5} {count!s:>5} clips  {consent}")

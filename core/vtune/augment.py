@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from vtune.errors import RecipeError, nearest
+from vtune.errors import DataError, RecipeError, nearest
 from vtune.recipe import AugmentRecipe
 from vtune.types import Waveform
 
+# audiomentations itself changes every other copy (p is 0.5), and cuts what it has stretched.
+_DEFAULTS = {"TimeStretch": {"leave_length_unchanged": False}}
+
 
 class Augmenter:
-    """The transforms of a recipe, applied one after the other.
+    """The transforms of a recipe, applied one after the other; each is applied to every copy unless ``p`` is given.
 
     :raises RecipeError: a transform does not exist or does not take its arguments.
     """
@@ -25,7 +28,10 @@ class Augmenter:
         self._transforms = [_build(entry, place) for place, entry in enumerate(recipe.transforms)]
 
     def variant(self, waveform: Waveform, sample_rate: int, key: str, number: int) -> Waveform:
-        """Return variant ``number`` of the clip known by ``key``; the length may change, the rate does not."""
+        """Return variant ``number`` of the clip known by ``key``; the length may change, the rate does not.
+
+        :raises DataError: a transform fails on this clip, or leaves nothing that can be used.
+        """
         # audiomentations draws from the global generators, so they are set for this copy and put back after it.
         digest = sha256(f"{self._seed}:{key}:{number}".encode()).digest()
         before, before_numpy = random.getstate(), np.random.get_state()
@@ -34,10 +40,19 @@ class Augmenter:
         try:
             for transform in self._transforms:
                 waveform = transform(samples=waveform, sample_rate=sample_rate)
+        except Exception as error:  # a transform may raise anything; the clip itself is none the worse
+            name = type(transform).__name__
+            raise DataError(f"changed copy {number}: {name} failed: {_line(error)}") from error
         finally:
             random.setstate(before)
             np.random.set_state(before_numpy)
-        return np.ascontiguousarray(waveform, dtype=np.float32)
+        changed = np.ascontiguousarray(waveform, dtype=np.float32)
+        if not len(changed) or not np.isfinite(changed).all():
+            raise DataError(
+                f"changed copy {number}: the transforms leave {'no' if not len(changed) else 'unfit'} samples"
+            )
+        peak = float(np.abs(changed).max())
+        return changed / np.float32(peak) if peak > 1 else changed
 
 
 def _build(entry: dict[str, dict[str, Any] | None], place: int) -> Any:
@@ -51,10 +66,11 @@ def _build(entry: dict[str, dict[str, Any] | None], place: int) -> Any:
     if name not in known:
         hint = nearest(name, known) or f" (known: {', '.join(known)})"
         raise RecipeError([f"augment.transforms.{place}: audiomentations has no transform {name!r}{hint}"])
+    defaults = {"p": 1.0, **_DEFAULTS.get(name, {})}
     try:
-        return getattr(audiomentations, name)(**(arguments or {}))
+        return getattr(audiomentations, name)(**{**defaults, **(arguments or {})})
     except (TypeError, ValueError, AssertionError, ImportError, OSError) as error:
-        raise RecipeError([f"augment.transforms.{place}: {name} refuses its arguments: {error}"]) from error
+        raise RecipeError([f"augment.transforms.{place}: {name} refuses its arguments: {_line(error)}"]) from error
 
 
 def _transform_names(module: Any, kind: type) -> Sequence[str]:
@@ -62,3 +78,7 @@ def _transform_names(module: Any, kind: type) -> Sequence[str]:
     return sorted(
         name for name, thing in things if isinstance(thing, type) and issubclass(thing, kind) and thing is not kind
     )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -41,6 +41,12 @@ class VoiceError(VtuneError):
     """A voice that is not there, is incomplete, or does not fit its base."""
 
 
+def shown(value: object) -> str:
+    """Write what was found into a message: on one line, 60 characters at most."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the valid name nearest to ``name``, or an empty string."""
     found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)

@@ -100,6 +100,8 @@ def merge_voice(
     voice = open_voice(folder, device, "fp32", options)
     if not isinstance(voice.model, PeftModel):
         raise VoiceError(f"{folder.path} was fully fine-tuned: there is no adapter to merge")
+    if any(hasattr(parameter, "quant_state") for parameter in voice.model.parameters()):
+        raise VoiceError(f"{folder.path}: its base is quantised; merge into whole weights (--set quantization=none)")
     probe = _probe(voice)
     beside = guards.answer(voice.model, probe)
     network = voice.model.merge_and_unload()

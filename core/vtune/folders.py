@@ -112,12 +112,15 @@ class VoiceFolder:
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: aside, flushed to disk, renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    aside = _aside(path, "partial")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -129,13 +132,13 @@ def write_json(path: Path, data: Any) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Give a folder to fill; it takes the place of ``path`` only when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
+    aside = _aside(path, "partial")
+    _remove(aside)
     aside.mkdir()
     try:
         yield aside
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
         raise
     settle(aside, path)
 
@@ -143,11 +146,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 def settle(aside: Path, path: Path) -> None:
     """Put a finished folder in its place; what stood there is gone only once the new one stands."""
     sync_folder(aside)
-    former = path.with_name(f".{path.name}.{os.getpid()}.former")
-    if path.exists():
+    former = _aside(path, "former")
+    _remove(former)
+    if os.path.lexists(path):
         path.rename(former)
     aside.rename(path)
-    shutil.rmtree(former, ignore_errors=True)
+    _remove(former)
 
 
 def sync_folder(folder: Path) -> None:
@@ -159,7 +163,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed run left half written."""
-    if folder.is_dir():
-        for stale in [*folder.glob(".*.partial"), *folder.glob(".*.former")]:
-            shutil.rmtree(stale, ignore_errors=True) if stale.is_dir() else stale.unlink(missing_ok=True)
+    """Remove what a killed run left half written, and put back what it had moved out of the way for nothing."""
+    for former in folder.glob(".*.former"):
+        place = folder / former.name[1:].rsplit(".", 2)[0]
+        if not os.path.lexists(place):
+            former.rename(place)
+    for stale in [*folder.glob(".*.partial"), *folder.glob(".*.former")]:
+        _remove(stale)
+
+
+def _aside(path: Path, what: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{what}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

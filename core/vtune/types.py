@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:
     import torch
@@ -91,13 +92,26 @@ class LoraSettings:
     gradient_checkpointing: bool = False
 
 
-class EngineOptions(BaseModel):
-    """Base of an engine's ``engine_options``; subclass it and describe each field.
+class Settings(BaseModel):
+    """Keys and values that a user writes: unknown keys are refused, values are frozen, numbers are finite."""
 
-    Keys that are not declared are refused, values are frozen once read.
-    """
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic takes true for 1, so `early_stopping: true` would mean one validation.
+        if isinstance(value, bool) and _is_number(cls.model_fields[str(info.field_name)].annotation):
+            raise PydanticCustomError("number_type", "input should be a number")
+        return value
+
+
+def _is_number(annotation: Any) -> bool:
+    return annotation in (int, float) or any(map(_is_number, get_args(annotation)))
+
+
+class EngineOptions(Settings):
+    """Base of an engine's ``engine_options``; subclass it and describe each field."""
 
 
 @dataclass(frozen=True, slots=True)

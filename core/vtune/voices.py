@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vtune.errors import VoiceError, nearest
+from vtune.errors import VoiceError, nearest, shown
 from vtune.folders import VoiceFolder
 from vtune.types import Conditioning
 
@@ -42,10 +43,14 @@ def list_voices(voices: Path) -> list[VoiceFolder]:
 
     A voice is a sub-folder with ``adapter_config.json``, or with ``voice.json`` for a full fine-tuning.
     """
-    if not voices.is_dir():
+    try:
+        names = sorted(name for name in os.listdir(voices) if not name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    found = (VoiceFolder(path) for path in sorted(voices.iterdir()) if not path.name.startswith("."))
-    return [voice for voice in found if voice.adapter_config.is_file() or voice.record.is_file()]
+    except OSError as error:
+        raise VoiceError(f"{voices} cannot be read: {error.strerror}") from error
+    found = (VoiceFolder(voices / name) for name in names)
+    return [voice for voice in found if _is_voice(voice)]
 
 
 def find_voice(name: str, voices: Path) -> VoiceFolder:
@@ -55,11 +60,11 @@ def find_voice(name: str, voices: Path) -> VoiceFolder:
     """
     for path in (Path(name), voices / name):
         folder = VoiceFolder(path)
-        if folder.adapter_config.is_file() or folder.record.is_file():
+        if _is_voice(folder):
             return folder
     known = [voice.name for voice in list_voices(voices)]
     listed = ", ".join(known) or "none"
-    raise VoiceError(f"no voice {name!r} in {voices}{nearest(name, known)} (voices: {listed})")
+    raise VoiceError(f"no voice {shown(name)} in {voices}{nearest(name, known)} (voices: {listed})")
 
 
 def read_record(folder: VoiceFolder) -> VoiceRecord:
@@ -68,7 +73,11 @@ def read_record(folder: VoiceFolder) -> VoiceRecord:
         return VoiceRecord.model_validate(json.loads(folder.record.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise VoiceError(f"{folder.path} has an adapter but no voice.json, so vtune cannot tell its engine") from error
-    except (ValidationError, ValueError, OSError) as error:
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "everything"
+        raise VoiceError(f"{folder.record} is damaged: {place}: {first['msg']}; make the voice again") from error
+    except (ValueError, OSError, RecursionError) as error:
         reason = " ".join(str(error).split())[:160]
         raise VoiceError(f"{folder.record} is damaged: {reason}; make the voice again") from error
 
@@ -77,8 +86,10 @@ def write_conditioning(conditioning: Conditioning, path: Path) -> None:
     """Write one safetensors file: tensors as they are, strings as its metadata."""
     from safetensors.numpy import save_file
 
-    tensors = {name: np.ascontiguousarray(array) for name, array in conditioning.tensors.items()}
-    save_file(tensors, str(path), metadata=dict(conditioning.strings))
+    # Not np.ascontiguousarray, which turns a single number into an array of one.
+    tensors = {name: np.asarray(array, order="C") for name, array in conditioning.tensors.items()}
+    # safetensors 0.8 writes a file that it cannot read when there is neither a tensor nor a string.
+    save_file(tensors, str(path), metadata=dict(conditioning.strings) or None)
 
 
 def read_conditioning(path: Path) -> Conditioning:
@@ -89,6 +100,11 @@ def read_conditioning(path: Path) -> Conditioning:
         with safe_open(str(path), framework="np") as file:
             strings: Mapping[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a dict
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError) as error:  # TypeError: a dtype that numpy does not have
         raise VoiceError(f"{path} cannot be read: {error}; make the voice again") from error
     return Conditioning(tensors, dict(strings))
+
+
+def _is_voice(folder: VoiceFolder) -> bool:
+    # Unlike Path.is_file, os.path's is false for a name that no file system takes.
+    return os.path.isfile(folder.adapter_config) or os.path.isfile(folder.record)

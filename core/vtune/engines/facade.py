@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from vtune.engines.answers import engine_information, extension_models
 from vtune.engines.finding import find_engine, import_file, import_plugin
 from vtune.engines.loading import new_manager
-from vtune.errors import EngineError
+from vtune.errors import EngineError, shown
 from vtune.types import (
     Audio,
     Batch,
     Clip,
     Conditioning,
-    EngineInfo,
     EngineOptions,
     Features,
     Footprint,
@@ -41,7 +41,7 @@ class Engine:
         self.origin = origin
         self._manager = manager
         self._hook = manager.hook
-        self.info = self._information()
+        self.info = engine_information(manager, self._what)
 
     def load_base(self, options: EngineOptions, device: torch.device, dtype: torch.dtype) -> Any:
         """Return the engine's state."""
@@ -117,27 +117,23 @@ class Engine:
 
     def trainer_callbacks(self, recipe: Recipe) -> list[Any]:
         """Return the callbacks of all extensions."""
-        return [callback for several in self._hook.trainer_callbacks(recipe=recipe) for callback in several]
+        answers = self._hook.trainer_callbacks(recipe=recipe)
+        strange = [answer for answer in answers if not isinstance(answer, list | tuple)]
+        if strange:
+            raise EngineError(f"an extension's trainer_callbacks returned {shown(strange[0])}, it must return a list")
+        return [callback for several in answers for callback in several]
 
     def extension_options(self) -> dict[str, type[EngineOptions]]:
         """Return the option models of the extensions by name."""
-        return {info.name: info.options for info in self._hook.extension_info()}
+        return extension_models(self._manager)
 
-    def _information(self) -> EngineInfo:
-        info = self._hook.engine_info()
-        if not isinstance(info, EngineInfo):
-            raise EngineError(f"engine {self.name!r} ({self.origin}): engine_info returned {info!r}, no EngineInfo")
-        strangers = info.features_options - set(info.options.model_fields)
-        if strangers:
-            raise EngineError(
-                f"engine {self.name!r} ({self.origin}): features_options names {', '.join(sorted(strangers))}, "
-                "which the options do not have"
-            )
-        return info
+    @property
+    def _what(self) -> str:
+        return f"engine {self.name!r} ({self.origin})"
 
     def _answered(self, hook: str, answer: Any) -> Any:
         if answer is None:
-            raise EngineError(f"engine {self.name!r} ({self.origin}): hook {hook!r} returned None; it must answer")
+            raise EngineError(f"{self._what}: hook {hook!r} returned None; it must answer")
         return answer
 
 
@@ -150,7 +146,7 @@ def load_engine(name: str) -> Engine:
     """
     if name.endswith(".py"):
         path = Path(name)
-        return Engine(name, str(path), new_manager(path.stem, import_file(path), str(path)))
+        return Engine(name, str(path), new_manager(import_file(path), f"engine {name!r} ({path})"))
     installed = find_engine(name)
     module = import_plugin(installed, "engine")
-    return Engine(name, installed.distribution, new_manager(name, module, installed.distribution))
+    return Engine(name, installed.distribution, new_manager(module, f"engine {name!r} ({installed.distribution})"))

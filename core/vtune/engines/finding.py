@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from vtune.errors import EngineError, nearest
+from vtune.errors import EngineError, nearest, shown
 
 ENGINES = "vtune.engines"
 EXTENSIONS = "vtune.plugins"
@@ -43,11 +44,11 @@ def find_engine(name: str) -> Installed:
     known = installed_engines()
     if name not in known:
         listed = ", ".join(sorted(known)) or "none"
-        raise EngineError(f"no engine {name!r} is installed{nearest(name, known)} (installed: {listed})")
+        raise EngineError(f"no engine {shown(name)} is installed{nearest(name, known)} (installed: {listed})")
     several = known[name]
     if len(several) > 1:
         offers = " and by ".join(one.distribution for one in several)
-        raise EngineError(f"engine {name!r} is offered by {offers}; uninstall one of them")
+        raise EngineError(f"engine {name!r} is offered by {offers}; uninstall all but one")
     return several[0]
 
 
@@ -55,11 +56,10 @@ def import_plugin(installed: Installed, what: str) -> ModuleType:
     """Import what a distribution declares. :raises EngineError: the import fails, whatever it raises."""
     try:
         module = installed.entry.load()
-    except Exception as error:  # whatever somebody else's module raises, the user needs its name and one line
-        reason = " ".join(str(error).split())[:200]
+    except (Exception, SystemExit) as error:  # whatever somebody else's module raises, the user needs one line
         raise EngineError(
-            f"{what} {installed.name!r} ({installed.distribution}) cannot be imported: "
-            f"{type(error).__name__}: {reason}; reinstall or uninstall {installed.distribution.split()[0]}"
+            f"{what} {installed.name!r} ({installed.distribution}) cannot be imported: {reason(error)}; "
+            "reinstall or uninstall it"
         ) from error
     if not isinstance(module, ModuleType):
         raise EngineError(
@@ -74,8 +74,10 @@ def import_file(path: Path) -> ModuleType:
 
     :raises EngineError: the file is not there or cannot be imported.
     """
-    if not path.is_file():
-        raise EngineError(f"no engine file {path}")
+    if not os.path.isfile(path):  # unlike Path.is_file, false for a name that no file system takes
+        raise EngineError(
+            f"no engine file {shown(str(path))}; it is looked up from the current folder, then from the recipe's"
+        )
     name = f"vtune_engine_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -84,15 +86,22 @@ def import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # as above: somebody else's module
-        raise EngineError(f"engine file {path} cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # as above: somebody else's module
+        del sys.modules[name]
+        raise EngineError(f"engine file {path} cannot be imported: {reason(error)}") from error
     return module
+
+
+def reason(error: BaseException) -> str:
+    """Write what somebody else's code raised on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _declared(group: str) -> dict[str, list[Installed]]:
     found: dict[str, list[Installed]] = defaultdict(list)
     for entry in entry_points(group=group):
-        distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
+        named = entry.dist is not None and entry.dist.metadata["Name"]
+        distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist and named else "unknown distribution"
         one = Installed(entry.name, distribution, entry)
         # An editable install beside its own wheel metadata is declared twice and is no clash.
         if all((one.distribution, one.entry.value) != (o.distribution, o.entry.value) for o in found[entry.name]):

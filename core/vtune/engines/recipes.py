@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vtune.engines.answers import extension_models
 from vtune.engines.facade import Engine, load_engine
 from vtune.engines.finding import installed_engines
+from vtune.engines.loading import extensions_alone
 from vtune.errors import EngineError
 from vtune.recipe import Recipe, apply_overrides, check_recipe, find_recipe, read_draft, recipe_schema
+from vtune.types import EngineOptions
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -23,12 +27,22 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     apply_overrides(draft, overrides)
     wanted = draft.data.get("engine")
     if not isinstance(wanted, str) or not wanted:
-        return check_recipe(draft, "'engine' is missing", {})
+        return check_recipe(draft, "'engine' is missing", _extensions())
+    beside = draft.folder / wanted
+    if wanted.endswith(".py") and not os.path.isfile(wanted) and os.path.isfile(beside):
+        draft.data["engine"] = wanted = str(beside)
     try:
         engine = load_engine(wanted)
+        return check_recipe(draft, engine.info, engine.extension_options())
     except EngineError as error:
-        return check_recipe(draft, str(error), {})
-    return check_recipe(draft, engine.info, engine.extension_options())
+        return check_recipe(draft, str(error), _extensions())
+
+
+def _extensions() -> dict[str, type[EngineOptions]] | None:
+    try:
+        return extension_models(extensions_alone())
+    except EngineError:
+        return None
 
 
 def available_engines() -> dict[str, Engine | EngineError]:

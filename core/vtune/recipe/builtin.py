@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from vtune.errors import RecipeError, nearest
+from vtune.errors import RecipeError, nearest, shown
 
 
 def builtin_recipes() -> dict[str, Path]:
@@ -22,11 +23,11 @@ def find_recipe(name: str) -> Path:
     :raises RecipeError: neither exists; suggests the nearest.
     """
     path = Path(name)
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path.is_file, false for a name that no file system takes
         return path
     known = builtin_recipes()
     if name in known:
         return known[name]
     looks_like_path = path.suffix in {".yaml", ".yml"} or len(path.parts) > 1
     what = "recipe file" if looks_like_path else "built-in recipe"
-    raise RecipeError([f"no {what} {name!r}{nearest(path.stem, known)} (built in: {', '.join(known) or 'none'})"])
+    raise RecipeError([f"no {what} {shown(name)}{nearest(path.stem, known)} (built in: {', '.join(known) or 'none'})"])

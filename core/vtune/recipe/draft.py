@@ -24,10 +24,12 @@ class Draft:
 
     def origin(self, path: KeyPath) -> str:
         """Say where ``path`` was written; for a value that is not there, where its parent was."""
-        for end in range(len(path), 0, -1):
-            if path[:end] in self.origins:
-                return self.origins[path[:end]]
-        return self.name
+        written = self.written(path)
+        return self.origins[written] if written else self.name
+
+    def written(self, path: KeyPath) -> KeyPath:
+        """Return ``path``, or the nearest parent of it that was written; empty if none was."""
+        return next((path[:end] for end in range(len(path), 0, -1) if path[:end] in self.origins), ())
 
 
 def dotted(path: KeyPath) -> str:
@@ -53,6 +55,7 @@ def _lay_over(merged: Draft, into: dict[str, Any], above: Draft, data: dict[str,
         here = (*path, key)
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             into[key] = dict(into[key])
+            merged.origins.pop(here, None)  # so that origins keep the order of the file above
             merged.origins[here] = above.origin(here)
             _lay_over(merged, into[key], above, value, here)
         else:

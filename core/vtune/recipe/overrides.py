@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vtune.errors import RecipeError
+from vtune.errors import RecipeError, shown
 from vtune.recipe.draft import Draft, KeyPath, dotted, forget
 from vtune.recipe.reading import parse
 
@@ -30,66 +30,84 @@ def apply_overrides(draft: Draft, overrides: Sequence[str]) -> None:
 def _apply(draft: Draft, override: str) -> None:
     origin = f"override {override[:80]!r}"
     if override.startswith("~"):
-        path = _path(override[1:], origin)
-        _remove(draft, path, origin)
+        _remove(draft, _parts(override[1:], origin), origin)
         return
     key, equals, text = override.partition("=")
     if not equals:
         raise RecipeError([f"{origin}: write key=value to set or ~key to remove"])
-    path = _path(key, origin)
+    parts = _parts(key, origin)
     value = parse(text, origin)
-    parent = _descend(draft, path[:-1], origin)
+    parent, path = _descend(draft, parts, origin)
     last = path[-1]
-    if isinstance(parent, list):
-        _set_item(parent, last, value, path, origin)
+    if isinstance(last, int) and last == len(parent):
+        parent.append(value)
     else:
-        parent[str(last)] = value
+        parent[last] = value
     forget(draft, path)
     draft.origins[path] = origin
 
 
-def _path(text: str, origin: str) -> KeyPath:
+def _parts(text: str, origin: str) -> list[str]:
     parts = text.strip().split(".")
     if not all(parts):
         raise RecipeError([f"{origin}: the key has an empty part; write it like train.epochs"])
-    return tuple(int(part) if part.isascii() and part.isdigit() else part for part in parts)
+    return parts
 
 
-def _descend(draft: Draft, path: KeyPath, origin: str) -> Any:
+def _descend(draft: Draft, parts: Sequence[str], origin: str) -> tuple[Any, KeyPath]:
+    """Return what holds the last part, and the whole path; sections and list items on the way are made."""
     node: Any = draft.data
-    for depth, part in enumerate(path):
-        if isinstance(node, list):
-            if not isinstance(part, int) or part >= len(node):
-                raise RecipeError([f"{origin}: {dotted(path[:depth])!r} has {len(node)} items, not {part!r}"])
-            child = node[part]
-        else:
-            child = node.setdefault(str(part), {})
-            if child is None:
-                child = node[str(part)] = {}
+    path: KeyPath = ()
+    for part in parts[:-1]:
+        step = _step(node, part, path, origin)
+        path = (*path, step)
+        if isinstance(step, int) and step == len(node):
+            node.append({})
+        elif isinstance(node, dict) and node.get(step) is None:
+            node[step] = {}
+        child = node[step]
         if not isinstance(child, dict | list):
-            raise RecipeError([f"{origin}: {dotted(path[: depth + 1])!r} is {child!r}, it has no keys"])
+            raise RecipeError([f"{origin}: {dotted(path)!r} is {shown(child)}, it has no keys"])
         node = child
-    return node
+    return node, (*path, _step(node, parts[-1], path, origin))
 
 
-def _set_item(items: list[Any], index: str | int, value: Any, path: KeyPath, origin: str) -> None:
-    if not isinstance(index, int) or index > len(items):
-        raise RecipeError([f"{origin}: {dotted(path[:-1])!r} has {len(items)} items; name 0 to {len(items)}"])
-    items[index : index + 1] = [value]
+def _step(node: Any, part: str, path: KeyPath, origin: str) -> str | int:
+    if not isinstance(node, list):
+        return part
+    place = _number(part)
+    if place is None or place > len(node):
+        found = f"{dotted(path)!r} is a list of {len(node)}"
+        raise RecipeError([f"{origin}: {found}; name an item from 0 to {len(node)}, not {shown(part)}"])
+    return place
 
 
-def _remove(draft: Draft, path: KeyPath, origin: str) -> None:
+def _number(part: str) -> int | None:
+    return int(part) if part.isascii() and part.isdigit() and len(part) < 10 else None
+
+
+def _remove(draft: Draft, parts: Sequence[str], origin: str) -> None:
+    holder: Any = None
     node: Any = draft.data
-    for part in path[:-1]:
-        if isinstance(node, dict):
-            node = node.get(str(part))
-        else:
-            node = node[part] if isinstance(node, list) and isinstance(part, int) and part < len(node) else None
-    last = path[-1]
-    if isinstance(node, dict) and str(last) in node:
-        del node[str(last)]
-    elif isinstance(node, list) and isinstance(last, int) and last < len(node):
-        del node[last]
-    else:
-        raise RecipeError([f"{origin}: there is no {dotted(path)!r} to remove"])
+    path: KeyPath = ()
+    for part in parts:
+        step = _number(part) if isinstance(node, list) else part
+        there = step in node if isinstance(node, dict) else isinstance(step, int) and step < len(node)
+        if step is None or not there:
+            raise RecipeError([f"{origin}: there is no {shown('.'.join(parts))} to remove"])
+        path = (*path, step)
+        holder, node = node, node[step]
+    del holder[path[-1]]
     forget(draft, path)
+    if isinstance(holder, list):
+        draft.origins = {_moved_up(known, path): origin for known, origin in draft.origins.items()}
+
+
+def _moved_up(path: KeyPath, removed: KeyPath) -> KeyPath:
+    """Return the path that ``path`` has once the list item ``removed`` is gone."""
+    *parents, gone = removed
+    depth = len(parents)
+    place = path[depth] if len(path) > depth and path[:depth] == tuple(parents) else None
+    if isinstance(place, int) and isinstance(gone, int) and place > gone:
+        return (*path[:depth], place - 1, *path[depth + 1 :])
+    return path

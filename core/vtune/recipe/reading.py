@@ -1,29 +1,30 @@
 """YAML to plain data with line numbers: the 1.2 core schema, no tags, no duplicate keys, no surprises.
 
-PyYAML parses; its own resolver is not used, because YAML 1.1 reads ``5e-5`` as text, ``no`` as false and ``1:30``
-as ninety.
+YAML 1.1, which PyYAML's own resolver follows, would read ``5e-5`` as text, ``no`` as false and ``1:30`` as ninety.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from vtune.errors import RecipeError
+from vtune.errors import RecipeError, shown
+from vtune.recipe.composing import MAX_DEPTH, MAX_VALUES, TOO_LARGE, Unreadable, character_code, compose
 from vtune.recipe.draft import Draft, KeyPath, merge
 
 MAX_BYTES = 1_000_000
-MAX_VALUES = 50_000
-MAX_DEPTH = 40
+MAX_PROBLEMS = 100
 
 _NULL = re.compile(r"^(~|null|Null|NULL|)$")
 _BOOL = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
 _INT = re.compile(r"^[-+]?[0-9]{1,18}$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?$")
-_SPECIAL = {".inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
+_SPECIAL = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
+_UNTEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def read_draft(path: Path) -> Draft:
@@ -39,10 +40,20 @@ def parse(text: str, origin: str) -> Any:
     return _Reader(origin, numbered=False).read(text)[0]
 
 
+def plain_value(text: str) -> Any:
+    """Read a scalar without quotes or tag: null, a truth value, a number, else the text itself."""
+    if _NULL.match(text):
+        return None
+    if _BOOL.match(text):
+        return text.lower() == "true"
+    if _INT.match(text):
+        return int(text)
+    if _FLOAT.match(text):
+        return float(text)
+    return _SPECIAL.get(text.lower(), text)
+
+
 def _read(path: Path, above: tuple[Path, ...]) -> Draft:
-    resolved = path.resolve()
-    if resolved in above:
-        raise RecipeError([f"{above[-1]}: 'extends' goes in a circle back to {path}"])
     reader = _Reader(str(path), numbered=True)
     data, origins = reader.read(_text(path))
     if data is None:
@@ -55,16 +66,19 @@ def _read(path: Path, above: tuple[Path, ...]) -> Draft:
     place = draft.origin(("extends",))
     parent = data.pop("extends")
     if not isinstance(parent, str) or not parent:
-        raise RecipeError([f"{place}: 'extends' names one recipe file, found {parent!r}"])
+        raise RecipeError([f"{place}: 'extends' names one recipe file, found {shown(parent)}"])
     parent_path = path.parent / parent
-    if not parent_path.is_file():
-        raise RecipeError([f"{place}: 'extends' names {parent!r}, but there is no file {parent_path}"])
-    return merge(_read(parent_path, (*above, resolved)), draft)
+    if not os.path.isfile(parent_path):  # unlike Path.is_file, false for a name that no file system takes
+        raise RecipeError([f"{place}: 'extends' names {shown(parent)}, but there is no such file in {path.parent}"])
+    chain = (*above, path.resolve())
+    if parent_path.resolve() in chain:
+        raise RecipeError([f"{place}: 'extends' goes in a circle back to {parent_path}"])
+    return merge(_read(parent_path, chain), draft)
 
 
 def _text(path: Path) -> str:
     try:
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise RecipeError([f"{path}: no such recipe; 'vtune recipe list' shows the ones that come with vtune"])
         if path.stat().st_size > MAX_BYTES:
             raise RecipeError([f"{path}: {path.stat().st_size:,} bytes is no recipe (at most {MAX_BYTES:,})"])
@@ -87,17 +101,10 @@ class _Reader:
 
     def read(self, text: str) -> tuple[Any, dict[KeyPath, str]]:
         try:
-            nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-        except yaml.MarkedYAMLError as error:
-            raise RecipeError([self._syntax(error, text)]) from error
-        except yaml.YAMLError as error:
-            raise RecipeError([f"{self._origin}: not YAML: {_first_line(error)}"]) from error
-        except RecursionError as error:
-            raise RecipeError([f"{self._origin}: nested too deeply to be a recipe"]) from error
-        if len(nodes) > 1:
-            second = nodes[1].start_mark.line + 1
-            raise RecipeError([f"{self._at(second)}: a second document starts here; a recipe is one"])
-        data = self._value(nodes[0], (), 0) if nodes and nodes[0] is not None else None
+            node = compose(text)
+            data = None if node is None else self._value(node, (), 0)
+        except Unreadable as error:
+            raise RecipeError([f"{self._at(error.line)}: {error}"]) from error
         if self._problems:
             raise RecipeError(self._problems)
         return data, self._origins
@@ -106,9 +113,12 @@ class _Reader:
         self._values += 1
         line = node.start_mark.line + 1
         if self._values > MAX_VALUES or depth > MAX_DEPTH:
-            raise RecipeError([f"{self._at(line)}: too many or too deeply nested values to be a recipe"])
+            raise Unreadable(line, TOO_LARGE)
         if path and path not in self._origins:
             self._origins[path] = self._at(line)
+        if node.tag:
+            self._problem(line, f"tag {shown(node.tag)} is not used in recipes; drop it")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -119,54 +129,37 @@ class _Reader:
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                self._problems.append(f"{self._at(line)}: a key must be a plain word")
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag:
+                self._problem(line, "a key must be a plain word")
                 continue
-            key = str(key_node.value)
+            key = self._text(key_node, line)
             here = (*path, key)
             if key in data:
-                first = self._origins[here]
-                self._problems.append(f"{self._at(line)}: key {key[:60]!r} stands twice, first at {first}")
+                self._problem(line, f"key {shown(key)} stands twice, first at {self._origins[here]}")
                 continue
             self._origins[here] = self._at(line)
             data[key] = self._value(value_node, here, depth + 1)
         return data
 
     def _scalar(self, node: yaml.Node, line: int) -> Any:
+        text = self._text(node, line)
+        return plain_value(text) if getattr(node, "style", None) is None else text
+
+    def _text(self, node: yaml.Node, line: int) -> str:
         text = str(node.value)
-        standard = node.tag.startswith("tag:yaml.org,2002:")
-        if not standard or node.tag.endswith((":binary", ":set", ":omap", ":pairs")):
-            self._problems.append(f"{self._at(line)}: tag {node.tag[:60]!r} is not used in recipes; drop it")
-            return None
-        if getattr(node, "style", None) is not None:
-            return text
-        if _NULL.match(text):
-            return None
-        if _BOOL.match(text):
-            return text.lower() == "true"
-        if _INT.match(text):
-            return int(text)
-        if _FLOAT.match(text):
-            return float(text)
-        return _SPECIAL.get(text.lower(), text)
+        stranger = _UNTEXT.search(text)
+        if stranger:  # an escape can write what neither a terminal nor a file takes
+            self._problem(line, f"not text: the character {character_code(stranger.group())}")
+        return text
+
+    def _problem(self, line: int, text: str) -> None:
+        self._problems.append(f"{self._at(line)}: {text}")
+        if len(self._problems) >= MAX_PROBLEMS:
+            raise RecipeError(self._problems)
 
     def _at(self, line: int) -> str:
         return f"{self._origin}:{line}" if self._numbered else self._origin
 
-    def _syntax(self, error: yaml.MarkedYAMLError, text: str) -> str:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        lines = text.splitlines()
-        shown = lines[line - 1] if 0 < line <= len(lines) else ""
-        if "\t" in shown:
-            return f"{self._at(line)}: a tab character; YAML indents with spaces"
-        problem = " ".join(str(error.problem or error.context or "cannot be parsed").split())
-        return f"{self._at(line)}: not YAML: {problem[:120]}, found {shown.strip()[:60]!r}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
-
 
 def _kind(value: Any) -> str:
-    return "a list" if isinstance(value, list) else f"the single value {str(value)[:60]!r}"
+    return "a list" if isinstance(value, list) else f"the single value {shown(value)}"

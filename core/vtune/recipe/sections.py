@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    WithJsonSchema,
 )
 
-from vtune.types import LoraSettings
+from vtune.types import LoraSettings, Settings
 
 VOICE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """A voice names a folder, a prompt prefix and a served model, so it is plain."""
@@ -26,16 +25,16 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Names = Annotated[list[str], BeforeValidator(_listed)]
+Names = Annotated[
+    list[str],
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}),
+]
 VoiceName = Annotated[str, Field(pattern=VOICE_NAME)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class SourceRecipe(_Section):
+class SourceRecipe(Settings):
     """One source of clips: a folder of recordings beside a table, or a data set."""
 
     source: str = Field(
@@ -55,14 +54,14 @@ class SourceRecipe(_Section):
     split: str = Field("train", description="which split of a data set to take")
 
 
-class FoldersRecipe(_Section):
+class FoldersRecipe(Settings):
     """Where things lie, from the current folder."""
 
     runs: Path = Field(Path("runs"), description="how voices were made: features, checkpoints, logs, ledger")
     voices: Path = Field(Path("voices"), description="what is shipped: one folder a voice")
 
 
-class PrepareRecipe(_Section):
+class PrepareRecipe(Settings):
     """What happens to a clip between its file and the engine."""
 
     min_seconds: NonNegativeFloat = Field(0.5, description="shorter clips are listed in the ledger, not trained on")
@@ -74,14 +73,14 @@ class PrepareRecipe(_Section):
     )
 
 
-class EncodeRecipe(_Section):
+class EncodeRecipe(Settings):
     """Turning clips into features, once."""
 
     processes: PositiveInt = Field(1, description="worker processes per rank; each loads the codec")
     cache: bool = Field(True, description="use features encoded before; `--no-cache` is the same as false")
 
 
-class AugmentRecipe(_Section):
+class AugmentRecipe(Settings):
     """Extra variants of each training clip, changed by audiomentations before encoding."""
 
     variants: NonNegativeInt = Field(0, description="changed copies per clip, beside the clip itself")
@@ -92,7 +91,7 @@ class AugmentRecipe(_Section):
     )
 
 
-class LoraRecipe(_Section):
+class LoraRecipe(Settings):
     """The adapter; names follow `peft.LoraConfig`. Defaults are the engine's."""
 
     rank: PositiveInt = Field(32, le=512, description="capacity; 8 minimal, 32 usual, 64 large")
@@ -115,7 +114,7 @@ class LoraRecipe(_Section):
         )
 
 
-class TrainRecipe(_Section):
+class TrainRecipe(Settings):
     """The training loop; names follow `transformers.TrainingArguments` where it has them."""
 
     method: Literal["lora", "full"] = Field(
@@ -160,7 +159,7 @@ class TrainRecipe(_Section):
     )
 
 
-class EvaluateRecipe(_Section):
+class EvaluateRecipe(Settings):
     """What is spoken when training is done, by the voice and by its untuned base."""
 
     sentences: list[str] = Field(
@@ -173,14 +172,14 @@ class EvaluateRecipe(_Section):
     seed: NonNegativeInt = 0
 
 
-class ConsentRecipe(_Section):
+class ConsentRecipe(Settings):
     """Whose voice it is, and on what consent; goes onto the voice's card."""
 
     person: str = Field(min_length=1, description="who speaks in the recordings")
     statement: str = Field(min_length=1, description="what they agreed to, or why no consent is needed")
 
 
-class Recipe(_Section):
+class Recipe(Settings):
     """Everything that one run is made of."""
 
     voice: VoiceName = Field(description="name of the voice and of its folders")

@@ -1,0 +1,57 @@
+"""For a key that nothing knows: what was meant, or where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from vtune.errors import nearest
+from vtune.recipe.draft import KeyPath, dotted
+
+
+class Catalogue:
+    """Every section of a recipe with its keys.
+
+    :param models: the model at each place, those of the engine and the extensions included.
+    """
+
+    def __init__(self, models: Mapping[KeyPath, type[BaseModel]]) -> None:
+        self._sections: dict[KeyPath, list[str]] = {}
+        for at, model in models.items():
+            self._sections.update(_sections(model, at))
+
+    def suggest(self, key: str, section: KeyPath) -> str:
+        """Say which section has the key, else the nearest key of this section, else the nearest anywhere."""
+        section = tuple(part for part in section if not isinstance(part, int))
+        owners = [_place(other) for other, keys in self._sections.items() if key in keys]
+        if owners:
+            return f"; it belongs in {' or '.join(owners)}"
+        own = self._sections.get(section, [])
+        close = nearest(key, own)
+        if close:
+            return close
+        for other, keys in self._sections.items():
+            guess = nearest(key, keys)
+            if guess:
+                return f"{guess.removesuffix('?')} in {_place(other)}?"
+        return f" (known: {', '.join(own)})" if own else ""
+
+
+def _place(section: KeyPath) -> str:
+    return f"section {dotted(section)!r}" if section else "the top of the recipe"
+
+
+def _sections(model: type[BaseModel], at: KeyPath) -> Iterator[tuple[KeyPath, list[str]]]:
+    yield at, list(model.model_fields)
+    for name, field in model.model_fields.items():
+        inner = _model_in(field.annotation)
+        if inner is not None and len(at) < 5:  # a model may hold itself
+            yield from _sections(inner, (*at, name))
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for arg in get_args(annotation) if (m := _model_in(arg)) is not None), None)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from vtune_cli.main import main
+
+
+@pytest.fixture
+def vtune() -> Iterator[Callable[..., Result]]:
+    """Run the command line in this process; a bug's traceback fails the test."""
+    before = dict(main.commands)
+
+    def run(*arguments: str) -> Result:
+        result = CliRunner().invoke(main, list(arguments))
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    yield run
+    main.commands.clear()  # verbs of extensions stay registered as long as the process lives
+    main.commands.update(before)
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install a distribution of one module: a folder of ``sys.path``, as pip leaves it."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    made = []
+
+    def make(name: str, group: str, source: str) -> None:
+        info = site / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {name}_module\n")
+        (site / f"{name}_module.py").write_text(source)
+        made.append(f"{name}_module")
+        importlib.invalidate_caches()
+
+    yield make
+    for module in made:
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "r.yaml"
+    path.write_text("# a recipe\nvoice: someone\nengine: toy\ndata: [{source: x}]\nlora: {rank: 8}\n")
+    return path

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ENGINE = """\
+import vtune
+
+class Options(vtune.EngineOptions):
+    size: int = 1
+
+@vtune.hookimpl
+def engine_info():
+    return vtune.EngineInfo(sample_rate=8000, features_version="1", options=Options, length_feature="tokens")
+
+@vtune.hookimpl
+def load_base(options, device, dtype):
+    return {"size": options.size, "device": device}
+
+@vtune.hookimpl
+def prepare_sample(base, clip):
+    return {"tokens": [base["size"], clip]}
+
+@vtune.hookimpl
+def collate(features):
+    return {"labels": features}
+
+@vtune.hookimpl
+def build_lora_model(base, lora):
+    return (base, lora)
+
+@vtune.hookimpl
+def extract_conditioning(clips):
+    return list(clips)
+
+@vtune.hookimpl
+def synthesize(text, seed):
+    yield text
+    yield seed
+"""
+
+EXTENSION = """\
+import vtune
+
+class Options(vtune.EngineOptions):
+    red: int = 1
+
+@vtune.hookimpl
+def extension_info():
+    return vtune.ExtensionInfo("colours", Options)
+
+@vtune.hookimpl
+def trainer_callbacks(recipe):
+    return [("colours of", recipe)]
+"""
+
+
+@pytest.fixture
+def engine() -> str:
+    """The source of a whole engine, without torch."""
+    return ENGINE
+
+
+@pytest.fixture
+def extension() -> str:
+    return EXTENSION
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install a distribution: modules and entry points in a folder of ``sys.path``, as pip leaves them."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    before = set(sys.modules)
+
+    def make(name: str, group: str, entries: dict[str, str], **modules: str) -> None:
+        info = site / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        lines = [f"{entry} = {value}" for entry, value in entries.items()]
+        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
+        for module, source in modules.items():
+            (site / f"{module}.py").write_text(source)
+        importlib.invalidate_caches()
+
+    yield make
+    for module in set(sys.modules) - before:
+        if str(site) in str(getattr(sys.modules[module], "__file__", "")):
+            del sys.modules[module]

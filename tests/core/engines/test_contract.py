@@ -1,0 +1,181 @@
+"""What pluggy lets pass in silence, each refused when the engine is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+import vtune
+from vtune.engines import load_engine
+from vtune.errors import EngineError
+
+
+@pytest.fixture
+def load(install, engine):
+    """Install an engine whose source has been changed, and load it."""
+
+    def change(old: str = "", new: str = "", *, more: str = "") -> vtune.Engine:
+        assert old in engine
+        install("acme", "vtune.engines", {"acme": "acme_engine"}, acme_engine=engine.replace(old, new, 1) + more)
+        return load_engine("acme")
+
+    return change
+
+
+@pytest.fixture
+def refusal(load):
+    def told(*args: str, **kwargs: str) -> str:
+        with pytest.raises(EngineError) as caught:
+            load(*args, **kwargs)
+        text = str(caught.value)
+        assert len(text.splitlines()) == 1
+        assert "engine 'acme' (acme 1.0)" in text
+        return text
+
+    return told
+
+
+def test_a_hook_may_take_fewer_arguments_in_any_order(load):
+    engine = load("def synthesize(text, seed)", "def synthesize(seed, text)")
+    assert list(engine.synthesize("base", "model", "hello", "conditioning", 7)) == ["hello", 7]
+    assert engine.collate("base", [1, 2]) == {"labels": [1, 2]}
+
+
+def test_functions_of_other_libraries_in_the_module_are_no_hooks(load):
+    # builtin functions have no __dict__, and a mock has every attribute
+    more = "from math import sqrt\nfrom os.path import join\nfrom unittest.mock import MagicMock\nmock = MagicMock()\n"
+    assert load(more=more).info.sample_rate == 8000
+
+
+def test_an_unknown_argument_is_refused_with_the_nearest(refusal):
+    told = refusal("def prepare_sample(base, clip)", "def prepare_sample(base, clips)")
+    assert "'prepare_sample' has no argument 'clips'; did you mean 'clip'? (it has: base, clip)" in told
+
+
+def test_an_unknown_hook_is_refused_with_the_nearest(refusal):
+    told = refusal(more="@vtune.hookimpl\ndef syntesize(text): ...\n")
+    assert "there is no hook 'syntesize'; did you mean 'synthesize'?" in told
+
+
+def test_an_unknown_hook_that_is_optional_is_let_be(load):
+    assert load(more="@vtune.hookimpl(optionalhook=True)\ndef hook_of_tomorrow(text): ...\n").name == "acme"
+
+
+def test_a_hook_may_have_another_name_in_the_module(load):
+    engine = load(
+        "@vtune.hookimpl\ndef synthesize(text, seed)",
+        "@vtune.hookimpl(specname='synthesize')\ndef speak(text, seed)",
+    )
+    assert list(engine.synthesize("base", "model", "hello", "conditioning", 7)) == ["hello", 7]
+
+
+@pytest.mark.parametrize("hook", ["engine_info", "load_base", "collate", "synthesize"])
+def test_a_missing_hook_is_named(refusal, hook):
+    told = refusal(f"@vtune.hookimpl\ndef {hook}(", f"def {hook}(")
+    assert f"lacks the hooks {hook}; every engine must implement them" in told
+
+
+def test_a_module_without_any_hook_lacks_all_of_them(install):
+    install("acme", "vtune.engines", {"acme": "acme_empty"}, acme_empty="")
+    with pytest.raises(EngineError) as caught:
+        load_engine("acme")
+    assert (
+        "lacks the hooks engine_info, load_base, prepare_sample, collate, build_lora_model, extract_conditioning, "
+        "synthesize; every engine must implement them" in str(caught.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("signature", "told"),
+    [
+        ("(base, clip=None)", "hook 'prepare_sample' gives 'clip' a default, so it would never get a value"),
+        ("(base, *, clip)", "hook 'prepare_sample' takes 'clip' by keyword only, so it would never get a value"),
+        ("(base, *clip)", "hook 'prepare_sample' takes *clip; name the arguments"),
+        ("(base, **more)", "hook 'prepare_sample' takes *more; name the arguments"),
+    ],
+)
+def test_an_argument_that_pluggy_would_never_fill_is_refused(refusal, signature, told):
+    assert told in refusal("def prepare_sample(base, clip)", f"def prepare_sample{signature}")
+
+
+def test_a_wrapper_that_is_none_is_refused(refusal):
+    told = refusal(more="@vtune.hookimpl(wrapper=True)\ndef fingerprint(base): return {}\n")
+    assert "generator" in told
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("None", "engine_info returned None, no EngineInfo"),
+        ("{'sample_rate': 8000}", "engine_info returned {'sample_rate': 8000}, no EngineInfo"),
+        ("vtune.EngineInfo", "engine_info returned <class 'vtune.types.EngineInfo'>, no EngineInfo"),
+        ("vtune.EngineInfo()", "engine_info failed: TypeError: "),
+        ("1 / 0", "engine_info failed: ZeroDivisionError: division by zero"),
+        ("vtune.EngineInfo('8 kHz', '1', Options)", "gives sample_rate '8 kHz', it must be a whole number of Hz"),
+        ("vtune.EngineInfo(True, '1', Options)", "gives sample_rate True, it must be a whole number of Hz"),
+        ("vtune.EngineInfo(0, '1', Options)", "gives sample_rate 0, it must be Hz above 0"),
+        ("vtune.EngineInfo(8000, 1, Options)", "gives features_version 1, it must be text"),
+        ("vtune.EngineInfo(8000, '1', Options())", "gives options Options(size=1), it must be a subclass"),
+        ("vtune.EngineInfo(8000, '1', dict)", "gives options <class 'dict'>, it must be a subclass"),
+        ("vtune.EngineInfo(8000, '1', Options, lora={'rank': 3})", "gives lora {'rank': 3}, it must be LoraSettings"),
+        ("vtune.EngineInfo(8000, '1', Options, lora_targets=['q'])", "gives lora_targets ['q'], it must be a mapping"),
+        (
+            "vtune.EngineInfo(8000, '1', Options, features_options=None)",
+            "gives features_options None, it must be a s",
+        ),
+        (
+            "vtune.EngineInfo(8000, '1', Options, features_options=frozenset({'sise'}))",
+            "features_options names 'sise', which the options do not have; did you mean 'size'?",
+        ),
+    ],
+)
+def test_an_engine_that_says_rubbish_of_itself_is_refused(refusal, answer, told):
+    found = refusal("    return vtune.EngineInfo", f"    return {answer}\n    return vtune.EngineInfo")
+    assert told in found
+
+
+def test_a_word_of_vtunes_own_passes_through_engine_info(load):
+    with pytest.raises(EngineError, match=r"^install libfoo first$"):
+        load("    return vtune.EngineInfo(", "    raise vtune.EngineError('install libfoo first')\n    return dict(")
+
+
+@pytest.mark.parametrize(
+    ("hook", "call"),
+    [
+        ("load_base", lambda engine: engine.load_base(engine.info.options(), "cpu", "float32")),
+        ("prepare_sample", lambda engine: engine.prepare_sample({"size": 1}, "clip")),
+        ("collate", lambda engine: engine.collate("base", [])),
+        ("build_lora_model", lambda engine: engine.build_lora_model("base", "lora")),
+        ("extract_conditioning", lambda engine: engine.extract_conditioning("base", [])),
+        ("synthesize", lambda engine: engine.synthesize("base", "model", "text", "conditioning", 0)),
+    ],
+)
+def test_a_hook_that_returns_none_is_told_when_it_is_called(load, hook, call):
+    engine = load(more=f"@vtune.hookimpl\ndef {hook}(): return None\n")
+    with pytest.raises(EngineError) as caught:
+        call(engine)
+    assert str(caught.value) == f"engine 'acme' (acme 1.0): hook {hook!r} returned None; it must answer"
+
+
+def test_features_without_the_promised_length_are_told(load):
+    engine = load('return {"tokens":', 'return {"token":')
+    with pytest.raises(EngineError, match="returned token, but engine_info names 'tokens' as the feature"):
+        engine.prepare_sample({"size": 1}, "clip")
+
+
+@pytest.mark.parametrize("raised", ["vtune.SkipClip('2310 tokens, more than 2048')", "KeyError('x')"])
+def test_what_a_hook_raises_passes_through(load, raised):
+    engine = load('    return {"tokens"', f'    raise {raised}\n    return {{"tokens"')
+    with pytest.raises(vtune.SkipClip if "SkipClip" in raised else KeyError) as caught:
+        engine.prepare_sample({"size": 1}, "clip")
+    assert str(caught.value) in ("2310 tokens, more than 2048", "'x'")
+
+
+def test_core_answers_for_the_hooks_that_an_engine_may_leave_out(load):
+    engine = load()
+    assert engine.fingerprint("base") == {}
+    assert engine.footprint(engine.info.options(), vtune.LoraSettings(), 4) is None
+
+
+def test_an_engine_goes_before_cores_defaults(load):
+    engine = load(more="@vtune.hookimpl\ndef fingerprint(base): return {'weights': base}\n")
+    assert engine.fingerprint("abc") == {"weights": "abc"}

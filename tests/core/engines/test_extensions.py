@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import click
+import pytest
+
+import vtune
+from vtune.engines import extension_commands, load_engine, load_recipe, schema
+from vtune.errors import EngineError, RecipeError
+
+TEXT = "voice: a\nengine: {engine}\ndata: [{{source: x}}]\nextensions: {{colours: {{{options}}}}}\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(options: str = "red: 3", engine: str = "acme"):
+        path = tmp_path / "r.yaml"
+        path.write_text(TEXT.format(engine=engine, options=options))
+        return path
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def acme(install, engine):
+    install("acme", "vtune.engines", {"acme": "acme_engine"}, acme_engine=engine)
+
+
+@pytest.fixture
+def extend(install, extension):
+    """Install an extension, its source changed."""
+
+    def make(old: str = "", new: str = "", *, more: str = "", name: str = "colours") -> None:
+        assert old in extension
+        module = f"{name}_extension"
+        install(name, "vtune.plugins", {name: module}, **{module: extension.replace(old, new, 1) + more})
+
+    return make
+
+
+def refusal() -> str:
+    with pytest.raises(EngineError) as caught:
+        load_engine("acme").extension_options()
+    told = str(caught.value)
+    assert len(told.splitlines()) == 1
+    return told
+
+
+def test_an_extension_adds_a_section_of_the_recipe(extend, write):
+    extend()
+    recipe = load_recipe(write())
+    assert recipe.extensions["colours"].red == 3
+    assert recipe.settings()["extensions"] == {"colours": {"red": 3}}
+    assert load_recipe(write(), ["~extensions"]).extensions["colours"].red == 1
+
+
+def test_an_extension_is_called_in_training(extend, write):
+    extend()
+    extend('("colours"', '("shapes"', name="shapes")
+    recipe = load_recipe(write())
+    callbacks = load_engine("acme").trainer_callbacks(recipe)
+    assert callbacks == [("colours of", recipe)] * 2
+
+
+def test_the_schema_knows_the_sections_of_extensions(extend):
+    extend()
+    section = schema()["properties"]["extensions"]["anyOf"][0]["properties"]["colours"]["anyOf"][0]
+    assert section["properties"]["red"] == {"default": 1, "title": "Red", "type": "integer"}
+
+
+def test_a_bad_option_of_an_extension_is_told_beside_an_unknown_engine(extend, write):
+    extend()
+    path = write("rde: 3", engine="acmee")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    engine, option = caught.value.problems
+    assert engine.startswith(f"{path}:2: no engine 'acmee' is installed; did you mean 'acme'?")
+    assert option == f"{path}:4: unknown key 'rde' in section 'extensions.colours'; did you mean 'red'?"
+
+
+@pytest.mark.parametrize("engine", ["acmee", "", "3"])
+def test_an_installed_extension_is_never_called_missing(extend, write, engine):
+    extend()
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(engine=engine))
+    assert len(caught.value.problems) == 1
+
+
+def test_an_extension_that_is_not_installed_is_a_problem(write):
+    path = write()
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert caught.value.problems == (f"{path}:4: no extension 'colours' is installed (installed: none)",)
+
+
+HOOK = "import vtune\n@vtune.hookimpl\ndef "
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import no_such_library_anywhere", "cannot be imported: ModuleNotFoundError: "),
+        ("raise SystemExit(2)", "cannot be imported: SystemExit: 2; "),
+        (
+            HOOK + "trainer_calbacks(recipe): ...",
+            "there is no hook 'trainer_calbacks'; did you mean 'trainer_callbacks'?",
+        ),
+        (HOOK + "trainer_callbacks(recipes): ...", "has no argument 'recipes'; did you mean 'recipe'?"),
+        (HOOK + "trainer_callbacks(recipe=1): ...", "gives 'recipe' a default"),
+        (HOOK + "extension_info(): return 'colours'", "extension_info returned 'colours', no ExtensionInfo"),
+        (HOOK + "extension_info(): return 1 / 0", "extension_info failed: ZeroDivisionError"),
+        (HOOK + "extension_info(): return vtune.ExtensionInfo('x', dict)", "gives options <class 'dict'>, it must be"),
+        (
+            HOOK + "engine_info(): ...",
+            "implements the hook 'engine_info', which would take the place of every engine's",
+        ),
+        (HOOK + "synthesize(text): ...", "implements the hook 'synthesize', which would take"),
+        (HOOK + "fingerprint(): ...", "implements the hook 'fingerprint', which would take"),
+        (HOOK.replace("impl", "impl(specname='collate')") + "x(): ...", "implements the hook 'collate', which would"),
+    ],
+)
+def test_a_broken_extension_is_named_on_one_line(install, write, source, told):
+    install("colours", "vtune.plugins", {"colours": "colours_extension"}, colours_extension=source)
+    found = refusal()
+    assert found.startswith("extension 'colours' (colours 1.0)")
+    assert told in found
+    path = write()
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert caught.value.problems == (f"{path}:2: {found}",)
+
+
+def test_an_extension_may_wrap_an_engines_hook(extend):
+    extend(more="@vtune.hookimpl(wrapper=True)\ndef fingerprint(base):\n    return {**(yield), 'seen': base}\n")
+    assert load_engine("acme").fingerprint("x") == {"seen": "x"}
+
+
+def test_two_extensions_that_want_one_section_are_told(extend):
+    extend()
+    extend(name="colors")
+    assert "another extension has the section 'colours' too; uninstall one of them" in refusal()
+
+
+def test_an_extension_may_have_the_name_of_an_engine(extend):
+    extend(name="acme_too")
+    extend('("colours"', '("shapes"', name="toy")
+    assert set(load_engine("acme").extension_options()) == {"colours", "shapes"}
+    assert set(load_engine("toy").extension_options()) == {"colours", "shapes"}
+
+
+def test_two_entry_points_of_one_module_are_one_extension(install, extension, write):
+    install("colours", "vtune.plugins", {"one": "colours_ext", "two": "colours_ext"}, colours_ext=extension)
+    engine = load_engine("acme")
+    assert list(engine.extension_options()) == ["colours"]
+    assert len(engine.trainer_callbacks(load_recipe(write()))) == 1
+
+
+def test_callbacks_that_are_no_list_are_told(extend, write):
+    extend('return [("colours of", recipe)]', "return recipe.voice")
+    with pytest.raises(EngineError, match="trainer_callbacks returned 'a', it must return a list"):
+        load_engine("acme").trainer_callbacks(load_recipe(write()))
+
+
+def test_an_extension_without_callbacks_gives_none(extend, write):
+    extend('return [("colours of", recipe)]', "return None")
+    assert load_engine("acme").trainer_callbacks(load_recipe(write())) == []
+
+
+VERB = """
+@vtune.hookimpl
+def register_commands(cli):
+    import click
+    cli.add_command(click.Command("{0}", help="Paint it."))
+"""
+
+
+def test_extensions_add_verbs_and_a_broken_one_costs_only_its_own(extend, install):
+    install("aaa", "vtune.plugins", {"aaa": "aaa_extension"}, aaa_extension="import no_such_library_anywhere")
+    extend(more=VERB.format("paint"))
+    extend(more=VERB.format("x").replace("import click", "raise OSError"), name="bbb")
+    extend(more=VERB.format("rub"), name="zzz")
+    group = click.Group()
+    extension_commands(group)
+    assert sorted(group.commands) == ["paint", "rub"]
+
+
+def test_options_of_an_extension_extend_the_recipes_types(extend, write):
+    extend()
+    assert isinstance(load_recipe(write()).extensions["colours"], vtune.EngineOptions)
