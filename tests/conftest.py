@@ -10,11 +10,18 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import csv
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+
+
+def pytest_configure() -> None:
+    """Many tests use the third-party engine in ``tests/toy``, which must be installed as a user installs one."""
+    if not entry_points(group="vtune.engines", name="toy"):
+        raise pytest.UsageError("the toy engine is not installed: pip install --no-deps --editable tests/toy")
 
 
 @pytest.fixture
