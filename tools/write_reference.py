@@ -1,4 +1,4 @@
-"""Write the reference pages from the code they describe: ``python tools/write_reference.py``; a test holds them to it."""
+"""Write the reference pages from the code: ``python tools/write_reference.py``; a test holds them to it."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ def hooks_page() -> str:
         kind = "required" if name in hookspecs.REQUIRED else "optional"
         if not getattr(function, f"{hookspecs.PROJECT}_spec")["firstresult"]:
             kind = "extensions, all are asked"
-        parts.append(f"## {name}\n\n{_signature(name, function)}\n\n*{kind}*\n\n{_markdown(inspect.getdoc(function) or '')}")
+        doc = _markdown(inspect.getdoc(function) or "")
+        parts.append(f"## {name}\n\n{_signature(name, function)}\n\n*{kind}*\n\n{doc}")
     return "\n\n".join(parts) + "\n"
 
 
 def recipe_page() -> str:
     """Every key of a recipe with its kind, default and meaning."""
     parts = [
-        f"# Recipe\n\n{NOTE}\nEvery key, its default and what it means. `vtune recipe show RECIPE` prints a recipe with all "
-        "defaults written out, `vtune recipe schema` a JSON schema for editors. `extends: other.yaml` lays a recipe over "
-        "another: sections merge key by key, lists are replaced whole."
+        f"# Recipe\n\n{NOTE}\nEvery key, its default and what it means. `vtune recipe show RECIPE` prints a "
+        "recipe with all defaults written out, `vtune recipe schema` a JSON schema for editors. `extends: other.yaml` "
+        "lays a recipe over another: sections merge key by key, lists are replaced whole."
     ]
     parts += _sections(Recipe, "")
     for engine in vtune.available_engines().values():
