@@ -31,6 +31,36 @@ def trainer_callbacks(recipe):
 """
 
 
+# Importing torch and its kin takes most of a short run; so it is done once, and each run is a fork of that.
+FORKS = """
+import json, os, sys
+import vtune.pipeline
+from vtune_cli import main
+
+for number, run in enumerate(json.load(sys.stdin)):
+    child = os.fork()
+    if not child:
+        os.chdir(run["at"])
+        os.environ.update(run["environment"])
+        sys.path[:0] = run["path"]
+        for stream in (1, 2):
+            os.dup2(os.open(f"{run['at']}/{run['name']}.{stream}", os.O_WRONLY | os.O_CREAT), stream)
+        main(run["arguments"], prog_name="vtune")
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def run_each(*runs: dict[str, Any]) -> list[int]:
+    """Run commands one after the other, each a process of its own; returns their exit codes (-9: killed)."""
+    command = [sys.executable, "-c", FORKS]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, input=json.dumps(runs), text=True, capture_output=True, env=env, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [int(line) for line in done.stdout.split()]
+
+
 def vtune(*arguments: str, at: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run the command as a user does, in a folder of its own."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
@@ -78,20 +108,22 @@ def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
 
 def test_a_killed_run_that_goes_on_is_the_run_that_was_never_stopped(tmp_path: Path, recipe: Path, killer: str) -> None:
     """Three epochs of 8 steps, a checkpoint every 3: killed in epoch 0, at the epoch's boundary, and in epoch 1."""
-    straight = tmp_path / "straight"
-    straight.mkdir()
-    vtune("run", str(recipe), at=straight)
-    adapter, losses = results(straight)
-    assert len(losses) == 24
-    for step in (5, 8, 13):
-        at = tmp_path / f"killed{step}"
+    steps = (5, 8, 13)
+    places = {step: tmp_path / f"killed{step}" for step in (0, *steps)}
+    runs = []
+    for step, at in places.items():
         at.mkdir()
-        killed = vtune("run", str(recipe), at=at, check=False, PYTHONPATH=killer, KILL_AT_STEP=str(step))
-        assert killed.returncode == -9
-        assert not (at / "voices").exists()
-        said = vtune("run", str(recipe), at=at).stderr.decode()
-        assert f"going on from runs/someone/checkpoints/{key(at)}/checkpoint-{step // 3 * 3}" in said
-        again, resumed = results(at)
+        run = {"at": str(at), "arguments": ["run", str(recipe)], "environment": {}, "path": []}
+        if step:
+            runs.append({**run, "name": "first", "environment": {"KILL_AT_STEP": str(step)}, "path": [killer]})
+        runs.append({**run, "name": "last"})
+    assert run_each(*runs) == [0, *[-9, 0] * len(steps)]
+    adapter, losses = results(places[0])
+    assert len(losses) == 24
+    for step in steps:
+        said = (places[step] / "last.2").read_text()
+        assert f"going on from runs/someone/checkpoints/{key(places[step])}/checkpoint-{step // 3 * 3}" in said
+        again, resumed = results(places[step])
         assert same(adapter, again), f"killed at step {step}"
         assert resumed == losses
 
@@ -151,29 +183,40 @@ def test_a_launch_that_starts_one_process_fails_with_a_line(tmp_path: Path, reci
 
 
 def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:
-    fast = ("train.epochs=1", "train.learning_rate=0.1")
-    assert b"trained" in vtune("train", str(recipe), *fast, at=tmp_path).stdout
-    assert not (tmp_path / "voices").exists()
-    said = vtune("run", str(recipe), *fast, at=tmp_path)
-    assert b"training: done before" in said.stderr
-    assert said.stdout == b"voices/someone: vtune say someone 'Hello.' --out hello.wav\n"
-    assert b"someone" in vtune("voices", at=tmp_path).stdout
-    vtune("say", "someone", "hello there", "--out", "a.wav", "--seed", "4", at=tmp_path)
+    fast = ["train.epochs=1", "train.learning_rate=0.1"]
+    say = ["say", "someone", "hello there", "--seed", "4"]
+    (tmp_path / "lines.txt").write_text("one line\n\nanother line\n")
+    commands = {
+        "train": ["train", str(recipe), *fast],
+        "run": ["run", str(recipe), *fast],
+        "voices": ["voices"],
+        "file": [*say, "--out", "a.wav"],
+        "raw": [*say, "--stream", "--raw"],
+        "pipe": [*say, "--out", "-"],
+        "base": [*say, "--base", "--out", "base.wav"],
+        "lines": ["say", "someone", "--file", "lines.txt", "--out", "many"],
+        "merge": ["merge", "someone", "whole"],
+        "wrong": ["say", "somone", "hello"],
+    }
+    runs = [
+        {"at": str(tmp_path), "name": name, "arguments": arguments, "environment": {}, "path": []}
+        for name, arguments in commands.items()
+    ]
+    assert run_each(*runs) == [0] * 9 + [1]
+    out = {name: (tmp_path / f"{name}.1").read_bytes() for name in commands}
+    told = {name: (tmp_path / f"{name}.2").read_text() for name in commands}
+    assert "trained" in out["train"].decode()
+    assert "written" not in told["train"]
+    assert "training: done before" in told["run"]
+    assert out["run"] == b"voices/someone: vtune say someone 'Hello.' --out hello.wav\n"
+    assert b"someone" in out["voices"]
     with wave.open(str(tmp_path / "a.wav")) as file:
         frames = file.readframes(file.getnframes())
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
-    raw = vtune("say", "someone", "hello there", "--stream", "--raw", "--seed", "4", at=tmp_path).stdout
-    assert len(raw) == len(frames)
-    piped = vtune("say", "someone", "hello there", "--out", "-", "--seed", "4", at=tmp_path).stdout
-    assert piped[:4] == b"RIFF"
-    assert piped[44:] == raw
-    vtune("say", "someone", "hello there", "--base", "--out", "base.wav", "--seed", "4", at=tmp_path)
+    assert len(out["raw"]) == len(frames)
+    assert out["pipe"][:4] == b"RIFF"
+    assert out["pipe"][44:] == out["raw"]
     assert (tmp_path / "base.wav").read_bytes() != (tmp_path / "a.wav").read_bytes()
-    (tmp_path / "lines.txt").write_text("one line\n\nanother line\n")
-    vtune("say", "someone", "--file", "lines.txt", "--out", "many", at=tmp_path)
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == ["001.wav", "002.wav"]
-    assert b"merged" in vtune("merge", "someone", "whole", at=tmp_path).stdout
-    wrong = vtune("say", "somone", "hello", at=tmp_path, check=False)
-    assert wrong.returncode == 1
-    assert b"did you mean 'someone'?" in wrong.stderr
-    assert b"Traceback" not in wrong.stderr
+    assert "merged" in out["merge"].decode()
+    assert told["wrong"] == "Error: no voice 'somone' in voices; did you mean 'someone'? (voices: someone)\n"

@@ -71,11 +71,6 @@ def match_targets(network: nn.Module, targets: tuple[str, ...], presets: Mapping
     return list(chosen)
 
 
-def count_lora_parameters(shapes: Mapping[str, tuple[int, int]], rank: int) -> int:
-    """Return the size of an adapter over linear modules of shape ``(in, out)``: ``rank * (in + out)`` each."""
-    return sum(rank * (inputs + outputs) for inputs, outputs in shapes.values())
-
-
 def _adaptable(module: Any) -> bool:
     from torch import nn
     from transformers.pytorch_utils import Conv1D

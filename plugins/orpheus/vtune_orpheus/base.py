@@ -64,11 +64,6 @@ class OrpheusBase:
         device = self.device if self.options.codec_device == "auto" else torch.device("cpu")
         return codec.eval().requires_grad_(False).to(device)
 
-    @property
-    def frame(self) -> int:
-        """Samples a frame of 7 tokens stands for: 2048 for SNAC 24 kHz."""
-        return int(self.codec.hop_length) * 4
-
     def new_network(self) -> nn.Module:
         """Load the frozen network; each call gives one of its own, for PEFT changes it in place."""
         options = self.options
