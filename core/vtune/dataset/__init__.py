@@ -1,9 +1,10 @@
 """Sources to clips to features: surveyed, split, encoded once, and accounted for in the ledger."""
 
 from vtune.dataset.build import TrainingData, best_clips, build
+from vtune.dataset.detecting import open_source
 from vtune.dataset.encoding import Share
 from vtune.dataset.ledger import LedgerWriter, Totals
-from vtune.dataset.sources import Row, Source, open_source
+from vtune.dataset.sources import Row, Source
 from vtune.dataset.store import FeatureRows, FeatureStore
 from vtune.dataset.survey import Item, in_validation, open_sources, read_survey, survey
 

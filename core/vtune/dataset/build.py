@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
+from array import array
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
 from vtune.dataset.encoding import Share, base_key, encode, item_key, load_clip, variants
-from vtune.dataset.ledger import LedgerWriter, Totals
-from vtune.dataset.store import Encoded, FeatureRows, FeatureStore
-from vtune.dataset.survey import Item, open_sources, read_survey, survey, write_survey
+from vtune.dataset.ledger import LedgerWriter, Totals, kind_of
+from vtune.dataset.store import FeatureRows, FeatureStore
+from vtune.dataset.survey import open_sources, read_survey, survey, write_survey
 from vtune.engines import Engine
 from vtune.errors import DataError
 from vtune.folders import RunFolder
@@ -85,46 +88,48 @@ def build(
 
 def best_clips(recipe: Recipe, engine: Engine, run: RunFolder, voice: str, count: int = 8) -> list[Clip]:
     """Read clips of one voice for its conditioning, best first: training clips, those nearest to 6 s in front."""
-    items = [item for item in read_survey(run.features / SURVEY) if item.reason is None and item.voice == voice]
-    items.sort(key=lambda item: (item.split != "train", abs(item.seconds - 6.0), item.digest))
+    items = (item for item in read_survey(run.features / SURVEY) if item.reason is None and item.voice == voice)
+    best = nsmallest(count, items, key=lambda item: (item.split != "train", abs(item.seconds - 6.0), item.digest))
     sources = open_sources(recipe)
-    return [load_clip(recipe, engine, sources[item.source], item) for item in items[:count]]
+    return [load_clip(recipe, engine, sources[item.source], item) for item in best]
 
 
 def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: Path) -> TrainingData:
-    store = FeatureStore(run.features)
-    known = store.known()
+    known = FeatureStore(run.features).known()
     fingerprint = engine.fingerprint(base)
     key = base_key(recipe, engine, fingerprint)
-    rows: dict[str, list[Encoded]] = {"train": [], "validation": []}
+    rows = {"train": array("q"), "validation": array("q")}
     weights: list[float] = []
+    lengths: list[int] = []
+    refused: Counter[str] = Counter()
     identity = sha256()
     with LedgerWriter(run.ledger if is_first() else None) as ledger:
         for item in read_survey(listing):
-            found = _found(recipe, known, key, item)
-            usable = [one for one in found if one.reason is None]
+            keys = [item_key(key, item, recipe, number) for number in variants(recipe, item)] if not item.reason else []
+            found = [known[one] for one in keys]
             # A clip counts as used when it is itself in the data; changed copies alone would be another clip.
             reason = item.reason or found[0].reason
-            ledger.add(item, reason, len(usable) - 1 if not reason else 0, 0 if reason else found[0].length)
-            if reason is None:
-                rows[item.split] += usable
-                last = item_key(key, item, recipe, len(usable))
-                identity.update(f"{last} {item.split} {recipe.data[item.source].weight}\n".encode())
-                weights += [recipe.data[item.source].weight] * (len(usable) if item.split == "train" else 0)
+            usable = [] if reason else [(one, its) for one, its in zip(found, keys, strict=True) if one.reason is None]
+            refused.update(kind_of(one.reason) for one in found[1:] if one.reason and not reason)
+            ledger.add(item, reason, max(0, len(usable) - 1), usable[0][0].length if usable else 0)
+            weight = recipe.data[item.source].weight
+            for one, its_key in usable:
+                rows[item.split].append(one.row)
+                identity.update(f"{its_key} {item.split} {weight}\n".encode())
+                if item.split == "train":
+                    weights.append(weight)
+                    lengths.append(one.length)
     if not rows["train"]:
         raise DataError(f"no clip is left to train on: {ledger.totals.describe()}; the ledger is {run.ledger}")
+    if refused and is_first():
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in refused.most_common(3))
+        logger.warning("augment: %s changed copies cannot be used: %s", f"{refused.total():,}", reasons)
     return TrainingData(
-        store.select(rows["train"]),
-        store.select(rows["validation"]) if rows["validation"] else None,
+        known.select(rows["train"]),
+        known.select(rows["validation"]) if rows["validation"] else None,
         weights,
-        [one.length for one in rows["train"]],
+        lengths,
         ledger.totals,
         fingerprint,
         identity.hexdigest(),
     )
-
-
-def _found(recipe: Recipe, known: dict[str, Encoded], key: str, item: Item) -> list[Encoded]:
-    if item.reason is not None:
-        return [Encoded(-1, -1, 0, item.reason)]
-    return [known[item_key(key, item, recipe, number)] for number in variants(recipe, item)]

@@ -6,6 +6,8 @@ import json
 import logging
 import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,12 +18,12 @@ from tqdm import tqdm
 from vtune import audio
 from vtune.augment import Augmenter
 from vtune.dataset.sources import Source
-from vtune.dataset.store import FeatureStore
+from vtune.dataset.store import KEY_LENGTH, Attempt, FeatureStore, Known
 from vtune.dataset.survey import Item, open_sources, read_survey
 from vtune.engines import Engine, load_engine
 from vtune.errors import DataError, SkipClip
 from vtune.recipe import Recipe
-from vtune.types import Clip, Features
+from vtune.types import Clip
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,9 @@ def base_key(recipe: Recipe, engine: Engine, fingerprint: dict[str, str]) -> str
 def item_key(base: str, item: Item, recipe: Recipe, variant: int) -> str:
     """Hash one clip, or one changed copy of it, with all that its features depend on."""
     changed = recipe.augment.model_dump_json(include={"seed", "transforms"}) if variant else ""
-    return sha256(f"{base}\n{item.digest}\n{item.voice}\n{item.text}\n{variant}\n{changed}".encode()).hexdigest()[:32]
+    return sha256(f"{base}\n{item.digest}\n{item.voice}\n{item.text}\n{variant}\n{changed}".encode()).hexdigest()[
+        :KEY_LENGTH
+    ]
 
 
 def variants(recipe: Recipe, item: Item) -> range:
@@ -67,8 +71,12 @@ def encode(
 ) -> None:
     """Encode this rank's share of what is not in the store yet.
 
-    Time and memory: one clip at a time, whatever their number; the store's keys are held (about 200 bytes each).
+    Time and memory: one clip at a time, whatever their number; the store's keys are held (about 60 bytes each).
+
+    :raises RecipeError: a transform of ``augment`` does not exist or does not take its arguments.
+    :raises DataError: a worker process was killed.
     """
+    Augmenter(recipe.augment)  # a mistake there shall show here, not in a worker
     key = base_key(recipe, engine, engine.fingerprint(base))
     work = _Work(recipe, engine.name, key, survey, store, share)
     processes = recipe.encode.processes
@@ -80,8 +88,14 @@ def encode(
         _Work(recipe, engine.name, key, survey, store, Share(share.index * processes + p, share.of * processes))
         for p in range(processes)
     ]
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.map(_encode_in_worker, parts, chunksize=1)
+    try:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+            list(pool.map(_encode_in_worker, parts))
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"one of {processes} encoding processes was killed, most likely for memory; "
+            "run again with fewer encode.processes (what is encoded is kept)"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +119,9 @@ def _encode_in_worker(work: _Work) -> None:
 
 def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source]) -> None:
     store = FeatureStore(work.store)
-    known = store.known().keys()
+    known = store.known()
     augmenter = Augmenter(work.recipe.augment)
-    pending: list[tuple[str, Features | None, int, str | None]] = []
+    pending: list[Attempt] = []
     todo = sum(1 for _ in _mine(work, known))
     bar = tqdm(
         _mine(work, known),
@@ -117,7 +131,7 @@ def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source])
         disable=None if work.share.index == 0 else True,
     )
     for item, key, number in bar:
-        pending.append((key, *_encode_one(work.recipe, engine, base, sources[item.source], augmenter, item, number)))
+        pending.append(_encode_one(work.recipe, engine, base, sources[item.source], augmenter, item, key, number))
         if len(pending) == SHARD:
             store.write(pending)
             pending = []
@@ -125,7 +139,7 @@ def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source])
         store.write(pending)
 
 
-def _mine(work: _Work, known: Any) -> Iterator[tuple[Item, str, int]]:
+def _mine(work: _Work, known: Known) -> Iterator[tuple[Item, str, int]]:
     usable = (item for item in read_survey(work.survey) if item.reason is None)
     for ordinal, item in enumerate(usable):
         if ordinal % work.share.of != work.share.index:
@@ -137,23 +151,28 @@ def _mine(work: _Work, known: Any) -> Iterator[tuple[Item, str, int]]:
 
 
 def _encode_one(
-    recipe: Recipe, engine: Engine, base: Any, source: Source, augmenter: Augmenter, item: Item, number: int
-) -> tuple[Features | None, int, str | None]:
+    recipe: Recipe, engine: Engine, base: Any, source: Source, augmenter: Augmenter, item: Item, key: str, number: int
+) -> Attempt:
     try:
         clip = load_clip(recipe, engine, source, item)
         if number:
             changed = augmenter.variant(clip.waveform, clip.sample_rate, item.digest, number)
             clip = Clip(clip.id, clip.voice, clip.text, changed, clip.sample_rate)
         features = engine.prepare_sample(base, clip)
-    except (SkipClip, DataError) as error:
-        return None, 0, str(error)
-    return features, len(features[engine.info.length_feature]), None
+    except SkipClip as reason:
+        return Attempt(key, None, 0, str(reason))
+    except DataError as error:
+        return Attempt(key, None, 0, str(error), again=True)
+    return Attempt(key, features, len(features[engine.info.length_feature]))
 
 
 def load_clip(recipe: Recipe, engine: Engine, source: Source, item: Item) -> Clip:
     """Read one clip of a survey as its engine wants it. :raises DataError: the recording cannot be read."""
     rate = engine.info.sample_rate
-    waveform = source.load(item.audio, rate)
+    try:
+        waveform = source.load(item.audio, rate)
+    except OSError as error:
+        raise DataError(f"{item.audio} cannot be read: {error.strerror}") from error
     if recipe.prepare.target_loudness is not None:
         waveform = audio.bring_to(waveform, recipe.prepare.target_loudness)
     return Clip(item.digest[:16], item.voice, item.text, waveform, rate)

@@ -11,6 +11,9 @@ from typing import IO, Any
 
 from vtune.dataset.survey import Item
 
+KINDS = 50
+"""Kinds of reasons that are counted apart."""
+
 
 @dataclass(slots=True)
 class Totals:
@@ -27,7 +30,8 @@ class Totals:
         self.clips[status] += 1
         self.seconds[status] += item.seconds
         if reason:
-            self.reasons[kind_of(reason)] += 1
+            kind = kind_of(reason, item.audio, item.file)
+            self.reasons[kind if kind in self.reasons or len(self.reasons) < KINDS else "other reasons"] += 1
         else:
             self.voices[item.voice] += 1
         return status
@@ -64,7 +68,8 @@ class LedgerWriter:
     def __enter__(self) -> LedgerWriter:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._aside(self._path).open("w", encoding="utf-8")
+            # File names need not be text; what is none is escaped as JSON has it.
+            self._file = self._aside(self._path).open("w", encoding="utf-8", errors="backslashreplace")
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -100,8 +105,15 @@ class LedgerWriter:
         return path.with_name(f".{path.name}.partial")
 
 
-def kind_of(reason: str) -> str:
-    """Return a reason without its names and numbers, for counting."""
-    general = re.sub(r"'[^']*'|\"[^\"]*\"|\S*[/\\]\S*", "…", reason)
-    general = re.sub(r"\d[\d.,]*( s\b)?", "n", general)
-    return " ".join(general.split())[:80]
+def kind_of(reason: str, *names: str) -> str:
+    """Return a reason without its names and numbers, for counting.
+
+    :param names: of files that it may hold; paths without blanks are found in any case.
+    """
+    general = reason[:400]
+    for name in names:
+        # A bare name may be as short as a letter.
+        general = general.replace(name, "…") if "/" in name or "\\" in name else general
+    general = re.sub(r"'[^']*'|\"[^\"]*\"", "…", general)
+    general = " ".join("…" if "/" in word or "\\" in word else word for word in general.split())
+    return re.sub(r"\d[\d.,]*( s\b)?", "n", general)[:80]

@@ -1,4 +1,4 @@
-"""Sources of clips: a folder beside a table, a table, sidecar texts, or a data set; detected and said aloud."""
+"""What a source of clips is, and the usual one: recordings in a folder, words in tables or text files."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Protocol
 
 from vtune import audio
-from vtune.dataset import tables
-from vtune.dataset.tables import Table, open_table
+from vtune.dataset.plain_text import encoding_of, open_text, unfit_words
+from vtune.dataset.recordings import Recordings
+from vtune.dataset.tables import Table
 from vtune.errors import DataError
-from vtune.recipe import SourceRecipe
 from vtune.types import Waveform
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One clip as its source lists it: ``audio`` is what ``Source.load`` takes, ``problem`` why it cannot be used."""
+    """One clip as its source lists it.
+
+    :param audio: what ``Source.load`` takes; where the recording is not ``there``, the name that was given.
+    :param problem: why it cannot be used, if so.
+    """
 
     file: str
     line: int | None
@@ -27,12 +31,17 @@ class Row:
     text: str
     speaker: str
     problem: str | None = None
+    there: bool = True
 
 
 class Source(Protocol):
-    """Where clips come from."""
+    """Where clips come from.
+
+    ``description`` says aloud what was understood; ``has_speakers`` whether the rows may name any.
+    """
 
     description: list[str]
+    has_speakers: bool
 
     def rows(self) -> Iterator[Row]:
         """Yield every clip, in the source's own order; may be called again."""
@@ -52,34 +61,35 @@ class Source(Protocol):
 
 
 class FolderSource:
-    """Recordings in a folder, words in tables (or in one text file beside each recording)."""
+    """Recordings in a folder, words in tables (or in one text file beside each recording).
+
+    :param whole: recordings that no table names are rows too.
+    """
 
     def __init__(self, root: Path, found: list[Table], *, whole: bool) -> None:
-        self._root = root
         self._tables = found
         self._whole = whole
-        self._index = AudioIndex(root)
+        self._recordings = Recordings(root)
         self.description = [table.describe() for table in found] or ["a text file beside each recording"]
+        self.has_speakers = any(table.columns.speaker for table in found)
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows of the tables, then the recordings that no row names."""
+        """Yield the rows of the tables, then the recordings that no row names.
+
+        :raises DataError: a table without a header names no recording at all, so it is not what it was taken for.
+        """
+        self._recordings.forget_names()
         if not self._tables:
             yield from self._sidecars()
             return
-        named: set[str] = set()
         for table in self._tables:
-            for record in table.records():
-                path, problem = ("", record.problem)
-                if problem is None:
-                    path, problem = self._index.find(record.audio, table.path.parent)
-                if path:
-                    named.add(path)
-                yield Row(str(table.path), record.line, path or record.audio, record.text, record.speaker, problem)
+            yield from self._listed(table)
         if self._whole:
-            listed = " or ".join(table.path.name for table in self._tables)
-            for path in self._index.paths():
-                if path not in named:
-                    yield Row(path, None, path, "", "", f"no row of {listed} names it")
+            names = [table.path.name for table in self._tables]
+            among = " or ".join(names[:3]) + (f" or {len(names) - 3} more" if len(names) > 3 else "")
+            for path, problem in self._recordings.rest():
+                reason = problem or f"no row of {among} names it"
+                yield Row(path, None, path, "", "", reason, there=problem is None)
 
     def seconds(self, name: str) -> float:
         """Return the seconds of a recording."""
@@ -97,150 +107,40 @@ class FolderSource:
         """Read a recording."""
         return audio.read(Path(name), sample_rate)
 
-    def _sidecars(self) -> Iterator[Row]:
-        for path in self._index.paths():
-            text = _sidecar(Path(path))
-            if text is None:
-                yield Row(path, None, path, "", "", "no table names it and no .txt or .lab lies beside it")
-                continue
-            words = " ".join(text.read_text(encoding="utf-8-sig", errors="replace").split())
-            yield Row(str(text), 1, path, words, "", None if words else "no words")
-
-
-class AudioIndex:
-    """Finds the recording that a table means: by path, by name, with or without its ending.
-
-    The folder is walked once, on the first name that is no path of its own; links are not followed.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._by_stem: dict[str, list[str]] | None = None
-
-    def find(self, name: str, folder: Path) -> tuple[str, str | None]:
-        """Return the path, or an empty path and the problem."""
-        for base in dict.fromkeys((folder, self._root)):
-            path = base / name
-            if path.suffix.lower() in audio.SUFFIXES and path.is_file():
-                return str(path), None
-        wanted = name.replace("\\", "/").rsplit("/", 1)[-1]
-        stem = _stem(wanted)
-        found = self._stems().get(stem) or self._stems().get(wanted) or []
-        exact = [path for path in found if Path(path).name == wanted]
-        found = exact or found
-        if len(found) > 1:
-            return "", f"{name!r} could be {found[0]} or {found[1]}; name the folder too"
-        if found:
-            return found[0], None
-        return "", f"names {name!r}, but {self._root} has no such recording"
-
-    def paths(self) -> Iterator[str]:
-        """Yield every recording under the root, sorted by folder and name."""
-        for paths in self._stems().values():
-            yield from paths
-
-    def _stems(self) -> dict[str, list[str]]:
-        if self._by_stem is None:
-            self._by_stem = {}
-            for folder, folders, files in os.walk(self._root):
-                folders[:] = sorted(name for name in folders if not name.startswith("."))
-                for file in sorted(files):
-                    if os.path.splitext(file)[1].lower() in audio.SUFFIXES and not file.startswith("."):
-                        self._by_stem.setdefault(_stem(file), []).append(os.path.join(folder, file))
-        return self._by_stem
-
-
-def open_source(recipe: SourceRecipe, recipe_folder: Path) -> Source:
-    """Find out what a source is.
-
-    :raises DataError: there is nothing there, or nothing that is understood; says what was looked for.
-    """
-    from vtune.dataset.datasets import DatasetSource, is_saved_dataset
-
-    if recipe.source.startswith("hub:"):
-        return DatasetSource.from_hub(recipe)
-    path = _locate(recipe.source, recipe_folder)
-    if path.is_dir() and is_saved_dataset(path):
-        return DatasetSource.from_disk(path, recipe)
-    if path.suffix.lower() in {".parquet", ".arrow"}:
-        return DatasetSource.from_file(path, recipe)
-    if path.is_file():
-        if path.suffix.lower() not in tables.SUFFIXES:
+    def _listed(self, table: Table) -> Iterator[Row]:
+        first, any_there = None, False
+        for record in table.records():
+            path, problem = "", record.problem
+            if record.audio:
+                path, lost = self._recordings.find(record.audio, table.path.parent)
+                problem = problem or lost
+            if path:
+                self._recordings.name(path)
+            first, any_there = first or record, any_there or bool(path)
+            name = path or record.audio
+            yield Row(str(table.path), record.line, name, record.text, record.speaker, problem, there=bool(path))
+        if first and table.columns.header is None and not any_there:
             raise DataError(
-                f"{path} is no table ({', '.join(sorted(tables.SUFFIXES))}, .parquet); name a folder or a table"
+                f"{table.path} has no header that is understood, and cell 1 names no recording in any row "
+                f"(the first says {first.audio[:40]!r}); begin it with a line that names columns, like filename,text"
             )
-        return FolderSource(path.parent, [_table(path, recipe)], whole=False)
-    if not path.is_dir():
-        raise DataError(f"{path} is neither a folder nor a plain file")
-    return _open_folder(path, recipe)
+
+    def _sidecars(self) -> Iterator[Row]:
+        for path, problem in self._recordings.rest():
+            text = sidecar(Path(path))
+            if problem or text is None:
+                reason = problem or "no table names it and no .txt or .lab lies beside it"
+                yield Row(path, None, path, "", "", reason, there=problem is None)
+                continue
+            try:
+                with open_text(text, encoding_of(text)) as file:
+                    words = " ".join(file.read().split())
+            except DataError as error:
+                yield Row(str(text), 1, path, "", "", str(error))
+                continue
+            yield Row(str(text), 1, path, words, "", unfit_words(words))
 
 
-def _locate(source: str, recipe_folder: Path) -> Path:
-    for path in (Path(source).expanduser(), recipe_folder / source):
-        if path.exists():
-            return path
-    places = dict.fromkeys((str(Path(source).absolute()), str((recipe_folder / source).absolute())))
-    raise DataError(f"there is no source {source!r} (looked for {' and '.join(places)})")
-
-
-def _open_folder(path: Path, recipe: SourceRecipe) -> Source:
-    if recipe.table is not None:
-        table = path / recipe.table
-        if not table.is_file():
-            raise DataError(f"{path} has no table {recipe.table!r}")
-        return FolderSource(path, [_table(table, recipe)], whole=True)
-    # Hugging Face's audiofolder keeps each split in a folder of its own.
-    split = path / recipe.split
-    root = split if split.is_dir() and _tables_in(split) and not _tables_in(path) else path
-    found = _tables_in(root) or _tables_below(root)
-    if len(found) > 1 and all(table.parent == found[0].parent for table in found):
-        names = ", ".join(table.name for table in found)
-        raise DataError(f"{root} has several tables ({names}); say which with 'table:'")
-    if found:
-        return FolderSource(root, [_table(table, recipe) for table in found], whole=True)
-    index = AudioIndex(root)
-    first = next(index.paths(), None)
-    if first is None:
-        raise DataError(f"{root} has no recordings ({', '.join(sorted(audio.SUFFIXES))}) and no table")
-    if all(_sidecar(Path(name)) is None for name in index.paths()):
-        raise DataError(
-            f"{root} has recordings but no words: put a table there (transcripts.csv with the columns filename,text), "
-            "or a .txt beside each recording"
-        )
-    return FolderSource(root, [], whole=True)
-
-
-def _table(path: Path, recipe: SourceRecipe) -> Table:
-    return open_table(path, recipe.audio_column, recipe.text_column, recipe.speaker_column)
-
-
-def _tables_in(folder: Path) -> list[Path]:
-    """Tables of a folder; a .txt or .json counts only with a name that tables have, for others are notes."""
-    plain = {".csv", ".tsv", ".jsonl", ".ndjson"}
-    named = {"metadata", "transcripts", "transcript", "manifest", "train"}
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".")
-        and (path.suffix.lower() in plain or (path.suffix.lower() in tables.SUFFIXES and path.stem.lower() in named))
-        and _sidecar_of(path) is None
-    ]  # fmt: skip
-
-
-def _tables_below(folder: Path) -> list[Path]:
-    return [table for child in sorted(folder.iterdir()) if child.is_dir() for table in _tables_in(child)]
-
-
-def _sidecar(recording: Path) -> Path | None:
-    return next((p for p in (recording.with_suffix(".txt"), recording.with_suffix(".lab")) if p.is_file()), None)
-
-
-def _sidecar_of(table: Path) -> Path | None:
-    if table.suffix.lower() != ".txt":
-        return None
-    return next((p for s in audio.SUFFIXES if (p := table.with_suffix(s)).is_file()), None)
-
-
-def _stem(name: str) -> str:
-    stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in audio.SUFFIXES else name
+def sidecar(recording: Path) -> Path | None:
+    """Return the text file beside a recording, if one is there."""
+    return next((p for p in (recording.with_suffix(".txt"), recording.with_suffix(".lab")) if os.path.isfile(p)), None)

@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from vtune.dataset.sources import Row, Source, open_source
+from vtune.dataset.detecting import open_source
+from vtune.dataset.scratch import scratch
+from vtune.dataset.sources import Row, Source
 from vtune.errors import DataError
 from vtune.recipe import Recipe
 from vtune.recipe.sections import VOICE_NAME
@@ -50,7 +52,7 @@ def open_sources(recipe: Recipe) -> list[Source]:
 
 def survey(recipe: Recipe, sources: Sequence[Source]) -> Iterator[Item]:
     """Yield every clip that the sources list, usable or not, in their order."""
-    seen: dict[bytes, tuple[str, int | None]] = {}
+    seen = _Seen()
     for place, source in enumerate(sources):
         voices = _voices(recipe, place, source)
         for row in source.rows():
@@ -61,15 +63,19 @@ def write_survey(path: Path, items: Iterator[Item]) -> None:
     """Write a survey, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
-    with aside.open("w", encoding="utf-8") as file:
-        for item in items:
-            file.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
-    aside.replace(path)
+    try:
+        # File names need not be text; what is none is escaped, and comes back from JSON as it was.
+        with aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            for item in items:
+                file.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def read_survey(path: Path) -> Iterator[Item]:
     """Yield what ``write_survey`` wrote."""
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
             yield Item(**json.loads(line))
 
@@ -80,19 +86,29 @@ def in_validation(digest: str, share: float) -> bool:
     return place < share * 2**64
 
 
-def _item(
-    recipe: Recipe,
-    place: int,
-    source: Source,
-    row: Row,
-    voices: dict[str, str],
-    seen: dict[bytes, tuple[str, int | None]],
-) -> Item:
+class _Seen:
+    """Remembers where each recording stood first with the same words."""
+
+    def __init__(self) -> None:
+        schema = "CREATE TABLE seen (identity BLOB PRIMARY KEY, file TEXT, line INTEGER) WITHOUT ROWID"
+        self._tables = scratch(self, schema)
+
+    def before(self, identity: bytes, row: Row) -> str | None:
+        """Return the place of an earlier row that is the same; else this is the first."""
+        file = row.file.encode("utf-8", "replace").decode()
+        values = (identity, file, row.line)
+        if self._tables.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", values).rowcount:
+            return None
+        found = self._tables.execute("SELECT file, line FROM seen WHERE identity = ?", (identity,)).fetchone()
+        return ":".join(str(part) for part in found if part is not None)
+
+
+def _item(recipe: Recipe, place: int, source: Source, row: Row, voices: dict[str, str], seen: _Seen) -> Item:
     voice, reason = voices.get(row.speaker, recipe.data[place].voice or recipe.voice), row.problem
     seconds, digest = 0.0, ""
     try:
-        # A recording that no row names still has a length: the totals shall say how much speech is left out.
-        if row.audio and (reason is None or row.line is None):
+        # A recording that cannot be used still has a length: the totals shall say how much speech is left out.
+        if row.there:
             seconds = source.seconds(row.audio)
         if reason is None:
             digest = source.digest(row.audio)
@@ -100,12 +116,8 @@ def _item(
     except (DataError, OSError) as error:
         reason = reason or str(error)
     if reason is None:
-        identity = sha256(f"{digest}\n{voice}\n{row.text}".encode()).digest()[:16]
-        if identity in seen:
-            file, line = seen[identity]
-            reason = f"the same recording and words as {file}:{line}"
-        else:
-            seen[identity] = (row.file, row.line)
+        first = seen.before(sha256(f"{digest}\n{voice}\n{row.text}".encode()).digest()[:16], row)
+        reason = f"the same recording and words as {first}" if first else None
     split = "validation" if reason is None and in_validation(digest, recipe.train.validation) else "train"
     return Item(place, row.file, row.line, row.audio, row.text, voice, round(seconds, 4), digest, split, reason)
 
@@ -124,7 +136,7 @@ def _voices(recipe: Recipe, place: int, source: Source) -> dict[str, str]:
 
     :raises DataError: a speaker's name cannot be a voice's.
     """
-    if recipe.data[place].voice is not None:
+    if recipe.data[place].voice is not None or not source.has_speakers:
         return {}
     first: dict[str, Row] = {}
     for row in source.rows():

@@ -1,0 +1,82 @@
+"""Memory stays flat with the number of clips: measured as Python's own peak, a few against many."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vtune.dataset import FeatureStore, LedgerWriter, open_sources, read_survey, survey
+from vtune.dataset.store import Attempt
+from vtune.dataset.survey import write_survey
+from vtune.recipe import Recipe
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def write_table(path: Path, rows: int) -> None:
+    with path.open("w") as file:
+        for row in range(rows):
+            file.write(json.dumps({"audio": f"c{row % 4}.wav", "text": f"the words of row number {row}"}) + "\n")
+
+
+@pytest.mark.slow
+def test_a_survey_holds_no_rows(folder: Callable[..., Path], recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    """A dictionary of what was seen would cost a few hundred bytes a row."""
+    root = folder("c0.wav", "c1.wav", "c2.wav", "c3.wav")
+    loaded = recipe({"source": str(root), "table": "t.jsonl"})
+
+    def work() -> None:
+        listing = tmp_path / "survey.jsonl"
+        write_survey(listing, survey(loaded, open_sources(loaded)))
+        with LedgerWriter(tmp_path / "ledger.jsonl") as ledger:
+            for item in read_survey(listing):
+                ledger.add(item, item.reason, 0, 1)
+        assert sum(ledger.totals.clips.values()) == ledger.totals.clips["train"]
+
+    peaks = []
+    for rows in (500, 1000, 6000):  # the first warms up what is kept for ever
+        write_table(root / "t.jsonl", rows)
+        peaks.append(peak_of(work))
+    assert (tmp_path / "survey.jsonl").read_text().count("\n") == 6000
+    assert (peaks[2] - peaks[1]) / 5000 < 20, f"{peaks} bytes: memory grows with the rows"
+
+
+def test_what_is_known_costs_few_bytes_a_clip(tmp_path: Path) -> None:
+    def attempts(first: int, count: int) -> list[Attempt]:
+        return [Attempt(f"{number:032x}", None, 0, f"reason {number}") for number in range(first, first + count)]
+
+    store = FeatureStore(tmp_path)
+    store.write(attempts(0, 1000))
+    few = peak_of(store.known)
+    for first in range(1000, 21_000, 1000):
+        store.write(attempts(first, 1000))
+    many = peak_of(store.known)
+    assert (many - few) / 20_000 < 250
+    tracemalloc.start()
+    known = store.known()
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held / len(known) < 80
+
+
+def test_a_long_json_list_is_not_held(
+    folder: Callable[..., Path], recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    root = folder("a.wav")
+    row = json.dumps({"audio": "lost.wav", "text": "words " * 200})
+    peaks = []
+    for rows in (10, 300, 3000):
+        (root / "manifest.json").write_text("[" + ",\n".join([row] * rows) + "]")
+        loaded = recipe(root)
+        peaks.append(peak_of(lambda loaded=loaded: sum(1 for _ in open_sources(loaded)[0].rows())))
+    assert peaks[2] - peaks[1] < 500_000, f"{peaks} bytes: 3 MB of list are held"
