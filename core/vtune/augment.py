@@ -48,9 +48,8 @@ class Augmenter:
             np.random.set_state(before_numpy)
         changed = np.ascontiguousarray(waveform, dtype=np.float32)
         if not len(changed) or not np.isfinite(changed).all():
-            raise DataError(
-                f"changed copy {number}: the transforms leave {'no' if not len(changed) else 'unfit'} samples"
-            )
+            left = "samples that are not numbers" if len(changed) else "no samples"
+            raise DataError(f"changed copy {number}: the transforms leave {left}")
         peak = float(np.abs(changed).max())
         return changed / np.float32(peak) if peak > 1 else changed
 

@@ -65,9 +65,16 @@ def speak(
     from peft import PeftModel
 
     model.eval()
-    adapter = model.disable_adapter() if untuned and isinstance(model, PeftModel) else nullcontext()
-    with torch.inference_mode(), adapter:
-        yield from engine.synthesize(base, model, text, conditioning, seed)
+    pieces = engine.synthesize(base, model, text, conditioning, seed)
+    while True:
+        # Entered for each piece and left before it is given away: whoever listens may speak with the same model,
+        # tuned and untuned in turn, and is not left in inference mode.
+        adapter = model.disable_adapter() if untuned and isinstance(model, PeftModel) else nullcontext()
+        with torch.inference_mode(), adapter:
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
 
 
 def open_voice(

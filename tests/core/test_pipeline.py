@@ -209,3 +209,19 @@ def test_a_voice_dropped_into_the_folder_is_found_at_once(toy: Callable[..., Rec
 def test_no_clip_left_is_told_with_the_reasons(toy: Callable[..., Recipe]) -> None:
     with pytest.raises(vtune.DataError, match=r"no clip is left to train on.*more than max_frames n 8"):
         pipeline.run(toy(engine_options={"max_frames": 1}))
+
+
+def test_a_voice_and_its_base_speak_in_turn(toy: Callable[..., Recipe]) -> None:
+    """Two streams from one model, piece by piece, are what each is alone; the listener is left in peace."""
+    (folder,) = pipeline.run(toy(train={"learning_rate": 0.1}))
+    voice = open_voice(folder)
+    alone = [sound(voice, "hello there", untuned=untuned) for untuned in (False, True)]
+    streams = [voice.say("hello there", untuned=untuned) for untuned in (False, True)]
+    pieces: list[list[np.ndarray]] = [[], []]
+    for tuned, untuned in zip(*streams, strict=True):
+        assert not torch.is_inference_mode_enabled()
+        pieces[0].append(tuned.waveform)
+        pieces[1].append(untuned.waveform)
+    for together, its in zip(pieces, alone, strict=True):
+        assert np.array_equal(np.concatenate(together), its)
+    assert not np.array_equal(*alone)

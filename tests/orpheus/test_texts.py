@@ -52,3 +52,8 @@ def test_pauses_follow_the_marks() -> None:
 def test_a_pause_that_is_spoken_already_is_not_added(quiet: int, added: int) -> None:
     tail = np.concatenate([np.full(3000, 0.5), np.full(quiet, 0.001)]).astype(np.float32)
     assert len(missing_pause(tail, 24_000, 0.35)) == added
+
+
+def test_a_book_without_a_blank_is_cut_too() -> None:
+    pieces = split_text("a" * 1_000_000, 220)
+    assert sum(len(piece.text) for piece in pieces) == 1_000_000

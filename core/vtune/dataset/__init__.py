@@ -4,8 +4,9 @@ from vtune.dataset.build import TrainingData, best_clips, build
 from vtune.dataset.detecting import open_source
 from vtune.dataset.encoding import Share
 from vtune.dataset.ledger import LedgerWriter, Totals
+from vtune.dataset.rows import FeatureRows
 from vtune.dataset.sources import Row, Source
-from vtune.dataset.store import FeatureRows, FeatureStore
+from vtune.dataset.store import FeatureStore
 from vtune.dataset.survey import Item, in_validation, open_sources, read_survey, survey
 
 __all__ = [

@@ -15,7 +15,8 @@ from typing import Any
 
 from vtune.dataset.encoding import Share, base_key, encode, item_key, load_clip, variants
 from vtune.dataset.ledger import LedgerWriter, Totals, kind_of
-from vtune.dataset.store import FeatureRows, FeatureStore
+from vtune.dataset.rows import FeatureRows
+from vtune.dataset.store import FeatureStore
 from vtune.dataset.survey import open_sources, read_survey, survey, write_survey
 from vtune.engines import Engine
 from vtune.errors import DataError

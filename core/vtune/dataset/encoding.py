@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from vtune import audio
 from vtune.augment import Augmenter
+from vtune.dataset.known import KEY_LENGTH, Known
 from vtune.dataset.sources import Source
-from vtune.dataset.store import KEY_LENGTH, Attempt, FeatureStore, Known
+from vtune.dataset.store import Attempt, FeatureStore
 from vtune.dataset.survey import Item, open_sources, read_survey
 from vtune.engines import Engine, load_engine
 from vtune.errors import DataError, SkipClip

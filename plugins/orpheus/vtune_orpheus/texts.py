@@ -78,10 +78,12 @@ def _pack(sentences: list[str], longest: int) -> list[tuple[str, float]]:
 
 def _cut(sentence: str, longest: int) -> list[str]:
     """Cut one sentence that is too long at clauses, else between words, else anywhere."""
-    if len(sentence) <= longest:
-        return [sentence]
-    cuts = [match.end() for match in _CLAUSE.finditer(sentence) if match.end() <= longest]
-    # Behind the last comma that leaves a piece of sensible size, else behind the last blank.
-    cut = next((c for c in reversed(cuts) if c >= longest // 3), 0)
-    cut = cut or sentence.rfind(" ", 1, longest + 1) + 1 or longest
-    return [sentence[:cut].strip(), *_cut(sentence[cut:].strip(), longest)]
+    parts = []
+    while len(sentence) > longest:
+        # Behind the last comma that leaves a piece of sensible size, else behind the last blank.
+        cuts = [match.end() for match in _CLAUSE.finditer(sentence, 0, longest + 2) if match.end() <= longest]
+        cut = next((c for c in reversed(cuts) if c >= longest // 3), 0)
+        cut = cut or sentence.rfind(" ", 1, longest + 1) + 1 or longest
+        parts.append(sentence[:cut].strip())
+        sentence = sentence[cut:].strip()
+    return [*parts, sentence]

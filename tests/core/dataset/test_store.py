@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from vtune.dataset import FeatureStore
-from vtune.dataset.store import Attempt, flatten, restore
+from vtune.dataset.rows import flatten, restore
+from vtune.dataset.store import Attempt
 from vtune.errors import DataError
 from vtune.types import Features
 
@@ -154,3 +155,13 @@ def test_a_writer_that_fails_is_not_known(tmp_path: Path) -> None:
     assert len(store.known()) == 0
     store.sweep()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"key": "a"}\n', b"\xff\xfe\n", b"7\n"])
+def test_a_listing_that_cannot_be_read_is_encoded_anew(tmp_path, content):
+    store = FeatureStore(tmp_path)
+    (tmp_path / "part-00.jsonl").write_bytes(content)
+    (tmp_path / "part-00.arrow").write_bytes(b"x")
+    store.sweep()
+    assert not list(tmp_path.iterdir())
+    assert len(store.known()) == 0
