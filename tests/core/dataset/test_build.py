@@ -424,6 +424,7 @@ def test_a_rank_that_does_not_speak_writes_no_ledger(
     assert data.totals.clips == first.data.totals.clips
 
 
+@pytest.mark.slow
 def test_worker_processes_give_the_same_rows_in_the_same_order(
     folder: Folder, recipe: Make, prepare: Callable[..., Any]
 ) -> None:
