@@ -73,7 +73,7 @@ class Recordings:
     def _homes(self, part: str, bases: list[Path]) -> list[str]:
         """Return the folder that a name begins with, as it lies here: its last parts, where the data was moved."""
         parts = part.split("/")
-        for skip in range(len(parts)):
+        for skip in range(len(parts))[-64:]:  # no real path is deeper
             tail = "/".join(parts[skip:])
             found = [real for base in bases if (real := self._real(str(base / tail)))] if tail or not part else []
             if found:

@@ -94,6 +94,11 @@ def test_a_stem_with_two_endings_is_ambiguous_unless_the_ending_is_named(folder:
     said = found(folder("a.wav", "a.flac", **{"t.jsonl": table("a", "a.flac")}))
     assert "could be" in said[1]
     assert said[2] == "a.flac"
+    below = folder("wavs/a.wav", "wavs/a.flac", name="below", **{"t.jsonl": table("a", "a.flac", "a.wav", "wavs/a")})
+    said = found(below)
+    assert (said[2], said[3]) == ("wavs/a.flac", "wavs/a.wav")
+    assert "could be" in said[1]
+    assert "could be" in said[4]
 
 
 def test_the_namesake_of_a_lost_recording_is_not_taken_for_it(folder: Folder) -> None:
@@ -286,8 +291,11 @@ def test_a_file_that_is_no_table_says_which_are(folder: Folder) -> None:
 
 
 def test_rows_can_be_asked_for_again(folder: Folder) -> None:
-    source = source_of(folder("a.wav", "b.wav", **{"t.csv": "file,text\na,Hello\n"}))
+    root = folder("a.wav", "b.wav", **{"t.csv": "file,text\na,Hello\n"})
+    source = source_of(root)
     first: list[Row] = list(source.rows())
     assert list(source.rows()) == first
     assert next(iter(source.rows())) == first[0]
     assert list(source.rows()) == first
+    (root / "t.csv").write_text("file,text\nb,Hello\n")
+    assert [Path(row.audio).name for row in source.rows()] == ["b.wav", "a.wav"]
