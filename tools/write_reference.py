@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 import vtune
 from vtune import hookspecs
 from vtune.recipe.sections import Recipe
+from vtune.recipe.suggesting import model_in
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NOTE = "<!-- Written by tools/write_reference.py from the code; edit that. -->\n"
@@ -94,7 +95,7 @@ def _entry(name: str, thing: Any) -> str:
 
 
 def _sections(model: type[BaseModel], name: str) -> list[str]:
-    inner = {key: found for key, field in model.model_fields.items() if (found := _model_in(field.annotation))}
+    inner = {key: found for key, field in model.model_fields.items() if (found := model_in(field.annotation))}
     title = f"## {name}" if name else "## The top"
     doc = inspect.getdoc(model) or ""
     parts = [f"{title}\n\n{_markdown(doc)}\n\n{_table(model, set(inner))}"]
@@ -117,12 +118,6 @@ def _default(field: FieldInfo) -> str:
         return "**needed**"
     value = field.get_default(call_default_factory=True, validated_data={})
     return f"`{value!r}`" if not isinstance(value, Path) else f"`{value}`"
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := _model_in(arg)) is not None), None)
 
 
 def _signature(name: str, function: Any) -> str:

@@ -34,6 +34,13 @@ def speaking(base: OrpheusBase, engine: vtune.Engine) -> tuple[Any, vtune.Condit
     return model, engine.extract_conditioning(base, [made_clip(RATE, 1.0, 0)])
 
 
+def wake(model: Any) -> None:
+    """Give a fresh adapter something to say."""
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+
+
 def test_orpheus_keeps_the_contract(tiny: Path, tmp_path: Path) -> None:
     check_engine("orpheus", {"base_model": str(tiny), "max_new_tokens": 35}, tmp_path)
 
@@ -52,9 +59,7 @@ def test_an_adapter_loads_with_plain_peft_and_speaks_the_same(
     base: OrpheusBase, engine: vtune.Engine, tiny: Path, tmp_path: Path
 ) -> None:
     model, conditioning = speaking(base, engine)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.1)
+    wake(model)
     engine.export_voice(base, model, conditioning, tmp_path)
     plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), tmp_path).eval()
     ids = torch.randint(0, base.config.vocab_size, (1, 20))
@@ -177,9 +182,7 @@ def test_a_merged_checkpoint_loads_in_plain_transformers(
     base: OrpheusBase, engine: vtune.Engine, make_base: Any, tmp_path: Path
 ) -> None:
     model, _ = speaking(base, engine)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.1)
+    wake(model)
     ids = torch.randint(0, base.config.vocab_size, (1, 20))
     with torch.no_grad():
         tuned = model(input_ids=ids)["logits"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vtune.dataset.encoding import Share, base_key, encode, item_key, load_clip, variants
+from vtune.dataset.known import Known
 from vtune.dataset.ledger import LedgerWriter, Totals, kind_of
 from vtune.dataset.rows import FeatureRows
 from vtune.dataset.store import FeatureStore
@@ -79,8 +80,9 @@ def build(
     barrier()
     encode(recipe, engine, base, sources, listing, run.features, share)
     barrier()
-    count = len(FeatureStore(run.features).known()) - before
-    data = _gather(recipe, engine, base, run, listing)
+    known = FeatureStore(run.features).known()
+    count = len(known) - before
+    data = _gather(recipe, engine, base, run, listing, known)
     barrier()
     logger.info("%s", data.totals.describe())
     logger.info("features: %s encoded now, the others before; %.1f s", f"{count:,}", time.monotonic() - started)
@@ -95,8 +97,7 @@ def best_clips(recipe: Recipe, engine: Engine, run: RunFolder, voice: str, count
     return [load_clip(recipe, engine, sources[item.source], item) for item in best]
 
 
-def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: Path) -> TrainingData:
-    known = FeatureStore(run.features).known()
+def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: Path, known: Known) -> TrainingData:
     fingerprint = engine.fingerprint(base)
     key = base_key(recipe, engine, fingerprint)
     rows = {"train": array("q"), "validation": array("q")}

@@ -46,12 +46,13 @@ def _place(section: KeyPath) -> str:
 def _sections(model: type[BaseModel], at: KeyPath) -> Iterator[tuple[KeyPath, list[str]]]:
     yield at, list(model.model_fields)
     for name, field in model.model_fields.items():
-        inner = _model_in(field.annotation)
+        inner = model_in(field.annotation)
         if inner is not None and len(at) < 5:  # a model may hold itself
             yield from _sections(inner, (*at, name))
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model inside an annotation, such as ``list[Model]`` or ``Model | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((m for arg in get_args(annotation) if (m := _model_in(arg)) is not None), None)
+    return next((m for arg in get_args(annotation) if (m := model_in(arg)) is not None), None)
