@@ -1,0 +1,1 @@
+"""IndexTTS2 as a vtune engine."""

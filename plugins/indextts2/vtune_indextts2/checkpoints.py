@@ -1,0 +1,105 @@
+"""Official files to networks: unwrapped, weight norm folded, strict: whatever does not fit is named."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vtune import EngineError
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 8
+
+Tensors = dict[str, torch.Tensor]
+
+
+def read_file(path: Path) -> Any:
+    """Read a ``.safetensors`` file, or what ``torch.save`` wrote, as far as it consists of tensors and plain data.
+
+    :raises EngineError: it is damaged, or holds anything that would have to be executed.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(str(path))
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise EngineError(f"{path} cannot be read as a checkpoint: {reason}") from error
+
+
+def flat(tree: Any, path: Path) -> Tensors:
+    """Join nested dictionaries to tensors by dotted name; ``module.`` in front of a name is taken off.
+
+    :raises EngineError: there is no dictionary of tensors.
+    """
+    if not isinstance(tree, Mapping):
+        raise EngineError(f"{path} holds {_kind(tree)} where a dictionary of tensors should be")
+    found: Tensors = {}
+    for name, value in tree.items():
+        if isinstance(value, torch.Tensor):
+            found[str(name).removeprefix("module.")] = value
+        elif isinstance(value, Mapping):
+            found.update({f"{name}.{inner}": tensor for inner, tensor in flat(value, path).items()})
+    return found
+
+
+def fold_weight_norm(tensors: Mapping[str, torch.Tensor]) -> Tensors:
+    """Replace pairs ``weight_g``, ``weight_v`` by ``weight = g v / |v|``, the norm over all axes but the first."""
+    folded: Tensors = {}
+    for name, tensor in tensors.items():
+        if name.endswith("weight_g") and f"{name[:-1]}v" in tensors:
+            v = tensors[f"{name[:-1]}v"]
+            norm = v.flatten(1).norm(dim=1).view(-1, *[1] * (v.ndim - 1))
+            folded[name[:-2]] = tensor * v / norm
+        elif not (name.endswith("weight_v") and f"{name[:-1]}g" in tensors):
+            folded[name] = tensor
+    return folded
+
+
+def fit(
+    network: nn.Module, tensors: Mapping[str, torch.Tensor], where: str, unused: Iterable[str] = ()
+) -> list[str]:
+    """Fill a network from ``tensors`` by name; it may have been built on the meta device.
+
+    :param where: what messages name: the file.
+    :param unused: patterns (``decoder.*``) of entries that the file has and the network does not need.
+    :returns: entries that nothing asks for; they are reported and left alone, for files grow over their versions.
+    :raises EngineError: names what is missing, what has another shape, and what is there instead.
+    """
+    patterns = tuple(unused)
+    kept = {name: t for name, t in tensors.items() if not any(fnmatchcase(name, pattern) for pattern in patterns)}
+    mine = network.state_dict()
+    missing = sorted(mine.keys() - kept.keys())
+    unexpected = sorted(kept.keys() - mine.keys())
+    misshapen = [
+        f"{name} is {list(kept[name].shape)}, should be {list(tensor.shape)}"
+        for name, tensor in mine.items()
+        if name in kept and kept[name].shape != tensor.shape
+    ]
+    if missing or misshapen:
+        groups = (("missing", missing), ("of another shape", misshapen), ("unexpected", unexpected))
+        problems = [f"{len(names)} {what}: {_some(names)}" for what, names in groups if names]
+        raise EngineError(f"{where} does not hold this network ({len(mine)} tensors): {'; '.join(problems)}")
+    if unexpected:
+        logger.warning("%s: %d entries that nothing here uses: %s", where, len(unexpected), _some(unexpected))
+    network.load_state_dict({name: kept[name] for name in mine}, assign=True)
+    return unexpected
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _kind(value: object) -> str:
+    return f"a {type(value).__name__}"

@@ -1,0 +1,1 @@
+"""Text to semantic codes: the GPT of IndexTTS2, the encoders that condition it, and how codes are drawn from it."""

@@ -1,0 +1,67 @@
+"""Beam search over codes, as transformers defines it: the best few rows go on, finished ones wait to be beaten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from vtune_indextts2.gpt.decoding import Continuation
+from vtune_indextts2.gpt.sampling import Sampling
+
+NEVER = -1e9
+"""Score of a row that is not to be chosen, finite so that sums stay numbers."""
+
+
+def search_codes(
+    continuation: Continuation, stop: int, sampling: Sampling, history: Sequence[int], limit: int, seed: int,
+    never: Sequence[int] = (),
+) -> tuple[list[int], bool]:  # fmt: skip
+    """Do what ``draw_codes`` does with ``sampling.beams`` rows at once; a finished row scores
+    ``log p / length ** length_penalty``.
+
+    Two candidates a row are taken at each step (drawn, or the likeliest), so that rows are left when some stop; only
+    the first ``beams`` of them may stop.
+    """
+    beams = sampling.beams
+    generator = torch.Generator().manual_seed(seed)
+    processors = sampling.processors(never)
+    device = continuation.logits().device
+    said = torch.tensor([history] * beams, dtype=torch.long, device=device).view(beams, -1)  # (K, H + n)
+    scores = torch.full((beams,), NEVER, device=device)
+    scores[0] = 0.0  # all rows are one at first
+    best: tuple[float, list[int], bool] = (float("-inf"), [], False)
+    finished: list[float] = []
+    for length in range(1, limit + 1):
+        chances = processors(said, continuation.logits().log_softmax(-1)) + scores[:, None]  # (K, V)
+        values, places = _candidates(chances.flatten(), 2 * beams, sampling, generator)
+        rows, codes = places // chances.shape[1], places % chances.shape[1]
+        penalty = length**sampling.length_penalty
+        for place in range(2 * beams):
+            stopped = int(codes[place]) == stop
+            if not (stopped or length == limit) or place >= beams:
+                continue
+            score = float(values[place]) / penalty
+            finished = sorted([*finished, score], reverse=True)[:beams]
+            if score > best[0]:
+                row = said[rows[place], len(history) :].tolist()
+                best = (score, row if stopped else [*row, int(codes[place])], stopped)
+        going = (codes != stop).nonzero()[:beams, 0]
+        scores, rows, codes = values[going], rows[going], codes[going]
+        if length == limit or (len(finished) == beams and float(scores[0]) / penalty <= finished[-1]):
+            break
+        said = torch.cat([said[rows], codes[:, None]], dim=1)
+        continuation.reorder(rows)
+        continuation.advance(codes)
+    return best[1], best[2]
+
+
+def _candidates(
+    chances: torch.Tensor, count: int, sampling: Sampling, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if not sampling.draws:
+        values, places = chances.topk(count)
+        return values, places
+    drawn = torch.multinomial(chances.softmax(-1).cpu(), count, generator=generator).to(chances.device)
+    values, order = chances[drawn].sort(descending=True)
+    return values, drawn[order]

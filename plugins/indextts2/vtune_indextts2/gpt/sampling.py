@@ -1,0 +1,71 @@
+"""How the next code is chosen: transformers' own processors, in upstream's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from transformers import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    SuppressTokensLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from vtune_indextts2.gpt.settings import GPTSettings
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Settings of a draw; see ``IndexTTS2Options`` for what each does. A temperature of 0 takes the likeliest."""
+
+    temperature: float = 0.8
+    top_k: int = 30
+    top_p: float = 0.8
+    repetition_penalty: float = 10.0
+    penalty_history: Literal["codes", "upstream"] = "codes"
+    mel_pos_offset: int = 0
+    beams: int = 1
+    length_penalty: float = 0.0
+
+    @property
+    def draws(self) -> bool:
+        """Whether chance has a part."""
+        return self.temperature > 0
+
+    def processors(self, never: Sequence[int] = ()) -> LogitsProcessorList:
+        """Return what scores ``[B, V]`` go through: penalty over the history, temperature, top-k, top-p.
+
+        :param never: codes that must not come out.
+        """
+        chain: list[Any] = []
+        if self.repetition_penalty != 1.0:
+            chain.append(RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
+        if never:
+            chain.append(SuppressTokensLogitsProcessor(list(never)))
+        if self.draws:
+            chain.append(TemperatureLogitsWarper(self.temperature))
+            if self.top_k:
+                chain.append(TopKLogitsWarper(self.top_k, min_tokens_to_keep=2 if self.beams > 1 else 1))
+            if self.top_p < 1.0:
+                chain.append(TopPLogitsWarper(self.top_p, min_tokens_to_keep=2 if self.beams > 1 else 1))
+        return LogitsProcessorList(chain)
+
+    def history(self, settings: GPTSettings, prompt: int) -> list[int]:
+        """Return the ids that the penalty counts before the first code.
+
+        Upstream hands its generator a row of ones and the start code in the place of the ``prompt`` embeddings, so
+        code 1 is always penalised; as an option, for those who want its very codes.
+        """
+        return [1] * (prompt - 1) + [settings.start_mel_token] if self.penalty_history == "upstream" else []
+
+
+def pick(scores: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
+    """Choose one code from processed scores ``[1, V]``; drawn on the CPU, so that a seed means the same everywhere."""
+    if not sampling.draws:
+        return int(scores.argmax())
+    return int(torch.multinomial(scores.softmax(-1).cpu(), 1, generator=generator))

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KIT = "VTUNE_PARITY_KIT"
+
+
+@pytest.fixture(scope="session")
+def kit_folder() -> Path:
+    """The folder of a parity kit, which is not part of the project; its README says what a kit is."""
+    if not os.environ.get(KIT):
+        pytest.skip(f"no parity kit: name its folder in the environment variable {KIT}")
+    folder = Path(os.environ[KIT]).expanduser()
+    if not (folder / "check_kit.py").is_file():
+        pytest.fail(f"{KIT}: {folder} holds no check_kit.py, so it is no parity kit")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kit(kit_folder: Path) -> Callable[[str], Any]:
+    """Open a stage of the kit: ``kit("c_codec").inp(case, name)``, ``.weights(part)``, ``.compare(case, name, got)``."""
+    sys.path.insert(0, str(kit_folder))
+    try:
+        spec = importlib.util.spec_from_file_location("check_kit", kit_folder / "check_kit.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(kit_folder))
+    opened: dict[str, Any] = {}
+
+    def stage(name: str) -> Any:
+        if name not in opened:
+            opened[name] = module.Fixture(name, kit_folder)
+        return opened[name]
+
+    return stage
