@@ -46,6 +46,22 @@ def seconds_of(path: Path) -> float:
     return seconds_in(os.fsencode(path), str(path))
 
 
+def rate_of(path: Path) -> int:
+    """Read a recording's samples a second from its header. :raises DataError: as ``seconds_of``."""
+    _require_file(path)
+    return rate_in(os.fsencode(path), str(path))
+
+
+def rate_in(file: bytes | IO[bytes], name: str) -> int:
+    """Read the rate of an encoded recording, open or by path. :raises DataError: as ``seconds_of``."""
+    try:
+        with _open(file) as opened:
+            _check_header(opened, name)
+            return int(opened.samplerate)
+    except _UNREADABLE as error:
+        raise DataError(f"{name} cannot be read as audio: {_reason(error)}") from error
+
+
 def seconds_in(file: bytes | IO[bytes], name: str) -> float:
     """Read the length of an encoded recording, open or by path. :raises DataError: as ``seconds_of``."""
     try:

@@ -77,8 +77,8 @@ def fingerprint(base: Any) -> dict[str, str]:
 def prepare_sample(base: Any, clip: Clip) -> Features:
     """Encode one clip into arrays without padding; the same clip gives the same arrays, bit for bit.
 
-    :param clip: waveform float32 ``[samples]`` mono at ``EngineInfo.sample_rate``.
-    :returns: int64 or float32 arrays by name; the one named ``EngineInfo.length_feature`` has the length.
+    :param clip: waveform float32 ``[samples]`` mono at ``EngineInfo.sample_rate`` (or as recorded, if it says so).
+    :returns: arrays of integers or floats by name; the one named ``EngineInfo.length_feature`` has the length.
     :raises vtune.SkipClip: the clip does not fit; the reason has the numbers. Never cut a clip to make it fit.
     """
 
@@ -87,7 +87,8 @@ def prepare_sample(base: Any, clip: Clip) -> Features:
 def collate(base: Any, features: Sequence[Features]) -> Batch:
     """Pad features into one batch of CPU tensors ``[B, ...]``, on the right, labels to ignore -100.
 
-    A clip must get the same loss in any batch: mask the padding.
+    A clip must get the same loss in any batch: mask the padding. Targets are the tensor ``labels``, and others whose
+    names end in ``_labels`` where an engine has several kinds.
     """
 
 
@@ -96,7 +97,10 @@ def build_lora_model(base: Any, lora: LoraSettings) -> nn.Module:
     """Return a fresh ``peft.PeftModel`` on the base's network (``vtune.attach_lora`` makes one).
 
     ``model(**batch)["loss"]`` is a float32 scalar, the mean over all labels; with the keyword
-    ``num_items_in_batch`` the sum divided by it. Only the adapter has gradients. Fresh, it speaks as the base.
+    ``num_items_in_batch`` the sum divided by it. An engine with several kinds of labels gets a dictionary of counts
+    by name there, and adds up the means of its kinds in its own proportions. ``model(**batch)["metrics"]`` may hold
+    tensors ``[sum, count]`` by name, whose means over steps and processes are logged beside the loss.
+    Only the adapter has gradients. Fresh, it speaks as the base.
     Each call returns a new adapter; an earlier one may be gone.
     """
 
@@ -105,7 +109,7 @@ def build_lora_model(base: Any, lora: LoraSettings) -> nn.Module:
 def extract_conditioning(base: Any, clips: Sequence[Clip]) -> Conditioning:
     """Keep what synthesis needs of this voice beside the adapter.
 
-    :param clips: of one voice, best first, at ``EngineInfo.sample_rate``.
+    :param clips: of one voice, best first, at the rate that ``prepare_sample`` gets them.
     """
 
 

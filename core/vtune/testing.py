@@ -74,7 +74,8 @@ def check_features(engine: Engine, base: Any, clips: Sequence[Clip]) -> list[Fea
             raise AssertionError(f"prepare_sample refuses the clip {clip.id!r}: {reason}") from reason
         for feature, array in first.items():
             assert isinstance(array, np.ndarray), f"feature {feature!r} is no numpy array"
-            assert array.dtype in (np.int64, np.float32), f"feature {feature!r} is {array.dtype}, not int64 or float32"
+            kind = array.dtype.kind
+            assert kind == "i" or array.dtype in (np.float16, np.float32), f"feature {feature!r} is {array.dtype}"
             assert np.array_equal(array, second[feature]), f"feature {feature!r} differs between two encodings"
         encoded.append(first)
     lengths = [len(row[engine.info.length_feature]) for row in encoded]
@@ -110,13 +111,13 @@ def check_loss_alone(engine: Engine, base: Any, model: nn.Module, features: Sequ
     model.eval()
     with torch.no_grad():
         together = float(model(**engine.collate(base, features))["loss"])
-        losses, counts = [], []
-        for row in features:
-            alone = engine.collate(base, [row])
-            losses.append(float(model(**alone)["loss"]))
-            counts.append(int((alone["labels"] != -100).sum()))
-    expected = sum(loss * count for loss, count in zip(losses, counts, strict=True)) / sum(counts)
-    return abs(together - expected)
+        alone = [engine.collate(base, [row]) for row in features]
+        names = [name for name in alone[0] if name == "labels" or name.endswith("_labels")]
+        counts = {name: torch.stack([batch[name].ne(-100).sum() for batch in alone]).sum() for name in names}
+        if len(names) > 1:
+            return abs(together - sum(float(model(**batch, num_items_in_batch=counts)["loss"]) for batch in alone))
+        shares = [float(batch["labels"].ne(-100).sum() / counts["labels"]) for batch in alone]
+        return abs(together - sum(share * float(model(**b)["loss"]) for share, b in zip(shares, alone, strict=True)))
 
 
 def check_gradients(engine: Engine, model: nn.Module, batch: Batch) -> None:

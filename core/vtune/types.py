@@ -22,7 +22,10 @@ Waveform = NDArray[np.float32]
 """Mono sound, ``[samples]``, in [-1, 1]."""
 
 Features = dict[str, np.ndarray]
-"""One encoded clip, one row of the data set: int64 or float32 arrays by name, free of padding."""
+"""One encoded clip, one row of the data set: arrays of integers or floats by name, free of padding.
+
+A narrow type (int16, float16) saves disk; it comes back as int64 or float32.
+"""
 
 Batch = dict[str, "torch.Tensor"]
 """A collated batch: tensors ``[B, ...]`` on the CPU; labels to be ignored are -100."""
@@ -118,13 +121,17 @@ class EngineOptions(Settings):
 class EngineInfo:
     """What an engine says of itself before anything is loaded.
 
-    :param sample_rate: Hz, of the clips that it is given and of the audio that it speaks.
+    :param sample_rate: Hz, of the audio that it speaks, and of the clips that it is given.
+    :param clips_as_recorded: clips come at the rate of their recording instead, for an engine that needs several.
     :param features_version: raise it whenever ``prepare_sample`` returns something else for the same clip.
     :param options: the model behind ``engine_options``.
     :param features_options: names of the options that change what ``prepare_sample`` returns; the others
         (say, sampling temperature) can change without encoding the data anew.
     :param lora: what ``lora:`` says when the recipe does not.
     :param lora_targets: presets, name to ends of module names or regular expressions.
+    :param paired_features: features that ``collate`` also gets of another clip of the same voice, drawn anew for
+        each place in each epoch, as ``paired.<name>``, with a number of [0, 1) as ``paired.lot`` for its own choices.
+        A row without them (a voice of one clip, a probe) stands alone.
     :param length_feature: the feature whose first axis grows with the clip; its length is what batches cost.
     :param licence: what the engine's licence asks of users, in a sentence or two; goes onto the card.
     """
@@ -135,8 +142,10 @@ class EngineInfo:
     lora: LoraSettings = LoraSettings()
     lora_targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     features_options: frozenset[str] = frozenset()
+    paired_features: frozenset[str] = frozenset()
     length_feature: str = "input_ids"
     licence: str = ""
+    clips_as_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

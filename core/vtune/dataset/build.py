@@ -16,7 +16,7 @@ from typing import Any
 from vtune.dataset.encoding import Share, base_key, encode, item_key, load_clip, variants
 from vtune.dataset.known import Known
 from vtune.dataset.ledger import LedgerWriter, Totals, kind_of
-from vtune.dataset.rows import FeatureRows
+from vtune.dataset.pairs import PairedRows, Partners
 from vtune.dataset.store import FeatureStore
 from vtune.dataset.survey import open_sources, read_survey, survey, write_survey
 from vtune.engines import Engine
@@ -42,8 +42,8 @@ class TrainingData:
     :param identity: hash of all rows in their order, with splits and weights.
     """
 
-    train: FeatureRows
-    validation: FeatureRows | None
+    train: PairedRows
+    validation: PairedRows | None
     weights: list[float]
     lengths: list[int]
     totals: Totals
@@ -101,12 +101,14 @@ def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: 
     fingerprint = engine.fingerprint(base)
     key = base_key(recipe, engine, fingerprint)
     rows = {"train": array("q"), "validation": array("q")}
+    voices, clips = ({"train": array("q"), "validation": array("q")} for _ in range(2))
+    numbers: dict[str, int] = {}
     weights: list[float] = []
     lengths: list[int] = []
     refused: Counter[str] = Counter()
     identity = sha256()
     with LedgerWriter(run.ledger if is_first() else None) as ledger:
-        for item in read_survey(listing):
+        for number, item in enumerate(read_survey(listing)):
             keys = [item_key(key, item, recipe, number) for number in variants(recipe, item)] if not item.reason else []
             found = [known[one] for one in keys]
             # A clip counts as used when it is itself in the data; changed copies alone would be another clip.
@@ -117,6 +119,8 @@ def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: 
             weight = recipe.data[item.source].weight
             for one, its_key in usable:
                 rows[item.split].append(one.row)
+                voices[item.split].append(numbers.setdefault(item.voice, len(numbers)))
+                clips[item.split].append(number)
                 identity.update(f"{its_key} {item.split} {weight}\n".encode())
                 if item.split == "train":
                     weights.append(weight)
@@ -126,9 +130,16 @@ def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: 
     if refused and is_first():
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in refused.most_common(3))
         logger.warning("augment: %s changed copies cannot be used: %s", f"{refused.total():,}", reasons)
+    among = known.select(rows["train"])
+    partners = Partners(voices["train"], clips["train"], recipe.train.seed)
+    names = engine.info.paired_features
+    validation = None
+    if rows["validation"]:
+        held_out = known.select(rows["validation"])
+        validation = PairedRows(held_out, voices["validation"], clips["validation"], partners, among, names)
     return TrainingData(
-        known.select(rows["train"]),
-        known.select(rows["validation"]) if rows["validation"] else None,
+        PairedRows(among, voices["train"], clips["train"], partners, among, names),
+        validation,
         weights,
         lengths,
         ledger.totals,

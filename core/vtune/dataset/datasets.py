@@ -95,6 +95,11 @@ class DatasetSource:
             return len(sound[0]) / sound[1]
         return audio.seconds_in(sound, self._place(name))
 
+    def rate(self, name: str) -> int:
+        """Return the samples a second of a recording."""
+        sound = self._sound(name)
+        return sound[1] if isinstance(sound, tuple) else audio.rate_in(sound, self._place(name))
+
     def digest(self, name: str) -> str:
         """Hash the recording's bytes."""
         sound = self._sound(name)

@@ -169,8 +169,8 @@ def _encode_one(
 
 def load_clip(recipe: Recipe, engine: Engine, source: Source, item: Item) -> Clip:
     """Read one clip of a survey as its engine wants it. :raises DataError: the recording cannot be read."""
-    rate = engine.info.sample_rate
     try:
+        rate = source.rate(item.audio) if engine.info.clips_as_recorded else engine.info.sample_rate
         waveform = source.load(item.audio, rate)
     except OSError as error:
         raise DataError(f"{item.audio} cannot be read: {error.strerror}") from error

@@ -51,6 +51,10 @@ class Source(Protocol):
         """Return the seconds of a recording from its header. :raises DataError: it cannot be read."""
         ...
 
+    def rate(self, name: str) -> int:
+        """Return the samples a second of a recording from its header. :raises DataError: it cannot be read."""
+        ...
+
     def digest(self, name: str) -> str:
         """Return the SHA-256 of the recording's bytes."""
         ...
@@ -94,6 +98,10 @@ class FolderSource:
     def seconds(self, name: str) -> float:
         """Return the seconds of a recording."""
         return audio.seconds_of(Path(name))
+
+    def rate(self, name: str) -> int:
+        """Return the samples a second of a recording."""
+        return audio.rate_of(Path(name))
 
     def digest(self, name: str) -> str:
         """Hash a file's bytes."""

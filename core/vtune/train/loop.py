@@ -13,6 +13,7 @@ from transformers.trainer_utils import rotate_checkpoints
 from vtune.dataset import TrainingData
 from vtune.errors import TrainingError
 from vtune.train import checkpoints
+from vtune.train.metrics import Means
 from vtune.train.progress import Meter
 from vtune.train.sampler import EpochSampler
 from vtune.types import Batch
@@ -27,6 +28,8 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
         self._meter = meter
         self._length_feature = length_feature
         self._aside = False
+        self._means = Means()
+        self._eval_means = Means()
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
 
@@ -47,13 +50,42 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
             ) from error
         return loss
 
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Note what the model measures beside its loss."""
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        self._means.add(outputs.get("metrics"))
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the means of what was measured since the last time; every rank comes here."""
+        for sign, prefix, means in (("loss", "", self._means), ("eval_loss", "eval_", self._eval_means)):
+            if sign in logs:
+                found = means.take(self.accelerator)
+                logs.update({f"{prefix}{name}": value for name, value in found.items()})
+        super().log(logs, start_time)
+
     def prediction_step(
         self, model: nn.Module, inputs: Batch, prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[torch.Tensor, None, None]:
         """Return the loss alone, as every engine's model gives it."""
         with torch.no_grad(), self.compute_loss_context_manager():
-            loss = model(**self._prepare_inputs(inputs))["loss"]
-        return loss.detach().mean(), None, None
+            outputs = model(**self._prepare_inputs(inputs))
+        self._eval_means.add(outputs.get("metrics"))
+        return outputs["loss"].detach().mean(), None, None
+
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Any:
+        names = [name for name in (batch_samples or [{}])[0] if name.endswith("_labels")]
+        if not names:
+            return super()._get_num_items_in_batch(batch_samples, device)
+        counts = {
+            name: torch.stack([batch[name].ne(-100).sum() for batch in batch_samples]).sum().to(device)
+            for name in ["labels", *names]
+        }
+        if self.args.average_tokens_across_devices and self.args.world_size > 1:
+            return {name: self.accelerator.gather(count).sum() for name, count in counts.items()}
+        return counts
 
     def _count(self, inputs: Batch) -> tuple[int, int]:
         # The mask where there is one, for padding is no work done for the user.

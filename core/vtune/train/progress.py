@@ -18,6 +18,9 @@ from vtune.folders import write_text
 logger = logging.getLogger(__name__)
 
 
+_UNSAID = frozenset({"epoch", "grad_norm", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second"})
+
+
 class Meter:
     """Counts what the loop has processed: clips and real tokens (padding does not count)."""
 
@@ -78,7 +81,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
                 )
         if self._bar is None or not logs or not ("loss" in logs or "eval_loss" in logs):
             return
-        said = ", ".join(f"{name} {logs[name]:.4g}" for name in ("loss", "eval_loss", "learning_rate") if name in logs)
+        said = ", ".join(f"{name} {value:.4g}" for name, value in logs.items() if name not in _UNSAID)
         rates = self._meter.rates(args.world_size)
         if self._bar.disable:
             left = (state.max_steps - state.global_step) * self._seconds_a_step(state.global_step)

@@ -8,8 +8,10 @@ import torch
 from torch.utils.data import Sampler
 
 
-class EpochSampler(Sampler[int]):
-    """Shuffles anew each epoch; a row of weight ``w`` comes ``w`` times an epoch, fractions by lot.
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yields rows, each with the number of its place in the whole training, in an order of its own each epoch.
+
+    A row of weight ``w`` comes ``w`` times an epoch, fractions by lot.
 
     An epoch's length is the same every time: rows of equal weight share ``round(w * rows)`` places.
     """
@@ -28,14 +30,16 @@ class EpochSampler(Sampler[int]):
     def __len__(self) -> int:
         return sum(self._places(weight, rows) for weight, rows in self._groups.items())
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[tuple[int, int]]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
         chosen: list[int] = []
         for weight, rows in self._groups.items():
             whole, rest = divmod(self._places(weight, rows), len(rows))
             lot = torch.randperm(len(rows), generator=generator)[:rest].tolist()
             chosen += rows * whole + [rows[place] for place in lot]
-        yield from (chosen[place] for place in torch.randperm(len(chosen), generator=generator).tolist())
+        first = self._epoch * len(chosen)
+        for place, row in enumerate(torch.randperm(len(chosen), generator=generator).tolist()):
+            yield chosen[row], first + place
 
     @staticmethod
     def _places(weight: float, rows: Sequence[int]) -> int:

@@ -11,7 +11,7 @@ from vtune.train.sampler import EpochSampler
 def order(weights: list[float], seed: int, epoch: int) -> list[int]:
     sampler = EpochSampler(weights, seed)
     sampler.set_epoch(epoch)
-    return list(sampler)
+    return [row for row, _ in sampler]
 
 
 @settings(deadline=None, max_examples=60)
@@ -42,3 +42,12 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 def test_a_fraction_falls_on_other_rows_each_epoch() -> None:
     seen = {row for epoch in range(20) for row in order([0.5] * 10, 0, epoch)}
     assert seen == set(range(10))
+
+
+def test_every_place_of_the_training_has_a_number_of_its_own() -> None:
+    sampler = EpochSampler([1.0, 2.0, 0.5, 0.5], 3)
+    places = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        places += [place for _, place in sampler]
+    assert places == list(range(3 * len(sampler)))

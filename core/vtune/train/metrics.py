@@ -1,0 +1,27 @@
+"""Means of what models measure beside their loss, over steps and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+class Means:
+    """Adds up pairs ``[sum, count]`` by name, on their device, and gives their means."""
+
+    def __init__(self) -> None:
+        self._totals: dict[str, torch.Tensor] = {}
+
+    def add(self, metrics: Mapping[str, torch.Tensor] | None) -> None:
+        """Add one batch's."""
+        for name, pair in (metrics or {}).items():
+            before = self._totals.get(name)
+            self._totals[name] = pair.detach().double() if before is None else before + pair
+
+    def take(self, accelerator: Any) -> dict[str, float]:
+        """Return the means over all processes, and begin anew; each process must call this with the same names."""
+        totals = {name: accelerator.reduce(pair).tolist() for name, pair in sorted(self._totals.items())}
+        self._totals = {}
+        return {name: total / count for name, (total, count) in totals.items() if count}

@@ -1,0 +1,1 @@
+"""Codes to mel: latent projection, length regulator, and a diffusion transformer that is solved as a flow."""

@@ -1,0 +1,42 @@
+"""Length regulator: content at the rate of codes stretched to the rate of mel frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+FRAMES_PER_CODE = 1.72
+"""Mel frames a code: 22050 / 256 frames over 50 codes a second, as the released model rounds it."""
+
+
+def target_frames(codes: int) -> int:
+    """Return how many mel frames so many codes are spoken in."""
+    return int(FRAMES_PER_CODE * codes)
+
+
+class LengthRegulator(nn.Module):
+    """Projection, nearest-neighbour stretching, then a convolution, group norm and Mish for each sampling ratio."""
+
+    def __init__(self, channels: int, in_channels: int, sampling_ratios: Sequence[float]) -> None:
+        super().__init__()
+        self.content_in_proj = nn.Linear(in_channels, channels)
+        layers: list[nn.Module] = []
+        for _ in sampling_ratios:
+            layers += [nn.Conv1d(channels, channels, 3, padding=1), nn.GroupNorm(1, channels), nn.Mish()]
+        self.model = nn.Sequential(*layers, nn.Conv1d(channels, channels, 1))
+
+    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Stretch every row to the longest target, and zero what lies beyond its own.
+
+        :param x: ``[B, N, in_channels]``.
+        :param frames: int64 ``[B]``, the target lengths.
+        :returns: ``[B, max(frames), channels]``.
+        """
+        longest = int(frames.max())
+        content = self.content_in_proj(x).transpose(1, 2)
+        stretched: torch.Tensor = self.model(F.interpolate(content, size=longest, mode="nearest")).transpose(1, 2)
+        valid = torch.arange(longest, device=frames.device) < frames[:, None]  # (B, T)
+        return stretched * valid[..., None]

@@ -1,0 +1,145 @@
+"""Reading w2v-BERT 2.0 as transformers stores it, and IndexTTS2's statistics of its features; strict, and quiet."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import PreTrainedConfig, SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
+from transformers.utils import logging as transformers_logging
+
+from vtune import EngineError
+from vtune_indextts2 import checkpoints
+
+MODEL_TYPE = "wav2vec2-bert"
+
+# What transformers raises for a folder or repository that it cannot read, as far as that is not a mistake of ours.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    EOFError,
+    SafetensorError,
+    StrictDataclassError,
+    pickle.UnpicklingError,
+)
+_LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
+
+
+def read_config(checkpoint: str, layers: int) -> Any:
+    """Read a ``Wav2Vec2BertConfig`` for the first ``layers`` of a checkpoint.
+
+    :param checkpoint: folder or Hub id.
+    :raises EngineError: it cannot be had, is another model, or has fewer layers.
+    """
+    if not Path(checkpoint).is_dir() and (checkpoint.count("/") != 1 or checkpoint.startswith((".", "/", "~"))):
+        raise EngineError(f"w2v-BERT: there is no folder {checkpoint!r}, and it is no Hub id")
+    with _readable(checkpoint):
+        found, _ = PreTrainedConfig.get_config_dict(checkpoint)
+        if found.get("model_type") != MODEL_TYPE:
+            kind = found.get("model_type", "nothing")
+            raise EngineError(f"{checkpoint} is not w2v-BERT: its config.json says {kind}, should say {MODEL_TYPE}")
+        config = Wav2Vec2BertConfig.from_dict(found)
+    if not 1 <= layers <= config.num_hidden_layers:
+        raise EngineError(f"{checkpoint} has {config.num_hidden_layers} layers, {layers} are needed")
+    config.num_hidden_layers = layers
+    config.mask_time_prob = config.mask_feature_prob = 0.0  # no masking, so no vector to mask with
+    config.add_adapter = False  # the tensors of a checkpoint that has one are then named as unexpected
+    return config
+
+
+def read_model(checkpoint: str, config: Any) -> Any:
+    """Load the part of a ``Wav2Vec2BertModel`` that ``config`` describes, in float32; the rest is not read.
+
+    :raises EngineError: tensors are missing, of another shape, or too many.
+    """
+    with _readable(checkpoint):
+        model, report = Wav2Vec2BertModel.from_pretrained(
+            checkpoint,
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are reported; without this there is an error that names none
+        )
+    _require_whole(report, checkpoint, config.num_hidden_layers)
+    return model
+
+
+def read_extractor(checkpoint: str, config: Any) -> Any:
+    """Load the ``SeamlessM4TFeatureExtractor`` that a checkpoint's ``preprocessor_config.json`` describes.
+
+    :raises EngineError: there is none, or it makes other features than the network takes.
+    """
+    with _readable(checkpoint):
+        extractor = SeamlessM4TFeatureExtractor.from_pretrained(checkpoint)
+    made, taken = extractor.feature_size * extractor.stride, config.feature_projection_input_dim
+    if made != taken:
+        raise EngineError(f"{checkpoint}: preprocessor_config.json makes features of {made}, the network takes {taken}")
+    return extractor
+
+
+def read_statistics(path: Path, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read ``mean`` and ``var``, float32 ``[width]``, from ``wav2vec2bert_stats.pt``.
+
+    :raises EngineError: it is missing, holds anything else, or a variance that nothing can be divided by.
+    """
+    if not path.is_file():
+        raise EngineError(f"there is no file {path} with the mean and variance of w2v-BERT's features")
+    tensors = checkpoints.flat(checkpoints.read_file(path), path)
+    if tensors.keys() != {"mean", "var"}:
+        raise EngineError(f"{path} holds {_some(tensors) or 'nothing'} where mean and var should be")
+    mean, var = tensors["mean"].float(), tensors["var"].float()
+    for name, tensor in (("mean", mean), ("var", var)):
+        if tensor.shape != (width,):
+            raise EngineError(f"{path}: {name} is {list(tensor.shape)}, the features are {[width]}")
+    if not (mean.isfinite().all() and var.isfinite().all() and (var > 0).all()):
+        raise EngineError(f"{path}: mean or var is not finite, or var not above 0")
+    return mean, var
+
+
+def _require_whole(report: dict[str, Any], checkpoint: str, layers: int) -> None:
+    found = {
+        "missing": report["missing_keys"],
+        "unexpected": [name for name in report["unexpected_keys"] if not _is_unused(name, layers)],
+        "of another shape": [
+            f"{name} is {list(theirs)}, should be {list(ours)}" for name, theirs, ours in report["mismatched_keys"]
+        ],
+    }
+    problems = [f"{len(names)} {what}: {_some(names)}" for what, names in found.items() if names]
+    if problems:
+        raise EngineError(f"{checkpoint} does not hold {layers} layers of w2v-BERT: {'; '.join(problems)}")
+
+
+def _some(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)[: checkpoints.SHOWN]) + (", ..." if len(names) > checkpoints.SHOWN else "")
+
+
+def _is_unused(name: str, layers: int) -> bool:
+    layer = _LAYER.match(name)
+    return name == "masked_spec_embed" if layer is None else int(layer[1]) >= layers
+
+
+@contextmanager
+def _readable(checkpoint: str) -> Iterator[None]:
+    """Turn what transformers raises into one line, and hush its bar and its table of layers that were left out."""
+    level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())[:160]
+        raise EngineError(f"{checkpoint} cannot be read as w2v-BERT: {reason}") from error
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bar:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""Who speaks: the CAM++ network, from a filter bank to one embedding a clip."""

@@ -1,0 +1,31 @@
+"""The built-in text engine: no dependency, no exception, and time in proportion to the text."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from vtune_indextts2.text import chinese, english
+from vtune_indextts2.text.language import Language
+
+
+class BasicEngine:
+    """Rules for English and Chinese that leave no digit in a text."""
+
+    name = "basic"
+    version = "1"  # counts up with every change of what it gives
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name} {self.version}"
+
+    def normalise(self, text: str, language: Language) -> str:
+        """Return the text with numbers, dates, units and common abbreviations as words, and single blanks."""
+        text = " ".join(_plain_digits(text).split())
+        return english.read_out(text) if language == "en" else chinese.read_out(text)
+
+
+def _plain_digits(text: str) -> str:
+    """Write decimal digits of every script, full-width ones included, as 0 to 9."""
+    if text.isascii():
+        return text
+    return "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text)

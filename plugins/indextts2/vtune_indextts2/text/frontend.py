@@ -1,0 +1,65 @@
+"""The whole way from a text to the ids that the network reads."""
+
+from __future__ import annotations
+
+import re
+
+from sentencepiece import SentencePieceProcessor
+
+from vtune_indextts2.text.engines import TextEngine
+from vtune_indextts2.text.glossary import Glossary, apply_glossary
+from vtune_indextts2.text.language import language_of
+from vtune_indextts2.text.pinyin import SYLLABLE, spelt
+from vtune_indextts2.text.protecting import NAME, hide, hide_hyphens, show, show_hyphens
+from vtune_indextts2.text.punctuation import map_punctuation
+from vtune_indextts2.text.segments import split
+from vtune_indextts2.text.spacing import spaced
+
+# Anywhere, as the original has it, so also in "the rabbit's".
+_CONTRACTION = re.compile(r"(what|where|who|which|how|there|here|it|she|he|that|this)'s", re.IGNORECASE)
+
+
+class Frontend:
+    """Texts to token ids, with a tokenizer, a text engine and perhaps a glossary."""
+
+    def __init__(self, tokenizer: SentencePieceProcessor, engine: TextEngine, glossary: Glossary | None = None) -> None:
+        self.tokenizer = tokenizer
+        self.engine = engine
+        self.glossary = glossary or {}
+
+    def normalise(self, text: str) -> str:
+        """Return the text as it is spoken: contractions and numbers written out, marks that the tokenizer knows."""
+        language = language_of(text)
+        text = _CONTRACTION.sub(r"\1 is", text)
+        text = apply_glossary(text, self.glossary, language)
+        if language == "en":
+            text = self.engine.normalise(hide_hyphens(text), language)
+        else:
+            text, syllables = hide(hide_hyphens(text.rstrip()), SYLLABLE, "pinyin")
+            text, names = hide(text, NAME, "n")
+            text = self.engine.normalise(text, language)
+            text = show(show(text, names, "n"), syllables, "pinyin", spelt)
+        return map_punctuation(show_hyphens(text), language)
+
+    def pieces(self, text: str) -> list[str]:
+        """Return the tokenizer's pieces; a single character is taken as it is."""
+        spoken = text if len(text.strip()) == 1 else spaced(self.normalise(text))
+        # SentencePiece takes no lone surrogates, which a command line may hold.
+        pieces: list[str] = self.tokenizer.encode(spoken.encode("utf-8", "replace").decode("utf-8"), out_type=str)
+        return pieces
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the ids of the pieces; what the tokenizer does not know is its unknown id, 2."""
+        return self._ids(self.pieces(text))
+
+    def segments(
+        self, text: str, longest: int, quick: int = 0, repeat_apostrophe: bool = False
+    ) -> list[list[int]]:
+        """Return ids in segments of at most ``longest``; see :func:`vtune_indextts2.text.segments.split`."""
+        pieces = self.pieces(text)
+        ids = self._ids(pieces)
+        return [[ids[place] for place in segment] for segment in split(pieces, longest, quick, repeat_apostrophe)]
+
+    def _ids(self, pieces: list[str]) -> list[int]:
+        ids: list[int] = self.tokenizer.piece_to_id(pieces)
+        return ids

@@ -1,0 +1,62 @@
+"""Terms that are always read in the same way: ``M.2: M dot two``, or one reading per language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from vtune import EngineError
+from vtune_indextts2.text.language import Language
+
+Readings = str | Mapping[str, str]
+Glossary = Mapping[str, Readings]
+
+
+def read_glossary(path: Path) -> dict[str, Readings]:
+    """Read a YAML file: term -> reading, or term -> {en: reading, zh: reading}.
+
+    :raises EngineError: names the file and the entry that is wrong.
+    """
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EngineError(f"glossary {path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise EngineError(f"glossary {path} is not YAML: {' '.join(str(error).split())[:160]}") from error
+    if entries is None:
+        return {}
+    if not isinstance(entries, dict):
+        raise EngineError(f"glossary {path}: expected terms and readings, found a {type(entries).__name__}")
+    return {_term(term, path): _readings(term, reading, path) for term, reading in entries.items()}
+
+
+def apply_glossary(text: str, glossary: Glossary, language: Language) -> str:
+    """Replace the terms, longest first and in any case, by their readings; a term without one for the language stays."""
+    for term in sorted(glossary, key=len, reverse=True):
+        readings = glossary[term]
+        reading = readings if isinstance(readings, str) else readings.get(language)
+        if reading is not None:
+            text = re.sub(re.escape(term), reading.replace("\\", r"\\"), text, flags=re.IGNORECASE)
+    return text
+
+
+def _term(term: Any, path: Path) -> str:
+    if not isinstance(term, str) or not term.strip():
+        raise EngineError(f"glossary {path}: the term {term!r} is no text; put it in quotes")
+    return term
+
+
+def _readings(term: Any, readings: Any, path: Path) -> Readings:
+    if isinstance(readings, str):
+        return readings
+    languages = get_args(Language)
+    if isinstance(readings, dict) and readings:
+        if all(language in languages and isinstance(reading, str) for language, reading in readings.items()):
+            return readings
+    raise EngineError(
+        f"glossary {path}: {term!r} has {readings!r}; expected a text in quotes or one for each of {', '.join(languages)}"
+    )

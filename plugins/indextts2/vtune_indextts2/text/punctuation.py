@@ -1,0 +1,48 @@
+"""The marks that the tokenizer knows: every other one is written as one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from vtune_indextts2.text.language import Language
+
+# The order decides where two entries begin alike. "，，，" therefore never applies; it is kept for the record.
+MARKS: tuple[tuple[str, str], ...] = (
+    ("：", ","),
+    ("；", ","),
+    (";", ","),
+    ("，", ","),
+    ("。", "."),
+    ("！", "!"),
+    ("？", "?"),
+    ("\n", " "),
+    ("·", "-"),
+    ("、", ","),
+    ("...", "…"),
+    (",,,", "…"),
+    ("，，，", "…"),
+    ("……", "…"),
+    *((mark, "'") for mark in "“”\"‘’（）()《》【】[]"),
+    ("—", "-"),
+    ("～", "-"),
+    ("~", "-"),
+    ("「", "'"),
+    ("」", "'"),
+    (":", ","),
+)
+CHINESE_MARKS = (("$", "."), *MARKS)
+
+
+def map_punctuation(text: str, language: Language) -> str:
+    """Write all marks in one pass as the tokenizer knows them."""
+    written, pattern = _TABLES[language]
+    return pattern.sub(lambda match: written[match.group()], text)
+
+
+def _table(marks: Iterable[tuple[str, str]]) -> tuple[dict[str, str], re.Pattern[str]]:
+    written = dict(marks)
+    return written, re.compile("|".join(map(re.escape, written)))
+
+
+_TABLES = {"en": _table(MARKS), "zh": _table(CHINESE_MARKS)}

@@ -1,0 +1,71 @@
+"""Kaldi's log-mel filter bank, which the speaker encoder listens to.
+
+Frames of 25 ms every 10 ms, none beyond the end; of each its mean is taken off, then pre-emphasis, the Povey window
+(Hann to the power 0.85), power spectrum, 80 triangles in the mel domain, natural logarithm. No dither.
+
+Source: Kaldi's ``compute-fbank-feats`` and its documentation.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch.nn import functional as F
+from transformers.audio_utils import mel_filter_bank, window_function
+
+SAMPLE_RATE = 16_000
+FRAME = 400
+HOP = 160
+FFT = 512
+BINS = 80
+LOW, HIGH = 20.0, 8_000.0
+PREEMPHASIS = 0.97
+FLOOR = torch.finfo(torch.float32).eps
+
+
+def filter_bank(waveform: torch.Tensor) -> torch.Tensor:
+    """Compute ``[frames, 80]`` log energies; silence is ``ln(2^-23) = -15.94`` in every bin.
+
+    :param waveform: ``[n]`` or ``[1, n]`` at 16 kHz, full scale at 1 (not at 32768).
+    :returns: ``frames = 1 + (n - 400) // 160``.
+    :raises ValueError: there is no whole frame.
+    """
+    samples = waveform.reshape(-1)
+    if len(samples) < FRAME:
+        raise ValueError(f"{len(samples)} samples are shorter than one frame of {FRAME}")
+    frames = samples.unfold(0, FRAME, HOP)
+    frames = frames - frames.mean(dim=1, keepdim=True)
+    # The sample before the first one of a frame counts as equal to it.
+    before = F.pad(frames[:, None], (1, 0), mode="replicate")[:, 0, :-1]
+    frames = (frames - PREEMPHASIS * before) * _window().to(samples)
+    power: torch.Tensor = torch.fft.rfft(frames, n=FFT).abs().square()
+    return (power @ _triangles().to(samples)).clamp(min=FLOOR).log()
+
+
+def centred_filter_bank(waveform: torch.Tensor) -> torch.Tensor:
+    """Compute ``filter_bank`` less each bin's mean over the clip, ``[frames, 80]``: what CAM++ takes.
+
+    :raises ValueError: as ``filter_bank``.
+    """
+    features = filter_bank(waveform)
+    return features - features.mean(dim=0, keepdim=True)
+
+
+@lru_cache(maxsize=1)
+def _window() -> torch.Tensor:
+    return torch.from_numpy(window_function(FRAME, "povey", periodic=False)).float()
+
+
+@lru_cache(maxsize=1)
+def _triangles() -> torch.Tensor:
+    weights = mel_filter_bank(
+        num_frequency_bins=FFT // 2 + 1,
+        num_mel_filters=BINS,
+        min_frequency=LOW,
+        max_frequency=HIGH,
+        sampling_rate=SAMPLE_RATE,
+        mel_scale="kaldi",
+        triangularize_in_mel_space=True,
+    )
+    return torch.from_numpy(weights).float()

@@ -1,0 +1,71 @@
+"""Other sample rates, by the Hann-windowed sinc that IndexTTS2's networks heard in training.
+
+An output sample at ``t`` is the sum of ``x[n] h(t - n)`` over the input, which is zero outside the clip, with
+``h(t) = c sinc(c t) cos^2(pi c t / 2 W)`` where ``|c t| < W``, and 0 elsewhere; ``c = 0.99 min(1, new / old)``.
+
+Source: J. O. Smith, "Digital Audio Resampling" (CCRMA, 2002).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import soxr
+import torch
+from torch.nn import functional as F
+
+ZERO_CROSSINGS = 6
+"""W: half the filter's width, in zero crossings of the sinc."""
+
+ROLLOFF = 0.99
+
+LARGEST_KERNEL = 1 << 20
+"""Taps; 4 MB."""
+
+
+def resample(waveform: torch.Tensor, old: int, new: int) -> torch.Tensor:
+    """Change the sample rate of ``[..., n]`` to get ``[..., ceil(n new / old)]``, without delay.
+
+    :param old: Hz.
+    :param new: Hz.
+    """
+    if old == new:
+        return waveform
+    length = -(-waveform.shape[-1] * new // old)
+    common = math.gcd(old, new)
+    old, new = old // common, new // common
+    reach = _reach(old, new)
+    size = old + 2 * reach
+    if new * size > LARGEST_KERNEL:
+        # Rates with next to nothing in common, say 47999 and 22050 Hz, have a filter for each of 22050 places between
+        # two samples, 4 GB of them. Nobody trained on such clips, so another good filter does as well.
+        return _by_soxr(waveform, old, new, length)
+    # One frame of input gives ``new`` outputs. A product rather than a strided convolution: it is several times faster
+    # on a CPU, and a GPU would compute a convolution with 10 bits of mantissa unless it was told not to.
+    frames = F.pad(waveform, (reach, reach + old)).unfold(-1, size, old)
+    return (frames @ _kernel(old, new).to(waveform)).flatten(-2)[..., :length]
+
+
+def _reach(old: int, new: int) -> int:
+    return math.ceil(ZERO_CROSSINGS / (ROLLOFF * min(1.0, new / old)))
+
+
+@lru_cache(maxsize=16)
+def _kernel(old: int, new: int) -> torch.Tensor:
+    """Compute ``[old + 2 reach, new]`` taps: a column for each output of a frame; the rates have no common divisor."""
+    cutoff = ROLLOFF * min(1.0, new / old)
+    reach = _reach(old, new)
+    tap = np.arange(-reach, old + reach)[:, None]
+    t = cutoff * (np.arange(new) * old / new - tap)
+    window = np.cos(np.pi * np.clip(t / ZERO_CROSSINGS, -1, 1) / 2) ** 2
+    return torch.from_numpy((cutoff * np.sinc(t) * window).astype(np.float32))
+
+
+def _by_soxr(waveform: torch.Tensor, old: int, new: int, length: int) -> torch.Tensor:
+    clips = waveform.detach().reshape(-1, waveform.shape[-1]).cpu().numpy()
+    sound = [torch.from_numpy(soxr.resample(clip, old, new, quality="HQ")) for clip in clips]
+    # soxr rounds the length to the nearest sample.
+    whole = [F.pad(clip, (0, length - len(clip))) for clip in sound]
+    return torch.stack(whole).reshape(*waveform.shape[:-1], length).to(waveform)
