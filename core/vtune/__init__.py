@@ -4,6 +4,7 @@ Engine authors need ``hookimpl``, the types and ``attach_lora``; users of the li
 (``vtune.pipeline.run``, ``vtune.speak.open_voice``). Nothing here imports torch.
 """
 
+from vtune.audio import recorded
 from vtune.engines import Engine, available_engines, load_engine, load_recipe
 from vtune.errors import (
     DataError,
@@ -13,8 +14,10 @@ from vtune.errors import (
     TrainingError,
     VoiceError,
     VtuneError,
+    in_a_line,
 )
 from vtune.hookspecs import hookimpl
+from vtune.hub import built_once, fetch_file, folder_or_hub_id, hash_file, unreachable
 from vtune.lora import attach_lora
 from vtune.recipe import Recipe
 from vtune.types import (
@@ -58,7 +61,14 @@ __all__ = [
     "Waveform",
     "attach_lora",
     "available_engines",
+    "built_once",
+    "fetch_file",
+    "folder_or_hub_id",
+    "hash_file",
     "hookimpl",
+    "in_a_line",
     "load_engine",
     "load_recipe",
+    "recorded",
+    "unreachable",
 ]

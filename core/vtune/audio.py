@@ -46,6 +46,12 @@ def seconds_of(path: Path) -> float:
     return seconds_in(os.fsencode(path), str(path))
 
 
+def recorded(path: Path) -> tuple[Waveform, int]:
+    """Read a whole recording as mono at its own rate, and that rate in Hz. :raises DataError: as ``read``."""
+    rate = rate_of(path)
+    return read(path, rate), rate
+
+
 def rate_of(path: Path) -> int:
     """Read a recording's samples a second from its header. :raises DataError: as ``seconds_of``."""
     _require_file(path)

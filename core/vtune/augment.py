@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vtune.errors import DataError, RecipeError, nearest
+from vtune.errors import DataError, RecipeError, in_a_line, nearest
 from vtune.recipe import AugmentRecipe
 from vtune.types import Waveform
 
@@ -42,7 +42,7 @@ class Augmenter:
                 waveform = transform(samples=waveform, sample_rate=sample_rate)
         except Exception as error:  # a transform may raise anything; the clip itself is none the worse
             name = type(transform).__name__
-            raise DataError(f"changed copy {number}: {name} failed: {_line(error)}") from error
+            raise DataError(f"changed copy {number}: {name} failed: {in_a_line(error)}") from error
         finally:
             random.setstate(before)
             np.random.set_state(before_numpy)
@@ -69,7 +69,7 @@ def _build(entry: dict[str, dict[str, Any] | None], place: int) -> Any:
     try:
         return getattr(audiomentations, name)(**{**defaults, **(arguments or {})})
     except (TypeError, ValueError, AssertionError, ImportError, OSError) as error:
-        raise RecipeError([f"augment.transforms.{place}: {name} refuses its arguments: {_line(error)}"]) from error
+        raise RecipeError([f"augment.transforms.{place}: {name} refuses its arguments: {in_a_line(error)}"]) from error
 
 
 def _transform_names(module: Any, kind: type) -> Sequence[str]:
@@ -77,7 +77,3 @@ def _transform_names(module: Any, kind: type) -> Sequence[str]:
     return sorted(
         name for name, thing in things if isinstance(thing, type) and issubclass(thing, kind) and thing is not kind
     )
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

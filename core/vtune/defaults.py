@@ -21,6 +21,11 @@ def fingerprint() -> dict[str, str]:
 
 
 @hookimpl(trylast=True)
+def features_fingerprint() -> dict[str, str]:
+    return {}
+
+
+@hookimpl(trylast=True)
 def footprint() -> None:
     return None
 

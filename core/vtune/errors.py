@@ -47,6 +47,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def in_a_line(error: object) -> str:
+    """Write another library's message into ours: on one line, 200 characters at most."""
+    return " ".join(str(error).split())[:200]
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the valid name nearest to ``name``, or an empty string."""
     found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)

@@ -13,7 +13,7 @@ from vtune.audio import write_wav
 from vtune.card import write_card
 from vtune.engines import Engine
 from vtune.errors import VoiceError
-from vtune.folders import VoiceFolder, new_folder, write_json, write_text
+from vtune.folders import LICENCE_NOTE, VoiceFolder, new_folder, write_json, write_text
 from vtune.recipe import Recipe, as_yaml
 from vtune.speak import open_voice, speak
 from vtune.types import Conditioning
@@ -71,6 +71,7 @@ def write_voice(
     with new_folder(folder.path) as aside:
         new = VoiceFolder(aside)
         engine.export_voice(base, model, conditioning, aside)
+        _write_licence_note(engine, aside)
         write_text(new.recipe, as_yaml(recipe))
         for number, sentence in enumerate(recipe.evaluate.sentences, 1):
             for suffix, untuned in (("", False), ("_base", True)):
@@ -109,7 +110,13 @@ def merge_voice(
     difference = guards.compare_answers(beside, merged, 1e-3)
     with new_folder(directory) as aside:
         voice.engine.save_merged(voice.base, network, aside)
+        _write_licence_note(voice.engine, aside)
     return difference
+
+
+def _write_licence_note(engine: Engine, directory: Path) -> None:
+    if engine.info.licence_note:
+        write_text(directory / LICENCE_NOTE, engine.info.licence_note)
 
 
 def _probe(voice: Any) -> Any:

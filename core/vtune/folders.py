@@ -62,6 +62,9 @@ class RunFolder:
             lock.release()
 
 
+LICENCE_NOTE = "LICENCE-NOTE.md"
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceFolder:
     """``voices/<voice>/``: what is shipped. Its root is a PEFT adapter."""

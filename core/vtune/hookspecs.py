@@ -66,10 +66,18 @@ def load_base(options: EngineOptions, device: torch.device, dtype: torch.dtype) 
 
 @hookspec(firstresult=True)
 def fingerprint(base: Any) -> dict[str, str]:
-    """Name every part that features and adapters depend on, each with a hash of its content.
+    """Name every part that a voice needs to speak as it was trained, each with a hash of its content.
 
     Kept with features (they are encoded anew when it changes) and in the voice (speaking is refused, naming the
     part, when it differs). Should cost a read of the files, not a load of the weights. Optional; default: ``{}``.
+    """
+
+
+@hookspec(firstresult=True)
+def features_fingerprint(base: Any) -> dict[str, str]:
+    """Name further parts that only ``prepare_sample`` uses, in the same way; a voice speaks without them.
+
+    Optional; default: ``{}``.
     """
 
 

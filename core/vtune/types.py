@@ -134,6 +134,7 @@ class EngineInfo:
         A row without them (a voice of one clip, a probe) stands alone.
     :param length_feature: the feature whose first axis grows with the clip; its length is what batches cost.
     :param licence: what the engine's licence asks of users, in a sentence or two; goes onto the card.
+    :param licence_note: what must go with a voice or a merged model that is passed on; a file beside it.
     """
 
     sample_rate: int
@@ -145,6 +146,7 @@ class EngineInfo:
     paired_features: frozenset[str] = frozenset()
     length_feature: str = "input_ids"
     licence: str = ""
+    licence_note: str = ""
     clips_as_recorded: bool = False
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vtune.errors import VoiceError, nearest, shown
+from vtune.errors import VoiceError, in_a_line, nearest, shown
 from vtune.folders import VoiceFolder
 from vtune.types import Conditioning
 
@@ -78,7 +78,7 @@ def read_record(folder: VoiceFolder) -> VoiceRecord:
         place = ".".join(map(str, first["loc"])) or "everything"
         raise VoiceError(f"{folder.record} is damaged: {place}: {first['msg']}; make the voice again") from error
     except (ValueError, OSError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = in_a_line(error)
         raise VoiceError(f"{folder.record} is damaged: {reason}; make the voice again") from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtune.errors import VoiceError
+from vtune.errors import VoiceError, in_a_line
 from vtune.folders import VoiceFolder
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     except FileNotFoundError as error:
         raise VoiceError(f"{path} is missing; the voice is incomplete, make it again") from error
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise VoiceError(f"{path} cannot be loaded: {' '.join(str(error).split())[:200]}") from error
+        raise VoiceError(f"{path} cannot be loaded: {in_a_line(error)}") from error
     if missing or unexpected:
         names = ", ".join([*missing, *unexpected][:4])
         raise VoiceError(f"{path} does not fit the base: {len(missing) + len(unexpected)} tensors differ: {names}")

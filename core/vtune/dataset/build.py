@@ -38,7 +38,7 @@ class TrainingData:
     :param train: rows in the order of the sources; ``validation`` likewise, None where there is none.
     :param weights: of each training row, from its source.
     :param lengths: of each training row, in the engine's tokens.
-    :param fingerprint: of the base that encoded them.
+    :param fingerprint: of the base, as far as a voice needs it to speak.
     :param identity: hash of all rows in their order, with splits and weights.
     """
 
@@ -98,8 +98,7 @@ def best_clips(recipe: Recipe, engine: Engine, run: RunFolder, voice: str, count
 
 
 def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: Path, known: Known) -> TrainingData:
-    fingerprint = engine.fingerprint(base)
-    key = base_key(recipe, engine, fingerprint)
+    key = base_key(recipe, engine, base)
     rows = {"train": array("q"), "validation": array("q")}
     voices, clips = ({"train": array("q"), "validation": array("q")} for _ in range(2))
     numbers: dict[str, int] = {}
@@ -143,6 +142,6 @@ def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: 
         weights,
         lengths,
         ledger.totals,
-        fingerprint,
+        engine.fingerprint(base),
         identity.hexdigest(),
     )

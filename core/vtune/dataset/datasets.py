@@ -14,7 +14,7 @@ from vtune import audio
 from vtune.dataset.columns import listed, pick_columns
 from vtune.dataset.plain_text import unfit_words
 from vtune.dataset.sources import Row
-from vtune.errors import DataError
+from vtune.errors import DataError, in_a_line
 from vtune.recipe import SourceRecipe
 from vtune.types import Waveform
 
@@ -159,4 +159,4 @@ def _opened(name: object, opening: Callable[[], Any]) -> Any:
 
 
 def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return f"{type(error).__name__}: {in_a_line(error)}"

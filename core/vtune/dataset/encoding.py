@@ -40,7 +40,7 @@ class Share:
     of: int
 
 
-def base_key(recipe: Recipe, engine: Engine, fingerprint: dict[str, str]) -> str:
+def base_key(recipe: Recipe, engine: Engine, base: Any) -> str:
     """Hash everything beside the clip that features depend on."""
     options = recipe.engine_options.model_dump(mode="json")
     parts = {
@@ -48,7 +48,7 @@ def base_key(recipe: Recipe, engine: Engine, fingerprint: dict[str, str]) -> str
         "features_version": engine.info.features_version,
         "sample_rate": engine.info.sample_rate,
         "options": {name: options[name] for name in sorted(engine.info.features_options)},
-        "fingerprint": fingerprint,
+        "fingerprint": engine.features_fingerprint(base),
         "loudness": recipe.prepare.target_loudness,
     }
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -78,7 +78,7 @@ def encode(
     :raises DataError: a worker process was killed.
     """
     Augmenter(recipe.augment)  # a mistake there shall show here, not in a worker
-    key = base_key(recipe, engine, engine.fingerprint(base))
+    key = base_key(recipe, engine, base)
     work = _Work(recipe, engine.name, key, survey, store, share)
     processes = recipe.encode.processes
     if processes == 1:

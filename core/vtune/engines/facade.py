@@ -49,9 +49,14 @@ class Engine:
         return self._answered("load_base", base)
 
     def fingerprint(self, base: Any) -> dict[str, str]:
-        """Name every part that features and adapters depend on, with a hash of each."""
+        """Name every part that a voice needs to speak, with a hash of each."""
         found: dict[str, str] = self._hook.fingerprint(base=base)
         return found
+
+    def features_fingerprint(self, base: Any) -> dict[str, str]:
+        """Name every part that features depend on, with a hash of each."""
+        further: dict[str, str] = self._hook.features_fingerprint(base=base)
+        return {**self.fingerprint(base), **further}
 
     def prepare_sample(self, base: Any, clip: Clip) -> Features:
         """Encode one clip. :raises SkipClip: the engine will not take it."""

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from yaml.reader import ReaderError
 
-from vtune.errors import shown
+from vtune.errors import in_a_line, shown
 
 MAX_VALUES = 20_000
 MAX_DEPTH = 40
@@ -43,7 +43,7 @@ def compose(text: str) -> yaml.Node | None:
         before = text.count("\n", 0, error.position)
         raise Unreadable(before + 1, f"not text: the character {character_code(error.character)}") from error
     except (ValueError, OverflowError) as error:  # PyYAML does not check every escape and directive
-        raise Unreadable(line, f"not YAML: {' '.join(str(error).split())[:120]}") from error
+        raise Unreadable(line, f"not YAML: {in_a_line(error)}") from error
     if len(nodes) > 1:
         raise Unreadable(nodes[1].start_mark.line + 1, "a second document starts here; a recipe is one")
     return nodes[0] if nodes else None

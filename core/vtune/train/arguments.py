@@ -10,7 +10,7 @@ from transformers import SchedulerType, TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from vtune.errors import RecipeError, TrainingError, nearest
+from vtune.errors import RecipeError, TrainingError, in_a_line, nearest
 from vtune.recipe import Recipe
 
 # What core decides itself; a recipe that set these would break resuming, guards or the folders.
@@ -80,7 +80,7 @@ def training_arguments(recipe: Recipe, folder: Path, precision: str, use_cpu: bo
     try:
         return TrainingArguments(**settings)
     except (ValueError, TypeError, ImportError) as error:
-        raise TrainingError(f"train: {' '.join(str(error).split())[:300]}") from error
+        raise TrainingError(f"train: {in_a_line(error)}") from error
 
 
 def _require_trackers(names: list[str]) -> None:

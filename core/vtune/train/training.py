@@ -18,7 +18,7 @@ from transformers.integrations import TensorBoardCallback
 from vtune.dataset import TrainingData
 from vtune.device import pick_precision
 from vtune.engines import Engine
-from vtune.errors import TrainingError
+from vtune.errors import TrainingError, in_a_line
 from vtune.folders import RunFolder, new_folder, write_json
 from vtune.recipe import Recipe
 from vtune.train import checkpoints, guards, memory
@@ -153,7 +153,7 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, folder: Path) -> dict[s
     try:
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except ImportError as error:  # an optimizer or a kernel that was asked for and is not installed
-        raise TrainingError(f"train: {' '.join(str(error).split())[:300]}") from error
+        raise TrainingError(f"train: {in_a_line(error)}") from error
     except (RuntimeError, MemoryError) as error:
         if not memory.is_out_of_memory(error):
             raise

@@ -1,1 +1,115 @@
-"""IndexTTS2 as a vtune engine."""
+"""IndexTTS2 as a vtune engine: a GPT over semantic codes, a flow to mel, a vocoder; tuned by LoRA, 22.05 kHz."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import vtune
+from vtune_indextts2.licence import NOTE
+from vtune_indextts2.options import IndexTTS2Options
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from vtune_indextts2.base import IndexTTS2Base
+
+ATTENTION = (r"gpt\.h\.\d+\.attn\.c_attn", r"gpt\.h\.\d+\.attn\.c_proj")
+MLP = (r"gpt\.h\.\d+\.mlp\.c_fc", r"gpt\.h\.\d+\.mlp\.c_proj")
+HEADS = ("mel_head", "text_head")
+
+
+@vtune.hookimpl
+def engine_info() -> vtune.EngineInfo:
+    return vtune.EngineInfo(
+        sample_rate=22_050,
+        features_version="1",
+        options=IndexTTS2Options,
+        lora=vtune.LoraSettings(rank=16, alpha=32, targets=("attention+mlp",)),
+        lora_targets={
+            "all": (*ATTENTION, *MLP),
+            "attention": ATTENTION,
+            "attention+mlp": (*ATTENTION, *MLP),
+            "attention+mlp+heads": (*ATTENTION, *MLP, *HEADS),
+            "heads": HEADS,
+        },
+        paired_features=frozenset({"condition", "emotion"}),
+        length_feature="codes",
+        clips_as_recorded=True,
+        licence=(
+            "IndexTTS2's weights are under the bilibili Model Use License Agreement, which binds you and whoever you "
+            "give the voice to: an adapter is a Derivative Work, its statement of non-endorsement must stand where you "
+            "distribute it (see LICENCE-NOTE.md), and large services need a licence of their own. The semantic codec "
+            "of MaskGCT is CC-BY-NC-4.0: not for commercial use."
+        ),
+        licence_note=NOTE,
+    )
+
+
+@vtune.hookimpl
+def load_base(options: IndexTTS2Options, device: torch.device, dtype: torch.dtype) -> IndexTTS2Base:
+    from vtune_indextts2.base import IndexTTS2Base
+
+    return IndexTTS2Base(options, device, dtype)
+
+
+@vtune.hookimpl
+def fingerprint(base: IndexTTS2Base) -> dict[str, str]:
+    return base.spoken_with
+
+
+@vtune.hookimpl
+def features_fingerprint(base: IndexTTS2Base) -> dict[str, str]:
+    return base.heard_with
+
+
+@vtune.hookimpl
+def prepare_sample(base: IndexTTS2Base, clip: vtune.Clip) -> vtune.Features:
+    from vtune_indextts2.samples import prepare
+
+    return prepare(base, clip)
+
+
+@vtune.hookimpl
+def collate(base: IndexTTS2Base, features: Sequence[vtune.Features]) -> vtune.Batch:
+    from vtune_indextts2.samples import collate
+
+    return collate(base, features)
+
+
+@vtune.hookimpl
+def build_lora_model(base: IndexTTS2Base, lora: vtune.LoraSettings) -> nn.Module:
+    model: nn.Module = vtune.attach_lora(base.new_network(), lora, engine_info().lora_targets)
+    return model
+
+
+@vtune.hookimpl
+def extract_conditioning(base: IndexTTS2Base, clips: Sequence[vtune.Clip]) -> vtune.Conditioning:
+    from vtune_indextts2.conditioning import extract
+
+    return extract(base, clips)
+
+
+@vtune.hookimpl
+def synthesize(
+    base: IndexTTS2Base, model: nn.Module, text: str, conditioning: vtune.Conditioning, seed: int
+) -> Iterator[vtune.Audio]:
+    from vtune_indextts2.speech import speak
+
+    return speak(base, model, text, conditioning, seed)
+
+
+@vtune.hookimpl
+def footprint(options: IndexTTS2Options, lora: vtune.LoraSettings, dtype_bytes: int) -> vtune.Footprint:
+    from vtune_indextts2.sizes import estimate
+
+    return estimate(options, lora, dtype_bytes, engine_info().lora_targets)
+
+
+@vtune.hookimpl
+def save_merged(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]:
+    from vtune_indextts2.merging import save
+
+    return save(base, network, directory)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vtune import EngineError
+from vtune import EngineError, in_a_line
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,7 @@ def read_file(path: Path) -> Any:
             return load_file(str(path))
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise EngineError(f"{path} cannot be read as a checkpoint: {reason}") from error
+        raise EngineError(f"{path} cannot be read as a checkpoint: {in_a_line(error)}") from error
 
 
 def flat(tree: Any, path: Path) -> Tensors:
@@ -67,9 +66,7 @@ def fold_weight_norm(tensors: Mapping[str, torch.Tensor]) -> Tensors:
     return folded
 
 
-def fit(
-    network: nn.Module, tensors: Mapping[str, torch.Tensor], where: str, unused: Iterable[str] = ()
-) -> list[str]:
+def fit(network: nn.Module, tensors: Mapping[str, torch.Tensor], where: str, unused: Iterable[str] = ()) -> list[str]:
     """Fill a network from ``tensors`` by name; it may have been built on the meta device.
 
     :param where: what messages name: the file.

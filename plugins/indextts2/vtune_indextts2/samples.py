@@ -11,6 +11,7 @@ import torch
 from vtune import Batch, Clip, Features, SkipClip
 from vtune_indextts2.gpt.layout import Row, lay_out
 from vtune_indextts2.gpt.loss import IGNORED
+from vtune_indextts2.listening import hear
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
@@ -20,7 +21,7 @@ MULTIPLE = 8
 
 
 def prepare(base: IndexTTS2Base, clip: Clip) -> Features:
-    """Encode one clip: ``text_ids`` int32 ``[T]``, ``codes`` int16 ``[N]`` at 50 Hz, ``condition`` float16 ``[32, D]``,
+    """Encode one clip: ``text_ids`` int32 ``[T]``, ``codes`` int32 ``[N]`` at 50 Hz, ``condition`` float16 ``[32, D]``,
     ``emotion`` float16 ``[D]``; 84 kB for a clip of any length, for the latents are what is long.
 
     :raises SkipClip: there is no sound or no text, or more of either than the GPT has places for.
@@ -36,12 +37,12 @@ def prepare(base: IndexTTS2Base, clip: Clip) -> Features:
     longest = settings.max_mel_tokens / base.semantic_rate
     if clip.seconds > longest:
         raise SkipClip(f"{clip.seconds:.1f} s, more than the {longest:.1f} s of the base's max_mel_tokens")
-    heard = base.listen(clip)
+    heard = hear(base, clip.waveform, clip.sample_rate)
     return {
         "text_ids": np.asarray(text, dtype=np.int32),
-        "codes": heard.codes.astype(np.int16),
-        "condition": heard.condition[0].astype(np.float16),
-        "emotion": heard.emotion[0].astype(np.float16),
+        "codes": heard.codes[0].cpu().numpy().astype(np.int32),
+        "condition": heard.condition[0].cpu().numpy().astype(np.float16),
+        "emotion": heard.emotion[0].cpu().numpy().astype(np.float16),
     }
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from vtune import EngineError, Waveform
+from vtune import EngineError, Waveform, hash_file, in_a_line, unreachable
 from vtune_orpheus import checkpoints
 from vtune_orpheus.layout import Layout, derive_layout
 from vtune_orpheus.options import OrpheusOptions
@@ -60,7 +60,7 @@ class OrpheusBase:
         try:
             codec.load_state_dict(checkpoints.read_weights(path))
         except RuntimeError as error:
-            raise EngineError(f"{path} does not fit its config.json: {' '.join(str(error).split())[:200]}") from error
+            raise EngineError(f"{path} does not fit its config.json: {in_a_line(error)}") from error
         device = self.device if self.options.codec_device == "auto" else torch.device("cpu")
         return codec.eval().requires_grad_(False).to(device)
 
@@ -101,7 +101,7 @@ class OrpheusBase:
         shape = {name: value for name, value in self.config.to_dict().items() if name in _SHAPE}
         return {
             "tokenizer": sha256(tokenizer).hexdigest()[:16],
-            "codec": checkpoints.hash_file(checkpoints.codec_weights(self._codec_name)),
+            "codec": hash_file(checkpoints.codec_weights(self._codec_name)),
             "layout": sha256(json.dumps(self.layout.settings()).encode()).hexdigest()[:16],
             "network": sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16],
         }
@@ -127,9 +127,8 @@ class OrpheusBase:
             return kind.from_pretrained(self.checkpoint, **settings)
         except (OSError, ValueError, ImportError) as error:
             if Path(self.checkpoint).is_dir():
-                reason = " ".join(str(error).split())[:200]
-                raise EngineError(f"checkpoint {self.checkpoint} cannot be loaded: {reason}") from error
-            raise EngineError(checkpoints.unreachable(self.checkpoint, error)) from error
+                raise EngineError(f"checkpoint {self.checkpoint} cannot be loaded: {in_a_line(error)}") from error
+            raise EngineError(unreachable(self.checkpoint, error)) from error
 
 
 _SHAPE = frozenset({"hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size"})

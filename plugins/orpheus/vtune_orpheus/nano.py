@@ -6,11 +6,10 @@ Its weights are random, from a fixed seed: it proves the pipeline, it does not s
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from vtune import built_once
 
 VERSION = 1
 """Raise it whenever the files built here change; old ones stay in the cache under their own number."""
@@ -33,24 +32,7 @@ CODEC: dict[str, Any] = {
 
 def nano_checkpoint() -> Path:
     """Return the folder of the small checkpoint, built on first use into the user's cache of model files."""
-    from huggingface_hub import cached_assets_path
-
-    folder = Path(cached_assets_path("vtune", "orpheus", f"nano-{VERSION}"))
-    if (folder / "config.json").is_file():
-        return folder
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".nano-"))
-    try:
-        build(aside)
-        # Another process may have been quicker: its files are the same, byte for byte.
-        if not (folder / "config.json").is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(aside, folder)
-    except OSError:
-        if not (folder / "config.json").is_file():
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return folder
+    return built_once("orpheus", f"nano-{VERSION}", build, "config.json")
 
 
 def build(

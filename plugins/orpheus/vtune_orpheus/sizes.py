@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from vtune import EngineError, Footprint, LoraSettings
-from vtune_orpheus.checkpoints import checkpoint_name, unreachable
+from vtune import EngineError, Footprint, LoraSettings, unreachable
+from vtune_orpheus.checkpoints import checkpoint_name
 from vtune_orpheus.options import OrpheusOptions
 
 _BYTES = {"4bit": 0.56, "8bit": 1.0}

@@ -40,7 +40,7 @@ def compare_all(fx: Any, results: Iterator[tuple[str, str, torch.Tensor]]) -> No
 
 def test_sample_rates(fx: Any) -> None:
     wanted = fx.config["resample"]
-    assert (resampling.ZERO_CROSSINGS, resampling.ROLLOFF) == (wanted["lowpass_filter_width"], wanted["rolloff"])
+    assert (wanted["lowpass_filter_width"], wanted["rolloff"]) == (resampling.ZERO_CROSSINGS, resampling.ROLLOFF)
 
     def results() -> Iterator[tuple[str, str, torch.Tensor]]:
         for case in cases_giving(fx, "wav", "resample"):
@@ -53,10 +53,10 @@ def test_sample_rates(fx: Any) -> None:
 def test_kaldi_filter_bank(fx: Any) -> None:
     wanted = fx.config["fbank"]
     rate = wanted["sample_rate"]
-    assert (filterbank.SAMPLE_RATE, filterbank.FFT, filterbank.BINS) == (rate, wanted["fft"], wanted["bins"])
-    assert (filterbank.LOW, filterbank.HIGH) == (wanted["low_hz"], wanted["high_hz"])
-    assert (filterbank.FRAME, filterbank.HOP) == (wanted["frame_ms"] * rate / 1000, wanted["hop_ms"] * rate / 1000)
-    assert (filterbank.PREEMPHASIS, filterbank.FLOOR) == (wanted["preemphasis"], wanted["log_floor"])
+    assert (rate, wanted["fft"], wanted["bins"]) == (filterbank.SAMPLE_RATE, filterbank.FFT, filterbank.BINS)
+    assert (wanted["low_hz"], wanted["high_hz"]) == (filterbank.LOW, filterbank.HIGH)
+    assert (wanted["frame_ms"] * rate / 1000, wanted["hop_ms"] * rate / 1000) == (filterbank.FRAME, filterbank.HOP)
+    assert (wanted["preemphasis"], wanted["log_floor"]) == (filterbank.PREEMPHASIS, filterbank.FLOOR)
 
     def results() -> Iterator[tuple[str, str, torch.Tensor]]:
         for case in cases_giving(fx, "fbank"):
@@ -77,9 +77,7 @@ def test_log_mel(fx: Any) -> None:
         fmin=wanted["fmin"],
         fmax=wanted["fmax"],
     )
-    compare_all(
-        fx, ((case, "mel", log_mel(fx.inp(case, "wav"), settings)) for case in cases_giving(fx, "mel"))
-    )
+    compare_all(fx, ((case, "mel", log_mel(fx.inp(case, "wav"), settings)) for case in cases_giving(fx, "mel")))
 
 
 def test_input_features_of_w2v_bert(fx: Any) -> None:

@@ -16,7 +16,7 @@ from vtune_indextts2.gpt.decoding import Continuation, draw_codes, latents
 from vtune_indextts2.gpt.emotion import EmotionTable, damped, merge
 from vtune_indextts2.gpt.layout import lay_out
 from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
-from vtune_indextts2.gpt.sampling import Sampling
+from vtune_indextts2.gpt.sampling import Rules, Sampling
 from vtune_indextts2.gpt.settings import GPTSettings
 from vtune_indextts2.samples import batch_rows
 
@@ -137,9 +137,9 @@ def test_decoding(stage: Any, encoder: ConditioningEncoder, network: SemanticGPT
         text = stage.inp(case, "text")[0].tolist()
         with torch.no_grad():
             start = Continuation(network, row, text, sampling.mel_pos_offset, sampling.beams)
-            history = sampling.history(network.settings, start.length)
+            rules = Rules(stop, asked["max_new"], sampling.history(network.settings, start.length))
             method = search_codes if sampling.beams > 1 else draw_codes
-            codes, stopped = method(start, stop, sampling, history, asked["max_new"], seed=0)
+            codes, stopped = method(start, sampling, rules, seed=0)
         stage.compare(case, "codes", torch.tensor([codes + [stop] * stopped]))
 
 
@@ -149,7 +149,8 @@ def test_scores_that_codes_are_drawn_from(stage: Any) -> None:
             asked = content["inputs"]
             names = ("repetition_penalty", "temperature", "top_k", "top_p")
             sampling = Sampling(**{name: asked[name] for name in names})
-            scores = sampling.processors()(stage.inp(case, "history"), stage.inp(case, "scores"))
+            rules = Rules(stop=0, limit=1, history=range(stage.inp(case, "history").shape[1] + 1))
+            scores = sampling.processors(rules)(stage.inp(case, "history"), stage.inp(case, "scores"))
             stage.compare(case, "scores", scores)
 
 

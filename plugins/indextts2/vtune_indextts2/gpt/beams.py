@@ -2,53 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from vtune_indextts2.gpt.decoding import Continuation
-from vtune_indextts2.gpt.sampling import Sampling
+from vtune_indextts2.gpt.sampling import Rules, Sampling
 
 NEVER = -1e9
 """Score of a row that is not to be chosen, finite so that sums stay numbers."""
 
 
-def search_codes(
-    continuation: Continuation, stop: int, sampling: Sampling, history: Sequence[int], limit: int, seed: int,
-    never: Sequence[int] = (),
-) -> tuple[list[int], bool]:  # fmt: skip
+def search_codes(continuation: Continuation, sampling: Sampling, rules: Rules, seed: int) -> tuple[list[int], bool]:
     """Do what ``draw_codes`` does with ``sampling.beams`` rows at once; a finished row scores
     ``log p / length ** length_penalty``.
 
     Two candidates a row are taken at each step (drawn, or the likeliest), so that rows are left when some stop; only
     the first ``beams`` of them may stop.
     """
-    beams = sampling.beams
+    beams, start = sampling.beams, len(rules.history)
     generator = torch.Generator().manual_seed(seed)
-    processors = sampling.processors(never)
+    processors = sampling.processors(rules)
     device = continuation.logits().device
-    said = torch.tensor([history] * beams, dtype=torch.long, device=device).view(beams, -1)  # (K, H + n)
+    said = torch.tensor([rules.history] * beams, dtype=torch.long, device=device).view(beams, -1)  # (K, H + n)
     scores = torch.full((beams,), NEVER, device=device)
     scores[0] = 0.0  # all rows are one at first
     best: tuple[float, list[int], bool] = (float("-inf"), [], False)
     finished: list[float] = []
-    for length in range(1, limit + 1):
+    for length in range(1, rules.limit + 1):
         chances = processors(said, continuation.logits().log_softmax(-1)) + scores[:, None]  # (K, V)
         values, places = _candidates(chances.flatten(), 2 * beams, sampling, generator)
         rows, codes = places // chances.shape[1], places % chances.shape[1]
         penalty = length**sampling.length_penalty
         for place in range(2 * beams):
-            stopped = int(codes[place]) == stop
-            if not (stopped or length == limit) or place >= beams:
+            stopped = int(codes[place]) == rules.stop
+            if not (stopped or length == rules.limit) or place >= beams:
                 continue
             score = float(values[place]) / penalty
             finished = sorted([*finished, score], reverse=True)[:beams]
             if score > best[0]:
-                row = said[rows[place], len(history) :].tolist()
+                row = said[rows[place], start:].tolist()
                 best = (score, row if stopped else [*row, int(codes[place])], stopped)
-        going = (codes != stop).nonzero()[:beams, 0]
+        going = (codes != rules.stop).nonzero()[:beams, 0]
         scores, rows, codes = values[going], rows[going], codes[going]
-        if length == limit or (len(finished) == beams and float(scores[0]) / penalty <= finished[-1]):
+        if length == rules.limit or (len(finished) == beams and float(scores[0]) / penalty <= finished[-1]):
             break
         said = torch.cat([said[rows], codes[:, None]], dim=1)
         continuation.reorder(rows)

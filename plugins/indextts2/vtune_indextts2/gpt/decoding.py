@@ -9,7 +9,7 @@ from transformers import DynamicCache
 
 from vtune_indextts2.gpt.layout import lay_out
 from vtune_indextts2.gpt.network import SemanticGPT
-from vtune_indextts2.gpt.sampling import Sampling, pick
+from vtune_indextts2.gpt.sampling import Rules, Sampling, pick
 
 
 class Continuation:
@@ -50,27 +50,22 @@ class Continuation:
         self._cache.reorder_cache(rows)
 
 
-def draw_codes(
-    continuation: Continuation, stop: int, sampling: Sampling, history: Sequence[int], limit: int, seed: int,
-    never: Sequence[int] = (),
-) -> tuple[list[int], bool]:  # fmt: skip
-    """Draw codes one after another until ``stop`` or ``limit`` of them.
+def draw_codes(continuation: Continuation, sampling: Sampling, rules: Rules, seed: int) -> tuple[list[int], bool]:
+    """Draw codes one after another until the stop code or the limit.
 
-    :param history: ids that the penalty counts from the beginning.
-    :param never: codes that must not come out.
-    :returns: the codes without ``stop``, and whether it came.
+    :returns: the codes without the stop code, and whether it came.
     """
     generator = torch.Generator().manual_seed(seed)
-    processors = sampling.processors(never)
+    processors = sampling.processors(rules)
     codes: list[int] = []
     while True:
         logits = continuation.logits()
-        said = torch.tensor([[*history, *codes]], dtype=torch.long, device=logits.device)  # (1, H + n)
+        said = torch.tensor([[*rules.history, *codes]], dtype=torch.long, device=logits.device)  # (1, H + n)
         code = pick(processors(said, logits), sampling, generator)
-        if code == stop:
+        if code == rules.stop:
             return codes, True
         codes.append(code)
-        if len(codes) == limit:
+        if len(codes) == rules.limit:
             return codes, False
         continuation.advance(torch.tensor([code], device=logits.device))
 

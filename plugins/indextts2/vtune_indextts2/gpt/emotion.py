@@ -43,8 +43,12 @@ class EmotionTable:
         rows = (len(self.emotions), len(self.speakers), sum(self.groups))
         if len(set(rows)) != 1:
             raise EngineError(
-                f"the emotion tables do not fit: {rows[0]} emotion rows, {rows[1]} speaker rows, emo_num sums to {rows[2]}"
+                f"the emotion tables do not fit: {rows[0]} rows of emotions, {rows[1]} of speakers, emo_num sums to {rows[2]}"
             )
+
+    def to(self, device: torch.device) -> EmotionTable:
+        """Move it."""
+        return EmotionTable(self.emotions.to(device), self.speakers.to(device), self.groups)
 
     def nearest(self, style: torch.Tensor) -> torch.Tensor:
         """For each emotion, the row within its group whose speaker is most like ``style`` ``[1, S]``; int64 ``[G]``."""
@@ -53,7 +57,9 @@ class EmotionTable:
 
     def mix(self, weights: torch.Tensor, base: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         """Emotion vector ``[1, D]``: each emotion's nearest row by its weight, and what is left of 1 from ``base``."""
-        rows = [group[row] for group, row in zip(self.emotions.split(list(self.groups)), self.nearest(style), strict=True)]
+        rows = [
+            group[row] for group, row in zip(self.emotions.split(list(self.groups)), self.nearest(style), strict=True)
+        ]
         mixed = weights @ torch.stack(rows)
         return mixed[None] + (1 - weights.sum()) * base
 

@@ -10,6 +10,7 @@ import torch
 from transformers import (
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
+    SuppressTokensAtBeginLogitsProcessor,
     SuppressTokensLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -17,6 +18,19 @@ from transformers import (
 )
 
 from vtune_indextts2.gpt.settings import GPTSettings
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an utterance may hold: at most ``limit`` codes, the first not ``stop``, none of ``never``.
+
+    ``history`` are the ids that the repetition penalty counts from the beginning.
+    """
+
+    stop: int
+    limit: int
+    history: Sequence[int] = ()
+    never: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -37,22 +51,20 @@ class Sampling:
         """Whether chance has a part."""
         return self.temperature > 0
 
-    def processors(self, never: Sequence[int] = ()) -> LogitsProcessorList:
-        """Return what scores ``[B, V]`` go through: penalty over the history, temperature, top-k, top-p.
-
-        :param never: codes that must not come out.
-        """
-        chain: list[Any] = []
+    def processors(self, rules: Rules) -> LogitsProcessorList:
+        """Return what scores ``[B, V]`` go through: penalty over the history, rules, temperature, top-k, top-p."""
+        chain: list[Any] = [SuppressTokensAtBeginLogitsProcessor([rules.stop], len(rules.history))]
         if self.repetition_penalty != 1.0:
             chain.append(RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
-        if never:
-            chain.append(SuppressTokensLogitsProcessor(list(never)))
+        if rules.never:
+            chain.append(SuppressTokensLogitsProcessor(list(rules.never)))
         if self.draws:
+            kept = 2 if self.beams > 1 else 1  # a row that may only stop would leave nothing to go on from
             chain.append(TemperatureLogitsWarper(self.temperature))
             if self.top_k:
-                chain.append(TopKLogitsWarper(self.top_k, min_tokens_to_keep=2 if self.beams > 1 else 1))
+                chain.append(TopKLogitsWarper(self.top_k, min_tokens_to_keep=kept))
             if self.top_p < 1.0:
-                chain.append(TopPLogitsWarper(self.top_p, min_tokens_to_keep=2 if self.beams > 1 else 1))
+                chain.append(TopPLogitsWarper(self.top_p, min_tokens_to_keep=kept))
         return LogitsProcessorList(chain)
 
     def history(self, settings: GPTSettings, prompt: int) -> list[int]:

@@ -85,18 +85,27 @@ class Estimator(nn.Module):
         return F.linear(torch.cat(parts, dim=-1), merge.weight[:, self._bins :], merge.bias)
 
     def velocity(
-        self, x: torch.Tensor, t: torch.Tensor, context: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        t: torch.Tensor,
+        context: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        first: int = 0,
     ) -> torch.Tensor:
-        """Return the velocity ``[B, bins, T]`` of the state ``x`` at the times ``t``.
+        """Return the velocity of the state ``x [B, bins, T]`` at the times ``t [B]``, ``[B, bins, T - first]``.
 
         :param mask: bool ``[B, T]``, the frames that are there; None: all.
+        :param first: the first frame whose velocity is wanted; those before it are only attended to.
         """
         state = x.transpose(1, 2)
         time = self.t_embedder(t)
         merged = F.linear(state, self.cond_x_merge_linear.weight[:, : self._bins]) + context
         h = self.transformer(merged, time, mask)
+        start = max(0, first - self.wavenet.reach)
+        h, state, mask = h[:, start:], state[:, start:], None if mask is None else mask[:, start:]
         h = self.skip_linear(torch.cat([h, state], dim=-1))
         waves = self.wavenet(self.conv1(h).transpose(1, 2), self.t_embedder2(t), mask)
         h = waves.transpose(1, 2) + self.res_projection(h)
-        velocity: torch.Tensor = self.conv2(self.final_layer(h, time).transpose(1, 2))
+        h = self.final_layer(h[:, first - start :], time)
+        velocity: torch.Tensor = self.conv2(h.transpose(1, 2))
         return velocity

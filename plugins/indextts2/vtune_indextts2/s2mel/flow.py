@@ -38,14 +38,14 @@ def solve(
     if guidance:
         conditions = [torch.cat([full, torch.zeros_like(full)]) for full in conditions]
     context = estimator.context(*conditions)
-    x = noise.clone()
-    x[..., :prompt_frames] = 0
+    x = noise[..., prompt_frames:]
     for now, after in pairwise(torch.linspace(0, 1, steps + 1).to(x)):
+        state = F.pad(x, (prompt_frames, 0))
         if guidance:
-            full, empty = estimator.velocity(torch.cat([x, x]), now.expand(len(context)), context).chunk(2)
+            state = torch.cat([state, state])
+        velocity = estimator.velocity(state, now.expand(len(state)), context, first=prompt_frames)
+        if guidance:
+            full, empty = velocity.chunk(2)
             velocity = (1 + guidance) * full - guidance * empty
-        else:
-            velocity = estimator.velocity(x, now.expand(len(context)), context)
         x = x + (after - now) * velocity
-        x[..., :prompt_frames] = 0
-    return x
+    return F.pad(x, (prompt_frames, 0))

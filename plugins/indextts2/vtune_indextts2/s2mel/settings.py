@@ -79,4 +79,4 @@ class S2MelSettings(_Section):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(map(str, ("s2mel", *first["loc"])))
-            raise EngineError(f"{where}: {key}: {first['msg']}, found {first['input']!r}") from error
+            raise EngineError(f"{where}: {key}: {first['msg']}") from error

@@ -9,10 +9,14 @@ from torch import nn
 
 
 class WaveNet(nn.Module):
-    """Not causal, reflected at both ends; the time of the flow is added before each gate."""
+    """Not causal, reflected at both ends; the time of the flow is added before each gate.
+
+    ``reach`` is how many frames to either side a frame depends on.
+    """
 
     def __init__(self, channels: int, kernel_size: int, dilation_rate: int, layers: int) -> None:
         super().__init__()
+        self.reach = sum(dilation_rate**place * (kernel_size - 1) // 2 for place in range(layers))
         self.cond_layer = _convolution(channels, 2 * channels * layers, 1)
         self.in_layers = nn.ModuleList(
             _convolution(channels, 2 * channels, kernel_size, dilation_rate**place) for place in range(layers)

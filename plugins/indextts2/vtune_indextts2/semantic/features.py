@@ -16,7 +16,6 @@ from vtune_indextts2.semantic import released
 LAYERS = 17
 """How far into the network IndexTTS2 listens."""
 
-SAMPLE_RATE = 16_000
 LEAST_SAMPLES = 560
 """Two frames of 25 ms, 10 ms apart: a pair of them makes a frame of features, and one has no variance."""
 
@@ -48,9 +47,14 @@ class SemanticEncoder:
         :raises EngineError: names what is missing or does not fit.
         """
         config = released.read_config(checkpoint, layers)
-        extractor = released.read_extractor(checkpoint, config)
+        extractor = released.read_extractor(checkpoint)
         mean, var = released.read_statistics(stats, config.hidden_size)
         return cls(released.read_model(checkpoint, config).to(device), mean, var, extractor)
+
+    @property
+    def width(self) -> int:
+        """How many numbers a frame of features has."""
+        return len(self._mean)
 
     def input_features(self, waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute filter banks of clips, each bin with mean 0 and variance 1 within a clip, two frames side by side.
@@ -64,7 +68,7 @@ class SemanticEncoder:
         if shortest < LEAST_SAMPLES:
             raise ValueError(f"{shortest} samples are too few: semantic features take at least {LEAST_SAMPLES}")
         clips = [waveform.float().cpu().numpy() for waveform in waveforms]
-        found = self._extractor(clips, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        found = self._extractor(clips, sampling_rate=self._extractor.sampling_rate, return_tensors="pt")
         return found["input_features"].to(self._device), found["attention_mask"].long().to(self._device)
 
     @torch.no_grad()

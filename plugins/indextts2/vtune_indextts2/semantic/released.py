@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import pickle
+import math
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import PreTrainedConfig, SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 from transformers.utils import logging as transformers_logging
 
@@ -20,18 +18,9 @@ from vtune import EngineError
 from vtune_indextts2 import checkpoints
 
 MODEL_TYPE = "wav2vec2-bert"
+FILTER_BANK = {"num_mel_bins": 80, "stride": 2, "sampling_rate": 16_000}
+"""What the network was trained on, as the extractor's settings."""
 
-# What transformers raises for a folder or repository that it cannot read, as far as that is not a mistake of ours.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    RuntimeError,
-    EOFError,
-    SafetensorError,
-    StrictDataclassError,
-    pickle.UnpicklingError,
-)
 _LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
 
 
@@ -43,7 +32,7 @@ def read_config(checkpoint: str, layers: int) -> Any:
     """
     if not Path(checkpoint).is_dir() and (checkpoint.count("/") != 1 or checkpoint.startswith((".", "/", "~"))):
         raise EngineError(f"w2v-BERT: there is no folder {checkpoint!r}, and it is no Hub id")
-    with _readable(checkpoint):
+    with _readable(f"{checkpoint}: config.json"):
         found, _ = PreTrainedConfig.get_config_dict(checkpoint)
         if found.get("model_type") != MODEL_TYPE:
             kind = found.get("model_type", "nothing")
@@ -62,11 +51,12 @@ def read_model(checkpoint: str, config: Any) -> Any:
 
     :raises EngineError: tensors are missing, of another shape, or too many.
     """
-    with _readable(checkpoint):
+    with _readable(f"{checkpoint}: the network"):
         model, report = Wav2Vec2BertModel.from_pretrained(
             checkpoint,
             config=config,
             dtype=torch.float32,
+            use_safetensors=True,  # of which only what is wanted is read, and nothing is executed
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are reported; without this there is an error that names none
         )
@@ -74,17 +64,21 @@ def read_model(checkpoint: str, config: Any) -> Any:
     return model
 
 
-def read_extractor(checkpoint: str, config: Any) -> Any:
-    """Load the ``SeamlessM4TFeatureExtractor`` that a checkpoint's ``preprocessor_config.json`` describes.
+def read_extractor(checkpoint: str) -> Any:
+    """Make the ``SeamlessM4TFeatureExtractor`` that pads as a checkpoint's ``preprocessor_config.json`` says.
 
-    :raises EngineError: there is none, or it makes other features than the network takes.
+    :raises EngineError: there is none, it pads with no number, or describes another filter bank.
     """
-    with _readable(checkpoint):
-        extractor = SeamlessM4TFeatureExtractor.from_pretrained(checkpoint)
-    made, taken = extractor.feature_size * extractor.stride, config.feature_projection_input_dim
-    if made != taken:
-        raise EngineError(f"{checkpoint}: preprocessor_config.json makes features of {made}, the network takes {taken}")
-    return extractor
+    where = f"{checkpoint}: preprocessor_config.json"
+    with _readable(where):
+        found, _ = SeamlessM4TFeatureExtractor.get_feature_extractor_dict(checkpoint)
+        said = {name: found.get(name, taken) for name, taken in FILTER_BANK.items()}
+        padding = found.get("padding_value", 0.0)  # what transformers makes of a file that leaves it out
+    if said != FILTER_BANK:
+        raise EngineError(f"{where} says {said}, w2v-BERT takes {FILTER_BANK}")
+    if not isinstance(padding, (int, float)) or not math.isfinite(padding):
+        raise EngineError(f"{where} says padding_value {padding!r}, should be a number")
+    return SeamlessM4TFeatureExtractor(padding_value=padding, **FILTER_BANK)
 
 
 def read_statistics(path: Path, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -129,16 +123,18 @@ def _is_unused(name: str, layers: int) -> bool:
 
 
 @contextmanager
-def _readable(checkpoint: str) -> Iterator[None]:
+def _readable(what: str) -> Iterator[None]:
     """Turn what transformers raises into one line, and hush its bar and its table of layers that were left out."""
     level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.CRITICAL)
     transformers_logging.disable_progress_bar()
     try:
         yield
-    except _UNREADABLE as error:
+    except EngineError:
+        raise
+    except Exception as error:  # transformers trusts these files: what a wrong one leads to can be any error
         reason = " ".join(str(error).split())[:160]
-        raise EngineError(f"{checkpoint} cannot be read as w2v-BERT: {reason}") from error
+        raise EngineError(f"{what} cannot be read as w2v-BERT's: {reason}") from error
     finally:
         transformers_logging.set_verbosity(level)
         if bar:

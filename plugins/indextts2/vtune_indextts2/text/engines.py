@@ -19,7 +19,7 @@ _BLOCK = 1000
 _BLOCKS = re.compile(
     rf".{{1,{_BLOCK}}}\Z|.{{{_BLOCK // 2},{_BLOCK}}}(?<=[.!?。！？])(?: |(?<=[。！？]))|.{{1,{_BLOCK - 1}}} |.{{{_BLOCK}}}"
 )
-_BARE_MARKS = str.maketrans({**dict.fromkeys("\"“”[]【】", "'"), "\\": " "})
+_BARE_MARKS = str.maketrans({**dict.fromkeys('"“”[]【】', "'"), "\\": " "})
 
 
 class TextEngine(Protocol):

@@ -52,9 +52,7 @@ class Frontend:
         """Return the ids of the pieces; what the tokenizer does not know is its unknown id, 2."""
         return self._ids(self.pieces(text))
 
-    def segments(
-        self, text: str, longest: int, quick: int = 0, repeat_apostrophe: bool = False
-    ) -> list[list[int]]:
+    def segments(self, text: str, longest: int, quick: int = 0, repeat_apostrophe: bool = False) -> list[list[int]]:
         """Return ids in segments of at most ``longest``; see :func:`vtune_indextts2.text.segments.split`."""
         pieces = self.pieces(text)
         ids = self._ids(pieces)

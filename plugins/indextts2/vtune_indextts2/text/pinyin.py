@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 
-INITIALS = ("b p m f d t n l g k h j q x z c s r y w zh ch sh").split()
-FINALS = (
-    "a e i o u ü v ai ei ua ui uo ao ou ia ie iu ue ve üe uan van üan uang vang üang uai "
-    "an en in un vn ang eng ing ong ian iao iang iong"
-).split()
+INITIALS = ["b", "p", "m", "f", "d", "t", "n", "l", "g", "k", "h", "j", "q", "x", "z", "c", "s", "r", "y", "w", "zh", "ch", "sh"]
+FINALS = ["a", "e", "i", "o", "u", "ü", "v", "ai", "ei", "ua", "ui", "uo", "ao", "ou", "ia", "ie", "iu", "ue", "ve", "üe", "uan", "van", "üan", "uang", "vang", "üang", "uai", "an", "en", "in", "un", "vn", "ang", "eng", "ing", "ong", "ian", "iao", "iang", "iong"]
 
 SYLLABLE = re.compile(
     rf"(?<![a-z])(?:(?:{'|'.join(INITIALS)})?(?:{'|'.join(FINALS)})|ng|er)[1-5]",

@@ -37,15 +37,14 @@ def resample(waveform: torch.Tensor, old: int, new: int) -> torch.Tensor:
     common = math.gcd(old, new)
     old, new = old // common, new // common
     reach = _reach(old, new)
-    size = old + 2 * reach
-    if new * size > LARGEST_KERNEL:
+    clips = waveform.reshape(math.prod(waveform.shape[:-1]), waveform.shape[-1])
+    if new * (old + 2 * reach) > LARGEST_KERNEL:
         # Rates with next to nothing in common, say 47999 and 22050 Hz, have a filter for each of 22050 places between
         # two samples, 4 GB of them. Nobody trained on such clips, so another good filter does as well.
-        return _by_soxr(waveform, old, new, length)
-    # One frame of input gives ``new`` outputs. A product rather than a strided convolution: it is several times faster
-    # on a CPU, and a GPU would compute a convolution with 10 bits of mantissa unless it was told not to.
-    frames = F.pad(waveform, (reach, reach + old)).unfold(-1, size, old)
-    return (frames @ _kernel(old, new).to(waveform)).flatten(-2)[..., :length]
+        return _by_soxr(clips, old, new, length).reshape(*waveform.shape[:-1], length)
+    # Each step over ``old`` samples gives the next ``new`` outputs, one a channel.
+    steps = F.conv1d(F.pad(clips[:, None], (reach, reach + old)), _kernel(old, new).to(waveform), stride=old)
+    return steps.transpose(1, 2).flatten(1)[:, :length].reshape(*waveform.shape[:-1], length)
 
 
 def _reach(old: int, new: int) -> int:
@@ -54,18 +53,15 @@ def _reach(old: int, new: int) -> int:
 
 @lru_cache(maxsize=16)
 def _kernel(old: int, new: int) -> torch.Tensor:
-    """Compute ``[old + 2 reach, new]`` taps: a column for each output of a frame; the rates have no common divisor."""
+    """Compute ``[new, 1, old + 2 reach]`` taps, a row for each output of a step; the rates have no common divisor."""
     cutoff = ROLLOFF * min(1.0, new / old)
     reach = _reach(old, new)
-    tap = np.arange(-reach, old + reach)[:, None]
-    t = cutoff * (np.arange(new) * old / new - tap)
+    t = cutoff * (np.arange(new)[:, None] * old / new - np.arange(-reach, old + reach))
     window = np.cos(np.pi * np.clip(t / ZERO_CROSSINGS, -1, 1) / 2) ** 2
-    return torch.from_numpy((cutoff * np.sinc(t) * window).astype(np.float32))
+    return torch.from_numpy((cutoff * np.sinc(t) * window).astype(np.float32))[:, None]
 
 
-def _by_soxr(waveform: torch.Tensor, old: int, new: int, length: int) -> torch.Tensor:
-    clips = waveform.detach().reshape(-1, waveform.shape[-1]).cpu().numpy()
-    sound = [torch.from_numpy(soxr.resample(clip, old, new, quality="HQ")) for clip in clips]
+def _by_soxr(clips: torch.Tensor, old: int, new: int, length: int) -> torch.Tensor:
+    sound = [torch.from_numpy(soxr.resample(clip, old, new, quality="HQ")) for clip in clips.cpu().numpy()]
     # soxr rounds the length to the nearest sample.
-    whole = [F.pad(clip, (0, length - len(clip))) for clip in sound]
-    return torch.stack(whole).reshape(*waveform.shape[:-1], length).to(waveform)
+    return torch.stack([F.pad(clip, (0, length - len(clip))) for clip in sound]).to(clips)

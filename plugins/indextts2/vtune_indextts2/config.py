@@ -1,0 +1,132 @@
+"""The checkpoint's ``config.yaml``: which files there are, and the sizes of what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+
+from vtune import EngineError, in_a_line
+from vtune_indextts2.gpt.settings import GPTSettings
+from vtune_indextts2.s2mel.settings import S2MelSettings
+from vtune_indextts2.waveform.mel import MelSettings
+
+
+class CodecSettings(BaseModel):
+    """Sizes of the semantic codec; names as ``SemanticCodec`` has them."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    codebook_size: PositiveInt
+    hidden_size: PositiveInt
+    codebook_dim: PositiveInt
+    vocos_dim: PositiveInt
+    vocos_intermediate_dim: PositiveInt
+    vocos_num_layers: PositiveInt
+
+
+class Config(BaseModel):
+    """All that is read of the file.
+
+    ``semantic_layers`` and ``latent_dims`` are fixed in the published model and not in its file.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    gpt: GPTSettings
+    semantic_codec: CodecSettings
+    s2mel: S2MelSettings
+    mel: MelSettings
+    emo_num: tuple[PositiveInt, ...]
+    bpe_model: str
+    gpt_checkpoint: str
+    s2mel_checkpoint: str
+    w2v_stat: str
+    emo_matrix: str
+    spk_matrix: str
+    semantic_layers: PositiveInt = 17
+
+    @property
+    def latent_dims(self) -> tuple[int, ...]:
+        """Widths along the projection of the GPT's latents to the codec's embeddings."""
+        return (self.gpt.model_dim, 256, 128, self.semantic_codec.hidden_size)
+
+
+def read_config(path: Path) -> Config:
+    """Read and check the file. :raises EngineError: of another version, damaged, or its parts do not fit together."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise EngineError(f"{path} cannot be read: {in_a_line(error)}") from error
+    if not isinstance(content, Mapping) or not isinstance(content.get("gpt"), Mapping):
+        raise EngineError(f"{path} has no section 'gpt': it is not the config.yaml of IndexTTS-2")
+    _require_version(content, path)
+    s2mel = content.get("s2mel")
+    if not isinstance(s2mel, Mapping):
+        raise EngineError(f"{path} has no section 's2mel': it is not the config.yaml of IndexTTS-2")
+    try:
+        config = Config.model_validate(
+            {
+                "bpe_model": _section(content, "dataset").get("bpe_model", "bpe.model"),
+                **content,
+                "s2mel": S2MelSettings.read(s2mel, str(path)),
+                "mel": _mel(_section(s2mel, "preprocess_params")),
+            }
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise EngineError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    _require_fit(config, path)
+    return config
+
+
+def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = content.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _mel(section: Mapping[str, Any]) -> MelSettings:
+    spectrum = _section(section, "spect_params")
+    fmax = spectrum.get("fmax")
+    return MelSettings(
+        sample_rate=int(section.get("sr", 22_050)),
+        n_fft=int(spectrum.get("n_fft", 1024)),
+        win_length=int(spectrum.get("win_length", 1024)),
+        hop_length=int(spectrum.get("hop_length", 256)),
+        bins=int(spectrum.get("n_mels", 80)),
+        fmin=float(spectrum.get("fmin", 0)),
+        fmax=None if fmax in (None, "None") else float(fmax),
+    )
+
+
+def _require_version(content: Mapping[str, Any], path: Path) -> None:
+    gpt = content["gpt"]
+    version = str(content.get("version", ""))
+    if version.startswith("1") or "emo_condition_module" not in gpt:
+        found = f"IndexTTS {version or '1'}"
+    elif version not in {"", "2", "2.0"} or "spk_cond_mode" in gpt:
+        found = f"IndexTTS {version or '2.5'}"
+    else:
+        return
+    raise EngineError(f"{path} is of {found}: this engine speaks IndexTTS-2, whose text, prefix and codec are others")
+
+
+def _require_fit(config: Config, path: Path) -> None:
+    gpt, codec, s2mel = config.gpt, config.semantic_codec, config.s2mel
+    wrong = [
+        f"{one} is {found}, {other} asks for {asked}"
+        for one, found, other, asked in (
+            ("semantic_codec.codebook_size", codec.codebook_size, "gpt.start_mel_token", gpt.start_mel_token),
+            ("gpt.number_mel_codes", gpt.number_mel_codes, "gpt.stop_mel_token", gpt.stop_mel_token + 1),
+            ("semantic_codec.hidden_size", codec.hidden_size, "the GPT's feature_dim", gpt.feature_dim),
+            ("s2mel.length_regulator.in_channels", s2mel.length_regulator.in_channels, "the codec", codec.hidden_size),
+            ("s2mel.DiT.in_channels", s2mel.dit.in_channels, "spect_params.n_mels", config.mel.bins),
+            ("s2mel.length_regulator.channels", s2mel.length_regulator.channels, "s2mel.DiT", s2mel.dit.content_dim),
+        )
+        if found != asked
+    ]
+    if wrong:
+        raise EngineError(f"{path}: {'; '.join(wrong)}")

@@ -1,0 +1,34 @@
+"""A merged GPT back into a checkpoint of the official layout, which upstream's software and this engine load."""
+
+from __future__ import annotations
+
+import shutil
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from vtune_indextts2.parts import LEFT_OVER, gpt_tensors
+
+if TYPE_CHECKING:
+    from vtune_indextts2.base import IndexTTS2Base
+
+
+def save(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]:
+    """Write ``gpt.pth`` with the merged tensors in the place of the base's, beside the other files of the checkpoint.
+
+    Parts that lie elsewhere (w2v-BERT, codec, CAMPPlus, vocoder) stay there: their options name them as before.
+    """
+    files = base.files
+    kept = {name: t for name, t in gpt_tensors(files.gpt).items() if not _is_left_over(name)}
+    merged = {name: tensor.detach().cpu().float().contiguous() for name, tensor in network.state_dict().items()}
+    torch.save({"model": {**kept, **merged}}, directory / base.config.gpt_checkpoint)
+    for path in (files.own("config.yaml"), files.s2mel, files.tokenizer, files.statistics, *files.emotions):
+        shutil.copy(path, directory / path.name)
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def _is_left_over(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in LEFT_OVER)

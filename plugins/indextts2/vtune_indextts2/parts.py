@@ -1,0 +1,119 @@
+"""Files to networks: each part of the chain in eval mode, frozen, strictly filled from its file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from vtune import EngineError, in_a_line
+from vtune_indextts2.checkpoints import Tensors, fit, flat, fold_weight_norm, read_file
+from vtune_indextts2.config import Config
+from vtune_indextts2.gpt import conditioning
+from vtune_indextts2.gpt.conditioning import ConditioningEncoder
+from vtune_indextts2.gpt.emotion import EmotionTable
+from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
+from vtune_indextts2.s2mel.network import S2Mel
+from vtune_indextts2.semantic import codec
+from vtune_indextts2.semantic.codec import SemanticCodec
+from vtune_indextts2.speaker.campplus import CAMPPlus
+from vtune_indextts2.vocoder.bigvgan import BigVGAN
+from vtune_indextts2.vocoder.settings import BigVGANSettings
+
+Network = TypeVar("Network", bound=nn.Module)
+
+LEFT_OVER = ("inference_model.*", "gpt.wte.weight", "*.lora_*")
+"""Entries of a GPT checkpoint that saving an assembled or adapted model leaves behind."""
+
+CONSTANTS = ("*.filter",)
+"""Filters that are computed here."""
+
+
+def gpt_tensors(path: Path) -> Tensors:
+    """Read the whole GPT checkpoint by upstream's names, mapped into memory."""
+    content = read_file(path)
+    tensors = flat(content["model"] if isinstance(content, dict) and "model" in content else content, path)
+    return {name.replace(".base_layer.", "."): tensor for name, tensor in tensors.items()}
+
+
+def load_network(path: Path, config: Config, dropout: float) -> SemanticGPT:
+    """Load what LoRA adapts, float32 on the CPU."""
+    settings = SemanticGPTConfig(settings=config.gpt.model_dump(), dropout=dropout, attn_implementation="sdpa")
+    with torch.device("meta"):
+        network = SemanticGPT(settings)
+    own = {name: t for name, t in gpt_tensors(path).items() if not name.startswith(conditioning.ROOTS)}
+    return _filled(network, own, path, LEFT_OVER)
+
+
+def load_conditioning_encoder(path: Path, config: Config) -> ConditioningEncoder:
+    """Load the encoders of speaker and emotion out of the GPT's checkpoint."""
+    with torch.device("meta"):
+        encoder = ConditioningEncoder(config.gpt)
+    own = {name: t for name, t in gpt_tensors(path).items() if name.startswith(conditioning.ROOTS)}
+    return _filled(encoder, own, path, conditioning.UNUSED)
+
+
+def load_codec(path: Path, config: Config) -> SemanticCodec:
+    """Load the semantic codec."""
+    with torch.device("meta"):
+        network = SemanticCodec(**config.semantic_codec.model_dump())
+    return _filled(network, flat(read_file(path), path), path, codec.UNUSED)
+
+
+def load_speaker_model(path: Path) -> CAMPPlus:
+    """Load CAMPPlus."""
+    with torch.device("meta"):
+        network = CAMPPlus()
+    return _filled(network, flat(read_file(path), path), path, ())
+
+
+def load_s2mel(path: Path, config: Config) -> S2Mel:
+    """Load flow, length regulator and projection."""
+    content = read_file(path)
+    if not isinstance(content, dict) or not isinstance(content.get("net"), dict):
+        raise EngineError(f"{path} has no entry 'net': it is not the s2mel.pth of IndexTTS-2")
+    with torch.device("meta"):
+        network = S2Mel(config.s2mel, config.latent_dims)
+    return _filled(network, flat(content["net"], path), path, network.unused)
+
+
+def load_vocoder(settings_path: Path, path: Path, config: Config) -> BigVGAN:
+    """Load BigVGAN. :raises EngineError: it speaks other mel spectrograms than the checkpoint makes."""
+    try:
+        settings = BigVGANSettings.read(json.loads(settings_path.read_text(encoding="utf-8")), str(settings_path))
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{settings_path} cannot be read: {in_a_line(error)}") from error
+    own = (settings.num_mels, settings.sampling_rate, settings.hop_size)
+    made = (config.mel.bins, config.mel.sample_rate, config.mel.hop_length)
+    if own != made:
+        raise EngineError(
+            f"{settings_path}: a vocoder for {own[0]} mel bins at {own[1]} Hz, hop {own[2]}; "
+            f"the checkpoint makes {made[0]} at {made[1]} Hz, hop {made[2]}"
+        )
+    content = read_file(path)
+    if not isinstance(content, dict) or not isinstance(content.get("generator"), dict):
+        raise EngineError(f"{path} has no entry 'generator': it is not a generator of BigVGAN")
+    with torch.device("meta"):
+        network = BigVGAN(settings)
+    return _filled(network, flat(content["generator"], path), path, CONSTANTS)
+
+
+def load_emotions(emotions: Path, speakers: Path, config: Config) -> EmotionTable:
+    """Load the tables behind a list of emotion weights."""
+    tables = []
+    for path in (emotions, speakers):
+        table = read_file(path)
+        if not isinstance(table, torch.Tensor) or table.ndim != 2:
+            raise EngineError(f"{path} does not hold one table of vectors")
+        tables.append(table.float())
+    return EmotionTable(tables[0], tables[1], config.emo_num)
+
+
+def _filled(network: Network, tensors: Tensors, path: Path, unused: tuple[str, ...]) -> Network:
+    fit(network, fold_weight_norm(tensors), str(path), unused)
+    # What was mapped from the file is copied, so that the file may change while the network lives.
+    network.load_state_dict({name: t.clone() for name, t in network.state_dict().items()}, assign=True)
+    return network.eval().requires_grad_(False)
