@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,10 @@ def attach_lora(
         modules_to_save=list(lora.modules_to_save) or None,
         task_type=task_type,
     )
-    return get_peft_model(network, config)
+    with warnings.catch_warnings():
+        # GPT-2's Conv1D stores weights the other way round; PEFT sees it, sets it right and says so each time.
+        warnings.filterwarnings("ignore", message="fan_in_fan_out")
+        return get_peft_model(network, config)
 
 
 def match_targets(network: nn.Module, targets: tuple[str, ...], presets: Mapping[str, tuple[str, ...]]) -> list[str]:

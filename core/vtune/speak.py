@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from vtune.device import pick_device, pick_precision, weights_dtype
 from vtune.engines import Engine, load_engine
-from vtune.errors import EngineError, VoiceError
+from vtune.errors import EngineError, VoiceError, nearest
 from vtune.folders import VoiceFolder
 from vtune.recipe import LoraRecipe
 from vtune.types import Audio, Conditioning, EngineOptions
@@ -113,6 +113,9 @@ def _options(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) ->
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            hint = nearest(place, engine.info.options.model_fields)
+            raise EngineError(f"engine {engine.name!r} has no option {place!r}{hint}") from error
         raise EngineError(f"engine option {place!r}: {first['msg']}, found {first['input']!r}") from error
 
 

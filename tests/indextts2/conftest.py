@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from vtune_indextts2 import nano
+from vtune_indextts2.base import IndexTTS2Base
+from vtune_indextts2.options import IndexTTS2Options
 
 KIT = "VTUNE_PARITY_KIT"
 
@@ -42,3 +47,20 @@ def kit(kit_folder: Path) -> Callable[[str], Any]:
         return opened[name]
 
     return stage
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole checkpoint with small random weights. Not to be written into."""
+    folder = tmp_path_factory.mktemp("indextts2")
+    nano.build(folder, width=32, layers=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_base(tiny: Path) -> Callable[..., IndexTTS2Base]:
+    def make(**options: Any) -> IndexTTS2Base:
+        settings = {"base_model": str(tiny), "normaliser": "basic", "max_codes": 20, "flow_steps": 2, **options}
+        return IndexTTS2Base(IndexTTS2Options.model_validate(settings), torch.device("cpu"), torch.float32)
+
+    return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -147,6 +148,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda f: edit_tensors(f, lambda t: t.update({KEPT: torch.zeros(5)})),
         (f"1 of another shape: {KEPT} is [5], should be [{WIDTH}]",),
     ),
+    "adapter on top": (
+        lambda f: (edit_config(f, add_adapter=True), edit_tensors(f, lambda t: t.update({"adapter.layers.0": ONES}))),
+        ("w2v-BERT: 1 unexpected: adapter.layers.0",),
+    ),
     "unexpected": (lambda f: edit_tensors(f, lambda t: t.update({"lm_head": ONES})), ("1 unexpected: lm_head",)),
     "many": (
         lambda f: edit_tensors(f, lambda t: t.update({f"more.{n:02}": ONES.clone() for n in range(20)})),
@@ -203,7 +208,37 @@ def test_what_is_not_needed_may_be_absent(released: Path, tmp_path: Path) -> Non
 def codec() -> SemanticCodec:
     torch.manual_seed(0)
     codec = SemanticCodec(30, 12, 4, vocos_dim=10, vocos_intermediate_dim=14, vocos_num_layers=2)
+    for name, tensor in codec.state_dict().items():
+        if name.endswith("gamma"):
+            tensor.copy_(1 + torch.rand_like(tensor))
     return codec.eval().requires_grad_(False)
+
+
+def test_the_codecs_encoder_is_its_convolutions_norms_and_layers(codec: SemanticCodec) -> None:
+    w = {name: tensor.double().numpy() for name, tensor in codec.encoder.state_dict().items()}
+
+    def norm(x: np.ndarray, name: str) -> np.ndarray:
+        x = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + 1e-6)
+        return x * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    def linear(x: np.ndarray, name: str) -> np.ndarray:
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def around(x: np.ndarray) -> np.ndarray:
+        """Seven neighbours of each frame, ``[T, 7, C]``, with silence outside."""
+        padded = np.pad(x, ((3, 3), (0, 0)))
+        return np.stack([padded[frame : frame + 7] for frame in range(len(x))])
+
+    features = 10 * noise(1, 9, 12)
+    x = np.einsum("tkc,dck->td", around(features[0].double().numpy()), w["0.embed.weight"]) + w["0.embed.bias"]
+    x = norm(x, "0.norm")
+    for block in ("0.convnext.0", "0.convnext.1"):
+        y = np.einsum("tkc,ck->tc", around(x), w[f"{block}.dwconv.weight"][:, 0]) + w[f"{block}.dwconv.bias"]
+        y = linear(norm(y, f"{block}.norm"), f"{block}.pwconv1")
+        y = linear(y * (1 + np.vectorize(math.erf)(y / math.sqrt(2))) / 2, f"{block}.pwconv2")
+        x = x + w[f"{block}.gamma"] * y
+    wanted = linear(norm(x, "0.final_layer_norm"), "1")
+    np.testing.assert_allclose(codec.encode(features)[0].numpy(), wanted, atol=2e-5)
 
 
 @settings(deadline=None, max_examples=20)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import vtune
-from vtune_indextts2.licence import NOTE
+from vtune_indextts2.licence import NOTE, SUMMARY
 from vtune_indextts2.options import IndexTTS2Options
 
 if TYPE_CHECKING:
@@ -38,12 +38,7 @@ def engine_info() -> vtune.EngineInfo:
         paired_features=frozenset({"condition", "emotion"}),
         length_feature="codes",
         clips_as_recorded=True,
-        licence=(
-            "IndexTTS2's weights are under the bilibili Model Use License Agreement, which binds you and whoever you "
-            "give the voice to: an adapter is a Derivative Work, its statement of non-endorsement must stand where you "
-            "distribute it (see LICENCE-NOTE.md), and large services need a licence of their own. The semantic codec "
-            "of MaskGCT is CC-BY-NC-4.0: not for commercial use."
-        ),
+        licence=SUMMARY,
         licence_note=NOTE,
     )
 

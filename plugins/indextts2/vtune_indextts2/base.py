@@ -117,11 +117,10 @@ class IndexTTS2Base:
     @cached_property
     def spoken_with(self) -> dict[str, str]:
         """Hash every part that speaking needs."""
-        settings, vocoder = self.files.vocoder
         return {
             "network": hash_file(self.files.gpt),
             "s2mel": hash_file(self.files.s2mel),
-            "vocoder": _joined(settings, vocoder),
+            "vocoder": _joined(*self.files.vocoder),
             "tokenizer": hash_file(self.files.tokenizer),
             "config.yaml": hash_file(self.files.own("config.yaml")),
         }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from vtune_indextts2.files import CODEC, SEMANTIC, SPEAKER, VOCODER
 from vtune_indextts2.parts import LEFT_OVER, gpt_tensors
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def save(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]:
     """Write ``gpt.pth`` with the merged tensors in the place of the base's, beside the other files of the checkpoint.
 
-    Parts that lie elsewhere (w2v-BERT, codec, CAMPPlus, vocoder) stay there: their options name them as before.
+    Parts that lie in the base's folder come along; those that lie elsewhere stay there, and their options name them.
     """
     files = base.files
     kept = {name: t for name, t in gpt_tensors(files.gpt).items() if not _is_left_over(name)}
@@ -27,6 +28,9 @@ def save(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]
     torch.save({"model": {**kept, **merged}}, directory / base.config.gpt_checkpoint)
     for path in (files.own("config.yaml"), files.s2mel, files.tokenizer, files.statistics, *files.emotions):
         shutil.copy(path, directory / path.name)
+    for folder, _ in (SEMANTIC, CODEC, SPEAKER, VOCODER):
+        if (Path(files.checkpoint) / folder).is_dir():
+            shutil.copytree(Path(files.checkpoint) / folder, directory / folder)
     return sorted(path for path in directory.rglob("*") if path.is_file())
 
 

@@ -114,6 +114,4 @@ def load_emotions(emotions: Path, speakers: Path, config: Config) -> EmotionTabl
 
 def _filled(network: Network, tensors: Tensors, path: Path, unused: tuple[str, ...]) -> Network:
     fit(network, fold_weight_norm(tensors), str(path), unused)
-    # What was mapped from the file is copied, so that the file may change while the network lives.
-    network.load_state_dict({name: t.clone() for name, t in network.state_dict().items()}, assign=True)
     return network.eval().requires_grad_(False)

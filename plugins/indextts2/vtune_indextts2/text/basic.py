@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from vtune_indextts2.text import chinese, english
+from vtune_indextts2.text.chinese import read_out as read_chinese
+from vtune_indextts2.text.english import read_out as read_english
 from vtune_indextts2.text.language import Language
 
 
@@ -20,11 +21,11 @@ class BasicEngine:
 
     def normalise(self, text: str, language: Language) -> str:
         """Return the text with numbers, dates, units and common abbreviations as words, and single blanks."""
-        text = " ".join(_plain_digits(text).split())
-        return english.read_out(text) if language == "en" else chinese.read_out(text)
+        text = " ".join(plain_digits(text).split())
+        return read_english(text) if language == "en" else read_chinese(text)
 
 
-def _plain_digits(text: str) -> str:
+def plain_digits(text: str) -> str:
     """Write decimal digits of every script, full-width ones included, as 0 to 9."""
     if text.isascii():
         return text

@@ -74,7 +74,8 @@ _RANGE = re.compile(rf"{_GUARD}({_NUMBER}) ?[-–—~～] ?(?=({_NUMBER})(?![\d-
 _SIGN = re.compile(r"(?<![\dA-Za-z])[-\u2212](?=\d)")
 _VERSION = re.compile(r"(?<![\d.])\d+(?:\.\d+){2,}+")
 _COUNTED = re.compile(
-    r"(?<![\d第A-Za-z.])2 ?(?=[个只本条张件位次天周岁块倍种杯瓶家辆部座间名米斤元秒份幅]|年(?!级)|公[里斤]|小时|分钟|点)"
+    r"(?<![\d第A-Za-z.])2 ?(?=[个只本条张件位次天周岁块倍种杯瓶家辆部座间名米斤元秒份幅]"
+    r"|年(?!级)|公[里斤]|小时|分钟|点)"
 )
 _ANY_NUMBER = re.compile(rf"(第 ?)?({_NUMBER})")
 _SYMBOLS = {"+": "加", "=": "等于", "×": "乘", "÷": "除以"}

@@ -9,7 +9,7 @@ LONGEST = 16  # digits; a longer number is read digit by digit
 
 
 def cardinal(number: int) -> str:
-    """Return ``一万零五``, ``十二``, ``两千零二``: a leading two in front of 百, 千, 万 or 亿 is 两; at most 16 digits."""
+    """Return ``一万零五``, ``十二``, ``两千零二``; at most 16 digits."""
     words = ""
     gap = False
     for group in reversed(range(len(_GROUPS))):

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Literal, Protocol
 
 from vtune import EngineError
-from vtune_indextts2.text.basic import BasicEngine
+from vtune_indextts2.text.basic import BasicEngine, plain_digits
+from vtune_indextts2.text.english_dates import read_decades
 from vtune_indextts2.text.language import Language
 
 EngineName = Literal["auto", "wetext", "basic"]
 
-# wetext's memory grows with the length of a text: 250 MB at 10 000 characters of plain words.
-_BLOCK = 1000
-_BLOCKS = re.compile(
-    rf".{{1,{_BLOCK}}}\Z|.{{{_BLOCK // 2},{_BLOCK}}}(?<=[.!?。！？])(?: |(?<=[。！？]))|.{{1,{_BLOCK - 1}}} |.{{{_BLOCK}}}"
-)
-_BARE_MARKS = str.maketrans({**dict.fromkeys('"“”[]【】', "'"), "\\": " "})
+# wetext's memory grows with the text: a quarter of a gigabyte for ten thousand characters. Blocks end with a sentence
+# where there is one, else with a word.
+_BLOCK = re.compile(r".{1,1000}\Z|.{500,1000}(?:(?<=[.!?] )|(?<=[。！？]))|.{1,999} |.{1000}")
+# The punctuation map does the same with quotes and brackets afterwards; backslashes come back doubled.
+_MARKS = str.maketrans({**dict.fromkeys('"“”[]【】', "'"), "\\": " "})
+# wetext reads every "No." as "number", and keeps the stop in front of a number. A Chinese full stop hides the word.
+_NUMBER = re.compile(r"\bNo\.(?= ?\d)")
+_NO = re.compile(r"\bNo\.")
 
 
 class TextEngine(Protocol):
@@ -37,17 +39,17 @@ class TextEngine(Protocol):
         ...
 
     def normalise(self, text: str, language: Language) -> str:
-        """Return the text with numbers as words; never raises; ``<H>``, ``<pinyin_a>`` and ``<n_a>`` stay as they are."""
+        """Return the text with numbers in words, and ``<H>``, ``<n_a>``, ``<pinyin_a>`` as they are; never raises."""
         ...
 
 
 class WetextEngine:
-    """The finite-state grammars of wetext.
+    """The finite-state grammars of wetext, kept from what is known to confuse them.
 
-    :param exact: hand the text over as it is, as the original does. wetext raises on doubled blanks and on a mark such
-        as ``]`` or ``/`` behind a number, whereupon English stays as it was and Chinese is lost; and it sets
-        backslashes before straight quotes. Otherwise blanks are collapsed, quotes and brackets mapped as the
-        punctuation map does it later anyway, and a block that wetext refuses goes to :class:`BasicEngine`.
+    :param exact: hand texts over as they are, as the original does: wetext then raises on doubled blanks and on a sign
+        such as ``]`` or ``/`` behind a number, whereupon English stays as it was and Chinese is lost, sets backslashes
+        before straight quotes, and reads ``No.`` as "number" and ``1990s`` as seconds. Else none of this happens, and
+        what wetext still refuses goes to :class:`BasicEngine`.
     :raises EngineError: wetext is not installed, or cannot be imported.
     """
 
@@ -58,7 +60,7 @@ class WetextEngine:
             from wetext import Normalizer
 
             self.version = version("wetext")
-        except (ImportError, PackageNotFoundError) as error:
+        except (ImportError, PackageNotFoundError, OSError) as error:
             if find_spec("wetext") is None:
                 raise EngineError(
                     "the text engine 'wetext' is not installed: install vtune-tts with the extra 'indextts2'"
@@ -66,29 +68,33 @@ class WetextEngine:
             raise EngineError(f"the text engine 'wetext' cannot be imported: {error}") from error
         self.exact = exact
         self._grammar = Normalizer(operator="tn", remove_erhua=False)
-        self._fallback = BasicEngine()
+        self._basic = BasicEngine()
 
     @property
     def identity(self) -> str:
         return f"{self.name} {self.version}{' exact' if self.exact else ''}"
 
     def normalise(self, text: str, language: Language) -> str:
-        """Return the text with numbers as words."""
+        """Return the text with numbers in words."""
         if self.exact:
-            return self._read(text, language, otherwise=text if language == "en" else "")
-        text = " ".join(text.translate(_BARE_MARKS).split())
-        return "".join(self._read_blocks(text, language)).strip()
+            spoken = self._read(text, language)
+            return spoken if spoken is not None else text if language == "en" else ""
+        text = " ".join(plain_digits(text).translate(_MARKS).split())
+        if language == "en":
+            text = _NO.sub("No。", _NUMBER.sub("Number", read_decades(text)))
+        return "".join(self._block(block, language) for block in _BLOCK.findall(text)).replace("No。", "No.")
 
-    def _read_blocks(self, text: str, language: Language) -> Iterator[str]:
-        for block in _BLOCKS.findall(text):
-            yield self._read(block, language, otherwise=self._fallback.normalise(block, language))
-            yield " " if block.endswith(" ") else ""
+    def _block(self, block: str, language: Language) -> str:
+        spoken = self._read(block, language)
+        if spoken is None:
+            spoken = self._basic.normalise(block, language)
+        return f"{spoken} " if block.endswith(" ") else spoken
 
-    def _read(self, text: str, language: Language, otherwise: str) -> str:
+    def _read(self, text: str, language: Language) -> str | None:
         try:
             spoken: str = self._grammar.normalize(text, lang=language)
-        except Exception:  # wetext raises whatever comes up, mostly a bare AssertionError
-            return otherwise
+        except Exception:  # whatever comes up inside, mostly a bare AssertionError
+            return None
         return spoken
 
 

@@ -42,8 +42,9 @@ _WORDS = {
     "inc": "incorporated",
     "jr": "junior",
     "ltd": "limited",
-    "max": "maximum",
     "misc": "miscellaneous",
+    "mr": "mister",
+    "mrs": "missus",
     "prof": "professor",
     "rd": "road",
     "sq": "square",
@@ -63,8 +64,8 @@ _BEFORE_NUMBERS = {
 }
 _LATIN = {"eg": "for example", "ie": "that is"}
 # "Main St. The" is a street and the beginning of a sentence, "Visit St. John" a saint.
-_BEGINNINGS = frozenset(
-    ["A", "An", "And", "At", "But", "He", "How", "I", "If", "In", "It", "No", "On", "She", "That", "The", "Then", "There", "They", "This", "We", "What", "When", "Where", "Who", "Yes", "You"]
+_BEGINNING = re.compile(
+    "A|An|And|At|But|He|How|I|If|In|It|No|On|She|That|The|Then|There|They|This|We|What|When|Where|Who|Yes|You"
 )
 
 
@@ -114,7 +115,7 @@ def _street_or_saint(match: re.Match[str]) -> str:
     if not dot and not (blank and after):
         return match[0]
     named = before[:1].isupper()
-    if after and not (named and (after in _BEGINNINGS or not dot)):
+    if after and not (named and (_BEGINNING.fullmatch(after) or not dot)):
         return f"{before}Saint{'' if blank else ' '}"
     ends = dot and (after or match.end() == len(match.string))
     return f"{before}Street{'.' if ends else ''}"

@@ -6,22 +6,32 @@ import re
 
 from vtune_indextts2.text.english_numbers import cardinal, decade, ordinal, year
 
-_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
-_NAMES = {name[:3].lower(): name for name in _MONTHS}
-_MONTH = (
-    "(?P<month>"
-    + "|".join(f"{name[:3]}(?:{name[3:]})?" for name in _MONTHS if name != "September")
-    + (r"|Sep(?:t(?:ember)?)?)\b\.?")
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_NAMES = {name[:3]: name for name in _MONTHS}
+_MONTH = r"\b(?P<month>May|Sept\.?|(?:{})\.?|{})(?![a-z])".format(
+    "|".join(name for name in _NAMES if name != "May"), "|".join(_MONTHS)
 )
 _DAY = r"(?P<day>3[01]|[12]\d|0?[1-9])"
 _YEAR = r"(?P<year>[12]\d{3})"
-_THE = r"(?P<the>\bthe )?"
 
 _ISO = re.compile(rf"(?<![\w/.-]){_YEAR}([-/.])(?P<month>1[0-2]|0?[1-9])\2{_DAY}(?![\w/-])")
 _SLASHED = re.compile(rf"(?<![\w/.-])(?P<first>\d\d?)([-/.])(?P<second>\d\d?)\2{_YEAR}(?![\w/-])")
-_MONTH_FIRST = re.compile(rf"\b{_MONTH} {_DAY}(?:st|nd|rd|th)?(?![\w:]|[.,]\d)(?:,? {_YEAR}\b(?![.,]\d))?")
-_DAY_FIRST = re.compile(rf"{_THE}(?<![\w.,/:-]){_DAY}(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? {_YEAR}\b)?")
-_MONTH_YEAR = re.compile(rf"\b{_MONTH},? {_YEAR}\b(?![.,]\d)")
+_MONTH_FIRST = re.compile(rf"{_MONTH} {_DAY}(?:st|nd|rd|th)?(?![\w:]|[.,]\d)(?:,? {_YEAR}\b(?![.,]\d))?")
+_DAY_FIRST = re.compile(rf"(?:\bthe )?(?<![\w.,/:-]){_DAY}(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? {_YEAR}\b)?")
+_MONTH_YEAR = re.compile(rf"{_MONTH},? {_YEAR}\b(?![.,]\d)")
 _DECADE = re.compile(r"(?<![\w.,])(?:[12]\d\d0|['’]?[2-9]0)['’]?s\b")
 
 _YEAR_RANGE = re.compile(r"(?<![\w.,/-])([12]\d{3}) ?[-–—] ?([12]\d{3}|\d\d)(?![\w/-]|[.,]\d)")
@@ -32,7 +42,9 @@ _NAMED_YEAR = re.compile(
     re.IGNORECASE,
 )
 _LONE_YEAR = re.compile(rf"(?<![\w.,$£€#+/:-])(?P<year>1[5-9]\d\d|20\d\d)\b(?![.,]\d|[-/:])(?P<noun>{_NOUN})?")
-_NO_PLURAL = frozenset(["as", "has", "his", "is", "its", "this", "thus", "us", "was", "plus", "versus", "always", "perhaps", "yes"])
+_NO_PLURAL = frozenset(
+    ["as", "has", "his", "is", "its", "this", "thus", "us", "was", "plus", "versus", "always", "perhaps", "yes"]
+)
 
 _CLOCK = r"(?:[01]?\d|2[0-4]):[0-5]\d"
 _TIME_RANGE = re.compile(rf"(?<![\w:.])({_CLOCK}(?: ?[AaPp] ?[Mm])?) ?[-–—] ?(?={_CLOCK}(?![\d:]))")
@@ -84,7 +96,7 @@ def _date(day: int, month: str, in_year: str | None) -> str:
 
 
 def _month(match: re.Match[str]) -> str:
-    return _NAMES[match["month"][:3].lower()]
+    return _NAMES[match["month"][:3]]
 
 
 def _month_first(match: re.Match[str]) -> str:

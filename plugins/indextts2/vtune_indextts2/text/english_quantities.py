@@ -180,10 +180,7 @@ def _fraction(match: re.Match[str]) -> str:
         return f"{cardinal(upper)} {cardinal(lower)}"
     if not 0 < upper < lower <= 100:
         return f"{match['whole'] or ''} {cardinal(upper)} over {cardinal(lower)}".strip()
-    if lower in (2, 4):
-        name = {2: "half", 4: "quarter"}[lower]
-    else:
-        name = ordinal(lower)
+    name = {2: "half", 4: "quarter"}.get(lower) or ordinal(lower)
     if front and upper == 1:
         return f"{front}a {name}"
     return f"{front}{cardinal(upper)} {name}{'s' if upper > 1 else ''}"

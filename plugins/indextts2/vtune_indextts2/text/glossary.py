@@ -10,6 +10,7 @@ from typing import Any, get_args
 import yaml
 
 from vtune import EngineError
+from vtune.errors import shown
 from vtune_indextts2.text.language import Language
 
 Readings = str | Mapping[str, str]
@@ -35,7 +36,7 @@ def read_glossary(path: Path) -> dict[str, Readings]:
 
 
 def apply_glossary(text: str, glossary: Glossary, language: Language) -> str:
-    """Replace the terms, longest first and in any case, by their readings; a term without one for the language stays."""
+    """Replace the terms, longest first and in any case, by their readings; without one for the language they stay."""
     for term in sorted(glossary, key=len, reverse=True):
         readings = glossary[term]
         reading = readings if isinstance(readings, str) else readings.get(language)
@@ -46,7 +47,7 @@ def apply_glossary(text: str, glossary: Glossary, language: Language) -> str:
 
 def _term(term: Any, path: Path) -> str:
     if not isinstance(term, str) or not term.strip():
-        raise EngineError(f"glossary {path}: the term {term!r} is no text; put it in quotes")
+        raise EngineError(f"glossary {path}: the term {shown(term)} is no text; put it in quotes")
     return term
 
 
@@ -54,9 +55,10 @@ def _readings(term: Any, readings: Any, path: Path) -> Readings:
     if isinstance(readings, str):
         return readings
     languages = get_args(Language)
-    if isinstance(readings, dict) and readings:
-        if all(language in languages and isinstance(reading, str) for language, reading in readings.items()):
-            return readings
+    per_language = isinstance(readings, dict) and len(readings) > 0 and readings.keys() <= set(languages)
+    if per_language and all(isinstance(reading, str) for reading in readings.values()):
+        return dict(readings)
     raise EngineError(
-        f"glossary {path}: {term!r} has {readings!r}; expected a text in quotes or one for each of {', '.join(languages)}"
+        f"glossary {path}: the reading of {shown(term)} is {shown(readings)}; expected a text, or one per language "
+        f"({', '.join(languages)}); put a number in quotes"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from vtune_indextts2.text.language import Language
 
-# The order decides where two entries begin alike. "，，，" therefore never applies; it is kept for the record.
+# The order decides where two entries begin alike: three wide commas become three commas.
 MARKS: tuple[tuple[str, str], ...] = (
     ("：", ","),
     ("；", ","),

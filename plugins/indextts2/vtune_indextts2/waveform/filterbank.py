@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
-from torch.nn import functional as F
 from transformers.audio_utils import mel_filter_bank, window_function
 
 SAMPLE_RATE = 16_000
@@ -36,9 +35,8 @@ def filter_bank(waveform: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"{len(samples)} samples are shorter than one frame of {FRAME}")
     frames = samples.unfold(0, FRAME, HOP)
     frames = frames - frames.mean(dim=1, keepdim=True)
-    # The sample before the first one of a frame counts as equal to it.
-    before = F.pad(frames[:, None], (1, 0), mode="replicate")[:, 0, :-1]
-    frames = (frames - PREEMPHASIS * before) * _window().to(samples)
+    # The first sample of a frame has none before it, but the window is 0 there.
+    frames = (frames - PREEMPHASIS * frames.roll(1, dims=1)) * _window().to(samples)
     power: torch.Tensor = torch.fft.rfft(frames, n=FFT).abs().square()
     return (power @ _triangles().to(samples)).clamp(min=FLOOR).log()
 
