@@ -14,6 +14,7 @@ from vtune.errors import (
     TrainingError,
     VoiceError,
     VtuneError,
+    first_problem,
     in_a_line,
 )
 from vtune.hookspecs import hookimpl
@@ -63,6 +64,7 @@ __all__ = [
     "available_engines",
     "built_once",
     "fetch_file",
+    "first_problem",
     "folder_or_hub_id",
     "hash_file",
     "hookimpl",

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class VtuneError(Exception):
@@ -50,6 +54,16 @@ def shown(value: object) -> str:
 def in_a_line(error: object) -> str:
     """Write another library's message into ours: on one line, 200 characters at most."""
     return " ".join(str(error).split())[:200]
+
+
+def first_problem(error: ValidationError, *under: str) -> str:
+    """Write pydantic's first complaint on one line: ``s2mel.DiT.depth: Field required``.
+
+    :param under: keys that lead to what was validated.
+    """
+    first = error.errors(include_url=False)[0]
+    key = ".".join(map(str, (*under, *first["loc"])))
+    return f"{key}: {first['msg']}" if key else str(first["msg"])
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -65,8 +65,8 @@ def made_clip(sample_rate: int, seconds: float, number: int) -> Clip:
 
 def check_features(engine: Engine, base: Any, clips: Sequence[Clip]) -> list[Features]:
     """The same clip gives the same arrays, without padding, of a kind that Arrow holds; the fingerprint is stable."""
-    first, second = engine.features_fingerprint(base), engine.features_fingerprint(base)
-    assert first == second, "fingerprint differs between two calls"
+    parts = engine.features_fingerprint(base)
+    assert parts == engine.features_fingerprint(base), "fingerprint differs between two calls"
     encoded = []
     for clip in clips:
         try:

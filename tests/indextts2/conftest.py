@@ -30,11 +30,12 @@ def kit_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def kit(kit_folder: Path) -> Callable[[str], Any]:
-    """Open a stage of the kit: ``kit("c_codec").inp(case, name)``, ``.weights(part)``, ``.compare(case, name, got)``."""
+    """Open a stage: ``kit("c_codec").inp(case, name)``, ``.weights(part)``, ``.compare(case, name, got)``."""
     sys.path.insert(0, str(kit_folder))
     try:
         spec = importlib.util.spec_from_file_location("check_kit", kit_folder / "check_kit.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     finally:

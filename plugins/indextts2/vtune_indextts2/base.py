@@ -111,8 +111,9 @@ class IndexTTS2Base:
         """
         for part in _LISTENING:
             self.__dict__.pop(part, None)
-        network = parts.load_network(self.files.gpt, self.config, self.options.dropout)
-        return network.to(self.device, self.dtype)
+        network: SemanticGPT = parts.load_network(self.files.gpt, self.config, self.options.dropout)
+        network.to(self.device, self.dtype)
+        return network
 
     @cached_property
     def spoken_with(self) -> dict[str, str]:

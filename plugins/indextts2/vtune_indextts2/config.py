@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
-from vtune import EngineError, in_a_line
+from vtune import EngineError, first_problem, in_a_line
 from vtune_indextts2.gpt.settings import GPTSettings
 from vtune_indextts2.s2mel.settings import S2MelSettings
 from vtune_indextts2.waveform.mel import MelSettings
@@ -77,8 +77,7 @@ def read_config(path: Path) -> Config:
             }
         )
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise EngineError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise EngineError(f"{path}: {first_problem(error)}") from error
     _require_fit(config, path)
     return config
 

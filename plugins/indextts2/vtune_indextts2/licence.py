@@ -4,9 +4,9 @@ from __future__ import annotations
 
 # Word for word the agreement's own sentence, as its section 4.1 (a) asks.
 STATEMENT = (
-    "Any modifications made to the original model in this Derivative Work are not endorsed, warranted, or guaranteed by "
-    "the original right-holder of the original model, and the original right-holder disclaims all liability related to "
-    "this Derivative Work."
+    "Any modifications made to the original model in this Derivative Work are not endorsed, warranted, or guaranteed "
+    "by the original right-holder of the original model, and the original right-holder disclaims all liability related "
+    "to this Derivative Work."
 )
 
 SUMMARY = (

@@ -20,6 +20,7 @@ from vtune_indextts2.s2mel.network import S2Mel
 from vtune_indextts2.semantic import codec
 from vtune_indextts2.semantic.codec import SemanticCodec
 from vtune_indextts2.speaker.campplus import CAMPPlus
+from vtune_indextts2.vocoder import bigvgan
 from vtune_indextts2.vocoder.bigvgan import BigVGAN
 from vtune_indextts2.vocoder.settings import BigVGANSettings
 
@@ -27,9 +28,6 @@ Network = TypeVar("Network", bound=nn.Module)
 
 LEFT_OVER = ("inference_model.*", "gpt.wte.weight", "*.lora_*")
 """Entries of a GPT checkpoint that saving an assembled or adapted model leaves behind."""
-
-CONSTANTS = ("*.filter",)
-"""Filters that are computed here."""
 
 
 def gpt_tensors(path: Path) -> Tensors:
@@ -98,7 +96,7 @@ def load_vocoder(settings_path: Path, path: Path, config: Config) -> BigVGAN:
         raise EngineError(f"{path} has no entry 'generator': it is not a generator of BigVGAN")
     with torch.device("meta"):
         network = BigVGAN(settings)
-    return _filled(network, flat(content["generator"], path), path, CONSTANTS)
+    return _filled(network, flat(content["generator"], path), path, bigvgan.UNUSED)
 
 
 def load_emotions(emotions: Path, speakers: Path, config: Config) -> EmotionTable:

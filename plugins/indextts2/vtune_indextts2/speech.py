@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ def speak(base: IndexTTS2Base, model: nn.Module, text: str, conditioning: Condit
         raise VoiceError(f"there is nothing to speak in {text!r}")
     speaker, table = speaker_of(base, conditioning), code_table(base, conditioning)
     pace = float(conditioning.strings["seconds_per_token"])
-    network: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+    network = _network_of(model)
     pause = np.zeros(int(options.segment_pause * rate), dtype=np.float32)
     for number, ids in enumerate(segments, 1):
         runaway = int((RUNAWAY * len(ids) * pace + 1) * base.semantic_rate)
@@ -95,6 +95,14 @@ def voice_codes(
     waveform = base.vocoder(mel[:, :, portrait.ref_mel.shape[-1] :])
     sound: np.ndarray = waveform[0, 0].float().cpu().numpy()
     return sound
+
+
+def _network_of(model: nn.Module) -> SemanticGPT:
+    from peft import PeftModel
+
+    network = model.get_base_model() if isinstance(model, PeftModel) else model
+    assert isinstance(network, SemanticGPT)
+    return network
 
 
 def require_normaliser(base: IndexTTS2Base, conditioning: Conditioning) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 
-from vtune_indextts2 import parts
 from vtune_indextts2.checkpoints import fit, fold_weight_norm
 from vtune_indextts2.gpt import conditioning
 from vtune_indextts2.gpt.conditioning import ConditioningEncoder
@@ -21,6 +20,7 @@ from vtune_indextts2.semantic import codec as codec_module
 from vtune_indextts2.semantic.codec import SemanticCodec
 from vtune_indextts2.semantic.features import SemanticEncoder
 from vtune_indextts2.speaker.campplus import CAMPPlus
+from vtune_indextts2.vocoder import bigvgan
 from vtune_indextts2.vocoder.bigvgan import BigVGAN
 from vtune_indextts2.vocoder.settings import BigVGANSettings
 from vtune_indextts2.waveform.filterbank import centred_filter_bank
@@ -35,7 +35,9 @@ class Chain:
         config = stage.config
         gpt = GPTSettings.model_validate(config["gpt"])
         tensors = {part: fold_weight_norm(stage.weights(part)) for part in stage.json["weights"]}
-        sizes = {name: v for name, v in config["w2vbert"].items() if name not in {"hidden_state_index", "padding_value"}}
+        sizes = {
+            name: v for name, v in config["w2vbert"].items() if name not in {"hidden_state_index", "padding_value"}
+        }
         model = Wav2Vec2BertModel(Wav2Vec2BertConfig(**sizes)).eval()
         model.load_state_dict(tensors["w2vbert"])
         assert config["w2vbert"]["hidden_state_index"] == sizes["num_hidden_layers"]
@@ -52,7 +54,7 @@ class Chain:
         self.s2mel = filled(s2mel, tensors["s2mel"], s2mel.unused)
         self.speaker = filled(CAMPPlus(), tensors["campplus"])
         vocoder = BigVGAN(BigVGANSettings.read(config["bigvgan"], "the kit"))
-        self.vocoder = filled(vocoder, tensors["bigvgan"], parts.CONSTANTS)
+        self.vocoder = filled(vocoder, tensors["bigvgan"], bigvgan.UNUSED)
 
 
 def filled(network: Any, tensors: dict[str, torch.Tensor], unused: tuple[str, ...] = ()) -> Any:

@@ -53,9 +53,7 @@ def test_the_gpt_and_its_encoders(
     parts.load_network(tmp_path / "wrapped.pth", config, dropout=0.1)
 
 
-def test_s2mel(
-    released: dict[str, Any], config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_s2mel(released: dict[str, Any], config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     nested = released["files"]["s2mel.pth"]["nested"]
     net = {part: thin(tensors) for part, tensors in nested.items()}
     torch.save({"net": net, "epoch": 3}, tmp_path / "s2mel.pth")

@@ -43,7 +43,7 @@ class EmotionTable:
         rows = (len(self.emotions), len(self.speakers), sum(self.groups))
         if len(set(rows)) != 1:
             raise EngineError(
-                f"the emotion tables do not fit: {rows[0]} rows of emotions, {rows[1]} of speakers, emo_num sums to {rows[2]}"
+                f"the emotion tables do not fit: {rows[0]} emotions, {rows[1]} speakers, {rows[2]} rows by emo_num"
             )
 
     def to(self, device: torch.device) -> EmotionTable:
@@ -53,13 +53,12 @@ class EmotionTable:
     def nearest(self, style: torch.Tensor) -> torch.Tensor:
         """For each emotion, the row within its group whose speaker is most like ``style`` ``[1, S]``; int64 ``[G]``."""
         alike = F.cosine_similarity(self.speakers, style, dim=-1)
-        return torch.stack([group.argmax() for group in alike.split(list(self.groups))])
+        return torch.stack([group.argmax() for group in torch.split(alike, list(self.groups))])
 
     def mix(self, weights: torch.Tensor, base: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         """Emotion vector ``[1, D]``: each emotion's nearest row by its weight, and what is left of 1 from ``base``."""
-        rows = [
-            group[row] for group, row in zip(self.emotions.split(list(self.groups)), self.nearest(style), strict=True)
-        ]
+        groups = torch.split(self.emotions, list(self.groups))
+        rows = [group[row] for group, row in zip(groups, self.nearest(style), strict=True)]
         mixed = weights @ torch.stack(rows)
         return mixed[None] + (1 - weights.sum()) * base
 

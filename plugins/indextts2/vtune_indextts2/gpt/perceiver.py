@@ -51,7 +51,7 @@ class CrossAttention(nn.Module):
     def forward(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Map latents ``[B, N, C]`` with context ``[B, T, C]`` to ``[B, N, C]``."""
         keys, values = self.to_kv(torch.cat([x, context], dim=1)).chunk(2, dim=-1)
-        q, k, v = (y.unflatten(2, (self.heads, HEAD)).transpose(1, 2) for y in (self.to_q(x), keys, values))
+        q, k, v = (y.reshape(*y.shape[:2], self.heads, HEAD).transpose(1, 2) for y in (self.to_q(x), keys, values))
         out: torch.Tensor = self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         return out
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from vtune import EngineError
+from vtune import EngineError, first_problem
 
 
 class _Section(BaseModel):
@@ -77,6 +77,4 @@ class S2MelSettings(_Section):
         try:
             return cls.model_validate(section)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, ("s2mel", *first["loc"])))
-            raise EngineError(f"{where}: {key}: {first['msg']}") from error
+            raise EngineError(f"{where}: {first_problem(error, 's2mel')}") from error

@@ -89,7 +89,7 @@ class Quantizers(nn.Module):
 
 
 class SemanticCodec(nn.Module):
-    """Codes and their embeddings; the clips of a batch are of one length, for frames see 39 frames to either side."""
+    """Codes and their embeddings. Clips of a batch have one length: a frame hears 39 more to each side, padding too."""
 
     def __init__(
         self,

@@ -36,10 +36,11 @@ _DECADE = re.compile(r"(?<![\w.,])(?:[12]\d\d0|['’]?[2-9]0)['’]?s\b")
 
 _YEAR_RANGE = re.compile(r"(?<![\w.,/-])([12]\d{3}) ?[-–—] ?([12]\d{3}|\d\d)(?![\w/-]|[.,]\d)")
 _NOUN = r" (?:[a-z]+s|people|men|women|children)\b"
+_YEAR_WORDS = "in|since|by|during|year|early|late|mid|spring|summer|autumn|fall|winter"
+_MAYBE_YEAR_WORDS = "from|until|till|before|after|between|of|to|and|around"
 _NAMED_YEAR = re.compile(
-    rf"\b(?P<before>(?:in|since|by|from|until|till|before|after|between|year|during|of|to|and|around|early|late|mid"
-    rf"|summer|winter|spring|autumn|fall) )(?P<year>[12]\d{{3}})\b(?![.,]\d|[-/:])(?P<noun>{_NOUN})?",
-    re.IGNORECASE,
+    rf"\b(?:(?P<sure>(?i:{_YEAR_WORDS}) )|(?P<before>(?i:{_MAYBE_YEAR_WORDS}) ))"
+    rf"(?P<year>[12]\d{{3}})\b(?![.,]\d|[-/:])(?P<noun>{_NOUN})?"
 )
 _LONE_YEAR = re.compile(rf"(?<![\w.,$£€#+/:-])(?P<year>1[5-9]\d\d|20\d\d)\b(?![.,]\d|[-/:])(?P<noun>{_NOUN})?")
 _NO_PLURAL = frozenset(
@@ -121,10 +122,12 @@ def _year_range(match: re.Match[str]) -> str:
 
 
 def _year_or_count(match: re.Match[str]) -> str:
-    noun = match["noun"] or ""
-    before = match.groupdict().get("before", "")
-    counted = noun and noun.strip() not in _NO_PLURAL
-    return match[0] if counted else f"{before}{year(int(match['year']))}{noun}"
+    found = match.groupdict(default="")
+    number, noun = int(found["year"]), found["noun"]
+    recent = bool(found.get("sure")) and number >= 1900  # "in 2019 sales fell", but "in 1200 cases"
+    if noun and noun.strip() not in _NO_PLURAL and not recent:
+        return match[0]
+    return f"{found.get('sure', '')}{found.get('before', '')}{year(number)}{noun}"
 
 
 def _time(match: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
-from vtune import EngineError
+from vtune import EngineError, first_problem
 
 
 class BigVGANSettings(BaseModel):
@@ -53,6 +53,4 @@ class BigVGANSettings(BaseModel):
         try:
             return cls.model_validate(config)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, first["loc"]))
-            raise EngineError(f"{where}: {f'{key}: ' if key else ''}{first['msg']}") from error
+            raise EngineError(f"{where}: {first_problem(error)}") from error
