@@ -52,7 +52,8 @@ class Plan:
         return [
             *said,
             f"tokens      {self.tokens:,.0f} an epoch, the longest clip about {self.longest:,.0f}",
-            f"parameters  {footprint.parameters:,}, trainable {footprint.trainable:,} ({share:.2f} %)",
+            f"parameters  {footprint.parameters:,}, trainable {footprint.trainable:,} ({share:.2f} %) "
+            f"in {footprint.tensors:,} tensors",
             f"memory      about {self.memory_bytes / GIB:.2f} GiB of {self.have_bytes / GIB:.1f} on {self.device} "
             f"in {self.precision}: {fits}",
             f"time        about {_duration(self.seconds)} of training (rough: from a short measurement here)",

@@ -155,7 +155,7 @@ class Footprint:
     """What one training asks of a machine, known before any weight is loaded; ``vtune plan`` prints it.
 
     :param parameters: of the network that the adapter sits on.
-    :param trainable: with the settings asked about.
+    :param trainable: with the settings asked about; ``tensors`` is how many tensors they are.
     :param tokens_per_second: of sound.
     :param tokens_per_clip: beside the sound: prompt, words, ends; an average.
     :param weight_bytes: of the loaded network, at the asked dtype or quantisation.
@@ -166,6 +166,7 @@ class Footprint:
 
     parameters: int
     trainable: int
+    tensors: int
     tokens_per_second: float
     tokens_per_clip: float
     weight_bytes: int

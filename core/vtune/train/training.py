@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
+from peft import PeftModel
 from torch import nn
 from transformers import EarlyStoppingCallback, set_seed
 from transformers.integrations import TensorBoardCallback
@@ -94,6 +96,10 @@ def _announce(run: RunFolder, folder: Path, parts: dict[str, Any], model: nn.Mod
         "trainable params: %s || all params: %s || trainable%%: %.4f",
         f"{trainable:,}", f"{everything:,}", 100 * trainable / everything,
     )  # fmt: skip
+    if isinstance(model, PeftModel):
+        kinds = Counter(name.rsplit(".lora_", 1)[0].rsplit(".", 1)[-1] for name in guards.adapter_parameters(model))
+        each = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
+        logger.info("adapter: %d tensors (%s)", kinds.total(), each)
     for other in sorted(run.checkpoints.glob("*/identity.json")):
         if other.parent != folder:
             before = json.loads(other.read_text(encoding="utf-8"))
@@ -187,7 +193,6 @@ def _check_merge(model: nn.Module, probe: Batch) -> float | None:
 
     A quantised base is left alone: nothing can be merged into it without loss.
     """
-    from peft import PeftModel
     from peft.tuners.lora import LoraLayer
 
     if not isinstance(model, PeftModel) or any(hasattr(p, "quant_state") for p in model.parameters()):

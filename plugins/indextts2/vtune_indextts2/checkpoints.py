@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import pickle
+import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,21 @@ from vtune import EngineError, in_a_line
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 8
+SHOWN = 5
 
 Tensors = dict[str, torch.Tensor]
+
+
+class MisfitError(EngineError):
+    """A file that does not hold the network it was taken for; the lists are whole, the message shortens them."""
+
+    def __init__(
+        self, where: str, count: int, missing: Sequence[str], misshapen: Sequence[str], unexpected: Sequence[str]
+    ) -> None:
+        self.missing, self.misshapen, self.unexpected = missing, misshapen, unexpected
+        groups = (("missing", missing), ("of another shape", misshapen), ("unexpected", unexpected))
+        problems = [f"{len(names)} {what}: {_some(names)}" for what, names in groups if names]
+        super().__init__(f"{where} does not hold this network ({count} tensors): {'; '.join(problems)}")
 
 
 def read_file(path: Path) -> Any:
@@ -27,7 +40,6 @@ def read_file(path: Path) -> Any:
 
     :raises EngineError: it is damaged, or holds anything that would have to be executed.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
@@ -35,7 +47,7 @@ def read_file(path: Path) -> Any:
             return load_file(str(path))
         # Mapped, not read, so that a part of a large file costs no more than itself; old files cannot be mapped.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # what a damaged file leads to inside torch, pickle and zipfile is beyond listing
         raise EngineError(f"{path} cannot be read as a checkpoint: {in_a_line(error)}") from error
 
 
@@ -74,7 +86,7 @@ def fit(network: nn.Module, tensors: Mapping[str, torch.Tensor], where: str, unu
     :param where: what messages name: the file.
     :param unused: patterns (``decoder.*``) of entries that the file has and the network does not need.
     :returns: entries that nothing asks for; they are reported and left alone, for files grow over their versions.
-    :raises EngineError: names what is missing, what has another shape, and what is there instead.
+    :raises MisfitError: names what is missing, what has another shape, and what is there instead.
     """
     patterns = tuple(unused)
     kept = {name: t for name, t in tensors.items() if not any(fnmatchcase(name, pattern) for pattern in patterns)}
@@ -87,17 +99,19 @@ def fit(network: nn.Module, tensors: Mapping[str, torch.Tensor], where: str, unu
         if name in kept and kept[name].shape != tensor.shape
     ]
     if missing or misshapen:
-        groups = (("missing", missing), ("of another shape", misshapen), ("unexpected", unexpected))
-        problems = [f"{len(names)} {what}: {_some(names)}" for what, names in groups if names]
-        raise EngineError(f"{where} does not hold this network ({len(mine)} tensors): {'; '.join(problems)}")
+        raise MisfitError(where, len(mine), missing, misshapen, unexpected)
     if unexpected:
         logger.warning("%s: %d entries that nothing here uses: %s", where, len(unexpected), _some(unexpected))
     network.load_state_dict({name: kept[name] for name in mine}, assign=True)
     return unexpected
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+def _some(names: Sequence[str]) -> str:
+    """List names, those that differ in numbers alone as one."""
+    kinds = Counter(re.sub(r"(?<=\.)\d+(?=\.)", "*", name) for name in names)
+    listed = [kind if count == 1 else f"{kind} ({count})" for kind, count in kinds.items()]
+    more = f" and {len(listed) - SHOWN} more kinds" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + more
 
 
 def _kind(value: object) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
 from vtune import EngineError, first_problem, in_a_line
 from vtune_indextts2.gpt.settings import GPTSettings
@@ -26,6 +26,28 @@ class CodecSettings(BaseModel):
     vocos_dim: PositiveInt
     vocos_intermediate_dim: PositiveInt
     vocos_num_layers: PositiveInt
+
+
+class SpectrumSettings(BaseModel):
+    """Mel spectrograms; names as the file has them."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    n_fft: PositiveInt = 1024
+    win_length: PositiveInt = 1024
+    hop_length: PositiveInt = 256
+    n_mels: PositiveInt = 80
+    fmin: NonNegativeFloat = 0.0
+    fmax: PositiveFloat | Literal["None"] | None = None
+
+
+class PreprocessSettings(BaseModel):
+    """Sound as the flow and the vocoder know it; names as the file has them."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    sr: PositiveInt = 22_050
+    spect_params: SpectrumSettings = SpectrumSettings()
 
 
 class Config(BaseModel):
@@ -73,7 +95,7 @@ def read_config(path: Path) -> Config:
                 "bpe_model": _section(content, "dataset").get("bpe_model", "bpe.model"),
                 **content,
                 "s2mel": S2MelSettings.read(s2mel, str(path)),
-                "mel": _mel(_section(s2mel, "preprocess_params")),
+                "mel": _mel(_section(s2mel, "preprocess_params"), path),
             }
         )
     except ValidationError as error:
@@ -87,17 +109,20 @@ def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
-def _mel(section: Mapping[str, Any]) -> MelSettings:
-    spectrum = _section(section, "spect_params")
-    fmax = spectrum.get("fmax")
+def _mel(section: Mapping[str, Any], path: Path) -> MelSettings:
+    try:
+        found = PreprocessSettings.model_validate(section)
+    except ValidationError as error:
+        raise EngineError(f"{path}: {first_problem(error, 's2mel', 'preprocess_params')}") from error
+    spectrum = found.spect_params
     return MelSettings(
-        sample_rate=int(section.get("sr", 22_050)),
-        n_fft=int(spectrum.get("n_fft", 1024)),
-        win_length=int(spectrum.get("win_length", 1024)),
-        hop_length=int(spectrum.get("hop_length", 256)),
-        bins=int(spectrum.get("n_mels", 80)),
-        fmin=float(spectrum.get("fmin", 0)),
-        fmax=None if fmax in (None, "None") else float(fmax),
+        sample_rate=found.sr,
+        n_fft=spectrum.n_fft,
+        win_length=spectrum.win_length,
+        hop_length=spectrum.hop_length,
+        bins=spectrum.n_mels,
+        fmin=spectrum.fmin,
+        fmax=None if spectrum.fmax == "None" else spectrum.fmax,
     )
 
 
@@ -126,6 +151,14 @@ def _require_fit(config: Config, path: Path) -> None:
             ("s2mel.length_regulator.channels", s2mel.length_regulator.channels, "s2mel.DiT", s2mel.dit.content_dim),
         )
         if found != asked
+    ]
+    wrong += [
+        f"{name} is {width}, which {heads} heads cannot share"
+        for name, width, heads in (
+            ("gpt.model_dim", gpt.model_dim, gpt.heads),
+            ("s2mel.DiT.hidden_dim", s2mel.dit.hidden_dim, s2mel.dit.num_heads),
+        )
+        if width % heads
     ]
     if wrong:
         raise EngineError(f"{path}: {'; '.join(wrong)}")

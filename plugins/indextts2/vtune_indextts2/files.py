@@ -70,7 +70,7 @@ class Files:
     @property
     def semantic_weights(self) -> Path:
         """The weights of w2v-BERT, for hashing."""
-        return self._required(self.semantic_model, ("model.safetensors", "pytorch_model.bin"), "semantic_model")
+        return self._required(self.semantic_model, ("model.safetensors",), "semantic_model")
 
     @property
     def codec(self) -> Path:

@@ -50,10 +50,12 @@ def hear(base: IndexTTS2Base, waveform: Waveform, sample_rate: int) -> Heard:
 
     :param waveform: float32 ``[n]``, of at least a few frames of 20 ms.
     """
-    features = base.semantic.encode(_at(waveform, sample_rate, SAMPLE_RATE))
-    codes, embedding = base.codec.quantize(features)
-    encoder = base.conditioning_encoder
-    return Heard(features, codes, embedding, encoder.speaker(features), encoder.emotion(features))
+    # TF32, which convolutions on a GPU use unasked, is coarse enough to turn one code into another.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        features = base.semantic.encode(_at(waveform, sample_rate, SAMPLE_RATE))
+        codes, embedding = base.codec.quantize(features)
+        encoder = base.conditioning_encoder
+        return Heard(features, codes, embedding, encoder.speaker(features), encoder.emotion(features))
 
 
 @torch.no_grad()

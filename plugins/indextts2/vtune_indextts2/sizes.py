@@ -38,6 +38,7 @@ def estimate(
     return Footprint(
         parameters=body + tables + positions,
         trainable=trainable,
+        tensors=2 * len(chosen),
         tokens_per_second=50.0,
         tokens_per_clip=gpt.prefix + 6 * TEXT_RATE + 3,
         weight_bytes=(body + tables + positions) * dtype_bytes,

@@ -43,6 +43,7 @@ def estimate(
     return Footprint(
         parameters=body + embedding + norms,
         trainable=trainable,
+        tensors=2 * layers * len(chosen),
         tokens_per_second=7 * 24_000 / 2048,
         tokens_per_clip=8 + 16,
         weight_bytes=int(body * quantized + (embedding + norms) * dtype_bytes),
