@@ -97,11 +97,10 @@ class IndexTTS2Base:
     def emotions(self) -> EmotionTable:
         """What a list of emotion weights mixes."""
         table = parts.load_emotions(*self.files.emotions, self.config)
-        if table.emotions.shape[1] != self.config.gpt.model_dim:
-            raise EngineError(
-                f"{self.files.emotions[0]} holds vectors of {table.emotions.shape[1]}, "
-                f"the GPT's are {self.config.gpt.model_dim}"
-            )
+        widths = (self.config.gpt.model_dim, self.config.s2mel.style_encoder.dim)
+        for path, vectors, width in zip(self.files.emotions, (table.emotions, table.speakers), widths, strict=True):
+            if vectors.shape[1] != width:
+                raise EngineError(f"{path} holds vectors of {vectors.shape[1]}, the checkpoint's are {width}")
         return table.to(self.frozen_device)
 
     def new_network(self) -> SemanticGPT:
@@ -129,12 +128,13 @@ class IndexTTS2Base:
     @cached_property
     def heard_with(self) -> dict[str, str]:
         """Hash every further part that features depend on."""
+        normaliser = self.frontend.engine.identity  # first, for it says in a line that there is no such glossary
         glossary = {"glossary": hash_file(self.options.glossary)} if self.options.glossary else {}
         return {
             "semantic_model": hash_file(self.files.semantic_weights),
             "statistics": hash_file(self.files.statistics),
             "codec": hash_file(self.files.codec),
-            "normaliser": self.frontend.engine.identity,
+            "normaliser": normaliser,
             **glossary,
         }
 

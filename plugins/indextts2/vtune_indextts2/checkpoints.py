@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -19,6 +20,10 @@ from vtune import EngineError, in_a_line
 logger = logging.getLogger(__name__)
 
 SHOWN = 5
+"""Kinds of names that a message lists."""
+
+ROOM = 400
+"""Characters that it has for all its lists."""
 
 Tensors = dict[str, torch.Tensor]
 
@@ -31,8 +36,9 @@ class MisfitError(EngineError):
     ) -> None:
         self.missing, self.misshapen, self.unexpected = missing, misshapen, unexpected
         groups = (("missing", missing), ("of another shape", misshapen), ("unexpected", unexpected))
-        problems = [f"{len(names)} {what}: {_some(names)}" for what, names in groups if names]
-        super().__init__(f"{where} does not hold this network ({count} tensors): {'; '.join(problems)}")
+        problems = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in groups if names)
+        listed = shorten(problems, ROOM, placeholder=" ...")
+        super().__init__(f"{where} does not hold this network ({count} tensors): {listed}")
 
 
 def read_file(path: Path) -> Any:
