@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+import filelock
+
 from vtune.errors import EngineError, in_a_line
+from vtune.folders import new_folder
 
 
 def folder_or_hub_id(name: str, option: str) -> str:
@@ -74,24 +74,15 @@ def hash_file(path: Path) -> str:
 def built_once(engine: str, name: str, build: Callable[[Path], None], proof: str) -> Path:
     """Return a folder of the user's cache of model files, filled by ``build`` on first use.
 
-    :param build: fills an existing empty folder; the same bytes every time.
+    :param build: fills an existing empty folder; whoever asks meanwhile waits.
     :param proof: a file whose presence says that the folder is whole.
     """
     from huggingface_hub import cached_assets_path
 
     folder = Path(cached_assets_path("vtune", engine, name))
-    if (folder / proof).is_file():
-        return folder
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}-"))
-    try:
-        build(aside)
-        # Another process may have been quicker: its files are the same, byte for byte.
-        if not (folder / proof).is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(aside, folder)
-    except OSError:
-        if not (folder / proof).is_file():
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    if not (folder / proof).is_file():
+        with filelock.FileLock(folder.with_name(f".{name}.lock")):
+            if not (folder / proof).is_file():  # else another process has built it meanwhile
+                with new_folder(folder) as aside:
+                    build(aside)
     return folder

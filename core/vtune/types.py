@@ -92,7 +92,6 @@ class LoraSettings:
     rslora: bool = False
     targets: tuple[str, ...] = ("all",)
     modules_to_save: tuple[str, ...] = ()
-    gradient_checkpointing: bool = False
 
 
 class Settings(BaseModel):

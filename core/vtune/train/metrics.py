@@ -17,8 +17,8 @@ class Means:
     def add(self, metrics: Mapping[str, torch.Tensor] | None) -> None:
         """Add one batch's."""
         for name, pair in (metrics or {}).items():
-            before = self._totals.get(name)
-            self._totals[name] = pair.detach().double() if before is None else before + pair
+            before, added = self._totals.get(name), pair.detach().double()
+            self._totals[name] = added if before is None else before + added
 
     def take(self, accelerator: Any) -> dict[str, float]:
         """Return the means over all processes, and begin anew; each process must call this with the same names."""

@@ -131,7 +131,7 @@ class IndexTTS2Base:
         normaliser = self.frontend.engine.identity  # first, for it says in a line that there is no such glossary
         glossary = {"glossary": hash_file(self.options.glossary)} if self.options.glossary else {}
         return {
-            "semantic_model": hash_file(self.files.semantic_weights),
+            "semantic_model": _joined(*self.files.semantic_files),
             "statistics": hash_file(self.files.statistics),
             "codec": hash_file(self.files.codec),
             "normaliser": normaliser,

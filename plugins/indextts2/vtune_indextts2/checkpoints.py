@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import zipfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -114,8 +113,10 @@ def fit(network: nn.Module, tensors: Mapping[str, torch.Tensor], where: str, unu
 
 def _some(names: Sequence[str]) -> str:
     """List names, those that differ in numbers alone as one."""
-    kinds = Counter(re.sub(r"(?<=\.)\d+(?=\.)", "*", name) for name in names)
-    listed = [kind if count == 1 else f"{kind} ({count})" for kind, count in kinds.items()]
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(re.sub(r"(?<=\.)\d+(?=\.)", "*", name), []).append(name)
+    listed = [alike[0] if len(alike) == 1 else f"{kind} ({len(alike)})" for kind, alike in kinds.items()]
     more = f" and {len(listed) - SHOWN} more kinds" if len(listed) > SHOWN else ""
     return ", ".join(listed[:SHOWN]) + more
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from vtune import Clip, Conditioning, EngineError, Waveform
-from vtune_indextts2.listening import Heard, Portrait, hear, portray, style
+from vtune_indextts2.listening import SHORTEST, Heard, Portrait, hear, portray, style
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
@@ -51,17 +51,18 @@ def extract(base: IndexTTS2Base, clips: Sequence[Clip]) -> Conditioning:
     :raises EngineError: no clip can stand for the voice.
     """
     options = base.options
-    usable = [clip for clip in clips if clip.seconds <= options.reference_seconds and clip.waveform.any()]
+    longest = options.reference_seconds
+    usable = [clip for clip in clips if SHORTEST <= clip.seconds <= longest and clip.waveform.any()]
     if not usable:
-        shortest = min(clip.seconds for clip in clips)
+        lengths = [clip.seconds for clip in clips]
         raise EngineError(
-            f"no clip of voice {clips[0].voice!r} can be its reference: the shortest has {shortest:.1f} s, "
-            f"reference_seconds is {options.reference_seconds:g}"
+            f"no clip of voice {clips[0].voice!r} can be its reference: it must have {SHORTEST:g} to {longest:g} s "
+            f"of sound (engine_options.reference_seconds), the clips have {min(lengths):.1f} to {max(lengths):.1f} s"
         )
     styles = torch.cat([style(base, clip.waveform, clip.sample_rate) for clip in usable])
     scores = score(usable, styles)
     ranked = sorted(range(len(usable)), key=lambda place: -scores[place].total)
-    chosen = _joined_up_to(options.reference_seconds, usable, ranked) if options.reference == "join" else ranked[:1]
+    chosen = _joined_up_to(longest, usable, ranked) if options.reference == "join" else ranked[:1]
     waveform, rate = _join([usable[place] for place in chosen])
     heard = hear(base, waveform, rate)
     portrait = portray(base, waveform, rate, heard)

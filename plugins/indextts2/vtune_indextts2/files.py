@@ -68,9 +68,10 @@ class Files:
         return self._place(self._options.semantic_model, SEMANTIC, "semantic_model")
 
     @property
-    def semantic_weights(self) -> Path:
-        """The weights of w2v-BERT, for hashing."""
-        return self._required(self.semantic_model, ("model.safetensors",), "semantic_model")
+    def semantic_files(self) -> tuple[Path, ...]:
+        """All that w2v-BERT's features depend on, for hashing."""
+        names = ("config.json", "preprocessor_config.json", "model.safetensors")
+        return tuple(self._required(self.semantic_model, (name,), "semantic_model") for name in names)
 
     @property
     def codec(self) -> Path:

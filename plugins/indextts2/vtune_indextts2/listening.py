@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
 
 
+SHORTEST = 0.5
+"""Seconds of a recording that can stand for a voice or an emotion, at least."""
+
+
 @dataclass(frozen=True)
 class Heard:
     """What the GPT learns from, on the device of the frozen parts.

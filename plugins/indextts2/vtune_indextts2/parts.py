@@ -1,4 +1,4 @@
-"""Files to networks: each part of the chain in eval mode, frozen, strictly filled from its file."""
+"""Files to networks: each part of the chain in float32 and eval mode, frozen, strictly filled from its file."""
 
 from __future__ import annotations
 
@@ -112,4 +112,4 @@ def load_emotions(emotions: Path, speakers: Path, config: Config) -> EmotionTabl
 
 def _filled(network: Network, tensors: Tensors, path: Path, unused: tuple[str, ...]) -> Network:
     fit(network, fold_weight_norm(tensors), str(path), unused)
-    return network.eval().requires_grad_(False)
+    return network.float().eval().requires_grad_(False)

@@ -11,13 +11,10 @@ from torch.nn import functional as F
 
 from vtune import Conditioning, VoiceError, recorded
 from vtune_indextts2.gpt.emotion import BIAS, damped, merge
-from vtune_indextts2.listening import Heard, Portrait, hear, portray
+from vtune_indextts2.listening import SHORTEST, Heard, Portrait, hear, portray
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
-
-SHORTEST = 0.5
-"""Seconds of a recording that can stand for a voice or an emotion, at least."""
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,21 @@ if TYPE_CHECKING:
 MULTIPLE = 8
 """Rows are padded to a multiple of this, which matrix units like."""
 
+SHORTEST = 0.1
+"""Seconds that a clip has at least: the conditioning encoders read three frames, which are 0.065 s, or more."""
+
 
 def prepare(base: IndexTTS2Base, clip: Clip) -> Features:
     """Encode one clip: ``text_ids`` int32 ``[T]``, ``codes`` int32 ``[N]`` at 50 Hz, ``condition`` float16 ``[32, D]``,
     ``emotion`` float16 ``[D]``; 84 kB for a clip of any length, for the latents are what is long.
 
-    :raises SkipClip: there is no sound or no text, or more of either than the GPT has places for.
+    :raises SkipClip: there is no sound or no text, or more of either than the GPT has places for, or hardly any sound.
     """
     settings = base.config.gpt
     if not clip.waveform.any():
         raise SkipClip(f"{clip.seconds:.2f} s of digital silence")
+    if clip.seconds < SHORTEST:
+        raise SkipClip(f"{clip.seconds:.3f} s, less than the {SHORTEST:g} s that can be listened to")
     text = base.frontend.tokenize(clip.text)
     if not text:
         raise SkipClip(f"the text has nothing to say: {clip.text!r}")

@@ -16,7 +16,7 @@ def search_codes(continuation: Continuation, sampling: Sampling, rules: Rules, s
     ``log p / length ** length_penalty``.
 
     Two candidates a row are taken at each step (drawn, or the likeliest), so that rows are left when some stop; only
-    the first ``beams`` of them may stop.
+    the first ``beams`` of them, in the order they were taken in, may stop, and the likeliest of the others go on.
     """
     beams, start = sampling.beams, len(rules.history)
     generator = torch.Generator().manual_seed(seed)
@@ -41,7 +41,8 @@ def search_codes(continuation: Continuation, sampling: Sampling, rules: Rules, s
             if score > best[0]:
                 row = said[rows[place], start:].tolist()
                 best = (score, row if stopped else [*row, int(codes[place])], stopped)
-        going = (codes != rules.stop).nonzero()[:beams, 0]
+        likeliest = values.argsort(descending=True, stable=True)
+        going = likeliest[codes[likeliest] != rules.stop][:beams]
         scores, rows, codes = values[going], rows[going], codes[going]
         if length == rules.limit or (len(finished) == beams and float(scores[0]) / penalty <= finished[-1]):
             break
@@ -58,5 +59,4 @@ def _candidates(
         values, places = chances.topk(count)
         return values, places
     drawn = torch.multinomial(chances.softmax(-1).cpu(), count, generator=generator).to(chances.device)
-    values, order = chances[drawn].sort(descending=True)
-    return values, drawn[order]
+    return chances[drawn], drawn

@@ -27,7 +27,7 @@ class Conformer(nn.Module):
         self.after_norm = nn.LayerNorm(settings.output_size)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Encode; fewer than 3 frames give none."""
+        """Encode 3 frames or more."""
         x = self.embed(features)
         places = sinusoids(x.shape[1], x.shape[2]).to(x)
         for block in self.encoders:

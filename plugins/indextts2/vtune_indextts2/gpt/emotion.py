@@ -40,6 +40,8 @@ class EmotionTable:
 
     def __post_init__(self) -> None:
         """Check the sizes. :raises EngineError: they do not belong together."""
+        if len(self.groups) != len(NAMES):
+            raise EngineError(f"emo_num has {len(self.groups)} groups, the emotions are {len(NAMES)}")
         rows = (len(self.emotions), len(self.speakers), sum(self.groups))
         if len(set(rows)) != 1:
             raise EngineError(

@@ -1,0 +1,347 @@
+"""IndexTTS2 through the real pipeline: recordings to voices that speak, go on where they stopped, and are merged."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from click.testing import CliRunner
+from safetensors.torch import load_file
+from transformers import Trainer
+
+from vtune import load_recipe, pipeline
+from vtune.export import merge_voice
+from vtune.folders import VoiceFolder
+from vtune.speak import open_voice
+from vtune.testing import made_clip
+from vtune.voices import read_record
+from vtune_cli.main import main
+from vtune_indextts2.base import IndexTTS2Base
+from vtune_indextts2.licence import STATEMENT
+from vtune_indextts2.reference import speaker_of
+from vtune_indextts2.speech import say_codes
+
+Run = Callable[..., list[VoiceFolder]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A voice with everything beside it."""
+
+    folder: VoiceFolder
+    root: Path
+
+    @property
+    def adapter(self) -> dict[str, torch.Tensor]:
+        """Its tensors by name."""
+        tensors: dict[str, torch.Tensor] = load_file(self.folder.path / "adapter_model.safetensors")
+        return tensors
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """A line a step."""
+        (log,) = (self.root / "runs/someone/logs").glob("*/metrics.jsonl")
+        return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two voices of unequal length, each a folder of clips, at rates of their own."""
+    root = tmp_path_factory.mktemp("speech")
+    for voice, rate, count, first in (("someone", 16_000, 6, 0), ("another", 44_100, 4, 10)):
+        (root / voice / "clips").mkdir(parents=True)
+        with (root / voice / "transcripts.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["filename", "text"])
+            for number in range(first, first + count):
+                clip = made_clip(rate, 0.6 + 0.05 * (number % 4), number)
+                soundfile.write(root / voice / "clips" / f"{number}.wav", clip.waveform, rate)
+                table.writerow([f"{number}.wav", f"this is sentence number {number}"])
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(speech: Path, tiny: Path) -> Run:
+    def make(root: Path, **sections: Any) -> list[VoiceFolder]:
+        options = {"base_model": str(tiny), "normaliser": "basic", "max_codes": 20, "flow_steps": 2}
+        train = {
+            "epochs": 3, "batch_size": 3, "learning_rate": 3e-2, "validation": 0, "log_every": 1, "save_every": 2,
+            "warmup": 0, "gradient_checkpointing": True,
+        }  # fmt: skip
+        recipe = {
+            "voice": "someone",
+            "engine": "indextts2",
+            "data": [{"source": str(speech / "someone")}],
+            "folders": {"runs": str(root / "runs"), "voices": str(root / "voices")},
+            "lora": {"rank": 4, "alpha": 8, "dropout": 0.05},
+            "evaluate": {"sentences": ["hello there"]},
+            **sections,
+            "engine_options": {**options, **sections.get("engine_options", {})},
+            "train": {**train, **sections.get("train", {})},
+        }
+        root.mkdir(exist_ok=True)
+        (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+        return pipeline.run(load_recipe(root / "recipe.yaml"))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def made(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A voice by LoRA with gradient checkpointing, from a run that was never stopped."""
+    root = tmp_path_factory.mktemp("made")
+    (folder,) = run(root)
+    return Made(folder, root)
+
+
+def spoken(voice: Any, text: str, **settings: Any) -> np.ndarray:
+    return np.concatenate([piece.waveform for piece in voice.say(text, **settings)])
+
+
+# What training leaves
+
+
+def test_the_loss_falls_and_every_tensor_learns(made: Made) -> None:
+    losses = [line["loss"] for line in made.metrics if "loss" in line]
+    assert len(losses) == 6
+    assert np.mean(losses[-2:]) < losses[0] - 0.1
+    adapter = made.adapter
+    assert len(adapter) == 2 * 2 * 4
+    silent = [name for name, tensor in adapter.items() if not tensor.any()]
+    assert not silent
+    facts = read_record(made.folder).training
+    assert facts["last_loss"] < facts["first_loss"]
+    assert facts["adapter_effect"] > 0
+    assert facts["merge_difference"] < 1e-3
+
+
+def test_metrics_hold_both_losses_and_how_often_the_code_was_right(made: Made) -> None:
+    lines = [line for line in made.metrics if "loss" in line]
+    for line in lines:
+        assert {"text_loss", "semantic_loss", "semantic_top1"} <= line.keys()
+        assert 0 <= line["semantic_top1"] <= 1
+        assert line["loss"] == pytest.approx(0.2 * line["text_loss"] + 0.8 * line["semantic_loss"], abs=1e-3)
+
+
+def test_gradient_checkpointing_trains_to_the_same_adapter(made: Made, run: Run, tmp_path: Path) -> None:
+    (folder,) = run(tmp_path, train={"gradient_checkpointing": False})
+    without = Made(folder, tmp_path)
+    assert [line["loss"] for line in without.metrics] == pytest.approx(
+        [line["loss"] for line in made.metrics], abs=1e-4
+    )
+    for name, tensor in made.adapter.items():
+        torch.testing.assert_close(without.adapter[name], tensor, rtol=0, atol=1e-3)
+
+
+def test_what_lies_in_a_voice_folder(made: Made) -> None:
+    folder = made.folder
+    assert folder.adapter_config.is_file()
+    assert folder.conditioning.is_file()
+    assert {path.name for path in folder.samples.iterdir()} == {"01.wav", "01_base.wav"}
+    suffixes = {path.suffix for path in folder.path.rglob("*") if path.is_file()}
+    assert not suffixes & {".pt", ".pth", ".bin", ".pkl"}, "a voice is no pickle"
+    record = read_record(folder)
+    assert set(record.fingerprint) == {"network", "s2mel", "vocoder", "tokenizer", "config.yaml"}
+    assert record.servable
+
+
+def test_what_the_licence_asks_for_goes_with_the_voice(made: Made) -> None:
+    """Its own sentence, word for word, wherever the voice is passed on."""
+    assert STATEMENT == (
+        "Any modifications made to the original model in this Derivative Work are not endorsed, warranted, or "
+        "guaranteed by the original right-holder of the original model, and the original right-holder disclaims all "
+        "liability related to this Derivative Work."
+    )
+    note = (made.folder.path / "LICENCE-NOTE.md").read_text()
+    assert STATEMENT in note
+    assert "bilibili" in note
+    assert "CC-BY-NC-4.0" in note
+    card = made.folder.card.read_text()
+    assert STATEMENT in card
+    assert "LICENCE-NOTE.md" in card
+
+
+# Speaking
+
+
+def test_a_voice_speaks_the_same_whenever_it_is_loaded(made: Made) -> None:
+    voice = open_voice(made.folder)
+    first = spoken(voice, "hello there", seed=1)
+    assert np.array_equal(first, spoken(open_voice(made.folder), "hello there", seed=1))
+    assert not np.array_equal(first, spoken(voice, "hello there", seed=1, untuned=True))
+    sample, rate = soundfile.read(made.folder.samples / "01.wav", dtype="float32")
+    assert rate == 22_050
+    np.testing.assert_allclose(sample, spoken(voice, "hello there", seed=0), atol=1 / 32768)
+
+
+def say(made: Made, out: Path, *arguments: str) -> Any:
+    voices = str(made.folder.path.parent)
+    command = ["say", "someone", "Hello there. I am the miller.", "--out", str(out), "--voices", voices]
+    return CliRunner().invoke(main, [*command, *arguments])
+
+
+def test_options_are_set_from_the_command_line(made: Made, tmp_path: Path) -> None:
+    result = say(made, tmp_path / "usual.wav")
+    assert result.exit_code == 0, result.output
+    changed = ["flow_steps=4", "temperature=0", "guidance=0", "emotion_weights=[0.5, 0, 0, 0, 0, 0, 0, 0.2]"]
+    result = say(made, tmp_path / "changed.wav", *[part for option in changed for part in ("--set", option)])
+    assert result.exit_code == 0, result.output
+    sounds = [soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("usual", "changed")]
+    assert min(map(len, sounds)) > 1000
+    assert not np.array_equal(*sounds)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("flow_step=4", "has no option 'flow_step'; did you mean 'flow_steps'?"),
+        ("temperature=hot", "'temperature'"),
+        ("reference_audio=nowhere.wav", "nowhere.wav"),
+        ("base_model=./nowhere", "engine_options.base_model: there is no folder './nowhere'"),
+    ],
+)
+def test_an_option_that_cannot_be_set_is_one_line(made: Made, tmp_path: Path, option: str, says: str) -> None:
+    result = say(made, tmp_path / "out.wav", "--set", option)
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+# Merging
+
+
+@pytest.fixture(scope="module")
+def merged(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("merging") / "merged"
+    assert merge_voice(made.folder, folder) < 1e-3
+    return folder
+
+
+def test_a_merged_folder_is_a_checkpoint_of_the_official_layout(merged: Path, tiny: Path) -> None:
+    before, after = ({str(p.relative_to(at)) for p in at.rglob("*") if p.is_file()} for at in (tiny, merged))
+    assert after - before == {"LICENCE-NOTE.md"}
+    assert not before - after
+    assert STATEMENT in (merged / "LICENCE-NOTE.md").read_text()
+    for name in before - {"gpt.pth"}:
+        assert (merged / name).read_bytes() == (tiny / name).read_bytes(), name
+    old, new = (torch.load(at / "gpt.pth", weights_only=True)["model"] for at in (tiny, merged))
+    assert old.keys() == new.keys()
+    differ = {name for name in old if not torch.equal(old[name], new[name])}
+    assert differ == {
+        f"gpt.h.{layer}.{module}.weight"
+        for layer in range(2)
+        for module in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+    }
+
+
+def test_a_merged_network_says_the_codes_that_the_adapter_says(
+    made: Made, merged: Path, make_base: Callable[..., IndexTTS2Base]
+) -> None:
+    voice = open_voice(made.folder, options={"temperature": 0, "max_codes": 60})
+    base = make_base(base_model=str(merged), temperature=0, max_codes=60)
+    network = base.new_network()
+
+    def codes(base: IndexTTS2Base, network: Any, text: str) -> list[int]:
+        ids = base.frontend.tokenize(text)
+        with torch.inference_mode():
+            return say_codes(base, network, speaker_of(base, voice.conditioning), ids, 1000, seed=0)[0]
+
+    untuned = make_base(temperature=0, max_codes=60)
+    differ = 0
+    for text in ("hello there", "this is sentence number 3", "the river runs past the mill"):
+        tuned = codes(voice.base, voice.model.get_base_model(), text)
+        assert codes(base, network, text) == tuned
+        differ += codes(untuned, untuned.new_network(), text) != tuned
+    assert differ, "the adapter changes no code, so this test sees nothing"
+
+
+def test_a_voice_does_not_speak_over_a_base_that_it_is_merged_into(made: Made, merged: Path, tmp_path: Path) -> None:
+    result = say(made, tmp_path / "out.wav", "--set", f"base_model={merged}")
+    assert result.exit_code == 1
+    assert "was trained on another network than this base has" in result.stderr
+
+
+# Other ways to make a voice
+
+
+@pytest.mark.parametrize("stop_at", [3, 5])
+def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(
+    made: Made,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    stop_at: int,
+) -> None:
+    """Six steps, a checkpoint every two; dropout, the order of the rows and who prompts whom go on where they were."""
+    step = Trainer.training_step
+
+    def stop(self: Trainer, *arguments: Any) -> Any:
+        if self.state.global_step == stop_at:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "training_step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    with caplog.at_level(logging.INFO):
+        (folder,) = run(tmp_path)
+    assert f"checkpoint-{stop_at // 2 * 2}" in caplog.text
+    again = Made(folder, tmp_path)
+    assert again.adapter.keys() == made.adapter.keys()
+    assert all(torch.equal(again.adapter[name], tensor) for name, tensor in made.adapter.items())
+    assert [line["loss"] for line in again.metrics] == [line["loss"] for line in made.metrics]
+
+
+def test_every_weight_may_be_trained(run: Run, tmp_path: Path) -> None:
+    (folder,) = run(tmp_path, train={"method": "full", "learning_rate": 1e-3, "epochs": 1})
+    assert read_record(folder).method == "full"
+    assert (folder.path / "LICENCE-NOTE.md").is_file()
+    assert not folder.adapter_config.exists()
+    tuned, base = (spoken(open_voice(folder, untuned=untuned), "hello") for untuned in (False, True))
+    assert not np.array_equal(tuned, base)
+
+
+def test_two_voices_of_one_training_each_get_a_folder(run: Run, speech: Path, tmp_path: Path) -> None:
+    data = [{"source": str(speech / name), "voice": name} for name in ("someone", "another")]
+    folders = run(tmp_path, data=data, engine_options={"reference": "join"}, train={"epochs": 1})
+    assert [folder.name for folder in folders] == ["someone", "another"]
+    adapters, references, choices = [], [], []
+    for folder in folders:
+        voice = open_voice(folder)
+        adapters.append(load_file(folder.path / "adapter_model.safetensors"))
+        references.append(voice.conditioning.tensors["ref_mel"])
+        choices.append(json.loads(voice.conditioning.strings["choice"]))
+        assert len(spoken(voice, "hello"))
+        assert (folder.path / "LICENCE-NOTE.md").is_file()
+    assert all(torch.equal(adapters[0][name], tensor) for name, tensor in adapters[1].items())
+    assert references[0].shape != references[1].shape
+    candidates = [{entry["clip"] for entry in choice["scores"]} for choice in choices]
+    assert (len(candidates[0]), len(candidates[1])) == (6, 4)
+    assert not candidates[0] & candidates[1]
+
+
+def test_an_engine_without_a_licence_note_writes_none(speech: Path, tmp_path: Path) -> None:
+    recipe = {
+        "voice": "someone",
+        "engine": "toy",
+        "data": [{"source": str(speech / "someone")}],
+        "folders": {"runs": str(tmp_path / "runs"), "voices": str(tmp_path / "voices")},
+        "train": {"epochs": 1, "learning_rate": 1e-2, "validation": 0},
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    (folder,) = pipeline.run(load_recipe(tmp_path / "recipe.yaml"))
+    assert folder.card.is_file()
+    assert not (folder.path / "LICENCE-NOTE.md").exists()
