@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,45 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-import vtune
-from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.gpt.conformer import Attention, Block, Conformer, sinusoids
-from vtune_indextts2.gpt.layout import lay_out
-from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
 from vtune_indextts2.gpt.perceiver import HEAD, Norm, Perceiver
-from vtune_indextts2.gpt.settings import EncoderSettings, GPTSettings
-from vtune_indextts2.samples import batch_rows
-
-Clip = tuple[torch.Tensor, list[int], list[int]]
-
-
-SIZES = {
-    "model_dim": 16, "layers": 2, "heads": 2, "max_text_tokens": 6, "max_mel_tokens": 8,
-    "number_text_tokens": 11, "number_mel_codes": 9, "start_mel_token": 7, "stop_mel_token": 8,
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def network(make_base: Callable[..., IndexTTS2Base]) -> SemanticGPT:
-    """Two narrow layers with weights as large as trained ones, for fresh ones hardly attend to anything."""
-    sizes = make_base().config.gpt.model_copy(update=SIZES)
-    torch.manual_seed(0)
-    small = SemanticGPT(SemanticGPTConfig(settings=sizes.model_dump(), dropout=0.0)).double()
-    for parameter in small.parameters():
-        parameter.data += 0.3 * torch.randn_like(parameter)
-    return small
+from vtune_indextts2.gpt.settings import EncoderSettings
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def clip(text: list[int], codes: list[int], seed: int = 0) -> Clip:
-    return noise(32, SIZES["model_dim"], seed=seed), text, codes
-
-
-def laid(network: SemanticGPT, clips: list[Clip]) -> vtune.Batch:
-    return batch_rows([(condition, lay_out(network.settings, text, codes)) for condition, text, codes in clips])
 
 
 def layer_norm(x: np.ndarray, w: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -62,9 +29,6 @@ def layer_norm(x: np.ndarray, w: dict[str, np.ndarray], name: str) -> np.ndarray
 def softmax(x: np.ndarray) -> np.ndarray:
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
-
-
-# The encoders that condition it.
 
 
 ENCODER = EncoderSettings(
@@ -176,12 +140,3 @@ def test_the_norm_is_root_mean_square_and_takes_silence() -> None:
     norm, x = filled(Norm(8)), noise(4, 8)
     torch.testing.assert_close(norm(x), F.rms_norm(x, (8,), norm.gamma, eps=0.0), rtol=1e-12, atol=0)
     assert not norm(torch.zeros(2, 8, dtype=torch.float64)).any()
-
-
-def test_settings_say_how_many_rows_the_tables_have(network: SemanticGPT) -> None:
-    sizes: GPTSettings = network.settings
-    assert sizes.prefix == 34
-    longest = clip([2] * sizes.max_text_tokens, [0] * sizes.max_mel_tokens)
-    assert network(**laid(network, [longest]))["loss"].isfinite()
-    assert len(network.text_pos_embedding.emb.weight) == sizes.max_text_tokens + 2
-    assert len(network.mel_pos_embedding.emb.weight) == sizes.max_mel_tokens + 3

@@ -392,3 +392,12 @@ def test_what_is_logged_are_means_over_labels_since_the_last_time(trained: Calla
     assert {name: last[name] for name in METRICS} == pytest.approx(means(data.train), rel=2e-5)
     evaluated = [line for line in lines if "eval_loss" in line][-1]
     assert {name: evaluated[f"eval_{name}"] for name in METRICS} == pytest.approx(means(data.validation), rel=2e-5)
+
+
+def test_settings_say_how_many_rows_the_tables_have(network: SemanticGPT) -> None:
+    sizes = network.settings
+    assert sizes.prefix == 34
+    longest = clip([2] * sizes.max_text_tokens, [0] * sizes.max_mel_tokens)
+    assert network(**laid(network, [longest]))["loss"].isfinite()
+    assert len(network.text_pos_embedding.emb.weight) == sizes.max_text_tokens + 2
+    assert len(network.mel_pos_embedding.emb.weight) == sizes.max_mel_tokens + 3
