@@ -29,7 +29,7 @@ def base(make_base: MakeBase) -> IndexTTS2Base:
 
 @pytest.fixture(scope="module")
 def clips() -> list[Clip]:
-    return [made_clip(RATE, seconds, number) for number, seconds in enumerate((0.9, 1.4, 0.6, 1.1))]
+    return [made_clip(RATE, seconds, number) for number, seconds in enumerate((0.6, 0.9, 0.4, 0.7))]
 
 
 def changed(clip: Clip, waveform: np.ndarray, name: str) -> Clip:
@@ -186,7 +186,12 @@ def test_noise_and_clipping_cost_what_they_are(clips: Sequence[Clip]) -> None:
     assert totals[0] > totals[3] > totals[4]
     assert scores[4].clipped == pytest.approx(np.mean(np.abs(copies[4].waveform) >= 0.999), abs=1e-5)
     assert scores[0].clipped == 0
-    assert min(totals) >= 1 - 0.2 - 0.5 - 1e-6
+    for (
+        each
+    ) in scores:  # similar all the same: the rest is 0.2 for noise and 50 a share of clipped samples, 0.5 at most
+        noise = 0.2 * (1 - min(max(each.noise, 0), 40) / 40)
+        assert each.total == pytest.approx(1 - noise - min(50 * each.clipped, 0.5), abs=1e-6)
+    assert 1 - scores[4].total > 0.5
 
 
 def test_a_clean_clip_stands_for_the_voice_before_its_damaged_copies(
@@ -221,7 +226,7 @@ def test_without_a_candidate_it_says_what_there_is(make_base: MakeBase, referenc
 # Several clips
 
 
-@pytest.mark.parametrize("seconds", [0.6, 1.7, 2.5, 3.2, 15])
+@pytest.mark.parametrize("seconds", [0.5, 1.2, 15])
 def test_joined_clips_are_the_best_that_fit(make_base: MakeBase, clips: Sequence[Clip], seconds: float) -> None:
     base = make_base(reference="join", reference_seconds=seconds)
     kept = extract(base, clips)

@@ -190,7 +190,7 @@ def keys(section: dict[str, Any], above: str = "") -> Iterator[str]:
             yield from keys(value, f"{above}{name}.")
 
 
-@pytest.mark.parametrize("odd", [..., None, "x", -1, 7], ids=repr)
+@pytest.mark.parametrize("odd", [..., None, "x", 7], ids=repr)
 def test_any_key_may_hold_anything_without_another_error(
     written: Callable[..., Path], content: dict[str, Any], odd: object
 ) -> None:

@@ -75,7 +75,7 @@ def run(speech: Path, tiny: Path) -> Run:
     def make(root: Path, **sections: Any) -> list[VoiceFolder]:
         options = {"base_model": str(tiny), "normaliser": "basic", "max_codes": 20, "flow_steps": 2}
         train = {
-            "epochs": 3, "batch_size": 3, "learning_rate": 3e-2, "validation": 0, "log_every": 1, "save_every": 2,
+            "epochs": 3, "batch_size": 3, "learning_rate": 3e-2, "validation": 0, "log_every": 1, "save_every": 3,
             "warmup": 0, "gradient_checkpointing": True,
         }  # fmt: skip
         recipe = {
@@ -275,20 +275,18 @@ def test_a_voice_does_not_speak_over_a_base_that_it_is_merged_into(made: Made, m
 # Other ways to make a voice
 
 
-@pytest.mark.parametrize("stop_at", [3, 5])
 def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(
     made: Made,
     run: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    stop_at: int,
 ) -> None:
-    """Six steps, a checkpoint every two; dropout, the order of the rows and who prompts whom go on where they were."""
+    """Three epochs of two steps, a checkpoint amid the second; dropout, the order of the rows and who prompts whom go on where they were."""
     step = Trainer.training_step
 
     def stop(self: Trainer, *arguments: Any) -> Any:
-        if self.state.global_step == stop_at:
+        if self.state.global_step == 5:
             raise KeyboardInterrupt
         return step(self, *arguments)
 
@@ -298,7 +296,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(
             run(tmp_path)
     with caplog.at_level(logging.INFO):
         (folder,) = run(tmp_path)
-    assert f"checkpoint-{stop_at // 2 * 2}" in caplog.text
+    assert "checkpoint-3" in caplog.text
     again = Made(folder, tmp_path)
     assert again.adapter.keys() == made.adapter.keys()
     assert all(torch.equal(again.adapter[name], tensor) for name, tensor in made.adapter.items())

@@ -105,7 +105,7 @@ def test_strength_alone_scales_the_stored_emotion(make_base: MakeBase, kept: Con
     equal(given(speaker), kept.tensors["condition"], strength * kept.tensors["emotion"])
 
 
-@pytest.mark.parametrize("strength", [None, 0.0, 0.4, 1.0, 2.0])
+@pytest.mark.parametrize("strength", [None, 0.4, 2.0])
 def test_the_emotion_of_a_recording_is_gone_towards(
     make_base: MakeBase, kept: Conditioning, folder: Path, heard: dict[str, Any], strength: float | None
 ) -> None:
@@ -127,7 +127,7 @@ def test_speaker_and_emotion_may_be_two_recordings(
     has_portrait_of(speaker, heard["somebody"])
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("strength", [0.4, 1.0])
 def test_somebody_s_sound_may_have_the_voice_s_emotion(
     make_base: MakeBase, kept: Conditioning, folder: Path, heard: dict[str, Any], strength: float
 ) -> None:

@@ -8,6 +8,7 @@ between them: so it holds for a whisper in a quiet room and for a loud voice in 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class LevelMeter:
         self._down = max(1, sample_rate // BAND)
         self._size = max(1, round(sample_rate * FRAME / self._down))
         self._rest: np.ndarray | None = None
-        self._last = 0.0
+        self._last: Any = np.float32(0)
         self._powers: list[np.ndarray] = []
 
     def add(self, block: NDArray[np.float32]) -> None:
@@ -63,11 +64,15 @@ class LevelMeter:
         self._rest = block[whole:]
         if not whole:
             return
-        kept = block[:whole].reshape(-1, self._down, block.shape[1]).mean(axis=1)
-        sharp = kept.copy()
-        sharp[1:] -= EMPHASIS * kept[:-1]
-        sharp[0] -= EMPHASIS * self._last
-        self._last = kept[-1]
+        apart = block[:whole].reshape(-1, self._down, block.shape[1])
+        kept = apart[:, 0].copy()
+        for place in range(1, self._down):  # three strided sums are faster than a mean over an axis of three
+            kept += apart[:, place]
+        sharp = kept / np.float32(self._down)
+        last = sharp[-1].copy()
+        sharp[1:] -= np.float32(EMPHASIS) * sharp[:-1]
+        sharp[0] -= np.float32(EMPHASIS) * self._last
+        self._last = last
         frames = sharp.reshape(-1, self._size * block.shape[1])
         self._powers.append(np.einsum("ij,ij->i", frames, frames) / np.float32(frames.shape[1]))
 
@@ -94,7 +99,9 @@ def speech(levels: Levels, threshold: float | None = None) -> NDArray[np.bool_]:
 def around(levels: Levels, percentile: float) -> Levels:
     """A percentile of the levels 15 s to either side of each frame, followed every 5 s."""
     centres = np.arange(0, max(len(levels), 1), STEP)
-    values = [np.percentile(levels[max(0, c - AROUND // 2) : c + AROUND // 2 + 1], percentile) for c in centres]
+    # Smoothed levels say in every fifth frame what the others say.
+    windows = (levels[max(0, c - AROUND // 2) : c + AROUND // 2 + 1 : SMOOTHED] for c in centres)
+    values = [np.percentile(window, percentile) for window in windows]
     return np.asarray(np.interp(np.arange(len(levels)), centres, values), dtype=np.float32)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,34 +64,43 @@ def segment(stretches: Sequence[Stretch], levels: NDArray[np.float32], wanted: W
     best = [0.0] + [math.inf] * len(pieces)
     came_from = [0] * (len(pieces) + 1)
     for end in range(1, len(pieces) + 1):
+        after = pieces[end][0] if end < len(pieces) else None
+        cut = 0.0 if after is None else _cut_cost(pieces[end - 1][1], after, wanted)
+        # From the last piece backwards, so that each longer clip adds to the one before.
+        spoken = length = waited = 0.0
         for start in range(end - 1, -1, -1):
-            run = pieces[start:end]
-            if start < end - 1 and _seconds(run, wanted) > wanted.longest:
+            spoken += FRAME * (pieces[start][1] - pieces[start][0])
+            if start < end - 1:
+                pause = FRAME * (pieces[start + 1][0] - pieces[start][1])
+                length += min(pause, wanted.inner)
+                waited += max(0.0, pause - wanted.inner)
+            seconds = spoken + length + 2 * wanted.pad
+            if start < end - 1 and seconds > wanted.longest:
                 break
-            cut = _cut_cost(run[-1][1], pieces[end][0], wanted) if end < len(pieces) else 0.0
-            cost = best[start] + _clip_cost(run, wanted) + cut
+            cost = best[start] + _clip_cost(seconds, spoken, waited, wanted) + cut
             if cost < best[end]:
                 best[end], came_from[end] = cost, start
+    return _traced(pieces, came_from)
+
+
+def _traced(pieces: Sequence[Stretch], came_from: Sequence[int]) -> list[Segment]:
     found: list[Segment] = []
     end = len(pieces)
     while end:
         start = came_from[end]
-        inside = (start and pieces[start - 1][1] == pieces[start][0]) or (
-            end < len(pieces) and pieces[end - 1][1] == pieces[end][0]
-        )
-        found.append(Segment(tuple(pieces[start:end]), bool(inside)))
+        cuts = [place for place in (start, end) if 0 < place < len(pieces)]
+        forced = any(pieces[place - 1][1] == pieces[place][0] for place in cuts)
+        found.append(Segment(tuple(pieces[start:end]), forced))
         end = start
     return found[::-1]
 
 
-def _clip_cost(run: Sequence[Stretch], wanted: Wanted) -> float:
-    seconds = _seconds(run, wanted)
+def _clip_cost(seconds: float, spoken: float, waited: float, wanted: Wanted) -> float:
     if seconds < wanted.shortest:
-        return TOO_SHORT * FRAME * sum(end - start for start, end in run)
+        return TOO_SHORT * spoken
     middle = (wanted.shortest + wanted.longest) / 2
     uneven = ((seconds - middle) / (wanted.longest - wanted.shortest)) ** 2
-    pauses = (FRAME * (after[0] - before[1]) for before, after in pairwise(run))
-    return 0.3 * uneven + sum(0.5 * max(0.0, pause - wanted.inner) for pause in pauses)
+    return 0.3 * uneven + 0.5 * waited
 
 
 def _cut_cost(before: int, after: int, wanted: Wanted) -> float:
@@ -101,13 +109,6 @@ def _cut_cost(before: int, after: int, wanted: Wanted) -> float:
         return 4.0  # inside speech
     # A pause that is too short for both pads costs much; a long one nothing.
     return max(0.0, 1.0 - pause / wanted.pause)
-
-
-def _seconds(run: Sequence[Stretch], wanted: Wanted) -> float:
-    """Length of the clip, long pauses shortened, with pads."""
-    pauses = (FRAME * (after[0] - before[1]) for before, after in pairwise(run))
-    speech = FRAME * sum(end - start for start, end in run)
-    return speech + sum(min(pause, wanted.inner) for pause in pauses) + 2 * wanted.pad
 
 
 def _broken(stretch: Stretch, levels: NDArray[np.float32], wanted: Wanted) -> list[Stretch]:
