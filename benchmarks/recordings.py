@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def main() -> None:
     with_music, moved, passages = musical(sound, utterances, level, random)
     write(asked.out / "music", with_music, {"utterances": moved, "music": passages})
     seconds = len(sound) / RATE
-    gaps = sum(after[0] - before[1] >= LEAST_GAP for before, after in zip(utterances, utterances[1:], strict=False))
+    gaps = sum(after[0] - before[1] >= LEAST_GAP for before, after in pairwise(utterances))
     print(f"{len(utterances)} utterances, {seconds / 60:.1f} min, {gaps} gaps of at least {LEAST_GAP} s")
 
 

@@ -60,7 +60,7 @@ def _make_voice(
     engine: Engine, base: Any, model: nn.Module, recipe: Recipe, run_folder: RunFolder, voice: VoiceFolder,
     data: dataset.TrainingData, facts: dict[str, Any],
 ) -> None:  # fmt: skip
-    made_from = _made_from(recipe, facts, voice.name)
+    made_from = _made_from(engine, recipe, facts, voice.name)
     if _is_made(voice, made_from):
         logger.info("voice %s: done before (%s)", voice.name, voice.path)
         return
@@ -73,8 +73,9 @@ def _make_voice(
     logger.info("voice %s: listen to %s/01.wav, and to its base in 01_base.wav", voice.name, voice.samples)
 
 
-def _made_from(recipe: Recipe, facts: dict[str, Any], name: str) -> str:
-    parts = [facts["key"], name, recipe.evaluate.model_dump(), recipe.consent and recipe.consent.model_dump()]
+def _made_from(engine: Engine, recipe: Recipe, facts: dict[str, Any], name: str) -> str:
+    speaking = recipe.engine_options.model_dump(mode="json", include=set(engine.info.speaking_options))
+    parts = [facts["key"], name, recipe.evaluate.model_dump(), recipe.consent and recipe.consent.model_dump(), speaking]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -126,6 +126,8 @@ class EngineInfo:
     :param options: the model behind ``engine_options``.
     :param features_options: names of the options that change what ``prepare_sample`` returns; the others
         (say, sampling temperature) can change without encoding the data anew.
+    :param speaking_options: names of the options that only keeping and speaking a voice depend on; when one changes,
+        the voice is written anew and nothing is trained again.
     :param lora: what ``lora:`` says when the recipe does not.
     :param lora_targets: presets, name to ends of module names or regular expressions.
     :param paired_features: features that ``collate`` also gets of another clip of the same voice, drawn anew for
@@ -142,6 +144,7 @@ class EngineInfo:
     lora: LoraSettings = LoraSettings()
     lora_targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     features_options: frozenset[str] = frozenset()
+    speaking_options: frozenset[str] = frozenset()
     paired_features: frozenset[str] = frozenset()
     length_feature: str = "input_ids"
     licence: str = ""

@@ -52,6 +52,19 @@ def test_samples_are_what_the_saved_voice_says(toy: Callable[..., Recipe]) -> No
     np.testing.assert_allclose(kept, spoken, atol=1 / 32000)
 
 
+def test_an_option_of_speaking_makes_the_voice_anew_and_trains_nothing(
+    toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = pipeline.run(toy())
+    before, trained = sound(open_voice(folder), "hello there"), read_record(folder).training
+    monkeypatch.setattr("vtune.train.training._run", lambda *_: pytest.fail("it trains again"))
+    (folder,) = pipeline.run(toy(engine_options={"pitch": 330.0}))
+    record = read_record(folder)
+    assert record.engine_options["pitch"] == 330.0
+    assert {**record.training, "made_from": ""} == {**trained, "made_from": ""}
+    assert not np.array_equal(sound(open_voice(folder), "hello there"), before)
+
+
 def test_the_card_says_whose_voice_it_is(toy: Callable[..., Recipe]) -> None:
     (folder,) = pipeline.run(toy(consent={"person": "A tone", "statement": "Tones need not be asked."}))
     card = folder.card.read_text()

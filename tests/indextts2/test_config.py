@@ -202,11 +202,13 @@ def test_any_key_may_hold_anything_without_another_error(
         except EngineError:
             refusal(read_config, path)
             continue
-        if odd == 7:
-            with torch.device("meta"):
+        with torch.device("meta"):
+            if key.startswith("gpt."):
                 SemanticGPT(SemanticGPTConfig(settings=config.gpt.model_dump()))
                 ConditioningEncoder(config.gpt)
+            elif key.startswith("s2mel."):
                 S2Mel(config.s2mel, config.latent_dims)
+            elif key.startswith("semantic_codec."):
                 SemanticCodec(**config.semantic_codec.model_dump())
 
 
@@ -256,7 +258,8 @@ def test_a_wrong_file_in_any_place_is_named(slot: str, tiny: Path, other: Path, 
     harmless = {("w2v-bert-2.0/preprocessor_config.json", "w2v-bert-2.0/config.json")}
     for donor in USES:
         if donor != slot and (slot, donor) not in harmless:
-            put(other, slot, (tiny / donor).read_bytes())
+            (other / slot).unlink()
+            (other / slot).symlink_to(tiny / donor)
             said = refusal(USES[slot], make_base(base_model=str(other)))
             # transformers reads w2v-BERT's folder as one.
             assert str(other / "w2v-bert-2.0" if "w2v" in slot and "/" in slot else other / slot) in said, donor

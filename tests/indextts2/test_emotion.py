@@ -87,7 +87,8 @@ def test_without_weights_the_speakers_own_emotion_stays() -> None:
     [
         (18, 19, GROUPS, "18 emotions, 19 speakers, 19 rows by emo_num"),
         (19, 20, GROUPS, "19 emotions, 20 speakers, 19 rows by emo_num"),
-        (19, 19, (*GROUPS, 1), "19 emotions, 19 speakers, 20 rows by emo_num"),
+        (19, 19, (GROUPS[0] + 1, *GROUPS[1:]), "19 emotions, 19 speakers, 20 rows by emo_num"),
+        (19, 19, (*GROUPS, 1), "emo_num has 9 groups, the emotions are 8"),
     ],
 )
 def test_tables_that_do_not_fit_are_one_line(emotions: int, speakers: int, groups: tuple[int, ...], says: str) -> None:

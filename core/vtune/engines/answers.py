@@ -28,16 +28,17 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
         raise EngineError(f"{what}: engine_info returned {shown(info)}, no EngineInfo")
     for field, (kind, wanted) in _FIELDS.items():
         value = getattr(info, field)
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise EngineError(f"{what}: engine_info gives {field} {shown(value)}, it must be {wanted}")
     if info.sample_rate <= 0:
         raise EngineError(f"{what}: engine_info gives sample_rate {info.sample_rate}, it must be Hz above 0")
     _check_options(info.options, f"{what}: engine_info gives options")
-    strangers = sorted(set(info.features_options) - set(info.options.model_fields))
-    if strangers:
-        hint = nearest(str(strangers[0]), info.options.model_fields)
-        named = ", ".join(map(shown, strangers))
-        raise EngineError(f"{what}: features_options names {named}, which the options do not have{hint}")
+    for field in ("features_options", "speaking_options"):
+        strangers = sorted(set(getattr(info, field)) - set(info.options.model_fields))
+        if strangers:
+            hint = nearest(str(strangers[0]), info.options.model_fields)
+            named = ", ".join(map(shown, strangers))
+            raise EngineError(f"{what}: {field} names {named}, which the options do not have{hint}")
     return info
 
 
@@ -68,8 +69,12 @@ _FIELDS: dict[str, tuple[type[Any], str]] = {
     "lora": (LoraSettings, "LoraSettings"),
     "lora_targets": (Mapping, "a mapping of names to tuples of module names"),
     "features_options": (Set, "a set of names of options"),
+    "speaking_options": (Set, "a set of names of options"),
+    "paired_features": (Set, "a set of names of features"),
     "length_feature": (str, "the name of a feature"),
     "licence": (str, "text"),
+    "licence_note": (str, "text"),
+    "clips_as_recorded": (bool, "true or false"),
 }
 
 

@@ -76,10 +76,9 @@ def train(
 
 def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: int) -> dict[str, Any]:
     """Everything that the finished adapter depends on; two trainings with the same identity are one."""
-    options = recipe.engine_options.model_dump(mode="json")
     return {
         "engine": engine.name,
-        "engine_options": options,
+        "engine_options": recipe.engine_options.model_dump(mode="json", exclude=set(engine.info.speaking_options)),
         "base": data.fingerprint,
         "clips": data.identity,
         "lora": recipe.lora.model_dump(mode="json"),

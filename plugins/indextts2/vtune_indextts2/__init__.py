@@ -20,6 +20,11 @@ ATTENTION = (r"gpt\.h\.\d+\.attn\.c_attn", r"gpt\.h\.\d+\.attn\.c_proj")
 MLP = (r"gpt\.h\.\d+\.mlp\.c_fc", r"gpt\.h\.\d+\.mlp\.c_proj")
 HEADS = ("mel_head", "text_head")
 
+SPEAKING = frozenset(IndexTTS2Options.model_fields) - {
+    "base_model", "semantic_model", "codec", "normaliser", "glossary", "prompt", "emo_source", "emo_mix", "dropout",
+}  # fmt: skip
+"""Options that nothing is trained with. Where the other parts lie matters by their content, which is hashed."""
+
 
 @vtune.hookimpl
 def engine_info() -> vtune.EngineInfo:
@@ -35,6 +40,7 @@ def engine_info() -> vtune.EngineInfo:
             "attention+mlp+heads": (*ATTENTION, *MLP, *HEADS),
             "heads": HEADS,
         },
+        speaking_options=SPEAKING,
         paired_features=frozenset({"condition", "emotion"}),
         length_feature="codes",
         clips_as_recorded=True,

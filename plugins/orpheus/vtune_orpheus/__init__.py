@@ -26,6 +26,9 @@ def engine_info() -> vtune.EngineInfo:
         features_version="1",
         options=OrpheusOptions,
         features_options=frozenset({"max_tokens", "voice_prefix", "loss_on", "remove_duplicate_frames"}),
+        speaking_options=frozenset(
+            {"reference_clips", "temperature", "top_p", "repetition_penalty", "max_new_tokens", "max_chars"}
+        ),
         lora=vtune.LoraSettings(rank=32, alpha=64),
         lora_targets={"all": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP},
         length_feature="input_ids",

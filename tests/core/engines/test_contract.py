@@ -123,6 +123,14 @@ def test_a_wrapper_that_is_none_is_refused(refusal):
             "gives features_options None, it must be a s",
         ),
         (
+            "vtune.EngineInfo(8000, '1', Options, clips_as_recorded=1)",
+            "gives clips_as_recorded 1, it must be true or false",
+        ),
+        (
+            "vtune.EngineInfo(8000, '1', Options, speaking_options=frozenset({'sise'}))",
+            "speaking_options names 'sise', which the options do not have; did you mean 'size'?",
+        ),
+        (
             "vtune.EngineInfo(8000, '1', Options, features_options=frozenset({'sise'}))",
             "features_options names 'sise', which the options do not have; did you mean 'size'?",
         ),

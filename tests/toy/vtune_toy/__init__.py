@@ -74,6 +74,7 @@ def engine_info() -> vtune.EngineInfo:
         features_version="1",
         options=ToyOptions,
         features_options=frozenset({"max_frames"}),
+        speaking_options=frozenset({"pitch"}),
         lora=vtune.LoraSettings(rank=4, alpha=8),
         lora_targets={"all": ("inner", "outer"), "outer": ("outer",)},
         length_feature="labels",
