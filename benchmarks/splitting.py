@@ -1,0 +1,183 @@
+"""How well long recordings are split, against other tools, on the same recordings in one run.
+
+    python benchmarks/recordings.py CLIPS OUT
+    python benchmarks/splitting.py OUT [--tools energy vad librosa pydub auditok slicer2 ...]
+
+For each tool and recording: gaps of at least 0.55 s that were found, cuts inside an utterance, clip edges that lie in
+voiced speech (its 30 ms above the recording's peak less 30 dB, measured on the clean variant), the share of speech time
+that ends in clips of 3 to 13 s, and CPU seconds per hour of sound without reading it. Tools that are not installed are
+named and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from vtune.split.energy import LevelMeter, speech, stretches
+from vtune.split.segments import FRAME, Wanted, segment
+
+LEAST_GAP = 0.55
+BLOCK = 1 << 16
+WANTED = Wanted()
+Span = tuple[float, float]
+"""Seconds."""
+
+Split = tuple[list[Span], list[Span]]
+"""Speech between found pauses, and clips."""
+
+
+def energy(sound: np.ndarray, rate: int) -> Split:
+    """Vtune's own path by level."""
+    levels = measured(sound, rate)
+    return grouped(speech(levels), levels)
+
+
+def vad(sound: np.ndarray, rate: int) -> Split:
+    """Vtune's path by Silero's detector."""
+    from vtune.split.vad import VoiceMeter
+
+    meter = VoiceMeter(rate)
+    for start in range(0, len(sound), BLOCK):
+        meter.add(sound[start : start + BLOCK])
+    levels = measured(sound, rate)
+    return grouped(meter.frames(len(levels)), levels)
+
+
+def measured(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Take levels block by block."""
+    meter = LevelMeter(rate)
+    for start in range(0, len(sound), BLOCK):
+        meter.add(sound[start : start + BLOCK, None])
+    return meter.levels()
+
+
+def grouped(mask: np.ndarray, levels: np.ndarray) -> Split:
+    """Turn a mask into speech and clips, as ``prepare`` will cut them."""
+    spoken = [(start * FRAME, end * FRAME) for start, end in stretches(mask, WANTED.pause)]
+    found = segment(stretches(mask, 0.15), levels, WANTED)
+    return spoken, [
+        (one.stretches[0][0] * FRAME - WANTED.pad, one.stretches[-1][1] * FRAME + WANTED.pad) for one in found
+    ]
+
+
+def alike(spans: Iterable[Span]) -> Split:
+    """For tools whose clips are what lies between pauses."""
+    found = list(spans)
+    return found, found
+
+
+def fixed(sound: np.ndarray, rate: int) -> Split:
+    """Seed 2's way: 50 ms windows under -40 dBFS for 500 ms."""
+    size = rate // 20
+    power = np.mean(np.square(sound[: len(sound) // size * size].reshape(-1, size)), axis=1)
+    mask = np.repeat(10 * np.log10(power + 1e-12) > -40, 5)
+    return alike((start * FRAME, end * FRAME) for start, end in stretches(mask, 0.5))
+
+
+def by_librosa(sound: np.ndarray, rate: int) -> Split:
+    """librosa.effects.split at 40 dB under the peak."""
+    import librosa
+
+    return alike((start / rate, end / rate) for start, end in librosa.effects.split(sound, top_db=40))
+
+
+def by_pydub(sound: np.ndarray, rate: int) -> Split:
+    """pydub's detect_nonsilent at -40 dBFS, steps of 10 ms."""
+    from pydub import AudioSegment
+    from pydub.silence import detect_nonsilent
+
+    data = (np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes()
+    whole = AudioSegment(data, frame_rate=rate, sample_width=2, channels=1)
+    return alike((a / 1000, b / 1000) for a, b in detect_nonsilent(whole, 500, -40, 10))
+
+
+def by_auditok(sound: np.ndarray, rate: int) -> Split:
+    """auditok at its default threshold."""
+    import auditok
+
+    data = (np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes()
+    found = auditok.split(
+        data, sampling_rate=rate, sample_width=2, channels=1, min_dur=0.1, max_dur=1e6, max_silence=0.5
+    )
+    return alike((region.start, region.end) for region in found)
+
+
+TOOLS: dict[str, Callable[[np.ndarray, int], Split]] = {
+    "energy": energy,
+    "vad": vad,
+    "fixed -40 dB": fixed,
+    "librosa": by_librosa,
+    "pydub": by_pydub,
+    "auditok": by_auditok,
+}
+
+
+def main() -> None:
+    """Print a row for each recording and tool."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--tools", nargs="*", default=list(TOOLS), choices=list(TOOLS))
+    parser.add_argument("--recordings", nargs="*")
+    asked = parser.parse_args()
+    print("| recording | tool | gaps | cuts inside | edges in speech | clips | speech in 3-13 s | CPU s/h |")
+    print("|---|---|---|---|---|---|---|---|")
+    for path in sorted(asked.folder.glob("*.wav")):
+        if asked.recordings and path.stem not in asked.recordings:
+            continue
+        sound, rate = soundfile.read(path, dtype="float32")
+        truth = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        clean = path if path.stem == "music" else path.with_name("clean.wav")
+        loud = voiced(*soundfile.read(clean, dtype="float32"))
+        for tool in asked.tools:
+            try:
+                began = time.process_time()
+                spoken, clips = TOOLS[tool](sound, rate)
+                took = time.process_time() - began
+            except ImportError as error:
+                print(f"| {path.stem} | {tool} | not installed: {error.name} | | | | | |")
+                continue
+            print(
+                f"| {path.stem} | {tool} | {row(truth, spoken, clips, loud)} | {took * 3600 * rate / len(sound):.2f} |"
+            )
+
+
+def row(truth: Any, spoken: list[Span], clips: list[Span], loud: np.ndarray) -> str:
+    """Compare with what is known."""
+    utterances: list[Span] = [tuple(pair) for pair in truth["utterances"]]
+    pauses = [(before[1], after[0]) for before, after in pairwise(spoken)]
+    gaps = [(a[1], b[0]) for a, b in pairwise(utterances) if b[0] - a[1] >= LEAST_GAP]
+    found = sum(any(min(b, end) - max(a, start) > 0.2 for a, b in pauses) for start, end in gaps)
+    inside = sum(any(start + 0.1 < (a + b) / 2 < end - 0.1 for start, end in utterances) for a, b in pauses)
+    chopped = sum(bool(loud[min(int(max(edge, 0) / 0.03), len(loud) - 1)]) for clip in clips for edge in clip)
+    # Two seconds more, for pauses that are shortened when a clip is cut.
+    usable = [clip for clip in clips if WANTED.shortest <= clip[1] - clip[0] <= WANTED.longest + 2]
+    kept = sum(overlap(utterances, usable)) / sum(end - start for start, end in utterances)
+    share = 100 * found / max(len(gaps), 1)
+    return f"{share:.0f} % | {inside} | {chopped} | {len(clips)} | {100 * kept:.1f} %"
+
+
+def overlap(some: list[Span], others: list[Span]) -> Iterator[float]:
+    """Seconds that two rows of spans share."""
+    for start, end in some:
+        yield sum(max(0.0, min(end, b) - max(start, a)) for a, b in others)
+
+
+def voiced(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Tell the 30 ms that are voiced speech."""
+    size = int(0.03 * rate)
+    power = np.mean(np.square(sound[: len(sound) // size * size].reshape(-1, size)), axis=1)
+    levels = 10 * np.log10(power + 1e-12)
+    return np.asarray(levels > np.percentile(levels, 99.9) - 30)
+
+
+if __name__ == "__main__":
+    main()
