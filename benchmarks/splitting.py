@@ -43,13 +43,13 @@ def energy(sound: np.ndarray, rate: int) -> Split:
 
 def vad(sound: np.ndarray, rate: int) -> Split:
     """Vtune's path by Silero's detector."""
-    from vtune.split.vad import VoiceMeter
+    from vtune.split.vad import VoiceMeter, with_faint_ends
 
     meter = VoiceMeter(rate)
     for start in range(0, len(sound), BLOCK):
         meter.add(sound[start : start + BLOCK])
     levels = measured(sound, rate)
-    return grouped(meter.frames(len(levels)), levels)
+    return grouped(with_faint_ends(meter.frames(len(levels)), speech(levels)), levels)
 
 
 def measured(sound: np.ndarray, rate: int) -> np.ndarray:
