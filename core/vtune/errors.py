@@ -56,6 +56,11 @@ def in_a_line(error: object) -> str:
     return " ".join(str(error).split())[:200]
 
 
+def reason(error: BaseException) -> str:
+    """Write what somebody else's code raised into ours: its kind and its message, on one line."""
+    return f"{type(error).__name__}: {in_a_line(error)}"
+
+
 def first_problem(error: ValidationError, *under: str) -> str:
     """Write pydantic's first complaint on one line: ``s2mel.DiT.depth: Field required``.
 

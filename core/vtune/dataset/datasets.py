@@ -14,7 +14,7 @@ from vtune import audio
 from vtune.dataset.columns import listed, pick_columns
 from vtune.dataset.plain_text import unfit_words
 from vtune.dataset.sources import Row
-from vtune.errors import DataError, in_a_line
+from vtune.errors import DataError, reason
 from vtune.recipe import SourceRecipe
 from vtune.types import Waveform
 
@@ -134,7 +134,7 @@ class DatasetSource:
         try:
             samples, rate = np.asarray(value["array"], dtype=np.float32), int(value["sampling_rate"])
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{self._place(name)}: samples that cannot be read: {_line(error)}") from error
+            raise DataError(f"{self._place(name)}: samples that cannot be read: {reason(error)}") from error
         if rate not in audio.RATES or samples.ndim not in (1, 2):
             raise DataError(f"{self._place(name)}: samples of shape {samples.shape} at {rate} Hz are no recording")
         # ``datasets`` keeps channels first, soundfile last.
@@ -155,8 +155,4 @@ def _opened(name: object, opening: Callable[[], Any]) -> Any:
     try:
         return opening()
     except Exception as error:  # pyarrow, datasets and the Hub raise many kinds, for what is always the data's fault
-        raise DataError(f"data set {name} cannot be opened: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {in_a_line(error)}"
+        raise DataError(f"data set {name} cannot be opened: {reason(error)}") from error

@@ -7,8 +7,7 @@ from typing import Any
 
 import pluggy
 
-from vtune.engines.finding import reason
-from vtune.errors import EngineError, nearest, shown
+from vtune.errors import EngineError, nearest, reason, shown
 from vtune.types import EngineInfo, EngineOptions, ExtensionInfo, LoraSettings
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from vtune.errors import EngineError, in_a_line, nearest, shown
+from vtune.errors import EngineError, nearest, reason, shown
 
 ENGINES = "vtune.engines"
 EXTENSIONS = "vtune.plugins"
@@ -90,11 +90,6 @@ def import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise EngineError(f"engine file {path} cannot be imported: {reason(error)}") from error
     return module
-
-
-def reason(error: BaseException) -> str:
-    """Write what somebody else's code raised on one line."""
-    return f"{type(error).__name__}: {in_a_line(error)}"
 
 
 def _declared(group: str) -> dict[str, list[Installed]]:

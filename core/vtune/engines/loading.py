@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from vtune import defaults, hookspecs
-from vtune.engines.finding import import_plugin, installed_extensions, reason
-from vtune.errors import EngineError, nearest
+from vtune.engines.finding import import_plugin, installed_extensions
+from vtune.errors import EngineError, nearest, reason
 
 if TYPE_CHECKING:
     import click

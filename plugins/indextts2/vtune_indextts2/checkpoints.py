@@ -85,6 +85,12 @@ def fold_weight_norm(tensors: Mapping[str, torch.Tensor]) -> Tensors:
     return folded
 
 
+def without(tensors: Mapping[str, torch.Tensor], patterns: Iterable[str]) -> Tensors:
+    """Leave out the entries whose names match one of some patterns, such as ``decoder.*``."""
+    told = tuple(patterns)
+    return {name: t for name, t in tensors.items() if not any(fnmatchcase(name, pattern) for pattern in told)}
+
+
 def fit(network: nn.Module, tensors: Mapping[str, torch.Tensor], where: str, unused: Iterable[str] = ()) -> list[str]:
     """Fill a network from ``tensors`` by name; it may have been built on the meta device.
 
@@ -93,8 +99,7 @@ def fit(network: nn.Module, tensors: Mapping[str, torch.Tensor], where: str, unu
     :returns: entries that nothing asks for; they are reported and left alone, for files grow over their versions.
     :raises MisfitError: names what is missing, what has another shape, and what is there instead.
     """
-    patterns = tuple(unused)
-    kept = {name: t for name, t in tensors.items() if not any(fnmatchcase(name, pattern) for pattern in patterns)}
+    kept = without(tensors, unused)
     mine = network.state_dict()
     missing = sorted(mine.keys() - kept.keys())
     unexpected = sorted(kept.keys() - mine.keys())

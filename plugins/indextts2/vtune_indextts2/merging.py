@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from vtune_indextts2.checkpoints import without
 from vtune_indextts2.files import CODEC, SEMANTIC, SPEAKER, VOCODER
 from vtune_indextts2.parts import LEFT_OVER, gpt_tensors
 
@@ -23,7 +23,7 @@ def save(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]
     Parts that lie in the base's folder come along; those that lie elsewhere stay there, and their options name them.
     """
     files = base.files
-    kept = {name: t for name, t in gpt_tensors(files.gpt).items() if not _is_left_over(name)}
+    kept = without(gpt_tensors(files.gpt), LEFT_OVER)
     merged = {name: tensor.detach().cpu().float().contiguous() for name, tensor in network.state_dict().items()}
     torch.save({"model": {**kept, **merged}}, directory / base.config.gpt_checkpoint)
     for path in (files.own("config.yaml"), files.s2mel, files.tokenizer, files.statistics, *files.emotions):
@@ -32,7 +32,3 @@ def save(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]
         if (Path(files.checkpoint) / folder).is_dir():
             shutil.copytree(Path(files.checkpoint) / folder, directory / folder)
     return sorted(path for path in directory.rglob("*") if path.is_file())
-
-
-def _is_left_over(name: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in LEFT_OVER)

@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedConfig, SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 from transformers.utils import logging as transformers_logging
 
-from vtune import EngineError
+from vtune import EngineError, in_a_line
 from vtune_indextts2 import checkpoints
 
 MODEL_TYPE = "wav2vec2-bert"
@@ -133,7 +133,7 @@ def _readable(what: str) -> Iterator[None]:
     except EngineError:
         raise
     except Exception as error:  # transformers trusts these files: what a wrong one leads to can be any error
-        reason = " ".join(str(error).split())[:160]
+        reason = in_a_line(error)[:160]
         raise EngineError(f"{what} cannot be read as w2v-BERT's: {reason}") from error
     finally:
         transformers_logging.set_verbosity(level)

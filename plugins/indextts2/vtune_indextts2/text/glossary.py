@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import yaml
 
-from vtune import EngineError
+from vtune import EngineError, in_a_line
 from vtune.errors import shown
 from vtune_indextts2.text.language import Language
 
@@ -27,7 +27,7 @@ def read_glossary(path: Path) -> dict[str, Readings]:
     except (OSError, UnicodeDecodeError) as error:
         raise EngineError(f"glossary {path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise EngineError(f"glossary {path} is not YAML: {' '.join(str(error).split())[:160]}") from error
+        raise EngineError(f"glossary {path} is not YAML: {in_a_line(error)[:160]}") from error
     if entries is None:
         return {}
     if not isinstance(entries, dict):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
-from vtune import EngineError
+from vtune import EngineError, in_a_line
 
 
 def load_tokenizer(path: Path, expected_pieces: int | None = None) -> SentencePieceProcessor:
@@ -20,7 +20,7 @@ def load_tokenizer(path: Path, expected_pieces: int | None = None) -> SentencePi
     try:
         tokenizer = SentencePieceProcessor(model_file=str(path))
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = in_a_line(error)[:160]
         raise EngineError(f"{path} cannot be read as a SentencePiece model: {reason}") from error
     pieces = tokenizer.get_piece_size()
     if expected_pieces is not None and pieces != expected_pieces:
