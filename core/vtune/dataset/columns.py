@@ -22,6 +22,8 @@ AUDIO_COLUMNS = (
 )
 TEXT_COLUMNS = ("text", "transcription", "transcript", "sentence", "normalized_text", "normalized")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "speaker_name", "voice")
+FLAGS_COLUMN = "red_flags"
+"""Reasons to doubt the words of a row, as ``vtune transcribe`` writes them; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def base_key(recipe: Recipe, engine: Engine, base: Any) -> str:
         "sample_rate": engine.info.sample_rate,
         "options": {name: options[name] for name in sorted(engine.info.features_options)},
         "fingerprint": engine.features_fingerprint(base),
-        "loudness": recipe.prepare.target_loudness,
+        "loudness": recipe.prepare.target_loudness and [recipe.prepare.target_loudness, recipe.prepare.loudness],
     }
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -175,5 +175,5 @@ def load_clip(recipe: Recipe, engine: Engine, source: Source, item: Item) -> Cli
     except OSError as error:
         raise DataError(f"{item.audio} cannot be read: {error.strerror}") from error
     if recipe.prepare.target_loudness is not None:
-        waveform = audio.bring_to(waveform, recipe.prepare.target_loudness)
+        waveform = audio.bring_to(waveform, rate, recipe.prepare.target_loudness, recipe.prepare.loudness)
     return Clip(item.digest[:16], item.voice, item.text, waveform, rate)

@@ -11,7 +11,6 @@ from pathlib import Path
 from vtune import audio
 from vtune.dataset.scratch import scratch
 
-_SUFFIXES = audio.SUFFIXES | audio.FOREIGN_SUFFIXES
 _SCHEMA = """
 CREATE TABLE recordings (id INTEGER PRIMARY KEY, stem BLOB, home BLOB, name BLOB, path BLOB, problem TEXT);
 CREATE INDEX by_stem ON recordings (stem, home);
@@ -132,7 +131,7 @@ class Recordings:
 
 
 def _is_recording(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in _SUFFIXES
+    return os.path.splitext(name)[1].lower() in audio.SUFFIXES
 
 
 def _stem(name: str) -> bytes:

@@ -23,6 +23,7 @@ class Row:
 
     :param audio: what ``Source.load`` takes; where the recording is not ``there``, the name that was given.
     :param problem: why it cannot be used, if so.
+    :param red_flags: why its words are doubtful, where a table says so.
     """
 
     file: str
@@ -32,6 +33,7 @@ class Row:
     speaker: str
     problem: str | None = None
     there: bool = True
+    red_flags: str = ""
 
 
 class Source(Protocol):
@@ -126,7 +128,10 @@ class FolderSource:
                 self._recordings.name(path)
             first, any_there = first or record, any_there or bool(path)
             name = path or record.audio
-            yield Row(str(table.path), record.line, name, record.text, record.speaker, problem, there=bool(path))
+            yield Row(
+                str(table.path), record.line, name, record.text, record.speaker, problem,
+                there=bool(path), red_flags=record.red_flags,
+            )  # fmt: skip
         if first and table.columns.header is None and not any_there:
             raise DataError(
                 f"{table.path} has no header that is understood, and cell 1 names no recording in any row "

@@ -17,10 +17,13 @@ from vtune.dataset.detecting import open_source
 from vtune.dataset.scratch import scratch
 from vtune.dataset.sources import Row, Source
 from vtune.errors import DataError
-from vtune.recipe import Recipe
+from vtune.recipe import Recipe, SourceRecipe
 from vtune.recipe.sections import VOICE_NAME
 
 logger = logging.getLogger(__name__)
+
+LEAST = 0.5
+"""Seconds of a clip, where the recipe says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def _item(recipe: Recipe, place: int, source: Source, row: Row, voices: dict[str
             seconds = source.seconds(row.audio)
         if reason is None:
             digest = source.digest(row.audio)
-            reason = _unfit(recipe, seconds)
+            reason = _unfit(recipe, seconds) or _doubtful(recipe.data[place], row)
     except (DataError, OSError) as error:
         reason = reason or str(error)
     if reason is None:
@@ -124,11 +127,18 @@ def _item(recipe: Recipe, place: int, source: Source, row: Row, voices: dict[str
 
 def _unfit(recipe: Recipe, seconds: float) -> str | None:
     low, high = recipe.prepare.min_seconds, recipe.prepare.max_seconds
+    low = LEAST if low is None else low
     if seconds < low:
         return f"{seconds:.2f} s, less than prepare.min_seconds {low:g}"
     if high is not None and seconds > high:
         return f"{seconds:.2f} s, more than prepare.max_seconds {high:g}"
     return None
+
+
+def _doubtful(source: SourceRecipe, row: Row) -> str | None:
+    if not row.red_flags or source.flagged == "use":
+        return None
+    return f"words in doubt ({row.red_flags[:120]}); listen and approve it (vtune review), or set flagged: use"
 
 
 def _voices(recipe: Recipe, place: int, source: Source) -> dict[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtune.dataset.columns import AUDIO_COLUMNS, TEXT_COLUMNS, Columns, listed, pick_columns
+from vtune.dataset.columns import AUDIO_COLUMNS, FLAGS_COLUMN, TEXT_COLUMNS, Columns, listed, pick_columns
 from vtune.dataset.delimited import KINDS, delimiter_of, read_rows
 from vtune.dataset.json_rows import read_json_lines, read_json_list
 from vtune.dataset.plain_text import encoding_of, unfit_words
@@ -21,13 +21,17 @@ SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".jsonl", ".json", ".ndjson"})
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row: the raw name of the recording, the words, the speaker, and why it cannot be used, if so."""
+    """One row: the raw name of the recording, the words, the speaker, and why it cannot be used, if so.
+
+    :param red_flags: why the words are doubtful, where the table says so.
+    """
 
     line: int
     audio: str
     text: str
     speaker: str
     problem: str | None = None
+    red_flags: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +63,15 @@ class Table:
                 yield Record(line, "", "", "", problem or f"a JSON object was expected, found {str(item)[:40]!r}")
                 continue
             speaker = item.get(self.columns.speaker) if self.columns.speaker else None
-            yield _record(line, item.get(self.columns.audio), item.get(self.columns.text), speaker)
+            flags = item.get(FLAGS_COLUMN)
+            yield _record(line, item.get(self.columns.audio), item.get(self.columns.text), speaker, flags=flags)
 
     def _from_cells(self) -> Iterator[Record]:
         columns, width = self.columns, self.columns.width
         names = columns.header or tuple(str(place) for place in range(1, width + 1))
         audio, text = names.index(columns.audio), names.index(columns.text)
         speaker = names.index(columns.speaker) if columns.speaker else None
+        flags = names.index(FLAGS_COLUMN) if FLAGS_COLUMN in names else None
         ahead = columns.header is not None
         for line, cells, problem in read_rows(self.path, self.encoding, self.delimiter):
             if ahead and problem is None:
@@ -78,7 +84,8 @@ class Table:
                 name = cells[audio] if audio < len(cells) else ""
                 yield _record(line, name, "", None, problem)
             else:
-                yield _record(line, cells[audio], cells[text], cells[speaker] if speaker is not None else None)
+                who = cells[speaker] if speaker is not None else None
+                yield _record(line, cells[audio], cells[text], who, flags=cells[flags] if flags is not None else None)
 
     def _miscounted(self, count: int) -> str:
         where = "header" if self.columns.header else "first row"
@@ -132,7 +139,7 @@ def _open_json(path: Path, audio: str | None, text: str | None, speaker: str | N
     return Table(path, kind, encoding, "", pick_columns(path, first[0], tuple(first[1]), audio, text, speaker))
 
 
-def _record(line: int, audio: Any, text: Any, speaker: Any, problem: str | None = None) -> Record:
+def _record(line: int, audio: Any, text: Any, speaker: Any, problem: str | None = None, flags: Any = None) -> Record:
     name = audio.strip() if isinstance(audio, str) else ""
     words = " ".join(text.split()) if isinstance(text, str) else ""
     if problem is None and not name:
@@ -145,4 +152,5 @@ def _record(line: int, audio: Any, text: Any, speaker: Any, problem: str | None 
         words,
         str(speaker).strip() if speaker is not None else "",
         problem or unfit_words(words),
+        " ".join(flags.split()) if isinstance(flags, str) else "",
     )

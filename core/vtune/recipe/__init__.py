@@ -16,6 +16,7 @@ from vtune.recipe.sections import (
     Recipe,
     SourceRecipe,
     TrainRecipe,
+    TranscribeRecipe,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Recipe",
     "SourceRecipe",
     "TrainRecipe",
+    "TranscribeRecipe",
     "apply_overrides",
     "as_yaml",
     "builtin_recipes",

@@ -52,6 +52,9 @@ class SourceRecipe(Settings):
     text_column: str | None = Field(None, description="column that holds the words; default: detected")
     speaker_column: str | None = Field(None, description="column that names the speaker; default: detected")
     split: str = Field("train", description="which split of a data set to take")
+    flagged: Literal["skip", "use"] = Field(
+        "skip", description="what to do with rows whose `red_flags` say that their words are doubtful"
+    )
 
 
 class FoldersRecipe(Settings):
@@ -62,15 +65,50 @@ class FoldersRecipe(Settings):
 
 
 class PrepareRecipe(Settings):
-    """What happens to a clip between its file and the engine."""
+    """How raw recordings become clips, and what happens to a clip between its file and the engine."""
 
-    min_seconds: NonNegativeFloat = Field(0.5, description="shorter clips are listed in the ledger, not trained on")
+    min_seconds: NonNegativeFloat | None = Field(
+        None,
+        description="shorter clips are listed in the ledger, not trained on; default: 0.5, and 3 where recordings "
+        "are cut",
+    )
     max_seconds: PositiveFloat | None = Field(
-        None, description="longer clips are listed, never cut; default: what the engine's own budget allows"
+        None,
+        description="longer clips are listed, never cut; default: what the engine's own budget allows, and 13 where "
+        "recordings are cut",
     )
     target_loudness: float | None = Field(
-        None, ge=-60, le=-3, description="RMS in dBFS that each clip is brought to, peaks kept under -1 dBFS"
+        None,
+        ge=-60,
+        le=-3,
+        description="level of the speech that each clip is brought to, peaks held under -1 dBFS by a limiter; "
+        "default: left as it is, and -20 where recordings are cut",
     )
+    loudness: Literal["rms", "lufs"] = Field(
+        "rms", description="what target_loudness means: RMS of the speech in dBFS, or LUFS (extra `loudness`)"
+    )
+    sample_rate: int | None = Field(
+        None, ge=8_000, le=192_000, description="Hz of the clips that recordings are cut into; default: the engine's"
+    )
+    silence_threshold: float | None = Field(
+        None, ge=-100, le=-5, description="dBFS under which it is quiet; default: follows the recording's own noise"
+    )
+    silence_seconds: PositiveFloat = Field(0.5, le=5, description="a pause to cut in; shorter ones where it must be")
+    vad: bool = Field(False, description="find speech by Silero's network, which knows music and noise (extra `vad`)")
+    processes: PositiveInt | None = Field(None, description="recordings cut at a time; default: one a core")
+
+
+class TranscribeRecipe(Settings):
+    """How clips that were cut from raw recordings get their words."""
+
+    backend: Literal["whisper", "faster-whisper", "transformers"] = Field(
+        "whisper", description="openai-whisper; faster-whisper (extra `faster-whisper`); any ASR model of transformers"
+    )
+    model: str = Field(
+        "medium", min_length=1, description="a size (tiny base small medium large turbo), a local path, or a Hub id"
+    )
+    language: str = Field("en", min_length=2, description="code of the language spoken, or `auto`")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one")
 
 
 class EncodeRecipe(Settings):
@@ -188,6 +226,7 @@ class Recipe(Settings):
     data: list[SourceRecipe] = Field(min_length=1, description="where the clips are")
     folders: FoldersRecipe = FoldersRecipe()
     prepare: PrepareRecipe = PrepareRecipe()
+    transcribe: TranscribeRecipe = TranscribeRecipe()
     encode: EncodeRecipe = EncodeRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     lora: LoraRecipe = LoraRecipe()

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from vtune import audio
 from vtune.errors import DataError
@@ -238,10 +237,11 @@ def test_what_is_no_file_is_said_without_waiting(tmp_path: Path) -> None:
         audio.read(Path("/dev/zero"), 16000)
 
 
-def test_a_file_of_another_kind_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "a.m4a").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"\.m4a is not supported; convert it to WAV or FLAC"):
-        audio.seconds_of(tmp_path / "a.m4a")
+@pytest.mark.parametrize("name", ["a.m4a", "a.wav", "a.webm"])
+def test_what_is_no_sound_is_said_in_a_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"#EXTM3U\n#EXTINF:3,\n/etc/hostname\n")
+    with pytest.raises(DataError, match=f"{name} cannot be read as audio: "):
+        audio.seconds_of(tmp_path / name)
 
 
 def test_names_that_are_no_text_are_opened(tmp_path: Path) -> None:
@@ -261,51 +261,6 @@ def test_sound_is_never_beyond_full_scale(tmp_path: Path, rate: int) -> None:
         sound = audio.read(tmp_path / f"{name}.wav", rate)
         assert 0.99 < np.abs(sound).max() <= 1
     np.testing.assert_allclose(audio.read(tmp_path / "loud.wav", 16000), sine(440, 0.5, 16000, 1), atol=2e-3)
-
-
-def level_of(sound: np.ndarray) -> float:
-    return float(10 * np.log10(np.mean(np.square(sound.astype(np.float64)))))
-
-
-@pytest.mark.parametrize("loudness", [-40, -26, -20, -10])
-@pytest.mark.parametrize("level", [1e-4, 0.01, 0.5, 1.0])
-def test_loudness_is_reached_where_peaks_allow(loudness: float, level: float) -> None:
-    sound = sine(440, 1, 16000, level)
-    brought = audio.bring_to(sound, loudness)
-    assert level_of(brought) == pytest.approx(loudness, abs=0.01)
-    np.testing.assert_allclose(brought / np.abs(brought).max(), sound / np.abs(sound).max(), atol=1e-5)
-
-
-def test_peaks_stay_under_the_ceiling_and_are_not_cut() -> None:
-    sound = sine(440, 1, 16000, 0.01)
-    sound[5000] = -0.9
-    brought = audio.bring_to(sound, -10)
-    assert np.abs(brought).max() == pytest.approx(10 ** (-1 / 20), abs=1e-6)
-    assert level_of(brought) < -10
-    np.testing.assert_allclose(brought, sound * (brought[5000] / sound[5000]), atol=1e-6)
-
-
-def test_silence_stays_silence() -> None:
-    silence = np.zeros(100, dtype=np.float32)
-    np.testing.assert_array_equal(audio.bring_to(silence, -20), silence)
-    assert audio.rms_dbfs(silence) == float("-inf")
-    assert len(audio.bring_to(np.zeros(0, dtype=np.float32), -20)) == 0
-
-
-@settings(max_examples=100, deadline=None)
-@example(sound=np.asarray([1e-40, -1e-40], dtype=np.float32), loudness=-3.0)  # the gain is beyond float32
-@given(
-    sound=arrays.arrays(np.float32, st.integers(1, 50), elements=st.floats(-1, 1, width=32, allow_subnormal=True)),
-    loudness=st.floats(-60, -3),
-)
-def test_any_sound_is_brought_within_bounds(sound: np.ndarray, loudness: float) -> None:
-    brought = audio.bring_to(sound, loudness)
-    assert brought.dtype == np.float32
-    assert np.isfinite(brought).all()
-    assert np.abs(brought).max() <= 10 ** (-1 / 20) + 1e-6 or not sound.any()
-    if sound.any():
-        assert level_of(brought) <= loudness + 0.01
-        assert (np.sign(brought) == np.sign(sound))[brought != 0].all()
 
 
 def pieces(*sounds: np.ndarray) -> Iterator[Audio]:

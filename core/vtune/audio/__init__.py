@@ -1,0 +1,30 @@
+"""Read recordings as the engines want them, write sound as people want it; the only user of soundfile and PyAV."""
+
+from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
+from vtune.audio.mixing import Mixer
+from vtune.audio.opening import RATES, SUFFIXES, Recording, opened
+from vtune.audio.reading import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
+from vtune.audio.writing import stream_header, stream_pcm, write_wav
+
+__all__ = [
+    "RATES",
+    "SUFFIXES",
+    "Mixer",
+    "Recording",
+    "bring_to",
+    "decode",
+    "limit",
+    "opened",
+    "rate_in",
+    "rate_of",
+    "read",
+    "recorded",
+    "rms_dbfs",
+    "seconds_in",
+    "seconds_of",
+    "speech_level",
+    "stream_header",
+    "stream_pcm",
+    "to_mono",
+    "write_wav",
+]

@@ -1,0 +1,53 @@
+"""Sound to files and pipes: 16-bit samples, as pieces arrive."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import soundfile
+
+from vtune.types import Audio, Waveform
+
+
+def write_wav(path: Path, pieces: Iterable[Audio], sample_rate: int) -> float:
+    """Write 16-bit PCM as pieces arrive, under a temporary name until the last one; return the seconds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    samples = 0
+    try:
+        with soundfile.SoundFile(
+            str(aside), "w", samplerate=sample_rate, channels=1, format="WAV", subtype="PCM_16"
+        ) as file:
+            for piece in pieces:
+                file.write(_pcm16(piece.waveform))
+                samples += len(piece.waveform)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return samples / sample_rate
+
+
+def stream_pcm(out: IO[bytes], pieces: Iterable[Audio]) -> int:
+    """Write little-endian 16-bit samples to a pipe as they arrive; return how many."""
+    samples = 0
+    for piece in pieces:
+        out.write(_pcm16(piece.waveform).astype("<i2").tobytes())
+        out.flush()
+        samples += len(piece.waveform)
+    return samples
+
+
+def stream_header(sample_rate: int) -> bytes:
+    """A WAV header for sound of unknown length: sizes at their maximum, as players of pipes expect."""
+    unknown = 0xFFFFFFFF
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", unknown, b"WAVE") + fmt + struct.pack("<4sI", b"data", unknown)
+
+
+def _pcm16(waveform: Waveform) -> np.ndarray:
+    return np.clip(np.rint(waveform * 32768), -32768, 32767).astype(np.int16)
