@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from vtune.prepare.listening import JOINED
+from vtune.split.edges import kept
 from vtune.split.energy import LevelMeter, speech, stretches
 from vtune.split.segments import FRAME, Wanted, segment
 
@@ -37,36 +39,35 @@ Split = tuple[list[Span], list[Span]]
 
 def energy(sound: np.ndarray, rate: int) -> Split:
     """Vtune's own path by level."""
-    levels = measured(sound, rate)
-    return grouped(speech(levels), levels)
+    meter = measured(sound, rate)
+    return grouped(speech(meter.levels()), meter)
 
 
 def vad(sound: np.ndarray, rate: int) -> Split:
     """Vtune's path by Silero's detector."""
     from vtune.split.vad import VoiceMeter, with_faint_ends
 
-    meter = VoiceMeter(rate)
+    voices = VoiceMeter(rate)
     for start in range(0, len(sound), BLOCK):
-        meter.add(sound[start : start + BLOCK])
-    levels = measured(sound, rate)
-    return grouped(with_faint_ends(meter.frames(len(levels)), speech(levels)), levels)
+        voices.add(sound[start : start + BLOCK])
+    meter = measured(sound, rate)
+    levels = meter.levels()
+    return grouped(with_faint_ends(voices.frames(len(levels)), speech(levels)), meter)
 
 
-def measured(sound: np.ndarray, rate: int) -> np.ndarray:
+def measured(sound: np.ndarray, rate: int) -> LevelMeter:
     """Take levels block by block."""
     meter = LevelMeter(rate)
     for start in range(0, len(sound), BLOCK):
         meter.add(sound[start : start + BLOCK, None])
-    return meter.levels()
+    return meter
 
 
-def grouped(mask: np.ndarray, levels: np.ndarray) -> Split:
-    """Turn a mask into speech and clips, as ``prepare`` will cut them."""
+def grouped(mask: np.ndarray, meter: LevelMeter) -> Split:
+    """Turn a mask into speech and clips, as ``prepare`` cuts them."""
     spoken = [(start * FRAME, end * FRAME) for start, end in stretches(mask, WANTED.pause)]
-    found = segment(stretches(mask, 0.15), levels, WANTED)
-    return spoken, [
-        (one.stretches[0][0] * FRAME - WANTED.pad, one.stretches[-1][1] * FRAME + WANTED.pad) for one in found
-    ]
+    found = segment(stretches(mask, JOINED), meter.levels(), WANTED)
+    return spoken, [(spans[0][0] * FRAME, spans[-1][1] * FRAME) for spans in kept(found, meter.powers(), WANTED)]
 
 
 def alike(spans: Iterable[Span]) -> Split:

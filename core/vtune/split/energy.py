@@ -40,12 +40,15 @@ LEAST = 4.0
 SILENCE = -120.0
 """dB that stands for digital silence."""
 
+FAINTEST = -85.0
+"""dB; what is fainter is the rounding of 16 bits (-95 dB with dither), never speech."""
+
 BLIP = 6
 """Frames; what is shorter is a click, not speech."""
 
 
 class LevelMeter:
-    """Takes a recording block by block and keeps one level a frame.
+    """Takes a recording block by block and keeps one level a frame of ``hop`` samples, 10 ms as near as that goes.
 
     Channels are added by power, so that opposite phases do not cancel.
     """
@@ -53,9 +56,11 @@ class LevelMeter:
     def __init__(self, sample_rate: int) -> None:
         self._down = max(1, sample_rate // BAND)
         self._size = max(1, round(sample_rate * FRAME / self._down))
+        self.hop = self._down * self._size
         self._rest: np.ndarray | None = None
         self._last: Any = np.float32(0)
         self._powers: list[np.ndarray] = []
+        self._sharp: list[np.ndarray] = []
 
     def add(self, block: NDArray[np.float32]) -> None:
         """Take samples ``[n, channels]``."""
@@ -68,21 +73,31 @@ class LevelMeter:
         kept = apart[:, 0].copy()
         for place in range(1, self._down):  # three strided sums are faster than a mean over an axis of three
             kept += apart[:, place]
-        sharp = kept / np.float32(self._down)
-        last = sharp[-1].copy()
-        sharp[1:] -= np.float32(EMPHASIS) * sharp[:-1]
-        sharp[0] -= np.float32(EMPHASIS) * self._last
+        kept /= np.float32(self._down)
+        self._powers.append(self._mean_square(kept))
+        last = kept[-1].copy()
+        kept[1:] -= np.float32(EMPHASIS) * kept[:-1]
+        kept[0] -= np.float32(EMPHASIS) * self._last
         self._last = last
-        frames = sharp.reshape(-1, self._size * block.shape[1])
-        self._powers.append(np.einsum("ij,ij->i", frames, frames) / np.float32(frames.shape[1]))
+        self._sharp.append(self._mean_square(kept))
+
+    def powers(self) -> NDArray[np.float64]:
+        """Return the mean square of each frame, without emphasis."""
+        return np.concatenate([np.zeros(0), *self._powers])
 
     def levels(self) -> Levels:
-        """Return dB of all frames, smoothed."""
-        if not self._powers:
-            return np.zeros(0, dtype=np.float32)
-        powers = np.concatenate(self._powers).astype(np.float64)
-        smooth = np.convolve(powers, np.ones(SMOOTHED) / SMOOTHED, "same") if len(powers) >= SMOOTHED else powers
-        return np.asarray(10 * np.log10(smooth + 10 ** (SILENCE / 10)), dtype=np.float32)
+        """Return dB of all frames, emphasised and smoothed."""
+        return decibel(np.concatenate([np.zeros(0), *self._sharp]))
+
+    def _mean_square(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+        frames = sound.reshape(-1, self._size * sound.shape[1])
+        return np.einsum("ij,ij->i", frames, frames) / np.float32(frames.shape[1])
+
+
+def decibel(powers: NDArray[np.float64]) -> Levels:
+    """Return dB of frames, smoothed over 50 ms."""
+    smooth = np.convolve(powers, np.ones(SMOOTHED) / SMOOTHED, "same") if len(powers) >= SMOOTHED else powers
+    return np.asarray(10 * np.log10(smooth + 10 ** (SILENCE / 10)), dtype=np.float32)
 
 
 def speech(levels: Levels, threshold: float | None = None) -> NDArray[np.bool_]:
@@ -90,10 +105,10 @@ def speech(levels: Levels, threshold: float | None = None) -> NDArray[np.bool_]:
 
     :param threshold: dB of a fixed threshold; None follows the floor.
     """
-    if threshold is not None:
-        return levels > threshold
+    if threshold is not None or not len(levels):
+        return levels > (threshold or 0.0)
     floor, loud = around(levels, FLOOR), around(levels, SPEECH)
-    return np.asarray(levels > floor + np.maximum(SHARE * (loud - floor), LEAST))
+    return np.asarray(levels > np.maximum(floor + np.maximum(SHARE * (loud - floor), LEAST), FAINTEST))
 
 
 def around(levels: Levels, percentile: float) -> Levels:

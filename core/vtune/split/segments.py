@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vtune.errors import DataError
 
 FRAME = 0.010
 """Seconds."""
@@ -30,14 +32,24 @@ class Wanted:
 
     :param pause: a pause that a speaker makes between sentences; a cut in a shorter one costs.
     :param inner: longest pause that a clip should hold; longer ones cost (and are shortened when the clip is cut).
-    :param pad: kept of the pause at each end of a clip.
+    :param pad: most that is kept of the pause at each end of a clip; a third of it is the least.
     """
 
     shortest: float = 3.0
     longest: float = 13.0
     pause: float = 0.5
     inner: float = 1.0
-    pad: float = 0.1
+    pad: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shortest < self.longest:
+            raise DataError(f"clips of {self.shortest:g} to {self.longest:g} s: the longest must be above the shortest")
+        if self.longest < 1:
+            raise DataError(f"clips of {self.longest:g} s at most are too short to cut speech into; allow 1 s or more")
+
+    def scaled(self, factor: float) -> Wanted:
+        """Return the same wishes where a frame is not quite 10 ms."""
+        return Wanted(*(factor * getattr(self, one.name) for one in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)

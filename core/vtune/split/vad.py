@@ -56,14 +56,14 @@ class VoiceMeter:
             self._count = len(self._waiting[0])
             self._read(sound[: ROWS * ROW * WINDOW])
 
-    def frames(self, count: int) -> NDArray[np.bool_]:
-        """End the recording, once; tell which of ``count`` frames of 10 ms hold speech."""
+    def frames(self, count: int, frame: float = FRAME) -> NDArray[np.bool_]:
+        """End the recording, once; tell which of ``count`` frames of so many seconds hold speech."""
         self._keep(self._stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
         sound = np.concatenate([*self._waiting, np.zeros(0, dtype=np.float32)])
         whole = -(-len(sound) // (ROW * WINDOW)) * ROW * WINDOW
         self._read(np.pad(sound, (0, whole - len(sound))))
         mask = _hysteresis(np.concatenate([*self._probabilities, np.zeros(1, dtype=np.float32)]))
-        heard = mask[np.minimum((np.arange(count) * FRAME * RATE / WINDOW).astype(int), len(mask) - 1)]
+        heard = mask[np.minimum((np.arange(count) * frame * RATE / WINDOW).astype(int), len(mask) - 1)]
         return np.asarray(heard)
 
     def _keep(self, sound: NDArray[np.float32]) -> None:

@@ -1,0 +1,148 @@
+"""A folder of recordings to a folder of clips: each recording once, several at a time."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vtune import audio
+from vtune.dataset.recordings import Recordings
+from vtune.errors import DataError
+from vtune.folders import sweep
+from vtune.prepare.names import free_stem
+from vtune.prepare.recording import prepare_recording
+from vtune.prepare.records import Record, Records
+from vtune.prepare.report import Report, write_report
+from vtune.prepare.settings import Cutting
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_folder(source: Path, out: Path, cutting: Cutting, processes: int | None = None) -> Report:
+    """Cut every recording in and below a folder, or one recording, into clips in another folder.
+
+    What was cut before under the same settings is left as it is; killed at any moment and run again, it goes on.
+
+    :param processes: recordings at a time; default: one a core.
+    :raises DataError: there is nothing to cut, or the folder for the clips is that of the recordings.
+    """
+    paths = list(_recordings(source, out))
+    out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
+    records = Records(out)
+    report = Report()
+    todo: list[Record] = []
+    firsts: dict[str, str] = {}
+    mine: list[Record] = []
+    for path, problem in paths:
+        reason = problem
+        try:
+            digest = "" if problem else _digest(Path(path))
+        except (DataError, OSError) as error:
+            digest, reason = (
+                "",
+                f"{path} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error),
+            )
+        if reason is None and digest in firsts:
+            reason = f"{path} is the same recording as {firsts[digest]}"
+        if reason is not None:
+            mine.append(Record(path, "", "", True, reason=reason))
+            continue
+        firsts[digest] = path
+        key = f"{digest[:32]}{cutting.key}"
+        former = records.of(path, key)
+        if former is not None and former.key == key and records.stands(former):
+            report.done_before += 1
+            if former.recording != path:  # it was moved
+                former = replace(former, recording=path)
+                records.write(former)
+            mine.append(former)
+            continue
+        stem = former.stem if former else free_stem(Path(path).stem, digest, records.taken())
+        record = Record(path, key, stem)
+        records.begin(record)
+        todo.append(record)
+    for record in tqdm(
+        _prepared(todo, out, cutting, processes), total=len(todo), desc="cutting", unit="recording", disable=None
+    ):
+        records.write(record)
+        mine.append(record)
+    for record in sorted(mine, key=lambda one: one.recording):
+        report.add(record)
+    write_report(out, report, [*(one for one in mine if not one.stem), *records])
+    return report
+
+
+def _recordings(source: Path, out: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield path and problem of each recording; what lies in the folder of the clips is none."""
+    if source.is_file():
+        if _inside(source.parent, out) and _inside(out, source.parent):
+            raise DataError(f"{out} holds the recording itself; name another folder for the clips")
+        yield str(source), None
+        return
+    if not source.is_dir():
+        what = "is neither a folder nor a plain file" if os.path.lexists(source) else "does not exist"
+        raise DataError(f"{source} {what}")
+    if _inside(source, out):
+        raise DataError(f"{out} holds the recordings themselves; name another folder for the clips")
+    found = False
+    for path, problem in Recordings(source).rest():
+        if not _inside(Path(path).parent, out):
+            found = True
+            yield path, problem
+    if not found:
+        raise DataError(f"{source} has no recordings ({', '.join(sorted(audio.SUFFIXES))})")
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    real = os.path.realpath(folder)
+    return os.path.commonpath([os.path.realpath(path), real]) == real
+
+
+def _digest(path: Path) -> str:
+    audio.require_file(path)
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _prepared(todo: Sequence[Record], out: Path, cutting: Cutting, processes: int | None) -> Iterator[Record]:
+    """Yield what became of each recording, as they get done."""
+    count = min(processes or os.cpu_count() or 1, len(todo))
+    if count <= 1:
+        yield from (prepare_recording(record, out, cutting) for record in todo)
+        return
+    left = {record.stem: record for record in todo}
+    # Spawned, because forking a process that has started torch's threads can hang.
+    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(prepare_recording, record, out, cutting) for record in todo]
+        try:
+            for future in as_completed(futures):
+                record = future.result()
+                del left[record.stem]
+                yield record
+        except BrokenProcessPool:
+            logger.warning("a process was killed while cutting; %d recordings are tried one by one", len(left))
+    for record in left.values():
+        yield _alone(record, out, cutting)
+
+
+def _alone(record: Record, out: Path, cutting: Cutting) -> Record:
+    """Cut one recording in a process of its own, which may die of it."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(prepare_recording, record, out, cutting).result()
+        except BrokenProcessPool:
+            reason = f"{record.recording} killed the process that read it: broken beyond reading, or too little memory"
+            return replace(record, done=True, reason=reason)
