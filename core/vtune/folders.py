@@ -23,6 +23,11 @@ class RunFolder:
     path: Path
 
     @property
+    def clips(self) -> Path:
+        """Raw recordings cut and transcribed, one folder a source."""
+        return self.path / "clips"
+
+    @property
     def features(self) -> Path:
         """Arrow files of encoded clips, keyed by content."""
         return self.path / "dataset"

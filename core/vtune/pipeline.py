@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from vtune import conditioning, dataset
+from vtune import conditioning, dataset, raw
 from vtune.device import pick_device, pick_precision, weights_dtype
 from vtune.engines import load_engine
 from vtune.export import voice_record, write_voice
@@ -41,12 +41,15 @@ def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
         if state.is_main_process:
             stack.enter_context(folder.locked())
             write_text(folder.recipe, as_yaml(recipe))
+            raw.make_clips(recipe, engine.info, folder)
+        state.wait_for_everyone()
         device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
         precision = pick_precision(recipe.train.precision, device)
         base = engine.load_base(recipe.engine_options, device, weights_dtype(precision, recipe.train.method))
         share = dataset.Share(state.process_index, state.num_processes)
-        data = dataset.build(recipe, engine, base, folder, share, state.wait_for_everyone)
-        model, facts = train(engine, base, data, recipe, folder, state)
+        in_clips = raw.with_clips(recipe, folder)
+        data = dataset.build(in_clips, engine, base, folder, share, state.wait_for_everyone)
+        model, facts = train(engine, base, data, in_clips, folder, state)
         voices = [VoiceFolder(recipe.folders.voices / name) for name in data.voices]
         if state.is_main_process and not until_trained:
             sweep(recipe.folders.voices)

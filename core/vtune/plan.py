@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vtune.dataset import Totals, open_sources, survey
 from vtune.dataset.encoding import variants
 from vtune.device import pick_device, pick_precision, weights_dtype
 from vtune.engines import load_engine
+from vtune.folders import RunFolder
+from vtune.prepare.settings import LONGEST
+from vtune.raw import Uncut, uncut, with_clips
 from vtune.recipe import Recipe
 from vtune.types import Footprint
 
 GIB = 2**30
 # Share of a measured matrix rate that training reaches at these sizes; the rest goes into attention, norms, waiting.
 _EFFICIENCY = 0.4
+# Of raw recordings: the share that is speech, and the seconds of a clip. Both are those of a reader (docs/prepare.md).
+_SPOKEN, _CLIP = 0.8, 6.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,7 @@ class Plan:
     have_bytes: float
     device: str
     precision: str
+    raw: Sequence[Uncut] = ()
     tokens: float | None = None
     longest: float | None = None
     memory_bytes: float | None = None
@@ -40,6 +47,11 @@ class Plan:
         """Say it, a line a fact."""
         train = self.recipe.train
         said = [
+            f"raw         data.{one.place}: {one.recordings:,} recordings, {one.seconds / 60:.1f} min, to be cut and "
+            f"transcribed; counted as clips of {_CLIP:g} s"
+            for one in self.raw
+        ]
+        said += [
             f"clips       {self.totals.describe()}",
             f"training    {self.rows:,} rows an epoch, {train.epochs:g} epochs, batch {train.batch_size} x "
             f"{train.gradient_accumulation} accumulated x {train.world_size or 1} process(es): {self.steps:,} steps",
@@ -70,11 +82,13 @@ def make_plan(recipe: Recipe) -> Plan:
     precision = pick_precision(recipe.train.precision, device)
     width = weights_dtype(precision, recipe.train.method).itemsize
     footprint = engine.footprint(recipe.engine_options, recipe.lora.settings(), width)
-    totals, rows, seconds, longest = _count(recipe)
+    run = RunFolder(recipe.folders.runs / recipe.voice)
+    raw = tuple(uncut(recipe, run))
+    totals, rows, seconds, longest = _count(with_clips(recipe, run), raw)
     train = recipe.train
     per_step = train.batch_size * train.gradient_accumulation * (train.world_size or 1)
     steps = train.max_steps or math.ceil(train.epochs * math.ceil(rows / per_step))
-    plan = Plan(recipe, totals, rows, steps, footprint, _memory_of(device), str(device), precision)
+    plan = Plan(recipe, totals, rows, steps, footprint, _memory_of(device), str(device), precision, raw)
     if footprint is None:
         return plan
     if train.method == "full":
@@ -89,9 +103,21 @@ def make_plan(recipe: Recipe) -> Plan:
     return replace(plan, footprint=footprint, tokens=tokens, longest=longest_tokens, memory_bytes=memory, seconds=took)
 
 
-def _count(recipe: Recipe) -> tuple[Totals, int, float, float]:
-    """Count clips as the ledger will, as far as headers tell: rows an epoch, their seconds, the longest."""
+def _count(recipe: Recipe, raw: Sequence[Uncut]) -> tuple[Totals, int, float, float]:
+    """Count clips as the ledger will, as far as headers tell: rows an epoch, their seconds, the longest.
+
+    Raw recordings are counted as clips of the usual length; a plan cuts nothing.
+    """
     totals, rows, seconds, longest = Totals(), Counter[float](), 0.0, 0.0
+    for one in raw:
+        weight = recipe.data[one.place].weight
+        spoken = one.seconds * _SPOKEN * (1 - recipe.train.validation)
+        rows[weight] += math.ceil(spoken / _CLIP)
+        seconds += spoken * weight
+        longest = recipe.prepare.max_seconds or LONGEST
+    waiting = {one.place for one in raw}
+    data = [source for place, source in enumerate(recipe.data) if place not in waiting]
+    recipe = recipe.model_copy(update={"data": data})
     for item in survey(recipe, open_sources(recipe)):
         totals.add(item, item.reason)
         if item.reason is None and item.split == "train":

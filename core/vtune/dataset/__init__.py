@@ -1,7 +1,7 @@
 """Sources to clips to features: surveyed, split, encoded once, and accounted for in the ledger."""
 
 from vtune.dataset.build import TrainingData, best_clips, build
-from vtune.dataset.detecting import open_source
+from vtune.dataset.detecting import find_raw, open_source
 from vtune.dataset.encoding import Share
 from vtune.dataset.ledger import LedgerWriter, Totals
 from vtune.dataset.rows import FeatureRows
@@ -21,6 +21,7 @@ __all__ = [
     "TrainingData",
     "best_clips",
     "build",
+    "find_raw",
     "in_validation",
     "open_source",
     "open_sources",

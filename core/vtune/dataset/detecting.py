@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from vtune import audio
@@ -41,6 +42,27 @@ def open_source(recipe: SourceRecipe, recipe_folder: Path) -> Source:
         return _open_folder(path, recipe)
     except OSError as error:
         raise DataError(f"{path} cannot be opened: {error.strerror}") from error
+
+
+def find_raw(recipe: SourceRecipe, recipe_folder: Path) -> Path | None:
+    """Return a source that is raw recordings, without any words: a recording, or a folder of them; else None.
+
+    :raises DataError: there is no such source.
+    """
+    from vtune.dataset.datasets import holds_parquet, is_saved_dataset
+
+    if recipe.source.startswith("hub:") or recipe.table is not None:
+        return None
+    path = _locate(recipe.source, recipe_folder)
+    if path.is_file():
+        return path if path.suffix.lower() in audio.SUFFIXES else None
+    if not path.is_dir() or is_saved_dataset(path):
+        return None
+    split = path / recipe.split
+    if _tables_in(path) or _tables_below(path) or (split.is_dir() and _tables_in(split)) or holds_parquet(path):
+        return None
+    recordings = [name for name, problem in Recordings(path).rest() if problem is None]
+    return path if recordings and all(sidecar(Path(name)) is None for name in recordings) else None
 
 
 def _locate(source: str, recipe_folder: Path) -> Path:
@@ -87,6 +109,10 @@ def _table(path: Path, recipe: SourceRecipe) -> Table:
     return open_table(path, recipe.audio_column, recipe.text_column, recipe.speaker_column)
 
 
+# What vtune's own steps leave beside clips and tables.
+_OWN = re.compile(r"(ledger|review|fixes)\.jsonl|check\.csv|.*\.heard\.jsonl")
+
+
 def _tables_in(folder: Path) -> list[Path]:
     """Tables of a folder; a .txt or .json counts only with a name that tables have, for others are notes."""
     plain = {".csv", ".tsv", ".jsonl", ".ndjson"}
@@ -95,7 +121,8 @@ def _tables_in(folder: Path) -> list[Path]:
     for name in sorted(os.listdir(folder)):
         stem, suffix = os.path.splitext(name)
         table = suffix.lower() in plain or (suffix.lower() in tables.SUFFIXES and stem.lower() in named)
-        if table and not name.startswith(".") and os.path.isfile(folder / name) and not _is_sidecar(folder / name):
+        own = name.startswith(".") or _OWN.fullmatch(name) is not None
+        if table and not own and os.path.isfile(folder / name) and not _is_sidecar(folder / name):
             found.append(folder / name)
     return found
 

@@ -128,6 +128,7 @@ def _item(recipe: Recipe, place: int, source: Source, row: Row, voices: dict[str
 def _unfit(recipe: Recipe, seconds: float) -> str | None:
     low, high = recipe.prepare.min_seconds, recipe.prepare.max_seconds
     low = LEAST if low is None else low
+    seconds = round(seconds, 2)  # as it is said, so that a clip of 3.00 s is not less than 3
     if seconds < low:
         return f"{seconds:.2f} s, less than prepare.min_seconds {low:g}"
     if high is not None and seconds > high:

@@ -35,7 +35,7 @@ def prepare_folder(source: Path, out: Path, cutting: Cutting, processes: int | N
     :param processes: recordings at a time; default: one a core.
     :raises DataError: there is nothing to cut, or the folder for the clips is that of the recordings.
     """
-    paths = list(_recordings(source, out))
+    paths = list(recordings_of(source, out))
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
     records = Records(out)
@@ -82,8 +82,11 @@ def prepare_folder(source: Path, out: Path, cutting: Cutting, processes: int | N
     return report
 
 
-def _recordings(source: Path, out: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield path and problem of each recording; what lies in the folder of the clips is none."""
+def recordings_of(source: Path, out: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield path and problem of each recording of a source; what lies in the folder of the clips is none.
+
+    :raises DataError: there is nothing to cut, or the folder for the clips is that of the recordings.
+    """
     if source.is_file():
         if _inside(source.parent, out) and _inside(out, source.parent):
             raise DataError(f"{out} holds the recording itself; name another folder for the clips")
