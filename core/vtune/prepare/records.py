@@ -111,5 +111,5 @@ class Records:
                 yield Record(**values, cuts=cuts)
             except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
                 raise DataError(
-                    f"{path} is no record of vtune's ({error}); remove it, and its recording is cut anew"
+                    f"{path} is no record of vtune's ({error}); remove it and the clips of its name"
                 ) from error
