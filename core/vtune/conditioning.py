@@ -13,6 +13,6 @@ from vtune.types import Conditioning
 
 def extract(engine: Engine, base: Any, recipe: Recipe, run: RunFolder, voice: str) -> Conditioning:
     """Choose clips of one voice and let the engine keep what it needs of them; notes which clips they were."""
-    clips = best_clips(recipe, engine, run, voice)
+    clips = best_clips(recipe, engine, base, run, voice)
     kept = engine.extract_conditioning(base, clips)
     return Conditioning(kept.tensors, {**kept.strings, "vtune.clips": " ".join(clip.id for clip in clips)})

@@ -54,20 +54,20 @@ def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
         if state.is_main_process and not until_trained:
             sweep(recipe.folders.voices)
             for voice in voices:
-                _make_voice(engine, base, model, recipe, folder, voice, data, facts)
+                _make_voice(engine, base, model, recipe, in_clips, folder, voice, data, facts)
         state.wait_for_everyone()
     return voices
 
 
 def _make_voice(
-    engine: Engine, base: Any, model: nn.Module, recipe: Recipe, run_folder: RunFolder, voice: VoiceFolder,
-    data: dataset.TrainingData, facts: dict[str, Any],
+    engine: Engine, base: Any, model: nn.Module, recipe: Recipe, in_clips: Recipe, run_folder: RunFolder,
+    voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any],
 ) -> None:  # fmt: skip
     made_from = _made_from(engine, recipe, facts, voice.name)
     if _is_made(voice, made_from):
         logger.info("voice %s: done before (%s)", voice.name, voice.path)
         return
-    kept = conditioning.extract(engine, base, recipe, run_folder, voice.name)
+    kept = conditioning.extract(engine, base, in_clips, run_folder, voice.name)
     facts = {**facts, "made_from": made_from}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
     write_voice(engine, base, model, kept, record, recipe, voice)

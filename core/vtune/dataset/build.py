@@ -89,9 +89,14 @@ def build(
     return data
 
 
-def best_clips(recipe: Recipe, engine: Engine, run: RunFolder, voice: str, count: int = 8) -> list[Clip]:
-    """Read clips of one voice for its conditioning, best first: training clips, those nearest to 6 s in front."""
-    items = (item for item in read_survey(run.features / SURVEY) if item.reason is None and item.voice == voice)
+def best_clips(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, voice: str, count: int = 8) -> list[Clip]:
+    """Read clips of one voice for its conditioning, best first: training clips, those nearest to 6 s in front.
+
+    Those that could not be encoded are left out.
+    """
+    key, known = base_key(recipe, engine, base), FeatureStore(run.features).known()
+    usable = (item for item in read_survey(run.features / SURVEY) if item.reason is None and item.voice == voice)
+    items = (item for item in usable if known[item_key(key, item, recipe, 0)].reason is None)
     best = nsmallest(count, items, key=lambda item: (item.split != "train", abs(item.seconds - 6.0), item.digest))
     sources = open_sources(recipe)
     return [load_clip(recipe, engine, sources[item.source], item) for item in best]
