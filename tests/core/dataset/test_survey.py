@@ -91,7 +91,7 @@ def test_recordings_that_cannot_be_used_say_why(folder: Folder, recipe: Callable
     assert "empty.wav cannot be read as audio" in reasons["empty"]
     assert "noise.wav cannot be read as audio" in reasons["noise"]
     assert "text.wav cannot be read as audio" in reasons["text"]
-    assert ".m4a is not supported; convert it to WAV or FLAC" in reasons["foreign"]
+    assert "foreign.m4a cannot be read as audio" in reasons["foreign"]
     assert "has no such recording" in reasons["folder"]
     assert reasons["none"] == "0.00 s, less than prepare.min_seconds 0.5"
     assert "pipe.wav is not a plain file" in reasons["pipe"]
