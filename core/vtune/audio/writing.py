@@ -21,7 +21,7 @@ def write_wav(path: Path, pieces: Iterable[Audio], sample_rate: int) -> float:
     samples = 0
     try:
         with soundfile.SoundFile(
-            str(aside), "w", samplerate=sample_rate, channels=1, format="WAV", subtype="PCM_16"
+            os.fsencode(aside), "w", samplerate=sample_rate, channels=1, format="WAV", subtype="PCM_16"
         ) as file:
             for piece in pieces:
                 file.write(_pcm16(piece.waveform))

@@ -1,0 +1,57 @@
+"""Which clips are approved, and which edited: the history says so, as long as recording and words are the same."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from hashlib import sha256
+from pathlib import Path
+from stat import S_ISREG
+
+from vtune.review.clips import Clips, ReviewClip
+
+
+class Digests:
+    """SHA-256 of recordings, taken once while a file is the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int, int], str] = {}
+
+    def of(self, path: str) -> str:
+        """Return the digest of a recording; empty where it cannot be read."""
+        try:
+            stat = os.stat(path)
+            key = (path, stat.st_size, stat.st_mtime_ns)
+            if not S_ISREG(stat.st_mode):  # a pipe would block, a device never end
+                return ""
+            if key not in self._known:
+                with Path(path).open("rb") as file:
+                    digest = sha256()
+                    while block := file.read(1 << 20):
+                        digest.update(block)
+                self._known[key] = digest.hexdigest()
+        except OSError:
+            return ""
+        return self._known[key]
+
+
+def mark(clips: Clips, digests: Digests, among: list[ReviewClip]) -> None:
+    """Set ``approved`` and ``edited`` of some clips from the standing edits of all."""
+    approved: dict[str, set[str]] = defaultdict(set)
+    edited: set[tuple[str, str]] = set()
+    for history, entry in clips.standing():
+        text = str(entry.after.get("text", ""))
+        if entry.action == "approve" and entry.digest:
+            approved[text].add(entry.digest)
+        elif entry.action == "doubt" and entry.digest:
+            approved[text].discard(entry.digest)
+        elif entry.action in ("words", "add"):
+            edited.add((os.path.normpath(history.path.parent / entry.audio), text))
+        elif entry.action == "split":
+            halves = zip(entry.made, entry.after.get("texts", ()), strict=False)
+            edited.update((os.path.normpath(history.path.parent / name), words) for name, words in halves)
+    for clip in among:
+        # Only what has approved words is read to its end.
+        digest = digests.of(clip.audio) if clip.there and approved.get(clip.text) else ""
+        clip.approved = clip.state == "kept" and bool(digest) and digest in approved[clip.text]
+        clip.edited = (os.path.normpath(clip.audio), clip.text) in edited
