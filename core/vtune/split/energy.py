@@ -91,7 +91,7 @@ class LevelMeter:
 
     def _mean_square(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
         frames = sound.reshape(-1, self._size * sound.shape[1])
-        return np.einsum("ij,ij->i", frames, frames) / np.float32(frames.shape[1])
+        return np.asarray(np.einsum("ij,ij->i", frames, frames) / np.float32(frames.shape[1]))
 
 
 def decibel(powers: NDArray[np.float64]) -> Levels:

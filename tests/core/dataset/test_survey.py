@@ -48,7 +48,8 @@ def test_clips_outside_the_limits_are_left_out_with_the_numbers(
     folder: Folder, clip: Callable[..., Path], recipe: Callable[..., Recipe]
 ) -> None:
     root = folder(**{"t.csv": named("short", "edge", "fine", "top", "long")})
-    for number, (name, seconds) in enumerate({"short": 0.99, "edge": 0.9996, "fine": 1.5, "top": 2, "long": 2.01}.items()):
+    lengths = {"short": 0.99, "edge": 0.9996, "fine": 1.5, "top": 2, "long": 2.01}
+    for number, (name, seconds) in enumerate(lengths.items()):
         clip(root / f"{name}.wav", number, seconds)
     items = items_of(recipe(root, prepare={"min_seconds": 1, "max_seconds": 2}))
     assert [item.reason for item in items] == [
