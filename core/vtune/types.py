@@ -164,6 +164,7 @@ class Footprint:
     :param token_bytes: memory that forward and backward hold for one token of a batch.
     :param token_bytes_checkpointed: the same with gradient checkpointing.
     :param token_flops: floating-point operations to train on one token.
+    :param longest_seconds: of a clip that the engine takes; None where it does not say.
     """
 
     parameters: int
@@ -175,6 +176,7 @@ class Footprint:
     token_bytes: float
     token_bytes_checkpointed: float
     token_flops: float
+    longest_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,8 @@ def _tables_in(folder: Path) -> list[Path]:
 
 
 def _tables_below(folder: Path) -> list[Path]:
-    children = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    named = (name for name in os.listdir(folder) if not name.startswith("."))
+    children = sorted(name for name in named if os.path.isdir(folder / name))
     return [table for child in children for table in _tables_in(folder / child)]
 
 

@@ -105,6 +105,8 @@ class Recordings:
         if self._walked:
             return
         self._walked = True
+        if os.path.isfile(self._root):
+            self._insert(os.fspath(self._root.parent), [self._root.name])
         root, seen = os.path.realpath(self._root), set[str]()
         for folder, folders, files in os.walk(self._root, followlinks=True, onerror=self._unreadable):
             home = os.path.realpath(folder)
@@ -114,14 +116,14 @@ class Recordings:
                 continue
             seen.add(home)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            self._tables.executemany(
-                "INSERT INTO recordings (stem, home, name, path) VALUES (?, ?, ?, ?)",
-                (
-                    (_stem(name), _bytes(home), _bytes(name), _bytes(os.path.join(folder, name)))
-                    for name in sorted(files)
-                    if _is_recording(name) and not name.startswith(".")
-                ),
-            )
+            self._insert(folder, sorted(name for name in files if _is_recording(name) and not name.startswith(".")))
+
+    def _insert(self, folder: str, names: list[str]) -> None:
+        home = _bytes(os.path.realpath(folder))
+        self._tables.executemany(
+            "INSERT INTO recordings (stem, home, name, path) VALUES (?, ?, ?, ?)",
+            ((_stem(name), home, _bytes(name), _bytes(os.path.join(folder, name))) for name in names),
+        )
 
     def _unreadable(self, error: OSError) -> None:
         self._tables.execute(

@@ -21,7 +21,7 @@ def kept(segments: list[Segment], powers: NDArray[np.float64], wanted: Wanted) -
     """Return the frames that each clip keeps: one span, or several where a long pause inside is shortened.
 
     Between speech and edge lies a third of a pad at least and a whole one at most, where the pause is long enough; two
-    clips that share a short pause meet at its quietest place. A clip that is a little too short keeps more of its pauses.
+    clips that share a short pause meet at its quietest place. A clip that is a little too short keeps more of them.
 
     :param powers: mean square of each frame.
     """

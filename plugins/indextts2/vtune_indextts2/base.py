@@ -10,7 +10,7 @@ import torch
 
 from vtune import EngineError, hash_file
 from vtune_indextts2 import parts
-from vtune_indextts2.config import Config
+from vtune_indextts2.config import SEMANTIC_RATE, Config
 from vtune_indextts2.files import Files
 from vtune_indextts2.gpt.conditioning import ConditioningEncoder
 from vtune_indextts2.gpt.emotion import EmotionTable
@@ -26,9 +26,6 @@ from vtune_indextts2.text.frontend import Frontend
 from vtune_indextts2.text.glossary import read_glossary
 from vtune_indextts2.text.tokens import load_tokenizer
 from vtune_indextts2.vocoder.bigvgan import BigVGAN
-
-SEMANTIC_RATE = 50
-"""Semantic codes a second."""
 
 _LISTENING = ("semantic", "codec", "conditioning_encoder", "speaker_model")
 

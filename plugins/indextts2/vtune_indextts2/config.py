@@ -14,6 +14,9 @@ from vtune_indextts2.gpt.settings import GPTSettings
 from vtune_indextts2.s2mel.settings import S2MelSettings
 from vtune_indextts2.waveform.mel import MelSettings
 
+SEMANTIC_RATE = 50
+"""Semantic codes a second."""
+
 
 class CodecSettings(BaseModel):
     """Sizes of the semantic codec; names as ``SemanticCodec`` has them."""

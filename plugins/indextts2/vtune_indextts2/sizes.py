@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from vtune import Footprint, LoraSettings
-from vtune_indextts2.config import Config
+from vtune_indextts2.config import SEMANTIC_RATE, Config
 from vtune_indextts2.files import Files
 from vtune_indextts2.options import IndexTTS2Options
 
@@ -34,17 +34,18 @@ def estimate(
     # and residuals, dropout's masks, and the input's copy of each adapted module. The heads see one place each.
     inputs = sum(linear[name][0] for name in chosen if ".h.0." in name)
     kept = 3 * width + width + 2 * 4 * width + width + 6 * width + inputs
-    head = (gpt.number_mel_codes + gpt.text_rows * TEXT_RATE / 50) * (dtype_bytes + 3 * 4)
+    head = (gpt.number_mel_codes + gpt.text_rows * TEXT_RATE / SEMANTIC_RATE) * (dtype_bytes + 3 * 4)
     return Footprint(
         parameters=body + tables + positions,
         trainable=trainable,
         tensors=2 * len(chosen),
-        tokens_per_second=50.0,
+        tokens_per_second=SEMANTIC_RATE,
         tokens_per_clip=gpt.prefix + 6 * TEXT_RATE + 3,
         weight_bytes=(body + tables + positions) * dtype_bytes,
         token_bytes=layers * kept * dtype_bytes + head,
         token_bytes_checkpointed=(layers * width + kept) * dtype_bytes + head,
         token_flops=4.0 * (body + gpt.number_mel_codes * width) + 6.0 * trainable,
+        longest_seconds=gpt.max_mel_tokens / SEMANTIC_RATE,
     )
 
 

@@ -11,6 +11,8 @@ from vtune import EngineError, Footprint, LoraSettings, unreachable
 from vtune_orpheus.checkpoints import checkpoint_name
 from vtune_orpheus.options import OrpheusOptions
 
+_TOKENS_PER_SECOND = 7 * 24_000 / 2048
+_TOKENS_PER_CLIP = 8 + 16  # ends, and words
 _BYTES = {"4bit": 0.56, "8bit": 1.0}
 """Bytes a quantised weight takes: NF4 with double quantisation stores about half a bit of scales beside its four."""
 
@@ -44,12 +46,13 @@ def estimate(
         parameters=body + embedding + norms,
         trainable=trainable,
         tensors=2 * layers * len(chosen),
-        tokens_per_second=7 * 24_000 / 2048,
-        tokens_per_clip=8 + 16,
+        tokens_per_second=_TOKENS_PER_SECOND,
+        tokens_per_clip=_TOKENS_PER_CLIP,
         weight_bytes=int(body * quantized + (embedding + norms) * dtype_bytes),
         token_bytes=layers * kept * dtype_bytes + head,
         token_bytes_checkpointed=(layers * hidden + kept) * dtype_bytes + head,
         token_flops=4.0 * (body + vocabulary * hidden) + 6.0 * trainable,
+        longest_seconds=(options.max_tokens - _TOKENS_PER_CLIP) / _TOKENS_PER_SECOND,
     )
 
 
