@@ -1,0 +1,130 @@
+"""A recipe that names nothing but raw recordings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from vtune import dataset, pipeline
+from vtune.errors import DataError
+from vtune.folders import RunFolder
+from vtune.plan import make_plan
+from vtune.raw import raw_sources, with_clips
+from vtune.recipe import Recipe
+from vtune.transcribe import Heard
+
+RATE = 16_000
+
+
+class Listener:
+    """A recogniser that hears how long a clip is."""
+
+    batch = 1
+    calls = 0
+
+    def hear(self, sounds: Sequence[np.ndarray]) -> list[Heard]:
+        Listener.calls += len(sounds)
+        return [
+            Heard(f"some words that last about {len(s) // 1600} tenths of a second", language="en", logprob=-0.2)
+            for s in sounds
+        ]
+
+
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from vtune.transcribe import folder
+
+    monkeypatch.setattr(folder, "open_recogniser", lambda _: Listener())
+    monkeypatch.setattr(Listener, "calls", 0)
+    source = tmp_path / "raw_audio"
+    source.mkdir()
+    time = np.arange(4 * RATE) / RATE
+    voice = (
+        0.1 * (1 + 0.5 * np.sin(2 * np.pi * 4 * time)) * sum(np.sin(280 * np.pi * n * time) / n for n in range(1, 20))
+    )
+    for name in ("one.wav", "two.flac"):
+        random = np.random.default_rng(len(name))
+        pause = 1e-4 * random.standard_normal(int(1.5 * RATE))
+        parts = [part for _ in range(4) for part in (pause, voice + 1e-4 * random.standard_normal(len(voice)))]
+        soundfile.write(source / name, np.concatenate([*parts, pause]), RATE)
+    return source
+
+
+def test_a_folder_of_recordings_is_all_that_a_run_needs(raw: Path, toy: Callable[..., Recipe], tmp_path: Path) -> None:
+    recipe = toy(data=[{"source": str(raw)}], prepare={"min_seconds": 3, "max_seconds": 6})
+    plan = "\n".join(make_plan(recipe).lines())
+    assert "data.0: 2 recordings, 0.8 min, to be cut and transcribed" in plan
+    assert not (tmp_path / "runs").exists()
+    (voice,) = pipeline.run(recipe)
+    ((_, _, clips),) = raw_sources(recipe, RunFolder(tmp_path / "runs/someone"))
+    assert len(list(clips.glob("*.wav"))) == 8
+    ledger = [json.loads(line) for line in (tmp_path / "runs/someone/ledger.jsonl").read_text().splitlines()]
+    assert [entry["status"] for entry in ledger] == ["train"] * 8
+    assert ledger[0]["text"].startswith("some words") if "text" in ledger[0] else True
+    assert str(raw) in voice.recipe.read_text()  # the recipe of the voice is the user's, not ours
+    assert Listener.calls == 8
+    made = voice.record.stat().st_mtime_ns
+    pipeline.run(recipe)
+    assert (Listener.calls, voice.record.stat().st_mtime_ns) == (8, made)
+    assert "to be cut" not in "\n".join(make_plan(recipe).lines())
+
+
+def test_doubtful_words_wait_for_somebody_to_listen(
+    raw: Path, toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Listener.hear
+
+    def doubtful(self: Listener, sounds: Sequence[np.ndarray]) -> list[Heard]:
+        first, *rest = heard(self, sounds)
+        return (
+            [Heard("you you you you you you you you", logprob=-2.5, no_speech=0.9), *rest]
+            if Listener.calls == 1
+            else [first, *rest]
+        )
+
+    monkeypatch.setattr(Listener, "hear", doubtful)
+    recipe = toy(data=[{"source": str(raw)}], prepare={"max_seconds": 6})
+    pipeline.run(recipe)
+    ledger = [json.loads(line) for line in (recipe.folders.runs / "someone/ledger.jsonl").read_text().splitlines()]
+    skipped = [entry for entry in ledger if entry["status"] == "skipped"]
+    assert len(skipped) == 1
+    assert "words in doubt (" in skipped[0]["reason"]
+    trusting = toy(data=[{"source": str(raw), "flagged": "use"}], prepare={"max_seconds": 6})
+    pipeline.run(trusting)
+    ledger = [json.loads(line) for line in (recipe.folders.runs / "someone/ledger.jsonl").read_text().splitlines()]
+    assert all(entry["status"] == "train" for entry in ledger)
+
+
+def test_what_is_raw_and_what_is_not(raw: Path, toy: Callable[..., Recipe], tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    recipe = toy(data=[{"source": str(raw / "one.wav")}, {"source": str(tmp_path / "speech")}, {"source": str(raw)}])
+    assert [(place, source) for place, source, _ in raw_sources(recipe, run)] == [(0, raw / "one.wav"), (2, raw)]
+    assert len({clips for _, _, clips in raw_sources(recipe, run)}) == 2
+    seen = with_clips(recipe, run)
+    assert seen.data[1] == recipe.data[1]
+    assert Path(seen.data[0].source).is_relative_to(tmp_path / "run/clips")
+    (raw / "one.txt").write_text("it has words")
+    assert [place for place, *_ in raw_sources(recipe, run)] == [0]
+    with pytest.raises(DataError, match=r"data\.0: there is no source"):
+        list(raw_sources(toy(data=[{"source": str(tmp_path / "nothing")}]), run))
+
+
+def test_recordings_without_speech_end_the_run_with_a_line(toy: Callable[..., Recipe], tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    soundfile.write(tmp_path / "raw/silence.wav", np.zeros(10 * RATE), RATE)
+    with pytest.raises(DataError, match=r"data\.0: no clip could be cut from .*; .*ledger\.jsonl says why"):
+        pipeline.run(toy(data=[{"source": str(tmp_path / "raw")}]))
+
+
+def test_what_vtune_leaves_beside_a_table_is_no_table(speech: Callable[..., Path], tmp_path: Path) -> None:
+    from vtune.recipe import SourceRecipe
+
+    folder = speech(count=2)
+    for name in ("ledger.jsonl", "review.jsonl", "fixes.jsonl", "check.csv", "transcripts.heard.jsonl"):
+        (folder / name).write_text('{"file": "x", "text": "y"}\n')
+    assert len(list(dataset.open_source(SourceRecipe(source=str(folder)), tmp_path).rows())) == 2
