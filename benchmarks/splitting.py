@@ -25,8 +25,9 @@ import numpy as np
 import soundfile
 
 from vtune.prepare.listening import JOINED
+from vtune.split.bands import BandMeter, above_noise, speech_in
 from vtune.split.edges import kept
-from vtune.split.energy import LevelMeter, speech, stretches
+from vtune.split.energy import stretches
 from vtune.split.segments import FRAME, Wanted, segment
 
 LEAST_GAP = 0.55
@@ -41,8 +42,9 @@ Split = tuple[list[Span], list[Span]]
 
 def energy(sound: np.ndarray, rate: int) -> Split:
     """Vtune's own path by level."""
-    meter = measured(sound, rate)
-    return grouped(speech(meter.levels()), meter)
+    bands = measured(sound, rate)
+    levels = above_noise(bands)
+    return grouped(speech_in(bands, levels), levels, bands)
 
 
 def vad(sound: np.ndarray, rate: int) -> Split:
@@ -52,24 +54,25 @@ def vad(sound: np.ndarray, rate: int) -> Split:
     voices = VoiceMeter(rate)
     for start in range(0, len(sound), BLOCK):
         voices.add(sound[start : start + BLOCK])
-    meter = measured(sound, rate)
-    levels = meter.levels()
-    return grouped(with_faint_ends(voices.frames(len(levels)), speech(levels)), meter)
+    bands = measured(sound, rate)
+    levels = above_noise(bands)
+    return grouped(with_faint_ends(voices.frames(len(levels)), speech_in(bands, levels)), levels, bands)
 
 
-def measured(sound: np.ndarray, rate: int) -> LevelMeter:
-    """Take levels block by block."""
-    meter = LevelMeter(rate)
+def measured(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Take the power of bands, block by block."""
+    meter = BandMeter(rate)
     for start in range(0, len(sound), BLOCK):
         meter.add(sound[start : start + BLOCK, None])
-    return meter
+    return meter.bands()
 
 
-def grouped(mask: np.ndarray, meter: LevelMeter) -> Split:
+def grouped(mask: np.ndarray, levels: np.ndarray, bands: np.ndarray) -> Split:
     """Turn a mask into speech and clips, as ``prepare`` cuts them."""
     spoken = [(start * FRAME, end * FRAME) for start, end in stretches(mask, WANTED.pause)]
-    found = segment(stretches(mask, JOINED), meter.levels(), WANTED)
-    return spoken, [(spans[0][0] * FRAME, spans[-1][1] * FRAME) for spans in kept(found, meter.powers(), WANTED)]
+    found = segment(stretches(mask, JOINED), levels, WANTED)
+    spans = kept(found, bands.sum(axis=1), WANTED)
+    return spoken, [(one[0][0] * FRAME, one[-1][1] * FRAME) for one in spans]
 
 
 def alike(spans: Iterable[Span]) -> Split:

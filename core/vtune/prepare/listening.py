@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from vtune import audio
 from vtune.errors import DataError
 from vtune.prepare.settings import Cutting
-from vtune.split.energy import LevelMeter, Levels, decibel, speech, stretches
+from vtune.split.bands import BandMeter, above_noise, speech_in
+from vtune.split.energy import Levels, decibel, stretches
 from vtune.split.segments import FRAME, Segment, segment
 from vtune.split.vad import VoiceMeter, with_faint_ends
 
@@ -27,7 +28,7 @@ class Heard:
     """What one pass over a recording tells.
 
     :param rate: Hz; ``hop`` samples a frame; ``samples`` in all.
-    :param powers: mean square of each frame; ``levels`` are dB, smoothed.
+    :param powers: mean square of each frame; ``levels``, dB above the noise, smoothed.
     :param mask: frames of speech.
     :param noise: frames as loud as speech that are none: music, noise (only a VAD knows).
     """
@@ -37,7 +38,7 @@ class Heard:
     hop: int
     samples: int
     mixer: audio.Mixer
-    powers: NDArray[np.float64]
+    powers: NDArray[np.float32]
     levels: Levels
     mask: NDArray[np.bool_]
     noise: NDArray[np.bool_]
@@ -56,7 +57,7 @@ class Heard:
 def listen(path: Path, cutting: Cutting) -> Heard:
     """Go through a recording once. :raises DataError: it cannot be read to its end, or holds nothing."""
     with audio.opened(path) as recording:
-        meter = LevelMeter(recording.rate)
+        meter = BandMeter(recording.rate)
         voices = VoiceMeter(recording.rate) if cutting.vad else None
         mixer = audio.Mixer(recording.channels)
         samples = 0
@@ -68,15 +69,19 @@ def listen(path: Path, cutting: Cutting) -> Heard:
                 voices.add(mixer.mix(block))
     if not samples:
         raise DataError(f"{path} holds no samples")
-    powers, levels = meter.powers(), meter.levels()
-    loud = speech(levels) if cutting.threshold is None else speech(decibel(powers), _threshold(cutting, powers))
+    bands = meter.bands()
+    powers, levels = bands.sum(axis=1), above_noise(bands)
+    if cutting.threshold is None:
+        loud = speech_in(bands, levels)
+    else:
+        loud = decibel(powers) > _threshold(cutting.threshold, cutting.target_loudness, powers)
     mask = loud
     if voices is not None:
         mask = with_faint_ends(voices.frames(len(levels), meter.hop / recording.rate), loud)
     return Heard(recording.rate, recording.channels, meter.hop, samples, mixer, powers, levels, mask, loud & ~mask)
 
 
-def _threshold(cutting: Cutting, powers: NDArray[np.float64]) -> float:
-    """Move the fixed threshold to where it lies in this recording, which is not at the wanted loudness yet."""
-    level = float(10 * np.log10(powers.mean())) if powers.any() else cutting.target_loudness
-    return float(cutting.threshold or 0.0) + level - cutting.target_loudness
+def _threshold(asked: float, loudness: float, powers: NDArray[np.float32]) -> float:
+    """Move a fixed threshold to where it lies in this recording, which is not at the wanted loudness yet."""
+    level = float(10 * np.log10(powers.mean())) if powers.any() else loudness
+    return asked + level - loudness

@@ -17,7 +17,7 @@ _MORE = 30
 """Frames of pause that an edge may move further out for a clip that is too short."""
 
 
-def kept(segments: list[Segment], powers: NDArray[np.float64], wanted: Wanted) -> list[list[Stretch]]:
+def kept(segments: list[Segment], powers: NDArray[np.float32], wanted: Wanted) -> list[list[Stretch]]:
     """Return the frames that each clip keeps: one span, or several where a long pause inside is shortened.
 
     Between speech and edge lies a third of a pad at least and a whole one at most, where the pause is long enough; two
@@ -52,7 +52,7 @@ def _shared(quiet_from: int | None, quiet_to: int | None, wanted: Wanted) -> boo
     return quiet_from is not None and quiet_to is not None and (quiet_to - quiet_from) * FRAME < 2 * wanted.pad
 
 
-def _begin(powers: NDArray[np.float64], quiet_from: int | None, quiet_to: int, wanted: Wanted) -> int:
+def _begin(powers: NDArray[np.float32], quiet_from: int | None, quiet_to: int, wanted: Wanted) -> int:
     """Place the edge before speech that begins at ``quiet_to``; None: the recording begins there."""
     frames = round(wanted.pad / FRAME)
     if _shared(quiet_from, quiet_to, wanted) and quiet_from is not None:
@@ -60,7 +60,7 @@ def _begin(powers: NDArray[np.float64], quiet_from: int | None, quiet_to: int, w
     return _quietest(powers, quiet_to - frames, quiet_to - frames // 3)
 
 
-def _end(powers: NDArray[np.float64], quiet_from: int, quiet_to: int | None, wanted: Wanted) -> int:
+def _end(powers: NDArray[np.float32], quiet_from: int, quiet_to: int | None, wanted: Wanted) -> int:
     """Place the edge behind speech that ends at ``quiet_from``; None: the recording ends there."""
     if _shared(quiet_from, quiet_to, wanted) and quiet_to is not None:
         return _begin(powers, quiet_from, quiet_to, wanted)
@@ -80,7 +80,7 @@ def _widened(spans: list[Stretch], low: int, high: int, shortest: int) -> list[S
     return [(begin, spans[0][1]), *spans[1:]]
 
 
-def _quietest(powers: NDArray[np.float64], low: int, high: int) -> int:
+def _quietest(powers: NDArray[np.float32], low: int, high: int) -> int:
     """Return the frame in whose beginning the quietest 20 ms between two frames have their middle."""
     low, high = max(low, 0), min(high, len(powers))
     if high - low < _QUIET:

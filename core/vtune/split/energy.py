@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtune.split.framing import Framer, mean_square
 from vtune.split.segments import FRAME, Stretch
 
 Levels = NDArray[np.float32]
 
 EMPHASIS = 0.97
-BAND = 8_000
-"""Hz that the sound is brought down to before its levels are taken, by averaging neighbours."""
 
 SMOOTHED = 5
 """Frames."""
@@ -48,76 +47,62 @@ BLIP = 6
 
 
 class LevelMeter:
-    """Takes a recording block by block and keeps one level a frame of ``hop`` samples, 10 ms as near as that goes.
+    """Takes a recording block by block and keeps one level a frame of ``hop`` samples, emphasised.
 
     Channels are added by power, so that opposite phases do not cancel.
     """
 
     def __init__(self, sample_rate: int) -> None:
-        self._down = max(1, sample_rate // BAND)
-        self._size = max(1, round(sample_rate * FRAME / self._down))
-        self.hop = self._down * self._size
-        self._rest: np.ndarray | None = None
+        self._framer = Framer(sample_rate)
+        self.hop = self._framer.hop
         self._last: Any = np.float32(0)
         self._powers: list[np.ndarray] = []
-        self._sharp: list[np.ndarray] = []
 
     def add(self, block: NDArray[np.float32]) -> None:
         """Take samples ``[n, channels]``."""
-        block = block if self._rest is None else np.concatenate([self._rest, block])
-        whole = len(block) // (self._down * self._size) * self._down * self._size
-        self._rest = block[whole:]
-        if not whole:
+        sharp = self._framer.add(block)
+        if not len(sharp):
             return
-        apart = block[:whole].reshape(-1, self._down, block.shape[1])
-        kept = apart[:, 0].copy()
-        for place in range(1, self._down):  # three strided sums are faster than a mean over an axis of three
-            kept += apart[:, place]
-        kept /= np.float32(self._down)
-        self._powers.append(self._mean_square(kept))
-        last = kept[-1].copy()
-        kept[1:] -= np.float32(EMPHASIS) * kept[:-1]
-        kept[0] -= np.float32(EMPHASIS) * self._last
+        last = sharp[-1].copy()
+        sharp[1:] -= np.float32(EMPHASIS) * sharp[:-1]
+        sharp[0] -= np.float32(EMPHASIS) * self._last
         self._last = last
-        self._sharp.append(self._mean_square(kept))
-
-    def powers(self) -> NDArray[np.float64]:
-        """Return the mean square of each frame, without emphasis."""
-        return np.concatenate([np.zeros(0), *self._powers])
+        self._powers.append(mean_square(sharp, self._framer.size))
 
     def levels(self) -> Levels:
-        """Return dB of all frames, emphasised and smoothed."""
-        return decibel(np.concatenate([np.zeros(0), *self._sharp]))
-
-    def _mean_square(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
-        frames = sound.reshape(-1, self._size * sound.shape[1])
-        return np.asarray(np.einsum("ij,ij->i", frames, frames) / np.float32(frames.shape[1]))
+        """Return dB of all frames, smoothed."""
+        return decibel(np.concatenate([np.zeros(0), *self._powers]))
 
 
-def decibel(powers: NDArray[np.float64]) -> Levels:
+def decibel(powers: NDArray[np.float32]) -> Levels:
     """Return dB of frames, smoothed over 50 ms."""
     smooth = np.convolve(powers, np.ones(SMOOTHED) / SMOOTHED, "same") if len(powers) >= SMOOTHED else powers
     return np.asarray(10 * np.log10(smooth + 10 ** (SILENCE / 10)), dtype=np.float32)
 
 
-def speech(levels: Levels, threshold: float | None = None) -> NDArray[np.bool_]:
-    """Tell the frames that hold speech.
+def speech(levels: Levels, *, share: float = SHARE, least: float = LEAST) -> NDArray[np.bool_]:
+    """Tell the frames that hold speech, by a threshold that follows the floor.
 
-    :param threshold: dB of a fixed threshold; None follows the floor.
+    :param share: where it lies between floor and speech; ``least``, how many dB above the floor at least.
     """
-    if threshold is not None or not len(levels):
-        return levels > (threshold or 0.0)
-    floor, loud = around(levels, FLOOR), around(levels, SPEECH)
-    return np.asarray(levels > np.maximum(floor + np.maximum(SHARE * (loud - floor), LEAST), FAINTEST))
+    floor, loud = floor_and_speech(levels)
+    return np.asarray(levels > np.maximum(floor + np.maximum(share * (loud - floor), least), FAINTEST))
 
 
-def around(levels: Levels, percentile: float) -> Levels:
-    """A percentile of the levels 15 s to either side of each frame, followed every 5 s."""
-    centres = np.arange(0, max(len(levels), 1), STEP)
-    # Smoothed levels say in every fifth frame what the others say.
-    windows = (levels[max(0, c - AROUND // 2) : c + AROUND // 2 + 1 : SMOOTHED] for c in centres)
-    values = [np.percentile(window, percentile) for window in windows]
-    return np.asarray(np.interp(np.arange(len(levels)), centres, values), dtype=np.float32)
+def floor_and_speech(levels: Levels) -> tuple[Levels, Levels]:
+    """Two percentiles of the levels 15 s to either side of each frame, followed every 5 s: the noise, the speech."""
+    if not len(levels):
+        return levels, levels
+    centres = np.arange(0, len(levels), STEP)
+    found = []
+    for centre in centres:
+        # Smoothed levels say in every fifth frame what the others say. A partition costs a third of np.percentile.
+        window = levels[max(0, centre - AROUND // 2) : centre + AROUND // 2 + 1 : SMOOTHED]
+        places = [round((len(window) - 1) * share / 100) for share in (FLOOR, SPEECH)]
+        found.append(np.partition(window, places)[places])
+    every = np.arange(len(levels))
+    floor, loud = (np.interp(every, centres, values).astype(np.float32) for values in np.stack(found, axis=1))
+    return floor, loud
 
 
 def stretches(mask: Iterable[bool] | NDArray[np.bool_], pause: float) -> list[Stretch]:

@@ -77,7 +77,7 @@ def spoken(sound: Waveform) -> Spoken:
 def _mask(levels: energy.Levels) -> NDArray[np.bool_]:
     padded = np.pad(levels, STEADY // 2, mode="edge") if len(levels) else np.full(STEADY, FAINT, dtype=np.float32)
     steady = np.median(np.lib.stride_tricks.sliding_window_view(padded, STEADY), axis=1)
-    return np.asarray((steady > energy.around(steady, energy.FLOOR) + RISE) & (steady > FAINT))
+    return np.asarray((steady > energy.floor_and_speech(steady)[0] + RISE) & (steady > FAINT))
 
 
 def _between(end: int, start: int) -> int:

@@ -97,11 +97,6 @@ def test_silence_and_nothing_hold_no_speech() -> None:
     assert stretches(np.zeros(0, dtype=bool), 0.5) == []
 
 
-def test_a_fixed_threshold_is_a_level() -> None:
-    measured = np.array([-50, -30, -45, -20], dtype=np.float32)
-    assert speech(measured, -40).tolist() == [False, True, False, True]
-
-
 def test_blips_are_dropped_and_short_pauses_joined() -> None:
     mask = np.zeros(300, dtype=bool)
     mask[20:23] = mask[50:100] = mask[120:180] = mask[250:290] = True
