@@ -51,6 +51,12 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def printable(text: str) -> str:
+    """Escape what a terminal or a page would obey or cannot show: control characters, lone surrogates of file names,
+    marks of direction."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def in_a_line(error: object) -> str:
     """Write another library's message into ours: on one line, 200 characters at most."""
     return " ".join(str(error).split())[:200]

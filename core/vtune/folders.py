@@ -56,15 +56,8 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Keep a second run of the same voice out. :raises VtuneError: one is going on."""
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise VtuneError(f"{self.path}: another run of this voice is going on; wait for it or stop it") from error
-        try:
+        with alone(self.path, "another run of this voice is going on"):
             yield
-        finally:
-            lock.release()
 
 
 LICENCE_NOTE = "LICENCE-NOTE.md"
@@ -115,6 +108,25 @@ class VoiceFolder:
     def samples(self) -> Path:
         """The evaluation sentences, spoken by the voice and by its base."""
         return self.path / "samples"
+
+
+@contextmanager
+def alone(path: Path, otherwise: str) -> Iterator[None]:
+    """Keep everybody else out of a folder that is there, or off a file.
+
+    :param otherwise: what is going on if somebody is in.
+    :raises VtuneError: somebody is.
+    """
+    place = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
+    lock = filelock.FileLock(place)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise VtuneError(f"{path}: {otherwise}; wait for it or stop it") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_text(path: Path, text: str) -> None:

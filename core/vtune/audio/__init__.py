@@ -2,7 +2,7 @@
 
 from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
 from vtune.audio.mixing import Mixer
-from vtune.audio.opening import RATES, SUFFIXES, Recording, opened, require_file
+from vtune.audio.opening import RATES, SUFFIXES, Recording, digest_of, opened, require_file
 from vtune.audio.reading import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
 from vtune.audio.writing import stream_header, stream_pcm, write_wav
 
@@ -13,6 +13,7 @@ __all__ = [
     "Recording",
     "bring_to",
     "decode",
+    "digest_of",
     "limit",
     "opened",
     "rate_in",

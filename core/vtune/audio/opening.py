@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -105,6 +106,16 @@ def require_file(path: Path) -> None:
     if not os.path.isfile(path):
         what = "is not a plain file" if os.path.lexists(path) else "does not exist"
         raise DataError(f"{path} {what}")
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a recording's bytes. :raises DataError: it is no plain file, or cannot be read."""
+    require_file(path)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _stream(file: Path | IO[bytes], name: str, stack: ExitStack) -> Stream:

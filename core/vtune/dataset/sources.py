@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -107,11 +106,7 @@ class FolderSource:
 
     def digest(self, name: str) -> str:
         """Hash a file's bytes."""
-        digest = sha256()
-        with Path(name).open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        return audio.digest_of(Path(name))
 
     def load(self, name: str, sample_rate: int) -> Waveform:
         """Read a recording."""

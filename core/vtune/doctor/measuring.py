@@ -64,7 +64,7 @@ def measure(recording: Sound) -> Measures:
     spectra.end()
     return Measures(
         samples / rate, rate, channels, digest.hexdigest(), peaks.peaks(),
-        find_speech(spectra.levels, spectra.speech_levels), hum.hum(),
+        find_speech(spectra.levels, spectra.bands), hum.hum(),
         bandwidth(spectra.centres, spectra.histogram, rate), fingerprint(spectra.marks),
     )  # fmt: skip
 

@@ -122,9 +122,9 @@ def mend(waveform: Waveform, rate: int) -> tuple[Waveform, list[str]]:
     for start in range(0, len(mended), BLOCK):
         spectra.add(mended[start : start + BLOCK])
     spectra.end()
-    speech = find_speech(spectra.levels, spectra.speech_levels)
-    begin = round(max(0.0, speech.lead - PAD) * rate)
-    end = len(mended) - round(max(0.0, speech.tail - PAD) * rate)
+    speech = find_speech(spectra.levels, spectra.bands)
+    begin = round((speech.lead - PAD) * rate) if speech.lead > 2 * PAD else 0
+    end = len(mended) - (round((speech.tail - PAD) * rate) if speech.tail > 2 * PAD else 0)
     if 0 < end - begin < len(mended) and end - begin >= SHORTEST * rate:
         mended = mended[begin:end]
         done.append("silence trimmed")

@@ -20,8 +20,8 @@ from vtune.doctor.findings import Clip, Examination, Finding, Severity
 from vtune.doctor.gathering import spread
 from vtune.doctor.listening import Files, listener
 from vtune.doctor.players import COLUMNS, HALF, LONGEST, Player, Preview
-from vtune.doctor.report import plain
 from vtune.doctor.troubles import CHECKS
+from vtune.errors import printable
 from vtune.folders import write_text
 
 PICTURED = 500
@@ -163,4 +163,4 @@ def _link(audio: str, folder: Path) -> str:
 
 
 def _safe(text: str) -> str:
-    return escape(plain(text))
+    return escape(printable(text))

@@ -10,6 +10,7 @@ from typing import Any
 
 from vtune.doctor.findings import Examination, Finding, Severity
 from vtune.doctor.troubles import CHECKS
+from vtune.errors import printable
 
 VERSION = 1
 """Of the keys in ``as_data``; raised when one changes its meaning or goes."""
@@ -21,7 +22,7 @@ SHOWN = 5
 def lines(examination: Examination, shown: int = SHOWN) -> Iterator[str]:
     """Say it: what was read, each check with its worst findings, what was left out, what the speech is good for."""
     for line in examination.description:
-        yield plain(line)
+        yield printable(line)
     minutes = sum(clip.seconds for clip in examination.clips) / 60
     usable = examination.usable
     used = sum(clip.seconds for clip in usable) / 60
@@ -41,15 +42,15 @@ def lines(examination: Examination, shown: int = SHOWN) -> Iterator[str]:
             yield f"  ... and {len(found) - shown:,} more (--json and --html have all)"
     yield ""
     for reason in examination.left_out:
-        yield plain(f"not checked: {reason}")
+        yield printable(f"not checked: {reason}")
     for advice in examination.advice:
-        yield plain(advice)
+        yield printable(advice)
 
 
 def in_a_line(finding: Finding) -> str:
     """Say one finding: place, recording, what was found, what to do."""
     named = f" {os.path.basename(finding.audio)}" if finding.audio and finding.audio != finding.file else ""
-    return plain(f"{finding.place}{named}: {finding.message}; {finding.advice}")
+    return printable(f"{finding.place}{named}: {finding.message}; {finding.advice}")
 
 
 def as_data(examination: Examination) -> dict[str, Any]:
@@ -70,12 +71,6 @@ def as_data(examination: Examination) -> dict[str, Any]:
         "advice": list(examination.advice),
         "clips": [asdict(clip) for clip in examination.clips],
     }
-
-
-def plain(text: str) -> str:
-    """Escape what a terminal or a page would obey or cannot show: control characters, halves of pairs, marks of
-    direction."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _count(number: int, what: str) -> str:

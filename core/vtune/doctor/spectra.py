@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vtune.split.energy import EMPHASIS, SILENCE
+from vtune.split.energy import SILENCE
 from vtune.split.segments import FRAME
 
 WINDOW = 0.032
@@ -17,8 +17,8 @@ WINDOW = 0.032
 RUMBLE = 50.0
 """Hz; what lies below counts for no level: no voice does, and steps and traffic do."""
 
-EMPHASISED, SPEECH_BAND = 4_000.0, 12_000.0
-"""Hz up to which the pre-emphasis rises, and up to which levels go that tell speech from pauses: a last "s" has nothing
+BANDS = (RUMBLE, 500.0, 1_000.0, 2_000.0, 4_000.0, 12_000.0)
+"""Hz between which the power is kept that tells speech from pauses, as ``vtune.split.bands`` does; a last "s" has nothing
 below 4 kHz."""
 
 BAND = 125.0
@@ -53,7 +53,7 @@ class Spectra:
         self._scale = np.float32(2 / (self._size * np.square(self._window, dtype=np.float64).sum()))
         hertz: NDArray[np.float64] = np.fft.rfftfreq(self._size, 1 / rate).astype(np.float64)
         self._audible = hertz >= min(RUMBLE, rate / 4)
-        self._sharpen = _emphasis(hertz)
+        self._parts = _parts(hertz)
         self._edges = np.searchsorted(hertz, np.arange(0, min(rate / 2, HIGHEST) - BAND / 2, BAND))
         self._edges = np.unique(self._edges[self._edges < len(hertz)])
         self.centres = np.add.reduceat(hertz, self._edges) / np.add.reduceat(np.ones(len(hertz)), self._edges)
@@ -62,7 +62,7 @@ class Spectra:
         self._begins = 0  # the sample of the recording that ``_rest`` begins with
         self._frame = 0
         self._power: list[NDArray[np.float32]] = []
-        self._sharp: list[NDArray[np.float32]] = []
+        self._bands: list[NDArray[np.float32]] = []
         self._rows: list[NDArray[np.float32]] = []
         self._waiting = np.zeros((0, MARKS), dtype=np.float32)
         self.histogram = np.zeros((len(self._edges), 1 - QUIETEST), dtype=np.int64)
@@ -93,9 +93,9 @@ class Spectra:
         return _decibels(self._power)
 
     @property
-    def speech_levels(self) -> NDArray[np.float32]:
-        """DB of each frame after a pre-emphasis, as ``vtune.split.energy.speech`` takes them."""
-        return _decibels(self._sharp)
+    def bands(self) -> NDArray[np.float32]:
+        """Power of each frame in each of ``BANDS``, as ``vtune.split.bands`` takes them."""
+        return np.concatenate([np.zeros((0, len(BANDS) - 1), dtype=np.float32), *self._bands])
 
     @property
     def marks(self) -> NDArray[np.float32]:
@@ -109,7 +109,7 @@ class Spectra:
         spectrum = rfft(frames, axis=1)
         power = (spectrum.real**2 + spectrum.imag**2) * self._scale
         self._power.append(power[:, self._audible].sum(axis=1))
-        self._sharp.append(power @ self._sharpen)
+        self._bands.append(power @ self._parts)
         bands = np.add.reduceat(power, self._edges, axis=1)
         steps = np.clip(np.rint(10 * np.log10(bands + 1e-20)), QUIETEST, 0).astype(np.int64) - QUIETEST
         places = steps + np.arange(len(self._edges)) * self.histogram.shape[1]
@@ -127,10 +127,10 @@ class Spectra:
         self._waiting = rows[whole:]
 
 
-def _emphasis(hertz: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Weights of the pre-emphasis filter, flat where it would fall again, and nothing above the speech band."""
-    response = np.abs(1 - EMPHASIS * np.exp(-1j * np.pi * np.minimum(hertz / EMPHASISED, 1))) ** 2
-    return np.where(hertz <= SPEECH_BAND, response, 0).astype(np.float32)
+def _parts(hertz: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Which bin is in which of ``BANDS``, ``[bins, bands]``."""
+    edges = np.asarray(BANDS)
+    return ((hertz[:, None] >= edges[:-1]) & (hertz[:, None] < edges[1:])).astype(np.float32)
 
 
 def _mel_bands(hertz: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtune.split import energy
+from vtune.split.bands import above_noise, speech_in
 from vtune.split.segments import FRAME
 
 QUIET = 2
@@ -54,14 +55,12 @@ class Speech:
     stop: float = energy.SILENCE
 
 
-def find_speech(levels: NDArray[np.float32], sharpened: NDArray[np.float32]) -> Speech:
+def find_speech(levels: NDArray[np.float32], bands: NDArray[np.float32]) -> Speech:
     """Tell speech from pauses.
 
-    :param levels: dBFS of each frame; ``sharpened`` after the pre-emphasis of ``vtune.split.energy``.
+    :param levels: dBFS of each frame; ``bands``, its power in bands.
     """
-    heard = energy.speech(sharpened)
-    if np.count_nonzero(heard) * FRAME < LEAST_SPEECH:
-        heard = energy.speech(levels)  # white noise, which the emphasis raises, drowns what can still be heard
+    heard = speech_in(bands, above_noise(bands))
     found = energy.stretches(heard, JOINED)
     if sum(end - start for start, end in found) * FRAME < LEAST_SPEECH:
         return Speech()
@@ -74,7 +73,7 @@ def find_speech(levels: NDArray[np.float32], sharpened: NDArray[np.float32]) -> 
     level = 10 * np.log10(max(loud - 10 ** (noise / 10), loud / 10))
     if level < INAUDIBLE:
         return Speech()
-    # A last "t" is too short for a stretch, and a last "n" too low for the pre-emphasis; both are part of their word.
+    # A last "t" is too short for a stretch, and a last "n" too soft; both are part of their word.
     sounding = heard | (levels > max(level - FADED, noise + AUDIBLE))
     lasting = np.flatnonzero(sounding[1:] & sounding[:-1])
     first, last = min(int(lasting[0]), found[0][0]), max(int(lasting[-1]) + 2, found[-1][1])

@@ -11,7 +11,7 @@ from vtune.dataset.plain_text import unfit_words
 from vtune.doctor.findings import Finding, Measure, Severity
 from vtune.doctor.troubles import found
 
-DIGITS = re.compile(r"\d")
+DIGITS = re.compile(r"\d+")
 SYMBOLS = re.compile(r"[%&@#$€£¥§°©+=*/\\^_~|{}]|https?:|www\.")
 FORMULA = "=+-@"
 HIDDEN = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,7 +16,7 @@ from tqdm import tqdm
 from vtune import audio
 from vtune.dataset.recordings import Recordings
 from vtune.errors import DataError
-from vtune.folders import sweep
+from vtune.folders import alone, sweep
 from vtune.prepare.names import free_stem
 from vtune.prepare.recording import prepare_recording
 from vtune.prepare.records import Record, Records
@@ -37,49 +36,51 @@ def prepare_folder(source: Path, out: Path, cutting: Cutting, processes: int | N
     """
     paths = list(recordings_of(source, out))
     out.mkdir(parents=True, exist_ok=True)
-    sweep(out)
-    records = Records(out)
-    report = Report()
+    with alone(out, "another run is cutting into it"):
+        sweep(out)
+        records = Records(out)
+        done, todo = _sorted_out(paths, records, cutting)
+        report = Report(done_before=sum(bool(record.stem) for record in done))
+        cut = _prepared(todo, out, cutting, processes)
+        for record in tqdm(cut, total=len(todo), desc="cutting", unit="recording", disable=None):
+            records.write(record)
+            done.append(record)
+        for record in sorted(done, key=lambda one: one.recording):
+            report.add(record)
+        write_report(out, report, [*(record for record in done if not record.stem), *records])
+    return report
+
+
+def _sorted_out(
+    paths: Sequence[tuple[str, str | None]], records: Records, cutting: Cutting
+) -> tuple[list[Record], list[Record]]:
+    """Tell recordings that are done, cut before or not usable (those have no stem), from those to be cut."""
+    done: list[Record] = []
     todo: list[Record] = []
     firsts: dict[str, str] = {}
-    mine: list[Record] = []
     for path, problem in paths:
-        reason = problem
         try:
-            digest = "" if problem else _digest(Path(path))
-        except (DataError, OSError) as error:
-            digest, reason = (
-                "",
-                f"{path} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error),
-            )
-        if reason is None and digest in firsts:
-            reason = f"{path} is the same recording as {firsts[digest]}"
-        if reason is not None:
-            mine.append(Record(path, "", "", True, reason=reason))
+            digest = "" if problem else audio.digest_of(Path(path))
+        except DataError as error:
+            digest, problem = "", str(error)
+        if problem is None and digest in firsts:
+            problem = f"{path} is the same recording as {firsts[digest]}"
+        if problem is not None:
+            done.append(Record(path, "", "", True, reason=problem))
             continue
         firsts[digest] = path
         key = f"{digest[:32]}{cutting.key}"
         former = records.of(path, key)
         if former is not None and former.key == key and records.stands(former):
-            report.done_before += 1
             if former.recording != path:  # it was moved
                 former = replace(former, recording=path)
                 records.write(former)
-            mine.append(former)
+            done.append(former)
             continue
         stem = former.stem if former else free_stem(Path(path).stem, digest, records.taken())
-        record = Record(path, key, stem)
-        records.begin(record)
-        todo.append(record)
-    for record in tqdm(
-        _prepared(todo, out, cutting, processes), total=len(todo), desc="cutting", unit="recording", disable=None
-    ):
-        records.write(record)
-        mine.append(record)
-    for record in sorted(mine, key=lambda one: one.recording):
-        report.add(record)
-    write_report(out, report, [*(one for one in mine if not one.stem), *records])
-    return report
+        todo.append(Record(path, key, stem))
+        records.begin(todo[-1])
+    return done, todo
 
 
 def recordings_of(source: Path, out: Path) -> Iterator[tuple[str, str | None]]:
@@ -109,15 +110,6 @@ def recordings_of(source: Path, out: Path) -> Iterator[tuple[str, str | None]]:
 def _inside(path: Path, folder: Path) -> bool:
     real = os.path.realpath(folder)
     return os.path.commonpath([os.path.realpath(path), real]) == real
-
-
-def _digest(path: Path) -> str:
-    audio.require_file(path)
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _prepared(todo: Sequence[Record], out: Path, cutting: Cutting, processes: int | None) -> Iterator[Record]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vtune.errors import printable
 from vtune.folders import write_json, write_text
 from vtune.prepare.records import Record
 
@@ -60,7 +61,7 @@ class Report:
         more = len(self.problems) - len(shown)
         return [
             *said,
-            *(f"not used: {one}" for one in shown),
+            *(f"not used: {printable(one)}" for one in shown),
             *([f"... and {more:,} more, in the ledger"] if more else []),
         ]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from hashlib import sha256
 from pathlib import Path
 from stat import S_ISREG
 
+from vtune import audio
+from vtune.errors import DataError
 from vtune.review.clips import Clips, ReviewClip
 
 
@@ -25,12 +26,8 @@ class Digests:
             if not S_ISREG(stat.st_mode):  # a pipe would block, a device never end
                 return ""
             if key not in self._known:
-                with Path(path).open("rb") as file:
-                    digest = sha256()
-                    while block := file.read(1 << 20):
-                        digest.update(block)
-                self._known[key] = digest.hexdigest()
-        except OSError:
+                self._known[key] = audio.digest_of(Path(path))
+        except (OSError, DataError):
             return ""
         return self._known[key]
 

@@ -13,19 +13,18 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vtune.dataset import Row, Source, open_source
-from vtune.errors import DataError
-from vtune.folders import write_text
+from vtune.errors import DataError, printable
+from vtune.folders import alone, write_text
 from vtune.recipe.sections import SourceRecipe, TranscribeRecipe
 from vtune.transcribe.backends import open_recogniser
 from vtune.transcribe.comparing import distance, plain
 from vtune.transcribe.entries import Entry, entry_of, evidence
 from vtune.transcribe.flags import flags_among, kind_of
-from vtune.transcribe.folder import JOURNAL, alone, settings_key
+from vtune.transcribe.folder import JOURNAL, settings_key
 from vtune.transcribe.hearing import RATE, Recogniser
 from vtune.transcribe.journal import Journal
 from vtune.transcribe.listening import listen
 from vtune.transcribe.report import NAMES, listing, speed
-from vtune.transcribe.report import plain as printable
 from vtune.types import Waveform
 
 COLUMNS = ("cer", "wer", "file", "line", "audio", "text", "heard", "flags")
@@ -207,7 +206,7 @@ def check_folder(
         raise DataError(f"the output is a table, a file that ends in .csv, not {printable(str(output))}")
     opened = open_source(source, Path())
     output.parent.mkdir(parents=True, exist_ok=True)
-    with alone(output):
+    with alone(output, "another run is writing it"):
         report = check_source(opened, settings, journal=output.with_suffix(JOURNAL), limit=limit)
         report.write(output)
     return report, output

@@ -6,17 +6,16 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 from tqdm import tqdm
 
 from vtune import audio
 from vtune.dataset.recordings import Recordings
-from vtune.errors import DataError, VtuneError
+from vtune.errors import DataError, printable
+from vtune.folders import alone
 from vtune.hub import hash_file
 from vtune.recipe.sections import TranscribeRecipe
 from vtune.transcribe.backends import open_recogniser
@@ -26,7 +25,7 @@ from vtune.transcribe.journal import Journal
 from vtune.transcribe.listening import Listened, listen
 from vtune.transcribe.merging import Rows
 from vtune.transcribe.names import name_in_table
-from vtune.transcribe.report import Report, plain
+from vtune.transcribe.report import Report
 from vtune.types import Waveform
 
 TABLE = "transcript.csv"
@@ -84,15 +83,15 @@ def transcribe_folder(
     """
     folder, table = Path(folder), Path(output or Path(folder) / TABLE)
     if not folder.is_dir():
-        raise DataError(f"{plain(str(folder))} is no folder; name one that holds recordings")
+        raise DataError(f"{printable(str(folder))} is no folder; name one that holds recordings")
     if table.suffix.lower() != ".csv" or table.is_dir():
-        raise DataError(f"the output is a table, a file that ends in .csv, not {plain(str(table))}")
+        raise DataError(f"the output is a table, a file that ends in .csv, not {printable(str(table))}")
     recordings = Recordings(folder)
     found = {os.path.relpath(path, folder): (path, problem) for path, problem in recordings.rest()}
     if not found:
-        raise DataError(f"{plain(str(folder))} has no recordings ({', '.join(sorted(audio.SUFFIXES))})")
+        raise DataError(f"{printable(str(folder))} has no recordings ({', '.join(sorted(audio.SUFFIXES))})")
     table.parent.mkdir(parents=True, exist_ok=True)
-    with alone(table):
+    with alone(table, "another run is writing it"):
         journal_path = table.with_suffix(JOURNAL)
         report = Report(table, journal_path, recordings=len(found))
         paths = {key: path for key, (path, _) in found.items()}
@@ -114,16 +113,6 @@ def settings_key(settings: TranscribeRecipe) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a recording's bytes. :raises DataError: it is no plain file, or cannot be read."""
-    audio.require_file(path)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-
-
 def _waiting(run: _Run, problems: dict[str, str | None]) -> list[_Clip]:
     """Return the recordings that are to be heard; those that cannot be are noted down."""
     rows, entries, waiting = run.rows(), run.journal.entries, []
@@ -134,7 +123,7 @@ def _waiting(run: _Run, problems: dict[str, str | None]) -> list[_Clip]:
         try:
             if problem is not None:
                 raise DataError(problem)
-            digest, name = digest_of(Path(path)), name_in_table(path, run.folder, run.table, run.recordings)
+            digest, name = audio.digest_of(Path(path)), name_in_table(path, run.folder, run.table, run.recordings)
         except DataError as error:
             entries[key] = unreadable(entries.get(key), key, str(error))
             continue
@@ -182,17 +171,3 @@ def _count(run: _Run, rows: Rows) -> None:
             names.append((key, entry["reason"]))
     report.rows, report.own, report.deleted = len(rows), rows.own, rows.deleted
     report.flagged, report.flags = rows.flagged()
-
-
-@contextmanager
-def alone(table: Path) -> Iterator[None]:
-    """Keep a second run that writes the same table out. :raises VtuneError: one is going on."""
-    lock = filelock.FileLock(table.with_name(f".{table.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise VtuneError(f"{table}: another run is writing it; wait for it or stop it") from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vtune.errors import printable
+
 NAMES = 10
 """Names that a line of the summary lists."""
 
@@ -41,7 +43,7 @@ class Report:
         """Say it in a few lines."""
         said = [
             f"{self.recordings:,} recordings, {self.seconds / 60:.1f} minutes: "
-            f"{self.rows:,} rows in {plain(str(self.table))}, "
+            f"{self.rows:,} rows in {printable(str(self.table))}, "
             f"{len(self.empty):,} without words, {len(self.unreadable):,} unreadable"
         ]
         if self.heard:
@@ -64,12 +66,6 @@ def speed(seconds: float, took: float) -> str:
 
 def listing(what: str, named: list[tuple[str, str]], more_in: Path) -> list[str]:
     """List names with reasons, some of them."""
-    said = [f"{what}: {plain(name)}: {plain(why)}" for name, why in named[:NAMES]]
+    said = [f"{what}: {printable(name)}: {printable(why)}" for name, why in named[:NAMES]]
     rest = len(named) - NAMES
-    return [*said, f"... and {rest:,} more {what}; see {plain(str(more_in))}"] if rest > 0 else said
-
-
-def plain(name: str) -> str:
-    """Return a name so that it can be printed: on one line, what is no text escaped."""
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return [*said, f"... and {rest:,} more {what}; see {printable(str(more_in))}"] if rest > 0 else said

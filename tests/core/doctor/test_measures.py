@@ -182,6 +182,7 @@ def test_measures_do_not_depend_on_how_the_sound_arrives(block: int, seed: int) 
     )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2 * BLOCK), max_size=6))
 def test_blocks_are_evened_without_losing_a_sample(lengths: list[int]) -> None:
     sound = np.arange(sum(lengths), dtype=np.float32)[:, None]
