@@ -13,9 +13,14 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import soundfile
+
+# A slow machine is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_configure() -> None:

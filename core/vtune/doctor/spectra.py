@@ -18,8 +18,8 @@ RUMBLE = 50.0
 """Hz; what lies below counts for no level: no voice does, and steps and traffic do."""
 
 BANDS = (RUMBLE, 500.0, 1_000.0, 2_000.0, 4_000.0, 12_000.0)
-"""Hz between which the power is kept that tells speech from pauses, as ``vtune.split.bands`` does; a last "s" has nothing
-below 4 kHz."""
+"""Hz between which the power is kept that tells speech from pauses, as ``vtune.split.bands`` has it. A last "s" has
+nothing below 4 kHz."""
 
 BAND = 125.0
 """Hz of the bands whose loudness is counted."""
