@@ -77,7 +77,7 @@ def _sorted_out(
                 records.write(former)
             done.append(former)
             continue
-        stem = former.stem if former else free_stem(Path(path).stem, digest, records.taken())
+        stem = former.stem if former else free_stem(Path(path).stem, digest, records.taken)
         todo.append(Record(path, key, stem))
         records.begin(todo[-1])
     return done, todo

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from vtune.errors import DataError
+from vtune.errors import DataError, in_a_line
 from vtune.folders import write_text
-from vtune.prepare.names import clip_name
 
 FOLDER = ".prepared"
 
@@ -67,22 +67,21 @@ class Records:
     def __init__(self, out: Path) -> None:
         self.out = out
         self._folder = out / FOLDER
-        self._records = {record.stem: record for record in self._read()}
+        self._by_stem: dict[str, Record] = {}
+        self._by_key: dict[str, Record] = {}
+        self._by_path: dict[str, Record] = {}
+        for record in self._read():
+            self._keep(record)
+        # Stems that a new recording cannot have: of others, and of files that are not ours.
+        stems = {_stem_of(path.name) for path in out.glob("*.wav")} | self._by_stem.keys()
+        self.taken = {stem.casefold() for stem in stems}
 
     def __iter__(self) -> Iterator[Record]:
-        return iter(sorted(self._records.values(), key=lambda record: record.recording))
-
-    def taken(self) -> set[str]:
-        """Case-folded stems that a new recording cannot have: of others, and of files that are not ours."""
-        ours = {clip_name(record.stem, 0)[:-7] for record in self}
-        files = {match[1] for path in self.out.glob("*.wav") if (match := re.match(r"(.+)_\d{3,}\.wav$", path.name))}
-        return {stem.casefold() for stem in ours | files}
+        return iter(sorted(self._by_stem.values(), key=lambda record: record.recording))
 
     def of(self, recording: str, key: str) -> Record | None:
-        """Return the record of this content, else of what had this path before."""
-        same = [record for record in self if record.key == key]
-        before = [record for record in self if record.recording == recording]
-        return next(iter([*(one for one in same if one.recording == recording), *same, *before]), None)
+        """Return the record of this content and these settings, else of what had this path before."""
+        return self._by_key.get(key) or self._by_path.get(recording)
 
     def stands(self, record: Record) -> bool:
         """Whether it was cut and all is there that the record tells of."""
@@ -91,25 +90,42 @@ class Records:
 
     def write(self, record: Record) -> None:
         """Keep a record; clips that it no longer has are removed."""
-        former = self._records.get(record.stem)
+        former = self._by_stem.get(record.stem)
         write_text(self._folder / f"{record.stem}.json", json.dumps(asdict(record), indent=1) + "\n")
-        self._records[record.stem] = record
+        self._keep(record)
+        self.taken.add(record.stem.casefold())
         if former is not None and record.done:
             for clip in {one.clip for one in former.kept} - {one.clip for one in record.kept}:
                 (self.out / str(clip)).unlink(missing_ok=True)
 
     def begin(self, record: Record) -> None:
         """Note that a recording is being cut, and which clips it had, so that none is forgotten."""
-        former = self._records.get(record.stem)
+        former = self._by_stem.get(record.stem)
+        if former is not None and not former.done:  # killed while it was cut: nobody wrote down what it had made
+            for path in self.out.glob(f"{glob.escape(record.stem)}_*.wav"):
+                if _stem_of(path.name) == record.stem:
+                    path.unlink()
         self.write(replace(record, done=False, cuts=former.cuts if former else []))
+
+    def _keep(self, record: Record) -> None:
+        self._by_stem[record.stem] = self._by_key[record.key] = self._by_path[record.recording] = record
 
     def _read(self) -> Iterator[Record]:
         for path in sorted(self._folder.glob("*.json")):
             try:
                 values = json.loads(path.read_text(encoding="utf-8"))
-                cuts = [Cut(**one) for one in values.pop("cuts")]
-                yield Record(**values, cuts=cuts)
+                record = Record(**{**values, "cuts": [Cut(**one) for one in values["cuts"]]})
+                # Clips are removed by these names, and the folder may be somebody else's gift.
+                if record.stem != path.stem or any(_stem_of(str(one.clip)) != record.stem for one in record.kept):
+                    raise ValueError("names that are not its own")
             except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
                 raise DataError(
-                    f"{path} is no record of vtune's ({error}); remove it and the clips of its name"
+                    f"{path} is no record of vtune's ({in_a_line(error)}); remove it and the clips of its name"
                 ) from error
+            yield record
+
+
+def _stem_of(clip: str) -> str:
+    """Return the stem of a clip's file name; empty where it is none."""
+    found = re.fullmatch(r"([^/\\]+)_\d{3,}\.wav", clip)
+    return found[1] if found else ""

@@ -209,6 +209,34 @@ def test_killed_and_run_again_it_goes_on(recording: Recording, tmp_path: Path) -
     assert not list(out.glob(".*partial*"))
 
 
+def test_records_that_name_other_files_are_refused(recording: Recording, tmp_path: Path) -> None:
+    """A folder that came from elsewhere must not make us remove anything."""
+    recording()
+    prepare(tmp_path / "in", tmp_path / "out")
+    record = tmp_path / "out/.prepared/a.json"
+    (tmp_path / "precious_000.wav").write_bytes(b"mine")
+    text = record.read_text()
+    for wrong in (
+        text.replace('"a_001.wav"', '"../precious_000.wav"'),
+        text.replace('"stem": "a"', '"stem": "../a"'),
+        "[]",
+    ):
+        record.write_text(wrong)
+        with pytest.raises(DataError, match=r"a\.json is no record of vtune's"):
+            prepare(tmp_path / "in", tmp_path / "out", min_seconds=10, max_seconds=20)
+    assert (tmp_path / "precious_000.wav").exists()
+
+
+def test_clips_of_a_killed_run_are_not_left_over(recording: Recording, tmp_path: Path) -> None:
+    recording()
+    out = tmp_path / "out"
+    prepare(tmp_path / "in", out)
+    record = json.loads((out / ".prepared/a.json").read_text())
+    (out / ".prepared/a.json").write_text(json.dumps({**record, "done": False, "cuts": []}))
+    prepare(tmp_path / "in", out, min_seconds=10, max_seconds=20)
+    assert list(clips(out)) == ["a_000.wav"]
+
+
 def _die(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
