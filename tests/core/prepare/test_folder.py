@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -185,20 +187,15 @@ def test_speech_that_stands_alone_is_named_with_its_seconds(tmp_path: Path, talk
     assert report.left["speech that stands alone and is too short"] == pytest.approx(1.6, abs=0.3)
 
 
-def _run(source: Path, out: Path) -> None:
-    prepare(source, out)
-
-
 def test_killed_and_run_again_it_goes_on(recording: Recording, tmp_path: Path) -> None:
     for number in range(8):
         recording(f"in/r{number}.wav", seed=number)
     out = tmp_path / "out"
-    process = multiprocessing.get_context("spawn").Process(target=_run, args=(tmp_path / "in", out))
-    process.start()
-    while len(list(out.glob("r2_*.wav"))) < 1 and process.is_alive():
-        time.sleep(0.005)
-    os.kill(process.pid or 0, signal.SIGKILL)
-    process.join()
+    command = [sys.executable, "-m", "vtune_cli", "-q", "prepare", str(tmp_path / "in"), str(out), "--processes", "1"]
+    with subprocess.Popen(command) as process:
+        while not list(out.glob("r2_*.wav")) and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
     done = clips(out)
     assert 0 < len(done) < 24
     report = prepare(tmp_path / "in", out)
@@ -278,13 +275,16 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path, talk: Callable[
         with soundfile.SoundFile(path, "w", 48_000, 2) as file:
             for _ in range(6 * minutes):
                 file.write(np.stack([piece, piece], axis=1))
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            sizes.append(pool.apply(_peak, (path, tmp_path / f"out{minutes}")))
+        command = [sys.executable, "-c", PEAK, str(path), str(tmp_path / f"out{minutes}")]
+        sizes.append(float(subprocess.run(command, capture_output=True, check=True, text=True).stdout))
     assert sizes[1] - sizes[0] < 20
 
 
-def _peak(source: Path, out: Path) -> float:
-    import resource
-
-    prepare(source, out)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+PEAK = """
+import resource, sys
+from pathlib import Path
+from vtune.prepare import Cutting, prepare_folder
+from vtune.recipe import PrepareRecipe
+prepare_folder(Path(sys.argv[1]), Path(sys.argv[2]), Cutting.of(PrepareRecipe(), 24_000), 1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
