@@ -202,7 +202,10 @@ def test_what_was_typed_is_not_lost(page, folder, table, server):
     asked = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
     page.close(run_before_unload=True)
-    page.wait_for_timeout(300)
+    for _ in range(100):
+        if asked:
+            break
+        page.wait_for_timeout(100)
     assert asked == ["beforeunload"]
     press(page, "j", "k")
     at_clip(page, "clip_0.wav")
