@@ -4,7 +4,7 @@ from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
 from vtune.audio.mixing import Mixer
 from vtune.audio.opening import RATES, SUFFIXES, Recording, digest_of, opened, require_file
 from vtune.audio.reading import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
-from vtune.audio.writing import stream_header, stream_pcm, write_wav
+from vtune.audio.writing import encoded, stream_header, stream_pcm, write_wav
 
 __all__ = [
     "RATES",
@@ -14,6 +14,7 @@ __all__ = [
     "bring_to",
     "decode",
     "digest_of",
+    "encoded",
     "limit",
     "opened",
     "rate_in",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 import soundfile
@@ -30,6 +31,19 @@ def write_wav(path: Path, pieces: Iterable[Audio], sample_rate: int) -> float:
     finally:
         aside.unlink(missing_ok=True)
     return samples / sample_rate
+
+
+def encoded(waveform: Waveform, sample_rate: int, kind: Literal["WAV", "MP3"]) -> bytes:
+    """Return a whole sound as a file would hold it; WAV with 16 bits.
+
+    :raises ValueError: this libsndfile does not write the kind at this rate.
+    """
+    file = io.BytesIO()
+    try:
+        soundfile.write(file, waveform, sample_rate, format=kind, subtype="PCM_16" if kind == "WAV" else None)
+    except soundfile.SoundFileError as error:
+        raise ValueError(str(error)) from error
+    return file.getvalue()
 
 
 def stream_pcm(out: IO[bytes], pieces: Iterable[Audio]) -> int:

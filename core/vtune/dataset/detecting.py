@@ -61,8 +61,8 @@ def find_raw(recipe: SourceRecipe, recipe_folder: Path) -> Path | None:
     split = path / recipe.split
     if _tables_in(path) or _tables_below(path) or (split.is_dir() and _tables_in(split)) or holds_parquet(path):
         return None
-    recordings = [name for name, problem in Recordings(path).rest() if problem is None]
-    return path if recordings and all(sidecar(Path(name)) is None for name in recordings) else None
+    recordings = Recordings(path)
+    return path if _is_any_there(recordings) and not _are_words_beside(recordings) else None
 
 
 def _locate(source: str, recipe_folder: Path) -> Path:
@@ -95,14 +95,22 @@ def _open_folder(path: Path, recipe: SourceRecipe) -> Source:
     if holds_parquet(path):
         return DatasetSource.from_folder(path, recipe)
     recordings = Recordings(root)
-    if next((path for path, problem in recordings.rest() if problem is None), None) is None:
+    if not _is_any_there(recordings):
         raise DataError(f"{root} has no recordings ({', '.join(sorted(audio.SUFFIXES))}) and no table")
-    if all(problem or sidecar(Path(name)) is None for name, problem in recordings.rest()):
+    if not _are_words_beside(recordings):
         raise DataError(
             f"{root} has recordings but no words: put a table there (transcripts.csv with the columns filename,text), "
             "or a .txt beside each recording"
         )
     return FolderSource(root, [], whole=True)
+
+
+def _is_any_there(recordings: Recordings) -> bool:
+    return any(problem is None for _, problem in recordings.rest())
+
+
+def _are_words_beside(recordings: Recordings) -> bool:
+    return any(problem is None and sidecar(Path(name)) is not None for name, problem in recordings.rest())
 
 
 def _table(path: Path, recipe: SourceRecipe) -> Table:

@@ -6,10 +6,9 @@ import json
 import re
 
 from vtune.dataset.columns import FLAGS_COLUMN
+from vtune.dataset.editing_lines import LineRows, Span
 from vtune.dataset.tables import Table
 from vtune.errors import DataError
-
-Span = tuple[int, int]
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -57,8 +56,10 @@ class _Objects:
         return json.dumps(value, ensure_ascii=self._escaped)
 
 
-class JsonLines(_Objects):
+class JsonLines(LineRows, _Objects):
     """One object a line."""
+
+    _breaks = ("\n",)
 
     def __init__(self, table: Table, text: str, lines: list[int], *, escaped: bool) -> None:
         super().__init__(table, text, escaped=escaped)
@@ -70,29 +71,6 @@ class JsonLines(_Objects):
     def new_row(self, like: str | None, name: str, words: str) -> str:
         """A new object on a line of its own."""
         return self._ended(super().new_row(like, name, words)) if like is None else super().new_row(like, name, words)
-
-    def join(self, rows: list[str]) -> str:
-        """Each on a line of its own; the last ends as it does."""
-        return "".join(map(self._ended, rows[:-1])) + rows[-1]
-
-    def without(self, row: int) -> Span:
-        """The line."""
-        return self.spans[row]
-
-    def insertion(self, row: int, text: str) -> tuple[int, str]:
-        """Between lines."""
-        if row < len(self.spans):
-            return self.spans[row][0], self._ended(text)
-        place = self.spans[-1][1]
-        ahead = "" if self._text[:place].endswith("\n") else self._end
-        return place, ahead + (self._ended(text) if place < len(self._text) else text)
-
-    def bare(self, text: str) -> str:
-        """A line is a row."""
-        return text
-
-    def _ended(self, row: str) -> str:
-        return row if row.endswith("\n") else row + self._end
 
 
 class _Between:

@@ -10,10 +10,9 @@ from typing import Protocol
 from vtune.dataset.columns import FLAGS_COLUMN
 from vtune.dataset.delimited import read_rows
 from vtune.dataset.editing_json import JsonLines, JsonList, JsonPairs
+from vtune.dataset.editing_lines import LineRows, Span
 from vtune.dataset.tables import Record, Table
 from vtune.errors import DataError
-
-Span = tuple[int, int]
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 
@@ -52,8 +51,10 @@ class Layout(Protocol):
         ...
 
 
-class CellRows:
+class CellRows(LineRows):
     """Rows of cells with a delimiter; a row is its line, or the lines that a quoted cell reaches over."""
+
+    _breaks = ("\n", "\r")
 
     def __init__(self, table: Table, text: str, records: list[Record]) -> None:
         self._table, self._text = table, text
@@ -83,29 +84,6 @@ class CellRows:
         """Copy all other cells, or leave them empty."""
         row = like if like is not None else self._table.delimiter * (self._table.columns.width - 1) + self._end
         return self._with(self._with(row, self._audio, name), self._words, words)
-
-    def join(self, rows: list[str]) -> str:
-        """Each on a line of its own; the last ends as it does."""
-        return "".join(map(self._ended, rows[:-1])) + rows[-1]
-
-    def without(self, row: int) -> Span:
-        """The lines of the row."""
-        return self.spans[row]
-
-    def insertion(self, row: int, text: str) -> tuple[int, str]:
-        """Between lines."""
-        if row < len(self.spans):
-            return self.spans[row][0], self._ended(text)
-        place = self.spans[-1][1] if self.spans else len(self._text)
-        ahead = "" if self._text[:place].endswith(("\n", "\r")) or not place else self._end
-        return place, ahead + (self._ended(text) if place < len(self._text) else text)
-
-    def bare(self, text: str) -> str:
-        """A line is a row."""
-        return text
-
-    def _ended(self, row: str) -> str:
-        return row if row.endswith(("\n", "\r")) else row + self._end
 
     def _with(self, row: str, place: int, value: str) -> str:
         start, end = self._cells(row)[place]

@@ -18,9 +18,10 @@ from vtune.doctor.speakers import Voices
 from vtune.doctor.troubles import CHECKS, found
 from vtune.engines import Engine
 from vtune.errors import VtuneError
+from vtune.recipe import TrainRecipe
 from vtune.types import EngineOptions
 
-VALIDATION = 0.05
+VALIDATION: float = TrainRecipe.model_fields["validation"].default
 """Share that recipes hold for validation when they do not say otherwise."""
 
 LEFT_OUT = frozenset(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from vtune.dataset import Row
+from vtune.dataset.survey import LEAST
 from vtune.doctor.findings import Finding, Measure, Severity
 from vtune.doctor.measuring import Measures
 from vtune.doctor.troubles import found
@@ -42,7 +43,7 @@ less: of 593 clips that were cut by hand, 5 are above."""
 ABOVE_NOISE = 10.0
 """dB that a chopped end stands above the noise."""
 
-SHORTEST, LONGEST = 0.5, 30.0
+SHORTEST, LONGEST = LEAST, 30.0
 """Seconds. Below, a run leaves a clip out; above, a clip is no longer one utterance, and most engines refuse it."""
 
 

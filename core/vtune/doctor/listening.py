@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 from typing import Protocol
 
@@ -19,12 +18,6 @@ from vtune.dataset.sources import FolderSource
 from vtune.doctor.files import disguised
 from vtune.recipe import SourceRecipe
 from vtune.types import Waveform
-
-TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson"})
-"""Endings that tables have; where one lies, a folder that cannot be opened is a mistake, not a folder of sound."""
-
-RECORDS = frozenset({"ledger.jsonl", "review.jsonl", "fixes.jsonl", "check.csv"})
-"""What vtune's own steps leave beside clips."""
 
 
 class Sound(Protocol):
@@ -75,8 +68,7 @@ class Files:
 
     def digest(self, name: str) -> str:
         """Hash a file's bytes."""
-        with Path(name).open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return audio.digest_of(Path(name))
 
     def load(self, name: str) -> tuple[Waveform, int]:
         """Read a file."""

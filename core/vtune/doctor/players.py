@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 import soxr
 
+from vtune import audio
 from vtune.doctor.listening import Listener
 from vtune.doctor.measuring import even_blocks
 from vtune.errors import DataError
@@ -78,9 +77,8 @@ class Preview:
 
     def _sound(self, name: str) -> str:
         waveform, rate = self.listener.load(name)
-        file = io.BytesIO()
         try:
-            soundfile.write(file, soxr.resample(waveform, rate, RATE), RATE, format="MP3")
-        except (soundfile.SoundFileError, ValueError):  # a libsndfile without MP3
+            file = audio.encoded(soxr.resample(waveform, rate, RATE), RATE, "MP3")
+        except ValueError:  # a libsndfile without MP3
             return ""
-        return f"data:audio/mpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+        return f"data:audio/mpeg;base64,{base64.b64encode(file).decode()}"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import soundfile
 
 from vtune import audio
 from vtune.errors import DataError
@@ -43,7 +42,7 @@ class Sounds:
 
     def wav(self, path: Path) -> bytes:
         """Return a recording as mono 16-bit WAV. :raises DataError: it cannot be read, or is too long."""
-        return self._get("wav", path, lambda: _wav(*_read(path)), len)
+        return self._get("wav", path, lambda: audio.encoded(*_read(path), "WAV"), len)
 
     def peaks(self, path: Path) -> dict[str, Any]:
         """Return ``seconds`` and ``peaks``: lowest and highest of up to 2,000 equal parts, each in [-127, 127].
@@ -89,14 +88,9 @@ def _read(path: Path) -> tuple[Waveform, int]:
     return audio.read(path, rate), rate
 
 
-def _wav(waveform: Waveform, rate: int) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, waveform, rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
-def _samples(wav: bytes) -> tuple[np.ndarray, int]:
-    return soundfile.read(io.BytesIO(wav), dtype="float32")  # type: ignore[no-any-return] # soundfile has no types
+def _samples(wav: bytes) -> tuple[Waveform, int]:
+    with audio.opened(io.BytesIO(wav)) as sound:
+        return np.concatenate([block[:, 0] for block in sound.blocks()]), sound.rate
 
 
 def _peaks(wav: bytes) -> dict[str, Any]:

@@ -19,9 +19,6 @@ HALVINGS = 3
 DEPTH = 40.0
 """dB under the speech of a band that its floor counts at most."""
 
-SHARE, LEAST = 0.25, 3.0
-"""Where the threshold lies between floor and speech; and dB above the floor, at least."""
-
 
 class BandMeter:
     """Takes a recording block by block and keeps the power of four bands for each frame of ``hop`` samples.
@@ -66,4 +63,4 @@ def speech_in(bands: NDArray[np.float32], levels: Levels) -> NDArray[np.bool_]:
 
     :param levels: what ``above_noise`` says of the bands.
     """
-    return speech(levels, share=SHARE, least=LEAST) & (decibel(bands.sum(axis=1)) > FAINTEST)
+    return speech(levels) & (decibel(bands.sum(axis=1)) > FAINTEST)

@@ -30,10 +30,10 @@ STEP = 500
 FLOOR, SPEECH = 10, 95
 """Percentiles."""
 
-SHARE = 0.35
+SHARE = 0.25
 """Where between floor and speech the threshold lies."""
 
-LEAST = 4.0
+LEAST = 3.0
 """dB that speech stands above the floor, at least."""
 
 SILENCE = -120.0
@@ -80,13 +80,10 @@ def decibel(powers: NDArray[np.float32]) -> Levels:
     return np.asarray(10 * np.log10(smooth + 10 ** (SILENCE / 10)), dtype=np.float32)
 
 
-def speech(levels: Levels, *, share: float = SHARE, least: float = LEAST) -> NDArray[np.bool_]:
-    """Tell the frames that hold speech, by a threshold that follows the floor.
-
-    :param share: where it lies between floor and speech; ``least``, how many dB above the floor at least.
-    """
+def speech(levels: Levels) -> NDArray[np.bool_]:
+    """Tell the frames that hold speech, by a threshold that follows the floor."""
     floor, loud = floor_and_speech(levels)
-    return np.asarray(levels > np.maximum(floor + np.maximum(share * (loud - floor), least), FAINTEST))
+    return np.asarray(levels > np.maximum(floor + np.maximum(SHARE * (loud - floor), LEAST), FAINTEST))
 
 
 def floor_and_speech(levels: Levels) -> tuple[Levels, Levels]:

@@ -89,7 +89,7 @@ class VoiceMeter:
 def with_faint_ends(heard: NDArray[np.bool_], loud: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Widen what the network heard over the frames beside it whose level is that of speech.
 
-    :param loud: what ``energy.speech`` tells of the same frames.
+    :param loud: what levels tell of the same frames.
     """
     wide = heard.copy()
     edges = np.flatnonzero(np.diff(np.concatenate([[0], heard.astype(np.int8), [0]])))
