@@ -7,16 +7,17 @@ from pathlib import Path
 
 import yaml
 
+from vtune.evaluate import Scores
 from vtune.folders import write_text
 from vtune.voices import VoiceRecord
 
 
-def write_card(path: Path, record: VoiceRecord, sentences: Sequence[str]) -> None:
+def write_card(path: Path, record: VoiceRecord, sentences: Sequence[str], scores: Scores) -> None:
     """Write ``README.md`` of a voice folder."""
-    write_text(path, card_text(record, sentences))
+    write_text(path, card_text(record, sentences, scores))
 
 
-def card_text(record: VoiceRecord, sentences: Sequence[str]) -> str:
+def card_text(record: VoiceRecord, sentences: Sequence[str], scores: Scores) -> str:
     """Return the card in Markdown with the Hub's YAML head."""
     base = str(record.engine_options.get("base_model", ""))
     head: dict[str, object] = {
@@ -35,6 +36,8 @@ def card_text(record: VoiceRecord, sentences: Sequence[str]) -> str:
         f"## Data\n\n{_data(record)}",
         f"## Use\n\n{_use(record)}",
     ]
+    if scores.texts:
+        parts.append(f"## Scores\n\n{_scores(scores)}")
     if sentences:
         listed = "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1))
         parts.append(
@@ -72,6 +75,21 @@ def _data(record: VoiceRecord) -> str:
     reasons = [f"- {reason}: {count}" for reason, count in record.ledger["reasons"].items()]
     left_out = "\n\nNot used:\n\n" + "\n".join(reasons) if reasons else ""
     return "| | clips | minutes |\n|---|---|---|\n" + "\n".join(lines) + left_out
+
+
+def _scores(scores: Scores) -> str:
+    times = f", each {len(scores.seeds)} times" if len(scores.seeds) > 1 else ""
+    rows = [
+        f"| {one.title} | {one.shown(one.tuned)} | {one.shown(one.base)} | {one.difference()} "
+        f"| {one.shown(one.recordings)} |"
+        for one in scores.scores
+    ]
+    skipped = "".join(f"\n\nNot measured: {name}: {reason}." for name, reason in scores.skipped.items())
+    return (
+        f"{len(scores.texts)} sentences that the voice was not trained on{times}; every figure is in `scores.json`, "
+        "and `listen.html` lets you hear them.\n\n"
+        "| | voice | base | difference (95 %) | recordings |\n|---|---|---|---|---|\n" + "\n".join(rows) + skipped
+    )
 
 
 def _use(record: VoiceRecord) -> str:

@@ -13,6 +13,7 @@ from vtune.audio import write_wav
 from vtune.card import write_card
 from vtune.engines import Engine
 from vtune.errors import VoiceError
+from vtune.evaluate import Evaluation
 from vtune.folders import LICENCE_NOTE, VoiceFolder, new_folder, write_json, write_text
 from vtune.recipe import Recipe, as_yaml
 from vtune.speak import open_voice, speak
@@ -61,6 +62,7 @@ def write_voice(
     record: VoiceRecord,
     recipe: Recipe,
     folder: VoiceFolder,
+    evaluation: Evaluation,
 ) -> None:
     """Write a voice folder, whole or not at all, and speak the evaluation sentences into its samples.
 
@@ -79,8 +81,9 @@ def write_voice(
                     continue  # there is no adapter to switch off; `vtune say --base` loads the base alone
                 pieces = speak(engine, base, model, sentence, conditioning, recipe.evaluate.seed, untuned=untuned)
                 write_wav(new.samples / f"{number:02d}{suffix}.wav", pieces, record.sample_rate)
+        evaluation.write(new, record.name)
         write_json(new.record, record.model_dump())
-        write_card(new.card, record, recipe.evaluate.sentences)
+        write_card(new.card, record, recipe.evaluate.sentences, evaluation.scores)
 
 
 def merge_voice(

@@ -109,6 +109,16 @@ class VoiceFolder:
         """The evaluation sentences, spoken by the voice and by its base."""
         return self.path / "samples"
 
+    @property
+    def scores(self) -> Path:
+        """How the voice was scored against recordings that it was not trained on."""
+        return self.path / "scores.json"
+
+    @property
+    def page(self) -> Path:
+        """The same to listen to, in a browser."""
+        return self.path / "listen.html"
+
 
 @contextmanager
 def alone(path: Path, otherwise: str) -> Iterator[None]:

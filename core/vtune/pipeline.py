@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from vtune import conditioning, dataset, raw
 from vtune.device import pick_device, pick_precision, weights_dtype
 from vtune.engines import load_engine
+from vtune.evaluate import Scores, evaluate
 from vtune.export import voice_record, write_voice
 from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
 from vtune.ranks import join
 from vtune.recipe import Recipe, as_yaml
 from vtune.train import train
+from vtune.types import Clip
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,19 +51,21 @@ def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
         share = dataset.Share(state.process_index, state.num_processes)
         in_clips = raw.with_clips(recipe, folder)
         data = dataset.build(in_clips, engine, base, folder, share, state.wait_for_everyone)
+        # Before the training, so that nobody waits for it to hear that there is nothing to compare with.
+        held = {name: dataset.held_out(in_clips, engine, folder, name) for name in data.voices}
         model, facts = train(engine, base, data, in_clips, folder, state)
         voices = [VoiceFolder(recipe.folders.voices / name) for name in data.voices]
         if state.is_main_process and not until_trained:
             sweep(recipe.folders.voices)
             for voice in voices:
-                _make_voice(engine, base, model, recipe, in_clips, folder, voice, data, facts)
+                _make_voice(engine, base, model, recipe, in_clips, folder, voice, data, facts, held[voice.name])
         state.wait_for_everyone()
     return voices
 
 
 def _make_voice(
     engine: Engine, base: Any, model: nn.Module, recipe: Recipe, in_clips: Recipe, run_folder: RunFolder,
-    voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any],
+    voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any], held: list[Clip],
 ) -> None:  # fmt: skip
     made_from = _made_from(engine, recipe, facts, voice.name)
     if _is_made(voice, made_from):
@@ -70,10 +74,20 @@ def _make_voice(
     kept = conditioning.extract(engine, base, in_clips, run_folder, voice.name)
     facts = {**facts, "made_from": made_from}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
-    write_voice(engine, base, model, kept, record, recipe, voice)
+    evaluation = evaluate(engine, base, model, kept, held, recipe)
+    write_voice(engine, base, model, kept, record, recipe, voice, evaluation)
+    _tell(voice, facts, evaluation.scores)
+
+
+def _tell(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> None:
     validation = f", {facts['eval_loss']:.3f} in validation" if facts["eval_loss"] is not None else ""
     logger.info("learned: loss %.3f at first, %.3f at last%s", facts["first_loss"], facts["last_loss"], validation)
-    logger.info("voice %s: listen to %s/01.wav, and to its base in 01_base.wav", voice.name, voice.samples)
+    for one in scores.scores:
+        logger.info("%s", one.describe())
+    for name, reason in scores.skipped.items():
+        logger.info("%s: not measured: %s", name, reason)
+    where = voice.page if scores.texts else voice.samples
+    logger.info("voice %s: listen: open %s", voice.name, where)
 
 
 def _made_from(engine: Engine, recipe: Recipe, facts: dict[str, Any], name: str) -> str:

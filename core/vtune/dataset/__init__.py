@@ -1,6 +1,6 @@
 """Sources to clips to features: surveyed, split, encoded once, and accounted for in the ledger."""
 
-from vtune.dataset.build import TrainingData, best_clips, build
+from vtune.dataset.build import TrainingData, best_clips, build, held_out
 from vtune.dataset.detecting import find_raw, open_source
 from vtune.dataset.encoding import Share
 from vtune.dataset.ledger import LedgerWriter, Totals
@@ -22,6 +22,7 @@ __all__ = [
     "best_clips",
     "build",
     "find_raw",
+    "held_out",
     "in_validation",
     "open_source",
     "open_sources",

@@ -1,16 +1,13 @@
 """An examination as one HTML page: every clip that has findings, with its wave, a player, and what to do.
 
-The page needs nothing but itself. Whatever a source gives (words, names) is escaped, and the browser is told to run
-no script but the page's own.
+Whatever a source gives (words, names) is escaped.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -21,8 +18,8 @@ from vtune.doctor.gathering import spread
 from vtune.doctor.listening import Files, listener
 from vtune.doctor.players import COLUMNS, HALF, LONGEST, Player, Preview
 from vtune.doctor.troubles import CHECKS
-from vtune.errors import printable
 from vtune.folders import write_text
+from vtune.webpage import document, safe
 
 PICTURED = 500
 """Clips that get a wave and a player; the worst come first."""
@@ -46,19 +43,7 @@ def write_page(path: Path, source: Source, examination: Examination, processes: 
     folder = path.absolute().parent if isinstance(opener, Files) else None
     body = "\n".join(_body(examination, whole, rows, players, folder))
     script, style = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
-    allowed = base64.b64encode(sha256(script.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'unsafe-inline'; media-src data: file: 'self'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    write_text(
-        path,
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" '
-        f'content="light dark">\n<title>vtune doctor</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n'
-        f"<script>{script}</script>\n</body>\n</html>\n",
-    )
+    write_text(path, document("vtune doctor", body, style, script))
 
 
 def _players(clips: Sequence[Clip], preview: Preview, processes: int) -> dict[str, Player]:
@@ -84,7 +69,7 @@ def _body(
     minutes = sum(clip.seconds for clip in examination.clips) / 60
     used = sum(clip.seconds for clip in examination.usable) / 60
     yield "<header><h1>vtune doctor</h1>"
-    yield "".join(f"<p class=source>{_safe(line)}</p>" for line in examination.description)
+    yield "".join(f"<p class=source>{safe(line)}</p>" for line in examination.description)
     facts = [
         ("rows", f"{len(examination.clips):,}"), ("recordings", f"{examination.recordings:,}"),
         ("minutes", f"{minutes:.1f}"), ("minutes to train on", f"{used:.1f}"),
@@ -96,7 +81,7 @@ def _body(
     )
     yield "</dl>"
     said = [*examination.advice, *(f"Not checked: {reason}" for reason in examination.left_out)]
-    yield "".join(f"<p>{_safe(line)}</p>" for line in said)
+    yield "".join(f"<p>{safe(line)}</p>" for line in said)
     yield "</header>"
     if whole:
         yield "<section class=whole aria-label='The whole'><ul>" + "".join(map(_finding, whole)) + "</ul></section>"
@@ -117,7 +102,7 @@ def _filters(findings: Sequence[Finding]) -> str:
         for severity in Severity
     )
     options = "".join(
-        f"<option value={check}>{_safe(title)} ({checks[check]:,})</option>"
+        f"<option value={check}>{safe(title)} ({checks[check]:,})</option>"
         for check, title in CHECKS.items()
         if checks[check]
     )
@@ -141,11 +126,11 @@ def _clip(clip: Clip, findings: Sequence[Finding], player: Player, folder: Path 
     )
     address = player.sound or (_link(clip.audio, folder) if folder and clip.rate else "")
     sound = f'<audio controls preload=none src="{escape(address)}"></audio>' if address else ""
-    text = f"<blockquote dir=auto>{_safe(clip.text)}</blockquote>" if clip.text else ""
+    text = f"<blockquote dir=auto>{safe(clip.text)}</blockquote>" if clip.text else ""
     return (
-        f'<article tabindex=0><h2 title="{_safe(clip.audio)}">'
-        f"{_safe(name)}</h2><p class=place>{_safe(place)} &middot; {length}"
-        f"{' &middot; ' + _safe(clip.speaker) if clip.speaker else ''}</p>{picture}{sound}{text}"
+        f'<article tabindex=0><h2 title="{safe(clip.audio)}">'
+        f"{safe(name)}</h2><p class=place>{safe(place)} &middot; {length}"
+        f"{' &middot; ' + safe(clip.speaker) if clip.speaker else ''}</p>{picture}{sound}{text}"
         f"<ul>{''.join(map(_finding, findings))}</ul></article>"
     )
 
@@ -153,14 +138,10 @@ def _clip(clip: Clip, findings: Sequence[Finding], player: Player, folder: Path 
 def _finding(finding: Finding) -> str:
     return (
         f"<li class={finding.severity} data-check={finding.check}><b>{finding.severity}</b> "
-        f"<i>{_safe(CHECKS[finding.check])}</i> {_safe(finding.message)} <span>{_safe(finding.advice)}</span></li>"
+        f"<i>{safe(CHECKS[finding.check])}</i> {safe(finding.message)} <span>{safe(finding.advice)}</span></li>"
     )
 
 
 def _link(audio: str, folder: Path) -> str:
     """A relative address, so that the page can move together with its recordings."""
     return quote(os.fsencode(os.path.relpath(audio, folder)))
-
-
-def _safe(text: str) -> str:
-    return escape(printable(text))

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 
-from vtune import audio
 from vtune.doctor.listening import Listener
 from vtune.doctor.measuring import even_blocks
 from vtune.errors import DataError
+from vtune.webpage import embedded
 
 COLUMNS = 480
 """Of the outline."""
 
 HALF = 100
 """Steps of the outline from zero to its peak."""
-
-RATE = 24_000
-"""Hz of embedded sound: MP3 has it, and engines hear no more."""
 
 LONGEST = 20.0
 """Seconds of a recording that is embedded; a longer one is linked to."""
@@ -76,9 +71,4 @@ class Preview:
         return f"M{' '.join([*there, *reversed(back)])}z"
 
     def _sound(self, name: str) -> str:
-        waveform, rate = self.listener.load(name)
-        try:
-            file = audio.encoded(soxr.resample(waveform, rate, RATE), RATE, "MP3")
-        except ValueError:  # a libsndfile without MP3
-            return ""
-        return f"data:audio/mpeg;base64,{base64.b64encode(file).decode()}"
+        return embedded(*self.listener.load(name))

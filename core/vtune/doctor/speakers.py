@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import soxr
 from tqdm import tqdm
 
 from vtune.dataset import Row
@@ -16,15 +14,7 @@ from vtune.doctor.listening import Listener
 from vtune.doctor.measuring import Measures
 from vtune.doctor.troubles import found
 from vtune.errors import VtuneError
-
-RATE = 16_000
-"""Hz that the network hears."""
-
-LEVEL = 0.03
-"""RMS that it was trained at: -30 dBFS."""
-
-LEAST_SECONDS = 2.0
-"""Shorter clips embed badly: one of 1 s of the same voice comes no nearer than another speaker's of 3 s."""
+from vtune.likeness import LEAST_SECONDS, SpeakerEncoder, centre_of
 
 ENOUGH = 8
 """Clips that a voice's centre is taken from."""
@@ -33,7 +23,6 @@ STRANGER = 0.77
 """Cosine to the centre. A speaker's own clips have 0.86 to 0.96, other speakers of the same sex 0.45 to 0.75."""
 
 Heard = tuple[Row, Measures]
-Embeddings = np.ndarray
 
 
 class Voices:
@@ -41,10 +30,9 @@ class Voices:
 
     def __init__(self) -> None:
         try:
-            from resemblyzer import VoiceEncoder
-        except ImportError as error:
-            raise VtuneError("voice: it needs the extra 'similarity' (pip install 'vtune-tts[similarity]')") from error
-        self._encoder: Any = VoiceEncoder("cpu", verbose=False)
+            self._encoder = SpeakerEncoder()
+        except VtuneError as error:
+            raise VtuneError(f"voice: {error}") from error
 
     def strangers(self, clips: Sequence[Heard], listener: Listener) -> Iterator[Finding]:
         """Yield clips that do not sound like the others of their speaker."""
@@ -56,24 +44,14 @@ class Voices:
         by_speaker: dict[str, list[tuple[Row, np.ndarray]]] = defaultdict(list)
         for row, _ in tqdm(long, desc="voices", unit="clip", disable=None):
             by_speaker[row.speaker].append((row, self._embedding(row.audio, listener)))
-        centres = {who: _centre(np.stack([one for _, one in several])) for who, several in by_speaker.items()}
+        centres = {who: centre_of(np.stack([one for _, one in several])) for who, several in by_speaker.items()}
         for who, several in by_speaker.items():
             for row, embedding in several:
                 yield from _compare(row, embedding, who, centres)
 
     def _embedding(self, name: str, listener: Listener) -> np.ndarray:
         waveform, rate = listener.load(name)
-        sound = soxr.resample(waveform, rate, RATE, quality="HQ")
-        sound *= LEVEL / max(float(np.sqrt(np.mean(np.square(sound)))), 1e-6)
-        return np.asarray(self._encoder.embed_utterance(sound))
-
-
-def _centre(embeddings: Embeddings) -> np.ndarray:
-    """The mean of the half that is nearest to the median, so that strangers do not pull it."""
-    median = np.median(embeddings, axis=0)
-    near = np.argsort(-(embeddings @ median))[: max(1, len(embeddings) // 2)]
-    mean = embeddings[near].mean(axis=0)
-    return np.asarray(mean / np.linalg.norm(mean))
+        return self._encoder.embed(waveform, rate)
 
 
 def _compare(row: Row, embedding: np.ndarray, who: str, centres: dict[str, np.ndarray]) -> Iterator[Finding]:

@@ -198,7 +198,7 @@ class TrainRecipe(Settings):
 
 
 class EvaluateRecipe(Settings):
-    """What is spoken when training is done, by the voice and by its untuned base."""
+    """What is spoken when training is done, by the voice and by its untuned base, and how it is scored."""
 
     sentences: list[str] = Field(
         default=[
@@ -207,7 +207,20 @@ class EvaluateRecipe(Settings):
         ],
         description="each is written to the voice's samples/",
     )
-    seed: NonNegativeInt = 0
+    seed: NonNegativeInt = Field(0, description="of what is spoken; scores go on from it, one seed after another")
+    source: str | None = Field(
+        None,
+        min_length=1,
+        description="recordings of the voice with their words, as under `data`, that nothing is trained on: the words "
+        "are spoken again and scored against them; default: the clips held for validation",
+    )
+    clips: NonNegativeInt = Field(8, description="how many of them, at most; 0 scores nothing")
+    seeds: PositiveInt = Field(1, description="how often each is spoken, with another seed each time")
+    recogniser: str | None = Field(
+        None,
+        min_length=1,
+        description="Whisper that counts wrong words: a size (fetched once) or a path; default: what is here already",
+    )
 
 
 class ConsentRecipe(Settings):

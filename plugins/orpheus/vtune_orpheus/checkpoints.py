@@ -10,15 +10,14 @@ from vtune import EngineError, fetch_file, folder_or_hub_id
 
 SNAC_24KHZ = "hubertsiuzdak/snac_24khz"
 NANO = "nano"
+"""Names the small checkpoint that comes with the package; its card is in the folder."""
 
 
 def checkpoint_name(base_model: str) -> str:
-    """Return the folder or Hub id that transformers should load; builds the small checkpoint if it is asked for."""
-    if base_model != NANO:
-        return folder_or_hub_id(base_model, "base_model")
-    from vtune_orpheus.nano import nano_checkpoint
-
-    return str(nano_checkpoint())
+    """Return the folder or Hub id that transformers should load."""
+    if base_model == NANO:
+        return str(Path(__file__).with_name(NANO))
+    return folder_or_hub_id(base_model, "base_model")
 
 
 def codec_name(codec: str | None, checkpoint: str) -> str:

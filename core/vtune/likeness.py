@@ -1,0 +1,47 @@
+"""How alike two voices are: speaker embeddings by Resemblyzer (extra ``similarity``), weights in its package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import soxr
+
+from vtune.errors import VtuneError
+from vtune.types import Waveform
+
+RATE = 16_000
+"""Hz that the network hears."""
+
+LEVEL = 0.03
+"""RMS that it was trained at: -30 dBFS."""
+
+LEAST_SECONDS = 2.0
+"""Shorter clips embed badly: one of 1 s of the same voice comes no nearer than another speaker's of 3 s."""
+
+
+class SpeakerEncoder:
+    """The network; runs on the CPU. :raises VtuneError: the extra is not installed."""
+
+    def __init__(self) -> None:
+        try:
+            from resemblyzer import VoiceEncoder
+        except ImportError as error:
+            raise VtuneError("it needs the extra 'similarity' (pip install 'vtune-tts[similarity]')") from error
+        self._encoder: Any = VoiceEncoder("cpu", verbose=False)
+
+    def embed(self, waveform: Waveform, sample_rate: int) -> np.ndarray:
+        """Return the embedding of one clip's voice: ``float32 [256]`` of length 1. Their products are likenesses:
+        0.86 to 0.96 within one speaker, 0.45 to 0.75 between speakers of one sex.
+        """
+        sound = soxr.resample(waveform, sample_rate, RATE, quality="HQ")
+        sound *= LEVEL / max(float(np.sqrt(np.mean(np.square(sound)))), 1e-6)
+        return np.asarray(self._encoder.embed_utterance(sound))
+
+
+def centre_of(embeddings: np.ndarray) -> np.ndarray:
+    """The mean of the half of ``[N, 256]`` that is nearest to the median, so that strangers do not pull it."""
+    median = np.median(embeddings, axis=0)
+    near = np.argsort(-(embeddings @ median))[: max(1, len(embeddings) // 2)]
+    mean = embeddings[near].mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean))

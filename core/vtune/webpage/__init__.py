@@ -1,0 +1,53 @@
+"""A page that needs nothing but itself: no foreign host, no script but its own, sound embedded."""
+
+from __future__ import annotations
+
+import base64
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+
+import soxr
+
+from vtune import audio
+from vtune.errors import printable
+from vtune.types import Waveform
+
+RATE = 24_000
+"""Hz of embedded sound: MP3 has it, and engines hear no more."""
+
+
+def document(title: str, body: str, style: str, script: str) -> str:
+    """Return a whole HTML document; the browser is told to run the script given and nothing else.
+
+    :param body: HTML whose foreign parts went through ``safe``.
+    :param style: CSS beside the base's colours and type.
+    """
+    base = Path(__file__).with_name("base.css").read_text(encoding="utf-8")
+    allowed = base64.b64encode(sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'unsafe-inline'; media-src data: file: 'self'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" '
+        f'content="light dark">\n<title>{safe(title)}</title>\n<style>\n{base}{style}</style>\n</head>\n<body>\n'
+        f"{body}\n"
+        f"<script>{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def embedded(waveform: Waveform, sample_rate: int) -> str:
+    """Return sound as a ``data:`` address, a small MP3; empty where libsndfile cannot write MP3."""
+    try:
+        file = audio.encoded(soxr.resample(waveform, sample_rate, RATE), RATE, "MP3")
+    except ValueError:
+        return ""
+    return f"data:audio/mpeg;base64,{base64.b64encode(file).decode()}"
+
+
+def safe(text: str) -> str:
+    """Escape what a source or a user gave."""
+    return escape(printable(text))

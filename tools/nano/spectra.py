@@ -1,0 +1,61 @@
+"""What the codec is held to: log-mel spectra at several resolutions."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+
+RATE = 24_000
+FLOOR = 4e-3
+"""Of magnitudes, before the logarithm: some 45 dB under the strongest bands of speech at -20 dBFS."""
+
+
+@cache
+def window_of(size: int) -> torch.Tensor:
+    """Hann window, ``[size]``, scaled so that a magnitude does not grow with the size."""
+    window = torch.hann_window(size)
+    return window * (2 / window.sum()) * 8
+
+
+@cache
+def mel_filters(size: int, bands: int) -> torch.Tensor:
+    """Triangles on the mel scale, ``[bands, size // 2 + 1]``, each of unit sum."""
+    top = 2595 * np.log10(1 + RATE / 2 / 700)
+    edges = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
+    frequencies = np.linspace(0, RATE / 2, size // 2 + 1)
+    low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    triangles = np.maximum(0, np.minimum((frequencies - low) / (middle - low), (high - frequencies) / (high - middle)))
+    # A band narrower than a bin takes the bin that is next to it.
+    for band in np.flatnonzero(triangles.sum(axis=1) == 0):
+        triangles[band, np.abs(frequencies - edges[band + 1]).argmin()] = 1
+    return torch.from_numpy(triangles / triangles.sum(axis=1, keepdims=True)).float()
+
+
+def magnitudes(sound: torch.Tensor, size: int, hop: int) -> torch.Tensor:
+    """Spectrum of ``[B, samples]``: ``[B, size // 2 + 1, samples // hop + 1]``."""
+    spectrum = torch.stft(
+        sound, size, hop, window=window_of(size), center=True, pad_mode="constant", return_complex=True
+    )
+    return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9)
+
+
+def log_mel(sound: torch.Tensor, size: int, hop: int, bands: int) -> torch.Tensor:
+    """Log-mel spectrum of ``[B, samples]``: ``[B, bands, samples // hop + 1]``, natural logarithm."""
+    return torch.log(mel_filters(size, bands) @ magnitudes(sound, size, hop) + FLOOR)
+
+
+RESOLUTIONS = ((2048, 512, 160), (1024, 256, 80), (512, 128, 48), (256, 64, 24))
+"""Window, hop and bands."""
+
+
+def distance(spoken: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean absolute difference of log-mel spectra and of magnitudes, over all resolutions; ``[B, samples]`` each."""
+    mel = spectral = torch.zeros(())
+    for size, hop, bands in RESOLUTIONS:
+        ours, theirs = magnitudes(spoken, size, hop), magnitudes(wanted, size, hop)
+        filters = mel_filters(size, bands)
+        mel = mel + (torch.log(filters @ ours + FLOOR) - torch.log(filters @ theirs + FLOOR)).abs().mean()
+        spectral = spectral + (ours - theirs).abs().mean() / theirs.mean()
+    return mel / len(RESOLUTIONS), spectral / len(RESOLUTIONS)
