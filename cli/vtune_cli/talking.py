@@ -27,6 +27,9 @@ def configure(*, verbose: bool, quiet: bool) -> None:
         ):
             logging.getLogger(name).setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft")
+        # Told in torch's name. transformers before 5.2x knows the argument by no other.
+        warnings.filterwarnings("ignore", "`past_key_values` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="resemblyzer")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0" if sys.stderr.isatty() else "1")

@@ -29,8 +29,8 @@ def main() -> None:
         clips.mkdir(parents=True, exist_ok=True)
         rows, seconds = [], 0.0
         for number, text in enumerate(itertools.islice(fresh, count), 1):
-            sound, rate = speak(text, 1.0)
-            cut = trimmed(sound, rate)
+            sound, rate, _ = speak(text, 1.0)
+            cut, _ = trimmed(sound, rate)
             soundfile.write(clips / f"slt_{number:03d}.flac", cut, rate, subtype="PCM_16")
             rows.append((f"slt_{number:03d}", text))
             seconds += len(cut) / rate

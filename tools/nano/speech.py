@@ -1,9 +1,10 @@
 """Speak the training sentences with offline synthesisers: ``python tools/nano/speech.py OUT [--joe MODEL.onnx]``.
 
-Writes ``OUT/<voice>/NNNN.flac`` (24 kHz, mono, speech at -20 dBFS, edges trimmed) and ``OUT/<voice>/transcripts.csv``.
+Writes ``OUT/<voice>/NNNN.flac`` (24 kHz, mono, speech at -20 dBFS, edges trimmed), ``OUT/<voice>/transcripts.csv``,
+and for flite's voices ``phones.json``: each clip's phones with the seconds at which they end.
 Needs the programs flite (voices kal16, awb, rms) and, on the Python path, ttspico and piper-tts. Three voices are
 made of others by playing them faster: pitch and formants rise by a fifth, and the tempo is slowed down beforehand.
-The quickstart's voice, slt, is not among them: ``--target`` speaks it into its own folder.
+The quickstart's voice, slt, is not among them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
+import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
@@ -33,28 +35,35 @@ LEVEL = -20.0
 LIFT = 1.2
 """A fifth of an octave's worth: 190 Hz from 160, with the formants of a shorter throat."""
 
-Speaker = Callable[[str, float], tuple[np.ndarray, int]]
-"""Text and stretch of the tempo to sound and its rate."""
+Phones = list[tuple[str, float]]
+"""Names of phones and the seconds at which they end."""
+
+Spoken = tuple[np.ndarray, int, Phones | None]
+"""Sound, its rate, and what is said when, where the synthesiser tells."""
+
+Speaker = Callable[[str, float], Spoken]
+"""Takes a text and the stretch of the tempo."""
 
 
 def flite(voice: str) -> Speaker:
     """Return a speaker of the program flite."""
 
-    def speak(text: str, stretch: float) -> tuple[np.ndarray, int]:
+    def speak(text: str, stretch: float) -> Spoken:
         with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-            command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch}", "-t", text, "-o", file.name]
-            subprocess.run(command, check=True)
+            command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch}", "-psdur", "-t", text]
+            told = subprocess.run([*command, "-o", file.name], check=True, capture_output=True, text=True).stdout
             sound, rate = soundfile.read(file.name, dtype="float32")
-        return sound, rate
+        phones = [(name, float(end)) for name, end in (phone.split(":") for phone in told.split())]
+        return sound, rate, phones
 
     return speak
 
 
-def pico(text: str, stretch: float) -> tuple[np.ndarray, int]:
+def pico(text: str, stretch: float) -> Spoken:
     """Speak with SVOX Pico's British voice."""
     engine = _pico()
     engine.rate = round(100 / stretch)
-    return np.frombuffer(engine.speak(text), dtype=np.int16).astype(np.float32) / 32768, 16_000
+    return np.frombuffer(engine.speak(text), dtype=np.int16).astype(np.float32) / 32768, 16_000, None
 
 
 @cache
@@ -67,13 +76,13 @@ def _pico() -> Any:
 def joe(model: str) -> Speaker:
     """Return a speaker of piper's voice joe, without noise: the same text, the same sound."""
 
-    def speak(text: str, stretch: float) -> tuple[np.ndarray, int]:
+    def speak(text: str, stretch: float) -> Spoken:
         from piper import SynthesisConfig
 
         voice = _piper(model)
         settings = SynthesisConfig(length_scale=stretch, noise_scale=0.0, noise_w_scale=0.0)
         sound = np.concatenate([chunk.audio_float_array for chunk in voice.synthesize(text, settings)])
-        return sound.astype(np.float32), voice.config.sample_rate
+        return sound.astype(np.float32), voice.config.sample_rate, None
 
     return speak
 
@@ -87,8 +96,11 @@ def _piper(model: str) -> Any:
     return PiperVoice.load(model)
 
 
-def trimmed(sound: np.ndarray, rate: int, lead: float = 0.06, tail: float = 0.12) -> np.ndarray:
-    """Cut silence at the edges down to ``lead`` and ``tail`` seconds; quiet is 40 dB under the loudest 10 ms."""
+def trimmed(sound: np.ndarray, rate: int, lead: float = 0.06, tail: float = 0.12) -> tuple[np.ndarray, float]:
+    """Cut silence at the edges down to ``lead`` and ``tail`` seconds; quiet is 40 dB under the loudest 10 ms.
+
+    :returns: the sound, and the second at which it began.
+    """
     size = rate // 100
     power = np.square(sound[: len(sound) // size * size].reshape(-1, size)).mean(axis=1)
     loud = np.flatnonzero(power > power.max() * 1e-4)
@@ -96,14 +108,16 @@ def trimmed(sound: np.ndarray, rate: int, lead: float = 0.06, tail: float = 0.12
     end = min(len(sound), (loud[-1] + 1) * size + round(tail * rate))
     cut = sound[start:end]
     missing = max(0, round(tail * rate) - (len(sound) - (loud[-1] + 1) * size))
-    return np.pad(cut, (0, missing))
+    return np.pad(cut, (0, missing)), start / rate
 
 
-def finished(sound: np.ndarray, rate: int, lift: float = 1.0) -> np.ndarray:
-    """Bring sound to 24 kHz, lifted, trimmed and levelled."""
+def finished(spoken: Spoken, lift: float = 1.0) -> tuple[np.ndarray, Phones | None]:
+    """Bring sound to 24 kHz, lifted, trimmed and levelled, and its phones along with it."""
+    sound, rate, phones = spoken
     # Played at a higher rate than it was made for, it rises.
-    resampled = soxr.resample(sound, rate * lift, RATE, quality="VHQ")
-    return bring_to(trimmed(resampled, RATE).astype(np.float32), RATE, LEVEL)
+    cut, start = trimmed(soxr.resample(sound, rate * lift, RATE, quality="VHQ"), RATE)
+    moved = phones and [(name, round(end / lift - start, 4)) for name, end in phones]
+    return bring_to(cut.astype(np.float32), RATE, LEVEL), moved
 
 
 def speak_all(out: Path, voice: str, speaker: str, model: str, lift: float, texts: list[str]) -> float:
@@ -111,14 +125,16 @@ def speak_all(out: Path, voice: str, speaker: str, model: str, lift: float, text
     speak = pico if speaker == "pico" else joe(model) if speaker == "joe" else flite(speaker)
     folder = out / voice
     folder.mkdir(parents=True, exist_ok=True)
-    seconds, rows = 0.0, []
+    seconds, rows, timings = 0.0, [], []
     for number, text in enumerate(texts):
         name = f"{voice}_{number:04d}"
-        file = folder / f"{name}.flac"
-        if not file.exists():
-            soundfile.write(file, finished(*speak(text, lift), lift), RATE, subtype="PCM_16")
-        seconds += soundfile.info(file).duration
+        sound, phones = finished(speak(text, lift), lift)
+        soundfile.write(folder / f"{name}.flac", sound, RATE, subtype="PCM_16")
+        seconds += len(sound) / RATE
         rows.append((name, text))
+        timings.append(phones)
+    if all(timings):
+        (folder / "phones.json").write_text(json.dumps(timings), encoding="utf-8")
     write_table(folder / "transcripts.csv", rows)
     return seconds
 
@@ -152,9 +168,8 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=800, help="for each voice")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--voices", nargs="*", default=list(VOICES))
-    parser.add_argument("--target", action="store_true", help="speak slt instead")
     asked = parser.parse_args()
-    voices = {"slt": ("slt", 1.0)} if asked.target else {name: VOICES[name] for name in asked.voices}
+    voices = {name: VOICES[name] for name in asked.voices}
     stream = sentences(asked.seed)
     texts = {name: list(itertools.islice(stream, asked.sentences)) for name in voices}
     with ProcessPoolExecutor(2) as pool:

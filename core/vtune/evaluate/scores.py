@@ -91,7 +91,9 @@ def score(takes: Sequence[Take], clips: Sequence[Clip], recipe: Recipe) -> Score
         Endings.name: Endings,
         Length.name: lambda: Length(clips),
     }
-    scores, heard, skipped = [], [], {}
+    scores: list[Score] = []
+    heard: list[str] = []
+    skipped: dict[str, str] = {}
     for name, make in makers.items():
         try:
             metric = make()

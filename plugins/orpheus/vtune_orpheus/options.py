@@ -15,7 +15,7 @@ class OrpheusOptions(EngineOptions):
     base_model: str = Field(
         "canopylabs/orpheus-3b-0.1-pretrained",
         min_length=1,
-        description="folder or Hub id of the checkpoint; 'nano' is a small one that comes with vtune",
+        description="folder or Hub id of the checkpoint; 'nano' is a small one that vtune builds itself",
     )
     codec: str | None = Field(
         None,
