@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--more", type=Path, nargs="*", default=[])
+    parser.add_argument("--crops", type=int, default=2, help="of a batch, from the further folders")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--adversary", type=int, default=10**9, help="step at which the judges join")
     parser.add_argument("--batch", type=int, default=8)
@@ -122,8 +123,9 @@ def main() -> None:
         pace = min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / asked.steps)))
         for group in [*optimizer.param_groups, *against.param_groups]:
             group["lr"] = float(asked.rate * pace)
-        parts = (corpus.crops(asked.batch - 1, asked.samples, draw, 0.3), more.crops(1, asked.samples, draw, 0.3))
-        sound = torch.cat([crops for crops, _ in parts])
+        some, _ = corpus.crops(asked.batch - asked.crops, asked.samples, draw, 0.3)
+        other, _ = more.crops(asked.crops, asked.samples, draw, 0.3)
+        sound = torch.cat([some, other])
         with torch.no_grad():
             latents, _ = codec.quantizer(encode(sound[:, None]))
         made = decode(latents)[:, 0]

@@ -196,6 +196,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, help="folder of voices' folders")
     parser.add_argument("out", type=Path)
     parser.add_argument("--more", type=Path, nargs="*", default=[], help="further folders of clips, levelled")
+    parser.add_argument("--crops", type=int, default=4, help="of a batch, from the further folders")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--warmup", type=int, default=400, help="steps before quantisation")
     parser.add_argument("--batch", type=int, default=8)
@@ -235,9 +236,9 @@ def main() -> None:
         pace = min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / asked.steps)))
         for group in optimizer.param_groups:
             group["lr"] = float(asked.rate * pace)
-        some, said = corpus.crops(asked.batch - 1, asked.samples, draw, 0.3)
-        other, unknown = more.crops(1, asked.samples, draw, 0.3)
-        sound, phones = torch.cat([some, other]), torch.cat([said, unknown])
+        some, said = corpus.crops(asked.batch - asked.crops, asked.samples, draw, 0.3)
+        other, also = more.crops(asked.crops, asked.samples, draw, 0.3)
+        sound, phones = torch.cat([some, other]), torch.cat([said, also])
         latents = encode(sound[:, None])
         if step == asked.warmup:
             with torch.no_grad():

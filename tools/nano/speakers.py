@@ -1,0 +1,77 @@
+"""Make more speakers of those there are: ``python tools/nano/speakers.py CORPUS OUT``.
+
+Takes every clip whose phones are known apart by WORLD (Python package ``pyworld``) and puts it together with another pitch
+and another length of the throat, drawn for each clip; the times of its phones stay. Writes ``OUT/<voice>_others/`` in
+the form of speech.py. For the codec alone: it shall hold the words of voices that it never heard.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from speech import LEVEL, RATE, write_table
+
+from vtune.audio import bring_to
+
+PITCH = (85.0, 250.0)
+"""Hz that a clip's median pitch is brought to, drawn evenly in octaves."""
+
+THROAT = (0.84, 1.28)
+"""Factors that formants are moved by, drawn evenly in octaves; a female throat is about 1.17 times a male one's pitch."""
+
+STRETCH = (0.6, 1.4)
+"""Of the swing of the pitch about its median."""
+
+
+def another(sound: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Give float64 ``[samples]`` at 24 kHz another speaker."""
+    import pyworld
+
+    coarse, times = pyworld.dio(sound, RATE, f0_floor=60, f0_ceil=450)
+    pitch = pyworld.stonemask(sound, coarse, times, RATE)
+    envelope = pyworld.cheaptrick(sound, pitch, times, RATE)
+    noise = pyworld.d4c(sound, pitch, times, RATE)
+    voiced = pitch > 0
+    if voiced.any():
+        middle = np.log(np.median(pitch[voiced]))
+        wanted = draw.uniform(*np.log(PITCH))
+        pitch[voiced] = np.exp(wanted + (np.log(pitch[voiced]) - middle) * draw.uniform(*STRETCH))
+    factor = np.exp(draw.uniform(*np.log(THROAT)))
+    bins = np.arange(envelope.shape[1])
+    # What lay at f comes to lie at f times the factor.
+    warped = np.stack([np.exp(np.interp(bins / factor, bins, row)) for row in np.log(envelope)])
+    noisy = np.stack([np.interp(bins / factor, bins, row) for row in noise])
+    return np.asarray(pyworld.synthesize(np.clip(pitch, 0, 500), warped, noisy, RATE)[: len(sound)])
+
+
+def main() -> None:
+    """Change every clip once."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--voices", nargs="*", default=["rms", "awb", "kal"])
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    for voice in asked.voices:
+        source, folder = asked.corpus / voice, asked.out / f"{voice}_others"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (source / "transcripts.csv").open(encoding="utf-8", newline="") as table:
+            rows = [(row["filename"], row["text"]) for row in csv.DictReader(table)]
+        for number, (name, _) in enumerate(rows):
+            sound, _ = soundfile.read(source / f"{name}.flac", dtype="float64")
+            made = another(sound, np.random.default_rng([asked.seed, len(voice), number, ord(voice[0])]))
+            levelled = bring_to(made.astype(np.float32), RATE, LEVEL)
+            soundfile.write(folder / f"{name}.flac", levelled, RATE, subtype="PCM_16")
+        write_table(folder / "transcripts.csv", rows)
+        phones = json.loads((source / "phones.json").read_text(encoding="utf-8"))
+        (folder / "phones.json").write_text(json.dumps(phones), encoding="utf-8")
+        print(f"{folder}: {len(rows)} clips", flush=True)
+
+
+if __name__ == "__main__":
+    main()
