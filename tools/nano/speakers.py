@@ -1,8 +1,8 @@
 """Make more speakers of those there are: ``python tools/nano/speakers.py CORPUS OUT``.
 
-Takes every clip whose phones are known apart by WORLD (Python package ``pyworld``) and puts it together with another pitch
-and another length of the throat, drawn for each clip; the times of its phones stay. Writes ``OUT/<voice>_others/`` in
-the form of speech.py. For the codec alone: it shall hold the words of voices that it never heard.
+Takes every clip whose phones are known apart by WORLD (Python package ``pyworld``) and puts it together with another
+pitch and another length of the throat, drawn for each clip; the times of its phones stay. Writes
+``OUT/<voice>_others/`` in the form of speech.py. For the codec alone: it shall hold the words of voices that it never heard.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PITCH = (85.0, 250.0)
 """Hz that a clip's median pitch is brought to, drawn evenly in octaves."""
 
 THROAT = (0.84, 1.28)
-"""Factors that formants are moved by, drawn evenly in octaves; a female throat is about 1.17 times a male one's pitch."""
+"""Factors that formants are moved by, drawn evenly in octaves: shorter throats raise them."""
 
 STRETCH = (0.6, 1.4)
 """Of the swing of the pitch about its median."""

@@ -30,7 +30,7 @@ CODEC = {
     "decoder_dim": 256,
     "decoder_rates": [4, 4, 4, 8],
     "attn_window_size": None,
-    "codebook_size": 512,
+    "codebook_size": 1024,
     "codebook_dim": 8,
     "vq_strides": [4, 2, 1],
     "noise": False,
@@ -202,7 +202,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--samples", type=int, default=32_768)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--start", type=Path, help="begin with another training's encoder.pt")
+    parser.add_argument(
+        "--start", type=Path, help="begin with the encoder of another training; its quantisers are made anew"
+    )
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -221,9 +223,9 @@ def main() -> None:
     optimizer = torch.optim.AdamW(parameters, lr=asked.rate, betas=(0.9, 0.98), weight_decay=1e-4)
     state, first = asked.out / "encoder.pt", 0
     if asked.start is not None:
-        codec.load_state_dict(torch.load(asked.start, weights_only=True)["codec"])
-        kept = torch.load(asked.start, weights_only=True)
-        quantise.counts, quantise.sums = kept["counts"], kept["sums"]
+        before = torch.load(asked.start, weights_only=True)["codec"]
+        ours = {name: value for name, value in before.items() if name.startswith("encoder.")}
+        codec.load_state_dict(ours, strict=False)
     if state.exists():
         kept = torch.load(state, weights_only=True)
         codec.load_state_dict(kept["codec"])

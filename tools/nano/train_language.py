@@ -120,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("codes", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--codebook", type=int, default=512)
+    parser.add_argument("--codebook", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--budget", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=1.5e-3)
