@@ -1,8 +1,9 @@
 """Make more speakers of those there are: ``python tools/nano/speakers.py CORPUS OUT``.
 
 Takes every clip whose phones are known apart by WORLD (Python package ``pyworld``) and puts it together with another
-pitch and another length of the throat, drawn for each clip; the times of its phones stay. Writes
-``OUT/<voice>_others/`` in the form of speech.py. For the codec alone: it shall hold the words of voices that it never heard.
+pitch and another length of the throat, drawn for each clip; the times of its phones stay. Writes folders
+``OUT/<voice>_others`` in the form of speech.py. For the codec alone: it shall hold the words of voices that it never
+heard.
 """
 
 from __future__ import annotations

@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=32_768)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument(
-        "--start", type=Path, help="begin with the encoder of another training; its quantisers are made anew"
+        "--start", type=Path, help="begin with the encoder of another training"
     )
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
