@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 import torch
 
-from vtune_orpheus import tiny
 from vtune_orpheus.base import OrpheusBase
 from vtune_orpheus.options import OrpheusOptions
+from vtune_orpheus.tiny import CODEC, build
 
-TINY_CODEC = {**tiny.CODEC, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32}
+TINY_CODEC = {**CODEC, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32}
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of two narrow layers and a codec with 32 codes."""
     folder = tmp_path_factory.mktemp("tiny")
-    tiny.build(folder, hidden=32, layers=2, codec=TINY_CODEC)
+    build(folder, hidden=32, layers=2, codec=TINY_CODEC)
     return folder
 
 

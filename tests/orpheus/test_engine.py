@@ -16,10 +16,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import vtune
 from vtune.testing import check_engine, made_clip
-from vtune_orpheus import tiny
 from vtune_orpheus.base import OrpheusBase
 from vtune_orpheus.options import OrpheusOptions
 from vtune_orpheus.sizes import estimate
+from vtune_orpheus.tiny import CODEC, build
 
 RATE = 24_000
 
@@ -48,7 +48,7 @@ def test_orpheus_keeps_the_contract(tiny: Path, tmp_path: Path) -> None:
 def test_the_small_checkpoint_is_the_same_bytes_every_time(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        tiny.build(tmp_path / name, hidden=16, layers=1)
+        build(tmp_path / name, hidden=16, layers=1)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()]
     assert {path.name for path in files} >= {"config.json", "model.safetensors", "tokenizer.json"}
     for file in files:
@@ -172,7 +172,7 @@ def test_the_fingerprint_names_the_part_that_changed(
     shutil.rmtree(other / "snac")
     donor = tmp_path / "donor"
     donor.mkdir()
-    tiny.build(donor, hidden=32, layers=2, codec={**tiny.CODEC, "encoder_dim": 4, "codebook_size": 32}, seed=1)
+    build(donor, hidden=32, layers=2, codec={**CODEC, "encoder_dim": 4, "codebook_size": 32}, seed=1)
     shutil.copytree(donor / "snac", other / "snac")
     before, after = base.fingerprint(), make_base(base_model=str(other)).fingerprint()
     assert [part for part in before if before[part] != after[part]] == ["codec"]

@@ -202,9 +202,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--samples", type=int, default=32_768)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument(
-        "--start", type=Path, help="begin with the encoder of another training"
-    )
+    parser.add_argument("--start", type=Path, help="begin with the encoder of another training")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)

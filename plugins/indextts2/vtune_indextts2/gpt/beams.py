@@ -16,7 +16,7 @@ def search_codes(continuation: Continuation, sampling: Sampling, rules: Rules, s
     ``log p / length ** length_penalty``.
 
     Two candidates a row are taken at each step (drawn, or the likeliest), so that rows are left when some stop; only
-    the first ``beams`` of them, in the order they were taken in, may stop, and the likeliest of the others go on.
+    the likeliest ``beams`` of them may stop, and the likeliest of the others go on.
     """
     beams, start = sampling.beams, len(rules.history)
     generator = torch.Generator().manual_seed(seed)
@@ -41,8 +41,7 @@ def search_codes(continuation: Continuation, sampling: Sampling, rules: Rules, s
             if score > best[0]:
                 row = said[rows[place], start:].tolist()
                 best = (score, row if stopped else [*row, int(codes[place])], stopped)
-        likeliest = values.argsort(descending=True, stable=True)
-        going = likeliest[codes[likeliest] != rules.stop][:beams]
+        going = (codes != rules.stop).nonzero()[:, 0][:beams]
         scores, rows, codes = values[going], rows[going], codes[going]
         if length == rules.limit or (len(finished) == beams and float(scores[0]) / penalty <= finished[-1]):
             break
@@ -55,8 +54,10 @@ def search_codes(continuation: Continuation, sampling: Sampling, rules: Rules, s
 def _candidates(
     chances: torch.Tensor, count: int, sampling: Sampling, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and places of candidates, the likeliest first."""
     if not sampling.draws:
         values, places = chances.topk(count)
         return values, places
     drawn = torch.multinomial(chances.softmax(-1).cpu(), count, generator=generator).to(chances.device)
-    return chances[drawn], drawn
+    values, order = chances[drawn].sort(descending=True)
+    return values, drawn[order]
