@@ -18,6 +18,9 @@ import numpy as np
 import pytest
 import soundfile
 
+# What a tester names is for the tests that ask for it; elsewhere a run with scores would load it each time.
+WHISPER = os.environ.pop("VTUNE_WHISPER", "")
+
 # A slow machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
@@ -27,6 +30,14 @@ def pytest_configure() -> None:
     """Many tests use the third-party engine in ``tests/toy``, which must be installed as a user installs one."""
     if not entry_points(group="vtune.engines", name="toy"):
         raise pytest.UsageError("the toy engine is not installed: pip install --no-deps --editable tests/toy")
+
+
+@pytest.fixture(scope="session")
+def whisper_weights() -> Path:
+    """A real model of openai-whisper, where there is one: tox fetches tiny.en."""
+    if not os.path.isfile(WHISPER):
+        pytest.skip(f"VTUNE_WHISPER names no file ({WHISPER!r}): tools/fetch_whisper.py fetches one")
+    return Path(WHISPER)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,12 +145,3 @@ def whisper_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         return path
 
     return make
-
-
-@pytest.fixture(scope="session")
-def weights() -> Path:
-    """A real model of openai-whisper, where the tester has one."""
-    path = os.environ.get("VTUNE_WHISPER", "")
-    if not path:
-        pytest.skip("VTUNE_WHISPER is not set to the path of a whisper model (.pt)")
-    return Path(path)
