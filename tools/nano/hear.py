@@ -1,0 +1,100 @@
+"""Ask early whether the codes hold the words: ``python tools/nano/hear.py CODEC WHISPER.pt FOLDER ...``.
+
+For the first clips of each folder, word errors of the recordings, of the spectrum that the head reads off their codes
+(inverted by Griffin-Lim: no decoder is needed, and inverting the true spectrum costs nothing), and of what the decoder
+makes of the codes, where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soxr
+import torch
+from corpus import HOP, Corpus
+from snac import SNAC
+from spectra import FLOOR, mel_filters
+from train_encoder import CODEC, FINE, PER_LATENT, Head
+
+from vtune.recipe import TranscribeRecipe
+from vtune.transcribe import Recogniser, open_recogniser
+from vtune.transcribe.comparing import distance, plain
+
+RATE = 24_000
+Maker = Callable[[np.ndarray], np.ndarray]
+"""A recording to what is heard instead of it, float32 ``[samples]`` at 24 kHz each."""
+
+
+def by_spectrum(codec: SNAC, head: Head) -> Maker:
+    """Return what inverts the head's spectrum."""
+    inverse = np.linalg.pinv(mel_filters(1024, FINE).numpy())
+
+    @torch.no_grad()
+    def make(sound: np.ndarray) -> np.ndarray:
+        latents, _ = codec.quantizer(codec.encoder(codec.preprocess(torch.from_numpy(sound)[None, None])))
+        magnitudes = np.maximum(inverse @ (np.exp(head(latents)["fine"][0].numpy()) - FLOOR), 0)
+        return np.asarray(
+            librosa.griffinlim(
+                magnitudes, n_iter=32, hop_length=HOP // PER_LATENT, win_length=1024, n_fft=1024, random_state=0
+            )
+        )
+
+    return make
+
+
+def by_decoder(codec: SNAC) -> Maker:
+    """Return the codec's way there and back."""
+
+    @torch.no_grad()
+    def make(sound: np.ndarray) -> np.ndarray:
+        return np.asarray(codec(torch.from_numpy(sound)[None, None])[0][0, 0])
+
+    return make
+
+
+def word_errors(corpus: Corpus, count: int, make: Maker, recogniser: Recogniser) -> tuple[float, str]:
+    """Wrong words over all words of the first clips, and what was heard in the first."""
+    wrong = whole = 0
+    first = ""
+    for sound, text in zip(corpus.sounds[:count], corpus.texts[:count], strict=True):
+        made = make(sound.astype(np.float32) / 32768)
+        level = 0.5 / max(float(np.abs(made).max()), 1e-6)
+        heard = recogniser.hear([np.pad(soxr.resample(made * level, RATE, 16_000).astype(np.float32), 8_000)])[0].text
+        first = first or heard
+        wanted = plain(text, "en").split()
+        wrong += distance(wanted, plain(heard, "en").split())
+        whole += len(wanted)
+    return wrong / whole, first
+
+
+def main() -> None:
+    """Print a line a folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("codec", type=Path)
+    parser.add_argument("whisper")
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--clips", type=int, default=10)
+    asked = parser.parse_args()
+    kept = torch.load(asked.codec / "encoder.pt", weights_only=True)
+    codec = SNAC(**CODEC).eval()
+    codec.load_state_dict(kept["codec"])
+    head = Head(codec.latent_dim)
+    head.load_state_dict(kept["head"])
+    makers: dict[str, Maker] = {"recordings": lambda sound: sound, "spectrum": by_spectrum(codec, head)}
+    if (asked.codec / "decoder.pt").exists():
+        codec.decoder.load_state_dict(torch.load(asked.codec / "decoder.pt", weights_only=True)["average"])
+        makers["decoder"] = by_decoder(codec)
+    recogniser = open_recogniser(TranscribeRecipe(model=asked.whisper, device="cpu"))
+    for folder in asked.folders:
+        corpus = Corpus([folder], level=True)
+        found = {name: word_errors(corpus, asked.clips, make, recogniser) for name, make in makers.items()}
+        figures = ", ".join(f"{name} {100 * rate:.1f} % ({heard})" for name, (rate, heard) in found.items())
+        print(f"{folder.name}: {figures}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
