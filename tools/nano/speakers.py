@@ -2,8 +2,8 @@
 
 Takes every clip whose phones are known apart by WORLD (Python package ``pyworld``) and puts it together with another
 pitch and another length of the throat, drawn for each clip; the times of its phones stay. Writes folders
-``OUT/<voice>_others`` in the form of speech.py. For the codec alone: it shall hold the words of voices that it never
-heard.
+``OUT/<voice>_others`` in the form of speech.py, for the codec alone: it shall hold the words of voices that it never
+heard. With ``--fixed`` it writes the voices of ``FIXED`` instead, each of them one speaker throughout.
 """
 
 from __future__ import annotations
@@ -25,12 +25,24 @@ PITCH = (85.0, 250.0)
 THROAT = (0.84, 1.28)
 """Factors that formants are moved by, drawn evenly in octaves: shorter throats raise them."""
 
+FIXED = {
+    "ruth": ("rms", 195.0, 1.16, 1.1),
+    "iona": ("awb", 215.0, 1.17, 1.0),
+    "bert": ("rms", 92.0, 0.9, 0.9),
+}
+"""Name, the voice it is made of, median pitch in Hz, factor of the formants, swing of the pitch."""
+
 STRETCH = (0.6, 1.4)
 """Of the swing of the pitch about its median."""
 
 
-def another(sound: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Give float64 ``[samples]`` at 24 kHz another speaker."""
+def another(sound: np.ndarray, median: float, throat: float, swing: float) -> np.ndarray:
+    """Give float64 ``[samples]`` at 24 kHz another speaker.
+
+    :param median: of the pitch, in Hz.
+    :param throat: factor that formants rise by.
+    :param swing: factor of the pitch's distance from its median, in octaves.
+    """
     import pyworld
 
     coarse, times = pyworld.dio(sound, RATE, f0_floor=60, f0_ceil=450)
@@ -40,13 +52,11 @@ def another(sound: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     voiced = pitch > 0
     if voiced.any():
         middle = np.log(np.median(pitch[voiced]))
-        wanted = draw.uniform(*np.log(PITCH))
-        pitch[voiced] = np.exp(wanted + (np.log(pitch[voiced]) - middle) * draw.uniform(*STRETCH))
-    factor = np.exp(draw.uniform(*np.log(THROAT)))
+        pitch[voiced] = median * np.exp((np.log(pitch[voiced]) - middle) * swing)
     bins = np.arange(envelope.shape[1])
     # What lay at f comes to lie at f times the factor.
-    warped = np.stack([np.exp(np.interp(bins / factor, bins, row)) for row in np.log(envelope)])
-    noisy = np.stack([np.interp(bins / factor, bins, row) for row in noise])
+    warped = np.stack([np.exp(np.interp(bins / throat, bins, row)) for row in np.log(envelope)])
+    noisy = np.stack([np.interp(bins / throat, bins, row) for row in noise])
     return np.asarray(pyworld.synthesize(np.clip(pitch, 0, 500), warped, noisy, RATE)[: len(sound)])
 
 
@@ -57,17 +67,21 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--voices", nargs="*", default=["rms", "awb", "kal"])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fixed", action="store_true", help="the fixed voices instead")
     asked = parser.parse_args()
-    for voice in asked.voices:
-        source, folder = asked.corpus / voice, asked.out / f"{voice}_others"
+    fixed = FIXED if asked.fixed else {}
+    for name, voice in [(n, made[0]) for n, made in fixed.items()] or [(f"{v}_others", v) for v in asked.voices]:
+        source, folder = asked.corpus / voice, asked.out / name
         folder.mkdir(parents=True, exist_ok=True)
         with (source / "transcripts.csv").open(encoding="utf-8", newline="") as table:
             rows = [(row["filename"], row["text"]) for row in csv.DictReader(table)]
-        for number, (name, _) in enumerate(rows):
-            sound, _ = soundfile.read(source / f"{name}.flac", dtype="float64")
-            made = another(sound, np.random.default_rng([asked.seed, len(voice), number, ord(voice[0])]))
+        for number, (clip, _) in enumerate(rows):
+            draw = np.random.default_rng([asked.seed, len(voice), number, ord(voice[0])])
+            drawn = (*np.exp([draw.uniform(*np.log(PITCH)), draw.uniform(*np.log(THROAT))]), draw.uniform(*STRETCH))
+            sound, _ = soundfile.read(source / f"{clip}.flac", dtype="float64")
+            made = another(sound, *(fixed[name][1:] if fixed else drawn))
             levelled = bring_to(made.astype(np.float32), RATE, LEVEL)
-            soundfile.write(folder / f"{name}.flac", levelled, RATE, subtype="PCM_16")
+            soundfile.write(folder / f"{clip}.flac", levelled, RATE, subtype="PCM_16")
         write_table(folder / "transcripts.csv", rows)
         phones = json.loads((source / "phones.json").read_text(encoding="utf-8"))
         (folder / "phones.json").write_text(json.dumps(phones), encoding="utf-8")
