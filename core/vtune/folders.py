@@ -48,6 +48,11 @@ class RunFolder:
         return self.path / "ledger.jsonl"
 
     @property
+    def examination(self) -> Path:
+        """What was wrong with the clips when they were last looked over."""
+        return self.path / "examination.json"
+
+    @property
     def recipe(self) -> Path:
         """The resolved recipe of the last run."""
         return self.path / "recipe.yaml"

@@ -14,6 +14,7 @@ from vtune.engines import load_engine
 from vtune.evaluate import Scores, evaluate
 from vtune.export import voice_record, write_voice
 from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
+from vtune.inspection import inspect
 from vtune.ranks import join
 from vtune.recipe import Recipe, as_yaml
 from vtune.train import train
@@ -43,7 +44,10 @@ def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
         if state.is_main_process:
             stack.enter_context(folder.locked())
             write_text(folder.recipe, as_yaml(recipe))
+            _begin(1, "clips: cut where they are not, looked over, encoded")
             raw.make_clips(recipe, engine.info, folder)
+            if recipe.prepare.examine:
+                inspect(raw.with_clips(recipe, folder), engine, folder)
         state.wait_for_everyone()
         device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
         precision = pick_precision(recipe.train.precision, device)
@@ -51,16 +55,23 @@ def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
         share = dataset.Share(state.process_index, state.num_processes)
         in_clips = raw.with_clips(recipe, folder)
         data = dataset.build(in_clips, engine, base, folder, share, state.wait_for_everyone)
+        if state.is_main_process:
+            _begin(2, "training: the adapter learns the voice")
         # Before the training, so that nobody waits for it to hear that there is nothing to compare with.
         held = {name: dataset.held_out(in_clips, engine, folder, name) for name in data.voices}
         model, facts = train(engine, base, data, in_clips, folder, state)
         voices = [VoiceFolder(recipe.folders.voices / name) for name in data.voices]
         if state.is_main_process and not until_trained:
+            _begin(3, "the voice: it keeps what it needs, speaks, and is scored")
             sweep(recipe.folders.voices)
             for voice in voices:
                 _make_voice(engine, base, model, recipe, in_clips, folder, voice, data, facts, held[voice.name])
         state.wait_for_everyone()
     return voices
+
+
+def _begin(step: int, what: str) -> None:
+    logger.info("[%d/3] %s", step, what)
 
 
 def _make_voice(

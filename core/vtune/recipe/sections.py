@@ -96,6 +96,9 @@ class PrepareRecipe(Settings):
     silence_seconds: PositiveFloat = Field(0.5, le=5, description="a pause to cut in; shorter ones where it must be")
     vad: bool = Field(False, description="find speech by Silero's network, which knows music and noise (extra `vad`)")
     processes: PositiveInt | None = Field(None, description="recordings cut at a time; default: one a core")
+    examine: bool = Field(
+        True, description="look the clips over as `vtune doctor` does, and say what is wrong; leaves nothing out"
+    )
 
 
 class TranscribeRecipe(Settings):
