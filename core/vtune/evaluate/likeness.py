@@ -25,12 +25,11 @@ class Likeness:
     name, title, percent, best = "likeness", "likeness to the recordings", False, 1.0
 
     def __init__(self, clips: Sequence[Clip]) -> None:
-        encoder = SpeakerEncoder()
         long = [clip for clip in clips if clip.seconds >= LEAST_SECONDS]
         if len(long) < 2:
             raise VtuneError(f"it needs two held-out recordings of {LEAST_SECONDS:g} s or more, and has {len(long)}")
-        self._encoder = encoder
-        self._own = np.stack([encoder.embed(clip.waveform, clip.sample_rate) for clip in long])
+        self._encoder = SpeakerEncoder()
+        self._own = np.stack([self._encoder.embed(clip.waveform, clip.sample_rate) for clip in long])
         self._centre = centre_of(self._own)
 
     def judge(self, takes: Sequence[Take]) -> Judged:
