@@ -64,6 +64,6 @@ def _found(place: int, scores: Scores) -> Iterator[str]:
 
 def _player(who: str, waveform: Waveform, sample_rate: int, notes: Sequence[str]) -> str:
     address = embedded(waveform, sample_rate) if len(waveform) else ""
-    sound = f'<audio controls preload=none src="{address}"></audio>' if address else "<span>no sound</span>"
+    sound = f'<audio controls preload=metadata src="{address}"></audio>' if address else "<span>no sound</span>"
     said = f"<p class=source>{safe(' · '.join(notes))}</p>" if notes else ""
     return f'<div class="take {who.split(",")[0]}"><b>{safe(who)}</b>{sound}{said}</div>'
