@@ -9,9 +9,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import csv
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -38,6 +40,20 @@ def whisper_weights() -> Path:
     if not os.path.isfile(WHISPER):
         pytest.skip(f"VTUNE_WHISPER names no file ({WHISPER!r}): tools/fetch_whisper.py fetches one")
     return Path(WHISPER)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A real browser: the Chromium that ``VTUNE_CHROMIUM`` names, or one on the path."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    path = os.environ.get("VTUNE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("there is no Chromium (VTUNE_CHROMIUM says where one is)")
+    with api.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
