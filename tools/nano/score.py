@@ -1,0 +1,85 @@
+"""Score the checkpoint's own voices: ``python tools/nano/score.py CHECKPOINT CORPUS WHISPER.pt``.
+
+Every voice of the corpus speaks the quickstart's held-out sentences, which nothing was trained on. Prints a row a voice
+for the card: wrong words, sentences that end by themselves, pace against the voice's own, and likeness to its own
+recordings and to the nearest other voice's. Needs the extra ``similarity``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from corpus import RATE, Corpus
+
+from vtune import Clip, load_engine
+from vtune.engines import load_recipe
+from vtune.evaluate import speak_all
+from vtune.evaluate.likeness import Likeness
+from vtune.evaluate.metrics import Judged
+from vtune.evaluate.words import WordErrors
+from vtune.types import Ending
+
+OWN = 24
+"""Recordings of a voice that stand for it."""
+
+
+def clips_of(folder: Path, count: int) -> list[Clip]:
+    """Read the first clips of a folder."""
+    corpus = Corpus([folder], level=True)
+    return [
+        Clip(f"{folder.name}{number}", folder.name, corpus.texts[number], sound.astype(np.float32) / 32768, RATE)
+        for number, sound in enumerate(corpus.sounds[:count])
+    ]
+
+
+def mean(judged: Judged) -> float:
+    """Parts over wholes."""
+    found = [one for one in judged if one is not None]
+    return sum(one.part for one in found) / sum(one.whole for one in found)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint")
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("whisper")
+    parser.add_argument("--sentences", type=int, default=24)
+    parser.add_argument("--seeds", type=int, default=1)
+    asked = parser.parse_args()
+    recipe = load_recipe(
+        "quickstart", [f"engine_options.base_model={asked.checkpoint}", f"evaluate.recogniser={asked.whisper}"]
+    )
+    engine = load_engine("orpheus")
+    base = engine.load_base(recipe.engine_options, torch.device("cpu"), torch.float32)
+    model = engine.build_model(base, recipe.lora.settings(), "lora").eval()
+    heldout = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "heldout"
+    held = clips_of(heldout, asked.sentences)
+    words = WordErrors(held, recipe)
+    folders = sorted(path for path in asked.corpus.iterdir() if path.is_dir())
+    own = {folder.name: clips_of(folder, OWN) for folder in folders}
+    likeness = {name: Likeness(clips) for name, clips in {**own, "slt": held}.items()}
+    print(
+        "| voice | wrong words | ended | pace | likeness to itself | nearest other | to slt |\n|---|---|---|---|---|---|---|"
+    )
+    for name, clips in own.items():
+        kept = engine.extract_conditioning(base, clips)
+        takes = speak_all(engine, base, model, kept, held, range(asked.seeds), untuned=[True])
+        ended = np.mean([take.ending == Ending.END_TOKEN for take in takes])
+        usual = sum(clip.seconds for clip in clips) / sum(len(clip.text) for clip in clips)
+        pace = sum(take.seconds for take in takes) / sum(len(held[take.text].text) for take in takes) / usual
+        alike = {other: mean(judge.judge(takes)) for other, judge in likeness.items()}
+        nearest = max((other for other in alike if other not in (name, "slt")), key=alike.__getitem__)
+        print(
+            f"| {name} | {100 * mean(words.judge(takes)):.1f} % | {100 * ended:.1f} % | {pace:.2f} | {alike[name]:.2f} "
+            f"| {nearest} {alike[nearest]:.2f} | {alike['slt']:.2f} |",
+            flush=True,
+        )
+    print(f"\nslt's recordings: wrong words {100 * mean(words.recordings()):.1f} %")
+
+
+if __name__ == "__main__":
+    main()
