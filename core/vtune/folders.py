@@ -160,7 +160,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON whole or not at all."""
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n"
+    # File names that are no text hold lone surrogates; Python's escape of them is JSON's and reads back as the name.
+    write_text(path, text.encode("utf-8", "backslashreplace").decode())
 
 
 @contextmanager

@@ -58,6 +58,12 @@ def test_json_is_for_people_as_well(tmp_path: Path) -> None:
     assert text.endswith("}\n")
 
 
+def test_names_of_files_that_are_no_text_come_back_from_json(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xc3\xa9.wav")
+    write_json(tmp_path / "names.json", {"file": name})
+    assert json.loads((tmp_path / "names.json").read_bytes()) == {"file": name}
+
+
 def test_a_folder_appears_when_it_is_full(tmp_path: Path) -> None:
     with new_folder(tmp_path / "voices" / "ann") as aside:
         (aside / "one").write_text("1")

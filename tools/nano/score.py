@@ -63,7 +63,8 @@ def main() -> None:
     own = {folder.name: clips_of(folder, OWN) for folder in folders}
     likeness = {name: Likeness(clips) for name, clips in {**own, "slt": held}.items()}
     print(
-        "| voice | wrong words | ended | pace | likeness to itself | nearest other | to slt |\n|---|---|---|---|---|---|---|"
+        "| voice | wrong words | ended | pace | likeness to itself | nearest other | to slt |\n"
+        "|---|---|---|---|---|---|---|"
     )
     for name, clips in own.items():
         kept = engine.extract_conditioning(base, clips)
