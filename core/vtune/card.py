@@ -79,16 +79,19 @@ def _data(record: VoiceRecord) -> str:
 
 def _scores(scores: Scores) -> str:
     times = f", each {len(scores.seeds)} times" if len(scores.seeds) > 1 else ""
+    columns = scores.columns
+    differ = [name for name in scores.systems if name != scores.baseline and scores.baseline in scores.systems]
+    heads = [*columns, *(f"{name} - {scores.baseline} (95 %)" for name in differ)]
     rows = [
-        f"| {one.title} | {one.shown(one.tuned)} | {one.shown(one.base)} | {one.difference()} "
-        f"| {one.shown(one.recordings)} |"
+        [one.figure.title, *map(one.shown, columns), *map(one.difference, differ)]
         for one in scores.scores
+        if one.figure.headline
     ]
+    table = [["", *heads], ["---"] * (len(heads) + 1), *rows]
     skipped = "".join(f"\n\nNot measured: {name}: {reason}." for name, reason in scores.skipped.items())
     return (
         f"{len(scores.texts)} sentences that the voice was not trained on{times}; every figure is in `scores.json`, "
-        "and `listen.html` lets you hear them.\n\n"
-        "| | voice | base | difference (95 %) | recordings |\n|---|---|---|---|---|\n" + "\n".join(rows) + skipped
+        "and `listen.html` lets you hear them.\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in table) + skipped
     )
 
 

@@ -81,7 +81,7 @@ def write_voice(
                     continue  # there is no adapter to switch off; `vtune say --base` loads the base alone
                 pieces = speak(engine, base, model, sentence, conditioning, recipe.evaluate.seed, untuned=untuned)
                 write_wav(new.samples / f"{number:02d}{suffix}.wav", pieces, record.sample_rate)
-        evaluation.write(new, record.name)
+        evaluation.write(new.scores, new.page, record.name)
         write_json(new.record, record.model_dump())
         write_card(new.card, record, recipe.evaluate.sentences, evaluation.scores)
 

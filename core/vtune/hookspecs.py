@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from vtune.evaluate import JudgeMaker
     from vtune.recipe import Recipe
     from vtune.types import (
         Audio,
@@ -163,6 +164,15 @@ def extension_info() -> ExtensionInfo:
 @hookspec
 def trainer_callbacks(recipe: Recipe) -> list[Any]:
     """Add ``transformers.TrainerCallback`` objects to the loop (extensions only)."""
+
+
+@hookspec
+def judges(recipe: Recipe) -> dict[str, JudgeMaker]:
+    """Add ways to judge what a voice speaks, by the name of their group (extensions only).
+
+    A maker takes the ``vtune.evaluate.Material`` and the recipe, and returns a ``vtune.evaluate.Judge``, or raises
+    ``VtuneError`` with the reason why it cannot be had: the others go on. One named as vtune's own takes its place.
+    """
 
 
 @hookspec

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from vtune import conditioning, dataset, raw
 from vtune.device import pick_device, pick_precision, weights_dtype
 from vtune.engines import load_engine
-from vtune.evaluate import Scores, evaluate
+from vtune.evaluate import VOICE, Material, Scores, evaluate, once_each, tuned_and_base
 from vtune.export import voice_record, write_voice
 from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
 from vtune.inspection import inspect
 from vtune.ranks import join
 from vtune.recipe import Recipe, as_yaml
 from vtune.train import train
-from vtune.types import Clip
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,14 +57,14 @@ def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
         if state.is_main_process:
             _begin(2, "training: the adapter learns the voice")
         # Before the training, so that nobody waits for it to hear that there is nothing to compare with.
-        held = {name: dataset.held_out(in_clips, engine, folder, name) for name in data.voices}
+        material = {name: _material(in_clips, engine, folder, name) for name in data.voices}
         model, facts = train(engine, base, data, in_clips, folder, state)
         voices = [VoiceFolder(recipe.folders.voices / name) for name in data.voices]
         if state.is_main_process and not until_trained:
             _begin(3, "the voice: it keeps what it needs, speaks, and is scored")
             sweep(recipe.folders.voices)
             for voice in voices:
-                _make_voice(engine, base, model, recipe, in_clips, folder, voice, data, facts, held[voice.name])
+                _make_voice(engine, base, model, recipe, in_clips, folder, voice, data, facts, material[voice.name])
         state.wait_for_everyone()
     return voices
 
@@ -74,9 +73,20 @@ def _begin(step: int, what: str) -> None:
     logger.info("[%d/3] %s", step, what)
 
 
+def _material(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> Material:
+    clips = dataset.held_out(recipe, engine, run, voice)
+    return Material(
+        once_each(clip.text for clip in clips),
+        clips,
+        dataset.trained_words(run, voice),
+        dataset.of_strangers(recipe, engine, run, voice),
+        recipe.transcribe.language,
+    )
+
+
 def _make_voice(
     engine: Engine, base: Any, model: nn.Module, recipe: Recipe, in_clips: Recipe, run_folder: RunFolder,
-    voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any], held: list[Clip],
+    voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any], material: Material,
 ) -> None:  # fmt: skip
     made_from = _made_from(engine, recipe, facts, voice.name)
     if _is_made(voice, made_from):
@@ -85,7 +95,8 @@ def _make_voice(
     kept = conditioning.extract(engine, base, in_clips, run_folder, voice.name)
     facts = {**facts, "made_from": made_from}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
-    evaluation = evaluate(engine, base, model, kept, held, recipe)
+    systems = tuned_and_base(engine, base, model, kept, adapter=recipe.train.method == "lora")
+    evaluation = evaluate(engine, systems, material, recipe)
     write_voice(engine, base, model, kept, record, recipe, voice, evaluation)
     _tell(voice, facts, evaluation.scores)
 
@@ -94,7 +105,8 @@ def _tell(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> None:
     validation = f", {facts['eval_loss']:.3f} in validation" if facts["eval_loss"] is not None else ""
     logger.info("learned: loss %.3f at first, %.3f at last%s", facts["first_loss"], facts["last_loss"], validation)
     for one in scores.scores:
-        logger.info("%s", one.describe())
+        if one.figure.headline:
+            logger.info("%s", one.describe(VOICE))
     for name, reason in scores.skipped.items():
         logger.info("%s: not measured: %s", name, reason)
     where = voice.page if scores.texts else voice.samples

@@ -31,7 +31,8 @@ def toy_recipe(tmp_path: Path, speech: Callable[..., Path]) -> Callable[..., Pat
                 "log_every": 1,
                 "warmup": 0,
             },
-            "evaluate": {"sentences": ["hello there"]},
+            # Judges with a network of their own have tests of their own.
+            "evaluate": {"sentences": ["hello there"], "judges": ["delivery", "speed"]},
         }
         for key, value in sections.items():
             old = recipe.get(key)

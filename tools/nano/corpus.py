@@ -52,11 +52,12 @@ class Corpus:
         return sum(map(len, self.sounds)) / RATE
 
     def crops(
-        self, count: int, samples: int, draw: np.random.Generator, bent: float = 0.0
+        self, count: int, samples: int, draw: np.random.Generator, bent: float = 0.0, coloured: float = 0.0
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw crops: float32 ``[count, samples]``, quieter or louder by up to 3 dB, and what is said in them.
 
         :param bent: share of crops that are played up to 15 % slower or 30 % faster, which makes other speakers.
+        :param coloured: share of crops that are heard through another smooth filter, as of other throats and rooms.
         :returns: the sound, and the phone of each latent, int64 ``[count, samples // HOP]``, -100 where none is known.
         """
         crops = np.zeros((count, samples), dtype=np.float32)
@@ -75,8 +76,18 @@ class Corpus:
             if factor != 1.0:
                 piece = np.interp(np.arange(0, len(piece) - 1, factor), np.arange(len(piece)), piece)
             piece = piece[:samples]
+            if draw.random() < coloured:
+                piece = _coloured(piece, draw)
             crops[row, : len(piece)] = piece * 10 ** (draw.uniform(-3, 3) / 20)
         return torch.from_numpy(crops), torch.from_numpy(said)
+
+
+def _coloured(sound: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Filter by gains of 4 dB about none, drawn at eight frequencies from 100 Hz to 10 kHz, even in octaves."""
+    drawn = draw.normal(0.0, 4.0, 8)
+    at = np.log(np.maximum(np.fft.rfftfreq(len(sound), 1 / RATE), 1.0))
+    gains = np.interp(at, np.log(np.geomspace(100, 10_000, 8)), drawn - drawn.mean())
+    return np.asarray(np.fft.irfft(np.fft.rfft(sound) * 10 ** (gains / 20), len(sound)))
 
 
 def _timing(phones: list[tuple[str, float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,10 +16,9 @@ from corpus import RATE, Corpus
 
 from vtune import Clip, load_engine
 from vtune.engines import load_recipe
-from vtune.evaluate import speak_all
-from vtune.evaluate.likeness import Likeness
-from vtune.evaluate.metrics import Judged
-from vtune.evaluate.words import WordErrors
+from vtune.evaluate import Judged, Material, speak_all, tuned_and_base
+from vtune.evaluate.text import Words
+from vtune.evaluate.voice import Likeness
 from vtune.types import Ending
 
 OWN = 24
@@ -58,28 +57,30 @@ def main() -> None:
     model = engine.build_model(base, recipe.lora.settings(), "lora").eval()
     heldout = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "heldout"
     held = clips_of(heldout, asked.sentences)
-    words = WordErrors(held, recipe)
+    texts = [clip.text for clip in held]
+    words = Words(Material(texts, held), recipe)
     folders = sorted(path for path in asked.corpus.iterdir() if path.is_dir())
     own = {folder.name: clips_of(folder, OWN) for folder in folders}
-    likeness = {name: Likeness(clips) for name, clips in {**own, "slt": held}.items()}
+    likeness = {name: Likeness(Material(texts, clips), recipe) for name, clips in {**own, "slt": held}.items()}
     print(
         "| voice | wrong words | ended | pace | likeness to itself | nearest other | to slt |\n"
         "|---|---|---|---|---|---|---|"
     )
     for name, clips in own.items():
         kept = engine.extract_conditioning(base, clips)
-        takes = speak_all(engine, base, model, kept, held, range(asked.seeds), untuned=[True])
+        _, untuned = tuned_and_base(engine, base, model, kept)
+        takes = speak_all([untuned], texts, range(asked.seeds))
         ended = np.mean([take.ending == Ending.END_TOKEN for take in takes])
         usual = sum(clip.seconds for clip in clips) / sum(len(clip.text) for clip in clips)
-        pace = sum(take.seconds for take in takes) / sum(len(held[take.text].text) for take in takes) / usual
-        alike = {other: mean(judge.judge(takes)) for other, judge in likeness.items()}
+        pace = sum(take.seconds for take in takes) / sum(len(take.text) for take in takes) / usual
+        alike = {other: mean(judge.judge(takes).figures["likeness"]) for other, judge in likeness.items()}
         nearest = max((other for other in alike if other not in (name, "slt")), key=alike.__getitem__)
+        wrong = mean(words.judge(takes).figures["words"])
         print(
-            f"| {name} | {100 * mean(words.judge(takes)):.1f} % | {100 * ended:.1f} % | {pace:.2f} | {alike[name]:.2f} "
+            f"| {name} | {100 * wrong:.1f} % | {100 * ended:.1f} % | {pace:.2f} | {alike[name]:.2f} "
             f"| {nearest} {alike[nearest]:.2f} | {alike['slt']:.2f} |",
             flush=True,
         )
-    print(f"\nslt's recordings: wrong words {100 * mean(words.recordings()):.1f} %")
 
 
 if __name__ == "__main__":

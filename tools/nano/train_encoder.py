@@ -42,7 +42,7 @@ FINE, COARSE = 80, 64
 """Bands of the spectrum that shows harmonics (a window of 43 ms), and of the one that shows formants (16 ms)."""
 LOW = 96
 """Linear bins of a long window, up to 1,125 Hz: the harmonics that tell a voice's pitch."""
-WEIGHTS = {"fine": 0.5, "coarse": 1.0, "low": 0.1, "phone": 0.3}
+WEIGHTS = {"fine": 0.5, "coarse": 1.0, "low": 0.1, "phone": 0.6}
 """Harmonics are what a codec learns by itself, and formants what makes words; see README.md."""
 
 
@@ -236,8 +236,8 @@ def main() -> None:
         pace = min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / asked.steps)))
         for group in optimizer.param_groups:
             group["lr"] = float(asked.rate * pace)
-        some, said = corpus.crops(asked.batch - asked.crops, asked.samples, draw, 0.3)
-        other, also = more.crops(asked.crops, asked.samples, draw, 0.3)
+        some, said = corpus.crops(asked.batch - asked.crops, asked.samples, draw, 0.3, 0.3)
+        other, also = more.crops(asked.crops, asked.samples, draw, 0.3, 0.5)
         sound, phones = torch.cat([some, other]), torch.cat([said, also])
         latents = encode(sound[:, None])
         if step == asked.warmup:

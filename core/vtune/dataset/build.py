@@ -18,17 +18,15 @@ from vtune.dataset.known import Known
 from vtune.dataset.ledger import LedgerWriter, Totals, kind_of
 from vtune.dataset.pairs import PairedRows, Partners
 from vtune.dataset.store import FeatureStore
-from vtune.dataset.survey import open_sources, read_survey, survey, write_survey
+from vtune.dataset.survey import SURVEY, open_sources, read_survey, survey, write_survey
 from vtune.engines import Engine
 from vtune.errors import DataError
 from vtune.folders import RunFolder
 from vtune.ranks import is_first
-from vtune.recipe import Recipe, SourceRecipe
+from vtune.recipe import Recipe
 from vtune.types import Clip
 
 logger = logging.getLogger(__name__)
-
-SURVEY = "survey.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,36 +98,6 @@ def best_clips(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, voice:
     best = nsmallest(count, items, key=lambda item: (item.split != "train", abs(item.seconds - 6.0), item.digest))
     sources = open_sources(recipe)
     return [load_clip(recipe, engine, sources[item.source], item) for item in best]
-
-
-def held_out(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> list[Clip]:
-    """Read the clips that a voice is scored against: those of ``evaluate.source``, else the voice's validation clips.
-
-    At most ``evaluate.clips``, spread over them all; those of the source that cannot be used are left out.
-
-    :raises DataError: the source cannot be opened, nothing of it can be used, or something of it is trained on.
-    """
-    named = recipe.evaluate.source
-    if named is None:
-        sources = open_sources(recipe)
-        usable = (item for item in read_survey(run.features / SURVEY) if item.reason is None and item.voice == voice)
-        items = [item for item in usable if item.split == "validation"]
-    else:
-        trained = {item.digest for item in read_survey(run.features / SURVEY) if item.reason is None}
-        recipe = recipe.model_copy(update={"data": [SourceRecipe(source=named, voice=voice)]})
-        try:
-            sources = open_sources(recipe)
-        except DataError as error:
-            raise DataError(str(error).replace("data.0", "evaluate.source", 1)) from error
-        items = [item for item in survey(recipe, sources) if item.reason is None]
-        if not items:
-            raise DataError(f"evaluate.source: no clip of {named} can be used")
-        for item in items:
-            if item.digest in trained:
-                raise DataError(f"evaluate.source: {item.audio} is also among the clips of `data`; hold it out of them")
-    count = min(recipe.evaluate.clips, len(items))
-    chosen = (items[place * len(items) // count] for place in range(count))
-    return [load_clip(recipe, engine, sources[item.source], item) for item in chosen]
 
 
 def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: Path, known: Known) -> TrainingData:

@@ -22,6 +22,9 @@ from vtune.recipe.sections import VOICE_NAME
 
 logger = logging.getLogger(__name__)
 
+SURVEY = "survey.jsonl"
+"""Name of the file, beside the features."""
+
 LEAST = 0.5
 """Seconds of a clip, where the recipe says nothing."""
 

@@ -89,7 +89,7 @@ class Held:
     def opened(self, name: str) -> Iterator[Sound]:
         """Read a recording, mono."""
         waveform, rate = self.load(name)
-        yield _Whole(rate, 1, waveform)
+        yield Whole(rate, 1, waveform)
 
     def digest(self, name: str) -> str:
         """Ask the source."""
@@ -106,7 +106,12 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class _Whole:
+class Whole:
+    """A recording in memory.
+
+    :param waveform: mono.
+    """
+
     rate: int
     channels: int
     waveform: Waveform

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from vtune.evaluate import JudgeMaker
     from vtune.recipe import Recipe
 
 
@@ -127,6 +128,14 @@ class Engine:
         if strange:
             raise EngineError(f"an extension's trainer_callbacks returned {shown(strange[0])}, it must return a list")
         return [callback for several in answers for callback in several]
+
+    def judges(self, recipe: Recipe) -> dict[str, JudgeMaker]:
+        """Return the judges of all extensions by their groups."""
+        answers = self._hook.judges(recipe=recipe)
+        strange = [answer for answer in answers if not isinstance(answer, dict)]
+        if strange:
+            raise EngineError(f"an extension's judges returned {shown(strange[0])}, it must return a dict")
+        return {name: maker for several in answers for name, maker in several.items()}
 
     def extension_options(self) -> dict[str, type[EngineOptions]]:
         """Return the option models of the extensions by name."""

@@ -1,7 +1,34 @@
-"""Voices judged as people do: is it the person, are the words there, does it end; against the untuned base."""
+"""Voices judged as people do: are the words there, is it the person, does it end; against the untuned base."""
 
 from vtune.evaluate.evaluation import Evaluation, evaluate
+from vtune.evaluate.judges import Figure, Judge, Judged, JudgeMaker, Judgement, Share
+from vtune.evaluate.judging import judges
+from vtune.evaluate.material import Material, once_each
+from vtune.evaluate.quality import quality
 from vtune.evaluate.scores import Score, Scores, score
-from vtune.evaluate.takes import Take, speak_all
+from vtune.evaluate.takes import BASE, RECORDING, VOICE, System, Take, speak_all, tuned_and_base
 
-__all__ = ["Evaluation", "Score", "Scores", "Take", "evaluate", "score", "speak_all"]
+__all__ = [
+    "BASE",
+    "RECORDING",
+    "VOICE",
+    "Evaluation",
+    "Figure",
+    "Judge",
+    "JudgeMaker",
+    "Judged",
+    "Judgement",
+    "Material",
+    "Score",
+    "Scores",
+    "Share",
+    "System",
+    "Take",
+    "evaluate",
+    "judges",
+    "once_each",
+    "quality",
+    "score",
+    "speak_all",
+    "tuned_and_base",
+]

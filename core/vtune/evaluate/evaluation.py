@@ -1,54 +1,49 @@
-"""One voice, evaluated: the recordings, what was spoken, and what it scored."""
+"""One evaluation: the words, what was spoken, and what it scored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from vtune.engines import Engine
+from vtune.evaluate.judging import judges
+from vtune.evaluate.material import Material
 from vtune.evaluate.page import write_page
 from vtune.evaluate.scores import Scores, score
-from vtune.evaluate.takes import Take, speak_all
-from vtune.folders import VoiceFolder, write_json
+from vtune.evaluate.takes import BASE, System, Take, speak_all
+from vtune.folders import write_json
 from vtune.recipe import Recipe
-from vtune.types import Clip, Conditioning
-
-if TYPE_CHECKING:
-    from torch import nn
 
 NOTHING_HELD = "no clip is held out; name some under evaluate.source, or hold a share of them by train.validation"
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Held-out clips, takes of their words, and scores."""
+    """Material, takes and scores."""
 
-    clips: Sequence[Clip]
-    takes: Sequence[Take]
-    scores: Scores
+    material: Material
+    takes: Sequence[Take] = ()
+    scores: Scores = field(default_factory=Scores)
 
-    def write(self, folder: VoiceFolder, name: str) -> None:
-        """Write ``scores.json`` and ``listen.html`` into a voice folder; nothing where there was nothing to score.
-
-        :param name: of the voice, for the page.
-        """
+    def write(self, scores: Path, page: Path, title: str) -> None:
+        """Write the scores as JSON and a page to listen to; nothing where nothing was spoken."""
         if self.takes:
-            write_json(folder.scores, self.scores.settings())
-            write_page(folder.page, name, self.scores, self.takes, self.clips)
+            write_json(scores, self.scores.settings())
+            write_page(page, title, self.scores, self.takes, self.material)
 
 
 def evaluate(
-    engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, clips: Sequence[Clip], recipe: Recipe
+    engine: Engine, systems: Sequence[System], material: Material, recipe: Recipe, baseline: str = BASE
 ) -> Evaluation:
-    """Speak the words of held-out clips with a model in memory, tuned and untuned, and score what is heard.
+    """Let systems speak the material's texts with every seed of the recipe, and score what is heard.
 
-    A fully fine-tuned model has no adapter to switch off: it is scored alone.
+    :param baseline: the system that the others are compared with.
     """
     settings = recipe.evaluate
-    if not clips:
-        return Evaluation([], [], Scores([], [], [], skipped={"scores": NOTHING_HELD}))
+    if not material.texts:
+        return Evaluation(material, scores=Scores(skipped={"scores": NOTHING_HELD}))
     seeds = range(settings.seed, settings.seed + settings.seeds)
-    untuned = (False, True) if recipe.train.method == "lora" else (False,)
-    takes = speak_all(engine, base, model, conditioning, clips, seeds, untuned=untuned)
-    return Evaluation(clips, takes, score(takes, clips, recipe))
+    takes = speak_all(systems, material.texts, seeds)
+    found = score(takes, material, recipe, judges(engine, recipe, settings.judges), baseline)
+    return Evaluation(material, takes, found)

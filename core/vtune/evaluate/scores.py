@@ -1,151 +1,178 @@
-"""Figures of takes to figures of a voice: means, differences to the base with their intervals."""
+"""Numbers of takes to scores of systems: means, and differences to one of them with their intervals."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from vtune.errors import VtuneError
-from vtune.evaluate.likeness import Likeness
-from vtune.evaluate.metrics import Endings, Judged, Length, Metric, Share
-from vtune.evaluate.takes import Take
-from vtune.evaluate.words import WordErrors
+from vtune.evaluate.judges import Figure, Judged, JudgeMaker, Share
+from vtune.evaluate.material import Material
+from vtune.evaluate.takes import BASE, RECORDING, Take, recorded
 from vtune.recipe import Recipe
-from vtune.types import Clip
-
-logger = logging.getLogger(__name__)
 
 DRAWS = 2_000
 """Of the bootstrap."""
 
+VERSION = 2
+"""Of ``scores.json``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One metric of a voice.
+    """One figure of every system.
 
-    :param tuned, base, recordings: means; None where there is nothing to take one of.
-    :param interval: of ``tuned - base``, 95 %, paired bootstrap over the texts.
-    :param each: the figure of every take, in their order.
+    :param means: by system; only those that there is something to take one of.
+    :param intervals: of the difference to the baseline by system, 95 %, paired bootstrap over the texts.
+    :param anchors: what others reach that did not speak here, by name.
     """
 
-    name: str
-    title: str
-    percent: bool
-    best: float
-    tuned: float | None
-    base: float | None
-    recordings: float | None
-    interval: tuple[float, float] | None
-    each: list[float | None]
+    group: str
+    figure: Figure
+    means: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    anchors: Mapping[str, float] = field(default_factory=dict)
 
-    def describe(self) -> str:
-        """Return it in a line."""
-        line = f"{self.title} {self.shown(self.tuned)}"
-        if self.base is not None:
-            line += f", the base's {self.shown(self.base)}"
-        return line + (f", the recordings' own {self.shown(self.recordings)}" if self.recordings is not None else "")
+    def shown(self, system: str) -> str:
+        """Return a system's mean as people read it, or an anchor's."""
+        return self.figure.shown({**self.anchors, **self.means}.get(system))
 
-    def shown(self, figure: float | None) -> str:
-        """Return a figure as people read it."""
-        if figure is None:
-            return "-"
-        return f"{100 * figure:.1f} %" if self.percent else f"{figure:.2f}"
+    def describe(self, system: str) -> str:
+        """Return in a line what a system reached, and beside it what the others did."""
+        others = {**self.anchors, **self.means}
+        beside = "".join(f", {name} {self.figure.shown(mean)}" for name, mean in others.items() if name != system)
+        return f"{self.figure.title}: {system} {self.shown(system)}{beside}"
 
-    def difference(self) -> str:
-        """Return the interval of the difference to the base as people read it; empty where there is none."""
-        if self.interval is None:
-            return ""
-        scale, unit = (100, " %") if self.percent else (1, "")
-        return f"{scale * self.interval[0]:+.2f} to {scale * self.interval[1]:+.2f}{unit}"
+    def difference(self, system: str) -> str:
+        """Return the interval of a system's difference as people read it; empty where there is none."""
+        return self.figure.shown_interval(self.intervals.get(system))
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a voice was found to be.
+    """What systems were found to be.
 
-    :param texts: held-out texts that were spoken.
-    :param heard: what a recogniser heard in each take, if there was one.
-    :param skipped: metrics that could not be had, and why.
+    :param texts: that were spoken.
+    :param baseline: the system that the others are compared with.
+    :param takes: for each take its system, text, seed, seconds, numbers by figure, and notes.
+    :param skipped: groups that could not be had, and why.
     """
 
-    texts: list[str]
-    seeds: list[int]
-    scores: list[Score]
-    heard: list[str] = field(default_factory=list)
-    skipped: dict[str, str] = field(default_factory=dict)
+    texts: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+    systems: Sequence[str] = ()
+    baseline: str = BASE
+    scores: Sequence[Score] = ()
+    takes: Sequence[Mapping[str, Any]] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        """Systems, the recordings, and anchors: what a table shows beside each other."""
+        anchors = dict.fromkeys(name for one in self.scores for name in one.anchors)
+        own = [RECORDING] if any(RECORDING in one.means for one in self.scores) else []
+        return [*self.systems, *own, *anchors]
+
+    def __getitem__(self, name: str) -> Score:
+        """Return the score of one figure. :raises KeyError: it was not measured."""
+        for one in self.scores:
+            if one.figure.name == name:
+                return one
+        raise KeyError(name)
+
+    def mean(self, name: str, system: str) -> float | None:
+        """Return a mean, None where it was not measured."""
+        return next((one.means.get(system) for one in self.scores if one.figure.name == name), None)
 
     def settings(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return {"version": VERSION, **asdict(self)}
 
 
-def score(takes: Sequence[Take], clips: Sequence[Clip], recipe: Recipe) -> Scores:
-    """Judge takes by every metric that can be had; the others are named with their reasons."""
-    makers: dict[str, Callable[[], Metric]] = {
-        Likeness.name: lambda: Likeness(clips),
-        WordErrors.name: lambda: WordErrors(clips, recipe),
-        Endings.name: Endings,
-        Length.name: lambda: Length(clips),
-    }
+def score(
+    takes: Sequence[Take],
+    material: Material,
+    recipe: Recipe,
+    makers: Mapping[str, JudgeMaker],
+    baseline: str = BASE,
+) -> Scores:
+    """Judge takes, and the recordings with them, by every judge that can be had; the others are named with reasons."""
+    systems = list(dict.fromkeys(take.system for take in takes))
+    judged_takes = [*takes, *recorded(material.clips)]
+    rows: list[dict[str, Any]] = [_row(take) for take in judged_takes]
     scores: list[Score] = []
-    heard: list[str] = []
     skipped: dict[str, str] = {}
-    for name, make in makers.items():
+    for group, make in makers.items():
         try:
-            metric = make()
-            judged = metric.judge(takes)
-            scores.append(_score(metric, takes, judged, metric.recordings(), recipe.evaluate.seed))
+            judge = make(material, recipe)
+            found = judge.judge(judged_takes)
         except VtuneError as reason:
-            skipped[name] = str(reason)
+            skipped[group] = str(reason)
             continue
-        heard = metric.heard if isinstance(metric, WordErrors) else heard
+        for figure in judge.figures:
+            if figure.name in found.figures:
+                judged = found.figures[figure.name]
+                anchors = found.anchors.get(figure.name, {})
+                found_score = _score(group, figure, judged_takes, judged, baseline, recipe.evaluate.seed)
+                scores.append(replace(found_score, anchors=anchors))
+                for row, one in zip(rows, judged, strict=True):
+                    row["figures"][figure.name] = None if one is None else round(one.part / one.whole, 4)
+        for name, lines in found.notes.items():
+            for row, line in zip(rows, lines, strict=True):
+                row[name] = line
     seeds = sorted({take.seed for take in takes})
-    return Scores([clip.text for clip in clips], seeds, scores, heard, skipped)
+    return Scores(list(material.texts), seeds, systems, baseline, scores, rows, skipped)
 
 
-def _score(metric: Metric, takes: Sequence[Take], judged: Judged, recordings: Judged, seed: int) -> Score:
-    tuned, base = (_by_text(takes, judged, untuned) for untuned in (False, True))
-    each = [None if one is None else round(one.part / one.whole, 4) for one in judged]
-    own = [one for one in recordings if one is not None]
-    return Score(
-        metric.name,
-        metric.title,
-        metric.percent,
-        metric.best,
-        _mean(list(tuned.values())),
-        _mean(list(base.values())),
-        _mean(own),
-        _interval(tuned, base, seed),
-        each,
-    )
+def _row(take: Take) -> dict[str, Any]:
+    return {
+        "system": take.system,
+        "text": take.text,
+        "seed": take.seed if take.system != RECORDING else None,
+        "seconds": round(take.seconds, 3),
+        "ending": take.ending and str(take.ending),
+        "figures": {},
+    }
 
 
-def _by_text(takes: Sequence[Take], judged: Judged, untuned: bool) -> dict[int, Share]:
+def _score(group: str, figure: Figure, takes: Sequence[Take], judged: Judged, baseline: str, seed: int) -> Score:
+    by_system = {name: _by_text(takes, judged, name) for name in dict.fromkeys(take.system for take in takes)}
+    means = {name: mean for name, texts in by_system.items() if (mean := _mean(texts.values())) is not None}
+    other = by_system.get(baseline, {})
+    intervals = {
+        name: interval
+        for name, texts in by_system.items()
+        if name not in (baseline, RECORDING) and (interval := _interval(texts, other, seed)) is not None
+    }
+    return Score(group, figure, means, intervals)
+
+
+def _by_text(takes: Sequence[Take], judged: Judged, system: str) -> dict[str, Share]:
     """Sum the shares of a text's takes, all seeds together."""
-    sums: dict[int, Share] = {}
+    sums: dict[str, Share] = {}
     for take, one in zip(takes, judged, strict=True):
-        if take.untuned == untuned and one is not None:
+        if take.system == system and one is not None:
             before = sums.get(take.text, Share(0.0, 0.0))
             sums[take.text] = Share(before.part + one.part, before.whole + one.whole)
     return sums
 
 
-def _mean(shares: Sequence[Share]) -> float | None:
+def _mean(shares: Any) -> float | None:
+    shares = list(shares)
     whole = sum(one.whole for one in shares)
     return sum(one.part for one in shares) / whole if whole else None
 
 
-def _interval(tuned: dict[int, Share], base: dict[int, Share], seed: int) -> tuple[float, float] | None:
-    """Draw texts anew, with their takes by the voice and by its base together."""
-    texts = sorted(tuned.keys() & base.keys())
+def _interval(own: Mapping[str, Share], other: Mapping[str, Share], seed: int) -> tuple[float, float] | None:
+    """Draw texts anew, with their takes by both systems together."""
+    texts = sorted(own.keys() & other.keys())
     if len(texts) < 2:
         return None
-    parts = np.array([[tuned[text].part, base[text].part] for text in texts])
-    wholes = np.array([[tuned[text].whole, base[text].whole] for text in texts])
+    parts = np.array([[own[text].part, other[text].part] for text in texts])
+    wholes = np.array([[own[text].whole, other[text].whole] for text in texts])
     drawn = np.random.default_rng(seed).integers(len(texts), size=(DRAWS, len(texts)))
     means = parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)  # (draws, 2)
     low, high = np.percentile(means[:, 0] - means[:, 1], [2.5, 97.5])

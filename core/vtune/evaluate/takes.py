@@ -1,9 +1,9 @@
-"""The same words again: every held-out clip spoken by the voice and by its untuned base."""
+"""Who speaks, and what was spoken."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,28 +12,42 @@ from tqdm import tqdm
 
 from vtune.engines import Engine
 from vtune.speak import speak
-from vtune.types import Clip, Conditioning, Ending, Waveform
+from vtune.types import Audio, Clip, Conditioning, Ending, Waveform
 
 if TYPE_CHECKING:
     from torch import nn
+
+VOICE, BASE, RECORDING = "voice", "base", "recording"
+"""Systems that every evaluation knows: the tuned voice, the engine without it, and the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Something that speaks, as listening tests call it: a voice, its base, a checkpoint, another voice.
+
+    :param say: takes a text and a seed.
+    """
+
+    name: str
+    say: Callable[[str, int], Iterator[Audio]]
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
     """One speaking of one text.
 
-    :param text: number of the held-out clip whose words these are.
-    :param ending: how the last utterance stopped.
-    :param took: seconds of work.
+    :param ending: how the worst utterance stopped; None where nothing says so, as in a recording.
+    :param took: seconds of work; ``first`` until there was sound. None for a recording.
     """
 
-    text: int
+    text: str
     seed: int
-    untuned: bool
+    system: str
     waveform: Waveform
     sample_rate: int
-    ending: Ending | None
-    took: float
+    ending: Ending | None = None
+    took: float | None = None
+    first: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -41,26 +55,43 @@ class Take:
         return len(self.waveform) / self.sample_rate
 
 
-def speak_all(
-    engine: Engine,
-    base: Any,
-    model: nn.Module,
-    conditioning: Conditioning,
-    clips: Sequence[Clip],
-    seeds: Sequence[int],
-    *,
-    untuned: Sequence[bool] = (False, True),
-) -> list[Take]:
-    """Speak the words of every clip with every seed, tuned and untuned."""
-    wanted = [(text, seed, plain) for text in range(len(clips)) for seed in seeds for plain in untuned]
-    takes = []
-    for text, seed, plain in tqdm(wanted, desc="speaking", unit="sentence", disable=None):
-        began = time.perf_counter()
-        pieces = list(speak(engine, base, model, clips[text].text, conditioning, seed, untuned=plain))
-        waveform = np.concatenate([piece.waveform for piece in pieces])
-        endings = [piece.ending for piece in pieces if piece.ending is not None]
-        # An utterance in the middle that ran away is no better than a last one.
-        ending = next((one for one in endings if one != Ending.END_TOKEN), endings[-1] if endings else None)
-        took = time.perf_counter() - began
-        takes.append(Take(text, seed, plain, waveform, pieces[0].sample_rate, ending, took))
-    return takes
+def tuned_and_base(
+    engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, *, adapter: bool = True
+) -> list[System]:
+    """Return the voice and its base as systems of one model in memory.
+
+    :param adapter: whether there is one to switch off; a fully fine-tuned model speaks alone.
+    """
+
+    def system(name: str, untuned: bool) -> System:
+        return System(name, lambda text, seed: speak(engine, base, model, text, conditioning, seed, untuned=untuned))
+
+    return [system(VOICE, False), *([system(BASE, True)] if adapter else [])]
+
+
+def speak_all(systems: Sequence[System], texts: Sequence[str], seeds: Sequence[int]) -> list[Take]:
+    """Let every system speak every text with every seed, text by text."""
+    wanted = [(text, seed, system) for text in texts for seed in seeds for system in systems]
+    steps = tqdm(wanted, desc="speaking", unit="sentence", disable=None)
+    return [take(system, text, seed) for text, seed, system in steps]
+
+
+def take(system: System, text: str, seed: int) -> Take:
+    """Let one system speak."""
+    began = time.perf_counter()
+    first: float | None = None
+    pieces = []
+    for piece in system.say(text, seed):
+        first = time.perf_counter() - began if first is None else first
+        pieces.append(piece)
+    took = time.perf_counter() - began
+    endings = [piece.ending for piece in pieces if piece.ending is not None]
+    # An utterance in the middle that ran away is no better than a last one.
+    ending = next((one for one in endings if one != Ending.END_TOKEN), endings[-1] if endings else None)
+    waveform = np.concatenate([piece.waveform for piece in pieces])
+    return Take(text, seed, system.name, waveform, pieces[0].sample_rate, ending, took, first)
+
+
+def recorded(clips: Sequence[Clip]) -> list[Take]:
+    """Return recordings as takes, to be judged in the same way."""
+    return [Take(clip.text, 0, RECORDING, clip.waveform, clip.sample_rate) for clip in clips]

@@ -217,8 +217,17 @@ class EvaluateRecipe(Settings):
         description="recordings of the voice with their words, as under `data`, that nothing is trained on: the words "
         "are spoken again and scored against them; default: the clips held for validation",
     )
+    others: str | None = Field(
+        None,
+        min_length=1,
+        description="recordings of other people, as under `data`: how near does a stranger come? default: the other "
+        "voices of the data",
+    )
     clips: NonNegativeInt = Field(8, description="how many of them, at most; 0 scores nothing")
     seeds: PositiveInt = Field(1, description="how often each is spoken, with another seed each time")
+    judges: list[str] | None = Field(
+        None, description="groups of figures, such as text, voice, delivery; default: all that there are"
+    )
     recogniser: str | None = Field(
         None,
         min_length=1,

@@ -25,7 +25,7 @@ def held(speech: Speech) -> str:
 
 
 def scored(folder: VoiceFolder) -> dict[str, Any]:
-    return {one["name"]: one for one in json.loads(folder.scores.read_text())["scores"]}
+    return {one["figure"]["name"]: one for one in json.loads(folder.scores.read_text())["scores"]}
 
 
 def test_a_source_that_is_held_out_is_spoken_again(toy: Callable[..., Recipe], held: str) -> None:
@@ -34,10 +34,12 @@ def test_a_source_that_is_held_out_is_spoken_again(toy: Callable[..., Recipe], h
     # Spread over the five there are.
     assert kept["texts"] == [f"this is sentence number {number}" for number in (50, 51, 53)]
     assert kept["seeds"] == [4, 5]
-    assert len(scored(folder)["length"]["each"]) == 3 * 2 * 2
+    # Two systems, and each recording once.
+    assert len(kept["takes"]) == 3 * 2 * 2 + 3
     card = folder.card.read_text()
     assert "3 sentences that the voice was not trained on, each 2 times" in card
-    assert f"| {scored(folder)['length']['title']} |" in card
+    length = scored(folder)["length"]
+    assert f"| {length['figure']['title']} | {length['means']['voice']:.2f} |" in card
 
 
 def test_the_page_is_whole_in_itself(toy: Callable[..., Recipe], held: str) -> None:
@@ -81,9 +83,8 @@ def test_a_source_that_is_not_there_ends_the_run_before_it_trains(toy: Callable[
 
 def test_a_fully_tuned_voice_is_scored_alone(toy: Callable[..., Recipe], held: str) -> None:
     (folder,) = pipeline.run(toy(evaluate={"source": held, "clips": 2}, train={"method": "full"}))
-    length = scored(folder)["length"]
-    assert len(length["each"]) == 2
-    assert length["base"] is None
+    assert json.loads(folder.scores.read_text())["systems"] == ["voice"]
+    assert set(scored(folder)["length"]["means"]) == {"voice"}
 
 
 def test_other_settings_of_evaluation_score_anew_and_train_nothing(

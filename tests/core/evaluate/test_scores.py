@@ -1,165 +1,133 @@
-"""Figures of takes to figures of a voice, against computations of another kind."""
+"""Numbers of takes to scores of systems, against computations of another kind."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import jiwer
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from vtune.errors import VtuneError
-from vtune.evaluate import Scores, Take, score
-from vtune.evaluate.words import WordErrors
+from vtune.errors import RecipeError, VtuneError
+from vtune.evaluate import Figure, Judgement, Material, Share, Take, judges, quality, score
+from vtune.evaluate.scores import Score, Scores
 from vtune.recipe import Recipe
-from vtune.transcribe import Heard
-from vtune.types import Clip, Ending
-
-RATE = 8_000
 
 
-def clip(text: str, seconds: float = 2.5, seed: int = 0) -> Clip:
-    noise = np.random.default_rng(seed).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
-    return Clip("c", "someone", text, noise, RATE)
+class Told:
+    """A judge that says what it was told, take by take."""
+
+    figures = (Figure("points", "points", "high"), Figure("never", "never seen", "low"))
+
+    def __init__(self, shares: Sequence[Share | None]) -> None:
+        self.shares = list(shares)
+
+    def judge(self, takes: Sequence[Take]) -> Judgement:
+        assert len(takes) == len(self.shares)
+        return Judgement({"points": self.shares}, {"said": [take.text.upper() for take in takes]})
 
 
-def take(
-    text: int, *, untuned: bool = False, seconds: float = 2.5, seed: int = 0, ending: Ending | None = None
-) -> Take:
-    noise = np.random.default_rng(seed + 100).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
-    return Take(text, seed, untuned, noise, RATE, ending or Ending.END_TOKEN, 0.1)
+def silence(text: str, system: str = "voice", seed: int = 0) -> Take:
+    return Take(text, seed, system, np.zeros(8, np.float32), 8_000)
 
 
-def by_name(scores: Scores) -> dict[str, Any]:
-    return {one.name: one for one in scores.scores}
+def told(takes: Sequence[Take], shares: Sequence[Share | None], recipe: Recipe, baseline: str = "base") -> Scores:
+    texts = list(dict.fromkeys(take.text for take in takes))
+    return score(takes, Material(texts, []), recipe, {"told": lambda *_: Told(shares)}, baseline)
 
 
-@pytest.fixture
-def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the extra for likeness nor weights of a recogniser."""
-    monkeypatch.setitem(__import__("sys").modules, "resemblyzer", None)
-    monkeypatch.delenv("VTUNE_WHISPER", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/nowhere")
+def test_means_weigh_takes_by_what_they_hold(toy: Callable[..., Recipe]) -> None:
+    takes = [silence("a"), silence("b"), silence("c"), silence("a", "base")]
+    found = told(takes, [Share(2, 4), Share(0, 1), None, Share(1, 1)], toy())
+    assert found["points"].means == {"voice": 2 / 5, "base": 1.0}
+    assert found.systems == ["voice", "base"]
+    assert [row["figures"]["points"] for row in found.takes] == [0.5, 0.0, None, 1.0]
+    assert [row["said"] for row in found.takes] == ["A", "B", "C", "A"]
 
 
-def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(
-    toy: Callable[..., Recipe], nothing_installed: None
-) -> None:
-    clips = [clip("one two"), clip("three four")]
-    takes = [take(text, untuned=untuned) for text in range(2) for untuned in (False, True)]
-    scores = score(takes, clips, toy())
-    assert set(by_name(scores)) == {"ended", "length"}
-    assert "extra 'similarity'" in scores.skipped["likeness"]
-    assert "evaluate.recogniser=tiny.en" in scores.skipped["words"]
+def test_what_a_judge_did_not_find_is_no_score(toy: Callable[..., Recipe]) -> None:
+    with pytest.raises(KeyError):
+        told([silence("a")], [Share(1)], toy())["never"]
 
 
-def test_endings_are_counted(toy: Callable[..., Recipe], nothing_installed: None) -> None:
-    takes = [
-        take(0), take(1, ending=Ending.RUNAWAY), take(2), take(3, ending=Ending.LIMIT),
-        take(0, untuned=True), take(1, untuned=True),
-    ]  # fmt: skip
-    found = by_name(score(takes, [clip("a")] * 4, toy()))["ended"]
-    assert (found.tuned, found.base, found.recordings) == (0.5, 1.0, None)
-    assert found.each == [1.0, 0.0, 1.0, 0.0, 1.0, 1.0]
-
-
-def test_lengths_are_weighed_by_the_recordings(toy: Callable[..., Recipe], nothing_installed: None) -> None:
-    takes = [take(0, seconds=4.0), take(1, seconds=1.0)]
-    found = by_name(score(takes, [clip("a", 2.0), clip("b", 3.0)], toy()))["length"]
-    assert found.tuned == pytest.approx((4.0 + 1.0) / (2.0 + 3.0))
-    assert found.base is None
-    assert found.interval is None
-
-
-def test_the_interval_is_that_of_a_paired_bootstrap(toy: Callable[..., Recipe], nothing_installed: None) -> None:
+def test_the_interval_is_that_of_a_paired_bootstrap(toy: Callable[..., Recipe]) -> None:
     """Against the formula for the standard error of a mean of differences, which it comes to for equal weights."""
     draw = np.random.default_rng(3)
-    lengths = draw.uniform(1.0, 4.0, (40, 2))
-    takes = [take(text, untuned=bool(side), seconds=lengths[text, side]) for text in range(40) for side in (0, 1)]
-    found = by_name(score(takes, [clip("a", 2.0)] * 40, toy()))["length"]
-    differences = (lengths[:, 0] - lengths[:, 1]) / 2.0
+    values = draw.uniform(1.0, 4.0, (40, 2))
+    takes = [silence(f"{text}", system) for text in range(40) for system in ("voice", "base")]
+    found = told(takes, [Share(value) for value in values.reshape(-1)], toy())["points"]
+    differences = values[:, 0] - values[:, 1]
     middle, width = differences.mean(), 1.96 * differences.std() / np.sqrt(40)
-    assert found.interval == pytest.approx((middle - width, middle + width), abs=0.15 * width)
+    assert found.intervals["voice"] == pytest.approx((middle - width, middle + width), abs=0.15 * width)
+    assert set(found.intervals) == {"voice"}
 
 
-class Hears:
-    """A recogniser that is told what it hears."""
-
-    batch = 3
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.texts = list(texts)
-        self.asked: list[int] = []
-
-    def hear(self, sounds: Sequence[np.ndarray]) -> list[Heard]:
-        self.asked.append(len(sounds))
-        return [Heard(self.texts.pop(0)) for _ in sounds]
+def test_any_system_can_be_the_one_that_others_are_compared_with(toy: Callable[..., Recipe]) -> None:
+    takes = [silence(text, system) for text in "ab" for system in ("step 10", "step 20", "mixed")]
+    found = told(takes, [Share(value) for value in (1, 2, 3, 1, 2, 3)], toy(), "step 20")["points"]
+    assert found.intervals == {"step 10": (-1.0, -1.0), "mixed": (1.0, 1.0)}
 
 
-WORDS = st.lists(
-    st.sampled_from(["the", "cat", "sat", "on", "a", "mat", "near", "old", "red", "doors"]), min_size=1, max_size=9
-)
+def test_all_seeds_of_a_text_are_drawn_together(toy: Callable[..., Recipe]) -> None:
+    takes = [silence(text, system, seed) for text in "ab" for seed in (0, 1) for system in ("voice", "base")]
+    found = told(takes, [Share(value) for value in (0, 1, 2, 1, 4, 5, 6, 5)], toy())["points"]
+    assert found.intervals["voice"] == (0.0, 0.0)
 
 
-@given(st.lists(st.tuples(WORDS, WORDS | st.just([])), min_size=1, max_size=8))
-def test_wrong_words_are_those_of_jiwer(pairs: list[tuple[list[str], list[str]]]) -> None:
-    metric = WordErrors.__new__(WordErrors)
-    metric._clips = [clip(" ".join(wanted), 0.2) for wanted, _ in pairs]
-    metric._language = "en"
-    recogniser = Hears([" ".join(heard) for _, heard in pairs])
-    metric._recogniser = recogniser
-    judged = metric.judge([take(text, seconds=0.2) for text in range(len(pairs))])
-    rate = sum(one.part for one in judged if one) / sum(one.whole for one in judged if one)
-    texts, others = ([" ".join(words) for words in side] for side in zip(*pairs, strict=True))
-    assert rate == pytest.approx(jiwer.wer(texts, others))
-    assert max(recogniser.asked) <= recogniser.batch
+def test_one_text_has_no_interval(toy: Callable[..., Recipe]) -> None:
+    found = told([silence("a"), silence("a", "base")], [Share(1), Share(2)], toy())["points"]
+    assert found.intervals == {}
+    assert found.difference("voice") == ""
 
 
-def test_the_recogniser_s_own_errors_stand_beside(
-    toy: Callable[..., Recipe], nothing_installed: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heard = Hears(["red door", "", "old", "cats", "red door", "old mat"])
-    monkeypatch.setenv("VTUNE_WHISPER", "a.pt")
-    monkeypatch.setattr("vtune.evaluate.words.open_recogniser", lambda settings: heard)
-    clips = [clip("red door"), clip("old mat")]
-    takes = [take(0), take(0, untuned=True), take(1), take(1, untuned=True)]
-    scores = score(takes, clips, toy())
-    found = by_name(scores)["words"]
-    assert scores.heard == ["red door", "", "old", "cats"]
-    assert (found.tuned, found.base, found.recordings) == (1 / 4, 4 / 4, 0.0)
-    assert "wrong words 25.0 %, the base's 100.0 %, the recordings' own 0.0 %" in found.describe()
+def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(toy: Callable[..., Recipe]) -> None:
+    def broken(*_: object) -> Told:
+        raise VtuneError("it needs the extra 'x'")
+
+    makers = {"broken": broken, "told": lambda *_: Told([Share(1)])}
+    found = score([silence("a")], Material(["a"], []), toy(), makers)
+    assert found.skipped == {"broken": "it needs the extra 'x'"}
+    assert found["points"].means == {"voice": 1.0}
 
 
-def test_likeness_is_to_the_recordings(toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With an encoder that hears nothing but the share of power above 2 kHz."""
-
-    class Encoder:
-        def embed(self, waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-            power = np.abs(np.fft.rfft(waveform)) ** 2
-            high = power[len(power) // 2 :].sum() / power.sum()
-            return np.array([np.cos(high * np.pi / 2), np.sin(high * np.pi / 2)])
-
-    monkeypatch.setattr("vtune.evaluate.likeness.SpeakerEncoder", Encoder)
-    times = np.arange(3 * RATE) / RATE
-    low, high = (np.sin(2 * np.pi * hz * times).astype(np.float32) for hz in (300, 3_000))
-    clips = [Clip("c", "someone", "words", low, RATE) for _ in range(3)]
-    alike, other = (
-        Take(0, 0, side, sound, RATE, Ending.END_TOKEN, 0.1) for side, sound in ((False, low), (True, high))
-    )
-    short = Take(1, 0, False, low[: RATE // 2], RATE, Ending.END_TOKEN, 0.1)
-    found = by_name(score([alike, other, short], clips, toy()))["likeness"]
-    assert found.tuned == pytest.approx(1.0, abs=1e-3)
-    assert found.base == pytest.approx(0.0, abs=1e-2)
-    assert found.recordings == pytest.approx(1.0, abs=1e-3)
-    assert found.each[2] is None
+def test_the_file_holds_everything(toy: Callable[..., Recipe]) -> None:
+    takes = [silence("a"), silence("b"), silence("a", "base"), silence("b", "base")]
+    kept = json.loads(json.dumps(told(takes, [Share(one) for one in (1, 2, 0, 0)], toy()).settings()))
+    assert kept["version"] == 2
+    (one,) = kept["scores"]
+    assert (one["group"], one["figure"]["name"], one["means"]) == ("told", "points", {"voice": 1.5, "base": 0.0})
+    assert kept["takes"][1]["figures"] == {"points": 2.0}
 
 
-def test_too_few_recordings_are_no_measure_of_likeness(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vtune.evaluate.likeness import Likeness
+def test_a_line_says_what_everybody_reached() -> None:
+    one = Score("g", Figure("likeness", "likeness", "high"), {"voice": 0.9, "base": 0.5}, {}, {"strangers": 0.45})
+    assert one.describe("voice") == "likeness: voice 0.90, strangers 0.45, base 0.50"
+    percent = Score("g", Figure("words", "wrong words", "low", "%"), {"voice": 0.123}, {"voice": (-0.1, 0.052)})
+    assert percent.shown("voice") == "12.3 %"
+    assert percent.difference("voice") == "-10.00 to +5.20 %"
+    assert percent.shown("base") == "-"
 
-    monkeypatch.setattr("vtune.evaluate.likeness.SpeakerEncoder", lambda: None)
-    with pytest.raises(VtuneError, match=r"two held-out recordings of 2 s or more, and has 1"):
-        Likeness([clip("a"), clip("b", 1.0)])
+
+def scores(**means: float) -> Scores:
+    return Scores(scores=[Score("g", Figure(name, name, "high"), {"voice": mean}, {}) for name, mean in means.items()])
+
+
+def test_quality_wants_the_words_and_the_person() -> None:
+    assert quality(scores(words=0.1, likeness=0.8), "voice") == pytest.approx(0.9 * 0.8)
+    assert quality(scores(words=1.7, likeness=0.8), "voice") == 0.0
+    assert quality(scores(words=0.25), "voice") == 0.75
+    assert quality(scores(likeness=0.5), "voice") == 0.5
+    assert quality(scores(likeness=-0.2), "voice") == 0.0
+    assert quality(scores(pace=1.0), "voice") is None
+
+
+def test_groups_are_chosen_by_name(toy: Callable[..., Recipe]) -> None:
+    class Engine:
+        def judges(self, recipe: Recipe) -> dict[str, object]:
+            return {"mos": object()}
+
+    engine: object = Engine()
+    assert list(judges(engine, toy(), ["speed", "text"])) == ["text", "speed"]  # type: ignore[arg-type]
+    assert "mos" in judges(engine, toy())  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match=r"there is no 'tekst'; did you mean 'text'"):
+        judges(engine, toy(), ["tekst"])  # type: ignore[arg-type]

@@ -1,0 +1,43 @@
+"""Which judges there are: vtune's own and those of extensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vtune.engines import Engine
+from vtune.errors import RecipeError, nearest
+from vtune.evaluate.delivery import Delivery
+from vtune.evaluate.judges import JudgeMaker
+from vtune.evaluate.naturalness import Cleanliness, Naturalness
+from vtune.evaluate.pitch import Pitch
+from vtune.evaluate.speed import Speed
+from vtune.evaluate.text import Words
+from vtune.evaluate.voice import Likeness
+from vtune.recipe import Recipe
+
+OWN: dict[str, JudgeMaker] = {
+    "text": Words,
+    "voice": Likeness,
+    "delivery": Delivery,
+    "pitch": Pitch,
+    "naturalness": Naturalness,
+    "cleanliness": Cleanliness,
+    "speed": Speed,
+}
+"""Judges by the name of their group, in the order of the table."""
+
+
+def judges(engine: Engine, recipe: Recipe, groups: Iterable[str] | None = None) -> dict[str, JudgeMaker]:
+    """Return the makers of the judges asked for; of all where nobody asks. An extension's replace ours of its name.
+
+    :raises RecipeError: there is no such group.
+    """
+    known = {**OWN, **engine.judges(recipe)}
+    if groups is None:
+        return known
+    wanted = list(groups)
+    for name in wanted:
+        if name not in known:
+            hint = nearest(name, known) or f" (known: {', '.join(known)})"
+            raise RecipeError([f"evaluate.judges: there is no {name!r}{hint}"])
+    return {name: known[name] for name in known if name in wanted}
