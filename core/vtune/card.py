@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from vtune.evaluate import Scores
 from vtune.folders import write_text
 from vtune.voices import VoiceRecord
+
+CURVE = {
+    "eval_quality": "quality",
+    "eval_words": "wrong words",
+    "eval_likeness": "likeness",
+    "eval_loss": "validation loss",
+}
+"""What a checkpoint is measured by, and how a table names it."""
 
 
 def write_card(path: Path, record: VoiceRecord, sentences: Sequence[str], scores: Scores) -> None:
@@ -65,8 +74,27 @@ def _training(record: VoiceRecord) -> str:
     return (
         f"{shape}; {facts['steps']} steps over {facts['clips']} rows in {facts['seconds']:.0f} s "
         f"({facts['precision']}, {facts['processes']} process(es)); mean loss {facts['loss']:.4f}{validation}. "
-        f"The adapter {servable}."
+        f"The adapter {servable}.{_curve(facts)}"
     )
+
+
+def _curve(facts: dict[str, Any]) -> str:
+    """The checkpoints and which of them this is; nothing where there was one only."""
+    curve = facts.get("curve") or []
+    if len(curve) < 2:
+        return ""
+    columns = [name for name in CURVE if any(name in row for row in curve)]
+    chosen = (
+        "by ear" if facts.get("chosen_by") == "eval_quality" else "by loss" if facts.get("chosen_by") else "the last"
+    )
+    rows = [
+        [f"**{row['step']}**" if row["step"] == facts["best_step"] else str(row["step"])]
+        + [f"{row[name]:.3f}" if name in row else "-" for name in columns]
+        for row in curve
+    ]
+    table = [["step", *(CURVE[name] for name in columns)], ["---"] * (len(columns) + 1), *rows]
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in table)
+    return f"\n\nCheckpoints; the one in bold was chosen, {chosen}:\n\n{lines}"
 
 
 def _data(record: VoiceRecord) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import ExitStack
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from vtune import conditioning, dataset, raw
 from vtune.device import pick_device, pick_precision, weights_dtype
 from vtune.engines import load_engine
-from vtune.evaluate import VOICE, Material, Scores, evaluate, once_each, tuned_and_base
+from vtune.evaluate import VOICE, Material, Scores, evaluate, listener, once_each, tuned_and_base
 from vtune.export import voice_record, write_voice
 from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
 from vtune.inspection import inspect
@@ -58,7 +59,9 @@ def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
             _begin(2, "training: the adapter learns the voice")
         # Before the training, so that nobody waits for it to hear that there is nothing to compare with.
         material = {name: _material(in_clips, engine, folder, name) for name in data.voices}
-        model, facts = train(engine, base, data, in_clips, folder, state)
+        keep = partial(conditioning.extract, engine, base, in_clips, folder)
+        ear = partial(listener, engine, base, recipe, material, keep)
+        model, facts = train(engine, base, data, in_clips, folder, state, ear)
         voices = [VoiceFolder(recipe.folders.voices / name) for name in data.voices]
         if state.is_main_process and not until_trained:
             _begin(3, "the voice: it keeps what it needs, speaks, and is scored")

@@ -1,5 +1,6 @@
 """Voices judged as people do: are the words there, is it the person, does it end; against the untuned base."""
 
+from vtune.evaluate.checkpoints import listener
 from vtune.evaluate.evaluation import Evaluation, evaluate
 from vtune.evaluate.judges import Figure, Judge, Judged, JudgeMaker, Judgement, Share
 from vtune.evaluate.judging import judges
@@ -26,6 +27,7 @@ __all__ = [
     "Take",
     "evaluate",
     "judges",
+    "listener",
     "once_each",
     "quality",
     "score",

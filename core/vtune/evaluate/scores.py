@@ -98,10 +98,15 @@ def score(
     recipe: Recipe,
     makers: Mapping[str, JudgeMaker],
     baseline: str = BASE,
+    *,
+    recordings: bool = True,
 ) -> Scores:
-    """Judge takes, and the recordings with them, by every judge that can be had; the others are named with reasons."""
+    """Judge takes by every judge that can be had; the others are named with reasons.
+
+    :param recordings: judge the held-out recordings too.
+    """
     systems = list(dict.fromkeys(take.system for take in takes))
-    judged_takes = [*takes, *recorded(material.clips)]
+    judged_takes = [*takes, *(recorded(material.clips) if recordings else [])]
     rows: list[dict[str, Any]] = [_row(take) for take in judged_takes]
     scores: list[Score] = []
     skipped: dict[str, str] = {}

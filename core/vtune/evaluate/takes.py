@@ -69,10 +69,15 @@ def tuned_and_base(
     return [system(VOICE, False), *([system(BASE, True)] if adapter else [])]
 
 
-def speak_all(systems: Sequence[System], texts: Sequence[str], seeds: Sequence[int]) -> list[Take]:
-    """Let every system speak every text with every seed, text by text."""
+def speak_all(
+    systems: Sequence[System], texts: Sequence[str], seeds: Sequence[int], *, quiet: bool = False
+) -> list[Take]:
+    """Let every system speak every text with every seed, text by text.
+
+    :param quiet: show no bar, as where there is one already.
+    """
     wanted = [(text, seed, system) for text in texts for seed in seeds for system in systems]
-    steps = tqdm(wanted, desc="speaking", unit="sentence", disable=None)
+    steps = tqdm(wanted, desc="speaking", unit="sentence", disable=quiet or None)
     return [take(system, text, seed) for text, seed, system in steps]
 
 

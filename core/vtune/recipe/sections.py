@@ -190,7 +190,9 @@ class TrainRecipe(Settings):
     save_every: PositiveInt | None = Field(None, description="steps between checkpoints; default: each epoch")
     save_limit: PositiveInt = Field(2, description="checkpoints kept, beside the best")
     early_stopping: PositiveInt | None = Field(
-        None, description="stop after so many validations without a better loss, and keep the best checkpoint"
+        None,
+        description="stop after so many validations that were no better than the best, by ear where `evaluate.during` "
+        "can be had, else by loss",
     )
     log_every: PositiveInt = Field(10, description="steps between lines of metrics")
     report_to: Names = Field(["tensorboard"], description="trackers of transformers: tensorboard, wandb, mlflow, ...")
@@ -225,6 +227,11 @@ class EvaluateRecipe(Settings):
     )
     clips: NonNegativeInt = Field(8, description="how many of them, at most; 0 scores nothing")
     seeds: PositiveInt = Field(1, description="how often each is spoken, with another seed each time")
+    during: NonNegativeInt = Field(
+        4,
+        description="how many sentences (those above, then held-out words) are spoken at each save and judged, to "
+        "keep the best checkpoint; 0 keeps it by loss",
+    )
     judges: list[str] | None = Field(
         None, description="groups of figures, such as text, voice, delivery; default: all that there are"
     )

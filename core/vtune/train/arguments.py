@@ -12,15 +12,19 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from vtune.errors import RecipeError, TrainingError, in_a_line, nearest
 from vtune.recipe import Recipe
+from vtune.train.ear import QUALITY
 
 # What core decides itself; a recipe that set these would break resuming, guards or the folders.
 _OURS = frozenset({"output_dir", "remove_unused_columns", "disable_tqdm", "use_cpu", "train_sampling_strategy"})
 
 
-def training_arguments(recipe: Recipe, folder: Path, precision: str, use_cpu: bool, validated: bool) -> Any:
+def training_arguments(
+    recipe: Recipe, folder: Path, precision: str, use_cpu: bool, validated: bool, heard: bool = False
+) -> Any:
     """Translate; see ``TrainRecipe`` for what each key means.
 
     :param validated: whether there are validation clips.
+    :param heard: whether each save is judged by ear. The best one is kept then, and every validation is a save.
     :raises RecipeError: an unknown scheduler, optimizer, tracker or argument.
     """
     train = recipe.train
@@ -29,10 +33,11 @@ def training_arguments(recipe: Recipe, folder: Path, precision: str, use_cpu: bo
         hint = nearest(train.scheduler, schedulers) or f" (known: {', '.join(schedulers)})"
         raise RecipeError([f"train.scheduler: there is no {train.scheduler!r}{hint}"])
     _require_trackers(train.report_to)
-    evaluate = validated or train.early_stopping is not None
-    if train.early_stopping is not None and not validated:
+    evaluate, chosen = validated or heard, heard or train.early_stopping is not None
+    if train.early_stopping is not None and not evaluate:
         raise RecipeError(["train.early_stopping needs validation clips, and there are none; raise train.validation"])
-    every = train.evaluate_every if train.early_stopping is not None else train.save_every
+    between = train.evaluate_every or (train.save_every if heard else None)
+    every = between if chosen else train.save_every
     settings: dict[str, Any] = {
         "output_dir": str(folder),
         "num_train_epochs": train.epochs,
@@ -58,14 +63,14 @@ def training_arguments(recipe: Recipe, folder: Path, precision: str, use_cpu: bo
         "logging_first_step": True,
         # The default replaces a NaN loss by the average in what is logged, and hides it.
         "logging_nan_inf_filter": False,
-        "eval_strategy": ("steps" if train.evaluate_every else "epoch") if evaluate else "no",
-        "eval_steps": train.evaluate_every,
+        "eval_strategy": ("steps" if between else "epoch") if evaluate else "no",
+        "eval_steps": between,
         "save_strategy": "steps" if every else "epoch",
         "save_steps": every or 500,
         "save_total_limit": train.save_limit,
-        "load_best_model_at_end": train.early_stopping is not None,
-        "metric_for_best_model": "eval_loss" if evaluate else None,
-        "greater_is_better": False if evaluate else None,
+        "load_best_model_at_end": chosen,
+        "metric_for_best_model": (f"eval_{QUALITY}" if heard else "eval_loss") if evaluate else None,
+        "greater_is_better": heard if evaluate else None,
         "prediction_loss_only": True,
         "label_names": ["labels"],
         "report_to": [tracker for tracker in train.report_to if tracker not in {"tensorboard", "none"}],

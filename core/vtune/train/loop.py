@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import PrinterCallback, ProgressCallback, Trainer
-from transformers.trainer_utils import rotate_checkpoints
+from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
 
 from vtune.dataset import TrainingData
 from vtune.errors import TrainingError
 from vtune.train import checkpoints
+from vtune.train.ear import Ear
 from vtune.train.metrics import Means
 from vtune.train.progress import Meter
 from vtune.train.sampler import EpochSampler
@@ -22,9 +23,14 @@ from vtune.types import Batch
 class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
     """Trainer with its own order of clips, its own way to write a checkpoint and to evaluate, and a meter."""
 
-    def __init__(self, *, data: TrainingData, meter: Meter, length_feature: str, **settings: Any) -> None:
-        super().__init__(train_dataset=data.train, eval_dataset=data.validation, **settings)
+    def __init__(
+        self, *, data: TrainingData, meter: Meter, length_feature: str, ear: Ear | None, **settings: Any
+    ) -> None:
+        # Trainer wants something to evaluate, even where there is only something to hear.
+        validation: Any = data.validation if data.validation is not None or ear is None else []
+        super().__init__(train_dataset=data.train, eval_dataset=validation, **settings)
         self._data = data
+        self._ear = ear
         self._meter = meter
         self._length_feature = length_feature
         self._aside = False
@@ -65,6 +71,16 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
                 found = means.take(self.accelerator)
                 logs.update({f"{prefix}{name}": value for name, value in found.items()})
         super().log(logs, start_time)
+
+    def evaluation_loop(self, *args: Any, **settings: Any) -> EvalLoopOutput:
+        """Validate, and listen."""
+        if self._data.validation is None:
+            output = EvalLoopOutput(predictions=None, label_ids=None, metrics={}, num_samples=0)
+        else:
+            output = super().evaluation_loop(*args, **settings)
+        if self._ear is not None:
+            output.metrics.update(self._ear.hear(self.model, self.state.global_step, self.accelerator))
+        return output
 
     def prediction_step(
         self, model: nn.Module, inputs: Batch, prediction_loss_only: bool, ignore_keys: Any = None

@@ -6,12 +6,14 @@ import json
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from peft import PeftModel
 from torch import nn
 from transformers import EarlyStoppingCallback, set_seed
@@ -25,6 +27,7 @@ from vtune.folders import RunFolder, new_folder, write_json
 from vtune.recipe import Recipe
 from vtune.train import checkpoints, guards, memory
 from vtune.train.arguments import training_arguments
+from vtune.train.ear import Ear, Listen
 from vtune.train.loop import Loop
 from vtune.train.progress import Meter, MetricsFile, Progress
 from vtune.types import Batch
@@ -34,14 +37,25 @@ logger = logging.getLogger(__name__)
 
 # Settings that change what is seen, not what is learned: a run may change them and still go on.
 _ASIDE = frozenset({"save_limit", "log_every", "report_to", "world_size", "device"})
+# Of the section `evaluate`, what decides which checkpoint is kept.
+_CURVE = ("step", "eval_loss", "eval_quality", "eval_words", "eval_likeness")
+_HEARD = {"during", "seed", "source", "clips", "recogniser"}
 _MERGE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
 
 
 def train(
-    engine: Engine, base: Any, data: TrainingData, recipe: Recipe, run: RunFolder, state: PartialState
+    engine: Engine,
+    base: Any,
+    data: TrainingData,
+    recipe: Recipe,
+    run: RunFolder,
+    state: PartialState,
+    ear: Callable[[], Listen | None] = lambda: None,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train, or find that this very training is finished; every rank calls this.
 
+    :param ear: makes what lets a checkpoint speak and judges it, asked on the first rank; the best checkpoint is kept
+        then, and not the last.
     :returns: the tuned model in memory, and the facts about its training.
     :raises TrainingError: a guard failed, memory ran out, or the loss is no number.
     """
@@ -59,7 +73,10 @@ def train(
     if state.is_main_process:
         _announce(run, folder, parts, model)
     guards.check_trainable(model)
-    loop = _loop(engine, base, model, data, recipe, run, folder, state)
+    listen = ear() if state.is_main_process else None
+    (heard,) = broadcast_object_list([listen is not None]) if state.num_processes > 1 else [listen is not None]
+    hearing = Ear(listen, run.logs / folder.name) if heard else None
+    loop = _loop(engine, base, model, data, recipe, run, folder, state, hearing)
     facts = _run(loop, recipe, data, folder)
     probe = _probe(engine, base, data)
     facts["key"] = key
@@ -83,6 +100,7 @@ def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: in
         "clips": data.identity,
         "lora": recipe.lora.model_dump(mode="json"),
         "train": recipe.train.model_dump(mode="json", exclude=set(_ASIDE)),
+        "heard": recipe.evaluate.model_dump(include=_HEARD) if recipe.evaluate.during else None,
         "processes": world_size,
     }
 
@@ -116,11 +134,11 @@ def _changes(before: Any, after: Any, path: str) -> list[str]:
 
 def _loop(
     engine: Engine, base: Any, model: nn.Module, data: TrainingData, recipe: Recipe, run: RunFolder, folder: Path,
-    state: PartialState,
+    state: PartialState, ear: Ear | None,
 ) -> Loop:  # fmt: skip
     use_cpu = state.device.type == "cpu"
     precision = pick_precision(recipe.train.precision, state.device)
-    arguments = training_arguments(recipe, folder, precision, use_cpu, data.validation is not None)
+    arguments = training_arguments(recipe, folder, precision, use_cpu, data.validation is not None, ear is not None)
     if arguments.world_size != state.num_processes:
         raise TrainingError(
             f"transformers sees {arguments.world_size} processes where {state.num_processes} run; each trains alone"
@@ -133,7 +151,10 @@ def _loop(
     if "tensorboard" in recipe.train.report_to and state.is_main_process:
         from torch.utils.tensorboard import SummaryWriter
 
-        callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(logs))))
+        writer = SummaryWriter(log_dir=str(logs))
+        callbacks.append(TensorBoardCallback(writer))
+        if ear is not None:
+            ear.writer = writer
     callbacks += engine.trainer_callbacks(recipe)
 
     def collate(rows: list[Any]) -> Batch:
@@ -143,6 +164,7 @@ def _loop(
         data=data,
         meter=meter,
         length_feature=engine.info.length_feature,
+        ear=ear,
         model=model,
         args=arguments,
         data_collator=collate,
@@ -164,7 +186,8 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, folder: Path) -> dict[s
             raise
         raise memory.advice(recipe, data.lengths) from error
     losses = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
-    history = [entry for entry in loop.state.log_history if "eval_loss" in entry]
+    history = [entry for entry in loop.state.log_history if any(name.startswith("eval_") for name in entry)]
+    best = loop.state.best_global_step or loop.state.global_step
     return {
         "steps": loop.state.global_step,
         "epochs": loop.state.epoch,
@@ -173,8 +196,10 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, folder: Path) -> dict[s
         "loss": result.training_loss,
         "first_loss": losses[0],
         "last_loss": losses[-1],
-        "eval_loss": history[-1]["eval_loss"] if history else None,
-        "best_step": loop.state.best_global_step or loop.state.global_step,
+        "eval_loss": next((entry["eval_loss"] for entry in reversed(history) if "eval_loss" in entry), None),
+        "best_step": best,
+        "chosen_by": loop.args.metric_for_best_model if loop.args.load_best_model_at_end else None,
+        "curve": [{name: entry[name] for name in _CURVE if name in entry} for entry in history],
         "seconds": round(time.monotonic() - started, 2),
         "processes": loop.args.world_size,
         "precision": "bf16" if loop.args.bf16 else "fp16" if loop.args.fp16 else "fp32",
