@@ -11,7 +11,8 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _check_overrides(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def check_overrides(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is no override of a recipe."""
     for value in values:
         if "=" not in value and not value.startswith("~"):
             raise click.BadParameter(f"{value!r} is neither key=value nor ~key")
@@ -20,7 +21,7 @@ def _check_overrides(ctx: click.Context, parameter: click.Parameter, values: tup
 
 def recipe_argument(command: F) -> F:
     """RECIPE and its overrides."""
-    command = click.argument("overrides", nargs=-1, callback=_check_overrides, metavar="[key=value | ~key]...")(command)
+    command = click.argument("overrides", nargs=-1, callback=check_overrides, metavar="[key=value | ~key]...")(command)
     return click.argument("recipe")(command)
 
 

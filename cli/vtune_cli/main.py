@@ -19,6 +19,8 @@ VERBS = {
     "doctor": "Examine DATA and say what is wrong with it.",
     "review": "Listen to DATA in a browser; correct, split, drop and approve.",
     "say": "Speak TEXT with VOICE.",
+    "evaluate": "Score VOICE against its base on words that it was not trained on.",
+    "compare": "Hear voices, bases and checkpoints beside each other.",
     "voices": "List the voices that are there.",
     "merge": "Fold VOICE's adapter into its base: one model folder, checked.",
     "recipe": "List, copy, show and check recipes.",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vtune import conditioning, dataset, raw
 from vtune.device import pick_device, pick_precision, weights_dtype
 from vtune.engines import load_engine
-from vtune.evaluate import VOICE, Material, Scores, evaluate, listener, once_each, tuned_and_base
+from vtune.evaluate import VOICE, Material, Scores, evaluate, held_material, listener, tuned_and_base
 from vtune.export import voice_record, write_voice
 from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
 from vtune.inspection import inspect
@@ -58,7 +58,7 @@ def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
         if state.is_main_process:
             _begin(2, "training: the adapter learns the voice")
         # Before the training, so that nobody waits for it to hear that there is nothing to compare with.
-        material = {name: _material(in_clips, engine, folder, name) for name in data.voices}
+        material = {name: held_material(in_clips, engine, folder, name) for name in data.voices}
         keep = partial(conditioning.extract, engine, base, in_clips, folder)
         ear = partial(listener, engine, base, recipe, material, keep)
         model, facts = train(engine, base, data, in_clips, folder, state, ear)
@@ -74,17 +74,6 @@ def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
 
 def _begin(step: int, what: str) -> None:
     logger.info("[%d/3] %s", step, what)
-
-
-def _material(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> Material:
-    clips = dataset.held_out(recipe, engine, run, voice)
-    return Material(
-        once_each(clip.text for clip in clips),
-        clips,
-        dataset.trained_words(run, voice),
-        dataset.of_strangers(recipe, engine, run, voice),
-        recipe.transcribe.language,
-    )
 
 
 def _make_voice(

@@ -4,7 +4,7 @@ from vtune.evaluate.checkpoints import listener
 from vtune.evaluate.evaluation import Evaluation, evaluate
 from vtune.evaluate.judges import Figure, Judge, Judged, JudgeMaker, Judgement, Share
 from vtune.evaluate.judging import judges
-from vtune.evaluate.material import Material, once_each
+from vtune.evaluate.material import Material, held_material, once_each
 from vtune.evaluate.quality import quality
 from vtune.evaluate.scores import Score, Scores, score
 from vtune.evaluate.takes import BASE, RECORDING, VOICE, System, Take, speak_all, tuned_and_base
@@ -26,6 +26,7 @@ __all__ = [
     "System",
     "Take",
     "evaluate",
+    "held_material",
     "judges",
     "listener",
     "once_each",

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from vtune import dataset
+from vtune.engines import Engine
+from vtune.folders import RunFolder
+from vtune.recipe import Recipe
 from vtune.types import Clip
 
 
@@ -32,6 +36,18 @@ class Material:
         clips = {clip.text: clip for clip in reversed(self.clips)}
         object.__setattr__(self, "clips", [clip for clip in self.clips if clips[clip.text] is clip])
         object.__setattr__(self, "recordings", {text: clips[text] for text in self.texts if text in clips})
+
+
+def held_material(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> Material:
+    """Gather what a voice of a recipe is scored by. :raises DataError: see ``vtune.dataset.held_out``."""
+    clips = dataset.held_out(recipe, engine, run, voice)
+    return Material(
+        once_each(clip.text for clip in clips),
+        clips,
+        dataset.trained_words(run, voice),
+        dataset.of_strangers(recipe, engine, run, voice),
+        recipe.transcribe.language,
+    )
 
 
 def once_each(texts: Iterable[str]) -> list[str]:

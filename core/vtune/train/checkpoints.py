@@ -37,12 +37,17 @@ def is_complete(checkpoint: Path) -> bool:
         return False
 
 
+def complete_ones(folder: Path) -> list[tuple[int, Path]]:
+    """Return every complete checkpoint with its step, in their order."""
+    if not folder.is_dir():
+        return []
+    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.match(path.name))]
+    return [(step, path) for step, path in sorted(found) if is_complete(path)]
+
+
 def newest(folder: Path) -> Path | None:
     """Return the complete checkpoint with the most steps."""
-    if not folder.is_dir():
-        return None
-    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.match(path.name))]
-    return next((path for _, path in sorted(found, reverse=True) if is_complete(path)), None)
+    return next((path for _, path in reversed(complete_ones(folder))), None)
 
 
 def clean(folder: Path) -> None:

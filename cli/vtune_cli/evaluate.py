@@ -1,0 +1,35 @@
+"""``vtune evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from vtune_cli.arguments import base_options, check_overrides, engine_options, voices_option
+
+
+@click.command()
+@click.argument("voice")
+@click.argument("overrides", nargs=-1, callback=check_overrides, metavar="[key=value | ~key]...")
+@click.option("--texts", type=click.File(encoding="utf-8"), help="Speak each line of a file ('-' for stdin).")
+@click.option(
+    "--against", multiple=True, metavar="NAME",
+    help="Somebody else to hear: a voice, VOICE@STEP, VOICE@best, prompt:RECORDING. May be given again.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for sound, scores and page; default: evaluation/ in the voice's folder.",
+)  # fmt: skip
+@base_options
+@voices_option
+def evaluate(
+    voice: str, overrides: tuple[str, ...], texts: TextIO | None, against: tuple[str, ...], out: Path | None,
+    device: str, options: tuple[str, ...], folder: Path,
+) -> None:  # fmt: skip
+    """Score VOICE against its base on words that it was not trained on; overrides change its recipe's `evaluate`."""
+    from vtune_cli.comparing import contest
+
+    lines = [line for line in texts or () if line.strip()]
+    contest([voice], against, lines, overrides, out, device, engine_options(options), folder)

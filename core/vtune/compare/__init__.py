@@ -1,0 +1,7 @@
+"""Voices beside each other: their bases, their checkpoints, other voices; heard, scored, and written out."""
+
+from vtune.compare.comparing import Comparison, compare, material_of, recipe_of
+from vtune.compare.contestants import Contestant, contestants
+from vtune.compare.table import table
+
+__all__ = ["Comparison", "Contestant", "compare", "contestants", "material_of", "recipe_of", "table"]

@@ -1,0 +1,116 @@
+"""Several contestants speak the same words with the same seeds, and are scored, written out and laid side by side."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vtune import raw
+from vtune.audio import write_wav
+from vtune.compare.contestants import Contestant, opened
+from vtune.compare.table import table
+from vtune.engines import load_engine, load_recipe
+from vtune.errors import DataError, VoiceError
+from vtune.evaluate import Evaluation, Material, Take, held_material, judges, once_each, score, speak_all
+from vtune.folders import RunFolder, VoiceFolder, new_folder, write_text
+from vtune.recipe import Recipe
+from vtune.types import Audio
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was compared, and what came of it."""
+
+    contestants: Sequence[Contestant]
+    evaluation: Evaluation
+
+    def write(self, directory: Path) -> None:
+        """Write sound, scores, a page to listen to and a summary into a folder, whole or not at all.
+
+        Files are named ``<voice>_<place>_<label>_<text>.wav``, so that a file browser sorts them by contestant.
+
+        :raises VoiceError: the folder holds something that is no comparison.
+        """
+        if directory.is_dir() and any(directory.iterdir()) and not (directory / "scores.json").is_file():
+            raise VoiceError(f"{directory} is not empty and holds no comparison; name a new folder")
+        title = self.contestants[0].voice.name
+        with new_folder(directory) as aside:
+            written = [_write(aside, take, self) for take in self.evaluation.takes]
+            page = aside / "listen.html"
+            self.evaluation.write(aside / "scores.json", page, title)
+            lines = [*table(self.evaluation.scores), "", *(f"{path.name}  {take}" for path, take in written)]
+            write_text(aside / f"{title}_comparison_summary.txt", "\n".join(lines) + "\n")
+
+    def place(self, take: Take) -> int:
+        """Number of a take's contestant, from 1."""
+        return next(place for place, one in enumerate(self.contestants, 1) if one.name == take.system)
+
+
+def compare(
+    several: Sequence[Contestant],
+    material: Material,
+    recipe: Recipe,
+    baseline: str,
+    *,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+) -> Comparison:
+    """Let each contestant speak every text with every seed, one after another, so that one base is in memory.
+
+    :param baseline: name of the contestant that the others are compared with.
+    """
+    settings = recipe.evaluate
+    seeds = range(settings.seed, settings.seed + settings.seeds)
+    takes: list[Take] = []
+    for one in several:
+        logger.info("%s: %d sentences, %d seed(s)", one.name, len(material.texts), len(seeds))
+        with opened(one, device, options) as system:
+            takes += speak_all([system], material.texts, seeds)
+    found = score(takes, material, recipe, judges(load_engine(recipe.engine), recipe, settings.judges), baseline)
+    return Comparison(several, Evaluation(material, takes, found))
+
+
+def recipe_of(voice: VoiceFolder, overrides: Sequence[str] = ()) -> Recipe:
+    """Read the recipe that a voice keeps, with changes. :raises VoiceError: it keeps none."""
+    if not voice.recipe.is_file():
+        raise VoiceError(f"{voice.path} keeps no recipe.yaml; make the voice again")
+    return load_recipe(voice.recipe, overrides)
+
+
+def material_of(voice: VoiceFolder, recipe: Recipe, texts: Sequence[str] = ()) -> Material:
+    """Gather the held-out clips of a voice, and what is to be said.
+
+    :param texts: instead of the words of those clips; with them, clips that cannot be had cost their figures only.
+    :raises DataError: there are neither held-out clips nor texts.
+    """
+    run = RunFolder(recipe.folders.runs / recipe.voice)
+    texts = once_each(texts)
+    try:
+        held = held_material(raw.with_clips(recipe, run), load_engine(recipe.engine), run, voice.name)
+    except DataError as reason:
+        if not texts:
+            raise
+        logger.info("no recordings to compare with: %s", reason)
+        held = Material([], [], language=recipe.transcribe.language)
+    found = replace(held, texts=texts) if texts else held
+    if not found.texts:
+        raise DataError(
+            f"{voice.name}: no clip is held out in {run.path}; name some (evaluate.source=FOLDER), or give words "
+            "to say (--texts)"
+        )
+    return found
+
+
+def _write(folder: Path, take: Take, comparison: Comparison) -> tuple[Path, str]:
+    one = comparison.contestants[comparison.place(take) - 1]
+    number = comparison.evaluation.material.texts.index(take.text) + 1
+    many = len(comparison.evaluation.scores.seeds) > 1
+    seed = f"_seed{take.seed}" if many else ""
+    name = f"{comparison.contestants[0].voice.name}_{comparison.place(take)}_{one.label}_{number:02d}{seed}.wav"
+    write_wav(folder / name, [Audio(take.waveform, take.sample_rate)], take.sample_rate)
+    return folder / name, f"{take.seconds:.2f} s  {take.text}"

@@ -1,0 +1,120 @@
+"""Who can be heard beside a voice: its base, its checkpoints, other voices, a recording used as a prompt.
+
+Written as people type it: ``ann``, ``base``, ``ann@40``, ``ann@best``, ``prompt:clip.wav``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vtune import audio
+from vtune.errors import VoiceError
+from vtune.evaluate import BASE, System
+from vtune.folders import RunFolder, VoiceFolder
+from vtune.speak import Voice, open_voice
+from vtune.train import checkpoints
+from vtune.types import Clip, Conditioning
+from vtune.voices import find_voice, read_record
+from vtune.weights import load_weights
+
+PROMPT = "prompt:"
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One of those that are compared.
+
+    :param name: as it was typed.
+    :param label: in the names of files: ``base``, ``lora``, ``finetuned``, or the name made plain.
+    :param voice: that is opened for it.
+    :param untuned: without what the training learned.
+    :param weights: of a checkpoint instead of the voice's own.
+    :param prompt: recording that is spoken after.
+    """
+
+    name: str
+    label: str
+    voice: VoiceFolder
+    untuned: bool = False
+    weights: Path | None = None
+    prompt: Path | None = None
+
+
+def contestants(names: Sequence[str], voices: Path, runs: Path) -> list[Contestant]:
+    """Resolve what a user typed; ``base`` and ``prompt:`` are those of the first voice named.
+
+    :raises VoiceError: there is no such voice, checkpoint or recording; suggests the nearest.
+    """
+    own = next((name for name in names if name != BASE and not name.startswith(PROMPT)), None)
+    if own is None:
+        raise VoiceError(f"name a voice: {' '.join(names)} has none, and a base is that of a voice")
+    first = find_voice(own.split("@")[0], voices)
+    repeated = next((name for name in names if list(names).count(name) > 1), None)
+    if repeated is not None:
+        raise VoiceError(f"{repeated} is named twice")
+    return [_resolve(name, first, voices, runs) for name in names]
+
+
+def _resolve(name: str, first: VoiceFolder, voices: Path, runs: Path) -> Contestant:
+    if name == BASE:
+        return Contestant(name, BASE, first, untuned=True)
+    if name.startswith(PROMPT):
+        path = Path(name.removeprefix(PROMPT)).expanduser()
+        if not path.is_file():
+            raise VoiceError(f"{name}: there is no recording {path}")
+        return Contestant(name, plain(path.stem), first, untuned=True, prompt=path)
+    voice, _, step = name.partition("@")
+    folder = find_voice(voice, voices)
+    if step:
+        return Contestant(name, plain(name), folder, weights=_checkpoint(folder, step, runs))
+    if folder != first:
+        return Contestant(name, plain(folder.name), folder)
+    return Contestant(name, "lora" if read_record(folder).method == "lora" else "finetuned", folder)
+
+
+def _checkpoint(folder: VoiceFolder, step: str, runs: Path) -> Path:
+    """Find a checkpoint of the training that made the voice, by its step."""
+    facts = read_record(folder).training
+    training = RunFolder(runs / folder.name).checkpoints / str(facts.get("key", ""))
+    found = {str(number): path for number, path in checkpoints.complete_ones(training)}
+    if step == "best":
+        step = str(facts.get("best_step", ""))
+    if step not in found:
+        listed = ", ".join(found) or "none"
+        raise VoiceError(f"{folder.name}@{step}: no checkpoint of that step in {training} (there: {listed})")
+    return found[step]
+
+
+def plain(name: str) -> str:
+    """Make a name fit for files."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "voice"
+
+
+@contextmanager
+def opened(
+    one: Contestant, device: str = "auto", options: Mapping[str, Any] | None = None, *, name: str | None = None
+) -> Iterator[System]:
+    """Load a contestant and let it speak; its memory is free again afterwards.
+
+    :param name: of the system, if it is not the contestant's own.
+    """
+    voice = open_voice(one.voice, device, options=options, untuned=one.untuned)
+    if one.weights is not None:
+        load_weights(voice.model, one.weights)
+    if one.prompt is not None:
+        voice = _prompted(voice, one.prompt)
+    yield System(name or one.name, lambda text, seed: voice.say(text, seed))
+
+
+def _prompted(voice: Voice, path: Path) -> Voice:
+    """Keep what the engine keeps of one recording, instead of what it kept of the voice's."""
+    rate = audio.rate_of(path) if voice.engine.info.clips_as_recorded else voice.sample_rate
+    waveform = audio.read(path, rate)
+    kept = voice.engine.extract_conditioning(voice.base, [Clip("prompt", voice.record.name, "", waveform, rate)])
+    conditioning = Conditioning(kept.tensors, {**kept.strings, "vtune.clips": path.name})
+    return Voice(voice.engine, voice.base, voice.model, conditioning, voice.record)

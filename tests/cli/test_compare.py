@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from click.testing import Result
+
+
+@pytest.fixture
+def voice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speech: Callable[..., Path], vtune: Callable[..., Result]
+) -> Path:
+    monkeypatch.chdir(tmp_path)
+    recipe = {
+        "voice": "ann", "engine": "toy", "data": [{"source": str(speech())}],
+        "train": {"epochs": 1, "batch_size": 4, "learning_rate": 1e-2, "validation": 0},
+        "evaluate": {"sentences": [], "judges": ["delivery"], "source": str(speech("held", 3, first=50)), "during": 0},
+    }  # fmt: skip
+    Path("r.yaml").write_text("# x\n" + yaml.safe_dump(recipe))
+    assert vtune("run", "r.yaml").exit_code == 0
+    return Path("voices/ann")
+
+
+def test_evaluate_scores_a_voice_against_its_base(vtune: Callable[..., Result], voice: Path) -> None:
+    result = vtune("evaluate", "ann", "evaluate.clips=2", "--device", "cpu")
+    assert result.exit_code == 0
+    assert "length against the recording" in result.output
+    assert f"listen: open {voice / 'evaluation' / 'listen.html'}" in result.output
+    scores = json.loads((voice / "evaluation" / "scores.json").read_text())
+    assert (scores["systems"], len(scores["texts"])) == (["base", "ann"], 2)
+
+
+def test_evaluate_hears_others_and_other_words(vtune: Callable[..., Result], voice: Path) -> None:
+    Path("lines.txt").write_text("first line\n\nsecond line\n")
+    result = vtune("evaluate", "ann", "--texts", "lines.txt", "--against", "ann@2", "--out", "there", "--device", "cpu")
+    assert result.exit_code == 0
+    scores = json.loads(Path("there/scores.json").read_text())
+    assert scores["systems"] == ["base", "ann", "ann@2"]
+    assert scores["texts"] == ["first line", "second line"]
+
+
+def test_compare_writes_the_files_of_each(vtune: Callable[..., Result], voice: Path) -> None:
+    assert vtune("compare", "ann", "--text", "hello you", "--device", "cpu").exit_code == 0
+    assert {path.name for path in Path("comparison").glob("*.wav")} == {"ann_1_base_01.wav", "ann_2_lora_01.wav"}
+
+
+def test_compare_hears_a_recording_as_a_prompt(vtune: Callable[..., Result], voice: Path) -> None:
+    soundfile.write("clip.wav", 0.2 * np.sin(np.arange(8_000) / 4), 8_000)
+    result = vtune("compare", "ann", "prompt:clip.wav", "--text", "hello", "--out", "c", "--device", "cpu")
+    assert result.exit_code == 0
+    assert Path("c/ann_2_clip_01.wav").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["compare"], 2, "Missing argument"),
+        (["compare", "amn", "--text", "x"], 1, "did you mean 'ann'"),
+        (["compare", "base", "--text", "x"], 1, "no voice 'base'"),
+        (["evaluate", "ann", "evaluate.clip=2"], 1, "did you mean 'clips'"),
+        (["evaluate", "ann", "clips"], 2, "neither key=value nor ~key"),
+        (["evaluate", "ann", "evaluate.judges=[tekst]"], 1, "there is no 'tekst'"),
+    ],
+)
+def test_mistakes_are_one_line(
+    vtune: Callable[..., Result], voice: Path, arguments: list[str], code: int, message: str
+) -> None:
+    result = vtune(*arguments)
+    assert (result.exit_code, message in result.output) == (code, True), result.output
