@@ -12,10 +12,10 @@ from pathlib import Path
 
 import soundfile
 from sentences import sentences
-from speech import flite, trimmed, write_table
+from speech import BLOCKS, flite, trimmed, write_table
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "quickstart"
-TRAINED_ON = 8 * 800
+TRAINED_ON = BLOCKS * 800
 """Sentences of seed 0 that the checkpoint knows."""
 
 
