@@ -31,6 +31,32 @@ def trainer_callbacks(recipe):
 """
 
 
+# Judges that need no network: words by the sound's length, likeness by its level; so checkpoints are chosen by ear.
+EARS = """
+import numpy as np
+import vtune
+from vtune.evaluate import Figure, Judgement, Share
+
+class Judge:
+    def __init__(self, material, recipe):
+        pass
+
+class Words(Judge):
+    figures = (Figure("words", "wrong words", "low"),)
+    def judge(self, takes):
+        return Judgement({"words": [Share(abs(np.sin(len(take.waveform))) / 2) for take in takes]})
+
+class Likeness(Judge):
+    figures = (Figure("likeness", "likeness", "high"),)
+    def judge(self, takes):
+        return Judgement({"likeness": [Share(float(np.abs(take.waveform).mean())) for take in takes]})
+
+@vtune.hookimpl
+def judges():
+    return {"text": Words, "voice": Likeness}
+"""
+
+
 # Importing torch and its kin takes most of a short run; so it is done once, and each run is a fork of that.
 FORKS = """
 import json, os, sys
@@ -66,21 +92,32 @@ def vtune(*arguments: str, at: Path, check: bool = True, **environment: str) -> 
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, "-m", "vtune_cli", *arguments]
     done = subprocess.run(command, cwd=at, env=env, capture_output=True, timeout=300, check=False)
+    (at / "said").write_bytes(done.stderr)
     if check:
         assert done.returncode == 0, done.stderr.decode()[-3000:]
     return done
 
 
+def extension(folder: Path, name: str, source: str) -> str:
+    """Install an extension beside the others; returns what goes onto the path."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[vtune.plugins]\n{name} = {name}_extension\n")
+    (folder / f"{name}_extension.py").write_text(source)
+    return str(folder)
+
+
 @pytest.fixture
 def killer(tmp_path: Path) -> str:
-    """An extension, installed beside the others, that kills its process at a step."""
-    folder = tmp_path / "killer"
-    info = folder / "killer-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: killer\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vtune.plugins]\nkiller = killer_extension\n")
-    (folder / "killer_extension.py").write_text(KILLER)
-    return str(folder)
+    """Kills its process at a step."""
+    return extension(tmp_path / "killer", "killer", KILLER)
+
+
+@pytest.fixture
+def ears(tmp_path: Path) -> str:
+    """Judges every checkpoint."""
+    return extension(tmp_path / "ears", "ears", EARS)
 
 
 @pytest.fixture
@@ -98,7 +135,8 @@ def recipe(tmp_path: Path, speech: Callable[..., Path]) -> Path:
 
 def results(at: Path) -> tuple[dict[str, Any], list[float]]:
     (log,) = (at / "runs/someone/logs").glob("*/metrics.jsonl")
-    losses = [json.loads(line)["loss"] for line in log.read_text().splitlines()]
+    rows = map(json.loads, log.read_text().splitlines())
+    losses = [row[name] for row in rows for name in ("loss", "eval_quality") if name in row]
     return load_file(at / "voices/someone/adapter_model.safetensors"), losses
 
 
@@ -106,20 +144,25 @@ def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return first.keys() == second.keys() and all(bool((first[name] == second[name]).all()) for name in first)
 
 
-def test_a_killed_run_that_goes_on_is_the_run_that_was_never_stopped(tmp_path: Path, recipe: Path, killer: str) -> None:
-    """Three epochs of 8 steps, a checkpoint every 3: killed in epoch 0, at the epoch's boundary, and in epoch 1."""
+def test_a_killed_run_that_goes_on_is_the_run_that_was_never_stopped(
+    tmp_path: Path, recipe: Path, killer: str, ears: str
+) -> None:
+    """Three epochs of 8 steps, a checkpoint every 3: killed in epoch 0, at the epoch's boundary, and in epoch 1.
+
+    Each checkpoint is heard, and the best of them becomes the voice.
+    """
     steps = (5, 8, 13)
     places = {step: tmp_path / f"killed{step}" for step in (0, *steps)}
     runs = []
     for step, at in places.items():
         at.mkdir()
-        run = {"at": str(at), "arguments": ["run", str(recipe)], "environment": {}, "path": []}
+        run = {"at": str(at), "arguments": ["run", str(recipe)], "environment": {}, "path": [ears]}
         if step:
-            runs.append({**run, "name": "first", "environment": {"KILL_AT_STEP": str(step)}, "path": [killer]})
+            runs.append({**run, "name": "first", "environment": {"KILL_AT_STEP": str(step)}, "path": [ears, killer]})
         runs.append({**run, "name": "last"})
     assert run_each(*runs) == [0, *[-9, 0] * len(steps)]
     adapter, losses = results(places[0])
-    assert len(losses) == 24
+    assert len(losses) == 24 + 8
     for step in steps:
         said = (places[step] / "last.2").read_text()
         assert f"going on from runs/someone/checkpoints/{key(places[step])}/checkpoint-{step // 3 * 3}" in said
@@ -148,14 +191,16 @@ def test_two_processes_are_one_with_the_same_global_batch(tmp_path: Path, recipe
         assert (value - outcomes["two"][0][tensor]).abs().max() < 1e-4
 
 
-def test_a_killed_launch_goes_on_too(tmp_path: Path, recipe: Path, killer: str) -> None:
+def test_a_killed_launch_goes_on_too(tmp_path: Path, recipe: Path, killer: str, ears: str) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     for at in (straight, killed):
         at.mkdir()
-    vtune("run", str(recipe), "--launch", "2", at=straight)
-    vtune("run", str(recipe), "--launch", "2", at=killed, check=False, PYTHONPATH=killer, KILL_AT_STEP="5")
+    both = os.pathsep.join([killer, ears])
+    vtune("run", str(recipe), "--launch", "2", at=straight, PYTHONPATH=ears)
+    vtune("run", str(recipe), "--launch", "2", at=killed, check=False, PYTHONPATH=both, KILL_AT_STEP="5")
     assert not (killed / "voices").exists()
-    vtune("run", str(recipe), "--launch", "2", at=killed)
+    vtune("run", str(recipe), "--launch", "2", at=killed, PYTHONPATH=ears)
+    assert "by ear: quality" in (straight / "said").read_text()
     assert same(results(straight)[0], results(killed)[0])
     assert results(straight)[1] == results(killed)[1]
 
@@ -199,7 +244,7 @@ def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:
         "wrong": ["say", "somone", "hello"],
     }
     runs = [
-        {"at": str(tmp_path), "name": name, "arguments": arguments, "environment": {}, "path": []}
+        {"at": str(tmp_path), "name": name, "arguments": arguments, "environment": {}, "path": [ears]}
         for name, arguments in commands.items()
     ]
     assert run_each(*runs) == [0] * 9 + [1]
