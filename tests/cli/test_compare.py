@@ -19,7 +19,10 @@ def voice(
     recipe = {
         "voice": "ann", "engine": "toy", "data": [{"source": str(speech())}],
         "train": {"epochs": 1, "batch_size": 4, "learning_rate": 1e-2, "validation": 0},
-        "evaluate": {"sentences": [], "judges": ["delivery"], "source": str(speech("held", 3, first=50)), "during": 0},
+        "evaluate": {
+            "sentences": [], "judges": ["delivery"], "source": str(speech("held", 3, first=50)), "during": 0,
+            "trained": 0,
+        },
     }  # fmt: skip
     Path("r.yaml").write_text("# x\n" + yaml.safe_dump(recipe))
     assert vtune("run", "r.yaml").exit_code == 0

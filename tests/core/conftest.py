@@ -32,7 +32,7 @@ def toy_recipe(tmp_path: Path, speech: Callable[..., Path]) -> Callable[..., Pat
                 "warmup": 0,
             },
             # Judges with a network of their own have tests of their own.
-            "evaluate": {"sentences": ["hello there"], "judges": ["delivery", "speed"]},
+            "evaluate": {"sentences": ["hello there"], "judges": ["delivery", "speed"], "trained": 0},
         }
         for key, value in sections.items():
             old = recipe.get(key)

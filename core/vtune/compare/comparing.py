@@ -14,7 +14,7 @@ from vtune.compare.contestants import Contestant, opened
 from vtune.compare.table import table
 from vtune.engines import load_engine, load_recipe
 from vtune.errors import DataError, VoiceError
-from vtune.evaluate import Evaluation, Material, Take, held_material, judges, once_each, score, speak_all
+from vtune.evaluate import Evaluation, Material, Take, held_material, judges, once_each, score, speak_all, speak_trained
 from vtune.folders import RunFolder, VoiceFolder, new_folder, write_text
 from vtune.recipe import Recipe
 from vtune.types import Audio
@@ -40,15 +40,15 @@ class Comparison:
             raise VoiceError(f"{directory} is not empty and holds no comparison; name a new folder")
         title = self.contestants[0].voice.name
         with new_folder(directory) as aside:
-            written = [_write(aside, take, self) for take in self.evaluation.takes]
+            written = [_write(aside, take, self) for take in self.evaluation.takes if self.place(take)]
             page = aside / "listen.html"
             self.evaluation.write(aside / "scores.json", page, title)
             lines = [*table(self.evaluation.scores), "", *(f"{path.name}  {take}" for path, take in written)]
             write_text(aside / f"{title}_comparison_summary.txt", "\n".join(lines) + "\n")
 
     def place(self, take: Take) -> int:
-        """Number of a take's contestant, from 1."""
-        return next(place for place, one in enumerate(self.contestants, 1) if one.name == take.system)
+        """Number of a take's contestant, from 1; 0 where it is of trained words, which nobody compares."""
+        return next((place for place, one in enumerate(self.contestants, 1) if one.name == take.system), 0)
 
 
 def compare(
@@ -67,10 +67,14 @@ def compare(
     settings = recipe.evaluate
     seeds = range(settings.seed, settings.seed + settings.seeds)
     takes: list[Take] = []
+    by_heart: list[Take] = []
     for one in several:
         logger.info("%s: %d sentences, %d seed(s)", one.name, len(material.texts), len(seeds))
         with opened(one, device, options) as system:
             takes += speak_all([system], material.texts, seeds)
+            if one.is_voice:
+                by_heart += speak_trained(system, material.trained, settings.trained, settings.seed)
+    takes += by_heart
     found = score(takes, material, recipe, judges(load_engine(recipe.engine), recipe, settings.judges), baseline)
     return Comparison(several, Evaluation(material, takes, found))
 

@@ -44,6 +44,11 @@ class Contestant:
     weights: Path | None = None
     prompt: Path | None = None
 
+    @property
+    def is_voice(self) -> bool:
+        """Whether it is the finished voice that a comparison is about: words of its training are known."""
+        return self.label in ("lora", "finetuned")
+
 
 def contestants(names: Sequence[str], voices: Path, runs: Path) -> list[Contestant]:
     """Resolve what a user typed; ``base`` and ``prompt:`` are those of the first voice named.

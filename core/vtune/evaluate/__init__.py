@@ -7,7 +7,7 @@ from vtune.evaluate.judging import judges
 from vtune.evaluate.material import Material, held_material, once_each
 from vtune.evaluate.quality import quality
 from vtune.evaluate.scores import Score, Scores, score
-from vtune.evaluate.takes import BASE, RECORDING, VOICE, System, Take, speak_all, tuned_and_base
+from vtune.evaluate.takes import BASE, RECORDING, VOICE, System, Take, speak_all, speak_trained, tuned_and_base
 
 __all__ = [
     "BASE",
@@ -33,5 +33,6 @@ __all__ = [
     "quality",
     "score",
     "speak_all",
+    "speak_trained",
     "tuned_and_base",
 ]

@@ -11,7 +11,7 @@ from vtune.evaluate.judging import judges
 from vtune.evaluate.material import Material
 from vtune.evaluate.page import write_page
 from vtune.evaluate.scores import Scores, score
-from vtune.evaluate.takes import BASE, System, Take, speak_all
+from vtune.evaluate.takes import BASE, System, Take, speak_all, speak_trained
 from vtune.folders import write_json
 from vtune.recipe import Recipe
 
@@ -38,6 +38,7 @@ def evaluate(
 ) -> Evaluation:
     """Let systems speak the material's texts with every seed of the recipe, and score what is heard.
 
+    :param systems: the voice first.
     :param baseline: the system that the others are compared with.
     """
     settings = recipe.evaluate
@@ -45,5 +46,6 @@ def evaluate(
         return Evaluation(material, scores=Scores(skipped={"scores": NOTHING_HELD}))
     seeds = range(settings.seed, settings.seed + settings.seeds)
     takes = speak_all(systems, material.texts, seeds)
+    takes += speak_trained(systems[0], material.trained, settings.trained, settings.seed)
     found = score(takes, material, recipe, judges(engine, recipe, settings.judges), baseline)
     return Evaluation(material, takes, found)

@@ -81,6 +81,15 @@ def speak_all(
     return [take(system, text, seed) for text, seed, system in steps]
 
 
+def speak_trained(system: System, trained: Sequence[str], count: int, seed: int) -> list[Take]:
+    """Let a system speak words that it was trained on, spread over all of them: better there than on others is
+    learned by heart. The takes are of a system of their own, ``<name> on trained words``.
+    """
+    count = min(count, len(trained))
+    texts = list(dict.fromkeys(trained[place * len(trained) // count] for place in range(count)))
+    return speak_all([System(f"{system.name} on trained words", system.say)], texts, [seed])
+
+
 def take(system: System, text: str, seed: int) -> Take:
     """Let one system speak."""
     began = time.perf_counter()

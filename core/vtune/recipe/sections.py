@@ -227,6 +227,9 @@ class EvaluateRecipe(Settings):
     )
     clips: NonNegativeInt = Field(8, description="how many of them, at most; 0 scores nothing")
     seeds: PositiveInt = Field(1, description="how often each is spoken, with another seed each time")
+    trained: NonNegativeInt = Field(
+        4, description="how many sentences of the training are spoken too: better there is learned by heart"
+    )
     during: NonNegativeInt = Field(
         4,
         description="how many sentences (those above, then held-out words) are spoken at each save and judged, to "

@@ -37,9 +37,7 @@ logger = logging.getLogger(__name__)
 
 # Settings that change what is seen, not what is learned: a run may change them and still go on.
 _ASIDE = frozenset({"save_limit", "log_every", "report_to", "world_size", "device"})
-# Of the section `evaluate`, what decides which checkpoint is kept.
 _CURVE = ("step", "eval_loss", "eval_quality", "eval_words", "eval_likeness")
-_HEARD = {"during", "seed", "source", "clips", "recogniser"}
 _MERGE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
 
 
@@ -100,7 +98,8 @@ def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: in
         "clips": data.identity,
         "lora": recipe.lora.model_dump(mode="json"),
         "train": recipe.train.model_dump(mode="json", exclude=set(_ASIDE)),
-        "heard": recipe.evaluate.model_dump(include=_HEARD) if recipe.evaluate.during else None,
+        # Not which sentences: whoever wants to hear others does not want to train again.
+        "during": recipe.evaluate.during,
         "processes": world_size,
     }
 

@@ -46,6 +46,13 @@ def test_held_out_words_are_said_where_none_are_given(ann: VoiceFolder) -> None:
     assert "length" in {one.figure.name for one in comparison.evaluation.scores.scores}
 
 
+def test_only_the_voice_speaks_trained_words_and_they_are_no_files(ann: VoiceFolder, tmp_path: Path) -> None:
+    comparison = compared(ann, "base", "ann", texts=("one",), overrides=("evaluate.trained=2",))
+    assert comparison.evaluation.scores.systems == ["base", "ann", "ann on trained words"]
+    comparison.write(tmp_path / "out")
+    assert len(list((tmp_path / "out").glob("*.wav"))) == 2
+
+
 def test_seeds_have_files_of_their_own(ann: VoiceFolder, tmp_path: Path) -> None:
     compared(ann, "ann", texts=("one",), overrides=("evaluate.seeds=2", "evaluate.seed=7")).write(tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").glob("*.wav")} == {

@@ -94,3 +94,13 @@ def test_other_settings_of_evaluation_score_anew_and_train_nothing(
     monkeypatch.setattr("vtune.train.training._run", lambda *_: pytest.fail("it trains again"))
     (folder,) = pipeline.run(toy(evaluate={"source": held, "clips": 3}))
     assert len(json.loads(folder.scores.read_text())["texts"]) == 3
+
+
+def test_trained_words_stand_beside(toy: Callable[..., Recipe], held: str) -> None:
+    (folder,) = pipeline.run(toy(evaluate={"source": held, "clips": 2, "trained": 3}))
+    kept = json.loads(folder.scores.read_text())
+    assert kept["systems"] == ["voice", "base", "voice on trained words"]
+    trained = [row for row in kept["takes"] if row["system"] == "voice on trained words"]
+    assert {row["text"] for row in trained} <= {f"this is sentence number {number}" for number in range(8)}
+    assert len(trained) == 3
+    assert len(kept["texts"]) == 2

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from vtune.evaluate import System, speak_all
+from vtune.evaluate import System, speak_all, speak_trained
 from vtune.types import Audio, Ending
 
 
@@ -46,3 +46,10 @@ def test_everybody_speaks_every_text_with_every_seed() -> None:
 def test_the_worst_utterance_counts(endings: tuple[Ending | None, ...], worst: Ending | None) -> None:
     (take,) = speak_all([speaker(*endings)], ["a"], [0])
     assert take.ending == worst
+
+
+def test_trained_words_are_spread_and_told_apart() -> None:
+    takes = speak_trained(speaker(Ending.END_TOKEN), [f"{number}" for number in range(10)], 3, 2)
+    assert [take.text for take in takes] == ["0", "3", "6"]
+    assert {(take.system, take.seed) for take in takes} == {("someone on trained words", 2)}
+    assert speak_trained(speaker(Ending.END_TOKEN), [], 3, 2) == []
