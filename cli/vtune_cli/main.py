@@ -21,7 +21,7 @@ VERBS = {
     "say": "Speak TEXT with VOICE.",
     "voices": "List the voices that are there.",
     "merge": "Fold VOICE's adapter into its base: one model folder, checked.",
-    "mix": "Write a mix of voices, such as 0.7*anna+0.3*ben, as a voice of its own.",
+    "mix": "Write a mix of voices as a voice of its own.",
     "recipe": "List, copy, show and check recipes.",
     "engines": "List the installed engines.",
 }
