@@ -11,6 +11,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import csv
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -74,5 +75,59 @@ def speech(tmp_path: Path) -> Callable[..., Path]:
                 soundfile.write(folder / "clips" / f"clip_{number:03d}.wav", sound, rate)
                 table.writerow([f"clip_{number:03d}", f"this is sentence number {number}"])
         return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_voice() -> Callable[..., Any]:
+    """Write a voice that nothing was trained for: a random adapter over an engine's base, and all that goes with it."""
+
+    def make(
+        path: Path, engine: str = "toy", *, lora: dict[str, Any] | None = None, seed: int = 0, seconds: float = 1.0,
+        loudness: float = 0.1, **record: Any,
+    ) -> Any:  # fmt: skip
+        import torch
+        from peft import PeftModel
+
+        from vtune.engines import load_engine
+        from vtune.folders import VoiceFolder, write_json
+        from vtune.recipe import LoraRecipe
+        from vtune.testing import made_clip
+        from vtune.voices import VoiceRecord
+
+        loaded = load_engine(engine)
+        shape = LoraRecipe(**{"rank": 4, "alpha": 8, **(lora or {})})
+        options = loaded.info.options.model_validate(record.pop("engine_options", {}))
+        base = loaded.load_base(options, torch.device("cpu"), torch.float32)
+        clip = replace(made_clip(loaded.info.sample_rate, seconds, seed), voice=path.name)
+        kept = loaded.extract_conditioning(base, [clip])
+        model = loaded.build_lora_model(base, shape.settings())
+        assert isinstance(model, PeftModel)
+        generator = torch.Generator().manual_seed(seed)
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.data = torch.randn(parameter.shape, generator=generator) * loudness
+        path.mkdir(parents=True)
+        loaded.export_voice(base, model, kept, path)
+        told = {
+            "name": path.name,
+            "engine": engine,
+            "engine_origin": loaded.origin,
+            "engine_options": options.model_dump(mode="json"),
+            "method": "lora",
+            "sample_rate": loaded.info.sample_rate,
+            "fingerprint": loaded.fingerprint(base),
+            "servable": True,
+            "lora": shape.model_dump(),
+            "training": {},
+            "ledger": {},
+            "consent": None,
+            "licence": loaded.info.licence,
+            "vtune": "0.1.0",
+            "created": "2025-01-01T00:00:00+00:00",
+        }
+        write_json(VoiceFolder(path).record, VoiceRecord(**{**told, **record}).model_dump())
+        return VoiceFolder(path)
 
     return make

@@ -62,7 +62,7 @@ def recipe_page() -> str:
 def api_page() -> str:
     """The public names of the package ``vtune``."""
     parts = [f"# Python API\n\n{NOTE}\n{_markdown(inspect.getdoc(vtune) or '')}"]
-    from vtune import pipeline, plan, speak, testing, voices
+    from vtune import compare, evaluate, mixdown, mixing, pipeline, plan, speak, testing, voices
 
     for name in sorted(vtune.__all__):
         thing = getattr(vtune, name)
@@ -72,6 +72,10 @@ def api_page() -> str:
         (pipeline, ["run"]),
         (plan, ["make_plan", "Plan"]),
         (speak, ["open_voice", "Voice"]),
+        (mixing, ["open_named", "find_parts", "open_mix"]),
+        (mixdown, ["mix_down"]),
+        (evaluate, ["evaluate", "score", "quality", "Material", "System", "Take", "Figure", "Judgement", "Scores"]),
+        (compare, ["compare", "contestants", "material_of", "recipe_of"]),
         (voices, ["list_voices", "find_voice", "read_record", "VoiceRecord"]),
         (testing, ["check_engine", "made_clip"]),
     ):

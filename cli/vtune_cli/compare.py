@@ -26,7 +26,8 @@ def compare(
     names: tuple[str, ...], texts: tuple[str, ...], lines: TextIO | None, seed: int, seeds: int, out: Path,
     device: str, options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
-    """Hear voices beside each other. NAME is a voice, `base`, VOICE@STEP, VOICE@best or prompt:RECORDING.
+    """Hear voices beside each other. NAME is a voice, `base`, VOICE@STEP, VOICE@best, 0.7*A+0.3*B or
+    prompt:RECORDING.
 
     One voice alone is compared with its base; without words, they say those of its held-out clips.
     """

@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from vtune.compare import compare, contestants, material_of, recipe_of, table
+from vtune.compare import compare, contestants, first_voice, material_of, recipe_of, table
 from vtune.evaluate import BASE
-from vtune.voices import find_voice
 
 
 def contest(
@@ -21,12 +20,11 @@ def contest(
     several = [*names, *against]
     if BASE not in several and (against or len(several) == 1):
         several.insert(0, BASE)
-    named = next((name for name in several if name != BASE and ":" not in name), several[0])
-    recipe = recipe_of(find_voice(named.split("@")[0], voices), overrides)
+    first = first_voice(several, voices)
+    recipe = recipe_of(first, overrides)
     found = contestants(several, voices, recipe.folders.runs)
-    first = found[0].voice
     material = material_of(first, recipe, texts)
-    comparison = compare(found, material, recipe, several[0], device=device, options=options)
+    comparison = compare(first.name, found, material, recipe, several[0], device=device, options=options)
     place = out or first.path / "evaluation"
     comparison.write(place)
     for line in table(comparison.evaluation.scores):

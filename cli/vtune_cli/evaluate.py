@@ -16,7 +16,7 @@ from vtune_cli.arguments import base_options, check_overrides, engine_options, v
 @click.option("--texts", type=click.File(encoding="utf-8"), help="Speak each line of a file ('-' for stdin).")
 @click.option(
     "--against", multiple=True, metavar="NAME",
-    help="Somebody else to hear: a voice, VOICE@STEP, VOICE@best, prompt:RECORDING. May be given again.",
+    help="Somebody else to hear: a voice, VOICE@STEP, VOICE@best, 0.7*A+0.3*B, prompt:RECORDING. May be given again.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path),

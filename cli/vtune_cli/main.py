@@ -23,6 +23,7 @@ VERBS = {
     "compare": "Hear voices, bases and checkpoints beside each other.",
     "voices": "List the voices that are there.",
     "merge": "Fold VOICE's adapter into its base: one model folder, checked.",
+    "mix": "Write a mix of voices as a voice of its own.",
     "recipe": "List, copy, show and check recipes.",
     "engines": "List the installed engines.",
 }

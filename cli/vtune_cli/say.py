@@ -28,18 +28,17 @@ def say(
     voice: str, text: str | None, lines: TextIO | None, out: Path, raw: bool, stream: bool, seed: int,
     untuned: bool, device: str, options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
-    """Speak TEXT with VOICE, a name in the folder of voices or the path of a voice folder."""
+    """Speak TEXT with VOICE: a name in the folder of voices, the path of one, or a mix such as '0.7*anna+0.3*ben'."""
     if (text is None) == (lines is None):
         raise click.UsageError("give either TEXT or --file")
     to_pipe = stream or str(out) == "-"
     if raw and not to_pipe:
         raise click.UsageError("--raw goes with --stream or --out -")
     texts = [text] if text is not None else [line.strip() for line in lines or () if line.strip()]
-    from vtune.speak import open_voice
-    from vtune.voices import find_voice
+    from vtune.mixing import open_named
     from vtune_cli.speaking import to_files, to_stdout
 
-    opened = open_voice(find_voice(voice, folder), device, options=engine_options(options), untuned=untuned)
+    opened = open_named(voice, folder, device, options=engine_options(options), untuned=untuned)
     if to_pipe:
         to_stdout(opened, [t for t in texts if t is not None], seed, untuned=untuned, raw=raw)
     else:

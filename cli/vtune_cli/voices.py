@@ -35,4 +35,5 @@ def voices(folder: Path, as_json: bool) -> None:
             continue
         clips, consent = row["ledger"].get("clips"), "consent stated" if row["consent"] else "no consent stated"
         count = clips.get("train", 0) if isinstance(clips, dict) else "?"
-        click.echo(f"{row['name']:20} {row['engine']:10} {row['method']:5} {count!s:>5} clips  {consent}")
+        of = f"{count!s:>5} clips" if row["mix"] is None else f"{len(row['mix']['parts']):>5} mixed"
+        click.echo(f"{row['name']:20} {row['engine']:10} {row['method']:5} {of}  {consent}")

@@ -10,7 +10,7 @@ import yaml
 
 from vtune.evaluate import Scores
 from vtune.folders import write_text
-from vtune.voices import VoiceRecord
+from vtune.voices import MixRecord, VoiceRecord
 
 CURVE = {
     "eval_quality": "quality",
@@ -42,7 +42,7 @@ def card_text(record: VoiceRecord, sentences: Sequence[str], scores: Scores) -> 
         f"A voice for the engine `{record.engine}` (base `{base or 'in voice.json'}`), made by vtune {record.vtune}.",
         f"## Whose voice\n\n{_consent(record)}",
         f"## How it was made\n\n{_training(record)}",
-        f"## Data\n\n{_data(record)}",
+        *([] if record.mix else [f"## Data\n\n{_data(record)}"]),
         f"## Use\n\n{_use(record)}",
     ]
     if scores.texts:
@@ -58,6 +58,12 @@ def card_text(record: VoiceRecord, sentences: Sequence[str], scores: Scores) -> 
 
 
 def _consent(record: VoiceRecord) -> str:
+    if record.consent is None and record.mix:
+        silent = ", ".join(f"`{part.voice}`" for part in record.mix.parts if part.consent is None)
+        return (
+            f"Several voices in one. **Not stated** for {silent}: who speaks, and on what consent. "
+            "Do not publish this voice before that is settled."
+        )
     if record.consent is None:
         return (
             "**Not stated.** The recipe says neither who speaks nor on what consent (`consent:`). "
@@ -67,6 +73,8 @@ def _consent(record: VoiceRecord) -> str:
 
 
 def _training(record: VoiceRecord) -> str:
+    if record.mix:
+        return _mixing(record.mix, record.lora["rank"])
     facts, lora = record.training, record.lora
     shape = f"LoRA rank {lora['rank']}, alpha {lora['alpha']:g}" if record.method == "lora" else "every weight"
     validation = f", {facts['eval_loss']:.4f} in validation" if facts.get("eval_loss") is not None else ""
@@ -95,6 +103,15 @@ def _curve(facts: dict[str, Any]) -> str:
     table = [["step", *(CURVE[name] for name in columns)], ["---"] * (len(columns) + 1), *rows]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in table)
     return f"\n\nCheckpoints; the one in bold was chosen, {chosen}:\n\n{lines}"
+
+
+def _mixing(mix: MixRecord, rank: int) -> str:
+    rows = "".join(f"\n| `{part.voice}` | {part.weight:g} | `{part.adapter}` |" for part in mix.parts)
+    squeezed = f", squeezed to {rank}: {mix.error:.1%} of it are left out" if rank < mix.rank else ""
+    return (
+        "Mixed, not trained: its adapter is the weighted sum of other voices' adapters, whose cards tell how they were "
+        f"made. LoRA rank {mix.rank}{squeezed}.\n\n| voice | weight | hash of its adapter |\n|---|---|---|{rows}"
+    )
 
 
 def _data(record: VoiceRecord) -> str:

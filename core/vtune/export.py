@@ -73,7 +73,7 @@ def write_voice(
     with new_folder(folder.path) as aside:
         new = VoiceFolder(aside)
         engine.export_voice(base, model, conditioning, aside)
-        _write_licence_note(engine, aside)
+        write_licence_note(engine, aside)
         write_text(new.recipe, as_yaml(recipe))
         for number, sentence in enumerate(recipe.evaluate.sentences, 1):
             for suffix, untuned in (("", False), ("_base", True)):
@@ -113,11 +113,12 @@ def merge_voice(
     difference = guards.compare_answers(beside, merged, 1e-3)
     with new_folder(directory) as aside:
         voice.engine.save_merged(voice.base, network, aside)
-        _write_licence_note(voice.engine, aside)
+        write_licence_note(voice.engine, aside)
     return difference
 
 
-def _write_licence_note(engine: Engine, directory: Path) -> None:
+def write_licence_note(engine: Engine, directory: Path) -> None:
+    """Write what must go with a voice or a merged model of this engine; nothing where nothing must."""
     if engine.info.licence_note:
         write_text(directory / LICENCE_NOTE, engine.info.licence_note)
 

@@ -123,6 +123,18 @@ def extract_conditioning(base: Any, clips: Sequence[Clip]) -> Conditioning:
 
 
 @hookspec(firstresult=True)
+def mix_conditioning(base: Any, parts: Sequence[Conditioning], weights: Sequence[float]) -> Conditioning:
+    """Put together what synthesis needs of a voice that is a mix of others.
+
+    :param parts: what each of them keeps, the heaviest first.
+    :param weights: of the parts, above 0; their sum is 1.
+
+    Optional; default: tensors of floats that every part has in one shape are averaged by weight, everything else is the
+    heaviest part's. Implement it where such a mean would mean nothing: of sound frame by frame, say.
+    """
+
+
+@hookspec(firstresult=True)
 def synthesize(base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int) -> Iterator[Audio]:
     """Speak ``text``, yielding sound as it is ready; the last piece of each utterance carries its ending.
 

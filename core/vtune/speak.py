@@ -92,6 +92,22 @@ def open_voice(
     :raises VoiceError: the voice is damaged, or the base is not the one it was trained on (names the part).
     """
     record = read_record(folder)
+    engine, base = open_base(record, device, precision, options)
+    conditioning = read_conditioning(folder.conditioning)
+    model = engine.build_model(base, LoraRecipe.model_validate(record.lora).settings(), record.method)
+    if not untuned:
+        load_weights(model, folder.path)
+    return Voice(engine, base, model.eval(), conditioning, record)
+
+
+def open_base(
+    record: VoiceRecord, device: str = "auto", precision: str = "auto", options: Mapping[str, Any] | None = None
+) -> tuple[Engine, Any]:
+    """Load the base of a voice, with its engine.
+
+    :param options: see ``open_voice``.
+    :raises VoiceError: the base is not the one that the voice was trained on (names the part).
+    """
     engine = load_engine(record.engine)
     where = pick_device(device)
     base = engine.load_base(
@@ -100,11 +116,7 @@ def open_voice(
         weights_dtype(pick_precision(precision, where), record.method),
     )
     _require_same_base(engine.fingerprint(base), record)
-    conditioning = read_conditioning(folder.conditioning)
-    model = engine.build_model(base, LoraRecipe.model_validate(record.lora).settings(), record.method)
-    if not untuned:
-        load_weights(model, folder.path)
-    return Voice(engine, base, model.eval(), conditioning, record)
+    return engine, base
 
 
 def _options(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> EngineOptions:

@@ -50,6 +50,7 @@ def check_engine(
     check_gradients(engine, model, batch)
     check_saving(engine, base, model, batch, folder / "adapter")
     conditioning = check_conditioning(engine, base, clips, folder)
+    check_mixing(engine, base, conditioning)
     check_speech(engine, base, model, conditioning, seed)
     check_export(engine, base, model, conditioning, folder / "voice")
 
@@ -161,6 +162,17 @@ def check_conditioning(engine: Engine, base: Any, clips: Sequence[Clip], folder:
     for name, array in kept.tensors.items():
         assert np.array_equal(back.tensors[name], array), f"tensor {name!r} of the conditioning changed in its file"
     return back
+
+
+def check_mixing(engine: Engine, base: Any, conditioning: Conditioning) -> None:
+    """A voice mixed with itself keeps what it keeps."""
+    mixed = engine.mix_conditioning(base, [conditioning, conditioning], [0.75, 0.25])
+    assert dict(mixed.strings) == dict(conditioning.strings), "strings of the conditioning changed in a mix with itself"
+    assert mixed.tensors.keys() == conditioning.tensors.keys(), "a mix with itself has other tensors"
+    for name, array in conditioning.tensors.items():
+        assert mixed.tensors[name].dtype == array.dtype, f"tensor {name!r} is {mixed.tensors[name].dtype} in a mix"
+        equal = np.allclose(mixed.tensors[name], array, rtol=1e-5, atol=1e-6)
+        assert equal, f"tensor {name!r} of the conditioning changed in a mix with itself"
 
 
 def check_speech(engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, seed: int) -> None:

@@ -16,6 +16,28 @@ from vtune.folders import VoiceFolder
 from vtune.types import Conditioning
 
 
+class PartRecord(BaseModel):
+    """A voice that went into a mix, as it was then."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    voice: str
+    weight: float
+    adapter: str = Field(description="hash of its adapter's file")
+    consent: dict[str, str] | None
+    mix: MixRecord | None = None
+
+
+class MixRecord(BaseModel):
+    """What a mix was made of."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    parts: list[PartRecord]
+    rank: int = Field(description="of the whole sum; the voice's own may be less")
+    error: float = Field(0.0, description="what the lower rank leaves out, as a share of the sum (Frobenius norms)")
+
+
 class VoiceRecord(BaseModel):
     """``voice.json``: everything about a voice that a program may want to know."""
 
@@ -36,6 +58,7 @@ class VoiceRecord(BaseModel):
     licence: str
     vtune: str
     created: str
+    mix: MixRecord | None = Field(None, description="for a voice that was mixed, not trained")
 
 
 def list_voices(voices: Path) -> list[VoiceFolder]:
@@ -58,13 +81,18 @@ def find_voice(name: str, voices: Path) -> VoiceFolder:
 
     :raises VoiceError: there is none; suggests the nearest name.
     """
-    for path in (Path(name), voices / name):
-        folder = VoiceFolder(path)
-        if _is_voice(folder):
-            return folder
+    found = voice_there(name, voices)
+    if found is not None:
+        return found
     known = [voice.name for voice in list_voices(voices)]
     listed = ", ".join(known) or "none"
     raise VoiceError(f"no voice {shown(name)} in {voices}{nearest(name, known)} (voices: {listed})")
+
+
+def voice_there(name: str, voices: Path) -> VoiceFolder | None:
+    """Return the voice of a path or a name in ``voices``, None where there is none."""
+    folders = (VoiceFolder(path) for path in (Path(name), voices / name))
+    return next((folder for folder in folders if _is_voice(folder)), None)
 
 
 def read_record(folder: VoiceFolder) -> VoiceRecord:

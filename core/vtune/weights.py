@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,8 @@ from vtune.errors import VoiceError, in_a_line
 from vtune.folders import VoiceFolder
 
 if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
     from torch import nn
 
 ADAPTER = "adapter_model.safetensors"
@@ -31,26 +35,58 @@ def load_weights(model: nn.Module, folder: Path) -> None:
 
     :raises VoiceError: a file is missing or damaged, or its tensors are not this model's; names some.
     """
-    from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file, load_model
+    from peft import PeftModel
+    from safetensors.torch import load_model
 
-    adapted = isinstance(model, PeftModel)
-    path = folder / ADAPTER if adapted else VoiceFolder(folder).weights
+    if isinstance(model, PeftModel):
+        fill_adapter(model, read_adapter(folder), folder / ADAPTER)
+        return
+    path = VoiceFolder(folder).weights
+    with _readable(path):
+        missing, unexpected = load_model(model, str(path), strict=False)
+    _require_same(sorted(missing), unexpected, path)
+
+
+def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
+    """Return an adapter's tensors on the CPU by the names of its file.
+
+    :raises VoiceError: the file is missing or damaged.
+    """
+    from safetensors.torch import load_file
+
+    path = folder / ADAPTER
+    with _readable(path):
+        tensors: dict[str, torch.Tensor] = load_file(str(path))
+    return tensors
+
+
+def fill_adapter(model: PeftModel, tensors: Mapping[str, torch.Tensor], origin: object) -> None:
+    """Put tensors into the adapter ``default`` of a model.
+
+    :param origin: where they are from, for the error.
+    :raises VoiceError: they are not this model's; names some.
+    """
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+    mine = get_peft_model_state_dict(model)
+    unexpected = [n for n, tensor in tensors.items() if n not in mine or mine[n].shape != tensor.shape]
+    _require_same(sorted(mine.keys() - tensors.keys()), unexpected, origin)
+    set_peft_model_state_dict(model, dict(tensors))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
     try:
-        if not adapted:
-            missing, unexpected = load_model(model, str(path), strict=False)
-        else:
-            kept = load_file(str(path))
-            mine = get_peft_model_state_dict(model)
-            missing = sorted(mine.keys() - kept.keys())
-            unexpected = [n for n, tensor in kept.items() if n not in mine or mine[n].shape != tensor.shape]
-            if not missing and not unexpected:
-                set_peft_model_state_dict(model, kept)
+        yield
     except FileNotFoundError as error:
         raise VoiceError(f"{path} is missing; the voice is incomplete, make it again") from error
     except (SafetensorError, OSError, RuntimeError) as error:
         raise VoiceError(f"{path} cannot be loaded: {in_a_line(error)}") from error
-    if missing or unexpected:
-        names = ", ".join([*missing, *unexpected][:4])
-        raise VoiceError(f"{path} does not fit the base: {len(missing) + len(unexpected)} tensors differ: {names}")
+
+
+def _require_same(missing: Iterable[str], unexpected: Iterable[str], origin: object) -> None:
+    differ = [*missing, *unexpected]
+    if differ:
+        raise VoiceError(f"{origin} does not fit the base: {len(differ)} tensors differ: {', '.join(differ[:4])}")

@@ -30,6 +30,7 @@ RECORD = {
     "licence": "",
     "vtune": "0.1.0",
     "created": "2025-01-01T00:00:00+00:00",
+    "mix": None,
 }
 
 

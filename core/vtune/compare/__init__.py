@@ -1,7 +1,16 @@
 """Voices beside each other: their bases, their checkpoints, other voices; heard, scored, and written out."""
 
 from vtune.compare.comparing import Comparison, compare, material_of, recipe_of
-from vtune.compare.contestants import Contestant, contestants
+from vtune.compare.contestants import Contestant, contestants, first_voice
 from vtune.compare.table import table
 
-__all__ = ["Comparison", "Contestant", "compare", "contestants", "material_of", "recipe_of", "table"]
+__all__ = [
+    "Comparison",
+    "Contestant",
+    "compare",
+    "contestants",
+    "first_voice",
+    "material_of",
+    "recipe_of",
+    "table",
+]

@@ -24,8 +24,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was compared, and what came of it."""
+    """What was compared, and what came of it.
 
+    :param title: name of the voice that it is about.
+    """
+
+    title: str
     contestants: Sequence[Contestant]
     evaluation: Evaluation
 
@@ -38,7 +42,7 @@ class Comparison:
         """
         if directory.is_dir() and any(directory.iterdir()) and not (directory / "scores.json").is_file():
             raise VoiceError(f"{directory} is not empty and holds no comparison; name a new folder")
-        title = self.contestants[0].voice.name
+        title = self.title
         with new_folder(directory) as aside:
             written = [_write(aside, take, self) for take in self.evaluation.takes if self.place(take)]
             page = aside / "listen.html"
@@ -52,6 +56,7 @@ class Comparison:
 
 
 def compare(
+    title: str,
     several: Sequence[Contestant],
     material: Material,
     recipe: Recipe,
@@ -62,6 +67,7 @@ def compare(
 ) -> Comparison:
     """Let each contestant speak every text with every seed, one after another, so that one base is in memory.
 
+    :param title: name of the voice that it is about.
     :param baseline: name of the contestant that the others are compared with.
     """
     settings = recipe.evaluate
@@ -76,7 +82,7 @@ def compare(
                 by_heart += speak_trained(system, material.trained, settings.trained, settings.seed)
     takes += by_heart
     found = score(takes, material, recipe, judges(load_engine(recipe.engine), recipe, settings.judges), baseline)
-    return Comparison(several, Evaluation(material, takes, found))
+    return Comparison(title, several, Evaluation(material, takes, found))
 
 
 def recipe_of(voice: VoiceFolder, overrides: Sequence[str] = ()) -> Recipe:
@@ -115,6 +121,6 @@ def _write(folder: Path, take: Take, comparison: Comparison) -> tuple[Path, str]
     number = comparison.evaluation.material.texts.index(take.text) + 1
     many = len(comparison.evaluation.scores.seeds) > 1
     seed = f"_seed{take.seed}" if many else ""
-    name = f"{comparison.contestants[0].voice.name}_{comparison.place(take)}_{one.label}_{number:02d}{seed}.wav"
+    name = f"{comparison.title}_{comparison.place(take)}_{one.label}_{number:02d}{seed}.wav"
     write_wav(folder / name, [Audio(take.waveform, take.sample_rate)], take.sample_rate)
     return folder / name, f"{take.seconds:.2f} s  {take.text}"

@@ -1,6 +1,6 @@
-"""Who can be heard beside a voice: its base, its checkpoints, other voices, a recording used as a prompt.
+"""Who can be heard beside a voice: its base, its checkpoints, other voices, mixes, a recording used as a prompt.
 
-Written as people type it: ``ann``, ``base``, ``ann@40``, ``ann@best``, ``prompt:clip.wav``.
+Written as people type it: ``ann``, ``base``, ``ann@40``, ``ann@best``, ``0.7*ann+0.3*ben``, ``prompt:clip.wav``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from vtune import audio
 from vtune.errors import VoiceError
 from vtune.evaluate import BASE, System
 from vtune.folders import RunFolder, VoiceFolder
-from vtune.speak import Voice, open_voice
+from vtune.mixing import find_parts, looks_like_mix, open_named
+from vtune.speak import Voice
 from vtune.train import checkpoints
 from vtune.types import Clip, Conditioning
-from vtune.voices import find_voice, read_record
+from vtune.voices import find_voice, read_record, voice_there
 from vtune.weights import load_weights
 
 PROMPT = "prompt:"
+
+LABELS = {"lora": "lora", "full": "finetuned"}
+"""What the files of a comparison's own voice are called, by how it was trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Contestant:
 
     :param name: as it was typed.
     :param label: in the names of files: ``base``, ``lora``, ``finetuned``, or the name made plain.
-    :param voice: that is opened for it.
+    :param opens: voice or mix that is loaded for it, looked up in ``voices``.
     :param untuned: without what the training learned.
     :param weights: of a checkpoint instead of the voice's own.
     :param prompt: recording that is spoken after.
@@ -39,7 +43,8 @@ class Contestant:
 
     name: str
     label: str
-    voice: VoiceFolder
+    opens: str
+    voices: Path
     untuned: bool = False
     weights: Path | None = None
     prompt: Path | None = None
@@ -47,7 +52,7 @@ class Contestant:
     @property
     def is_voice(self) -> bool:
         """Whether it is the finished voice that a comparison is about: words of its training are known."""
-        return self.label in ("lora", "finetuned")
+        return self.label in LABELS.values()
 
 
 def contestants(names: Sequence[str], voices: Path, runs: Path) -> list[Contestant]:
@@ -55,31 +60,48 @@ def contestants(names: Sequence[str], voices: Path, runs: Path) -> list[Contesta
 
     :raises VoiceError: there is no such voice, checkpoint or recording; suggests the nearest.
     """
-    own = next((name for name in names if name != BASE and not name.startswith(PROMPT)), None)
-    if own is None:
-        raise VoiceError(f"name a voice: {' '.join(names)} has none, and a base is that of a voice")
-    first = find_voice(own.split("@")[0], voices)
+    first = first_voice(names, voices)
     repeated = next((name for name in names if list(names).count(name) > 1), None)
     if repeated is not None:
         raise VoiceError(f"{repeated} is named twice")
     return [_resolve(name, first, voices, runs) for name in names]
 
 
+def first_voice(names: Sequence[str], voices: Path) -> VoiceFolder:
+    """Find the voice that a comparison is about: the first that is named; of a mix, its heaviest.
+
+    :raises VoiceError: none is named, or it is not there.
+    """
+    for name in names:
+        if name != BASE and not name.startswith(PROMPT):
+            return _found(name, voices)
+    raise VoiceError(f"name a voice: {' '.join(names)} has none, and a base is that of a voice")
+
+
+def _found(name: str, voices: Path) -> VoiceFolder:
+    if voice_there(name, voices) is None and looks_like_mix(name):
+        return find_parts(name, voices, {})[0].folder
+    return find_voice(name if voice_there(name, voices) else name.partition("@")[0], voices)
+
+
 def _resolve(name: str, first: VoiceFolder, voices: Path, runs: Path) -> Contestant:
+    own = str(first.path)
     if name == BASE:
-        return Contestant(name, BASE, first, untuned=True)
+        return Contestant(name, BASE, own, voices, untuned=True)
     if name.startswith(PROMPT):
         path = Path(name.removeprefix(PROMPT)).expanduser()
         if not path.is_file():
             raise VoiceError(f"{name}: there is no recording {path}")
-        return Contestant(name, plain(path.stem), first, untuned=True, prompt=path)
-    voice, _, step = name.partition("@")
-    folder = find_voice(voice, voices)
-    if step:
-        return Contestant(name, plain(name), folder, weights=_checkpoint(folder, step, runs))
+        return Contestant(name, plain(path.stem), own, voices, untuned=True, prompt=path)
+    folder = _found(name, voices)
+    if voice_there(name, voices) is None:
+        if looks_like_mix(name):
+            return Contestant(name, plain(name), name, voices)
+        step = name.partition("@")[2]
+        return Contestant(name, plain(name), str(folder.path), voices, weights=_checkpoint(folder, step, runs))
     if folder != first:
-        return Contestant(name, plain(folder.name), folder)
-    return Contestant(name, "lora" if read_record(folder).method == "lora" else "finetuned", folder)
+        return Contestant(name, plain(folder.name), str(folder.path), voices)
+    return Contestant(name, LABELS[read_record(folder).method], own, voices)
 
 
 def _checkpoint(folder: VoiceFolder, step: str, runs: Path) -> Path:
@@ -108,7 +130,7 @@ def opened(
 
     :param name: of the system, if it is not the contestant's own.
     """
-    voice = open_voice(one.voice, device, options=options, untuned=one.untuned)
+    voice = open_named(one.opens, one.voices, device, options=options, untuned=one.untuned)
     if one.weights is not None:
         load_weights(voice.model, one.weights)
     if one.prompt is not None:

@@ -94,6 +94,11 @@ class Engine:
         )
         return kept
 
+    def mix_conditioning(self, base: Any, parts: Sequence[Conditioning], weights: Sequence[float]) -> Conditioning:
+        """Put together what synthesis needs of a mix; the heaviest part comes first."""
+        mixed: Conditioning = self._hook.mix_conditioning(base=base, parts=parts, weights=weights)
+        return mixed
+
     def synthesize(
         self, base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int
     ) -> Iterator[Audio]:

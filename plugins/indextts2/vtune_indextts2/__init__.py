@@ -94,6 +94,13 @@ def extract_conditioning(base: IndexTTS2Base, clips: Sequence[vtune.Clip]) -> vt
 
 
 @vtune.hookimpl
+def mix_conditioning(parts: Sequence[vtune.Conditioning], weights: Sequence[float]) -> vtune.Conditioning:
+    from vtune_indextts2.mixing import mix
+
+    return mix(parts, weights)
+
+
+@vtune.hookimpl
 def synthesize(
     base: IndexTTS2Base, model: nn.Module, text: str, conditioning: vtune.Conditioning, seed: int
 ) -> Iterator[vtune.Audio]:

@@ -15,7 +15,7 @@ from vtune.folders import VoiceFolder
 def compared(ann: VoiceFolder, *names: str, texts: tuple[str, ...] = (), overrides: tuple[str, ...] = ()) -> Comparison:
     recipe = recipe_of(ann, overrides)
     several = contestants(names, ann.path.parent, recipe.folders.runs)
-    return compare(several, material_of(ann, recipe, texts), recipe, names[0], device="cpu")
+    return compare("ann", several, material_of(ann, recipe, texts), recipe, names[0], device="cpu")
 
 
 def test_sound_scores_page_and_summary_lie_in_one_folder(ann: VoiceFolder, tmp_path: Path) -> None:

@@ -65,6 +65,16 @@ def test_a_prompt_is_the_base_with_what_it_keeps_of_one_recording(ann: VoiceFold
     assert len(spoken(ann, f"prompt:{path}"))
 
 
+def test_a_mix_speaks_as_what_it_is_made_of(ann: VoiceFolder) -> None:
+    shutil.copytree(ann.path, ann.path.parent / "ben")
+    found = {name: spoken(ann, name) for name in ("ben", "0.7*ann+0.3*ben", "ann@best")}
+    # Two of the same voice are that voice.
+    assert np.allclose(found["0.7*ann+0.3*ben"], found["ben"], atol=1e-4)
+    assert np.array_equal(found["ben"], found["ann@best"])
+    (one,) = contestants(["0.7*ann+0.3*ben"], ann.path.parent, runs(ann))
+    assert one.label == "0.7-ann-0.3-ben"
+
+
 def test_a_fully_tuned_voice_is_called_finetuned(toy: Callable[..., Recipe]) -> None:
     (voice,) = pipeline.run(toy(train={"method": "full"}, evaluate={"during": 0}))
     (one,) = contestants([str(voice.path)], voice.path.parent, Path("runs"))

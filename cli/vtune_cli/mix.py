@@ -1,0 +1,30 @@
+"""``vtune mix``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vtune_cli.arguments import base_options, engine_options, voices_option
+
+
+@click.command()
+@click.argument("mix")
+@click.option("--name", required=True, help="Of the new voice, a folder beside the others.")
+@click.option(
+    "--rank", type=click.IntRange(min=1), help="Squeeze the adapter into this rank; default: the sum of the ranks."
+)
+@base_options
+@voices_option
+def mix(mix: str, name: str, rank: int | None, device: str, options: tuple[str, ...], folder: Path) -> None:
+    """Write MIX, weighted voices such as '0.7*anna+0.3*ben', as a voice of its own."""
+    from vtune.mixdown import mix_down
+
+    record = mix_down(mix, name, folder, device, engine_options(options), rank)
+    assert record.mix is not None
+    squeezed = (
+        f" of {record.mix.rank}, {record.mix.error:.1%} left out" if record.lora["rank"] < record.mix.rank else ""
+    )
+    consent = "consent stated" if record.consent else "no consent stated"
+    click.echo(f"{folder / name}: {len(record.mix.parts)} voices, rank {record.lora['rank']}{squeezed}, {consent}")

@@ -1,0 +1,18 @@
+"""Voices between voices: ``0.7*anna+0.3*ben`` names a mix wherever a voice can be named to speak."""
+
+from vtune.mixing.adapters import mixed_shape
+from vtune.mixing.grammar import Term, looks_like_mix, mix_text, parse_mix
+from vtune.mixing.opening import open_mix, open_named
+from vtune.mixing.parts import Part, find_parts
+
+__all__ = [
+    "Part",
+    "Term",
+    "find_parts",
+    "looks_like_mix",
+    "mix_text",
+    "mixed_shape",
+    "open_mix",
+    "open_named",
+    "parse_mix",
+]

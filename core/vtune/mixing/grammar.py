@@ -1,0 +1,121 @@
+"""The words of a mix: ``0.7*anna + 0.3*ben`` to weights and names, and back.
+
+    mix     term { "+" term }
+    term    [ weight "*" ] name             without a weight it is 1
+    weight  0 to 100: digits, at most one point, at most one exponent (1e-3)
+    name    of a voice, or the path of its folder; in quotes where it holds + * " or '
+
+Blanks around all of these mean nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from vtune.errors import VoiceError, shown
+
+_WEIGHT = re.compile(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", re.ASCII | re.IGNORECASE)
+_PIECE = re.compile(r""""[^"]*"|'[^']*'|[+*"']|[^+*"'\s](?:[^+*"']*[^+*"'\s])?""")
+
+HEAVIEST = 100
+"""Of weights; any voice is noise long before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A voice and how much of it.
+
+    :param weight: 0 to 100.
+    :param place: of the name in the text, counted from 1.
+    """
+
+    weight: float
+    name: str
+    place: int = field(default=0, compare=False)
+
+
+def looks_like_mix(text: str) -> bool:
+    """Say whether a text that names no voice can only be meant as a mix."""
+    return "+" in text or "*" in text
+
+
+def parse_mix(text: str) -> tuple[Term, ...]:
+    """Read the terms of a mix. :raises VoiceError: it is none; one line with the place where it goes wrong."""
+    pieces = _Pieces(text)
+    terms = [_term(pieces)]
+    while pieces.now:
+        if pieces.now != "+":
+            raise pieces.error(f"'+' is missing before {shown(pieces.now)}")
+        pieces.step()
+        terms.append(_term(pieces))
+    return tuple(terms)
+
+
+def mix_text(terms: Iterable[Term]) -> str:
+    """Write terms as a text that reads back as they are."""
+    return "+".join(f"{repr(term.weight).replace('e+', 'e')}*{_quoted(term.name)}" for term in terms)
+
+
+def refusal(text: str, place: int, why: object) -> VoiceError:
+    """Say in one line what is wrong with a mix, and where."""
+    return VoiceError(f"mix {shown(text)}, character {place}: {why}")
+
+
+def _term(pieces: _Pieces) -> Term:
+    weight = 1.0
+    first, place = pieces.take_name("a name is missing")
+    if pieces.now == "*":
+        weight = _weight(first, pieces, place)
+        pieces.step()
+        first, place = pieces.take_name("a name is missing behind '*'")
+    name = first[1:-1] if first[0] in "\"'" else first
+    if not name:
+        raise refusal(pieces.text, place, "a name is missing between the quotes")
+    return Term(weight, name, place)
+
+
+def _weight(written: str, pieces: _Pieces, place: int) -> float:
+    if written[0] == "-" and _WEIGHT.fullmatch(written[1:].lstrip()):
+        raise refusal(pieces.text, place, f"the weight {shown(written)} is negative; a mix lies between its voices")
+    weight = float(written) if _WEIGHT.fullmatch(written) else math.nan
+    if math.isnan(weight):
+        raise refusal(pieces.text, place, f"{shown(written)} before '*' is no number such as 0.7")
+    if weight > HEAVIEST:
+        raise refusal(pieces.text, place, f"the weight {shown(written)} is above {HEAVIEST}")
+    return weight
+
+
+class _Pieces:
+    """Names, signs and weights of a text, one after another; ``now`` is the next, empty at the end."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._left = list(_PIECE.finditer(text))[::-1]
+
+    @property
+    def now(self) -> str:
+        return self._left[-1][0] if self._left else ""
+
+    def step(self) -> None:
+        self._left.pop()
+
+    def error(self, why: str) -> VoiceError:
+        return refusal(self.text, self._left[-1].start() + 1 if self._left else len(self.text) + 1, why)
+
+    def take_name(self, otherwise: str) -> tuple[str, int]:
+        """Return what may be a name or a weight, with its place."""
+        if self.now in ("", "+", "*"):
+            raise self.error(otherwise)
+        if self.now in ("'", '"'):
+            raise self.error(f"the quote {self.now} is never closed")
+        piece = self._left.pop()
+        return piece[0], piece.start() + 1
+
+
+def _quoted(name: str) -> str:
+    if name.strip() == name and not re.search(r"""[+*"']""", name):
+        return name
+    return f'"{name}"' if '"' not in name else f"'{name}'"

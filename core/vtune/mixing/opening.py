@@ -1,0 +1,94 @@
+"""A mix to a voice that speaks: one base, and an adapter that is the sum of the parts'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import vtune
+from vtune.mixing.adapters import add_up, compress, mixed_shape
+from vtune.mixing.grammar import looks_like_mix, mix_text
+from vtune.mixing.parts import Part, combined_consent, find_parts, tell_differences
+from vtune.speak import Voice, open_base, open_voice
+from vtune.types import LoraSettings
+from vtune.voices import MixRecord, VoiceRecord, find_voice, read_conditioning, voice_there
+from vtune.weights import fill_adapter
+
+
+def open_named(
+    name: str,
+    voices: Path,
+    device: str = "auto",
+    precision: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    *,
+    untuned: bool = False,
+) -> Voice:
+    """Load what a user typed: the name or path of a voice, or a mix of voices. What is a voice is never read as a mix.
+
+    :param voices: the folder in which names are looked up.
+    :param options: see ``vtune.speak.open_voice``; so is ``untuned``.
+    :raises VoiceError: there is no such voice, or the voices cannot be mixed; one line.
+    """
+    if voice_there(name, voices) is None and looks_like_mix(name):
+        return open_mix(find_parts(name, voices, options or {}), device, precision, options, untuned=untuned)
+    return open_voice(find_voice(name, voices), device, precision, options, untuned=untuned)
+
+
+def open_mix(
+    parts: Sequence[Part],
+    device: str = "auto",
+    precision: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    *,
+    untuned: bool = False,
+    rank: int | None = None,
+) -> Voice:
+    """Load voices as one: the change of each weight is the weighted sum of theirs, the conditioning their mean.
+
+    The prompt's name, options and whatever has no mean are the heaviest voice's, the first of several that are.
+
+    :param parts: from ``find_parts``, asked with the same options.
+    :param options: engine options that the mix has, whatever the voices were trained with.
+    :param untuned: leave the adapters out: the base, with the mix's conditioning.
+    :param rank: squeeze the sum into an adapter of this rank; ``record.mix.error`` says what it leaves out.
+    :raises VoiceError: a voice is damaged, or the base is not theirs.
+    """
+    options = options or {}
+    tell_differences(parts, options)
+    shape, error = mixed_shape([part.lora for part in parts]), 0.0
+    adapter, full = add_up(parts), shape.rank
+    if rank is not None and rank < full:
+        adapter, error = compress(adapter, rank)
+        shape = replace(shape, rank=rank, alpha=rank)
+    of = MixRecord(parts=[part.settings() for part in parts], rank=full, error=error)
+    record = _record(parts, shape, of, options)
+    engine, base = open_base(record, device, precision)
+    total = sum(part.weight for part in parts)
+    kept = [read_conditioning(part.folder.conditioning) for part in parts]
+    conditioning = engine.mix_conditioning(base, kept, [part.weight / total for part in parts])
+    model = engine.build_model(base, shape, record.method)
+    if not untuned:
+        fill_adapter(model, adapter, f"the mix {record.name}")
+    return Voice(engine, base, model.eval(), conditioning, record)
+
+
+def _record(parts: Sequence[Part], shape: LoraSettings, mix: MixRecord, options: Mapping[str, Any]) -> VoiceRecord:
+    heaviest = parts[0].record
+    return heaviest.model_copy(
+        update={
+            "name": mix_text(part.term for part in parts),
+            "engine_options": {**heaviest.engine_options, **options},
+            "servable": True,
+            "lora": {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(shape).items()},
+            "training": {},
+            "ledger": {},
+            "consent": combined_consent([part.record.consent for part in parts]),
+            "vtune": vtune.__version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "mix": mix,
+        }
+    )
