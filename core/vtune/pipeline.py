@@ -101,6 +101,8 @@ def _tell(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> None:
             logger.info("%s", one.describe(VOICE))
     for name, reason in scores.skipped.items():
         logger.info("%s: not measured: %s", name, reason)
+    for line in scores.warnings():
+        logger.warning("%s", line)
     where = voice.page if scores.texts else voice.samples
     logger.info("voice %s: listen: open %s", voice.name, where)
 
