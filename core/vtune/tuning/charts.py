@@ -30,6 +30,7 @@ class Dot:
 class Axis:
     """Numbers to places along one side of a picture.
 
+    :param whole: has whole numbers only; ``log``: is laid out by logarithms.
     :param names: of the ticks at 0, 1, 2 ..., where they are no numbers.
     :param unit: ``%`` shows a share of 1 as a percentage.
     """
@@ -37,15 +38,16 @@ class Axis:
     low: float
     high: float
     log: bool = False
+    whole: bool = False
     names: Sequence[str] = ()
     unit: str = ""
 
     @classmethod
-    def over(cls, numbers: Sequence[float], unit: str = "") -> Axis:
+    def over(cls, numbers: Sequence[float], *, whole: bool = False, unit: str = "") -> Axis:
         """Return an axis that holds all numbers, with a little room."""
         low, high = min(numbers), max(numbers)
         room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
-        return cls(low - room, high + room, unit=unit)
+        return cls(low - room, high + room, whole=whole, unit=unit)
 
     @classmethod
     def of_names(cls, names: Sequence[str]) -> Axis:
@@ -70,12 +72,12 @@ class Axis:
             digits = (1,) if last - first > 3 else (1, 2, 5) if last - first < 2 else (1, 3)
             every = (digit * 10.0**power for power in range(first, last + 1) for digit in digits)
         else:
-            raw = (self.high - self.low) / 5
+            raw = max((self.high - self.low) / 5, float(self.whole))
             unit = 10.0 ** math.floor(math.log10(raw))
             step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw * 0.999)
             first = math.ceil(self.low / step)
             every = (step * place for place in range(first, first + 8))
-        return [number for number in every if self.low <= number <= self.high * (1 + 1e-9)]
+        return [number for number in every if self.low <= number <= self.high]
 
 
 def bars(shares: Mapping[str, float], title: str) -> str:
@@ -106,8 +108,8 @@ def dots(x: Axis, y: Axis, marks: Sequence[Dot], title: str, line: Sequence[tupl
         parts.append(f'<path d="{path}" class=best />')
     for dot in marks:
         across, up = x.place(dot.x, LEFT, RIGHT), y.place(dot.y, BOTTOM, TOP)
-        title = f"<title>{safe(dot.title)}</title>"
-        parts.append(f'<circle cx="{across}" cy="{up}" r="5" class="{dot.kind}">{title}</circle>')
+        told = f"<title>{safe(dot.title)}</title>"
+        parts.append(f'<circle cx="{across}" cy="{up}" r="5" class="{dot.kind}">{told}</circle>')
     return _picture(title, parts, HEIGHT)
 
 

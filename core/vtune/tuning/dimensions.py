@@ -92,10 +92,6 @@ class Choice:
         """Return all of them."""
         return list(self.options)
 
-    def own(self, value: Any) -> Value | None:
-        """Return a recipe's own value as one of these, None where it is none."""
-        return next((one for one in self.options if parse(one, one) == value), None)
-
     @staticmethod
     def text(value: Value) -> str:
         """Return a value as an override has it."""

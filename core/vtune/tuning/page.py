@@ -61,9 +61,10 @@ def _pictures(found: Found, metric: Figure) -> Iterator[str]:
         yield f"<figure>{bars(shares, 'Which settings matter')}<figcaption>Which settings matter: how far those of the "
         yield f"best trials lie from all, by PED-ANOVA over {len(found.ranked)} trials.</figcaption></figure>"
     numbers = [trial.figures[metric.name] for trial in found.ranked]
-    up = Axis.over(numbers, metric.unit)
+    up = Axis.over(numbers, unit=metric.unit)
     yield f"<figure>{_history(found, metric, up)}<figcaption>{safe(metric.title)} by trial; {_BETTER[metric.better]}. "
-    yield "The line is the best until then. Yellow: the recipe as it is; grey: pruned; red: failed.</figcaption></figure>"
+    yield "The line is the best until then. Yellow: the recipe as it is, grey: pruned, red: failed.</figcaption>"
+    yield "</figure>"
     for key, dimension in found.space.dimensions.items():
         axis = _axis(dimension)
         marks = [
@@ -88,7 +89,7 @@ def _history(found: Found, metric: Figure, up: Axis) -> str:
         marks.append(Dot(trial.number, height, _kind(found, trial), _title(found, trial)))
         if best is not None:
             line.append((float(trial.number), best.figures[metric.name]))
-    across = Axis.over([float(trial.number) for trial in ended])
+    across = Axis.over([float(trial.number) for trial in ended], whole=True)
     return dots(across, up, marks, f"{metric.title} by trial", line)
 
 
@@ -98,7 +99,7 @@ def _axis(dimension: Dimension) -> Axis:
     if dimension.log:
         room = (dimension.high / dimension.low) ** 0.06
         return Axis(dimension.low / room, dimension.high * room, log=True)
-    return Axis.over([dimension.low, dimension.high])
+    return Axis.over([dimension.low, dimension.high], whole=dimension.whole)
 
 
 def _across(dimension: Dimension, trial: Trial, key: str) -> float:

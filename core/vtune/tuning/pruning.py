@@ -56,7 +56,8 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers is not typed 
         name: str | None = self._study.facts.get("watched")
         if name is None:
             name = next((one for one in self._offers if one in metrics), None)
-            self._study.note(watched=name)
+            if name is not None:
+                self._study.note(watched=name)
         return name if name in metrics else None
 
     @property

@@ -93,17 +93,21 @@ def check_space(recipe: str, overrides: Sequence[str], dimensions: Mapping[str, 
     given = {override.lstrip("~").partition("=")[0].strip() for override in overrides}
     problems: list[str] = []
     checked: dict[str, Dimension] = {}
+    own: dict[str, Value] = {}
     for key, dimension in dimensions.items():
         try:
             _allow(key, given, dimensions, settings)
-            checked[key] = _typed(dimension, key, [_tried(recipe, overrides, key, text) for text in dimension.ends])
+            tried = [_tried(recipe, overrides, key, text) for text in dimension.ends]
+            checked[key] = typed = _typed(dimension, key, tried)
+            mine = _at(settings, key)
+            known = zip(dimension.ends, tried, strict=True)
+            value = typed.own(mine) if isinstance(typed, Range) else next((t for t, one in known if one == mine), None)
+            own |= {key: value} if value is not None else {}
         except RecipeError as error:
             problems.append(error.problems[0])
     if problems:
         raise RecipeError(problems)
-    own = {key: dimension.own(_at(settings, key)) for key, dimension in checked.items()}
-    whole = {key: value for key, value in own.items() if value is not None}
-    return Space(checked, whole if len(whole) == len(own) else None)
+    return Space(checked, own if len(own) == len(checked) else None)
 
 
 def _allow(key: str, given: set[str], keys: Mapping[str, Any], settings: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import URL
 
 from vtune.errors import VtuneError, reason
 from vtune.tuning.dimensions import Dimension, Range, Value
@@ -58,7 +59,7 @@ class Study:
         self._space = space
         self._distributions = {key: _distribution(one) for key, one in space.dimensions.items()}
         try:
-            self._storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+            self._storage = optuna.storages.RDBStorage(str(URL.create("sqlite", database=str(path))))
             self._study = optuna.create_study(
                 storage=self._storage,
                 sampler=optuna.samplers.RandomSampler(0),
@@ -132,7 +133,7 @@ class Study:
         handle = self._handle(trial)
         if place not in self._frozen(trial).intermediate_values:  # it is, where a trial goes on before its last report
             handle.report(value, place)
-        return handle.should_prune()
+        return bool(handle.should_prune())  # numpy's own otherwise
 
     def end(
         self,
@@ -145,9 +146,8 @@ class Study:
         reason: str = "",
     ) -> None:
         """Write down what became of a trial."""
-        handle = self._handle(trial)
-        for name, fact in (("figures", dict(figures or {})), ("seconds", round(seconds, 2)), ("reason", reason)):
-            handle.set_user_attr(name, fact)
+        facts = {"figures": dict(figures or {}), "seconds": round(seconds, 2), "reason": reason}
+        self._handle(trial).set_user_attr("ended", facts)
         self._study.tell(trial.number, merit, next(key for key, one in _STATES.items() if one == state))
 
     def importances(self) -> dict[str, float]:
@@ -191,13 +191,9 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def _trial(one: FrozenTrial) -> Trial:
+    # Optuna gives a pruned trial its last report for a value.
+    merit = one.value if one.state == TrialState.COMPLETE else None
+    starts = tuple(one.user_attrs.get("starts", ()))
     return Trial(
-        one.number,
-        _STATES[one.state],
-        {key: one.params[key] for key in one.params},
-        one.value if one.state == TrialState.COMPLETE else None,
-        one.user_attrs.get("figures", {}),
-        one.user_attrs.get("seconds", 0.0),
-        one.user_attrs.get("reason", ""),
-        tuple(one.user_attrs.get("starts", ())),
+        one.number, _STATES[one.state], dict(one.params), merit, starts=starts, **one.user_attrs.get("ended", {})
     )
