@@ -13,6 +13,7 @@ import click
 VERBS = {
     "run": "Make the voices of RECIPE, from recordings to samples.",
     "train": "Do RECIPE's steps up to the finished adapter.",
+    "tune": "Try RECIPE with many settings, and name the best.",
     "plan": "Say what RECIPE would do, need and take, before anything heavy is loaded.",
     "prepare": "Cut the recordings of IN into clips in OUT.",
     "transcribe": "Write down what is said in the clips of DIR.",

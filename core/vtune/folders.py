@@ -18,19 +18,23 @@ from vtune.errors import VtuneError
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """``runs/<voice>/``: how a voice was made."""
+    """``runs/<voice>/``: how a voice was made.
+
+    :param material: the run whose clips and features this one uses and adds to; its own where none is named.
+    """
 
     path: Path
+    material: RunFolder | None = None
 
     @property
     def clips(self) -> Path:
         """Raw recordings cut and transcribed, one folder a source."""
-        return self.path / "clips"
+        return self.material.clips if self.material else self.path / "clips"
 
     @property
     def features(self) -> Path:
         """Arrow files of encoded clips, keyed by content."""
-        return self.path / "dataset"
+        return self.material.features if self.material else self.path / "dataset"
 
     @property
     def checkpoints(self) -> Path:
@@ -50,12 +54,17 @@ class RunFolder:
     @property
     def examination(self) -> Path:
         """What was wrong with the clips when they were last looked over."""
-        return self.path / "examination.json"
+        return self.material.examination if self.material else self.path / "examination.json"
 
     @property
     def recipe(self) -> Path:
         """The resolved recipe of the last run."""
         return self.path / "recipe.yaml"
+
+    @property
+    def tuning(self) -> Path:
+        """Searches for better settings, one folder a study."""
+        return self.path / "tuning"
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vtune.errors import VtuneError
+from vtune.errors import VtuneError, in_a_line
 from vtune.evaluate.judges import Figure, Judged, JudgeMaker, Share
 from vtune.evaluate.material import Material
 from vtune.evaluate.takes import BASE, RECORDING, Take, recorded
@@ -204,3 +206,19 @@ def _interval(own: Mapping[str, Share], other: Mapping[str, Share], seed: int) -
     means = parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)  # (draws, 2)
     low, high = np.percentile(means[:, 0] - means[:, 1], [2.5, 97.5])
     return float(low), float(high)
+
+
+def read_scores(path: Path) -> Scores:
+    """Read a ``scores.json``. :raises VtuneError: it is not there, is damaged, or of another version."""
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if data.pop("version") != VERSION:
+            raise ValueError("another version of vtune wrote it")
+        return Scores(**{**data, "scores": [_read(one) for one in data["scores"]]})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VtuneError(f"{path} cannot be read: {in_a_line(error)}; make the voice again") from error
+
+
+def _read(one: Mapping[str, Any]) -> Score:
+    intervals = {system: (low, high) for system, (low, high) in one["intervals"].items()}
+    return Score(one["group"], Figure(**one["figure"]), one["means"], intervals, one["anchors"])
