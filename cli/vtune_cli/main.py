@@ -21,6 +21,7 @@ VERBS = {
     "say": "Speak TEXT with VOICE.",
     "voices": "List the voices that are there.",
     "merge": "Fold VOICE's adapter into its base: one model folder, checked.",
+    "export": "Write VOICE as other software takes it: peft, merged, gguf-ready, vllm; checked.",
     "recipe": "List, copy, show and check recipes.",
     "engines": "List the installed engines.",
 }

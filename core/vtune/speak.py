@@ -95,7 +95,7 @@ def open_voice(
     engine = load_engine(record.engine)
     where = pick_device(device)
     base = engine.load_base(
-        _options(engine, record, options or {}),
+        options_of(engine, record, options or {}),
         where,
         weights_dtype(pick_precision(precision, where), record.method),
     )
@@ -107,7 +107,8 @@ def open_voice(
     return Voice(engine, base, model.eval(), conditioning, record)
 
 
-def _options(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> EngineOptions:
+def options_of(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> EngineOptions:
+    """Return the options that a voice was trained with, changed. :raises EngineError: one cannot be; names it."""
     try:
         return engine.info.options.model_validate({**record.engine_options, **changes})
     except ValidationError as error:

@@ -34,6 +34,8 @@ class VoiceRecord(BaseModel):
     ledger: dict[str, Any] = Field(description="totals: what was trained on, what was not and why")
     consent: dict[str, str] | None
     licence: str
+    licence_id: str = "other"
+    licence_name: str = ""
     vtune: str
     created: str
 

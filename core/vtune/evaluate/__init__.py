@@ -5,6 +5,7 @@ from vtune.evaluate.judges import Figure, Judge, Judged, JudgeMaker, Judgement, 
 from vtune.evaluate.judging import judges
 from vtune.evaluate.material import Material, once_each
 from vtune.evaluate.quality import quality
+from vtune.evaluate.reading import read_scores
 from vtune.evaluate.scores import Score, Scores, score
 from vtune.evaluate.takes import BASE, RECORDING, VOICE, System, Take, speak_all, tuned_and_base
 
@@ -28,6 +29,7 @@ __all__ = [
     "judges",
     "once_each",
     "quality",
+    "read_scores",
     "score",
     "speak_all",
     "tuned_and_base",
