@@ -135,7 +135,7 @@ class EngineInfo:
         A row without them (a voice of one clip, a probe) stands alone.
     :param length_feature: the feature whose first axis grows with the clip; its length is what batches cost.
     :param licence: what the engine's licence asks of users, in a sentence or two; goes onto the card.
-    :param licence_id: that licence as the Hub's cards name it (``apache-2.0``, ``llama3.2``), ``other`` where it has none.
+    :param licence_id: that licence as the Hub's cards name it (``apache-2.0``, ``llama3.2``), else ``other``.
     :param licence_name: a short name of a licence that is ``other`` to the Hub.
     :param licence_note: what must go with a voice or a merged model that is passed on; a file beside it.
     """

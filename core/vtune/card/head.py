@@ -53,7 +53,14 @@ def _licence(record: VoiceRecord, note: bool) -> dict[str, object]:
 
 
 def _on_the_hub(base: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", base, re.ASCII) is not None and not Path(base).exists()
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined] # it is exported, but not declared
+
+    try:
+        validate_repo_id(base)
+    except HFValidationError:
+        return False
+    return base.count("/") == 1 and not Path(base).exists()
 
 
 def _results(scores: Scores) -> list[dict[str, object]]:

@@ -62,7 +62,7 @@ def making(record: VoiceRecord, settings: Mapping[str, Any], form: Form) -> str:
         **({"fingerprint of the data": f"`{facts['data']}`"} if "data" in facts else {}),
     }
     servable = "can be served unmerged beside others" if record.servable else "can only be served merged"
-    adapter = f" The adapter {servable}." if record.method == "lora" else ""
+    adapter = f" The adapter {servable}." if form.relation == "adapter" else ""
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return f"| | |\n|---|---|\n{table}\n\nThe whole recipe is `{form.files}recipe.yaml`.{adapter}"
 

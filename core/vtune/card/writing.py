@@ -33,7 +33,7 @@ def card_text(
     :param note: whether a licence note lies beside the card.
     """
     base = base_of(record)
-    made = f"made by vtune {record.vtune} ({record.created[:10]})"
+    made = f"Made by vtune {record.vtune} ({record.created[:10]})"
     told = {
         "Whose voice": sections.whose(record, form),
         "What it is for": sections.purpose(record),
@@ -50,8 +50,8 @@ def card_text(
     parts = [
         f"---\n{top}---",
         f"# {record.name}",
-        f"{form.what} for the engine `{record.engine}`{f' (base `{base}`)' if base else ''}, {made}. "
-        f"It speaks at {record.sample_rate} Hz.",
+        f"{form.what}, of the engine `{record.engine}`{f' (base `{base}`)' if base else ''}. {made}; speaks at "
+        f"{record.sample_rate} Hz.",
         *(f"## {title}\n\n{text}" for title, text in told.items() if text),
     ]
     return "\n\n".join(parts) + "\n"

@@ -47,8 +47,8 @@ def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Wr
     network = network_of(source.voice.model)
     if not is_llama(network):
         raise VoiceError(
-            f"engine {source.engine.name!r}: its network ({type(network).__name__}) is no llama of transformers', which is "
-            "what llama.cpp converts here; export it --to merged or --to peft"
+            f"engine {source.engine.name!r}: its network ({type(network).__name__}) is no llama of transformers', so "
+            "llama.cpp's converter does not take it; export it --to merged or --to peft"
         )
     dtype = dtype or "bf16"
     compared = merged.fold(source, directory, dtype)
@@ -56,7 +56,7 @@ def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Wr
     commands = _commands(str(place), place.resolve().name, dtype)
     use = "```sh\n" + "\n".join(_commands(place.name, place.resolve().name, dtype)) + "\n```"
     return Written(
-        Form("One model, merged, ready for llama.cpp's converter", "finetune", "transformers", use, merged.VOICE_FILES),
+        Form("One merged model, for llama.cpp's converter", "finetune", "transformers", use, merged.VOICE_FILES),
         compared,
         dtype,
         rules=rules,
@@ -127,7 +127,8 @@ def _expected(config: Mapping[str, Any]) -> set[str]:
 
 def _highest_id(directory: Path) -> int:
     tokenizer = _tokenizer(directory)
-    return max([*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer.get("added_tokens", []))])
+    added = (token["id"] for token in tokenizer.get("added_tokens", []))
+    return int(max([*tokenizer["model"]["vocab"].values(), *added]))
 
 
 def _tokenizer(directory: Path) -> dict[str, Any]:
@@ -141,11 +142,7 @@ def _tokenizer(directory: Path) -> dict[str, Any]:
 
 
 def _notes(directory: Path) -> list[str]:
-    notes = [
-        "llama.cpp gives sound as tokens; SNAC (the folder snac/) turns them into sound, and is no part of the GGUF"
-    ]
-    if not (directory / "snac").is_dir():
-        notes = []
+    notes = ["llama.cpp gives tokens; the codec that makes sound of them is no part of the GGUF"]
     # By this the converter tells Llama 3's tokenizer; others it knows by a hash of how they split a text.
     if not _tokenizer(directory)["model"].get("ignore_merges"):
         notes.append(

@@ -40,7 +40,7 @@ def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Wr
     compared = fold(source, directory, dtype)
     library = "transformers" if plain else "vtune"
     return Written(
-        Form("One model, merged", "finetune", library, _use(source, place, plain), files=VOICE_FILES), compared, dtype
+        Form("One merged model", "finetune", library, _use(source, place, plain), files=VOICE_FILES), compared, dtype
     )
 
 
@@ -147,11 +147,15 @@ def _read_back(source: Source, directory: Path, plain: bool) -> tuple[str, nn.Mo
 def _require_same_encoding(source: Source, base: Any) -> None:
     for clip, before in zip(source.clips, source.features, strict=True):
         after = source.engine.prepare_sample(base, clip)
-        differ = [name for name in {**before, **after} if not np.array_equal(before.get(name), after.get(name))]
+        differ = [
+            name
+            for name in {**before, **after}
+            if name not in before or name not in after or not np.array_equal(before[name], after[name])
+        ]
         if differ:
             raise VoiceError(
-                f"the written folder encodes {clip.text!r} differently ({', '.join(differ)}): its tokenizer or codec is "
-                "not the base's; nothing was kept"
+                f"the written folder encodes {clip.text!r} differently ({', '.join(differ)}): its tokenizer or codec "
+                "is not the base's; nothing was kept"
             )
 
 

@@ -53,8 +53,8 @@ def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Wr
     network = network_of(source.voice.model)
     if not is_plain(network):
         raise VoiceError(
-            f"engine {source.engine.name!r}: vLLM does not serve its network ({type(network).__name__}), which is no causal "
-            "language model of transformers'; export it --to peft or --to merged"
+            f"engine {source.engine.name!r}: vLLM does not serve its network ({type(network).__name__}), which is no "
+            "causal language model of transformers'; export it --to peft or --to merged"
         )
     modules = _servable_modules(network)
     written = peft.write(source, directory, place, dtype)
@@ -88,7 +88,7 @@ def check_config(folder: VoiceFolder) -> dict[str, str]:
     ]
     if broken:
         raise VoiceError(
-            f"vLLM does not serve an adapter with {', '.join(broken)}; export it --to merged, which it serves as a model"
+            f"vLLM does not serve an adapter with {', '.join(broken)}; export it --to merged, which it serves whole"
         )
     return {
         "rank fits --max-lora-rank": f"{rank} of {fits}",
