@@ -12,22 +12,16 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from vtune import pipeline
 from vtune.card import Form, card_text, voice_form
 from vtune.evaluate import Scores, read_scores
 from vtune.folders import VoiceFolder
-from vtune.recipe import Recipe
 from vtune.recipe.reading import read_draft
 from vtune.voices import VoiceRecord, read_record
 
-CONSENT = {"person": "A tone", "statement": "Tones need not be asked."}
 
-
-@pytest.fixture
-def scored(toy: Callable[..., Recipe]) -> VoiceFolder:
-    (folder,) = pipeline.run(
-        toy(consent=CONSENT, train={"validation": 0.4}, engine_options={"max_frames": 45}, evaluate={"clips": 3})
-    )
+@pytest.fixture(scope="module")
+def scored(make_voice: Callable[..., VoiceFolder]) -> VoiceFolder:
+    folder = make_voice(engine_options={"max_frames": 45})  # two clips are longer
     assert read_scores(folder.scores).texts
     return folder
 
