@@ -26,6 +26,7 @@ from vtune.export import export, gguf_ready, merged
 from vtune.folders import VoiceFolder, write_json
 from vtune.speak import open_voice
 from vtune.testing import made_clip
+from vtune.voices import read_record
 from vtune_orpheus.prompts import prompt_ids
 
 
@@ -111,6 +112,9 @@ def test_a_relative_base_is_named_from_the_root(
     export(voice, tmp_path / "out", "peft", options={"base_model": tiny.name})
     config = json.loads((tmp_path / "out/adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(tiny)
+    # What was changed for the export is true of what was exported.
+    assert read_record(VoiceFolder(tmp_path / "out")).engine_options["base_model"] == tiny.name
+    assert f"(base `{tiny.name}`)" in (tmp_path / "out/README.md").read_text()
 
 
 # Merged
@@ -278,8 +282,18 @@ TABLE = "model.embed_tokens.weight"
         (_config(num_hidden_layers=3), "model.layers.2.input_layernorm.weight"),
         (_config(rope_theta=10_000.0), "rope_theta is written where older readers look: found 10000.0"),
         (
-            _config(rope_parameters={"rope_theta": 500_000.0, "original_max_position_embeddings": 4096}),
+            _config(
+                rope_parameters={
+                    "rope_type": "llama3",
+                    "rope_theta": 500_000.0,
+                    "original_max_position_embeddings": 4096,
+                }
+            ),
             "positions are scaled from 8192: found 4096",
+        ),
+        (
+            _config(rope_parameters={"rope_type": "dynamic", "rope_theta": 500_000.0, "factor": 2.0}),
+            "positions are of a kind that it reads: found dynamic",
         ),
         (_tensors(lambda found: {**found, "lm_head.weight": found[TABLE].clone()}), "found lm_head.weight"),
         (_tensors(lambda found: {**found, TABLE: found[TABLE].float()}), "one format of two bytes: found BF16, F32"),

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from vtune.engines import Engine
-from vtune.folders import LICENCE_NOTE, VoiceFolder, write_text
+from vtune.folders import LICENCE_NOTE, VoiceFolder, write_json, write_text
+from vtune.voices import VoiceRecord
 
 
 def write_licence_note(engine: Engine, directory: Path) -> None:
@@ -15,13 +16,13 @@ def write_licence_note(engine: Engine, directory: Path) -> None:
         write_text(directory / LICENCE_NOTE, engine.info.licence_note)
 
 
-def copy_records(folder: VoiceFolder, directory: Path) -> None:
-    """Copy the files that the card's figures come from, and the samples.
+def write_records(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
+    """Write the record, and copy the other files that the card's figures come from, and the samples.
 
     Not the page to listen to: it holds recordings of the person.
     """
-    directory.mkdir(exist_ok=True)
-    for path in (folder.record, folder.recipe, folder.scores):
+    write_json(VoiceFolder(directory).record, record.model_dump())
+    for path in (folder.recipe, folder.scores):
         if path.is_file():
             shutil.copyfile(path, directory / path.name)
     if folder.samples.is_dir():

@@ -13,7 +13,7 @@ from vtune.card import write_card
 from vtune.errors import VoiceError, nearest, reason, shown
 from vtune.evaluate import read_scores
 from vtune.export import consent, gguf_ready, merged, peft, vllm
-from vtune.export.companions import copy_records, write_licence_note
+from vtune.export.companions import write_licence_note, write_records
 from vtune.export.source import Source, open_source
 from vtune.export.written import Written
 from vtune.folders import VoiceFolder, must_be_new, new_folder, write_json
@@ -85,12 +85,14 @@ def export(
     TARGETS[target].require(folder, record, directory, dtype)
     scores = read_scores(folder.scores)
     source = open_source(folder, device, options)
+    # What the user changed, say where the base lies now, is true of what is exported.
+    record = record.model_copy(update={"engine_options": source.options_with().model_dump(mode="json")})
     with new_folder(directory) as aside:
         written = TARGETS[target].write(source, aside, directory, dtype)
         checks = (written.compared.describe(), *(f"{rule}: {found}" for rule, found in written.rules.items()))
         form = replace(written.form, checked=checks, overridden=overridden)
         kept = aside / form.files
-        copy_records(folder, kept)
+        write_records(folder, record, kept)
         if kept != aside:
             write_conditioning(source.voice.conditioning, VoiceFolder(kept).conditioning)
         write_licence_note(source.engine, aside)

@@ -27,6 +27,7 @@ QUANTISED = "Q4_K_M"
 ROPE_CONTEXT = 8192
 """What the converter takes as Llama 3's original context, where it should read it from the configuration."""
 
+TABLE, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 _LAYER = (
     "input_layernorm", "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
     "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
@@ -69,40 +70,34 @@ def check(directory: Path) -> dict[str, str]:
     """Return the converter's rules with what was found. :raises VoiceError: names every one that is broken."""
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     tensors = _tensors(directory)
-    rules: dict[str, str] = {}
-    broken: list[str] = []
-
-    def rule(name: str, holds: bool, found: object) -> None:
-        rules[name] = str(found)
-        if not holds:
-            broken.append(f"{name}: found {found}")
-
-    rule(
-        "architecture is LlamaForCausalLM",
-        config.get("architectures") == ["LlamaForCausalLM"],
-        config.get("architectures"),
-    )
-    kinds = sorted({kind for kind, shape in tensors.values() if len(shape) > 1})
-    rule("weights are of one format of two bytes", len(kinds) == 1 and kinds[0] in DTYPES.values(), ", ".join(kinds))
-    strange = sorted(tensors.keys() ^ _expected(config))
-    rule("tensors are a llama's, with a head only where it is not tied", not strange, ", ".join(strange[:4]) or "all")
-    rows = {shape[0] for name, (_, shape) in tensors.items() if name in ("model.embed_tokens.weight", "lm_head.weight")}
-    rule("rows of the table are config's vocab_size", rows == {config.get("vocab_size")}, ", ".join(map(str, rows)))
-    highest = _highest_id(directory)
-    rule("every id of the tokenizer has a row", highest < config.get("vocab_size", 0), f"highest id {highest}")
+    architectures, theta = config.get("architectures"), config.get("rope_theta")
     rope = config.get("rope_parameters") or {}
-    rule(
-        "rope_theta is written where older readers look",
-        config.get("rope_theta") == rope.get("rope_theta"),
-        config.get("rope_theta"),
-    )
-    context = rope.get("original_max_position_embeddings", ROPE_CONTEXT)
-    rule(f"positions are scaled from {ROPE_CONTEXT}", context == ROPE_CONTEXT, context)
-    extra = sorted(path.name for path in directory.iterdir() if path.suffix in {".bin", ".model", ".gguf"})
-    rule("no other weights or tokenizer that would be taken instead", not extra, ", ".join(extra) or "none")
+    positions, context = rope.get("rope_type", "default"), rope.get("original_max_position_embeddings", ROPE_CONTEXT)
+    formats = sorted({kind for kind, shape in tensors.values() if len(shape) > 1})
+    strange = sorted(tensors.keys() ^ _expected(config))
+    rows = sorted({tensors[name][1][0] for name in (TABLE, HEAD) if name in tensors})
+    highest, vocabulary = _highest_id(directory), config.get("vocab_size", 0)
+    others = sorted(path.name for path in directory.iterdir() if path.suffix in {".bin", ".model", ".gguf"})
+    rules: list[tuple[str, bool, Any]] = [
+        ("architecture is LlamaForCausalLM", architectures == ["LlamaForCausalLM"], architectures),
+        ("weights are of one format of two bytes", formats in [[kind] for kind in DTYPES.values()], formats),
+        ("tensors are a llama's, with a head only where it is not tied", not strange, strange[:4] or "all"),
+        ("rows of the table are config's vocab_size", rows == [vocabulary], rows),
+        ("every id of the tokenizer has a row", highest < vocabulary, f"highest id {highest}"),
+        ("rope_theta is written where older readers look", theta == rope.get("rope_theta"), theta),
+        ("positions are of a kind that it reads", positions in ("default", "linear", "yarn", "llama3"), positions),
+        (
+            f"llama3's positions are scaled from {ROPE_CONTEXT}",
+            positions != "llama3" or context == ROPE_CONTEXT,
+            context,
+        ),
+        ("no other weights or tokenizer that would be taken instead", not others, others or "none"),
+    ]
+    found = {name: ", ".join(map(str, value)) if isinstance(value, list) else str(value) for name, _, value in rules}
+    broken = [f"{name}: found {found[name]}" for name, holds, _ in rules if not holds]
     if broken:
         raise VoiceError(f"llama.cpp's converter would not take the folder: {'; '.join(broken)}; nothing was kept")
-    return rules
+    return found
 
 
 def _tensors(directory: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -121,8 +116,7 @@ def _expected(config: Mapping[str, Any]) -> set[str]:
     layers = {
         f"model.layers.{number}.{name}.weight" for number in range(config["num_hidden_layers"]) for name in _LAYER
     }
-    head = set() if config.get("tie_word_embeddings") else {"lm_head.weight"}
-    return {"model.embed_tokens.weight", "model.norm.weight", *layers, *head}
+    return {TABLE, "model.norm.weight", *layers, *([] if config.get("tie_word_embeddings") else [HEAD])}
 
 
 def _highest_id(directory: Path) -> int:

@@ -67,7 +67,8 @@ def fold(source: Source, directory: Path, dtype: str) -> Comparison:
     """Write the merged network by the engine's hook, read the folder back, and ask it what the voice was asked.
 
     :param dtype: ``fp32``, ``bf16`` or ``fp16``.
-    :raises VoiceError: merged and unmerged answer differently, or the folder encodes words and sound differently.
+    :raises TrainingError: merged in memory, the network answers differently from the voice.
+    :raises VoiceError: the folder does, read back, or it encodes words and sound differently.
     """
     import torch
 

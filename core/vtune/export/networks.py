@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-    from vtune.speak import Voice
+    from vtune.types import EngineOptions
 
 
 def network_of(model: nn.Module) -> nn.Module:
@@ -30,14 +30,13 @@ def is_llama(network: nn.Module) -> bool:
     return is_plain(network) and type(network).__name__ == "LlamaForCausalLM"
 
 
-def base_name(voice: Voice) -> str | None:
+def base_name(network: nn.Module, options: EngineOptions) -> str | None:
     """Return what other software should load as the base: a Hub id, or a folder's absolute path.
 
-    None where neither the network nor its engine's options name one.
+    :param options: that the engine loaded it with.
+    :returns: None where neither names one.
     """
-    network: Any = network_of(voice.model)
-    options = getattr(voice.base, "options", None)
-    name = getattr(network, "name_or_path", "") or getattr(options, "base_model", None)
+    name: Any = getattr(network, "name_or_path", "") or getattr(options, "base_model", None)
     if not isinstance(name, str) or not name:
         return None
     return os.path.abspath(name) if os.path.isdir(name) else name

@@ -29,8 +29,9 @@ def require(folder: VoiceFolder, record: VoiceRecord, place: Path, dtype: str | 
 
 def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Written:
     """Write adapter and conditioning, and read the adapter back with plain PEFT."""
-    voice, base = source.voice, base_name(source.voice)
-    plain = is_plain(network_of(voice.model))
+    voice, network = source.voice, network_of(source.voice.model)
+    base, plain = base_name(network, source.options_with()), is_plain(network)
+    del network  # the voice's, which is let go before another is loaded
     voice.engine.export_voice(voice.base, voice.model, voice.conditioning, directory)
     config = VoiceFolder(directory).adapter_config
     write_json(config, {**json.loads(config.read_text(encoding="utf-8")), "base_model_name_or_path": base})
