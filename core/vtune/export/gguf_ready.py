@@ -72,7 +72,8 @@ def check(directory: Path) -> dict[str, str]:
     tensors = _tensors(directory)
     architectures, theta = config.get("architectures"), config.get("rope_theta")
     rope = config.get("rope_parameters") or {}
-    positions, context = rope.get("rope_type", "default"), rope.get("original_max_position_embeddings", ROPE_CONTEXT)
+    positions = rope.get("rope_type", "default")
+    context = rope.get("original_max_position_embeddings") if positions == "llama3" else None
     formats = sorted({kind for kind, shape in tensors.values() if len(shape) > 1})
     strange = sorted(tensors.keys() ^ _expected(config))
     rows = sorted({tensors[name][1][0] for name in (TABLE, HEAD) if name in tensors})
