@@ -13,7 +13,7 @@ from typing import Any
 
 import filelock
 
-from vtune.errors import VtuneError
+from vtune.errors import VoiceError, VtuneError
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,14 @@ def write_json(path: Path, data: Any) -> None:
     text = json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n"
     # File names that are no text hold lone surrogates; Python's escape of them is JSON's and reads back as the name.
     write_text(path, text.encode("utf-8", "backslashreplace").decode())
+
+
+def must_be_new(path: Path) -> None:
+    """See that a folder may be filled. :raises VoiceError: something is there already."""
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if os.path.lexists(path):
+        raise VoiceError(f"{path} {'is not empty' if path.is_dir() else 'is no folder'}; name a new folder")
 
 
 @contextmanager

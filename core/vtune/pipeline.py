@@ -90,7 +90,7 @@ def _make_voice(
         logger.info("voice %s: done before (%s)", voice.name, voice.path)
         return
     kept = conditioning.extract(engine, base, in_clips, run_folder, voice.name)
-    facts = {**facts, "made_from": made_from}
+    facts = {**facts, "made_from": made_from, "data": data.identity[:16]}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
     systems = tuned_and_base(engine, base, model, kept, adapter=recipe.train.method == "lora")
     evaluation = evaluate(engine, systems, material, recipe)

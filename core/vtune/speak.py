@@ -111,7 +111,7 @@ def open_base(
     engine = load_engine(record.engine)
     where = pick_device(device)
     base = engine.load_base(
-        _options(engine, record, options or {}),
+        options_of(engine, record, options or {}),
         where,
         weights_dtype(pick_precision(precision, where), record.method),
     )
@@ -119,7 +119,8 @@ def open_base(
     return engine, base
 
 
-def _options(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> EngineOptions:
+def options_of(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> EngineOptions:
+    """Return the options that a voice was trained with, changed. :raises EngineError: one cannot be; names it."""
     try:
         return engine.info.options.model_validate({**record.engine_options, **changes})
     except ValidationError as error:

@@ -6,7 +6,8 @@ from vtune.evaluate.judges import Figure, Judge, Judged, JudgeMaker, Judgement, 
 from vtune.evaluate.judging import judges
 from vtune.evaluate.material import Material, held_material, once_each
 from vtune.evaluate.quality import quality
-from vtune.evaluate.scores import Score, Scores, read_scores, score
+from vtune.evaluate.reading import read_scores
+from vtune.evaluate.scores import Score, Scores, score
 from vtune.evaluate.takes import BASE, RECORDING, VOICE, System, Take, speak_all, speak_trained, tuned_and_base
 
 __all__ = [

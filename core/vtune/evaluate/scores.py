@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vtune.errors import VtuneError, in_a_line
+from vtune.errors import VtuneError
 from vtune.evaluate.judges import Figure, Judged, JudgeMaker, Share
 from vtune.evaluate.material import Material
 from vtune.evaluate.takes import BASE, RECORDING, Take, recorded
@@ -144,16 +142,16 @@ def score(
     return Scores(list(material.texts), seeds, systems, baseline, scores, rows, skipped, _identical(takes))
 
 
-def _identical(takes: Sequence[Take]) -> list[tuple[str, str]]:
+def _identical(takes: Sequence[Take]) -> tuple[tuple[str, str], ...]:
     by_system: dict[str, dict[tuple[str, int], Take]] = {}
     for take in takes:
         by_system.setdefault(take.system, {})[take.text, take.seed] = take
-    return [
+    return tuple(
         (one, other)
         for one, other in combinations(by_system, 2)
         if (shared := by_system[one].keys() & by_system[other].keys())
         and all(np.array_equal(by_system[one][key].waveform, by_system[other][key].waveform) for key in shared)
-    ]
+    )
 
 
 def _row(take: Take) -> dict[str, Any]:
@@ -206,19 +204,3 @@ def _interval(own: Mapping[str, Share], other: Mapping[str, Share], seed: int) -
     means = parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)  # (draws, 2)
     low, high = np.percentile(means[:, 0] - means[:, 1], [2.5, 97.5])
     return float(low), float(high)
-
-
-def read_scores(path: Path) -> Scores:
-    """Read a ``scores.json``. :raises VtuneError: it is not there, is damaged, or of another version."""
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if data.pop("version") != VERSION:
-            raise ValueError("another version of vtune wrote it")
-        return Scores(**{**data, "scores": [_read(one) for one in data["scores"]]})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VtuneError(f"{path} cannot be read: {in_a_line(error)}; make the voice again") from error
-
-
-def _read(one: Mapping[str, Any]) -> Score:
-    intervals = {system: (low, high) for system, (low, high) in one["intervals"].items()}
-    return Score(one["group"], Figure(**one["figure"]), one["means"], intervals, one["anchors"])

@@ -78,7 +78,7 @@ def test_systems_that_sound_the_same_are_named(toy: Callable[..., Recipe]) -> No
     other = Take("b", 0, "other", np.ones(8, np.float32), 8_000)
     takes = [silence("a"), silence("b"), silence("a", "base"), silence("b", "base"), silence("a", "other"), other]
     found = told(takes, [Share(0)] * 6, toy())
-    assert found.identical == [("voice", "base")]
+    assert found.identical == (("voice", "base"),)
     assert found.warnings() == ["voice and base sound exactly the same: what the training learned does nothing"]
 
 
