@@ -39,9 +39,10 @@ def _body(title: str, scores: Scores, takes: Sequence[Take], material: Material)
     yield "</header>"
     yield from _controls(scores)
     yield from _how()
-    yield f'<main data-page={_digest([*takes, *recorded(list(material.recordings.values()))])} data-pair="{safe(json.dumps(_pair(scores)))}">'
+    heard = [*recorded(list(material.recordings.values())), *takes]
+    yield f'<main data-page={_digest(heard)} data-pair="{safe(json.dumps(_pair(scores)))}">'
     for number, text in enumerate(material.texts, 1):
-        tracks = list(_tracks(text, scores, takes, material))
+        tracks = list(_tracks([take for take in heard if take.text == text], scores))
         yield from sentence(number, text, tracks, scores, material.language)
     yield "</main>"
     yield _beside("blind.html")
@@ -72,7 +73,7 @@ def _how() -> Iterator[str]:
     yield (
         f"<p class=source>For listening, all sounds are brought to one level ({LEVEL:g} dBFS of speech, peaks under "
         "-1 dBFS; the change is given beside the length): of two, the louder one would seem the better one. Figures "
-        "are of the original sound. Pictures show 0 to 12 kHz in mel, with a line each second. What was heard is marked: "
+        "are of the original sound. Pictures show 0 to 12 kHz in mel, with a line each second. What was heard: "
         "<del>left out</del>, <ins class=added>added</ins>, <del>wanted</del> <ins>said instead</ins>.</p>"
     )
 
@@ -93,12 +94,10 @@ def _controls(scores: Scores) -> Iterator[str]:
     )
 
 
-def _tracks(text: str, scores: Scores, takes: Sequence[Take], material: Material) -> Iterator[Track]:
-    """Yield the recording of a text, where there is one, and its takes."""
-    rows = {(row["system"], row["seed"]): row for row in scores.takes if row["text"] == text}
-    clips = [material.recordings[text]] if text in material.recordings else []
-    for take in [*recorded(clips), *(take for take in takes if take.text == text)]:
-        yield track(take, rows[take.system, None if take.system == RECORDING else take.seed])
+def _tracks(takes: Sequence[Take], scores: Scores) -> Iterator[Track]:
+    rows = {(row["system"], row["text"], row["seed"]): row for row in scores.takes}
+    for take in takes:
+        yield track(take, rows[take.system, take.text, None if take.system == RECORDING else take.seed])
 
 
 def _pair(scores: Scores) -> list[str]:
