@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import csv
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 import yaml
@@ -101,3 +104,34 @@ def trained_voice(toy_speech: Path, tmp_path_factory: pytest.TempPathFactory) ->
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def read_png() -> Callable[[bytes], tuple[np.ndarray, np.ndarray]]:
+    """Read pictures without the code that writes them."""
+    return decoded
+
+
+def decoded(file: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and palette of a PNG with 8 bits a pixel and the filters None and Sub, after RFC 2083."""
+    assert file[:8] == b"\x89PNG\r\n\x1a\n"
+    place, chunks = 8, {}
+    while place < len(file):
+        (size,) = struct.unpack(">I", file[place : place + 4])
+        kind, data = file[place + 4 : place + 8], file[place + 8 : place + 8 + size]
+        assert struct.unpack(">I", file[place + 8 + size : place + 12 + size])[0] == zlib.crc32(kind + data)
+        chunks[kind] = data
+        place += 12 + size
+    assert list(chunks) == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
+    columns, rows, depth, colours, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    assert (depth, colours, rest) == (8, 3, [0, 0, 0])
+    lines = zlib.decompress(chunks[b"IDAT"])
+    assert len(lines) == rows * (columns + 1)
+    pixels = np.zeros((rows, columns), dtype=np.uint8)
+    for row in range(rows):
+        line = lines[row * (columns + 1) : (row + 1) * (columns + 1)]
+        left = 0
+        for column, byte in enumerate(line[1:]):
+            left = pixels[row, column] = (byte + (left if line[0] == 1 else 0)) % 256
+            left = int(left)
+    return pixels, np.frombuffer(chunks[b"PLTE"], dtype=np.uint8).reshape(-1, 3)

@@ -4,6 +4,7 @@ from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
 from vtune.audio.mixing import Mixer
 from vtune.audio.opening import RATES, SUFFIXES, Recording, digest_of, opened, require_file
 from vtune.audio.reading import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
+from vtune.audio.spectrogram import mel_levels, window_samples
 from vtune.audio.writing import encoded, stream_header, stream_pcm, write_wav
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "digest_of",
     "encoded",
     "limit",
+    "mel_levels",
     "opened",
     "rate_in",
     "rate_of",
@@ -29,5 +31,6 @@ __all__ = [
     "stream_header",
     "stream_pcm",
     "to_mono",
+    "window_samples",
     "write_wav",
 ]
