@@ -19,6 +19,7 @@ from vtune.recipe import EvaluateRecipe, LoraRecipe
 from vtune.recipe.reading import read_draft
 from vtune.speak import Voice, open_voice, options_of
 from vtune.types import Batch, Clip, EngineOptions, Features, LoraSettings
+from vtune.voices import read_record
 
 if TYPE_CHECKING:
     import torch
@@ -93,6 +94,8 @@ def open_source(folder: VoiceFolder, device: str = "auto", options: Mapping[str,
 
 def _settings(folder: VoiceFolder) -> dict[str, Any]:
     if not folder.recipe.is_file():
+        if read_record(folder).mix is not None:
+            return {}  # nothing was trained for it
         raise VoiceError(f"{folder.recipe} is missing; the voice is incomplete, make it again")
     return read_draft(folder.recipe).data
 

@@ -35,6 +35,9 @@ def trainer_callbacks(recipe):
     return [Killer()]
 """
 
+HERE = {"runs": "runs", "voices": "voices"}
+"""Folders below the current one, so that two studies of one recipe do not meet."""
+
 SEARCH = ("train.learning_rate=1e-3..1:log", "lora.rank=2..8")
 
 
@@ -46,7 +49,7 @@ def tuned(recipe: Callable[..., str], site: Path) -> Callable[..., subprocess.Co
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: killer\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[vtune.plugins]\nkiller = killer_extension\n")
     (site / "killer_extension.py").write_text(KILLER)
-    path = recipe(folders={"runs": "runs", "voices": "voices"})
+    path = recipe(folders=HERE)
 
     def run(at: Path, kill_at: str = "none 0") -> subprocess.CompletedProcess[str]:
         at.mkdir(exist_ok=True)
@@ -73,7 +76,7 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(
     tuned: Callable[..., subprocess.CompletedProcess[str]], recipe: Callable[..., str], tmp_path: Path
 ) -> None:
     """Killed in the second epoch of the second trial, and, started again, in the first of the third."""
-    space = check_space(recipe(), [], read_space(SEARCH))
+    space = check_space(recipe(folders=HERE), [], read_space(SEARCH))
     straight = tuned(tmp_path / "straight")
     assert straight.returncode == 0, straight.stderr
     for kill_at in ("trial-001 8", "trial-002 2"):
