@@ -44,6 +44,7 @@ function silence() {
 function seek(track, to) {
   const at = Math.max(0, Math.min(track.seconds, to));
   if (track.sounds) return start(track, at);
+  if (current === track) sound.currentTime = at; // a pause may still be on its way to follow, which asks the element
   track.at = at;
   track.show();
 }
