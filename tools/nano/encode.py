@@ -38,7 +38,9 @@ def main() -> None:
     frames = [frames_of(codec, sound) for sound in corpus.sounds]
     asked.out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(asked.out / "codes.npz", frames=np.concatenate(frames), ends=np.cumsum(list(map(len, frames))))
-    phones = [timed and [(PHONES[phone], float(end)) for end, phone in zip(*timed, strict=True)] for timed in corpus.phones]
+    phones = [
+        timed and [(PHONES[phone], float(end)) for end, phone in zip(*timed, strict=True)] for timed in corpus.phones
+    ]
     table = {"texts": corpus.texts, "voices": corpus.names, "phones": phones}
     (asked.out / "clips.json").write_text(json.dumps(table), encoding="utf-8")
     for slot in range(7):

@@ -58,7 +58,9 @@ def guidance(text: str, phones: Sequence[tuple[str, float]] | None, frames: int)
     way = _way(cost)
     starts = np.concatenate([[0.0], ends[:-1]])
     times = [(starts[phone] + ends[phone]) / 2 for phone in spoken]
-    where = [float(np.mean([letters[letter] for phone, letter in way if phone == place])) for place in range(len(spoken))]
+    where = [
+        float(np.mean([letters[letter] for phone, letter in way if phone == place])) for place in range(len(spoken))
+    ]
     middles = ((np.arange(frames)[:, None] + MIDDLES) * FRAME).reshape(-1)
     said = np.minimum(np.searchsorted(ends, middles), len(names) - 1)
     return Guidance(

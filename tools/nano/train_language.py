@@ -131,7 +131,9 @@ def padded(pack: list[Row], pad: int) -> Batch:
         codes = slice(row.prompt - 1, row.prompt - 1 + len(row.said.letters))
         letters[place, codes] = torch.from_numpy(row.first + row.said.letters)
         phones[place, codes] = torch.from_numpy(row.said.phones)
-    return Batch(ids, labels, letters, phones, *(torch.tensor(ends) for ends in zip(*(row[2:4] for row in pack), strict=True)))
+    return Batch(
+        ids, labels, letters, phones, *(torch.tensor(ends) for ends in zip(*(row[2:4] for row in pack), strict=True))
+    )
 
 
 def loss_of(network: nn.Module, batch: Batch) -> torch.Tensor:
@@ -219,7 +221,12 @@ def main() -> None:
                     network.load_state_dict(average, strict=False)
                     row["validation"] = round(validation(network, rows, held, asked.budget), 4)
                     network.load_state_dict(own, strict=False)
-                    kept = {"network": network.state_dict(), "guide": guide.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
+                    kept = {
+                        "network": network.state_dict(),
+                        "guide": guide.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "average": average,
+                    }
                     torch.save(kept | {"step": step, "epoch": epoch}, state.with_suffix(".tmp"))
                     state.with_suffix(".tmp").replace(state)
                 print(json.dumps(row), file=log, flush=True)
