@@ -37,6 +37,10 @@ SHAPE = {
 }
 
 
+WEIGHTS = torch.tensor([2.2, 1.3, 0.6, 0.6, 1.3, 0.6, 0.6])
+"""Of a frame's seven codes in the loss: words are in the coarse ones, and most of the loss is in the fine ones."""
+
+
 class Row(NamedTuple):
     """Ids; how many of them are the prompt; where the text begins and ends; and what each code says."""
 
@@ -136,14 +140,20 @@ def padded(pack: list[Row], pad: int) -> Batch:
     )
 
 
-def loss_of(network: nn.Module, batch: Batch) -> torch.Tensor:
+def loss_of(network: nn.Module, batch: Batch, layout: Layout, weighted: bool = False) -> torch.Tensor:
     """Mean cross entropy at the labelled places, in float32. Causal, so padding on the right needs no mask."""
     with torch.autocast("cpu", torch.bfloat16):
         hidden = network.model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]
         wanted = batch.labels[:, 1:]
         kept = wanted != -100
         logits = network.lm_head(hidden[kept])
-    return nn.functional.cross_entropy(logits.float(), wanted[kept])
+    losses = nn.functional.cross_entropy(logits.float(), wanted[kept], reduction="none")
+    if not weighted:
+        return losses.mean()
+    weights = torch.ones(layout.audio_end)
+    weights[layout.audio :] = WEIGHTS.repeat_interleave(layout.codebook)
+    of_each = weights[wanted[kept]]  # ends come before the sound in the vocabulary
+    return (losses * of_each).sum() / of_each.sum()
 
 
 def validation(network: nn.Module, rows: Rows, clips: np.ndarray, budget: int) -> float:
@@ -151,7 +161,7 @@ def validation(network: nn.Module, rows: Rows, clips: np.ndarray, budget: int) -
     draw = np.random.default_rng(0)
     network.eval()
     with torch.no_grad():
-        losses = [float(loss_of(network, batch)) for batch in batches(rows, clips, budget, 0.0, draw)]
+        losses = [float(loss_of(network, batch, rows.layout)) for batch in batches(rows, clips, budget, 0.0, draw)]
     network.train()
     return float(np.mean(losses))
 
@@ -201,7 +211,7 @@ def main() -> None:
             for group in optimizer.param_groups:
                 group["lr"] = float(asked.rate * pace)
             blur = asked.blur * (1 - step / asked.steps)
-            loss = loss_of(network, blurred(batch, rows.layout, blur, draw))
+            loss = loss_of(network, blurred(batch, rows.layout, blur, draw), rows.layout, weighted=True)
             astray, unsaid = guide.astray(batch.letters, batch.first, batch.last), guide.unsaid(batch.phones)
             optimizer.zero_grad()
             (loss + asked.lead * (astray + unsaid)).backward()
