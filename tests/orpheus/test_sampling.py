@@ -107,3 +107,17 @@ def test_the_same_seed_draws_the_same(base: OrpheusBase) -> None:
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
+
+
+def test_at_temperature_0_the_likeliest_token_is_taken_whatever_the_seed(base: OrpheusBase) -> None:
+    def frames(seed: int, temperature: float) -> list[list[int]]:
+        model = Scripted(base.config.vocab_size, None, seed=3)
+        settings_ = sampling(temperature=temperature)
+        return [frame for frame, _ in sample_frames(model, base.layout, [1], settings_, 10**6, seed)]
+
+    greedy = frames(0, 0)
+    assert greedy == frames(1, 0)
+    assert greedy != frames(0, 100.0)
+    logits = Scripted(base.config.vocab_size, None, seed=3)(input_ids=torch.zeros(1, 1))["logits"][0, -1]
+    start, end = base.layout.slot_range(0)
+    assert greedy[0][0] == start + int(logits[start:end].argmax())

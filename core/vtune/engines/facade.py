@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,13 +100,19 @@ class Engine:
         return mixed
 
     def synthesize(
-        self, base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int
+        self,
+        base: Any,
+        model: nn.Module,
+        text: str,
+        conditioning: Conditioning,
+        seed: int,
+        sampling: Mapping[str, Any] | None = None,
     ) -> Iterator[Audio]:
         """Speak, piece by piece."""
-        pieces: Iterator[Audio] = self._answered(
-            "synthesize",
-            self._hook.synthesize(base=base, model=model, text=text, conditioning=conditioning, seed=seed),
+        answer = self._hook.synthesize(
+            base=base, model=model, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling or {})
         )
+        pieces: Iterator[Audio] = self._answered("synthesize", answer)
         return pieces
 
     def footprint(self, options: EngineOptions, lora: LoraSettings, dtype_bytes: int) -> Footprint | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import vtune
 from vtune_orpheus.options import OrpheusOptions
@@ -29,6 +29,7 @@ def engine_info() -> vtune.EngineInfo:
         speaking_options=frozenset(
             {"reference_clips", "temperature", "top_p", "repetition_penalty", "max_new_tokens", "max_chars"}
         ),
+        sampling_options=frozenset({"temperature", "top_p", "repetition_penalty"}),
         lora=vtune.LoraSettings(rank=32, alpha=64),
         lora_targets={"all": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP},
         length_feature="input_ids",
@@ -80,11 +81,16 @@ def extract_conditioning(base: OrpheusBase, clips: Sequence[vtune.Clip]) -> vtun
 
 @vtune.hookimpl
 def synthesize(
-    base: OrpheusBase, model: nn.Module, text: str, conditioning: vtune.Conditioning, seed: int
+    base: OrpheusBase,
+    model: nn.Module,
+    text: str,
+    conditioning: vtune.Conditioning,
+    seed: int,
+    sampling: Mapping[str, Any],
 ) -> Iterator[vtune.Audio]:
     from vtune_orpheus.speech import speak
 
-    return speak(base, model, text, conditioning, seed)
+    return speak(base, model, text, conditioning, seed, sampling)
 
 
 @vtune.hookimpl

@@ -46,7 +46,7 @@ class SlotProcessor(LogitsProcessor):  # type: ignore[misc] # transformers is no
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn; stored with the voice."""
+    """How the next token is drawn; stored with the voice. A temperature of 0 takes the likeliest."""
 
     temperature: float
     top_p: float
@@ -58,10 +58,20 @@ class Sampling:
         chain: list[Any] = [SlotProcessor(layout, prompt)]
         if self.repetition_penalty != 1.0:
             chain.append(RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
-        chain.append(TemperatureLogitsWarper(self.temperature))
-        if self.top_p < 1.0:
+        if self.temperature > 0:
+            chain.append(TemperatureLogitsWarper(self.temperature))
+        if self.temperature > 0 and self.top_p < 1.0:
             chain.append(TopPLogitsWarper(self.top_p))
         return LogitsProcessorList(chain)
+
+    def pick(self, scores: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return one token of processed ``scores`` ``[1, V]`` as int64 ``[1, 1]`` on the CPU.
+
+        It is drawn there, so that a seed means the same on every device.
+        """
+        if self.temperature == 0:
+            return scores.argmax(-1, keepdim=True).cpu()
+        return torch.multinomial(scores.softmax(-1).cpu(), 1, generator=generator)
 
 
 def sample_frames(
@@ -83,8 +93,7 @@ def sample_frames(
     while True:
         logits = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)["logits"][:, -1]
         scores = processors(ids, logits.float())  # (1, V)
-        # Drawn on the CPU, so that a seed means the same on every device.
-        drawn = torch.multinomial(scores.softmax(-1).cpu(), 1, generator=generator)
+        drawn = sampling.pick(scores, generator)
         token = int(drawn)
         if token == layout.end_of_speech:
             yield [], Ending.END_TOKEN

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
@@ -25,12 +26,19 @@ RUNAWAY = 3.0
 """An utterance this many times longer than the voice's pace gives, with a second to spare, is no reading any more."""
 
 
-def speak(base: OrpheusBase, model: nn.Module, text: str, conditioning: Conditioning, seed: int) -> Iterator[Audio]:
+def speak(
+    base: OrpheusBase,
+    model: nn.Module,
+    text: str,
+    conditioning: Conditioning,
+    seed: int,
+    asked: Mapping[str, Any],
+) -> Iterator[Audio]:
     """Yield sound at 24 kHz as frames are ready; see ``vtune.hookspecs.synthesize``.
 
     :raises VoiceError: the prompt does not fit into the network's positions.
     """
-    sampling = sampling_of(conditioning)
+    sampling = replace(sampling_of(conditioning), **asked)
     positions = int(base.config.max_position_embeddings)
     for number, piece in enumerate(split_text(text, base.options.max_chars)):
         prompt = prompt_of(base, conditioning, piece.text)
