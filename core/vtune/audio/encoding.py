@@ -104,6 +104,7 @@ class _Packets:
             self._stream.bit_rate = BIT_RATE
         if comment:
             self._file.metadata["comment"] = comment
+        self._file.start_encoding()  # or a file without sound would have no header either
         self._rate, self._samples = sample_rate, 0
 
     def add(self, waveform: Waveform) -> bytes:

@@ -10,6 +10,9 @@ from av.filter import Graph
 
 from vtune.types import Waveform
 
+BLOCK = 512
+"""Samples that FFmpeg gets at once: where it is given other blocks, it cuts elsewhere."""
+
 
 class Tempo:
     """Changes the tempo of one sound.
@@ -19,6 +22,7 @@ class Tempo:
 
     def __init__(self, sample_rate: int, speed: float) -> None:
         self._rate, self._samples = sample_rate, 0
+        self._held = np.zeros(0, dtype=np.float32)
         self._graph = graph = Graph()
         last = graph.add_abuffer(
             format="flt", sample_rate=sample_rate, layout="mono", time_base=Fraction(1, sample_rate)
@@ -32,18 +36,26 @@ class Tempo:
 
     def add(self, waveform: Waveform) -> Waveform:
         """Take a piece, ``float32 [samples]``; return what is ready of the whole."""
-        if len(waveform):
-            frame = av.AudioFrame.from_ndarray(waveform[None], format="flt", layout="mono")
-            frame.sample_rate, frame.pts = self._rate, self._samples
-            self._samples += len(waveform)
-            self._graph.push(frame)
+        held = np.concatenate([self._held, waveform])
+        whole = len(held) // BLOCK * BLOCK
+        for start in range(0, whole, BLOCK):
+            self._push(held[start : start + BLOCK])
+        self._held = held[whole:]
         return self._ready()
 
     def end(self) -> Waveform:
         """Return the rest."""
+        if len(self._held):
+            self._push(self._held)
         if self._samples:  # FFmpeg cannot end a sound that never began
             self._graph.push(None)
         return self._ready()
+
+    def _push(self, block: Waveform) -> None:
+        frame = av.AudioFrame.from_ndarray(block[None], format="flt", layout="mono")
+        frame.sample_rate, frame.pts = self._rate, self._samples
+        self._samples += len(block)
+        self._graph.push(frame)
 
     def _ready(self) -> Waveform:
         found = [np.zeros(0, dtype=np.float32)]

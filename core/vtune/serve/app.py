@@ -130,19 +130,19 @@ def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:
     app.add_api_route(path, file, include_in_schema=False)
 
 
-def _refuse(request: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
     refusal = refusal_of(error)
     if refusal is not error:
         told_of(request.scope)["error"] = reason(error)
     return refusal.response()
 
 
-def _refuse_body(request: Request, error: Exception) -> Response:
+async def _refuse_body(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return refusal_of_body(error.errors()).response()
 
 
-def _refuse_request(request: Request, error: Exception) -> Response:
+async def _refuse_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     told = {404: "there is nothing here", 405: "this is asked for in another way"}.get(error.status_code, error.detail)
     return Refusal(error.status_code, told, headers=error.headers).response()

@@ -21,7 +21,7 @@ class VoiceId(BaseModel):
 class SpeechRequest(BaseModel):
     """The body of ``POST /v1/audio/speech``; fields that vtune does not know are told back and pass."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, title="Speech")
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
     input: str = Field(min_length=1, description="the words")
     voice: Annotated[str, Field(min_length=1)] | VoiceId = Field(

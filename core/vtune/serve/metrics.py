@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 import psutil
@@ -21,7 +21,7 @@ class Metrics:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.endings: Counter[str] = Counter()
         self.spoken: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.characters: Counter[str] = Counter()
         self._first = [0] * (len(BUCKETS) + 1)
         self._first_sum = 0.0

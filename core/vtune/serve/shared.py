@@ -115,7 +115,7 @@ class SharedBase:
             self._model, adapter = self.engine.build_model(self._base, made.shape, made.record.method), DEFAULT
         else:
             adapter = f"voice-{next(self._numbers)}"
-            add_lora(self._model, adapter, made.shape, self.engine.info.lora_targets)  # type: ignore[arg-type]
+            add_lora(self._model, adapter, made.shape, self.engine.info.lora_targets)
         self._fill(adapter, made, chosen)
         return _Loaded(Voice(self.engine, self._base, self._model, conditioning, made.record), adapter, sampling)
 
