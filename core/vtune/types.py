@@ -133,6 +133,8 @@ class EngineInfo:
         the voice is written anew and nothing is trained again.
     :param sampling_options: names of the options that may differ from one utterance to the next; ``synthesize`` takes
         them as ``sampling``.
+    :param live_options: values of options that suit somebody who waits for the sound; ``vtune serve`` has them unless
+        it is told otherwise.
     :param lora: what ``lora:`` says when the recipe does not.
     :param lora_targets: presets, name to ends of module names or regular expressions.
     :param paired_features: features that ``collate`` also gets of another clip of the same voice, drawn anew for
@@ -151,6 +153,7 @@ class EngineInfo:
     features_options: frozenset[str] = frozenset()
     speaking_options: frozenset[str] = frozenset()
     sampling_options: frozenset[str] = frozenset()
+    live_options: Mapping[str, Any] = field(default_factory=dict)
     paired_features: frozenset[str] = frozenset()
     length_feature: str = "input_ids"
     licence: str = ""

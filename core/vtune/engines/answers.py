@@ -32,7 +32,7 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
     if info.sample_rate <= 0:
         raise EngineError(f"{what}: engine_info gives sample_rate {info.sample_rate}, it must be Hz above 0")
     _check_options(info.options, f"{what}: engine_info gives options")
-    for field in ("features_options", "speaking_options", "sampling_options"):
+    for field in ("features_options", "speaking_options", "sampling_options", "live_options"):
         strangers = sorted(set(getattr(info, field)) - set(info.options.model_fields))
         if strangers:
             hint = nearest(str(strangers[0]), info.options.model_fields)
@@ -72,6 +72,7 @@ _FIELDS: dict[str, tuple[type[Any], str]] = {
     "features_options": (Set, "a set of names of options"),
     "speaking_options": (Set, "a set of names of options"),
     "sampling_options": (Set, "a set of names of options"),
+    "live_options": (Mapping, "a mapping of names of options to values"),
     "paired_features": (Set, "a set of names of features"),
     "length_feature": (str, "the name of a feature"),
     "licence": (str, "text"),

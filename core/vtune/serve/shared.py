@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+def live_options(chosen: Chosen, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a voice has here: what its engine advises, and over it what the server was told."""
+    return {**chosen.engine.info.live_options, **options}
+
+
 def base_key(chosen: Chosen, options: Mapping[str, Any]) -> Hashable:
     """Return what voices on one base have in common.
 
@@ -35,7 +40,9 @@ def base_key(chosen: Chosen, options: Mapping[str, Any]) -> Hashable:
     :raises EngineError: an option is none of the engine's.
     """
     record, engine = chosen.record, chosen.engine
-    told = options_of(engine, record, options).model_dump(mode="json", exclude=set(engine.info.sampling_options))
+    told = options_of(engine, record, live_options(chosen, options)).model_dump(
+        mode="json", exclude=set(engine.info.sampling_options)
+    )
     whole = record.lora.get("modules_to_save") or []
     alone = chosen.key if record.method != "lora" else None
     return record.engine, json.dumps([told, record.fingerprint, whole], sort_keys=True), alone
@@ -67,8 +74,8 @@ class SharedBase:
     """
 
     def __init__(self, first: Chosen, device: str, options: Mapping[str, Any], most: int) -> None:
-        self._options, self._most = options, most
-        self.engine, self._base = open_base(first.record, device, options=options)
+        self._options, self._most = live_options(first, options), most
+        self.engine, self._base = open_base(first.record, device, options=self._options)
         self._model: nn.Module | None = None
         self._loaded: OrderedDict[Hashable, _Loaded] = OrderedDict()
         self._numbers = count(1)

@@ -27,9 +27,18 @@ def engine_info() -> vtune.EngineInfo:
         options=OrpheusOptions,
         features_options=frozenset({"max_tokens", "voice_prefix", "loss_on", "remove_duplicate_frames"}),
         speaking_options=frozenset(
-            {"reference_clips", "temperature", "top_p", "repetition_penalty", "max_new_tokens", "max_chars"}
+            {
+                "reference_clips",
+                "temperature",
+                "top_p",
+                "repetition_penalty",
+                "max_new_tokens",
+                "max_chars",
+                "first_frames",
+            }
         ),
         sampling_options=frozenset({"temperature", "top_p", "repetition_penalty"}),
+        live_options={"first_frames": 2},
         lora=vtune.LoraSettings(rank=32, alpha=64),
         lora_targets={"all": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP},
         length_feature="input_ids",

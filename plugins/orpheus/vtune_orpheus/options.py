@@ -59,3 +59,10 @@ class OrpheusOptions(EngineOptions):
     )
     max_new_tokens: PositiveInt = Field(1200, description="of one sentence: 1200 are 14.6 s")
     max_chars: PositiveInt = Field(220, ge=20, description="longest text that is spoken in one go; longer is split")
+    first_frames: int = Field(
+        4,
+        ge=2,
+        le=4,
+        description="frames of 85 ms that are drawn before the first sound leaves: 4 is exact; with 2 it leaves "
+        "sooner, and its first frame is what the codec makes of it without knowing the third and fourth",
+    )

@@ -48,7 +48,8 @@ def speak(
                 f"base's {positions} positions; use fewer reference_clips"
             )
         runaway = int(RUNAWAY * expected_tokens(conditioning, piece.text) + 7 * RATE / 2048)
-        decoder = FrameDecoder(base.codec, base.layout, _seed_of(seed, number))
+        first = base.options.first_frames if number == 0 else None  # nobody waits for a later sentence
+        decoder = FrameDecoder(base.codec, base.layout, _seed_of(seed, number), first)
         tail = np.zeros(0, dtype=np.float32)
         for frame, ending in sample_frames(model, base.layout, prompt, sampling, runaway, _seed_of(seed, number)):
             sound = decoder.push(frame) if ending is None else decoder.flush()
