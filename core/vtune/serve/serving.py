@@ -86,7 +86,7 @@ def _bound(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         where = f"{host} port {port}" if port else host
         reason = getattr(error, "strerror", None) or str(error)
-        hint = "; leave --port out to take a free one" if port else ""
+        hint = "; --port 0 takes a free one" if port else ""
         raise VtuneError(f"cannot serve at {where}: {reason}{hint}") from error
 
 

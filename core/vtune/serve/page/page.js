@@ -108,6 +108,12 @@ class Card {
     this.show();
   }
 
+  fail() {
+    this.whole = true; // nothing more comes
+    this.say(this.samples ? `${this.told.replace(" so far", "")}, broken off` : "");
+    this.show();
+  }
+
   toggle() {
     if (this.playing) this.silence();
     else this.play();
@@ -170,7 +176,7 @@ class Card {
     const percent = Math.round(100 * Math.min(1, Math.max(0, heard)));
     this.bar.firstElementChild.style.width = `${percent}%`;
     this.bar.setAttribute("aria-valuenow", String(percent));
-    this.button.firstChild.textContent = this.playing ? "Pause " : "Play ";
+    this.button.firstChild.textContent = this.playing ? "Stop " : "Play ";
     this.button.setAttribute("aria-pressed", String(Boolean(this.playing)));
   }
 }
@@ -213,7 +219,10 @@ async function list() {
   if (!answer.ok) throw new Error(await why(answer));
   const { voices } = await answer.json();
   by("lock").hidden = true;
-  by("main").hidden = false;
+  if (by("main").hidden) {
+    by("main").hidden = false;
+    by("words").focus();
+  }
   options(cards[0].select, voices, false);
   options(cards[1].select, voices, true);
   by("speak").disabled = !voices.length;
@@ -234,13 +243,12 @@ async function speak() {
   by("stop").disabled = false;
   const words = by("words").value;
   const running = wanted.map(card => card.ask(words, settings, mine.signal).catch(error => {
-    card.say("");
+    card.fail();
     if (!mine.signal.aborted) by("trouble").textContent = error.message;
-    mine.abort();
   }));
   // One after another: nobody hears two at once.
   for (const card of wanted) {
-    if (!mine.signal.aborted) await card.play();
+    if (!mine.signal.aborted && (card.samples || !card.whole)) await card.play();
   }
   await Promise.all(running);
   if (asked === mine) by("stop").disabled = true;
