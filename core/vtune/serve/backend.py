@@ -14,6 +14,7 @@ from vtune.types import Audio
 class Wanted:
     """What one request wants spoken.
 
+    :param text: may be empty where a voice is only to be loaded.
     :param sampling: engine options for this once, checked by ``vtune.speak.checked_sampling``.
     """
 
@@ -45,6 +46,10 @@ class Backend(Protocol):
         :raises BrokenError: the voice cannot be loaded.
         :raises VtuneError: the engine cannot speak this text; the message is for the client.
         """
+        ...
+
+    def prepare(self, voice: Chosen) -> None:
+        """Begin to load a voice, because somebody will soon ask for it; what goes wrong is for the log."""
         ...
 
     def load(self) -> Load:

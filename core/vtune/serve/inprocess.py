@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import suppress
@@ -11,10 +12,13 @@ from typing import Any
 from vtune.errors import VtuneError
 from vtune.serve.backend import Load, Wanted
 from vtune.serve.failures import BrokenError, BusyError
+from vtune.serve.registry import Chosen
 from vtune.serve.settings import ServeSettings
 from vtune.serve.shared import SharedBase, base_key
 from vtune.serve.worker import Job, Worker
 from vtune.types import Audio
+
+logger = logging.getLogger(__name__)
 
 PATIENCE = 5.0
 """Seconds for a piece to be finished when the server is ended."""
@@ -49,6 +53,16 @@ class InProcess:
                 yield item
         finally:
             worker.leave(job)
+
+    def prepare(self, voice: Chosen) -> None:
+        """Begin to load a voice."""
+
+        def give(item: Audio | BaseException | None) -> None:
+            if item is not None:
+                logger.warning("voice %r cannot be loaded: %s", voice.name, item)
+
+        wanted = Wanted(voice, "", 0)
+        self._worker(wanted).submit(Job(wanted, give))
 
     def load(self) -> Load:
         """Say how busy it is."""

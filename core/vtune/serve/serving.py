@@ -13,6 +13,7 @@ from typing import Any
 
 from vtune.errors import VtuneError
 from vtune.hosts import address, is_loopback
+from vtune.serve.backend import Backend
 from vtune.serve.keys import VARIABLE, read_keys
 from vtune.serve.registry import Registry
 from vtune.serve.settings import ServeSettings, read_settings
@@ -66,6 +67,7 @@ def serve(
     registry = Registry(voices, settings.aliases, options or {}, settings.mix_voices)
     app = create_app(registry, backend, settings, keys=known, host=host, write=_write, log_text=log_text)
     with _bound(host, port) as listening:
+        _preload(registry, backend, settings)
         server = Server(
             Config(
                 app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
@@ -77,6 +79,15 @@ def serve(
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
     backend.close()
+
+
+def _preload(registry: Registry, backend: Backend, settings: ServeSettings) -> None:
+    names = list(registry.voices())[:1] if settings.preload is None else settings.preload
+    for name in names:
+        try:
+            backend.prepare(registry.find(name))
+        except VtuneError as error:
+            logger.warning("voice %r cannot be loaded: %s", name, error)
 
 
 def _bound(host: str, port: int) -> socket.socket:

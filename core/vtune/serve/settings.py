@@ -19,6 +19,9 @@ class ServeSettings(Settings):
     aliases: dict[str, str] = Field(
         default_factory=dict, description="further names of voices and mixes: 'alloy: jane'; a voice's own name wins"
     )
+    preload: tuple[str, ...] | None = Field(
+        None, description="voices that are loaded when the server starts; default: the first one, [] for none"
+    )
     models: tuple[str, ...] = Field(
         ("vtune", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"),
         min_length=1,

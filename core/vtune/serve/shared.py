@@ -93,6 +93,8 @@ class SharedBase:
             loaded = self._load(wanted.voice)
         except VtuneError as error:
             raise BrokenError(str(error)) from error
+        if not wanted.text:
+            return
         loaded.speaking += 1
         try:
             sampling = {**loaded.sampling, **wanted.sampling}

@@ -14,6 +14,9 @@ from vtune.serve.failures import BrokenError, BusyError
 from vtune.serve.shared import SharedBase
 from vtune.types import Audio
 
+LONGEST = 60
+"""Seconds that somebody who is refused is told to wait."""
+
 Speech = Generator[Audio, None, None]
 
 
@@ -45,7 +48,8 @@ class Worker:
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._mean = 1.0  # seconds of work a job takes
+        self._mean = 0.0  # seconds of work a job takes
+        self._refused = 0  # of late; they will come again
         self._base: SharedBase | None = None
         self.speaking = 0
         self.thread = threading.Thread(target=self._run, args=(after,), name="vtune-speaks", daemon=True)
@@ -71,7 +75,9 @@ class Worker:
         """Take a job. :raises BusyError: too many are waiting."""
         with self._changed:
             if len(self._waiting) >= self._most:
-                raise BusyError(min(300, math.ceil(self._mean * len(self._waiting) / 2)))
+                self._refused += 1
+                seconds = self._mean * (len(self._waiting) / 2 + self._refused)
+                raise BusyError(max(1, min(LONGEST, math.ceil(seconds))))
             self._waiting.append(job)
             self._changed.notify()
 
@@ -103,6 +109,8 @@ class Worker:
 
     def _take(self, speaking: deque[tuple[Job, Speech]]) -> bool:
         with self._changed:
+            if not speaking and not self._waiting:
+                self._refused = 0  # whoever still wants something has had the time to say so
             self._changed.wait_for(lambda: speaking or self._waiting or self._closed)
             while self._waiting and len(speaking) < self._turns:
                 job = self._waiting.popleft()
@@ -111,17 +119,19 @@ class Worker:
             return not self._closed
 
     def _step(self, job: Job, pieces: Speech) -> bool:
-        start = time.monotonic()
+        start, loading = time.monotonic(), self._base is None
         try:
             piece = None if job.left.is_set() else next(pieces, None)
         except BaseException as error:  # whatever an engine raises is the request's, and the thread goes on
             job.give(error)
             return False
-        job.seconds += time.monotonic() - start
+        job.seconds += 0 if loading else time.monotonic() - start
         job.give(piece)
         if piece is None:
             pieces.close()  # what it holds is large, and nobody waits for the next job to free it
-            self._mean = 0.8 * self._mean + 0.2 * job.seconds
+            if job.wanted.text:
+                self._mean = 0.8 * self._mean + 0.2 * job.seconds if self._mean else job.seconds
+            self._refused = max(0, self._refused - 1)
         return piece is not None
 
     def _say(self, wanted: Wanted) -> Speech:

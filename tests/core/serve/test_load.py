@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +18,9 @@ import pytest
 from vtune.serve import Registry, ServeSettings, Wanted
 from vtune.serve.failures import BrokenError, BusyError
 from vtune.serve.inprocess import InProcess
+from vtune.serve.serving import _preload
 from vtune.serve.shared import SharedBase
-from vtune.serve.worker import Job, Worker
+from vtune.serve.worker import LONGEST, Job, Worker
 from vtune.types import Audio, Ending
 
 PIECE = Audio(np.full(800, 0.1, np.float32), 8000)
@@ -97,6 +99,92 @@ def test_the_queue_has_an_end(worker: Worker, base: Scripted, anna: Any) -> None
         worker.submit(job(anna, "too many"))
     assert told.value.retry_after >= 1
     assert worker.waiting == 3
+
+
+def test_who_is_refused_is_told_how_long_it_takes(worker: Worker, base: Scripted, anna: Any) -> None:
+    def wait_told() -> int:
+        with pytest.raises(BusyError) as told:
+            worker.submit(job(anna, "too many"))
+        return told.value.retry_after
+
+    def fill(seconds: float) -> None:
+        """Let one job take so long, then stand full."""
+        worker.submit(job(anna, "timed"))
+        settled(lambda: worker.speaking == 1)
+        time.sleep(seconds)
+        base.let.release(3)
+        settled(lambda: worker.idle)
+        for number in range(2):
+            worker.submit(job(anna, str(number)))
+        settled(lambda: worker.speaking == 2)
+        for number in range(3):
+            worker.submit(job(anna, str(number)))
+
+    worker._base = base  # type: ignore[assignment] # what loading takes is nobody's next time
+    fill(0.6)
+    assert worker._mean == pytest.approx(0.6, abs=0.25)
+    # Three wait, half of them before whoever comes back then; and so does everybody who was refused before.
+    waits = [wait_told() for _ in range(200)]
+    assert waits[0] == pytest.approx(0.6 * 2.5, abs=1.2)
+    assert waits == sorted(waits)
+    assert waits[-1] == LONGEST
+    base.let.release(15)
+    settled(lambda: worker.idle)
+    base.let = threading.Semaphore(0)
+    fill(0)
+    assert wait_told() < 10
+
+
+def test_loading_is_no_measure_of_speaking(base: Scripted, anna: Any) -> None:
+    def open_base(wanted: Wanted) -> SharedBase:
+        time.sleep(0.5)
+        return base  # type: ignore[return-value]
+
+    worker = Worker(open_base, turns=1, waiting=1)
+    base.let.release(100)
+    got: list[Any] = []
+    worker.submit(job(anna, "a", got))
+    settled(lambda: bool(got) and got[-1] is None)
+    assert worker._mean < 0.4
+    worker.close()
+
+
+def test_a_voice_is_loaded_before_it_is_asked_for(two_voices: Path) -> None:
+    registry = Registry(two_voices, {}, {}, 8)
+    backend = InProcess(ServeSettings(), "cpu")
+    backend.prepare(registry.find("anna"))
+    settled(lambda: backend.load().voices == 1)
+    settled(lambda: backend.load().speaking == 0)
+    assert backend.load().bases == 1
+    backend.close()
+
+
+def test_what_cannot_be_loaded_beforehand_is_told_to_the_log(
+    two_voices: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "voices"
+    shutil.copytree(two_voices, folder)
+    (folder / "ben" / "adapter_model.safetensors").write_bytes(b"no tensors")
+    backend = InProcess(ServeSettings(), "cpu")
+    _preload(Registry(folder, {}, {}, 8), backend, ServeSettings(preload=("ben", "cleo")))
+    settled(lambda: len(caplog.messages) == 2)
+    assert "voice 'cleo' cannot be loaded: no voice 'cleo'" in caplog.text
+    assert "voice 'ben' cannot be loaded:" in caplog.text
+    backend.close()
+
+
+def test_the_first_voice_is_loaded_unless_told_otherwise(two_voices: Path) -> None:
+    asked: list[str] = []
+
+    class Listening:
+        def prepare(self, voice: Any) -> None:
+            asked.append(voice.name)
+
+    registry = Registry(two_voices, {"alloy": "ben"}, {}, 8)
+    for preload, expected in ((None, ["anna"]), ((), []), (("alloy", "0.5*anna+0.5*ben"), ["ben", "0.5*anna+0.5*ben"])):
+        _preload(registry, Listening(), ServeSettings(preload=preload))  # type: ignore[arg-type]
+        assert asked == expected
+        asked.clear()
 
 
 def test_who_leaves_makes_room_at_once(worker: Worker, base: Scripted, anna: Any) -> None:
