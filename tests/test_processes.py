@@ -244,7 +244,7 @@ def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:
         "wrong": ["say", "somone", "hello"],
     }
     runs = [
-        {"at": str(tmp_path), "name": name, "arguments": arguments, "environment": {}, "path": [ears]}
+        {"at": str(tmp_path), "name": name, "arguments": arguments, "environment": {}, "path": []}
         for name, arguments in commands.items()
     ]
     assert run_each(*runs) == [0] * 9 + [1]

@@ -13,6 +13,7 @@ import click
 VERBS = {
     "run": "Make the voices of RECIPE, from recordings to samples.",
     "train": "Do RECIPE's steps up to the finished adapter.",
+    "tune": "Try RECIPE with many settings, and name the best.",
     "plan": "Say what RECIPE would do, need and take, before anything heavy is loaded.",
     "prepare": "Cut the recordings of IN into clips in OUT.",
     "transcribe": "Write down what is said in the clips of DIR.",
@@ -25,6 +26,7 @@ VERBS = {
     "voices": "List the voices that are there.",
     "merge": "Fold VOICE's adapter into its base: one model folder, checked.",
     "mix": "Write a mix of voices as a voice of its own.",
+    "export": "Write VOICE as other software takes it: peft, merged, gguf-ready, vllm; checked.",
     "recipe": "List, copy, show and check recipes.",
     "engines": "List the installed engines.",
 }

@@ -34,3 +34,11 @@ def configure(*, verbose: bool, quiet: bool) -> None:
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0" if sys.stderr.isatty() else "1")
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def steps_of(part: str) -> None:
+    """Let one part of vtune tell its steps and the others only what is amiss, unless more was asked for."""
+    everything = logging.getLogger("vtune")
+    if everything.level == logging.INFO:
+        everything.setLevel(logging.WARNING)
+        logging.getLogger(part).setLevel(logging.INFO)

@@ -13,24 +13,28 @@ from typing import Any
 
 import filelock
 
-from vtune.errors import VtuneError
+from vtune.errors import VoiceError, VtuneError
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """``runs/<voice>/``: how a voice was made."""
+    """``runs/<voice>/``: how a voice was made.
+
+    :param material: the run whose clips and features this one uses and adds to; its own where none is named.
+    """
 
     path: Path
+    material: RunFolder | None = None
 
     @property
     def clips(self) -> Path:
         """Raw recordings cut and transcribed, one folder a source."""
-        return self.path / "clips"
+        return self.material.clips if self.material else self.path / "clips"
 
     @property
     def features(self) -> Path:
         """Arrow files of encoded clips, keyed by content."""
-        return self.path / "dataset"
+        return self.material.features if self.material else self.path / "dataset"
 
     @property
     def checkpoints(self) -> Path:
@@ -50,12 +54,17 @@ class RunFolder:
     @property
     def examination(self) -> Path:
         """What was wrong with the clips when they were last looked over."""
-        return self.path / "examination.json"
+        return self.material.examination if self.material else self.path / "examination.json"
 
     @property
     def recipe(self) -> Path:
         """The resolved recipe of the last run."""
         return self.path / "recipe.yaml"
+
+    @property
+    def tuning(self) -> Path:
+        """Searches for better settings, one folder a study."""
+        return self.path / "tuning"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -163,6 +172,14 @@ def write_json(path: Path, data: Any) -> None:
     text = json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n"
     # File names that are no text hold lone surrogates; Python's escape of them is JSON's and reads back as the name.
     write_text(path, text.encode("utf-8", "backslashreplace").decode())
+
+
+def must_be_new(path: Path) -> None:
+    """See that a folder may be filled. :raises VoiceError: something is there already."""
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if os.path.lexists(path):
+        raise VoiceError(f"{path} {'is not empty' if path.is_dir() else 'is no folder'}; name a new folder")
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def mix_down(
         mix.engine.export_voice(mix.base, mix.model, mix.conditioning, aside)
         write_licence_note(mix.engine, aside)
         write_json(new.record, record.model_dump())
-        write_card(new.card, record, (), Scores())
+        write_card(new.card, record, {}, Scores())
     return record
 
 

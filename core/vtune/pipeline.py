@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from hashlib import sha256
@@ -28,18 +29,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
+def run(
+    recipe: Recipe, *, until_trained: bool = False, folder: RunFolder | None = None, callbacks: Sequence[Any] = ()
+) -> list[VoiceFolder]:
     """Make every voice of a recipe: encode, train, keep conditioning, write voice folders with samples.
 
     Every rank of a launch calls this. Killed at any moment and run again, it goes on where it was.
 
     :param until_trained: stop when the adapter is finished, before any voice folder is written.
+    :param folder: where it is made; default: the folder of the recipe's voice among its runs.
+    :param callbacks: of transformers' Trainer, beside those of extensions; what they raise ends the run.
     :returns: the voice folders.
     :raises VtuneError: see each step.
     """
     state = join(recipe.train.device, recipe.train.world_size)
     engine = load_engine(recipe.engine)
-    folder = RunFolder(recipe.folders.runs / recipe.voice)
+    folder = folder or RunFolder(recipe.folders.runs / recipe.voice)
     with ExitStack() as stack:
         if state.is_main_process:
             stack.enter_context(folder.locked())
@@ -61,7 +66,7 @@ def run(recipe: Recipe, *, until_trained: bool = False) -> list[VoiceFolder]:
         material = {name: held_material(in_clips, engine, folder, name) for name in data.voices}
         keep = partial(conditioning.extract, engine, base, in_clips, folder)
         ear = partial(listener, engine, base, recipe, material, keep)
-        model, facts = train(engine, base, data, in_clips, folder, state, ear)
+        model, facts = train(engine, base, data, in_clips, folder, state, ear, callbacks)
         voices = [VoiceFolder(recipe.folders.voices / name) for name in data.voices]
         if state.is_main_process and not until_trained:
             _begin(3, "the voice: it keeps what it needs, speaks, and is scored")
@@ -85,7 +90,7 @@ def _make_voice(
         logger.info("voice %s: done before (%s)", voice.name, voice.path)
         return
     kept = conditioning.extract(engine, base, in_clips, run_folder, voice.name)
-    facts = {**facts, "made_from": made_from}
+    facts = {**facts, "made_from": made_from, "data": data.identity[:16]}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
     systems = tuned_and_base(engine, base, model, kept, adapter=recipe.train.method == "lora")
     evaluation = evaluate(engine, systems, material, recipe)
@@ -101,6 +106,8 @@ def _tell(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> None:
             logger.info("%s", one.describe(VOICE))
     for name, reason in scores.skipped.items():
         logger.info("%s: not measured: %s", name, reason)
+    for line in scores.warnings():
+        logger.warning("%s", line)
     where = voice.page if scores.texts else voice.samples
     logger.info("voice %s: listen: open %s", voice.name, where)
 

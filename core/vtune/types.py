@@ -142,6 +142,8 @@ class EngineInfo:
         A row without them (a voice of one clip, a probe) stands alone.
     :param length_feature: the feature whose first axis grows with the clip; its length is what batches cost.
     :param licence: what the engine's licence asks of users, in a sentence or two; goes onto the card.
+    :param licence_id: that licence as the Hub's cards name it (``apache-2.0``, ``llama3.2``), else ``other``.
+    :param licence_name: a short name of a licence that is ``other`` to the Hub.
     :param licence_note: what must go with a voice or a merged model that is passed on; a file beside it.
     """
 
@@ -157,6 +159,8 @@ class EngineInfo:
     paired_features: frozenset[str] = frozenset()
     length_feature: str = "input_ids"
     licence: str = ""
+    licence_id: str = "other"
+    licence_name: str = ""
     licence_note: str = ""
     clips_as_recorded: bool = False
 

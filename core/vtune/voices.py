@@ -56,6 +56,8 @@ class VoiceRecord(BaseModel):
     ledger: dict[str, Any] = Field(description="totals: what was trained on, what was not and why")
     consent: dict[str, str] | None
     licence: str
+    licence_id: str = "other"
+    licence_name: str = ""
     vtune: str
     created: str
     mix: MixRecord | None = Field(None, description="for a voice that was mixed, not trained")

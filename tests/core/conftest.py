@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import csv
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
 
 from vtune.engines import load_recipe
+from vtune.folders import VoiceFolder
 from vtune.recipe import Recipe
 
 
@@ -52,3 +59,79 @@ def toy(toy_recipe: Callable[..., Path]) -> Callable[..., Recipe]:
         return load_recipe(toy_recipe(**sections))
 
     return load
+
+
+@pytest.fixture(scope="session")
+def toy_speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from vtune.testing import made_clip
+
+    folder = tmp_path_factory.mktemp("speech")
+    (folder / "clips").mkdir()
+    with (folder / "transcripts.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["filename", "text"])
+        for number in range(10):
+            clip = made_clip(8000, 0.6 + 0.1 * (number % 5), number)
+            soundfile.write(folder / "clips" / f"{number}.wav", clip.waveform, 8000)
+            table.writerow([f"{number}.wav", f"this is sentence number {number}"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_voice(toy_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., VoiceFolder]:
+    """Make a toy voice for tests that only read it; sections take the place of the recipe's, ``train`` adds to it."""
+    from vtune import pipeline
+
+    def make(**sections: Any) -> VoiceFolder:
+        root = tmp_path_factory.mktemp("voice")
+        recipe: dict[str, Any] = {
+            "voice": "someone",
+            "engine": "toy",
+            "data": [{"source": str(toy_speech)}],
+            "folders": {"runs": str(root / "runs"), "voices": str(root / "voices")},
+            "lora": {"rank": 4, "alpha": 8},
+            "evaluate": {"sentences": ["hello there", "one more line"], "judges": ["delivery"], "clips": 3},
+            "consent": {"person": "A tone", "statement": "Tones need not be asked."},
+            **sections,
+        }
+        recipe["train"] = {
+            "epochs": 2, "batch_size": 2, "learning_rate": 1e-2, "validation": 0.4, "warmup": 0, "log_every": 1,
+            **sections.get("train", {}),
+        }  # fmt: skip
+        path = root / "recipe.yaml"
+        path.write_text(yaml.safe_dump(recipe, sort_keys=False))
+        (folder,) = pipeline.run(load_recipe(path))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def read_png() -> Callable[[bytes], tuple[np.ndarray, np.ndarray]]:
+    """Read pictures without the code that writes them."""
+    return decoded
+
+
+def decoded(file: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and palette of a PNG with 8 bits a pixel and the filters None and Sub, after RFC 2083."""
+    assert file[:8] == b"\x89PNG\r\n\x1a\n"
+    place, chunks = 8, {}
+    while place < len(file):
+        (size,) = struct.unpack(">I", file[place : place + 4])
+        kind, data = file[place + 4 : place + 8], file[place + 8 : place + 8 + size]
+        assert struct.unpack(">I", file[place + 8 + size : place + 12 + size])[0] == zlib.crc32(kind + data)
+        chunks[kind] = data
+        place += 12 + size
+    assert list(chunks) == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
+    columns, rows, depth, colours, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    assert (depth, colours, rest) == (8, 3, [0, 0, 0])
+    lines = zlib.decompress(chunks[b"IDAT"])
+    assert len(lines) == rows * (columns + 1)
+    pixels = np.zeros((rows, columns), dtype=np.uint8)
+    for row in range(rows):
+        line = lines[row * (columns + 1) : (row + 1) * (columns + 1)]
+        left = 0
+        for column, byte in enumerate(line[1:]):
+            left = pixels[row, column] = (byte + (left if line[0] == 1 else 0)) % 256
+            left = int(left)
+    return pixels, np.frombuffer(chunks[b"PLTE"], dtype=np.uint8).reshape(-1, 3)

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 import vtune
 from vtune import pipeline
-from vtune.card import card_text
+from vtune.card import card_text, voice_form
 from vtune.errors import VoiceError
 from vtune.evaluate import Scores
 from vtune.folders import VoiceFolder
@@ -539,13 +539,12 @@ def test_the_card_tells_what_it_is_made_of(mixed: VoiceFolder) -> None:
     assert "| `anna` | 0.7 | `" in card
     assert "## Data" not in card
     assert "Toys are free." in card
-    silent = card_text(open_named("ben+root", mixed.path.parent).record, (), Scores())
-    assert "**Not stated** for `root`" in silent
+    silent = open_named("ben+root", mixed.path.parent).record
+    assert "**Not stated** for `root`" in card_text(silent, {}, Scores(), voice_form(silent))
     squeezed = open_mix(find_parts("ben+root", mixed.path.parent, {}), rank=2).record
     assert squeezed.mix is not None
-    assert f"LoRA rank 15, squeezed to 2: {squeezed.mix.error:.1%} of it are left out." in card_text(
-        squeezed, (), Scores()
-    )
+    told = card_text(squeezed, {}, Scores(), voice_form(squeezed))
+    assert f"LoRA rank 15, squeezed to 2: {squeezed.mix.error:.1%} of it are left out." in told
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "-a", "a\n", "x" * 65])

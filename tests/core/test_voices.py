@@ -28,6 +28,8 @@ RECORD = {
     "ledger": {"clips": {"train": 7}},
     "consent": None,
     "licence": "",
+    "licence_id": "other",
+    "licence_name": "",
     "vtune": "0.1.0",
     "created": "2025-01-01T00:00:00+00:00",
     "mix": None,

@@ -21,7 +21,9 @@ from safetensors.torch import load_file
 from transformers import Trainer
 
 from vtune import load_recipe, pipeline
-from vtune.export import merge_voice
+from vtune.errors import VoiceError
+from vtune.export import export, merge_voice
+from vtune.export.consent import SENTENCE
 from vtune.folders import VoiceFolder
 from vtune.speak import open_voice
 from vtune.testing import made_clip
@@ -344,3 +346,30 @@ def test_an_engine_without_a_licence_note_writes_none(speech: Path, tmp_path: Pa
     (folder,) = pipeline.run(load_recipe(tmp_path / "recipe.yaml"))
     assert folder.card.is_file()
     assert not (folder.path / "LICENCE-NOTE.md").exists()
+
+
+# Exports
+
+
+def test_an_adapter_is_read_back_onto_the_network_that_only_this_engine_has(made: Made, tmp_path: Path) -> None:
+    exported = export(made.folder, tmp_path / "out", "peft", without_consent=SENTENCE)
+    assert exported.written.compared.difference == 0
+    assert "plain transformers does not load" in exported.written.compared.how
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "license_name: bilibili-model-use-licence\nlicense_link: LICENCE-NOTE.md" in card
+    assert STATEMENT in (tmp_path / "out" / "LICENCE-NOTE.md").read_text()
+
+
+def test_a_merged_checkpoint_is_read_back_by_this_engine(made: Made, tmp_path: Path) -> None:
+    exported = export(made.folder, tmp_path / "out", "merged", without_consent=SENTENCE)
+    assert exported.written.compared.how == "read back by the engine 'indextts2'"
+    assert exported.written.compared.difference < 1e-4
+    assert (tmp_path / "out" / "gpt.pth").is_file()
+
+
+@pytest.mark.parametrize("target", ["gguf-ready", "vllm"])
+def test_software_for_llamas_is_refused_in_one_line(made: Made, tmp_path: Path, target: str) -> None:
+    with pytest.raises(VoiceError, match=r"engine 'indextts2': .*\(SemanticGPT\)") as caught:
+        export(made.folder, tmp_path / "out", target, without_consent=SENTENCE)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from corpus import Corpus
+from corpus import PHONES, Corpus
 from snac import SNAC
 from train_encoder import CODEC
 
@@ -38,7 +38,8 @@ def main() -> None:
     frames = [frames_of(codec, sound) for sound in corpus.sounds]
     asked.out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(asked.out / "codes.npz", frames=np.concatenate(frames), ends=np.cumsum(list(map(len, frames))))
-    table = {"texts": corpus.texts, "voices": corpus.names}
+    phones = [timed and [(PHONES[phone], float(end)) for end, phone in zip(*timed, strict=True)] for timed in corpus.phones]
+    table = {"texts": corpus.texts, "voices": corpus.names, "phones": phones}
     (asked.out / "clips.json").write_text(json.dumps(table), encoding="utf-8")
     for slot in range(7):
         counts = np.bincount(np.concatenate(frames)[:, slot], minlength=codec.codebook_size)

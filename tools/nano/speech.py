@@ -4,7 +4,7 @@ Writes ``OUT/<voice>/NNNN.flac`` (24 kHz, mono, speech at -20 dBFS, edges trimme
 and for flite's voices ``phones.json``: each clip's phones with the seconds at which they end.
 Needs the programs flite (voices kal16, awb, rms) and, on the Python path, ttspico and piper-tts. Three voices are
 made of others by playing them faster: pitch and formants rise by a fifth, and the tempo is slowed down beforehand.
-The quickstart's voice, slt, is not among them.
+flite's voice slt is not among them: it tells how the codec does with a speaker whom it never heard.
 """
 
 from __future__ import annotations

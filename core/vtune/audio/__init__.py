@@ -5,6 +5,7 @@ from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
 from vtune.audio.mixing import Mixer
 from vtune.audio.opening import RATES, SUFFIXES, Recording, digest_of, opened, require_file
 from vtune.audio.reading import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
+from vtune.audio.spectrogram import mel_levels, window_samples
 from vtune.audio.tempo import Tempo
 from vtune.audio.writing import encoded, pcm16, stream_header, stream_pcm, write_wav
 
@@ -22,6 +23,7 @@ __all__ = [
     "encoded",
     "encoder",
     "limit",
+    "mel_levels",
     "opened",
     "pcm16",
     "rate_in",
@@ -36,5 +38,6 @@ __all__ = [
     "stream_header",
     "stream_pcm",
     "to_mono",
+    "window_samples",
     "write_wav",
 ]

@@ -27,7 +27,8 @@ def table(scores: Scores) -> list[str]:
         rows.append([f"quality: {RULE}", *shown, ""])
     heads = ["", *columns, f"difference to {scores.baseline} (95 %), where it is none by chance"]
     lines = _aligned([heads, *rows])
-    return lines + [f"not measured: {group}: {reason}" for group, reason in scores.skipped.items()]
+    lines += [f"not measured: {group}: {reason}" for group, reason in scores.skipped.items()]
+    return lines + scores.warnings()
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -76,6 +76,8 @@ _FIELDS: dict[str, tuple[type[Any], str]] = {
     "paired_features": (Set, "a set of names of features"),
     "length_feature": (str, "the name of a feature"),
     "licence": (str, "text"),
+    "licence_id": (str, "text"),
+    "licence_name": (str, "text"),
     "licence_note": (str, "text"),
     "clips_as_recorded": (bool, "true or false"),
 }

@@ -6,6 +6,7 @@ from vtune.evaluate.judges import Figure, Judge, Judged, JudgeMaker, Judgement, 
 from vtune.evaluate.judging import judges
 from vtune.evaluate.material import Material, held_material, once_each
 from vtune.evaluate.quality import quality
+from vtune.evaluate.reading import read_scores
 from vtune.evaluate.scores import Score, Scores, score
 from vtune.evaluate.takes import BASE, RECORDING, VOICE, System, Take, speak_all, speak_trained, tuned_and_base
 
@@ -31,6 +32,7 @@ __all__ = [
     "listener",
     "once_each",
     "quality",
+    "read_scores",
     "score",
     "speak_all",
     "speak_trained",

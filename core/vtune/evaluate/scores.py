@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,7 @@ class Scores:
     :param baseline: the system that the others are compared with.
     :param takes: for each take its system, text, seed, seconds, numbers by figure, and notes.
     :param skipped: groups that could not be had, and why.
+    :param identical: pairs of systems of which every take is the same, sample by sample: an adapter that does nothing.
     """
 
     texts: Sequence[str] = ()
@@ -68,6 +70,7 @@ class Scores:
     scores: Sequence[Score] = ()
     takes: Sequence[Mapping[str, Any]] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    identical: Sequence[tuple[str, str]] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -86,6 +89,13 @@ class Scores:
     def mean(self, name: str, system: str) -> float | None:
         """Return a mean, None where it was not measured."""
         return next((one.means.get(system) for one in self.scores if one.figure.name == name), None)
+
+    def warnings(self) -> list[str]:
+        """Return what nobody should overlook, a line each."""
+        return [
+            f"{one} and {other} sound exactly the same: what the training learned does nothing"
+            for one, other in self.identical
+        ]
 
     def settings(self) -> dict[str, Any]:
         """Return plain data."""
@@ -129,7 +139,19 @@ def score(
             for row, line in zip(rows, lines, strict=True):
                 row[name] = line
     seeds = sorted({take.seed for take in takes})
-    return Scores(list(material.texts), seeds, systems, baseline, scores, rows, skipped)
+    return Scores(list(material.texts), seeds, systems, baseline, scores, rows, skipped, _identical(takes))
+
+
+def _identical(takes: Sequence[Take]) -> tuple[tuple[str, str], ...]:
+    by_system: dict[str, dict[tuple[str, int], Take]] = {}
+    for take in takes:
+        by_system.setdefault(take.system, {})[take.text, take.seed] = take
+    return tuple(
+        (one, other)
+        for one, other in combinations(by_system, 2)
+        if (shared := by_system[one].keys() & by_system[other].keys())
+        and all(np.array_equal(by_system[one][key].waveform, by_system[other][key].waveform) for key in shared)
+    )
 
 
 def _row(take: Take) -> dict[str, Any]:

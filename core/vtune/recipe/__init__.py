@@ -2,6 +2,7 @@
 
 from vtune.recipe.builtin import builtin_recipes, find_recipe
 from vtune.recipe.checking import check_recipe
+from vtune.recipe.differing import Difference, differences
 from vtune.recipe.draft import Draft
 from vtune.recipe.overrides import apply_overrides
 from vtune.recipe.reading import read_draft
@@ -22,6 +23,7 @@ from vtune.recipe.sections import (
 __all__ = [
     "AugmentRecipe",
     "ConsentRecipe",
+    "Difference",
     "Draft",
     "EncodeRecipe",
     "EvaluateRecipe",
@@ -35,6 +37,7 @@ __all__ = [
     "as_yaml",
     "builtin_recipes",
     "check_recipe",
+    "differences",
     "find_recipe",
     "read_draft",
     "recipe_schema",

@@ -7,7 +7,6 @@ import io
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,16 +102,9 @@ def _peaks(wav: bytes) -> dict[str, Any]:
 
 def _spectrogram(wav: bytes) -> dict[str, Any]:
     waveform, rate = _samples(wav)
-    size = 1 << max(6, round(np.log2(0.032 * rate)))
-    step = max(size // 4, -(-len(waveform) // PEAKS))
-    padded = np.pad(waveform, (size // 2, size))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[: len(waveform) : step]
+    step = max(audio.window_samples(rate) // 4, -(-len(waveform) // PEAKS))
     top = min(HIGHEST, rate / 2)
-    mel = np.linspace(0, np.log1p(top / 700), BANDS + 1)
-    edges = (700 * np.expm1(mel) / rate * size).astype(int)
-    power = np.abs(np.fft.rfft(frames * np.hanning(size).astype(np.float32), axis=1)) ** 2
-    bands = np.stack([power[:, a : max(a + 1, b)].mean(axis=1) for a, b in pairwise(edges)], axis=1)
-    level = 10 * np.log10(bands + 1e-12)
+    level = audio.mel_levels(waveform, rate, step, BANDS, top)
     shades = np.clip((level - level.max()) / RANGE + 1, 0, 1) * 255
     levels = base64.b64encode(shades.astype(np.uint8).tobytes()).decode()
-    return {"bands": BANDS, "columns": len(bands), "highest": top, "levels": levels}
+    return {"bands": BANDS, "columns": len(level), "highest": top, "levels": levels}

@@ -143,7 +143,7 @@ def compare_answers(beside: torch.Tensor, merged: torch.Tensor, tolerance: float
     :raises TrainingError: it is larger.
     """
     difference = float((merged - beside).abs().max() / beside.abs().max().clamp(min=1e-9))
-    if difference > tolerance:
+    if not difference <= tolerance:  # what is no number is not within it
         raise TrainingError(
             f"merged into the base, the adapter answers differently by {difference:.2e} of the largest logit "
             f"(allowed {tolerance:.0e}); keep the adapter unmerged, or merge in a wider dtype"

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from vtune.device import pick_precision
 from vtune.engines import Engine
 from vtune.errors import TrainingError, in_a_line
 from vtune.folders import RunFolder, new_folder, write_json
-from vtune.recipe import Recipe
+from vtune.recipe import Recipe, differences
 from vtune.train import checkpoints, guards, memory
 from vtune.train.arguments import training_arguments
 from vtune.train.ear import Ear, Listen
@@ -49,11 +49,13 @@ def train(
     run: RunFolder,
     state: PartialState,
     ear: Callable[[], Listen | None] = lambda: None,
+    callbacks: Sequence[Any] = (),
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train, or find that this very training is finished; every rank calls this.
 
     :param ear: makes what lets a checkpoint speak and judges it, asked on the first rank; the best checkpoint is kept
         then, and not the last.
+    :param callbacks: of transformers' Trainer, beside those of extensions and behind them.
     :returns: the tuned model in memory, and the facts about its training.
     :raises TrainingError: a guard failed, memory ran out, or the loss is no number.
     """
@@ -74,7 +76,7 @@ def train(
     listen = ear() if state.is_main_process else None
     (heard,) = broadcast_object_list([listen is not None]) if state.num_processes > 1 else [listen is not None]
     hearing = Ear(listen, run.logs / folder.name) if heard else None
-    loop = _loop(engine, base, model, data, recipe, run, folder, state, hearing)
+    loop = _loop(engine, base, model, data, recipe, run, folder, state, hearing, callbacks)
     facts = _run(loop, recipe, data, folder)
     probe = _probe(engine, base, data)
     facts["key"] = key
@@ -119,21 +121,14 @@ def _announce(run: RunFolder, folder: Path, parts: dict[str, Any], model: nn.Mod
     for other in sorted(run.checkpoints.glob("*/identity.json")):
         if other.parent != folder:
             before = json.loads(other.read_text(encoding="utf-8"))
-            changed = sorted(_changes(before, json.loads(json.dumps(parts, default=str)), ""))
+            changed = sorted(one.key for one in differences(before, json.loads(json.dumps(parts, default=str))))
             logger.info("not resuming %s: changed since: %s", other.parent, ", ".join(changed)[:300])
     write_json(folder / "identity.json", parts)
 
 
-def _changes(before: Any, after: Any, path: str) -> list[str]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        keys = before.keys() | after.keys()
-        return [c for key in keys for c in _changes(before.get(key), after.get(key), f"{path}.{key}".strip("."))]
-    return [] if before == after else [path]
-
-
 def _loop(
     engine: Engine, base: Any, model: nn.Module, data: TrainingData, recipe: Recipe, run: RunFolder, folder: Path,
-    state: PartialState, ear: Ear | None,
+    state: PartialState, ear: Ear | None, further: Sequence[Any],
 ) -> Loop:  # fmt: skip
     use_cpu = state.device.type == "cpu"
     precision = pick_precision(recipe.train.precision, state.device)
@@ -154,7 +149,7 @@ def _loop(
         callbacks.append(TensorBoardCallback(writer))
         if ear is not None:
             ear.writer = writer
-    callbacks += engine.trainer_callbacks(recipe)
+    callbacks += [*engine.trainer_callbacks(recipe), *further]
 
     def collate(rows: list[Any]) -> Batch:
         return engine.collate(base, rows)

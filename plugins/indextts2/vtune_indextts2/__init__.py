@@ -46,6 +46,7 @@ def engine_info() -> vtune.EngineInfo:
         length_feature="codes",
         clips_as_recorded=True,
         licence=SUMMARY,
+        licence_name="bilibili-model-use-licence",
         licence_note=NOTE,
     )
 

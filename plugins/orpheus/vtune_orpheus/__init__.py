@@ -42,6 +42,7 @@ def engine_info() -> vtune.EngineInfo:
         lora=vtune.LoraSettings(rank=32, alpha=64),
         lora_targets={"all": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP},
         length_feature="input_ids",
+        licence_id="llama3.2",
         licence=(
             "Orpheus's weights derive from Llama 3.2: the Llama 3.2 Community License binds you and whoever you give "
             "the voice to (its notice, 'Built with Llama', the acceptable use policy). SNAC is MIT."

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from safetensors.torch import load_file, save_file
 
 from vtune.compare import Comparison, compare, contestants, material_of, recipe_of, table
 from vtune.errors import DataError, VoiceError
@@ -82,6 +83,13 @@ def test_a_voice_without_a_recipe_says_so(ann: VoiceFolder) -> None:
     ann.recipe.unlink()
     with pytest.raises(VoiceError, match="keeps no recipe"):
         recipe_of(ann)
+
+
+def test_a_dead_adapter_is_named(ann: VoiceFolder) -> None:
+    adapter = ann.path / "adapter_model.safetensors"
+    save_file({name: 0 * tensor for name, tensor in load_file(adapter).items()}, adapter)
+    lines = table(compared(ann, "base", "ann", texts=("one", "two")).evaluation.scores)
+    assert lines[-1] == "base and ann sound exactly the same: what the training learned does nothing"
 
 
 def test_the_table_has_everybody_beside_each_other(ann: VoiceFolder) -> None:

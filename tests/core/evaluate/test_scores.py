@@ -74,6 +74,14 @@ def test_all_seeds_of_a_text_are_drawn_together(toy: Callable[..., Recipe]) -> N
     assert found.intervals["voice"] == (0.0, 0.0)
 
 
+def test_systems_that_sound_the_same_are_named(toy: Callable[..., Recipe]) -> None:
+    other = Take("b", 0, "other", np.ones(8, np.float32), 8_000)
+    takes = [silence("a"), silence("b"), silence("a", "base"), silence("b", "base"), silence("a", "other"), other]
+    found = told(takes, [Share(0)] * 6, toy())
+    assert found.identical == (("voice", "base"),)
+    assert found.warnings() == ["voice and base sound exactly the same: what the training learned does nothing"]
+
+
 def test_one_text_has_no_interval(toy: Callable[..., Recipe]) -> None:
     found = told([silence("a"), silence("a", "base")], [Share(1), Share(2)], toy())["points"]
     assert found.intervals == {}

@@ -1,0 +1,127 @@
+"""The voice that is exported: opened in float32, with what it answers to real prompts.
+
+A prompt is a sentence that the voice spoke when it was made, words and sound, encoded as its training rows were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtune.audio import read
+from vtune.engines import Engine
+from vtune.errors import DataError, SkipClip, VoiceError
+from vtune.folders import VoiceFolder
+from vtune.recipe import EvaluateRecipe, LoraRecipe
+from vtune.recipe.reading import read_draft
+from vtune.speak import Voice, open_voice, options_of
+from vtune.types import Batch, Clip, EngineOptions, Features, LoraSettings
+from vtune.voices import read_record
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+PROMPTS = 4
+"""At most; each is a forward pass before and after."""
+
+
+@dataclass(slots=True)
+class Source:
+    """What is exported.
+
+    :param settings: the voice's recipe as plain data.
+    :param options: engine options that differ from those it was trained with.
+    :param clips: the prompts; ``features`` are what the engine makes of each, ``answers`` what the voice says to it.
+    """
+
+    folder: VoiceFolder
+    voice: Voice
+    settings: Mapping[str, Any]
+    options: Mapping[str, Any]
+    clips: Sequence[Clip]
+    features: Sequence[Features]
+    answers: Sequence[torch.Tensor]
+    device: torch.device
+
+    @property
+    def engine(self) -> Engine:
+        """Of the voice."""
+        return self.voice.engine
+
+    @property
+    def lora(self) -> LoraSettings:
+        """The adapter's shape."""
+        return LoraRecipe.model_validate(self.voice.record.lora).settings()
+
+    @property
+    def batches(self) -> list[Batch]:
+        """Each prompt as a batch of its own."""
+        return [self.engine.collate(self.voice.base, [row]) for row in self.features]
+
+    def options_with(self, **changes: Any) -> EngineOptions:
+        """Return the engine's options with some changed."""
+        return options_of(self.engine, self.voice.record, {**self.options, **changes})
+
+    def take_model(self) -> nn.Module:
+        """Give the model away; nothing here keeps it in memory any more."""
+        from torch import nn
+
+        model, self.voice.model = self.voice.model, nn.Module()
+        return model
+
+
+def open_source(folder: VoiceFolder, device: str = "auto", options: Mapping[str, Any] | None = None) -> Source:
+    """Open a voice and ask it.
+
+    :raises VoiceError: the voice is damaged, its base is quantised, or none of its sentences can be encoded.
+    """
+    from vtune.train import guards
+
+    settings = _settings(folder)
+    voice = open_voice(folder, device, "fp32", options)
+    if any(hasattr(parameter, "quant_state") for parameter in voice.model.parameters()):
+        raise VoiceError(f"{folder.path}: its base is quantised; open it in whole weights (--set quantization=none)")
+    clips, features = _encoded(voice, folder, settings)
+    place = next(voice.model.parameters()).device
+    source = Source(folder, voice, settings, options or {}, clips, features, [], place)
+    source.answers = [guards.answer(voice.model, batch) for batch in source.batches]
+    return source
+
+
+def _settings(folder: VoiceFolder) -> dict[str, Any]:
+    if not folder.recipe.is_file():
+        if read_record(folder).mix is not None:
+            return {}  # nothing was trained for it
+        raise VoiceError(f"{folder.recipe} is missing; the voice is incomplete, make it again")
+    return read_draft(folder.recipe).data
+
+
+def _encoded(voice: Voice, folder: VoiceFolder, settings: Mapping[str, Any]) -> tuple[list[Clip], list[Features]]:
+    clips, features, reasons = [], [], []
+    sentences = settings.get("evaluate", {}).get("sentences") or EvaluateRecipe().sentences
+    for number, text in enumerate(sentences[:PROMPTS], 1):
+        try:
+            clip = Clip(f"sample {number}", voice.record.name, text, *_sound(voice, folder, settings, number, text))
+            features.append(voice.engine.prepare_sample(voice.base, clip))
+        except (SkipClip, DataError) as reason:
+            reasons.append(f"sample {number}: {reason}")
+        else:
+            clips.append(clip)
+    if not clips:
+        raise VoiceError(f"{folder.path}: none of its sentences can be put to it: {'; '.join(reasons)}")
+    return clips, features
+
+
+def _sound(
+    voice: Voice, folder: VoiceFolder, settings: Mapping[str, Any], number: int, text: str
+) -> tuple[np.ndarray, int]:
+    kept = folder.samples / f"{number:02d}.wav"
+    if kept.is_file():
+        return read(kept, voice.sample_rate), voice.sample_rate
+    seed = int(settings.get("evaluate", {}).get("seed", 0))
+    pieces = [piece.waveform for piece in voice.say(text, seed)]
+    return np.concatenate([np.zeros(0, np.float32), *pieces]), voice.sample_rate

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from vtune.errors import VoiceError
+from vtune.export.consent import SENTENCE, settle
+from vtune.voices import VoiceRecord
+
+
+def record(consent: Any) -> VoiceRecord:
+    return VoiceRecord(
+        name="anna", engine="toy", engine_origin="", engine_options={}, method="lora", sample_rate=8000,
+        fingerprint={}, servable=True, lora={}, training={}, ledger={}, consent=consent, licence="", vtune="0",
+        created="",
+    )  # fmt: skip
+
+
+def test_a_stated_consent_is_enough_and_nothing_else_is_noted() -> None:
+    stated = record({"person": "Anna", "statement": "She agreed."})
+    assert settle(stated, None) is None
+    assert settle(stated, SENTENCE) is None
+
+
+@pytest.mark.parametrize(
+    "consent", [None, {}, {"person": "Anna"}, {"person": " ", "statement": "yes"}, {"person": "Anna", "statement": ""}]
+)
+def test_half_a_consent_is_none(consent: Any) -> None:
+    with pytest.raises(VoiceError, match=r"voice 'anna' .* state `consent:` in its recipe"):
+        settle(record(consent), None)
+    assert settle(record(consent), SENTENCE)
+
+
+@pytest.mark.parametrize("said", ["", "yes", SENTENCE.lower(), SENTENCE.removeprefix("I "), f"{SENTENCE} maybe"])
+def test_other_words_do_not_do(said: str) -> None:
+    with pytest.raises(VoiceError, match="word for word") as caught:
+        settle(record(None), said)
+    assert repr(SENTENCE) in str(caught.value)
+
+
+def test_the_card_is_told_who_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "jane")
+    told = settle(record(None), f" {SENTENCE}\n")
+    assert told is not None
+    assert re.search(r"on \d{4}-\d\d-\d\d by the user 'jane'", told)
+
+
+def test_a_user_without_a_name_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert "a user without a name" in str(settle(record(None), SENTENCE))
