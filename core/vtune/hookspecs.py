@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Batch,
         Clip,
         Conditioning,
+        Draw,
         EngineInfo,
         EngineOptions,
         ExtensionInfo,
@@ -145,6 +146,23 @@ def synthesize(
     :param seed: the same seed gives the same sound on the same machine.
     :param sampling: options of ``EngineInfo.sampling_options`` that this utterance has instead of the voice's; valid.
     :returns: pieces at ``EngineInfo.sample_rate``; joined, nothing is lost or doubled.
+    """
+
+
+@hookspec(firstresult=True)
+def synthesize_drawn(
+    base: Any, draw: Draw, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
+) -> Iterator[Audio]:
+    """Speak as ``synthesize`` does, with tokens that a server of language models draws: ``vtune serve --backend vllm``.
+
+    The server has the network and the voice's adapter; the base here must not load its network for this. While
+    ``draw`` waits for a token, other utterances of this base may go on, never at the same instant. Without chance
+    (temperature 0) both hooks give the same sound, up to what two implementations of a network differ.
+
+    :param draw: takes a ``vtune.Drawing``, yields the ids as they are drawn.
+
+    Optional, for engines whose network is a causal language model of transformers'; without it, vtune says that the
+    engine speaks in process only.
     """
 
 

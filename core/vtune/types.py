@@ -5,7 +5,7 @@ Units everywhere: seconds, Hz, samples; waveforms are mono ``float32 [samples]``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, get_args
@@ -68,6 +68,31 @@ class Audio:
     waveform: Waveform
     sample_rate: int
     ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Tokens that a server of language models is to draw.
+
+    :param prompt: ids that they follow.
+    :param max_tokens: how many at most.
+    :param temperature: 0 takes the likeliest.
+    :param stop: ids after which no further one is drawn; the one that was is given too.
+    :param allowed: ids to draw from; None for all.
+    """
+
+    prompt: Sequence[int]
+    seed: int
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    stop: Sequence[int] = ()
+    allowed: Sequence[int] | None = None
+
+
+Draw = Callable[[Drawing], Generator[int, None, None]]
+"""Yields token ids as they are drawn; closed early, no further one is drawn."""
 
 
 @dataclass(frozen=True, slots=True)

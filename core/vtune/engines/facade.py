@@ -17,6 +17,7 @@ from vtune.types import (
     Batch,
     Clip,
     Conditioning,
+    Draw,
     EngineOptions,
     Features,
     Footprint,
@@ -114,6 +115,22 @@ class Engine:
         )
         pieces: Iterator[Audio] = self._answered("synthesize", answer)
         return pieces
+
+    def synthesize_drawn(
+        self, base: Any, draw: Draw, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
+    ) -> Iterator[Audio]:
+        """Speak with tokens that a server draws. :raises EngineError: the engine speaks in process only."""
+        self.require_drawn()
+        answer = self._hook.synthesize_drawn(
+            base=base, draw=draw, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling)
+        )
+        pieces: Iterator[Audio] = self._answered("synthesize_drawn", answer)
+        return pieces
+
+    def require_drawn(self) -> None:
+        """Ask for an engine that speaks with tokens of a server. :raises EngineError: it speaks in process only."""
+        if not self._hook.synthesize_drawn.get_hookimpls():
+            raise EngineError(f"engine {self.name!r} speaks in process only: no server can draw from its network")
 
     def footprint(self, options: EngineOptions, lora: LoraSettings, dtype_bytes: int) -> Footprint | None:
         """Estimate what training asks of a machine."""

@@ -44,7 +44,7 @@ REFUSED = {
     413: "the body is too large",
     415: "the body is no JSON",
     500: "the voice cannot be loaded",
-    503: "too many requests wait",
+    503: "too many requests wait, or vLLM is away",
 }
 SPOKEN: dict[int | str, dict[str, Any]] = {
     200: {

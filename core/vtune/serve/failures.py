@@ -13,6 +13,10 @@ class BrokenError(VtuneError):
     """A voice that is there but cannot speak: damaged, or its base is not to be had. For the log, not for clients."""
 
 
+class AwayError(VtuneError):
+    """A server that this one needs does not answer. For the log, not for clients."""
+
+
 class BusyError(VtuneError):
     """Too many requests are waiting; ``retry_after`` is a guess in seconds."""
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Hashable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from vtune.errors import VtuneError
 from vtune.serve.backend import Load, Wanted
 from vtune.serve.failures import BrokenError, BusyError
+from vtune.serve.jobs import Job, listen
+from vtune.serve.options import base_key
 from vtune.serve.registry import Chosen
 from vtune.serve.settings import ServeSettings
-from vtune.serve.shared import SharedBase, base_key
-from vtune.serve.worker import Job, Worker
+from vtune.serve.shared import SharedBase
+from vtune.serve.worker import Worker
 from vtune.types import Audio
 
 logger = logging.getLogger(__name__)
@@ -35,24 +35,9 @@ class InProcess:
         self._settings, self._device, self._options = settings, device, options or {}
         self._workers: OrderedDict[Hashable, Worker] = OrderedDict()
 
-    async def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
+    def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
         """Yield sound as it is ready."""
-        loop = asyncio.get_running_loop()
-        arrived: asyncio.Queue[Audio | BaseException | None] = asyncio.Queue()
-
-        def give(item: Audio | BaseException | None) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-                loop.call_soon_threadsafe(arrived.put_nowait, item)
-
-        job, worker = Job(wanted, give), self._worker(wanted)
-        worker.submit(job)
-        try:
-            while (item := await arrived.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            worker.leave(job)
+        return listen(self._worker(wanted), wanted)
 
     def prepare(self, voice: Chosen) -> None:
         """Begin to load a voice."""
@@ -68,8 +53,8 @@ class InProcess:
         """Say how busy it is."""
         workers = self._workers.values()
         return Load(
-            sum(worker.waiting for worker in workers),
-            sum(worker.speaking for worker in workers),
+            sum(len(worker.line) for worker in workers),
+            sum(worker.line.taken for worker in workers),
             len(workers),
             sum(worker.voices for worker in workers),
         )
@@ -96,7 +81,7 @@ class InProcess:
     def _new_worker(self) -> Worker:
         settings, after = self._settings, None
         if len(self._workers) >= settings.bases:
-            unused = next((key for key, worker in self._workers.items() if worker.idle), None)
+            unused = next((key for key, worker in self._workers.items() if worker.line.idle), None)
             if unused is None:
                 raise BusyError(10)
             gone = self._workers.pop(unused)

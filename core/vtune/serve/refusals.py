@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from vtune.errors import VtuneError, in_a_line
-from vtune.serve.failures import BrokenError, BusyError, UnknownVoiceError
+from vtune.serve.failures import AwayError, BrokenError, BusyError, UnknownVoiceError
 
 
 class Refusal(Exception):
@@ -49,6 +49,9 @@ def refusal_of(error: BaseException) -> Refusal:
             return Refusal(404, str(error), param="voice", code="voice_not_found")
         case BusyError():
             return Refusal(503, str(error), code="busy", headers={"Retry-After": str(error.retry_after)})
+        case AwayError():
+            told = "the server behind this one does not answer; try again in a while"
+            return Refusal(503, told, code="unavailable", headers={"Retry-After": "10"})
         case BrokenError():
             return Refusal(500, "this voice cannot be loaded; the server's log says why", code="voice_broken")
         case VtuneError():

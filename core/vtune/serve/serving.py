@@ -7,13 +7,14 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from vtune.errors import VtuneError
 from vtune.hosts import address, is_loopback
 from vtune.serve.backend import Backend
+from vtune.serve.backends import IN_PROCESS, open_backend
 from vtune.serve.keys import VARIABLE, read_keys
 from vtune.serve.registry import Registry
 from vtune.serve.settings import ServeSettings, read_settings
@@ -29,6 +30,7 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    backend: str = IN_PROCESS,
     config: Path | None = None,
     keys: Path | None = None,
     device: str = "auto",
@@ -41,11 +43,12 @@ def serve(
     :param voices: the folder of voices; looked at afresh for each request.
     :param host: an address that other machines can reach is served only with API keys.
     :param port: 0 takes one that is free.
+    :param backend: ``in-process``; ``vllm`` to start one; or the URL of a vLLM server that runs.
     :param config: a YAML file of ``ServeSettings``.
     :param keys: a file of API keys, one a line; those in ``VTUNE_API_KEYS`` count as well.
     :param options: engine options that every voice has here, whatever it was trained with.
     :param started: is told the address.
-    :raises VtuneError: the extra is missing, the settings are wrong, or the port cannot be had.
+    :raises VtuneError: the extra is missing, the settings are wrong, the port cannot be had, or vLLM does not serve.
     """
     missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
@@ -61,13 +64,14 @@ def serve(
     from uvicorn import Config, Server
 
     from vtune.serve.app import create_app
-    from vtune.serve.inprocess import InProcess
 
-    backend = InProcess(settings, device, options)
     registry = Registry(voices, settings.aliases, options or {}, settings.mix_voices)
-    app = create_app(registry, backend, settings, keys=known, host=host, write=_write, log_text=log_text)
-    with _bound(host, port) as listening:
-        _preload(registry, backend, settings)
+    with (
+        _bound(host, port) as listening,
+        closing(open_backend(backend, registry, settings, device, options or {})) as speaking,
+    ):
+        app = create_app(registry, speaking, settings, keys=known, host=host, write=_write, log_text=log_text)
+        _preload(registry, speaking, settings)
         server = Server(
             Config(
                 app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
@@ -78,7 +82,6 @@ def serve(
         started(address(host, listening.getsockname()[1]))
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
-    backend.close()
 
 
 def _preload(registry: Registry, backend: Backend, settings: ServeSettings) -> None:

@@ -13,6 +13,22 @@ from vtune.recipe.reading import parse
 from vtune.types import Settings
 
 
+class VllmSettings(Settings):
+    """A vLLM server, where one draws the tokens."""
+
+    at_once: PositiveInt = Field(32, description="requests that are spoken at once")
+    patience: PositiveFloat = Field(120.0, description="seconds without a token after which it is taken for gone")
+    voices: str | None = Field(
+        None, description="the folder of voices as a server that runs elsewhere sees it; default: as it is seen here"
+    )
+    command: str = Field("vllm", min_length=1, description="the program that is started")
+    arguments: tuple[str, ...] = Field((), description="further ones, say [--dtype, bfloat16]; they come last")
+    max_model_len: PositiveInt = Field(8192, description="tokens of one row, prompt and sound, as far as the base goes")
+    max_loras: PositiveInt = Field(8, description="voices that are spoken with in one batch")
+    max_cpu_loras: PositiveInt = Field(64, description="voices that are kept in memory")
+    start: PositiveFloat = Field(900.0, description="seconds in which it must be ready")
+
+
 class ServeSettings(Settings):
     """Aliases and limits of a server."""
 
@@ -35,6 +51,8 @@ class ServeSettings(Settings):
     adapters: PositiveInt = Field(16, description="voices in memory beside one base")
     mix_voices: PositiveInt = Field(8, description="voices in one mix; 1 for no mixes")
     stalled: PositiveFloat = Field(60.0, description="seconds after which a client that takes nothing is let go")
+
+    vllm: VllmSettings = Field(default_factory=VllmSettings, description="for the back end vllm")
 
     @model_validator(mode="after")
     def _each_turn_has_its_voice(self) -> Self:
@@ -60,6 +78,7 @@ def read_settings(path: Path) -> ServeSettings:
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "extra_forbidden":
-            key = str(first["loc"][0])
-            raise VtuneError(f"{path}: there is no key {key!r}{nearest(key, ServeSettings.model_fields)}") from error
+            *above, key = map(str, first["loc"])
+            fields = (VllmSettings if above else ServeSettings).model_fields
+            raise VtuneError(f"{path}: there is no key {'.'.join([*above, key])!r}{nearest(key, fields)}") from error
         raise VtuneError(f"{path}: {first_problem(error)}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from vtune.mixing import blend
 from vtune.recipe import LoraRecipe
 from vtune.serve.backend import Wanted
 from vtune.serve.failures import BrokenError
+from vtune.serve.options import live_options, sampling_of
 from vtune.serve.registry import Chosen
-from vtune.speak import Voice, open_base, options_of
+from vtune.speak import Voice, open_base
 from vtune.types import Audio, Conditioning, LoraSettings
 from vtune.voices import VoiceRecord, read_conditioning
 from vtune.weights import DEFAULT, fill_adapter, load_weights, read_adapter
@@ -25,27 +25,6 @@ from vtune.weights import DEFAULT, fill_adapter, load_weights, read_adapter
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-
-def live_options(chosen: Chosen, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that a voice has here: what its engine advises, and over it what the server was told."""
-    return {**chosen.engine.info.live_options, **options}
-
-
-def base_key(chosen: Chosen, options: Mapping[str, Any]) -> Hashable:
-    """Return what voices on one base have in common.
-
-    How they sample may differ. Whole modules beside an adapter, and voices without one, take a base of their own.
-
-    :raises EngineError: an option is none of the engine's.
-    """
-    record, engine = chosen.record, chosen.engine
-    told = options_of(engine, record, live_options(chosen, options)).model_dump(
-        mode="json", exclude=set(engine.info.sampling_options)
-    )
-    whole = record.lora.get("modules_to_save") or []
-    alone = chosen.key if record.method != "lora" else None
-    return record.engine, json.dumps([told, record.fingerprint, whole], sort_keys=True), alone
 
 
 @dataclass(slots=True)
@@ -118,8 +97,7 @@ class SharedBase:
     def _open(self, chosen: Chosen) -> _Loaded:
         made = _made_of(chosen, self._options)
         conditioning = made.conditioning(self.engine, self._base)
-        options = options_of(self.engine, made.record, self._options)
-        sampling = {option: getattr(options, option) for option in self.engine.info.sampling_options}
+        sampling = sampling_of(self.engine, made.record, self._options)
         if self._model is None:
             self._model, adapter = self.engine.build_model(self._base, made.shape, made.record.method), DEFAULT
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +99,25 @@ def synthesize(
     seed: int,
     sampling: Mapping[str, Any],
 ) -> Iterator[vtune.Audio]:
+    from vtune_orpheus.sampling import network_tokens
     from vtune_orpheus.speech import speak
 
-    return speak(base, model, text, conditioning, seed, sampling)
+    return speak(base, partial(network_tokens, model, base.layout), text, conditioning, seed, sampling)
+
+
+@vtune.hookimpl
+def synthesize_drawn(
+    base: OrpheusBase,
+    draw: vtune.Draw,
+    text: str,
+    conditioning: vtune.Conditioning,
+    seed: int,
+    sampling: Mapping[str, Any],
+) -> Iterator[vtune.Audio]:
+    from vtune_orpheus.drawing import server_tokens
+    from vtune_orpheus.speech import speak
+
+    return speak(base, partial(server_tokens, draw, base.layout), text, conditioning, seed, sampling)
 
 
 @vtune.hookimpl

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,12 +34,10 @@ class SlotProcessor(LogitsProcessor):  # type: ignore[misc] # transformers is no
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Mask ``scores`` ``[B, V]`` for the place after ``input_ids`` ``[B, P + n]``."""
-        spoken = input_ids.shape[1] - self._prompt
-        start, end = self._layout.slot_range(spoken % SLOTS)
+        codes, may_end = self._layout.allowed(input_ids.shape[1] - self._prompt)
         allowed = torch.full_like(scores, float("-inf"))
-        allowed[:, start:end] = scores[:, start:end]
-        # A whole first frame must come before the end: no utterance is empty.
-        if spoken and spoken % SLOTS == 0:
+        allowed[:, codes.start : codes.stop] = scores[:, codes.start : codes.stop]
+        if may_end:
             stop = self._layout.end_of_speech
             allowed[:, stop] = scores[:, stop]
         return allowed
@@ -74,36 +73,51 @@ class Sampling:
         return torch.multinomial(scores.softmax(-1).cpu(), 1, generator=generator)
 
 
+Tokens = Callable[[list[int], Sampling, int, int], Generator[int, None, None]]
+"""Takes a prompt, how to sample, how many tokens at most, and a seed; yields sound tokens, each in its slot, and last
+the end of speech where it was drawn."""
+
+
 def sample_frames(
-    model: nn.Module, layout: Layout, prompt: list[int], sampling: Sampling, runaway: int, seed: int
+    tokens: Tokens, layout: Layout, prompt: list[int], sampling: Sampling, runaway: int, seed: int
 ) -> Iterator[tuple[list[int], Ending | None]]:
     """Yield frames of 7 token ids as they are drawn; the last item is empty and says how the utterance ended.
 
     :param prompt: int64 ids up to start-of-speech.
     :param runaway: tokens after which no honest reading of the text goes on.
     """
+    whole = sampling.max_new_tokens // SLOTS * SLOTS
+    limit = min(whole, runaway // SLOTS * SLOTS)
+    frame: list[int] = []
+    with closing(tokens(prompt, sampling, max(limit, SLOTS), seed)) as drawn:
+        for token in drawn:
+            if token == layout.end_of_speech:
+                yield [], Ending.END_TOKEN
+                return
+            frame.append(token)
+            if len(frame) == SLOTS:
+                yield frame, None
+                frame = []
+    yield [], Ending.RUNAWAY if limit < whole else Ending.LIMIT
+
+
+def network_tokens(
+    model: nn.Module, layout: Layout, prompt: list[int], sampling: Sampling, most: int, seed: int
+) -> Generator[int, None, None]:
+    """Draw tokens from a network of this process; see ``Tokens``."""
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     processors = sampling.processors(layout, len(prompt))
     ids = torch.tensor([prompt], device=device)  # (1, P + n)
     cache = DynamicCache()
     step = ids
-    limit = min(sampling.max_new_tokens, runaway) // SLOTS * SLOTS
-    frame: list[int] = []
-    while True:
+    for _ in range(most):
         logits = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)["logits"][:, -1]
         scores = processors(ids, logits.float())  # (1, V)
         drawn = sampling.pick(scores, generator)
         token = int(drawn)
+        yield token
         if token == layout.end_of_speech:
-            yield [], Ending.END_TOKEN
             return
-        frame.append(token)
         step = drawn.to(device)
         ids = torch.cat([ids, step], dim=1)
-        if len(frame) == SLOTS:
-            yield frame, None
-            frame = []
-            if ids.shape[1] - len(prompt) >= limit:
-                yield [], Ending.RUNAWAY if limit < sampling.max_new_tokens // SLOTS * SLOTS else Ending.LIMIT
-                return

@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
 from vtune import Audio, Conditioning, VoiceError, Waveform
 from vtune_orpheus.conditioning import expected_tokens, prompt_of, sampling_of
 from vtune_orpheus.decoding import FrameDecoder
-from vtune_orpheus.sampling import sample_frames
+from vtune_orpheus.sampling import Tokens, sample_frames
 from vtune_orpheus.texts import missing_pause, split_text
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ RUNAWAY = 3.0
 
 def speak(
     base: OrpheusBase,
-    model: nn.Module,
+    tokens: Tokens,
     text: str,
     conditioning: Conditioning,
     seed: int,
@@ -36,6 +35,7 @@ def speak(
 ) -> Iterator[Audio]:
     """Yield sound at 24 kHz as frames are ready; see ``vtune.hookspecs.synthesize``.
 
+    :param tokens: draws them, from whatever network.
     :raises VoiceError: the prompt does not fit into the network's positions.
     """
     sampling = replace(sampling_of(conditioning), **asked)
@@ -51,7 +51,7 @@ def speak(
         first = base.options.first_frames if number == 0 else None  # nobody waits for a later sentence
         decoder = FrameDecoder(base.codec, base.layout, _seed_of(seed, number), first)
         tail = np.zeros(0, dtype=np.float32)
-        for frame, ending in sample_frames(model, base.layout, prompt, sampling, runaway, _seed_of(seed, number)):
+        for frame, ending in sample_frames(tokens, base.layout, prompt, sampling, runaway, _seed_of(seed, number)):
             sound = decoder.push(frame) if ending is None else decoder.flush()
             if sound is not None:
                 tail = np.concatenate([tail, sound])[-TAIL:]

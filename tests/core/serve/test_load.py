@@ -18,9 +18,10 @@ import pytest
 from vtune.serve import Registry, ServeSettings, Wanted
 from vtune.serve.failures import BrokenError, BusyError
 from vtune.serve.inprocess import InProcess
+from vtune.serve.jobs import LONGEST, Job
 from vtune.serve.serving import _preload
 from vtune.serve.shared import SharedBase
-from vtune.serve.worker import LONGEST, Job, Worker
+from vtune.serve.worker import Worker
 from vtune.types import Audio, Ending
 
 PIECE = Audio(np.full(800, 0.1, np.float32), 8000)
@@ -87,18 +88,18 @@ def test_turns_go_round_and_further_jobs_wait(worker: Worker, base: Scripted, an
     settled(lambda: all(items and items[-1] is None for items in got.values()))
     assert base.said == ["a", "b", "a", "b", "a", "b", "c", "c", "c"]
     assert all(items == [PIECE, PIECE, LAST, None] for items in got.values())
-    settled(lambda: worker.idle)
+    settled(lambda: worker.line.idle)
 
 
 def test_the_queue_has_an_end(worker: Worker, base: Scripted, anna: Any) -> None:
     worker.submit(job(anna, "first"))
-    settled(lambda: worker.speaking == 1)
+    settled(lambda: worker.line.taken == 1)
     for number in range(3):
         worker.submit(job(anna, str(number)))
     with pytest.raises(BusyError) as told:
         worker.submit(job(anna, "too many"))
     assert told.value.retry_after >= 1
-    assert worker.waiting == 3
+    assert len(worker.line) == 3
 
 
 def test_who_is_refused_is_told_how_long_it_takes(worker: Worker, base: Scripted, anna: Any) -> None:
@@ -110,26 +111,26 @@ def test_who_is_refused_is_told_how_long_it_takes(worker: Worker, base: Scripted
     def fill(seconds: float) -> None:
         """Let one job take so long, then stand full."""
         worker.submit(job(anna, "timed"))
-        settled(lambda: worker.speaking == 1)
+        settled(lambda: worker.line.taken == 1)
         time.sleep(seconds)
         base.let.release(3)
-        settled(lambda: worker.idle)
+        settled(lambda: worker.line.idle)
         for number in range(2):
             worker.submit(job(anna, str(number)))
-        settled(lambda: worker.speaking == 2)
+        settled(lambda: worker.line.taken == 2)
         for number in range(3):
             worker.submit(job(anna, str(number)))
 
     worker._base = base  # type: ignore[assignment] # what loading takes is nobody's next time
     fill(0.6)
-    assert worker._mean == pytest.approx(0.6, abs=0.25)
+    assert worker.line.mean == pytest.approx(0.6, abs=0.25)
     # Three wait, half of them before whoever comes back then; and so does everybody who was refused before.
     waits = [wait_told() for _ in range(200)]
     assert waits[0] == pytest.approx(0.6 * 2.5, abs=1.2)
     assert waits == sorted(waits)
     assert waits[-1] == LONGEST
     base.let.release(15)
-    settled(lambda: worker.idle)
+    settled(lambda: worker.line.idle)
     base.let = threading.Semaphore(0)
     fill(0)
     assert wait_told() < 10
@@ -145,7 +146,7 @@ def test_loading_is_no_measure_of_speaking(base: Scripted, anna: Any) -> None:
     got: list[Any] = []
     worker.submit(job(anna, "a", got))
     settled(lambda: bool(got) and got[-1] is None)
-    assert worker._mean < 0.4
+    assert worker.line.mean < 0.4
     worker.close()
 
 
@@ -189,14 +190,14 @@ def test_the_first_voice_is_loaded_unless_told_otherwise(two_voices: Path) -> No
 
 def test_who_leaves_makes_room_at_once(worker: Worker, base: Scripted, anna: Any) -> None:
     worker.submit(job(anna, "first"))
-    settled(lambda: worker.speaking == 1)
+    settled(lambda: worker.line.taken == 1)
     waiting = [job(anna, str(number)) for number in range(3)]
     for one in waiting:
         worker.submit(one)
     worker.leave(waiting[0])
     worker.submit(job(anna, "next"))
     base.let.release(20)
-    settled(lambda: worker.idle)
+    settled(lambda: worker.line.idle)
     assert "0" not in base.said
 
 
@@ -251,7 +252,7 @@ def test_a_worker_that_is_closed_tells_those_who_wait(base: Scripted, anna: Any)
     got: list[Any] = []
     for text in "abc":
         worker.submit(job(anna, text, got))
-    settled(lambda: worker.speaking == 1)
+    settled(lambda: worker.line.taken == 1)
     worker.close()
     base.let.release(3)
     worker.thread.join(10)

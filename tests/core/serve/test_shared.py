@@ -16,8 +16,9 @@ from vtune.folders import VoiceFolder
 from vtune.mixing import open_named
 from vtune.serve.backend import Wanted
 from vtune.serve.failures import BrokenError
+from vtune.serve.options import base_key
 from vtune.serve.registry import Registry
-from vtune.serve.shared import SharedBase, base_key
+from vtune.serve.shared import SharedBase
 from vtune.types import Audio
 
 TEXT = "hello there, you two"
