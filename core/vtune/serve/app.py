@@ -20,7 +20,7 @@ from vtune.errors import VtuneError, reason, shown
 from vtune.hosts import Names
 from vtune.serve.asked import SpeechRequest
 from vtune.serve.backend import Backend
-from vtune.serve.guard import Guard, told_of
+from vtune.serve.guard import LISTS, PUBLIC, Guard, told_of
 from vtune.serve.keys import Keys
 from vtune.serve.listing import models_body, voices_body
 from vtune.serve.metrics import Metrics
@@ -93,6 +93,7 @@ def create_app(
         """List the voices that are there now."""
         return JSONResponse(voices_body(await to_thread.run_sync(registry.voices), registry.aliases))
 
+    @app.get("/v1/audio/models")  # where Open WebUI looks
     @app.get("/v1/models")
     async def models() -> JSONResponse:
         """List what a request may call the model."""
@@ -120,7 +121,8 @@ def create_app(
         _add_file(app, path, (files(package) / name).read_bytes(), kind)
     # A character is six bytes of JSON at most, twelve beyond the first plane; the rest of a body is short.
     most_bytes = 12 * settings.max_characters + (16 << 10)
-    return Guard(app, keys or Keys(), Names(host), most_bytes, metrics, write)
+    public = PUBLIC | LISTS if settings.open_lists else PUBLIC
+    return Guard(app, keys or Keys(), Names(host), most_bytes, metrics, write, public)
 
 
 def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:

@@ -24,7 +24,10 @@ from vtune.serve.streaming import GoneError
 PUBLIC = frozenset({"/", "/page.js", "/page.css", "/base.css", "/health"})
 """Paths that need no key: they tell nothing of the voices."""
 
-ROUTES = PUBLIC | {"/v1/audio/speech", "/v1/audio/voices", "/v1/models", "/metrics", "/openapi.json"}
+LISTS = frozenset({"/v1/audio/voices", "/v1/audio/models", "/v1/models"})
+"""Paths that tell which voices and models there are."""
+
+ROUTES = PUBLIC | LISTS | {"/v1/audio/speech", "/metrics", "/openapi.json"}
 QUIET = PUBLIC | {"/metrics"}
 """Paths that are not written down as long as all is well."""
 
@@ -52,12 +55,20 @@ class Guard:
     :param names: that the server is called by; any other name may be one that was rebound to it.
     :param most_bytes: of a body.
     :param write: takes a line of the log, JSON.
+    :param public: paths that need no key.
     """
 
     def __init__(
-        self, app: ASGIApp, keys: Keys, names: Names, most_bytes: int, metrics: Metrics, write: Callable[[str], None]
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        names: Names,
+        most_bytes: int,
+        metrics: Metrics,
+        write: Callable[[str], None],
+        public: frozenset[str] = PUBLIC,
     ) -> None:
-        self._app, self._keys, self._names = app, keys, names
+        self._app, self._keys, self._names, self._public = app, keys, names, public
         self._most_bytes, self._metrics, self._write = most_bytes, metrics, write
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +107,7 @@ class Guard:
         if self._keys:
             holder = self._keys.holder(headers.get("authorization", ""))
             told_of(scope)["key"] = holder
-            if holder is None and scope["path"] not in PUBLIC:
+            if holder is None and scope["path"] not in self._public:
                 message = "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'"
                 raise Refusal(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
         elif not self._names.include(headers.get("host", "")):

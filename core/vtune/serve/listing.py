@@ -21,9 +21,9 @@ def voices_body(voices: Mapping[str, VoiceRecord], aliases: Mapping[str, str]) -
 
 
 def models_body(models: Sequence[str]) -> dict[str, Any]:
-    """Return models as OpenAI lists them."""
+    """Return models as OpenAI lists them, and the same as ``models``."""
     data = [{"id": name, "object": "model", "created": 0, "owned_by": "vtune"} for name in models]
-    return {"object": "list", "data": data}
+    return {"object": "list", "data": data, "models": data}
 
 
 def _voice(name: str, record: VoiceRecord) -> dict[str, Any]:

@@ -18,6 +18,9 @@ class VllmSettings(Settings):
 
     at_once: PositiveInt = Field(32, description="requests that are spoken at once")
     patience: PositiveFloat = Field(120.0, description="seconds without a token after which it is taken for gone")
+    load: bool = Field(
+        True, description="load voices on demand; false: ask for them by their own names, which every replica knows"
+    )
     voices: str | None = Field(
         None, description="the folder of voices as a server that runs elsewhere sees it; default: as it is seen here"
     )
@@ -42,6 +45,9 @@ class ServeSettings(Settings):
         ("vtune", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"),
         min_length=1,
         description="what a request may call the model; all are the same, the voice decides",
+    )
+    open_lists: bool = Field(
+        False, description="voices and models are listed without a key, for clients that ask for them without one"
     )
     max_characters: PositiveInt = Field(4096, description="of one text; OpenAI's limit")
     max_seconds: PositiveFloat = Field(600.0, description="of sound in one answer; a longer one is broken off")

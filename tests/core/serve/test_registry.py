@@ -48,6 +48,17 @@ def test_a_voice_that_is_made_again_is_another(folder: Path, make_voice: Callabl
     assert voices.find("anna").key != before
 
 
+def test_a_voice_brings_no_code_along(folder: Path) -> None:
+    ran = folder.parent / "ran"
+    (folder / "ben" / "mine.py").write_text(f"open({str(ran)!r}, 'w').close()")
+    record = folder / "ben" / "voice.json"
+    record.write_text(record.read_text().replace('"toy"', f'"{folder}/ben/mine.py"'))
+    with pytest.raises(BrokenError, match=r"mine\.py' is a file; vtune serve speaks with installed engines only"):
+        registry(folder).find("ben")
+    assert "ben" in registry(folder).voices()
+    assert not ran.exists()
+
+
 @pytest.mark.parametrize(
     "name",
     ["../voices/anna", "./anna", "anna/", "anna/.", "/etc", "..", ".", "", "anna\0", "anna\n", "ANNA", "~", "C:\\anna"],

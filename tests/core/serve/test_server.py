@@ -107,6 +107,7 @@ def test_lists_have_every_clients_keys(client: Any) -> None:
     assert body["voices"][2]["alias_of"] == "anna"
     _, models = client.get("/v1/models")
     assert [model["id"] for model in models["data"]][:2] == ["vtune", "tts-1"]
+    assert client.get("/v1/audio/models")[1]["models"] == models["data"]
     assert client.get("/v1/models/tts-1")[1]["object"] == "model"
     assert client.get("/v1/models/tts-2")[0] == 404
     assert client.get("/health")[1]["status"] == "ok"
@@ -219,6 +220,14 @@ def test_a_key_is_asked_for_wherever_there_is_something_to_see(start: Callable[.
         connection.close()
     assert server.log[-1]["key"] not in (None, KEY)
     assert KEY not in json.dumps(server.log)
+
+
+def test_lists_can_be_open_to_clients_that_ask_without_a_key(start: Callable[..., Any], two_voices: Path) -> None:
+    server = start(two_voices, keys=(KEY,), open_lists=True)
+    assert [voice["id"] for voice in server.get("/v1/audio/voices")[1]["voices"]] == ["anna", "ben"]
+    assert server.get("/v1/audio/models")[0] == 200
+    assert server.refused({"input": "hi", "voice": "anna"})[0] == 401
+    assert server.get("/metrics")[0] == 401
 
 
 def test_the_log_has_no_words(client: Any) -> None:

@@ -13,6 +13,7 @@ from threading import Lock
 
 from vtune.errors import VoiceError, VtuneError
 from vtune.serve.registry import Chosen
+from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm.client import AnswerError, Client
 
 
@@ -29,12 +30,11 @@ class Adapters:
     server that loads nothing on demand is asked for a model of the voice's own name: one that it was started with
     (``--lora-modules``), or that a resolver finds.
 
-    :param most: names that the server keeps; the one that was longest unused is forgotten.
-    :param voices: the folder of voices as the server sees it, where its file system is another.
+    :param settings: ``max_cpu_loras`` names are kept; the one that was longest unused is forgotten.
     """
 
-    def __init__(self, client: Client, most: int, voices: str | None = None) -> None:
-        self._client, self._most, self._voices = client, most, voices
+    def __init__(self, client: Client, settings: VllmSettings) -> None:
+        self._client, self._settings = client, settings
         self._lock = Lock()
         self._named: OrderedDict[Hashable, _Named] = OrderedDict()
 
@@ -48,12 +48,14 @@ class Adapters:
         :raises VoiceError: no voice can have that name there.
         """
         known = self._named.get(chosen.key)
-        if known is not None:
-            return known.name  # without the lock: another voice may take its time to load
+        if known is not None:  # without the lock: another voice may take its time to load
+            with suppress(KeyError):  # somebody has just forgotten it
+                self._named.move_to_end(chosen.key)
+            return known.name
         with self._lock:
             if chosen.key not in self._named:
                 self._named[chosen.key] = self._load(chosen)
-            while len(self._named) > self._most:
+            while len(self._named) > self._settings.max_cpu_loras:
                 self._forget(self._named.popitem(last=False)[1])
             return self._named[chosen.key].name
 
@@ -66,16 +68,22 @@ class Adapters:
     def _load(self, chosen: Chosen) -> _Named:
         folder = chosen.parts[0].folder
         version = f"{folder.name}-{sha256(repr(chosen.key).encode()).hexdigest()[:8]}"
-        there = str(PurePosixPath(self._voices) / folder.name) if self._voices else os.path.abspath(folder.path)
+        elsewhere = self._settings.voices
+        there = str(PurePosixPath(elsewhere) / folder.name) if elsewhere else os.path.abspath(folder.path)
         try:
+            if not self._settings.load:
+                return self._by_name(folder.name, "the settings say vllm: {load: false}")
             self._client.load(version, there)
         except AnswerError as error:
             if "already been loaded" in str(error):
                 return _Named(version)
-            if any(model.id == folder.name and model.parent is None for model in self._client.models()):
-                raise VoiceError(f"vLLM calls its base {folder.name!r}, so no voice can have that name") from error
-            return _Named(folder.name, str(error))
+            return self._by_name(folder.name, str(error))
         return _Named(version)
+
+    def _by_name(self, name: str, why: str) -> _Named:
+        if any(model.id == name and model.parent is None for model in self._client.models()):
+            raise VoiceError(f"vLLM calls its base {name!r}, so no voice can have that name")
+        return _Named(name, why)
 
     def _forget(self, known: _Named) -> None:
         if not known.why_not:

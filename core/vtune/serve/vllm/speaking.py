@@ -56,7 +56,7 @@ class ByVllm:
     ) -> None:
         self._client, self._device, self._options, self._process = client, device, options or {}, process
         self._served = served_bases(client)
-        self._adapters = Adapters(client, settings.vllm.max_cpu_loras, settings.vllm.voices)
+        self._adapters = Adapters(client, settings.vllm)
         self._bases: dict[Hashable, tuple[Engine, Any]] = {}
         self._turn = threading.Lock()
         self._line = Line(settings.waiting, settings.vllm.at_once)
