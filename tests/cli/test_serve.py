@@ -57,6 +57,9 @@ def test_it_serves_until_it_is_ended(make_voice: Callable[..., Any], tmp_path: P
         (["--config", "none.yaml"], "none.yaml: there is no such file"),
         (["--keys", "none"], "none: cannot be read as a file of API keys"),
         (["--host", "192.0.2.1", "--keys", "keys"], "cannot serve at 192.0.2.1 port 8000"),
+        (["--port", "0", "--backend", "vlm"], "no back end 'vlm'; did you mean 'vllm'?"),
+        (["--port", "0", "--backend", "http://127.0.0.1:1"], "vLLM at http://127.0.0.1:1 does not answer"),
+        (["--port", "0", "--backend", "vllm"], "name it: --set base_model=..."),
     ],
 )
 def test_what_stops_a_start_is_one_line(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,17 +56,15 @@ class Registry:
         self.folder, self.aliases = folder, aliases
         self._options, self._mix_voices = options, mix_voices
         self._engines: dict[str, Engine] = {}
-        self._records: dict[Path, tuple[Hashable, VoiceRecord]] = {}
+        self._records: dict[Path, tuple[Hashable, VoiceRecord | BrokenError]] = {}
 
     def voices(self) -> dict[str, VoiceRecord]:
         """Return every voice that can be read, by name."""
         found = {}
         there = self._there()
         for name, folder in there.items():
-            try:
+            with suppress(BrokenError):
                 found[name] = self._record(folder)
-            except BrokenError as error:
-                logger.warning("%s", error)
         paths = {folder.path for folder in there.values()}
         self._records = {path: kept for path, kept in self._records.items() if path in paths}
         return found
@@ -120,10 +119,9 @@ class Registry:
         stamp = _stamp_of(folder.record)
         kept = self._records.get(folder.path)
         if kept is None or kept[0] != stamp:
-            try:
-                kept = self._records[folder.path] = stamp, read_record(folder)
-            except VoiceError as error:
-                raise BrokenError(str(error)) from error
+            kept = self._records[folder.path] = stamp, _read(folder)
+        if isinstance(kept[1], BrokenError):
+            raise BrokenError(str(kept[1]))
         return kept[1]
 
     def _engine(self, name: str) -> Engine:
@@ -135,6 +133,14 @@ class Registry:
             except EngineError as error:
                 raise BrokenError(str(error)) from error
         return self._engines[name]
+
+
+def _read(folder: VoiceFolder) -> VoiceRecord | BrokenError:
+    try:
+        return read_record(folder)
+    except VoiceError as error:
+        logger.warning("%s", error)  # once, and not each time that the voices are listed
+        return BrokenError(str(error))
 
 
 def _stamp(folder: VoiceFolder) -> Hashable:

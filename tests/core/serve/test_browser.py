@@ -58,6 +58,16 @@ def shot(page: Any, name: str) -> None:
         page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
 
 
+COLOURS = """(() => {
+  const canvas = document.querySelector('.voice canvas');
+  const pixels = new Uint32Array(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+  const often = {};
+  for (const pixel of pixels) if (pixel) often[pixel] = (often[pixel] || 0) + 1;
+  return Object.values(often).filter(count => count > 20).length;
+})()"""
+"""How many colours the picture of the first voice has: heard, to be heard, and not there yet."""
+
+
 def state(number: int) -> str:
     return f"document.querySelectorAll('.state')[{number}].textContent"
 
@@ -72,6 +82,7 @@ def test_a_voice_is_heard_and_kept(open_page: Callable[..., Any], client: Any) -
     wait(page, "document.querySelector('.voice').classList.contains('speaking')")
     wait(page, "document.querySelector('.bar').getAttribute('aria-valuenow') > 20")
     shot(page, "speaking")
+    assert page.evaluate(COLOURS) >= 3
     wait(page, "!document.querySelector('.download').hidden")
     wait(page, "!document.querySelector('.voice').classList.contains('speaking')")
     seconds = f"{len(client.said()) / 24_000:.1f}"

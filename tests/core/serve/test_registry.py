@@ -53,7 +53,7 @@ def test_a_voice_brings_no_code_along(folder: Path) -> None:
     (folder / "ben" / "mine.py").write_text(f"open({str(ran)!r}, 'w').close()")
     record = folder / "ben" / "voice.json"
     record.write_text(record.read_text().replace('"toy"', f'"{folder}/ben/mine.py"'))
-    with pytest.raises(BrokenError, match=r"mine\.py' is a file; vtune serve speaks with installed engines only"):
+    with pytest.raises(BrokenError, match="is a file; vtune serve speaks with installed engines only"):
         registry(folder).find("ben")
     assert "ben" in registry(folder).voices()
     assert not ran.exists()
@@ -125,6 +125,17 @@ def test_an_alias_stands_for_a_voice_or_a_mix_until_a_voice_has_its_name(folder:
         voices.find("nova")
     (folder / "ben").rename(folder / "alloy")
     assert voices.find("alloy").name == "alloy"
+
+
+def test_a_damaged_voice_is_told_to_the_log_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    voices = registry(folder)
+    (folder / "ben" / "voice.json").write_text("{}")
+    for _ in range(3):
+        assert list(voices.voices()) == ["anna"]
+    assert len([line for line in caplog.messages if "damaged" in line]) == 1
+    (folder / "ben" / "voice.json").write_text("{  }")
+    assert list(voices.voices()) == ["anna"]
+    assert len([line for line in caplog.messages if "damaged" in line]) == 2
 
 
 def test_a_damaged_voice_is_not_listed_and_not_another_instead(folder: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ import soxr
 from vtune.audio import FORMATS
 from vtune.folders import VoiceFolder
 from vtune.mixing import open_named
+from vtune.serve import Wanted
+from vtune.serve.failures import AwayError
+from vtune.types import Audio
 
 SPEECH = "/v1/audio/speech"
 KEY = "0123456789abcdef"
@@ -269,6 +272,25 @@ def test_a_damaged_voice_is_the_servers_own_trouble(
     assert str(tmp_path) not in error["message"]
     assert "cannot be loaded" in server.log[-1]["error"]
     assert len(server.said("anna"))
+
+
+def test_a_server_behind_this_one_that_is_away_is_tried_again(start: Callable[..., Any], two_voices: Path) -> None:
+    class Away:
+        async def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
+            if wanted.text == "later":
+                yield Audio(np.zeros(2400, np.float32), 24_000)
+            raise AwayError("vLLM at http://10.0.0.5 does not answer")
+
+        def close(self) -> None: ...
+
+    server = start(two_voices, backend=Away())
+    status, content, headers = server.post({"input": "hi", "voice": "anna"})
+    error = json.loads(content)["error"]
+    assert (status, error["code"], headers["retry-after"]) == (503, "unavailable", "10")
+    assert "10.0.0.5" not in error["message"]
+    assert "10.0.0.5" in server.log[-1]["error"]
+    events = server.post({"input": "later", "voice": "anna", "stream_format": "sse"})[1].decode().split("\n\n")
+    assert json.loads(events[-2].removeprefix("data: "))["error"]["code"] == "unavailable"
 
 
 def test_sound_without_end_is_broken_off(start: Callable[..., Any], two_voices: Path) -> None:

@@ -116,7 +116,10 @@ def test_it_is_told_base_ranks_and_a_key_and_ends_with_all_it_started(
     assert environment["VLLM_API_KEY"] not in " ".join(arguments)  # which every user of the machine can read
     assert (program.parent / "ended").exists()
     pids = (program.parent / "pids").read_text().split()
-    assert not [pid for pid in pids if alive(pid)]
+    end = time.monotonic() + 10
+    while [pid for pid in pids if alive(pid)]:  # killed, but the system takes its time
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_what_keeps_it_from_serving_is_one_line(program: Path, base: Path, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 // Sound arrives as raw samples and is played as it arrives; nothing is asked of any other host.
 
 const RATE = 24000, AHEAD = 0.15;
+const GRAIN = 240; // samples that one peak stands for
+const LEAST = 3 * RATE / GRAIN; // peaks that a picture has room for, so that the first ones do not fill it
 const by = id => document.getElementById(id);
+const cards = [];
 let context = null, asked = null;
 
 // sessionStorage, so that a key does not outlive the tab.
@@ -29,6 +32,7 @@ class Card {
     this.select = section.querySelector("select");
     this.state = section.querySelector(".state");
     this.bar = section.querySelector(".bar");
+    this.canvas = section.querySelector("canvas");
     this.button = section.querySelector(".play");
     this.download = section.querySelector(".download");
     this.button.addEventListener("click", () => this.toggle());
@@ -36,13 +40,14 @@ class Card {
   }
 
   clear() {
+    this.pieces = [];
+    this.peaks = [];
+    this.samples = 0;
     this.silence();
     if (this.download.href) URL.revokeObjectURL(this.download.href);
     this.download.removeAttribute("href");
     this.download.hidden = true;
     this.button.disabled = true;
-    this.pieces = [];
-    this.samples = 0;
     this.whole = false;
     this.rest = new Uint8Array(0);
     this.told = "";
@@ -83,11 +88,16 @@ class Card {
     if (!even) return;
     const view = new DataView(joined.buffer, 0, even);
     const piece = new Float32Array(even / 2);
-    for (let i = 0; i < piece.length; i++) piece[i] = view.getInt16(2 * i, true) / 32768;
+    for (let i = 0; i < piece.length; i++) {
+      piece[i] = view.getInt16(2 * i, true) / 32768;
+      const place = Math.floor((this.samples + i) / GRAIN);
+      this.peaks[place] = Math.max(this.peaks[place] || 0, Math.abs(piece[i]));
+    }
     this.pieces.push(piece);
     this.samples += piece.length;
     this.tell();
     if (this.playing) this.schedule(piece);
+    cards.forEach(card => card.show()); // both to one scale
   }
 
   tell() {
@@ -173,11 +183,32 @@ class Card {
 
   show() {
     const heard = this.playing && this.samples ? (context.currentTime - this.begin) / (this.samples / RATE) : 0;
-    const percent = Math.round(100 * Math.min(1, Math.max(0, heard)));
-    this.bar.firstElementChild.style.width = `${percent}%`;
-    this.bar.setAttribute("aria-valuenow", String(percent));
+    const share = Math.min(1, Math.max(0, heard));
+    this.bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
+    this.draw(share);
     this.button.firstChild.textContent = this.playing ? "Stop " : "Play ";
     this.button.setAttribute("aria-pressed", String(Boolean(this.playing)));
+  }
+
+  // Bars of the loudest samples, those that were heard in colour; as wide as the longer of the two sounds.
+  draw(share) {
+    const scale = devicePixelRatio || 1, canvas = this.canvas;
+    const width = Math.round(canvas.clientWidth * scale), height = Math.round(canvas.clientHeight * scale);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const pen = canvas.getContext("2d"), style = getComputedStyle(canvas);
+    const [wave, soft, line] = ["--wave", "--soft", "--line"].map(name => style.getPropertyValue(name));
+    pen.clearRect(0, 0, width, height);
+    const bars = Math.floor(width / (3 * scale)), room = Math.max(LEAST, ...cards.map(card => card.peaks.length));
+    const loudest = this.peaks.reduce((most, peak) => Math.max(most, peak), 0.05);
+    for (let bar = 0; bar < bars; bar++) {
+      const from = Math.floor(bar * room / bars), to = Math.max(from + 1, Math.floor((bar + 1) * room / bars));
+      let peak = 0;
+      for (let i = from; i < Math.min(to, this.peaks.length); i++) peak = Math.max(peak, this.peaks[i] || 0);
+      const tall = Math.max(2 * scale, height * peak / loudest);
+      const there = from < this.peaks.length, heard = there && from < share * this.peaks.length;
+      pen.fillStyle = heard ? wave : there ? soft : line;
+      pen.fillRect(bar * 3 * scale, (height - tall) / 2, 2 * scale, tall);
+    }
   }
 }
 
@@ -198,11 +229,11 @@ function wav(pieces, samples) {
   return new Blob([bytes], { type: "audio/wav" });
 }
 
-const cards = [...document.querySelectorAll(".voice")].map((section, i) => new Card(section, i));
+document.querySelectorAll(".voice").forEach((section, i) => cards.push(new Card(section, i)));
 
 function options(select, voices, none) {
   const before = select.value;
-  select.replaceChildren(...(none ? [new Option("nobody", "")] : []), ...voices.map(voice =>
+  select.replaceChildren(...(none ? [new Option("no second voice", "")] : []), ...voices.map(voice =>
     new Option(voice.alias_of ? `${voice.name} (${voice.alias_of})` : voice.name, voice.id)));
   if (voices.some(voice => voice.id === before)) select.value = before;
 }
@@ -221,6 +252,7 @@ async function list() {
   by("lock").hidden = true;
   if (by("main").hidden) {
     by("main").hidden = false;
+    cards.forEach(card => card.show()); // now they have a size
     by("words").focus();
   }
   options(cards[0].select, voices, false);
@@ -270,6 +302,8 @@ by("lock").addEventListener("submit", event => {
   key.set(by("key").value);
   list().catch(tell);
 });
+addEventListener("resize", () => cards.forEach(card => card.show()));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => cards.forEach(card => card.show()));
 for (const card of cards) card.select.addEventListener("focus", () => list().catch(tell));
 document.addEventListener("keydown", event => {
   if (event.key === "Escape") stop();
