@@ -32,7 +32,7 @@ def test_it_serves_until_it_is_ended(make_voice: Callable[..., Any], tmp_path: P
         assert process.stdout is not None
         url = urlsplit(process.stdout.readline().strip())
         assert url.hostname == "127.0.0.1"
-        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=300)
         body = json.dumps({"input": "hello there", "voice": "alloy", "response_format": "wav", "seed": 1})
         connection.request("POST", "/v1/audio/speech", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
@@ -40,7 +40,7 @@ def test_it_serves_until_it_is_ended(make_voice: Callable[..., Any], tmp_path: P
         assert answer.read()[:4] == b"RIFF"
         connection.close()
         process.send_signal(how)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == (0 if how == signal.SIGINT else -how)

@@ -53,6 +53,9 @@ class ServeSettings(Settings):
     max_seconds: PositiveFloat = Field(600.0, description="of sound in one answer; a longer one is broken off")
     turns: PositiveInt = Field(4, description="requests that one base speaks in turn, a piece each")
     waiting: PositiveInt = Field(32, description="requests that wait for one base; more are refused with 503")
+    answers: PositiveInt = Field(
+        64, description="answers on their way to clients, however slowly they take them; more are refused with 503"
+    )
     bases: PositiveInt = Field(1, description="bases in memory; the one that was longest unused makes room")
     adapters: PositiveInt = Field(16, description="voices in memory beside one base")
     mix_voices: PositiveInt = Field(8, description="voices in one mix; 1 for no mixes")

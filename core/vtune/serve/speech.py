@@ -18,6 +18,7 @@ from vtune.audio import FORMATS
 from vtune.errors import VtuneError, nearest, reason, shown
 from vtune.serve.asked import SpeechRequest
 from vtune.serve.backend import Backend, Wanted
+from vtune.serve.failures import BusyError
 from vtune.serve.guard import told_of
 from vtune.serve.metrics import Metrics
 from vtune.serve.outlet import RATE, Outlet
@@ -27,6 +28,9 @@ from vtune.serve.settings import ServeSettings
 from vtune.serve.streaming import BrokenOffError, GoneError, Streamed, delta, done, failed, unless_gone
 from vtune.speak import checked_sampling
 from vtune.types import Audio, Watermark
+
+CROWDED = 5
+"""Seconds to wait where too many answers are on their way."""
 
 Watermarks = Callable[[str, int], list[Watermark]]
 
@@ -50,6 +54,7 @@ class Speech:
     ) -> None:
         self._registry, self._backend, self._settings = registry, backend, settings
         self._metrics, self._watermarks, self._log_text = metrics, watermarks, log_text
+        self._answers = 0  # on their way; what their clients have not taken yet is in memory
 
     async def answer(self, asked: SpeechRequest, request: Request) -> Response:
         """Wait for the first sound, then send it and all that follows.
@@ -61,6 +66,8 @@ class Speech:
         told |= {"characters": len(asked.input), "format": asked.response_format}
         told |= {"text": asked.input} if self._log_text else {}
         started = time.monotonic()
+        if self._answers >= self._settings.answers:
+            raise BusyError(CROWDED)
         wanted = await to_thread.run_sync(self._wanted, asked)
         told |= {"voice": wanted.voice.name, "seed": wanted.seed}
         pieces = self._backend.speak(wanted)
@@ -103,6 +110,7 @@ class Speech:
     ) -> AsyncGenerator[bytes, None]:
         sse = asked.stream_format == "sse"
         told["ended"] = "left"
+        self._answers += 1
         try:
             async with aclosing(self._sound(asked, wanted, first, pieces, told)) as sound:
                 async for chunk in sound:
@@ -117,6 +125,8 @@ class Speech:
             if not sse:
                 raise BrokenOffError from error
             yield failed(refusal_of(error).body())
+        finally:
+            self._answers -= 1
 
     async def _sound(
         self,

@@ -323,6 +323,19 @@ def test_a_client_that_hangs_up_stops_the_speaking(start: Callable[..., Any], tw
         assert server.log[-1]["sound"] < whole
 
 
+def test_clients_that_take_their_time_are_not_without_number(start: Callable[..., Any], two_voices: Path) -> None:
+    server = start(two_voices, answers=1)
+    asked = {"input": "hello there " * 300, "voice": "anna", "response_format": "wav"}
+    connection, answer = server.open("POST", "/v1/audio/speech", asked)
+    assert answer.read(44)[:4] == b"RIFF"
+    status, _, headers = server.post({"input": "hi", "voice": "ben"})
+    assert (status, headers["retry-after"]) == (503, "5")
+    answer.close()
+    connection.close()
+    server.settled(lambda: server.log[-1].get("ended") == "left")
+    assert len(server.said("ben"))
+
+
 def test_memory_stays_flat(start: Callable[..., Any], two_voices: Path) -> None:
     server = start(two_voices)
     process = psutil.Process()
