@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Hashable, Mapping
 from typing import Any
@@ -10,15 +9,13 @@ from typing import Any
 from vtune.errors import VtuneError
 from vtune.serve.backend import Load, Wanted
 from vtune.serve.failures import BrokenError, BusyError
-from vtune.serve.jobs import Job, listen
+from vtune.serve.jobs import listen, loading
 from vtune.serve.options import base_key
 from vtune.serve.registry import Chosen
 from vtune.serve.settings import ServeSettings
 from vtune.serve.shared import SharedBase
 from vtune.serve.worker import Worker
 from vtune.types import Audio
-
-logger = logging.getLogger(__name__)
 
 PATIENCE = 5.0
 """Seconds for a piece to be finished when the server is ended."""
@@ -41,13 +38,8 @@ class InProcess:
 
     def prepare(self, voice: Chosen) -> None:
         """Begin to load a voice."""
-
-        def give(item: Audio | BaseException | None) -> None:
-            if item is not None:
-                logger.warning("voice %r cannot be loaded: %s", voice.name, item)
-
-        wanted = Wanted(voice, "", 0)
-        self._worker(wanted).submit(Job(wanted, give))
+        job = loading(voice)
+        self._worker(job.wanted).submit(job)
 
     def load(self) -> Load:
         """Say how busy it is."""

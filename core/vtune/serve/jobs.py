@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 from collections import deque
@@ -12,7 +13,10 @@ from typing import Protocol
 
 from vtune.serve.backend import Wanted
 from vtune.serve.failures import BusyError
+from vtune.serve.registry import Chosen
 from vtune.types import Audio
+
+logger = logging.getLogger(__name__)
 
 LONGEST = 60
 """Seconds that somebody who is refused is told to wait."""
@@ -30,6 +34,16 @@ class Job:
         self.stop: Callable[[], None] = lambda: None
         """Ends whatever the thread waits for."""
         self.seconds = 0.0
+
+
+def loading(voice: Chosen) -> Job:
+    """Return a job that only loads a voice; what goes wrong is for the log."""
+
+    def give(item: Audio | BaseException | None) -> None:
+        if item is not None:
+            logger.warning("voice %r cannot be loaded: %s", voice.name, item)
+
+    return Job(Wanted(voice, "", 0), give)
 
 
 class Line:

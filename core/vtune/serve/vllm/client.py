@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vtune.errors import VtuneError, reason, shown
-from vtune.serve.failures import AwayError
+from vtune.serve.failures import AwayError, BrokenError
 from vtune.types import Drawing
 
 
@@ -177,7 +177,7 @@ def _events(answer: HTTPResponse) -> Iterator[list[int]]:
             raise AnswerError(int(event["error"].get("code") or 500), _told(told))
         for choice in event["choices"]:
             if "token_ids" not in choice:
-                raise VtuneError("this vLLM does not give token ids (return_token_ids); it takes a newer one")
+                raise BrokenError("this vLLM does not give token ids (return_token_ids); it takes a newer one")
             yield choice["token_ids"] or []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Hashable, Iterator, Mapping
@@ -14,7 +13,7 @@ from vtune.engines import Engine
 from vtune.errors import VoiceError, VtuneError
 from vtune.serve.backend import Load, Wanted
 from vtune.serve.failures import AwayError, BrokenError
-from vtune.serve.jobs import Job, Line, listen
+from vtune.serve.jobs import Job, Line, listen, loading
 from vtune.serve.options import base_key, live_options, sampling_of
 from vtune.serve.registry import Chosen
 from vtune.serve.settings import ServeSettings
@@ -26,8 +25,6 @@ from vtune.serve.vllm.starting import Process
 from vtune.speak import open_base
 from vtune.types import Audio, Drawing
 from vtune.voices import read_conditioning
-
-logger = logging.getLogger(__name__)
 
 PATIENCE = 5.0
 """Seconds for threads to end when the server is ended."""
@@ -78,12 +75,7 @@ class ByVllm:
 
     def prepare(self, voice: Chosen) -> None:
         """Begin to load a voice."""
-
-        def give(item: Audio | BaseException | None) -> None:
-            if item is not None:
-                logger.warning("voice %r cannot be loaded: %s", voice.name, item)
-
-        self.submit(Job(Wanted(voice, "", 0), give))
+        self.submit(loading(voice))
 
     def load(self) -> Load:
         """Say how busy it is."""
