@@ -1,17 +1,19 @@
-"""Where in the text a frame is, and a loss that leads heads of the network there.
+"""Where in the text a code is, and losses that lead the network there.
 
 A network this small, with a few hours of speech, learns to speak sentences of the right kind long before it finds that
 the words stand in front of it (after 2,000 steps: fluent, ended by itself, and none of the words). So one head in each
-of two layers is told: while a frame is made, look at the letters that it says.
+of two layers is told: while a code is made, look at the letter that it says; and what comes out of these layers shall
+tell the phone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from corpus import PHONES
 from torch import nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
@@ -24,21 +26,31 @@ WIDTH = 2.0
 FRAME = 2048 / 24_000
 """Seconds."""
 
+MIDDLES = np.array([4, 2, 1, 3, 6, 5, 7]) / 8
+"""Of what each of a frame's seven codes stands for, in frames."""
+
 VOWELS = frozenset("aeiouy")
 SPELT = {"k": "kcqx", "s": "scxz", "z": "sz", "f": "fp", "jh": "gj", "ng": "ng", "sh": "sctp", "zh": "sgz", "ch": "ct",
          "th": "t", "dh": "t", "hh": "h", "w": "wuo", "y": "yu", "er": "r", "t": "td", "v": "vf"}  # fmt: skip
 """Letters that a phone may stand for, where they are more than its own first one."""
 
 
-def places(text: str, phones: Sequence[tuple[str, float]] | None, frames: int) -> np.ndarray:
-    """Tell which letter is said in the middle of each frame, float32 ``[frames]``: phones laid along letters.
+class Guidance(NamedTuple):
+    """Of each code: the letter that it says, float32 ``[7 T]`` (nan: not known), and the phone, int64 (-100)."""
+
+    letters: np.ndarray
+    phones: np.ndarray
+
+
+def guidance(text: str, phones: Sequence[tuple[str, float]] | None, frames: int) -> Guidance:
+    """Lay phones along letters, and codes along phones.
 
     The cheapest monotonous way through phones and letters, where a letter costs nothing if it can stand for the phone.
 
-    :param phones: names and the seconds at which they end; None: not known, and neither are the places (nan).
+    :param phones: names and the seconds at which they end; None: not known.
     """
     if phones is None:
-        return np.full(frames, np.nan, np.float32)
+        return Guidance(np.full(7 * frames, np.nan, np.float32), np.full(7 * frames, -100))
     names, ends = zip(*phones, strict=True)
     letters = [place for place, letter in enumerate(text.lower()) if letter.isalpha()]
     spoken = [place for place, name in enumerate(names) if name != "pau"]
@@ -46,9 +58,14 @@ def places(text: str, phones: Sequence[tuple[str, float]] | None, frames: int) -
     way = _way(cost)
     starts = np.concatenate([[0.0], ends[:-1]])
     times = [(starts[phone] + ends[phone]) / 2 for phone in spoken]
-    where = [float(np.mean([letters[letter] for phone, letter in way if phone == place])) for place in range(len(spoken))]
-    middles = (np.arange(frames) + 0.5) * FRAME
-    return np.interp(middles, times, where).astype(np.float32)
+    where = [
+        float(np.mean([letters[letter] for phone, letter in way if phone == place])) for place in range(len(spoken))
+    ]
+    middles = ((np.arange(frames)[:, None] + MIDDLES) * FRAME).reshape(-1)
+    said = np.minimum(np.searchsorted(ends, middles), len(names) - 1)
+    return Guidance(
+        np.interp(middles, times, where).astype(np.float32), np.array([PHONES.index(name) for name in names])[said]
+    )
 
 
 def _cost(phone: str, letter: str) -> float:
@@ -74,16 +91,19 @@ def _way(cost: np.ndarray) -> list[tuple[int, int]]:
     return way
 
 
-class Guide:
-    """Reads what the led heads look at in a forward pass, and says how far that is from the letters."""
+class Guide(nn.Module):
+    """Reads what the led heads look at in a forward pass, and says how far that is from the letters and phones."""
 
     def __init__(self, network: nn.Module) -> None:
-        self._network = network
+        super().__init__()
+        self.phone = nn.Linear(network.config.hidden_size, len(PHONES))
+        self._network = [network]  # in a list: it is no part of this
         self._seen: dict[tuple[int, str], torch.Tensor] = {}
         for layer in LAYERS:
             attention = network.model.layers[layer].self_attn
             for name in ("q_proj", "k_proj"):
                 getattr(attention, name).register_forward_hook(self._note(layer, name))
+        network.model.layers[max(LAYERS)].register_forward_hook(self._note(max(LAYERS), "hidden"))
 
     def _note(self, layer: int, name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
@@ -91,16 +111,23 @@ class Guide:
 
         return hook
 
-    def loss(self, wanted: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+    def unsaid(self, phones: torch.Tensor) -> torch.Tensor:
+        """Return the cross entropy of the phones that come next, int64 ``[B, L]``; -100: none."""
+        hidden = self._seen[max(LAYERS), "hidden"]
+        known = phones != -100
+        return nn.functional.cross_entropy(self.phone(hidden[known].float()), phones[known])
+
+    def astray(self, wanted: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
         """Return the mean of ``-log`` of the attention that lies about the wanted letters.
 
         :param wanted: position in the row of the letter that each place should look at, float ``[B, L]``; nan: none.
         :param first: position of the first letter, int ``[B]``; ``last`` of the last.
         """
-        size = self._network.config.head_dim
+        (network,) = self._network
+        size = network.config.head_dim
         length = wanted.shape[1]
         positions = torch.arange(length)
-        cosines, sines = self._network.model.rotary_emb(torch.zeros(1, 1), positions[None])
+        cosines, sines = network.model.rotary_emb(torch.zeros(1, 1), positions[None])
         asked = ~wanted.isnan()
         away = positions - wanted.nan_to_num()[..., None]  # (B, L, L); a nan here would spoil gradients everywhere
         near = torch.exp(-(away**2) / (2 * WIDTH**2))

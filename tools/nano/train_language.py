@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from guide import Guide, places
+from guide import Guidance, Guide, guidance
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -38,13 +38,13 @@ SHAPE = {
 
 
 class Row(NamedTuple):
-    """Ids; how many of them are the prompt; where the text begins and ends; and the letter that each code is about."""
+    """Ids; how many of them are the prompt; where the text begins and ends; and what each code says."""
 
     ids: list[int]
     prompt: int
     first: int
     last: int
-    letters: np.ndarray
+    said: Guidance
 
 
 class Rows:
@@ -60,7 +60,7 @@ class Rows:
         table = json.loads((folder / "clips.json").read_text(encoding="utf-8"))
         self.texts, self.voices = table["texts"], table["voices"]
         spoken_like = zip(self.texts, table["phones"], self.frames, strict=True)
-        self.places = [places(text, phones, len(frames)) for text, phones, frames in spoken_like]
+        self.guidance = [guidance(text, phones, len(frames)) for text, phones, frames in spoken_like]
 
     def row(self, clip: int, voice: str) -> Row:
         """Lay a clip out as the engine does."""
@@ -69,7 +69,7 @@ class Rows:
         offsets = self.layout.audio + np.arange(7) * self.layout.codebook
         ids = [*prompt, *(self.frames[clip] + offsets).reshape(-1).tolist(), *end_ids(self.layout)]
         first = prompt.index(self.layout.end_of_text) - len(text)  # a token a letter
-        return Row(ids, len(prompt), first, first + len(text) - 1, first + np.repeat(self.places[clip], 7))
+        return Row(ids, len(prompt), first, first + len(text) - 1, self.guidance[clip])
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -82,11 +82,12 @@ def nobody(draw: np.random.Generator) -> str:
 
 
 class Batch(NamedTuple):
-    """Ids, labels and wanted letters ``[B, L]``, and where the texts begin and end ``[B]``."""
+    """Ids, labels, wanted letters and phones ``[B, L]``, and where the texts begin and end ``[B]``."""
 
     ids: torch.Tensor
     labels: torch.Tensor
     letters: torch.Tensor
+    phones: torch.Tensor
     first: torch.Tensor
     last: torch.Tensor
 
@@ -109,17 +110,30 @@ def batches(rows: Rows, clips: np.ndarray, budget: int, unnamed: float, draw: np
         yield padded(packs[place], rows.layout.pad)
 
 
+def blurred(batch: Batch, layout: Layout, share: float, draw: np.random.Generator) -> Batch:
+    """Put other codes of the same slot in the place of some that are read, so that the words have to be looked at."""
+    codes = (batch.ids >= layout.audio) & torch.from_numpy(draw.random(batch.ids.shape) < share)
+    within = torch.from_numpy(draw.integers(layout.codebook, size=batch.ids.shape))
+    slots = (batch.ids - layout.audio) // layout.codebook
+    return batch._replace(ids=torch.where(codes, layout.audio + slots * layout.codebook + within, batch.ids))
+
+
 def padded(pack: list[Row], pad: int) -> Batch:
     """Right-pad; the prompt is not learned. A place is led to the letter of the code that comes next."""
     length = -(-max(len(row.ids) for row in pack) // 16) * 16
     ids = torch.full((len(pack), length), pad)
     labels = torch.full((len(pack), length), -100)
     letters = torch.full((len(pack), length), torch.nan)
+    phones = torch.full((len(pack), length), -100)
     for place, row in enumerate(pack):
         ids[place, : len(row.ids)] = torch.tensor(row.ids)
         labels[place, row.prompt : len(row.ids)] = torch.tensor(row.ids[row.prompt :])
-        letters[place, row.prompt - 1 : row.prompt - 1 + len(row.letters)] = torch.from_numpy(row.letters)
-    return Batch(ids, labels, letters, *(torch.tensor(ends) for ends in zip(*(row[2:4] for row in pack), strict=True)))
+        codes = slice(row.prompt - 1, row.prompt - 1 + len(row.said.letters))
+        letters[place, codes] = torch.from_numpy(row.first + row.said.letters)
+        phones[place, codes] = torch.from_numpy(row.said.phones)
+    return Batch(
+        ids, labels, letters, phones, *(torch.tensor(ends) for ends in zip(*(row[2:4] for row in pack), strict=True))
+    )
 
 
 def loss_of(network: nn.Module, batch: Batch) -> torch.Tensor:
@@ -151,7 +165,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--budget", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--lead", type=float, default=0.3, help="weight of the loss that leads heads to letters")
+    parser.add_argument("--lead", type=float, default=0.3, help="weight of the losses that lead to letters and phones")
+    parser.add_argument("--blur", type=float, default=0.2, help="share of the codes read that are other ones, at first")
     parser.add_argument("--unnamed", type=float, default=0.15, help="share of rows whose name nobody has")
     parser.add_argument("--held", type=int, default=128, help="clips for validation")
     parser.add_argument("--decay", type=float, default=0.998, help="of the average of weights")
@@ -166,13 +181,14 @@ def main() -> None:
     guide = Guide(network)
     average = {name: value.detach().clone() for name, value in network.named_parameters()}
     matrices = [p for p in network.parameters() if p.ndim > 1]
-    rest = [p for p in network.parameters() if p.ndim <= 1]
+    rest = [p for p in network.parameters() if p.ndim <= 1] + list(guide.parameters())
     groups = [{"params": matrices, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=asked.rate, betas=(0.9, 0.98), fused=True)
     state, step, epoch = asked.out / "language.pt", 0, 0
     if state.exists():
         kept = torch.load(state, weights_only=True)
         network.load_state_dict(kept["network"])
+        guide.load_state_dict(kept["guide"])
         optimizer.load_state_dict(kept["optimizer"])
         average, step, epoch = kept["average"], kept["step"], kept["epoch"]
     print(f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, {len(clips)} clips", flush=True)
@@ -184,27 +200,33 @@ def main() -> None:
             pace = min(1.0, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / asked.steps)))
             for group in optimizer.param_groups:
                 group["lr"] = float(asked.rate * pace)
-            loss = loss_of(network, batch)
-            astray = guide.loss(batch.letters, batch.first, batch.last)
+            blur = asked.blur * (1 - step / asked.steps)
+            loss = loss_of(network, blurred(batch, rows.layout, blur, draw))
+            astray, unsaid = guide.astray(batch.letters, batch.first, batch.last), guide.unsaid(batch.phones)
             optimizer.zero_grad()
-            (loss + asked.lead * astray).backward()
+            (loss + asked.lead * (astray + unsaid)).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             step += 1
             for name, value in network.named_parameters():
                 average[name].lerp_(value.detach(), 1 - min(asked.decay, step / (step + 10)))
-            sums.append((loss.item(), astray.item()))
+            sums.append((loss.item(), astray.item(), unsaid.item()))
             tokens += int((batch.labels != -100).sum())
             if step % 50 == 0:
                 row = {"step": step, "epoch": epoch, "seconds": round(time.perf_counter() - began)}
-                row |= dict(zip(("loss", "astray"), np.mean(sums, axis=0).round(4).tolist(), strict=True))
+                row |= dict(zip(("loss", "astray", "unsaid"), np.mean(sums, axis=0).round(4).tolist(), strict=True))
                 row["tokens"] = tokens
                 if step % 250 == 0:
                     own = {name: value.detach().clone() for name, value in network.named_parameters()}
                     network.load_state_dict(average, strict=False)
                     row["validation"] = round(validation(network, rows, held, asked.budget), 4)
                     network.load_state_dict(own, strict=False)
-                    kept = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
+                    kept = {
+                        "network": network.state_dict(),
+                        "guide": guide.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "average": average,
+                    }
                     torch.save(kept | {"step": step, "epoch": epoch}, state.with_suffix(".tmp"))
                     state.with_suffix(".tmp").replace(state)
                 print(json.dumps(row), file=log, flush=True)
