@@ -1,4 +1,4 @@
-"""Encode the corpus, clip by clip: ``python tools/nano/encode.py CORPUS STATE OUT``; STATE is encoder.pt."""
+"""Encode corpora, clip by clip: ``python tools/nano/encode.py STATE OUT CORPUS ...``; STATE is encoder.pt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from corpus import Corpus
+from corpus import PHONES, Corpus
 from snac import SNAC
 from train_encoder import CODEC
 
@@ -28,17 +28,20 @@ def frames_of(codec: SNAC, sound: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Write codes.npz and clips.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("corpus", type=Path)
     parser.add_argument("state", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("corpora", type=Path, nargs="+")
     asked = parser.parse_args()
-    corpus = Corpus(sorted(path for path in asked.corpus.iterdir() if path.is_dir()))
+    corpus = Corpus([path for corpus in asked.corpora for path in sorted(corpus.iterdir()) if path.is_dir()])
     codec = SNAC(**CODEC).eval()
     codec.load_state_dict(torch.load(asked.state, weights_only=True)["codec"])
     frames = [frames_of(codec, sound) for sound in corpus.sounds]
     asked.out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(asked.out / "codes.npz", frames=np.concatenate(frames), ends=np.cumsum(list(map(len, frames))))
-    table = {"texts": corpus.texts, "voices": corpus.names}
+    phones = [
+        timed and [(PHONES[phone], float(end)) for end, phone in zip(*timed, strict=True)] for timed in corpus.phones
+    ]
+    table = {"texts": corpus.texts, "voices": corpus.names, "phones": phones}
     (asked.out / "clips.json").write_text(json.dumps(table), encoding="utf-8")
     for slot in range(7):
         counts = np.bincount(np.concatenate(frames)[:, slot], minlength=codec.codebook_size)

@@ -3,7 +3,7 @@
 The voice, nora, is nobody's: flite's voice rms, taken apart by WORLD and put together with a pitch and a throat of its
 own. Needs the program ``flite`` (Debian: ``apt-get install flite``) and the Python package ``pyworld``. Run once; the
 result lies in ``recipes/quickstart``: clips to train on, and others, held out, that the tuned voice is compared with.
-None of the sentences is among those that the small checkpoint was trained on.
+None of the held-out sentences is among those that the small checkpoint was trained on.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "quickstart"
 TRAINED_ON = BLOCKS * 800
 """Sentences of seed 0 that the checkpoint knows."""
 
+HELD_OUT = 24
+
 NORA = (150.0, 1.25, 1.2)
 """Median pitch in Hz, factor of the formants, swing of the pitch: outside of every fixed voice that was trained on."""
 
@@ -32,20 +34,22 @@ KEPT = 16_000
 def main() -> None:
     """Write one FLAC a sentence and a table beside them."""
     known = set(itertools.islice(sentences(0), TRAINED_ON))
-    fresh = (text for text in sentences(1) if text not in known)
+    drawn = list(itertools.islice((text for text in sentences(1) if text not in known), 64 + HELD_OUT + 80))
+    # The last eighty were added when 64 clips turned out to be few.
+    held_out = drawn[64 : 64 + HELD_OUT]
     speak = flite("rms")
-    for name, count in (("train", 64), ("heldout", 24)):
+    for name, texts in (("train", drawn[:64] + drawn[64 + HELD_OUT :]), ("heldout", held_out)):
         clips = FOLDER / name / "clips"
         clips.mkdir(parents=True, exist_ok=True)
         rows, seconds = [], 0.0
-        for number, text in enumerate(itertools.islice(fresh, count), 1):
+        for number, text in enumerate(texts, 1):
             sound, _ = finished(speak(text, 1.0))
             made = soxr.resample(another(sound.astype(np.float64), *NORA), RATE, KEPT)
             soundfile.write(clips / f"nora_{number:03d}.flac", made, KEPT, subtype="PCM_16")
             rows.append((f"nora_{number:03d}", text))
             seconds += len(made) / KEPT
         write_table(FOLDER / name / "transcripts.csv", rows)
-        print(f"{name}: {count} clips, {seconds / 60:.2f} min")
+        print(f"{name}: {len(texts)} clips, {seconds / 60:.2f} min")
 
 
 if __name__ == "__main__":

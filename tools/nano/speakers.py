@@ -67,14 +67,15 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--voices", nargs="*", default=["rms", "awb", "kal"])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fixed", action="store_true", help="the fixed voices instead")
+    parser.add_argument("--fixed", nargs="*", default=[], choices=list(FIXED), help="these fixed voices instead")
+    parser.add_argument("--clips", type=int, help="so many of a voice")
     asked = parser.parse_args()
-    fixed = FIXED if asked.fixed else {}
+    fixed = {name: FIXED[name] for name in asked.fixed}
     for name, voice in [(n, made[0]) for n, made in fixed.items()] or [(f"{v}_others", v) for v in asked.voices]:
         source, folder = asked.corpus / voice, asked.out / name
         folder.mkdir(parents=True, exist_ok=True)
         with (source / "transcripts.csv").open(encoding="utf-8", newline="") as table:
-            rows = [(row["filename"], row["text"]) for row in csv.DictReader(table)]
+            rows = [(row["filename"], row["text"]) for row in csv.DictReader(table)][: asked.clips]
         for number, (clip, _) in enumerate(rows):
             draw = np.random.default_rng([asked.seed, len(voice), number, ord(voice[0])])
             drawn = (*np.exp([draw.uniform(*np.log(PITCH)), draw.uniform(*np.log(THROAT))]), draw.uniform(*STRETCH))
@@ -84,7 +85,7 @@ def main() -> None:
             soundfile.write(folder / f"{clip}.flac", levelled, RATE, subtype="PCM_16")
         write_table(folder / "transcripts.csv", rows)
         phones = json.loads((source / "phones.json").read_text(encoding="utf-8"))
-        (folder / "phones.json").write_text(json.dumps(phones), encoding="utf-8")
+        (folder / "phones.json").write_text(json.dumps(phones[: asked.clips]), encoding="utf-8")
         print(f"{folder}: {len(rows)} clips", flush=True)
 
 

@@ -176,9 +176,12 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=800, help="for each voice")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--voices", nargs="*", default=list(VOICES))
+    parser.add_argument("--without", type=Path, nargs="*", default=[], help="tables whose sentences are left out")
     asked = parser.parse_args()
     voices = {name: VOICES[name] for name in asked.voices}
-    known = list(itertools.islice(sentences(asked.seed), BLOCKS * asked.sentences))
+    barred = {row["text"] for path in asked.without for row in csv.DictReader(path.open(encoding="utf-8"))}
+    fresh = (text for text in sentences(asked.seed) if text not in barred)
+    known = list(itertools.islice(fresh, BLOCKS * asked.sentences))
     block = {name: list(VOICES).index(name) % BLOCKS * asked.sentences for name in voices}
     texts = {name: known[first : first + asked.sentences] for name, first in block.items()}
     with ProcessPoolExecutor(2) as pool:

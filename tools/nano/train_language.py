@@ -13,10 +13,11 @@ import string
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from guide import Guidance, Guide, guidance
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -36,6 +37,20 @@ SHAPE = {
 }
 
 
+WEIGHTS = torch.tensor([2.2, 1.3, 0.6, 0.6, 1.3, 0.6, 0.6])
+"""Of a frame's seven codes in the loss: words are in the coarse ones, and most of the loss is in the fine ones."""
+
+
+class Row(NamedTuple):
+    """Ids; how many of them are the prompt; where the text begins and ends; and what each code says."""
+
+    ids: list[int]
+    prompt: int
+    first: int
+    last: int
+    said: Guidance
+
+
 class Rows:
     """Clips as codes, and training rows of them."""
 
@@ -48,13 +63,17 @@ class Rows:
             self.frames = np.split(kept["frames"].astype(np.int64), kept["ends"][:-1])  # (T, 7) each
         table = json.loads((folder / "clips.json").read_text(encoding="utf-8"))
         self.texts, self.voices = table["texts"], table["voices"]
+        spoken_like = zip(self.texts, table["phones"], self.frames, strict=True)
+        self.guidance = [guidance(text, phones, len(frames)) for text, phones, frames in spoken_like]
 
-    def row(self, clip: int, voice: str) -> tuple[list[int], int]:
-        """Return a row's ids, and how many of them are the prompt."""
-        words = spoken(self.texts[clip], voice, prefix=True)
-        prompt = prompt_ids(self.tokenizer, self.layout, words)
+    def row(self, clip: int, voice: str) -> Row:
+        """Lay a clip out as the engine does."""
+        text = self.texts[clip]
+        prompt = prompt_ids(self.tokenizer, self.layout, spoken(text, voice, prefix=True))
         offsets = self.layout.audio + np.arange(7) * self.layout.codebook
-        return [*prompt, *(self.frames[clip] + offsets).reshape(-1).tolist(), *end_ids(self.layout)], len(prompt)
+        ids = [*prompt, *(self.frames[clip] + offsets).reshape(-1).tolist(), *end_ids(self.layout)]
+        first = prompt.index(self.layout.end_of_text) - len(text)  # a token a letter
+        return Row(ids, len(prompt), first, first + len(text) - 1, self.guidance[clip])
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -66,16 +85,27 @@ def nobody(draw: np.random.Generator) -> str:
     return "".join(draw.choice(letters, size=int(draw.integers(3, 13))))
 
 
-def batches(rows: Rows, clips: np.ndarray, budget: int, unnamed: float, draw: np.random.Generator) -> Iterator[Any]:
-    """Yield ids and labels ``[B, L]`` for one pass: clips of like length together, some ``budget`` tokens."""
+class Batch(NamedTuple):
+    """Ids, labels, wanted letters and phones ``[B, L]``, and where the texts begin and end ``[B]``."""
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+    letters: torch.Tensor
+    phones: torch.Tensor
+    first: torch.Tensor
+    last: torch.Tensor
+
+
+def batches(rows: Rows, clips: np.ndarray, budget: int, unnamed: float, draw: np.random.Generator) -> Iterator[Batch]:
+    """Yield batches of one pass: clips of like length together, some ``budget`` tokens."""
     lengths = np.array([len(rows.frames[clip]) for clip in clips]) + draw.uniform(-3, 3, len(clips))
     order = clips[np.argsort(lengths)]
-    packs: list[list[tuple[list[int], int]]] = []
-    pack: list[tuple[list[int], int]] = []
+    packs: list[list[Row]] = []
+    pack: list[Row] = []
     for clip in order:
         voice = nobody(draw) if draw.random() < unnamed else rows.voices[clip]
         pack.append(rows.row(int(clip), voice))
-        if max(len(ids) for ids, _ in pack) * len(pack) >= budget:
+        if max(len(row.ids) for row in pack) * len(pack) >= budget:
             packs.append(pack)
             pack = []
     if pack:
@@ -84,25 +114,46 @@ def batches(rows: Rows, clips: np.ndarray, budget: int, unnamed: float, draw: np
         yield padded(packs[place], rows.layout.pad)
 
 
-def padded(pack: list[tuple[list[int], int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-pad; the prompt is not learned."""
-    length = -(-max(len(ids) for ids, _ in pack) // 16) * 16
+def blurred(batch: Batch, layout: Layout, share: float, draw: np.random.Generator) -> Batch:
+    """Put other codes of the same slot in the place of some that are read, so that the words have to be looked at."""
+    codes = (batch.ids >= layout.audio) & torch.from_numpy(draw.random(batch.ids.shape) < share)
+    within = torch.from_numpy(draw.integers(layout.codebook, size=batch.ids.shape))
+    slots = (batch.ids - layout.audio) // layout.codebook
+    return batch._replace(ids=torch.where(codes, layout.audio + slots * layout.codebook + within, batch.ids))
+
+
+def padded(pack: list[Row], pad: int) -> Batch:
+    """Right-pad; the prompt is not learned. A place is led to the letter of the code that comes next."""
+    length = -(-max(len(row.ids) for row in pack) // 16) * 16
     ids = torch.full((len(pack), length), pad)
     labels = torch.full((len(pack), length), -100)
-    for place, (row, prompt) in enumerate(pack):
-        ids[place, : len(row)] = torch.tensor(row)
-        labels[place, prompt : len(row)] = torch.tensor(row[prompt:])
-    return ids, labels
+    letters = torch.full((len(pack), length), torch.nan)
+    phones = torch.full((len(pack), length), -100)
+    for place, row in enumerate(pack):
+        ids[place, : len(row.ids)] = torch.tensor(row.ids)
+        labels[place, row.prompt : len(row.ids)] = torch.tensor(row.ids[row.prompt :])
+        codes = slice(row.prompt - 1, row.prompt - 1 + len(row.said.letters))
+        letters[place, codes] = torch.from_numpy(row.first + row.said.letters)
+        phones[place, codes] = torch.from_numpy(row.said.phones)
+    return Batch(
+        ids, labels, letters, phones, *(torch.tensor(ends) for ends in zip(*(row[2:4] for row in pack), strict=True))
+    )
 
 
-def loss_of(network: nn.Module, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def loss_of(network: nn.Module, batch: Batch, layout: Layout, weighted: bool = False) -> torch.Tensor:
     """Mean cross entropy at the labelled places, in float32. Causal, so padding on the right needs no mask."""
     with torch.autocast("cpu", torch.bfloat16):
-        hidden = network.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-        wanted = labels[:, 1:]
+        hidden = network.model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]
+        wanted = batch.labels[:, 1:]
         kept = wanted != -100
         logits = network.lm_head(hidden[kept])
-    return nn.functional.cross_entropy(logits.float(), wanted[kept])
+    losses = nn.functional.cross_entropy(logits.float(), wanted[kept], reduction="none")
+    if not weighted:
+        return losses.mean()
+    weights = torch.ones(layout.audio_end)
+    weights[layout.audio :] = WEIGHTS.repeat_interleave(layout.codebook)
+    of_each = weights[wanted[kept]]  # ends come before the sound in the vocabulary
+    return (losses * of_each).sum() / of_each.sum()
 
 
 def validation(network: nn.Module, rows: Rows, clips: np.ndarray, budget: int) -> float:
@@ -110,7 +161,7 @@ def validation(network: nn.Module, rows: Rows, clips: np.ndarray, budget: int) -
     draw = np.random.default_rng(0)
     network.eval()
     with torch.no_grad():
-        losses = [float(loss_of(network, *batch)) for batch in batches(rows, clips, budget, 0.0, draw)]
+        losses = [float(loss_of(network, batch, rows.layout)) for batch in batches(rows, clips, budget, 0.0, draw)]
     network.train()
     return float(np.mean(losses))
 
@@ -124,6 +175,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--budget", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--lead", type=float, default=0.3, help="weight of the losses that lead to letters and phones")
+    parser.add_argument("--blur", type=float, default=0.2, help="share of the codes read that are other ones, at first")
     parser.add_argument("--unnamed", type=float, default=0.15, help="share of rows whose name nobody has")
     parser.add_argument("--held", type=int, default=128, help="clips for validation")
     parser.add_argument("--decay", type=float, default=0.998, help="of the average of weights")
@@ -135,15 +188,17 @@ def main() -> None:
     order = np.random.default_rng(1).permutation(len(rows))
     held, clips = order[: asked.held], order[asked.held :]
     network = LlamaForCausalLM(LlamaConfig(vocab_size=rows.vocabulary, attn_implementation="sdpa", **SHAPE))
+    guide = Guide(network)
     average = {name: value.detach().clone() for name, value in network.named_parameters()}
     matrices = [p for p in network.parameters() if p.ndim > 1]
-    rest = [p for p in network.parameters() if p.ndim <= 1]
+    rest = [p for p in network.parameters() if p.ndim <= 1] + list(guide.parameters())
     groups = [{"params": matrices, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=asked.rate, betas=(0.9, 0.98), fused=True)
     state, step, epoch = asked.out / "language.pt", 0, 0
     if state.exists():
         kept = torch.load(state, weights_only=True)
         network.load_state_dict(kept["network"])
+        guide.load_state_dict(kept["guide"])
         optimizer.load_state_dict(kept["optimizer"])
         average, step, epoch = kept["average"], kept["step"], kept["epoch"]
     print(f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, {len(clips)} clips", flush=True)
@@ -151,29 +206,37 @@ def main() -> None:
     began, sums, tokens = time.perf_counter(), [], 0
     while step < asked.steps:
         draw = np.random.default_rng([asked.seed, epoch])
-        for ids, labels in batches(rows, clips, asked.budget, asked.unnamed, draw):
+        for batch in batches(rows, clips, asked.budget, asked.unnamed, draw):
             pace = min(1.0, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / asked.steps)))
             for group in optimizer.param_groups:
                 group["lr"] = float(asked.rate * pace)
-            loss = loss_of(network, ids, labels)
+            blur = asked.blur * (1 - step / asked.steps)
+            loss = loss_of(network, blurred(batch, rows.layout, blur, draw), rows.layout, weighted=True)
+            astray, unsaid = guide.astray(batch.letters, batch.first, batch.last), guide.unsaid(batch.phones)
             optimizer.zero_grad()
-            loss.backward()
+            (loss + asked.lead * (astray + unsaid)).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             step += 1
             for name, value in network.named_parameters():
                 average[name].lerp_(value.detach(), 1 - min(asked.decay, step / (step + 10)))
-            sums.append(loss.item())
-            tokens += int((labels != -100).sum())
+            sums.append((loss.item(), astray.item(), unsaid.item()))
+            tokens += int((batch.labels != -100).sum())
             if step % 50 == 0:
                 row = {"step": step, "epoch": epoch, "seconds": round(time.perf_counter() - began)}
-                row |= {"loss": round(float(np.mean(sums)), 4), "tokens": tokens}
+                row |= dict(zip(("loss", "astray", "unsaid"), np.mean(sums, axis=0).round(4).tolist(), strict=True))
+                row["tokens"] = tokens
                 if step % 250 == 0:
                     own = {name: value.detach().clone() for name, value in network.named_parameters()}
                     network.load_state_dict(average, strict=False)
                     row["validation"] = round(validation(network, rows, held, asked.budget), 4)
                     network.load_state_dict(own, strict=False)
-                    kept = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
+                    kept = {
+                        "network": network.state_dict(),
+                        "guide": guide.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "average": average,
+                    }
                     torch.save(kept | {"step": step, "epoch": epoch}, state.with_suffix(".tmp"))
                     state.with_suffix(".tmp").replace(state)
                 print(json.dumps(row), file=log, flush=True)

@@ -6,23 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vtune import EngineError, built_once, fetch_file, folder_or_hub_id
+from vtune import EngineError, fetch_file, folder_or_hub_id
 
 SNAC_24KHZ = "hubertsiuzdak/snac_24khz"
 NANO = "nano"
-"""Names the small checkpoint that vtune builds itself."""
-
-NANO_VERSION = 2
-"""Raise it whenever the files built for it change; old ones stay in the cache under their own number."""
+"""Names the small trained checkpoint that comes with vtune, and its folder in this package."""
 
 
 def checkpoint_name(base_model: str) -> str:
-    """Return the folder or Hub id that transformers should load; builds the small checkpoint if it is asked for."""
-    if base_model != NANO:
-        return folder_or_hub_id(base_model, "base_model")
-    from vtune_orpheus import tiny
-
-    return str(built_once("orpheus", f"{NANO}-{NANO_VERSION}", tiny.build, "config.json"))
+    """Return the folder or Hub id that transformers should load."""
+    if base_model == NANO:
+        return str(Path(__file__).with_name(NANO))
+    return folder_or_hub_id(base_model, "base_model")
 
 
 def codec_name(codec: str | None, checkpoint: str) -> str:

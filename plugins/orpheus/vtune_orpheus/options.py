@@ -15,7 +15,7 @@ class OrpheusOptions(EngineOptions):
     base_model: str = Field(
         "canopylabs/orpheus-3b-0.1-pretrained",
         min_length=1,
-        description="folder or Hub id of the checkpoint; 'nano' is a small one that vtune builds itself",
+        description="folder or Hub id of the checkpoint; 'nano' is the small one that comes with vtune",
     )
     codec: str | None = Field(
         None,

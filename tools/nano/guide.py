@@ -1,0 +1,144 @@
+"""Where in the text a code is, and losses that lead the network there.
+
+A network this small, with a few hours of speech, learns to speak sentences of the right kind long before it finds that
+the words stand in front of it (after 2,000 steps: fluent, ended by itself, and none of the words). So one head in each
+of two layers is told: while a code is made, look at the letter that it says; and what comes out of these layers shall
+tell the phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from corpus import PHONES
+from torch import nn
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+LAYERS = (2, 3)
+"""Whose first head is led."""
+
+WIDTH = 2.0
+"""Letters: standard deviation of what counts as being there."""
+
+FRAME = 2048 / 24_000
+"""Seconds."""
+
+MIDDLES = np.array([4, 2, 1, 3, 6, 5, 7]) / 8
+"""Of what each of a frame's seven codes stands for, in frames."""
+
+VOWELS = frozenset("aeiouy")
+SPELT = {"k": "kcqx", "s": "scxz", "z": "sz", "f": "fp", "jh": "gj", "ng": "ng", "sh": "sctp", "zh": "sgz", "ch": "ct",
+         "th": "t", "dh": "t", "hh": "h", "w": "wuo", "y": "yu", "er": "r", "t": "td", "v": "vf"}  # fmt: skip
+"""Letters that a phone may stand for, where they are more than its own first one."""
+
+
+class Guidance(NamedTuple):
+    """Of each code: the letter that it says, float32 ``[7 T]`` (nan: not known), and the phone, int64 (-100)."""
+
+    letters: np.ndarray
+    phones: np.ndarray
+
+
+def guidance(text: str, phones: Sequence[tuple[str, float]] | None, frames: int) -> Guidance:
+    """Lay phones along letters, and codes along phones.
+
+    The cheapest monotonous way through phones and letters, where a letter costs nothing if it can stand for the phone.
+
+    :param phones: names and the seconds at which they end; None: not known.
+    """
+    if phones is None:
+        return Guidance(np.full(7 * frames, np.nan, np.float32), np.full(7 * frames, -100))
+    names, ends = zip(*phones, strict=True)
+    letters = [place for place, letter in enumerate(text.lower()) if letter.isalpha()]
+    spoken = [place for place, name in enumerate(names) if name != "pau"]
+    cost = np.array([[_cost(names[phone], text[letter].lower()) for letter in letters] for phone in spoken])
+    way = _way(cost)
+    starts = np.concatenate([[0.0], ends[:-1]])
+    times = [(starts[phone] + ends[phone]) / 2 for phone in spoken]
+    where = [
+        float(np.mean([letters[letter] for phone, letter in way if phone == place])) for place in range(len(spoken))
+    ]
+    middles = ((np.arange(frames)[:, None] + MIDDLES) * FRAME).reshape(-1)
+    said = np.minimum(np.searchsorted(ends, middles), len(names) - 1)
+    return Guidance(
+        np.interp(middles, times, where).astype(np.float32), np.array([PHONES.index(name) for name in names])[said]
+    )
+
+
+def _cost(phone: str, letter: str) -> float:
+    if phone[0] in "aeiou":
+        return 0.0 if letter in VOWELS or (phone == "er" and letter == "r") else 1.0
+    return 0.0 if letter in SPELT.get(phone, phone[0]) else 1.0
+
+
+def _way(cost: np.ndarray) -> list[tuple[int, int]]:
+    rows, columns = cost.shape
+    total = np.full((rows + 1, columns + 1), np.inf)
+    total[0, 0] = 0.0
+    for row in range(rows):
+        for column in range(columns):
+            before = min(total[row, column], total[row, column + 1] + 0.2, total[row + 1, column] + 0.2)
+            total[row + 1, column + 1] = cost[row, column] + before
+    row, column, way = rows, columns, []
+    while row and column:
+        way.append((row - 1, column - 1))
+        steps = (total[row - 1, column - 1], total[row - 1, column] + 0.2, total[row, column - 1] + 0.2)
+        step = int(np.argmin(steps))
+        row, column = row - (step != 2), column - (step != 1)
+    return way
+
+
+class Guide(nn.Module):
+    """Reads what the led heads look at in a forward pass, and says how far that is from the letters and phones."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.phone = nn.Linear(network.config.hidden_size, len(PHONES))
+        self._network = [network]  # in a list: it is no part of this
+        self._seen: dict[tuple[int, str], torch.Tensor] = {}
+        for layer in LAYERS:
+            attention = network.model.layers[layer].self_attn
+            for name in ("q_proj", "k_proj"):
+                getattr(attention, name).register_forward_hook(self._note(layer, name))
+        network.model.layers[max(LAYERS)].register_forward_hook(self._note(max(LAYERS), "hidden"))
+
+    def _note(self, layer: int, name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+            self._seen[layer, name] = output
+
+        return hook
+
+    def unsaid(self, phones: torch.Tensor) -> torch.Tensor:
+        """Return the cross entropy of the phones that come next, int64 ``[B, L]``; -100: none."""
+        hidden = self._seen[max(LAYERS), "hidden"]
+        known = phones != -100
+        return nn.functional.cross_entropy(self.phone(hidden[known].float()), phones[known])
+
+    def astray(self, wanted: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+        """Return the mean of ``-log`` of the attention that lies about the wanted letters.
+
+        :param wanted: position in the row of the letter that each place should look at, float ``[B, L]``; nan: none.
+        :param first: position of the first letter, int ``[B]``; ``last`` of the last.
+        """
+        (network,) = self._network
+        size = network.config.head_dim
+        length = wanted.shape[1]
+        positions = torch.arange(length)
+        cosines, sines = network.model.rotary_emb(torch.zeros(1, 1), positions[None])
+        asked = ~wanted.isnan()
+        away = positions - wanted.nan_to_num()[..., None]  # (B, L, L); a nan here would spoil gradients everywhere
+        near = torch.exp(-(away**2) / (2 * WIDTH**2))
+        letters = (positions >= first[:, None]) & (positions <= last[:, None])
+        near = torch.where(letters[:, None], near, 0.0)
+        losses = []
+        for layer in LAYERS:
+            queries, keys = (self._seen[layer, name][:, None, :, :size].float() for name in ("q_proj", "k_proj"))
+            queries, keys = apply_rotary_pos_emb(queries, keys, cosines, sines)
+            scores = (queries @ keys.transpose(-1, -2))[:, 0] * size**-0.5
+            scores = scores.masked_fill(positions[None, :] > positions[:, None], -torch.inf)
+            share = (scores.softmax(-1) * near)[asked].sum(-1)
+            losses.append(-(share + 1e-4).log().mean())
+        return torch.stack(losses).mean()
