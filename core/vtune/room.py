@@ -52,8 +52,10 @@ def settle(recipe: Recipe, footprint: Footprint | None, longest: float, have: fl
     """
     train = recipe.train
     clips = train.gradient_accumulation
-    sizes = [n for n in range(clips, 0, -1) if clips % n == 0] if train.batch_size == "auto" else [train.batch_size]
-    ways = [False, True] if train.gradient_checkpointing == "auto" else [train.gradient_checkpointing]
+    sizes = (
+        [n for n in range(clips, 0, -1) if clips % n == 0] if train.batch_size == "auto" else [int(train.batch_size)]
+    )
+    ways = [False, True] if train.gradient_checkpointing == "auto" else [bool(train.gradient_checkpointing)]
     if footprint is None:
         sizes, ways = sizes[-1:], ways[:1]
     size, checkpointing = next(

@@ -6,6 +6,7 @@ after the last one, only places with a label get logits, a few at a time. Loss a
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from vtune_orpheus.loss import IGNORED, summed_loss
 class LlamaForCausalLM(transformers.LlamaForCausalLM):  # type: ignore[misc] # transformers is not typed for us
     """Named as its parent, for a checkpoint says which class wrote it."""
 
+    # The signature is the parent's: ``generate`` reads there what it may give.
+    @wraps(transformers.LlamaForCausalLM.forward, assigned=(), updated=())
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
