@@ -58,12 +58,12 @@ def one_by_one(
     scaling: float | None,
 ) -> torch.Tensor:
     """Ask torch's own attention clip by clip."""
-    clips = zip(*(tensor.split(list(lengths), dim=2) for tensor in (query, key, value)), strict=True)
+    queries, keys, values = (torch.split(tensor, list(lengths), dim=2) for tensor in (query, key, value))
     said = [
         nn.functional.scaled_dot_product_attention(
-            *clip, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
+            q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
         )
-        for clip in clips
+        for q, k, v in zip(queries, keys, values, strict=True)
     ]
     return torch.cat(said, dim=2).transpose(1, 2)
 
@@ -100,7 +100,8 @@ def _varlen() -> Callable[..., torch.Tensor] | None:
     except ImportError:
         return None
     known = inspect.signature(varlen_attn).parameters.keys() >= {"scale", "window_size", "enable_gqa"}
-    return varlen_attn if known else None
+    kernel: Callable[..., Any] = varlen_attn
+    return kernel if known else None
 
 
 AttentionInterface.register(NAME, attend)
