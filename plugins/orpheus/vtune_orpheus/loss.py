@@ -36,7 +36,8 @@ def summed_loss(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) 
     """
     places = places_to_learn(labels)
     head = head if torch.is_grad_enabled() else head.detach()
-    total: torch.Tensor = _SummedLoss.apply(hidden.index_select(0, places), head, labels.index_select(0, places))
+    rows, wanted = hidden.index_select(0, places), labels.index_select(0, places)
+    total: torch.Tensor = _SummedLoss.apply(rows, head, wanted)  # type: ignore[no-untyped-call]
     return total
 
 
