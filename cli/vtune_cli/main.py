@@ -22,6 +22,7 @@ VERBS = {
     "say": "Speak TEXT with VOICE.",
     "evaluate": "Score VOICE against its base on words that it was not trained on.",
     "compare": "Hear voices, bases and checkpoints beside each other.",
+    "serve": "Speak over HTTP, as OpenAI's speech API does.",
     "voices": "List the voices that are there.",
     "merge": "Fold VOICE's adapter into its base: one model folder, checked.",
     "mix": "Write a mix of voices as a voice of its own.",

@@ -7,7 +7,7 @@ a default (pluggy would never fill it). Never return None: it means "ask the nex
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
         Batch,
         Clip,
         Conditioning,
+        Draw,
         EngineInfo,
         EngineOptions,
         ExtensionInfo,
         Features,
         Footprint,
         LoraSettings,
+        Watermark,
     )
 
 PROJECT = "vtune"
@@ -136,12 +138,32 @@ def mix_conditioning(base: Any, parts: Sequence[Conditioning], weights: Sequence
 
 
 @hookspec(firstresult=True)
-def synthesize(base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int) -> Iterator[Audio]:
+def synthesize(
+    base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
+) -> Iterator[Audio]:
     """Speak ``text``, yielding sound as it is ready; the last piece of each utterance carries its ending.
 
     :param model: in eval mode; core calls this inside ``disable_adapter()`` to hear the untuned engine.
     :param seed: the same seed gives the same sound on the same machine.
+    :param sampling: options of ``EngineInfo.sampling_options`` that this utterance has instead of the voice's; valid.
     :returns: pieces at ``EngineInfo.sample_rate``; joined, nothing is lost or doubled.
+    """
+
+
+@hookspec(firstresult=True)
+def synthesize_drawn(
+    base: Any, draw: Draw, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
+) -> Iterator[Audio]:
+    """Speak as ``synthesize`` does, with tokens that a server of language models draws: ``vtune serve --backend vllm``.
+
+    The server has the network and the voice's adapter; the base here must not load its network for this. While
+    ``draw`` waits for a token, other utterances of this base may go on, never at the same instant. Without chance
+    (temperature 0) both hooks give the same sound, up to what two implementations of a network differ.
+
+    :param draw: takes a ``vtune.Drawing``, yields the ids as they are drawn.
+
+    Optional, for engines whose network is a causal language model of transformers'; without it, vtune says that the
+    engine speaks in process only.
     """
 
 
@@ -185,6 +207,19 @@ def judges(recipe: Recipe) -> dict[str, JudgeMaker]:
 
     A maker takes the ``vtune.evaluate.Material`` and the recipe, and returns a ``vtune.evaluate.Judge``, or raises
     ``VtuneError`` with the reason why it cannot be had: the others go on. One named as vtune's own takes its place.
+    """
+
+
+@hookspec
+def watermark(voice: str, sample_rate: int) -> Watermark:
+    """Mark what ``vtune serve`` speaks before it is encoded and sent (extensions only).
+
+    Asked once for each answer; what it returns is called with every piece of that answer's sound in order, ``float32
+    [samples]`` in [-1, 1], and returns a piece of the same length. If it raises, the answer is broken off: no sound
+    leaves unmarked. Where several extensions answer, each marks what the one before it returned.
+
+    :param voice: as it is listed, or the text of a mix.
+    :param sample_rate: Hz of the sound.
     """
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import TrainingError, nearest
 from vtune.types import LoraSettings
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from peft import LoraConfig, PeftModel
     from torch import nn
 
 
@@ -28,12 +28,36 @@ def attach_lora(
     :param task_type: PEFT's, ``"CAUSAL_LM"`` for language models of transformers.
     :raises TrainingError: a target matches no module; lists what there is.
     """
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     if any(isinstance(module, BaseTunerLayer) for module in network.modules()):
         raise TrainingError("the network carries an adapter already; load the base anew")
-    config = LoraConfig(
+    with warnings.catch_warnings():
+        # GPT-2's Conv1D stores weights the other way round; PEFT sees it, sets it right and says so each time.
+        warnings.filterwarnings("ignore", message="fan_in_fan_out")
+        return get_peft_model(network, _config(network, lora, presets, task_type))
+
+
+def add_lora(model: PeftModel, name: str, lora: LoraSettings, presets: Mapping[str, tuple[str, ...]]) -> None:
+    """Put another fresh adapter on a network that carries some; which of them is on does not change.
+
+    :param name: of the adapter, without a point.
+    :param presets: as for ``attach_lora``, which made the model.
+    :raises TrainingError: a target matches no module.
+    """
+    task_type = next(iter(model.peft_config.values())).task_type
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="fan_in_fan_out")  # as above
+        model.add_adapter(name, _config(model.get_base_model(), lora, presets, task_type))
+
+
+def _config(
+    network: nn.Module, lora: LoraSettings, presets: Mapping[str, tuple[str, ...]], task_type: str | None
+) -> LoraConfig:
+    from peft import LoraConfig
+
+    return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha if lora.alpha != int(lora.alpha) else int(lora.alpha),
         lora_dropout=lora.dropout,
@@ -42,10 +66,6 @@ def attach_lora(
         modules_to_save=list(lora.modules_to_save) or None,
         task_type=task_type,
     )
-    with warnings.catch_warnings():
-        # GPT-2's Conv1D stores weights the other way round; PEFT sees it, sets it right and says so each time.
-        warnings.filterwarnings("ignore", message="fan_in_fan_out")
-        return get_peft_model(network, config)
 
 
 def match_targets(network: nn.Module, targets: tuple[str, ...], presets: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -55,7 +75,7 @@ def match_targets(network: nn.Module, targets: tuple[str, ...], presets: Mapping
 
     :raises TrainingError: a target matches nothing.
     """
-    names = [name for name, module in network.named_modules() if _adaptable(module)]
+    names = list(_adaptable_names(network))
     patterns = [pattern for target in targets for pattern in presets.get(target, (target,))]
     chosen: dict[str, None] = {}
     problems = []
@@ -75,11 +95,22 @@ def match_targets(network: nn.Module, targets: tuple[str, ...], presets: Mapping
     return list(chosen)
 
 
-def _adaptable(module: Any) -> bool:
+def _adaptable_names(network: nn.Module) -> Iterator[str]:
+    """Yield names of modules that an adapter can sit on, the same whether some sit there already or not."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
-    return isinstance(module, nn.Linear | nn.Embedding | nn.Conv1d | nn.Conv2d | Conv1D)
+    kinds = nn.Linear | nn.Embedding | nn.Conv1d | nn.Conv2d | Conv1D
+    inside: tuple[str, ...] = ()
+    for name, module in network.named_modules():
+        if inside and name.startswith(inside):
+            continue
+        if isinstance(module, BaseTunerLayer):
+            inside = (f"{name}.",)
+            module = module.get_base_layer()
+        if isinstance(module, kinds):
+            yield name
 
 
 def _ends(name: str, pattern: str) -> bool:

@@ -38,16 +38,20 @@ class Voice:
         """Hz of what it speaks."""
         return self.engine.info.sample_rate
 
-    def say(self, text: str, seed: int = 0, *, untuned: bool = False) -> Iterator[Audio]:
+    def say(
+        self, text: str, seed: int = 0, *, untuned: bool = False, sampling: Mapping[str, Any] | None = None
+    ) -> Iterator[Audio]:
         """Speak, piece by piece as sound is ready.
 
+        :param sampling: engine options that this utterance has instead of the voice's; see ``checked_sampling``.
         :param untuned: hear the engine without the adapter (a fully fine-tuned voice has no such thing: it must be
             opened with ``untuned`` instead).
-        :raises VoiceError: there is nothing to say.
+        :raises VoiceError: there is nothing to say, or the engine has no such sampling.
         """
         if not text.strip():
             raise VoiceError("there is no text to speak")
-        return speak(self.engine, self.base, self.model, text, self.conditioning, seed, untuned=untuned)
+        asked = checked_sampling(self.engine, self.record, sampling or {})
+        return speak(self.engine, self.base, self.model, text, self.conditioning, seed, untuned=untuned, sampling=asked)
 
 
 def speak(
@@ -59,13 +63,14 @@ def speak(
     seed: int,
     *,
     untuned: bool = False,
+    sampling: Mapping[str, Any] | None = None,
 ) -> Iterator[Audio]:
     """Speak with a model in memory; ``untuned`` switches its adapter off while it does."""
     import torch
     from peft import PeftModel
 
     model.eval()
-    pieces = engine.synthesize(base, model, text, conditioning, seed)
+    pieces = engine.synthesize(base, model, text, conditioning, seed, sampling)
     while True:
         # Entered for each piece and left before it is given away: whoever listens may speak with the same model,
         # tuned and untuned in turn, and is not left in inference mode.
@@ -117,6 +122,20 @@ def open_base(
     )
     _require_same_base(engine.fingerprint(base), record)
     return engine, base
+
+
+def checked_sampling(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of the engine that one utterance may have for its own, as its options read them.
+
+    :raises VoiceError: the engine has no such setting; EngineError: the value is none.
+    """
+    known = engine.info.sampling_options
+    strange = next((name for name in changes if name not in known), None)
+    if strange is not None:
+        hint, there = nearest(strange, known), ", ".join(sorted(known)) or "none"
+        raise VoiceError(f"engine {engine.name!r} takes no {strange!r} for one utterance{hint} (it takes: {there})")
+    options = options_of(engine, record, changes)
+    return {name: getattr(options, name) for name in changes}
 
 
 def options_of(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> EngineOptions:

@@ -5,7 +5,7 @@ Units everywhere: seconds, Hz, samples; waveforms are mono ``float32 [samples]``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, get_args
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Waveform = NDArray[np.float32]
 """Mono sound, ``[samples]``, in [-1, 1]."""
+
+Watermark = Callable[[Waveform], Waveform]
+"""Takes the pieces of one sound in order, and returns each with a mark that is not to be heard."""
 
 Features = dict[str, np.ndarray]
 """One encoded clip, one row of the data set: arrays of integers or floats by name, free of padding.
@@ -65,6 +68,31 @@ class Audio:
     waveform: Waveform
     sample_rate: int
     ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Tokens that a server of language models is to draw.
+
+    :param prompt: ids that they follow.
+    :param max_tokens: how many at most.
+    :param temperature: 0 takes the likeliest.
+    :param stop: ids after which no further one is drawn; the one that was is given too.
+    :param allowed: ids to draw from; None for all.
+    """
+
+    prompt: Sequence[int]
+    seed: int
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    stop: Sequence[int] = ()
+    allowed: Sequence[int] | None = None
+
+
+Draw = Callable[[Drawing], Generator[int, None, None]]
+"""Yields token ids as they are drawn; closed early, no further one is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +156,10 @@ class EngineInfo:
         (say, sampling temperature) can change without encoding the data anew.
     :param speaking_options: names of the options that only keeping and speaking a voice depend on; when one changes,
         the voice is written anew and nothing is trained again.
+    :param sampling_options: names of the options that may differ from one utterance to the next; ``synthesize`` takes
+        them as ``sampling``.
+    :param live_options: values of options that suit somebody who waits for the sound; ``vtune serve`` has them unless
+        it is told otherwise.
     :param lora: what ``lora:`` says when the recipe does not.
     :param lora_targets: presets, name to ends of module names or regular expressions.
     :param paired_features: features that ``collate`` also gets of another clip of the same voice, drawn anew for
@@ -147,6 +179,8 @@ class EngineInfo:
     lora_targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     features_options: frozenset[str] = frozenset()
     speaking_options: frozenset[str] = frozenset()
+    sampling_options: frozenset[str] = frozenset()
+    live_options: Mapping[str, Any] = field(default_factory=dict)
     paired_features: frozenset[str] = frozenset()
     length_feature: str = "input_ids"
     licence: str = ""

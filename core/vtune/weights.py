@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 ADAPTER = "adapter_model.safetensors"
 
+DEFAULT = "default"
+"""PEFT's name for a model's first adapter."""
+
 
 def save_weights(model: nn.Module, folder: Path) -> None:
     """Write an adapter at the folder's root, or ``model.safetensors`` for a network without one."""
@@ -24,7 +27,7 @@ def save_weights(model: nn.Module, folder: Path) -> None:
     from safetensors.torch import save_model
 
     if isinstance(model, PeftModel):
-        model.save_pretrained(str(folder), selected_adapters=["default"])
+        model.save_pretrained(str(folder), selected_adapters=[DEFAULT])
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's template; a voice gets a card of its own
     else:
         save_model(model, str(VoiceFolder(folder).weights))
@@ -60,18 +63,19 @@ def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def fill_adapter(model: PeftModel, tensors: Mapping[str, torch.Tensor], origin: object) -> None:
-    """Put tensors into the adapter ``default`` of a model.
+def fill_adapter(model: PeftModel, tensors: Mapping[str, torch.Tensor], origin: object, name: str = DEFAULT) -> None:
+    """Put tensors into an adapter of a model.
 
     :param origin: where they are from, for the error.
+    :param name: of the adapter in the model; a model with one calls it as PEFT does.
     :raises VoiceError: they are not this model's; names some.
     """
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
-    mine = get_peft_model_state_dict(model)
+    mine = get_peft_model_state_dict(model, adapter_name=name)
     unexpected = [n for n, tensor in tensors.items() if n not in mine or mine[n].shape != tensor.shape]
     _require_same(sorted(mine.keys() - tensors.keys()), unexpected, origin)
-    set_peft_model_state_dict(model, dict(tensors))
+    set_peft_model_state_dict(model, dict(tensors), adapter_name=name)
 
 
 @contextmanager

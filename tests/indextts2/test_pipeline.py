@@ -258,7 +258,7 @@ def test_a_merged_network_says_the_codes_that_the_adapter_says(
     def codes(base: IndexTTS2Base, network: Any, text: str) -> list[int]:
         ids = base.frontend.tokenize(text)
         with torch.inference_mode():
-            return say_codes(base, network, speaker_of(base, voice.conditioning), ids, 1000, seed=0)[0]
+            return say_codes(base, network, speaker_of(base, voice.conditioning), ids, 1000, 0, base.options)[0]
 
     untuned = make_base(temperature=0, max_codes=60)
     differ = 0

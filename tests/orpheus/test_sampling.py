@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,8 +12,10 @@ from torch import nn
 
 from vtune import Ending
 from vtune_orpheus.base import OrpheusBase
+from vtune_orpheus.layout import Layout
 from vtune_orpheus.prompts import prompt_ids
-from vtune_orpheus.sampling import Sampling, SlotProcessor, sample_frames
+from vtune_orpheus.sampling import Sampling, SlotProcessor, network_tokens
+from vtune_orpheus.sampling import sample_frames as frames_of
 
 
 class Scripted(nn.Module):
@@ -30,6 +36,10 @@ class Scripted(nn.Module):
 
 def sampling(**changes: float) -> Sampling:
     return Sampling(**{"temperature": 1.0, "top_p": 1.0, "repetition_penalty": 1.0, "max_new_tokens": 70, **changes})
+
+
+def sample_frames(model: nn.Module, layout: Layout, *asked: Any) -> Iterator[tuple[list[int], Ending | None]]:
+    return frames_of(partial(network_tokens, model, layout), layout, *asked)
 
 
 @settings(deadline=None, max_examples=20)
@@ -107,3 +117,17 @@ def test_the_same_seed_draws_the_same(base: OrpheusBase) -> None:
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
+
+
+def test_at_temperature_0_the_likeliest_token_is_taken_whatever_the_seed(base: OrpheusBase) -> None:
+    def frames(seed: int, temperature: float) -> list[list[int]]:
+        model = Scripted(base.config.vocab_size, None, seed=3)
+        settings_ = sampling(temperature=temperature)
+        return [frame for frame, _ in sample_frames(model, base.layout, [1], settings_, 10**6, seed)]
+
+    greedy = frames(0, 0)
+    assert greedy == frames(1, 0)
+    assert greedy != frames(0, 100.0)
+    logits = Scripted(base.config.vocab_size, None, seed=3)(input_ids=torch.zeros(1, 1))["logits"][0, -1]
+    start, end = base.layout.slot_range(0)
+    assert greedy[0][0] == start + int(logits[start:end].argmax())

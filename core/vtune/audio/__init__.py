@@ -1,24 +1,31 @@
 """Read recordings as the engines want them, write sound as people want it; the only user of soundfile and PyAV."""
 
+from vtune.audio.encoding import FORMATS, Encoder, encoder
 from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
 from vtune.audio.mixing import Mixer
 from vtune.audio.opening import RATES, SUFFIXES, Recording, digest_of, opened, require_file
 from vtune.audio.reading import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
 from vtune.audio.spectrogram import mel_levels, window_samples
-from vtune.audio.writing import encoded, stream_header, stream_pcm, write_wav
+from vtune.audio.tempo import Tempo
+from vtune.audio.writing import encoded, pcm16, stream_header, stream_pcm, write_wav
 
 __all__ = [
+    "FORMATS",
     "RATES",
     "SUFFIXES",
+    "Encoder",
     "Mixer",
     "Recording",
+    "Tempo",
     "bring_to",
     "decode",
     "digest_of",
     "encoded",
+    "encoder",
     "limit",
     "mel_levels",
     "opened",
+    "pcm16",
     "rate_in",
     "rate_of",
     "read",

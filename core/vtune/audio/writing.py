@@ -25,7 +25,7 @@ def write_wav(path: Path, pieces: Iterable[Audio], sample_rate: int) -> float:
             os.fsencode(aside), "w", samplerate=sample_rate, channels=1, format="WAV", subtype="PCM_16"
         ) as file:
             for piece in pieces:
-                file.write(_pcm16(piece.waveform))
+                file.write(pcm16(piece.waveform))
                 samples += len(piece.waveform)
         aside.replace(path)
     finally:
@@ -50,7 +50,7 @@ def stream_pcm(out: IO[bytes], pieces: Iterable[Audio]) -> int:
     """Write little-endian 16-bit samples to a pipe as they arrive; return how many."""
     samples = 0
     for piece in pieces:
-        out.write(_pcm16(piece.waveform).astype("<i2").tobytes())
+        out.write(pcm16(piece.waveform).astype("<i2").tobytes())
         out.flush()
         samples += len(piece.waveform)
     return samples
@@ -63,5 +63,6 @@ def stream_header(sample_rate: int) -> bytes:
     return struct.pack("<4sI4s", b"RIFF", unknown, b"WAVE") + fmt + struct.pack("<4sI", b"data", unknown)
 
 
-def _pcm16(waveform: Waveform) -> np.ndarray:
+def pcm16(waveform: Waveform) -> np.ndarray:
+    """Round to int16 ``[samples]``; what is beyond full scale is clipped."""
     return np.clip(np.rint(waveform * 32768), -32768, 32767).astype(np.int16)

@@ -2,7 +2,7 @@
 
 from vtune.engines.facade import Engine, load_engine
 from vtune.engines.finding import Installed, installed_engines
-from vtune.engines.loading import extension_commands
+from vtune.engines.loading import extension_commands, extension_watermarks
 from vtune.engines.recipes import available_engines, load_recipe, schema
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Installed",
     "available_engines",
     "extension_commands",
+    "extension_watermarks",
     "installed_engines",
     "load_engine",
     "load_recipe",

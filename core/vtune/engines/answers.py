@@ -32,12 +32,14 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
     if info.sample_rate <= 0:
         raise EngineError(f"{what}: engine_info gives sample_rate {info.sample_rate}, it must be Hz above 0")
     _check_options(info.options, f"{what}: engine_info gives options")
-    for field in ("features_options", "speaking_options"):
+    for field in ("features_options", "speaking_options", "sampling_options", "live_options"):
         strangers = sorted(set(getattr(info, field)) - set(info.options.model_fields))
         if strangers:
             hint = nearest(str(strangers[0]), info.options.model_fields)
             named = ", ".join(map(shown, strangers))
             raise EngineError(f"{what}: {field} names {named}, which the options do not have{hint}")
+    if info.sampling_options and not any("sampling" in one.argnames for one in manager.hook.synthesize.get_hookimpls()):
+        raise EngineError(f"{what}: engine_info gives sampling_options, but synthesize does not take 'sampling'")
     return info
 
 
@@ -69,6 +71,8 @@ _FIELDS: dict[str, tuple[type[Any], str]] = {
     "lora_targets": (Mapping, "a mapping of names to tuples of module names"),
     "features_options": (Set, "a set of names of options"),
     "speaking_options": (Set, "a set of names of options"),
+    "sampling_options": (Set, "a set of names of options"),
+    "live_options": (Mapping, "a mapping of names of options to values"),
     "paired_features": (Set, "a set of names of features"),
     "length_feature": (str, "the name of a feature"),
     "licence": (str, "text"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from vtune.types import (
     Batch,
     Clip,
     Conditioning,
+    Draw,
     EngineOptions,
     Features,
     Footprint,
@@ -100,14 +101,36 @@ class Engine:
         return mixed
 
     def synthesize(
-        self, base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int
+        self,
+        base: Any,
+        model: nn.Module,
+        text: str,
+        conditioning: Conditioning,
+        seed: int,
+        sampling: Mapping[str, Any] | None = None,
     ) -> Iterator[Audio]:
         """Speak, piece by piece."""
-        pieces: Iterator[Audio] = self._answered(
-            "synthesize",
-            self._hook.synthesize(base=base, model=model, text=text, conditioning=conditioning, seed=seed),
+        answer = self._hook.synthesize(
+            base=base, model=model, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling or {})
         )
+        pieces: Iterator[Audio] = self._answered("synthesize", answer)
         return pieces
+
+    def synthesize_drawn(
+        self, base: Any, draw: Draw, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
+    ) -> Iterator[Audio]:
+        """Speak with tokens that a server draws. :raises EngineError: the engine speaks in process only."""
+        self.require_drawn()
+        answer = self._hook.synthesize_drawn(
+            base=base, draw=draw, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling)
+        )
+        pieces: Iterator[Audio] = self._answered("synthesize_drawn", answer)
+        return pieces
+
+    def require_drawn(self) -> None:
+        """Ask for an engine that speaks with tokens of a server. :raises EngineError: it speaks in process only."""
+        if not self._hook.synthesize_drawn.get_hookimpls():
+            raise EngineError(f"engine {self.name!r} speaks in process only: no server can draw from its network")
 
     def footprint(self, options: EngineOptions, lora: LoraSettings, dtype_bytes: int) -> Footprint | None:
         """Estimate what training asks of a machine."""

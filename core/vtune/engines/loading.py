@@ -8,7 +8,7 @@ implements an engine's hook (it is asked before the engine).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,12 @@ import pluggy
 
 from vtune import defaults, hookspecs
 from vtune.engines.finding import import_plugin, installed_extensions
-from vtune.errors import EngineError, nearest, reason
+from vtune.errors import EngineError, nearest, reason, shown
 
 if TYPE_CHECKING:
     import click
+
+    from vtune.types import Watermark
 
 _SPEC, _IMPL = f"{hookspecs.PROJECT}_spec", f"{hookspecs.PROJECT}_impl"
 _SPECIFICATIONS = {name: thing for name, thing in vars(hookspecs).items() if hasattr(thing, _SPEC)}
@@ -55,6 +57,23 @@ def extension_commands(cli: click.Group) -> None:
             manager.hook.register_commands(cli=cli)
         except Exception:  # somebody else's code; every other verb must go on working
             continue
+
+
+def extension_watermarks() -> Callable[[str, int], list[Watermark]]:
+    """Return what asks every extension for its watermark of one voice at one rate; they are imported here.
+
+    :raises EngineError: one of them is broken, or its answer is no watermark.
+    """
+    hook = extensions_alone().hook.watermark
+
+    def ask(voice: str, sample_rate: int) -> list[Watermark]:
+        marks: list[Watermark] = hook(voice=voice, sample_rate=sample_rate)
+        strange = [mark for mark in marks if not callable(mark)]
+        if strange:
+            raise EngineError(f"an extension's watermark returned {shown(strange[0])}, it must return a function")
+        return marks
+
+    return ask
 
 
 def _empty_manager() -> pluggy.PluginManager:

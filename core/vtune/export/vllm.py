@@ -60,7 +60,7 @@ def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Wr
     if written.base is None:
         raise VoiceError(f"engine {source.engine.name!r} does not say where its base lies, so vLLM cannot load it")
     rules = {**check_config(VoiceFolder(directory)), **_check_tensors(directory / ADAPTER, modules)}
-    rank = str(_ranks(VoiceFolder(directory))[1])
+    rank = str(ranks(VoiceFolder(directory))[1])
     use = "```sh\n" + "\n".join(_commands(written.base, rank, Path(place.resolve().name))) + "\n```"
     form = replace(written.form, use=f"{use}\n\n{written.form.use}")
     return replace(written, form=form, rules=rules, commands=_commands(written.base, rank, place))
@@ -72,7 +72,7 @@ def check_config(folder: VoiceFolder) -> dict[str, str]:
     :raises VoiceError: names every one that is broken.
     """
     config = _config(folder)
-    rank, fits = _ranks(folder)
+    rank, fits = ranks(folder)
     whole, init = config.get("modules_to_save") or [], config.get("init_lora_weights", True)
     unknown = [name for name in _UNKNOWN if config.get(name)]
     known_init = not isinstance(init, str) or init.lower() in _INITS
@@ -101,8 +101,8 @@ def _config(folder: VoiceFolder) -> dict[str, Any]:
     return config
 
 
-def _ranks(folder: VoiceFolder) -> tuple[int, int | None]:
-    """Return the largest rank of any module, and the smallest ``--max-lora-rank`` that it fits."""
+def ranks(folder: VoiceFolder) -> tuple[int, int | None]:
+    """Return an adapter's largest rank of any module, and the smallest ``--max-lora-rank`` that it fits."""
     config = _config(folder)
     rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
     return rank, next((allowed for allowed in RANKS if allowed >= rank), None)

@@ -2,13 +2,16 @@
 
 from vtune.mixing.adapters import mixed_shape
 from vtune.mixing.grammar import Term, looks_like_mix, mix_text, parse_mix
-from vtune.mixing.opening import open_mix, open_named
-from vtune.mixing.parts import Part, find_parts
+from vtune.mixing.opening import Blend, blend, open_mix, open_named
+from vtune.mixing.parts import Part, find_parts, gather
 
 __all__ = [
+    "Blend",
     "Part",
     "Term",
+    "blend",
     "find_parts",
+    "gather",
     "looks_like_mix",
     "mix_text",
     "mixed_shape",

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import vtune
-from vtune.mixing.adapters import add_up, compress, mixed_shape
+from vtune.engines import Engine
+from vtune.mixing.adapters import Adapter, add_up, compress, mixed_shape
 from vtune.mixing.grammar import looks_like_mix, mix_text
 from vtune.mixing.parts import Part, combined_consent, find_parts, tell_differences
 from vtune.speak import Voice, open_base, open_voice
-from vtune.types import LoraSettings
+from vtune.types import Conditioning, LoraSettings
 from vtune.voices import MixRecord, VoiceRecord, find_voice, read_conditioning, voice_there
 from vtune.weights import fill_adapter
 
@@ -38,6 +39,21 @@ def open_named(
     return open_voice(find_voice(name, voices), device, precision, options, untuned=untuned)
 
 
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """What a mix is made of, before there is a base for it."""
+
+    record: VoiceRecord
+    shape: LoraSettings
+    adapter: Adapter
+    kept: Sequence[Conditioning]
+    weights: Sequence[float]
+
+    def conditioning(self, engine: Engine, base: Any) -> Conditioning:
+        """Return what synthesis needs of the mix."""
+        return engine.mix_conditioning(base, self.kept, self.weights)
+
+
 def open_mix(
     parts: Sequence[Part],
     device: str = "auto",
@@ -59,21 +75,31 @@ def open_mix(
     """
     options = options or {}
     tell_differences(parts, options)
+    mixed = blend(parts, options, rank)
+    engine, base = open_base(mixed.record, device, precision)
+    conditioning = mixed.conditioning(engine, base)
+    model = engine.build_model(base, mixed.shape, mixed.record.method)
+    if not untuned:
+        fill_adapter(model, mixed.adapter, f"the mix {mixed.record.name}")
+    return Voice(engine, base, model.eval(), conditioning, mixed.record)
+
+
+def blend(parts: Sequence[Part], options: Mapping[str, Any], rank: int | None = None) -> Blend:
+    """Add up what voices are made of; see ``open_mix``. :raises VoiceError: a voice is damaged."""
     shape, error = mixed_shape([part.lora for part in parts]), 0.0
     adapter, full = add_up(parts), shape.rank
     if rank is not None and rank < full:
         adapter, error = compress(adapter, rank)
         shape = replace(shape, rank=rank, alpha=rank)
     of = MixRecord(parts=[part.settings() for part in parts], rank=full, error=error)
-    record = _record(parts, shape, of, options)
-    engine, base = open_base(record, device, precision)
     total = sum(part.weight for part in parts)
-    kept = [read_conditioning(part.folder.conditioning) for part in parts]
-    conditioning = engine.mix_conditioning(base, kept, [part.weight / total for part in parts])
-    model = engine.build_model(base, shape, record.method)
-    if not untuned:
-        fill_adapter(model, adapter, f"the mix {record.name}")
-    return Voice(engine, base, model.eval(), conditioning, record)
+    return Blend(
+        _record(parts, shape, of, options),
+        shape,
+        adapter,
+        [read_conditioning(part.folder.conditioning) for part in parts],
+        [part.weight / total for part in parts],
+    )
 
 
 def _record(parts: Sequence[Part], shape: LoraSettings, mix: MixRecord, options: Mapping[str, Any]) -> VoiceRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,10 +63,21 @@ def find_parts(text: str, voices: Path, options: Mapping[str, Any]) -> list[Part
         cannot be mixed (names the voices and what differs).
     """
     terms = (Term(1.0, text, 1),) if voice_there(text, voices) else parse_mix(text)
+    return gather(text, terms, lambda name: find_voice(name, voices), options)
+
+
+def gather(
+    text: str, terms: Iterable[Term], find: Callable[[str], VoiceFolder], options: Mapping[str, Any]
+) -> list[Part]:
+    """Find the voices of a mix by any rule; see ``find_parts``.
+
+    :param text: that the terms were read from, for the errors.
+    :param find: takes a name; raises ``VoiceError`` where there is no such voice.
+    """
     parts: dict[Path, Part] = {}
     for term in terms:
         try:
-            folder = find_voice(term.name, voices)
+            folder = find(term.name)
         except VoiceError as error:
             raise refusal(text, term.place, error) from error
         key = folder.path.resolve()

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from vtune.dataset.editing import StaleError
 from vtune.errors import DataError, VtuneError, first_problem
+from vtune.hosts import address
 from vtune.review.answers import ACTIONS, act, everything
 from vtune.review.guard import Guard
 from vtune.review.review import Review
@@ -78,8 +79,7 @@ class ReviewServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """The address to open, with the token."""
-        host = f"[{self.server_name}]" if ":" in self.server_name else self.server_name
-        return f"http://{host}:{self.server_port}/?token={self.guard.token}"
+        return f"{address(self.server_name, self.server_port)}/?token={self.guard.token}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Pass over listeners that hang up."""
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _check(self, query: dict[str, list[str]]) -> None:
         hosts = self.headers.get_all("Host", [])
-        if len(hosts) != 1 or not self.server.guard.is_called(hosts[0]):
+        if len(hosts) != 1 or not self.server.guard.names.include(hosts[0]):
             raise _Refusal(403, "this server is not called by that name")
         token = query.get("token", [""])[0]
         if not self.server.guard.is_known(self.headers, token, self.server.cookie):

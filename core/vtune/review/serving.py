@@ -43,7 +43,7 @@ def serve(
         hint = "; leave --port out to take a free one" if port else ""
         raise VtuneError(f"cannot serve at {where}: {reason}{hint}") from error
     with server:
-        if not server.guard.local:
+        if not server.guard.names.local:
             logger.warning(
                 "warning: %s can be reached by other machines; whoever has the address can listen and edit, "
                 "and it travels unencrypted", host,

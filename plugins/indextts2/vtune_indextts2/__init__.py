@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import vtune
 from vtune_indextts2.licence import NOTE, SUMMARY
@@ -41,6 +41,7 @@ def engine_info() -> vtune.EngineInfo:
             "heads": HEADS,
         },
         speaking_options=SPEAKING,
+        sampling_options=frozenset({"temperature", "top_k", "top_p", "repetition_penalty"}),
         paired_features=frozenset({"condition", "emotion"}),
         length_feature="codes",
         clips_as_recorded=True,
@@ -103,11 +104,16 @@ def mix_conditioning(parts: Sequence[vtune.Conditioning], weights: Sequence[floa
 
 @vtune.hookimpl
 def synthesize(
-    base: IndexTTS2Base, model: nn.Module, text: str, conditioning: vtune.Conditioning, seed: int
+    base: IndexTTS2Base,
+    model: nn.Module,
+    text: str,
+    conditioning: vtune.Conditioning,
+    seed: int,
+    sampling: Mapping[str, Any],
 ) -> Iterator[vtune.Audio]:
     from vtune_indextts2.speech import speak
 
-    return speak(base, model, text, conditioning, seed)
+    return speak(base, model, text, conditioning, seed, sampling)
 
 
 @vtune.hookimpl

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from vtune_indextts2.s2mel.regulator import target_frames
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
+    from vtune_indextts2.options import IndexTTS2Options
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +28,20 @@ RUNAWAY = 3.0
 """A segment this many times longer than the voice's pace gives, with a second to spare, is no reading any more."""
 
 
-def speak(base: IndexTTS2Base, model: nn.Module, text: str, conditioning: Conditioning, seed: int) -> Iterator[Audio]:
+def speak(
+    base: IndexTTS2Base,
+    model: nn.Module,
+    text: str,
+    conditioning: Conditioning,
+    seed: int,
+    asked: Mapping[str, Any],
+) -> Iterator[Audio]:
     """Yield each segment's sound, at the vocoder's rate, with the pause behind it; see ``vtune.hookspecs.synthesize``.
 
     :raises VoiceError: the text has nothing to say, or the voice was trained with a normaliser that is not here.
     """
     require_normaliser(base, conditioning)
-    options, rate = base.options, base.config.mel.sample_rate
+    options, rate = base.options.model_copy(update=dict(asked)), base.config.mel.sample_rate
     longest = min(options.segment_tokens, base.config.gpt.max_text_tokens)
     segments = base.frontend.segments(text, longest, options.quick_tokens)
     if not segments:
@@ -44,19 +52,20 @@ def speak(base: IndexTTS2Base, model: nn.Module, text: str, conditioning: Condit
     pause = np.zeros(int(options.segment_pause * rate), dtype=np.float32)
     for number, ids in enumerate(segments, 1):
         runaway = int((RUNAWAY * len(ids) * pace + 1) * base.semantic_rate)
-        codes, ending = say_codes(base, network, speaker, ids, runaway, _seed_of(seed, number))
+        codes, ending = say_codes(base, network, speaker, ids, runaway, _seed_of(seed, number), options)
         sound = voice_codes(base, network, speaker, table, ids, codes, _seed_of(seed, number))
         yield Audio(sound if number == len(segments) else np.concatenate([sound, pause]), rate, ending)
 
 
 def say_codes(
-    base: IndexTTS2Base, network: SemanticGPT, speaker: Speaker, ids: Sequence[int], runaway: int, seed: int
-) -> tuple[list[int], Ending]:
+    base: IndexTTS2Base, network: SemanticGPT, speaker: Speaker, ids: Sequence[int], runaway: int, seed: int,
+    options: IndexTTS2Options,
+) -> tuple[list[int], Ending]:  # fmt: skip
     """Draw the codes of one segment.
 
     :param runaway: codes after which no honest reading goes on.
     """
-    options, settings = base.options, network.settings
+    settings = network.settings
     sampling = Sampling(
         options.temperature, options.top_k, options.top_p, options.repetition_penalty, options.penalty_history,
         options.mel_pos_offset, options.beams, options.length_penalty,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import vtune
 from vtune_orpheus.options import OrpheusOptions
@@ -27,8 +28,18 @@ def engine_info() -> vtune.EngineInfo:
         options=OrpheusOptions,
         features_options=frozenset({"max_tokens", "voice_prefix", "loss_on", "remove_duplicate_frames"}),
         speaking_options=frozenset(
-            {"reference_clips", "temperature", "top_p", "repetition_penalty", "max_new_tokens", "max_chars"}
+            {
+                "reference_clips",
+                "temperature",
+                "top_p",
+                "repetition_penalty",
+                "max_new_tokens",
+                "max_chars",
+                "first_frames",
+            }
         ),
+        sampling_options=frozenset({"temperature", "top_p", "repetition_penalty"}),
+        live_options={"first_frames": 2},
         lora=vtune.LoraSettings(rank=32, alpha=64),
         lora_targets={"all": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP},
         length_feature="input_ids",
@@ -81,11 +92,32 @@ def extract_conditioning(base: OrpheusBase, clips: Sequence[vtune.Clip]) -> vtun
 
 @vtune.hookimpl
 def synthesize(
-    base: OrpheusBase, model: nn.Module, text: str, conditioning: vtune.Conditioning, seed: int
+    base: OrpheusBase,
+    model: nn.Module,
+    text: str,
+    conditioning: vtune.Conditioning,
+    seed: int,
+    sampling: Mapping[str, Any],
 ) -> Iterator[vtune.Audio]:
+    from vtune_orpheus.sampling import network_tokens
     from vtune_orpheus.speech import speak
 
-    return speak(base, model, text, conditioning, seed)
+    return speak(base, partial(network_tokens, model, base.layout), text, conditioning, seed, sampling)
+
+
+@vtune.hookimpl
+def synthesize_drawn(
+    base: OrpheusBase,
+    draw: vtune.Draw,
+    text: str,
+    conditioning: vtune.Conditioning,
+    seed: int,
+    sampling: Mapping[str, Any],
+) -> Iterator[vtune.Audio]:
+    from vtune_orpheus.drawing import server_tokens
+    from vtune_orpheus.speech import speak
+
+    return speak(base, partial(server_tokens, draw, base.layout), text, conditioning, seed, sampling)
 
 
 @vtune.hookimpl

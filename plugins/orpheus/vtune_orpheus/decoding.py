@@ -51,22 +51,24 @@ class FrameDecoder:
     """Decodes one utterance, frame by frame; make a new one for the next.
 
     :param codec: SNAC; its noise blocks are replaced once and keep giving independent noise to direct callers.
+    :param first: give the first frame once so many are known, at the price of its being exact; None waits until it is.
     """
 
-    def __init__(self, codec: Any, layout: Layout, seed: int) -> None:
+    def __init__(self, codec: Any, layout: Layout, seed: int, first: int | None = None) -> None:
         self._codec = codec
         self._layout = layout
         self._noise = positional_noise(codec)
         self._seed = seed
         self._frame = int(codec.hop_length) * codec.vq_strides[0]
         self._context = context_frames(codec)
+        self._first = min(self._context, first - 1) if first else self._context
         self._tokens: list[int] = []
         self._emitted = 0
 
     def push(self, frame: list[int]) -> Waveform | None:
         """Take 7 token ids; return the sound that is now certain, ``float32 [2048 n]``, or None to wait for more."""
         self._tokens += frame
-        certain = len(self._tokens) // SLOTS - self._context
+        certain = len(self._tokens) // SLOTS - (self._context if self._emitted else self._first)
         # The first frame goes out at once; later ones together, for each window pays for its context again.
         if certain < (self._emitted + STRIDE if self._emitted else 1):
             return None

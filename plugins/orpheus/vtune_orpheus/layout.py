@@ -51,6 +51,13 @@ class Layout:
         start = self.audio + slot * self.codebook
         return start, start + self.codebook
 
+    def allowed(self, spoken: int) -> tuple[range, bool]:
+        """Return which codes may follow so many sound tokens, and whether the end of speech may.
+
+        It may where a frame is whole. A first frame must come before it: no utterance is empty.
+        """
+        return range(*self.slot_range(spoken % SLOTS)), spoken > 0 and spoken % SLOTS == 0
+
     def settings(self) -> dict[str, int]:
         """Return plain data."""
         return asdict(self)

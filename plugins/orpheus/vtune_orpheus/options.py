@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from vtune import EngineOptions
 
@@ -52,10 +52,17 @@ class OrpheusOptions(EngineOptions):
         le=3,
         description="clips kept in the voice and put before every prompt, as in zero-shot use of the base",
     )
-    temperature: PositiveFloat = Field(0.6, description="of sampling; the reference's")
+    temperature: NonNegativeFloat = Field(0.6, description="of sampling; the reference's. 0 takes the likeliest token")
     top_p: PositiveFloat = Field(0.8, le=1, description="of sampling; the reference's (notebooks use 0.95)")
     repetition_penalty: PositiveFloat = Field(
         1.3, description="of sampling; the reference's, higher speaks faster (notebooks use 1.1)"
     )
     max_new_tokens: PositiveInt = Field(1200, description="of one sentence: 1200 are 14.6 s")
     max_chars: PositiveInt = Field(220, ge=20, description="longest text that is spoken in one go; longer is split")
+    first_frames: int = Field(
+        4,
+        ge=2,
+        le=4,
+        description="frames of 85 ms that are drawn before the first sound leaves: 4 is exact; with 2 it leaves "
+        "sooner, and its first frame is what the codec makes of it without knowing the third and fourth",
+    )

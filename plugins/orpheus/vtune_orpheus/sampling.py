@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,12 +34,10 @@ class SlotProcessor(LogitsProcessor):  # type: ignore[misc] # transformers is no
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Mask ``scores`` ``[B, V]`` for the place after ``input_ids`` ``[B, P + n]``."""
-        spoken = input_ids.shape[1] - self._prompt
-        start, end = self._layout.slot_range(spoken % SLOTS)
+        codes, may_end = self._layout.allowed(input_ids.shape[1] - self._prompt)
         allowed = torch.full_like(scores, float("-inf"))
-        allowed[:, start:end] = scores[:, start:end]
-        # A whole first frame must come before the end: no utterance is empty.
-        if spoken and spoken % SLOTS == 0:
+        allowed[:, codes.start : codes.stop] = scores[:, codes.start : codes.stop]
+        if may_end:
             stop = self._layout.end_of_speech
             allowed[:, stop] = scores[:, stop]
         return allowed
@@ -46,7 +45,7 @@ class SlotProcessor(LogitsProcessor):  # type: ignore[misc] # transformers is no
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn; stored with the voice."""
+    """How the next token is drawn; stored with the voice. A temperature of 0 takes the likeliest."""
 
     temperature: float
     top_p: float
@@ -58,43 +57,67 @@ class Sampling:
         chain: list[Any] = [SlotProcessor(layout, prompt)]
         if self.repetition_penalty != 1.0:
             chain.append(RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
-        chain.append(TemperatureLogitsWarper(self.temperature))
-        if self.top_p < 1.0:
+        if self.temperature > 0:
+            chain.append(TemperatureLogitsWarper(self.temperature))
+        if self.temperature > 0 and self.top_p < 1.0:
             chain.append(TopPLogitsWarper(self.top_p))
         return LogitsProcessorList(chain)
 
+    def pick(self, scores: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return one token of processed ``scores`` ``[1, V]`` as int64 ``[1, 1]`` on the CPU.
+
+        It is drawn there, so that a seed means the same on every device.
+        """
+        if self.temperature == 0:
+            return scores.argmax(-1, keepdim=True).cpu()
+        return torch.multinomial(scores.softmax(-1).cpu(), 1, generator=generator)
+
+
+Tokens = Callable[[list[int], Sampling, int, int], Generator[int, None, None]]
+"""Takes a prompt, how to sample, how many tokens at most, and a seed; yields sound tokens, each in its slot, and last
+the end of speech where it was drawn."""
+
 
 def sample_frames(
-    model: nn.Module, layout: Layout, prompt: list[int], sampling: Sampling, runaway: int, seed: int
+    tokens: Tokens, layout: Layout, prompt: list[int], sampling: Sampling, runaway: int, seed: int
 ) -> Iterator[tuple[list[int], Ending | None]]:
     """Yield frames of 7 token ids as they are drawn; the last item is empty and says how the utterance ended.
 
     :param prompt: int64 ids up to start-of-speech.
     :param runaway: tokens after which no honest reading of the text goes on.
     """
+    whole = sampling.max_new_tokens // SLOTS * SLOTS
+    limit = min(whole, runaway // SLOTS * SLOTS)
+    frame: list[int] = []
+    with closing(tokens(prompt, sampling, max(limit, SLOTS), seed)) as drawn:
+        for token in drawn:
+            if token == layout.end_of_speech:
+                yield [], Ending.END_TOKEN
+                return
+            frame.append(token)
+            if len(frame) == SLOTS:
+                yield frame, None
+                frame = []
+    yield [], Ending.RUNAWAY if limit < whole else Ending.LIMIT
+
+
+def network_tokens(
+    model: nn.Module, layout: Layout, prompt: list[int], sampling: Sampling, most: int, seed: int
+) -> Generator[int, None, None]:
+    """Draw tokens from a network of this process; see ``Tokens``."""
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     processors = sampling.processors(layout, len(prompt))
     ids = torch.tensor([prompt], device=device)  # (1, P + n)
     cache = DynamicCache()
     step = ids
-    limit = min(sampling.max_new_tokens, runaway) // SLOTS * SLOTS
-    frame: list[int] = []
-    while True:
+    for _ in range(most):
         logits = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)["logits"][:, -1]
         scores = processors(ids, logits.float())  # (1, V)
-        # Drawn on the CPU, so that a seed means the same on every device.
-        drawn = torch.multinomial(scores.softmax(-1).cpu(), 1, generator=generator)
+        drawn = sampling.pick(scores, generator)
         token = int(drawn)
+        yield token
         if token == layout.end_of_speech:
-            yield [], Ending.END_TOKEN
             return
-        frame.append(token)
         step = drawn.to(device)
         ids = torch.cat([ids, step], dim=1)
-        if len(frame) == SLOTS:
-            yield frame, None
-            frame = []
-            if ids.shape[1] - len(prompt) >= limit:
-                yield [], Ending.RUNAWAY if limit < sampling.max_new_tokens // SLOTS * SLOTS else Ending.LIMIT
-                return

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
 from vtune import Audio, Conditioning, VoiceError, Waveform
 from vtune_orpheus.conditioning import expected_tokens, prompt_of, sampling_of
 from vtune_orpheus.decoding import FrameDecoder
-from vtune_orpheus.sampling import sample_frames
+from vtune_orpheus.sampling import Tokens, sample_frames
 from vtune_orpheus.texts import missing_pause, split_text
 
 if TYPE_CHECKING:
@@ -25,12 +25,20 @@ RUNAWAY = 3.0
 """An utterance this many times longer than the voice's pace gives, with a second to spare, is no reading any more."""
 
 
-def speak(base: OrpheusBase, model: nn.Module, text: str, conditioning: Conditioning, seed: int) -> Iterator[Audio]:
+def speak(
+    base: OrpheusBase,
+    tokens: Tokens,
+    text: str,
+    conditioning: Conditioning,
+    seed: int,
+    asked: Mapping[str, Any],
+) -> Iterator[Audio]:
     """Yield sound at 24 kHz as frames are ready; see ``vtune.hookspecs.synthesize``.
 
+    :param tokens: draws them, from whatever network.
     :raises VoiceError: the prompt does not fit into the network's positions.
     """
-    sampling = sampling_of(conditioning)
+    sampling = replace(sampling_of(conditioning), **asked)
     positions = int(base.config.max_position_embeddings)
     for number, piece in enumerate(split_text(text, base.options.max_chars)):
         prompt = prompt_of(base, conditioning, piece.text)
@@ -40,9 +48,10 @@ def speak(base: OrpheusBase, model: nn.Module, text: str, conditioning: Conditio
                 f"base's {positions} positions; use fewer reference_clips"
             )
         runaway = int(RUNAWAY * expected_tokens(conditioning, piece.text) + 7 * RATE / 2048)
-        decoder = FrameDecoder(base.codec, base.layout, _seed_of(seed, number))
+        first = base.options.first_frames if number == 0 else None  # nobody waits for a later sentence
+        decoder = FrameDecoder(base.codec, base.layout, _seed_of(seed, number), first)
         tail = np.zeros(0, dtype=np.float32)
-        for frame, ending in sample_frames(model, base.layout, prompt, sampling, runaway, _seed_of(seed, number)):
+        for frame, ending in sample_frames(tokens, base.layout, prompt, sampling, runaway, _seed_of(seed, number)):
             sound = decoder.push(frame) if ending is None else decoder.flush()
             if sound is not None:
                 tail = np.concatenate([tail, sound])[-TAIL:]

@@ -134,6 +134,10 @@ def test_a_wrapper_that_is_none_is_refused(refusal):
             "vtune.EngineInfo(8000, '1', Options, features_options=frozenset({'sise'}))",
             "features_options names 'sise', which the options do not have; did you mean 'size'?",
         ),
+        (
+            "vtune.EngineInfo(8000, '1', Options, sampling_options=frozenset({'size'}))",
+            "gives sampling_options, but synthesize does not take 'sampling'",
+        ),
     ],
 )
 def test_an_engine_that_says_rubbish_of_itself_is_refused(refusal, answer, told):

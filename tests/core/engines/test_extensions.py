@@ -4,7 +4,7 @@ import click
 import pytest
 
 import vtune
-from vtune.engines import extension_commands, load_engine, load_recipe, schema
+from vtune.engines import extension_commands, extension_watermarks, load_engine, load_recipe, schema
 from vtune.errors import EngineError, RecipeError
 
 TEXT = "voice: a\nengine: {engine}\ndata: [{{source: x}}]\nextensions: {{colours: {{{options}}}}}\n"
@@ -186,3 +186,17 @@ def test_extensions_add_verbs_and_a_broken_one_costs_only_its_own(extend, instal
 def test_options_of_an_extension_extend_the_recipes_types(extend, write):
     extend()
     assert isinstance(load_recipe(write()).extensions["colours"], vtune.EngineOptions)
+
+
+def test_watermarks_of_all_extensions_are_asked_for_each_voice(extend):
+    mark = "@vtune.hookimpl\ndef watermark(voice, sample_rate):\n    return lambda sound: (voice, sample_rate, sound)\n"
+    extend(more=mark)
+    extend('("colours"', '("shapes"', name="shapes")  # has none
+    (one,) = extension_watermarks()("anna", 24_000)
+    assert one("sound") == ("anna", 24_000, "sound")
+
+
+def test_a_watermark_that_is_none_is_told(extend):
+    extend(more="@vtune.hookimpl\ndef watermark(voice): return voice\n")
+    with pytest.raises(EngineError, match="watermark returned 'anna', it must return a function"):
+        extension_watermarks()("anna", 24_000)

@@ -1,0 +1,53 @@
+"""What a server may be called: names and addresses, and which of them are this machine alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+
+class Names:
+    """The names of one server.
+
+    :param host: that it is bound to.
+    """
+
+    def __init__(self, host: str) -> None:
+        self.local = is_loopback(host)
+        self._names = {"localhost"} if self.local else {"localhost", host.lower(), socket.gethostname().lower()}
+
+    def include(self, host: str) -> bool:
+        """Tell whether a ``Host`` header names this server; any other name may be one that was rebound to it.
+
+        The port may be another: that of a tunnel.
+        """
+        name = _name(host)
+        return name in self._names or is_loopback(name) or (not self.local and _is_address(name))
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address can only be this machine."""
+    if host == "localhost":
+        return True
+    return _is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
+def address(host: str, port: int) -> str:
+    """Return the address of a server as a browser takes it."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _name(host: str) -> str:
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,150 @@
+"""The routes: OpenAI's, and what its clients look for beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+import vtune
+from vtune.audio import FORMATS
+from vtune.engines import extension_watermarks
+from vtune.errors import VtuneError, reason, shown
+from vtune.hosts import Names
+from vtune.serve.asked import SpeechRequest
+from vtune.serve.backend import Backend
+from vtune.serve.guard import LISTS, PUBLIC, Guard, told_of
+from vtune.serve.keys import Keys
+from vtune.serve.listing import models_body, voices_body
+from vtune.serve.metrics import Metrics
+from vtune.serve.refusals import Refusal, refusal_of, refusal_of_body
+from vtune.serve.registry import Registry
+from vtune.serve.settings import ServeSettings
+from vtune.serve.speech import Speech
+
+PAGE = {
+    "/": ("vtune.serve", "page/page.html", "text/html"),
+    "/page.js": ("vtune.serve", "page/page.js", "text/javascript"),
+    "/page.css": ("vtune.serve", "page/page.css", "text/css"),
+    "/base.css": ("vtune.webpage", "base.css", "text/css"),
+}
+REFUSED = {
+    400: "the body is not what is asked for",
+    401: "the API key is missing or wrong",
+    403: "the server is not called by that name",
+    404: "there is no such voice or model",
+    408: "the body did not arrive",
+    413: "the body is too large",
+    415: "the body is no JSON",
+    500: "the voice cannot be loaded",
+    503: "too many requests wait, or vLLM is away",
+}
+SPOKEN: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "sound as it is ready; or server-sent events, speech.audio.delta and speech.audio.done",
+        "content": {kind.media_type: {} for kind in FORMATS.values()} | {"text/event-stream": {}},
+    },
+    **{status: {"description": told} for status, told in REFUSED.items()},
+}
+
+
+def create_app(
+    registry: Registry,
+    backend: Backend,
+    settings: ServeSettings,
+    *,
+    keys: Keys | None = None,
+    host: str = "127.0.0.1",
+    write: Callable[[str], None] = print,
+    log_text: bool = False,
+) -> ASGIApp:
+    """Return the application.
+
+    :param keys: who may ask; none for anybody on this machine.
+    :param host: that it will be bound to.
+    :param write: takes a line of the log, JSON.
+    :param log_text: tell the log what was spoken.
+    :raises EngineError: an extension is broken.
+    """
+    metrics = Metrics()
+    speech = Speech(registry, backend, settings, metrics, extension_watermarks(), log_text=log_text)
+    app = FastAPI(
+        title="vtune", version=vtune.__version__, docs_url=None, redoc_url=None, redirect_slashes=False,
+        exception_handlers={
+            RequestValidationError: _refuse_body, HTTPException: _refuse_request, Refusal: _refuse, VtuneError: _refuse,
+            Exception: _refuse,
+        },
+    )  # fmt: skip
+
+    @app.post("/v1/audio/speech", response_class=Response, responses=SPOKEN)
+    async def speak(asked: SpeechRequest, request: Request) -> Response:
+        """Speak a text."""
+        return await speech.answer(asked, request)
+
+    @app.get("/v1/audio/voices")
+    async def voices() -> JSONResponse:
+        """List the voices that are there now."""
+        return JSONResponse(voices_body(await to_thread.run_sync(registry.voices), registry.aliases))
+
+    @app.get("/v1/audio/models")  # where Open WebUI looks
+    @app.get("/v1/models")
+    async def models() -> JSONResponse:
+        """List what a request may call the model."""
+        return JSONResponse(models_body(settings.models))
+
+    @app.get("/v1/models/{name}", responses={404: {"description": "no such model"}})
+    async def model(name: str) -> JSONResponse:
+        """Tell of one model."""
+        if name not in settings.models:
+            raise Refusal(404, f"no model {shown(name)}", param="model", code="model_not_found")
+        return JSONResponse(models_body([name])["data"][0])
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Say that the server answers."""
+        return {"status": "ok", "version": vtune.__version__}
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def measured() -> PlainTextResponse:
+        """Count, for Prometheus."""
+        there = await to_thread.run_sync(registry.voices)
+        return PlainTextResponse(metrics.text(backend.load(), len(there)), media_type="text/plain; version=0.0.4")
+
+    for path, (package, name, kind) in PAGE.items():
+        _add_file(app, path, (files(package) / name).read_bytes(), kind)
+    # A character is six bytes of JSON at most, twelve beyond the first plane; the rest of a body is short.
+    most_bytes = 12 * settings.max_characters + (16 << 10)
+    public = PUBLIC | LISTS if settings.open_lists else PUBLIC
+    return Guard(app, keys or Keys(), Names(host), most_bytes, metrics, write, public)
+
+
+def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:
+    async def file() -> Response:
+        return Response(content, media_type=kind)
+
+    app.add_api_route(path, file, include_in_schema=False)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    refusal = refusal_of(error)
+    if refusal is not error:
+        told_of(request.scope)["error"] = reason(error)
+    return refusal.response()
+
+
+async def _refuse_body(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return refusal_of_body(error.errors()).response()
+
+
+async def _refuse_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = {404: "there is nothing here", 405: "this is asked for in another way"}.get(error.status_code, error.detail)
+    return Refusal(error.status_code, told, headers=error.headers).response()

@@ -1,0 +1,54 @@
+"""What a client may ask to have spoken: OpenAI's fields, and some of vtune's own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SAMPLING = ("temperature", "top_p", "repetition_penalty")
+"""Fields that are options of the engine."""
+
+
+class VoiceId(BaseModel):
+    """A voice as an object, which OpenAI's client may send."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    id: str = Field(min_length=1)
+
+
+class SpeechRequest(BaseModel):
+    """The body of ``POST /v1/audio/speech``; fields that vtune does not know are told back and pass."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    input: str = Field(min_length=1, description="the words")
+    voice: Annotated[str, Field(min_length=1)] | VoiceId = Field(
+        description="a voice, an alias, or a mix such as 0.7*anna+0.3*ben"
+    )
+    model: str = Field("vtune", description="one of /v1/models; the voice decides what speaks")
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    stream_format: Literal["audio", "sse"] = "audio"
+    speed: float = Field(1.0, ge=0.25, le=4, description="tempo at the same pitch")
+    instructions: str | None = Field(None, description="taken from OpenAI's client, and passed over")
+    seed: int | None = Field(None, ge=0, lt=2**32, description="the same seed, the same sound; else one is drawn")
+    temperature: float | None = Field(None, ge=0, le=10, description="of sampling, for this once")
+    top_p: float | None = Field(None, gt=0, le=1, description="of sampling, for this once")
+    repetition_penalty: float | None = Field(None, gt=0, le=100, description="of sampling, for this once")
+
+    @property
+    def voice_name(self) -> str:
+        """The voice's name, however it was sent."""
+        return self.voice if isinstance(self.voice, str) else self.voice.id
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """Options of the engine that differ for this once."""
+        return {name: value for name in SAMPLING if (value := getattr(self, name)) is not None}
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Names of what was sent and changes nothing, as far as a header can hold them."""
+        told = ["instructions"] if self.instructions else []
+        return told + [name for name in self.model_extra or {} if name.isascii() and name.isidentifier()][:20]

@@ -1,0 +1,61 @@
+"""What makes the sound of a server: takes a voice, words and sampling, gives sound as it is ready."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from vtune.serve.registry import Chosen
+from vtune.types import Audio
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one request wants spoken.
+
+    :param text: may be empty where a voice is only to be loaded.
+    :param sampling: engine options for this once, checked by ``vtune.speak.checked_sampling``.
+    """
+
+    voice: Chosen
+    text: str
+    seed: int
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy a back end is: requests that wait and that are spoken, bases and voices in memory."""
+
+    waiting: int = 0
+    speaking: int = 0
+    bases: int = 0
+    voices: int = 0
+
+
+class Backend(Protocol):
+    """A way to speak. All methods are called on one event loop."""
+
+    def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
+        """Yield sound at the engine's rate as it is ready, as ``vtune.hookspecs.synthesize`` does.
+
+        Closed early, it stops speaking as soon as it can.
+
+        :raises BusyError: before the first sound; try again later.
+        :raises BrokenError: the voice cannot be loaded.
+        :raises VtuneError: the engine cannot speak this text; the message is for the client.
+        """
+        ...
+
+    def prepare(self, voice: Chosen) -> None:
+        """Begin to load a voice, because somebody will soon ask for it; what goes wrong is for the log."""
+        ...
+
+    def load(self) -> Load:
+        """Say how busy it is."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; nothing is asked of it any more."""
+        ...

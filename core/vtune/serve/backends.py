@@ -1,0 +1,43 @@
+"""What a server speaks with, by the name that it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vtune.errors import VtuneError, nearest, shown
+from vtune.serve.backend import Backend
+from vtune.serve.registry import Registry
+from vtune.serve.settings import ServeSettings
+from vtune.voices import list_voices
+
+IN_PROCESS, VLLM = "in-process", "vllm"
+
+
+def open_backend(
+    name: str, registry: Registry, settings: ServeSettings, device: str, options: Mapping[str, Any]
+) -> Backend:
+    """Open a back end.
+
+    :param name: ``in-process``; ``vllm``, which starts one; or the URL of a vLLM server that runs.
+    :raises VtuneError: there is none of that name, or vLLM does not serve.
+    """
+    if name == IN_PROCESS:
+        from vtune.serve.inprocess import InProcess
+
+        return InProcess(settings, device, options)
+    if name != VLLM and "://" not in name:
+        hint = nearest(name, (IN_PROCESS, VLLM))
+        raise VtuneError(f"no back end {shown(name)}{hint} (there are: {IN_PROCESS}, {VLLM}, and a vLLM server's URL)")
+    from vtune.serve.vllm import ByVllm, connect, start
+    from vtune.serve.vllm.bases import base_to_serve
+
+    if name != VLLM:
+        return ByVllm(connect(name, settings.vllm), settings, device, options)
+    base, rank = base_to_serve(list_voices(registry.folder), options)
+    process = start(base, rank, settings.vllm)
+    try:
+        return ByVllm(process.client, settings, device, options, process)
+    except BaseException:
+        process.close()
+        raise

@@ -1,0 +1,165 @@
+"""The door of a server: who may come in, how much they may bring, and what is written down of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vtune.errors import reason
+from vtune.hosts import Names
+from vtune.serve.keys import Keys
+from vtune.serve.metrics import Metrics
+from vtune.serve.refusals import Refusal
+from vtune.serve.streaming import GoneError
+
+PUBLIC = frozenset({"/", "/page.js", "/page.css", "/base.css", "/health"})
+"""Paths that need no key: they tell nothing of the voices."""
+
+LISTS = frozenset({"/v1/audio/voices", "/v1/audio/models", "/v1/models"})
+"""Paths that tell which voices and models there are."""
+
+ROUTES = PUBLIC | LISTS | {"/v1/audio/speech", "/metrics", "/openapi.json"}
+QUIET = PUBLIC | {"/metrics"}
+"""Paths that are not written down as long as all is well."""
+
+PATIENCE = 30.0
+"""Seconds for a body to arrive."""
+DRAINED = 64 << 20
+"""Bytes of a body too long that are still taken, so that its client reads the refusal."""
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; media-src blob:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Guard:
+    """Wraps an application.
+
+    :param keys: who may ask; without any, only a page or program of this machine may.
+    :param names: that the server is called by; any other name may be one that was rebound to it.
+    :param most_bytes: of a body.
+    :param write: takes a line of the log, JSON.
+    :param public: paths that need no key.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        names: Names,
+        most_bytes: int,
+        metrics: Metrics,
+        write: Callable[[str], None],
+        public: frozenset[str] = PUBLIC,
+    ) -> None:
+        self._app, self._keys, self._names, self._public = app, keys, names, public
+        self._most_bytes, self._metrics, self._write = most_bytes, metrics, write
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or refuse it; write it down in the end."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        told = told_of(scope)
+        told["id"] = secrets.token_hex(8)
+        started = time.monotonic()
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                told["status"] = message["status"]
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                for name, value in {**HEADERS, "X-Request-Id": told["id"]}.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            body = await self._let_in(scope, receive)
+            await self._app(scope, _replayed(body, receive), sent)
+        except Refusal as refusal:
+            await refusal.response()(scope, receive, sent)
+        except GoneError:
+            told["status"] = 499
+        except Exception as error:  # Starlette has answered; what is left is to write it down
+            told |= {"error": reason(error), "trace": traceback.format_exc()}
+        finally:
+            told["seconds"] = time.monotonic() - started
+            self._note(scope, told)
+
+    async def _let_in(self, scope: Scope, receive: Receive) -> bytes:
+        headers = Headers(scope=scope)
+        if self._keys:
+            holder = self._keys.holder(headers.get("authorization", ""))
+            told_of(scope)["key"] = holder
+            if holder is None and scope["path"] not in self._public:
+                message = "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'"
+                raise Refusal(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+        elif not self._names.include(headers.get("host", "")):
+            raise Refusal(403, "this server is not called by that name")
+        if scope["method"] != "POST":
+            return b""
+        # A page of another host may send anything but JSON without asking first.
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Refusal(415, "only application/json is understood", headers={"Connection": "close"})
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._body(headers, receive)
+        except TimeoutError as error:
+            raise Refusal(408, "the body did not arrive", headers={"Connection": "close"}) from error
+
+    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+        told = headers.get("content-length", "0")
+        announced = int(told) if told.isascii() and told.isdigit() and len(told) < 20 else 0
+        body, seen, more = bytearray(), 0, announced <= DRAINED
+        while more and seen <= DRAINED:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise GoneError
+            seen += len(message.get("body", b""))
+            if seen <= self._most_bytes:
+                body += message.get("body", b"")
+            more = message.get("more_body", False)
+        if max(seen, announced) > self._most_bytes:
+            told = f"a body has {self._most_bytes >> 10} KiB at most"
+            raise Refusal(413, told, code="too_large", headers={"Connection": "close"})
+        return bytes(body)
+
+    def _note(self, scope: Scope, told: Mapping[str, Any]) -> None:
+        path, status = scope["path"], told.get("status", 500)
+        self._metrics.requests[path if path in ROUTES else "other", status] += 1
+        if path in QUIET and status < 400:
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"time": now, "method": scope["method"], "path": path[:200], **told, "status": status}
+        self._write(json.dumps({name: round(v, 3) if isinstance(v, float) else v for name, v in line.items()}))
+
+
+def told_of(scope: Scope) -> dict[str, Any]:
+    """Return what the log will say of a request; whoever learns something adds to it."""
+    told: dict[str, Any] = scope.setdefault("vtune", {})
+    return told
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again

@@ -1,0 +1,158 @@
+"""Requests on their way to a thread that speaks: they wait in a line that has an end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from typing import Protocol
+
+from vtune.serve.backend import Wanted
+from vtune.serve.failures import BusyError
+from vtune.serve.registry import Chosen
+from vtune.types import Audio
+
+logger = logging.getLogger(__name__)
+
+LONGEST = 60
+"""Seconds that somebody who is refused is told to wait."""
+
+
+class Job:
+    """What one request wants, and where its sound goes.
+
+    :param give: takes each piece, None at the end, or what went wrong; called on the thread that speaks.
+    """
+
+    def __init__(self, wanted: Wanted, give: Callable[[Audio | BaseException | None], None]) -> None:
+        self.wanted, self.give = wanted, give
+        self.left = threading.Event()
+        self.stop: Callable[[], None] = lambda: None
+        """Ends whatever the thread waits for."""
+        self.seconds = 0.0
+
+
+def loading(voice: Chosen) -> Job:
+    """Return a job that only loads a voice; what goes wrong is for the log."""
+
+    def give(item: Audio | BaseException | None) -> None:
+        if item is not None:
+            logger.warning("voice %r cannot be loaded: %s", voice.name, item)
+
+    return Job(Wanted(voice, "", 0), give)
+
+
+class Line:
+    """Jobs that wait for a thread.
+
+    :param most: jobs that may wait.
+    :param threads: that take them.
+    """
+
+    def __init__(self, most: int, threads: int = 1) -> None:
+        self._most, self._threads = most, threads
+        self._waiting: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._refused = 0  # of late; they will come again
+        self.mean = 0.0
+        """Seconds of work a job takes."""
+        self.taken = 0
+        """Jobs that were taken and are not finished."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        with self._changed:
+            return not self._waiting and not self.taken
+
+    def add(self, job: Job) -> None:
+        """Let a job wait. :raises BusyError: too many do."""
+        with self._changed:
+            if len(self._waiting) >= self._most:
+                self._refused += 1
+                seconds = self.mean * (len(self._waiting) / 2 + self._refused) / self._threads
+                raise BusyError(max(1, min(LONGEST, math.ceil(seconds))))
+            self._waiting.append(job)
+            self._changed.notify()
+
+    def remove(self, job: Job) -> None:
+        """Let a job wait no longer, if it does."""
+        with self._changed, suppress(ValueError):
+            self._waiting.remove(job)
+
+    def take(self, *, wait: bool) -> Job | None:
+        """Return the job whose turn it is; None when there is none, or the line is closed."""
+        with self._changed:
+            if wait:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._closed or not self._waiting:
+                return None
+            self.taken += 1
+            return self._waiting.popleft()
+
+    def finish(self, job: Job, *, well: bool) -> None:
+        """Take note that a job is finished, well or badly."""
+        with self._changed:
+            self.taken -= 1
+            if well and job.wanted.text:
+                self.mean = 0.8 * self.mean + 0.2 * job.seconds if self.mean else job.seconds
+            # Whoever still wants something when all is done has had the time to say so.
+            self._refused = max(0, self._refused - 1) if self.taken or self._waiting else 0
+
+    def close(self) -> None:
+        """Let nobody take a job any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._closed
+
+    def rest(self) -> list[Job]:
+        """Return those who wait for nothing, for the line is closed."""
+        with self._changed:
+            rest = list(self._waiting)
+            self._waiting.clear()
+        return rest
+
+
+class Speaker(Protocol):
+    """Something with threads that speak."""
+
+    def submit(self, job: Job) -> None:
+        """Take a job. :raises BusyError: too many are waiting."""
+        ...
+
+    def leave(self, job: Job) -> None:
+        """Drop a job whose client has gone."""
+        ...
+
+
+async def listen(speaker: Speaker, wanted: Wanted) -> AsyncGenerator[Audio, None]:
+    """Yield on an event loop what a thread speaks, or raise what it raised; closed early, the job is dropped."""
+    loop = asyncio.get_running_loop()
+    arrived: asyncio.Queue[Audio | BaseException | None] = asyncio.Queue()
+
+    def give(item: Audio | BaseException | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            loop.call_soon_threadsafe(arrived.put_nowait, item)
+
+    job = Job(wanted, give)
+    speaker.submit(job)
+    try:
+        while (item := await arrived.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        speaker.leave(job)

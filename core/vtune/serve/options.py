@@ -1,0 +1,39 @@
+"""Engine options as a server has them, whatever a voice was trained with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from vtune.engines import Engine
+from vtune.serve.registry import Chosen
+from vtune.speak import options_of
+from vtune.voices import VoiceRecord
+
+
+def live_options(chosen: Chosen, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a voice has here: what its engine advises, and over it what the server was told."""
+    return {**chosen.engine.info.live_options, **options}
+
+
+def sampling_of(engine: Engine, record: VoiceRecord, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a voice samples, given its ``live_options``. :raises EngineError: the engine has no such option."""
+    there = options_of(engine, record, options)
+    return {option: getattr(there, option) for option in engine.info.sampling_options}
+
+
+def base_key(chosen: Chosen, options: Mapping[str, Any]) -> Hashable:
+    """Return what voices on one base have in common.
+
+    How they sample may differ. Whole modules beside an adapter, and voices without one, take a base of their own.
+
+    :raises EngineError: an option is none of the engine's.
+    """
+    record, engine = chosen.record, chosen.engine
+    told = options_of(engine, record, live_options(chosen, options)).model_dump(
+        mode="json", exclude=set(engine.info.sampling_options)
+    )
+    whole = record.lora.get("modules_to_save") or []
+    alone = chosen.key if record.method != "lora" else None
+    return record.engine, json.dumps([told, record.fingerprint, whole], sort_keys=True), alone

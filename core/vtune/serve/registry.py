@@ -1,0 +1,155 @@
+"""Names in requests to voices: the folder is looked at afresh each time, and no name leads out of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Hashable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vtune.engines import Engine, load_engine
+from vtune.errors import EngineError, VoiceError, nearest, printable, shown
+from vtune.folders import VoiceFolder
+from vtune.mixing import Part, Term, gather, looks_like_mix, parse_mix
+from vtune.serve.failures import BrokenError, UnknownVoiceError
+from vtune.voices import VoiceRecord, list_voices, read_record
+from vtune.weights import ADAPTER
+
+logger = logging.getLogger(__name__)
+
+MOST_NAMES = 50
+"""Of voices in one message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A voice that a request named.
+
+    :param name: of the voice, or the text of the mix.
+    :param parts: of a mix, the heaviest first; a voice by itself is one part.
+    :param key: another as soon as a file of the voice is.
+    """
+
+    name: str
+    engine: Engine
+    parts: tuple[Part, ...]
+    is_mix: bool
+    key: Hashable
+
+    @property
+    def record(self) -> VoiceRecord:
+        """What is known of the voice, or of the heaviest of a mix."""
+        return self.parts[0].record
+
+
+class Registry:
+    """The voices of one folder, under their names and aliases.
+
+    :param options: engine options that every voice has here, whatever it was trained with.
+    :param mix_voices: how many voices a mix may have.
+    """
+
+    def __init__(self, folder: Path, aliases: Mapping[str, str], options: Mapping[str, Any], mix_voices: int) -> None:
+        self.folder, self.aliases = folder, aliases
+        self._options, self._mix_voices = options, mix_voices
+        self._engines: dict[str, Engine] = {}
+        self._records: dict[Path, tuple[Hashable, VoiceRecord | BrokenError]] = {}
+
+    def voices(self) -> dict[str, VoiceRecord]:
+        """Return every voice that can be read, by name."""
+        found = {}
+        there = self._there()
+        for name, folder in there.items():
+            with suppress(BrokenError):
+                found[name] = self._record(folder)
+        paths = {folder.path for folder in there.values()}
+        self._records = {path: kept for path, kept in self._records.items() if path in paths}
+        return found
+
+    def find(self, name: str) -> Chosen:
+        """Return the voice of a name, an alias or a mix.
+
+        :raises UnknownVoiceError: there is none; names those that there are.
+        :raises VoiceError: the mix is none that can be spoken.
+        :raises BrokenError: the voice is damaged, or its engine is not installed.
+        """
+        there = self._there()
+        name = name if name in there else self.aliases.get(name, name)
+        if name in there:
+            parts = [Part(Term(1.0, name), there[name], self._record(there[name]))]
+        elif looks_like_mix(name) and self._mix_voices > 1:
+            parts = self._mixed(name, there)
+        else:
+            raise self._unknown(name, there)
+        key = tuple((part.folder.path, part.weight, _stamp(part.folder)) for part in parts)
+        return Chosen(name, self._engine(parts[0].record.engine), tuple(parts), name not in there, key)
+
+    def _mixed(self, text: str, there: Mapping[str, VoiceFolder]) -> list[Part]:
+        terms = parse_mix(text)
+        if len(terms) > self._mix_voices:
+            raise VoiceError(f"a mix of {len(terms)} voices; this server mixes {self._mix_voices} at most")
+
+        def find(name: str) -> VoiceFolder:
+            if name not in there:
+                raise self._unknown(name, there)
+            self._record(there[name])
+            return there[name]
+
+        try:
+            return gather(text, terms, find, self._options)
+        except VoiceError as error:
+            if isinstance(error.__cause__, UnknownVoiceError):
+                raise UnknownVoiceError(str(error)) from error
+            raise
+
+    def _there(self) -> dict[str, VoiceFolder]:
+        # A file name that is no text can stand neither in a request nor in an answer.
+        return {voice.name: voice for voice in list_voices(self.folder) if printable(voice.name) == voice.name}
+
+    def _unknown(self, name: str, there: Mapping[str, VoiceFolder]) -> UnknownVoiceError:
+        known = [*there, *self.aliases]
+        more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+        listed = ", ".join(known[:MOST_NAMES]) or "none"
+        return UnknownVoiceError(f"no voice {shown(name)}{nearest(name[:100], known)} (voices: {listed}{more})")
+
+    def _record(self, folder: VoiceFolder) -> VoiceRecord:
+        stamp = _stamp_of(folder.record)
+        kept = self._records.get(folder.path)
+        if kept is None or kept[0] != stamp:
+            kept = self._records[folder.path] = stamp, _read(folder)
+        if isinstance(kept[1], BrokenError):
+            raise BrokenError(str(kept[1]))
+        return kept[1]
+
+    def _engine(self, name: str) -> Engine:
+        if name.endswith(".py"):  # a voice must not bring code along
+            raise BrokenError(f"engine {shown(name)} is a file; vtune serve speaks with installed engines only")
+        if name not in self._engines:
+            try:
+                self._engines[name] = load_engine(name)
+            except EngineError as error:
+                raise BrokenError(str(error)) from error
+        return self._engines[name]
+
+
+def _read(folder: VoiceFolder) -> VoiceRecord | BrokenError:
+    try:
+        return read_record(folder)
+    except VoiceError as error:
+        logger.warning("%s", error)  # once, and not each time that the voices are listed
+        return BrokenError(str(error))
+
+
+def _stamp(folder: VoiceFolder) -> Hashable:
+    return tuple(map(_stamp_of, (folder.path / ADAPTER, folder.weights, folder.conditioning, folder.record)))
+
+
+def _stamp_of(path: Path) -> Hashable:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

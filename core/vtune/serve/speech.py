@@ -1,0 +1,172 @@
+"""From a request to its sound."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import traceback
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import quote
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from vtune.audio import FORMATS
+from vtune.errors import VtuneError, nearest, reason, shown
+from vtune.serve.asked import SpeechRequest
+from vtune.serve.backend import Backend, Wanted
+from vtune.serve.failures import BusyError
+from vtune.serve.guard import told_of
+from vtune.serve.metrics import Metrics
+from vtune.serve.outlet import RATE, Outlet
+from vtune.serve.refusals import Refusal, refusal_of
+from vtune.serve.registry import Registry
+from vtune.serve.settings import ServeSettings
+from vtune.serve.streaming import BrokenOffError, GoneError, Streamed, delta, done, failed, unless_gone
+from vtune.speak import checked_sampling
+from vtune.types import Audio, Watermark
+
+CROWDED = 5
+"""Seconds to wait where too many answers are on their way."""
+
+Watermarks = Callable[[str, int], list[Watermark]]
+
+
+class Speech:
+    """Answers requests to speak.
+
+    :param watermarks: gives those of one answer, for a voice and a rate in Hz.
+    :param log_text: tell the log what was spoken.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        backend: Backend,
+        settings: ServeSettings,
+        metrics: Metrics,
+        watermarks: Watermarks,
+        *,
+        log_text: bool = False,
+    ) -> None:
+        self._registry, self._backend, self._settings = registry, backend, settings
+        self._metrics, self._watermarks, self._log_text = metrics, watermarks, log_text
+        self._answers = 0  # on their way; what their clients have not taken yet is in memory
+
+    async def answer(self, asked: SpeechRequest, request: Request) -> Response:
+        """Wait for the first sound, then send it and all that follows.
+
+        :raises Refusal: there will be no sound, for a reason that the client is told.
+        :raises VtuneError: likewise.
+        """
+        told = told_of(request.scope)
+        told |= {"characters": len(asked.input), "format": asked.response_format}
+        told |= {"text": asked.input} if self._log_text else {}
+        started = time.monotonic()
+        if self._answers >= self._settings.answers:
+            raise BusyError(CROWDED)
+        wanted = await to_thread.run_sync(self._wanted, asked)
+        told |= {"voice": wanted.voice.name, "seed": wanted.seed}
+        pieces = self._backend.speak(wanted)
+        try:
+            first = await unless_gone(anext(pieces, None), request.receive)
+        except GoneError:
+            told["ended"] = "left"
+            return Response(status_code=499)
+        if first is None:
+            raise Refusal(400, "input: there is nothing in it to speak", param="input")
+        told["first_sound"] = time.monotonic() - started
+        self._metrics.first_sound(told["first_sound"])
+        sse = asked.stream_format == "sse"
+        media_type = "text/event-stream" if sse else FORMATS[asked.response_format].media_type
+        chunks = self._chunks(asked, wanted, first, pieces, told)
+        return Streamed(chunks, media_type, _headers(asked, wanted), self._settings.stalled)
+
+    def _wanted(self, asked: SpeechRequest) -> Wanted:
+        if asked.model not in self._settings.models:
+            known = self._settings.models
+            message = f"no model {shown(asked.model)}{nearest(asked.model[:100], known)} (models: {', '.join(known)})"
+            raise Refusal(404, message, param="model", code="model_not_found")
+        longest = self._settings.max_characters
+        if len(asked.input) > longest:
+            raise Refusal(400, f"input: {len(asked.input)} characters, {longest} at most", param="input")
+        if not asked.input.strip():
+            raise Refusal(400, "input: there is nothing in it to speak", param="input")
+        voice = self._registry.find(asked.voice_name)
+        sampling = checked_sampling(voice.engine, voice.record, asked.sampling)
+        seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
+        return Wanted(voice, asked.input, seed, sampling)
+
+    async def _chunks(
+        self,
+        asked: SpeechRequest,
+        wanted: Wanted,
+        first: Audio,
+        pieces: AsyncGenerator[Audio, None],
+        told: dict[str, Any],
+    ) -> AsyncGenerator[bytes, None]:
+        sse = asked.stream_format == "sse"
+        told["ended"] = "left"
+        self._answers += 1
+        try:
+            async with aclosing(self._sound(asked, wanted, first, pieces, told)) as sound:
+                async for chunk in sound:
+                    yield delta(chunk) if sse else chunk
+            told["ended"] = "done"
+            if sse:
+                yield done(len(asked.input), told["sound"])
+        except Exception as error:
+            told |= {"ended": "failed", "error": reason(error)}
+            if not isinstance(error, VtuneError | Refusal):
+                told["trace"] = traceback.format_exc()
+            if not sse:
+                raise BrokenOffError from error
+            yield failed(refusal_of(error).body())
+        finally:
+            self._answers -= 1
+
+    async def _sound(
+        self,
+        asked: SpeechRequest,
+        wanted: Wanted,
+        first: Audio,
+        pieces: AsyncGenerator[Audio, None],
+        told: dict[str, Any],
+    ) -> AsyncGenerator[bytes, None]:
+        name = wanted.voice.name
+        marks = self._watermarks(name, RATE)
+        comment = f"synthetic speech, made with vtune; voice {name}"
+        outlet = Outlet(asked.response_format, first.sample_rate, asked.speed, marks, comment)
+        label = "a mix" if wanted.voice.is_mix else name  # there is no end of mixes
+        self._metrics.spoken[label] += 1
+        self._metrics.characters[label] += len(asked.input)
+        told["sound"] = 0.0
+        piece: Audio | None = first
+        async with aclosing(pieces):
+            while piece is not None:
+                told["sound"] += len(piece.waveform) / piece.sample_rate
+                self._metrics.seconds[label] += len(piece.waveform) / piece.sample_rate
+                if piece.ending is not None:
+                    self._metrics.endings[piece.ending] += 1
+                if told["sound"] > self._settings.max_seconds:
+                    raise Refusal(400, f"more than {self._settings.max_seconds:g} s of sound; send less text at once")
+                if chunk := await to_thread.run_sync(outlet.add, piece.waveform):
+                    yield chunk
+                piece = await anext(pieces, None)
+        if chunk := await to_thread.run_sync(outlet.end):
+            yield chunk
+
+
+def _headers(asked: SpeechRequest, wanted: Wanted) -> dict[str, str]:
+    headers = {
+        "X-Vtune-Synthetic": "true",
+        "X-Vtune-Voice": quote(wanted.voice.name, safe="*+ "),
+        "X-Vtune-Engine": quote(wanted.voice.record.engine),
+        "X-Vtune-Seed": str(wanted.seed),
+    }
+    if asked.passed_over:
+        headers["X-Vtune-Ignored"] = ", ".join(asked.passed_over)
+    return headers

@@ -1,0 +1,93 @@
+"""Bytes to a client as they come, until it has enough of them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import aclosing, suppress
+from typing import Any, TypeVar
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+T = TypeVar("T")
+
+
+class GoneError(Exception):
+    """The client has hung up."""
+
+
+class BrokenOffError(Exception):
+    """The sound cannot be finished; whoever raises it has told the log why."""
+
+
+async def unless_gone(wanted: Awaitable[T], receive: Receive) -> T:
+    """Wait for something as long as the client is there. :raises GoneError: it has hung up; the waiting is undone."""
+    task = asyncio.ensure_future(wanted)
+    gone = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise GoneError
+        return task.result()
+    finally:
+        for one in (task, gone):
+            one.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class Streamed(Response):
+    """Sends chunks as they come; when the client goes, or a chunk cannot be made, no further one is asked for.
+
+    A connection that is broken off is how a client is told that the sound is not whole.
+
+    :param stalled: seconds after which a client that takes nothing is taken for gone.
+    """
+
+    def __init__(
+        self, chunks: AsyncGenerator[bytes, None], media_type: str, headers: Mapping[str, str], stalled: float
+    ) -> None:
+        self._chunks, self._stalled = chunks, stalled
+        self.status_code, self.media_type, self.background = 200, media_type, None
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        with suppress(GoneError, BrokenOffError, TimeoutError):
+            async with aclosing(self._chunks):
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                while (chunk := await unless_gone(anext(self._chunks, None), receive)) is not None:
+                    async with asyncio.timeout(self._stalled):
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+
+
+def delta(sound: bytes) -> bytes:
+    """Return the server-sent event of a piece."""
+    return _event({"type": "speech.audio.delta", "audio": base64.b64encode(sound).decode()})
+
+
+def done(characters: int, seconds: float) -> bytes:
+    """Return the server-sent event of the end.
+
+    Tokens are OpenAI's rules of thumb, four characters or 48 ms each: an engine's own would mean nothing to a client.
+    """
+    read, spoken = -(-characters // 4), -int(-seconds // 0.048)
+    usage = {"input_tokens": read, "output_tokens": spoken, "total_tokens": read + spoken}
+    return _event({"type": "speech.audio.done", "usage": usage})
+
+
+def failed(error: Mapping[str, Any]) -> bytes:
+    """Return the server-sent event of a failure on the way."""
+    return _event({"type": "error", **error})
+
+
+def _event(data: Mapping[str, Any]) -> bytes:
+    return f"data: {json.dumps(data)}\n\n".encode()

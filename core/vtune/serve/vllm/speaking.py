@@ -1,0 +1,204 @@
+"""The back end: a thread for each request that is spoken, most of whose time goes into waiting for tokens."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncGenerator, Generator, Hashable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
+
+from vtune.engines import Engine
+from vtune.errors import VoiceError, VtuneError
+from vtune.serve.backend import Load, Wanted
+from vtune.serve.failures import AwayError, BrokenError
+from vtune.serve.jobs import Job, Line, listen, loading
+from vtune.serve.options import base_key, live_options, sampling_of
+from vtune.serve.registry import Chosen
+from vtune.serve.settings import ServeSettings
+from vtune.serve.streaming import GoneError
+from vtune.serve.vllm.adapters import Adapters
+from vtune.serve.vllm.bases import require_base, served_bases
+from vtune.serve.vllm.client import AnswerError, Client
+from vtune.serve.vllm.starting import Process
+from vtune.speak import open_base
+from vtune.types import Audio, Drawing
+from vtune.voices import read_conditioning
+
+PATIENCE = 5.0
+"""Seconds for threads to end when the server is ended."""
+
+
+class ByVllm:
+    """Speaks with voices of one base, which a vLLM server has; see ``vtune.serve.backend.Backend``.
+
+    Engines are never asked from two threads at once: the lock is held wherever their code runs, and let go while a
+    token is waited for.
+
+    :param client: of the server, which must answer.
+    :param device: of the codec, where the engine puts it beside the network.
+    :param options: engine options that every voice has here, whatever it was trained with.
+    :param process: the server, if it is to end with this.
+    :raises VtuneError: the server serves no model.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        settings: ServeSettings,
+        device: str = "auto",
+        options: Mapping[str, Any] | None = None,
+        process: Process | None = None,
+    ) -> None:
+        self._client, self._device, self._options, self._process = client, device, options or {}, process
+        self._served = served_bases(client)
+        self._adapters = Adapters(client, settings.vllm)
+        self._bases: dict[Hashable, tuple[Engine, Any]] = {}
+        self._turn = threading.Lock()
+        self._line = Line(settings.waiting, settings.vllm.at_once)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"vtune-speaks-{number}", daemon=True)
+            for number in range(settings.vllm.at_once)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
+        """Yield sound as it is ready. :raises VtuneError: this is nothing that vLLM can speak."""
+        if wanted.voice.is_mix:
+            raise VoiceError(
+                "this server speaks through vLLM, which mixes nothing; 'vtune mix ... --name NAME' makes a mix a voice"
+            )
+        wanted.voice.engine.require_drawn()
+        return listen(self, wanted)
+
+    def prepare(self, voice: Chosen) -> None:
+        """Begin to load a voice."""
+        self.submit(loading(voice))
+
+    def load(self) -> Load:
+        """Say how busy it is."""
+        return Load(len(self._line), self._line.taken, len(self._bases), len(self._adapters))
+
+    def close(self) -> None:
+        """End the threads, and the server if it was started for this."""
+        self._line.close()
+        for job in self._line.rest():
+            job.give(BrokenError("the server is being stopped"))
+        if self._process is not None:
+            self._process.close()
+        end = time.monotonic() + PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def submit(self, job: Job) -> None:
+        """Take a job. :raises BusyError: too many are waiting."""
+        self._line.add(job)
+
+    def leave(self, job: Job) -> None:
+        """Drop a job whose client has gone, at once."""
+        job.left.set()
+        self._line.remove(job)
+        job.stop()
+
+    def _run(self) -> None:
+        while (job := self._line.take(wait=True)) is not None:
+            started, outcome = time.monotonic(), None
+            try:
+                with closing(self._say(job)) as pieces:
+                    for piece in pieces:
+                        job.give(piece)
+                        if job.left.is_set():
+                            break
+            except BaseException as error:  # whatever an engine raises is the request's, and the thread goes on
+                outcome = error
+            job.seconds = time.monotonic() - started
+            self._line.finish(job, well=outcome is None)
+            job.give(outcome)
+
+    def _say(self, job: Job) -> Generator[Audio, None, None]:
+        wanted, voice = job.wanted, job.wanted.voice
+        try:
+            with self._turn:
+                engine, base = self._base(voice)
+                sampling = sampling_of(engine, voice.record, live_options(voice, self._options))
+                conditioning = read_conditioning(voice.parts[0].folder.conditioning)
+            self._adapters.model_of(voice)
+        except AwayError:
+            raise
+        except VtuneError as error:
+            raise BrokenError(str(error)) from error
+        if not wanted.text:
+            return
+        draw = partial(self._draw, job)
+        with self._turn:
+            pieces = engine.synthesize_drawn(
+                base, draw, wanted.text, conditioning, wanted.seed, {**sampling, **wanted.sampling}
+            )
+        try:
+            while True:
+                with self._turn:
+                    piece = next(pieces, None)
+                if piece is None:
+                    return
+                yield piece
+        finally:
+            with self._turn:
+                getattr(pieces, "close", lambda: None)()  # an iterator need not be a generator
+
+    def _draw(self, job: Job, drawing: Drawing) -> Generator[int, None, None]:
+        """Yield ids; called by the engine, so the lock is held."""
+        with _released(self._turn):
+            chunks = self._chunks(job, drawing)
+            following = next(chunks, None)
+        try:
+            while following is not None:
+                yield from following
+                with _released(self._turn):
+                    following = next(chunks, None)
+        finally:
+            chunks.close()
+
+    def _chunks(self, job: Job, drawing: Drawing) -> Generator[list[int], None, None]:
+        voice = job.wanted.voice
+        for last in (False, True):
+            try:
+                yield from self._asked(job, self._adapters.model_of(voice), drawing)
+                return
+            except AnswerError as error:
+                if error.status != 404:
+                    raise BrokenError(str(error)) from error
+                why = self._adapters.missing(voice)
+                if why or last:
+                    raise BrokenError(f"{error}; it has not loaded the voice: {why or 'no reason'}") from error
+                # The server was started anew since, and has no voices yet.
+
+    def _asked(self, job: Job, model: str, drawing: Drawing) -> Iterator[list[int]]:
+        with closing(self._client.draw(model, drawing)) as drawn:
+            job.stop = drawn.break_off
+            try:
+                # After it can be stopped: whoever leaves says so first, and then stops it.
+                if job.left.is_set():
+                    raise GoneError
+                yield from drawn.ids()
+            except AwayError as error:
+                raise (GoneError if job.left.is_set() else error) from error
+        if job.left.is_set():
+            raise GoneError
+
+    def _base(self, voice: Chosen) -> tuple[Engine, Any]:
+        require_base(voice, self._served, self._options)
+        key = base_key(voice, self._options)
+        if key not in self._bases:
+            self._bases[key] = open_base(voice.record, self._device, options=live_options(voice, self._options))
+        return self._bases[key]
+
+
+@contextmanager
+def _released(lock: threading.Lock) -> Iterator[None]:
+    lock.release()
+    try:
+        yield
+    finally:
+        lock.acquire()

@@ -1,0 +1,89 @@
+"""Sound that is encoded piece by piece is what another decoder hears."""
+
+from __future__ import annotations
+
+import io
+
+import av
+import numpy as np
+import pytest
+
+from vtune.audio import FORMATS, encoder
+from vtune.types import Waveform
+
+RATE = 24_000
+
+
+def tone(seconds: float, hertz: float = 440.0) -> Waveform:
+    return (0.4 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)).astype(np.float32)
+
+
+def encoded(kind: str, sound: Waveform, piece: int = 2048, comment: str = "") -> list[bytes]:
+    made = encoder(kind, RATE, comment)
+    return [*(made.add(sound[start : start + piece]) for start in range(0, len(sound), piece)), made.end()]
+
+
+def decoded(kind: str, content: bytes) -> tuple[np.ndarray, int, dict[str, str]]:
+    if kind == "pcm":
+        return np.frombuffer(content, "<i2") / 32768, RATE, {}
+    with av.open(io.BytesIO(content)) as file:
+        rates, parts = set(), []
+        for frame in file.decode(audio=0):
+            rates.add(frame.sample_rate)
+            array = frame.to_ndarray()
+            parts.append(array[0] / 32768 if array.dtype == np.int16 else array[0])
+        (rate,) = rates
+        return np.concatenate(parts), rate, {**file.metadata, **file.streams[0].metadata}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("piece", [160, 8192, 10**6])
+def test_length_and_pitch_are_those_of_the_sound(kind: str, piece: int) -> None:
+    sound, rate, _ = decoded(kind, b"".join(encoded(kind, tone(2.0), piece)))
+    # MP3 and AAC have whole frames, and a beginning of their own.
+    assert len(sound) / rate == pytest.approx(2.0, abs=0.09 if kind in ("mp3", "aac") else 0.001)
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+    assert spectrum.argmax() * rate / len(sound) == pytest.approx(440, abs=2)
+    assert np.abs(sound).max() == pytest.approx(0.4, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", ["pcm", "wav", "flac"])
+def test_what_loses_nothing_gives_every_sample_back(kind: str) -> None:
+    noise = np.random.default_rng(0).uniform(-1, 1, 5000).astype(np.float32)
+    sound, _, _ = decoded(kind, b"".join(encoded(kind, noise, 777)))
+    assert len(sound) == len(noise)
+    assert np.abs(sound - noise).max() <= 1 / 32768
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_bytes_leave_while_the_sound_is_still_being_made(kind: str) -> None:
+    parts = encoded(kind, tone(2.0))
+    # Within the first 0.35 s of sound, and never more than 0.35 s apart.
+    silent = longest = 0
+    for part in parts[:-1]:
+        silent = 0 if part else silent + 1
+        longest = max(longest, silent)
+    assert longest * 2048 / RATE < 0.35
+    assert len(parts[-1]) < 0.25 * sum(map(len, parts))
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus", "flac"])
+def test_a_file_says_what_it_is(kind: str) -> None:
+    _, _, told = decoded(kind, b"".join(encoded(kind, tone(0.2), comment="synthetic speech")))
+    assert told["comment"] == "synthetic speech"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_no_sound_is_still_a_file(kind: str) -> None:
+    made = encoder(kind, RATE)
+    content = made.add(np.zeros(0, np.float32)) + made.end()
+    assert content or kind in ("pcm", "aac", "mp3")
+    if kind == "wav":
+        assert content[:4] == b"RIFF"
+
+
+def test_a_sound_that_nobody_ends_is_let_go() -> None:
+    for kind in FORMATS:
+        made = encoder(kind, RATE)
+        made.add(tone(0.5))
+        del made

@@ -1,0 +1,129 @@
+"""A real server on a real port, with two small voices."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
+pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
+
+from uvicorn import Config, Server
+
+from vtune.folders import VoiceFolder
+from vtune.serve import Registry, ServeSettings
+from vtune.serve.app import create_app
+from vtune.serve.inprocess import InProcess
+from vtune.serve.keys import Keys
+from vtune.serve.serving import _bound
+
+SPEECH = "/v1/audio/speech"
+
+
+class Client:
+    """Talks to one server, a connection each time."""
+
+    def __init__(self, port: int, log: list[dict[str, Any]], backend: Any) -> None:
+        self.port, self.log, self.backend = port, log, backend
+        self.url = f"http://127.0.0.1:{port}"
+
+    def open(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[HTTPConnection, HTTPResponse]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        connection.request(method, path, data, {**kind, **(headers or {})})
+        return connection, connection.getresponse()
+
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, Any]]:
+        connection, answer = self.open("GET", path, headers=headers)
+        content = answer.read()
+        connection.close()
+        return answer.status, json.loads(content)
+
+    def post(self, body: Any, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
+        connection, answer = self.open("POST", SPEECH, body, headers)
+        content = answer.read()
+        connection.close()
+        return answer.status, content, {name.lower(): value for name, value in answer.getheaders()}
+
+    def said(self, voice: Any = "anna", text: str = "hello there", **more: Any) -> np.ndarray:
+        """Return the sound of an answer at 24 kHz."""
+        asked = {"input": text, "voice": voice, "response_format": "pcm", "seed": 1, **more}
+        status, content, _ = self.post(asked)
+        assert status == 200, content
+        return np.frombuffer(content, "<i2").astype(np.float32) / 32768
+
+    def refused(self, asked: Any, headers: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+        """Return status and error of an answer that is no sound."""
+        status, content, _ = self.post(asked, headers)
+        error: dict[str, Any] = json.loads(content)["error"]
+        return status, error
+
+    def settled(self, true: Callable[[], bool]) -> None:
+        """Wait until the server has come to something."""
+        end = time.monotonic() + 60
+        while not true():
+            assert time.monotonic() < end, "never true"
+            time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def two_voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., VoiceFolder]) -> Path:
+    """Voices of the toy engine: another adapter, rank and targets each."""
+    folder = tmp_path_factory.mktemp("served") / "voices"
+    make_voice(folder / "anna", seed=1, seconds=2.0)
+    make_voice(folder / "ben", seed=2, loudness=0.5, lora={"rank": 2, "alpha": 8, "targets": ["outer"]})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def start() -> Iterator[Callable[..., Client]]:
+    """Start a server; those of a session end with it."""
+    with ExitStack() as ends:
+
+        def make(voices: Path, keys: tuple[str, ...] = (), backend: Any = None, **settings: Any) -> Client:
+            told = ServeSettings(**settings)
+            backend = backend or InProcess(told, "cpu")
+            log: list[dict[str, Any]] = []
+            registry = Registry(voices, told.aliases, {}, told.mix_voices)
+            app = create_app(
+                registry,
+                backend,
+                told,
+                keys=Keys(keys),
+                write=lambda line: log.append(json.loads(line)),
+            )
+            listening = _bound("127.0.0.1", 0)
+            server = Server(Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+            thread.start()
+
+            def end() -> None:
+                server.should_exit = True
+                thread.join(20)
+                backend.close()
+                listening.close()
+
+            ends.callback(end)
+            client = Client(listening.getsockname()[1], log, backend)
+            client.settled(lambda: server.started)
+            return client
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def client(start: Callable[..., Client], two_voices: Path) -> Client:
+    """A server with an alias."""
+    return start(two_voices, aliases={"alloy": "anna", "both": "0.5*anna+0.5*ben"})

@@ -1,0 +1,94 @@
+"""Orpheus over HTTP's back end: how soon it sounds, and that it is the voice it is at home."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vtune.folders import VoiceFolder
+from vtune.mixing import open_named
+from vtune.serve import Registry, ServeSettings, Wanted
+from vtune.serve.inprocess import InProcess
+from vtune.serve.shared import SharedBase
+from vtune.types import Audio
+
+TEXT = "Hello there. And one more sentence, which is a good deal longer than the first of the two was, as you can hear."
+FRAME = 2048
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., VoiceFolder], tiny: Path) -> Path:
+    folder = tmp_path_factory.mktemp("served") / "voices"
+    options = {"base_model": str(tiny), "max_new_tokens": 84, "max_chars": 60}
+    make_voice(folder / "anna", "orpheus", seed=1, engine_options=options)
+    lora = {"rank": 2, "alpha": 4, "targets": ["attention"]}
+    make_voice(folder / "ben", "orpheus", seed=2, lora=lora, engine_options={**options, "temperature": 0.9})
+    return folder
+
+
+def wanted(voices: Path, name: str, seed: int = 3, **sampling: Any) -> Wanted:
+    return Wanted(Registry(voices, {}, {}, 8).find(name), TEXT, seed, sampling)
+
+
+@pytest.fixture(scope="module")
+def seed(voices: Path) -> int:
+    """One with which the first sentence is longer than the look ahead; a voice of noise ends where it likes."""
+    anna = open_named("anna", voices, "cpu")
+    return next(seed for seed in range(50) if len(next(anna.say(TEXT, seed)).waveform) == FRAME)
+
+
+def joined(pieces: list[Audio]) -> np.ndarray:
+    return np.concatenate([piece.waveform for piece in pieces])
+
+
+@pytest.mark.parametrize(("options", "frames"), [({}, 2), ({"first_frames": 4}, 4)])
+def test_the_first_sound_takes_two_frames(voices: Path, seed: int, options: dict[str, Any], frames: int) -> None:
+    asked = wanted(voices, "anna", seed)
+    base = SharedBase(asked.voice, "cpu", options, 4)
+    pieces = base.say(asked)
+    calls: list[int] = []
+    loaded = base._load(asked.voice)
+    loaded.voice.model.register_forward_hook(lambda *_: calls.append(1))
+    first = next(pieces)
+    assert len(first.waveform) == FRAME
+    assert len(calls) == 7 * frames  # the first of them reads the prompt
+
+
+def test_all_but_the_first_frame_is_what_it_is_at_home(voices: Path, seed: int) -> None:
+    asked = wanted(voices, "anna", seed)
+    home = joined(list(open_named("anna", voices, "cpu").say(TEXT, seed)))
+    live = joined(list(SharedBase(asked.voice, "cpu", {}, 4).say(asked)))
+    exact = joined(list(SharedBase(asked.voice, "cpu", {"first_frames": 4}, 4).say(asked)))
+    assert np.array_equal(exact, home)
+    assert len(live) == len(home)
+    assert np.array_equal(live[FRAME:], home[FRAME:])
+    assert not np.array_equal(live[:FRAME], home[:FRAME])
+
+
+def test_voices_that_sample_otherwise_share_a_base_and_keep_their_ways(voices: Path) -> None:
+    backend = InProcess(ServeSettings(turns=3), "cpu", {"first_frames": 4})
+
+    async def say(asked: Wanted) -> np.ndarray:
+        return joined([piece async for piece in backend.speak(asked)])
+
+    async def all_of_them() -> list[np.ndarray]:
+        names = ("anna", "ben", "0.5*anna+0.5*ben")
+        heard = await asyncio.gather(*(say(wanted(voices, name)) for name in names))
+        heard.append(await say(wanted(voices, "ben", temperature=0.2)))
+        assert backend.load().bases == 1
+        assert backend.load().voices == 3
+        return heard
+
+    anna, ben, both, calm = asyncio.run(all_of_them())
+    backend.close()
+    for name, sound in (("anna", anna), ("ben", ben), ("0.5*anna+0.5*ben", both)):
+        assert np.array_equal(sound, joined(list(open_named(name, voices, "cpu").say(TEXT, 3)))), name
+    assert np.array_equal(
+        calm, joined(list(open_named("ben", voices, "cpu").say(TEXT, 3, sampling={"temperature": 0.2})))
+    )
+    assert not np.array_equal(calm, ben)
