@@ -110,7 +110,8 @@ def build_lora_model(base: Any, lora: LoraSettings) -> nn.Module:
     ``model(**batch)["loss"]`` is a float32 scalar, the mean over all labels; with the keyword
     ``num_items_in_batch`` the sum divided by it. An engine with several kinds of labels gets a dictionary of counts
     by name there, and adds up the means of its kinds in its own proportions. ``model(**batch)["metrics"]`` may hold
-    tensors ``[sum, count]`` by name, whose means over steps and processes are logged beside the loss.
+    tensors ``[sum, count]`` by name, whose means over steps and processes are logged beside the loss. ``"logits"`` may
+    be left out beside a loss, if the model gives them when it is asked without ``labels``.
     Only the adapter has gradients. Fresh, it speaks as the base.
     Each call returns a new adapter; an earlier one may be gone.
     """

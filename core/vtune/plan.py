@@ -16,11 +16,14 @@ from vtune.folders import RunFolder
 from vtune.prepare.settings import LONGEST
 from vtune.raw import Uncut, uncut, with_clips
 from vtune.recipe import Recipe
+from vtune.room import memory_of, needed, of_method, settle
 from vtune.types import Footprint
 
 GIB = 2**30
 # Share of a measured matrix rate that training reaches at these sizes; the rest goes into attention, norms, waiting.
 _EFFICIENCY = 0.4
+# Work with gradient checkpointing, for the layers go forward again: a half of what a frozen base takes, less its head.
+_AGAIN = 1.4
 # Of raw recordings: the share that is speech, and the seconds of a clip. Both are those of a reader (docs/prepare.md).
 _SPOKEN, _CLIP = 0.8, 6.5
 
@@ -60,6 +63,7 @@ class Plan:
             return [*said, f"estimates   engine {self.recipe.engine!r} gives none"]
         footprint = self.footprint
         share = 100 * footprint.trainable / footprint.parameters
+        way = "with" if train.gradient_checkpointing else "without"
         fits = "fits" if self.memory_bytes < self.have_bytes else "DOES NOT FIT"
         return [
             *said,
@@ -67,7 +71,7 @@ class Plan:
             f"parameters  {footprint.parameters:,}, trainable {footprint.trainable:,} ({share:.2f} %) "
             f"in {footprint.tensors:,} tensors",
             f"memory      about {self.memory_bytes / GIB:.2f} GiB of {self.have_bytes / GIB:.1f} on {self.device} "
-            f"in {self.precision}: {fits}",
+            f"in {self.precision}, {way} gradient checkpointing: {fits}",
             f"time        about {_duration(self.seconds)} of training (rough: from a short measurement here)",
         ]
 
@@ -85,20 +89,20 @@ def make_plan(recipe: Recipe) -> Plan:
     run = RunFolder(recipe.folders.runs / recipe.voice)
     raw = tuple(uncut(recipe, run))
     totals, rows, seconds, longest = _count(with_clips(recipe, run), raw)
+    have = memory_of(device)
+    longest_tokens = longest * footprint.tokens_per_second + footprint.tokens_per_clip if footprint else 0.0
+    recipe = settle(recipe, footprint, longest_tokens, have)
     train = recipe.train
-    per_step = train.batch_size * train.gradient_accumulation * (train.world_size or 1)
+    batch, checkpointing = int(train.batch_size), bool(train.gradient_checkpointing)
+    per_step = batch * train.gradient_accumulation * (train.world_size or 1)
     steps = train.max_steps or math.ceil(train.epochs * math.ceil(rows / per_step))
-    plan = Plan(recipe, totals, rows, steps, footprint, _memory_of(device), str(device), precision, raw)
+    plan = Plan(recipe, totals, rows, steps, footprint, have, str(device), precision, raw)
     if footprint is None:
         return plan
-    if train.method == "full":
-        footprint = replace(footprint, trainable=footprint.parameters)
+    footprint = of_method(footprint, train.method)
     tokens = seconds * footprint.tokens_per_second + rows * footprint.tokens_per_clip
-    longest_tokens = longest * footprint.tokens_per_second + footprint.tokens_per_clip
-    # Weight, gradient and Adam's two moments of what is trained, all float32, beside the base.
-    per_token = footprint.token_bytes_checkpointed if train.gradient_checkpointing else footprint.token_bytes
-    memory = footprint.weight_bytes + 16 * footprint.trainable + train.batch_size * longest_tokens * per_token
-    work = tokens / rows * per_step * steps * footprint.token_flops * (4 / 3 if train.gradient_checkpointing else 1)
+    memory = needed(footprint, batch * longest_tokens, checkpointing)
+    work = tokens / rows * per_step * steps * footprint.token_flops * (_AGAIN if checkpointing else 1)
     took = work / (_EFFICIENCY * _measured_flops(device, precision) * (train.world_size or 1)) if rows else 0.0
     return replace(plan, footprint=footprint, tokens=tokens, longest=longest_tokens, memory_bytes=memory, seconds=took)
 
@@ -127,15 +131,6 @@ def _count(recipe: Recipe, raw: Sequence[Uncut]) -> tuple[Totals, int, float, fl
             seconds += item.seconds * copies * weight
             longest = max(longest, item.seconds)
     return totals, sum(max(1, round(weight * count)) for weight, count in rows.items()), seconds, longest
-
-
-def _memory_of(device: object) -> float:
-    import psutil
-    import torch
-
-    if str(device).startswith("cuda"):
-        return float(torch.cuda.mem_get_info()[1])
-    return float(psutil.virtual_memory().total)
 
 
 def _measured_flops(device: object, precision: str) -> float:

@@ -202,6 +202,7 @@ class Footprint:
     :param token_bytes: memory that forward and backward hold for one token of a batch.
     :param token_bytes_checkpointed: the same with gradient checkpointing.
     :param token_flops: floating-point operations to train on one token.
+    :param pass_bytes: memory that a pass takes whatever its length, such as for a few places' logits.
     :param longest_seconds: of a clip that the engine takes; None where it does not say.
     """
 
@@ -214,6 +215,7 @@ class Footprint:
     token_bytes: float
     token_bytes_checkpointed: float
     token_flops: float
+    pass_bytes: float = 0
     longest_seconds: float | None = None
 
 

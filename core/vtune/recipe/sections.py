@@ -10,10 +10,12 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PlainValidator,
     PositiveFloat,
     PositiveInt,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 from vtune.types import LoraSettings, Settings
 
@@ -29,6 +31,33 @@ Names = Annotated[
     list[str],
     BeforeValidator(_listed),
     WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}),
+]
+
+
+def _count_or_auto(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise PydanticCustomError("count_or_auto", "input should be a whole number above 0, or 'auto'")
+
+
+def _yes_no_or_auto(value: Any) -> Any:
+    if value == "auto":
+        return value
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    raise PydanticCustomError("yes_no_or_auto", "input should be true, false or 'auto'")
+
+
+# One validator each, for pydantic's own unions tell of a wrong value once for each of their kinds.
+CountOrAuto = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_count_or_auto),
+    WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"const": "auto"}]}),
+]
+YesNoOrAuto = Annotated[
+    bool | Literal["auto"],
+    PlainValidator(_yes_no_or_auto),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"const": "auto"}]}),
 ]
 VoiceName = Annotated[str, Field(pattern=VOICE_NAME)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -167,7 +196,11 @@ class TrainRecipe(Settings):
     max_steps: PositiveInt | None = Field(
         None, description="stop after so many optimizer steps, whatever `epochs` says"
     )
-    batch_size: PositiveInt = Field(1, description="clips per process and forward pass")
+    batch_size: CountOrAuto = Field(
+        1,
+        description="clips per process and forward pass; auto: as many of the `gradient_accumulation` clips of an "
+        "optimizer step as fit into memory, with the same result",
+    )
     gradient_accumulation: PositiveInt = Field(1, description="forward passes per optimizer step")
     learning_rate: PositiveFloat = Field(5e-5, description="peak, after warm-up; 1e-5 careful, 1e-4 fast")
     scheduler: str = Field("cosine", description="linear, cosine, constant, constant_with_warmup, ...")
@@ -180,7 +213,11 @@ class TrainRecipe(Settings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: bf16 on a GPU that has it, fp16 on one that does not, fp32 on the CPU"
     )
-    gradient_checkpointing: bool = Field(False, description="less memory for about a third more time")
+    gradient_checkpointing: YesNoOrAuto = Field(
+        "auto",
+        description="less memory for about 40 % more time, the same result; auto: where the estimate of `vtune plan` "
+        "does not fit without",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one")
     world_size: PositiveInt | None = Field(
         None, description="processes that this run must have; it fails with any other"

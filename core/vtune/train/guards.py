@@ -5,6 +5,7 @@ A known trainer updates 4 of its 96 LoRA tensors and reports success; each guard
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -153,18 +154,31 @@ def compare_answers(beside: torch.Tensor, merged: torch.Tensor, tolerance: float
 
 @torch.no_grad()
 def answer(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """Return what the model says to a batch: float32 logits, or the loss where it returns no logits; eval mode."""
+    """Return what the model says to a batch: float32 logits, or the loss where it returns no logits; eval mode.
+
+    A model that keeps no logits beside its loss is asked without labels.
+    """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
+    given = {name: tensor.to(device) for name, tensor in batch.items()}
     try:
         with _autocast(model, device):
-            output = model(**{name: tensor.to(device) for name, tensor in batch.items()})
+            output = model(**given)
+            logits = output.get("logits")
+            if logits is None and _may_lack_labels(model):
+                del given["labels"]
+                logits = model(**given).get("logits")
     finally:
         model.train(was_training)
-    logits = output.get("logits")
     said: torch.Tensor = output["loss"] if logits is None else logits
     return said.float().cpu()
+
+
+def _may_lack_labels(model: nn.Module) -> bool:
+    network = model.get_base_model() if isinstance(model, PeftModel) else model
+    labels = inspect.signature(network.forward).parameters.get("labels")
+    return labels is not None and labels.default is not inspect.Parameter.empty
 
 
 def _autocast(model: nn.Module, device: torch.device) -> AbstractContextManager[Any]:

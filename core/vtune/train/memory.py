@@ -18,12 +18,16 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def advice(recipe: Recipe, lengths: list[int]) -> TrainingError:
-    """Return an error that says what was asked for and which settings would ask for less, the mildest first."""
+    """Return an error that says what was asked for and which settings would ask for less, the mildest first.
+
+    :param recipe: settled, see ``vtune.room``.
+    """
     train = recipe.train
+    batch = int(train.batch_size)
     longest = max(lengths, default=0)
     steps = []
-    if train.batch_size > 1:
-        half = train.batch_size // 2
+    if batch > 1:
+        half = batch // 2
         steps.append(f"train.batch_size={half} train.gradient_accumulation={train.gradient_accumulation * 2}")
     if not train.gradient_checkpointing:
         steps.append("train.gradient_checkpointing=true")
@@ -39,6 +43,6 @@ def advice(recipe: Recipe, lengths: list[int]) -> TrainingError:
         free, total = torch.cuda.mem_get_info()
         have = f"; the GPU has {total / 2**30:.1f} GiB, {free / 2**30:.1f} free now"
     return TrainingError(
-        f"out of memory with batches of {train.batch_size} clips of up to {longest:,} tokens "
-        f"({train.batch_size * longest:,} a pass){have}. In this order, try: {'; '.join(steps)}"
+        f"out of memory with batches of {batch} clips of up to {longest:,} tokens "
+        f"({batch * longest:,} a pass){have}. In this order, try: {'; '.join(steps)}"
     )

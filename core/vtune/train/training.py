@@ -20,11 +20,12 @@ from transformers import EarlyStoppingCallback, set_seed
 from transformers.integrations import TensorBoardCallback
 
 from vtune.dataset import TrainingData
-from vtune.device import pick_precision
+from vtune.device import pick_precision, weights_dtype
 from vtune.engines import Engine
 from vtune.errors import TrainingError, in_a_line
 from vtune.folders import RunFolder, new_folder, write_json
 from vtune.recipe import Recipe, differences
+from vtune.room import memory_of, settle
 from vtune.train import checkpoints, guards, memory
 from vtune.train.arguments import training_arguments
 from vtune.train.ear import Ear, Listen
@@ -63,6 +64,7 @@ def train(
     key = sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
     folder = run.checkpoints / key
     finished = folder / "final"
+    recipe = _settled(engine, data, recipe, state)
     set_seed(recipe.train.seed)
     model = engine.build_model(base, recipe.lora.settings(), recipe.train.method)
     if (finished / "training.json").is_file():
@@ -104,6 +106,23 @@ def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: in
         "during": recipe.evaluate.during,
         "processes": world_size,
     }
+
+
+def _settled(engine: Engine, data: TrainingData, recipe: Recipe, state: PartialState) -> Recipe:
+    """The recipe with numbers for what it leaves to the machine, which do not change the adapter."""
+    if "auto" not in (recipe.train.batch_size, recipe.train.gradient_checkpointing):
+        return recipe
+    width = weights_dtype(pick_precision(recipe.train.precision, state.device), recipe.train.method).itemsize
+    footprint = engine.footprint(recipe.engine_options, recipe.lora.settings(), width)
+    have = [memory_of(state.device)]
+    if state.num_processes > 1:
+        broadcast_object_list(have)  # all ranks decide alike
+    settled = settle(recipe, footprint, max(data.lengths), have[0])
+    if recipe.train.batch_size == "auto" or settled.train.gradient_checkpointing:
+        train = settled.train
+        with_it = "with" if train.gradient_checkpointing else "without"
+        logger.info("training: %s clips a pass, %s gradient checkpointing, by the memory", train.batch_size, with_it)
+    return settled
 
 
 def _announce(run: RunFolder, folder: Path, parts: dict[str, Any], model: nn.Module) -> None:

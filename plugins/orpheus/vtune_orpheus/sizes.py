@@ -9,6 +9,7 @@ from transformers import AutoConfig
 
 from vtune import EngineError, Footprint, LoraSettings, unreachable
 from vtune_orpheus.checkpoints import checkpoint_name
+from vtune_orpheus.loss import chunk_rows
 from vtune_orpheus.options import OrpheusOptions
 
 _TOKENS_PER_SECOND = 7 * 24_000 / 2048
@@ -38,10 +39,14 @@ def estimate(
     chosen = {end for target in lora.targets for end in presets.get(target, (target,))} & set(linear)
     trainable = layers * sum(lora.rank * (linear[end][0] + linear[end][1]) for end in chosen)
     quantized = _BYTES.get(options.quantization, dtype_bytes)
-    # What backward keeps of one layer: every output, six vectors of norms and residuals, and the copy of its input
-    # that each adapted module makes. Of the head: logits, their float32 copy, its gradient and its softmax.
-    kept = sum(outputs for _, outputs in linear.values()) + 6 * hidden + sum(linear[end][0] for end in chosen)
-    head = vocabulary * (dtype_bytes + 3 * 4)
+    # What backward keeps of one layer: queries, keys, values and what was attended to; gate, its SiLU and the other
+    # half of the MLP; two norms' float32; and for each adapted module a float32 copy of its input, as adapters are.
+    attended = 2 * (linear["q_proj"][1] + linear["k_proj"][1])
+    copies = sum(linear[end][0] for end in chosen) if dtype_bytes < 4 else config.intermediate_size + hidden
+    kept = (attended + 3 * config.intermediate_size) * dtype_bytes + (2 * hidden + copies) * 4
+    # Logits of a few places in float32 with their gradient beside them, and one weight of a quantised base unpacked.
+    logits = chunk_rows(vocabulary) * vocabulary * (4 + (dtype_bytes if dtype_bytes < 4 else 0))
+    unpacked = 2 * hidden * config.intermediate_size if quantized < 2 else 0
     return Footprint(
         parameters=body + embedding + norms,
         trainable=trainable,
@@ -49,9 +54,10 @@ def estimate(
         tokens_per_second=_TOKENS_PER_SECOND,
         tokens_per_clip=_TOKENS_PER_CLIP,
         weight_bytes=int(body * quantized + (embedding + norms) * dtype_bytes),
-        token_bytes=layers * kept * dtype_bytes + head,
-        token_bytes_checkpointed=(layers * hidden + kept) * dtype_bytes + head,
+        token_bytes=layers * kept,
+        token_bytes_checkpointed=layers * hidden * dtype_bytes + kept,
         token_flops=4.0 * (body + vocabulary * hidden) + 6.0 * trainable,
+        pass_bytes=logits + unpacked,
         longest_seconds=(options.max_tokens - _TOKENS_PER_CLIP) / _TOKENS_PER_SECOND,
     )
 

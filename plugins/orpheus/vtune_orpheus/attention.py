@@ -1,0 +1,108 @@
+"""Attention among clips that lie one behind the other in one row: nothing is padded, and no clip sees another.
+
+transformers would build a dense mask of the whole row for that, which costs the square of its length.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "vtune_clips"
+"""As what transformers knows it."""
+
+
+def attend(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    clip_lengths: Sequence[int] | None = None,
+    **settings: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend causally, within each clip where their lengths are given; else as transformers' ``sdpa`` does.
+
+    :param query: ``[B, heads, T, D]``; with lengths B is 1. ``key`` and ``value`` may have fewer heads.
+    :param clip_lengths: of the clips in the row, which is all that may be asked of it; their sum is T.
+    :returns: ``[B, T, heads, D]``.
+    """
+    if clip_lengths is None:
+        answer: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **settings
+        )
+        return answer
+    varlen = _varlen() if _for_flash(query) and not dropout else None
+    if varlen is not None:
+        return by_kernel(varlen, query, key, value, clip_lengths, scaling), None
+    return one_by_one(query, key, value, clip_lengths, dropout, scaling), None
+
+
+def one_by_one(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: Sequence[int],
+    dropout: float,
+    scaling: float | None,
+) -> torch.Tensor:
+    """Ask torch's own attention clip by clip."""
+    queries, keys, values = (torch.split(tensor, list(lengths), dim=2) for tensor in (query, key, value))
+    said = [
+        nn.functional.scaled_dot_product_attention(
+            q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
+        )
+        for q, k, v in zip(queries, keys, values, strict=True)
+    ]
+    return torch.cat(said, dim=2).transpose(1, 2)
+
+
+def by_kernel(
+    varlen: Callable[..., torch.Tensor],
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: Sequence[int],
+    scaling: float | None,
+) -> torch.Tensor:
+    """Ask the one kernel that takes clips of any length."""
+    ends = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=query.device)
+    rows = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]  # (T, heads, D)
+    said = varlen(
+        *rows, ends, ends, max(lengths), max(lengths), scale=scaling, window_size=(-1, 0),
+        enable_gqa=query.shape[1] != key.shape[1],
+    )  # fmt: skip
+    return said[None]
+
+
+def _for_flash(query: torch.Tensor) -> bool:
+    """Whether flash attention knows the device and the dtype."""
+    half = query.dtype in (torch.bfloat16, torch.float16)
+    return query.is_cuda and half and torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
+
+
+@cache
+def _varlen() -> Callable[..., torch.Tensor] | None:
+    """Torch's kernel, if this version has it with all that is asked of it."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    known = inspect.signature(varlen_attn).parameters.keys() >= {"scale", "window_size", "enable_gqa"}
+    kernel: Callable[..., Any] = varlen_attn
+    return kernel if known else None
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)

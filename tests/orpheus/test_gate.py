@@ -1,0 +1,92 @@
+"""Operations and bytes of training at the exact shape of Orpheus 3B, counted without values; no clock decides."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vtune
+from vtune.room import needed
+from vtune_orpheus.options import OrpheusOptions
+from vtune_orpheus.sizes import estimate
+
+GIB = 2**30
+GATE = Path(__file__).parents[2] / "benchmarks" / "orpheus_gate.py"
+
+
+@pytest.fixture(scope="module")
+def gate() -> Any:
+    spec = importlib.util.spec_from_file_location("orpheus_gate", GATE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def measured(gate: Any) -> Any:
+    """Each case once for all tests."""
+    found: dict[Any, Any] = {}
+
+    def measure(*shape: int, **settings: Any) -> Any:
+        case = gate.Case(*shape, **settings)
+        if case not in found:
+            found[case] = gate.measure(case)
+        return found[case]
+
+    return measure
+
+
+PLAIN, LONG, WIDE = (1, 1024), (1, 2048), (8, 1024)
+
+
+@pytest.mark.slow
+def test_operations_of_a_token(measured: Any) -> None:
+    found = measured(*PLAIN, checkpointing=False)
+    body, head, adapter = 28 * (2 * 3072 * 3072 + 2 * 3072 * 1024 + 3 * 3072 * 8192), 156_940 * 3072, 48_627_712
+    assert found.trainable == adapter
+    # Forward and backward through what is frozen, and a third time as much for what learns; all of it by hand.
+    assert found.flops_per_token == pytest.approx(4 * (body + head) + 6 * adapter, rel=0.01)
+    assert found.flops_per_token <= 13.5e9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "four_bit", "gib"), [(LONG, False, 7.6), (WIDE, False, 10.2), (LONG, True, 5.0)])
+def test_bytes_at_the_peak(measured: Any, shape: tuple[int, int], four_bit: bool, gib: float) -> None:
+    assert measured(*shape, four_bit=four_bit).peak_bytes <= gib * GIB
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shape", "checkpointing", "four_bit"),
+    [(LONG, True, False), (WIDE, True, False), (PLAIN, False, False), (LONG, True, True)],
+)
+def test_a_plan_is_within_fifteen_percent(
+    measured: Any, gate: Any, tmp_path: Path, shape: tuple[int, int], checkpointing: bool, four_bit: bool
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **gate.SHAPE}))
+    options = OrpheusOptions(base_model=str(tmp_path), quantization="4bit" if four_bit else "none")
+    engine = vtune.load_engine("orpheus")
+    footprint = estimate(options, vtune.LoraSettings(rank=32, alpha=64), 2, engine.info.lora_targets)
+    planned = needed(footprint, shape[0] * shape[1], checkpointing)
+    assert planned == pytest.approx(
+        measured(*shape, checkpointing=checkpointing, four_bit=four_bit).peak_bytes, rel=0.15
+    )
+
+
+def test_counting_is_the_same_every_time_and_sees_full_logits(gate: Any) -> None:
+    small = {"num_hidden_layers": 1, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2,
+             "num_key_value_heads": 1, "head_dim": 32, "vocab_size": 50_000}  # fmt: skip
+    lean, again = (gate.measure(gate.Case(4, 1024), **small) for _ in range(2))
+    full = gate.measure(gate.Case(4, 1024, lean=False), **small)
+    assert lean == again
+    assert full.flops_per_token == pytest.approx(lean.flops_per_token, rel=1e-3)
+    # Logits in bf16, a copy in float32, and their gradients: at least twice eight bytes for each beside ours.
+    assert full.peak_bytes - lean.peak_bytes > 4 * 1024 * 50_000 * 8

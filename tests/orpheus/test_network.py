@@ -1,0 +1,284 @@
+"""The lean way to the loss against the plain one of transformers: the same loss, the same gradients, no leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from transformers import LlamaForCausalLM
+
+import vtune
+from vtune_orpheus import attention, loss
+from vtune_orpheus.base import OrpheusBase
+from vtune_orpheus.samples import pad
+
+LENGTHS = (37, 90, 8, 61)
+
+
+def rows(vocabulary: int, lengths: tuple[int, ...] = LENGTHS, prompt: int = 5) -> list[dict[str, np.ndarray]]:
+    random = np.random.default_rng(0)
+    made = []
+    for length in lengths:
+        ids = random.integers(0, vocabulary, length)
+        labels = ids.copy()
+        labels[:prompt] = -100
+        made.append({"input_ids": ids, "labels": labels})
+    return made
+
+
+@pytest.fixture
+def plain(tiny: Path) -> Callable[[], Any]:
+    """What transformers makes of the checkpoint."""
+    return lambda: LlamaForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+
+
+@pytest.fixture
+def pair(base: OrpheusBase, plain: Callable[[], Any]) -> Callable[..., tuple[Any, Any]]:
+    """The lean network and the plain one, each with the same awake adapter."""
+
+    def make(dtype: torch.dtype = torch.float32, **lora: Any) -> tuple[Any, Any]:
+        presets = vtune.load_engine("orpheus").info.lora_targets
+        models = []
+        for network in (base.new_network(), plain().requires_grad_(False)):
+            torch.manual_seed(0)
+            model = vtune.attach_lora(network.to(dtype), vtune.LoraSettings(8, 16, **lora), presets, "CAUSAL_LM")
+            for name, parameter in model.named_parameters():
+                if "lora_B" in name:
+                    nn.init.normal_(parameter, std=0.05)
+            models.append(model)
+        return models[0], models[1]
+
+    return make
+
+
+def gradients(model: Any, batch: dict[str, torch.Tensor], **settings: Any) -> tuple[float, dict[str, torch.Tensor]]:
+    found = model(**batch, **settings)["loss"]
+    assert found.dtype == torch.float32
+    found.backward()
+    return found.item(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float) -> None:
+    assert one.keys() == other.keys()
+    for name, gradient in one.items():
+        scale = other[name].abs().max()
+        assert scale > 0, name
+        assert float((gradient - other[name]).abs().max() / scale) < tolerance, name
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("counted", [None, 500])
+def test_loss_and_gradients_are_those_of_transformers(
+    pair: Callable[..., tuple[Any, Any]], counted: int | None, checkpointing: bool
+) -> None:
+    lean, plain = pair()
+    batch = pad(rows(200), 3)
+    if checkpointing:
+        lean.enable_input_require_grads()
+        lean.train().get_base_model().activation_checkpointing_enable({"use_reentrant": False})
+    settings = {} if counted is None else {"num_items_in_batch": torch.tensor(counted)}
+    ours, our_gradients = gradients(lean, batch, **settings)
+    theirs, their_gradients = gradients(plain, batch, **settings)
+    assert ours == pytest.approx(theirs, abs=2e-6)
+    same(our_gradients, their_gradients, 2e-5)
+
+
+def test_in_half_precision_the_loss_is_float32_and_as_near_as_transformers_own(
+    pair: Callable[..., tuple[Any, Any]],
+) -> None:
+    exact, _ = gradients(pair()[1], pad(rows(200), 3))
+    lean, plain = pair(torch.bfloat16)
+    batch = pad(rows(200), 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, our_gradients = gradients(lean, batch)
+        theirs, their_gradients = gradients(plain, batch)
+    assert ours == pytest.approx(theirs, abs=2e-3)
+    assert abs(ours - exact) < 2e-3
+    same(our_gradients, their_gradients, 0.05)
+
+
+def test_every_weight_trained_gets_the_gradients_of_transformers(base: OrpheusBase, plain: Callable[[], Any]) -> None:
+    """The head is tied to the embeddings and trained: both ways of its gradient come together."""
+    ours, our_gradients = gradients(base.new_network().requires_grad_(True), pad(rows(200), 3))
+    theirs, their_gradients = gradients(plain().requires_grad_(True), pad(rows(200), 3))
+    assert ours == pytest.approx(theirs, abs=2e-6)
+    same(our_gradients, their_gradients, 2e-5)
+
+
+def test_every_weight_trained_under_autocast(base: OrpheusBase, plain: Callable[[], Any]) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, our_gradients = gradients(base.new_network().requires_grad_(True), pad(rows(200), 3))
+        theirs, their_gradients = gradients(plain().requires_grad_(True), pad(rows(200), 3))
+    assert ours == pytest.approx(theirs, abs=2e-3)
+    same(our_gradients, their_gradients, 0.05)
+
+
+@pytest.mark.parametrize("lora", [{"modules_to_save": ("lm_head",)}, {"targets": ("all", "lm_head")}])
+def test_a_head_that_is_adapted_takes_the_plain_way(pair: Callable[..., tuple[Any, Any]], lora: dict[str, Any]) -> None:
+    lean, plain = pair(**lora)
+    ours, our_gradients = gradients(lean, pad(rows(200), 3))
+    theirs, their_gradients = gradients(plain, pad(rows(200), 3))
+    assert ours == theirs
+    same(our_gradients, their_gradients, 1e-6)
+
+
+def test_accumulated_batches_are_one(pair: Callable[..., tuple[Any, Any]]) -> None:
+    lean, _ = pair()
+    made = rows(200)
+    whole, whole_gradients = gradients(lean, pad(made, 3))
+    lean.zero_grad()
+    count = torch.tensor(sum(int((row["labels"][1:] != -100).sum()) for row in made))
+    parts = [gradients(lean, pad([row], 3), num_items_in_batch=count) for row in made]
+    assert sum(part for part, _ in parts) == pytest.approx(whole, abs=2e-6)
+    same(parts[-1][1], whole_gradients, 2e-5)  # gradients add up from call to call
+
+
+def test_evaluation_gives_the_same_loss(pair: Callable[..., tuple[Any, Any]]) -> None:
+    lean, plain = pair()
+    batch = pad(rows(200), 3)
+    with torch.no_grad():
+        ours, theirs = lean.eval()(**batch), plain.eval()(**batch)
+    assert float(ours["loss"]) == pytest.approx(float(theirs["loss"]), abs=2e-6)
+    assert ours.get("logits") is None
+
+
+def test_no_row_of_logits_ever_exists(pair: Callable[..., tuple[Any, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    lean, _ = pair()
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the head was asked for all logits")
+
+    monkeypatch.setattr(lean.get_base_model().lm_head, "forward", refuse)
+    lean(**pad(rows(200), 3))["loss"].backward()
+
+
+@pytest.mark.parametrize("chunk", [1, 1000, 10**9])
+def test_the_chunk_does_not_matter(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    torch.manual_seed(0)
+    hidden = torch.randn(100, 16, requires_grad=True)
+    head = torch.randn(50, 16, requires_grad=True)
+    labels = torch.randint(0, 50, (100,)).where(torch.rand(100) < 0.7, -100)
+    monkeypatch.setattr(loss, "_LOGITS", chunk)
+    found = loss.summed_loss(hidden, head, labels)
+    gradients = torch.autograd.grad(found, (hidden, head))
+    exact = nn.functional.cross_entropy(hidden.double() @ head.double().T, labels, reduction="sum")
+    wanted = torch.autograd.grad(exact, (hidden, head))
+    assert float(found) == pytest.approx(float(exact), rel=1e-6)
+    for ours, theirs in zip(gradients, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_no_label_no_gradient() -> None:
+    hidden = torch.randn(4, 8, requires_grad=True)
+    found = loss.summed_loss(hidden, torch.randn(5, 8), torch.full((4,), -100))
+    found.backward()
+    assert float(found) == 0
+    assert hidden.grad is not None
+    assert not hidden.grad.any()
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_what_a_clip_in_a_pack_says_is_what_it_says_alone(base: OrpheusBase, checkpointing: bool) -> None:
+    network: Any = base.new_network()
+    if checkpointing:
+        network.train().activation_checkpointing_enable({"use_reentrant": False})
+    clips = [torch.from_numpy(row["input_ids"]) for row in rows(200)]
+    packed = network.lm_head(
+        network._hidden_of_clips(
+            torch.cat(clips), torch.cat([torch.arange(len(clip)) for clip in clips]), [len(clip) for clip in clips]
+        )
+    )[0].split([len(clip) for clip in clips])
+    for clip, logits in zip(clips, packed, strict=True):
+        torch.testing.assert_close(logits, network(clip[None])["logits"][0], rtol=1e-4, atol=1e-6)
+
+
+def test_another_clip_beside_it_changes_nothing_in_a_clip(base: OrpheusBase) -> None:
+    network: Any = base.new_network()
+    one, other, third = (torch.from_numpy(row["input_ids"]) for row in rows(200, (40, 40, 40)))
+    positions = torch.arange(40).repeat(2)
+    beside_other = network._hidden_of_clips(torch.cat([other, one]), positions, [40, 40])[0, 40:]
+    beside_third = network._hidden_of_clips(torch.cat([third, one]), positions, [40, 40])[0, 40:]
+    assert torch.equal(beside_other, beside_third)
+
+
+def test_no_work_is_done_on_padding(base: OrpheusBase) -> None:
+    network: Any = base.new_network()
+    seen = []
+    network.model.layers[0].register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[:2]))
+    network(**pad(rows(200), 3))
+    assert seen == [(1, sum(LENGTHS))]
+
+
+@pytest.mark.parametrize("heads", [(4, 4), (4, 2)])
+def test_attention_clip_by_clip_is_attention_with_a_mask(heads: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    lengths = [5, 1, 9]
+    query, key, value = (torch.randn(1, count, 15, 8, requires_grad=True) for count in (heads[0], heads[1], heads[1]))
+    number = torch.arange(3).repeat_interleave(torch.tensor(lengths))
+    mask = (number[:, None] == number) & torch.ones(15, 15, dtype=torch.bool).tril()
+    repeated = [tensor.repeat_interleave(heads[0] // heads[1], 1) for tensor in (key, value)]
+    scores = (query @ repeated[0].transpose(2, 3) * 0.3).masked_fill(~mask, -torch.inf)
+    wanted = (scores.softmax(-1) @ repeated[1]).transpose(1, 2)
+    found = attention.one_by_one(query, key, value, lengths, 0.0, 0.3)
+    torch.testing.assert_close(found, wanted)
+    weight = torch.randn_like(found)
+    for ours, theirs in zip(
+        torch.autograd.grad((found * weight).sum(), (query, key, value)),
+        torch.autograd.grad((wanted * weight).sum(), (query, key, value)),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_kernel_for_gpus_is_asked_for_what_it_takes() -> None:
+    """Its arithmetic needs a GPU; that it is called as it wants to be, with shapes that fit, does not."""
+    calls = []
+
+    def kernel(*given: Any, **settings: Any) -> torch.Tensor:
+        calls.append((given, settings))
+        query, key, value, ends = given[:4]
+        heads = query.shape[1] // key.shape[1]
+        clips = []
+        for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+            q, k, v = (tensor[start:end].transpose(0, 1) for tensor in (query, key, value))
+            clips.append(
+                nn.functional.scaled_dot_product_attention(
+                    q, k.repeat_interleave(heads, 0), v.repeat_interleave(heads, 0), is_causal=True,
+                    scale=settings["scale"],
+                ).transpose(0, 1)
+            )  # fmt: skip
+        return torch.cat(clips)
+
+    query, key, value = torch.randn(1, 4, 15, 8), torch.randn(1, 2, 15, 8), torch.randn(1, 2, 15, 8)
+    found = attention.by_kernel(kernel, query, key, value, [5, 1, 9], 0.3)
+    torch.testing.assert_close(found, attention.one_by_one(query, key, value, [5, 1, 9], 0.0, 0.3))
+    (given, settings) = calls[0]
+    assert given[3].tolist() == [0, 5, 6, 15]
+    assert given[3].dtype == torch.int32
+    assert given[5:] == (9, 9)
+    assert settings == {"scale": 0.3, "window_size": (-1, 0), "enable_gqa": True}
+    known = attention._varlen()
+    assert known is None or "cu_seq_q" in attention.inspect.signature(known).parameters
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_another_attention_keeps_the_padding_and_the_loss(
+    make_base: Any, plain: Callable[[], Any], implementation: str
+) -> None:
+    network = make_base(attn_implementation=implementation).new_network()
+    batch = pad(rows(200), 3)
+    with torch.no_grad():
+        assert float(network(**batch)["loss"]) == pytest.approx(float(plain()(**batch)["loss"]), abs=2e-6)
+
+
+def test_a_checkpoint_says_that_llama_wrote_it(base: OrpheusBase, tmp_path: Path) -> None:
+    network: Any = base.new_network()
+    network.save_pretrained(tmp_path)
+    said = (tmp_path / "config.json").read_text()
+    assert '"LlamaForCausalLM"' in said
+    assert attention.NAME not in said
