@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from vtune.folders import VoiceFolder
 from vtune.mixing import open_named
@@ -84,7 +85,8 @@ def test_voices_that_sample_otherwise_share_a_base_and_keep_their_ways(voices: P
         assert backend.load().voices == 3
         return heard
 
-    anna, ben, both, calm = asyncio.run(all_of_them())
+    with start_blocking_portal() as portal:
+        anna, ben, both, calm = portal.call(all_of_them)
     backend.close()
     for name, sound in (("anna", anna), ("ben", ben), ("0.5*anna+0.5*ben", both)):
         assert np.array_equal(sound, joined(list(open_named(name, voices, "cpu").say(TEXT, 3)))), name

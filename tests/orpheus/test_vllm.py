@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from anyio.from_thread import start_blocking_portal
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
@@ -212,7 +213,8 @@ async def said(backend: Any, asked: Wanted) -> np.ndarray:
 
 
 def say(backend: Any, voices: Path, name: str) -> np.ndarray:
-    return asyncio.run(said(backend, wanted(voices, name)))
+    with start_blocking_portal() as portal:
+        return portal.call(said, backend, wanted(voices, name))
 
 
 def at_home(voices: Path, *names: str) -> list[np.ndarray]:
@@ -246,7 +248,8 @@ def test_many_at_once_are_each_what_they_are_alone(fake: FakeVllm, voices: Path)
         async def all_of_them() -> list[np.ndarray]:
             return await asyncio.gather(*(said(backend, wanted(voices, name)) for name in ("anna", "ben") * 4))
 
-        heard = asyncio.run(all_of_them())
+        with start_blocking_portal() as portal:
+            heard = portal.call(all_of_them)
         assert all(np.array_equal(sound, (anna, ben)[number % 2]) for number, sound in enumerate(heard))
         assert fake.most_at_once > 1
         assert backend.load().waiting == backend.load().speaking == 0
@@ -312,7 +315,8 @@ def test_who_leaves_stops_the_drawing_at_once(fake: FakeVllm, voices: Path) -> N
             await pieces.aclose()
 
         started = time.monotonic()
-        asyncio.run(leave())
+        with start_blocking_portal() as portal:
+            portal.call(leave)
         assert fake.left.wait(30)
         while backend.load().speaking:
             assert time.monotonic() < started + 60
@@ -385,4 +389,5 @@ def test_the_real_vllm_speaks_as_this_process_does(made: Path, voices: Path) -> 
         async def together() -> list[np.ndarray]:
             return await asyncio.gather(*(said(backend, wanted(voices, name)) for name in ("anna", "ben", "cleo")))
 
-        assert np.array_equal(asyncio.run(together())[1], ben)
+        with start_blocking_portal() as portal:
+            assert np.array_equal(portal.call(together)[1], ben)

@@ -226,7 +226,7 @@ def main() -> None:
                 row = {"step": step, "epoch": epoch, "seconds": round(time.perf_counter() - began)}
                 row |= dict(zip(("loss", "astray", "unsaid"), np.mean(sums, axis=0).round(4).tolist(), strict=True))
                 row["tokens"] = tokens
-                if step % 250 == 0:
+                if step % 250 == 0 or step == asked.steps:
                     own = {name: value.detach().clone() for name, value in network.named_parameters()}
                     network.load_state_dict(average, strict=False)
                     row["validation"] = round(validation(network, rows, held, asked.budget), 4)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 openai = pytest.importorskip("openai", reason="OpenAI's client is not installed")
 
@@ -56,7 +57,8 @@ def test_many_at_once_from_one_loop(client: Any) -> None:
 
             return await asyncio.gather(*map(one, ["anna", {"id": "ben"}, "alloy", "anna"]))
 
-    anna, ben, alloy, again = asyncio.run(ask())
+    with start_blocking_portal() as portal:
+        anna, ben, alloy, again = portal.call(ask)
     assert anna == alloy == again == (client.said() * 32768).astype("<i2").tobytes()
     assert ben == (client.said("ben") * 32768).astype("<i2").tobytes()
 

@@ -22,7 +22,7 @@ from vtune.serve.vllm.bases import base_to_serve
 from vtune.voices import list_voices
 
 PROGRAM = """\
-import json, os, sys, time
+import json, os, signal, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -47,13 +47,14 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *told): ...
 
 
+signal.signal(signal.SIGTERM, lambda *told: sys.exit())
 child = os.fork()
 if child == 0:  # vLLM has processes of its own, which must not outlive it
     time.sleep(300)
 (here / "pids").write_text(f"{os.getpid()} {child}")
 try:
     HTTPServer(("127.0.0.1", int(told[told.index("--port") + 1])), Handler).serve_forever()
-except KeyboardInterrupt:
+except SystemExit:
     (here / "ended").touch()
 """
 

@@ -51,7 +51,7 @@ class Process:
 
     def close(self) -> None:
         """End it."""
-        self._process.send_signal(signal.SIGINT)
+        self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(PATIENCE)
         with suppress(ProcessLookupError):  # nothing of it is left
