@@ -20,9 +20,14 @@ def network_of(model: nn.Module) -> nn.Module:
 
 
 def is_plain(network: nn.Module) -> bool:
-    """Tell whether plain transformers loads it: a class of transformers' own that makes text of text."""
+    """Tell whether plain transformers loads it: a class of transformers' own that makes text of text.
+
+    A class of an engine's that bears the name of its parent comes to the same answers in its own way: a checkpoint names it
+    as it names the parent, and has the same tensors.
+    """
     name = type(network).__name__
-    return type(network).__module__.startswith("transformers.models.") and name.endswith("ForCausalLM")
+    kin = (one for one in type(network).__mro__ if one.__name__ == name)
+    return name.endswith("ForCausalLM") and any(one.__module__.startswith("transformers.models.") for one in kin)
 
 
 def is_llama(network: nn.Module) -> bool:
