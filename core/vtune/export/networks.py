@@ -22,8 +22,8 @@ def network_of(model: nn.Module) -> nn.Module:
 def is_plain(network: nn.Module) -> bool:
     """Tell whether plain transformers loads it: a class of transformers' own that makes text of text.
 
-    A class of an engine's that bears the name of its parent comes to the same answers in its own way: a checkpoint names it
-    as it names the parent, and has the same tensors.
+    A class of an engine's that bears the name of its parent comes to the same answers in its own way: a checkpoint
+    names it as it names the parent, and has the same tensors.
     """
     name = type(network).__name__
     kin = (one for one in type(network).__mro__ if one.__name__ == name)
