@@ -140,20 +140,26 @@ def padded(pack: list[Row], pad: int) -> Batch:
     )
 
 
-def loss_of(network: nn.Module, batch: Batch, layout: Layout, weighted: bool = False) -> torch.Tensor:
-    """Mean cross entropy at the labelled places, in float32. Causal, so padding on the right needs no mask."""
+def loss_of(network: nn.Module, batch: Batch, weights: torch.Tensor) -> torch.Tensor:
+    """Weighted mean of the cross entropy at the labelled places, in float32; causal, so right padding needs no mask.
+
+    :param weights: of each token of the vocabulary, ``[V]``.
+    """
     with torch.autocast("cpu", torch.bfloat16):
         hidden = network.model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]
         wanted = batch.labels[:, 1:]
         kept = wanted != -100
         logits = network.lm_head(hidden[kept])
     losses = nn.functional.cross_entropy(logits.float(), wanted[kept], reduction="none")
-    if not weighted:
-        return losses.mean()
-    weights = torch.ones(layout.audio_end)
-    weights[layout.audio :] = WEIGHTS.repeat_interleave(layout.codebook)
-    of_each = weights[wanted[kept]]  # ends come before the sound in the vocabulary
+    of_each = weights[wanted[kept]]
     return (losses * of_each).sum() / of_each.sum()
+
+
+def weights_of(layout: Layout, vocabulary: int) -> torch.Tensor:
+    """Weigh codes by their slot, and all else as 1: ``[V]``."""
+    weights = torch.ones(vocabulary)
+    weights[layout.audio : layout.audio_end] = WEIGHTS.repeat_interleave(layout.codebook)
+    return weights
 
 
 def validation(network: nn.Module, rows: Rows, clips: np.ndarray, budget: int) -> float:
@@ -161,7 +167,8 @@ def validation(network: nn.Module, rows: Rows, clips: np.ndarray, budget: int) -
     draw = np.random.default_rng(0)
     network.eval()
     with torch.no_grad():
-        losses = [float(loss_of(network, batch, rows.layout)) for batch in batches(rows, clips, budget, 0.0, draw)]
+        alike = torch.ones(rows.vocabulary)
+        losses = [float(loss_of(network, batch, alike)) for batch in batches(rows, clips, budget, 0.0, draw)]
     network.train()
     return float(np.mean(losses))
 
@@ -188,7 +195,7 @@ def main() -> None:
     order = np.random.default_rng(1).permutation(len(rows))
     held, clips = order[: asked.held], order[asked.held :]
     network = LlamaForCausalLM(LlamaConfig(vocab_size=rows.vocabulary, attn_implementation="sdpa", **SHAPE))
-    guide = Guide(network)
+    guide, weights = Guide(network), weights_of(rows.layout, rows.vocabulary)
     average = {name: value.detach().clone() for name, value in network.named_parameters()}
     matrices = [p for p in network.parameters() if p.ndim > 1]
     rest = [p for p in network.parameters() if p.ndim <= 1] + list(guide.parameters())
@@ -211,7 +218,7 @@ def main() -> None:
             for group in optimizer.param_groups:
                 group["lr"] = float(asked.rate * pace)
             blur = asked.blur * (1 - step / asked.steps)
-            loss = loss_of(network, blurred(batch, rows.layout, blur, draw), rows.layout, weighted=True)
+            loss = loss_of(network, blurred(batch, rows.layout, blur, draw), weights)
             astray, unsaid = guide.astray(batch.letters, batch.first, batch.last), guide.unsaid(batch.phones)
             optimizer.zero_grad()
             (loss + asked.lead * (astray + unsaid)).backward()
