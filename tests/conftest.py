@@ -21,16 +21,19 @@ import numpy as np
 import pytest
 import soundfile
 
-# What a tester names is for the tests that ask for it; elsewhere a run with scores would load it each time.
-WHISPER = os.environ.pop("VTUNE_WHISPER", "")
+WHISPER = os.environ.get("VTUNE_WHISPER", "")
 
 # A slow machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Many tests use the third-party engine in ``tests/toy``, which must be installed as a user installs one."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        # A tester's weights are for the tests that ask for them; elsewhere a run with scores would load them each time.
+        # Of xdist's processes the one that runs no test keeps them, for its workers have its environment.
+        os.environ.pop("VTUNE_WHISPER", None)
     if not entry_points(group="vtune.engines", name="toy"):
         raise pytest.UsageError("the toy engine is not installed: pip install --no-deps --editable tests/toy")
 
