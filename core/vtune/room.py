@@ -56,17 +56,12 @@ def settle(recipe: Recipe, footprint: Footprint | None, longest: float, have: fl
         [n for n in range(clips, 0, -1) if clips % n == 0] if train.batch_size == "auto" else [int(train.batch_size)]
     )
     ways = [False, True] if train.gradient_checkpointing == "auto" else [bool(train.gradient_checkpointing)]
-    if footprint is None:
-        sizes, ways = sizes[-1:], ways[:1]
-    size, checkpointing = next(
-        (
-            (size, way)
-            for way in ways
-            for size in sizes
-            if footprint is None or needed(of_method(footprint, train.method), size * longest, way) <= _SHARE * have
-        ),
-        (sizes[-1], ways[-1]),
-    )
+    size, checkpointing = sizes[-1], ways[0]
+    if footprint is not None:
+        trained = of_method(footprint, train.method)
+        candidates = ((size, way) for way in ways for size in sizes)
+        fitting = (one for one in candidates if needed(trained, one[0] * longest, one[1]) <= _SHARE * have)
+        size, checkpointing = next(fitting, (sizes[-1], ways[-1]))
     settled = {"batch_size": size, "gradient_checkpointing": checkpointing}
     if train.batch_size == "auto":
         settled["gradient_accumulation"] = clips // size

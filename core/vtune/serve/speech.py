@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -33,6 +34,27 @@ CROWDED = 5
 """Seconds to wait where too many answers are on their way."""
 
 Watermarks = Callable[[str, int], list[Watermark]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One that is on its way: what was asked, who speaks, the first sound, what follows, and a line of the log."""
+
+    asked: SpeechRequest
+    wanted: Wanted
+    first: Audio
+    rest: AsyncGenerator[Audio, None]
+    told: dict[str, Any]
+
+    @property
+    def is_sse(self) -> bool:
+        """Whether it goes out as events."""
+        return self.asked.stream_format == "sse"
+
+    @property
+    def label(self) -> str:
+        """What the metrics call the voice."""
+        return "a mix" if self.wanted.voice.is_mix else self.wanted.voice.name  # there is no end of mixes
 
 
 class Speech:
@@ -80,10 +102,9 @@ class Speech:
             raise Refusal(400, "input: there is nothing in it to speak", param="input")
         told["first_sound"] = time.monotonic() - started
         self._metrics.first_sound(told["first_sound"])
-        sse = asked.stream_format == "sse"
-        media_type = "text/event-stream" if sse else FORMATS[asked.response_format].media_type
-        chunks = self._chunks(asked, wanted, first, pieces, told)
-        return Streamed(chunks, media_type, _headers(asked, wanted), self._settings.stalled)
+        answer = Answer(asked, wanted, first, pieces, told)
+        media_type = "text/event-stream" if answer.is_sse else FORMATS[asked.response_format].media_type
+        return Streamed(self._chunks(answer), media_type, _headers(answer), self._settings.stalled)
 
     def _wanted(self, asked: SpeechRequest) -> Wanted:
         if asked.model not in self._settings.models:
@@ -100,73 +121,60 @@ class Speech:
         seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
         return Wanted(voice, asked.input, seed, sampling)
 
-    async def _chunks(
-        self,
-        asked: SpeechRequest,
-        wanted: Wanted,
-        first: Audio,
-        pieces: AsyncGenerator[Audio, None],
-        told: dict[str, Any],
-    ) -> AsyncGenerator[bytes, None]:
-        sse = asked.stream_format == "sse"
+    async def _chunks(self, answer: Answer) -> AsyncGenerator[bytes, None]:
+        told = answer.told
         told["ended"] = "left"
         self._answers += 1
         try:
-            async with aclosing(self._sound(asked, wanted, first, pieces, told)) as sound:
+            async with aclosing(self._sound(answer)) as sound:
                 async for chunk in sound:
-                    yield delta(chunk) if sse else chunk
+                    yield delta(chunk) if answer.is_sse else chunk
             told["ended"] = "done"
-            if sse:
-                yield done(len(asked.input), told["sound"])
+            if answer.is_sse:
+                yield done(len(answer.asked.input), told["sound"])
         except Exception as error:
             told |= {"ended": "failed", "error": reason(error)}
             if not isinstance(error, VtuneError | Refusal):
                 told["trace"] = traceback.format_exc()
-            if not sse:
+            if not answer.is_sse:
                 raise BrokenOffError from error
             yield failed(refusal_of(error).body())
         finally:
             self._answers -= 1
 
-    async def _sound(
-        self,
-        asked: SpeechRequest,
-        wanted: Wanted,
-        first: Audio,
-        pieces: AsyncGenerator[Audio, None],
-        told: dict[str, Any],
-    ) -> AsyncGenerator[bytes, None]:
-        name = wanted.voice.name
+    async def _sound(self, answer: Answer) -> AsyncGenerator[bytes, None]:
+        asked, name, told, longest = answer.asked, answer.wanted.voice.name, answer.told, self._settings.max_seconds
         marks = self._watermarks(name, RATE)
         comment = f"synthetic speech, made with vtune; voice {name}"
-        outlet = Outlet(asked.response_format, first.sample_rate, asked.speed, marks, comment)
-        label = "a mix" if wanted.voice.is_mix else name  # there is no end of mixes
-        self._metrics.spoken[label] += 1
-        self._metrics.characters[label] += len(asked.input)
+        outlet = Outlet(asked.response_format, answer.first.sample_rate, asked.speed, marks, comment)
+        self._metrics.spoken[answer.label] += 1
+        self._metrics.characters[answer.label] += len(asked.input)
         told["sound"] = 0.0
-        piece: Audio | None = first
-        async with aclosing(pieces):
+        piece: Audio | None = answer.first
+        async with aclosing(answer.rest):
             while piece is not None:
-                told["sound"] += len(piece.waveform) / piece.sample_rate
-                self._metrics.seconds[label] += len(piece.waveform) / piece.sample_rate
+                seconds = len(piece.waveform) / piece.sample_rate
+                told["sound"] += seconds
+                self._metrics.seconds[answer.label] += seconds
                 if piece.ending is not None:
                     self._metrics.endings[piece.ending] += 1
-                if told["sound"] > self._settings.max_seconds:
-                    raise Refusal(400, f"more than {self._settings.max_seconds:g} s of sound; send less text at once")
+                if told["sound"] > longest:
+                    raise Refusal(400, f"more than {longest:g} s of sound; send less text at once")
                 if chunk := await to_thread.run_sync(outlet.add, piece.waveform):
                     yield chunk
-                piece = await anext(pieces, None)
+                piece = await anext(answer.rest, None)
         if chunk := await to_thread.run_sync(outlet.end):
             yield chunk
 
 
-def _headers(asked: SpeechRequest, wanted: Wanted) -> dict[str, str]:
+def _headers(answer: Answer) -> dict[str, str]:
+    wanted = answer.wanted
     headers = {
         "X-Vtune-Synthetic": "true",
         "X-Vtune-Voice": quote(wanted.voice.name, safe="*+ "),
         "X-Vtune-Engine": quote(wanted.voice.record.engine),
         "X-Vtune-Seed": str(wanted.seed),
     }
-    if asked.passed_over:
-        headers["X-Vtune-Ignored"] = ", ".join(asked.passed_over)
+    if answer.asked.passed_over:
+        headers["X-Vtune-Ignored"] = ", ".join(answer.asked.passed_over)
     return headers
