@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def systems(tuned: VoiceFolder) -> list[System]:
     for voice in VOICES:
         kept = Conditioning(opened.conditioning.tensors, {**opened.conditioning.strings, "voice": voice})
         _, untuned = tuned_and_base(opened.engine, opened.base, opened.model, kept)
-        found.append(System(voice, untuned.say))
+        found.append(replace(untuned, name=voice))
     return found
 
 

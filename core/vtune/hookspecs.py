@@ -151,6 +151,24 @@ def synthesize(
 
 
 @hookspec(firstresult=True)
+def synthesize_together(
+    base: Any,
+    model: nn.Module,
+    lines: Sequence[tuple[str, int]],
+    conditioning: Conditioning,
+    sampling: Mapping[str, Any],
+) -> Iterator[tuple[int, list[Audio]]]:
+    """Speak several texts side by side, where that is quicker and nobody waits for the first sound.
+
+    :param lines: texts, each with its seed.
+    :returns: places in ``lines`` as they are done, each once, with the pieces of its sound. They are what
+        ``synthesize`` gives for that text and seed, up to how sums of floats round in another order.
+
+    Optional; without it, texts are spoken one after another.
+    """
+
+
+@hookspec(firstresult=True)
 def synthesize_drawn(
     base: Any, draw: Draw, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
 ) -> Iterator[Audio]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +19,8 @@ from vtune.weights import load_weights
 
 if TYPE_CHECKING:
     from torch import nn
+
+T = TypeVar("T")
 
 
 class Voice:
@@ -66,20 +68,40 @@ def speak(
     sampling: Mapping[str, Any] | None = None,
 ) -> Iterator[Audio]:
     """Speak with a model in memory; ``untuned`` switches its adapter off while it does."""
+    model.eval()
+    yield from _heard(model, engine.synthesize(base, model, text, conditioning, seed, sampling), untuned)
+
+
+def speak_together(
+    engine: Engine,
+    base: Any,
+    model: nn.Module,
+    lines: Sequence[tuple[str, int]],
+    conditioning: Conditioning,
+    *,
+    untuned: bool = False,
+) -> Iterator[tuple[int, list[Audio]]]:
+    """Speak several texts at once, each with its seed; for an engine that ``speaks_together``.
+
+    :returns: places in ``lines`` as they are done, with what ``speak`` gives for each.
+    """
+    model.eval()
+    yield from _heard(model, engine.synthesize_together(base, model, lines, conditioning), untuned)
+
+
+def _heard(model: nn.Module, said: Iterator[T], untuned: bool) -> Iterator[T]:
     import torch
     from peft import PeftModel
 
-    model.eval()
-    pieces = engine.synthesize(base, model, text, conditioning, seed, sampling)
     while True:
         # Entered for each piece and left before it is given away: whoever listens may speak with the same model,
         # tuned and untuned in turn, and is not left in inference mode.
         adapter = model.disable_adapter() if untuned and isinstance(model, PeftModel) else nullcontext()
         with torch.inference_mode(), adapter:
-            piece = next(pieces, None)
-        if piece is None:
+            one = next(said, None)
+        if one is None:
             return
-        yield piece
+        yield one
 
 
 def open_voice(

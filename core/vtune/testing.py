@@ -17,7 +17,7 @@ from torch import nn
 from vtune.engines import Engine, load_engine
 from vtune.errors import SkipClip
 from vtune.folders import VoiceFolder
-from vtune.speak import speak
+from vtune.speak import speak, speak_together
 from vtune.train import guards
 from vtune.types import Audio, Batch, Clip, Conditioning, Features, Waveform
 from vtune.voices import read_conditioning, write_conditioning
@@ -52,6 +52,8 @@ def check_engine(
     conditioning = check_conditioning(engine, base, clips, folder)
     check_mixing(engine, base, conditioning)
     check_speech(engine, base, model, conditioning, seed)
+    if engine.speaks_together:
+        check_together(engine, base, model, conditioning, seed)
     check_export(engine, base, model, conditioning, folder / "voice")
 
 
@@ -190,6 +192,21 @@ def check_speech(engine: Engine, base: Any, model: nn.Module, conditioning: Cond
     again = _joined(list(speak(engine, base, model, text, conditioning, seed)))
     assert np.array_equal(_joined(first), again), "the same seed gave another sound"
     assert list(speak(engine, base, model, text, conditioning, seed, untuned=True)), "the untuned base is silent"
+
+
+def check_together(engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, seed: int) -> None:
+    """Several texts at once are each spoken once, as they are alone."""
+    texts = ("Yes.", "A line to speak. And one more.", "A longer line of made up words.")
+    lines = [(text, seed + place) for place, text in enumerate(texts)]
+    done = list(speak_together(engine, base, model, lines, conditioning))
+    assert sorted(place for place, _ in done) == list(range(len(lines))), "synthesize_together leaves texts out"
+    for place, pieces in done:
+        alone = list(speak(engine, base, model, lines[place][0], conditioning, lines[place][1]))
+        endings, wanted = ([piece.ending for piece in several if piece.ending] for several in (pieces, alone))
+        assert endings == wanted, f"text {place} ends otherwise together with others: {endings}, not {wanted}"
+        one, other = _joined(pieces), _joined(alone)
+        assert one.shape == other.shape, f"text {place} has {len(one)} samples together, {len(other)} alone"
+        assert np.allclose(one, other, atol=1e-4), f"text {place} sounds otherwise together with others"
 
 
 def check_export(engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, folder: Path) -> None:

@@ -9,13 +9,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from transformers import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from vtune import Ending
 from vtune_orpheus.base import OrpheusBase
 from vtune_orpheus.layout import Layout
 from vtune_orpheus.prompts import prompt_ids
-from vtune_orpheus.sampling import Sampling, SlotProcessor, network_tokens
+from vtune_orpheus.sampling import Sampling, Wanted, draw, network_tokens
 from vtune_orpheus.sampling import sample_frames as frames_of
+from vtune_orpheus.steps import steps_of
 
 
 class Scripted(nn.Module):
@@ -58,17 +65,31 @@ def test_no_settings_let_a_token_into_a_slot_it_does_not_belong_to(
             assert start <= token < end
 
 
-def test_only_the_current_slot_and_a_whole_frames_end_are_allowed(base: OrpheusBase) -> None:
-    layout, prompt = base.layout, 4
-    processor = SlotProcessor(layout, prompt)
-    for spoken in range(15):
-        scores = processor(torch.zeros(1, prompt + spoken, dtype=torch.long), torch.zeros(1, base.config.vocab_size))
-        allowed = set(torch.isfinite(scores[0]).nonzero()[:, 0].tolist())
-        start = layout.audio + (spoken % 7) * layout.codebook
-        expected = set(range(start, start + layout.codebook))
-        if spoken in (7, 14):
-            expected.add(layout.end_of_speech)
-        assert allowed == expected
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.floats(0.1, 1.0), st.floats(1.0, 2.0), st.floats(0.1, 3.0))
+def test_a_slot_alone_is_drawn_from_as_from_the_whole_vocabulary_with_all_else_masked(
+    base: OrpheusBase, seed: int, top_p: float, penalty: float, temperature: float
+) -> None:
+    layout, prompt = base.layout, [1, 2, base.layout.audio + 3, base.layout.end_of_speech]
+    settings_ = sampling(top_p=top_p, repetition_penalty=penalty, temperature=temperature)
+    drawn = list(network_tokens(Scripted(base.config.vocab_size, None, seed), layout, prompt, settings_, 70, seed))
+
+    model, generator = Scripted(base.config.vocab_size, None, seed), torch.Generator().manual_seed(seed)
+    chain = LogitsProcessorList([RepetitionPenaltyLogitsProcessor(penalty), TemperatureLogitsWarper(temperature)])
+    if top_p < 1:
+        chain.append(TopPLogitsWarper(top_p))
+    ids = list(prompt)
+    for place, token in enumerate(drawn):
+        start, end = layout.slot_range(place % 7)
+        allowed = list(range(start, end)) + ([layout.end_of_speech] if place and place % 7 == 0 else [])
+        masked = torch.full((1, base.config.vocab_size), float("-inf"))
+        masked[0, allowed] = model(torch.zeros(1, 1))["logits"][0, -1, allowed]
+        chances = chain(torch.tensor([ids]), masked).softmax(-1)
+        # At the first place the end of speech stands among what is drawn from, without a chance.
+        among = [*range(start, end), *([layout.end_of_speech] if place % 7 == 0 else [])]
+        assert float(chances[0, among].sum()) == pytest.approx(1)
+        assert token == among[int(torch.multinomial(chances[0, among], 1, generator=generator))]
+        ids.append(token)
 
 
 def test_an_utterance_is_never_empty_and_ends_at_the_end_token(base: OrpheusBase) -> None:
@@ -106,6 +127,29 @@ def test_the_cache_changes_nothing(base: OrpheusBase) -> None:
             ids.append(best)
     assert len(drawn) >= 7
     assert drawn == ids[len(prompt) :]
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_utterances_side_by_side_are_drawn_as_alone(base: OrpheusBase, temperature: float) -> None:
+    """More of them than go at once, of unlike prompts and lengths, some of which end and some of which are stopped."""
+    network, layout = base.new_network().eval(), base.layout
+    with torch.no_grad():
+        # The end of speech is as likely as a code: tied weights, so the head's row is the embedding's.
+        network.lm_head.weight[layout.end_of_speech] = network.lm_head.weight[layout.audio + 5]
+    settings_ = sampling(temperature=temperature, repetition_penalty=1.3)
+    steps = steps_of(network)
+    wanted = [
+        Wanted(prompt_ids(base.tokenizer, layout, "a: " + "so " * place), 7 * (2 + place % 5), place)
+        for place in range(2 * steps.most + 3)
+    ]
+    got: list[list[int]] = [[] for _ in wanted]
+    for place, token in draw(steps, layout, settings_, wanted):
+        got[place].append(token)
+    assert got == [list(network_tokens(network, layout, one.prompt, settings_, one.most, one.seed)) for one in wanted]
+    assert len({len(tokens) for tokens in got}) > 2
+    if temperature:
+        assert any(tokens[-1] == layout.end_of_speech for tokens in got)
+        assert len({tuple(tokens[:14]) for tokens in got}) == len(got)
 
 
 def test_the_same_seed_draws_the_same(base: OrpheusBase) -> None:

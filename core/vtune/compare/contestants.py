@@ -14,7 +14,7 @@ from typing import Any
 
 from vtune import audio
 from vtune.errors import VoiceError
-from vtune.evaluate import BASE, System
+from vtune.evaluate import BASE, System, system_of
 from vtune.folders import RunFolder, VoiceFolder
 from vtune.mixing import find_parts, looks_like_mix, open_named
 from vtune.speak import Voice
@@ -135,7 +135,7 @@ def opened(
         load_weights(voice.model, one.weights)
     if one.prompt is not None:
         voice = _prompted(voice, one.prompt)
-    yield System(name or one.name, lambda text, seed: voice.say(text, seed))
+    yield system_of(name or one.name, voice.engine, voice.base, voice.model, voice.conditioning)
 
 
 def _prompted(voice: Voice, path: Path) -> Voice:

@@ -116,6 +116,26 @@ class Engine:
         pieces: Iterator[Audio] = self._answered("synthesize", answer)
         return pieces
 
+    @property
+    def speaks_together(self) -> bool:
+        """Whether it speaks several texts at once."""
+        return bool(self._hook.synthesize_together.get_hookimpls())
+
+    def synthesize_together(
+        self,
+        base: Any,
+        model: nn.Module,
+        lines: Sequence[tuple[str, int]],
+        conditioning: Conditioning,
+        sampling: Mapping[str, Any] | None = None,
+    ) -> Iterator[tuple[int, list[Audio]]]:
+        """Speak several texts, each with its seed; only where ``speaks_together``."""
+        answer = self._hook.synthesize_together(
+            base=base, model=model, lines=lines, conditioning=conditioning, sampling=dict(sampling or {})
+        )
+        done: Iterator[tuple[int, list[Audio]]] = self._answered("synthesize_together", answer)
+        return done
+
     def synthesize_drawn(
         self, base: Any, draw: Draw, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
     ) -> Iterator[Audio]:

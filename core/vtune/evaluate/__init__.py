@@ -8,7 +8,17 @@ from vtune.evaluate.material import Material, held_material, once_each
 from vtune.evaluate.quality import quality
 from vtune.evaluate.reading import read_scores
 from vtune.evaluate.scores import Score, Scores, score
-from vtune.evaluate.takes import BASE, RECORDING, VOICE, System, Take, speak_all, speak_trained, tuned_and_base
+from vtune.evaluate.takes import (
+    BASE,
+    RECORDING,
+    VOICE,
+    System,
+    Take,
+    speak_all,
+    speak_trained,
+    system_of,
+    tuned_and_base,
+)
 
 __all__ = [
     "BASE",
@@ -36,5 +46,6 @@ __all__ = [
     "score",
     "speak_all",
     "speak_trained",
+    "system_of",
     "tuned_and_base",
 ]

@@ -15,9 +15,8 @@ from vtune.evaluate.judging import judges
 from vtune.evaluate.material import Material, once_each
 from vtune.evaluate.quality import quality
 from vtune.evaluate.scores import Scores, score
-from vtune.evaluate.takes import VOICE, System, Take, speak_all
+from vtune.evaluate.takes import VOICE, Take, system_of, take_together
 from vtune.recipe import Recipe
-from vtune.speak import speak
 from vtune.train.ear import QUALITY, Heard, Listen
 from vtune.types import Conditioning
 
@@ -76,8 +75,8 @@ class Listener:
 
     def _one(self, model: nn.Module, voice: str) -> tuple[dict[str, float], Sequence[Take]]:
         kept, material = self._keep(voice), self._parts[voice]
-        system = System(VOICE, lambda text, seed: speak(self._engine, self._base, model, text, kept, seed))
-        takes = speak_all([system], material.texts, [self._recipe.evaluate.seed], quiet=True)
+        system = system_of(VOICE, self._engine, self._base, model, kept)
+        takes = take_together(system, [(text, self._recipe.evaluate.seed) for text in material.texts])
         scores = score(takes, material, self._recipe, self._makers[voice], recordings=False)
         figures = {name: mean for name in TOLD if (mean := scores.mean(name, VOICE)) is not None}
         return {QUALITY: _quality(scores), **figures}, takes

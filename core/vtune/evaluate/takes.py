@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from vtune.engines import Engine
-from vtune.speak import speak
+from vtune.speak import speak, speak_together
 from vtune.types import Audio, Clip, Conditioning, Ending, Waveform
 
 if TYPE_CHECKING:
@@ -26,10 +27,13 @@ class System:
     """Something that speaks, as listening tests call it: a voice, its base, a checkpoint, another voice.
 
     :param say: takes a text and a seed.
+    :param together: takes several, and gives their places as they are done, with what ``say`` gives for each; None
+        where that is not quicker.
     """
 
     name: str
     say: Callable[[str, int], Iterator[Audio]]
+    together: Callable[[Sequence[tuple[str, int]]], Iterator[tuple[int, Sequence[Audio]]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Take:
     """One speaking of one text.
 
     :param ending: how the worst utterance stopped; None where nothing says so, as in a recording.
-    :param took: seconds of work; ``first`` until there was sound. None for a recording.
+    :param took: seconds of work; ``first`` until there was sound. None for a recording, and for what was spoken
+        together with others.
     """
 
     text: str
@@ -55,6 +60,18 @@ class Take:
         return len(self.waveform) / self.sample_rate
 
 
+def system_of(
+    name: str, engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, *, untuned: bool = False
+) -> System:
+    """Return a model in memory as a system; ``untuned`` is without its adapter."""
+    said = (engine, base, model)
+    return System(
+        name,
+        lambda text, seed: speak(*said, text, conditioning, seed, untuned=untuned),
+        (lambda lines: speak_together(*said, lines, conditioning, untuned=untuned)) if engine.speaks_together else None,
+    )
+
+
 def tuned_and_base(
     engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, *, adapter: bool = True
 ) -> list[System]:
@@ -62,23 +79,26 @@ def tuned_and_base(
 
     :param adapter: whether there is one to switch off; a fully fine-tuned model speaks alone.
     """
-
-    def system(name: str, untuned: bool) -> System:
-        return System(name, lambda text, seed: speak(engine, base, model, text, conditioning, seed, untuned=untuned))
-
-    return [system(VOICE, False), *([system(BASE, True)] if adapter else [])]
+    names = [VOICE, *([BASE] if adapter else [])]
+    return [system_of(name, engine, base, model, conditioning, untuned=name == BASE) for name in names]
 
 
-def speak_all(
-    systems: Sequence[System], texts: Sequence[str], seeds: Sequence[int], *, quiet: bool = False
-) -> list[Take]:
-    """Let every system speak every text with every seed, text by text.
+def speak_all(systems: Sequence[System], texts: Sequence[str], seeds: Sequence[int]) -> list[Take]:
+    """Let every system speak every text with every seed; takes are in the order of texts.
 
-    :param quiet: show no bar, as where there is one already.
+    What the first text costs is measured: it is spoken alone, as it is for somebody who waits for it. The others are
+    spoken together, if all systems can.
     """
-    wanted = [(text, seed, system) for text in texts for seed in seeds for system in systems]
-    steps = tqdm(wanted, desc="speaking", unit="sentence", disable=quiet or None)
-    return [take(system, text, seed) for text, seed, system in steps]
+    lines = [(text, seed) for text in texts for seed in seeds]
+    alone = len(seeds) if all(system.together for system in systems) else len(lines)
+    with tqdm(total=len(lines) * len(systems), desc="speaking", unit="sentence", disable=None) as bar:
+        takes = []
+        for text, seed in lines[:alone]:
+            for system in systems:
+                takes.append(take(system, text, seed))
+                bar.update()
+        several = [take_together(system, lines[alone:], bar.update) for system in systems if lines[alone:]]
+    return [*takes, *chain.from_iterable(zip(*several, strict=True))]
 
 
 def speak_trained(system: System, trained: Sequence[str], count: int, seed: int) -> list[Take]:
@@ -87,7 +107,7 @@ def speak_trained(system: System, trained: Sequence[str], count: int, seed: int)
     """
     count = min(count, len(trained))
     texts = list(dict.fromkeys(trained[place * len(trained) // count] for place in range(count)))
-    return speak_all([System(f"{system.name} on trained words", system.say)], texts, [seed])
+    return speak_all([replace(system, name=f"{system.name} on trained words")], texts, [seed])
 
 
 def take(system: System, text: str, seed: int) -> Take:
@@ -98,12 +118,31 @@ def take(system: System, text: str, seed: int) -> Take:
     for piece in system.say(text, seed):
         first = time.perf_counter() - began if first is None else first
         pieces.append(piece)
-    took = time.perf_counter() - began
+    return replace(_joined(system, text, seed, pieces), took=time.perf_counter() - began, first=first)
+
+
+def take_together(
+    system: System, lines: Sequence[tuple[str, int]], done: Callable[[], object] = lambda: None
+) -> list[Take]:
+    """Let one system speak several texts, each with its seed: at once where it can, else one after another.
+
+    :param done: called after each.
+    """
+    if system.together is None:
+        return [take(system, text, seed) for text, seed in lines]
+    takes: dict[int, Take] = {}
+    for place, pieces in system.together(lines):
+        takes[place] = _joined(system, *lines[place], pieces)
+        done()
+    return [takes[place] for place in range(len(lines))]
+
+
+def _joined(system: System, text: str, seed: int, pieces: Sequence[Audio]) -> Take:
     endings = [piece.ending for piece in pieces if piece.ending is not None]
     # An utterance in the middle that ran away is no better than a last one.
     ending = next((one for one in endings if one != Ending.END_TOKEN), endings[-1] if endings else None)
     waveform = np.concatenate([piece.waveform for piece in pieces])
-    return Take(text, seed, system.name, waveform, pieces[0].sample_rate, ending, took, first)
+    return Take(text, seed, system.name, waveform, pieces[0].sample_rate, ending)
 
 
 def recorded(clips: Sequence[Clip]) -> list[Take]:

@@ -106,6 +106,19 @@ def synthesize(
 
 
 @vtune.hookimpl
+def synthesize_together(
+    base: OrpheusBase,
+    model: nn.Module,
+    lines: Sequence[tuple[str, int]],
+    conditioning: vtune.Conditioning,
+    sampling: Mapping[str, Any],
+) -> Iterator[tuple[int, list[vtune.Audio]]]:
+    from vtune_orpheus.speech import speak_together
+
+    return speak_together(base, model, lines, conditioning, sampling)
+
+
+@vtune.hookimpl
 def synthesize_drawn(
     base: OrpheusBase,
     draw: vtune.Draw,

@@ -65,9 +65,13 @@ class FrameDecoder:
         self._tokens: list[int] = []
         self._emitted = 0
 
+    def add(self, frame: list[int]) -> None:
+        """Take 7 token ids."""
+        self._tokens += frame
+
     def push(self, frame: list[int]) -> Waveform | None:
         """Take 7 token ids; return the sound that is now certain, ``float32 [2048 n]``, or None to wait for more."""
-        self._tokens += frame
+        self.add(frame)
         certain = len(self._tokens) // SLOTS - (self._context if self._emitted else self._first)
         # The first frame goes out at once; later ones together, for each window pays for its context again.
         if certain < (self._emitted + STRIDE if self._emitted else 1):

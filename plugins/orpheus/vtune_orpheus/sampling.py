@@ -1,46 +1,19 @@
-"""From a prompt to sound tokens, one at a time: no token can come out that its slot does not hold."""
+"""From prompts to sound tokens, one at a time: no token can come out that its slot does not hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 
 import torch
 from torch import nn
-from transformers import (
-    DynamicCache,
-    LogitsProcessor,
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopPLogitsWarper,
-)
+from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from vtune import Ending
 from vtune_orpheus.layout import SLOTS, Layout
-
-
-class SlotProcessor(LogitsProcessor):  # type: ignore[misc] # transformers is not typed for us
-    """Allows only the codes of the slot that comes next, and the end of speech where a frame is whole.
-
-    :param prompt: how many of the ids that it is called with are the prompt.
-    """
-
-    def __init__(self, layout: Layout, prompt: int) -> None:
-        self._layout = layout
-        self._prompt = prompt
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Mask ``scores`` ``[B, V]`` for the place after ``input_ids`` ``[B, P + n]``."""
-        codes, may_end = self._layout.allowed(input_ids.shape[1] - self._prompt)
-        allowed = torch.full_like(scores, float("-inf"))
-        allowed[:, codes.start : codes.stop] = scores[:, codes.start : codes.stop]
-        if may_end:
-            stop = self._layout.end_of_speech
-            allowed[:, stop] = scores[:, stop]
-        return allowed
+from vtune_orpheus.steps import Steps, steps_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +25,31 @@ class Sampling:
     repetition_penalty: float
     max_new_tokens: int
 
-    def processors(self, layout: Layout, prompt: int) -> LogitsProcessorList:
-        """Return transformers' own processors around the slots'; the mask first, so top-p counts allowed tokens."""
-        chain: list[Any] = [SlotProcessor(layout, prompt)]
-        if self.repetition_penalty != 1.0:
-            chain.append(RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
+    def scores(self, logits: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+        """Return what is drawn from: the penalty, then transformers' own temperature and top-p.
+
+        :param logits: float32 ``[B, n]`` of those tokens that may come, so top-p counts them alone; -inf where one may
+            not.
+        :param heard: bool ``[B, n]``: stands in the prompt, or was drawn.
+        """
+        penalty = self.repetition_penalty
+        if penalty != 1.0:
+            logits = torch.where(heard, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
         if self.temperature > 0:
-            chain.append(TemperatureLogitsWarper(self.temperature))
-        if self.temperature > 0 and self.top_p < 1.0:
-            chain.append(TopPLogitsWarper(self.top_p))
-        return LogitsProcessorList(chain)
+            logits = TemperatureLogitsWarper(self.temperature)(None, logits)
+            if self.top_p < 1.0:
+                logits = TopPLogitsWarper(self.top_p)(None, logits)
+        return logits
 
-    def pick(self, scores: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return one token of processed ``scores`` ``[1, V]`` as int64 ``[1, 1]`` on the CPU.
+    def pick(self, scores: torch.Tensor, generators: Sequence[torch.Generator]) -> list[int]:
+        """Return which of the ``n`` it is in each row of scores ``[B, n]``.
 
-        It is drawn there, so that a seed means the same on every device.
+        It is drawn on the CPU, so that a seed means the same on every device.
         """
         if self.temperature == 0:
-            return scores.argmax(-1, keepdim=True).cpu()
-        return torch.multinomial(scores.softmax(-1).cpu(), 1, generator=generator)
+            return scores.argmax(-1).tolist()
+        chances = scores.softmax(-1).cpu()
+        return [int(torch.multinomial(row, 1, generator=one)) for row, one in zip(chances, generators, strict=True)]
 
 
 Tokens = Callable[[list[int], Sampling, int, int], Generator[int, None, None]]
@@ -86,10 +65,9 @@ def sample_frames(
     :param prompt: int64 ids up to start-of-speech.
     :param runaway: tokens after which no honest reading of the text goes on.
     """
-    whole = sampling.max_new_tokens // SLOTS * SLOTS
-    limit = min(whole, runaway // SLOTS * SLOTS)
     frame: list[int] = []
-    with closing(tokens(prompt, sampling, max(limit, SLOTS), seed)) as drawn:
+    most = most_tokens(sampling, runaway)
+    with closing(tokens(prompt, sampling, most, seed)) as drawn:
         for token in drawn:
             if token == layout.end_of_speech:
                 yield [], Ending.END_TOKEN
@@ -98,26 +76,89 @@ def sample_frames(
             if len(frame) == SLOTS:
                 yield frame, None
                 frame = []
-    yield [], Ending.RUNAWAY if limit < whole else Ending.LIMIT
+    yield [], Ending.RUNAWAY if most < sampling.max_new_tokens // SLOTS * SLOTS else Ending.LIMIT
+
+
+def most_tokens(sampling: Sampling, runaway: int) -> int:
+    """Return how many tokens an utterance may have: whole frames, and at least one."""
+    return max(min(sampling.max_new_tokens, runaway) // SLOTS, 1) * SLOTS
 
 
 def network_tokens(
     model: nn.Module, layout: Layout, prompt: list[int], sampling: Sampling, most: int, seed: int
 ) -> Generator[int, None, None]:
     """Draw tokens from a network of this process; see ``Tokens``."""
-    device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(seed)
-    processors = sampling.processors(layout, len(prompt))
-    ids = torch.tensor([prompt], device=device)  # (1, P + n)
-    cache = DynamicCache()
-    step = ids
-    for _ in range(most):
-        logits = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)["logits"][:, -1]
-        scores = processors(ids, logits.float())  # (1, V)
-        drawn = sampling.pick(scores, generator)
-        token = int(drawn)
-        yield token
-        if token == layout.end_of_speech:
+    with closing(draw(steps_of(model), layout, sampling, [Wanted(prompt, most, seed)])) as drawn:
+        for _, token in drawn:
+            yield token
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An utterance to be drawn: ``most`` tokens at most, whole frames."""
+
+    prompt: list[int]
+    most: int
+    seed: int
+
+
+@dataclass(slots=True)
+class _Row:
+    place: int
+    left: int
+    generator: torch.Generator
+    begun: bool = False
+
+
+def draw(
+    steps: Steps, layout: Layout, sampling: Sampling, wanted: Sequence[Wanted]
+) -> Generator[tuple[int, int], None, None]:
+    """Draw utterances side by side, as many as the network takes; each from a generator of its own, as it would alone.
+
+    They are at the same slot of a frame, always: each begins with the first and ends behind the last. One that has
+    ended makes room at once, and the next one begins with the next frame.
+
+    :returns: the place of an utterance in ``wanted`` and its next token, which may be the end of speech.
+    """
+    waiting = iter(enumerate(wanted))
+    rows: list[_Row] = []
+    heard = torch.zeros(0, max(layout.audio_end, layout.end_of_speech + 1), dtype=torch.bool)  # (B, V)
+    while True:
+        for place, one in islice(waiting, steps.most - len(rows)):
+            steps.add(one.prompt)
+            rows.append(_Row(place, one.most, torch.Generator().manual_seed(one.seed)))
+            known = torch.zeros(1, heard.shape[1], dtype=torch.bool)
+            known[0, [token for token in one.prompt if token < known.shape[1]]] = True
+            heard = torch.cat([heard, known])
+        if not rows:
             return
-        step = drawn.to(device)
-        ids = torch.cat([ids, step], dim=1)
+        for slot in range(SLOTS):
+            tokens = _next(steps, layout, sampling, slot, rows, heard)
+            for row, token in zip(rows, tokens, strict=True):
+                row.left -= 1
+                row.begun = True
+                yield row.place, token
+            going = [n for n, token in enumerate(tokens) if token != layout.end_of_speech and rows[n].left]
+            if len(going) < len(rows):
+                steps.keep(going)
+                rows, heard, tokens = [rows[n] for n in going], heard[going], [tokens[n] for n in going]
+            if not rows:
+                break
+            heard[range(len(rows)), tokens] = True
+            steps.step(tokens)
+
+
+def _next(
+    steps: Steps, layout: Layout, sampling: Sampling, slot: int, rows: Sequence[_Row], heard: torch.Tensor
+) -> list[int]:
+    """Draw the next token of each row: of the slot's codes, or the end of speech where frames are whole."""
+    codes, stop = range(*layout.slot_range(slot)), layout.end_of_speech
+    logits, before = steps.logits(codes), heard[:, codes.start : codes.stop]
+    if slot == 0:
+        # A first frame must come before the end: no utterance is empty.
+        end = steps.logits(range(stop, stop + 1))
+        end[[not row.begun for row in rows]] = float("-inf")
+        logits, before = torch.cat([logits, end], 1), torch.cat([before, heard[:, stop : stop + 1]], 1)
+    scores = sampling.scores(logits, before.to(logits.device))
+    picked = sampling.pick(scores, [row.generator for row in rows])
+    return [codes[one] if one < len(codes) else stop for one in picked]

@@ -1,9 +1,10 @@
-"""Text to sound: sentence by sentence, frame by frame."""
+"""Text to sound: sentence by sentence, frame by frame, or several texts at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,13 @@ import numpy as np
 from vtune import Audio, Conditioning, VoiceError, Waveform
 from vtune_orpheus.conditioning import expected_tokens, prompt_of, sampling_of
 from vtune_orpheus.decoding import FrameDecoder
-from vtune_orpheus.sampling import Tokens, sample_frames
+from vtune_orpheus.sampling import Sampling, Tokens, Wanted, draw, most_tokens, sample_frames
+from vtune_orpheus.steps import steps_of
 from vtune_orpheus.texts import missing_pause, split_text
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from vtune_orpheus.base import OrpheusBase
 
 RATE = 24_000
@@ -39,6 +43,68 @@ def speak(
     :raises VoiceError: the prompt does not fit into the network's positions.
     """
     sampling = replace(sampling_of(conditioning), **asked)
+    for number, one in enumerate(_utterances(base, text, conditioning, seed, sampling)):
+        first = base.options.first_frames if number == 0 else None  # nobody waits for a later sentence
+        decoder = FrameDecoder(base.codec, base.layout, one.seed, first)
+        tail = np.zeros(0, dtype=np.float32)
+        for frame, ending in sample_frames(tokens, base.layout, one.prompt, sampling, one.runaway, one.seed):
+            sound = decoder.push(frame) if ending is None else decoder.flush()
+            if sound is not None:
+                tail = np.concatenate([tail, sound])[-TAIL:]
+            if ending is not None:
+                # The pause belongs to this utterance's last piece: pieces of a stream join without gaps.
+                sound = np.concatenate([_or_empty(sound), missing_pause(tail, RATE, one.pause)])
+            if sound is not None:
+                yield Audio(sound, RATE, ending)
+
+
+def speak_together(
+    base: OrpheusBase,
+    model: nn.Module,
+    lines: Sequence[tuple[str, int]],
+    conditioning: Conditioning,
+    asked: Mapping[str, Any],
+) -> Iterator[tuple[int, list[Audio]]]:
+    """Yield the places of texts as they are done, each with its sound; see ``vtune.hookspecs.synthesize_together``.
+
+    Nobody listens before a sentence is whole, so the codec decodes it in one go.
+
+    :raises VoiceError: a prompt does not fit into the network's positions.
+    """
+    sampling = replace(sampling_of(conditioning), **asked)
+    texts = [list(_utterances(base, text, conditioning, seed, sampling)) for text, seed in lines]
+    places = [place for place, several in enumerate(texts) for _ in several]
+    wanted = [Wanted(one.prompt, most_tokens(sampling, one.runaway), one.seed) for several in texts for one in several]
+    drawn: list[list[int]] = [[] for _ in wanted]
+    missing = Counter(places)
+    for number, token in draw(steps_of(model), base.layout, sampling, wanted):
+        drawn[number].append(token)
+        place = places[number]
+        if token == base.layout.end_of_speech or len(drawn[number]) == wanted[number].most:
+            missing[place] -= 1
+            if not missing[place]:
+                first = places.index(place)
+                several = zip(texts[place], drawn[first:], strict=False)
+                yield place, [_whole(base, one, sampling, tokens) for one, tokens in several]
+
+
+@dataclass(frozen=True, slots=True)
+class _Utterance:
+    """One piece of a text, ready to be drawn.
+
+    :param runaway: tokens after which no honest reading of it goes on.
+    :param pause: seconds of quiet behind it.
+    """
+
+    prompt: list[int]
+    seed: int
+    runaway: int
+    pause: float
+
+
+def _utterances(
+    base: OrpheusBase, text: str, conditioning: Conditioning, seed: int, sampling: Sampling
+) -> Iterator[_Utterance]:
     positions = int(base.config.max_position_embeddings)
     for number, piece in enumerate(split_text(text, base.options.max_chars)):
         prompt = prompt_of(base, conditioning, piece.text)
@@ -48,24 +114,23 @@ def speak(
                 f"base's {positions} positions; use fewer reference_clips"
             )
         runaway = int(RUNAWAY * expected_tokens(conditioning, piece.text) + 7 * RATE / 2048)
-        first = base.options.first_frames if number == 0 else None  # nobody waits for a later sentence
-        decoder = FrameDecoder(base.codec, base.layout, _seed_of(seed, number), first)
-        tail = np.zeros(0, dtype=np.float32)
-        for frame, ending in sample_frames(tokens, base.layout, prompt, sampling, runaway, _seed_of(seed, number)):
-            sound = decoder.push(frame) if ending is None else decoder.flush()
-            if sound is not None:
-                tail = np.concatenate([tail, sound])[-TAIL:]
-            if ending is not None:
-                # The pause belongs to this utterance's last piece: pieces of a stream join without gaps.
-                sound = np.concatenate([_or_empty(sound), missing_pause(tail, RATE, piece.pause)])
-            if sound is not None:
-                yield Audio(sound, RATE, ending)
+        # Each sentence draws anew, and the first of a long text draws as it would alone.
+        yield _Utterance(prompt, seed + 1_000_003 * number, runaway, piece.pause)
+
+
+def _whole(base: OrpheusBase, one: _Utterance, sampling: Sampling, drawn: Sequence[int]) -> Audio:
+    """Decode what was drawn for an utterance in one go."""
+
+    def again(*_: Any) -> Generator[int, None, None]:
+        yield from drawn
+
+    *frames, (_, ending) = sample_frames(again, base.layout, one.prompt, sampling, one.runaway, one.seed)
+    decoder = FrameDecoder(base.codec, base.layout, one.seed)
+    for frame, _ in frames:
+        decoder.add(frame)
+    sound = decoder.flush()
+    return Audio(np.concatenate([sound, missing_pause(sound[-TAIL:], RATE, one.pause)]), RATE, ending)
 
 
 def _or_empty(sound: Waveform | None) -> Waveform:
     return np.zeros(0, dtype=np.float32) if sound is None else sound
-
-
-def _seed_of(seed: int, number: int) -> int:
-    # Each sentence draws anew, and the first of a long text draws as it would alone.
-    return seed + 1_000_003 * number

@@ -1,0 +1,288 @@
+"""Orpheus speaking: one sentence, streamed, and many at once, beside plain transformers, in turns within one run.
+
+    python benchmarks/speaking.py --sentences 8 --repetitions 5 --out figures.json
+
+- ``generate``: transformers' ``generate`` on its own Llama with a PEFT adapter, all logits, the same masks as a
+  ``LogitsProcessor``, and one decode of the whole utterance behind it.
+- ``merged``: the same with the adapter folded into the weights.
+- ``alone``: ours, sentence by sentence, streamed as ``vtune serve`` does (``first_frames: 2``).
+- ``together``: ours, all sentences at once, as ``vtune evaluate`` does.
+
+All have the same weights (an adapter of rank 32 with random numbers that say little), sentences and sampling. Greedy by
+default, so that all speak the same tokens, which is checked. The first sound of ``generate`` is there when all is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peft
+import torch
+import transformers
+from transformers import (
+    AutoModelForCausalLM,
+    LogitsProcessor,
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from vtune import Conditioning, attach_lora, load_engine
+from vtune.speak import speak_together
+from vtune.testing import made_clip
+from vtune_orpheus import speech
+from vtune_orpheus.conditioning import expected_tokens, prompt_of, sampling_of
+from vtune_orpheus.decoding import FrameDecoder
+from vtune_orpheus.layout import SLOTS, Layout
+from vtune_orpheus.sampling import most_tokens, network_tokens
+
+RATE, FRAME = 24_000, 2048
+SENTENCES = (
+    "The old mill stands by the river, and nobody knows for how long.",
+    "She opened the letter at once.",
+    "When the rain had stopped, the children ran down to the harbour to look at the boats.",
+    "There is nothing in the drawer but a key and two stamps.",
+    "He counted the steps on his way up, as he always did.",
+    "Is it far from here to the station?",
+    "They sold the house in spring, and by summer the garden had grown over the fence.",
+    "A lamp was still burning in the window across the street.",
+)
+
+
+@dataclass
+class Said:
+    """What came of some sentences: tokens of each, samples of sound, seconds, and when the first sound of each left."""
+
+    tokens: list[list[int]]
+    samples: int
+    seconds: float
+    first_seconds: list[float]
+    first_frames: list[int]
+
+
+class Slots(LogitsProcessor):
+    """Allows the codes of the next slot, and the end of speech where a frame is whole."""
+
+    def __init__(self, layout: Layout, prompt: int) -> None:
+        self.layout, self.prompt = layout, prompt
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        codes, may_end = self.layout.allowed(input_ids.shape[1] - self.prompt)
+        ids = [*codes, *([self.layout.end_of_speech] if may_end else [])]
+        masked = torch.full_like(scores, float("-inf"))
+        masked[:, ids] = scores[:, ids]
+        return masked
+
+
+class Bench:
+    """Base, adapter and conditioning, and the ways to speak with them."""
+
+    def __init__(self, asked: Any) -> None:
+        self.engine = load_engine("orpheus")
+        options = self.engine.info.options.model_validate({"base_model": asked.base, "first_frames": 2})
+        device, dtype = torch.device(asked.device), getattr(torch, asked.dtype)
+        self.base = self.engine.load_base(options, device, dtype)
+        self.model = self.engine.build_lora_model(self.base, self.engine.info.lora).eval()
+        torch.manual_seed(0)
+        for name, parameter in self.model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.002)
+        kept = self.engine.extract_conditioning(self.base, [made_clip(RATE, 1.0, 0)])
+        self.sampling = replace(sampling_of(kept), temperature=asked.temperature)
+        changed = {**json.loads(kept.strings["sampling"]), "temperature": asked.temperature}
+        strings = {"voice": asked.voice, "seconds_per_character": "0.07", "sampling": json.dumps(changed)}
+        self.kept = Conditioning(kept.tensors, {**kept.strings, **strings})
+        self.plain = self._plain(dtype, device)
+        self.merged = self._plain(dtype, device).merge_and_unload()
+
+    def _plain(self, dtype: torch.dtype, device: torch.device) -> Any:
+        network = AutoModelForCausalLM.from_pretrained(self.base.checkpoint, dtype=dtype, attn_implementation="sdpa")
+        presets = self.engine.info.lora_targets
+        model = attach_lora(network.to(device), self.engine.info.lora, presets, task_type="CAUSAL_LM")
+        model.load_state_dict(self.model.state_dict())
+        return model.eval()
+
+    def generate(self, model: Any, texts: list[str]) -> Said:
+        """Plain transformers, sentence by sentence."""
+        layout, said = self.base.layout, Said([], 0, 0.0, [], [])
+        for text in texts:
+            began = time.perf_counter()
+            prompt = prompt_of(self.base, self.kept, text)
+            chain: list[Any] = [Slots(layout, len(prompt))]
+            chain.append(RepetitionPenaltyLogitsProcessor(self.sampling.repetition_penalty))
+            if self.sampling.temperature:
+                chain += [TemperatureLogitsWarper(self.sampling.temperature), TopPLogitsWarper(self.sampling.top_p)]
+            ids = torch.tensor([prompt], device=self.base.device)
+            torch.manual_seed(0)
+            answer = model.generate(
+                input_ids=ids, attention_mask=torch.ones_like(ids), logits_processor=LogitsProcessorList(chain),
+                do_sample=self.sampling.temperature > 0, temperature=1.0, top_p=1.0, top_k=0, repetition_penalty=1.0,
+                max_new_tokens=self.most(text), eos_token_id=layout.end_of_speech, pad_token_id=layout.pad,
+            )[0, len(prompt) :].tolist()  # fmt: skip
+            frames = len(answer) // SLOTS
+            decoder = FrameDecoder(self.base.codec, layout, 0)
+            decoder.add(answer[: frames * SLOTS])
+            said.samples += len(decoder.flush())
+            said.tokens.append(answer)
+            took = time.perf_counter() - began
+            said.seconds += took
+            said.first_seconds.append(took)
+            said.first_frames.append(frames)
+        return said
+
+    def most(self, text: str) -> int:
+        """Tokens after which an utterance is stopped, as ours is."""
+        runaway = int(speech.RUNAWAY * expected_tokens(self.kept, text) + SLOTS * RATE / FRAME)
+        return most_tokens(self.sampling, runaway)
+
+    def alone(self, texts: list[str]) -> Said:
+        """Ours, streamed."""
+        said = Said([], 0, 0.0, [], [])
+        for text in texts:
+            drawn: list[int] = []
+
+            def noted(*asked: Any, drawn: list[int] = drawn) -> Any:
+                for token in network_tokens(self.model, self.base.layout, *asked):
+                    drawn.append(token)
+                    yield token
+
+            began, first = time.perf_counter(), None
+            for piece in speech.speak(self.base, noted, text, self.kept, 0, {}):
+                if first is None:
+                    first = time.perf_counter() - began
+                    said.first_seconds.append(first)
+                    said.first_frames.append(len(drawn) // SLOTS)
+                said.samples += len(piece.waveform)
+            said.seconds += time.perf_counter() - began
+            said.tokens.append(drawn)
+        return said
+
+    def together(self, texts: list[str]) -> Said:
+        """Ours, all at once; the tokens are not seen from outside, so they are counted by the sound."""
+        began = time.perf_counter()
+        lines = [(text, 0) for text in texts]
+        sounds = dict(speak_together(self.engine, self.base, self.model, lines, self.kept))
+        took = time.perf_counter() - began
+        counts = [sum(len(piece.waveform) for piece in sounds[place]) // FRAME * SLOTS for place in range(len(texts))]
+        samples = sum(len(piece.waveform) for pieces in sounds.values() for piece in pieces)
+        return Said([[0] * count for count in counts], samples, took, [], [])
+
+
+def main() -> None:
+    """Run in turns, print a table, keep the figures."""
+    asked = arguments()
+    torch.set_num_threads(asked.threads)
+    transformers.logging.set_verbosity_error()
+    bench = Bench(asked)
+    arms: dict[str, Callable[[list[str]], Said]] = {
+        "generate": partial(bench.generate, bench.plain),
+        "merged": partial(bench.generate, bench.merged),
+        "alone": bench.alone,
+        "together": bench.together,
+    }
+    texts = [SENTENCES[place % len(SENTENCES)] for place in range(asked.sentences)]
+    found: dict[str, list[Said]] = {name: [] for name in arms}
+    with torch.inference_mode():
+        for arm in arms.values():
+            arm(texts[:1])  # what is only done once is done here
+        for repetition in range(asked.repetitions):
+            for name, arm in arms.items():
+                said = arm(texts)
+                found[name].append(said)
+                print(f"repetition {repetition + 1}, {name}: {said.seconds:.1f} s", flush=True)
+    record = {"machine": machine(asked), "sentences": len(texts), "arms": figures(found)}
+    say(record)
+    if asked.out:
+        asked.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def figures(found: dict[str, list[Said]]) -> dict[str, Any]:
+    """Medians over repetitions, and whether all spoke alike."""
+    wanted = found["generate"][0]
+    return {
+        name: {
+            "seconds": [said.seconds for said in several],
+            "tokens": sum(map(len, several[0].tokens)),
+            "tokens_per_second": statistics.median(sum(map(len, said.tokens)) / said.seconds for said in several),
+            "sound_per_second": statistics.median(said.samples / RATE / said.seconds for said in several),
+            "first_seconds": _median([one for said in several for one in said.first_seconds]),
+            "first_frames": _median([one for said in several for one in said.first_frames]),
+            "same": sum(
+                len(one) // SLOTS == len(other) // SLOTS if name == "together" else one == other
+                for one, other in zip(several[0].tokens, wanted.tokens, strict=True)
+            ),
+        }
+        for name, several in found.items()
+    }
+
+
+def _median(values: list[Any]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def machine(asked: Any) -> dict[str, Any]:
+    """Where the figures come from."""
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    versions = {module.__name__: module.__version__ for module in (torch, transformers, peft, np)}
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "gpu": torch.cuda.get_device_name() if asked.device == "cuda" else None,
+        "cores": os.cpu_count(), "threads": asked.threads, "load": os.getloadavg(), "python": platform.python_version(),
+        "base": asked.base, "dtype": asked.dtype, "temperature": asked.temperature, **versions,
+    }  # fmt: skip
+
+
+def say(record: dict[str, Any]) -> None:
+    """Print what was found."""
+    print(", ".join(f"{name} {value}" for name, value in record["machine"].items() if value is not None))
+    print("\n| | tokens a second | of generate | s (least to most) | sound a second | first sound | as generate |")
+    print("|---|---|---|---|---|---|---|")
+    before = record["arms"]["generate"]["tokens_per_second"]
+    for name, arm in record["arms"].items():
+        times = arm["seconds"]
+        first = f"{arm['first_frames']:.0f} frames, {arm['first_seconds']:.2f} s" if arm["first_seconds"] else ""
+        cells = [
+            name,
+            f"{arm['tokens_per_second']:,.0f}",
+            f"{arm['tokens_per_second'] / before:.2f} x",
+            f"{statistics.median(times):.2f} ({min(times):.2f} to {max(times):.2f})",
+            f"{arm['sound_per_second']:.2f} s",
+            first,
+            f"{arm['same']} of {record['sentences']}",
+        ]
+        print(f"| {' | '.join(cells)} |")
+
+
+def arguments() -> Any:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", default="nano", help="folder or name of a checkpoint")
+    parser.add_argument("--voice", default="ruth", help="name in the prompt")
+    parser.add_argument("--sentences", type=int, default=8)
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
