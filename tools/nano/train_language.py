@@ -212,7 +212,7 @@ def main() -> None:
     log = (asked.out / "language.jsonl").open("a", encoding="utf-8")
     began, sums, tokens = time.perf_counter(), [], 0
     while step < asked.steps:
-        draw = np.random.default_rng([asked.seed, epoch])
+        draw = np.random.default_rng([asked.seed, step])  # taken up again, a pass has another order: none comes twice
         for batch in batches(rows, clips, asked.budget, asked.unnamed, draw):
             pace = min(1.0, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / asked.steps)))
             for group in optimizer.param_groups:
