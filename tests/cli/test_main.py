@@ -56,6 +56,13 @@ def test_a_recipe_for_an_unknown_engine_is_refused_without_torch(tmp_path):
     assert "torch" not in modules
 
 
+def test_a_recipe_is_checked_without_what_learns_or_reads_sound():
+    status, out, errors, modules = fresh(["recipe", "check", "quickstart"])
+    assert (status, errors) == (0, "")
+    assert "fine" in out
+    assert not modules & {"torch", "transformers", "datasets", "peft", "av", "soundfile", "soxr", "scipy"}
+
+
 def test_an_unknown_voice_is_refused_without_torch(tmp_path):
     voice = tmp_path / "voices" / "anna"
     voice.mkdir(parents=True)

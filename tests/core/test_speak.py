@@ -31,7 +31,8 @@ def test_sampling_of_one_utterance_changes_that_one(voice):
     own = said(voice)
     assert said(voice, temperature=5.0) != own
     assert said(voice, top_p=0.01) != own
-    assert said(voice, repetition_penalty=30.0) != own
+    # A short utterance may say nothing twice.
+    assert any(said(voice, seed, repetition_penalty=30.0) != said(voice, seed) for seed in range(5))
     assert said(voice) == own
     assert said(voice, temperature=0.6, top_p=0.8, repetition_penalty=1.3) == own  # these are the voice's
 

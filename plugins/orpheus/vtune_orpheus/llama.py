@@ -194,7 +194,7 @@ class LlamaSteps:
             given = layer.before(hidden)
             turning = torch.cat((layer.query(given), layer.key(given)), 1).view(len(ids), -1, self._width)
             turned = torch.addcmul(turning * cosine, _swapped(turning), sine)
-            query, key = turned.split((self._heads, self._shared), 1)
+            query, key = turned[:, : self._heads], turned[:, self._heads :]
             value = layer.value(given).view(len(ids), -1, self._width)
             hidden = hidden + layer.out(attend(number, query, key, value).reshape(len(ids), -1))
             given = layer.after(hidden)
@@ -216,4 +216,4 @@ class LlamaSteps:
 
 def _swapped(turning: torch.Tensor) -> torch.Tensor:
     """Swap the halves of ``[..., D]``."""
-    return turning.unflatten(-1, (2, -1)).flip(-2).flatten(-2)
+    return turning.view(*turning.shape[:-1], 2, -1).flip(-2).view(turning.shape)

@@ -54,7 +54,7 @@ class NetworkSteps:
         """See ``Steps``."""
         ids = torch.tensor([list(tokens)], device=self._device)
         said = self._model(input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-        self._logits = said["logits"][:, -1]
+        self._logits: torch.Tensor = said["logits"][:, -1]  # (1, V)
 
     def logits(self, ids: range) -> torch.Tensor:
         """See ``Steps``."""
