@@ -155,11 +155,11 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
     ) -> torch.Tensor:
         """Normed hidden states ``[T, D]`` of clips one behind the other, ``counts`` places each beside the prefix."""
         prefixes = self.prefix(conditioning)
-        clips = [part for pair in zip(prefixes, embedded.split(list(counts)), strict=True) for part in pair]
+        clips = [part for pair in zip(prefixes, torch.split(embedded, list(counts)), strict=True) for part in pair]
         sizes = [len(part) for part in clips]
         whole = [before + own for before, own in zip(sizes[::2], sizes[1::2], strict=True)]
         seen = self.see(torch.cat(clips)[None], clip_lengths=whole)[0]
-        return torch.cat(seen.split(sizes)[1::2])
+        return torch.cat(torch.split(seen, sizes)[1::2])
 
     def see(
         self, embedded: torch.Tensor, cache: Cache | None = None, clip_lengths: Sequence[int] | None = None
