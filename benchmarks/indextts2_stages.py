@@ -115,7 +115,7 @@ def speak(device: torch.device, seconds: float, repeats: int) -> None:
     config = read_config(Path(__file__).with_name("indextts2.yaml"))
     clock = Clock(device, seconds)
     count, text = int(50 * seconds), list(range(3, 3 + int(4 * seconds)))
-    settings = SemanticGPTConfig(settings=config.gpt.model_dump(), attn_implementation="sdpa")
+    settings = SemanticGPTConfig(settings=config.gpt.model_dump())
     with torch.device(device):
         network = SemanticGPT(settings).eval()
     given = torch.randn(1, 32, config.gpt.model_dim, device=device)

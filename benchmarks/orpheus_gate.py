@@ -2,38 +2,26 @@
 
     python benchmarks/orpheus_gate.py
 
-Fake tensors have shapes and no values, so network, adapter, loss and backward run as they do in training, in
-some seconds on any CPU, and every run counts the same. Operations are those of matrix products (attention among tokens,
-about 2 % at the length of clips, is not counted). Bytes are of tensors alive at once: no CUDA context, no
-fragmentation. Adapters are float32 without autocast, whose copies are narrower: it is the larger case.
+Attention among tokens, about 2 % of the operations at the length of clips, is not counted; see ``counting`` for the
+rest.
 """
 
 from __future__ import annotations
 
-import gc
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from unittest import mock
 
 import peft
 import torch
 import transformers
-from peft.tuners.tuners_utils import BaseTunerLayer
+from counting import GIB, Found, count_step, default_dtype
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
-from torch.utils.flop_counter import flop_registry
 
 import vtune_orpheus
-from vtune import LoraSettings, attach_lora
-from vtune_orpheus import attention, loss, network
+from vtune import LoraSettings, attach_lora, attention
+from vtune_orpheus import loss, network
 
-GIB = 2**30
 SHAPE: dict[str, Any] = {
     "vocab_size": 156_940,
     "hidden_size": 3072,
@@ -65,16 +53,6 @@ class Case:
         )
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a case asks for."""
-
-    trainable: int
-    flops_per_token: float
-    static_bytes: int
-    peak_bytes: int
-
-
 CASES = (
     Case(1, 1024, checkpointing=False, lean=False),
     Case(1, 1024, checkpointing=False),
@@ -100,74 +78,32 @@ def main() -> None:
 
 
 def measure(case: Case, **shape: int) -> Found:
-    """Run a case's forward and backward with the optimizer's state there, and count.
+    """Count a case.
 
     :param shape: what is to differ from ``SHAPE``.
     """
     kind = network.LlamaForCausalLM if case.lean else transformers.LlamaForCausalLM
     config = transformers.LlamaConfig(**{**SHAPE, **shape})
     config._attn_implementation = attention.NAME if case.lean else "sdpa"
-    alive = Alive()
-    with _without_values(), alive:
-        with _default_dtype(torch.bfloat16):
+
+    def build() -> nn.Module:
+        with default_dtype(torch.bfloat16):
             model = kind(config).requires_grad_(False)
             model.tie_weights()
         if case.four_bit:
             _pack(model.model.layers)
         presets = vtune_orpheus.engine_info().lora_targets
-        tuned = attach_lora(model, LoraSettings(rank=32, alpha=64), presets, task_type="CAUSAL_LM").train()
-        if case.checkpointing:
-            model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
-        learning = [p for p in tuned.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(learning, lr=1e-4, foreach=True)
-        for parameter in learning:
-            parameter.grad = torch.zeros_like(parameter)
-        optimizer.step()  # makes its state; what it needs itself is gone before the next pass
-        optimizer.zero_grad()
-        batch = {name: torch.zeros(case.rows, case.length, dtype=torch.long) for name in ("input_ids", "labels")}
-        gc.collect()
-        static, alive.peak, alive.flops = alive.now, alive.now, 0
-        tuned(**batch)["loss"].backward()
-        flops = alive.flops / (case.rows * case.length)
-        return Found(sum(p.numel() for p in learning), flops, static, alive.peak)
+        return attach_lora(model, LoraSettings(rank=32, alpha=64), presets, task_type="CAUSAL_LM")
 
+    def batch() -> dict[str, torch.Tensor]:
+        return {name: torch.zeros(case.rows, case.length, dtype=torch.long) for name in ("input_ids", "labels")}
 
-class Alive(TorchDispatchMode):
-    """Counts the bytes of storages from when an operation returns them until nobody holds them, and operations.
-
-    torch's own ``FlopCounterMode`` follows modules by hooks that keep what checkpointing has computed again.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0
-        self.peak = 0
-        self.flops = 0
-        self._seen: dict[int, Any] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        answer = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func.overloadpacket)
-        if count is not None:
-            self.flops += count(*args, **(kwargs or {}), out_val=answer)
-        for tensor in tree_iter(answer):
-            if isinstance(tensor, torch.Tensor):
-                self._note(tensor.untyped_storage())
-        return answer
-
-    def _note(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
-        if key in self._seen:
-            return
-        size = storage.nbytes()
-
-        def gone(_: Any) -> None:
-            self._seen.pop(key, None)
-            self.now -= size
-
-        self._seen[key] = weakref.ref(storage, gone)
-        self.now += size
-        self.peak = max(self.peak, self.now)
+    # What would look at a value is told what holds here: every place is real, and is labelled.
+    with (
+        mock.patch.object(loss, "places_to_learn", lambda labels: torch.arange(len(labels))),
+        mock.patch.object(transformers.masking_utils, "find_packed_sequence_indices", return_value=None),
+    ):
+        return count_step(build, batch, case.rows * case.length, case.checkpointing)
 
 
 class FourBit(nn.Linear):
@@ -201,30 +137,6 @@ def _pack(layers: nn.Module) -> None:
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Linear):
                 setattr(module, name, FourBit(child.in_features, child.out_features))
-
-
-@contextmanager
-def _without_values() -> Iterator[None]:
-    """Fake tensors; what would look at a value is told what holds here: every place is real, and is labelled."""
-    with (
-        FakeTensorMode(),
-        mock.patch.object(loss, "places_to_learn", lambda labels: torch.arange(len(labels))),
-        mock.patch.object(transformers.masking_utils, "find_packed_sequence_indices", return_value=None),
-        mock.patch.object(nn.Module, "to", lambda module, *_, **__: module),
-        mock.patch.object(BaseTunerLayer, "_move_adapter_to_device_of_base_layer", return_value=None),
-        mock.patch.object(peft, "get_peft_model", partial(peft.get_peft_model, autocast_adapter_dtype=False)),
-    ):
-        yield
-
-
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 if __name__ == "__main__":

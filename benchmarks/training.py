@@ -34,11 +34,11 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
 import vtune_orpheus
-from vtune import LoraSettings, attach_lora
+from vtune import LoraSettings, attach_lora, attention
 from vtune.dataset import TrainingData
 from vtune.train.loop import Loop
 from vtune.train.progress import Meter
-from vtune_orpheus import attention, network
+from vtune_orpheus import network
 from vtune_orpheus.samples import pad
 
 SHAPES: dict[str, dict[str, Any]] = {

@@ -9,7 +9,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import csv
+import importlib
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -36,6 +38,21 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop("VTUNE_WHISPER", None)
     if not entry_points(group="vtune.engines", name="toy"):
         raise pytest.UsageError("the toy engine is not installed: pip install --no-deps --editable tests/toy")
+
+
+@pytest.fixture(scope="session")
+def benchmark() -> Callable[[str], Any]:
+    """Import a script of ``benchmarks/`` by its name."""
+    folder = str(Path(__file__).parents[1] / "benchmarks")
+
+    def load(name: str) -> Any:
+        sys.path.insert(0, folder)  # where its neighbours are, as when it runs
+        try:
+            return importlib.import_module(name)
+        finally:
+            sys.path.remove(folder)
+
+    return load
 
 
 @pytest.fixture(scope="session")

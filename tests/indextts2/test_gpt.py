@@ -210,6 +210,38 @@ def test_gradients_know_nothing_of_padding_order_or_how_a_batch_was_cut(network:
     network.zero_grad()
 
 
+def padded_with_all_logits(network: SemanticGPT, batch: vtune.Batch) -> torch.Tensor:
+    """The plain way to the loss: every row as long as the longest, every place with its logits."""
+    embedded = network.embed(batch["input_ids"], batch["kinds"], batch["places"])
+    hidden = network.hidden_states(batch["conditioning"], embedded)
+    text, codes = (
+        torch.nn.functional.cross_entropy(head(hidden).flatten(0, 1), batch[name].flatten())
+        for head, name in ((network.text_head, "text_labels"), (network.mel_head, "labels"))
+    )
+    return 0.2 * text + 0.8 * codes
+
+
+def test_laid_one_behind_the_other_clips_lose_and_learn_what_they_do_padded(network: SemanticGPT) -> None:
+    batch = laid(network, [clip(text, codes, number) for number, (text, codes) in enumerate(MIXED)])
+    network.zero_grad()
+    plain = padded_with_all_logits(network, batch)
+    plain.backward()
+    wanted = {name: p.grad.clone() for name, p in network.named_parameters()}
+    assert_same(gradients(network, batch), (float(plain.detach()), wanted))
+    network.zero_grad()
+
+
+def test_no_work_is_done_on_padding_and_there_is_no_mask(network: SemanticGPT) -> None:
+    clips = [clip(text, codes, number) for number, (text, codes) in enumerate(MIXED)]
+    seen: list[tuple[int, Any]] = []
+    hook = network.gpt.h[0].register_forward_pre_hook(
+        lambda _, given: seen.append((given[0].shape[:2].numel(), given[2]))
+    )
+    network(**laid(network, clips))
+    hook.remove()
+    assert seen == [(sum(34 + len(text) + 2 + len(codes) + 1 for _, text, codes in clips), None)]
+
+
 # What of it trains.
 
 

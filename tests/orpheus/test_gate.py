@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,11 @@ from vtune_orpheus.options import OrpheusOptions
 from vtune_orpheus.sizes import estimate
 
 GIB = 2**30
-GATE = Path(__file__).parents[2] / "benchmarks" / "orpheus_gate.py"
 
 
 @pytest.fixture(scope="module")
-def gate() -> Any:
-    spec = importlib.util.spec_from_file_location("orpheus_gate", GATE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def gate(benchmark: Callable[[str], Any]) -> Any:
+    return benchmark("orpheus_gate")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from torch import nn
 from transformers import LlamaForCausalLM
 
 import vtune
-from vtune_orpheus import attention, loss
+from vtune import attention
+from vtune_orpheus import loss
 from vtune_orpheus.base import OrpheusBase
 from vtune_orpheus.samples import pad
 

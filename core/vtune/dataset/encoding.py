@@ -1,12 +1,16 @@
-"""Clips to features, once: what is not in the store is encoded, spread over ranks and worker processes."""
+"""Clips to features, once: what is not in the store is encoded, spread over ranks and worker processes.
+
+The next clips are read while one is encoded.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 SHARD = 256
 """Clips a shard: what a killed run has to encode again, at most."""
+
+AHEAD = 2
+"""Clips that are read before their turn: so many waveforms wait in memory, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +132,14 @@ def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source])
     pending: list[Attempt] = []
     todo = sum(1 for _ in _mine(work, known))
     bar = tqdm(
-        _mine(work, known),
+        _read_ahead(work.recipe, engine, sources, _mine(work, known)),
         total=todo,
         desc="encoding",
         unit="clip",
         disable=None if work.share.index == 0 else True,
     )
-    for item, key, number in bar:
-        pending.append(_encode_one(work.recipe, engine, base, sources[item.source], augmenter, item, key, number))
+    for item, key, number, clip in bar:
+        pending.append(_encode_one(engine, base, augmenter, clip, item, key, number))
         if len(pending) == SHARD:
             store.write(pending)
             pending = []
@@ -151,11 +158,25 @@ def _mine(work: _Work, known: Known) -> Iterator[tuple[Item, str, int]]:
                 yield item, key, number
 
 
+def _read_ahead(
+    recipe: Recipe, engine: Engine, sources: list[Source], work: Iterable[tuple[Item, str, int]]
+) -> Iterator[tuple[Item, str, int, Future[Clip]]]:
+    """Read clips on one thread, in their order. Changed copies are not made there: they draw from global chance."""
+    waiting: deque[tuple[Item, str, int, Future[Clip]]] = deque()
+    with ThreadPoolExecutor(1, "reading") as reader:
+        for item, key, number in work:
+            waiting.append((item, key, number, reader.submit(load_clip, recipe, engine, sources[item.source], item)))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+
+
 def _encode_one(
-    recipe: Recipe, engine: Engine, base: Any, source: Source, augmenter: Augmenter, item: Item, key: str, number: int
+    engine: Engine, base: Any, augmenter: Augmenter, read: Future[Clip], item: Item, key: str, number: int
 ) -> Attempt:
     try:
-        clip = load_clip(recipe, engine, source, item)
+        clip = read.result()
         if number:
             changed = augmenter.variant(clip.waveform, clip.sample_rate, item.digest, number)
             clip = Clip(clip.id, clip.voice, clip.text, changed, clip.sample_rate)

@@ -39,7 +39,7 @@ def gpt_tensors(path: Path) -> Tensors:
 
 def load_network(path: Path, config: Config, dropout: float) -> SemanticGPT:
     """Load what LoRA adapts, float32 on the CPU."""
-    settings = SemanticGPTConfig(settings=config.gpt.model_dump(), dropout=dropout, attn_implementation="sdpa")
+    settings = SemanticGPTConfig(settings=config.gpt.model_dump(), dropout=dropout)
     with torch.device("meta"):
         network = SemanticGPT(settings)
     own = {name: t for name, t in gpt_tensors(path).items() if not name.startswith(conditioning.ROOTS)}

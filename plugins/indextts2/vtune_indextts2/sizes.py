@@ -30,10 +30,10 @@ def estimate(
     linear = linear_shapes(config)
     chosen = {name for name in linear if any(_matches(name, p) for t in lora.targets for p in presets.get(t, (t,)))}
     trainable = sum(lora.rank * (inputs + outputs) for inputs, outputs in (linear[name] for name in chosen))
-    # What backward keeps of one layer: every output, twice the width of the MLP around its GELU, six vectors of norms
-    # and residuals, dropout's masks, and the input's copy of each adapted module. The heads see one place each.
+    # What backward keeps of one layer: inputs of both norms, queries, keys, values and what was attended to, the inner
+    # ones of the MLP, two masks of dropout, a float32 copy of each adapted module's input. Heads see one place each.
     inputs = sum(linear[name][0] for name in chosen if ".h.0." in name)
-    kept = 3 * width + width + 2 * 4 * width + width + 6 * width + inputs
+    kept = (2 + 3 + 1 + 4 + 2) * width * dtype_bytes + 4 * inputs
     head = (gpt.number_mel_codes + gpt.text_rows * TEXT_RATE / SEMANTIC_RATE) * (dtype_bytes + 3 * 4)
     return Footprint(
         parameters=body + tables + positions,
@@ -42,8 +42,8 @@ def estimate(
         tokens_per_second=SEMANTIC_RATE,
         tokens_per_clip=gpt.prefix + 6 * TEXT_RATE + 3,
         weight_bytes=(body + tables + positions) * dtype_bytes,
-        token_bytes=layers * kept * dtype_bytes + head,
-        token_bytes_checkpointed=(layers * width + kept) * dtype_bytes + head,
+        token_bytes=layers * kept + head,
+        token_bytes_checkpointed=layers * width * dtype_bytes + max(kept, head),  # one is gone before the other comes
         token_flops=4.0 * (body + gpt.number_mel_codes * width) + 6.0 * trainable,
         longest_seconds=gpt.max_mel_tokens / SEMANTIC_RATE,
     )

@@ -66,7 +66,8 @@ class OrpheusBase:
 
     def new_network(self) -> nn.Module:
         """Load the frozen network; each call gives one of its own, for PEFT changes it in place."""
-        from vtune_orpheus import attention, network
+        from vtune import attention
+        from vtune_orpheus import network
 
         options = self.options
         ours = self.config.model_type == "llama"

@@ -14,7 +14,7 @@ import transformers
 from torch import nn
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from vtune_orpheus import attention
+from vtune import attention
 from vtune_orpheus.loss import IGNORED, summed_loss
 
 

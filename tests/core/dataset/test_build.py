@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -385,6 +386,41 @@ def test_a_killed_encoding_goes_on_where_it_was(
         prepare(recipe(root))
     assert contents(prepare(recipe(root)).data.train) == expected(root, NAMES)
     assert asked == [f"words of {name}" for name in "abccd"]
+
+
+def test_while_a_clip_is_encoded_the_next_ones_are_read_and_no_more(
+    folder: Folder, recipe: Make, prepare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clip ``n`` is held back until all that may wait behind it have been read; a serial reader would never do that."""
+    from vtune.dataset.sources import FolderSource
+
+    names = [f"c{number}" for number in range(6)]
+    root = folder(*(f"{name}.wav" for name in names), **{"t.csv": named(*names)})
+    load, plain, changed = FolderSource.load, Engine.prepare_sample, threading.Condition()
+    read: list[int] = []  # how many clips were taken when this one was read
+    taken = 0
+
+    def counted(self: FolderSource, name: str, rate: int) -> Any:
+        sound = load(self, name, rate)
+        with changed:
+            read.append(taken)
+            changed.notify()
+        return sound
+
+    def patient(self: Engine, base: Any, clip: Clip) -> Any:
+        nonlocal taken
+        with changed:
+            taken += 1
+            assert changed.wait_for(lambda: len(read) >= min(taken + encoding.AHEAD, len(names)), timeout=20)
+        return plain(self, base, clip)
+
+    monkeypatch.setattr(FolderSource, "load", counted)
+    monkeypatch.setattr(Engine, "prepare_sample", patient)
+    prepared = prepare(recipe(root))
+    assert contents(prepared.data.train) == expected(root, names)
+    assert len(read) == len(names)
+    # As many as wait, the one that is being encoded, and the one whose turn comes while the next is begun.
+    assert all(place - before <= encoding.AHEAD + 1 for place, before in enumerate(read, 1))
 
 
 def test_ranks_share_the_work_without_overlap(

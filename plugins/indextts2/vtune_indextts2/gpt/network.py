@@ -1,18 +1,20 @@
 """The GPT of IndexTTS2 on transformers' GPT-2 blocks: text and conditioning in, semantic codes out.
 
-A row is ``[latents | rate | text | codes]``, text and codes each with positions of their own that begin at 0. The
-blocks of a batch are laid without gaps, padding only at the end, where causal attention never looks: a clip gets
-the same hidden states in any batch.
+A row is ``[latents | rate | text | codes]``, text and codes each with positions of their own that begin at 0. A batch
+comes padded; before the first block its clips are laid one behind the other, so no work is done on padding, and none
+sees another: a clip gets the same hidden states in any batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import Cache, GPT2Config, GPT2Model, PretrainedConfig, PreTrainedModel
 
+from vtune import attention
 from vtune_indextts2.gpt.loss import IGNORED, score
 from vtune_indextts2.gpt.settings import GPTSettings
 
@@ -106,13 +108,17 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         :param conditioning: latents with the emotion vector added, float32 ``[B, 32, D]``.
         :param input_ids: text ids and codes as they follow each other, ``[B, L]``, padded on the right.
         :param kinds: ``TEXT``, ``CODE`` or 0 for padding, ``[B, L]``; ``places`` their positions.
-        :param attention_mask: 1 where there is something, ``[B, L]``; only its sum is of use: see the module.
+        :param attention_mask: 1 where there is something, ``[B, L]``.
         :param text_labels: the next text id ``[B, L]``, -100 elsewhere; ``labels`` likewise the next code.
         :param num_items_in_batch: labels by name over all that one optimizer step sees; default: of this batch.
         :returns: ``loss``; ``logits`` of the codes ``[labels, V]``; ``metrics``: sums and counts, float32 ``[2]``.
         """
-        hidden = self.hidden_states(conditioning, self.embed(input_ids, kinds, places))
-        spelt, spoken = text_labels != IGNORED, labels != IGNORED
+        real = indices(attention_mask != 0)
+        ids, kinds, places, text_labels, labels = (
+            tensor.flatten()[real] for tensor in (input_ids, kinds, places, text_labels, labels)
+        )
+        hidden = self.hidden_of_clips(conditioning, self.embed(ids, kinds, places), lengths(attention_mask))
+        spelt, spoken = indices(text_labels != IGNORED), indices(labels != IGNORED)
         logits = self.mel_head(hidden[spoken])
         text = score(self.text_head(hidden[spelt]), text_labels[spelt])
         semantic = score(logits, labels[spoken])
@@ -124,7 +130,7 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         return {"loss": loss, "logits": logits, "metrics": metrics}
 
     def embed(self, ids: torch.Tensor, kinds: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """Embed text ids and codes side by side, ``[B, L]`` to ``[B, L, D]``; padding gets what a code 0 would."""
+        """Embed text ids and codes side by side, ``[...]`` to ``[..., D]``; padding gets what a code 0 would."""
         text = (kinds == TEXT)[..., None]
         as_text = self.text_embedding(ids.masked_fill(kinds != TEXT, 0)) + self.text_pos_embedding(
             places.masked_fill(kinds != TEXT, 0)
@@ -144,15 +150,46 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         prefix = self.prefix(conditioning)
         return self.see(torch.cat([prefix, embedded], dim=1))[:, prefix.shape[1] :]
 
-    def see(self, embedded: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
-        """Put embeddings ``[B, L, D]`` through the blocks, behind what a cache holds; normed hidden states."""
-        seen = self.gpt(inputs_embeds=embedded, past_key_values=cache, use_cache=cache is not None).last_hidden_state
+    def hidden_of_clips(
+        self, conditioning: torch.Tensor, embedded: torch.Tensor, counts: Sequence[int]
+    ) -> torch.Tensor:
+        """Normed hidden states ``[T, D]`` of clips one behind the other, ``counts`` places each beside the prefix."""
+        prefixes = self.prefix(conditioning)
+        clips = [part for pair in zip(prefixes, torch.split(embedded, list(counts)), strict=True) for part in pair]
+        sizes = [len(part) for part in clips]
+        whole = [before + own for before, own in zip(sizes[::2], sizes[1::2], strict=True)]
+        seen = self.see(torch.cat(clips)[None], clip_lengths=whole)[0]
+        return torch.cat(torch.split(seen, sizes)[1::2])
+
+    def see(
+        self, embedded: torch.Tensor, cache: Cache | None = None, clip_lengths: Sequence[int] | None = None
+    ) -> torch.Tensor:
+        """Put embeddings ``[B, L, D]`` through the blocks; normed hidden states.
+
+        :param cache: holds what comes before.
+        :param clip_lengths: of clips that lie one behind the other in a single row.
+        """
+        clips = {} if clip_lengths is None else {"clip_lengths": clip_lengths}
+        seen = self.gpt(
+            inputs_embeds=embedded, past_key_values=cache, use_cache=cache is not None, **clips
+        ).last_hidden_state
         normed: torch.Tensor = self.final_norm(seen)
         return normed
 
     def _init_weights(self, module: nn.Module) -> None:
         # A network that is built to be filled from a file needs no random start.
         pass
+
+
+def indices(mask: torch.Tensor) -> torch.Tensor:
+    """Where a mask of any shape holds, in it laid flat: ``[N]``."""
+    return mask.flatten().nonzero().squeeze(1)
+
+
+def lengths(mask: torch.Tensor) -> list[int]:
+    """How many places of each row hold something."""
+    counts: list[int] = mask.sum(1).tolist()
+    return counts
 
 
 def _gpt2_config(settings: GPTSettings, config: SemanticGPTConfig) -> GPT2Config:
@@ -167,7 +204,7 @@ def _gpt2_config(settings: GPTSettings, config: SemanticGPTConfig) -> GPT2Config
         attn_pdrop=config.dropout,
         # GPT-2's tanh GELU as one operation: backward keeps two tensors of it, of the one written out in steps six.
         activation_function="gelu_pytorch_tanh",
-        attn_implementation=config._attn_implementation,
+        attn_implementation=attention.NAME,
         # Nothing is generated by transformers' own loop, and it would warn of these.
         bos_token_id=None,
         eos_token_id=None,

@@ -1,0 +1,127 @@
+"""Operations and bytes of one training step with LoRA, counted without a machine that could do it.
+
+Fake tensors have shapes and no values, so network, adapter, loss and backward run as they do in training, in
+some seconds on any CPU, and every run counts the same. Operations are those of matrix products. Bytes are of tensors
+alive at once: no CUDA context, no fragmentation. Adapters are float32 without autocast, whose copies are narrower: it
+is the larger case.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import peft
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from torch.utils.flop_counter import flop_registry
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a step asks for."""
+
+    trainable: int
+    flops_per_token: float
+    static_bytes: int
+    peak_bytes: int
+
+
+def count_step(
+    build: Callable[[], Any], make_batch: Callable[[], dict[str, torch.Tensor]], tokens: int, checkpointing: bool
+) -> Found:
+    """Run forward and backward with the optimizer's state there, and count.
+
+    :param build: makes the network with its adapter.
+    :param tokens: that the operations are divided by.
+    """
+    alive = Alive()
+    with _without_values(), alive:
+        tuned = build().train()
+        if checkpointing:
+            network = tuned.get_base_model()
+            network.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        learning = [p for p in tuned.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(learning, lr=1e-4, foreach=True)
+        for parameter in learning:
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()  # makes its state; what it needs itself is gone before the next pass
+        optimizer.zero_grad()
+        batch = make_batch()
+        gc.collect()
+        static, alive.peak, alive.flops = alive.now, alive.now, 0
+        tuned(**batch)["loss"].backward()
+        return Found(sum(p.numel() for p in learning), alive.flops / tokens, static, alive.peak)
+
+
+class Alive(TorchDispatchMode):
+    """Counts the bytes of storages from when an operation returns them until nobody holds them, and operations.
+
+    torch's own ``FlopCounterMode`` follows modules by hooks that keep what checkpointing has computed again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0
+        self.peak = 0
+        self.flops = 0
+        self._seen: dict[int, Any] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        answer = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            self.flops += count(*args, **(kwargs or {}), out_val=answer)
+        for tensor in tree_iter(answer):
+            if isinstance(tensor, torch.Tensor):
+                self._note(tensor.untyped_storage())
+        return answer
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key in self._seen:
+            return
+        size = storage.nbytes()
+
+        def gone(_: Any) -> None:
+            self._seen.pop(key, None)
+            self.now -= size
+
+        self._seen[key] = weakref.ref(storage, gone)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Make what is built of this dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def _without_values() -> Iterator[None]:
+    """Fake tensors, and no attempts to move them about."""
+    with (
+        FakeTensorMode(),
+        mock.patch.object(nn.Module, "to", lambda module, *_, **__: module),
+        mock.patch.object(BaseTunerLayer, "_move_adapter_to_device_of_base_layer", return_value=None),
+        mock.patch.object(peft, "get_peft_model", partial(peft.get_peft_model, autocast_adapter_dtype=False)),
+    ):
+        yield

@@ -1,0 +1,134 @@
+"""What training asks of a machine at the exact shape of IndexTTS2's GPT, without the machine: operations and bytes.
+
+    python benchmarks/indextts2_gate.py
+
+The base is bf16, a LoRA of rank 16 on attention and MLP is float32, as are its gradients and AdamW's moments. The
+network is all that training keeps: the parts that listen are let go before it begins, those that speak come after it.
+Clips have 50 codes a second and 4 text tokens, as ``vtune plan`` counts them. Attention among tokens, about 6 % of the
+operations at 10 s, is not counted; its dropout is left out, for on a CPU torch writes out for it what the kernels of
+GPUs never hold. ``padded, all logits`` is how others train: rows as long as the longest, both heads at every place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import peft
+import torch
+import transformers
+from counting import GIB, Found, count_step, default_dtype
+from torch import nn
+
+import vtune_indextts2
+from vtune import LoraSettings, attach_lora
+from vtune_indextts2.config import SEMANTIC_RATE, read_config
+from vtune_indextts2.gpt import network
+from vtune_indextts2.gpt.layout import lay_out
+from vtune_indextts2.samples import batch_rows
+from vtune_indextts2.sizes import TEXT_RATE
+
+CONFIG = Path(__file__).with_name("indextts2.yaml")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training: clips of these seconds in a pass."""
+
+    seconds: tuple[float, ...]
+    checkpointing: bool = True
+    lean: bool = True
+
+    def describe(self) -> str:
+        """Say it in a few words."""
+        way = "with" if self.checkpointing else "no"
+        clips = f"{len(self.seconds)} x {self.seconds[0]:g} s" if len(set(self.seconds)) == 1 else "8 unequal clips"
+        return f"bf16, {clips}, {way} checkpointing, {'ours' if self.lean else 'padded, all logits'}"
+
+
+EIGHT, UNEQUAL = (10.0,) * 8, (3.0, 4.0, 5.0, 6.0, 6.5, 7.0, 9.0, 13.0)
+CASES = (
+    Case(EIGHT, lean=False),
+    Case(EIGHT),
+    Case(EIGHT, checkpointing=False, lean=False),
+    Case(EIGHT, checkpointing=False),
+    Case(UNEQUAL, lean=False),
+    Case(UNEQUAL),
+    Case((10.0,)),
+)
+
+
+class Padded(network.SemanticGPT):
+    """As others train."""
+
+    def forward(self, **batch: Any) -> dict[str, torch.Tensor]:
+        """Give logits to every place."""
+        embedded = self.embed(batch["input_ids"], batch["kinds"], batch["places"])
+        hidden = self.hidden_states(batch["conditioning"], embedded)
+        text, codes = (
+            nn.functional.cross_entropy(head(hidden).float().flatten(0, 1), batch[labels].flatten())
+            for head, labels in ((self.text_head, "text_labels"), (self.mel_head, "labels"))
+        )
+        return {"loss": 0.2 * text + 0.8 * codes}
+
+
+def main() -> None:
+    """Print a table."""
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}; LoRA r16")
+    print("| training | trainable | GFLOP a token | weights and optimizer | peak |\n|---|---|---|---|---|")
+    for case in CASES:
+        found = measure(case)
+        print(
+            f"| {case.describe()} | {found.trainable / 1e6:.1f} M | {found.flops_per_token / 1e9:.2f} "
+            f"| {found.static_bytes / GIB:.2f} GiB | {found.peak_bytes / GIB:.2f} GiB |",
+            flush=True,
+        )
+
+
+def measure(case: Case, **shape: Any) -> Found:
+    """Count a case.
+
+    :param shape: what is to differ from the published settings.
+    """
+    settings = read_config(CONFIG).gpt.model_copy(update=shape)
+    rows = [
+        lay_out(settings, np.full(round(seconds * TEXT_RATE), 2), np.zeros(round(seconds * SEMANTIC_RATE), dtype=int))
+        for seconds in case.seconds
+    ]
+    laid = batch_rows([(torch.zeros(settings.prefix_latents, settings.model_dim), row) for row in rows])
+    # What looks at values is told beforehand: they are those of a batch that has some.
+    real = laid["attention_mask"] != 0
+    spelt, spoken = (laid[name][real] != -100 for name in ("text_labels", "labels"))
+    found = [len(network.indices(mask)) for mask in (real, spelt, spoken)]
+
+    def build() -> nn.Module:
+        with default_dtype(torch.bfloat16):
+            config = network.SemanticGPTConfig(settings=settings.model_dump(), dropout=0.1)
+            model = (network.SemanticGPT if case.lean else Padded)(config).requires_grad_(False)
+        for block in model.gpt.h:
+            block.attn.attn_dropout.p = 0.0
+        presets = vtune_indextts2.engine_info().lora_targets
+        return attach_lora(model, LoraSettings(rank=16, alpha=32, targets=("attention+mlp",)), presets)
+
+    def batch() -> dict[str, torch.Tensor]:
+        return {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in laid.items()}
+
+    places = sum(network.lengths(laid["attention_mask"])) + settings.prefix * len(rows)
+    counts = iter(found)
+
+    def indices(_: torch.Tensor) -> torch.Tensor:
+        return torch.arange(next(counts))
+
+    with (
+        mock.patch.object(network, "lengths", return_value=network.lengths(laid["attention_mask"])),
+        mock.patch.object(network, "indices", indices),
+        mock.patch.object(transformers.masking_utils, "find_packed_sequence_indices", return_value=None),
+    ):
+        return count_step(build, batch, places, case.checkpointing)
+
+
+if __name__ == "__main__":
+    main()

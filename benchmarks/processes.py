@@ -1,0 +1,105 @@
+"""Two processes against one: the same clips, the same global batch, a thread each, so that two have twice the cores.
+
+    python benchmarks/processes.py --clips 32 --repetitions 3 --out figures.json
+
+They are launched as ``vtune run --launch`` launches them, in turns, and train an epoch of what ``training.py`` calls
+``vtune``. Starting and imports are not counted. ``busiest`` is the processor time of the process that has most: what
+the seconds would be on idle cores if nobody waited. The loss after it tells that both have learned the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from training import SHAPES, Ours, first_loss, machine, made_clips
+from transformers import LlamaConfig
+
+from vtune.launch import launcher
+from vtune.ranks import is_first, join
+
+PROCESSES = (1, 2)
+
+
+def main() -> None:
+    """Launch in turns, print a table, keep the figures."""
+    asked = arguments()
+    if asked.found:
+        train(asked)
+        return
+    runs: dict[int, list[dict[str, float]]] = {processes: [] for processes in PROCESSES}
+    for _ in range(asked.repetitions):
+        for processes in PROCESSES:
+            runs[processes].append(launched(processes, asked))
+            print(f"{processes} process(es): {runs[processes][-1]}, load {os.getloadavg()[0]:.1f}", flush=True)
+    record = {"machine": machine(asked), "clips": asked.clips, "batch": asked.batch, "runs": runs}
+    print(", ".join(f"{name} {value}" for name, value in record["machine"].items() if value is not None))
+    print(
+        "\n| processes | s an epoch, median (least to most) | against one | busiest, s | against one | loss after it |"
+    )
+    print("|---|---|---|---|---|---|")
+    for processes, found in runs.items():
+        cells = [str(processes)]
+        for name in ("seconds", "busiest"):
+            times = [run[name] for run in found]
+            median, one = statistics.median(times), statistics.median(run[name] for run in runs[1])
+            cells += [f"{median:.2f} ({min(times):.2f} to {max(times):.2f})", f"{one / median:.2f} x"]
+        print(f"| {' | '.join(cells)} | {found[0]['loss']:.5f} |")
+    if asked.out:
+        asked.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def launched(processes: int, asked: Any) -> dict[str, float]:
+    """Train in so many processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder) / "found.json"
+        command = launcher(processes) if processes > 1 else [sys.executable]
+        command += [__file__, "--found", str(found), "--clips", str(asked.clips), "--batch", str(asked.batch)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL if asked.quiet else None)
+        said: dict[str, float] = json.loads(found.read_text(encoding="utf-8"))
+        return said
+
+
+def train(asked: Any) -> None:
+    """Be one of them."""
+    torch.set_num_threads(1)
+    state = join("cpu", None)
+    config = LlamaConfig(**SHAPES["small"], tie_word_embeddings=True, max_position_embeddings=4096)
+    rows = made_clips(asked.clips, config.vocab_size, seed=0)
+    arm = Ours(config, "cpu", torch.float32)
+    arm.batch = asked.batch // state.num_processes
+    before = first_loss(arm, rows)
+    arm.run(rows[: asked.batch], seed=0)  # what is only done once is done here
+    state.wait_for_everyone()
+    seconds, worked = arm.run(rows, seed=0)
+    busiest = max(gather_object([worked]))
+    if is_first():
+        found = {"seconds": seconds, "busiest": busiest, "before": before, "loss": first_loss(arm, rows)}
+        asked.found.write_text(json.dumps(found), encoding="utf-8")
+
+
+def arguments() -> Any:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=8, help="of all processes together")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--quiet", action="store_true", help="without what the processes say")
+    parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
+    parser.add_argument("--found", type=Path, help=argparse.SUPPRESS)
+    parser.set_defaults(device="cpu", threads=1, shape="small", dtype="float32")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Operations and bytes of training at the exact shape of IndexTTS2's GPT, counted without values; no clock decides."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vtune
+from vtune.room import needed
+from vtune_indextts2.options import IndexTTS2Options
+from vtune_indextts2.sizes import estimate
+
+GIB = 2**30
+WIDTH, LAYERS, PREFIX, CODES, PIECES = 1280, 24, 34, 8194, 12_001
+EIGHT, UNEQUAL = (10.0,) * 8, (3.0, 4.0, 5.0, 6.0, 6.5, 7.0, 9.0, 13.0)
+"""Seconds of the clips of a pass."""
+
+
+@pytest.fixture(scope="module")
+def gate(benchmark: Callable[[str], Any]) -> Any:
+    return benchmark("indextts2_gate")
+
+
+@pytest.fixture(scope="module")
+def measured(gate: Any) -> Callable[..., Any]:
+    """Each case once for all tests."""
+    found: dict[Any, Any] = {}
+
+    def measure(seconds: tuple[float, ...], checkpointing: bool = True) -> Any:
+        case = gate.Case(seconds, checkpointing)
+        if case not in found:
+            found[case] = gate.measure(case)
+        return found[case]
+
+    return measure
+
+
+def by_hand(seconds: tuple[float, ...]) -> tuple[float, int]:
+    """Operations of a training step without checkpointing, and places of the clips, from the published sizes."""
+    body, adapter = LAYERS * 12 * WIDTH**2, 16 * 20_480 * LAYERS
+    operations, places = 0.0, 0
+    for one in seconds:
+        text, codes = round(4 * one) + 2, round(50 * one) + 1
+        length = PREFIX + text + codes
+        # Forward and backward through what is frozen, a third time as much for what learns; a head at its own block.
+        operations += length * (4 * body + 6 * adapter)
+        operations += 4 * WIDTH * (codes * CODES + (text - 1) * PIECES)
+        operations -= length * 2 * 3 * WIDTH**2  # what is embedded learns nothing, so it gets no gradient
+        places += length
+    return operations, places
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [EIGHT, UNEQUAL])
+def test_operations_of_a_token_are_those_of_clips_without_padding(
+    measured: Callable[..., Any], seconds: tuple[float, ...]
+) -> None:
+    found = measured(seconds, checkpointing=False)
+    operations, places = by_hand(seconds)
+    assert found.trainable == 7_864_320
+    assert found.flops_per_token == pytest.approx(operations / places, rel=0.01)
+    assert found.flops_per_token <= 2e9
+
+
+@pytest.mark.slow
+def test_eight_clips_of_ten_seconds_take_less_than_three_gib(measured: Callable[..., Any]) -> None:
+    assert measured(EIGHT).peak_bytes <= 3 * GIB
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpointing", [True, False])
+@pytest.mark.parametrize("seconds", [EIGHT, UNEQUAL, (10.0,)])
+def test_a_plan_is_within_fifteen_percent(
+    measured: Callable[..., Any], gate: Any, tmp_path: Path, seconds: tuple[float, ...], checkpointing: bool
+) -> None:
+    shutil.copy(gate.CONFIG, tmp_path / "config.yaml")
+    engine = vtune.load_engine("indextts2")
+    lora = vtune.LoraSettings(rank=16, alpha=32, targets=("attention+mlp",))
+    footprint = estimate(IndexTTS2Options(base_model=str(tmp_path)), lora, 2, engine.info.lora_targets)
+    planned = needed(footprint, by_hand(seconds)[1], checkpointing)
+    assert planned == pytest.approx(measured(seconds, checkpointing).peak_bytes, rel=0.15)
+
+
+def test_counting_is_the_same_every_time_and_sees_what_checkpointing_saves(gate: Any) -> None:
+    small = {"model_dim": 128, "heads": 2, "layers": 4}
+    lean, again = (gate.measure(gate.Case((2.0, 1.0)), **small) for _ in range(2))
+    whole = gate.measure(gate.Case((2.0, 1.0), checkpointing=False), **small)
+    assert lean == again
+    assert lean.peak_bytes < whole.peak_bytes
+    assert lean.flops_per_token > whole.flops_per_token
