@@ -18,7 +18,8 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 from transformers.models.llama import modeling_llama as llama
 
-from vtune_orpheus import attention, network
+from vtune import attention
+from vtune_orpheus import network
 
 GROWTH = 256
 """Positions that the cache grows by."""
