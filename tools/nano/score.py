@@ -2,7 +2,7 @@
 
 Every voice of the corpus speaks the quickstart's held-out sentences, which nothing was trained on. Prints a row a voice
 for the card: wrong words, sentences that end by themselves, pace against the voice's own, and likeness to its own
-recordings and to the nearest other voice's, and to nora, whom the quickstart learns. Needs the extra ``similarity``.
+recordings and to the nearest other voice's, and to noah, whom the quickstart learns. Needs the extra ``similarity``.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def main() -> None:
     words = Words(Material(texts, held), recipe)
     folders = sorted(path for path in asked.corpus.iterdir() if path.is_dir())
     own = {folder.name: clips_of(folder, OWN) for folder in folders}
-    likeness = {name: Likeness(Material(texts, clips), recipe) for name, clips in {**own, "nora": held}.items()}
+    likeness = {name: Likeness(Material(texts, clips), recipe) for name, clips in {**own, "noah": held}.items()}
     print(
-        "| voice | wrong words | ended | pace | likeness to itself | nearest other | to nora |\n"
+        "| voice | wrong words | ended | pace | likeness to itself | nearest other | to noah |\n"
         "|---|---|---|---|---|---|---|"
     )
     for name, clips in own.items():
@@ -74,11 +74,11 @@ def main() -> None:
         usual = sum(clip.seconds for clip in clips) / sum(len(clip.text) for clip in clips)
         pace = sum(take.seconds for take in takes) / sum(len(take.text) for take in takes) / usual
         alike = {other: mean(judge.judge(takes).figures["likeness"]) for other, judge in likeness.items()}
-        nearest = max((other for other in alike if other not in (name, "nora")), key=alike.__getitem__)
+        nearest = max((other for other in alike if other not in (name, "noah")), key=alike.__getitem__)
         wrong = mean(words.judge(takes).figures["words"])
         print(
             f"| {name} | {100 * wrong:.1f} % | {100 * ended:.1f} % | {pace:.2f} | {alike[name]:.2f} "
-            f"| {nearest} {alike[nearest]:.2f} | {alike['nora']:.2f} |",
+            f"| {nearest} {alike[nearest]:.2f} | {alike['noah']:.2f} |",
             flush=True,
         )
 
