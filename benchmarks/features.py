@@ -26,7 +26,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from training import machine
+from machine import machine
 
 from vtune import Clip, dataset, load_engine, load_recipe
 from vtune.dataset import encoding
@@ -50,7 +50,12 @@ def main() -> None:
             taken.setdefault(name, []).append((seconds, worked))
             print(f"{name}: {seconds:.2f} s, {worked:.2f} s of work, load {os.getloadavg()[0]:.1f}", flush=True)
     sound = sum(clip.seconds for clip in clips)
-    record: dict[str, Any] = {"machine": machine(asked), "clips": len(clips), "sound": sound, "reading": reading}
+    record: dict[str, Any] = {
+        "machine": machine("cpu", asked.threads),
+        "clips": len(clips),
+        "sound": sound,
+        "reading": reading,
+    }
     print("\n" + ", ".join(f"{name} {value}" for name, value in record["machine"].items() if value is not None))
     print(f"{len(clips)} clips, {sound:.0f} s; reading takes {1000 * reading:.1f} ms a clip\n")
     print("| run | s, median (least to most) | against first | processor s | against first |\n|---|---|---|---|---|")

@@ -21,7 +21,8 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from training import SHAPES, Ours, first_loss, machine, made_clips
+from machine import machine
+from training import SHAPES, Ours, first_loss, made_clips
 from transformers import LlamaConfig
 
 from vtune.launch import launcher
@@ -41,7 +42,12 @@ def main() -> None:
         for processes in PROCESSES:
             runs[processes].append(launched(processes, asked))
             print(f"{processes} process(es): {runs[processes][-1]}, load {os.getloadavg()[0]:.1f}", flush=True)
-    record = {"machine": machine(asked), "clips": asked.clips, "batch": asked.batch, "runs": runs}
+    record = {
+        "machine": machine("cpu", 1, shape="small", dtype="float32"),
+        "clips": asked.clips,
+        "batch": asked.batch,
+        "runs": runs,
+    }
     print(", ".join(f"{name} {value}" for name, value in record["machine"].items() if value is not None))
     print(
         "\n| processes | s an epoch, median (least to most) | against one | busiest, s | against one | loss after it |"

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -26,10 +25,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import peft
 import torch
 import transformers
+from machine import machine
 from transformers import (
     AutoModelForCausalLM,
     LogitsProcessor,
@@ -202,7 +200,13 @@ def main() -> None:
                 print(
                     f"repetition {repetition + 1}, {name}: {said.seconds:.1f} s, {said.work:.1f} s of work", flush=True
                 )
-    record = {"machine": machine(asked), "sentences": len(texts), "arms": figures(found)}
+    record = {
+        "machine": machine(
+            asked.device, asked.threads, base=asked.base, dtype=asked.dtype, temperature=asked.temperature
+        ),
+        "sentences": len(texts),
+        "arms": figures(found),
+    }
     say(record)
     if asked.out:
         asked.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -231,22 +235,6 @@ def figures(found: dict[str, list[Said]]) -> dict[str, Any]:
 
 def _median(values: list[Any]) -> float | None:
     return statistics.median(values) if values else None
-
-
-def machine(asked: Any) -> dict[str, Any]:
-    """Where the figures come from."""
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    versions = {module.__name__: module.__version__ for module in (torch, transformers, peft, np)}
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "gpu": torch.cuda.get_device_name() if asked.device == "cuda" else None,
-        "cores": os.cpu_count(), "threads": asked.threads, "load": os.getloadavg(), "python": platform.python_version(),
-        "base": asked.base, "dtype": asked.dtype, "temperature": asked.temperature, **versions,
-    }  # fmt: skip
 
 
 def say(record: dict[str, Any]) -> None:

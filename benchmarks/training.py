@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -27,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import peft
 import torch
 import transformers
+from machine import machine
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
@@ -195,7 +194,12 @@ def main() -> None:
         }
         for name, arm in arms.items()
     }
-    record = {"machine": machine(asked), "clips": len(rows), "tokens": real, "arms": figures}
+    record = {
+        "machine": machine(asked.device, asked.threads, shape=asked.shape, dtype=asked.dtype),
+        "clips": len(rows),
+        "tokens": real,
+        "arms": figures,
+    }
     say(record)
     if asked.out:
         asked.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -224,22 +228,6 @@ def first_loss(arm: Arm, rows: list[Row]) -> float:
             float(arm.model(**{k: v.to(arm.device) for k, v in batch.items()}, num_items_in_batch=count)["loss"])
             for batch in batches
         )
-
-
-def machine(asked: Any) -> dict[str, Any]:
-    """Where the figures come from."""
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    versions = {module.__name__: module.__version__ for module in (torch, transformers, peft, np)}
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "gpu": torch.cuda.get_device_name() if asked.device == "cuda" else None,
-        "cores": os.cpu_count(), "threads": asked.threads, "load": os.getloadavg(), "python": platform.python_version(),
-        "shape": asked.shape, "dtype": asked.dtype, **versions,
-    }  # fmt: skip
 
 
 def say(record: dict[str, Any]) -> None:
