@@ -379,9 +379,7 @@ def test_a_wrong_key_or_address_stops_the_start(
 
 @pytest.mark.skipif(not VLLM, reason="vLLM is not installed: set VTUNE_VLLM to its program, in its own environment")
 def test_the_real_vllm_speaks_as_this_process_does(tmp_path: Path, make_voice: Callable[..., VoiceFolder]) -> None:
-    voices = three(
-        tmp_path / "voices", make_voice, "nano"
-    )  # its attention on CPUs takes no heads as small as tiny's
+    voices = three(tmp_path / "voices", make_voice, "nano")  # its attention on CPUs takes no heads as small as tiny's
     anna, ben = at_home(voices, "anna", "ben")
     arguments = ("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "4")
     settings = ServeSettings(vllm=VllmSettings(command=VLLM, arguments=arguments, max_loras=2, patience=300))
