@@ -25,8 +25,8 @@ TRAINED_ON = BLOCKS * 800
 HELD_OUT = 24
 
 MORE = 224
-"""Clips to train on beside the first 64, which turned out to be few: with 144 in all the loss of held-out clips rose again
-after three epochs."""
+"""Clips to train on beside the first 64, which turned out to be few: with 144 in all the loss of held-out clips rose
+again after three epochs."""
 
 NOAH = (140.0, 0.96, 1.2)
 """Median pitch in Hz, factor of the formants, swing of the pitch: none of the fixed voices that were trained on, and
