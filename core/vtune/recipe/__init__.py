@@ -19,6 +19,7 @@ from vtune.recipe.sections import (
     TrainRecipe,
     TranscribeRecipe,
 )
+from vtune.recipe.standing import standing_alone
 
 __all__ = [
     "AugmentRecipe",
@@ -41,4 +42,5 @@ __all__ = [
     "find_recipe",
     "read_draft",
     "recipe_schema",
+    "standing_alone",
 ]

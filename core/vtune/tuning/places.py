@@ -1,12 +1,9 @@
-"""Where a study lies, and its recipe made to stand there."""
+"""Where a study lies."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-
-from vtune.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +39,3 @@ class StudyFolder:
     def voices(self, number: int) -> Path:
         """Return the folder of a trial's voices."""
         return self.trial(number) / "voices"
-
-
-def standing_alone(recipe: Recipe) -> Recipe:
-    """Return a recipe that is the same wherever its file lies: sources beside the file are named from here."""
-
-    def moved(source: str | None) -> str | None:
-        if source is None or os.path.exists(os.path.expanduser(source)) or not os.path.exists(recipe.folder / source):
-            return source
-        return os.path.relpath(recipe.folder / source)
-
-    data = [source.model_copy(update={"source": moved(source.source)}) for source in recipe.data]
-    heard = recipe.evaluate
-    evaluate = heard.model_copy(update={"source": moved(heard.source), "others": moved(heard.others)})
-    return recipe.model_copy(update={"data": data, "evaluate": evaluate})

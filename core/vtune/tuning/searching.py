@@ -14,11 +14,11 @@ from vtune.engines import load_recipe
 from vtune.errors import RecipeError, VtuneError, shown
 from vtune.evaluate import Figure
 from vtune.folders import RunFolder, write_text
-from vtune.recipe import Recipe, as_yaml, differences
+from vtune.recipe import Recipe, as_yaml, differences, standing_alone
 from vtune.recipe.sections import VOICE_NAME
 from vtune.tuning.objective import check_metric
 from vtune.tuning.page import write_page
-from vtune.tuning.places import StudyFolder, standing_alone
+from vtune.tuning.places import StudyFolder
 from vtune.tuning.report import Found
 from vtune.tuning.space import Space
 from vtune.tuning.trials import QUALITY, State, Trial

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,12 @@ from safetensors.torch import load_file
 from transformers import Trainer
 
 from vtune import pipeline
-from vtune.dataset import open_sources
 from vtune.engines import Engine, load_recipe
 from vtune.errors import DataError, RecipeError, VtuneError
 from vtune.folders import RunFolder, VoiceFolder
 from vtune.tuning import Space
 from vtune.tuning import study as studies
-from vtune.tuning.places import StudyFolder, standing_alone
+from vtune.tuning.places import StudyFolder
 from vtune.tuning.report import Found
 from vtune.tuning.searching import tune
 from vtune.tuning.study import Study
@@ -321,17 +319,3 @@ def test_what_a_study_cannot_be_is_told_at_once(
     with pytest.raises(RecipeError, match="a study runs in one process"):
         tune(path, searched, metric="far")
     assert not (tmp_path / "runs").exists()
-
-
-def test_a_recipe_stands_alone_wherever_its_file_lies(
-    toy_recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = toy_recipe(data=[{"source": "speech"}], evaluate={"source": "hub:owner/held", "others": "speech"})
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    found = standing_alone(load_recipe(path))
-    assert found.data[0].source == found.evaluate.others == os.path.join("..", "speech")
-    assert found.evaluate.source == "hub:owner/held"
-    assert len(list(open_sources(found.model_copy(update={"_folder": Path()}))[0].rows())) == 8
-    monkeypatch.chdir(tmp_path)
-    assert standing_alone(load_recipe(path)).data[0].source == "speech"
