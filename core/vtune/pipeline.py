@@ -18,7 +18,7 @@ from vtune.export import voice_record, write_voice
 from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
 from vtune.inspection import inspect
 from vtune.ranks import join
-from vtune.recipe import Recipe, as_yaml, standing_alone
+from vtune.recipe import Recipe, as_yaml
 from vtune.train import train
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run(
     with ExitStack() as stack:
         if state.is_main_process:
             stack.enter_context(folder.locked())
-            write_text(folder.recipe, as_yaml(standing_alone(recipe)))
+            write_text(folder.recipe, as_yaml(recipe))
             _begin(1, "clips: cut where they are not, looked over, encoded")
             raw.make_clips(recipe, engine.info, folder)
             if recipe.prepare.examine:

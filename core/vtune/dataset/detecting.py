@@ -13,7 +13,7 @@ from vtune.dataset.recordings import Recordings
 from vtune.dataset.sources import FolderSource, Source, sidecar
 from vtune.dataset.tables import Table, open_table
 from vtune.errors import DataError
-from vtune.recipe import SourceRecipe
+from vtune.recipe import SourceRecipe, source_paths
 
 
 def open_source(recipe: SourceRecipe, recipe_folder: Path) -> Source:
@@ -66,7 +66,7 @@ def find_raw(recipe: SourceRecipe, recipe_folder: Path) -> Path | None:
 
 
 def _locate(source: str, recipe_folder: Path) -> Path:
-    found = (Path(os.path.expanduser(source)), recipe_folder / source)
+    found = source_paths(source, recipe_folder)
     for path in found:
         if os.path.exists(path):
             return path

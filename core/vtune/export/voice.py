@@ -13,7 +13,7 @@ from vtune.errors import VoiceError
 from vtune.evaluate import Evaluation
 from vtune.export.companions import write_licence_note
 from vtune.folders import VoiceFolder, new_folder, write_json, write_text
-from vtune.recipe import Recipe, as_yaml, standing_alone
+from vtune.recipe import Recipe, as_yaml
 from vtune.speak import speak
 from vtune.types import Conditioning
 from vtune.voices import VoiceRecord
@@ -72,7 +72,7 @@ def write_voice(
         new = VoiceFolder(aside)
         engine.export_voice(base, model, conditioning, aside)
         write_licence_note(engine, aside)
-        write_text(new.recipe, as_yaml(standing_alone(recipe)))
+        write_text(new.recipe, as_yaml(recipe))
         for number, sentence in enumerate(recipe.evaluate.sentences, 1):
             for suffix, untuned in (("", False), ("_base", True)):
                 if untuned and record.method == "full":

@@ -19,7 +19,7 @@ from vtune.recipe.sections import (
     TrainRecipe,
     TranscribeRecipe,
 )
-from vtune.recipe.standing import standing_alone
+from vtune.recipe.standing import source_paths, standing_alone
 
 __all__ = [
     "AugmentRecipe",
@@ -42,5 +42,6 @@ __all__ = [
     "find_recipe",
     "read_draft",
     "recipe_schema",
+    "source_paths",
     "standing_alone",
 ]

@@ -10,6 +10,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from vtune.recipe.reading import plain_value
 from vtune.recipe.sections import Recipe
+from vtune.recipe.standing import standing_alone
 from vtune.types import EngineInfo, EngineOptions
 
 
@@ -41,8 +42,8 @@ def recipe_schema(engines: Mapping[str, EngineInfo], extensions: Mapping[str, ty
 
 
 def as_yaml(recipe: Recipe) -> str:
-    """Write a resolved recipe out, every default included; it can be run again."""
-    text = yaml.dump(recipe.settings(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    """Write a resolved recipe out, every default included; it can be run again from here, wherever it is kept."""
+    text = yaml.dump(standing_alone(recipe).settings(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return str(text)
 
 
