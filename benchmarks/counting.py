@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from unittest import mock
 
 import peft
 import torch
+import transformers
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -64,6 +65,21 @@ def count_step(
         static, alive.peak, alive.flops = alive.now, alive.now, 0
         tuned(**batch)["loss"].backward()
         return Found(sum(p.numel() for p in learning), alive.flops / tokens, static, alive.peak)
+
+
+def say(counted: Iterable[tuple[str, Found]], lora: str) -> None:
+    """Print a table, a row as soon as it is counted.
+
+    :param lora: what all cases have.
+    """
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}; {lora}")
+    print("| training | trainable | GFLOP a token | weights and optimizer | peak |\n|---|---|---|---|---|")
+    for name, found in counted:
+        print(
+            f"| {name} | {found.trainable / 1e6:.1f} M | {found.flops_per_token / 1e9:.2f} "
+            f"| {found.static_bytes / GIB:.2f} GiB | {found.peak_bytes / GIB:.2f} GiB |",
+            flush=True,
+        )
 
 
 class Alive(TorchDispatchMode):

@@ -26,7 +26,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from machine import machine
+from machine import in_a_line, machine
 
 from vtune import Clip, dataset, load_engine, load_recipe
 from vtune.dataset import encoding
@@ -56,7 +56,7 @@ def main() -> None:
         "sound": sound,
         "reading": reading,
     }
-    print("\n" + ", ".join(f"{name} {value}" for name, value in record["machine"].items() if value is not None))
+    print("\n" + in_a_line(record["machine"]))
     print(f"{len(clips)} clips, {sound:.0f} s; reading takes {1000 * reading:.1f} ms a clip\n")
     print("| run | s, median (least to most) | against first | processor s | against first |\n|---|---|---|---|---|")
     for name, pairs in taken.items():
@@ -137,7 +137,6 @@ def arguments() -> Any:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
-    parser.set_defaults(device="cpu", shape=None, dtype="float32")
     return parser.parse_args()
 
 

@@ -17,10 +17,9 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import peft
 import torch
 import transformers
-from counting import GIB, Found, count_step, default_dtype
+from counting import Found, count_step, default_dtype, say
 from torch import nn
 
 import vtune_indextts2
@@ -77,15 +76,7 @@ class Padded(network.SemanticGPT):
 
 def main() -> None:
     """Print a table."""
-    print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}; LoRA r16")
-    print("| training | trainable | GFLOP a token | weights and optimizer | peak |\n|---|---|---|---|---|")
-    for case in CASES:
-        found = measure(case)
-        print(
-            f"| {case.describe()} | {found.trainable / 1e6:.1f} M | {found.flops_per_token / 1e9:.2f} "
-            f"| {found.static_bytes / GIB:.2f} GiB | {found.peak_bytes / GIB:.2f} GiB |",
-            flush=True,
-        )
+    say(((case.describe(), measure(case)) for case in CASES), "LoRA r16")
 
 
 def measure(case: Case, **shape: Any) -> Found:

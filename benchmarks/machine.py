@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +31,8 @@ def machine(device: str, threads: int, **asked: Any) -> dict[str, Any]:
         **asked,
         **{module.__name__: module.__version__ for module in (torch, transformers, peft, np)},
     }
+
+
+def in_a_line(record: Mapping[str, Any]) -> str:
+    """Write out what ``machine`` returned."""
+    return ", ".join(f"{name} {value}" for name, value in record.items() if value is not None)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-import peft
 import torch
 import transformers
-from counting import GIB, Found, count_step, default_dtype
+from counting import Found, count_step, default_dtype, say
 from torch import nn
 
 import vtune_orpheus
@@ -67,14 +66,7 @@ CASES = (
 
 def main() -> None:
     """Print a table."""
-    print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}; LoRA r32")
-    print("| training | trainable | GFLOP a token | weights and optimizer | peak |\n|---|---|---|---|---|")
-    for case in CASES:
-        found = measure(case)
-        print(
-            f"| {case.describe()} | {found.trainable / 1e6:.1f} M | {found.flops_per_token / 1e9:.2f} "
-            f"| {found.static_bytes / GIB:.2f} GiB | {found.peak_bytes / GIB:.2f} GiB |"
-        )
+    say(((case.describe(), measure(case)) for case in CASES), "LoRA r32")
 
 
 def measure(case: Case, **shape: int) -> Found:

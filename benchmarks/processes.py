@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from machine import machine
+from machine import in_a_line, machine
 from training import SHAPES, Ours, first_loss, made_clips
 from transformers import LlamaConfig
 
@@ -48,7 +48,7 @@ def main() -> None:
         "batch": asked.batch,
         "runs": runs,
     }
-    print(", ".join(f"{name} {value}" for name, value in record["machine"].items() if value is not None))
+    print(in_a_line(record["machine"]))
     print(
         "\n| processes | s an epoch, median (least to most) | against one | busiest, s | against one | loss after it |"
     )
@@ -103,7 +103,6 @@ def arguments() -> Any:
     parser.add_argument("--quiet", action="store_true", help="without what the processes say")
     parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
     parser.add_argument("--found", type=Path, help=argparse.SUPPRESS)
-    parser.set_defaults(device="cpu", threads=1, shape="small", dtype="float32")
     return parser.parse_args()
 
 

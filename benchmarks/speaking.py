@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 import transformers
-from machine import machine
+from machine import in_a_line, machine
 from transformers import (
     AutoModelForCausalLM,
     LogitsProcessor,
@@ -239,7 +239,7 @@ def _median(values: list[Any]) -> float | None:
 
 def say(record: dict[str, Any]) -> None:
     """Print what was found."""
-    print(", ".join(f"{name} {value}" for name, value in record["machine"].items() if value is not None))
+    print(in_a_line(record["machine"]))
     print("\n| | tokens a second | faster | s (least to most) | processor s | sound a second | first sound | same |")
     print("|---|---|---|---|---|---|---|---|")
     before = record["arms"]["generate"]["tokens_per_second"]

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from machine import machine
+from machine import in_a_line, machine
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
@@ -232,7 +232,7 @@ def first_loss(arm: Arm, rows: list[Row]) -> float:
 
 def say(record: dict[str, Any]) -> None:
     """Print what was found."""
-    print(", ".join(f"{name} {value}" for name, value in record["machine"].items() if value is not None))
+    print(in_a_line(record["machine"]))
     print(f"{record['clips']} clips, {record['tokens']:,} tokens; losses before training: ", end="")
     print(", ".join(f"{name} {arm['first_loss']:.6f}" for name, arm in record["arms"].items()))
     print("\n| | tokens a second | s an epoch, median (least to most) | processor s | processed | trained | vtune is |")
