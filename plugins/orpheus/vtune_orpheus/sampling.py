@@ -105,9 +105,9 @@ class Wanted:
 @dataclass(slots=True)
 class _Row:
     place: int
-    left: int
+    most: int
     generator: torch.Generator
-    begun: bool = False
+    spoken: int = 0
 
 
 def draw(
@@ -135,10 +135,11 @@ def draw(
         for slot in range(SLOTS):
             tokens = _next(steps, layout, sampling, slot, rows, heard)
             for row, token in zip(rows, tokens, strict=True):
-                row.left -= 1
-                row.begun = True
+                row.spoken += 1
                 yield row.place, token
-            going = [n for n, token in enumerate(tokens) if token != layout.end_of_speech and rows[n].left]
+            going = [
+                n for n, token in enumerate(tokens) if token != layout.end_of_speech and rows[n].spoken < rows[n].most
+            ]
             if len(going) < len(rows):
                 steps.keep(going)
                 rows, heard, tokens = [rows[n] for n in going], heard[going], [tokens[n] for n in going]
@@ -155,9 +156,8 @@ def _next(
     codes, stop = range(*layout.slot_range(slot)), layout.end_of_speech
     logits, before = steps.logits(codes), heard[:, codes.start : codes.stop]
     if slot == 0:
-        # A first frame must come before the end: no utterance is empty.
         end = steps.logits(range(stop, stop + 1))
-        end[[not row.begun for row in rows]] = float("-inf")
+        end[[not layout.allowed(row.spoken)[1] for row in rows]] = float("-inf")
         logits, before = torch.cat([logits, end], 1), torch.cat([before, heard[:, stop : stop + 1]], 1)
     scores = sampling.scores(logits, before.to(logits.device))
     picked = sampling.pick(scores, [row.generator for row in rows])
