@@ -118,7 +118,7 @@ def measure(case: Case, **shape: Any) -> Found:
         mock.patch.object(network, "indices", indices),
         mock.patch.object(transformers.masking_utils, "find_packed_sequence_indices", return_value=None),
     ):
-        return count_step(build, batch, places, case.checkpointing)
+        return count_step(build, batch, places, case.checkpointing, widened=not case.lean)
 
 
 if __name__ == "__main__":

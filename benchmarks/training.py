@@ -1,6 +1,6 @@
 """Orpheus: our training loop beside three that others use, on the same clips, in turns within one run.
 
-    python benchmarks/training.py --clips 16 --repetitions 3 --out figures.json
+    python benchmarks/training.py --clips 16 --repetitions 3 --dtype auto --out figures.json
     python benchmarks/training.py --shape 3b --device cuda --dtype bfloat16 --clips 64
 
 - ``padded``: a popular guide's loop: batch 1, each clip padded to 2048, logits of every place.
@@ -8,7 +8,8 @@
 - ``stock``: transformers' Trainer, batches of 8 in random order, padded to the longest.
 - ``vtune``: our loop with our network, batches of 8.
 
-All are given a LoRA of rank 32 on all linear modules, AdamW, and one epoch. Clips are random tokens, 3 to 13 s long as
+``--dtype auto`` leaves each as it comes: ours in what ``precision: auto`` finds, the others in float32, as transformers
+leaves it unless it is told. All are given a LoRA of rank 32 on all linear modules, AdamW, and one epoch. Clips are random tokens, 3 to 13 s long as
 those of a reader are, with a prompt before them and no loss on it. The small shape has the proportions of the published
 one: its head is 17 % of its body. ``processed`` counts tokens that pass through the layers for each real one.
 """
@@ -35,6 +36,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArgumen
 import vtune_orpheus
 from vtune import LoraSettings, attach_lora, attention
 from vtune.dataset import TrainingData
+from vtune.device import pick_precision, weights_dtype
 from vtune.train.loop import Loop
 from vtune.train.progress import Meter
 from vtune_orpheus import network
@@ -64,17 +66,22 @@ class Arm:
     kind: Any = LlamaForCausalLM
     attention = "sdpa"
 
-    def __init__(self, config: LlamaConfig, device: str, dtype: torch.dtype) -> None:
+    def __init__(self, config: LlamaConfig, device: str, dtype: str) -> None:
         torch.manual_seed(0)
+        weights, self.precision = self.numbers(torch.device(device), dtype)
         config = LlamaConfig(**config.to_diff_dict())
         config._attn_implementation = self.attention
-        self.network = self.kind(config).to(device, dtype).requires_grad_(False)
+        self.network = self.kind(config).to(device, weights).requires_grad_(False)
         presets = vtune_orpheus.engine_info().lora_targets
         self.model = attach_lora(self.network, self.lora, presets, task_type="CAUSAL_LM")
         self.device = device
-        self.half = dtype != torch.float32
+        self.half = self.precision == "bf16"
         self.processed = 0
         self.network.model.layers[0].register_forward_pre_hook(self._count)
+
+    def numbers(self, device: torch.device, dtype: str) -> tuple[torch.dtype, str]:
+        """Return the dtype of the weights, and in what is multiplied."""
+        return (torch.bfloat16, "bf16") if dtype == "bfloat16" else (torch.float32, "fp32")
 
     def _count(self, _: nn.Module, given: Sequence[torch.Tensor]) -> None:
         self.processed += given[0].shape[0] * given[0].shape[1]
@@ -136,6 +143,11 @@ class Ours(Arm):
     kind = network.LlamaForCausalLM
     attention = attention.NAME
 
+    def numbers(self, device: torch.device, dtype: str) -> tuple[torch.dtype, str]:
+        """Ask what a recipe's ``precision`` comes to."""
+        name = {"auto": "auto", "float32": "fp32", "bfloat16": "bf16"}[dtype]
+        return weights_dtype(name, device, "lora"), pick_precision(name, device)
+
     def trainer(self, arguments: TrainingArguments, rows: list[Row]) -> Trainer:
         """Return our loop."""
         data: Any = Rows(rows)
@@ -166,10 +178,9 @@ def main() -> None:
     """Run in turns, print a table, keep the figures."""
     asked = arguments()
     torch.set_num_threads(asked.threads)
-    dtype = getattr(torch, asked.dtype)
     config = LlamaConfig(**SHAPES[asked.shape], tie_word_embeddings=True, max_position_embeddings=4096)
     rows = made_clips(asked.clips, config.vocab_size, seed=0)
-    arms = {name: ARMS[name](config, asked.device, dtype) for name in asked.arms}
+    arms = {name: ARMS[name](config, asked.device, asked.dtype) for name in asked.arms}
     losses = {name: first_loss(arm, rows) for name, arm in arms.items()}
     for arm in arms.values():
         arm.run(rows[:2], seed=0)  # what is only done once is done here
@@ -188,6 +199,7 @@ def main() -> None:
             "seconds": seconds[name],
             "work": work[name],
             "tokens_per_second": real / statistics.median(seconds[name]),
+            "precision": arm.precision,
             "processed": arm.processed / real,
             "first_loss": losses[name],
             "trainable": sum(p.numel() for p in arm.model.parameters() if p.requires_grad),
@@ -235,14 +247,15 @@ def say(record: dict[str, Any]) -> None:
     print(in_a_line(record["machine"]))
     print(f"{record['clips']} clips, {record['tokens']:,} tokens; losses before training: ", end="")
     print(", ".join(f"{name} {arm['first_loss']:.6f}" for name, arm in record["arms"].items()))
-    print("\n| | tokens a second | s an epoch, median (least to most) | processor s | processed | trained | vtune is |")
-    print("|---|---|---|---|---|---|---|")
+    print("\n| | in | tokens a second | s an epoch, median (least to most) | processor s | processed | trained | vtune is |")
+    print("|---|---|---|---|---|---|---|---|")
     ours = record["arms"].get("vtune")
     for name, arm in record["arms"].items():
         times = arm["seconds"]
         faster = f"{ours['tokens_per_second'] / arm['tokens_per_second']:.2f} x" if ours else ""
         cells = [
             name,
+            arm["precision"],
             f"{arm['tokens_per_second']:,.0f}",
             f"{statistics.median(times):.1f} ({min(times):.1f} to {max(times):.1f})",
             f"{statistics.median(arm['work']):.1f}",
@@ -261,7 +274,7 @@ def arguments() -> Any:
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--shape", choices=list(SHAPES), default="small")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="float32")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
     return parser.parse_args()

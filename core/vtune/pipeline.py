@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from vtune import conditioning, dataset, raw
-from vtune.device import pick_device, pick_precision, weights_dtype
+from vtune.device import pick_device, weights_dtype
 from vtune.engines import load_engine
 from vtune.evaluate import VOICE, Material, Scores, evaluate, held_material, listener, tuned_and_base
 from vtune.export import voice_record, write_voice
@@ -55,8 +55,8 @@ def run(
                 inspect(raw.with_clips(recipe, folder), engine, folder)
         state.wait_for_everyone()
         device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
-        precision = pick_precision(recipe.train.precision, device)
-        base = engine.load_base(recipe.engine_options, device, weights_dtype(precision, recipe.train.method))
+        dtype = weights_dtype(recipe.train.precision, device, recipe.train.method)
+        base = engine.load_base(recipe.engine_options, device, dtype)
         share = dataset.Share(state.process_index, state.num_processes)
         in_clips = raw.with_clips(recipe, folder)
         data = dataset.build(in_clips, engine, base, folder, share, state.wait_for_everyone)

@@ -84,7 +84,7 @@ def make_plan(recipe: Recipe) -> Plan:
     engine = load_engine(recipe.engine)
     device = pick_device(recipe.train.device)
     precision = pick_precision(recipe.train.precision, device)
-    width = weights_dtype(precision, recipe.train.method).itemsize
+    width = weights_dtype(recipe.train.precision, device, recipe.train.method).itemsize
     footprint = engine.footprint(recipe.engine_options, recipe.lora.settings(), width)
     run = RunFolder(recipe.folders.runs / recipe.voice)
     raw = tuple(uncut(recipe, run))
@@ -138,7 +138,7 @@ def _measured_flops(device: object, precision: str) -> float:
     import torch
 
     where = torch.device(str(device))
-    dtype = weights_dtype(precision, "lora")
+    dtype = weights_dtype(precision, where, "lora")
     a = torch.randn(1024, 1024, device=where, dtype=dtype)
     best = math.inf
     for _ in range(4):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from vtune.device import pick_device, pick_precision, weights_dtype
+from vtune.device import pick_device, weights_dtype
 from vtune.engines import Engine, load_engine
 from vtune.errors import EngineError, VoiceError, nearest
 from vtune.folders import VoiceFolder
@@ -137,11 +137,8 @@ def open_base(
     """
     engine = load_engine(record.engine)
     where = pick_device(device)
-    base = engine.load_base(
-        options_of(engine, record, options or {}),
-        where,
-        weights_dtype(pick_precision(precision, where), record.method),
-    )
+    settings = options_of(engine, record, options or {})
+    base = engine.load_base(settings, where, weights_dtype(precision, where, record.method))
     _require_same_base(engine.fingerprint(base), record)
     return engine, base
 

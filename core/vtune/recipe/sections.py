@@ -211,7 +211,8 @@ class TrainRecipe(Settings):
         "adamw_torch", description="an optimizer of transformers, e.g. adamw_torch_fused, adamw_8bit"
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto: bf16 on a GPU that has it, fp16 on one that does not, fp32 on the CPU"
+        "auto",
+        description="auto: bf16 where the machine multiplies in it, a CPU too; else fp16 on a GPU and fp32 on a CPU",
     )
     gradient_checkpointing: YesNoOrAuto = Field(
         "auto",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft.helpers import disable_input_dtype_casting
 from torch import nn
 from transformers import PrinterCallback, ProgressCallback, Trainer
 from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
@@ -45,8 +46,12 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """Count what is processed, and say it plainly when nothing can be learned from it."""
         self._meter.add(*self._count(inputs))
+        narrow = self.args.bf16 or self.args.fp16
         try:
-            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+            # PEFT would widen what adapters are given to float32, and autocast narrow it again: the same numbers, in a
+            # copy for each adapter that stays until backward.
+            with disable_input_dtype_casting(model, active=narrow):
+                loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         except RuntimeError as error:
             if "does not require grad" not in str(error):
                 raise

@@ -112,7 +112,7 @@ def _settled(engine: Engine, data: TrainingData, recipe: Recipe, state: PartialS
     """The recipe with numbers for what it leaves to the machine, which do not change the adapter."""
     if "auto" not in (recipe.train.batch_size, recipe.train.gradient_checkpointing):
         return recipe
-    width = weights_dtype(pick_precision(recipe.train.precision, state.device), recipe.train.method).itemsize
+    width = weights_dtype(recipe.train.precision, state.device, recipe.train.method).itemsize
     footprint = engine.footprint(recipe.engine_options, recipe.lora.settings(), width)
     have = [memory_of(state.device)]
     if state.num_processes > 1:
@@ -198,6 +198,8 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, folder: Path) -> dict[s
         if not memory.is_out_of_memory(error):
             raise
         raise memory.advice(recipe, data.lengths) from error
+    # Accelerate left its autocast around the model, which from now on answers as one that was loaded.
+    loop.accelerator.unwrap_model(loop.model, keep_fp32_wrapper=False)
     losses = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
     history = [entry for entry in loop.state.log_history if any(name.startswith("eval_") for name in entry)]
     best = loop.state.best_global_step or loop.state.global_step

@@ -31,9 +31,9 @@ def estimate(
     chosen = {name for name in linear if any(_matches(name, p) for t in lora.targets for p in presets.get(t, (t,)))}
     trainable = sum(lora.rank * (inputs + outputs) for inputs, outputs in (linear[name] for name in chosen))
     # What backward keeps of one layer: inputs of both norms, queries, keys, values and what was attended to, the inner
-    # ones of the MLP, two masks of dropout, a float32 copy of each adapted module's input. Heads see one place each.
+    # ones of the MLP, two masks of dropout, what each adapted module is given. Heads see one place each.
     inputs = sum(linear[name][0] for name in chosen if ".h.0." in name)
-    kept = (2 + 3 + 1 + 4 + 2) * width * dtype_bytes + 4 * inputs
+    kept = ((2 + 3 + 1 + 4 + 2) * width + inputs) * dtype_bytes
     head = (gpt.number_mel_codes + gpt.text_rows * TEXT_RATE / SEMANTIC_RATE) * (dtype_bytes + 3 * 4)
     return Footprint(
         parameters=body + tables + positions,

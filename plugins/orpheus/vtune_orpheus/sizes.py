@@ -17,6 +17,9 @@ _TOKENS_PER_CLIP = 8 + 16  # ends, and words
 _BYTES = {"4bit": 0.56, "8bit": 1.0}
 """Bytes a quantised weight takes: NF4 with double quantisation stores about half a bit of scales beside its four."""
 
+_READ_ALIKE = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("down_proj",))
+"""Modules that are given the same tensor; what ``o_proj`` is given is what was attended to."""
+
 
 def estimate(
     options: OrpheusOptions, lora: LoraSettings, dtype_bytes: int, presets: Mapping[str, tuple[str, ...]]
@@ -40,10 +43,10 @@ def estimate(
     trainable = layers * sum(lora.rank * (linear[end][0] + linear[end][1]) for end in chosen)
     quantized = _BYTES.get(options.quantization, dtype_bytes)
     # What backward keeps of one layer: queries, keys, values and what was attended to; gate, its SiLU and the other
-    # half of the MLP; two norms' float32; and for each adapted module a float32 copy of its input, as adapters are.
+    # half of the MLP; two norms' float32; and what adapters are given, which those that read the same share.
     attended = 2 * (linear["q_proj"][1] + linear["k_proj"][1])
-    copies = sum(linear[end][0] for end in chosen) if dtype_bytes < 4 else config.intermediate_size + hidden
-    kept = (attended + 3 * config.intermediate_size) * dtype_bytes + (2 * hidden + copies) * 4
+    read = sum(linear[ends[0]][0] for ends in _READ_ALIKE if chosen & set(ends))
+    kept = (attended + 3 * config.intermediate_size + read) * dtype_bytes + 2 * hidden * 4
     # Logits of a few places in float32 with their gradient beside them, and one weight of a quantised base unpacked.
     logits = chunk_rows(vocabulary) * vocabulary * (4 + (dtype_bytes if dtype_bytes < 4 else 0))
     unpacked = 2 * hidden * config.intermediate_size if quantized < 2 else 0

@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors.torch import load_file
 from transformers import Trainer
 
 from vtune import pipeline
@@ -15,6 +18,8 @@ from vtune.engines import Engine
 from vtune.errors import RecipeError, TrainingError
 from vtune.recipe import Recipe
 from vtune.train.memory import is_out_of_memory
+
+FOLDERS = ("runs", "voices")
 
 
 def metrics(tmp_path: Path) -> list[dict[str, Any]]:
@@ -154,6 +159,34 @@ def test_bf16_trains_on_the_cpu(toy: Callable[..., Recipe], tmp_path: Path) -> N
     pipeline.run(toy(train={"precision": "bf16", "epochs": 4}))
     losses = [line["loss"] for line in metrics(tmp_path)]
     assert losses[-1] < losses[0]
+
+
+def test_adapters_are_given_bf16_without_a_detour(
+    toy: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PEFT's way, by float32 and back, trains the same adapter to the last bit."""
+
+    def trained(name: str) -> dict[str, torch.Tensor]:
+        (voice,) = pipeline.run(toy(train={"precision": "bf16"}, folders={k: str(tmp_path / name / k) for k in FOLDERS}))
+        return load_file(voice.path / "adapter_model.safetensors")
+
+    widened = []
+    cast = BaseTunerLayer._cast_input_dtype
+
+    def spy(self: Any, given: Any, dtype: torch.dtype) -> Any:
+        said = cast(self, given, dtype)
+        if self.training:
+            widened.append(said is not given)
+        return said
+
+    monkeypatch.setattr(BaseTunerLayer, "_cast_input_dtype", spy)
+    ours = trained("ours")
+    assert widened and not any(widened)
+    monkeypatch.setattr("vtune.train.loop.disable_input_dtype_casting", lambda *_, **__: nullcontext())
+    theirs = trained("theirs")
+    assert any(widened)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_the_world_size_that_was_asked_for_is_asserted(toy: Callable[..., Recipe]) -> None:
