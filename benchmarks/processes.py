@@ -82,7 +82,7 @@ def train(asked: Any) -> None:
     state = join("cpu", None)
     config = LlamaConfig(**SHAPES["small"], tie_word_embeddings=True, max_position_embeddings=4096)
     rows = made_clips(asked.clips, config.vocab_size, seed=0)
-    arm = Ours(config, "cpu", torch.float32)
+    arm = Ours(config, "cpu", "float32")
     arm.batch = asked.batch // state.num_processes
     before = first_loss(arm, rows)
     arm.run(rows[: asked.batch], seed=0)  # what is only done once is done here
