@@ -41,10 +41,11 @@ from vtune import Conditioning, attach_lora, load_engine
 from vtune.speak import speak_together
 from vtune.testing import made_clip
 from vtune_orpheus import speech
+from vtune_orpheus.chorus import network_tokens
 from vtune_orpheus.conditioning import expected_tokens, prompt_of, sampling_of
 from vtune_orpheus.decoding import FrameDecoder
 from vtune_orpheus.layout import SLOTS, Layout
-from vtune_orpheus.sampling import most_tokens, network_tokens
+from vtune_orpheus.sampling import most_tokens
 
 RATE, FRAME = 24_000, 2048
 SENTENCES = (

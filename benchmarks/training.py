@@ -9,8 +9,9 @@
 - ``vtune``: our loop with our network, batches of 8.
 
 ``--dtype auto`` leaves each as it comes: ours in what ``precision: auto`` finds, the others in float32, as transformers
-leaves it unless it is told. All are given a LoRA of rank 32 on all linear modules, AdamW, and one epoch. Clips are random tokens, 3 to 13 s long as
-those of a reader are, with a prompt before them and no loss on it. The small shape has the proportions of the published
+leaves it unless it is told. All are given a LoRA of rank 32 on all linear modules, AdamW, and one epoch. Clips are
+random tokens, 3 to 13 s long as those of a reader are, with a prompt before them and no loss on it. The small shape has
+the proportions of the published
 one: its head is 17 % of its body. ``processed`` counts tokens that pass through the layers for each real one.
 """
 
@@ -247,7 +248,9 @@ def say(record: dict[str, Any]) -> None:
     print(in_a_line(record["machine"]))
     print(f"{record['clips']} clips, {record['tokens']:,} tokens; losses before training: ", end="")
     print(", ".join(f"{name} {arm['first_loss']:.6f}" for name, arm in record["arms"].items()))
-    print("\n| | in | tokens a second | s an epoch, median (least to most) | processor s | processed | trained | vtune is |")
+    print(
+        "\n| | in | tokens a second | s an epoch, median (least to most) | processor s | processed | trained | vtune is |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     ours = record["arms"].get("vtune")
     for name, arm in record["arms"].items():

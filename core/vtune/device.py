@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vtune.errors import TrainingError
 
@@ -38,8 +38,8 @@ def pick_precision(name: str, device: torch.device) -> str:
 def weights_dtype(name: str, device: torch.device, method: str) -> torch.dtype:
     """The dtype of the loaded network: half precision for a frozen base, float32 where every weight is trained.
 
-    A CPU that chooses for itself keeps float32 weights and multiplies in bf16 while it trains: as fast (3.3 s instead of
-    3.3, and 4.9 in float32; ``benchmarks/training.py``), and it speaks as any other machine does.
+    A CPU that chooses for itself keeps float32 weights and multiplies in bf16 while it trains, which is as fast as with
+    bf16 weights (``benchmarks/README.md``), and it speaks as any other machine does.
     """
     import torch
 
@@ -52,5 +52,5 @@ def _multiplies_bf16() -> bool:
     """Whether the CPU has instructions for products in bf16; without them bf16 is slower than float32."""
     import torch
 
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

@@ -405,8 +405,9 @@ def test_a_batch_of_four_is_four_batches_accumulated(trained: Callable[..., Any]
 def test_what_is_logged_are_means_over_labels_since_the_last_time(trained: Callable[..., Any]) -> None:
     """With hardly a step made, the line of an epoch is what the base says of all clips, one by one."""
     base, data, lines = trained(
-        epochs=2, batch_size=2, learning_rate=1e-7, validation=0.2, arguments={"logging_strategy": "epoch"}
-    )
+        epochs=2, batch_size=2, learning_rate=1e-7, validation=0.2, precision="fp32",
+        arguments={"logging_strategy": "epoch"},
+    )  # fmt: skip
     assert len(data.train) > 2
     assert len(data.validation) > 1
     network = base.new_network().double()

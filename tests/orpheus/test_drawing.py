@@ -11,9 +11,10 @@ from torch import nn
 
 from vtune import Drawing, EngineError
 from vtune_orpheus.base import OrpheusBase
+from vtune_orpheus.chorus import network_tokens
 from vtune_orpheus.drawing import server_tokens
 from vtune_orpheus.prompts import prompt_ids
-from vtune_orpheus.sampling import Sampling, network_tokens
+from vtune_orpheus.sampling import Sampling
 
 WORDS = "anna: hello there"
 

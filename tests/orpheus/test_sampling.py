@@ -18,11 +18,11 @@ from transformers import (
 
 from vtune import Ending
 from vtune_orpheus.base import OrpheusBase
+from vtune_orpheus.chorus import network_tokens
 from vtune_orpheus.layout import Layout
 from vtune_orpheus.prompts import prompt_ids
-from vtune_orpheus.sampling import Sampling, Wanted, draw, network_tokens
+from vtune_orpheus.sampling import Sampling
 from vtune_orpheus.sampling import sample_frames as frames_of
-from vtune_orpheus.steps import steps_of
 
 
 class Scripted(nn.Module):
@@ -127,29 +127,6 @@ def test_the_cache_changes_nothing(base: OrpheusBase) -> None:
             ids.append(best)
     assert len(drawn) >= 7
     assert drawn == ids[len(prompt) :]
-
-
-@pytest.mark.parametrize("temperature", [0, 1.0])
-def test_utterances_side_by_side_are_drawn_as_alone(base: OrpheusBase, temperature: float) -> None:
-    """More of them than go at once, of unlike prompts and lengths, some of which end and some of which are stopped."""
-    network, layout = base.new_network().eval(), base.layout
-    with torch.no_grad():
-        # The end of speech is as likely as a code: tied weights, so the head's row is the embedding's.
-        network.lm_head.weight[layout.end_of_speech] = network.lm_head.weight[layout.audio + 5]
-    settings_ = sampling(temperature=temperature, repetition_penalty=1.3)
-    steps = steps_of(network)
-    wanted = [
-        Wanted(prompt_ids(base.tokenizer, layout, "a: " + "so " * place), 7 * (2 + place % 5), place)
-        for place in range(2 * steps.most + 3)
-    ]
-    got: list[list[int]] = [[] for _ in wanted]
-    for place, token in draw(steps, layout, settings_, wanted):
-        got[place].append(token)
-    assert got == [list(network_tokens(network, layout, one.prompt, settings_, one.most, one.seed)) for one in wanted]
-    assert len({len(tokens) for tokens in got}) > 2
-    if temperature:
-        assert any(tokens[-1] == layout.end_of_speech for tokens in got)
-        assert len({tuple(tokens[:14]) for tokens in got}) == len(got)
 
 
 def test_the_same_seed_draws_the_same(base: OrpheusBase) -> None:

@@ -97,3 +97,42 @@ def test_voices_that_sample_otherwise_share_a_base_and_keep_their_ways(voices: P
         calm, joined(list(open_named("ben", voices, "cpu").say(TEXT, 3, sampling={"temperature": 0.2})))
     )
     assert not np.array_equal(calm, ben)
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+def test_requests_of_one_voice_are_drawn_side_by_side(
+    voices: Path, leaving: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once, and one of them hangs up in the middle."""
+    anna = open_named("anna", voices, "cpu")
+    rows: list[int] = []
+    step = LlamaSteps.step
+    monkeypatch.setattr(LlamaSteps, "step", lambda self, tokens: (rows.append(len(tokens)), step(self, tokens))[1])
+    backend = InProcess(ServeSettings(), "cpu", {"first_frames": 4})
+    homes = {seed: joined(list(anna.say(TEXT, seed))) for seed in range(12)}
+    # A voice of noise ends where it likes: those that speak longest.
+    asked = [wanted(voices, "anna", seed) for seed in sorted(homes, key=lambda seed: -len(homes[seed]))[:6]]
+
+    async def say(place: int) -> np.ndarray:
+        pieces = []
+        async for piece in (stream := backend.speak(asked[place])):
+            pieces.append(piece)
+            if leaving and place == 2:
+                await stream.aclose()
+                break
+        return joined(pieces)
+
+    async def all_of_them() -> list[np.ndarray]:
+        return await asyncio.gather(*map(say, range(len(asked))))
+
+    rows.clear()
+    with start_blocking_portal() as portal:
+        heard = portal.call(all_of_them)
+    backend.close()
+    assert max(rows) == 3  # each joins four frames after the one before, and none has more than twelve
+    for place, sound in enumerate(heard):
+        home = homes[asked[place].seed]
+        left = leaving and place == 2
+        assert len(sound) < len(home) if left else len(sound) == len(home)
+        # Sums in another order: the codec is given the same codes, and what differs is its own rounding.
+        assert np.abs(sound - home[: len(sound)]).max() < 1e-5

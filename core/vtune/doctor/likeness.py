@@ -16,9 +16,9 @@ TOLD = 3
 """Places that one finding names."""
 
 PLAIN = 0.85
-"""Share of a fingerprint that agrees between copies, whatever their words. Sentences of one pattern (a synthesiser's: "Where
-did you find the green ladder?", "... the heavy camera?") come up to 0.83; 60 copies as MP3, shifted, or of another rate
-stayed above 0.87, noisy ones above 0.80."""
+"""Share of a fingerprint that agrees between copies, whatever their words. Sentences of one pattern, as a synthesiser
+says them ("Where did you find the green ladder?", "... the heavy camera?"), come up to 0.83; 60 copies as MP3, shifted,
+or of another rate stayed above 0.87, noisy ones above 0.80."""
 
 
 @dataclass(frozen=True, slots=True)

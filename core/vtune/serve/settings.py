@@ -51,7 +51,9 @@ class ServeSettings(Settings):
     )
     max_characters: PositiveInt = Field(4096, description="of one text; OpenAI's limit")
     max_seconds: PositiveFloat = Field(600.0, description="of sound in one answer; a longer one is broken off")
-    turns: PositiveInt = Field(4, description="requests that one base speaks in turn, a piece each")
+    turns: PositiveInt = Field(
+        8, description="requests that one base speaks in turn, a piece each, or side by side where the engine can"
+    )
     waiting: PositiveInt = Field(32, description="requests that wait for one base; more are refused with 503")
     answers: PositiveInt = Field(
         64, description="answers on their way to clients, however slowly they take them; more are refused with 503"

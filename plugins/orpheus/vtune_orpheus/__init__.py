@@ -99,7 +99,7 @@ def synthesize(
     seed: int,
     sampling: Mapping[str, Any],
 ) -> Iterator[vtune.Audio]:
-    from vtune_orpheus.sampling import network_tokens
+    from vtune_orpheus.chorus import network_tokens
     from vtune_orpheus.speech import speak
 
     return speak(base, partial(network_tokens, model, base.layout), text, conditioning, seed, sampling)

@@ -1,19 +1,16 @@
-"""From prompts to sound tokens, one at a time: no token can come out that its slot does not hold."""
+"""How the next token is drawn, and frames of seven out of whoever draws."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
-from torch import nn
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from vtune import Ending
 from vtune_orpheus.layout import SLOTS, Layout
-from vtune_orpheus.steps import Steps, steps_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,83 +79,3 @@ def sample_frames(
 def most_tokens(sampling: Sampling, runaway: int) -> int:
     """Return how many tokens an utterance may have: whole frames, and at least one."""
     return max(min(sampling.max_new_tokens, runaway) // SLOTS, 1) * SLOTS
-
-
-def network_tokens(
-    model: nn.Module, layout: Layout, prompt: list[int], sampling: Sampling, most: int, seed: int
-) -> Generator[int, None, None]:
-    """Draw tokens from a network of this process; see ``Tokens``."""
-    with closing(draw(steps_of(model), layout, sampling, [Wanted(prompt, most, seed)])) as drawn:
-        for _, token in drawn:
-            yield token
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An utterance to be drawn: ``most`` tokens at most, whole frames."""
-
-    prompt: list[int]
-    most: int
-    seed: int
-
-
-@dataclass(slots=True)
-class _Row:
-    place: int
-    most: int
-    generator: torch.Generator
-    spoken: int = 0
-
-
-def draw(
-    steps: Steps, layout: Layout, sampling: Sampling, wanted: Sequence[Wanted]
-) -> Generator[tuple[int, int], None, None]:
-    """Draw utterances side by side, as many as the network takes; each from a generator of its own, as it would alone.
-
-    They are at the same slot of a frame, always: each begins with the first and ends behind the last. One that has
-    ended makes room at once, and the next one begins with the next frame.
-
-    :returns: the place of an utterance in ``wanted`` and its next token, which may be the end of speech.
-    """
-    waiting = iter(enumerate(wanted))
-    rows: list[_Row] = []
-    heard = torch.zeros(0, max(layout.audio_end, layout.end_of_speech + 1), dtype=torch.bool)  # (B, V)
-    while True:
-        for place, one in islice(waiting, steps.most - len(rows)):
-            steps.add(one.prompt)
-            rows.append(_Row(place, one.most, torch.Generator().manual_seed(one.seed)))
-            known = torch.zeros(1, heard.shape[1], dtype=torch.bool)
-            known[0, [token for token in one.prompt if token < known.shape[1]]] = True
-            heard = torch.cat([heard, known])
-        if not rows:
-            return
-        for slot in range(SLOTS):
-            tokens = _next(steps, layout, sampling, slot, rows, heard)
-            for row, token in zip(rows, tokens, strict=True):
-                row.spoken += 1
-                yield row.place, token
-            going = [
-                n for n, token in enumerate(tokens) if token != layout.end_of_speech and rows[n].spoken < rows[n].most
-            ]
-            if len(going) < len(rows):
-                steps.keep(going)
-                rows, heard, tokens = [rows[n] for n in going], heard[going], [tokens[n] for n in going]
-            if not rows:
-                break
-            heard[range(len(rows)), tokens] = True
-            steps.step(tokens)
-
-
-def _next(
-    steps: Steps, layout: Layout, sampling: Sampling, slot: int, rows: Sequence[_Row], heard: torch.Tensor
-) -> list[int]:
-    """Draw the next token of each row: of the slot's codes, or the end of speech where frames are whole."""
-    codes, stop = range(*layout.slot_range(slot)), layout.end_of_speech
-    logits, before = steps.logits(codes), heard[:, codes.start : codes.stop]
-    if slot == 0:
-        end = steps.logits(range(stop, stop + 1))
-        end[[not layout.allowed(row.spoken)[1] for row in rows]] = float("-inf")
-        logits, before = torch.cat([logits, end], 1), torch.cat([before, heard[:, stop : stop + 1]], 1)
-    scores = sampling.scores(logits, before.to(logits.device))
-    picked = sampling.pick(scores, [row.generator for row in rows])
-    return [codes[one] if one < len(codes) else stop for one in picked]

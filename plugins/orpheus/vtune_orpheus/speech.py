@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtune import Audio, Conditioning, VoiceError, Waveform
+from vtune_orpheus.chorus import Chorus, Wanted, draw_all
 from vtune_orpheus.conditioning import expected_tokens, prompt_of, sampling_of
 from vtune_orpheus.decoding import FrameDecoder
-from vtune_orpheus.sampling import Sampling, Tokens, Wanted, draw, most_tokens, sample_frames
+from vtune_orpheus.sampling import Sampling, Tokens, most_tokens, sample_frames
 from vtune_orpheus.steps import steps_of
 from vtune_orpheus.texts import missing_pause, split_text
 
@@ -74,18 +74,14 @@ def speak_together(
     sampling = replace(sampling_of(conditioning), **asked)
     texts = [list(_utterances(base, text, conditioning, seed, sampling)) for text, seed in lines]
     places = [place for place, several in enumerate(texts) for _ in several]
-    wanted = [Wanted(one.prompt, most_tokens(sampling, one.runaway), one.seed) for several in texts for one in several]
-    drawn: list[list[int]] = [[] for _ in wanted]
-    missing = Counter(places)
-    for number, token in draw(steps_of(model), base.layout, sampling, wanted):
-        drawn[number].append(token)
+    every = [one for several in texts for one in several]
+    wanted = [Wanted(one.prompt, most_tokens(sampling, one.runaway), one.seed, sampling) for one in every]
+    sounds: list[dict[int, Audio]] = [{} for _ in lines]
+    for number, tokens in draw_all(Chorus(steps_of(model), base.layout), wanted):
         place = places[number]
-        if token == base.layout.end_of_speech or len(drawn[number]) == wanted[number].most:
-            missing[place] -= 1
-            if not missing[place]:
-                first = places.index(place)
-                several = zip(texts[place], drawn[first:], strict=False)
-                yield place, [_whole(base, one, sampling, tokens) for one, tokens in several]
+        sounds[place][number] = _whole(base, every[number], sampling, tokens)
+        if len(sounds[place]) == len(texts[place]):
+            yield place, [sound for _, sound in sorted(sounds[place].items())]
 
 
 @dataclass(frozen=True, slots=True)

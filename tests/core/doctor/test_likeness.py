@@ -36,7 +36,9 @@ def test_sentences_of_one_pattern_are_no_copies(
 ) -> None:
     """The same beginning and another end, as a synthesiser says them; the words tell what it is."""
     same, end = clip(1), clip(1).size * 2 // 3
-    clips = [heard(2 + other, np.concatenate([same, clip(2 + other)[:end]]), (first, second)[other]) for other in (0, 1)]
+    clips = [
+        heard(2 + other, np.concatenate([same, clip(2 + other)[:end]]), (first, second)[other]) for other in (0, 1)
+    ]
     (pair,) = twins([one.fingerprint for one in clips])
     assert 0.75 <= pair.alike < 0.85
     assert [one.check for one in alike(clips, validation=0) if one.check != "same-words"] == told
