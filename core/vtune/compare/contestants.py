@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ LABELS = {"lora": "lora", "full": "finetuned"}
 class Contestant:
     """One of those that are compared.
 
-    :param name: as it was typed.
+    :param name: as it was typed; of a path its end, where that tells it from the others.
     :param label: in the names of files: ``base``, ``lora``, ``finetuned``, or the name made plain.
     :param opens: voice or mix that is loaded for it, looked up in ``voices``.
     :param untuned: without what the training learned.
@@ -64,7 +64,13 @@ def contestants(names: Sequence[str], voices: Path, runs: Path) -> list[Contesta
     repeated = next((name for name in names if list(names).count(name) > 1), None)
     if repeated is not None:
         raise VoiceError(f"{repeated} is named twice")
-    return [_resolve(name, first, voices, runs) for name in names]
+    found = [_resolve(name, first, voices, runs) for name in names]
+    short = [_end_of(one.name) for one in found]
+    return [replace(one, name=end) if short.count(end) == 1 else one for one, end in zip(found, short, strict=True)]
+
+
+def _end_of(name: str) -> str:
+    return name if name.startswith(PROMPT) or looks_like_mix(name) else Path(name).name
 
 
 def first_voice(names: Sequence[str], voices: Path) -> VoiceFolder:

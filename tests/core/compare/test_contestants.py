@@ -57,6 +57,16 @@ def test_checkpoints_speak_with_their_own_weights(ann: VoiceFolder) -> None:
     assert np.array_equal(spoken(ann, "ann@best"), take.waveform)
 
 
+def test_a_path_is_called_by_its_end_unless_that_is_another_s_name(ann: VoiceFolder, tmp_path: Path) -> None:
+    def names(*typed: str) -> list[str]:
+        return [one.name for one in contestants(typed, ann.path.parent, runs(ann))]
+
+    path = str(ann.path)
+    assert names(path, "base", "ann@4") == ["ann", "base", "ann@4"]
+    copy = shutil.copytree(ann.path, tmp_path / "copy" / "ann")
+    assert names("ann", str(copy)) == ["ann", str(copy)]
+
+
 def test_a_prompt_is_the_base_with_what_it_keeps_of_one_recording(ann: VoiceFolder, tmp_path: Path) -> None:
     path = tmp_path / "a clip.wav"
     soundfile.write(path, 0.3 * np.sin(np.arange(16_000) / 3), 16_000)
