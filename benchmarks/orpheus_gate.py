@@ -33,6 +33,8 @@ SHAPE: dict[str, Any] = {
     "max_position_embeddings": 131_072,
 }
 
+END_OF_SPEECH, SOUND = 128_258, range(128_266, 156_938)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -43,18 +45,21 @@ class Case:
     checkpointing: bool = True
     lean: bool = True
     four_bit: bool = False
+    sound: bool = False
 
     def describe(self) -> str:
         """Say it in a few words."""
         return (
             f"{'4 bit' if self.four_bit else 'bf16'}, {self.rows} x {self.length}, "
             f"{'with' if self.checkpointing else 'no'} checkpointing, {'ours' if self.lean else 'full logits'}"
+            f"{', loss among sound' if self.sound else ''}"
         )
 
 
 CASES = (
     Case(1, 1024, checkpointing=False, lean=False),
     Case(1, 1024, checkpointing=False),
+    Case(1, 1024, checkpointing=False, sound=True),
     Case(1, 2048, lean=False),
     Case(1, 2048),
     Case(8, 1024, lean=False),
@@ -82,6 +87,8 @@ def measure(case: Case, **shape: int) -> Found:
         with default_dtype(torch.bfloat16):
             model = kind(config).requires_grad_(False)
             model.tie_weights()
+        if case.sound:
+            model.among = loss.Among(END_OF_SPEECH, SOUND)
         if case.four_bit:
             _pack(model.model.layers)
         presets = vtune_orpheus.engine_info().lora_targets

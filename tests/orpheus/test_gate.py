@@ -50,6 +50,15 @@ def test_operations_of_a_token(measured: Any) -> None:
 
 
 @pytest.mark.slow
+def test_a_loss_among_sound_takes_an_eighth_less(measured: Any) -> None:
+    whole, sound = (measured(*PLAIN, checkpointing=False, sound=one).flops_per_token for one in (False, True))
+    saved = 4 * 3072 * (156_940 - 28_680)
+    looked_at = 2 * 3072 * 156_940 * 64 / 1024  # at 64 of the 1024 places, for what is outside
+    assert whole - sound == pytest.approx(saved - looked_at, rel=0.01)
+    assert sound < 0.89 * whole
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "four_bit", "gib"), [(LONG, False, 7.6), (WIDE, False, 10.2), (LONG, True, 5.0)])
 def test_bytes_at_the_peak(measured: Any, shape: tuple[int, int], four_bit: bool, gib: float) -> None:
     assert measured(*shape, four_bit=four_bit).peak_bytes <= gib * GIB

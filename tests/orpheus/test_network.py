@@ -283,3 +283,58 @@ def test_a_checkpoint_says_that_llama_wrote_it(base: OrpheusBase, tmp_path: Path
     said = (tmp_path / "config.json").read_text()
     assert '"LlamaForCausalLM"' in said
     assert attention.NAME not in said
+
+
+AMONG = loss.Among(40, range(48, 150))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_loss_among_some_tokens_is_that_of_their_logits_alone(
+    pair: Callable[..., tuple[Any, Any]], dtype: torch.dtype
+) -> None:
+    lean, plain = pair(dtype)
+    lean.get_base_model().among = AMONG
+    ids = [AMONG.end, *AMONG.sound]
+    made = rows(200)
+    for row in made:
+        spoken = np.random.default_rng(1).choice(ids, len(row["labels"]))
+        row["input_ids"] = row["labels"] = np.where(row["labels"] != -100, spoken, row["labels"])
+        row["input_ids"] = np.where(row["labels"] != -100, row["labels"], 7)
+    batch = pad(made, 3)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        found, our_gradients = gradients(lean, batch)
+        logits = plain(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])["logits"][:, :-1].float()
+        wanted = batch["labels"][:, 1:]
+        place = {token: number for number, token in enumerate(ids)}
+        told = torch.tensor([place.get(int(token), -100) for token in wanted.flatten()])
+        expected = nn.functional.cross_entropy(logits[..., ids].flatten(0, 1), told)
+    expected.backward()
+    their_gradients = {n: p.grad for n, p in plain.named_parameters() if p.grad is not None}
+    exact = dtype == torch.float32
+    assert found == pytest.approx(expected.item(), abs=2e-6 if exact else 2e-3)
+    same(our_gradients, their_gradients, 2e-5 if exact else 0.05)
+    chances = logits.softmax(-1)[wanted != -100]
+    outside = 1 - chances[:, ids].sum(1).mean()
+    total, count = lean(**batch)["metrics"]["outside"]
+    assert 0.1 < outside < 0.9
+    # It looks at some of the places.
+    assert float(total / count) == pytest.approx(float(outside), abs=0.05)
+    assert 64 <= count < 128
+
+
+def test_what_is_outside_is_counted_at_every_place_of_a_few() -> None:
+    torch.manual_seed(0)
+    hidden, head = torch.randn(9, 6), torch.randn(30, 6)
+    among = loss.Among(3, range(5, 20))
+    labels = torch.tensor([-100, 3, 5, 7, -100, 19, 6, 8, 9])
+    chances = (hidden @ head.T).softmax(-1)[labels != -100]
+    total, count = loss.outside(hidden, head, labels, among)
+    assert count == 7
+    assert float(total) == pytest.approx(float(7 - chances[:, [3, *range(5, 20)]].sum()), rel=1e-5)
+
+
+def test_a_head_that_is_adapted_has_no_loss_among_sound(pair: Callable[..., tuple[Any, Any]]) -> None:
+    lean, _ = pair(targets=("all", "lm_head"))
+    lean.get_base_model().among = AMONG
+    with pytest.raises(vtune.TrainingError, match="loss_among"):
+        lean(**pad(rows(200), 3))

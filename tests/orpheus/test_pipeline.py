@@ -14,6 +14,7 @@ import yaml
 from transformers import AutoModelForCausalLM
 
 from vtune import load_recipe, pipeline
+from vtune.errors import RecipeError
 from vtune.export import merge_voice
 from vtune.speak import open_voice
 from vtune.voices import read_record
@@ -44,6 +45,27 @@ def run(tmp_path: Path, tiny: Path, speech: Callable[..., Path]) -> Callable[...
         return voice
 
     return make
+
+
+def test_a_loss_among_sound_learns_and_logs_what_the_base_leaves_outside(
+    run: Callable[..., Any], tmp_path: Path, tiny: Path
+) -> None:
+    options = {"loss_among": "sound"}
+    voice = run(engine_options=options, train={"epochs": 8, "batch_size": 6, "precision": "fp32"})
+    (log,) = (tmp_path / "runs/someone/logs").glob("*/metrics.jsonl")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    # The adapter begins with nothing, so the first step is the base's: a table of random rows likes no token better.
+    vocabulary = json.loads((tiny / "config.json").read_text())["vocab_size"]
+    layout = open_voice(voice).base.layout
+    assert lines[0]["outside"] == pytest.approx(1 - (7 * layout.codebook + 1) / vocabulary, abs=0.05)
+    assert spoken(open_voice(voice), "hello there").any()
+    assert merge_voice(voice, tmp_path / "merged") < 1e-3
+
+
+def test_a_loss_among_sound_has_no_place_for_words(run: Callable[..., Any]) -> None:
+    with pytest.raises(RecipeError, match="loss_among"):
+        run(engine_options={"loss_among": "sound", "loss_on": "all"})
 
 
 def spoken(voice: Any, text: str, **settings: Any) -> np.ndarray:

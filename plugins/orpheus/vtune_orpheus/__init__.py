@@ -72,9 +72,9 @@ def prepare_sample(base: OrpheusBase, clip: vtune.Clip) -> vtune.Features:
 
 @vtune.hookimpl
 def collate(base: OrpheusBase, features: Sequence[vtune.Features]) -> vtune.Batch:
-    from vtune_orpheus.samples import pad
+    from vtune_orpheus import samples
 
-    return pad(features, base.layout.pad)
+    return samples.collate(base, features)
 
 
 @vtune.hookimpl

@@ -68,22 +68,29 @@ class OrpheusBase:
         """Load the frozen network; each call gives one of its own, for PEFT changes it in place."""
         from vtune import attention
         from vtune_orpheus import network
+        from vtune_orpheus.loss import Among
 
         options = self.options
         ours = self.config.model_type == "llama"
         automatic = attention.NAME if ours else None
         quantized = _quantization_config(options.quantization, self.dtype)
         placement = {"device_map": {"": self.device}} if quantized is not None else {}
-        loaded: nn.Module = self._from_checkpoint(
+        loaded: Any = self._from_checkpoint(
             network.LlamaForCausalLM if ours else AutoModelForCausalLM,
             dtype=self.dtype,
             attn_implementation=automatic if options.attn_implementation == "auto" else options.attn_implementation,
             quantization_config=quantized,
             **placement,
         )
+        if options.loss_among == "sound":
+            if not ours:
+                kind = self.config.model_type
+                raise EngineError(f"engine_options.loss_among: 'sound' needs a Llama, and {self.checkpoint} is {kind}")
+            loaded.among = Among(self.layout.end_of_speech, range(self.layout.audio, self.layout.audio_end))
         # What is not quantised stays in half precision, as it is without quantisation: PEFT's preparation would make
         # embeddings and head float32, 0.9 GiB more at 3B, and autocast would narrow the head again for each pass.
-        return (loaded if quantized is not None else loaded.to(self.device)).requires_grad_(False)
+        made: nn.Module = loaded if quantized is not None else loaded.to(self.device)
+        return made.requires_grad_(False)
 
     @torch.no_grad()
     def encode(self, waveform: Waveform) -> list[torch.Tensor]:

@@ -6,20 +6,32 @@ after the last one, only places with a label get logits, a few at a time. Loss a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
-from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.utils import ModelOutput
 
-from vtune import attention
-from vtune_orpheus.loss import IGNORED, summed_loss
+from vtune import TrainingError, attention
+from vtune_orpheus.loss import IGNORED, Among, outside, summed_loss
+
+
+@dataclass
+class Loss(ModelOutput):  # type: ignore[misc] # transformers is not typed for us
+    """What a batch with labels gives."""
+
+    loss: torch.Tensor | None = None
+    metrics: dict[str, torch.Tensor] | None = None
 
 
 class LlamaForCausalLM(transformers.LlamaForCausalLM):  # type: ignore[misc] # transformers is not typed for us
     """Named as its parent, for a checkpoint says which class wrote it."""
+
+    among: Among | None = None
+    """Tokens that the loss is normalised over; None for all."""
 
     # The signature is the parent's: ``generate`` reads there what it may give.
     @wraps(transformers.LlamaForCausalLM.forward, assigned=(), updated=())
@@ -42,6 +54,11 @@ class LlamaForCausalLM(transformers.LlamaForCausalLM):  # type: ignore[misc] # t
         """
         further = {name: value for name, value in further.items() if value is not None}
         if labels is None or input_ids is None or further or not _is_plain(self.lm_head):
+            if labels is not None and self.among is not None:
+                raise TrainingError(
+                    "engine_options.loss_among: 'sound' needs a head that is neither adapted nor quantised; "
+                    "use 'vocabulary', or leave lm_head out of lora.targets and lora.modules_to_save"
+                )
             if num_items_in_batch is not None:
                 further["num_items_in_batch"] = num_items_in_batch
             return super().forward(input_ids=input_ids, attention_mask=attention_mask, labels=labels, **further)
@@ -52,10 +69,13 @@ class LlamaForCausalLM(transformers.LlamaForCausalLM):  # type: ignore[misc] # t
             following = following[real]
         else:
             hidden = self.model(input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
-        following = following.flatten()
-        total = summed_loss(hidden.flatten(0, 1), self.lm_head.weight, following)
+        hidden, following = hidden.flatten(0, 1), following.flatten()
+        total = summed_loss(hidden, self.lm_head.weight, following, self.among)
         count = num_items_in_batch if num_items_in_batch is not None else (following != IGNORED).sum()
-        return CausalLMOutputWithPast(loss=total / (count.to(total.device) if torch.is_tensor(count) else count))
+        loss = total / (count.to(total.device) if torch.is_tensor(count) else count)
+        if self.among is None:
+            return Loss(loss=loss)
+        return Loss(loss=loss, metrics={"outside": outside(hidden, self.lm_head.weight, following, self.among)})
 
     def _hidden_of_clips(self, ids: torch.Tensor, positions: torch.Tensor, lengths: list[int]) -> torch.Tensor:
         """Hidden states ``[1, T, H]`` of tokens ``[T]`` of clips of these lengths, one behind the other."""

@@ -42,6 +42,14 @@ def prepare(base: OrpheusBase, clip: Clip) -> Features:
     return {"input_ids": ids, "labels": labels}
 
 
+def collate(base: OrpheusBase, features: Sequence[Features]) -> Batch:
+    """Pad rows; what is learned among sound alone has no place for the token behind the end of speech."""
+    batch = pad(features, base.layout.pad)
+    if base.options.loss_among == "sound":
+        batch["labels"][batch["labels"] == base.layout.end_of_ai] = -100
+    return batch
+
+
 def pad(features: Sequence[Features], pad_id: int) -> Batch:
     """Pad rows on the right: ``input_ids``, ``attention_mask``, ``labels``, int64 ``[B, L]``, L a multiple of 8."""
     longest = max(len(row["input_ids"]) for row in features)
