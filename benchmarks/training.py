@@ -248,10 +248,8 @@ def say(record: dict[str, Any]) -> None:
     print(in_a_line(record["machine"]))
     print(f"{record['clips']} clips, {record['tokens']:,} tokens; losses before training: ", end="")
     print(", ".join(f"{name} {arm['first_loss']:.6f}" for name, arm in record["arms"].items()))
-    print(
-        "\n| | in | tokens a second | s an epoch, median (least to most) | processor s | processed | trained | vtune is |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    columns = ("", "in", "tokens a second", "s an epoch, median (least to most)", "processor s", "processed", "trained")
+    print(f"\n| {' | '.join(columns)} | vtune is |\n|{'---|' * (len(columns) + 1)}")
     ours = record["arms"].get("vtune")
     for name, arm in record["arms"].items():
         times = arm["seconds"]
