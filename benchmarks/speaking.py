@@ -20,7 +20,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,10 @@ from vtune.speak import speak_together
 from vtune.testing import made_clip
 from vtune_orpheus import speech
 from vtune_orpheus.chorus import network_tokens
-from vtune_orpheus.conditioning import expected_tokens, prompt_of, sampling_of
+from vtune_orpheus.conditioning import expected_tokens, prompt_of
 from vtune_orpheus.decoding import FrameDecoder
 from vtune_orpheus.layout import SLOTS, Layout
-from vtune_orpheus.sampling import most_tokens
+from vtune_orpheus.sampling import Sampling, most_tokens
 
 RATE, FRAME = 24_000, 2048
 SENTENCES = (
@@ -91,7 +91,9 @@ class Bench:
 
     def __init__(self, asked: Any) -> None:
         self.engine = load_engine("orpheus")
-        options = self.engine.info.options.model_validate({"base_model": asked.base, "first_frames": 2})
+        options = self.engine.info.options.model_validate(
+            {"base_model": asked.base, "first_frames": 2, "temperature": asked.temperature}
+        )
         device, dtype = torch.device(asked.device), getattr(torch, asked.dtype)
         self.base = self.engine.load_base(options, device, dtype)
         self.model = self.engine.build_lora_model(self.base, self.engine.info.lora).eval()
@@ -100,9 +102,8 @@ class Bench:
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=0.002)
         kept = self.engine.extract_conditioning(self.base, [made_clip(RATE, 1.0, 0)])
-        self.sampling = replace(sampling_of(kept), temperature=asked.temperature)
-        changed = {**json.loads(kept.strings["sampling"]), "temperature": asked.temperature}
-        strings = {"voice": asked.voice, "seconds_per_character": "0.07", "sampling": json.dumps(changed)}
+        self.sampling = Sampling.of(self.base.options)
+        strings = {"voice": asked.voice, "seconds_per_character": "0.07"}
         self.kept = Conditioning(kept.tensors, {**kept.strings, **strings})
         self.plain = self._plain(dtype, device)
         self.merged = self._plain(dtype, device).merge_and_unload()

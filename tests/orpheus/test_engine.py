@@ -160,7 +160,6 @@ def test_conditioning_holds_what_synthesis_needs(base: OrpheusBase, engine: vtun
     assert strings["voice"] == "someone"
     assert json.loads(strings["layout"])["codebook"] == 32
     assert json.loads(strings["fingerprint"]) == engine.fingerprint(base)
-    assert json.loads(strings["sampling"])["temperature"] == 0.6
     assert float(strings["seconds_per_character"]) == pytest.approx(1.0 / len("one two three"), abs=1e-4)
 
 

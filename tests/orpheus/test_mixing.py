@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from vtune.mixdown import mix_down
 from vtune.mixing import open_named
 from vtune.speak import open_voice
 from vtune_orpheus.conditioning import prompt_of
+from vtune_orpheus.sampling import Sampling
 
 SCALES = {"anna": 2.0, "ben": 0.5}
 IDS = torch.arange(40, 60)[None]
@@ -101,7 +101,7 @@ def test_the_prompt_is_the_heaviest_voices(
     assert prompt_of(mix.base, mix.conditioning, "hello") == prompt_of(mix.base, own, "hello")
     assert f"{name}: hello" in mix.base.tokenizer.decode(prompt_of(mix.base, mix.conditioning, "hello"))
     assert ("reference_0" in mix.conditioning.tensors) == references
-    assert json.loads(mix.conditioning.strings["sampling"])["temperature"] == temperature
+    assert Sampling.of(mix.base.options).temperature == temperature
 
 
 def test_a_base_of_another_name_is_the_users_to_settle(

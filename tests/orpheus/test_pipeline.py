@@ -47,6 +47,16 @@ def run(tmp_path: Path, tiny: Path, speech: Callable[..., Path]) -> Callable[...
     return make
 
 
+def test_a_voice_samples_as_whoever_opens_it_says(run: Callable[..., Any]) -> None:
+    folder = run()
+    trained, greedy = open_voice(folder), open_voice(folder, options={"temperature": 0})
+    short = open_voice(folder, options={"max_new_tokens": 7, "temperature": 0})
+    cold = spoken(trained, "hello", seed=1, sampling={"temperature": 0})
+    assert np.array_equal(cold, spoken(greedy, "hello", seed=1))
+    assert not np.array_equal(cold, spoken(trained, "hello", seed=1))
+    assert len(spoken(short, "hello")) < len(cold)
+
+
 def test_a_loss_among_sound_learns_and_logs_what_the_base_leaves_outside(
     run: Callable[..., Any], tmp_path: Path, tiny: Path
 ) -> None:

@@ -1,30 +1,27 @@
-"""What a voice keeps beside its adapter: its name in the prompt, the layout, how to sample, and reference clips."""
+"""What a voice keeps beside its adapter: its name in the prompt, the layout, its pace, and reference clips."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vtune import Clip, Conditioning
 from vtune_orpheus.prompts import end_ids, prompt_ids, spoken
-from vtune_orpheus.sampling import Sampling
 
 if TYPE_CHECKING:
     from vtune_orpheus.base import OrpheusBase
 
 
 def extract(base: OrpheusBase, clips: Sequence[Clip]) -> Conditioning:
-    """Keep strings ``voice``, ``layout``, ``fingerprint``, ``sampling``, ``seconds_per_character``; as tensors,
+    """Keep strings ``voice``, ``layout``, ``fingerprint``, ``seconds_per_character``; as tensors,
     ``reference_0`` ... int64 ``[P + 7 T + 2]``: whole training rows, put before a prompt as in zero-shot use.
     """
     options = base.options
     characters = sum(len(clip.text) for clip in clips)
     pace = sum(clip.seconds for clip in clips) / max(characters, 1)
-    sampling = Sampling(options.temperature, options.top_p, options.repetition_penalty, options.max_new_tokens)
     references = {
         f"reference_{place}": _reference(base, clip) for place, clip in enumerate(clips[: options.reference_clips])
     }
@@ -33,15 +30,9 @@ def extract(base: OrpheusBase, clips: Sequence[Clip]) -> Conditioning:
         "voice_prefix": json.dumps(options.voice_prefix),
         "layout": json.dumps(base.layout.settings()),
         "fingerprint": json.dumps(base.fingerprint()),
-        "sampling": json.dumps(asdict(sampling)),
         "seconds_per_character": f"{pace:.5f}",
     }
     return Conditioning(references, strings)
-
-
-def sampling_of(conditioning: Conditioning) -> Sampling:
-    """Return how the voice samples."""
-    return Sampling(**json.loads(conditioning.strings["sampling"]))
 
 
 def prompt_of(base: OrpheusBase, conditioning: Conditioning, text: str) -> list[int]:

@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from vtune import Ending
 from vtune_orpheus.layout import SLOTS, Layout
+from vtune_orpheus.options import OrpheusOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn; stored with the voice. A temperature of 0 takes the likeliest."""
+    """How the next token is drawn. A temperature of 0 takes the likeliest."""
 
     temperature: float
     top_p: float
     repetition_penalty: float
     max_new_tokens: int
+
+    @classmethod
+    def of(cls, options: OrpheusOptions) -> Self:
+        """Take what a voice was trained with, or whoever opened it has said instead."""
+        return cls(options.temperature, options.top_p, options.repetition_penalty, options.max_new_tokens)
 
     def scores(self, logits: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
         """Return what is drawn from: the penalty, then transformers' own temperature and top-p.

@@ -10,7 +10,7 @@ import numpy as np
 
 from vtune import Audio, Conditioning, VoiceError, Waveform
 from vtune_orpheus.chorus import Chorus, Wanted, draw_all
-from vtune_orpheus.conditioning import expected_tokens, prompt_of, sampling_of
+from vtune_orpheus.conditioning import expected_tokens, prompt_of
 from vtune_orpheus.decoding import FrameDecoder
 from vtune_orpheus.sampling import Sampling, Tokens, most_tokens, sample_frames
 from vtune_orpheus.steps import steps_of
@@ -42,7 +42,7 @@ def speak(
     :param tokens: draws them, from whatever network.
     :raises VoiceError: the prompt does not fit into the network's positions.
     """
-    sampling = replace(sampling_of(conditioning), **asked)
+    sampling = replace(Sampling.of(base.options), **asked)
     for number, one in enumerate(_utterances(base, text, conditioning, seed, sampling)):
         first = base.options.first_frames if number == 0 else None  # nobody waits for a later sentence
         decoder = FrameDecoder(base.codec, base.layout, one.seed, first)
@@ -71,7 +71,7 @@ def speak_together(
 
     :raises VoiceError: a prompt does not fit into the network's positions.
     """
-    sampling = replace(sampling_of(conditioning), **asked)
+    sampling = replace(Sampling.of(base.options), **asked)
     texts = [list(_utterances(base, text, conditioning, seed, sampling)) for text, seed in lines]
     places = [place for place, several in enumerate(texts) for _ in several]
     every = [one for several in texts for one in several]
