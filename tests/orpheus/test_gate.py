@@ -14,6 +14,8 @@ from vtune.room import needed
 from vtune_orpheus.options import OrpheusOptions
 from vtune_orpheus.sizes import estimate
 
+pytestmark = pytest.mark.xdist_group("orpheus-gate")  # or each worker would count the same cases
+
 GIB = 2**30
 
 
