@@ -213,6 +213,19 @@ def test_what_goes_wrong_ends_all_of_them_and_nobody_else(
     assert list(tokens(tireless, base, asked[0])) == list(tokens(tireless, base, asked[0]))
 
 
+def test_a_prompt_that_cannot_be_read_leaves_nothing_behind(
+    base: OrpheusBase, tireless: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = wanted(base, 1, temperature=0)
+    alone = list(tokens(tireless, base, one))
+    with monkeypatch.context() as patch:
+        patch.setattr(LlamaSteps, "add", lambda *_: (_ for _ in ()).throw(RuntimeError("no memory")))
+        with pytest.raises(RuntimeError, match="no memory"):
+            next(tokens(tireless, base, one))
+    assert not module._SINGING[tireless]
+    assert list(tokens(tireless, base, one)) == alone
+
+
 @pytest.mark.parametrize("kind", ["llama", "other"])
 def test_nothing_stays_when_all_have_ended(base: OrpheusBase, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "other":

@@ -190,12 +190,14 @@ def network_tokens(
 ) -> Generator[int, None, None]:
     """Draw tokens from a network of this process, beside all that it draws at the time; see ``sampling.Tokens``."""
     chorus = _with_room(model, layout)
-    part = chorus.add(Wanted(prompt, most, seed, sampling))
     try:
-        while frame := chorus.take(part):
-            yield from frame
+        part = chorus.add(Wanted(prompt, most, seed, sampling))
+        try:
+            while frame := chorus.take(part):
+                yield from frame
+        finally:
+            chorus.leave(part)
     finally:
-        chorus.leave(part)
         _SINGING[model] = [one for one in _SINGING.get(model, []) if len(one[1])]
 
 
