@@ -12,7 +12,7 @@
 leaves it unless it is told. All are given a LoRA of rank 32 on all linear modules, AdamW, and one epoch. Clips are
 random tokens, 3 to 13 s long as those of a reader are, with a prompt before them and no loss on it. The small shape has
 the proportions of the published one: its head is 17 % of its body. ``processed`` counts tokens that pass through the
-layers for each real one, and ``ours`` is how much faster vtune is.
+layers for each real one.
 """
 
 from __future__ import annotations

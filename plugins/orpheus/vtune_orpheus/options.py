@@ -39,7 +39,7 @@ class OrpheusOptions(EngineOptions):
     loss_among: Literal["vocabulary", "sound"] = Field(
         "vocabulary",
         description="what a token is learned against: the whole vocabulary, or sound and its end alone, as it is drawn "
-        "in speaking (12 % fewer operations at 3B; another objective, for speaking with vtune only)",
+        "in speaking (11 % fewer operations at 3B; another objective, for speaking with vtune only)",
     )
     remove_duplicate_frames: bool = Field(
         False,
