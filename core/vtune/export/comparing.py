@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VoiceError
 from vtune.export.source import Source
+from vtune.types import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +77,7 @@ def compare(source: Source, model: nn.Module, how: str, tolerance: float) -> Com
     from vtune.train import guards
 
     prompts = [
-        _prompt(clip.text, before, guards.answer(model, batch), batch.get("labels"))
+        _prompt(clip.text, before, guards.answer(model, batch), _labels(batch, guards.places_asked(model, batch)))
         for clip, before, batch in zip(source.clips, source.answers, source.batches, strict=True)
     ]
     found = Comparison(how, prompts, tolerance)
@@ -87,6 +88,11 @@ def compare(source: Source, model: nn.Module, how: str, tolerance: float) -> Com
             f"logit on {worst.text!r} (allowed {tolerance:.0e}); nothing was kept. A wider --dtype keeps more of it"
         )
     return found
+
+
+def _labels(batch: Batch, places: torch.Tensor | None) -> torch.Tensor | None:
+    labels = batch.get("labels")
+    return labels if labels is None or places is None else labels[:, places]
 
 
 def _prompt(text: str, before: torch.Tensor, after: torch.Tensor, labels: torch.Tensor | None) -> Prompt:

@@ -83,7 +83,7 @@ def open_source(folder: VoiceFolder, device: str = "auto", options: Mapping[str,
 
     settings = _settings(folder)
     voice = open_voice(folder, device, "fp32", options)
-    if any(hasattr(parameter, "quant_state") for parameter in voice.model.parameters()):
+    if guards.is_quantised(voice.model):
         raise VoiceError(f"{folder.path}: its base is quantised; open it in whole weights (--set quantization=none)")
     clips, features = _encoded(voice, folder, settings)
     place = next(voice.model.parameters()).device

@@ -6,13 +6,14 @@ A known trainer updates 4 of its 96 LoRA tensors and reports success; each guard
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 from peft.utils import get_peft_model_state_dict
 from torch import nn
 from transformers import TrainerCallback
@@ -21,6 +22,11 @@ from vtune.errors import TrainingError
 from vtune.types import Batch
 
 SHOWN = 6
+
+MAX_PLACES = 64
+"""Places of a batch whose logits are compared: at 3B all logits of two clips of 13 s would take 1.4 GB, three times."""
+
+_MERGE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
 
 
 def adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -136,6 +142,69 @@ def check_reloads(model: nn.Module, folder: Path, batch: Batch) -> None:
         )
 
 
+def check_merge(model: nn.Module, batch: Batch) -> float | None:
+    """After training: the model answers with its adapter folded into the base as with the adapter beside it.
+
+    :returns: the difference, as ``compare_answers``; None for a network without an adapter, and for a quantised base,
+        into which nothing can be merged without loss.
+    :raises TrainingError: it answers differently.
+    """
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    if not isinstance(model, PeftModel) or not layers or is_quantised(model):
+        return None
+    beside = answer(model, batch)
+    with merged_in_passing(model):
+        merged = answer(model, batch)
+    dtype = layers[0].get_base_layer().weight.dtype
+    return compare_answers(beside, merged, _MERGE_TOLERANCE.get(dtype, 0.1))
+
+
+def is_quantised(model: nn.Module) -> bool:
+    """Tell whether weights of a model are kept in fewer bits than they are multiplied in."""
+    return any(hasattr(p, "quant_state") or not p.is_floating_point() for p in model.parameters())
+
+
+@contextmanager
+def merged_in_passing(model: nn.Module) -> Iterator[None]:
+    """Let a model answer as it would with its adapter folded into its base, in the memory of one layer.
+
+    Each adapted layer gets copies of its own weights when it is called, PEFT merges the adapter into these, and behind
+    the call the copies are let go: no weight of the base is changed, and the answers are those of a merged network.
+    """
+    handles = []
+    for layer in [module for module in model.modules() if isinstance(module, LoraLayer)]:
+        passing = _MergedCall()
+        handles.append(layer.register_forward_pre_hook(passing.enter))
+        handles.append(layer.register_forward_hook(passing.leave, always_call=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _MergedCall:
+    """One adapted layer while it is called: the weights that it computes with are merged copies."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[nn.Module, str, nn.Parameter]] = []
+
+    def enter(self, layer: Any, _: Any) -> None:
+        modules = list(layer.get_base_layer().modules())
+        self._kept = [(module, name, p) for module in modules for name, p in module.named_parameters(recurse=False)]
+        for module, name, parameter in self._kept:
+            setattr(module, name, nn.Parameter(parameter.detach().clone(), requires_grad=False))
+        with torch.autocast(self._kept[0][2].device.type, enabled=False):  # it would narrow what is added
+            layer.merge()
+
+    def leave(self, layer: Any, *_: Any) -> None:
+        if layer.merged:
+            layer.unmerge()  # of the copies, for what else PEFT notes down
+        for module, name, parameter in self._kept:
+            setattr(module, name, parameter)
+        self._kept = []
+
+
 def compare_answers(beside: torch.Tensor, merged: torch.Tensor, tolerance: float) -> float:
     """Folded into the base, the adapter answers as beside it.
 
@@ -156,29 +225,48 @@ def compare_answers(beside: torch.Tensor, merged: torch.Tensor, tolerance: float
 def answer(model: nn.Module, batch: Batch) -> torch.Tensor:
     """Return what the model says to a batch: float32 logits, or the loss where it returns no logits; eval mode.
 
-    A model that keeps no logits beside its loss is asked without labels.
+    A model that may be asked without labels is, for beside a loss it may keep no logits; one that takes
+    ``logits_to_keep`` gives those of ``places_asked`` alone.
     """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
     given = {name: tensor.to(device) for name, tensor in batch.items()}
+    further = {name: tensor for name, tensor in given.items() if name != "labels"}
+    places = places_asked(model, batch)
+    if places is not None:
+        further["logits_to_keep"] = places.to(device)
     try:
         with _autocast(model, device):
-            output = model(**given)
-            logits = output.get("logits")
-            if logits is None and _may_lack_labels(model):
-                del given["labels"]
-                logits = model(**given).get("logits")
+            logits = model(**further).get("logits") if _takes(model, "labels") else None
+            output = model(**given) if logits is None else {"logits": logits}
     finally:
         model.train(was_training)
-    said: torch.Tensor = output["loss"] if logits is None else logits
+    said: torch.Tensor = output["loss"] if output.get("logits") is None else output["logits"]
     return said.float().cpu()
 
 
-def _may_lack_labels(model: nn.Module) -> bool:
+def places_asked(model: nn.Module, batch: Batch) -> torch.Tensor | None:
+    """Return the places of a batch ``[B, L]`` whose logits ``answer`` gives, int64 ``[P]``: some labelled ones.
+
+    :returns: None for a model that always gives all of its logits.
+    """
+    if not _takes(model, "logits_to_keep") or not _takes(model, "labels"):
+        return None
+    labels = batch.get("labels")
+    length = next(iter(batch.values())).shape[1]
+    places = torch.arange(length)
+    if labels is not None and bool(labels.ne(-100).any()):
+        places = places[labels.cpu().ne(-100).any(0)]
+    chosen = torch.linspace(0, len(places) - 1, min(len(places), MAX_PLACES)).round().long()
+    return places[chosen]
+
+
+def _takes(model: nn.Module, name: str) -> bool:
+    """Tell whether a model's forward has an argument of this name that may be left out."""
     network = model.get_base_model() if isinstance(model, PeftModel) else model
-    labels = inspect.signature(network.forward).parameters.get("labels")
-    return labels is not None and labels.default is not inspect.Parameter.empty
+    argument = inspect.signature(network.forward).parameters.get(name)
+    return argument is not None and argument.default is not inspect.Parameter.empty
 
 
 def _autocast(model: nn.Module, device: torch.device) -> AbstractContextManager[Any]:

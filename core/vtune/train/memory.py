@@ -1,13 +1,30 @@
-"""Out of memory: which errors mean it, and what to do about it, in numbers."""
+"""Memory given back behind a training; and out of memory: which errors mean it, and what to do about it."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
+
 import torch
+from torch import nn
 
 from vtune.errors import TrainingError
 from vtune.recipe import Recipe
 
 _SIGNS = ("out of memory", "can't allocate memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def release(model: nn.Module) -> None:
+    """Give back what training held: the model's gradients, whatever only cycles keep, and what allocators hold back."""
+    model.zero_grad(set_to_none=True)
+    gc.collect()  # Trainer, its accelerator and the optimizer refer to each other
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl has not
+        if trim is not None:
+            trim(0)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from peft import PeftModel
@@ -39,7 +38,6 @@ logger = logging.getLogger(__name__)
 # Settings that change what is seen, not what is learned: a run may change them and still go on.
 _ASIDE = frozenset({"save_limit", "log_every", "report_to", "world_size", "device"})
 _CURVE = ("step", "eval_loss", "eval_quality", "eval_words", "eval_likeness")
-_MERGE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
 
 
 def train(
@@ -78,8 +76,9 @@ def train(
     listen = ear() if state.is_main_process else None
     (heard,) = broadcast_object_list([listen is not None]) if state.num_processes > 1 else [listen is not None]
     hearing = Ear(listen, run.logs / folder.name) if heard else None
-    loop = _loop(engine, base, model, data, recipe, run, folder, state, hearing, callbacks)
-    facts = _run(loop, recipe, data, folder)
+    # Nothing here keeps the loop: its optimizer and gradients are gone before anything else is asked of the memory.
+    facts = _run(_loop(engine, base, model, data, recipe, run, folder, state, hearing, callbacks), recipe, data, folder)
+    memory.release(model)
     probe = _probe(engine, base, data)
     facts["key"] = key
     facts["adapter_effect"] = guards.check_adapter_speaks(model, probe)
@@ -87,7 +86,7 @@ def train(
         with new_folder(finished) as aside:
             save_weights(model, aside)
             guards.check_reloads(model, aside, probe)
-            facts["merge_difference"] = _check_merge(model, probe)
+            facts["merge_difference"] = guards.check_merge(model, probe)
             write_json(aside / "training.json", facts)
     state.wait_for_everyone()
     return model.eval(), facts
@@ -225,24 +224,3 @@ def _probe(engine: Engine, base: Any, data: TrainingData) -> Batch:
     """A small batch of the shortest training clips, for asking the model questions."""
     shortest = sorted(range(len(data.lengths)), key=lambda row: (data.lengths[row], row))[:2]
     return engine.collate(base, [data.train[row] for row in shortest])
-
-
-def _check_merge(model: nn.Module, probe: Batch) -> float | None:
-    """Merge in place, ask, and put the base's weights back bit for bit (taking a merge back would round them).
-
-    A quantised base is left alone: nothing can be merged into it without loss.
-    """
-    from peft.tuners.lora import LoraLayer
-
-    if not isinstance(model, PeftModel) or any(hasattr(p, "quant_state") for p in model.parameters()):
-        return None
-    layers = [module.get_base_layer() for module in model.modules() if isinstance(module, LoraLayer)]
-    kept = [layer.weight.detach().to("cpu", copy=True) for layer in layers]
-    beside = guards.answer(model, probe)
-    model.merge_adapter()
-    merged = guards.answer(model, probe)
-    model.unmerge_adapter()
-    for layer, weight in zip(layers, kept, strict=True):
-        layer.weight.data.copy_(weight)
-    dtype = layers[0].weight.dtype
-    return guards.compare_answers(beside, merged, _MERGE_TOLERANCE.get(dtype, 0.1))
