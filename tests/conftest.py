@@ -40,6 +40,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("the toy engine is not installed: pip install --no-deps --editable tests/toy")
 
 
+@pytest.fixture(autouse=True)
+def no_engine_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the engine files that an earlier test has named."""
+    monkeypatch.setattr("vtune.engines.files._named", [])
+
+
 @pytest.fixture(scope="session")
 def benchmark() -> Callable[[str], Any]:
     """Import a script of ``benchmarks/`` by its name."""

@@ -19,8 +19,24 @@ def check_overrides(ctx: click.Context, parameter: click.Parameter, values: tupl
     return values
 
 
+def _use_engine_files(ctx: click.Context, parameter: click.Parameter, values: tuple[Path, ...]) -> None:
+    if values:
+        from vtune.engines import use_engine_files
+
+        use_engine_files(values)
+
+
+def engine_file_option(command: F) -> F:
+    """Which engine files may run."""
+    return click.option(
+        "--engine-file", type=click.Path(path_type=Path), multiple=True, expose_value=False, callback=_use_engine_files,
+        metavar="FILE", help="A Python file that is your engine: it runs where a voice or recipe names a file like it.",
+    )(command)  # fmt: skip
+
+
 def recipe_argument(command: F) -> F:
     """RECIPE and its overrides."""
+    command = engine_file_option(command)
     command = click.argument("overrides", nargs=-1, callback=check_overrides, metavar="[key=value | ~key]...")(command)
     return click.argument("recipe")(command)
 
@@ -35,6 +51,7 @@ def voices_option(command: F) -> F:
 
 def base_options(command: F) -> F:
     """Where and how the base is loaded."""
+    command = engine_file_option(command)
     command = click.option(
         "--set", "options", multiple=True, metavar="option=value",
         help="An engine option that differs from training, e.g. --set base_model=/models/orpheus.",

@@ -81,11 +81,11 @@ def doctor(
         options_of,
         write_page,
     )
-    from vtune.engines import load_engine
+    from vtune.engines import load_users_engine
     from vtune.folders import write_text
 
     here = Path.cwd()
-    loaded = load_engine(engine) if engine is not None else None
+    loaded = load_users_engine(engine) if engine is not None else None
     options = options_of(loaded, engine_options(settings)) if loaded else None
     source, has_words = open_data(recipe, here)
     if out is not None:

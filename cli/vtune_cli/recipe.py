@@ -50,20 +50,26 @@ def copy(name: str, target: Path | None) -> None:
 @recipe.command()
 @recipe_argument
 def show(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Print RECIPE as a run would use it, with every default written out."""
-    from vtune import load_recipe
+    """Print RECIPE as a run would use it, with every default written out.
+
+    An engine that is a file is imported only if you name the file with --engine-file.
+    """
+    from vtune.engines import load_foreign_recipe
     from vtune.recipe import as_yaml
 
-    click.echo(as_yaml(load_recipe(recipe, overrides)), nl=False)
+    click.echo(as_yaml(load_foreign_recipe(recipe, overrides)), nl=False)
 
 
 @recipe.command()
 @recipe_argument
 def check(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Check RECIPE and tell every problem at once."""
-    from vtune import load_recipe
+    """Check RECIPE and tell every problem at once.
 
-    checked = load_recipe(recipe, overrides)
+    An engine that is a file is imported only if you name the file with --engine-file.
+    """
+    from vtune.engines import load_foreign_recipe
+
+    checked = load_foreign_recipe(recipe, overrides)
     click.echo(f"{recipe}: fine; voice {checked.voice}, engine {checked.engine}")
 
 

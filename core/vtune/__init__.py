@@ -6,7 +6,7 @@ Engine authors need ``hookimpl``, the types and ``attach_lora``; users of the li
 
 from typing import TYPE_CHECKING
 
-from vtune.engines import Engine, available_engines, load_engine, load_recipe
+from vtune.engines import Engine, available_engines, load_engine, load_recipe, use_engine_file
 from vtune.errors import (
     DataError,
     EngineError,
@@ -81,6 +81,7 @@ __all__ = [
     "load_recipe",
     "recorded",
     "unreachable",
+    "use_engine_file",
 ]
 
 

@@ -17,7 +17,9 @@ def launch(command: Sequence[str], processes: int) -> None:
     if "WORLD_SIZE" in os.environ:
         raise TrainingError("this process was started by a launcher already; leave --launch out")
     sys.stdout.flush()
-    os.execvpe(sys.executable, [*launcher(processes), "-m", "vtune_cli", *command], os.environ)
+    # Started with -m, Python would import modules from the current folder, which may be anybody's.
+    there = {**os.environ, "PYTHONSAFEPATH": "1"}
+    os.execvpe(sys.executable, [*launcher(processes), "-m", "vtune_cli", *command], there)
 
 
 def launcher(processes: int) -> list[str]:

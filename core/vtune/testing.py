@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vtune.engines import Engine, load_engine
+from vtune.engines import Engine, load_users_engine
 from vtune.errors import SkipClip
 from vtune.folders import VoiceFolder
 from vtune.speak import speak, speak_together
@@ -38,7 +38,7 @@ def check_engine(
     :raises AssertionError: a promise is broken; says which.
     :raises EngineError: the engine does not load.
     """
-    engine = load_engine(name)
+    engine = load_users_engine(name)
     base = engine.load_base(engine.info.options.model_validate(dict(options)), torch.device("cpu"), torch.float32)
     clips = clips or [made_clip(engine.info.sample_rate, seconds, place) for place, seconds in enumerate(LENGTHS)]
     features = check_features(engine, base, clips)

@@ -12,7 +12,7 @@ from vtune import raw
 from vtune.audio import write_wav
 from vtune.compare.contestants import Contestant, opened
 from vtune.compare.table import table
-from vtune.engines import load_engine, load_recipe
+from vtune.engines import load_engine, load_foreign_recipe
 from vtune.errors import DataError, VoiceError
 from vtune.evaluate import Evaluation, Material, Take, held_material, judges, once_each, score, speak_all, speak_trained
 from vtune.folders import RunFolder, VoiceFolder, new_folder, write_text
@@ -89,7 +89,7 @@ def recipe_of(voice: VoiceFolder, overrides: Sequence[str] = ()) -> Recipe:
     """Read the recipe that a voice keeps, with changes. :raises VoiceError: it keeps none."""
     if not voice.recipe.is_file():
         raise VoiceError(f"{voice.path} keeps no recipe.yaml; make the voice again")
-    return load_recipe(voice.recipe, overrides)
+    return load_foreign_recipe(voice.recipe, overrides)
 
 
 def material_of(voice: VoiceFolder, recipe: Recipe, texts: Sequence[str] = ()) -> Material:

@@ -25,7 +25,7 @@ from vtune.dataset.known import KEY_LENGTH, Known
 from vtune.dataset.sources import Source
 from vtune.dataset.store import Attempt, FeatureStore
 from vtune.dataset.survey import Item, open_sources, read_survey
-from vtune.engines import Engine, load_engine
+from vtune.engines import Engine, engine_files, load_engine, use_engine_files
 from vtune.errors import DataError, SkipClip
 from vtune.recipe import Recipe
 from vtune.types import Clip
@@ -97,7 +97,9 @@ def encode(
         for p in range(processes)
     ]
     try:
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(
+            processes, multiprocessing.get_context("spawn"), initializer=use_engine_files, initargs=(engine_files(),)
+        ) as pool:
             list(pool.map(_encode_in_worker, parts))
     except BrokenProcessPool as error:
         raise DataError(

@@ -1,18 +1,24 @@
 """Find, load, check and type one engine."""
 
-from vtune.engines.facade import Engine, load_engine
+from vtune.engines.facade import Engine, load_engine, load_users_engine
+from vtune.engines.files import engine_files, use_engine_file, use_engine_files
 from vtune.engines.finding import Installed, installed_engines
 from vtune.engines.loading import extension_commands, extension_watermarks
-from vtune.engines.recipes import available_engines, load_recipe, schema
+from vtune.engines.recipes import available_engines, load_foreign_recipe, load_recipe, schema
 
 __all__ = [
     "Engine",
     "Installed",
     "available_engines",
+    "engine_files",
     "extension_commands",
     "extension_watermarks",
     "installed_engines",
     "load_engine",
+    "load_foreign_recipe",
     "load_recipe",
+    "load_users_engine",
     "schema",
+    "use_engine_file",
+    "use_engine_files",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from vtune.engines.answers import engine_information, extension_models
+from vtune.engines.files import is_engine_file, named_engine_file, use_engine_file
 from vtune.engines.finding import find_engine, import_file, import_plugin
 from vtune.engines.loading import new_manager
 from vtune.errors import EngineError, shown
@@ -200,15 +201,27 @@ class Engine:
 
 
 def load_engine(name: str) -> Engine:
-    """Load one engine by the name that recipes use, or from a file (``./my_engine.py``).
+    """Load one engine by the name that recipes and voices use.
 
-    Other installed engines are not imported, so a broken one cannot disturb.
+    Other installed engines are not imported, so a broken one cannot disturb. A file (``./my_engine.py``) is imported
+    only if the user has named it: see ``use_engine_file``.
 
-    :raises EngineError: it is not installed, clashes, cannot be imported or breaks the contract; one line.
+    :raises EngineError: it is not installed, is a file that nobody named, clashes, cannot be imported or breaks the
+        contract; one line.
     """
-    if name.endswith(".py"):
-        path = Path(name)
+    if is_engine_file(name):
+        path = named_engine_file(name)
         return Engine(name, str(path), new_manager(import_file(path), f"engine {name!r} ({path})"))
     installed = find_engine(name)
     module = import_plugin(installed, "engine")
     return Engine(name, installed.distribution, new_manager(module, f"engine {name!r} ({installed.distribution})"))
+
+
+def load_users_engine(name: str) -> Engine:
+    """Load the engine that a person has typed: an installed one, or a file, which they answer for by typing it.
+
+    :raises EngineError: see ``load_engine`` and ``use_engine_file``.
+    """
+    if is_engine_file(name):
+        use_engine_file(name)
+    return load_engine(name)

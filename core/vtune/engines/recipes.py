@@ -9,28 +9,72 @@ from typing import Any
 
 from vtune.engines.answers import extension_models
 from vtune.engines.facade import Engine, load_engine
+from vtune.engines.files import came_with, is_engine_file, use_engine_file
 from vtune.engines.finding import installed_engines
 from vtune.engines.loading import extensions_alone
-from vtune.errors import EngineError
-from vtune.recipe import Recipe, apply_overrides, check_recipe, find_recipe, read_draft, recipe_schema
+from vtune.errors import EngineError, shown
+from vtune.recipe import Draft, Recipe, apply_overrides, check_recipe, find_recipe, read_draft, recipe_schema
 from vtune.types import EngineOptions
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read, override and check a recipe; its engine's and extensions' options are typed.
+    """Read, override and check a recipe of the user's own; its engine's and extensions' options are typed.
+
+    An engine file that it names (``engine: ./my_engine.py``) runs, unless the recipe or the file lies in a folder that
+    may be somebody else's; see ``load_foreign_recipe``.
 
     :param name: a path, or the name of a built-in recipe.
     :param overrides: ``key=value`` and ``~key``.
     :raises RecipeError: every problem at once, each with file and line.
     """
+    draft = _draft(name, overrides)
+    try:
+        _use_own_engine_file(draft)
+    except EngineError as error:
+        return check_recipe(draft, str(error), _extensions())
+    return _checked(draft)
+
+
+def load_foreign_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override and check a recipe that nobody answers for: one of a voice, or one that is only looked at.
+
+    It runs no engine file but those that the user has named (``use_engine_file``). See ``load_recipe`` for the rest.
+    """
+    return _checked(_draft(name, overrides))
+
+
+def _draft(name: str | Path, overrides: Sequence[str]) -> Draft:
     draft = read_draft(find_recipe(str(name)))
     apply_overrides(draft, overrides)
+    return draft
+
+
+def _use_own_engine_file(draft: Draft) -> None:
+    """Name the engine file of a draft for the user, who named the recipe or typed the override.
+
+    :raises EngineError: there is no such file.
+    """
+    wanted, writer = draft.data.get("engine"), draft.writers.get("engine")
+    if not isinstance(wanted, str) or not is_engine_file(wanted):
+        return
+    # A file beside the recipe goes first: the current folder may be anybody's. What was typed was typed here.
+    folders = (writer.parent, Path()) if writer else (Path(), draft.folder)
+    found = [folder / wanted for folder in folders if os.path.isfile(folder / wanted)]
+    if not found:
+        raise EngineError(
+            f"no engine file {shown(wanted)}; it is looked up from the recipe's folder, then from the current one"
+        )
+    if came_with(found[0]) or (writer and came_with(writer)):
+        return  # whoever loads the engine is told what to do
+    use_engine_file(found[0])
+    if not os.path.isfile(wanted) or not os.path.samefile(wanted, found[0]):
+        draft.data["engine"] = str(found[0])
+
+
+def _checked(draft: Draft) -> Recipe:
     wanted = draft.data.get("engine")
     if not isinstance(wanted, str) or not wanted:
         return check_recipe(draft, "'engine' is missing", _extensions())
-    beside = draft.folder / wanted
-    if wanted.endswith(".py") and not os.path.isfile(wanted) and os.path.isfile(beside):
-        draft.data["engine"] = wanted = str(beside)
     try:
         engine = load_engine(wanted)
         return check_recipe(draft, engine.info, engine.extension_options())

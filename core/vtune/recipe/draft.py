@@ -15,12 +15,14 @@ class Draft:
 
     ``origins`` maps the path of a key or list item to ``"file:line"`` or ``"override 'key=value'"``.
     ``folder`` is where the recipe lies: sources may be given relative to it.
+    ``writers`` maps each key of the top level to the file that wrote it last; what an override wrote has none.
     """
 
     name: str
     folder: Path
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, str] = field(default_factory=dict)
+    writers: dict[str, Path] = field(default_factory=dict)
 
     def origin(self, path: KeyPath) -> str:
         """Say where ``path`` was written; for a value that is not there, where its parent was."""
@@ -39,7 +41,7 @@ def dotted(path: KeyPath) -> str:
 
 def merge(below: Draft, above: Draft) -> Draft:
     """Lay one draft over another: sections merge key by key, lists and values are replaced whole."""
-    merged = Draft(above.name, above.folder, dict(below.data), dict(below.origins))
+    merged = Draft(above.name, above.folder, dict(below.data), dict(below.origins), {**below.writers, **above.writers})
     _lay_over(merged, merged.data, above, above.data, ())
     return merged
 

@@ -45,6 +45,7 @@ def _apply(draft: Draft, override: str) -> None:
         parent[last] = value
     forget(draft, path)
     draft.origins[path] = origin
+    draft.writers.pop(parts[0], None)
 
 
 def _parts(text: str, origin: str) -> list[str]:

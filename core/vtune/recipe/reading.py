@@ -60,7 +60,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Draft:
         raise RecipeError([f"{path}: the recipe is empty; 'vtune recipe copy' gives one to start from"])
     if not isinstance(data, dict):
         raise RecipeError([f"{path}:1: a recipe is a mapping of keys to values, found {_kind(data)}"])
-    draft = Draft(str(path), path.parent, data, origins)
+    draft = Draft(str(path), path.parent, data, origins, dict.fromkeys(data, path))
     if "extends" not in data:
         return draft
     place = draft.origin(("extends",))

@@ -294,7 +294,9 @@ class Recipe(Settings):
     """Everything that one run is made of."""
 
     voice: VoiceName = Field(description="name of the voice and of its folders")
-    engine: str = Field(min_length=1, description="an installed engine; `vtune engines` lists them")
+    engine: str = Field(
+        min_length=1, description="an installed engine (`vtune engines` lists them), or a Python file of your own"
+    )
     engine_options: Any = Field(None, description="the engine's own options")
     data: list[SourceRecipe] = Field(min_length=1, description="where the clips are")
     folders: FoldersRecipe = FoldersRecipe()

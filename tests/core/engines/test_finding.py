@@ -5,8 +5,8 @@ import sys
 import pytest
 
 import vtune
-from vtune.engines import installed_engines, load_engine, load_recipe
-from vtune.errors import EngineError, RecipeError
+from vtune.engines import installed_engines, load_engine, load_recipe, load_users_engine, use_engine_file
+from vtune.errors import EngineError, RecipeError, shown
 
 
 def refusal(name: str) -> str:
@@ -151,8 +151,8 @@ def test_a_broken_engine_is_one_problem_of_the_recipe_that_names_it(install, tmp
 def test_an_engine_may_be_a_file(tmp_path, engine, monkeypatch):
     (tmp_path / "my_engine.py").write_text(engine)
     monkeypatch.chdir(tmp_path)
-    found = load_engine("./my_engine.py")
-    assert (found.name, found.origin) == ("./my_engine.py", "my_engine.py")
+    found = load_users_engine("./my_engine.py")
+    assert (found.name, found.origin) == ("./my_engine.py", str(tmp_path / "my_engine.py"))
     assert load_engine(str(tmp_path / "my_engine.py")).info.sample_rate == 8000
 
 
@@ -160,7 +160,7 @@ def test_two_files_of_one_name_are_two_engines(tmp_path, engine):
     for rate in (8000, 16000):
         (tmp_path / str(rate)).mkdir()
         (tmp_path / str(rate) / "mine.py").write_text(engine.replace("8000", str(rate)))
-    rates = [load_engine(str(tmp_path / str(rate) / "mine.py")).info.sample_rate for rate in (8000, 16000)]
+    rates = [load_users_engine(str(tmp_path / str(rate) / "mine.py")).info.sample_rate for rate in (8000, 16000)]
     assert rates == [8000, 16000]
 
 
@@ -180,15 +180,18 @@ def test_an_engine_file_beside_the_recipe_is_found_from_anywhere(tmp_path, engin
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("./gone.py", "no engine file 'gone.py'; "),
-        ("x" * 300 + ".py", "no engine file 'xxx"),
-        ("a\nb.py", r"no engine file 'a\nb.py'; "),
-        ("a\0b.py", r"no engine file 'a\x00b.py'; "),
-        (".py", "no engine file '.py'; "),
+        ("./gone.py", "there is no engine file './gone.py'"),
+        ("x" * 300 + ".py", "there is no engine file 'xxx"),
+        ("a\nb.py", r"there is no engine file 'a\nb.py'"),
+        ("a\0b.py", r"there is no engine file 'a\x00b.py'"),
+        (".py", "there is no engine file '.py'"),
     ],
 )
 def test_an_engine_file_that_is_not_there_is_told(name, told):
-    assert refusal(name).startswith(told)
+    with pytest.raises(EngineError) as caught:
+        load_users_engine(name)
+    assert str(caught.value).startswith(told)
+    assert refusal(name).startswith(f"engine {shown(name)} is a Python file, which would have to run")
 
 
 @pytest.mark.parametrize(
@@ -197,5 +200,6 @@ def test_an_engine_file_that_is_not_there_is_told(name, told):
 def test_an_engine_file_that_cannot_be_imported_says_why(tmp_path, source):
     path = tmp_path / "broken_file.py"
     path.write_text(source)
+    use_engine_file(path)
     assert refusal(str(path)).startswith(f"engine file {path} cannot be imported: ")
     assert not [name for name in sys.modules if "broken_file" in name]

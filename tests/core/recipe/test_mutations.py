@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vtune.engines import load_recipe
+from vtune.engines import load_foreign_recipe, load_recipe
 from vtune.errors import RecipeError
 from vtune_cli.main import main
 
@@ -125,7 +125,7 @@ def check(path: Any) -> int:
     """Load a recipe, and check it on the command line; returns how many problems it has."""
     problems: tuple[str, ...] = ()
     try:
-        load_recipe(path)
+        load_foreign_recipe(path)
     except RecipeError as error:
         problems = error.problems
         assert problems

@@ -53,7 +53,7 @@ def test_a_voice_brings_no_code_along(folder: Path) -> None:
     (folder / "ben" / "mine.py").write_text(f"open({str(ran)!r}, 'w').close()")
     record = folder / "ben" / "voice.json"
     record.write_text(record.read_text().replace('"toy"', f'"{folder}/ben/mine.py"'))
-    with pytest.raises(BrokenError, match="is a file; vtune serve speaks with installed engines only"):
+    with pytest.raises(BrokenError, match="is a Python file, which would have to run"):
         registry(folder).find("ben")
     assert "ben" in registry(folder).voices()
     assert not ran.exists()
