@@ -22,6 +22,7 @@ from vtune.serve.asked import SpeechRequest
 from vtune.serve.backend import Backend
 from vtune.serve.guard import LISTS, PUBLIC, Guard, told_of
 from vtune.serve.keys import Keys
+from vtune.serve.lifecycle import Lifecycle
 from vtune.serve.listing import models_body, voices_body
 from vtune.serve.metrics import Metrics
 from vtune.serve.refusals import Refusal, refusal_of, refusal_of_body
@@ -44,7 +45,8 @@ REFUSED = {
     413: "the body is too large",
     415: "the body is no JSON",
     500: "the voice cannot be loaded",
-    503: "too many requests wait, or vLLM is away",
+    502: "vLLM answers in a way that makes no sense, or refuses vtune's key",
+    503: "too many requests wait, vLLM is away, or the server is being stopped",
 }
 SPOKEN: dict[int | str, dict[str, Any]] = {
     200: {
@@ -64,6 +66,7 @@ def create_app(
     host: str = "127.0.0.1",
     write: Callable[[str], None] = print,
     log_text: bool = False,
+    lifecycle: Lifecycle | None = None,
 ) -> ASGIApp:
     """Return the application.
 
@@ -71,9 +74,10 @@ def create_app(
     :param host: that it will be bound to.
     :param write: takes a line of the log, JSON.
     :param log_text: tell the log what was spoken.
+    :param lifecycle: says when the server is being stopped.
     :raises EngineError: an extension is broken.
     """
-    metrics = Metrics()
+    metrics, lifecycle = Metrics(), lifecycle or Lifecycle()
     speech = Speech(registry, backend, settings, metrics, extension_watermarks(), log_text=log_text)
     app = FastAPI(
         title="vtune", version=vtune.__version__, docs_url=None, redoc_url=None, redirect_slashes=False,
@@ -108,8 +112,16 @@ def create_app(
 
     @app.get("/health")
     async def health() -> dict[str, str]:
-        """Say that the server answers."""
+        """Say that this process answers (liveness)."""
         return {"status": "ok", "version": vtune.__version__}
+
+    @app.api_route("/ready", methods=["GET", "HEAD"], responses={503: {"description": "not yet, or not any more"}})
+    async def ready() -> JSONResponse:
+        """Say whether requests are answered now, and what is missing (readiness)."""
+        missing = ["the server is being stopped"] if lifecycle.draining else backend.missing()
+        return JSONResponse(
+            {"status": "not ready" if missing else "ready", "missing": missing}, 503 if missing else 200
+        )
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def measured() -> PlainTextResponse:
@@ -122,7 +134,7 @@ def create_app(
     # A character is six bytes of JSON at most, twelve beyond the first plane; the rest of a body is short.
     most_bytes = 12 * settings.max_characters + (16 << 10)
     public = PUBLIC | LISTS if settings.open_lists else PUBLIC
-    return Guard(app, keys or Keys(), Names(host), most_bytes, metrics, write, public)
+    return Guard(app, keys or Keys(), Names(host), most_bytes, metrics, write, public, lifecycle)
 
 
 def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from vtune.errors import VtuneError
 from vtune.serve.registry import Chosen
 from vtune.types import Audio
 
@@ -43,6 +44,8 @@ class Backend(Protocol):
         Closed early, it stops speaking as soon as it can.
 
         :raises BusyError: before the first sound; try again later.
+        :raises StoppingError: before the first sound; the server is being stopped.
+        :raises AwayError: a server that this back end needs does not answer as it should.
         :raises BrokenError: the voice cannot be loaded.
         :raises VtuneError: the engine cannot speak this text; the message is for the client.
         """
@@ -54,6 +57,22 @@ class Backend(Protocol):
 
     def load(self) -> Load:
         """Say how busy it is."""
+        ...
+
+    def missing(self) -> list[str]:
+        """Return what is missing before it can speak, a sentence each; empty when it is ready."""
+        ...
+
+    def failure(self) -> VtuneError | None:
+        """Return why it will never speak again, if that is so: the server then ends with this error."""
+        ...
+
+    def drain(self) -> None:
+        """Refuse the requests that wait, because the server is being stopped; those that are spoken go on."""
+        ...
+
+    def kill(self) -> None:
+        """End the processes that it started, at once; the server's own process ends directly after."""
         ...
 
     def close(self) -> None:

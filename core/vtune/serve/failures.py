@@ -14,7 +14,30 @@ class BrokenError(VtuneError):
 
 
 class AwayError(VtuneError):
-    """A server that this one needs does not answer. For the log, not for clients."""
+    """A server that this one needs does not answer as it should. The message is for the log, not for clients.
+
+    :param status: HTTP status for the client.
+    :param told: what the client is told.
+    :param retry_after: seconds after which the client may try again; None if trying again does not help.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 503,
+        told: str = "the server behind this one does not answer; try again in a while",
+        retry_after: int | None = 10,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.told, self.retry_after = status, told, retry_after
+
+
+class StoppingError(VtuneError):
+    """The server is being stopped: the request was not answered, or its answer was cut."""
+
+    def __init__(self) -> None:
+        super().__init__("this server is being stopped; try again in a while")
 
 
 class BusyError(VtuneError):

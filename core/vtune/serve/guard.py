@@ -8,6 +8,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vtune.errors import reason
 from vtune.hosts import Names
+from vtune.serve.failures import StoppingError
 from vtune.serve.keys import Keys
+from vtune.serve.lifecycle import CUT_SECONDS, Lifecycle
 from vtune.serve.metrics import Metrics
-from vtune.serve.refusals import Refusal
-from vtune.serve.streaming import GoneError
+from vtune.serve.refusals import Refusal, refusal_of
+from vtune.serve.streaming import SSE, GoneError, failed
 
-PUBLIC = frozenset({"/", "/page.js", "/page.css", "/base.css", "/health"})
+PUBLIC = frozenset({"/", "/page.js", "/page.css", "/base.css", "/health", "/ready"})
 """Paths that need no key: they tell nothing of the voices."""
 
 LISTS = frozenset({"/v1/audio/voices", "/v1/audio/models", "/v1/models"})
@@ -56,6 +59,7 @@ class Guard:
     :param most_bytes: of a body.
     :param write: takes a line of the log, JSON.
     :param public: paths that need no key.
+    :param lifecycle: says when requests are cut because the server is being stopped.
     """
 
     def __init__(
@@ -67,7 +71,9 @@ class Guard:
         metrics: Metrics,
         write: Callable[[str], None],
         public: frozenset[str] = PUBLIC,
+        lifecycle: Lifecycle | None = None,
     ) -> None:
+        self._lifecycle = lifecycle or Lifecycle()
         self._app, self._keys, self._names, self._public = app, keys, names, public
         self._most_bytes, self._metrics, self._write = most_bytes, metrics, write
 
@@ -79,21 +85,31 @@ class Guard:
             return
         told = told_of(scope)
         told["id"] = secrets.token_hex(8)
-        started = time.monotonic()
+        started, is_sse = time.monotonic(), False
 
         async def sent(message: Message) -> None:
+            nonlocal is_sse
             if message["type"] == "http.response.start":
                 told["status"] = message["status"]
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 for name, value in {**HEADERS, "X-Request-Id": told["id"]}.items():
                     headers.setdefault(name, value)
+                if self._lifecycle.draining:
+                    headers["Connection"] = "close"
+                is_sse = headers.get("content-type", "").startswith(SSE)
             await send(message)
 
         try:
-            body = await self._let_in(scope, receive)
-            await self._app(scope, _replayed(body, receive), sent)
+            async with self._lifecycle.request():
+                body = await self._let_in(scope, receive)
+                if self._lifecycle.draining and scope["method"] == "POST":
+                    raise refusal_of(StoppingError())
+                await self._app(scope, _replayed(body, receive), sent)
         except Refusal as refusal:
             await refusal.response()(scope, receive, sent)
+        except StoppingError as error:
+            told["error"] = reason(error)
+            await _cut(scope, receive, sent, is_sse=is_sse)
         except GoneError:
             told["status"] = 499
         except Exception as error:  # Starlette has answered; what is left is to write it down
@@ -143,7 +159,7 @@ class Guard:
     def _note(self, scope: Scope, told: Mapping[str, Any]) -> None:
         path, status = scope["path"], told.get("status", 500)
         self._metrics.requests[path if path in ROUTES else "other", status] += 1
-        if path in QUIET and status < 400:
+        if path == "/ready" or (path in QUIET and status < 400):
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "method": scope["method"], "path": path[:200], **told, "status": status}
@@ -154,6 +170,19 @@ def told_of(scope: Scope) -> dict[str, Any]:
     """Return what the log will say of a request; whoever learns something adds to it."""
     told: dict[str, Any] = scope.setdefault("vtune", {})
     return told
+
+
+async def _cut(scope: Scope, receive: Receive, send: Send, *, is_sse: bool) -> None:
+    """End a request that was cut, as far as its format can say so; a connection that is broken off says it too."""
+    told, refusal = told_of(scope), refusal_of(StoppingError())
+    if "status" not in told:
+        await refusal.response()(scope, receive, send)
+        return
+    told["ended"] = "cut"
+    if is_sse:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CUT_SECONDS):
+                await send({"type": "http.response.body", "body": failed(refusal.body())})
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -9,7 +9,7 @@ from typing import Any
 from vtune.errors import VtuneError
 from vtune.serve.backend import Load, Wanted
 from vtune.serve.failures import BrokenError, BusyError
-from vtune.serve.jobs import listen, loading
+from vtune.serve.jobs import Preload, listen
 from vtune.serve.options import base_key
 from vtune.serve.registry import Chosen
 from vtune.serve.settings import ServeSettings
@@ -31,6 +31,7 @@ class InProcess:
     def __init__(self, settings: ServeSettings, device: str = "auto", options: Mapping[str, Any] | None = None) -> None:
         self._settings, self._device, self._options = settings, device, options or {}
         self._workers: OrderedDict[Hashable, Worker] = OrderedDict()
+        self._preload = Preload()
 
     def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
         """Yield sound as it is ready."""
@@ -38,8 +39,11 @@ class InProcess:
 
     def prepare(self, voice: Chosen) -> None:
         """Begin to load a voice."""
-        job = loading(voice)
-        self._worker(job.wanted).submit(job)
+        job = self._preload.job(voice)
+        try:
+            self._worker(job.wanted).submit(job)
+        except VtuneError as error:
+            job.give(error)
 
     def load(self) -> Load:
         """Say how busy it is."""
@@ -50,6 +54,22 @@ class InProcess:
             len(workers),
             sum(worker.voices for worker in workers),
         )
+
+    def missing(self) -> list[str]:
+        """Return what is missing before it can speak."""
+        return self._preload.missing(self.load().voices)
+
+    def failure(self) -> VtuneError | None:
+        """Return None: a base that cannot be loaded is tried again when somebody asks for it."""
+        return None
+
+    def drain(self) -> None:
+        """Refuse the requests that wait."""
+        for worker in self._workers.values():
+            worker.line.drain()
+
+    def kill(self) -> None:
+        """Do nothing: threads end with the process."""
 
     def close(self) -> None:
         """Let every base go."""

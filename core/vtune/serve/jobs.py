@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from vtune.serve.backend import Wanted
-from vtune.serve.failures import BusyError
+from vtune.serve.failures import BusyError, StoppingError
 from vtune.serve.registry import Chosen
 from vtune.types import Audio
 
@@ -36,14 +36,34 @@ class Job:
         self.seconds = 0.0
 
 
-def loading(voice: Chosen) -> Job:
-    """Return a job that only loads a voice; what goes wrong is for the log."""
+class Preload:
+    """Voices that are loaded before anybody asks for them; used from several threads."""
 
-    def give(item: Audio | BaseException | None) -> None:
-        if item is not None:
-            logger.warning("voice %r cannot be loaded: %s", voice.name, item)
+    def __init__(self) -> None:
+        self._loading: dict[str, None] = {}
+        self._failed: dict[str, None] = {}
 
-    return Job(Wanted(voice, "", 0), give)
+    def job(self, voice: Chosen) -> Job:
+        """Return a job that only loads a voice; what goes wrong is for the log."""
+        self._loading[voice.name] = None
+        self._failed.pop(voice.name, None)
+
+        def give(item: Audio | BaseException | None) -> None:
+            if item is not None:
+                self._failed[voice.name] = None
+                logger.warning("voice %r cannot be loaded: %s", voice.name, item)
+            self._loading.pop(voice.name, None)
+
+        return Job(Wanted(voice, "", 0), give)
+
+    def missing(self, loaded: int) -> list[str]:
+        """Return what readiness still waits for, given how many voices are in memory; names no voice.
+
+        A voice that cannot be loaded is missed only as long as no voice is in memory: the base itself may be broken.
+        """
+        if self._loading:
+            return ["voices are being loaded"]
+        return ["no voice could be loaded; the log says why"] if self._failed and not loaded else []
 
 
 class Line:
@@ -117,6 +137,11 @@ class Line:
     def closed(self) -> bool:
         """Whether it is closed."""
         return self._closed
+
+    def drain(self) -> None:
+        """Refuse those who wait, because the server is being stopped."""
+        for job in self.rest():
+            job.give(StoppingError())
 
     def rest(self) -> list[Job]:
         """Return those who wait for nothing, for the line is closed."""

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from vtune.errors import VtuneError, in_a_line
-from vtune.serve.failures import AwayError, BrokenError, BusyError, UnknownVoiceError
+from vtune.serve.failures import AwayError, BrokenError, BusyError, StoppingError, UnknownVoiceError
 
 
 class Refusal(Exception):
@@ -50,8 +50,10 @@ def refusal_of(error: BaseException) -> Refusal:
         case BusyError():
             return Refusal(503, str(error), code="busy", headers={"Retry-After": str(error.retry_after)})
         case AwayError():
-            told = "the server behind this one does not answer; try again in a while"
-            return Refusal(503, told, code="unavailable", headers={"Retry-After": "10"})
+            headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+            return Refusal(error.status, error.told, code="unavailable", headers=headers)
+        case StoppingError():
+            return Refusal(503, str(error), code="stopping", headers={"Retry-After": "10"})
         case BrokenError():
             return Refusal(500, "this voice cannot be loaded; the server's log says why", code="voice_broken")
         case VtuneError():

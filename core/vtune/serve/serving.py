@@ -7,7 +7,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from vtune.hosts import address, is_loopback
 from vtune.serve.backend import Backend
 from vtune.serve.backends import IN_PROCESS, open_backend
 from vtune.serve.keys import VARIABLE, read_keys
+from vtune.serve.lifecycle import Lifecycle
 from vtune.serve.registry import Registry
 from vtune.serve.settings import ServeSettings, read_settings
+from vtune.serve.stopping import StopSignals
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 10
-"""Seconds that answers on their way have when the server is ended."""
+CLOSE_SECONDS = 2
+"""Seconds for connections to close after the last answer."""
 
 
 def serve(
@@ -38,7 +40,7 @@ def serve(
     log_text: bool = False,
     started: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM.
+    """Serve until Ctrl-C or SIGTERM; a second one ends the process at once.
 
     :param voices: the folder of voices; looked at afresh for each request.
     :param host: an address that other machines can reach is served only with API keys.
@@ -61,27 +63,32 @@ def serve(
         )
     if not voices.is_dir():
         raise VtuneError(f"{voices}: there is no such folder of voices")
-    from uvicorn import Config, Server
+    from uvicorn import Config
 
     from vtune.serve.app import create_app
+    from vtune.serve.stoppable import StoppableServer
 
     registry = Registry(voices, settings.aliases, options or {}, settings.mix_voices)
+    lifecycle = Lifecycle(settings.drain_seconds)
     with (
+        StopSignals() as signals,
         _bound(host, port) as listening,
         closing(open_backend(backend, registry, settings, device, options or {})) as speaking,
     ):
-        app = create_app(registry, speaking, settings, keys=known, host=host, write=_write, log_text=log_text)
+        signals.kill = speaking.kill
+        app = create_app(
+            registry, speaking, settings, keys=known, host=host, write=_write, log_text=log_text, lifecycle=lifecycle
+        )
         _preload(registry, speaking, settings)
-        server = Server(
-            Config(
-                app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
-                timeout_graceful_shutdown=PATIENCE, h11_max_incomplete_event_size=32 << 10,
-            )
+        config = Config(
+            app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
+            timeout_graceful_shutdown=CLOSE_SECONDS, h11_max_incomplete_event_size=32 << 10,
         )  # fmt: skip
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
         started(address(host, listening.getsockname()[1]))
-        with suppress(KeyboardInterrupt):
-            server.run(sockets=[listening])
+        StoppableServer(config, lifecycle, speaking, signals).run(sockets=[listening])
+        if (failure := speaking.failure()) is not None:
+            raise failure
 
 
 def _preload(registry: Registry, backend: Backend, settings: ServeSettings) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from vtune.errors import VtuneError, first_problem, nearest, shown
 from vtune.recipe.reading import parse
@@ -62,6 +62,9 @@ class ServeSettings(Settings):
     adapters: PositiveInt = Field(16, description="voices in memory beside one base")
     mix_voices: PositiveInt = Field(8, description="voices in one mix; 1 for no mixes")
     stalled: PositiveFloat = Field(60.0, description="seconds after which a client that takes nothing is let go")
+    drain_seconds: NonNegativeFloat = Field(
+        10.0, description="seconds that answers on their way have to finish when the server is stopped"
+    )
 
     vllm: VllmSettings = Field(default_factory=VllmSettings, description="for the back end vllm")
 

@@ -26,7 +26,7 @@ from vtune.serve.outlet import RATE, Outlet
 from vtune.serve.refusals import Refusal, refusal_of
 from vtune.serve.registry import Registry
 from vtune.serve.settings import ServeSettings
-from vtune.serve.streaming import BrokenOffError, GoneError, Streamed, delta, done, failed, unless_gone
+from vtune.serve.streaming import SSE, BrokenOffError, GoneError, Streamed, delta, done, failed, unless_gone
 from vtune.speak import checked_sampling
 from vtune.types import Audio, Watermark
 
@@ -103,7 +103,7 @@ class Speech:
         told["first_sound"] = time.monotonic() - started
         self._metrics.first_sound(told["first_sound"])
         answer = Answer(asked, wanted, first, pieces, told)
-        media_type = "text/event-stream" if answer.is_sse else FORMATS[asked.response_format].media_type
+        media_type = SSE if answer.is_sse else FORMATS[asked.response_format].media_type
         return Streamed(self._chunks(answer), media_type, _headers(answer), self._settings.stalled)
 
     def _wanted(self, asked: SpeechRequest) -> Wanted:

@@ -14,6 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 
+SSE = "text/event-stream"
+"""Media type of server-sent events."""
+
 
 class GoneError(Exception):
     """The client has hung up."""

@@ -13,7 +13,7 @@ from vtune.engines import Engine
 from vtune.errors import VoiceError, VtuneError
 from vtune.serve.backend import Load, Wanted
 from vtune.serve.failures import AwayError, BrokenError
-from vtune.serve.jobs import Job, Line, listen, loading
+from vtune.serve.jobs import Job, Line, Preload, listen
 from vtune.serve.options import base_key, live_options, sampling_of
 from vtune.serve.registry import Chosen
 from vtune.serve.settings import ServeSettings
@@ -56,6 +56,7 @@ class ByVllm:
         self._adapters = Adapters(client, settings.vllm)
         self._bases: dict[Hashable, tuple[Engine, Any]] = {}
         self._turn = threading.Lock()
+        self._preload = Preload()
         self._line = Line(settings.waiting, settings.vllm.at_once)
         self._threads = [
             threading.Thread(target=self._run, name=f"vtune-speaks-{number}", daemon=True)
@@ -75,11 +76,28 @@ class ByVllm:
 
     def prepare(self, voice: Chosen) -> None:
         """Begin to load a voice."""
-        self.submit(loading(voice))
+        self.submit(self._preload.job(voice))
 
     def load(self) -> Load:
         """Say how busy it is."""
         return Load(len(self._line), self._line.taken, len(self._bases), len(self._adapters))
+
+    def missing(self) -> list[str]:
+        """Return what is missing before it can speak."""
+        return self._preload.missing(len(self._adapters))
+
+    def failure(self) -> VtuneError | None:
+        """Return why it will never speak again."""
+        return None
+
+    def drain(self) -> None:
+        """Refuse the requests that wait."""
+        self._line.drain()
+
+    def kill(self) -> None:
+        """End the server at once, if it was started for this."""
+        if self._process is not None:
+            self._process.kill()
 
     def close(self) -> None:
         """End the threads, and the server if it was started for this."""

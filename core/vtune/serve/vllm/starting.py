@@ -49,13 +49,17 @@ class Process:
         self.client = Client(f"http://127.0.0.1:{port}", key, settings.patience)
         self._wait(settings.start)
 
+    def kill(self) -> None:
+        """End it at once, with all that it has started."""
+        with suppress(ProcessLookupError):  # nothing of it is left
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def close(self) -> None:
         """End it."""
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(PATIENCE)
-        with suppress(ProcessLookupError):  # nothing of it is left
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.kill()
         self._process.wait()
 
     def _wait(self, seconds: float) -> None:
