@@ -19,7 +19,7 @@ from vtune.errors import (
     in_a_line,
 )
 from vtune.hookspecs import hookimpl
-from vtune.hub import built_once, fetch_file, folder_or_hub_id, hash_file, unreachable
+from vtune.hub import built_once, fetch_file, folder_or_hub_id, hash_file, load_pretrained, read_tensors, unreachable
 from vtune.lora import attach_lora
 from vtune.recipe import Recipe
 from vtune.types import (
@@ -78,7 +78,9 @@ __all__ = [
     "hookimpl",
     "in_a_line",
     "load_engine",
+    "load_pretrained",
     "load_recipe",
+    "read_tensors",
     "recorded",
     "unreachable",
     "use_engine_file",

@@ -1,15 +1,28 @@
-"""Files of models: in a folder, on the Hub, or built once by an engine itself."""
+"""Files of models: in a folder, on the Hub, or built once by an engine itself. Nothing that comes with them is run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import logging
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import filelock
 
-from vtune.errors import EngineError, in_a_line
+from vtune.errors import EngineError, in_a_line, printable, shown
 from vtune.folders import new_folder
+
+logger = logging.getLogger(__name__)
+
+CONFIG_FILES = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
+"""Files of a model in which transformers looks for the names of Python files (``auto_map``) to import."""
+
+NOT_TENSORS = "damaged, or more than tensors, which would have to run; take safetensors"
 
 
 def folder_or_hub_id(name: str, option: str) -> str:
@@ -49,6 +62,106 @@ def unreachable(name: str, error: Exception) -> str:
         f"{name!r} is no folder here and cannot be had from the Hub ({in_a_line(error)[:160]}); check the name, "
         "accept its licence on its page and run 'hf auth login', or name a folder"
     )
+
+
+def load_pretrained(kind: Any, name: str | Path, **settings: Any) -> Any:
+    """Load a configuration, a tokenizer, a processor or a network of transformers without the code that came with it.
+
+    A folder that brings code for a kind of model that transformers knows is loaded as what transformers knows.
+
+    :param kind: a class of transformers: ``AutoConfig``, ``AutoModelForCausalLM``, ``LlamaForCausalLM``.
+    :param name: folder or Hub id.
+    :param settings: see ``kind.from_pretrained``.
+    :raises EngineError: it cannot be loaded without its code (names the file that was refused), or its weights
+        hold more than tensors.
+    :raises OSError, ValueError, ImportError: whatever else transformers says of it.
+    """
+    name = str(name)
+    _require_no_kernels(name)
+    try:
+        loaded = kind.from_pretrained(name, trust_remote_code=False, **settings)
+    except UnpicklingError as error:  # torch's own message tells how to run it all the same
+        raise EngineError(f"{name}: its weights are {NOT_TENSORS}") from error
+    except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
+        if code := _code_of(name):
+            raise EngineError(
+                f"{name}: cannot be loaded without its own code ({code}), and vtune runs no code that comes with a "
+                f"model; take a model of a kind that transformers knows ({in_a_line(error)[:80]})"
+            ) from error
+        raise
+    if code := _code_of(name):
+        logger.info("%s: its own code (%s) is not run; transformers knows this kind of model", name, code)
+    return loaded
+
+
+def read_tensors(path: Path) -> Any:
+    """Read a ``.safetensors`` file, or what ``torch.save`` wrote, as far as it consists of tensors and plain data.
+
+    :raises EngineError: it is damaged, or holds anything that would have to be run.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(str(path))
+        # Mapped, not read, so that a part of a large file costs no more than itself; old files cannot be mapped.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except UnpicklingError as error:  # as above
+        raise EngineError(f"{path} cannot be read as a checkpoint: it is {NOT_TENSORS}") from error
+    except Exception as error:  # what a damaged file leads to inside torch, pickle and zipfile is beyond listing
+        raise EngineError(f"{path} cannot be read as a checkpoint: {in_a_line(error)}") from error
+
+
+@lru_cache(maxsize=64)
+def _code_of(name: str) -> str:
+    """Name the Python files that a model's configurations ask for; empty where there are none."""
+    files = {
+        f"{str(entry).rpartition('--')[2].partition('.')[0]}.py"
+        for settings in _settings_of(name)
+        for entry in _leaves(settings.get("auto_map"))
+        if entry
+    }
+    return printable(", ".join(sorted(files)))[:120]
+
+
+def _require_no_kernels(name: str) -> None:
+    """Refuse a model whose configuration names attention or experts to be downloaded as code from the Hub."""
+    for settings in _settings_of(name, CONFIG_FILES[:1]):
+        for key, value in _pairs(settings):
+            if key.endswith(("implementation", "implementation_internal")) and isinstance(value, str) and "/" in value:
+                raise EngineError(
+                    f"{name}: its configuration asks for code from the Hub ({printable(key)}: {shown(value)}), and "
+                    "vtune runs no code that a model names; take that line out of its config.json"
+                )
+
+
+def _settings_of(name: str, files: Sequence[str] = CONFIG_FILES) -> Iterator[dict[str, Any]]:
+    for file in files:
+        try:
+            path = fetch_file(name, file)
+            settings = json.loads(path.read_text(encoding="utf-8")) if path else None
+        except (EngineError, OSError, ValueError, RecursionError):
+            continue  # whoever loads it says what is wrong with it
+        if isinstance(settings, dict):
+            yield settings
+
+
+def _pairs(tree: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every key of nested dictionaries with its value; where that is a dictionary, with its leaves as well."""
+    for key, value in tree.items() if isinstance(tree, dict) else ():
+        yield key, value
+        yield from _pairs(value)
+        if isinstance(value, dict):
+            yield from ((key, leaf) for leaf in _leaves(value))
+
+
+def _leaves(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, dict | list):
+        for value in tree.values() if isinstance(tree, dict) else tree:
+            yield from _leaves(value)
+    else:
+        yield tree
 
 
 _BLOCK = 1 << 16

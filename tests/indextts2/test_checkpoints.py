@@ -22,11 +22,11 @@ from safetensors.torch import save, save_file
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from vtune import EngineError, load_engine
+from vtune import EngineError, load_engine, read_tensors
 from vtune.testing import made_clip
 from vtune_indextts2 import parts
 from vtune_indextts2.base import IndexTTS2Base
-from vtune_indextts2.checkpoints import fit, flat, fold_weight_norm, read_file
+from vtune_indextts2.checkpoints import fit, flat, fold_weight_norm
 
 
 def refusal(call: Callable[..., object], *arguments: object) -> str:
@@ -188,8 +188,8 @@ def test_old_files_and_new_ones_hold_the_same(tmp_path: Path) -> None:
     torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     save_file(content["model"] | {"n": torch.ones(1)}, str(tmp_path / "a.safetensors"))
     for name in ("new.pth", "old.pth"):
-        assert torch.equal(read_file(tmp_path / name)["model"]["a"], torch.arange(4.0))
-    assert torch.equal(read_file(tmp_path / "a.safetensors")["a"], torch.arange(4.0))
+        assert torch.equal(read_tensors(tmp_path / name)["model"]["a"], torch.arange(4.0))
+    assert torch.equal(read_tensors(tmp_path / "a.safetensors")["a"], torch.arange(4.0))
 
 
 class Code:
@@ -210,7 +210,7 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path, form: str) -> Non
         path.write_bytes(pickle.dumps({"b": Code(tmp_path / "ran")}, protocol=2))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "new")
-    assert refusal(read_file, path).startswith(f"{path} cannot be read as a checkpoint: ")
+    assert refusal(read_tensors, path).startswith(f"{path} cannot be read as a checkpoint: ")
     assert not (tmp_path / "ran").exists()
 
 
@@ -232,7 +232,7 @@ def _saved(new: bool) -> bytes:
 @pytest.mark.parametrize("content", [b"", b"\0" * 3000, b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"])
 def test_what_is_no_checkpoint_is_one_line(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    assert str(tmp_path / name) in refusal(read_file, tmp_path / name)
+    assert str(tmp_path / name) in refusal(read_tensors, tmp_path / name)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -240,7 +240,7 @@ def test_what_is_cut_off_is_one_line(tmp_path: Path, name: str) -> None:
     content = WRITTEN[name]()
     for length in (1, 9, 100, len(content) // 2, len(content) - 1):
         (tmp_path / name).write_bytes(content[:length])
-        assert str(tmp_path / name) in refusal(read_file, tmp_path / name)
+        assert str(tmp_path / name) in refusal(read_tensors, tmp_path / name)
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -263,15 +263,15 @@ def test_damage_is_one_line_or_does_not_show(tmp_path: Path, name: str) -> None:
                 damaged[place:place] = chance.randbytes(3)
         (tmp_path / name).write_bytes(damaged)
         with suppress(EngineError):
-            read_file(tmp_path / name)
+            read_tensors(tmp_path / name)
             continue
         refused += 1
-        refusal(read_file, tmp_path / name)
+        refusal(read_tensors, tmp_path / name)
     assert refused > 20
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    assert "nowhere.pth" in refusal(read_file, tmp_path / "nowhere.pth")
+    assert "nowhere.pth" in refusal(read_tensors, tmp_path / "nowhere.pth")
 
 
 # The GPT's file, in the forms that are about
@@ -358,7 +358,7 @@ def test_files_in_half_precision_become_float32(
         content = halved(torch.load(folder / name, weights_only=True))
         torch.save(content, folder / name)
     codec = folder / "semantic_codec/model.safetensors"
-    save_file(halved(read_file(codec)), str(codec))
+    save_file(halved(read_tensors(codec)), str(codec))
     base = make_base(base_model=str(folder))
     for part in (base.new_network(), *others(base)):
         assert {t.dtype for t in part.state_dict().values() if t.is_floating_point()} == {torch.float32}

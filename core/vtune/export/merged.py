@@ -17,6 +17,7 @@ from vtune.export.older import write_for_older_readers
 from vtune.export.source import Source, open_source
 from vtune.export.written import Written
 from vtune.folders import VoiceFolder, must_be_new, new_folder
+from vtune.hub import load_pretrained
 from vtune.voices import VoiceRecord, read_record
 from vtune.weights import load_weights
 
@@ -135,7 +136,7 @@ def _read_back(source: Source, directory: Path, plain: bool) -> tuple[str, nn.Mo
     if plain:
         from transformers import AutoModelForCausalLM
 
-        model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+        model = load_pretrained(AutoModelForCausalLM, directory, dtype=torch.float32)
         return "read back by plain transformers", model.to(source.device)
     if takes_folder:
         # A fresh adapter speaks as its base, by contract.

@@ -13,6 +13,7 @@ from vtune.export.networks import base_name, is_plain, network_of
 from vtune.export.source import Source
 from vtune.export.written import Written
 from vtune.folders import VoiceFolder, write_json
+from vtune.hub import load_pretrained
 from vtune.voices import VoiceRecord
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _read_back(source: Source, directory: Path, plain_base: str | None) -> Compa
         from transformers import AutoModelForCausalLM
 
         source.take_model()
-        fresh = AutoModelForCausalLM.from_pretrained(plain_base, dtype=torch.float32)
+        fresh = load_pretrained(AutoModelForCausalLM, plain_base, dtype=torch.float32)
         how = "read back by plain transformers and PEFT"
     else:
         fresh = _fresh_network(source)

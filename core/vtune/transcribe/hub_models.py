@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VtuneError, in_a_line
+from vtune.hub import load_pretrained
 from vtune.transcribe.hearing import RATE, Heard, Recogniser
 from vtune.types import Waveform
 
@@ -41,7 +42,7 @@ def _open(name: str, language: str | None, device: torch.device) -> Recogniser:
     import transformers
     from transformers.models.auto import modeling_auto
 
-    config = transformers.AutoConfig.from_pretrained(name)
+    config = load_pretrained(transformers.AutoConfig, name)
     made = set(config.architectures or ())
     letters, words = (
         bool(made & set(names.values())) if made else config.model_type in names
@@ -53,9 +54,9 @@ def _open(name: str, language: str | None, device: torch.device) -> Recogniser:
             "for automatic speech recognition (Whisper, Moonshine, Speech2Text, Wav2Vec2 with a CTC head)"
         )
     kind = transformers.AutoModelForCTC if letters else transformers.AutoModelForSpeechSeq2Seq
-    model = kind.from_pretrained(name, dtype=torch.float16 if device.type == "cuda" else torch.float32)
+    model = load_pretrained(kind, name, dtype=torch.float16 if device.type == "cuda" else torch.float32)
     model = model.to(device).eval()
-    processor = transformers.AutoProcessor.from_pretrained(name)
+    processor = load_pretrained(transformers.AutoProcessor, name)
     if hasattr(processor, "apply_transcription_request") or (words and not config.is_encoder_decoder):
         raise VtuneError(
             f"{name!r} is a {config.model_type}, a language model that must be asked in words to write speech down; "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vtune import EngineError, in_a_line
+from vtune import EngineError
 
 logger = logging.getLogger(__name__)
 
@@ -38,22 +37,6 @@ class MisfitError(EngineError):
         problems = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in groups if names)
         listed = shorten(problems, ROOM, placeholder=" ...")
         super().__init__(f"{where} does not hold this network ({count} tensors): {listed}")
-
-
-def read_file(path: Path) -> Any:
-    """Read a ``.safetensors`` file, or what ``torch.save`` wrote, as far as it consists of tensors and plain data.
-
-    :raises EngineError: it is damaged, or holds anything that would have to be executed.
-    """
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(str(path))
-        # Mapped, not read, so that a part of a large file costs no more than itself; old files cannot be mapped.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # what a damaged file leads to inside torch, pickle and zipfile is beyond listing
-        raise EngineError(f"{path} cannot be read as a checkpoint: {in_a_line(error)}") from error
 
 
 def flat(tree: Any, path: Path) -> Tensors:

@@ -9,8 +9,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from vtune import EngineError, in_a_line
-from vtune_indextts2.checkpoints import Tensors, fit, flat, fold_weight_norm, read_file
+from vtune import EngineError, in_a_line, read_tensors
+from vtune_indextts2.checkpoints import Tensors, fit, flat, fold_weight_norm
 from vtune_indextts2.config import Config
 from vtune_indextts2.gpt import conditioning
 from vtune_indextts2.gpt.conditioning import ConditioningEncoder
@@ -32,7 +32,7 @@ LEFT_OVER = ("inference_model.*", "gpt.wte.weight", "*.lora_*")
 
 def gpt_tensors(path: Path) -> Tensors:
     """Read the whole GPT checkpoint by upstream's names, mapped into memory."""
-    content = read_file(path)
+    content = read_tensors(path)
     tensors = flat(content["model"] if isinstance(content, dict) and "model" in content else content, path)
     return {name.replace(".base_layer.", "."): tensor for name, tensor in tensors.items()}
 
@@ -58,19 +58,19 @@ def load_codec(path: Path, config: Config) -> SemanticCodec:
     """Load the semantic codec."""
     with torch.device("meta"):
         network = SemanticCodec(**config.semantic_codec.model_dump())
-    return _filled(network, flat(read_file(path), path), path, codec.UNUSED)
+    return _filled(network, flat(read_tensors(path), path), path, codec.UNUSED)
 
 
 def load_speaker_model(path: Path) -> CAMPPlus:
     """Load CAMPPlus."""
     with torch.device("meta"):
         network = CAMPPlus()
-    return _filled(network, flat(read_file(path), path), path, ())
+    return _filled(network, flat(read_tensors(path), path), path, ())
 
 
 def load_s2mel(path: Path, config: Config) -> S2Mel:
     """Load flow, length regulator and projection."""
-    content = read_file(path)
+    content = read_tensors(path)
     if not isinstance(content, dict) or not isinstance(content.get("net"), dict):
         raise EngineError(f"{path} has no entry 'net': it is not the s2mel.pth of IndexTTS-2")
     with torch.device("meta"):
@@ -91,7 +91,7 @@ def load_vocoder(settings_path: Path, path: Path, config: Config) -> BigVGAN:
             f"{settings_path}: a vocoder for {own[0]} mel bins at {own[1]} Hz, hop {own[2]}; "
             f"the checkpoint makes {made[0]} at {made[1]} Hz, hop {made[2]}"
         )
-    content = read_file(path)
+    content = read_tensors(path)
     if not isinstance(content, dict) or not isinstance(content.get("generator"), dict):
         raise EngineError(f"{path} has no entry 'generator': it is not a generator of BigVGAN")
     with torch.device("meta"):
@@ -103,7 +103,7 @@ def load_emotions(emotions: Path, speakers: Path, config: Config) -> EmotionTabl
     """Load the tables behind a list of emotion weights."""
     tables = []
     for path in (emotions, speakers):
-        table = read_file(path)
+        table = read_tensors(path)
         if not isinstance(table, torch.Tensor) or table.ndim != 2:
             raise EngineError(f"{path} does not hold one table of vectors")
         tables.append(table.float())

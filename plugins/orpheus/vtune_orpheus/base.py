@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from vtune import EngineError, Waveform, hash_file, in_a_line, unreachable
+from vtune import EngineError, Waveform, hash_file, in_a_line, load_pretrained, read_tensors, unreachable
 from vtune_orpheus import checkpoints
 from vtune_orpheus.layout import Layout, derive_layout
 from vtune_orpheus.options import OrpheusOptions
@@ -58,8 +58,8 @@ class OrpheusBase:
         path = checkpoints.codec_weights(self._codec_name)
         codec = SNAC(**config)
         try:
-            codec.load_state_dict(checkpoints.read_weights(path))
-        except RuntimeError as error:
+            codec.load_state_dict(read_tensors(path))
+        except (RuntimeError, TypeError, AttributeError) as error:  # the last two where it is no dictionary of tensors
             raise EngineError(f"{path} does not fit its config.json: {in_a_line(error)}") from error
         device = self.device if self.options.codec_device == "auto" else torch.device("cpu")
         return codec.eval().requires_grad_(False).to(device)
@@ -125,14 +125,14 @@ class OrpheusBase:
         config = checkpoints.codec_config(self._codec_name)
         (codec / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_file(
-            checkpoints.read_weights(checkpoints.codec_weights(self._codec_name)),
+            read_tensors(checkpoints.codec_weights(self._codec_name)),
             str(codec / "model.safetensors"),
         )
         return sorted(path for path in directory.rglob("*") if path.is_file())
 
     def _from_checkpoint(self, kind: Any, **settings: Any) -> Any:
         try:
-            return kind.from_pretrained(self.checkpoint, **settings)
+            return load_pretrained(kind, self.checkpoint, **settings)
         except (OSError, ValueError, ImportError) as error:
             if Path(self.checkpoint).is_dir():
                 raise EngineError(f"checkpoint {self.checkpoint} cannot be loaded: {in_a_line(error)}") from error

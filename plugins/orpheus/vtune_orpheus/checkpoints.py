@@ -47,14 +47,3 @@ def codec_weights(name: str) -> Path:
         if path is not None:
             return path
     raise EngineError(f"{name}: neither model.safetensors nor pytorch_model.bin; it is not a SNAC codec")
-
-
-def read_weights(path: Path) -> dict[str, Any]:
-    """Read tensors by name."""
-    import torch
-    from safetensors.torch import load_file
-
-    if path.suffix == ".safetensors":
-        return load_file(str(path))
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state

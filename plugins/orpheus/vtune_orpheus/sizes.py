@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from vtune import EngineError, Footprint, LoraSettings, unreachable
+from vtune import EngineError, Footprint, LoraSettings, load_pretrained, unreachable
 from vtune_orpheus.checkpoints import checkpoint_name
 from vtune_orpheus.loss import chunk_rows
 from vtune_orpheus.options import OrpheusOptions
@@ -31,7 +31,7 @@ def estimate(
     """
     name = checkpoint_name(options.base_model)
     try:
-        config: Any = AutoConfig.from_pretrained(name)
+        config: Any = load_pretrained(AutoConfig, name)
     except (OSError, ValueError) as error:
         raise EngineError(unreachable(name, error)) from error
     linear = linear_shapes(config)

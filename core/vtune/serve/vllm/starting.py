@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 
 from vtune.errors import VtuneError, reason
+from vtune.hub import load_pretrained
 from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm.client import Client
 
@@ -94,7 +95,7 @@ def _length(base: str, settings: VllmSettings) -> list[str]:
     from transformers import AutoConfig
 
     try:
-        places = int(AutoConfig.from_pretrained(base).max_position_embeddings)
+        places = int(load_pretrained(AutoConfig, base).max_position_embeddings)
     except (OSError, ValueError, AttributeError) as error:
         raise VtuneError(f"{base}: cannot be read as a base for vLLM: {reason(error)}") from error
     return ["--max-model-len", str(min(settings.max_model_len, places))]

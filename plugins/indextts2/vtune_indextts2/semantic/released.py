@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedConfig, SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 from transformers.utils import logging as transformers_logging
 
-from vtune import EngineError, in_a_line
+from vtune import EngineError, in_a_line, load_pretrained, read_tensors
 from vtune_indextts2 import checkpoints
 
 MODEL_TYPE = "wav2vec2-bert"
@@ -52,7 +52,8 @@ def read_model(checkpoint: str, config: Any) -> Any:
     :raises EngineError: tensors are missing, of another shape, or too many.
     """
     with _readable(f"{checkpoint}: the network"):
-        model, report = Wav2Vec2BertModel.from_pretrained(
+        model, report = load_pretrained(
+            Wav2Vec2BertModel,
             checkpoint,
             config=config,
             dtype=torch.float32,
@@ -88,7 +89,7 @@ def read_statistics(path: Path, width: int) -> tuple[torch.Tensor, torch.Tensor]
     """
     if not path.is_file():
         raise EngineError(f"there is no file {path} with the mean and variance of w2v-BERT's features")
-    tensors = checkpoints.flat(checkpoints.read_file(path), path)
+    tensors = checkpoints.flat(read_tensors(path), path)
     if tensors.keys() != {"mean", "var"}:
         raise EngineError(f"{path} holds {_some(tensors) or 'nothing'} where mean and var should be")
     mean, var = tensors["mean"].float(), tensors["var"].float()
