@@ -15,7 +15,13 @@ from vtune.recipe import Recipe
 from vtune.train.ear import QUALITY
 
 # What core decides itself; a recipe that set these would break resuming, guards or the folders.
-_OURS = frozenset({"output_dir", "remove_unused_columns", "disable_tqdm", "use_cpu", "train_sampling_strategy"})
+_OURS = frozenset(
+    {
+        "output_dir", "remove_unused_columns", "disable_tqdm", "use_cpu", "train_sampling_strategy",
+        "save_only_model", "ignore_data_skip", "resume_from_checkpoint", "auto_find_batch_size", "push_to_hub",
+        "restore_callback_states_from_checkpoint",
+    }
+)  # fmt: skip
 
 
 def training_arguments(

@@ -1,7 +1,8 @@
-"""Checkpoints that are complete or absent: written aside, listed, flushed, renamed; and the newest one found."""
+"""Checkpoints that are whole or absent: written aside, listed with hashes, flushed, renamed; and told from damaged ones."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -13,6 +14,16 @@ MANIFEST = "complete.json"
 _NAME = re.compile(r"^checkpoint-(\d+)$")
 
 
+def place_of(folder: Path, step: int) -> Path:
+    """Return where the checkpoint of a step stands in the folder of its training."""
+    return folder / f"checkpoint-{step}"
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step of a checkpoint, which its name ends with."""
+    return int(checkpoint.name.rsplit("-", 1)[-1])
+
+
 def aside_of(folder: Path) -> Path:
     """Where a checkpoint is written before it takes its place in ``folder``."""
     return folder / ".partial"
@@ -20,36 +31,86 @@ def aside_of(folder: Path) -> Path:
 
 def complete(checkpoint: Path, folder: Path) -> Path:
     """Move a finished checkpoint from aside into ``folder`` and return where it stands."""
-    files = {str(p.relative_to(checkpoint)): p.stat().st_size for p in checkpoint.rglob("*") if p.is_file()}
-    write_json(checkpoint / MANIFEST, files)
+    seal(checkpoint)
     place = folder / checkpoint.name
     settle(checkpoint, place)
     clean(folder)
     return place
 
 
+def seal(folder: Path) -> None:
+    """List every file of a folder with its size and hash, so that damage is noticed later."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    listed = {str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": _hash(path)} for path in files}
+    write_json(folder / MANIFEST, listed)
+
+
+def damage(folder: Path) -> str | None:
+    """Return which file of a sealed folder is not as it was written, and why; None where every file is."""
+    return _listed_damage(folder, contents=True)
+
+
 def is_complete(checkpoint: Path) -> bool:
-    """Whether every file that the manifest lists is there with its size."""
-    try:
-        files: dict[str, int] = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
-        return all((checkpoint / name).stat().st_size == size for name, size in files.items())
-    except (OSError, ValueError):
-        return False
+    """Whether every file that the manifest lists is there with its size; cheaper than ``damage``."""
+    return _listed_damage(checkpoint, contents=False) is None
+
+
+def all_of(folder: Path) -> list[Path]:
+    """Return every checkpoint of a training, damaged or not, the newest first."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if _NAME.match(path.name) and path.is_dir()]
+    return sorted(found, key=step_of, reverse=True)
 
 
 def complete_ones(folder: Path) -> list[tuple[int, Path]]:
     """Return every complete checkpoint with its step, in their order."""
-    if not folder.is_dir():
-        return []
-    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.match(path.name))]
-    return [(step, path) for step, path in sorted(found) if is_complete(path)]
+    return [(step_of(path), path) for path in reversed(all_of(folder)) if is_complete(path)]
 
 
-def newest(folder: Path) -> Path | None:
-    """Return the complete checkpoint with the most steps."""
-    return next((path for _, path in reversed(complete_ones(folder))), None)
+def rotate(folder: Path, limit: int | None, newest: int, best: Path | None) -> None:
+    """Remove the oldest checkpoints beyond a limit, but neither the newest nor the best.
+
+    :param newest: step of the newest; what is beyond it is left of a training that was damaged, and counts for nothing.
+    """
+    if not limit:
+        return
+    counted = [path for path in reversed(all_of(folder)) if step_of(path) <= newest]
+    kept = {counted[-1], best} & set(counted)
+    loose = [path for path in counted if path not in kept]
+    for path in loose[: max(0, len(counted) - max(limit, len(kept)))]:
+        # A checkpoint that is half removed must not be found as a damaged one.
+        aside_of(folder).mkdir(exist_ok=True)
+        path.rename(aside_of(folder) / path.name)
+    clean(folder)
 
 
 def clean(folder: Path) -> None:
     """Remove what a killed run left aside."""
     shutil.rmtree(aside_of(folder), ignore_errors=True)
+
+
+def _listed_damage(folder: Path, *, contents: bool) -> str | None:
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return f"{MANIFEST} is missing"
+    try:
+        files = json.loads(manifest.read_text(encoding="utf-8"))
+        for name, known in files.items():
+            path, size = folder / name, known["bytes"]
+            if not path.is_file():
+                return f"{name} is missing"
+            if path.stat().st_size != size:
+                return f"{name} has {path.stat().st_size:,} bytes instead of {size:,}"
+            if contents and _hash(path) != known["sha256"]:
+                return f"{name} has other contents than were written"
+    except OSError as error:
+        return f"{error.filename or folder} cannot be read: {error.strerror}"
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return f"{MANIFEST} is not a list of files with their sizes and hashes"
+    return None
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,6 +17,7 @@ from peft.tuners.lora import LoraLayer
 from peft.utils import get_peft_model_state_dict
 from torch import nn
 from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
 
 from vtune.errors import TrainingError
 from vtune.types import Batch
@@ -57,7 +58,7 @@ def check_trainable(model: nn.Module) -> None:
             )
 
 
-class GradientGuard(TrainerCallback):  # type: ignore[misc] # transformers is not typed for us
+class GradientGuard(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers is not typed for us
     """After the first steps: every tensor that should learn has had a gradient that is not zero.
 
     A fresh LoRA pair ``B A`` starts with ``B = 0``, so ``A`` has a gradient of exactly zero until ``B`` has moved,
@@ -66,8 +67,12 @@ class GradientGuard(TrainerCallback):  # type: ignore[misc] # transformers is no
     """
 
     def __init__(self) -> None:
-        self._silent: set[str] | None = None
+        self._silent: list[str] | None = None
         self._moved = False
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: a tensor that has had its gradient need not have another."""
+        return {"args": {}, "attributes": {"_silent": self._silent, "_moved": self._moved}}
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Look at the gradients before they are used and cleared."""
@@ -76,18 +81,18 @@ class GradientGuard(TrainerCallback):  # type: ignore[misc] # transformers is no
         model, optimizer = _unwrapped(kwargs["model"]), kwargs["optimizer"]
         parameters = adapter_parameters(model)
         if self._silent is None:
-            self._silent = set(parameters)
+            self._silent = sorted(parameters)
             without = [name for name, parameter in parameters.items() if parameter.grad is None]
             if without:
                 raise TrainingError(
                     f"{len(without)} of {len(parameters)} tensors had no gradient in the first step: "
                     f"{_some(without)}; they are not part of what the loss is computed from"
                 )
-        self._silent -= {name for name in self._silent if _has_gradient(parameters[name])}
+        self._silent = [name for name in self._silent if not _has_gradient(parameters[name])]
         if self._silent and self._moved:
             raise TrainingError(
                 f"{len(self._silent)} of {len(parameters)} tensors have had a gradient of zero since the first step: "
-                f"{_some(sorted(self._silent))}; something between them and the loss cuts the gradient"
+                f"{_some(self._silent)}; something between them and the loss cuts the gradient"
             )
         self._moved = self._moved or any(group["lr"] > 0 for group in optimizer.param_groups)
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft.helpers import disable_input_dtype_casting
 from torch import nn
-from transformers import PrinterCallback, ProgressCallback, Trainer
-from transformers.trainer_utils import EvalLoopOutput, rotate_checkpoints
+from transformers import DefaultFlowCallback, PrinterCallback, ProgressCallback, Trainer
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import EvalLoopOutput
 
 from vtune.dataset import TrainingData
 from vtune.errors import TrainingError
+from vtune.folders import write_json
 from vtune.train import checkpoints
 from vtune.train.ear import Ear
 from vtune.train.metrics import Means
 from vtune.train.progress import Meter
+from vtune.train.resuming import TRAINER_STATE, loop_state_of, read_json
 from vtune.train.sampler import EpochSampler
 from vtune.types import Batch
+from vtune.weights import load_weights, save_weights
 
 
 class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
@@ -32,20 +38,27 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
         super().__init__(train_dataset=data.train, eval_dataset=validation, **settings)
         self._data = data
         self._ear = ear
-        self._meter = meter
+        self.meter = meter
         self._length_feature = length_feature
-        self._aside = False
         self._means = Means()
         self._eval_means = Means()
-        self.remove_callback(PrinterCallback)
-        self.remove_callback(ProgressCallback)
+        self._resumed: dict[str, Any] = {}
+        self._ended = False
+        for callback in (PrinterCallback, ProgressCallback, DefaultFlowCallback):
+            self.remove_callback(callback)
+        self.callback_handler.callbacks.insert(0, _Flow(self.restore))
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean over all steps that were made and logged, whichever process made them."""
+        return float(self._total_loss_scalar / max(self.state.global_step, 1))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         return EpochSampler(self._data.weights, self.args.seed)
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """Count what is processed, and say it plainly when nothing can be learned from it."""
-        self._meter.add(*self._count(inputs))
+        self.meter.add(*self._count(inputs))
         narrow = self.args.bf16 or self.args.fp16
         try:
             # PEFT would widen what adapters are given to float32, and autocast narrow it again: the same numbers, in a
@@ -75,6 +88,9 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
             if sign in logs:
                 found = means.take(self.accelerator)
                 logs.update({f"{prefix}{name}": value for name, value in found.items()})
+                logs.update(self.meter.rates(self.args.world_size))
+        if "train_loss" in logs:
+            logs["train_loss"] = self.mean_loss  # transformers divides by the steps of this process
         super().log(logs, start_time)
 
     def evaluation_loop(self, *args: Any, **settings: Any) -> EvalLoopOutput:
@@ -113,28 +129,136 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
         counted = inputs["attention_mask"].sum() if "attention_mask" in inputs else inputs[self._length_feature].numel()
         return len(next(iter(inputs.values()))), int(counted)
 
-    def _get_output_dir(self, trial: Any) -> str:
-        folder = Path(super()._get_output_dir(trial))
-        return str(checkpoints.aside_of(folder) if self._aside else folder)
+    def _init_training_state(self, max_steps: int, *others: Any) -> tuple[int, int]:
+        """Begin, or take what a checkpoint keeps, wherever it lies now and however often the recipe logs now."""
+        trained: tuple[int, int] = super()._init_training_state(max_steps, *others)
+        self.state.compute_steps(self.args, max_steps)
+        checkpoint = next((given for given in others if isinstance(given, str)), None)
+        if checkpoint is not None:
+            self._resumed = read_json(loop_state_of(Path(checkpoint), self.args.process_index))
+            self._ended = self._resumed["ended"]
+            best = self._resumed["best_checkpoint"]
+            self.state.best_model_checkpoint = str(Path(self.args.output_dir) / best) if best else None
+        return trained
+
+    def restore(self) -> None:
+        """Take back what transformers begins anew in each process; called when everything else is set up."""
+        if self._resumed:
+            self._tr_loss += self._resumed["unlogged_loss"]
+            self._total_loss_scalar = self._resumed["logged_loss"]
+            self._globalstep_last_logged = self._resumed["logged_step"]
+            self._means.restore(self._resumed["means"], self.args.device)
+            self.meter.restore(self._resumed["meter"])
+
+    def _load_callback_state(self) -> None:
+        # As transformers would, but each callback stays the object that others know, and stays in its place.
+        for name, states in self.state.stateful_callbacks.items():
+            for callback, state in zip(self._stateful(name), states, strict=False):
+                vars(callback).update(vars(type(callback).from_state(state)))
+
+    def _stateful(self, name: str) -> list[Any]:
+        """Return the callbacks of a class whose state a checkpoint keeps."""
+        kept = [callback for callback in self.callback_handler.callbacks if isinstance(callback, ExportableState)]
+        return [callback for callback in kept if type(callback).__name__ == name]
+
+    def _run_epoch(self, **settings: Any) -> None:
+        if self._ended:  # a training that was killed after its last step makes no further one
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(**settings)
+
+    def _evaluate(self, trial: Any, ignore_keys: Any, skip_scheduler: bool = False) -> dict[str, float]:
+        if skip_scheduler and self._resumed:  # ``eval_on_start``: the start was another process's
+            return {}
+        found: dict[str, float] = super()._evaluate(trial, ignore_keys, skip_scheduler)
+        return found
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        # Not as transformers does, which adds a pickle of the arguments that nobody reads.
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_weights(self.accelerator.unwrap_model(self.model), folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        load_weights(self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        self._load_from_checkpoint(self.state.best_model_checkpoint)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         folder = Path(self.args.output_dir)
+        place = checkpoints.place_of(folder, self.state.global_step)
+        aside = checkpoints.aside_of(folder) / place.name
         if self.args.should_save:
             checkpoints.clean(folder)
+            aside.mkdir(parents=True)
         self.accelerator.wait_for_everyone()
-        self._aside = True
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            self._aside = False
+        best = checkpoints.place_of(folder, self.state.best_global_step or 0)
+        if best == place or best.is_dir():
+            self.state.best_model_checkpoint = str(best)
+        self.store_flos()
+        self.save_model(str(aside), _internal_call=True)
+        self._save_optimizer_and_scheduler(str(aside))
+        self._save_scaler(str(aside))
+        self._save_rng_state(str(aside))
+        write_json(loop_state_of(aside, self.args.process_index), self._loop_state())
         self.accelerator.wait_for_everyone()
-        best = self.state.best_global_step
-        self.state.best_model_checkpoint = str(folder / f"checkpoint-{best}") if best else None
         if self.args.should_save:
-            written = checkpoints.aside_of(folder) / f"checkpoint-{self.state.global_step}"
-            # Trainer noted the best checkpoint where it lay aside; it must be found where it will stand.
-            self.state.save_to_json(str(written / "trainer_state.json"))
-            checkpoints.complete(written, folder)
-            limit, kept = self.args.save_total_limit, self.state.best_model_checkpoint
-            rotate_checkpoints(output_dir=str(folder), save_total_limit=limit, best_model_checkpoint=kept)
+            self._save_state(aside / TRAINER_STATE)
+            checkpoints.complete(aside, folder)
+            best_kept = self.state.best_model_checkpoint and Path(self.state.best_model_checkpoint)
+            checkpoints.rotate(folder, self.args.save_total_limit, self.state.global_step, best_kept)
         self.accelerator.wait_for_everyone()
+
+    def _loop_state(self) -> dict[str, Any]:
+        """Return what this process counts beside transformers' own state."""
+        best = self.state.best_model_checkpoint
+        return {
+            "ended": self.control.should_training_stop,
+            "best_checkpoint": Path(best).name if best else None,
+            "unlogged_loss": self._tr_loss.item(),
+            "logged_loss": self._total_loss_scalar,
+            "logged_step": self._globalstep_last_logged,
+            "means": self._means.state(),
+            "meter": self.meter.state(),
+        }
+
+    def _save_state(self, path: Path) -> None:
+        """Write transformers' own state with those of the callbacks; it says nothing of where it lies."""
+        states: dict[str, list[Any]] = {}
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, ExportableState):
+                states.setdefault(type(callback).__name__, []).append(callback.state())
+        replace(self.state, stateful_callbacks=states, best_model_checkpoint=None).save_to_json(str(path))
+
+
+class _Flow(DefaultFlowCallback):  # type: ignore[misc] # transformers is not typed for us
+    """What is due at the end of an epoch is done with its last step: logged, then evaluated, then saved, once.
+
+    Saved before the epoch ends and evaluated after it, a run that was killed in between would never be evaluated there.
+
+    :param restore: called before anything else when training begins.
+    """
+
+    def __init__(self, restore: Callable[[], None]) -> None:
+        self._restore = restore
+        self._closed = -1
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Go on where the checkpoint was written."""
+        self._restore()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Say what is due after a step; after the last of an epoch or of all, what is due after an epoch too."""
+        control = super().on_step_end(args, state, control, **kwargs)
+        if control.should_training_stop or float(state.epoch).is_integer():
+            control = self.on_epoch_end(args, state, control, **kwargs)
+        return control
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Say what is due after an epoch, where its last step has not: another callback has stopped in its middle."""
+        if self._closed != state.global_step:
+            self._closed = state.global_step
+            control = super().on_epoch_end(args, state, control, **kwargs)
+        return control

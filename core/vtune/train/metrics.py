@@ -25,3 +25,11 @@ class Means:
         totals = {name: accelerator.reduce(pair).tolist() for name, pair in sorted(self._totals.items())}
         self._totals = {}
         return {name: total / count for name, (total, count) in totals.items() if count}
+
+    def state(self) -> dict[str, list[float]]:
+        """Return what a checkpoint keeps of this process."""
+        return {name: pair.tolist() for name, pair in self._totals.items()}
+
+    def restore(self, state: Mapping[str, list[float]], device: torch.device) -> None:
+        """Add up on from where a checkpoint was written."""
+        self._totals = {name: torch.tensor(pair, dtype=torch.float64, device=device) for name, pair in state.items()}

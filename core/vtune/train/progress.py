@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,39 @@ from vtune.folders import write_text
 logger = logging.getLogger(__name__)
 
 
-_UNSAID = frozenset({"epoch", "grad_norm", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second"})
+_UNSAID = frozenset(
+    {
+        "epoch", "grad_norm", "clips_per_second", "tokens_per_second", "eval_runtime", "eval_samples_per_second",
+        "eval_steps_per_second",
+    }
+)  # fmt: skip
 
 
 class Meter:
-    """Counts what the loop has processed: clips and real tokens (padding does not count)."""
+    """Counts what the loop has processed: clips, real tokens (padding does not count) and seconds."""
 
     def __init__(self) -> None:
         self.clips = 0
         self.tokens = 0
-        self.started = time.monotonic()
+        self._before = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, without those whose steps a kill has undone."""
+        return self._before + time.monotonic() - self._started
+
+    def start(self) -> None:
+        """Let the time run, which has stood still since the last checkpoint."""
+        self._started = time.monotonic()
+
+    def state(self) -> dict[str, float]:
+        """Return what a checkpoint keeps."""
+        return {"clips": self.clips, "tokens": self.tokens, "seconds": self.seconds}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Count on from where a checkpoint was written."""
+        self.clips, self.tokens, self._before = int(state["clips"]), int(state["tokens"]), state["seconds"]
 
     def add(self, clips: int, tokens: int) -> None:
         """Count one forward pass."""
@@ -36,7 +60,7 @@ class Meter:
 
     def rates(self, world_size: int) -> dict[str, float]:
         """Clips and tokens per second over all ranks since training began."""
-        elapsed = max(time.monotonic() - self.started, 1e-9)
+        elapsed = max(self.seconds, 1e-9)
         return {
             "clips_per_second": round(self.clips * world_size / elapsed, 3),
             "tokens_per_second": round(self.tokens * world_size / elapsed, 1),
@@ -49,12 +73,12 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._bar: Any = None
-        self._first = 0
+        self._first, self._began = 0, 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Open the bar where training begins or goes on."""
-        self._meter.started = time.monotonic()
-        self._first = state.global_step
+        self._meter.start()
+        self._first, self._began = state.global_step, time.monotonic()
         if state.is_world_process_zero:
             self._bar = tqdm(
                 total=state.max_steps, initial=state.global_step, desc="training", unit="step", disable=None
@@ -93,7 +117,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self._bar.write(f"step {state.global_step}: {said}")
 
     def _seconds_a_step(self, step: int) -> float:
-        return (time.monotonic() - self._meter.started) / max(step - self._first, 1)
+        return (time.monotonic() - self._began) / max(step - self._first, 1)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the bar."""
@@ -104,28 +128,21 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 class MetricsFile(TrainerCallback):  # type: ignore[misc]
     """Every logged metric as one JSON line; after a resume the file is what an uninterrupted run would have written."""
 
-    def __init__(self, path: Path, meter: Meter) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._meter = meter
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Drop lines of steps that a killed run made after its last checkpoint."""
-        if not state.is_world_process_zero:
-            return
-        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.is_file() else []
-        kept = [line for line in lines if _step(line) <= state.global_step]
-        write_text(self._path, "".join(f"{line}\n" for line in kept))
+        """Write what the checkpoint remembers; lines of steps that a killed run made after it are gone."""
+        if state.is_world_process_zero:
+            write_text(self._path, "".join(map(_line, state.log_history)))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Add one line."""
         if state.is_world_process_zero and logs and "train_runtime" not in logs:
-            entry = {"step": state.global_step, **logs, **self._meter.rates(args.world_size)}
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+                file.write(_line({**logs, "step": state.global_step}))
 
 
-def _step(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf  # a line that was cut off by a kill
+def _line(entry: Mapping[str, Any]) -> str:
+    # In the order that a checkpoint keeps them in, which the order of logging is not.
+    return json.dumps({"step": entry["step"], **dict(sorted(entry.items()))}) + "\n"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
@@ -25,7 +24,7 @@ from vtune.errors import TrainingError, in_a_line
 from vtune.folders import RunFolder, new_folder, write_json
 from vtune.recipe import Recipe, differences
 from vtune.room import memory_of, settle
-from vtune.train import checkpoints, guards, memory
+from vtune.train import checkpoints, guards, memory, resuming
 from vtune.train.arguments import training_arguments
 from vtune.train.ear import Ear, Listen
 from vtune.train.loop import Loop
@@ -34,6 +33,10 @@ from vtune.types import Batch
 from vtune.weights import load_weights, save_weights
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+FACTS = "training.json"
+MAX_IDENTITY_BYTES = 1 << 20
 
 # Settings that change what is seen, not what is learned: a run may change them and still go on.
 _ASIDE = frozenset({"save_limit", "log_every", "report_to", "world_size", "device"})
@@ -65,19 +68,24 @@ def train(
     recipe = _settled(engine, data, recipe, state)
     set_seed(recipe.train.seed)
     model = engine.build_model(base, recipe.lora.settings(), recipe.train.method)
-    if (finished / "training.json").is_file():
+    if _decided(state, lambda: _is_finished(finished)):
         logger.info("training: done before (%s)", finished)
         load_weights(model, finished)
-        facts: dict[str, Any] = json.loads((finished / "training.json").read_text(encoding="utf-8"))
-        return model.eval(), facts
+        facts: dict[str, Any] = json.loads((finished / FACTS).read_text(encoding="utf-8"))
+        return _as_finished(model, recipe), facts
     if state.is_main_process:
         _announce(run, folder, parts, model)
     guards.check_trainable(model)
     listen = ear() if state.is_main_process else None
-    (heard,) = broadcast_object_list([listen is not None]) if state.num_processes > 1 else [listen is not None]
+    heard = _decided(state, lambda: listen is not None)
     hearing = Ear(listen, run.logs / folder.name) if heard else None
+    by_best = hearing is not None or recipe.train.early_stopping is not None
+    checkpoint = _decided(state, lambda: resuming.newest_usable(folder, model, state.num_processes, by_best=by_best))
     # Nothing here keeps the loop: its optimizer and gradients are gone before anything else is asked of the memory.
-    facts = _run(_loop(engine, base, model, data, recipe, run, folder, state, hearing, callbacks), recipe, data, folder)
+    facts = _run(
+        _loop(engine, base, model, data, recipe, run, folder, state, hearing, callbacks, checkpoint),
+        recipe, data, checkpoint,
+    )  # fmt: skip
     memory.release(model)
     probe = _probe(engine, base, data)
     facts["key"] = key
@@ -87,9 +95,35 @@ def train(
             save_weights(model, aside)
             guards.check_reloads(model, aside, probe)
             facts["merge_difference"] = guards.check_merge(model, probe)
-            write_json(aside / "training.json", facts)
+            write_json(aside / FACTS, facts)
+            checkpoints.seal(aside)
     state.wait_for_everyone()
-    return model.eval(), facts
+    return _as_finished(model, recipe), facts
+
+
+def _decided(state: PartialState, decide: Callable[[], T]) -> T:
+    """Return what the first rank decides; every rank calls this."""
+    decision = [decide() if state.is_main_process else None]
+    if state.num_processes > 1:
+        broadcast_object_list(decision)
+    (found,) = decision
+    return cast(T, found)
+
+
+def _is_finished(finished: Path) -> bool:
+    """Whether a finished adapter is there, undamaged; warns of a damaged one."""
+    if not finished.is_dir():
+        return False
+    reason = checkpoints.damage(finished)
+    if reason is not None:
+        logger.warning("training: %s cannot be used: %s; it is made again from its checkpoints", finished, reason)
+    return reason is None
+
+
+def _as_finished(model: nn.Module, recipe: Recipe) -> nn.Module:
+    """Return the model as whoever speaks with it finds it, trained just now or loaded: random states included."""
+    set_seed(recipe.train.seed)
+    return model.eval()
 
 
 def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: int) -> dict[str, Any]:
@@ -138,15 +172,25 @@ def _announce(run: RunFolder, folder: Path, parts: dict[str, Any], model: nn.Mod
         logger.info("adapter: %d tensors (%s)", kinds.total(), each)
     for other in sorted(run.checkpoints.glob("*/identity.json")):
         if other.parent != folder:
-            before = json.loads(other.read_text(encoding="utf-8"))
-            changed = sorted(one.key for one in differences(before, json.loads(json.dumps(parts, default=str))))
-            logger.info("not resuming %s: changed since: %s", other.parent, ", ".join(changed)[:300])
+            logger.info("not resuming %s: %s", other.parent, _what_differs(other, parts))
     write_json(folder / "identity.json", parts)
+
+
+def _what_differs(identity: Path, parts: dict[str, Any]) -> str:
+    """Return what another training depends on that this one does not; its damage is no matter of this one."""
+    try:
+        if not identity.is_file() or identity.stat().st_size > MAX_IDENTITY_BYTES:
+            raise ValueError
+        before = json.loads(identity.read_text(encoding="utf-8"))
+        changed = sorted(one.key for one in differences(before, json.loads(json.dumps(parts, default=str))))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return "its identity.json cannot be read"
+    return f"changed since: {', '.join(changed)[:300]}"
 
 
 def _loop(
     engine: Engine, base: Any, model: nn.Module, data: TrainingData, recipe: Recipe, run: RunFolder, folder: Path,
-    state: PartialState, ear: Ear | None, further: Sequence[Any],
+    state: PartialState, ear: Ear | None, further: Sequence[Any], checkpoint: Path | None,
 ) -> Loop:  # fmt: skip
     use_cpu = state.device.type == "cpu"
     precision = pick_precision(recipe.train.precision, state.device)
@@ -157,13 +201,15 @@ def _loop(
         )
     meter = Meter()
     logs = run.logs / folder.name
-    callbacks = [guards.GradientGuard(), Progress(meter), MetricsFile(logs / "metrics.jsonl", meter)]
+    callbacks = [guards.GradientGuard(), Progress(meter), MetricsFile(logs / "metrics.jsonl")]
     if recipe.train.early_stopping is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.train.early_stopping))
     if "tensorboard" in recipe.train.report_to and state.is_main_process:
         from torch.utils.tensorboard import SummaryWriter
 
-        writer = SummaryWriter(log_dir=str(logs))
+        # Steps that a killed run made after its checkpoint are made again; their first curves are hidden.
+        redone = checkpoints.step_of(checkpoint) + 1 if checkpoint else 0
+        writer = SummaryWriter(log_dir=str(logs), purge_step=redone)
         callbacks.append(TensorBoardCallback(writer))
         if ear is not None:
             ear.writer = writer
@@ -184,13 +230,12 @@ def _loop(
     )
 
 
-def _run(loop: Loop, recipe: Recipe, data: TrainingData, folder: Path) -> dict[str, Any]:
-    checkpoint = checkpoints.newest(folder)
+def _run(loop: Loop, recipe: Recipe, data: TrainingData, checkpoint: Path | None) -> dict[str, Any]:
+    """Train, or go on, and return facts that are the same whether the training was stopped or not."""
     if checkpoint is not None:
         logger.info("training: going on from %s", checkpoint)
-    started = time.monotonic()
     try:
-        result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except ImportError as error:  # an optimizer or a kernel that was asked for and is not installed
         raise TrainingError(f"train: {in_a_line(error)}") from error
     except (RuntimeError, MemoryError) as error:
@@ -201,20 +246,20 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, folder: Path) -> dict[s
     loop.accelerator.unwrap_model(loop.model, keep_fp32_wrapper=False)
     losses = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
     history = [entry for entry in loop.state.log_history if any(name.startswith("eval_") for name in entry)]
-    best = loop.state.best_global_step or loop.state.global_step
+    chosen = loop.args.load_best_model_at_end
     return {
         "steps": loop.state.global_step,
         "epochs": loop.state.epoch,
         "clips": len(data.train),
         "tokens": sum(data.lengths),
-        "loss": result.training_loss,
+        "loss": loop.mean_loss,
         "first_loss": losses[0],
         "last_loss": losses[-1],
         "eval_loss": next((entry["eval_loss"] for entry in reversed(history) if "eval_loss" in entry), None),
-        "best_step": best,
-        "chosen_by": loop.args.metric_for_best_model if loop.args.load_best_model_at_end else None,
+        "best_step": chosen and loop.state.best_global_step or loop.state.global_step,
+        "chosen_by": loop.args.metric_for_best_model if chosen else None,
         "curve": [{name: entry[name] for name in _CURVE if name in entry} for entry in history],
-        "seconds": round(time.monotonic() - started, 2),
+        "seconds": round(loop.meter.seconds, 2),
         "processes": loop.args.world_size,
         "precision": "bf16" if loop.args.bf16 else "fp16" if loop.args.fp16 else "fp32",
     }
