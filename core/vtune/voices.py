@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vtune.errors import VoiceError, in_a_line, nearest, shown
 from vtune.folders import VoiceFolder
+from vtune.tensor_files import sort_metadata
 from vtune.types import Conditioning
 
 
@@ -120,6 +121,7 @@ def write_conditioning(conditioning: Conditioning, path: Path) -> None:
     tensors = {name: np.asarray(array, order="C") for name, array in conditioning.tensors.items()}
     # safetensors 0.8 writes a file that it cannot read when there is neither a tensor nor a string.
     save_file(tensors, str(path), metadata=dict(conditioning.strings) or None)
+    sort_metadata(path)
 
 
 def read_conditioning(path: Path) -> Conditioning:

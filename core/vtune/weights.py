@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vtune.errors import VoiceError, in_a_line
 from vtune.folders import VoiceFolder
+from vtune.tensor_files import sort_metadata
 
 if TYPE_CHECKING:
     import torch
@@ -22,15 +24,28 @@ DEFAULT = "default"
 
 
 def save_weights(model: nn.Module, folder: Path) -> None:
-    """Write an adapter at the folder's root, or ``model.safetensors`` for a network without one."""
+    """Write an adapter at the folder's root, or ``model.safetensors`` for a network without one.
+
+    The same weights are the same bytes, in whichever process they are written.
+    """
     from peft import PeftModel
     from safetensors.torch import save_model
 
     if isinstance(model, PeftModel):
         model.save_pretrained(str(folder), selected_adapters=[DEFAULT])
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's template; a voice gets a card of its own
+        _sort_sets(model, VoiceFolder(folder).adapter_config)
     else:
         save_model(model, str(VoiceFolder(folder).weights))
+        sort_metadata(VoiceFolder(folder).weights)
+
+
+def _sort_sets(model: PeftModel, path: Path) -> None:
+    """Order what PEFT keeps as sets, whose order differs from process to process."""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    sets = (name for name, value in vars(model.peft_config[DEFAULT]).items() if isinstance(value, set))
+    settings |= {name: sorted(settings[name]) for name in sets}
+    path.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def load_weights(model: nn.Module, folder: Path) -> None:
