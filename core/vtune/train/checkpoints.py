@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent: written aside, listed with hashes, flushed, renamed; and told from damaged ones."""
+"""Checkpoints that are whole or absent: written aside, listed with hashes, flushed, renamed; and which are damaged."""
 
 from __future__ import annotations
 

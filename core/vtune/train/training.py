@@ -256,7 +256,7 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, checkpoint: Path | None
         "first_loss": losses[0],
         "last_loss": losses[-1],
         "eval_loss": next((entry["eval_loss"] for entry in reversed(history) if "eval_loss" in entry), None),
-        "best_step": chosen and loop.state.best_global_step or loop.state.global_step,
+        "best_step": (chosen and loop.state.best_global_step) or loop.state.global_step,
         "chosen_by": loop.args.metric_for_best_model if chosen else None,
         "curve": [{name: entry[name] for name in _CURVE if name in entry} for entry in history],
         "seconds": round(loop.meter.seconds, 2),
