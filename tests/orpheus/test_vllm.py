@@ -25,8 +25,9 @@ from vtune.errors import EngineError, VoiceError, VtuneError
 from vtune.folders import VoiceFolder
 from vtune.serve import Registry, ServeSettings, Wanted
 from vtune.serve.backends import open_backend
-from vtune.serve.failures import AwayError, BrokenError
+from vtune.serve.failures import AwayError, BrokenError, UpstreamError
 from vtune.serve.inprocess import InProcess
+from vtune.serve.refusals import refusal_of
 from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm import ByVllm, connect
 from vtune.weights import ADAPTER
@@ -336,6 +337,38 @@ def test_a_server_that_is_gone_is_told_apart_from_a_voice_that_is_broken(fake: F
         for name in ("anna", "ben"):
             with pytest.raises(AwayError, match="does not answer"):
                 say(backend, voices, name)
+
+
+def test_a_refusal_of_vllms_is_no_broken_voice(fake: FakeVllm, voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, asked = fake.answer, []  # type: ignore[var-annotated]
+    with closing(through(fake)) as backend:
+        for status, message, told, more_loads in (
+            (400, "This model's maximum context length is 1024 tokens.", (400, "refused_upstream"), 1),
+            (404, "The model does not exist.", (503, "unavailable"), 1),  # it is loaded again, once
+            (500, "EngineCore encountered an issue.", (503, "unavailable"), 1),
+            (401, "Unauthorized", (502, "bad_gateway"), 0),
+        ):
+
+            def refuse(path: str, body: dict[str, Any], said: Any = (status, error(message))) -> tuple[int, Any]:
+                asked.append(path)
+                return said if path == "/v1/completions" else answer(path, body)
+
+            monkeypatch.setattr(fake, "answer", refuse)
+            asked.clear()
+            with pytest.raises(UpstreamError, match=message[:20]) as refused:
+                say(backend, voices, "anna")
+            refusal = refusal_of(refused.value)
+            assert (refusal.status, refusal.code) == told
+            assert asked.count("/v1/load_lora_adapter") == more_loads
+
+
+def test_a_vllm_whose_engine_has_died_is_away_and_the_voice_is_not_broken(
+    fake: FakeVllm, voices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(through(fake)) as backend:
+        monkeypatch.setattr(fake, "answer", lambda path, body: (503 if path == "/health" else 500, error("it died")))
+        with pytest.raises(AwayError, match="it died"):
+            say(backend, voices, "anna")
 
 
 def test_what_vllm_cannot_speak_is_told(fake: FakeVllm, voices: Path, make_voice: Callable[..., VoiceFolder]) -> None:

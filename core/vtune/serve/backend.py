@@ -45,7 +45,7 @@ class Backend(Protocol):
 
         :raises BusyError: before the first sound; try again later.
         :raises StoppingError: before the first sound; the server is being stopped.
-        :raises AwayError: a server that this back end needs does not answer as it should.
+        :raises UpstreamError: a server that this back end needs does not answer as it should.
         :raises BrokenError: the voice cannot be loaded.
         :raises VtuneError: the engine cannot speak this text; the message is for the client.
         """

@@ -13,7 +13,7 @@ class BrokenError(VtuneError):
     """A voice that is there but cannot speak: damaged, or its base is not to be had. For the log, not for clients."""
 
 
-class AwayError(VtuneError):
+class UpstreamError(VtuneError):
     """A server that this one needs does not answer as it should. The message is for the log, not for clients.
 
     :param status: HTTP status for the client.
@@ -21,16 +21,22 @@ class AwayError(VtuneError):
     :param retry_after: seconds after which the client may try again; None if trying again does not help.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int = 503,
-        told: str = "the server behind this one does not answer; try again in a while",
-        retry_after: int | None = 10,
-    ) -> None:
+    def __init__(self, message: str, status: int, told: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status, self.told, self.retry_after = status, told, retry_after
+
+    @property
+    def code(self) -> str:
+        """A word for programs."""
+        return {400: "refused_upstream", 503: "unavailable"}.get(self.status, "bad_gateway")
+
+
+class AwayError(UpstreamError):
+    """A server that this one needs is not there, or not yet."""
+
+    def __init__(self, message: str, retry_after: int = 10) -> None:
+        told = "the server behind this one does not answer; try again in a while"
+        super().__init__(message, 503, told, retry_after)
 
 
 class StoppingError(VtuneError):

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from vtune.errors import VtuneError, in_a_line
-from vtune.serve.failures import AwayError, BrokenError, BusyError, StoppingError, UnknownVoiceError
+from vtune.serve.failures import BrokenError, BusyError, StoppingError, UnknownVoiceError, UpstreamError
 
 
 class Refusal(Exception):
@@ -49,9 +49,9 @@ def refusal_of(error: BaseException) -> Refusal:
             return Refusal(404, str(error), param="voice", code="voice_not_found")
         case BusyError():
             return Refusal(503, str(error), code="busy", headers={"Retry-After": str(error.retry_after)})
-        case AwayError():
+        case UpstreamError():
             headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-            return Refusal(error.status, error.told, code="unavailable", headers=headers)
+            return Refusal(error.status, error.told, code=error.code, headers=headers)
         case StoppingError():
             return Refusal(503, str(error), code="stopping", headers={"Retry-After": "10"})
         case BrokenError():

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from threading import Lock
 
 from vtune.errors import VoiceError, VtuneError
+from vtune.serve.failures import AwayError
 from vtune.serve.registry import Chosen
 from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm.client import AnswerError, Client
@@ -44,7 +45,7 @@ class Adapters:
     def model_of(self, chosen: Chosen) -> str:
         """Return the name that a voice has on the server, where it is loaded if need be.
 
-        :raises AwayError: the server does not answer.
+        :raises UpstreamError: the server does not answer as it should.
         :raises VoiceError: no voice can have that name there.
         """
         known = self._named.get(chosen.key)
@@ -77,6 +78,9 @@ class Adapters:
         except AnswerError as error:
             if "already been loaded" in str(error):
                 return _Named(version)
+            # vLLM says 500 of an adapter that it cannot take, and of everything when its engine has died.
+            if error.status >= 500 and not self._client.is_well():
+                raise AwayError(str(error)) from error
             return self._by_name(folder.name, str(error))
         return _Named(version)
 

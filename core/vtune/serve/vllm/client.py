@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -11,17 +12,59 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Any
 from urllib.parse import urlsplit
 
-from vtune.errors import VtuneError, reason, shown
-from vtune.serve.failures import AwayError, BrokenError
+from vtune.errors import VtuneError, in_a_line, reason, shown
+from vtune.serve.failures import AwayError, BrokenError, UpstreamError
 from vtune.types import Drawing
+
+NONSENSE = "the server behind this one answers in a way that vtune does not understand; the log says more"
+KEY_REFUSED = "the server behind this one refuses vtune's key; the log says more"
+
+MAX_ANSWER_BYTES = 16 << 20
+MAX_LINE_BYTES = 1 << 20
+HEALTH_SECONDS = 5.0
+"""Seconds in which a server must say that it is well."""
+LONGEST_RETRY_SECONDS = 600
 
 
 class AnswerError(VtuneError):
-    """The server refused; ``status`` is HTTP's, the message its own."""
+    """The server understood, and refuses what it was asked for; ``status`` is HTTP's, the message its own."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"vLLM answers {status}: {message}")
         self.status = status
+
+
+def failure_of(status: int, content: bytes, retry_after: str | None = None) -> VtuneError:
+    """Return the error that an answer other than 200 means; docs/serve.md has the table.
+
+    :param content: of the answer: JSON where vLLM itself has answered, often HTML where a proxy has.
+    :param retry_after: of the header, if there is one.
+    """
+    told, seconds = _told(content), _seconds(retry_after)
+    message = f"vLLM answers {status}: {told or in_a_line(content[:200].decode(errors='replace'))}"
+    match status:
+        case 401 | 403:
+            return UpstreamError(message, 502, KEY_REFUSED)
+        case 429:
+            told = f"too many requests wait at the server behind this one; try again in {seconds} s"
+            return UpstreamError(message, 503, told, seconds)
+        case 400 | 404 | 409 | 413 | 422 | 500 if told is not None:
+            return AnswerError(status, told)
+        case _ if status >= 500:
+            return AwayError(message, seconds)
+    return UpstreamError(message, 502, NONSENSE)
+
+
+def drawing_failure(error: AnswerError) -> UpstreamError:
+    """Return what a refusal to draw means for whoever asked for speech, in words that are not vLLM's."""
+    message, told = str(error), "the server behind this one refuses this request; the log says why"
+    if error.status >= 500 or error.status == 404:
+        return AwayError(message)
+    if re.search(r"context length|model length|max_model_len|too (long|many tokens)", message, re.IGNORECASE):
+        told = "input: the text is too long for the server behind this one; send less text at once"
+    elif name := re.search(r"\b(temperature|top_p|repetition_penalty|seed)\b", message):
+        told = f"{name[1]}: the server behind this one does not take this value"
+    return UpstreamError(message, 400, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +99,9 @@ class Client:
         self._key, self._patience = key, patience
 
     def is_well(self) -> bool:
-        """Tell whether the server answers."""
+        """Tell whether the server answers, and soon."""
         try:
-            self._ask("GET", "/health")
+            self._ask("GET", "/health", patience=min(HEALTH_SECONDS, self._patience))
         except VtuneError:
             return False
         return True
@@ -69,7 +112,8 @@ class Client:
             listed = json.loads(self._ask("GET", "/v1/models"))["data"]
             return [Model(one["id"], one.get("root") or one["id"], one.get("parent")) for one in listed]
         except (ValueError, KeyError, TypeError) as error:
-            raise VtuneError(f"{self.url} does not list models as vLLM does: {reason(error)}") from error
+            message = f"{self.url} does not list models as vLLM does: {reason(error)}"
+            raise UpstreamError(message, 502, NONSENSE) from error
 
     def load(self, name: str, path: str) -> None:
         """Load an adapter under a name. :raises AnswerError: the server will not."""
@@ -83,23 +127,25 @@ class Client:
         """Begin to draw; nothing is sent yet. :raises AwayError: the server is not there."""
         return Drawn(self._connected(), f"{self._path}/v1/completions", self._headers(), _body(model, drawing))
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
-        connection = self._connected()
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, patience: float | None = None
+    ) -> bytes:
+        connection = self._connected(patience)
         try:
             data = None if body is None else json.dumps(body).encode()
             connection.request(method, self._path + path, data, self._headers())
             answer = connection.getresponse()
-            content = answer.read()
+            content = answer.read(MAX_ANSWER_BYTES)
         except (OSError, HTTPException) as error:
             raise AwayError(f"vLLM at {self.url} does not answer: {reason(error)}") from error
         finally:
             connection.close()
         if answer.status != 200:
-            raise AnswerError(answer.status, _told(content))
+            raise failure_of(answer.status, content, answer.getheader("Retry-After"))
         return content
 
-    def _connected(self) -> HTTPConnection:
-        connection = self._kind(self._host, self._port, timeout=self._patience)
+    def _connected(self, patience: float | None = None) -> HTTPConnection:
+        connection = self._kind(self._host, self._port, timeout=patience or self._patience)
         try:
             connection.connect()
         except OSError as error:
@@ -122,13 +168,13 @@ class Drawn:
         """Ask, and yield ids as they come, some at a time.
 
         :raises AnswerError: the server refuses, or breaks off and says why.
-        :raises AwayError: it is gone.
+        :raises UpstreamError: it is gone, or answers as no vLLM does.
         """
         try:
             self._connection.request("POST", self._path, self._body, dict(self._headers))
             answer = self._connection.getresponse()
             if answer.status != 200:
-                raise AnswerError(answer.status, _told(answer.read()))
+                raise failure_of(answer.status, answer.read(MAX_ANSWER_BYTES), answer.getheader("Retry-After"))
             yield from _events(answer)
         except (OSError, HTTPException) as error:
             raise AwayError(f"vLLM has gone away: {reason(error)}") from error
@@ -166,28 +212,46 @@ def _body(model: str, drawing: Drawing) -> bytes:
 
 
 def _events(answer: HTTPResponse) -> Iterator[list[int]]:
-    for line in answer:
+    """Yield token ids from server-sent events. An end without ``[DONE]`` is none: the connection was cut on the way."""
+    while line := answer.readline(MAX_LINE_BYTES):
         told = line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
         if told == b"[DONE]":
             return
-        if not told:
-            continue
-        event = json.loads(told)
-        if "error" in event:
-            raise AnswerError(int(event["error"].get("code") or 500), _told(told))
-        for choice in event["choices"]:
+        if told:
+            yield from _ids(told)
+    kind = answer.getheader("Content-Type", "")
+    if not kind.startswith("text/event-stream"):
+        raise UpstreamError(f"vLLM answers with {shown(kind)} and no tokens: a proxy's page?", 502, NONSENSE)
+    raise AwayError("vLLM has gone away: its answer ends before its end")
+
+
+def _ids(event: bytes) -> Iterator[list[int]]:
+    try:
+        data = json.loads(event)
+        if "error" in data:
+            raise failure_of(int(data["error"].get("code") or 500), event)
+        for choice in data["choices"]:
             if "token_ids" not in choice:
                 raise BrokenError("this vLLM does not give token ids (return_token_ids); it takes a newer one")
-            yield choice["token_ids"] or []
+            yield [int(token) for token in choice["token_ids"] or []]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"vLLM sends {shown(event[:200].decode(errors='replace'))} among its tokens: {reason(error)}"
+        raise UpstreamError(message, 502, NONSENSE) from error
 
 
-def _told(content: bytes) -> str:
-    """Return what an error says, in vLLM's form or FastAPI's."""
+def _told(content: bytes) -> str | None:
+    """Return what an error says, in vLLM's form or FastAPI's; None if it has neither."""
     try:
         told = json.loads(content)
         error = told.get("error", told)
         if isinstance(error, dict):
             error = error.get("message") or error.get("detail") or error
-        return str(error)[:500]
+        return in_a_line(str(error)[:500])
     except (ValueError, AttributeError):
-        return content[:200].decode(errors="replace")
+        return None
+
+
+def _seconds(retry_after: str | None) -> int:
+    """Return a header's seconds; 10 if it has none, or a date."""
+    text = (retry_after or "").strip()
+    return max(1, min(LONGEST_RETRY_SECONDS, int(text))) if text.isascii() and text.isdigit() and len(text) < 10 else 10

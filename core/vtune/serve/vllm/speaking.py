@@ -12,7 +12,7 @@ from typing import Any
 from vtune.engines import Engine
 from vtune.errors import VoiceError, VtuneError
 from vtune.serve.backend import Load, Wanted
-from vtune.serve.failures import AwayError, BrokenError
+from vtune.serve.failures import BrokenError, UpstreamError
 from vtune.serve.jobs import Job, Line, Preload, listen
 from vtune.serve.options import base_key, live_options, sampling_of
 from vtune.serve.registry import Chosen
@@ -20,7 +20,7 @@ from vtune.serve.settings import ServeSettings
 from vtune.serve.streaming import GoneError
 from vtune.serve.vllm.adapters import Adapters
 from vtune.serve.vllm.bases import require_base, served_bases
-from vtune.serve.vllm.client import AnswerError, Client
+from vtune.serve.vllm.client import AnswerError, Client, drawing_failure
 from vtune.serve.vllm.starting import Process
 from vtune.speak import open_base
 from vtune.types import Audio, Drawing
@@ -143,7 +143,7 @@ class ByVllm:
                 sampling = sampling_of(engine, voice.record, live_options(voice, self._options))
                 conditioning = read_conditioning(voice.parts[0].folder.conditioning)
             self._adapters.model_of(voice)
-        except AwayError:
+        except UpstreamError:
             raise
         except VtuneError as error:
             raise BrokenError(str(error)) from error
@@ -186,10 +186,12 @@ class ByVllm:
                 return
             except AnswerError as error:
                 if error.status != 404:
-                    raise BrokenError(str(error)) from error
+                    raise drawing_failure(error) from error
                 why = self._adapters.missing(voice)
-                if why or last:
-                    raise BrokenError(f"{error}; it has not loaded the voice: {why or 'no reason'}") from error
+                if why:
+                    raise BrokenError(f"{error}; it has not loaded the voice: {why}") from error
+                if last:
+                    raise drawing_failure(error) from error
                 # The server was started anew since, and has no voices yet.
 
     def _asked(self, job: Job, model: str, drawing: Drawing) -> Iterator[list[int]]:
@@ -200,7 +202,7 @@ class ByVllm:
                 if job.left.is_set():
                     raise GoneError
                 yield from drawn.ids()
-            except AwayError as error:
+            except UpstreamError as error:
                 raise (GoneError if job.left.is_set() else error) from error
         if job.left.is_set():
             raise GoneError
