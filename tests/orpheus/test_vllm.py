@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -341,6 +342,11 @@ def test_a_server_that_is_gone_is_told_apart_from_a_voice_that_is_broken(fake: F
 
 def test_a_refusal_of_vllms_is_no_broken_voice(fake: FakeVllm, voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, asked = fake.answer, []  # type: ignore[var-annotated]
+
+    def refuse(said: tuple[int, Any], path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        asked.append(path)
+        return said if path == "/v1/completions" else answer(path, body)
+
     with closing(through(fake)) as backend:
         for status, message, told, more_loads in (
             (400, "This model's maximum context length is 1024 tokens.", (400, "refused_upstream"), 1),
@@ -348,12 +354,7 @@ def test_a_refusal_of_vllms_is_no_broken_voice(fake: FakeVllm, voices: Path, mon
             (500, "EngineCore encountered an issue.", (503, "unavailable"), 1),
             (401, "Unauthorized", (502, "bad_gateway"), 0),
         ):
-
-            def refuse(path: str, body: dict[str, Any], said: Any = (status, error(message))) -> tuple[int, Any]:
-                asked.append(path)
-                return said if path == "/v1/completions" else answer(path, body)
-
-            monkeypatch.setattr(fake, "answer", refuse)
+            monkeypatch.setattr(fake, "answer", partial(refuse, (status, error(message))))
             asked.clear()
             with pytest.raises(UpstreamError, match=message[:20]) as refused:
                 say(backend, voices, "anna")
