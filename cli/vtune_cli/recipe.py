@@ -33,6 +33,7 @@ def copy(name: str, target: Path | None) -> None:
     from vtune.errors import RecipeError
     from vtune.folders import write_text
     from vtune.recipe import find_recipe
+    from vtune.untrusted import FileRefused, read_text, why
 
     source = find_recipe(name)
     target = target or Path(source.name)
@@ -41,9 +42,9 @@ def copy(name: str, target: Path | None) -> None:
     if os.path.lexists(target):
         raise RecipeError([f"{target} is there already; name another file"])
     try:
-        write_text(target, source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError) as error:
-        raise RecipeError([f"{source} cannot be copied to {target}: {error}"]) from error
+        write_text(target, read_text(source))
+    except (OSError, FileRefused) as error:
+        raise RecipeError([f"{source} cannot be copied to {target}: {why(error)}"]) from error
     click.echo(f"{target}: edit it, then 'vtune recipe check {target}'")
 
 

@@ -73,11 +73,39 @@ def first_problem(error: ValidationError, *under: str) -> str:
     :param under: keys that lead to what was validated.
     """
     first = error.errors(include_url=False)[0]
-    key = ".".join(map(str, (*under, *first["loc"])))
+    # Keys may be somebody else's: of any length, with characters that a terminal obeys.
+    key = printable(".".join(map(str, (*under, *first["loc"])))[:120])
     return f"{key}: {first['msg']}" if key else str(first["msg"])
+
+
+MAX_NAME_CHARACTERS = 100
+"""Characters of a name that are compared with others; more cost time and no name has them."""
+
+MAX_LISTED_NAMES = 8
+MAX_LISTED_CHARACTERS = 400
+
+
+def listed(names: Iterable[str], near: str = "") -> str:
+    """Write a few names, those most like ``near`` first, and how many more there are: ``'anna, ben and 998 more'``."""
+    every = list(names)
+    few = every
+    if len(every) > MAX_LISTED_NAMES:
+        close = difflib.get_close_matches(near[:MAX_NAME_CHARACTERS], every, n=MAX_LISTED_NAMES, cutoff=0.4)
+        few = list(dict.fromkeys([*close, *every[:MAX_LISTED_NAMES]]))[:MAX_LISTED_NAMES]
+    while len(few) > 1 and sum(map(len, few)) > MAX_LISTED_CHARACTERS:
+        few = few[:-1]
+    text = ", ".join(printable(name) for name in few)
+    left = len(every) - len(few)
+    return f"{text} and {left:,} more" if left else text or "none"
+
+
+def choices(name: str, names: Iterable[str], what: str) -> str:
+    """Write what there is instead of a name that is not there: ``"; did you mean 'anna'? (voices: anna, ben)"``."""
+    every = list(names)
+    return f"{nearest(name, every)} ({what}: {listed(every, name)})"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the valid name nearest to ``name``, or an empty string."""
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name[:MAX_NAME_CHARACTERS], list(names), n=1, cutoff=0.6)
     return f"; did you mean {found[0]!r}?" if found else ""

@@ -15,8 +15,12 @@ from vtune.doctor.report import in_a_line
 from vtune.engines import Engine
 from vtune.folders import RunFolder, write_json
 from vtune.recipe import Recipe
+from vtune.untrusted import read_json_object
 
 logger = logging.getLogger(__name__)
+
+MAX_EXAMINATION_BYTES = 256_000_000
+"""Of a run of some 100,000 clips."""
 
 FEW = 300
 """Clips that one process measures before others would have started."""
@@ -67,7 +71,7 @@ def _stamp(audio: str) -> tuple[int, int]:
 
 def _key_of(run: RunFolder) -> str | None:
     try:
-        return str(json.loads(run.examination.read_text(encoding="utf-8"))["key"])
+        return str(read_json_object(run.examination, MAX_EXAMINATION_BYTES)["key"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

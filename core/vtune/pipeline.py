@@ -20,6 +20,7 @@ from vtune.inspection import inspect
 from vtune.ranks import join
 from vtune.recipe import Recipe, as_yaml
 from vtune.train import train
+from vtune.untrusted import read_json_object
 
 if TYPE_CHECKING:
     from torch import nn
@@ -120,7 +121,7 @@ def _made_from(engine: Engine, recipe: Recipe, facts: dict[str, Any], name: str)
 
 def _is_made(voice: VoiceFolder, made_from: str) -> bool:
     try:
-        record = json.loads(voice.record.read_text(encoding="utf-8"))
+        record = read_json_object(voice.record)
         return bool(record["training"]["made_from"] == made_from) and voice.conditioning.is_file()
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtune.errors import VoiceError, in_a_line
+from vtune.adapter_config import read_adapter_config, target_modules
+from vtune.errors import VoiceError, in_a_line, listed
 from vtune.folders import VoiceFolder
 from vtune.tensor_files import sort_metadata
+from vtune.untrusted import FileRefused, read_tensor_header, require_dtypes, require_sane
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 ADAPTER = "adapter_model.safetensors"
+
+MAX_WEIGHT = 1e4
+"""Largest magnitude of a weight: those of healthy adapters stay below 10, those of whole networks below 1,000; beyond
+10,000 the products of two overflow half precision, and what is spoken is noise."""
+
+ADAPTER_DTYPES = ("F64", "F32", "F16", "BF16")
+WEIGHTS_DTYPES = (*ADAPTER_DTYPES, "I64", "I32", "I16", "I8", "U8", "BOOL")
+"""A whole network may count in whole numbers as well, in its buffers."""
 
 DEFAULT = "default"
 """PEFT's name for a model's first adapter."""
@@ -51,16 +61,20 @@ def _sort_sets(model: PeftModel, path: Path) -> None:
 def load_weights(model: nn.Module, folder: Path) -> None:
     """Load what ``save_weights`` wrote into a model of the same shape.
 
-    :raises VoiceError: a file is missing or damaged, or its tensors are not this model's; names some.
+    :raises VoiceError: a file is missing or damaged, holds values that no network has, or its tensors or
+        ``adapter_config.json`` are not this model's; names some.
     """
     from peft import PeftModel
     from safetensors.torch import load_model
 
     if isinstance(model, PeftModel):
+        _require_same_targets(model, VoiceFolder(folder).adapter_config)
         fill_adapter(model, read_adapter(folder), folder / ADAPTER)
         return
     path = VoiceFolder(folder).weights
     with _readable(path):
+        for _ in _checked_tensors(path, WEIGHTS_DTYPES):
+            pass
         missing, unexpected = load_model(model, str(path), strict=False)
     _require_same(sorted(missing), unexpected, path)
 
@@ -68,14 +82,29 @@ def load_weights(model: nn.Module, folder: Path) -> None:
 def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
     """Return an adapter's tensors on the CPU by the names of its file.
 
-    :raises VoiceError: the file is missing or damaged.
+    :raises VoiceError: the file is missing or damaged, or a tensor holds what no adapter has; names the tensor.
     """
-    from safetensors.torch import load_file
-
     path = folder / ADAPTER
     with _readable(path):
-        tensors: dict[str, torch.Tensor] = load_file(str(path))
-    return tensors
+        return dict(_checked_tensors(path, ADAPTER_DTYPES))
+
+
+def _checked_tensors(path: Path, dtypes: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield a file's tensors, each looked through for values that no network has; memory is mapped, not copied."""
+    import torch
+    from safetensors import safe_open
+
+    headers, _ = read_tensor_header(path)
+    require_dtypes(path, headers, dtypes)
+    with safe_open(str(path), framework="pt") as file:
+        for name in headers:
+            tensor = file.get_tensor(name)
+            if not tensor.numel():
+                raise FileRefused(path, f"tensor {name!r} is empty, its shape is {list(tensor.shape)}")
+            if tensor.is_floating_point():
+                lowest, highest = torch.aminmax(tensor)
+                require_sane(path, name, float(lowest), float(highest), MAX_WEIGHT)
+            yield name, tensor
 
 
 def fill_adapter(model: PeftModel, tensors: Mapping[str, torch.Tensor], origin: object, name: str = DEFAULT) -> None:
@@ -101,6 +130,8 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise VoiceError(f"{path} is missing; the voice is incomplete, make it again") from error
+    except FileRefused as error:
+        raise VoiceError(f"{path} cannot be loaded: {error.reason}; make the voice again") from error
     except (SafetensorError, OSError, RuntimeError) as error:
         raise VoiceError(f"{path} cannot be loaded: {in_a_line(error)}") from error
 
@@ -108,4 +139,31 @@ def _readable(path: Path) -> Iterator[None]:
 def _require_same(missing: Iterable[str], unexpected: Iterable[str], origin: object) -> None:
     differ = [*missing, *unexpected]
     if differ:
-        raise VoiceError(f"{origin} does not fit the base: {len(differ)} tensors differ: {', '.join(differ[:4])}")
+        raise VoiceError(f"{origin} does not fit the base: {len(differ)} tensors differ: {listed(differ)}")
+
+
+def _require_same_targets(model: PeftModel, path: Path) -> None:
+    """Compare the modules that ``adapter_config.json`` names with those that the model has adapters on."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    if not path.is_file():
+        return
+    targets = target_modules(read_adapter_config(path), path)
+    adapted: set[str] = set()
+    named: set[str] = set()
+    inside: tuple[str, ...] = ()
+    for name, module in model.get_base_model().named_modules():
+        if inside and name.startswith(inside):
+            continue
+        if isinstance(module, BaseTunerLayer):
+            adapted.add(name)
+            inside = (f"{name}.",)
+        parts = name.split(".")
+        if any(".".join(parts[start:]) in targets for start in range(len(parts))):
+            named.add(name)
+    differ = sorted(adapted ^ named)
+    if differ:
+        raise VoiceError(
+            f"{path} says target_modules of which voice.json says otherwise: {len(differ)} modules differ: "
+            f"{listed(differ)}; both describe one adapter and must agree, make the voice again"
+        )

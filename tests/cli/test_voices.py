@@ -35,7 +35,7 @@ def folder(tmp_path):
 def make(folder):
     def voice(name: str, record: object = RECORD) -> None:
         (folder / name).mkdir(parents=True)
-        (folder / name / "adapter_config.json").write_text("{}")
+        (folder / name / "adapter_config.json").write_text('{"r": 32, "lora_alpha": 64}')
         text = record if isinstance(record, str) else json.dumps(record)
         (folder / name / "voice.json").write_text(text)
 

@@ -229,6 +229,10 @@ def test_a_voice_that_does_not_go_with_the_others_is_refused(
     odd = VoiceFolder(tmp_path / "odd")
     shutil.copytree(voices / "ben", odd.path)
     odd.record.write_text(json.dumps({**json.loads(odd.record.read_text()), **record}))
+    if "lora" in record:
+        said = {"r": record["lora"]["rank"], "lora_alpha": 8, "lora_dropout": 0, "use_rslora": False}
+        said |= {"modules_to_save": record["lora"].get("modules_to_save")}
+        odd.adapter_config.write_text(json.dumps({**json.loads(odd.adapter_config.read_text()), **said}))
     assert told in refusal(open_named, "anna+odd", tmp_path)
     assert told in refusal(mix_down, "anna+0*odd" if "pair" not in told else "anna+odd", "both", tmp_path)
     assert not (tmp_path / "both").exists()

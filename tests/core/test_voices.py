@@ -47,7 +47,7 @@ def make(voices):
         made = VoiceFolder(voices / name)
         made.path.mkdir(parents=True)
         if adapter:
-            made.adapter_config.write_text("{}")
+            made.adapter_config.write_text('{"r": 4, "lora_alpha": 64}')
         if record is not None:
             made.record.write_bytes(record if isinstance(record, bytes) else json.dumps(record).encode())
         return made

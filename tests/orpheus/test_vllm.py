@@ -380,6 +380,9 @@ def test_what_vllm_cannot_speak_is_told(fake: FakeVllm, voices: Path, make_voice
     shutil.copytree(voices / "anna", voices / "whole")
     config = voices / "whole" / "adapter_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "modules_to_save": ["lm_head"]}))
+    record = json.loads((voices / "whole" / "voice.json").read_text())
+    record["lora"]["modules_to_save"] = ["lm_head"]
+    (voices / "whole" / "voice.json").write_text(json.dumps(record))
     shutil.copytree(voices / "anna", voices / "orpheus")
     with closing(through(fake)) as backend:
         with pytest.raises(VoiceError, match="vtune mix"):

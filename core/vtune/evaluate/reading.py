@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from vtune.errors import VoiceError, reason
+from pydantic import TypeAdapter, ValidationError
+
+from vtune.errors import VoiceError, first_problem, reason
 from vtune.evaluate.judges import Figure
 from vtune.evaluate.scores import VERSION, Score, Scores
+from vtune.untrusted import FileRefused, read_json_object, why
+
+MAX_SCORES_BYTES = 32_000_000
 
 
 def read_scores(path: Path) -> Scores:
@@ -17,14 +21,20 @@ def read_scores(path: Path) -> Scores:
     :raises VoiceError: it is damaged, or was written by another version of vtune.
     """
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json_object(path, MAX_SCORES_BYTES)
         if kept.pop("version") != VERSION:
             raise VoiceError(f"{path} was written by another version of vtune; make the voice again")
         identical = tuple((one, other) for one, other in kept.pop("identical"))
-        return Scores(**{**kept, "scores": [_score(one) for one in kept["scores"]]}, identical=identical)
+        whole = {**kept, "scores": [_score(one) for one in kept["scores"]], "identical": identical}
+        # Checked, for the card computes with these values: a dataclass takes a value of any type.
+        return TypeAdapter(Scores).validate_python(whole)
     except FileNotFoundError:
         return Scores()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, FileRefused) as error:
+        raise VoiceError(f"{path} is damaged: {why(error)}; make the voice again") from error
+    except ValidationError as error:
+        raise VoiceError(f"{path} is damaged: {first_problem(error)}; make the voice again") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise VoiceError(f"{path} is damaged: {reason(error)}; make the voice again") from error
 
 

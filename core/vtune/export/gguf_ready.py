@@ -5,7 +5,6 @@ What the converter asks of a folder was read in its source (llama.cpp of October
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from vtune.export.networks import is_llama, network_of
 from vtune.export.source import Source
 from vtune.export.written import Written
 from vtune.folders import VoiceFolder
+from vtune.untrusted import MAX_TOKENIZER_BYTES, read_json_object, read_tensor_header
 from vtune.voices import VoiceRecord
 
 DTYPES = {"bf16": "BF16", "fp16": "F16"}
@@ -68,7 +68,7 @@ def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Wr
 
 def check(directory: Path) -> dict[str, str]:
     """Return the converter's rules with what was found. :raises VoiceError: names every one that is broken."""
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    config = read_json_object(directory / "config.json")
     tensors = _tensors(directory)
     architectures, theta = config.get("architectures"), config.get("rope_theta")
     rope = config.get("rope_parameters") or {}
@@ -102,15 +102,8 @@ def check(directory: Path) -> dict[str, str]:
 
 
 def _tensors(directory: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    from safetensors import safe_open
-
-    found = {}
-    for path in sorted(directory.glob("model*.safetensors")):
-        with safe_open(str(path), framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 -- not a dict
-                part = file.get_slice(name)
-                found[name] = (str(part.get_dtype()), tuple(part.get_shape()))
-    return found
+    headers = [read_tensor_header(path)[0] for path in sorted(directory.glob("model*.safetensors"))]
+    return {name: (info.dtype, info.shape) for header in headers for name, info in header.items()}
 
 
 def _expected(config: Mapping[str, Any]) -> set[str]:
@@ -130,7 +123,7 @@ def _tokenizer(directory: Path) -> dict[str, Any]:
     path = directory / "tokenizer.json"
     if not path.is_file():
         raise VoiceError("the checkpoint has no tokenizer.json, which llama.cpp's converter reads; nothing was kept")
-    tokenizer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    tokenizer = read_json_object(path, MAX_TOKENIZER_BYTES)
     if tokenizer["model"]["type"] != "BPE":
         raise VoiceError(f"tokenizer.json is {tokenizer['model']['type']}, not BPE as a llama's is; nothing was kept")
     return tokenizer

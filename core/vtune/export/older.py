@@ -5,11 +5,11 @@ Such software finds no ``rope_theta`` and takes 10,000 in silence, and knows no 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vtune.folders import write_json
+from vtune.untrusted import MAX_TOKENIZER_BYTES, read_json_object
 
 
 def write_for_older_readers(directory: Path) -> None:
@@ -20,7 +20,7 @@ def write_for_older_readers(directory: Path) -> None:
 
 def _rewrite(path: Path, change: Any) -> None:
     if path.is_file():
-        write_json(path, change(json.loads(path.read_text(encoding="utf-8"))))
+        write_json(path, change(read_json_object(path, MAX_TOKENIZER_BYTES)))
 
 
 def _positions(config: dict[str, Any]) -> dict[str, Any]:

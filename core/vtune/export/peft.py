@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vtune.adapter_config import read_adapter_config
 from vtune.card import Form
 from vtune.errors import VoiceError
 from vtune.export.comparing import TOLERANCES, Comparison, compare
@@ -35,7 +35,7 @@ def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Wr
     del network  # the voice's, which is let go before another is loaded
     voice.engine.export_voice(voice.base, voice.model, voice.conditioning, directory)
     config = VoiceFolder(directory).adapter_config
-    write_json(config, {**json.loads(config.read_text(encoding="utf-8")), "base_model_name_or_path": base})
+    write_json(config, {**read_adapter_config(config), "base_model_name_or_path": base})
     compared = _read_back(source, directory, base if plain else None)
     return Written(
         Form("A LoRA adapter", "adapter", "peft", _use(voice.record, place, base if plain else None)),

@@ -5,20 +5,21 @@ What vLLM asks of an adapter was read in its source (0.32): what it does not kno
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vtune.errors import VoiceError
+from vtune.adapter_config import read_adapter_config
+from vtune.errors import VoiceError, listed
 from vtune.export import peft
 from vtune.export.networks import is_plain, network_of
 from vtune.export.source import Source
 from vtune.export.written import Written
 from vtune.folders import VoiceFolder
 from vtune.recipe.sections import VOICE_NAME
+from vtune.untrusted import read_tensor_header
 from vtune.voices import VoiceRecord
 from vtune.weights import ADAPTER
 
@@ -97,8 +98,7 @@ def check_config(folder: VoiceFolder) -> dict[str, str]:
 
 
 def _config(folder: VoiceFolder) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads(folder.adapter_config.read_text(encoding="utf-8"))
-    return config
+    return read_adapter_config(folder.adapter_config)
 
 
 def ranks(folder: VoiceFolder) -> tuple[int, int | None]:
@@ -123,14 +123,11 @@ def _servable_modules(network: Any) -> set[str]:
 
 
 def _check_tensors(path: Path, modules: set[str]) -> dict[str, str]:
-    from safetensors import safe_open
-
-    with safe_open(str(path), framework="pt") as file:
-        names = list(file.keys())
+    names = list(read_tensor_header(path)[0])
     found = [match["module"].rpartition(".")[2] if (match := _NAMES.match(name)) else None for name in names]
     strange = [name for name, end in zip(names, found, strict=True) if end not in modules]
     if strange:
-        raise VoiceError(f"vLLM would not take {len(strange)} tensors of the adapter: {', '.join(strange[:4])}")
+        raise VoiceError(f"vLLM would not take {len(strange)} tensors of the adapter: {listed(strange)}")
     ends = sorted({end for end in found if end is not None})
     return {"targets are modules that vLLM adapts": ", ".join(ends)}
 

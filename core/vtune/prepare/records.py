@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from vtune.errors import DataError, in_a_line
+from vtune.errors import DataError
 from vtune.folders import write_text
+from vtune.untrusted import read_json_object, why
 
 FOLDER = ".prepared"
 
@@ -113,14 +114,14 @@ class Records:
     def _read(self) -> Iterator[Record]:
         for path in sorted(self._folder.glob("*.json")):
             try:
-                values = json.loads(path.read_text(encoding="utf-8"))
+                values = read_json_object(path)
                 record = Record(**{**values, "cuts": [Cut(**one) for one in values["cuts"]]})
                 # Clips are removed by these names, and the folder may be somebody else's gift.
                 if record.stem != path.stem or any(_stem_of(str(one.clip)) != record.stem for one in record.kept):
                     raise ValueError("names that are not its own")
             except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
                 raise DataError(
-                    f"{path} is no record of vtune's ({in_a_line(error)}); remove it and the clips of its name"
+                    f"{path} is no record of vtune's ({why(error)}); remove it and the clips of its name"
                 ) from error
             yield record
 

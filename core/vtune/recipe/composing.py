@@ -11,7 +11,7 @@ from vtune.errors import in_a_line, shown
 
 MAX_VALUES = 20_000
 MAX_DEPTH = 40
-TOO_LARGE = "too many or too deeply nested values to be a recipe"
+TOO_LARGE = "too many or too deeply nested values"
 
 
 class Unreadable(Exception):
@@ -45,7 +45,7 @@ def compose(text: str) -> yaml.Node | None:
     except (ValueError, OverflowError) as error:  # PyYAML does not check every escape and directive
         raise Unreadable(line, f"not YAML: {in_a_line(error)}") from error
     if len(nodes) > 1:
-        raise Unreadable(nodes[1].start_mark.line + 1, "a second document starts here; a recipe is one")
+        raise Unreadable(nodes[1].start_mark.line + 1, "a second document starts here; the file must hold one")
     return nodes[0] if nodes else None
 
 

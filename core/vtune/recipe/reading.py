@@ -15,8 +15,12 @@ import yaml
 from vtune.errors import RecipeError, shown
 from vtune.recipe.composing import MAX_DEPTH, MAX_VALUES, TOO_LARGE, Unreadable, character_code, compose
 from vtune.recipe.draft import Draft, KeyPath, merge
+from vtune.untrusted import read_text, why
 
 MAX_BYTES = 1_000_000
+MAX_EXTENDS = 16
+"""Recipes above one another; each level is read and merged anew."""
+
 MAX_PROBLEMS = 100
 
 _NULL = re.compile(r"^(~|null|Null|NULL|)$")
@@ -38,6 +42,20 @@ def read_draft(path: Path) -> Draft:
 def parse(text: str, origin: str) -> Any:
     """Parse one YAML value, as an override gives it. :raises RecipeError: it is not YAML."""
     return _Reader(origin, numbered=False).read(text)[0]
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a file of one YAML document that is no recipe (a model's configuration, a server's settings) by its rules.
+
+    :raises RecipeError: it cannot be read or parsed; FileRefused: it is no text file, or too large.
+    """
+    try:
+        text = read_text(path, MAX_BYTES)
+    except FileNotFoundError as error:
+        raise RecipeError([f"{path}: there is no such file"]) from error
+    except OSError as error:
+        raise RecipeError([f"{path}: cannot be read: {why(error)}"]) from error
+    return parse(text, str(path))
 
 
 def plain_value(text: str) -> Any:
@@ -73,6 +91,8 @@ def _read(path: Path, above: tuple[Path, ...]) -> Draft:
     chain = (*above, path.resolve())
     if parent_path.resolve() in chain:
         raise RecipeError([f"{place}: 'extends' goes in a circle back to {parent_path}"])
+    if len(chain) > MAX_EXTENDS:
+        raise RecipeError([f"{place}: more than {MAX_EXTENDS} recipes extend one another; put them into fewer files"])
     return merge(_read(parent_path, chain), draft)
 
 
@@ -117,7 +137,7 @@ class _Reader:
         if path and path not in self._origins:
             self._origins[path] = self._at(line)
         if node.tag:
-            self._problem(line, f"tag {shown(node.tag)} is not used in recipes; drop it")
+            self._problem(line, f"tag {shown(node.tag)} is not used here; drop it")
             return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)

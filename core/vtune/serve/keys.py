@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from vtune.errors import VtuneError
+from vtune.untrusted import FileRefused, read_text, why
 
 VARIABLE = "VTUNE_API_KEYS"
 SHORTEST = 16
@@ -51,9 +52,9 @@ def read_keys(path: Path | None) -> Keys:
     keys = [key.strip() for key in os.environ.get(VARIABLE, "").split(",") if key.strip()]
     if path is not None:
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise VtuneError(f"{path}: cannot be read as a file of API keys: {error}") from error
+            lines = read_text(path).splitlines()
+        except (OSError, FileRefused) as error:
+            raise VtuneError(f"{path}: cannot be read as a file of API keys: {why(error)}") from error
         listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not listed:
             raise VtuneError(f"{path} holds no API key; write one a line")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vtune.engines import Engine, load_engine
-from vtune.errors import EngineError, VoiceError, nearest, printable, shown
+from vtune.errors import EngineError, VoiceError, choices, printable, shown
 from vtune.folders import VoiceFolder
 from vtune.mixing import Part, Term, gather, looks_like_mix, parse_mix
 from vtune.serve.failures import BrokenError, UnknownVoiceError
@@ -19,9 +19,6 @@ from vtune.voices import VoiceRecord, list_voices, read_record
 from vtune.weights import ADAPTER
 
 logger = logging.getLogger(__name__)
-
-MOST_NAMES = 50
-"""Of voices in one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +107,10 @@ class Registry:
         return {voice.name: voice for voice in list_voices(self.folder) if printable(voice.name) == voice.name}
 
     def _unknown(self, name: str, there: Mapping[str, VoiceFolder]) -> UnknownVoiceError:
-        known = [*there, *self.aliases]
-        more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
-        listed = ", ".join(known[:MOST_NAMES]) or "none"
-        return UnknownVoiceError(f"no voice {shown(name)}{nearest(name[:100], known)} (voices: {listed}{more})")
+        return UnknownVoiceError(f"no voice {shown(name)}{choices(name, [*there, *self.aliases], 'voices')}")
 
     def _record(self, folder: VoiceFolder) -> VoiceRecord:
-        stamp = _stamp_of(folder.record)
+        stamp = _stamp_of(folder.record), _stamp_of(folder.adapter_config)
         kept = self._records.get(folder.path)
         if kept is None or kept[0] != stamp:
             kept = self._records[folder.path] = stamp, _read(folder)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from vtune.errors import VtuneError, first_problem, nearest, shown
-from vtune.recipe.reading import parse
+from vtune.errors import RecipeError, VtuneError, first_problem, nearest, shown
+from vtune.recipe.reading import read_yaml
 from vtune.types import Settings
 
 
@@ -78,13 +77,9 @@ class ServeSettings(Settings):
 def read_settings(path: Path) -> ServeSettings:
     """Read a server's settings from YAML. :raises VtuneError: it cannot be read, or a key is wrong; one line."""
     try:
-        if not os.path.isfile(path):
-            raise VtuneError(f"{path}: there is no such file")
-        data = parse(path.read_text(encoding="utf-8-sig"), str(path))
-    except UnicodeDecodeError as error:
-        raise VtuneError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except OSError as error:
-        raise VtuneError(f"{path}: cannot be read: {error.strerror}") from error
+        data = read_yaml(path)
+    except RecipeError as error:
+        raise VtuneError(error.problems[0]) from error
     if data is not None and not isinstance(data, dict):
         raise VtuneError(f"{path}: settings are a mapping of keys to values, found {shown(data)}")
     try:

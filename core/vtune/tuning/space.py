@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vtune.engines import load_recipe
-from vtune.errors import RecipeError, in_a_line, shown
-from vtune.recipe.reading import parse
+from vtune.errors import RecipeError, shown
+from vtune.recipe.reading import read_yaml
 from vtune.tuning.dimensions import Dimension, Range, Value, read_dimension
 
 _REFUSED = {
@@ -163,13 +162,7 @@ def _in_line(searches: Sequence[str]) -> Iterator[tuple[str, Any, str]]:
 
 
 def _in_file(path: Path) -> Iterator[tuple[str, Any, str]]:
-    if not os.path.isfile(path):
-        raise RecipeError([f"{path}: there is no such file of a search space"])
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        raise RecipeError([f"{path}: cannot be read: {in_a_line(error)}"]) from error
-    data = parse(text, str(path))
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise RecipeError([f"{path}: a search space is a mapping of recipe keys to ranges and choices"])
     yield from _leaves(data, "", path)

@@ -121,7 +121,7 @@ def test_a_bad_value_is_blamed_on_its_override(write):
         ("lora=[1, 2", "not YAML: expected ',' or ']', but got '<stream end>', found '[1, 2'"),
         (
             "lora=!!python/name:os.system",
-            "tag 'tag:yaml.org,2002:python/name:os.system' is not used in recipes; drop it",
+            "tag 'tag:yaml.org,2002:python/name:os.system' is not used here; drop it",
         ),
         ("lora=\t{", "a tab character; YAML indents with spaces"),
         ("voice=\udcff", "not text: the character U+DCFF"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vtune.adapter_config import read_adapter_config
 from vtune.errors import VoiceError, VtuneError
 from vtune.export.vllm import RANKS, check_config, ranks
 from vtune.folders import VoiceFolder
@@ -64,7 +64,7 @@ def base_to_serve(voices: Iterable[VoiceFolder], options: Mapping[str, Any]) -> 
 
 def base_of(folder: VoiceFolder) -> str:
     """Return the base that an adapter names. :raises VoiceError: it names none."""
-    base = json.loads(folder.adapter_config.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    base = read_adapter_config(folder.adapter_config).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise VoiceError(f"{folder.adapter_config} names no base; 'vtune export --to vllm' writes one that does")
     return base
