@@ -43,7 +43,7 @@ def upstream() -> Iterator[Upstream]:
             with suppress(OSError):
                 while True:
                     connection, _ = server.accept()
-                    connection.recv(65536)
+                    read_request(connection)
                     connection.sendall(answer)
                     if hangs:
                         kept.append(connection)
@@ -57,6 +57,16 @@ def upstream() -> Iterator[Upstream]:
     yield make
     for server in listening:
         server.close()
+
+
+def read_request(connection: socket.socket) -> None:
+    """Take all of a request: a connection that is closed before is reset, and its client never reads the answer."""
+    with connection.makefile("rb") as lines:
+        length = 0
+        while line := lines.readline().strip():
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        lines.read(length)
 
 
 def http(status: int, content: bytes, whole: bool = True, **headers: str) -> bytes:
