@@ -82,7 +82,7 @@ def doctor(
         write_page,
     )
     from vtune.engines import load_users_engine
-    from vtune.folders import write_text
+    from vtune.folders import make_parent, write_text
 
     here = Path.cwd()
     loaded = load_users_engine(engine) if engine is not None else None
@@ -99,6 +99,7 @@ def doctor(
     if json_file == "-":
         click.echo(json.dumps(as_data(found), indent=2))
     elif json_file is not None:
+        make_parent(Path(json_file))
         write_text(Path(json_file), json.dumps(as_data(found), indent=2) + "\n")
     if html_file is not None:
         write_page(html_file, source, found, processes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from typing import Any
 
 import click
@@ -71,17 +70,28 @@ class Verbs(click.Group):
         """Run a verb."""
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise  # click's own, which --help ends in: nothing is imported for them
         except Exception as error:
-            if isinstance(error, OSError) and error.filename is not None:
-                # A folder that cannot be written, a full disk: the user's to mend, wherever it shows.
-                click.echo(f"Error: {os.fsdecode(error.filename)}: {error.strerror}", err=True)
-                ctx.exit(1)
-            errors = sys.modules.get("vtune.errors")  # nothing raised one where it was not imported: --help, say
-            if errors is None or not isinstance(error, errors.VtuneError):
+            lines = _mistake(error)
+            if not lines:
                 raise
-            for line in str(error).splitlines():
+            for line in lines:
                 click.echo(f"Error: {line}", err=True)
             ctx.exit(1)
+
+
+def _mistake(error: Exception) -> list[str]:
+    """Tell what the user can mend, line by line; nothing for a bug."""
+    from vtune.disk import told
+    from vtune.errors import VtuneError
+
+    if isinstance(error, VtuneError):
+        return str(error).splitlines()
+    line = told(error)
+    if line is None and isinstance(error, OSError) and error.filename is not None:
+        line = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return [] if line is None else [line]
 
 
 def _add_extensions(group: click.Group) -> None:

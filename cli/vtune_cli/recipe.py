@@ -31,7 +31,7 @@ def list_recipes() -> None:
 def copy(name: str, target: Path | None) -> None:
     """Copy the built-in recipe NAME to TARGET (default: NAME.yaml here), to be edited."""
     from vtune.errors import RecipeError
-    from vtune.folders import write_text
+    from vtune.folders import make_parent, write_text
     from vtune.recipe import find_recipe
     from vtune.untrusted import FileRefused, read_text, why
 
@@ -42,6 +42,7 @@ def copy(name: str, target: Path | None) -> None:
     if os.path.lexists(target):
         raise RecipeError([f"{target} is there already; name another file"])
     try:
+        make_parent(target)
         write_text(target, read_text(source))
     except (OSError, FileRefused) as error:
         raise RecipeError([f"{source} cannot be copied to {target}: {why(error)}"]) from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vtune.audio import stream_header, stream_pcm, write_wav
+from vtune.folders import make_parent
 from vtune.types import Audio, Ending
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def to_files(voice: Voice, texts: Sequence[str], out: Path, seed: int, *, untuned: bool, many: bool) -> None:
     """Write one WAV a text, and say how long each is and how it ended."""
+    make_parent(out / "001.wav" if many else out)
     for number, text in enumerate(texts, 1):
         path = out / f"{number:03d}.wav" if many else out
         started = time.monotonic()

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import filelock
+from vtune.atomic_files import (
+    KEPT_FOLDER,
+    alone,
+    make_parent,
+    must_be_new,
+    new_file,
+    new_folder,
+    settle,
+    sweep,
+    sync_folder,
+    write_json,
+    write_text,
+)
+from vtune.disk import writing
 
-from vtune.errors import VoiceError, VtuneError
+__all__ = [
+    "KEPT_FOLDER", "LICENCE_NOTE", "RunFolder", "VoiceFolder", "alone", "make_parent", "must_be_new", "new_file",
+    "new_folder", "settle", "sweep", "sync_folder", "write_json", "write_text",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,8 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep a second run of the same voice out. :raises VtuneError: one is going on."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         with alone(self.path, "another run of this voice is going on"):
             yield
 
@@ -132,106 +145,3 @@ class VoiceFolder:
     def page(self) -> Path:
         """The same to listen to, in a browser."""
         return self.path / "listen.html"
-
-
-@contextmanager
-def alone(path: Path, otherwise: str) -> Iterator[None]:
-    """Keep everybody else out of a folder that is there, or off a file.
-
-    :param otherwise: what is going on if somebody is in.
-    :raises VtuneError: somebody is.
-    """
-    place = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
-    lock = filelock.FileLock(place)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise VtuneError(f"{path}: {otherwise}; wait for it or stop it") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: aside, flushed to disk, renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = _aside(path, "partial")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON whole or not at all."""
-    text = json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n"
-    # File names that are no text hold lone surrogates; Python's escape of them is JSON's and reads back as the name.
-    write_text(path, text.encode("utf-8", "backslashreplace").decode())
-
-
-def must_be_new(path: Path) -> None:
-    """See that a folder may be filled. :raises VoiceError: something is there already."""
-    if path.is_dir() and not any(path.iterdir()):
-        return
-    if os.path.lexists(path):
-        raise VoiceError(f"{path} {'is not empty' if path.is_dir() else 'is no folder'}; name a new folder")
-
-
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill; it takes the place of ``path`` only when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = _aside(path, "partial")
-    _remove(aside)
-    aside.mkdir()
-    try:
-        yield aside
-    except BaseException:
-        _remove(aside)
-        raise
-    settle(aside, path)
-
-
-def settle(aside: Path, path: Path) -> None:
-    """Put a finished folder in its place; what stood there is gone only once the new one stands."""
-    sync_folder(aside)
-    former = _aside(path, "former")
-    _remove(former)
-    if os.path.lexists(path):
-        path.rename(former)
-    aside.rename(path)
-    _remove(former)
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush every file of a folder to disk, so that a rename cannot outrun its content."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-
-
-def sweep(folder: Path) -> None:
-    """Remove what a killed run left half written, and put back what it had moved out of the way for nothing."""
-    for former in folder.glob(".*.former"):
-        place = folder / former.name[1:].rsplit(".", 2)[0]
-        if not os.path.lexists(place):
-            former.rename(place)
-    for stale in [*folder.glob(".*.partial"), *folder.glob(".*.former")]:
-        _remove(stale)
-
-
-def _aside(path: Path, what: str) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{what}")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

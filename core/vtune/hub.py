@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -12,10 +13,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import filelock
-
 from vtune.errors import EngineError, in_a_line, printable, shown
-from vtune.folders import new_folder
+from vtune.folders import alone, new_folder
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +193,8 @@ def built_once(engine: str, name: str, build: Callable[[Path], None], proof: str
 
     folder = Path(cached_assets_path("vtune", engine, name))
     if not (folder / proof).is_file():
-        with filelock.FileLock(folder.with_name(f".{name}.lock")):
+        building = folder.with_name(f"{name}.building")
+        with alone(building, "another process is building it", wait_seconds=math.inf):
             if not (folder / proof).is_file():  # else another process has built it meanwhile
                 with new_folder(folder) as aside:
                     build(aside)

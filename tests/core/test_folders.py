@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from killing import every_kill
 
-from vtune import folders
 from vtune.errors import VtuneError
-from vtune.folders import RunFolder, VoiceFolder, new_folder, settle, sweep, sync_folder, write_json, write_text
+from vtune.folders import RunFolder, VoiceFolder, make_parent, new_folder, sweep, sync_folder, write_json, write_text
 
 
 class Killed(BaseException):
@@ -28,10 +32,14 @@ def fill(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_a_text_is_written_whole_with_the_folders_above_it(tmp_path: Path) -> None:
-    write_text(tmp_path / "a" / "b" / "c.txt", "Grüße\n")
-    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "Grüße\n".encode()
-    write_text(tmp_path / "a" / "b" / "c.txt", "shorter")
+def test_a_text_is_written_whole_into_a_folder_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "c.txt"
+    with pytest.raises(FileNotFoundError):
+        write_text(path, "a folder that is gone does not come back")
+    make_parent(path)
+    write_text(path, "Grüße\n")
+    assert path.read_bytes() == "Grüße\n".encode()
+    write_text(path, "shorter")
     assert content(tmp_path) == {"a/b/c.txt": "shorter"}
 
 
@@ -115,63 +123,151 @@ def test_a_new_folder_replaces_whatever_stood_there(former: Path) -> None:
     assert [path.name for path in former.parent.iterdir() if path.name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("former", ["folder"], indirect=True)
-@pytest.mark.parametrize("step", ["rename the former", "rename the new", "remove the former"])
-def test_killed_while_settling_one_of_both_stands_after_sweeping(
-    former: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+@pytest.mark.parametrize("keep", [False, True])
+def test_killed_at_every_change_one_of_both_stands_after_sweeping(tmp_path: Path, keep: bool) -> None:
     """Between two renames neither has the name; sweeping must not remove the only one."""
-    aside = former.with_name(f".ann.{os.getpid()}.partial")
-    aside.mkdir()
-    (aside / "one").write_text("new")
-    steps = ["rename the former", "rename the new", "remove the former"]
-    left = steps.index(step)
-    rename, remove = Path.rename, folders._remove
+    place = tmp_path / "voices"
+    outcomes = set()
 
-    def count_down() -> None:
-        nonlocal left
-        if left == 0:
-            raise Killed
-        left -= 1
+    def work() -> None:
+        with new_folder(place / "ann", keep=lambda: keep) as aside:
+            (aside / "deep").mkdir()
+            (aside / "deep" / "file").write_text("new")
 
-    def killed_rename(self: Path, target: Path) -> Path:
-        count_down()
-        return rename(self, target)
+    fill(place / "ann", "former")
+    for _ in every_kill(place, work, at_least=8):
+        sweep(place)
+        standing = content(place / "ann")["deep/file"]
+        kept = [content(path)["deep/file"] for path in (place / ".former").glob("*")]
+        outcomes.add(standing)
+        assert kept == (["former"] if keep and standing == "new" else []), "it is nowhere, or twice"
+        assert {path.name for path in place.iterdir()} <= {"ann", ".former"}, "something is left over"
+        shutil.rmtree(place)
+        fill(place / "ann", "former")
+    assert outcomes == {"former", "new"}
+    assert content(place)["ann/deep/file"] == "new"
 
-    def killed_remove(path: Path) -> None:
-        if path.exists():
-            count_down()
-        remove(path)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", killed_rename)
-        patch.setattr(folders, "_remove", killed_remove)
-        with pytest.raises(Killed):
-            settle(aside, former)
-    sweep(former.parent)
-    assert content(former) == ({"one": "new"} if step == "remove the former" else {"deep/file": "former"})
-    assert [path.name for path in former.parent.iterdir()] == ["ann"]
+def test_killed_at_every_change_a_file_is_whole_and_the_next_write_leaves_nothing(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    write_text(place / "a.txt", "former")
+    for _ in every_kill(place, lambda: write_text(place / "a.txt", "new"), at_least=2):
+        assert (place / "a.txt").read_text() == "former"
+        write_text(place / "a.txt", "former")
+        assert content(place) == {"a.txt": "former"}
+    assert content(place) == {"a.txt": "new"}
+
+
+def test_a_folder_that_a_living_process_fills_is_not_swept(tmp_path: Path) -> None:
+    """Its process number proves nothing: it may be another's by now, or count in another container."""
+    full, go_on = os.pipe(), os.pipe()
+    writer = os.fork()
+    if writer == 0:
+        try:
+            with new_folder(tmp_path / "ann") as aside:
+                (aside / "one").write_text("1")
+                os.write(full[1], b"x")
+                os.read(go_on[0], 1)
+                write_text(aside / "two", "2")
+        finally:
+            os._exit(0)
+    os.read(full[0], 1)
+    sweep(tmp_path)
+    with (
+        pytest.raises(VtuneError, match="ann: another process is writing it; wait for it or stop it"),
+        new_folder(tmp_path / "ann"),
+    ):
+        pytest.fail("two write it at once")
+    os.write(go_on[1], b"x")
+    os.waitpid(writer, 0)
+    assert content(tmp_path) == {"ann/one": "1", "ann/two": "2"}
+
+
+def test_a_lock_ends_with_its_process_though_a_child_of_it_lives(tmp_path: Path) -> None:
+    """A forked worker has its parent's files open, and with them its locks, unless it lets go of them."""
+    ready, end = os.pipe(), os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        with new_folder(tmp_path / "ann"):
+            if os.fork() == 0:
+                os.write(ready[1], b"x")
+                os.read(end[0], 1)
+                os._exit(0)
+            os.kill(os.getpid(), 9)
+    os.waitpid(parent, 0)
+    os.read(ready[0], 1)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    os.write(end[1], b"x")
+
+
+def test_a_folder_that_was_removed_while_it_was_written_does_not_come_back_half(tmp_path: Path) -> None:
+    """Two files of ten would be a voice to whoever looks."""
+
+    def fill_after_it_was_removed(make: Callable[[Path], object]) -> None:
+        with new_folder(tmp_path / "ann") as aside:
+            shutil.rmtree(aside)
+            make(aside)
+
+    with pytest.raises(FileNotFoundError):
+        fill_after_it_was_removed(lambda aside: write_text(aside / "voice.json", "{}"))
+    with pytest.raises(VtuneError, match=r"somebody removed \.ann.* while it was written"):
+        # As transformers and peft make the folder that they save to.
+        fill_after_it_was_removed(lambda aside: (aside / "samples").mkdir(parents=True))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sweeping_removes_what_was_left_and_nothing_else(tmp_path: Path) -> None:
-    fill(tmp_path / ".ann.1.partial", "half")
-    fill(tmp_path / ".ann.1.former", "old")
+    fill(tmp_path / ".ann.0123abcd.vtune-partial", "half")
+    fill(tmp_path / ".ann.0123abce.vtune-former", "old")
+    (tmp_path / ".ann.vtune-lock").touch()
     fill(tmp_path / "ann", "whole")
-    fill(tmp_path / ".git", "not ours")
-    (tmp_path / ".a.wav.partial").write_text("half")
-    (tmp_path / ".lock").write_text("")
-    (tmp_path / "x.partial").write_text("somebody's")
-    sweep(tmp_path)
-    assert content(tmp_path) == {
-        "ann/deep/file": "whole", ".git/deep/file": "not ours", ".lock": "", "x.partial": "somebody's",
+    (tmp_path / ".a.wav.vtune-partial").write_text("half")
+    others = {
+        ".git/deep/file": "not ours", ".lock": "", "x.partial": "somebody's", ".x.partial": "", ".x.lock": "",
+        ".x.1.former": "", ".y.0123abcd.partial": "",
     }  # fmt: skip
+    fill(tmp_path / ".git", "not ours")
+    for name, text in others.items():
+        if name != ".git/deep/file":
+            (tmp_path / name).write_text(text)
+    sweep(tmp_path)
+    assert content(tmp_path) == {"ann/deep/file": "whole", **others}
     sweep(tmp_path / "nowhere")
 
 
+def test_where_there_are_no_locks_nothing_is_swept_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path / ".ann.0123abcd.vtune-partial", "somebody's, perhaps")
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    sweep(tmp_path)
+    with new_folder(tmp_path / "ann") as aside:
+        (aside / "one").write_text("1")
+    assert content(tmp_path) == {"ann/one": "1", ".ann.0123abcd.vtune-partial/deep/file": "somebody's, perhaps"}
+    assert "its file system has no locks" in caplog.text
+
+
 def test_names_with_dots_are_put_back_under_their_own_name(tmp_path: Path) -> None:
-    fill(tmp_path / ".checkpoint-1.5.b.77.former", "old")
+    fill(tmp_path / ".checkpoint-1.5.b.0123abcd.vtune-former", "old")
     sweep(tmp_path)
     assert content(tmp_path) == {"checkpoint-1.5.b/deep/file": "old"}
+
+
+def test_what_is_kept_aside_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    for number in range(3):
+        with new_folder(tmp_path / "ann", keep=lambda: True) as aside:
+            (aside / "one").write_text(str(number))
+        os.utime(tmp_path / "ann", (0, 0))
+    kept = sorted((tmp_path / ".former").iterdir())
+    assert [content(path)["one"] for path in kept] == ["0", "1"]
+    assert re.fullmatch(r"ann-19(69|70)-\d\d-\d\dT\d{6}", kept[0].name)
+    assert kept[1].name == f"{kept[0].name}-2"
 
 
 @pytest.mark.parametrize("odd", ["fifo", "broken link"])

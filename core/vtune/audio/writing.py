@@ -12,24 +12,27 @@ from typing import IO, Literal
 import numpy as np
 import soundfile
 
+from vtune.folders import new_file
 from vtune.types import Audio, Waveform
 
 
 def write_wav(path: Path, pieces: Iterable[Audio], sample_rate: int) -> float:
-    """Write 16-bit PCM as pieces arrive, under a temporary name until the last one; return the seconds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write 16-bit PCM as pieces arrive, under a temporary name until the last one; return the seconds.
+
+    The folder has to be there.
+
+    :raises VtuneError: the disk cannot be written.
+    """
     samples = 0
-    try:
-        with soundfile.SoundFile(
+    with (
+        new_file(path) as aside,
+        soundfile.SoundFile(
             os.fsencode(aside), "w", samplerate=sample_rate, channels=1, format="WAV", subtype="PCM_16"
-        ) as file:
-            for piece in pieces:
-                file.write(pcm16(piece.waveform))
-                samples += len(piece.waveform)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+        ) as file,
+    ):
+        for piece in pieces:
+            file.write(pcm16(piece.waveform))
+            samples += len(piece.waveform)
     return samples / sample_rate
 
 

@@ -18,7 +18,7 @@ from vtune.doctor.gathering import spread
 from vtune.doctor.listening import Files, listener
 from vtune.doctor.players import COLUMNS, HALF, LONGEST, Player, Preview
 from vtune.doctor.troubles import CHECKS
-from vtune.folders import write_text
+from vtune.folders import make_parent, write_text
 from vtune.webpage import document, safe
 
 PICTURED = 500
@@ -43,6 +43,7 @@ def write_page(path: Path, source: Source, examination: Examination, processes: 
     folder = path.absolute().parent if isinstance(opener, Files) else None
     body = "\n".join(_body(examination, whole, rows, players, folder))
     script, style = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    make_parent(path)
     write_text(path, document("vtune doctor", body, style, script))
 
 

@@ -92,6 +92,7 @@ def export(
         checks = (written.compared.describe(), *(f"{rule}: {found}" for rule, found in written.rules.items()))
         form = replace(written.form, checked=checks, overridden=overridden)
         kept = aside / form.files
+        kept.mkdir(exist_ok=True)
         write_records(folder, record, kept)
         if kept != aside:
             write_conditioning(source.voice.conditioning, VoiceFolder(kept).conditioning)

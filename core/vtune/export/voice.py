@@ -73,6 +73,7 @@ def write_voice(
         engine.export_voice(base, model, conditioning, aside)
         write_licence_note(engine, aside)
         write_text(new.recipe, as_yaml(recipe))
+        new.samples.mkdir(exist_ok=True)
         for number, sentence in enumerate(recipe.evaluate.sentences, 1):
             for suffix, untuned in (("", False), ("_base", True)):
                 if untuned and record.method == "full":

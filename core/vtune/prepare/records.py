@@ -68,6 +68,7 @@ class Records:
     def __init__(self, out: Path) -> None:
         self.out = out
         self._folder = out / FOLDER
+        self._folder.mkdir(exist_ok=True)
         self._by_stem: dict[str, Record] = {}
         self._by_key: dict[str, Record] = {}
         self._by_path: dict[str, Record] = {}

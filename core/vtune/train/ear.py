@@ -17,6 +17,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from vtune.audio import write_wav
+from vtune.folders import make_parent
 from vtune.types import Audio, Waveform
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,9 @@ class Ear:
 
     def _keep(self, heard: Heard, step: int) -> None:
         for name, sound, rate in heard.takes:
-            write_wav(self._folder / f"step-{step:06d}" / f"{name}.wav", [Audio(sound, rate)], rate)
+            path = self._folder / f"step-{step:06d}" / f"{name}.wav"
+            make_parent(path)
+            write_wav(path, [Audio(sound, rate)], rate)
             if self.writer is not None:
                 self.writer.add_audio(f"heard/{name}", torch.from_numpy(sound)[None], step, rate)
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from vtune.errors import TrainingError
-from vtune.folders import write_text
+from vtune.folders import make_parent, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +134,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write what the checkpoint remembers; lines of steps that a killed run made after it are gone."""
         if state.is_world_process_zero:
+            make_parent(self._path)
             write_text(self._path, "".join(map(_line, state.log_history)))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:

@@ -21,7 +21,7 @@ from vtune.dataset import TrainingData
 from vtune.device import pick_precision, weights_dtype
 from vtune.engines import Engine
 from vtune.errors import TrainingError, in_a_line
-from vtune.folders import RunFolder, new_folder, write_json
+from vtune.folders import RunFolder, make_parent, new_folder, write_json
 from vtune.recipe import Recipe, differences
 from vtune.room import memory_of, settle
 from vtune.train import checkpoints, guards, memory, resuming
@@ -173,6 +173,7 @@ def _announce(run: RunFolder, folder: Path, parts: dict[str, Any], model: nn.Mod
     for other in sorted(run.checkpoints.glob("*/identity.json")):
         if other.parent != folder:
             logger.info("not resuming %s: %s", other.parent, _what_differs(other, parts))
+    make_parent(folder / "identity.json")
     write_json(folder / "identity.json", parts)
 
 

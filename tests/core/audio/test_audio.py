@@ -269,7 +269,7 @@ def pieces(*sounds: np.ndarray) -> Iterator[Audio]:
 
 
 def test_a_wav_is_written_as_pieces_come(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "a.wav"
+    path = tmp_path / "a.wav"
     sounds = [sine(440, 0.5, 16000), np.zeros(0, np.float32), sine(300, 0.25, 16000)]
     assert audio.write_wav(path, pieces(*sounds), 16000) == 0.75
     with wave.open(str(path)) as written:

@@ -29,6 +29,7 @@ def voice(tmp_path: Path) -> Callable[..., VoiceFolder]:
             for figure, mean in means.items()
         ]
         folder = VoiceFolder(tmp_path / name)
+        folder.path.mkdir(exist_ok=True)
         write_json(
             folder.scores, Scores(["hello"], [0], ["voice", "base"], "base", scores, [], skipped or {}).settings()
         )

@@ -49,6 +49,7 @@ def found(tmp_path: Path) -> Found:
     place = StudyFolder(tmp_path / "study")
     for number in (0, 1, 2):
         folder = VoiceFolder(place.voices(number) / "anna")
+        folder.path.mkdir(parents=True)
         write_text(folder.adapter_config, "{}")
         write_text(folder.page, "<p>listen")
     kinds = [Figure("quality", "quality", "high"), Figure("words", "wrong words", "low", "%")]

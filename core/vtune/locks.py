@@ -1,0 +1,108 @@
+"""Locks on files that no process can leave behind: the kernel drops them when their holder ends, however it ends.
+
+A process number would prove nothing: numbers are used again, and mean nothing on another host or in another container.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from pathlib import Path
+
+_NO_LOCKS_ERRNOS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+_POLL_SECONDS = 0.02
+
+_held: set[int] = set()
+
+
+class Lock:
+    """A lock that this process holds.
+
+    ``proven`` is False on a file system that knows no locks: there, another process may hold it as well.
+    """
+
+    def __init__(self, path: Path, descriptor: int, *, proven: bool) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.proven = proven
+        self._process = os.getpid()
+        _held.add(descriptor)
+
+    def release(self, *, remove: bool = True) -> None:
+        """Let the next process in.
+
+        :param remove: take the file away first, which nobody else does while the lock is held.
+        """
+        if os.getpid() != self._process:  # a forked child unwinds: the lock is its parent's
+            return
+        try:
+            if remove and _is_at(self.descriptor, self.path):
+                self.path.unlink(missing_ok=True)
+        except OSError:
+            pass  # a disk that can only be read by now; the file is empty, and no lock by itself
+        finally:
+            _held.discard(self.descriptor)
+            os.close(self.descriptor)
+
+
+def acquire(path: Path, wait_seconds: float = 0.0) -> Lock | None:
+    """Lock a file, made where there is none; None if another process holds it for longer than ``wait_seconds``.
+
+    :raises OSError: the file cannot be made.
+    """
+    until = time.monotonic() + wait_seconds
+    while True:
+        descriptor = _opened(path)
+        try:
+            proven = _locked(descriptor)
+            if proven is not None and _is_at(descriptor, path):
+                return Lock(path, descriptor, proven=proven)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        if proven is not None:
+            continue  # its last holder took the file away meanwhile: lock the one that is there now
+        if time.monotonic() >= until:
+            return None
+        time.sleep(_POLL_SECONDS)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    except PermissionError:
+        # A lock file that a killed process of another account left behind can be locked without being written.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+def _locked(descriptor: int) -> bool | None:
+    """Whether the lock could be taken: True, None if somebody else has it, False where there are no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return None
+        if error.errno in _NO_LOCKS_ERRNOS:
+            return False
+        raise
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _forget() -> None:
+    """Close the descriptors in a forked child, which would keep the locks of a parent that was killed."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
