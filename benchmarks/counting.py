@@ -27,6 +27,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
+from vtune.train.narrowing import narrow_in_passing
+
 GIB = 2**30
 
 
@@ -69,7 +71,7 @@ def count_step(
         batch = make_batch()
         gc.collect()
         static, alive.peak, alive.flops = alive.now, alive.now, 0
-        with disable_input_dtype_casting(tuned, active=not widened):
+        with disable_input_dtype_casting(tuned, active=not widened), narrow_in_passing(tuned, active=not widened):
             with torch.autocast("cpu", torch.bfloat16):
                 loss = tuned(**batch)["loss"]
             loss.backward()

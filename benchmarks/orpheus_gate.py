@@ -38,7 +38,10 @@ END_OF_SPEECH, SOUND = 128_258, range(128_266, 156_938)
 
 @dataclass(frozen=True)
 class Case:
-    """One training: ``rows`` x ``length`` tokens a pass, all real and all labelled."""
+    """One training: ``rows`` x ``length`` tokens a pass, all real and all labelled.
+
+    ``wide``: weights in float32, as a CPU keeps them.
+    """
 
     rows: int
     length: int
@@ -46,11 +49,12 @@ class Case:
     lean: bool = True
     four_bit: bool = False
     sound: bool = False
+    wide: bool = False
 
     def describe(self) -> str:
         """Say it in a few words."""
         return (
-            f"{'4 bit' if self.four_bit else 'bf16'}, {self.rows} x {self.length}, "
+            f"{'4 bit' if self.four_bit else 'float32' if self.wide else 'bf16'}, {self.rows} x {self.length}, "
             f"{'with' if self.checkpointing else 'no'} checkpointing, {'ours' if self.lean else 'full logits'}"
             f"{', loss among sound' if self.sound else ''}"
         )
@@ -66,6 +70,9 @@ CASES = (
     Case(8, 1024),
     Case(1, 2048, four_bit=True),
     Case(2, 2048, four_bit=True),
+    Case(1, 512, checkpointing=False, wide=True),
+    Case(1, 1024, checkpointing=False, wide=True),
+    Case(1, 1024, wide=True),
 )
 
 
@@ -84,7 +91,7 @@ def measure(case: Case, **shape: int) -> Found:
     config._attn_implementation = attention.NAME if case.lean else "sdpa"
 
     def build() -> nn.Module:
-        with default_dtype(torch.bfloat16):
+        with default_dtype(torch.float32 if case.wide else torch.bfloat16):
             model = kind(config).requires_grad_(False)
             model.tie_weights()
         if case.sound:

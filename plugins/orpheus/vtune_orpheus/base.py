@@ -74,7 +74,8 @@ class OrpheusBase:
         ours = self.config.model_type == "llama"
         automatic = attention.NAME if ours else None
         quantized = _quantization_config(options.quantization, self.dtype)
-        placement = {"device_map": {"": self.device}} if quantized is not None else {}
+        # Each tensor goes from the file to the device by itself: a host of 12 GB never holds the whole network.
+        placement = {"device_map": {"": self.device}} if self.device.type != "cpu" else {}
         loaded: Any = self._from_checkpoint(
             network.LlamaForCausalLM if ours else AutoModelForCausalLM,
             dtype=self.dtype,
@@ -89,7 +90,7 @@ class OrpheusBase:
             loaded.among = Among(self.layout.end_of_speech, range(self.layout.audio, self.layout.audio_end))
         # What is not quantised stays in half precision, as it is without quantisation: PEFT's preparation would make
         # embeddings and head float32, 0.9 GiB more at 3B, and autocast would narrow the head again for each pass.
-        made: nn.Module = loaded if quantized is not None else loaded.to(self.device)
+        made: nn.Module = loaded
         return made.requires_grad_(False)
 
     @torch.no_grad()
@@ -118,7 +119,8 @@ class OrpheusBase:
         """Write a whole checkpoint: network, tokenizer and codec, which this engine and plain transformers load."""
         from safetensors.torch import save_file
 
-        network.save_pretrained(directory)  # type: ignore[operator]
+        # A file at a time is on the host when the network is on a GPU.
+        network.save_pretrained(directory, max_shard_size=_MAX_SHARD_BYTES)  # type: ignore[operator]
         self.tokenizer.save_pretrained(directory)
         codec = directory / "snac"
         codec.mkdir()
@@ -139,6 +141,7 @@ class OrpheusBase:
             raise EngineError(unreachable(self.checkpoint, error)) from error
 
 
+_MAX_SHARD_BYTES = 2 * 10**9
 _SHAPE = frozenset({"hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size"})
 
 

@@ -1,0 +1,322 @@
+"""A whole voice at the published size, random weights, stage by stage: seconds and memory.
+
+    python benchmarks/real_size.py --engine orpheus --folder /tmp/real
+    python benchmarks/real_size.py --engine orpheus --layers 2 --folder /tmp/small
+    python benchmarks/real_size.py --engine indextts2 --folder /tmp/indextts2
+
+It writes a checkpoint of the shape of Orpheus 3B (6.6 GB in bf16, tensor by tensor, with a SNAC of the published
+widths), or one of IndexTTS2 whose GPT has the published size and whose other parts are small, and six clips of 3 to
+5 s. Then it runs what a user would: `plan`, `run` until the first of two steps is saved, `kill -9`, `run` again to the
+finished voice, `say`, `merge` and `export`. Each stage has a row: seconds, the most that was resident in the process
+and its children, and the most of it that was anonymous: what is no mapped file, and so cannot be given back when
+memory is short.
+
+`--limit-gib` puts every process into a memory cgroup (version 1, as root), where more than that ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+import transformers
+import yaml
+from machine import in_a_line, machine
+from orpheus_gate import SHAPE
+
+GIB = 2**30
+CODEC: dict[str, Any] = {
+    "sampling_rate": 24_000, "encoder_dim": 48, "encoder_rates": [2, 4, 8, 8], "decoder_dim": 1024,
+    "decoder_rates": [8, 8, 4, 2], "attn_window_size": None, "codebook_size": 4096, "codebook_dim": 8,
+    "vq_strides": [4, 2, 1], "noise": True, "depthwise": True,
+}  # fmt: skip
+CLIP_SECONDS = (3.0, 3.4, 3.8, 4.2, 4.6, 5.0)
+SAMPLE_SECONDS = 0.02
+STATEMENT = "I have the right to publish this voice"
+STAGES = (
+    ("encode", re.compile(r"\[1/3\]")),
+    ("load", re.compile(r"\[2/3\]")),
+    ("train", re.compile(r"trainable params")),
+    ("check", re.compile(r"training: done")),
+    ("speak and write", re.compile(r"\[3/3\]")),
+)
+"""Stages of `vtune run`, each with the line of its log that it begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Memory of a process and its children at one moment, in bytes."""
+
+    time: float
+    resident: int
+    anonymous: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stage: how long it took and the most memory that it had."""
+
+    stage: str
+    seconds: float
+    resident: int
+    anonymous: int
+
+    def line(self) -> str:
+        """Return a row of a table."""
+        return f"| {self.stage} | {self.seconds:.1f} | {self.resident / GIB:.2f} | {self.anonymous / GIB:.2f} |"
+
+
+def main() -> None:
+    """Print a table."""
+    asked = arguments()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    print(in_a_line(machine("cpu", torch.get_num_threads(), engine=asked.engine, layers=asked.layers)), flush=True)
+    base = asked.folder / "base"
+    if not (base / "config.json").is_file() and not (base / "config.yaml").is_file():
+        began = time.monotonic()
+        base.mkdir(exist_ok=True)
+        shape = {"num_hidden_layers": asked.layers, "vocab_size": asked.vocabulary}
+        BUILDERS[asked.engine](base, **{name: size for name, size in shape.items() if size is not None})
+        print(f"checkpoint: {sum(p.stat().st_size for p in base.rglob('*') if p.is_file()) / 1e9:.2f} GB, "
+              f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
+    recipe = write_recipe(asked.folder, asked.engine, base)
+    with limited(asked.limit_gib) as enter:
+        for row in stages(asked.folder, recipe, enter):
+            print(row.line(), flush=True)
+
+
+def stages(folder: Path, recipe: Path, enter: Callable[[], None]) -> Iterator[Row]:
+    """Run everything, and yield a row for each stage."""
+    voice = str(folder / "voices" / "real")
+
+    def checkpoint_is_there() -> bool:
+        return any((folder / "runs").glob("real/checkpoints/*/checkpoint-1/complete.json"))
+
+    planning = list(measured("plan", ["plan", str(recipe)], enter))
+    print("| stage | seconds | resident GiB | of it anonymous GiB |\n|---|---|---|---|", flush=True)
+    yield from planning
+    if not checkpoint_is_there():
+        yield from measured("run", ["run", str(recipe)], enter, until=checkpoint_is_there)
+    yield from measured("resumed", ["run", str(recipe)], enter)
+    yield from measured("say", ["say", voice, "Hello.", "--out", str(folder / "hello.wav")], enter)
+    for name, command in (
+        ("merge", ["merge", voice]),
+        ("export peft", ["export", voice, "--to", "peft"]),
+        ("export merged", ["export", voice, "--to", "merged"]),
+    ):
+        out = Path(tempfile.mkdtemp(dir=folder)) / "out"
+        further = ["--without-consent", STATEMENT] if command[0] == "export" else []
+        yield from measured(name, [*command[:2], str(out), *command[2:], *further], enter)
+        subprocess.run(["rm", "-rf", str(out.parent)], check=True)
+
+
+def measured(
+    name: str, command: list[str], enter: Callable[[], None], until: Callable[[], bool] | None = None
+) -> Iterator[Row]:
+    """Run a verb and yield rows; one that reports the stages of a run has a row for each.
+
+    :param until: when it holds, the process is killed as `kill -9` does.
+    """
+    samples: list[Sample] = []
+    marks = [(time.monotonic(), name)]
+    lines: list[str] = []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vtune_cli", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True, preexec_fn=enter,
+    )  # fmt: skip
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            marks.extend(
+                (time.monotonic(), f"{name}: {stage}") for stage, sign in STAGES if sign.search(line) is not None
+            )
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    killed = False
+    while process.poll() is None:
+        samples.append(sample(process.pid))
+        if until is not None and until():
+            os.killpg(process.pid, signal.SIGKILL)
+            killed = True
+            process.wait()
+        time.sleep(SAMPLE_SECONDS)
+    reader.join(timeout=5)
+    ended = time.monotonic()
+    if process.returncode and not killed:
+        print("\n".join(lines[-30:]), flush=True)
+        print(f"{name}: exit code {process.returncode}", flush=True)
+    if name == "plan":
+        print("".join(f"    {line}\n" for line in lines), flush=True)
+    for (began, stage), (end, _) in zip(marks, [*marks[1:], (ended, "")], strict=True):
+        own = [one for one in samples if began <= one.time < end]
+        if own:
+            resident, anonymous = max(one.resident for one in own), max(one.anonymous for one in own)
+            yield Row(stage, end - began, resident, anonymous)
+
+
+def sample(pid: int) -> Sample:
+    """Add up the memory of a process and everything that it started."""
+    resident = anonymous = 0
+    for one in family(pid):
+        try:
+            status = Path(f"/proc/{one}/status").read_text()
+        except OSError:
+            continue
+        sizes = {key: int(value) * 1024 for key, value in re.findall(r"^(VmRSS|RssAnon):\s+(\d+) kB", status, re.M)}
+        resident += sizes.get("VmRSS", 0)
+        anonymous += sizes.get("RssAnon", 0)
+    return Sample(time.monotonic(), resident, anonymous)
+
+
+def family(pid: int) -> Iterator[int]:
+    """Yield a process and its children, and theirs."""
+    yield pid
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = path.read_text().split()
+        except OSError:
+            continue
+        for child in children:
+            yield from family(int(child))
+
+
+@contextmanager
+def limited(gib: float | None) -> Iterator[Callable[[], None]]:
+    """Yield what a child calls to come under a limit of memory."""
+    if gib is None:
+        yield lambda: None
+        return
+    group = Path(f"/sys/fs/cgroup/memory/real-size-{os.getpid()}")
+    group.mkdir()
+    (group / "memory.limit_in_bytes").write_text(str(int(gib * GIB)))
+
+    def enter() -> None:
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    try:
+        yield enter
+    finally:
+        group.rmdir()
+
+
+def build_orpheus(folder: Path, **shape: int) -> None:
+    """Write network, tokenizer and codec; no tensor of the network is in memory beside another."""
+    from safetensors.torch import save_file
+    from snac import SNAC
+
+    from vtune_orpheus.tiny import build_tokenizer
+
+    tokenizer = build_tokenizer(CODEC["codebook_size"])
+    config = transformers.LlamaConfig(
+        **{**SHAPE, **shape},
+        rope_theta=500_000.0,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.convert_tokens_to_ids("<custom_token_2>"),
+        pad_token_id=tokenizer.convert_tokens_to_ids("<custom_token_7>"),
+        architectures=["LlamaForCausalLM"],
+        dtype="bfloat16",
+    )
+    with torch.device("meta"):
+        network = transformers.LlamaForCausalLM(config)
+    shapes = {name: tuple(p.shape) for name, p in network.named_parameters()}  # tied ones once
+    write_random(folder / "model.safetensors", shapes)
+    torch.manual_seed(0)
+    (folder / "snac").mkdir(exist_ok=True)
+    save_file(SNAC(**CODEC).state_dict(), str(folder / "snac" / "model.safetensors"))
+    (folder / "snac" / "config.json").write_text(json.dumps(CODEC, indent=2) + "\n", encoding="utf-8")
+    tokenizer.save_pretrained(folder)
+    config.save_pretrained(folder)
+
+
+def write_random(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Write tensors of bf16 into a safetensors file, one after the other: norms are ones, all else is small noise."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        size = 2 * int(np.prod(shape))
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    text += b" " * (-len(text) % 8)
+    generator = torch.Generator().manual_seed(0)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for shape in shapes.values():
+            if len(shape) == 1:
+                tensor = torch.ones(shape, dtype=torch.bfloat16)
+            else:
+                tensor = torch.randn(shape, generator=generator).mul_(0.02).bfloat16()
+            file.write(tensor.view(torch.uint8).numpy().data)
+
+
+def build_indextts2(folder: Path, num_hidden_layers: int = 24) -> None:
+    """Write a checkpoint whose GPT is as wide and as deep as the published one."""
+    from vtune_indextts2 import nano
+
+    nano.build(folder, width=1280, layers=num_hidden_layers)
+
+
+BUILDERS = {"orpheus": build_orpheus, "indextts2": build_indextts2}
+
+
+def write_recipe(folder: Path, engine: str, base: Path) -> Path:
+    """Write six clips and a recipe of two steps, each of them saved."""
+    clips = folder / "clips"
+    if not clips.is_dir():
+        clips.mkdir()
+        with (clips / "transcripts.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["filename", "text"])
+            for number, seconds in enumerate(CLIP_SECONDS):
+                times = np.arange(int(seconds * 24_000)) / 24_000
+                noise = np.random.default_rng(number).normal(0, 0.02, len(times))
+                sound = 0.2 * np.sin(2 * np.pi * (150 + 20 * number) * times) + noise
+                soundfile.write(clips / f"clip_{number}.wav", sound, 24_000)
+                table.writerow([f"clip_{number}", f"this is sentence number {number} of a measurement"])
+    speaking = {"max_new_tokens": 70} if engine == "orpheus" else {}
+    recipe = {
+        "voice": "real",
+        "engine": engine,
+        "engine_options": {"base_model": str(base), **speaking},
+        "data": [{"source": str(clips)}],
+        "folders": {"runs": str(folder / "runs"), "voices": str(folder / "voices")},
+        "train": {"max_steps": 2, "save_every": 1, "validation": 0, "warmup": 0, "log_every": 1, "learning_rate": 1e-4},
+        "evaluate": {"sentences": ["Hello."], "judges": ["delivery", "speed"], "trained": 1, "during": 0},
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--engine", choices=sorted(BUILDERS), default="orpheus")
+    parser.add_argument("--layers", type=int, help="of the network; default: those of the published one")
+    parser.add_argument("--vocabulary", type=int, help="of Orpheus; default: the published one; 29,000 at least")
+    parser.add_argument("--folder", type=Path, required=True, help="gets checkpoint, clips, runs and voices")
+    parser.add_argument("--limit-gib", type=float, help="of memory, for each process and its children")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
