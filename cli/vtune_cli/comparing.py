@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
 from vtune.compare import compare, contestants, first_voice, material_of, recipe_of, table
+from vtune.errors import VoiceError
 from vtune.evaluate import BASE
+from vtune.folders import place_locked
 
 
 def contest(
@@ -24,9 +28,13 @@ def contest(
     recipe = recipe_of(first, overrides)
     found = contestants(several, voices, recipe.folders.runs)
     material = material_of(first, recipe, texts)
+    evaluated = first.path.stat()
     comparison = compare(first.name, found, material, recipe, several[0], device=device, options=options)
     place = out or first.path / "evaluation"
-    comparison.write(place)
+    with place_locked(first.path) if out is None else nullcontext():
+        if out is None and not os.path.samestat(evaluated, first.path.stat()):
+            raise VoiceError(f"{first.path}: another voice took this place meanwhile; evaluate it again")
+        comparison.write(place)
     for line in table(comparison.evaluation.scores):
         click.echo(line)
     click.echo(f"listen: open {place / 'listen.html'}")

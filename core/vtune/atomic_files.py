@@ -27,7 +27,7 @@ KEPT_FOLDER = ".former"
 WAIT_SECONDS = 10.0
 """How long a file is waited for that another process is writing."""
 
-SWEEP_SECONDS = 1.0
+SWEEP_SECONDS = 5.0
 """How long a folder is waited for: it is locked for a moment by whoever sweeps, else by somebody who writes it."""
 
 # All names begin with a dot and end in a word of ours: nothing of anybody else's is ever taken for a leftover.
@@ -48,6 +48,17 @@ def alone(path: Path, otherwise: str, wait_seconds: float | None = None) -> Iter
     wait_seconds = wait_seconds if wait_seconds is not None else 0.0 if inside else SWEEP_SECONDS
     with writing(path):
         lock = _taken(path, path / ".lock" if inside else _lock_beside(path), otherwise, wait_seconds)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def place_locked(path: Path) -> Iterator[None]:
+    """Keep whoever would replace a folder from doing so. :raises VtuneError: somebody is writing it."""
+    with writing(path):
+        lock = _taken(path, _lock_beside(path), "another process is writing it", SWEEP_SECONDS)
     try:
         yield
     finally:
@@ -105,12 +116,17 @@ def make_parent(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def must_be_new(path: Path) -> None:
-    """See that a folder may be filled. :raises VoiceError: something is there already."""
+def must_be_new(path: Path) -> bool:
+    """See that a folder may be filled.
+
+    :returns: False, for there is nothing to be kept: ``new_folder`` may ask this at its end.
+    :raises VoiceError: something is there already.
+    """
     if path.is_dir() and not any(path.iterdir()):
-        return
+        return False
     if os.path.lexists(path):
         raise VoiceError(f"{path} {'is not empty' if path.is_dir() else 'is no folder'}; name a new folder")
+    return False
 
 
 @contextmanager
@@ -126,8 +142,7 @@ def new_folder(path: Path, keep: Callable[[], bool] = lambda: False) -> Iterator
     make_parent(path)
     sweep(path.parent)
     aside = _aside(path, "partial")
-    with writing(path, aside):
-        lock = _taken(path, _lock_beside(path), "another process is writing it", SWEEP_SECONDS)
+    with writing(path, aside), place_locked(path):
         try:
             aside.mkdir()
             with _must_stay(aside, path):
@@ -135,7 +150,6 @@ def new_folder(path: Path, keep: Callable[[], bool] = lambda: False) -> Iterator
             _replace(aside, path, keep=keep())
         finally:
             _remove(aside)
-            lock.release()
 
 
 @contextmanager
@@ -152,12 +166,8 @@ def _must_stay(aside: Path, path: Path) -> Iterator[None]:
 
 def settle(aside: Path, path: Path) -> None:
     """Put a finished folder in its place; what stood there is gone only once the new one stands."""
-    with writing(path, aside):
-        lock = _taken(path, _lock_beside(path), "another process is writing it", SWEEP_SECONDS)
-        try:
-            _replace(aside, path, keep=False)
-        finally:
-            lock.release()
+    with writing(path, aside), place_locked(path):
+        _replace(aside, path, keep=False)
 
 
 def _replace(aside: Path, path: Path, *, keep: bool) -> None:

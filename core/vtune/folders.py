@@ -14,6 +14,7 @@ from vtune.atomic_files import (
     must_be_new,
     new_file,
     new_folder,
+    place_locked,
     settle,
     sweep,
     sync_folder,
@@ -24,7 +25,7 @@ from vtune.disk import writing
 
 __all__ = [
     "KEPT_FOLDER", "LICENCE_NOTE", "RunFolder", "VoiceFolder", "alone", "make_parent", "must_be_new", "new_file",
-    "new_folder", "settle", "sweep", "sync_folder", "write_json", "write_text",
+    "new_folder", "place_locked", "settle", "sweep", "sync_folder", "write_json", "write_text",
 ]  # fmt: skip
 
 

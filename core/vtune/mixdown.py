@@ -42,19 +42,25 @@ def mix_down(
             "digit, 64 at most"
         )
     folder = VoiceFolder(voices / name)
-    if folder.path.exists():
-        raise VoiceError(f"{folder.path} is there already; name the mix differently, or move that away")
+    _require_free(folder)
     parts = find_parts(text, voices, options or {})
     _require_rank(rank or mixed_shape([part.lora for part in parts]).rank)
     mix = open_mix(parts, device, options=options, rank=rank)
     record = mix.record.model_copy(update={"name": name})
-    with new_folder(folder.path) as aside:
+    with new_folder(folder.path, keep=lambda: _require_free(folder)) as aside:
         new = VoiceFolder(aside)
         mix.engine.export_voice(mix.base, mix.model, mix.conditioning, aside)
         write_licence_note(mix.engine, aside)
         write_json(new.record, record.model_dump())
         write_card(new.card, record, {}, Scores())
     return record
+
+
+def _require_free(folder: VoiceFolder) -> bool:
+    """Refuse to replace a voice; at the end as well, for another process may have made one meanwhile."""
+    if folder.path.exists():
+        raise VoiceError(f"{folder.path} is there already; name the mix differently, or move that away")
+    return False
 
 
 def _require_rank(rank: int) -> None:

@@ -14,13 +14,14 @@ from vtune import conditioning, dataset, raw
 from vtune.device import pick_device, weights_dtype
 from vtune.engines import load_engine
 from vtune.evaluate import VOICE, Material, Scores, evaluate, held_material, listener, tuned_and_base
-from vtune.export import voice_record, write_voice
+from vtune.export import CLIP_SAMPLE, voice_record, write_voice
 from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
 from vtune.inspection import inspect
 from vtune.ranks import join
 from vtune.recipe import Recipe, as_yaml
 from vtune.train import train
 from vtune.untrusted import read_json_object
+from vtune.weights import ADAPTER
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,7 +92,8 @@ def _make_voice(
         logger.info("voice %s: done before (%s)", voice.name, voice.path)
         return
     kept = conditioning.extract(engine, base, in_clips, run_folder, voice.name)
-    facts = {**facts, "made_from": made_from, "data": data.identity[:16]}
+    sample = dataset.clip_sample(run_folder.features / dataset.SURVEY, voice.name)
+    facts = {**facts, "made_from": made_from, "data": data.identity[:16], CLIP_SAMPLE: sample}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
     systems = tuned_and_base(engine, base, model, kept, adapter=recipe.train.method == "lora")
     evaluation = evaluate(engine, systems, material, recipe)
@@ -122,6 +124,8 @@ def _made_from(engine: Engine, recipe: Recipe, facts: dict[str, Any], name: str)
 def _is_made(voice: VoiceFolder, made_from: str) -> bool:
     try:
         record = read_json_object(voice.record)
-        return bool(record["training"]["made_from"] == made_from) and voice.conditioning.is_file()
+        weights = voice.weights if record["method"] == "full" else voice.path / ADAPTER
+        whole = all(path.is_file() for path in (weights, voice.conditioning, voice.card))
+        return bool(record["training"]["made_from"] == made_from) and whole
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +47,25 @@ def test_evaluate_hears_others_and_other_words(vtune: Callable[..., Result], voi
     scores = json.loads(Path("there/scores.json").read_text())
     assert scores["systems"] == ["base", "ann", "ann@2"]
     assert scores["texts"] == ["first line", "second line"]
+
+
+def test_scores_of_a_voice_do_not_get_into_another_that_took_its_place(
+    vtune: Callable[..., Result], voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vtune_cli import comparing
+
+    def compare(*arguments: Any, **settings: Any) -> Any:
+        voice.rename("aside")
+        shutil.copytree("aside", voice)
+        return made(*arguments, **settings)
+
+    made = comparing.compare
+    monkeypatch.setattr(comparing, "compare", compare)
+    result = vtune("evaluate", "ann", "evaluate.clips=2", "--device", "cpu")
+    assert result.exit_code == 1
+    assert "Error: voices/ann: another voice took this place meanwhile; evaluate it again" in result.output
+    assert not (voice / "evaluation").exists()
+    assert [path.name for path in Path("voices").iterdir()] == ["ann"]
 
 
 def test_compare_writes_the_files_of_each(vtune: Callable[..., Result], voice: Path) -> None:

@@ -159,8 +159,9 @@ def test_killed_at_every_change_a_file_is_whole_and_the_next_write_leaves_nothin
     assert content(place) == {"a.txt": "new"}
 
 
-def test_a_folder_that_a_living_process_fills_is_not_swept(tmp_path: Path) -> None:
+def test_a_folder_that_a_living_process_fills_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process number proves nothing: it may be another's by now, or count in another container."""
+    monkeypatch.setattr("vtune.atomic_files.SWEEP_SECONDS", 0.1)
     full, go_on = os.pipe(), os.pipe()
     writer = os.fork()
     if writer == 0:

@@ -8,9 +8,10 @@ from vtune.dataset.ledger import LedgerWriter, Totals
 from vtune.dataset.rows import FeatureRows
 from vtune.dataset.sources import Row, Source
 from vtune.dataset.store import FeatureStore
-from vtune.dataset.survey import Item, in_validation, open_sources, read_survey, survey
+from vtune.dataset.survey import SURVEY, Item, clip_sample, in_validation, open_sources, read_survey, survey
 
 __all__ = [
+    "SURVEY",
     "FeatureRows",
     "FeatureStore",
     "Item",
@@ -22,6 +23,7 @@ __all__ = [
     "TrainingData",
     "best_clips",
     "build",
+    "clip_sample",
     "find_raw",
     "held_out",
     "in_validation",

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from heapq import nsmallest
 from pathlib import Path
 
 from vtune.dataset.detecting import open_source
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 SURVEY = "survey.jsonl"
 """Name of the file, beside the features."""
+
+SAMPLE = 32
+"""Clips of a voice that it is known by."""
 
 LEAST = 0.5
 """Seconds of a clip, where the recipe says nothing."""
@@ -84,6 +88,15 @@ def read_survey(path: Path) -> Iterator[Item]:
     with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
             yield Item(**json.loads(line))
+
+
+def clip_sample(path: Path, voice: str) -> list[str]:
+    """Return the smallest hashes of a voice's clips in a survey.
+
+    Two sets of clips that overlap share some of these, also where one is many times the other.
+    """
+    clips = (item for item in read_survey(path) if item.reason is None and item.voice == voice)
+    return nsmallest(SAMPLE, {item.digest[:16] for item in clips})
 
 
 def in_validation(digest: str, share: float) -> bool:

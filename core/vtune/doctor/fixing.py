@@ -18,7 +18,7 @@ from vtune.doctor.gathering import spread
 from vtune.doctor.listening import listener
 from vtune.doctor.mending import Mending, Plan, plan_rows
 from vtune.errors import VtuneError
-from vtune.folders import new_folder
+from vtune.folders import must_be_new, new_folder
 
 CLIPS, TABLE, RECORD = "clips", "transcripts.csv", "fixes.jsonl"
 
@@ -79,7 +79,7 @@ def fix(
     plans = list(plan_rows(source.rows(), again, unheard, has_words=has_words))
     kept = [plan for plan in plans if plan.reason is None]
     fixed = Fixed(out, len(kept))
-    with new_folder(out) as folder:
+    with new_folder(out, keep=lambda: must_be_new(out)) as folder:
         (folder / CLIPS).mkdir()
         mending = Mending(listener(source), str(folder / CLIPS))
         wanted = [(plan.row.audio, plan.name) for plan in kept]

@@ -87,7 +87,7 @@ def export(
     source = open_source(folder, device, options)
     # What the user changed, say where the base lies now, is true of what is exported.
     record = record.model_copy(update={"engine_options": source.options_with().model_dump(mode="json")})
-    with new_folder(directory) as aside:
+    with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:
         written = TARGETS[target].write(source, aside, directory, dtype)
         checks = (written.compared.describe(), *(f"{rule}: {found}" for rule, found in written.rules.items()))
         form = replace(written.form, checked=checks, overridden=overridden)

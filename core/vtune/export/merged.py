@@ -58,7 +58,7 @@ def merge_voice(
     if read_record(folder).method != "lora":
         raise VoiceError(f"{folder.path} was fully fine-tuned: there is no adapter to merge")
     source = open_source(folder, device, options)
-    with new_folder(directory) as aside:
+    with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:
         compared = fold(source, aside, "fp32")
         write_licence_note(source.engine, aside)
     return compared.difference

@@ -12,6 +12,7 @@ from vtune.engines import Engine
 from vtune.errors import VoiceError
 from vtune.evaluate import Evaluation
 from vtune.export.companions import write_licence_note
+from vtune.export.standing import is_of_other_clips
 from vtune.folders import VoiceFolder, new_folder, write_json, write_text
 from vtune.recipe import Recipe, as_yaml
 from vtune.speak import speak
@@ -64,11 +65,13 @@ def write_voice(
 ) -> None:
     """Write a voice folder, whole or not at all, and speak the evaluation sentences into its samples.
 
+    It takes the place of an earlier voice of the same recordings; one of other recordings is kept aside.
+
     :raises VoiceError: a folder of that name is there and is no voice.
     """
     if folder.path.exists() and not folder.record.is_file() and any(folder.path.iterdir()):
         raise VoiceError(f"{folder.path} is there and is no voice of vtune's; move it, or name the voice differently")
-    with new_folder(folder.path) as aside:
+    with new_folder(folder.path, keep=lambda: is_of_other_clips(folder, record)) as aside:
         new = VoiceFolder(aside)
         engine.export_voice(base, model, conditioning, aside)
         write_licence_note(engine, aside)
