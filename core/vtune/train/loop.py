@@ -130,6 +130,11 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
         counted = inputs["attention_mask"].sum() if "attention_mask" in inputs else inputs[self._length_feature].numel()
         return len(next(iter(inputs.values()))), int(counted)
 
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """Take the scale of fp16's losses, unless this process trains in another precision than the one before it."""
+        if self.accelerator.scaler is not None:
+            super()._load_scaler(checkpoint)
+
     def _init_training_state(self, max_steps: int, *others: Any) -> tuple[int, int]:
         """Begin, or take what a checkpoint keeps, wherever it lies now and however often the recipe logs now."""
         trained: tuple[int, int] = super()._init_training_state(max_steps, *others)

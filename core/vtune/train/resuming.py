@@ -77,6 +77,7 @@ def _checks(processes: int) -> Iterator[tuple[str, Callable[[Path, nn.Module], N
     yield ".", _check_weights
     yield "optimizer.pt", _check_optimizer
     yield "scheduler.pt", _check_scheduler
+    yield "scaler.pt", _check_scaler
     for rank in range(processes):
         yield f"rng_state_{rank}.pth" if processes > 1 else "rng_state.pth", _check_random_state
         yield loop_state_of(Path(), rank).name, _check_loop_state
@@ -128,6 +129,12 @@ def _check_optimizer(path: Path, model: nn.Module) -> None:
 def _check_scheduler(path: Path, model: nn.Module) -> None:
     state = torch.load(path, map_location="cpu", weights_only=True)
     _require_finite("the learning rate", torch.tensor([float(state["last_epoch"]), *state["_last_lr"]]))
+
+
+def _check_scaler(path: Path, model: nn.Module) -> None:
+    """See that the scale of fp16's losses is a number, where there is one."""
+    if path.exists():
+        _require_finite("the scale", torch.tensor(float(torch.load(path, weights_only=True)["scale"])))
 
 
 def _check_random_state(path: Path, model: nn.Module) -> None:
