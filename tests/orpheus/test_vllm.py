@@ -31,6 +31,8 @@ from vtune.serve.inprocess import InProcess
 from vtune.serve.refusals import refusal_of
 from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm import ByVllm, connect
+from vtune.serve.vllm.client import Client
+from vtune.serve.vllm.watching import Elsewhere
 from vtune.weights import ADAPTER
 
 TEXT = "Hello there. And one more sentence, which is a good deal longer."
@@ -307,6 +309,42 @@ def test_a_server_that_was_started_anew_gets_its_voices_again(fake: FakeVllm, vo
         assert np.array_equal(say(backend, voices, "anna"), before)
 
 
+def test_each_start_of_a_server_gets_the_voices_that_are_to_be_there_first(
+    fake: FakeVllm, tiny: Path, voices: Path
+) -> None:
+    class Restarted(Elsewhere):
+        """Another server is there whenever it is told so."""
+
+        def watch(self, ready: Callable[[], None]) -> None:
+            self.ready = ready
+
+        def turn_to(self, server: FakeVllm) -> None:
+            self._client, self._is_away = Client(server.url, KEY), False
+            self.ready()
+
+    registry = Registry(voices, {}, {}, 8)
+    with closing(FakeVllm(tiny)) as second:
+        watched = Restarted(Client(fake.url, KEY), VllmSettings())
+        watched._is_away = True
+        with closing(ByVllm(watched, ServeSettings(vllm=VllmSettings(at_once=2)), "cpu")) as backend:
+            backend.prepare(registry.find("anna"))
+            assert backend.missing() == ["vLLM does not answer"]
+            for server in (fake, second):
+                watched.turn_to(server)
+                until(lambda: not backend.missing())
+                assert [name.partition("-")[0] for name in server.loaded] == ["anna"]
+                assert backend.load().voices == 1
+                assert len(say(backend, voices, "ben"))
+                assert len(server.loaded) == 2
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_who_leaves_stops_the_drawing_at_once(fake: FakeVllm, voices: Path) -> None:
     fake.hangs.set()
     with closing(through(fake)) as backend:
@@ -421,6 +459,7 @@ def test_the_real_vllm_speaks_as_this_process_does(tmp_path: Path, make_voice: C
     arguments = ("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "4")
     settings = ServeSettings(vllm=VllmSettings(command=VLLM, arguments=arguments, max_loras=2, patience=300))
     with closing(open_backend("vllm", Registry(voices, {}, {}, 8), settings, "cpu", {})) as backend:
+        until(lambda: not backend.missing(), 300)
         heard = {name: say(backend, voices, name) for name in ("anna", "ben")}
         assert np.array_equal(heard["anna"], anna)
         assert np.array_equal(heard["ben"], ben)

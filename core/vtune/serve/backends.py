@@ -20,7 +20,7 @@ def open_backend(
     """Open a back end.
 
     :param name: ``in-process``; ``vllm``, which starts one; or the URL of a vLLM server that runs.
-    :raises VtuneError: there is none of that name, or vLLM does not serve.
+    :raises VtuneError: there is none of that name, or vLLM cannot be started, or none answers at that URL.
     """
     if name == IN_PROCESS:
         from vtune.serve.inprocess import InProcess
@@ -35,9 +35,4 @@ def open_backend(
     if name != VLLM:
         return ByVllm(connect(name, settings.vllm), settings, device, options)
     base, rank = base_to_serve(list_voices(registry.folder), options)
-    process = start(base, rank, settings.vllm)
-    try:
-        return ByVllm(process.client, settings, device, options, process)
-    except BaseException:
-        process.close()
-        raise
+    return ByVllm(start(base, rank, settings.vllm), settings, device, options)

@@ -80,13 +80,13 @@ def serve(
             registry, speaking, settings, keys=known, host=host, write=_write, log_text=log_text, lifecycle=lifecycle
         )
         _preload(registry, speaking, settings)
-        config = Config(
+        serving = Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
             timeout_graceful_shutdown=CLOSE_SECONDS, h11_max_incomplete_event_size=32 << 10,
         )  # fmt: skip
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
         started(address(host, listening.getsockname()[1]))
-        StoppableServer(config, lifecycle, speaking, signals).run(sockets=[listening])
+        StoppableServer(serving, lifecycle, speaking, signals).run(sockets=[listening])
         if (failure := speaking.failure()) is not None:
             raise failure
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from vtune.errors import RecipeError, VtuneError, first_problem, nearest, shown
 from vtune.recipe.reading import read_yaml
@@ -29,6 +37,17 @@ class VllmSettings(Settings):
     max_loras: PositiveInt = Field(8, description="voices that are spoken with in one batch")
     max_cpu_loras: PositiveInt = Field(64, description="voices that are kept in memory")
     start: PositiveFloat = Field(900.0, description="seconds in which it must be ready")
+    health_interval_seconds: PositiveFloat = Field(5.0, description="seconds between two looks at its /health")
+    hang_seconds: PositiveFloat = Field(
+        60.0, description="seconds without an answer from /health after which one that was started is ended and started"
+    )
+    restarts: NonNegativeInt = Field(
+        5, description="times within restart_window_seconds that one that was started is started again after it died"
+    )
+    restart_window_seconds: PositiveFloat = Field(1800.0, description="seconds in which deaths are counted")
+    restart_wait_seconds: PositiveFloat = Field(
+        1.0, description="seconds before it is started again; doubled for each death that counts, 60 at most"
+    )
 
 
 class ServeSettings(Settings):

@@ -1,12 +1,14 @@
-"""A vLLM that vtune starts: what it is told, how it ends, what keeps it from serving."""
+"""A vLLM that vtune starts: what it is told, what keeps it from serving, how it ends, and what happens when it dies."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -17,55 +19,30 @@ import pytest
 from vtune.errors import VtuneError
 from vtune.serve import Registry, ServeSettings
 from vtune.serve.backends import open_backend
+from vtune.serve.failures import AwayError
 from vtune.serve.settings import VllmSettings
+from vtune.serve.vllm import reaper
 from vtune.serve.vllm.bases import base_to_serve
+from vtune.serve.vllm.client import Client
+from vtune.serve.vllm.process import Process
+from vtune.serve.vllm.watching import Elsewhere
 from vtune.voices import list_voices
 
-PROGRAM = """\
-import json, os, signal, sys, time
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-
-here = Path(__file__).parent
-told = sys.argv[1:]
-secret = os.environ["VLLM_API_KEY"]
-(here / "told.json").write_text(json.dumps([told, dict(os.environ)]))
-if (here / "refuse").exists():
-    sys.exit(3)
-time.sleep(0.3 if not (here / "slow").exists() else 60)
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        known = self.path == "/health" or self.headers["Authorization"] == f"Bearer {secret}"
-        model = {"id": told[1], "root": told[1], "parent": None}
-        content = json.dumps({"data": [model]}).encode()
-        self.send_response(200 if known else 401)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *told): ...
-
-
-signal.signal(signal.SIGTERM, lambda *told: sys.exit())
-child = os.fork()
-if child == 0:  # vLLM has processes of its own, which must not outlive it
-    time.sleep(300)
-(here / "pids").write_text(f"{os.getpid()} {child}")
-try:
-    HTTPServer(("127.0.0.1", int(told[told.index("--port") + 1])), Handler).serve_forever()
-except SystemExit:
-    (here / "ended").touch()
-"""
+PROGRAM = Path(__file__).with_name("fake_vllm.py")
+# A vLLM is looked at often here, so that nothing takes long.
+QUICK = {"at_once": 2, "start": 60, "health_interval_seconds": 0.1, "restart_wait_seconds": 0.05}
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Path:
+def program(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "bin" / "vllm"
     path.parent.mkdir()
-    path.write_text(f"#!{sys.executable}\n{PROGRAM}")
+    path.write_text(f"#!{sys.executable} -IS\n{PROGRAM.read_text()}")
     path.chmod(0o755)
-    return path
+    yield path
+    for pid in pids(path):  # only what a failed test has left
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -76,6 +53,13 @@ def base(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def registry(tmp_path: Path, base: Path) -> Registry:
+    voice(tmp_path / "voices" / "anna", base, rank=48)
+    voice(tmp_path / "voices" / "ben", base, rank=16)
+    return Registry(tmp_path / "voices", {}, {}, 8)
+
+
 def voice(folder: Path, base: Path, rank: int = 8, **more: Any) -> None:
     folder.mkdir(parents=True)
     config = {"peft_type": "LORA", "r": rank, "base_model_name_or_path": str(base), **more}
@@ -83,27 +67,49 @@ def voice(folder: Path, base: Path, rank: int = 8, **more: Any) -> None:
 
 
 def settings(program: Path, **more: Any) -> ServeSettings:
-    return ServeSettings(vllm=VllmSettings(command=str(program), **{"at_once": 2, "start": 60, **more}))
+    return ServeSettings(vllm=VllmSettings(command=str(program), **{**QUICK, **more}))
 
 
-def alive(pid: str) -> bool:
+def starts(program: Path) -> list[list[int]]:
+    """Return the processes of each start."""
+    path = program.parent / "starts"
+    return [[int(pid) for pid in line.split()] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def pids(program: Path) -> list[int]:
+    return [pid for start in starts(program) for pid in start]
+
+
+def alive(pid: int) -> bool:
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
         return False
-    return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def until(true: Callable[[], Any], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "never true"
+        time.sleep(0.02)
+
+
+def all_ended(program: Path) -> None:
+    """Wait until nothing of any start is left: killed, but the system takes its time."""
+    assert pids(program)
+    until(lambda: not [pid for pid in pids(program) if alive(pid)], 10)
 
 
 def test_it_is_told_base_ranks_and_a_key_and_ends_with_all_it_started(
-    program: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    program: Path, base: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLLM_API_KEY", "somebody else's")
-    voice(tmp_path / "voices" / "anna", base, rank=48)
-    voice(tmp_path / "voices" / "ben", base, rank=16)
-    registry = Registry(tmp_path / "voices", {}, {}, 8)
     told = settings(program, arguments=["--dtype", "float32"], max_loras=3)
     with closing(open_backend("vllm", registry, told, "cpu", {})) as backend:
+        assert backend.missing() == ["vLLM is being started"]
+        until(lambda: not backend.missing())
         assert backend.load().voices == 0
+    all_ended(program)
     arguments, environment = json.loads((program.parent / "told.json").read_text())
     assert arguments[:2] == ["serve", str(base)]
     given = dict(pairwise(arguments))
@@ -115,15 +121,9 @@ def test_it_is_told_base_ranks_and_a_key_and_ends_with_all_it_started(
     assert environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
     assert environment["VLLM_API_KEY"] != "somebody else's"
     assert environment["VLLM_API_KEY"] not in " ".join(arguments)  # which every user of the machine can read
-    assert (program.parent / "ended").exists()
-    pids = (program.parent / "pids").read_text().split()
-    end = time.monotonic() + 10
-    while [pid for pid in pids if alive(pid)]:  # killed, but the system takes its time
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
-def test_what_keeps_it_from_serving_is_one_line(program: Path, base: Path, tmp_path: Path) -> None:
+def test_what_keeps_it_from_being_started_is_one_line(program: Path, base: Path, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "voices", {}, {}, 8)
 
     def refused(told: ServeSettings, **options: str) -> str:
@@ -135,15 +135,161 @@ def test_what_keeps_it_from_serving_is_one_line(program: Path, base: Path, tmp_p
     (tmp_path / "voices").mkdir()
     assert "--set base_model=..." in refused(settings(program))
     voice(tmp_path / "voices" / "anna", base)
-    assert "nothing/vllm: No such file" in refused(settings(tmp_path / "nothing" / "vllm"))
+    assert "nothing/vllm: there is no such program" in refused(settings(tmp_path / "nothing" / "vllm"))
     assert "cannot be read as a base for vLLM" in refused(settings(program), base_model=str(tmp_path / "nowhere"))
-    (program.parent / "refuse").touch()
-    assert "vLLM ended with 3 before it served" in refused(settings(program))
-    (program.parent / "refuse").unlink()
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "more", "said"),
+    [("refuse", {}, "vLLM ended with 3 before it served"), ("slow", {"start": 3}, "did not serve within 3 s")],
+)
+def test_one_that_has_never_served_is_not_tried_again(
+    program: Path, registry: Registry, behaviour: str, more: dict[str, Any], said: str
+) -> None:
+    (program.parent / behaviour).touch()
+    with closing(open_backend("vllm", registry, settings(program, **more), "cpu", {})) as backend:
+        until(lambda: backend.failure() is not None)
+        assert said in str(backend.failure())
+        assert len(starts(program)) == 1
+        all_ended(program)  # before the server ends
+        assert backend.missing()
+
+
+def test_it_can_be_ended_while_it_starts(program: Path, registry: Registry) -> None:
     (program.parent / "slow").touch()
+    backend = open_backend("vllm", registry, settings(program), "cpu", {})
+    until(lambda: starts(program))
     started = time.monotonic()
-    assert "did not serve within 0.5 s" in refused(settings(program, start=0.5))
-    assert time.monotonic() - started < 30
+    backend.close()
+    assert time.monotonic() - started < 10
+    all_ended(program)
+    assert backend.failure() is None
+
+
+def test_one_that_dies_is_started_again_with_another_client(program: Path, registry: Registry) -> None:
+    with closing(open_backend("vllm", registry, settings(program, restarts=2), "cpu", {})) as backend:
+        server = backend._server  # type: ignore[attr-defined]
+        until(lambda: not backend.missing())
+        first = server.client()
+        os.kill(starts(program)[0][0], signal.SIGKILL)
+        until(backend.missing)
+        with pytest.raises(AwayError) as away:
+            server.client()
+        assert away.value.retry_after
+        until(lambda: not backend.missing())
+        assert server.client() is not first
+        assert server.client().is_well()
+        assert len(starts(program)) == 2
+        assert not [pid for pid in starts(program)[0] if alive(pid)]  # before the next one takes their memory
+        os.kill(starts(program)[1][0], signal.SIGKILL)
+        until(lambda: len(starts(program)) == 3 and not backend.missing())
+        assert backend.failure() is None
+        os.kill(starts(program)[2][0], signal.SIGKILL)
+        until(lambda: backend.failure() is not None)
+        assert "vLLM ended with 137; it was started again 2 times" in str(backend.failure())
+    all_ended(program)
+    assert len(starts(program)) == 3
+
+
+def test_deaths_that_lie_long_back_do_not_count(program: Path, registry: Registry) -> None:
+    told = settings(program, restarts=1, restart_window_seconds=0.3)
+    with closing(open_backend("vllm", registry, told, "cpu", {})) as backend:
+        for number in range(3):
+            until(lambda number=number: len(starts(program)) == number + 1 and not backend.missing())  # type: ignore[misc]
+            time.sleep(0.4)
+            os.kill(starts(program)[number][0], signal.SIGKILL)
+        until(lambda: len(starts(program)) == 4)
+        assert backend.failure() is None
+
+
+def test_one_that_hangs_is_ended_and_started_again(program: Path, registry: Registry, monkeypatch: Any) -> None:
+    monkeypatch.setattr("vtune.serve.vllm.client.HEALTH_SECONDS", 0.2)
+    with closing(open_backend("vllm", registry, settings(program, hang_seconds=1), "cpu", {})) as backend:
+        until(lambda: not backend.missing())
+        (program.parent / "deaf").touch()
+        until(lambda: backend.missing() == ["vLLM does not answer"])
+        with pytest.raises(AwayError):  # nobody waits for it
+            backend._server.client()  # type: ignore[attr-defined]
+        until(lambda: not alive(starts(program)[0][0]))
+        (program.parent / "deaf").unlink()
+        until(lambda: not backend.missing())
+        assert len(starts(program)) == 2
+
+
+def test_one_that_takes_no_sigterm_is_killed(program: Path) -> None:
+    (program.parent / "stubborn").touch()
+    command = [str(program), "serve", "base", "--port", "0"]
+    process = Process(command, {"VLLM_API_KEY": "x"}, term_seconds=0.3)
+    until(lambda: starts(program))
+    process.close()
+    assert process.code == 137
+    all_ended(program)
+
+
+def test_it_can_be_killed_while_it_is_waited_for(program: Path) -> None:
+    (program.parent / "stubborn").touch()
+    process = Process([str(program), "serve", "base", "--port", "0"], {"VLLM_API_KEY": "x"}, term_seconds=60)
+    until(lambda: starts(program))
+    started = time.monotonic()
+    signal.signal(signal.SIGALRM, lambda *_: process.kill())  # a second signal, while the first is still obeyed
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    process.close()
+    assert time.monotonic() - started < 10
+    all_ended(program)
+
+
+HOLDER = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-IS", *sys.argv[1:]], stdin=subprocess.PIPE, start_new_session=True)
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("victim", ["holder", "reaper"])
+def test_it_ends_when_vtune_or_the_reaper_is_killed(program: Path, victim: str) -> None:
+    command = [reaper.__file__, "5", str(program), "serve", "base", "--port", "0"]
+    holder = subprocess.Popen([sys.executable, "-IS", "-c", HOLDER, *command], env={"VLLM_API_KEY": "x"})
+    try:
+        until(lambda: starts(program))
+        main = starts(program)[0][0]
+        if victim == "holder":
+            holder.kill()
+            all_ended(program)
+        else:
+            stat = Path(f"/proc/{main}/stat").read_text()
+            os.kill(int(stat.rpartition(")")[2].split()[1]), signal.SIGKILL)
+            until(lambda: not alive(main), 10)  # the rest of its group is for vtune to kill
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_the_group_is_killed_when_the_reaper_was(program: Path) -> None:
+    process = Process([str(program), "serve", "base", "--port", "0"], {"VLLM_API_KEY": "x"})
+    until(lambda: starts(program))
+    os.kill(process._process.pid, signal.SIGKILL)
+    until(lambda: process.code is not None)
+    process.close()
+    _, child, _ = starts(program)[0]
+    until(lambda: not alive(child), 10)
+
+
+def test_one_that_runs_elsewhere_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    well, ready = [True], []
+    monkeypatch.setattr(Client, "is_well", lambda self: well[0])
+    client = Client("http://127.0.0.1:1")
+    with closing(Elsewhere(client, VllmSettings(health_interval_seconds=0.02))) as server:
+        server.watch(lambda: ready.append(1))
+        assert server.client() is client
+        well[0] = False
+        until(lambda: server.missing() == "vLLM does not answer")
+        with pytest.raises(AwayError):
+            server.client()
+        well[0] = True
+        until(lambda: not server.missing())
+        assert server.client() is client
+        until(lambda: len(ready) == 2)  # its voices are loaded again
+        assert server.failure() is None
 
 
 def test_the_base_is_the_first_voices_that_vllm_takes(

@@ -16,7 +16,7 @@ pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 from vtune.errors import VtuneError
 from vtune.serve.failures import AwayError, BrokenError, UpstreamError
 from vtune.serve.refusals import Refusal, refusal_of
-from vtune.serve.vllm.client import AnswerError, Client, drawing_failure
+from vtune.serve.vllm.client import AnswerError, Client, refusal_failure
 from vtune.types import Drawing
 
 DRAWING = Drawing(
@@ -90,7 +90,7 @@ def refused(client: Client) -> tuple[Refusal, VtuneError, list[int]]:
             for some in client.draw("anna", DRAWING).ids():
                 tokens.extend(some)
         except AnswerError as answer:
-            raise drawing_failure(answer) from answer
+            raise refusal_failure(answer) from answer
 
     with pytest.raises(VtuneError) as told:
         draw()
@@ -130,7 +130,7 @@ def test_each_answer_has_its_meaning(
     said: str,
 ) -> None:  # fmt: skip
     headers = {name.replace("-", "_"): value for name, value in headers.items()}
-    refusal, log, tokens = refused(upstream(http(status, content, **headers)))
+    refusal, log, tokens = refused(upstream(http(status, content, True, **headers)))
     assert (refusal.status, refusal.headers.get("Retry-After")) == (expected, retry_after)
     assert said in str(refusal)
     assert tokens == []

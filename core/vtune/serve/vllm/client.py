@@ -55,8 +55,8 @@ def failure_of(status: int, content: bytes, retry_after: str | None = None) -> V
     return UpstreamError(message, 502, NONSENSE)
 
 
-def drawing_failure(error: AnswerError) -> UpstreamError:
-    """Return what a refusal to draw means for whoever asked for speech, in words that are not vLLM's."""
+def refusal_failure(error: AnswerError) -> UpstreamError:
+    """Return what a refusal means for whoever asked for speech, in words that are not vLLM's."""
     message, told = str(error), "the server behind this one refuses this request; the log says why"
     if error.status >= 500 or error.status == 404:
         return AwayError(message)
@@ -111,6 +111,8 @@ class Client:
         try:
             listed = json.loads(self._ask("GET", "/v1/models"))["data"]
             return [Model(one["id"], one.get("root") or one["id"], one.get("parent")) for one in listed]
+        except AnswerError as error:
+            raise refusal_failure(error) from error
         except (ValueError, KeyError, TypeError) as error:
             message = f"{self.url} does not list models as vLLM does: {reason(error)}"
             raise UpstreamError(message, 502, NONSENSE) from error

@@ -1,0 +1,71 @@
+"""One vLLM process of this machine, below a reaper that ends it with all that it has started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from vtune.errors import VtuneError
+from vtune.serve.vllm import reaper
+
+TERM_SECONDS = 20.0
+"""Seconds for vLLM to end by itself after SIGTERM; systemd's TimeoutStopSec must be longer than this and the drain."""
+KILL_SECONDS = reaper.KILL_SECONDS + 2
+
+
+class Process:
+    """A command with its processes, which end with this process, however it ends.
+
+    :raises VtuneError: there is no such program.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], term_seconds: float = TERM_SECONDS
+    ) -> None:
+        program = shutil.which(command[0])
+        if program is None:
+            raise VtuneError(
+                f"{command[0]}: there is no such program; install vLLM into an environment of its own and name its "
+                "program in the settings (vllm: {command: ...}), or name a server that runs: --backend http://..."
+            )
+        self._term_seconds = term_seconds
+        # A session of its own: Ctrl-C is for vtune, which then ends this one.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", reaper.__file__, str(term_seconds), program, *command[1:]],
+            env=dict(environment), stdin=subprocess.PIPE, stdout=sys.stderr, start_new_session=True,
+        )  # fmt: skip
+
+    @property
+    def code(self) -> int | None:
+        """Exit code, 128 + N after signal N; None while it runs."""
+        return self._process.poll()
+
+    def close(self) -> None:
+        """End it and wait until all of it has ended."""
+        self._tell(reaper.TERM)
+        self._wait(self._term_seconds + KILL_SECONDS)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._tell(reaper.KILL)
+        self._wait(KILL_SECONDS)
+
+    def _tell(self, word: bytes) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError):  # it has ended
+            os.write(self._process.stdin.fileno(), word)
+
+    def _wait(self, seconds: float) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        if self.code is not None and self._process.returncode >= 0:
+            return
+        with suppress(ProcessLookupError):  # the reaper itself was killed, or does not end
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(KILL_SECONDS)

@@ -1,0 +1,224 @@
+"""Whether a vLLM is there: one that runs elsewhere is watched, one that vtune started is started again when it dies."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from vtune.errors import VtuneError, reason
+from vtune.serve.failures import AwayError
+from vtune.serve.settings import VllmSettings
+from vtune.serve.vllm.client import Client
+from vtune.serve.vllm.process import Process
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.2
+UNWELL_CHECKS = 2
+"""Checks in a row that must fail before a server that is there is taken for gone; one may fail under load."""
+LONGEST_WAIT_SECONDS = 60.0
+LONGEST_RETRY_SECONDS = 120
+
+
+class Watched(Protocol):
+    """A vLLM server, and what is known of it."""
+
+    def watch(self, ready: Callable[[], None]) -> None:
+        """Begin to watch it; ``ready`` is called on another thread whenever it begins to serve."""
+        ...
+
+    def client(self) -> Client:
+        """Return its client, another one after each start. :raises AwayError: it is not there."""
+        ...
+
+    def missing(self) -> str:
+        """Return what is missing before it can be asked; empty if nothing is."""
+        ...
+
+    def failure(self) -> VtuneError | None:
+        """Return why it will not come back, if that is so."""
+        ...
+
+    def kill(self) -> None:
+        """End its processes at once, if it was started here."""
+        ...
+
+    def close(self) -> None:
+        """Watch it no longer, and end it if it was started here."""
+        ...
+
+
+class Elsewhere:
+    """A server that somebody else runs: its ``/health`` decides whether it is asked."""
+
+    def __init__(self, client: Client, settings: VllmSettings) -> None:
+        self._client, self._interval = client, settings.health_interval_seconds
+        self._is_away, self._closed = False, threading.Event()
+
+    def watch(self, ready: Callable[[], None]) -> None:
+        """Begin to watch it; it serves already."""
+        ready()
+        threading.Thread(target=self._watch, args=(ready,), name="vtune-watches-vllm", daemon=True).start()
+
+    def client(self) -> Client:
+        """Return its client. :raises AwayError: it is away."""
+        if self._is_away:
+            raise AwayError(f"vLLM at {self._client.url} does not answer")
+        return self._client
+
+    def missing(self) -> str:
+        """Return what is missing before it can be asked."""
+        return "vLLM does not answer" if self._is_away else ""
+
+    def failure(self) -> VtuneError | None:
+        """Return None: whoever runs it may start it again."""
+        return None
+
+    def kill(self) -> None:
+        """Do nothing: it is not this server's."""
+
+    def close(self) -> None:
+        """Watch it no longer."""
+        self._closed.set()
+
+    def _watch(self, ready: Callable[[], None]) -> None:
+        failed = 0
+        while not self._closed.wait(self._interval):
+            failed = 0 if self._client.is_well() else failed + 1
+            if self._is_away and not failed:
+                logger.warning("vLLM at %s answers again", self._client.url)
+                self._is_away = False
+                ready()
+            elif failed >= UNWELL_CHECKS and not self._is_away:
+                logger.warning("vLLM at %s does not answer", self._client.url)
+                self._is_away = True
+
+
+class Started:
+    """A server that is started here, and started again when it dies or hangs, but not without end.
+
+    :param launch: starts one, and returns its process and its client.
+    :raises VtuneError: it cannot be started at all.
+    """
+
+    def __init__(self, launch: Callable[[], tuple[Process, Client]], settings: VllmSettings) -> None:
+        self._ready: Callable[[], None] = lambda: None
+        self._launch, self._settings = launch, settings
+        self._process, self._next_client = launch()
+        self._client: Client | None = None
+        self._is_unwell = False
+        self._missing = "vLLM is being started"
+        self._retry_seconds = 30.0
+        self._failure: VtuneError | None = None
+        self._closed = threading.Event()
+
+    def watch(self, ready: Callable[[], None]) -> None:
+        """Begin to watch it; ``ready`` is called on another thread after each start."""
+        self._ready = ready
+        threading.Thread(target=self._run, name="vtune-watches-vllm", daemon=True).start()
+
+    def client(self) -> Client:
+        """Return its client, another one after each start. :raises AwayError: it is not there."""
+        client = self._client
+        if client is None or self._is_unwell:
+            raise AwayError(self.missing(), max(1, min(LONGEST_RETRY_SECONDS, math.ceil(self._retry_seconds))))
+        return client
+
+    def missing(self) -> str:
+        """Return what is missing before it can be asked."""
+        return "vLLM does not answer" if self._is_unwell else self._missing
+
+    def failure(self) -> VtuneError | None:
+        """Return why it is not started again."""
+        return self._failure
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._closed.set()
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it, with all that it has started."""
+        self._closed.set()
+        self._process.close()
+
+    def _run(self) -> None:
+        try:
+            self._serve_again_and_again()
+        except Exception as error:  # whatever it is, a vLLM that nobody watches is no server
+            self._failure = VtuneError(f"vLLM is watched no longer: {reason(error)}")
+            raise
+
+    def _serve_again_and_again(self) -> None:
+        settings, deaths, served_once = self._settings, deque[float](), False
+        while True:
+            why = self._serve()
+            served_once = served_once or self._client is not None
+            self._missing = "vLLM has ended and is being started again"
+            self._client, self._is_unwell = None, False
+            self._process.close()
+            if self._closed.is_set():
+                return
+            now = time.monotonic()
+            deaths.append(now)
+            while deaths[0] < now - settings.restart_window_seconds:
+                deaths.popleft()
+            if not served_once or len(deaths) > settings.restarts:
+                again = f"; it was started again {len(deaths) - 1} times" if len(deaths) > 1 else ""
+                self._failure = VtuneError(f"{why}{again}; its own lines above say why")
+                return
+            wait = min(LONGEST_WAIT_SECONDS, settings.restart_wait_seconds * 2 ** (len(deaths) - 1))
+            logger.warning("%s; it is started again in %g s (%d of %d)", why, wait, len(deaths), settings.restarts)
+            if self._closed.wait(wait):
+                return
+            try:
+                process, client = self._launch()
+            except (VtuneError, OSError) as error:
+                self._failure = VtuneError(f"{why}, and cannot be started again: {error}")
+                return
+            self._process, self._next_client = process, client
+            if self._closed.is_set():  # meanwhile, and whoever closed it saw the one before
+                process.close()
+                return
+
+    def _serve(self) -> str:
+        """Wait until the server serves, and as long as it does; return why it does not any more."""
+        started = time.monotonic()
+        while not self._next_client.is_well():
+            if why := self._gone():
+                return f"{why} before it served"
+            if time.monotonic() - started > self._settings.start:
+                return f"vLLM did not serve within {self._settings.start:g} s (vllm: {{start: ...}} in the settings)"
+            self._closed.wait(POLL_SECONDS)
+        self._retry_seconds = time.monotonic() - started + 1
+        logger.info("vLLM serves, %.0f s after its start", self._retry_seconds - 1)
+        self._client = self._next_client
+        self._ready()
+        self._missing = ""
+        return self._watch(self._next_client)
+
+    def _watch(self, client: Client) -> str:
+        well = checked = time.monotonic()
+        failed = 0
+        while not (why := self._gone()):
+            self._closed.wait(POLL_SECONDS)
+            if time.monotonic() - checked < self._settings.health_interval_seconds:
+                continue
+            failed = 0 if client.is_well() else failed + 1
+            checked = time.monotonic()
+            well = well if failed else checked
+            self._is_unwell = failed >= UNWELL_CHECKS
+            if checked - well > self._settings.hang_seconds:
+                return f"vLLM has not answered for {self._settings.hang_seconds:g} s"
+        return why
+
+    def _gone(self) -> str:
+        if self._closed.is_set():
+            return "vLLM is ended"
+        code = self._process.code
+        return "" if code is None else f"vLLM ended with {code}"
