@@ -1,8 +1,11 @@
-"""Which device and which number format: one answer for training and for speaking."""
+"""Which device and which number format: one answer for training and for speaking; and memory that is given back."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import TrainingError
@@ -46,6 +49,28 @@ def weights_dtype(name: str, device: torch.device, method: str) -> torch.dtype:
     if method == "full" or (name == "auto" and device.type == "cpu"):
         return torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[pick_precision(name, device)]
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system: what only cycles keep, and what the allocators hold back."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Give the holes of the C heap back, some milliseconds' work; only where glibc is.
+
+    They grow with each tensor of another length than those before: six clips of 3 to 5 s, encoded by SNAC one after
+    the other, left 0.8 GiB of holes, and none with this behind each.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim is not None:
+            trim(0)
 
 
 def _multiplies_bf16() -> bool:

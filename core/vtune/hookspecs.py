@@ -186,8 +186,11 @@ def synthesize_drawn(
 
 
 @hookspec(firstresult=True)
-def footprint(options: EngineOptions, lora: LoraSettings, dtype_bytes: int) -> Footprint | None:
+def footprint(options: EngineOptions, lora: LoraSettings, dtype_bytes: int, product_bytes: int) -> Footprint | None:
     """Estimate what training asks of a machine, from configuration files alone.
+
+    :param dtype_bytes: of a number of the loaded weights.
+    :param product_bytes: of a number that products are made in: 2 under autocast, also where weights have 4.
 
     Optional; default: None, and ``vtune plan`` says that the engine gives no estimate.
     """

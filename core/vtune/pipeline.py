@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from vtune import conditioning, dataset, raw
-from vtune.device import pick_device, weights_dtype
+from vtune.device import pick_device, release_memory, weights_dtype
 from vtune.engines import load_engine
 from vtune.evaluate import VOICE, Material, Scores, evaluate, held_material, listener, tuned_and_base
 from vtune.export import CLIP_SAMPLE, voice_record, write_voice
@@ -19,6 +19,7 @@ from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
 from vtune.inspection import inspect
 from vtune.ranks import join
 from vtune.recipe import Recipe, as_yaml
+from vtune.room import footprint_of, require
 from vtune.train import train
 from vtune.untrusted import read_json_object
 from vtune.weights import ADAPTER
@@ -46,6 +47,9 @@ def run(
     """
     state = join(recipe.train.device, recipe.train.world_size)
     engine = load_engine(recipe.engine)
+    device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
+    # Whoever cannot hold it is told now, and not after hours of cutting and encoding.
+    require(footprint_of(engine, recipe, device), recipe, device, processes=state.num_processes)
     folder = folder or RunFolder(recipe.folders.runs / recipe.voice)
     with ExitStack() as stack:
         if state.is_main_process:
@@ -56,12 +60,12 @@ def run(
             if recipe.prepare.examine:
                 inspect(raw.with_clips(recipe, folder), engine, folder)
         state.wait_for_everyone()
-        device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
         dtype = weights_dtype(recipe.train.precision, device, recipe.train.method)
         base = engine.load_base(recipe.engine_options, device, dtype)
         share = dataset.Share(state.process_index, state.num_processes)
         in_clips = raw.with_clips(recipe, folder)
         data = dataset.build(in_clips, engine, base, folder, share, state.wait_for_everyone)
+        release_memory()  # of encoding
         if state.is_main_process:
             _begin(2, "training: the adapter learns the voice")
         # Before the training, so that nobody waits for it to hear that there is nothing to compare with.

@@ -16,10 +16,20 @@ from vtune.folders import RunFolder
 from vtune.prepare.settings import LONGEST
 from vtune.raw import Uncut, uncut, with_clips
 from vtune.recipe import Recipe
-from vtune.room import memory_of, needed, of_method, settle
+from vtune.room import (
+    GIB,
+    Limit,
+    Stage,
+    footprint_of,
+    host_limit,
+    memory_of,
+    needed,
+    room_for_training,
+    settle,
+    stages,
+)
 from vtune.types import Footprint
 
-GIB = 2**30
 # Share of a measured matrix rate that training reaches at these sizes; the rest goes into attention, norms, waiting.
 _EFFICIENCY = 0.4
 # Work with gradient checkpointing, for the layers go forward again: a half of what a frozen base takes, less its head.
@@ -45,6 +55,8 @@ class Plan:
     longest: float | None = None
     memory_bytes: float | None = None
     seconds: float | None = None
+    stages: Sequence[Stage] = ()
+    host: Limit | None = None
 
     def lines(self) -> list[str]:
         """Say it, a line a fact."""
@@ -72,8 +84,18 @@ class Plan:
             f"in {footprint.tensors:,} tensors",
             f"memory      about {self.memory_bytes / GIB:.2f} GiB of {self.have_bytes / GIB:.1f} on {self.device} "
             f"in {self.precision}, {way} gradient checkpointing: {fits}",
+            *self._memory_lines(),
             f"time        about {_duration(self.seconds)} of training (rough: from a short measurement here)",
         ]
+
+    def _memory_lines(self) -> list[str]:
+        """Say what each stage takes of the host's memory, all of it."""
+        if self.host is None:
+            return []
+        most = max(stage.host_bytes for stage in self.stages)
+        told = ", ".join(f"{stage.name} {stage.host_bytes / GIB:.2f}" for stage in self.stages)
+        fits = "fits" if most < self.host.size else "DOES NOT FIT"
+        return [f"host        GiB of {self.host.size / GIB:.1f} ({self.host.whose}): {told}: {fits}"]
 
 
 def make_plan(recipe: Recipe) -> Plan:
@@ -84,14 +106,14 @@ def make_plan(recipe: Recipe) -> Plan:
     engine = load_engine(recipe.engine)
     device = pick_device(recipe.train.device)
     precision = pick_precision(recipe.train.precision, device)
-    width = weights_dtype(recipe.train.precision, device, recipe.train.method).itemsize
-    footprint = engine.footprint(recipe.engine_options, recipe.lora.settings(), width)
+    footprint = footprint_of(engine, recipe, device)
     run = RunFolder(recipe.folders.runs / recipe.voice)
     raw = tuple(uncut(recipe, run))
     totals, rows, seconds, longest = _count(with_clips(recipe, run), raw)
     have = memory_of(device)
     longest_tokens = longest * footprint.tokens_per_second + footprint.tokens_per_clip if footprint else 0.0
-    recipe = settle(recipe, footprint, longest_tokens, have)
+    processes = recipe.train.world_size or 1
+    recipe = settle(recipe, footprint, longest_tokens, room_for_training(footprint, device, processes))
     train = recipe.train
     batch, checkpointing = int(train.batch_size), bool(train.gradient_checkpointing)
     per_step = batch * train.gradient_accumulation * (train.world_size or 1)
@@ -99,12 +121,19 @@ def make_plan(recipe: Recipe) -> Plan:
     plan = Plan(recipe, totals, rows, steps, footprint, have, str(device), precision, raw)
     if footprint is None:
         return plan
-    footprint = of_method(footprint, train.method)
     tokens = seconds * footprint.tokens_per_second + rows * footprint.tokens_per_clip
     memory = needed(footprint, batch * longest_tokens, checkpointing)
     work = tokens / rows * per_step * steps * footprint.token_flops * (_AGAIN if checkpointing else 1)
     took = work / (_EFFICIENCY * _measured_flops(device, precision) * (train.world_size or 1)) if rows else 0.0
-    return replace(plan, footprint=footprint, tokens=tokens, longest=longest_tokens, memory_bytes=memory, seconds=took)
+    return replace(
+        plan,
+        tokens=tokens,
+        longest=longest_tokens,
+        memory_bytes=memory,
+        seconds=took,
+        stages=stages(footprint, recipe, batch * longest_tokens, longest, on_gpu=device.type == "cuda"),
+        host=host_limit(),
+    )
 
 
 def _count(recipe: Recipe, raw: Sequence[Uncut]) -> tuple[Totals, int, float, float]:

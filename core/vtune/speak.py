@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from vtune.device import pick_device, weights_dtype
+from vtune.device import pick_device, trim_heap, weights_dtype
 from vtune.engines import Engine, load_engine
 from vtune.errors import EngineError, VoiceError, nearest
 from vtune.folders import VoiceFolder
@@ -100,6 +100,7 @@ def _heard(model: nn.Module, said: Iterator[T], untuned: bool) -> Iterator[T]:
         with torch.inference_mode(), adapter:
             one = next(said, None)
         if one is None:
+            trim_heap()  # the next utterance has another length
             return
         yield one
 

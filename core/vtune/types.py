@@ -203,6 +203,10 @@ class Footprint:
     :param token_bytes_checkpointed: the same with gradient checkpointing.
     :param token_flops: floating-point operations to train on one token.
     :param pass_bytes: memory that a pass takes whatever its length, such as for a few places' logits.
+    :param codec_bytes: of the networks that encode and decode sound, beside the one that is trained.
+    :param encoding_second_bytes: memory that encoding holds for one second of a clip.
+    :param speaking_bytes: memory that speaking takes beside the weights: caches, and sound being decoded.
+    :param largest_bytes: of the largest weight of a layer, as it is loaded.
     :param longest_seconds: of a clip that the engine takes; None where it does not say.
     """
 
@@ -217,6 +221,10 @@ class Footprint:
     token_flops: float
     pass_bytes: float = 0
     longest_seconds: float | None = None
+    codec_bytes: float = 0
+    encoding_second_bytes: float = 0
+    speaking_bytes: float = 0
+    largest_bytes: float = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vtune import room
+from vtune.errors import TrainingError
 from vtune.recipe import Recipe
 from vtune.room import needed, of_method, settle
 from vtune.types import Footprint
@@ -92,3 +97,79 @@ def test_an_adapter_is_the_same_however_its_steps_are_cut(toy: Callable[..., Rec
         (log,) = (tmp_path / name / "someone" / "logs").glob("*/metrics.jsonl")
         losses[name] = [json.loads(line)["loss"] for line in log.read_text().splitlines()]
     assert losses["auto"] == pytest.approx(losses["one"], abs=1e-5)
+
+
+def test_limits_of_control_groups_are_those_of_the_process_and_of_what_is_around_it(tmp_path: Path) -> None:
+    own = tmp_path / "cgroup"
+    for group, size in (("v2/jobs", "4000"), ("v2/jobs/one", "max"), ("v1/memory/box", "3000")):
+        version, _, _ = group.partition("/")
+        (tmp_path / group).mkdir(parents=True)
+        name = "memory.max" if version == "v2" else "memory.limit_in_bytes"
+        (tmp_path / group / name).write_text(f"{size}\n")
+    own.write_text("5:cpu:/else\n0::/jobs/one\n")
+    assert [limit.size for limit in room._control_groups(tmp_path / "v2", own)] == [4000]
+    own.write_text("9:memory:/box\n1:name=systemd:/box\n")
+    assert [limit.size for limit in room._control_groups(tmp_path / "v1", own)] == [3000]
+    # In a container the path is that of the host.
+    own.write_text("0::/somewhere/else\n")
+    (tmp_path / "v2" / "memory.max").write_text("2000\n")
+    assert [limit.size for limit in room._control_groups(tmp_path / "v2", own)] == [2000]
+    assert list(room._control_groups(tmp_path, tmp_path / "none")) == []
+
+
+def test_the_least_limit_counts_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_control_groups", lambda: [room.Limit(2.0, "the control group")])
+    monkeypatch.setattr(room, "_address_space", lambda: [room.Limit(1.0, "ulimit -v")])
+    assert room.host_limit() == room.Limit(1.0, "ulimit -v")
+
+
+def test_stages_of_a_cpu_are_all_on_the_host_and_those_of_a_gpu_are_apart() -> None:
+    settled = recipe(batch_size=1, gradient_checkpointing=False)
+    shape = replace(BASE, weight_bytes=int(10e9), largest_bytes=int(1e8), parameters=int(5e9), codec_bytes=1e8)
+    on_cpu = {stage.name: stage for stage in room.stages(shape, settled, 7, 1)}
+    on_gpu = {stage.name: stage for stage in room.stages(shape, settled, 7, 1, on_gpu=True)}
+    assert list(on_cpu) == list(on_gpu)
+    assert list(on_cpu) == ["encoding", "loading", "training", "resuming", "checking", "speaking", "merging"]
+    assert all(stage.device_bytes == 0 for stage in on_cpu.values())
+    assert on_cpu["training"].host_bytes > 10e9
+    assert on_gpu["training"].device_bytes == needed(shape, 7, False)
+    assert max(stage.host_bytes for stage in on_gpu.values()) < 5e9  # nothing of a GPU's network is on the host
+
+
+@pytest.mark.parametrize(("clips", "said"), [(0, "speaking needs about"), (10**6, "training needs about")])
+def test_what_does_not_fit_is_told_in_one_line_with_numbers_and_what_to_change(
+    monkeypatch: pytest.MonkeyPatch, clips: int, said: str
+) -> None:
+    monkeypatch.setattr(room, "host_limit", lambda: room.Limit(2 * room.GIB, "the control group"))
+    shape = replace(BASE, weight_bytes=int(1.4 * room.GIB), speaking_bytes=room.GIB, token_bytes=10_000)
+    cpu = torch.device("cpu")
+    with pytest.raises(TrainingError) as caught:
+        room.require(shape, recipe(gradient_checkpointing=False), cpu, longest=clips)
+    message = str(caught.value)
+    assert said in message
+    assert "there are 2.0 GiB of memory (the control group)" in message
+    assert "train.gradient_checkpointing=true" in message
+    assert "\n" not in message
+    room.require(replace(shape, speaking_bytes=0), recipe(), cpu, longest=1)
+    room.require(None, recipe(), cpu, longest=clips)
+
+
+def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "host_limit", lambda: room.Limit(3 * room.GIB, "the machine"))
+    shape = replace(BASE, weight_bytes=room.GIB)
+    room.require(shape, recipe(), torch.device("cpu"))
+    with pytest.raises(TrainingError, match="does not fit"):
+        room.require(shape, recipe(), torch.device("cpu"), processes=3)
+
+
+def test_a_run_that_cannot_be_held_ends_before_anything_is_loaded(
+    toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from vtune import pipeline
+    from vtune.engines import Engine
+
+    monkeypatch.setattr(Engine, "footprint", lambda *_: replace(BASE, weight_bytes=10**15))
+    monkeypatch.setattr(Engine, "load_base", lambda *_: pytest.fail("the base was loaded"))
+    with pytest.raises(TrainingError, match=r"this run does not fit: .* needs about .* GiB, and there are .* GiB"):
+        pipeline.run(toy())
+    assert not (tmp_path / "runs").exists()

@@ -84,6 +84,20 @@ def test_a_plan_is_within_fifteen_percent(
     )
 
 
+@pytest.mark.slow
+def test_a_plan_for_float32_weights_is_within_fifteen_percent(measured: Any, gate: Any, tmp_path: Path) -> None:
+    """As a CPU trains: products in bf16, weights in float32; of both, and of what comes beside the weights."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **gate.SHAPE}))
+    engine, lora = vtune.load_engine("orpheus"), vtune.LoraSettings(rank=32, alpha=64)
+    footprint = engine.footprint(OrpheusOptions(base_model=str(tmp_path)), lora, 4, 2)
+    assert footprint is not None
+    found = measured(1, 434, checkpointing=False, wide=True)
+    planned = needed(footprint, 434, False)
+    assert planned == pytest.approx(found.peak_bytes, rel=0.15)
+    static = footprint.weight_bytes + 12 * footprint.trainable
+    assert planned - static == pytest.approx(found.peak_bytes - found.static_bytes, rel=0.25)
+
+
 def test_counting_is_the_same_every_time_and_sees_full_logits(gate: Any) -> None:
     small = {"num_hidden_layers": 1, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2,
              "num_key_value_heads": 1, "head_dim": 32, "vocab_size": 50_000}  # fmt: skip

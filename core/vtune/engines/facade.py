@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from vtune.device import trim_heap
 from vtune.engines.answers import engine_information, extension_models
 from vtune.engines.files import is_engine_file, named_engine_file, use_engine_file
 from vtune.engines.finding import find_engine, import_file, import_plugin
@@ -64,6 +65,7 @@ class Engine:
     def prepare_sample(self, base: Any, clip: Clip) -> Features:
         """Encode one clip. :raises SkipClip: the engine will not take it."""
         features: Features = self._answered("prepare_sample", self._hook.prepare_sample(base=base, clip=clip))
+        trim_heap()  # the next clip has another length
         if self.info.length_feature not in features:
             raise EngineError(
                 f"engine {self.name!r}: prepare_sample returned {', '.join(features) or 'nothing'}, but "
@@ -153,9 +155,13 @@ class Engine:
         if not self._hook.synthesize_drawn.get_hookimpls():
             raise EngineError(f"engine {self.name!r} speaks in process only: no server can draw from its network")
 
-    def footprint(self, options: EngineOptions, lora: LoraSettings, dtype_bytes: int) -> Footprint | None:
-        """Estimate what training asks of a machine."""
-        found: Footprint | None = self._hook.footprint(options=options, lora=lora, dtype_bytes=dtype_bytes)
+    def footprint(
+        self, options: EngineOptions, lora: LoraSettings, dtype_bytes: int, product_bytes: int | None = None
+    ) -> Footprint | None:
+        """Estimate what training asks of a machine; products are made in the weights' width unless it is said."""
+        found: Footprint | None = self._hook.footprint(
+            options=options, lora=lora, dtype_bytes=dtype_bytes, product_bytes=product_bytes or dtype_bytes
+        )
         return found
 
     def save_merged(self, base: Any, network: nn.Module, directory: Path) -> list[Path]:

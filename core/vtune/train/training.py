@@ -18,12 +18,12 @@ from transformers import EarlyStoppingCallback, set_seed
 from transformers.integrations import TensorBoardCallback
 
 from vtune.dataset import TrainingData
-from vtune.device import pick_precision, weights_dtype
+from vtune.device import pick_precision, release_memory
 from vtune.engines import Engine
 from vtune.errors import TrainingError, in_a_line
 from vtune.folders import RunFolder, make_parent, new_folder, write_json
 from vtune.recipe import Recipe, differences
-from vtune.room import memory_of, settle
+from vtune.room import footprint_of, require, room_for_training, settle
 from vtune.train import checkpoints, guards, memory, resuming
 from vtune.train.arguments import training_arguments
 from vtune.train.ear import Ear, Listen
@@ -86,7 +86,8 @@ def train(
         _loop(engine, base, model, data, recipe, run, folder, state, hearing, callbacks, checkpoint),
         recipe, data, checkpoint,
     )  # fmt: skip
-    memory.release(model)
+    model.zero_grad(set_to_none=True)
+    release_memory()
     logger.info("training: done; the adapter is checked: its effect, reloaded, merged")
     probe = _probe(engine, base, data)
     facts["key"] = key
@@ -143,17 +144,17 @@ def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: in
 
 
 def _settled(engine: Engine, data: TrainingData, recipe: Recipe, state: PartialState) -> Recipe:
-    """The recipe with numbers for what it leaves to the machine, which do not change the adapter."""
-    if "auto" not in (recipe.train.batch_size, recipe.train.gradient_checkpointing):
-        return recipe
-    width = weights_dtype(recipe.train.precision, state.device, recipe.train.method).itemsize
-    footprint = engine.footprint(recipe.engine_options, recipe.lora.settings(), width)
-    have = [memory_of(state.device)]
-    if state.num_processes > 1:
-        broadcast_object_list(have)  # all ranks decide alike
-    settled = settle(recipe, footprint, max(data.lengths), have[0])
-    if recipe.train.batch_size == "auto" or settled.train.gradient_checkpointing:
-        train = settled.train
+    """The recipe with numbers for what it leaves to the machine, which do not change the adapter.
+
+    :raises TrainingError: the machine cannot hold it.
+    """
+    footprint = footprint_of(engine, recipe, state.device)
+    longest, processes = max(data.lengths), state.num_processes
+    have = _decided(state, lambda: room_for_training(footprint, state.device, processes))  # all ranks decide alike
+    settled = settle(recipe, footprint, longest, have)
+    require(footprint, settled, state.device, longest=longest, processes=processes)
+    train = settled.train
+    if recipe.train.batch_size == "auto" or (train.gradient_checkpointing and recipe.train != train):
         with_it = "with" if train.gradient_checkpointing else "without"
         logger.info("training: %s clips a pass, %s gradient checkpointing, by the memory", train.batch_size, with_it)
     return settled

@@ -117,10 +117,12 @@ def synthesize(
 
 
 @vtune.hookimpl
-def footprint(options: IndexTTS2Options, lora: vtune.LoraSettings, dtype_bytes: int) -> vtune.Footprint:
+def footprint(
+    options: IndexTTS2Options, lora: vtune.LoraSettings, dtype_bytes: int, product_bytes: int
+) -> vtune.Footprint:
     from vtune_indextts2.sizes import estimate
 
-    return estimate(options, lora, dtype_bytes, engine_info().lora_targets)
+    return estimate(options, lora, dtype_bytes, engine_info().lora_targets, product_bytes)
 
 
 @vtune.hookimpl

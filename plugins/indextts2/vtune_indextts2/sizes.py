@@ -15,7 +15,11 @@ TEXT_RATE = 4.0
 
 
 def estimate(
-    options: IndexTTS2Options, lora: LoraSettings, dtype_bytes: int, presets: Mapping[str, tuple[str, ...]]
+    options: IndexTTS2Options,
+    lora: LoraSettings,
+    dtype_bytes: int,
+    presets: Mapping[str, tuple[str, ...]],
+    product_bytes: int | None = None,
 ) -> Footprint:
     """Count parameters, bytes and operations of what is trained on: the GPT without its conditioning encoders.
 
@@ -33,8 +37,11 @@ def estimate(
     # What backward keeps of one layer: inputs of both norms, queries, keys, values and what was attended to, the inner
     # ones of the MLP, two masks of dropout, what each adapted module is given. Heads see one place each.
     inputs = sum(linear[name][0] for name in chosen if ".h.0." in name)
-    kept = ((2 + 3 + 1 + 4 + 2) * width + inputs) * dtype_bytes
-    head = (gpt.number_mel_codes + gpt.text_rows * TEXT_RATE / SEMANTIC_RATE) * (dtype_bytes + 3 * 4)
+    narrow = product_bytes or dtype_bytes
+    kept = ((2 + 3 + 1 + 4 + 2) * width + inputs) * narrow
+    if narrow < dtype_bytes:
+        kept += 3 * width * 4  # hidden states stay wide, beside what is narrowed of them
+    head = (gpt.number_mel_codes + gpt.text_rows * TEXT_RATE / SEMANTIC_RATE) * (narrow + 3 * 4)
     return Footprint(
         parameters=body + tables + positions,
         trainable=trainable,
@@ -46,6 +53,7 @@ def estimate(
         token_bytes_checkpointed=layers * width * dtype_bytes + max(kept, head),  # one is gone before the other comes
         token_flops=4.0 * (body + gpt.number_mel_codes * width) + 6.0 * trainable,
         longest_seconds=gpt.max_mel_tokens / SEMANTIC_RATE,
+        largest_bytes=max(inputs * outputs for inputs, outputs in linear.values()) * dtype_bytes,
     )
 
 

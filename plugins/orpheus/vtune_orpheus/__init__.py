@@ -134,10 +134,12 @@ def synthesize_drawn(
 
 
 @vtune.hookimpl
-def footprint(options: OrpheusOptions, lora: vtune.LoraSettings, dtype_bytes: int) -> vtune.Footprint:
+def footprint(
+    options: OrpheusOptions, lora: vtune.LoraSettings, dtype_bytes: int, product_bytes: int
+) -> vtune.Footprint:
     from vtune_orpheus.sizes import estimate
 
-    return estimate(options, lora, dtype_bytes, engine_info().lora_targets)
+    return estimate(options, lora, dtype_bytes, engine_info().lora_targets, product_bytes)
 
 
 @vtune.hookimpl

@@ -9,6 +9,7 @@ from transformers import AutoConfig
 
 from vtune import EngineError, Footprint, LoraSettings, load_pretrained, unreachable
 from vtune_orpheus.checkpoints import checkpoint_name
+from vtune_orpheus.llama import GROWTH, LlamaSteps
 from vtune_orpheus.loss import chunk_rows
 from vtune_orpheus.options import OrpheusOptions
 
@@ -17,14 +18,28 @@ _TOKENS_PER_CLIP = 8 + 16  # ends, and words
 _BYTES = {"4bit": 0.56, "8bit": 1.0}
 """Bytes a quantised weight takes: NF4 with double quantisation stores about half a bit of scales beside its four."""
 
+_CODEC_BYTES = 80e6
+"""SNAC of the published widths, in float32."""
+
+_ENCODED_SECOND_BYTES, _DECODED_SECOND_BYTES, _DECODED_SECONDS = 85e6, 130e6, 5.5
+"""Measured of it for one second of sound; what a longer utterance takes beside it is given back at once."""
+
+_PROMPT_TOKENS = 100
+
 _READ_ALIKE = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("down_proj",))
 """Modules that are given the same tensor; what ``o_proj`` is given is what was attended to."""
 
 
 def estimate(
-    options: OrpheusOptions, lora: LoraSettings, dtype_bytes: int, presets: Mapping[str, tuple[str, ...]]
+    options: OrpheusOptions,
+    lora: LoraSettings,
+    dtype_bytes: int,
+    presets: Mapping[str, tuple[str, ...]],
+    product_bytes: int | None = None,
 ) -> Footprint:
     """Count parameters, bytes and operations of the checkpoint's shape.
+
+    :param product_bytes: of a number that products are made in; default: of the weights.
 
     Operations a token: 4 N forward and backward through N frozen weights, 6 a trained one; attention's own part is
     left out (about 2 % at these lengths).
@@ -46,9 +61,15 @@ def estimate(
     # half of the MLP; two norms' float32; and what adapters are given, which those that read the same share.
     attended = 2 * (linear["q_proj"][1] + linear["k_proj"][1])
     read = sum(linear[ends[0]][0] for ends in _READ_ALIKE if chosen & set(ends))
-    kept = (attended + 3 * config.intermediate_size + read) * dtype_bytes + 2 * hidden * 4
-    # Logits of a few places in float32 with their gradient beside them, and one weight of a quantised base unpacked.
-    logits = chunk_rows(vocabulary) * vocabulary * (4 + (dtype_bytes if dtype_bytes < 4 else 0))
+    width = product_bytes or dtype_bytes
+    narrowed = width < dtype_bytes
+    kept = (attended + 3 * config.intermediate_size + read) * width + 2 * hidden * 4
+    if narrowed:
+        kept += 2 * hidden * 4  # hidden states stay wide, beside what is narrowed of them
+    # Logits of a few places in float32 with their gradient beside them, a narrow copy of the head, and one weight of a
+    # quantised base unpacked.
+    logits = chunk_rows(vocabulary) * vocabulary * (4 + (width if width < 4 else 0))
+    logits += vocabulary * hidden * width if narrowed else 0
     unpacked = 2 * hidden * config.intermediate_size if quantized < 2 else 0
     return Footprint(
         parameters=body + embedding + norms,
@@ -62,7 +83,22 @@ def estimate(
         token_flops=4.0 * (body + vocabulary * hidden) + 6.0 * trainable,
         pass_bytes=logits + unpacked,
         longest_seconds=(options.max_tokens - _TOKENS_PER_CLIP) / _TOKENS_PER_SECOND,
+        codec_bytes=_CODEC_BYTES,
+        encoding_second_bytes=_ENCODED_SECOND_BYTES,
+        speaking_bytes=_cache_bytes(options, config, dtype_bytes) + _decoded_bytes(options),
+        largest_bytes=max(inputs * outputs for inputs, outputs in linear.values()) * dtype_bytes,
     )
+
+
+def _cache_bytes(options: OrpheusOptions, config: Any, dtype_bytes: int) -> float:
+    """Keys and values of all rows that are drawn side by side, each as long as it may become."""
+    positions = -(-(options.max_new_tokens + _PROMPT_TOKENS) // GROWTH) * GROWTH
+    keys = linear_shapes(config)["k_proj"][1]
+    return float(LlamaSteps.most * positions * 2 * config.num_hidden_layers * keys * dtype_bytes)
+
+
+def _decoded_bytes(options: OrpheusOptions) -> float:
+    return _DECODED_SECOND_BYTES * min(options.max_new_tokens / _TOKENS_PER_SECOND, _DECODED_SECONDS)
 
 
 def linear_shapes(config: Any) -> dict[str, tuple[int, int]]:
