@@ -57,8 +57,11 @@ def inspect(recipe: Recipe, engine: Engine, run: RunFolder) -> None:
 
 
 def _listed(source: Source) -> list[tuple[str, str, int, int]]:
-    rows = ((row.audio, row.text) for row in source.rows())
-    return [(audio, text, *_stamp(audio)) for audio, text in rows]
+    """List the clips by what survives moving the source: names below its folder, sizes, seconds of the last change."""
+    rows = [(row.audio, row.text) for row in source.rows()]
+    common = os.path.commonprefix([audio for audio, _ in rows])  # noqa: RUF071 -- names need not be paths
+    above = len(common.rpartition("/")[0])
+    return [(audio[above:], text, *_stamp(audio)) for audio, text in rows]
 
 
 def _stamp(audio: str) -> tuple[int, int]:
@@ -66,7 +69,7 @@ def _stamp(audio: str) -> tuple[int, int]:
         status = os.stat(audio)
     except (OSError, ValueError):
         return 0, 0
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, int(status.st_mtime)
 
 
 def _key_of(run: RunFolder) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,6 +15,7 @@ from vtune.errors import DataError
 from vtune.folders import RunFolder
 from vtune.prepare import Cutting, prepare_folder, recordings_of
 from vtune.prepare.names import safe_stem
+from vtune.prepare.records import CONTENT_DIGITS, Records
 from vtune.recipe import Recipe
 from vtune.transcribe import transcribe_folder
 from vtune.transcribe.folder import TABLE
@@ -25,16 +27,56 @@ logger = logging.getLogger(__name__)
 def raw_sources(recipe: Recipe, run: RunFolder) -> Iterator[tuple[int, Path, Path]]:
     """Yield place, recordings and folder for clips of each source that has no words yet.
 
+    The clips of a source are found again wherever the project was moved to, with its recordings or without them.
+
     :raises DataError: a source is not there; says which.
     """
+    sources: dict[int, Path] = {}
     for place, source in enumerate(recipe.data):
         try:
             found = find_raw(source, recipe.folder)
         except (DataError, OSError) as error:
             raise DataError(f"data.{place}: {error}") from error
         if found is not None:
-            where = sha256(str(found.absolute()).encode("utf-8", "surrogatepass")).hexdigest()
-            yield place, found, run.clips / f"{safe_stem(found.stem)}-{where[:8]}"
+            sources[place] = found
+    folders = {place: _named_folder(found, run) for place, found in sources.items()}
+    others = sorted(set(run.clips.glob("*/")) - set(folders.values()))
+    for place, found in sources.items():
+        if not folders[place].is_dir():
+            former = next((clips for clips in others if _holds_clips_of(found, clips)), None)
+            if former is not None:
+                others.remove(former)
+                folders[place] = former
+        yield place, found, folders[place]
+
+
+def _named_folder(source: Path, run: RunFolder) -> Path:
+    """Return the folder for the clips of a source, by where it lies from the run: they are moved together."""
+    where = os.path.relpath(source.absolute(), run.clips.absolute())
+    digest = sha256(where.encode("utf-8", "surrogatepass")).hexdigest()
+    return run.clips / f"{safe_stem(source.stem)}-{digest[:8]}"
+
+
+def _holds_clips_of(source: Path, clips: Path) -> bool:
+    """Whether a folder of clips, by its records, is of this source: of its very files, or of files that are gone since
+    and that it has the contents of.
+
+    Where the recordings of other clips are still there, they are another source's, even if one is in both.
+    """
+    try:
+        records = list(Records(clips))
+        if not records:
+            return False
+        recorded = [Path(record.recording).absolute() for record in records]
+        if all(path.is_relative_to(source.absolute()) for path in recorded):
+            return True
+        if any(os.path.exists(path) for path in recorded):
+            return False
+        contents = {record.content for record in records}
+        paths = (Path(path) for path, problem in recordings_of(source, clips) if problem is None)
+        return any(audio.digest_of(path)[:CONTENT_DIGITS] in contents for path in paths)
+    except DataError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from vtune.errors import DataError
 from vtune.folders import alone, sweep
 from vtune.prepare.names import free_stem
 from vtune.prepare.recording import prepare_recording
-from vtune.prepare.records import Record, Records
+from vtune.prepare.records import CONTENT_DIGITS, FOLDER, Record, Records
 from vtune.prepare.report import Report, write_report
 from vtune.prepare.settings import Cutting
 
@@ -38,6 +38,7 @@ def prepare_folder(source: Path, out: Path, cutting: Cutting, processes: int | N
     out.mkdir(parents=True, exist_ok=True)
     with alone(out, "another run is cutting into it"):
         sweep(out)
+        (out / FOLDER).mkdir(exist_ok=True)
         records = Records(out)
         done, todo = _sorted_out(paths, records, cutting)
         report = Report(done_before=sum(bool(record.stem) for record in done))
@@ -69,7 +70,7 @@ def _sorted_out(
             done.append(Record(path, "", "", True, reason=problem))
             continue
         firsts[digest] = path
-        key = f"{digest[:32]}{cutting.key}"
+        key = f"{digest[:CONTENT_DIGITS]}{cutting.key}"
         former = records.of(path, key)
         if former is not None and former.key == key and records.stands(former):
             if former.recording != path:  # it was moved

@@ -15,6 +15,9 @@ from vtune.untrusted import read_json_object, why
 
 FOLDER = ".prepared"
 
+CONTENT_DIGITS = 32
+"""Digits of a key that are of the recording's content; the rest are of the settings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -57,6 +60,11 @@ class Record:
     cuts: list[Cut] = field(default_factory=list)
 
     @property
+    def content(self) -> str:
+        """The first digits of the hash of the recording's bytes."""
+        return self.key[:CONTENT_DIGITS]
+
+    @property
     def kept(self) -> list[Cut]:
         """The clips."""
         return [one for one in self.cuts if one.clip]
@@ -68,7 +76,6 @@ class Records:
     def __init__(self, out: Path) -> None:
         self.out = out
         self._folder = out / FOLDER
-        self._folder.mkdir(exist_ok=True)
         self._by_stem: dict[str, Record] = {}
         self._by_key: dict[str, Record] = {}
         self._by_path: dict[str, Record] = {}

@@ -8,11 +8,14 @@ since is a new one: it gets its words anew.
 from __future__ import annotations
 
 import logging
+import shutil
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from vtune.dataset.recordings import Recordings
+from vtune.folders import new_file
 from vtune.transcribe.entries import Entry
 from vtune.transcribe.flags import kind_of
 from vtune.transcribe.names import identity
@@ -65,6 +68,7 @@ class Rows:
     def merge(self, entries: Mapping[str, Entry]) -> None:
         """Bring the table up to date and write it; note down in the entries what was written."""
         gone = []
+        lost = 0
         for key in self._keys:
             entry = entries.get(key)
             row = self._of.get(key)
@@ -74,14 +78,16 @@ class Rows:
                 continue
             if entry["status"] == "transcribed":
                 text, flags = entry["text"], SEPARATOR.join(entry["flags"])
-                self._tell(key, row, entry, text)
+                lost += self._gives_way(key, row, entry, text)
                 self._sheet.put(row, entry["filename"], text, flags)
                 entry["written"] = [text, flags]
             elif entry["status"] == "empty" and row is not None:
-                self._tell(key, row, entry, "")
+                lost += self._gives_way(key, row, entry, "")
                 gone.append(row)
             if entry["status"] != "unreadable":
                 entry.pop("changed", None)
+        if lost:
+            self._keep_former(lost)
         for row in sorted(gone, reverse=True):
             del self._sheet.rows[row]
         self._sheet.write()
@@ -98,7 +104,20 @@ class Rows:
             return False
         return key not in self._of or list(self._sheet.cells(self._of[key])) != written
 
-    def _tell(self, key: str, row: int | None, entry: Entry, text: str) -> None:
-        """Say so where words of the user's give way, because they were said in another recording."""
-        if row is not None and entry.get("changed") and list(self._sheet.cells(row)) != entry["written"]:
-            logger.info("%s has changed; its row said %r, and now says %r", key, self._sheet.cells(row)[0], text)
+    def _gives_way(self, key: str, row: int | None, entry: Entry, text: str) -> bool:
+        """Whether words of the user's give way, because they were said in another recording; says so."""
+        if row is None or not entry.get("changed") or list(self._sheet.cells(row)) == entry["written"]:
+            return False
+        logger.info("%s has changed; its row said %r, and now says %r", key, self._sheet.cells(row)[0], text)
+        return True
+
+    def _keep_former(self, lost: int) -> None:
+        """Keep the table as the user left it, under a hidden name, for readers of tables take every other."""
+        path = self._sheet.path
+        kept = path.with_name(f".{path.stem}-{time.strftime('%Y-%m-%dT%H%M%S')}{path.suffix}")
+        with new_file(kept) as aside:
+            shutil.copyfile(path, aside)
+        logger.warning(
+            "%s: %d row(s) that you had changed are written anew, for their recordings have changed; as it was: %s",
+            path, lost, kept,
+        )  # fmt: skip

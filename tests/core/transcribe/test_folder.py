@@ -252,6 +252,12 @@ class TestTheUsersRows:
         assert report.heard == 1
         assert rows_of(report.table)[1]["text"] == "now something else is said"
         assert "what was truly said" in caplog.text
+        (kept,) = root.glob(".transcript-*.csv")
+        assert "what was truly said" in kept.read_text()
+        assert "transcript.csv: 1 row(s) that you had changed are written anew" in caplog.text
+        assert str(kept) in caplog.text
+        go(root, "now something else is said")
+        assert list(root.glob(".transcript-*.csv")) == [kept]
 
     def test_a_recording_that_fell_silent_leaves_the_table(self, root: Path, go, put, rows_of) -> None:
         put(root / "b.wav", np.zeros(16_000, dtype=np.float32))
