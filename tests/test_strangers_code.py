@@ -12,6 +12,8 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from click.testing import CliRunner, Result
 
 from vtune import pipeline
 from vtune.engines import load_recipe
+from vtune.launch import launch
 from vtune.serve.serving import serve
 from vtune.train.checkpoints import seal
 from vtune_cli.main import main
@@ -76,7 +79,10 @@ def write_speech(folder: Path, first: int) -> None:
     folder.mkdir()
     rows = ["filename,text"]
     for number in range(first, first + 4):
-        sound = np.random.default_rng(number).normal(0, 0.1, 6000)
+        swell = (
+            np.clip(np.sin(np.arange(8000) * 2 * np.pi * 5 / 8000), 0, None) ** 2
+        )  # a level meter takes it for speech
+        sound = np.pad(np.random.default_rng(number).normal(0, 0.2, 8000) * swell, 2400).clip(-1, 1)
         soundfile.write(folder / f"{number}.wav", sound, 8000)
         rows.append(f"{number},sentence number {number}")
     (folder / "transcripts.csv").write_text("\n".join(rows) + "\n")
@@ -125,7 +131,7 @@ class Project:
         assert "[y/N]" not in result.output, "it asked"
         assert result.exit_code in (0, 1), result.output
         told = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-        assert len(told) == result.exit_code, result.output
+        assert len(told) == result.exit_code or arguments[0] == "doctor", result.output
         return result
 
     def refuses(self, *arguments: str, told: str = "") -> None:
@@ -436,3 +442,193 @@ def test_a_run_that_is_a_pickle_in_any_place_runs_nothing(project: Project, patt
     for path in found:
         project.pickled(path)
     project.runs_nothing("run", "recipe.yaml")
+
+
+# What the code of a project is named by, beside its engine: bases, recordings, folders, searches.
+
+
+@pytest.fixture(scope="module")
+def orpheus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small base of Orpheus. Not to be written into."""
+    from vtune_orpheus.tiny import CODEC, build
+
+    folder = tmp_path_factory.mktemp("orpheus")
+    build(folder, hidden=32, layers=1, codec={**CODEC, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32})
+    return folder
+
+
+def onto(project: Project, base: Path) -> Path:
+    """Copy a base into the project and let its recipe be one of Orpheus over it."""
+    shutil.copytree(base, "base")
+    recipe = {**RECIPE, "engine": "orpheus", "engine_options": {"base_model": "base"}, "voice": "eve"}
+    Path("recipe.yaml").write_text(yaml.safe_dump(recipe))
+    return Path("base")
+
+
+def with_code(project: Project, base: Path, model_type: str) -> None:
+    named = {
+        kind: f"evil.{kind}"
+        for kind in ("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoTokenizer", "AutoProcessor")
+    }
+    for name in ("config.json", "tokenizer_config.json"):
+        project.rewrite(base / name, auto_map=named)
+    project.rewrite(base / "config.json", model_type=model_type)
+    for name in ("evil.py", "__init__.py", "custom_generate/generate.py", "snac/__init__.py"):
+        (base / name).parent.mkdir(exist_ok=True)
+        (base / name).write_text(project.source)
+
+
+def test_a_base_of_a_known_kind_brings_no_code(project: Project, orpheus: Path) -> None:
+    with_code(project, onto(project, orpheus), "llama")
+    assert project.vtune("plan", "recipe.yaml").exit_code == 0
+    project.runs_nothing("train", "recipe.yaml", "train.max_steps=1")
+    assert list(Path("runs/eve/dataset").glob("*.arrow")), "it was not read at all"
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_a_base_of_an_unknown_kind_is_refused(project: Project, orpheus: Path, verb: str) -> None:
+    with_code(project, onto(project, orpheus), "evil")
+    project.refuses(verb, "recipe.yaml", told="cannot be loaded without its own code (evil.py)")
+
+
+def test_a_base_that_names_attention_on_the_hub_is_refused(project: Project, orpheus: Path) -> None:
+    project.rewrite(onto(project, orpheus) / "config.json", attn_implementation="stranger/kernel")
+    project.refuses("run", "recipe.yaml", told="asks for code from the Hub")
+
+
+@pytest.mark.parametrize("name", ["snac/model.safetensors", "model.safetensors", "tokenizer.json"])
+def test_a_base_that_is_a_pickle_in_any_place_is_refused(project: Project, orpheus: Path, name: str) -> None:
+    base = onto(project, orpheus)
+    project.pickled(base / name)
+    project.refuses("run", "recipe.yaml", "train.max_steps=1")
+    if name != "tokenizer.json":
+        (base / name).unlink()
+        project.pickled((base / name).with_name("pytorch_model.bin"))
+        project.refuses("run", "recipe.yaml", "train.max_steps=1", told="more than tensors, which would have to run")
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", ["gpt.pth", "s2mel.pth", "wav2vec2bert_stats.pt", "feat1.pt", "config.yaml"])
+def test_a_base_of_indextts2_that_is_a_pickle_runs_nothing(project: Project, name: str) -> None:
+    from vtune_indextts2 import nano
+
+    Path("base").mkdir()
+    nano.build(Path("base"), width=32, layers=2)
+    (path,) = list(Path("base").rglob(name))[:1] or [Path("base") / name]
+    project.pickled(path)
+    recipe = {**RECIPE, "engine": "indextts2", "engine_options": {"base_model": "base"}, "voice": "eve"}
+    Path("recipe.yaml").write_text(yaml.safe_dump(recipe))
+    project.runs_nothing("run", "recipe.yaml", "train.max_steps=1")
+
+
+@pytest.mark.parametrize(
+    ("backend", "name"), [("whisper", "model.pt"), ("transformers", "folder"), proof("faster-whisper", "folder")]
+)
+def test_a_recogniser_runs_nothing(project: Project, orpheus: Path, backend: str, name: str) -> None:
+    model = Path(name)
+    if name == "folder":
+        shutil.copytree(orpheus, model)
+        with_code(project, model, "evil")
+        project.pickled(model / "model.bin")
+    else:
+        project.pickled(model)
+    project.refuses("transcribe", "speech", "--backend", backend, "--model", str(model))
+
+
+@pytest.mark.parametrize("verb", ["doctor", proof("plan"), proof("run"), proof("prepare")])
+def test_a_folder_of_recordings_runs_nothing(project: Project, verb: str) -> None:
+    for name in (*SOURCES, "speech.py", "dataset.py"):
+        (Path("speech") / name).parent.mkdir(exist_ok=True)
+        (Path("speech") / name).write_text(project.source)
+    for name in ("data.pkl", "train.npy", "0.npy", "state.pt", "extra.wav", "x.tar"):
+        project.pickled(Path("speech") / name)
+    rest = {"doctor": ["speech", "--no-speakers", "--processes", "1"], "prepare": ["speech", "cut"]}
+    project.runs_nothing(verb, *rest.get(verb, ["recipe.yaml"]))
+
+
+@pytest.mark.parametrize("form", ["script", "pickles", "metadata", "saved"])
+def test_a_data_set_runs_nothing(project: Project, form: str) -> None:
+    data = Path("data")
+    data.mkdir()
+    (data / "data.py").write_text(project.source)
+    project.pickled(data / "train.pkl")
+    if form == "metadata":
+        card = "---\nconfigs:\n- config_name: default\n  data_files: train.pkl\nbuilder_name: pandas\n---\n"
+        (data / "README.md").write_text(card)
+    if form == "saved":
+        state = {"_data_files": [{"filename": "train.pkl"}], "_format_type": "evil", "_fingerprint": "x"}
+        (data / "state.json").write_text(json.dumps({**state, "_format_kwargs": {}, "_format_columns": None}))
+        (data / "dataset_info.json").write_text(
+            json.dumps({"builder_name": "data", "features": {"a": {"_type": "Evil"}}})
+        )
+    if form == "script":
+        (data / "train.pkl").unlink()
+    project.refuses("doctor", "data", "--no-speakers", "--processes", "1")
+    recipe = {**RECIPE, "data": [{"source": "data"}]}
+    Path("recipe.yaml").write_text(yaml.safe_dump(recipe))
+    project.refuses("plan", "recipe.yaml")
+
+
+def test_the_database_of_a_search_that_is_a_pickle_runs_nothing(project: Project) -> None:
+    pytest.importorskip("optuna")
+    study = project.run / "tuning" / "study"
+    study.mkdir(parents=True)
+    for name in ("study.db", "sampler.pkl", "study.pkl", "pruner.pkl"):
+        project.pickled(study / name)
+    project.refuses("tune", "recipe.yaml", "--search", "lora.rank=2,4", "--trials", "1", "--metric", "rate")
+
+
+MODULES = ("torch", "yaml", "click", "vtune", "vtune_cli", "numpy", "evil", "sitecustomize", "usercustomize", "pluggy")
+
+
+@pytest.mark.parametrize(
+    "verb", [["voices", "--voices", ".."], proof(["engines"]), proof(["say", "ben", "hi", "--voices", ".."])]
+)
+def test_the_current_folder_brings_no_code(project: Project, verb: list[str]) -> None:
+    """Whoever stands in a stranger's folder imports nothing from it, and finds no engine or extension there."""
+    for name in MODULES:
+        (project.voice / f"{name}.py").write_text(project.source)
+    installed = project.voice / "evil-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[vtune.engines]\nevil = evil\n[vtune.plugins]\nevil = evil\n")
+    script = Path(sys.executable).with_name("vtune")
+    done = subprocess.run([script, *verb], cwd=project.voice, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not project.mark.exists()
+
+
+def test_the_processes_of_a_launch_import_nothing_from_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: dict[str, Any] = {}
+    monkeypatch.setattr(os, "execvpe", lambda program, command, there: started.update(there=there, command=command))
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    launch(["run", "recipe.yaml"], 2)
+    assert started["there"]["PYTHONSAFEPATH"] == "1"
+
+
+def test_the_recipe_of_a_voice_writes_nowhere(project: Project) -> None:
+    """The folders that a stranger's recipe names may be read, but nothing is written into them."""
+    away = project.folder.parent / "away"
+    project.rewrite(
+        project.voice / "recipe.yaml",
+        folders={"runs": str(away / "runs"), "voices": str(away / "voices")},
+        data=[{"source": str(away / "data")}],
+        train={"arguments": {"output_dir": str(away / "out"), "logging_dir": str(away / "logs"), "push_to_hub": True}},
+    )
+    before = sorted(str(path) for path in project.folder.rglob("*") if project.voice not in path.parents)
+    Path("texts.txt").write_text("hello\n")
+    project.vtune("evaluate", "ann", "--texts", "texts.txt")
+    assert not away.exists()
+    Path("texts.txt").unlink()
+    assert before == sorted(str(path) for path in project.folder.rglob("*") if project.voice not in path.parents)
+
+
+def test_a_page_runs_no_script_of_a_voice(project: Project) -> None:
+    said = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    project.rewrite(project.voice / "recipe.yaml", evaluate={**RECIPE["evaluate"], "sentences": [said]})
+    Path("texts.txt").write_text(f"{said}\n")
+    assert project.vtune("evaluate", "ann", "--texts", "texts.txt").exit_code == 0
+    page = (project.voice / "evaluation" / "listen.html").read_text()
+    assert "alert(1)" in page
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page

@@ -2,8 +2,8 @@
 
     python tools/audit.py
 
-It resolves pyproject.toml's requirements with those of its extras to versions, as pip would install them today, and asks
-pip-audit about each. Exit code 1: a vulnerability is known. Where the database cannot be reached, it says so, with code 0.
+It resolves the requirements of pyproject.toml and of its extras to versions, as pip would install them today, and lets
+pip-audit ask about each. Exit code 1: a vulnerability is known. Where nobody can be asked, it says so: code 0.
 """
 
 from __future__ import annotations

@@ -72,15 +72,19 @@ def load_pretrained(kind: Any, name: str | Path, **settings: Any) -> Any:
     :param name: folder or Hub id.
     :param settings: see ``kind.from_pretrained``.
     :raises EngineError: it cannot be loaded without its code (names the file that was refused), or its weights
-        hold more than tensors.
+        are damaged or hold more than tensors.
     :raises OSError, ValueError, ImportError: whatever else transformers says of it.
     """
+    from safetensors import SafetensorError
+
     name = str(name)
     _require_no_kernels(name)
     try:
         loaded = kind.from_pretrained(name, trust_remote_code=False, **settings)
     except UnpicklingError as error:  # torch's own message tells how to run it all the same
         raise EngineError(f"{name}: its weights are {NOT_TENSORS}") from error
+    except SafetensorError as error:
+        raise EngineError(f"{name}: its weights are damaged: {in_a_line(error)[:160]}; fetch them again") from error
     except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
         if code := _code_of(name):
             raise EngineError(
