@@ -14,7 +14,7 @@ from vtune.recipe import builtin_recipes
 from vtune_cli.main import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +72,21 @@ def test_every_commented_setting_of_the_character_recipe_exists() -> None:
         load_recipe(path)
     finally:
         path.unlink()
+
+
+PROMISES = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    parts = PROMISES.split("\n## ")[1:]
+    assert [part for part in parts if "::test_" not in part and not part.startswith("Plain words")] == []
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PROMISES):
+        assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), f"{path}::{name}"
+
+
+def test_every_promise_of_the_readme_is_explained() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, part = readme.partition("## What you can rely on")
+    told = re.findall(r"^- \*\*(.+?)\.?\*\*", part.partition("\n## ")[0], re.MULTILINE)
+    assert len(told) >= 5
+    assert [promise for promise in told if f"\n## {promise}\n" not in PROMISES] == []
