@@ -42,7 +42,7 @@ def read_adapter_config(path: Path) -> dict[str, Any]:
 def check_adapter_config(path: Path, lora: LoraSettings) -> None:
     """Compare PEFT's description of an adapter with vtune's.
 
-    Which modules the targets are is known only beside the network: see ``weights.load_weights``.
+    Which modules the targets are is known only beside the tensors: see ``weights.read_adapter``.
 
     :param lora: what ``voice.json`` says.
     :raises VoiceError: they differ, or the adapter is of a kind that ``voice.json`` cannot describe; one line.

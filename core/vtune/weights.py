@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,7 +69,6 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     from safetensors.torch import load_model
 
     if isinstance(model, PeftModel):
-        _require_same_targets(model, VoiceFolder(folder).adapter_config)
         fill_adapter(model, read_adapter(folder), folder / ADAPTER)
         return
     path = VoiceFolder(folder).weights
@@ -86,7 +86,9 @@ def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
     """
     path = folder / ADAPTER
     with _readable(path):
-        return dict(_checked_tensors(path, ADAPTER_DTYPES))
+        tensors = dict(_checked_tensors(path, ADAPTER_DTYPES))
+    _require_same_targets(tensors, VoiceFolder(folder).adapter_config)
+    return tensors
 
 
 def _checked_tensors(path: Path, dtypes: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
@@ -142,28 +144,23 @@ def _require_same(missing: Iterable[str], unexpected: Iterable[str], origin: obj
         raise VoiceError(f"{origin} does not fit the base: {len(differ)} tensors differ: {listed(differ)}")
 
 
-def _require_same_targets(model: PeftModel, path: Path) -> None:
-    """Compare the modules that ``adapter_config.json`` names with those that the model has adapters on."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    if not path.is_file():
+def _require_same_targets(names: Iterable[str], path: Path) -> None:
+    """Compare the modules that ``adapter_config.json`` names with those that there are tensors of."""
+    if not os.path.lexists(path):
         return
     targets = target_modules(read_adapter_config(path), path)
-    adapted: set[str] = set()
-    named: set[str] = set()
-    inside: tuple[str, ...] = ()
-    for name, module in model.get_base_model().named_modules():
-        if inside and name.startswith(inside):
-            continue
-        if isinstance(module, BaseTunerLayer):
-            adapted.add(name)
-            inside = (f"{name}.",)
-        parts = name.split(".")
-        if any(".".join(parts[start:]) in targets for start in range(len(parts))):
-            named.add(name)
-    differ = sorted(adapted ^ named)
-    if differ:
+    prefix = "base_model.model."
+    adapted = {name.removeprefix(prefix).partition(".lora_")[0] for name in names if ".lora_" in name}
+    ends = {module: _ends(module) & targets for module in adapted}
+    strange = sorted({module for module, found in ends.items() if not found} | (targets - set().union(*ends.values())))
+    if strange:
         raise VoiceError(
-            f"{path} says target_modules of which voice.json says otherwise: {len(differ)} modules differ: "
-            f"{listed(differ)}; both describe one adapter and must agree, make the voice again"
+            f"{path} says target_modules of which {ADAPTER} says otherwise: {listed(strange)}; both describe one "
+            "adapter and must agree, make the voice again"
         )
+
+
+def _ends(name: str) -> frozenset[str]:
+    """Return a dotted name's ends: ``a.b.c``, ``b.c`` and ``c``."""
+    parts = name.split(".")
+    return frozenset(".".join(parts[start:]) for start in range(len(parts)))
