@@ -296,7 +296,7 @@ RECORDS: dict[str, Harm] = {
     "targets numbers": lora(targets=[1, 2]),
     "no targets": lora(targets=[]),
     "targets of nobody": lora(targets=["nobody"]),
-    "a target that never ends": lora(targets=["(([a-z])+.)+[A-Z]([a-z])+$", "(.*)*(.*)*(.*)*(.*)*x{9}", "(a|a?)+$" * 9]),
+    "a target that is slow": lora(targets=["(([a-z])+.)+[A-Z]([a-z])+$", "(.*)*(.*)*(.*)*(.*)*x{9}"]),
     "a target of a megabyte": lora(targets=["(" * 20_000]),
     "a target that is no expression": lora(targets=["(inner"]),
     "a lora that is a list": record(lora=[]),
@@ -392,12 +392,7 @@ CONDITIONINGS: dict[str, Harm] = {
     "conditioning that is NaN": conditioning(pace=PACE * np.nan),
     "conditioning that is infinite": conditioning(pace=PACE * np.inf),
     "absurd conditioning": conditioning(pace=PACE * 1e30),
-    "conditioning that never ends": conditioning(pace=PACE * 1e6),
-    "conditioning that is negative": conditioning(pace=-PACE),
     "whole numbers": conditioning(pace=np.asarray([2**62])),
-    "conditioning of size 0": conditioning(pace=PACE[:0]),
-    "conditioning of two axes": conditioning(pace=np.ones((3, 3), np.float32)),
-    "conditioning without its tensor": conditioning(pace=..., other=PACE),
     "conditioning of BF16": content(CONDITIONING, header({"pace": tensor("BF16", [1], 0, 2)}, b"12")),
     "conditioning of complex numbers": content(CONDITIONING, header({"pace": tensor("C64", [1], 0, 8)}, b"1" * 8)),
     "metadata that are numbers": content(
@@ -408,6 +403,15 @@ CONDITIONINGS: dict[str, Harm] = {
 }
 
 CASES = {**RECORDS, **CONFIGS, **WEIGHTS, **CONDITIONINGS}
+
+SPOKEN: dict[str, Harm] = {
+    "conditioning that never ends": conditioning(pace=PACE * 1e6),
+    "conditioning that is negative": conditioning(pace=-PACE),
+    "conditioning of size 0": conditioning(pace=PACE[:0]),
+    "conditioning of two axes": conditioning(pace=np.ones((3, 3), np.float32)),
+    "conditioning without its tensor": conditioning(pace=..., other=PACE),
+}
+"""What only the engine can know for wrong: it refuses to speak with it, what does not speak may pass it on."""
 
 PARTS = ("voice.json", "adapter_config.json", ADAPTER, CONDITIONING)
 ODD: dict[str, Callable[[Path], Any]] = {
@@ -434,6 +438,11 @@ def test_the_healthy_voice_passes_every_verb(healthy: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", CASES)
 def test_a_hostile_voice_is_refused_in_one_line(healthy: Path, tmp_path: Path, name: str) -> None:
     check(answers(case_of(healthy, tmp_path, CASES[name])), OPENING)
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_what_an_engine_cannot_speak_with_is_refused(healthy: Path, tmp_path: Path, name: str) -> None:
+    check(answers(case_of(healthy, tmp_path, SPOKEN[name])), frozenset({"say", "evaluate", "compare", "serve"}))
 
 
 @pytest.mark.parametrize("file", PARTS)

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vtune.errors import TrainingError, nearest
+from vtune.errors import TrainingError, listed, nearest, shown
+from vtune.target_patterns import match_patterns
 from vtune.types import LoraSettings
 
 if TYPE_CHECKING:
@@ -76,17 +77,18 @@ def match_targets(network: nn.Module, targets: tuple[str, ...], presets: Mapping
     :raises TrainingError: a target matches nothing.
     """
     names = list(_adaptable_names(network))
+    ends = {end for name in names for end in _ends(name)}
     patterns = [pattern for target in targets for pattern in presets.get(target, (target,))]
+    # The engine's own expressions are trusted; the others may come with a voice.
+    strange = [target for target in targets if target not in presets and target not in ends]
+    matches = match_patterns(strange, names)
     chosen: dict[str, None] = {}
     problems = []
     for pattern in patterns:
-        if any(_ends(name, pattern) for name in names):
+        if pattern in ends:
             chosen[pattern] = None
             continue
-        try:
-            matched = [name for name in names if re.fullmatch(pattern, name)]
-        except re.error as error:
-            raise TrainingError(f"lora.targets: {pattern!r} is no regular expression: {error}") from error
+        matched = matches[pattern] if pattern in matches else [name for name in names if re.fullmatch(pattern, name)]
         if not matched:
             problems.append(pattern)
         chosen.update(dict.fromkeys(matched))
@@ -113,16 +115,18 @@ def _adaptable_names(network: nn.Module) -> Iterator[str]:
             yield name
 
 
-def _ends(name: str, pattern: str) -> bool:
-    return name == pattern or name.endswith(f".{pattern}")
+def _ends(name: str) -> Iterator[str]:
+    """Yield a dotted name's ends: ``a.b.c``, ``b.c`` and ``c``."""
+    parts = name.split(".")
+    return (".".join(parts[start:]) for start in range(len(parts)))
 
 
 def _no_match(problems: list[str], matched: list[str], names: list[str], presets: Mapping[str, Any]) -> str:
     ends = Counter(name.rsplit(".", 1)[-1] for name in names)
-    there = ", ".join(f"{end} ({count})" for end, count in ends.most_common(20))
+    there = [f"{end} ({count})" for end, count in ends.most_common()]
     hint = nearest(problems[0], [*ends, *presets])
-    also = f"; matched: {', '.join(matched[:10])}" if matched else ""
+    also = f"; matched: {listed(matched)}" if matched else ""
     return (
-        f"lora.targets: {', '.join(map(repr, problems))} matches no module{hint}{also}; "
-        f"presets: {', '.join(presets) or 'none'}; modules of this network: {there or 'none'}"
+        f"lora.targets: {listed(map(shown, problems))} matches no module{hint}{also}; "
+        f"presets: {listed(presets)}; modules of this network: {listed(there, problems[0])}"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vtune.engines import Engine
 from vtune.folders import LICENCE_NOTE, VoiceFolder, write_json, write_text
+from vtune.untrusted import FileRefused, open_regular
 from vtune.voices import VoiceRecord
 
 
@@ -26,4 +27,17 @@ def write_records(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> 
         if path.is_file():
             shutil.copyfile(path, directory / path.name)
     if folder.samples.is_dir():
-        shutil.copytree(folder.samples, directory / folder.samples.name)
+        _copy_samples(folder.samples, directory / folder.samples.name)
+
+
+def _copy_samples(samples: Path, directory: Path) -> None:
+    """Copy the sound, and nothing else: whatever else a stranger put there, or links to, would be passed on."""
+    directory.mkdir()
+    for path in sorted(samples.glob("*.wav")):
+        try:
+            with open_regular(path) as file:
+                is_wav = file.read(4) == b"RIFF"
+        except (OSError, FileRefused):
+            continue
+        if is_wav:
+            shutil.copyfile(path, directory / path.name)

@@ -100,7 +100,7 @@ def export(
         write_json(aside / "export.json", _facts(record, target, written, overridden))
         try:
             write_card(VoiceFolder(aside).card, record, source.settings, scores, form)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
             raise VoiceError(
                 f"{folder.path}: voice.json and recipe.yaml do not make a card ({reason(error)})"
             ) from error

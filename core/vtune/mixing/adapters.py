@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from vtune.errors import VoiceError
+from vtune.errors import VoiceError, listed, shown
 from vtune.mixing.parts import Part
 from vtune.types import LoraSettings
 from vtune.weights import read_adapter
@@ -55,6 +55,7 @@ def add_up(parts: Sequence[Part]) -> Adapter:
     import torch
 
     adapters = [_checked(part, read_adapter(part.folder.path)) for part in parts]
+    _require_same_shapes(parts, adapters)
     rank = sum(part.lora.rank for part in parts)
     # Beside the pairs PEFT keeps the base's own embeddings where an adapter sits on them; they are all parts'.
     mixed: Adapter = {name: tensor for adapter in adapters for name, tensor in adapter.items()}
@@ -95,13 +96,34 @@ def compress(adapter: Mapping[str, torch.Tensor], rank: int) -> tuple[Adapter, f
 
 def _checked(part: Part, adapter: Adapter) -> Adapter:
     rank = part.lora.rank
-    for down, up in pairs(adapter):
-        if up not in adapter or len(adapter[down]) != rank or adapter[up].shape[1] != rank:
+    halves = dict(pairs(adapter))
+    alone = [name for name in adapter if ".lora_" in name and name not in {*halves, *halves.values()}]
+    if alone:
+        raise VoiceError(f"voice {part.name!r}: {listed(alone)} is no whole pair of an adapter; make the voice again")
+    for down, up in halves.items():
+        whole = up in adapter and min(adapter[down].ndim, adapter[up].ndim) > 1
+        if not whole or len(adapter[down]) != rank or adapter[up].shape[1] != rank:
             raise VoiceError(
                 f"voice {part.name!r}: {down} is no half of a pair of rank {rank}, which its voice.json tells; "
                 "make the voice again"
             )
     return adapter
+
+
+def _require_same_shapes(parts: Sequence[Part], adapters: Sequence[Adapter]) -> None:
+    """Refuse parts whose tensors differ in more than their rank: they are of another network."""
+    first: dict[str, tuple[tuple[int, ...], Part]] = {}
+    for part, adapter in zip(parts, adapters, strict=True):
+        halves = dict(pairs(adapter))
+        for name, tensor in adapter.items():
+            axis = 0 if name in halves else 1 if name in halves.values() else None
+            shape = tuple(size for place, size in enumerate(tensor.shape) if place != axis)
+            other, theirs = first.setdefault(name, (shape, part))
+            if shape != other:
+                raise VoiceError(
+                    f"voice {part.name!r}: {shown(name)} differs in shape from that of {theirs.name!r}; only voices of "
+                    "one base can be mixed"
+                )
 
 
 def _padded(tensor: torch.Tensor, axis: int, size: int) -> torch.Tensor:

@@ -133,7 +133,7 @@ def synthesize(
     base: ToyBase, model: nn.Module, text: str, conditioning: vtune.Conditioning, seed: int
 ) -> Iterator[vtune.Audio]:
     generator = torch.Generator().manual_seed(seed)
-    frames = max(1, int(len(text) * float(conditioning.tensors["pace"][0]) * RATE / FRAME))
+    frames = max(1, int(len(text) * _pace(conditioning) * RATE / FRAME))
     letters = torch.as_tensor(_letters(text, frames), device=base.device)
     level = torch.zeros(1, 1, dtype=torch.long, device=base.device)
     for frame in range(frames):
@@ -144,6 +144,13 @@ def synthesize(
         tone = np.sqrt(2) * loudness * np.sin(2 * np.pi * base.options.pitch * times)
         ending = vtune.Ending.END_TOKEN if frame == frames - 1 else None
         yield vtune.Audio(np.clip(tone, -1, 1).astype(np.float32), RATE, ending)
+
+
+def _pace(conditioning: vtune.Conditioning) -> float:
+    pace = conditioning.tensors.get("pace")
+    if pace is None or pace.shape != (1,) or not 0 <= pace[0] <= 10:
+        raise vtune.VoiceError("the voice's pace is not one number of seconds a letter, 0 to 10")
+    return float(pace[0])
 
 
 def _letters(text: str, frames: int) -> Any:
