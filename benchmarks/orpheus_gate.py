@@ -70,7 +70,7 @@ CASES = (
     Case(8, 1024),
     Case(1, 2048, four_bit=True),
     Case(2, 2048, four_bit=True),
-    Case(1, 512, checkpointing=False, wide=True),
+    Case(1, 434, checkpointing=False, wide=True),
     Case(1, 1024, checkpointing=False, wide=True),
     Case(1, 1024, wide=True),
 )
