@@ -2,7 +2,7 @@
 
     python benchmarks/processes.py --clips 32 --repetitions 3 --out figures.json
 
-They are launched as ``vtune run --launch`` launches them, in turns, and train an epoch of what ``training.py`` calls
+They are launched by ``accelerate launch``, in turns, and train an epoch of what ``training.py`` calls
 ``vtune``. Starting and imports are not counted. ``busiest`` is the processor time of the process that has most: what
 the seconds would be on idle cores if nobody waited. The loss after it tells that both have learned the same.
 """
@@ -25,10 +25,15 @@ from machine import in_a_line, machine
 from training import SHAPES, Ours, first_loss, made_clips
 from transformers import LlamaConfig
 
-from vtune.launch import launcher
 from vtune.ranks import is_first, join
 
 PROCESSES = (1, 2)
+
+# ``--multi_gpu`` starts ranks without a GPU as well (gloo), where ``--cpu`` would silently start one process.
+LAUNCHER = (
+    "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no",
+    "--dynamo_backend", "no", "--main_process_port", "0", "--num_processes",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -68,7 +73,7 @@ def launched(processes: int, asked: Any) -> dict[str, float]:
     """Train in so many processes."""
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "found.json"
-        command = launcher(processes) if processes > 1 else [sys.executable]
+        command = [sys.executable, *((*LAUNCHER, str(processes)) if processes > 1 else ())]
         command += [__file__, "--found", str(found), "--clips", str(asked.clips), "--batch", str(asked.batch)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"}
         subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL if asked.quiet else None)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+from copy import copy
 from typing import Any
 
 import click
+
+from vtune_cli.stopping import stoppable
 
 # Verb to its line of help, in the order of work; each stands in the module of its name.
 VERBS = {
@@ -64,7 +67,11 @@ class Verbs(click.Group):
             close = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             ctx.fail(f"There is no verb {args[0]!r}.{hint}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in VERBS and command is not None and command.callback is not None:
+            command = copy(command)
+            command.callback = stoppable(name, command.callback)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a verb."""
@@ -76,7 +83,9 @@ class Verbs(click.Group):
             lines = _mistake(error)
             if not lines:
                 raise
-            for line in lines:
+            from vtune.ranks import said_once
+
+            for line in said_once(lines, error):
                 click.echo(f"Error: {line}", err=True)
             ctx.exit(1)
 

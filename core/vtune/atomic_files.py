@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vtune import signals
 from vtune.disk import writing
 from vtune.errors import VoiceError, VtuneError
 from vtune.locks import Lock, acquire
@@ -174,9 +175,10 @@ def _replace(aside: Path, path: Path, *, keep: bool) -> None:
     """Exchange folders whose lock is held; ``sweep`` completes it, or takes it back, from every point in between."""
     sync_folder(aside)
     former = _aside(path, "kept" if keep else "former")
-    if os.path.lexists(path):
-        path.rename(former)
-    aside.rename(path)
+    with signals.deferred():
+        if os.path.lexists(path):
+            path.rename(former)
+        aside.rename(path)
     _dispose(former, path)
 
 

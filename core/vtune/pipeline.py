@@ -17,7 +17,7 @@ from vtune.evaluate import VOICE, Material, Scores, evaluate, held_material, lis
 from vtune.export import CLIP_SAMPLE, voice_record, write_voice
 from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
 from vtune.inspection import inspect
-from vtune.ranks import join
+from vtune.ranks import joined
 from vtune.recipe import Recipe, as_yaml
 from vtune.room import footprint_of, require
 from vtune.train import train
@@ -45,13 +45,14 @@ def run(
     :returns: the voice folders.
     :raises VtuneError: see each step.
     """
-    state = join(recipe.train.device, recipe.train.world_size)
-    engine = load_engine(recipe.engine)
-    device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
-    # Whoever cannot hold it is told now, and not after hours of cutting and encoding.
-    require(footprint_of(engine, recipe, device), recipe, device, processes=state.num_processes)
-    folder = folder or RunFolder(recipe.folders.runs / recipe.voice)
     with ExitStack() as stack:
+        ranks = stack.enter_context(joined(recipe.train.device, recipe.train.world_size))
+        state = ranks.state
+        engine = load_engine(recipe.engine)
+        device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
+        # Whoever cannot hold it is told now, and not after hours of cutting and encoding.
+        require(footprint_of(engine, recipe, device), recipe, device, processes=state.num_processes)
+        folder = folder or RunFolder(recipe.folders.runs / recipe.voice)
         if state.is_main_process:
             stack.enter_context(folder.locked())
             write_text(folder.recipe, as_yaml(recipe))
@@ -59,12 +60,12 @@ def run(
             raw.make_clips(recipe, engine.info, folder)
             if recipe.prepare.examine:
                 inspect(raw.with_clips(recipe, folder), engine, folder)
-        state.wait_for_everyone()
+        ranks.wait()
         dtype = weights_dtype(recipe.train.precision, device, recipe.train.method)
         base = engine.load_base(recipe.engine_options, device, dtype)
         share = dataset.Share(state.process_index, state.num_processes)
         in_clips = raw.with_clips(recipe, folder)
-        data = dataset.build(in_clips, engine, base, folder, share, state.wait_for_everyone)
+        data = dataset.build(in_clips, engine, base, folder, share, ranks.wait)
         release_memory()  # of encoding
         if state.is_main_process:
             _begin(2, "training: the adapter learns the voice")
@@ -79,7 +80,7 @@ def run(
             sweep(recipe.folders.voices)
             for voice in voices:
                 _make_voice(engine, base, model, recipe, in_clips, folder, voice, data, facts, material[voice.name])
-        state.wait_for_everyone()
+        ranks.wait()
     return voices
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from vtune import audio
+from vtune import audio, signals
 from vtune.augment import Augmenter
 from vtune.dataset.known import KEY_LENGTH, Known
 from vtune.dataset.sources import Source
@@ -29,6 +28,7 @@ from vtune.engines import Engine, engine_files, load_engine, use_engine_files
 from vtune.errors import DataError, SkipClip
 from vtune.recipe import Recipe
 from vtune.types import Clip
+from vtune.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
@@ -91,15 +91,12 @@ def encode(
     if processes == 1:
         _encode_share(work, engine, base, sources)
         return
-    # Spawned, because forking a process that has started torch's threads can hang.
     parts = [
         _Work(recipe, engine.name, key, survey, store, Share(share.index * processes + p, share.of * processes))
         for p in range(processes)
     ]
     try:
-        with ProcessPoolExecutor(
-            processes, multiprocessing.get_context("spawn"), initializer=use_engine_files, initargs=(engine_files(),)
-        ) as pool:
+        with WorkerPool(processes, use_engine_files, engine_files()) as pool:
             list(pool.map(_encode_in_worker, parts))
     except BrokenProcessPool as error:
         raise DataError(
@@ -140,13 +137,15 @@ def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source])
         unit="clip",
         disable=None if work.share.index == 0 else True,
     )
-    for item, key, number, clip in bar:
-        pending.append(_encode_one(engine, base, augmenter, clip, item, key, number))
-        if len(pending) == SHARD:
+    with signals.deferred():
+        for item, key, number, clip in bar:
+            pending.append(_encode_one(engine, base, augmenter, clip, item, key, number))
+            if len(pending) == SHARD or signals.requested():
+                store.write(pending)
+                pending = []
+            signals.check()
+        if pending:
             store.write(pending)
-            pending = []
-    if pending:
-        store.write(pending)
 
 
 def _mine(work: _Work, known: Known) -> Iterator[tuple[Item, str, int]]:

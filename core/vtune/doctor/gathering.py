@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from vtune.doctor.listening import Listener
 from vtune.doctor.measuring import Measures, measure
 from vtune.errors import DataError, reason
+from vtune.workers import WorkerPool
 
 AT_A_TIME = 8
 """Recordings that a worker is given at once."""
@@ -63,21 +63,18 @@ def spread(work: Callable[[T], R], things: Sequence[T], processes: int) -> Itera
         yield from map(work, things)
         return
     waiting: deque[Future[list[R]]] = deque()
-    # Spawned, because forking a process that has threads can hang.
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
     try:
-        for start in range(0, len(things), AT_A_TIME):
-            waiting.append(pool.submit(_several, work, things[start : start + AT_A_TIME]))
-            if len(waiting) > AHEAD * processes:
+        with WorkerPool(processes) as pool:
+            for start in range(0, len(things), AT_A_TIME):
+                waiting.append(pool.submit(_several, work, things[start : start + AT_A_TIME]))
+                if len(waiting) > AHEAD * processes:
+                    yield from waiting.popleft().result()
+            while waiting:
                 yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
     except BrokenProcessPool as error:
         raise DataError(
             f"one of {processes} processes was killed, most likely for memory; run again with fewer --processes"
         ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _several(work: Callable[[T], R], things: Sequence[T]) -> list[R]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from vtune.prepare.recording import prepare_recording
 from vtune.prepare.records import CONTENT_DIGITS, FOLDER, Record, Records
 from vtune.prepare.report import Report, write_report
 from vtune.prepare.settings import Cutting
+from vtune.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
@@ -120,8 +120,7 @@ def _prepared(todo: Sequence[Record], out: Path, cutting: Cutting, processes: in
         yield from (prepare_recording(record, out, cutting) for record in todo)
         return
     left = {record.stem: record for record in todo}
-    # Spawned, because forking a process that has started torch's threads can hang.
-    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
+    with WorkerPool(count) as pool:
         futures = [pool.submit(prepare_recording, record, out, cutting) for record in todo]
         try:
             for future in as_completed(futures):
@@ -136,7 +135,7 @@ def _prepared(todo: Sequence[Record], out: Path, cutting: Cutting, processes: in
 
 def _alone(record: Record, out: Path, cutting: Cutting) -> Record:
     """Cut one recording in a process of its own, which may die of it."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with WorkerPool(1) as pool:
         try:
             return pool.submit(prepare_recording, record, out, cutting).result()
         except BrokenProcessPool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from vtune.folders import settle, write_json
 
 MANIFEST = "complete.json"
+_BETWEEN = "stopped_here"
 _NAME = re.compile(r"^checkpoint-(\d+)$")
 
 
@@ -79,9 +80,28 @@ def rotate(folder: Path, limit: int | None, newest: int, best: Path | None) -> N
     kept = {counted[-1], best} & set(counted)
     loose = [path for path in counted if path not in kept]
     for path in loose[: max(0, len(counted) - max(limit, len(kept)))]:
-        # A checkpoint that is half removed must not be found as a damaged one.
-        aside_of(folder).mkdir(exist_ok=True)
-        path.rename(aside_of(folder) / path.name)
+        _remove(path, folder)
+
+
+def mark_between(checkpoint: Path) -> None:
+    """Note that a checkpoint is written only because a signal stops the training at its step."""
+    (checkpoint / _BETWEEN).touch()
+
+
+def drop_between(folder: Path, newest: int) -> None:
+    """Remove checkpoints that were written only to stop, once another one is complete.
+
+    :param newest: step of the checkpoint that is complete.
+    """
+    for path in all_of(folder):
+        if step_of(path) != newest and (path / _BETWEEN).is_file():
+            _remove(path, folder)
+
+
+def _remove(checkpoint: Path, folder: Path) -> None:
+    # A checkpoint that is half removed must not be found as a damaged one.
+    aside_of(folder).mkdir(exist_ok=True)
+    checkpoint.rename(aside_of(folder) / checkpoint.name)
     clean(folder)
 
 

@@ -14,9 +14,11 @@ from transformers import DefaultFlowCallback, PrinterCallback, ProgressCallback,
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import EvalLoopOutput
 
+from vtune import signals
 from vtune.dataset import TrainingData
 from vtune.errors import TrainingError
 from vtune.folders import write_json
+from vtune.ranks import agree
 from vtune.train import checkpoints
 from vtune.train.ear import Ear
 from vtune.train.metrics import Means
@@ -45,6 +47,7 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
         self._eval_means = Means()
         self._resumed: dict[str, Any] = {}
         self._ended = False
+        self._saved_step = -1
         for callback in (PrinterCallback, ProgressCallback, DefaultFlowCallback):
             self.remove_callback(callback)
         self.callback_handler.callbacks.insert(0, _Flow(self.restore))
@@ -55,7 +58,8 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
         return float(self._total_loss_scalar / max(self.state.global_step, 1))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
-        return EpochSampler(self._data.weights, self.args.seed)
+        self._sampler = EpochSampler(self._data.weights, self.args.seed)
+        return self._sampler
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """Count what is processed, and say it plainly when nothing can be learned from it."""
@@ -171,6 +175,8 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
         if self._ended:  # a training that was killed after its last step makes no further one
             self.control.should_training_stop = True
         else:
+            # accelerate does not reach it through the shard of a rank when batches are skipped, as after a stop.
+            self._sampler.set_epoch(settings["epoch"])
             super()._run_epoch(**settings)
 
     def _evaluate(self, trial: Any, ignore_keys: Any, skip_scheduler: bool = False) -> dict[str, float]:
@@ -192,7 +198,24 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
     def _load_best_model(self) -> None:
         self._load_from_checkpoint(self.state.best_model_checkpoint)
 
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+    def _maybe_log_save_evaluate(self, *due: Any, **settings: Any) -> None:
+        """Do what is due after a step; then stop there if a signal has asked any rank to.
+
+        The checkpoint that is written only for that changes nothing: it is not evaluated, pushes no other out by
+        ``save_limit``, and is removed when the next one is complete.
+        """
+        super()._maybe_log_save_evaluate(*due, **settings)
+        step = self.state.global_step
+        if self.control.should_training_stop:
+            return  # it is over anyway, and so is what comes of it
+        signum = agree(signals.requested() or 0)
+        if signum:
+            if self._saved_step != step:
+                _, _, model, trial, *_ = due
+                self._save_checkpoint(model, trial, between=True)
+            raise signals.Stopped(signum, f" at step {step} of {self.state.max_steps}", "the checkpoint is complete")
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any, between: bool = False) -> None:
         folder = Path(self.args.output_dir)
         place = checkpoints.place_of(folder, self.state.global_step)
         aside = checkpoints.aside_of(folder) / place.name
@@ -212,9 +235,14 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             self._save_state(aside / TRAINER_STATE)
+            if between:
+                checkpoints.mark_between(aside)
             checkpoints.complete(aside, folder)
-            best_kept = self.state.best_model_checkpoint and Path(self.state.best_model_checkpoint)
-            checkpoints.rotate(folder, self.args.save_total_limit, self.state.global_step, best_kept)
+            checkpoints.drop_between(folder, self.state.global_step)
+            if not between:
+                best_kept = self.state.best_model_checkpoint and Path(self.state.best_model_checkpoint)
+                checkpoints.rotate(folder, self.args.save_total_limit, self.state.global_step, best_kept)
+        self._saved_step = self.state.global_step
         self.accelerator.wait_for_everyone()
 
     def _loop_state(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from torch import nn
 from transformers import EarlyStoppingCallback, set_seed
 from transformers.integrations import TensorBoardCallback
 
+from vtune import signals
 from vtune.dataset import TrainingData
 from vtune.device import pick_precision, release_memory
 from vtune.engines import Engine
@@ -238,7 +239,8 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, checkpoint: Path | None
     if checkpoint is not None:
         logger.info("training: going on from %s", checkpoint)
     try:
-        loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with signals.deferred():  # the loop stops between two steps
+            loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except ImportError as error:  # an optimizer or a kernel that was asked for and is not installed
         raise TrainingError(f"train: {in_a_line(error)}") from error
     except (RuntimeError, MemoryError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vtune import audio
+from vtune import audio, signals
 from vtune.dataset.recordings import Recordings
 from vtune.errors import DataError, printable
 from vtune.folders import alone
@@ -150,7 +150,8 @@ def _hear(run: _Run, waiting: list[_Clip], limit: int | None, recogniser: Recogn
 
     with tqdm(total=len(taken), desc="transcribing", unit="clip", disable=None) as bar:
         for batch in listen(((clip, _reader(clip.path)) for clip in taken), opened):
-            journal.add([entry(clip, told) for clip, told in batch])
+            with signals.deferred():
+                journal.add([entry(clip, told) for clip, told in batch])
             report.heard += sum(told.status != "unreadable" for _, told in batch)
             report.heard_seconds += sum(told.seconds for _, told in batch)
             bar.update(len(batch))

@@ -13,6 +13,7 @@ from vtune.engines import load_recipe
 from vtune.errors import DataError, TrainingError, in_a_line
 from vtune.folders import RunFolder
 from vtune.recipe import Recipe
+from vtune.signals import Stopped
 from vtune.tuning.objective import Outcome, outcome
 from vtune.tuning.places import StudyFolder
 from vtune.tuning.space import Space
@@ -40,7 +41,7 @@ def try_out(study: Study, trial: Trial, place: StudyFolder, run: RunFolder, spac
         recipe = _recipe(load_recipe(place.recipe, space.overrides(trial.values)), place.voices(trial.number))
         try:
             _make(study, trial, recipe, RunFolder(folder, material=run), metric, space.same_loss)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stopped):
             study.forget_start(trial)
             raise
     drop_checkpoints(folder)

@@ -242,6 +242,7 @@ def test_a_recording_that_kills_its_reader_costs_no_other(
     recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forked workers share this process's patched reader."""
+    from vtune import workers
     from vtune.prepare import folder
 
     for number in range(4):
@@ -249,7 +250,7 @@ def test_a_recording_that_kills_its_reader_costs_no_other(
     true = folder.prepare_recording
     monkeypatch.setattr(folder, "prepare_recording", _Deadly(true))
     fork = multiprocessing.get_context("fork")
-    monkeypatch.setattr(folder.multiprocessing, "get_context", lambda _: fork)
+    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _: fork)
     report = prepare(tmp_path / "in", tmp_path / "out", processes=2)
     assert report.clips == 9
     assert len(report.problems) == 1
