@@ -130,11 +130,11 @@ class Heartbeats:
         return "the first rank or the launcher is gone; this rank ends. Run the same command to go on"
 
     def _connect(self) -> Any:
-        from torch.distributed import TCPStore
+        from torch import distributed
 
         where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         patience = timedelta(seconds=self._silence_seconds)
-        return TCPStore(*where, is_master=False, wait_for_workers=False, timeout=patience)
+        return distributed.TCPStore(*where, is_master=False, wait_for_workers=False, timeout=patience)
 
     def _add(self, store: Any, key: str, amount: int) -> int:
         return int(store.add(self._key(key), amount))

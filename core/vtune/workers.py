@@ -51,7 +51,7 @@ def _begin(stopped: Connection, prepare: Callable[..., None] | None, arguments: 
 
 
 def _follow_parent(stopped: Connection) -> None:
-    """Wait until the parent process says stop, or is gone: killed, it says nothing, but the system closes its pipes."""
+    """Stop when the parent process says so, and end when it is gone: killed, it says nothing, but its pipes close."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

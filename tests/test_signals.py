@@ -1,0 +1,348 @@
+"""Commands that are stopped, killed or frozen from outside: what they say, what they leave, and who outlives whom."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.slow
+
+# Importing torch and its kin takes most of a short run; it is done once, and each process of a run is a fork of that.
+FORKS = """
+import json, os, sys
+import vtune.launch, vtune.pipeline, vtune.tuning, torch.distributed
+from vtune_cli import main
+
+def command(run):
+    os.chdir(run["at"])
+    os.environ.update(run["environment"])
+    sys.path[:0] = run["path"]
+    for stream in (1, 2):
+        os.dup2(os.open(f"{run['at']}/{run['name']}.{stream}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    main(run["arguments"], prog_name="vtune")
+
+def fork(call, *arguments):
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            call(*arguments)
+            code = 0
+        except SystemExit as left:
+            code = left.code or 0
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(code)
+    return child
+
+class Rank:
+    '''What subprocess.Popen is to a launch.'''
+
+    def __init__(self, command, env, pass_fds):
+        self.returncode = None
+        self.pid = fork(self._run, command[3:], env, pass_fds)
+
+    def _run(self, arguments, env, kept):
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            if fd > 2 and fd not in kept:
+                try:
+                    os.close(fd)
+                except OSError:
+                    pass
+        os.environ.clear()
+        os.environ.update(env)
+        main(arguments, prog_name="vtune")
+
+    def poll(self):
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self):
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.returncode
+
+    def kill(self):
+        os.kill(self.pid, 9)
+
+def started(run):
+    os.setsid()  # a signal to its group shall reach nobody else
+    vtune.launch.subprocess.Popen = Rank
+    command(run)
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "wait" in asked:
+        print(os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1]), flush=True)
+    else:
+        print(fork(started, asked), flush=True)
+"""
+
+# The toy engine; it sends signals at the place that AT names, and sleeps there if it shall.
+ENGINE = """
+import os, signal, time
+import torch
+import vtune, vtune_toy
+from transformers import TrainerCallback
+from vtune_toy import *
+
+counts = {}
+
+def at(place):
+    counts[place] = counts.get(place, 0) + 1
+    wanted = os.environ.get("AT", "") == f"{place} {counts[place]}"
+    if not wanted or os.environ.get("AT_RANK", "0") != os.environ.get("RANK", "0"):
+        return
+    with open("here", "w") as file:
+        file.write(str(os.getpid()))
+    number = getattr(signal, os.environ["SIGNAL"])
+    for _ in range(int(os.environ.get("TIMES", "1"))):
+        target = os.environ.get("TARGET", "self")
+        if target == "group":
+            os.killpg(0, number)
+        else:
+            os.kill(os.getppid() if target == "parent" else os.getpid(), number)
+        time.sleep(float(os.environ.get("SECONDS", "0.05")))
+
+class Steps(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        counts["step"] = state.global_step - 1
+        at("step")
+
+@vtune.hookimpl
+def trainer_callbacks(recipe):
+    return [Steps()]
+
+@vtune.hookimpl
+def prepare_sample(base, clip):
+    at("clip")
+    return vtune_toy.prepare_sample(base, clip)
+
+@vtune.hookimpl
+def synthesize(base, model, text, conditioning, seed):
+    at("sentence")
+    return vtune_toy.synthesize(base, model, text, conditioning, seed)
+"""
+
+
+class Forks:
+    """A process that has imported everything, and forks commands."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self._server = subprocess.Popen(
+            [sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def _ask(self, what: dict[str, Any]) -> int:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(what) + "\n")
+        self._server.stdin.flush()
+        return int(self._server.stdout.readline())
+
+    def start(self, at: Path, *arguments: str, path: str = "", **environment: str) -> int:
+        """Start a command; returns its process. What it says is in ``said.1`` and ``said.2``."""
+        for stream in (1, 2):
+            (at / f"said.{stream}").unlink(missing_ok=True)
+        run = {"at": str(at), "name": "said", "arguments": arguments, "path": [path] if path else []}
+        return self._ask({**run, "environment": environment})
+
+    def wait(self, process: int) -> int:
+        """Return its exit code; negative where a signal killed it."""
+        return self._ask({"wait": process})
+
+    def run(self, at: Path, *arguments: str, path: str = "", **environment: str) -> tuple[int, str]:
+        """Run a command; returns its exit code, and what it said on stderr."""
+        code = self.wait(self.start(at, *arguments, path=path, **environment))
+        return code, (at / "said.2").read_text()
+
+    def close(self) -> None:
+        self._server.kill()
+        self._server.wait(60)
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    started = Forks()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, speech: Callable[..., Path]) -> Path:
+    """Three epochs of 8 steps, a checkpoint every 3 of which two are kept, the loss in means of 4 steps."""
+    speech(count=16)
+    (tmp_path / "engine.py").write_text(ENGINE)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"voice: someone\nengine: {tmp_path}/engine.py\ndata: [{{source: {tmp_path}/speech}}]\n"
+        "lora: {dropout: 0.1}\n"
+        "train: {epochs: 3, batch_size: 2, learning_rate: 1e-2, validation: 0.125, log_every: 4, "
+        "save_every: 3, save_limit: 2}\n"
+        "evaluate: {sentences: [hello], judges: []}\n"
+    )
+    return path
+
+
+def outcome(at: Path) -> dict[str, Any]:
+    """What a run leaves that another one shall leave as well."""
+    (training,) = (at / "runs/someone/checkpoints").iterdir()
+    facts = json.loads((training / "final/training.json").read_text())
+    (log,) = (at / "runs/someone/logs").glob("*/metrics.jsonl")
+    timed = ("per_second", "seconds", "runtime")
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    return {
+        "adapter": (at / "voices/someone/adapter_model.safetensors").read_bytes(),
+        "checkpoints": sorted(path.name for path in training.iterdir()),
+        "facts": {name: value for name, value in facts.items() if name != "seconds"},
+        "metrics": [{name: value for name, value in row.items() if not name.endswith(timed)} for row in rows],
+    }
+
+
+def folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+STOPS = [
+    ("clip 5", "SIGTERM", "stopped after SIGTERM; nothing is half written"),
+    ("step 5", "SIGTERM", "stopped at step 5 of 21 after SIGTERM; the checkpoint is complete"),
+    ("step 7", "SIGINT", "stopped at step 7 of 21 after SIGINT; the checkpoint is complete"),
+    ("step 13", "SIGHUP", "stopped at step 13 of 21 after SIGHUP; the checkpoint is complete"),
+    ("step 15", "SIGUSR1", "stopped at step 15 of 21 after SIGUSR1; the checkpoint is complete"),
+    ("sentence 1", "SIGINT", "stopped after SIGINT; nothing is half written"),
+]
+
+
+def test_a_run_that_signals_stop_is_the_run_that_was_never_stopped(forks: Forks, tmp_path: Path, recipe: Path) -> None:
+    """While it encodes; in an epoch of 7 steps, at its end, in a window of the loss's mean, where a checkpoint is due
+    anyway; while it speaks."""
+    straight, stopped = folder(tmp_path / "straight"), folder(tmp_path / "stopped")
+    assert forks.run(straight, "run", str(recipe))[0] == 0
+    for place, name, line in STOPS:
+        code, said = forks.run(stopped, "run", str(recipe), AT=place, SIGNAL=name)
+        assert (code, said.splitlines()[-1]) == (75, f"{line}; run the same command to go on")
+        assert "Traceback" not in said
+        assert [path.name for path in (stopped / "voices").glob("*")] == []
+        if place == "step 5":
+            assert "features: 11 encoded now" in said
+    code, said = forks.run(stopped, "run", str(recipe))
+    assert code == 0, said
+    assert outcome(stopped) == outcome(straight)
+
+
+def test_a_second_signal_ends_at_once(forks: Forks, tmp_path: Path, recipe: Path) -> None:
+    twice = {"AT": "step 5", "TIMES": "2", "SECONDS": "0.2"}
+    for name in ("SIGTERM", "SIGUSR1"):
+        at = folder(tmp_path / name)
+        code, said = forks.run(at, "run", str(recipe), SIGNAL=name, **twice)
+        assert code == -getattr(signal, name)
+        assert "Traceback" not in said
+        assert not list(at.glob("runs/someone/checkpoints/*/checkpoint-5"))
+
+
+def test_a_terminal_that_closes_counts_once(forks: Forks, tmp_path: Path, recipe: Path) -> None:
+    """The kernel and the shell both send SIGHUP."""
+    code, said = forks.run(tmp_path, "run", str(recipe), AT="step 5", TIMES="2", SIGNAL="SIGHUP")
+    assert (code, "stopped at step 5 of 21 after SIGHUP" in said) == (75, True)
+
+
+LAUNCHED = [
+    ("clip 2", "SIGUSR1", "self", "1", "stopped after SIGUSR1; nothing is half written"),
+    ("step 5", "SIGTERM", "self", "1", "stopped at step 5 of 12 after SIGTERM; the checkpoint is complete"),
+    ("step 7", "SIGHUP", "parent", "0", "stopped at step"),
+    ("step 11", "SIGINT", "group", "0", "stopped at step 11 of 12 after SIGINT; the checkpoint is complete"),
+    ("sentence 1", "SIGTERM", "parent", "0", "stopped after SIGTERM; nothing is half written"),
+]
+
+
+def test_ranks_stop_together_whoever_gets_the_signal(forks: Forks, tmp_path: Path, recipe: Path) -> None:
+    """One rank, the launcher, and the process group, where each gets it from the group and from the launcher."""
+    straight, stopped = folder(tmp_path / "straight"), folder(tmp_path / "stopped")
+    launched = ("run", str(recipe), "--launch", "2")
+    assert forks.run(straight, *launched)[0] == 0
+    for place, name, target, rank, line in LAUNCHED:
+        code, said = forks.run(stopped, *launched, AT=place, SIGNAL=name, TARGET=target, AT_RANK=rank, SECONDS="0.5")
+        assert code == 75, said
+        assert "Traceback" not in said
+        (told,) = [each for each in said.splitlines() if each.startswith("stopped")]
+        assert told.startswith(line)
+        assert told.endswith("run the same command to go on")
+    code, said = forks.run(stopped, *launched)
+    assert code == 0, said
+    assert outcome(stopped) == outcome(straight)
+
+
+DEATHS = [
+    ("SIGKILL", 137, "rank 1 of 2 (process {}) was killed by SIGKILL, most likely because memory ran out; "),
+    ("SIGSEGV", 139, "rank 1 of 2 (process {}) was killed by SIGSEGV; "),
+]
+
+
+@pytest.mark.parametrize(("name", "expected", "line"), DEATHS)
+def test_the_launch_says_which_rank_was_killed(
+    forks: Forks, tmp_path: Path, recipe: Path, name: str, expected: int, line: str
+) -> None:
+    began = time.monotonic()
+    code, said = forks.run(tmp_path, "run", str(recipe), "--launch", "2", AT="step 5", AT_RANK="1", SIGNAL=name)
+    assert code == expected
+    errors = [each for each in said.splitlines() if each.startswith("Error")]
+    dead = (tmp_path / "here").read_text()
+    ending = "the other ranks were ended. Run the same command to go on from the last checkpoint"
+    assert errors == [f"Error: {line.format(dead)}{ending}"]
+    assert "Traceback" not in said
+    assert time.monotonic() - began < 60
+
+
+def test_a_rank_that_freezes_is_noticed(forks: Forks, tmp_path: Path, recipe: Path) -> None:
+    """In training, where the other waits inside torch, and while it encodes, where the other waits in Python."""
+    for place in ("step 5", "clip 2"):
+        at = folder(tmp_path / place)
+        frozen = {"AT": place, "AT_RANK": "1", "SIGNAL": "SIGSTOP", "VTUNE_RANK_TIMEOUT": "2"}
+        code, said = forks.run(at, "run", str(recipe), "--launch", "2", **frozen)
+        assert code == 1
+        (error,) = [each for each in said.splitlines() if each.startswith("Error")]
+        assert error.startswith("Error: rank 1 of 2 has not answered for 2 seconds")
+        assert "Traceback" not in said
+        assert not alive(int((at / "here").read_text()))
+
+
+def test_ranks_end_with_their_launcher(forks: Forks, tmp_path: Path, recipe: Path) -> None:
+    launcher = forks.start(
+        tmp_path, "run", str(recipe), "--launch", "2", AT="step 5", AT_RANK="1", SIGNAL="SIGUSR2", SECONDS="60"
+    )
+    ranks = []
+    while not (tmp_path / "here").is_file():
+        time.sleep(0.05)
+    ranks = psutil.Process(launcher).children()
+    assert len(ranks) == 2
+    os.kill(launcher, signal.SIGKILL)
+    assert forks.wait(launcher) == -signal.SIGKILL
+    gone, _ = psutil.wait_procs(ranks, timeout=10)
+    assert len(gone) == 2
+
+
+def test_an_error_of_all_ranks_is_told_once(forks: Forks, tmp_path: Path, recipe: Path) -> None:
+    code, said = forks.run(tmp_path, "run", str(recipe), "--launch", "2", "engine_options.max_frames=1")
+    errors = [each for each in said.splitlines() if each.startswith("Error")]
+    assert (code, len(errors)) == (1, 1), said
+
+
+def alive(process: int) -> bool:
+    return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
