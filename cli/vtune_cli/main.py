@@ -68,9 +68,9 @@ class Verbs(click.Group):
             hint = f" Did you mean {close[0]!r}?" if close else ""
             ctx.fail(f"There is no verb {args[0]!r}.{hint}")
         name, command, rest = super().resolve_command(ctx, args)
-        if name in VERBS and command is not None and command.callback is not None:
+        if name in VERBS and command is not None and (function := command.callback) is not None:
             command = copy(command)
-            command.callback = stoppable(name, command.callback)
+            command.callback = stoppable(name, function)
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -22,7 +22,7 @@ import vtune
 from vtune.dataset import FeatureRows, FeatureStore, Share, best_clips, build, encoding, open_sources, survey
 from vtune.dataset.encoding import base_key, encode, item_key
 from vtune.dataset.survey import read_survey, write_survey
-from vtune.engines import Engine, load_engine
+from vtune.engines import Engine, load_engine, use_engine_file
 from vtune.errors import DataError, RecipeError
 from vtune.folders import RunFolder
 from vtune.recipe import Recipe
@@ -483,6 +483,7 @@ def test_a_worker_that_is_killed_is_one_line_and_not_a_wait_for_ever(
         "from vtune_toy import *\nimport os, signal, vtune\n"
         "@vtune.hookimpl\ndef prepare_sample(base, clip):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
+    use_engine_file(engine)
     loaded = recipe(root, encode={"processes": 2}).model_copy(update={"engine": str(engine)})
     toy = load_engine("toy")
     base = toy.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
