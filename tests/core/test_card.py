@@ -197,3 +197,9 @@ def test_a_record_of_an_earlier_version_still_makes_a_card(scored: VoiceFolder) 
     assert "fingerprint of the data" not in text
     assert "## Scores" not in text
     assert ModelCard(text).data.license == "other"
+
+
+def test_a_name_in_a_command_stays_a_name(make_card: Callable[..., ModelCard]) -> None:
+    text = make_card(name="ann; touch ran\n#").text
+    assert "vtune say 'ann; touch ran\\n#' 'Hello" in text
+    assert "vtune say ann" not in text

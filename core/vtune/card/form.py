@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Literal
 
+from vtune.errors import printable
 from vtune.voices import VoiceRecord
 
 
@@ -34,7 +36,7 @@ class Form:
 
 def voice_form(record: VoiceRecord) -> Form:
     """Return the form of a voice's own folder."""
-    use = f"```sh\nvtune say {record.name} 'Hello, this is my own voice.' --out hello.wav\n```"
+    use = f"```sh\nvtune say {shlex.quote(printable(record.name))} 'Hello, this is my own voice.' --out hello.wav\n```"
     if record.method == "full":
         return Form("Every weight of a voice", "finetune", "transformers", use, page=True)
     return Form("A voice", "adapter", "peft", use, page=True)

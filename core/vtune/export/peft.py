@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ def _fresh_network(source: Source) -> nn.Module:
 
 
 def _use(record: VoiceRecord, place: Path, plain_base: str | None) -> str:
-    say = f"```sh\nvtune say ./{place.name} 'Hello, this is my own voice.' --out hello.wav\n```"
+    say = f"```sh\nvtune say {shlex.quote(f'./{place.name}')} 'Hello, this is my own voice.' --out hello.wav\n```"
     if plain_base is None:
         return (
             f"{say}\n\nThe network that it belongs to is loaded by the engine `{record.engine}`, not by transformers."
