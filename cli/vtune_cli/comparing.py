@@ -8,12 +8,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import click
-
 from vtune.compare import compare, contestants, first_voice, material_of, recipe_of, table
 from vtune.errors import VoiceError
 from vtune.evaluate import BASE
 from vtune.folders import place_locked
+from vtune_cli.talking import echo
 
 
 def contest(
@@ -36,5 +35,5 @@ def contest(
             raise VoiceError(f"{first.path}: another voice took this place meanwhile; evaluate it again")
         comparison.write(place)
     for line in table(comparison.evaluation.scores):
-        click.echo(line)
-    click.echo(f"listen: open {place / 'listen.html'}")
+        echo(line)
+    echo(f"listen: open {place / 'listen.html'}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import engine_options
+from vtune_cli.talking import echo, echo_text
 
 
 @click.command()
@@ -95,9 +96,9 @@ def doctor(
         speakers=speakers,
     )  # fmt: skip
     for line in lines(found):
-        click.echo(line, err=json_file == "-")
+        echo(line, err=json_file == "-")
     if json_file == "-":
-        click.echo(json.dumps(as_data(found), indent=2))
+        echo_text(json.dumps(as_data(found), indent=2))
     elif json_file is not None:
         make_parent(Path(json_file))
         write_text(Path(json_file), json.dumps(as_data(found), indent=2) + "\n")
@@ -106,7 +107,7 @@ def doctor(
     if out is not None:
         fixed = fix(source, found, out, apart_from=homes(recipe, here), processes=processes, has_words=has_words)
         for line in fixed.lines():
-            click.echo(line, err=json_file == "-")
+            echo(line, err=json_file == "-")
     counts = found.counts
     if counts[Severity.ERROR] or (strict and counts[Severity.WARNING]):
         context.exit(1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from vtune_cli.talking import echo
+
 
 @click.command()
 def engines() -> None:
@@ -12,12 +14,12 @@ def engines() -> None:
 
     for name, engine in available_engines().items():
         if not isinstance(engine, Engine):
-            click.echo(f"{name}: {engine}")
+            echo(f"{name}: {engine}")
             continue
-        click.echo(f"{name} ({engine.origin}): {engine.info.sample_rate} Hz; LoRA targets: {_targets(engine)}")
+        echo(f"{name} ({engine.origin}): {engine.info.sample_rate} Hz; LoRA targets: {_targets(engine)}")
         for option, field in engine.info.options.model_fields.items():
             default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
-            click.echo(f"    {option} = {default}: {field.description or ''}")
+            echo(f"    {option} = {default}: {field.description or ''}")
 
 
 def _targets(engine: object) -> str:

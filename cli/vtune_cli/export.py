@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import base_options, engine_options, voices_option
+from vtune_cli.talking import echo
 
 TARGETS = ("peft", "merged", "gguf-ready", "vllm")
 
@@ -41,4 +42,4 @@ def export(
         dtype=dtype, without_consent=without_consent, device=device, options=engine_options(options),
     )  # fmt: skip
     for line in exported.lines():
-        click.echo(line)
+        echo(line)

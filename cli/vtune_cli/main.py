@@ -84,19 +84,21 @@ class Verbs(click.Group):
             if not lines:
                 raise
             from vtune.ranks import said_once
+            from vtune_cli.talking import echo
 
             for line in said_once(lines, error):
-                click.echo(f"Error: {line}", err=True)
+                echo(f"Error: {line}", err=True)
             ctx.exit(1)
 
 
 def _mistake(error: Exception) -> list[str]:
     """Tell what the user can mend, line by line; nothing for a bug."""
     from vtune.disk import told
-    from vtune.errors import VtuneError
+    from vtune.errors import RecipeError, VtuneError
 
     if isinstance(error, VtuneError):
-        return str(error).splitlines()
+        # Of a recipe every problem at once. Any other error is one line, whatever it quotes.
+        return list(error.problems) if isinstance(error, RecipeError) else [str(error)]
     line = told(error)
     if line is None and isinstance(error, OSError) and error.filename is not None:
         line = f"{os.fsdecode(error.filename)}: {error.strerror}"

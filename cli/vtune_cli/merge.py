@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import base_options, engine_options, voices_option
+from vtune_cli.talking import echo
 
 
 @click.command()
@@ -20,4 +21,4 @@ def merge(voice: str, directory: Path, device: str, options: tuple[str, ...], fo
     from vtune.voices import find_voice
 
     difference = merge_voice(find_voice(voice, folder), directory, device, engine_options(options))
-    click.echo(f"{directory}: merged; answers within {difference:.1e} of the adapter's")
+    echo(f"{directory}: merged; answers within {difference:.1e} of the adapter's")

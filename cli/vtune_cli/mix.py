@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import base_options, engine_options, voices_option
+from vtune_cli.talking import echo
 
 
 @click.command()
@@ -27,4 +28,4 @@ def mix(mix: str, name: str, rank: int | None, device: str, options: tuple[str, 
         f" of {record.mix.rank}, {record.mix.error:.1%} left out" if record.lora["rank"] < record.mix.rank else ""
     )
     consent = "consent stated" if record.consent else "no consent stated"
-    click.echo(f"{folder / name}: {len(record.mix.parts)} voices, rank {record.lora['rank']}{squeezed}, {consent}")
+    echo(f"{folder / name}: {len(record.mix.parts)} voices, rank {record.lora['rank']}{squeezed}, {consent}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from vtune_cli.arguments import recipe_argument
+from vtune_cli.talking import echo
 
 
 @click.command()
@@ -15,4 +16,4 @@ def plan(recipe: str, overrides: tuple[str, ...]) -> None:
     from vtune.plan import make_plan
 
     for line in make_plan(load_recipe(recipe, overrides)).lines():
-        click.echo(line)
+        echo(line)

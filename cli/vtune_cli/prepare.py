@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import click
 
+from vtune_cli.talking import echo
+
 
 @click.command()
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
@@ -60,6 +62,6 @@ def prepare(
         raise click.UsageError(first_problem(error)) from error
     report = prepare_folder(source, out, Cutting.of(recipe, sample_rate), processes)
     for line in report.lines():
-        click.echo(line)
+        echo(line)
     if report.clips:
-        click.echo(f"{out}: next, vtune transcribe {out}")
+        echo(f"{out}: next, vtune transcribe {out}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import recipe_argument
+from vtune_cli.talking import echo, echo_text
 
 
 @click.group()
@@ -22,7 +23,7 @@ def list_recipes() -> None:
     from vtune.recipe import builtin_recipes
 
     for name, path in builtin_recipes().items():
-        click.echo(f"{name:24} {_first_comment(path)}")
+        echo(f"{name:24} {_first_comment(path)}")
 
 
 @recipe.command()
@@ -46,7 +47,7 @@ def copy(name: str, target: Path | None) -> None:
         write_text(target, read_text(source))
     except (OSError, FileRefused) as error:
         raise RecipeError([f"{source} cannot be copied to {target}: {why(error)}"]) from error
-    click.echo(f"{target}: edit it, then 'vtune recipe check {target}'")
+    echo(f"{target}: edit it, then 'vtune recipe check {target}'")
 
 
 @recipe.command()
@@ -59,7 +60,7 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
     from vtune.engines import load_foreign_recipe
     from vtune.recipe import as_yaml
 
-    click.echo(as_yaml(load_foreign_recipe(recipe, overrides)), nl=False)
+    echo_text(as_yaml(load_foreign_recipe(recipe, overrides)))
 
 
 @recipe.command()
@@ -72,7 +73,7 @@ def check(recipe: str, overrides: tuple[str, ...]) -> None:
     from vtune.engines import load_foreign_recipe
 
     checked = load_foreign_recipe(recipe, overrides)
-    click.echo(f"{recipe}: fine; voice {checked.voice}, engine {checked.engine}")
+    echo(f"{recipe}: fine; voice {checked.voice}, engine {checked.engine}")
 
 
 @recipe.command()
@@ -80,7 +81,7 @@ def schema() -> None:
     """Print a JSON schema of recipes for editors, with the options of every installed engine."""
     from vtune.engines import schema as make_schema
 
-    click.echo(json.dumps(make_schema(), indent=2))
+    echo_text(json.dumps(make_schema(), indent=2))
 
 
 def _first_comment(path: Path) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from vtune_cli.talking import echo
+
 
 @click.command()
 @click.argument("data")
@@ -19,6 +21,7 @@ def review(data: str, port: int | None, host: str, no_browser: bool, flagged: bo
     from vtune.review.serving import serve
 
     def started(url: str) -> None:
-        click.echo(f"{url}\nCtrl-C ends it; every edit is saved as it is made")
+        echo(url)
+        echo("Ctrl-C ends it; every edit is saved as it is made")
 
     serve(data, host=host, port=port or 0, browser=not no_browser, flagged=flagged, started=started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from vtune_cli.arguments import recipe_argument
+from vtune_cli.talking import echo
 
 
 @click.command()
@@ -33,4 +34,4 @@ def run(recipe: str, overrides: tuple[str, ...], no_cache: bool, processes: int 
 
     for voice in run_recipe(checked):
         if is_first():
-            click.echo(f"{voice.path}: vtune say {voice.name} 'Hello.' --out hello.wav")
+            echo(f"{voice.path}: vtune say {voice.name} 'Hello.' --out hello.wav")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import base_options, engine_options, voices_option
+from vtune_cli.talking import echo
 
 
 @click.command()
@@ -35,7 +36,8 @@ def serve(
     from vtune.serve import serve as serve_voices
 
     def started(url: str) -> None:
-        click.echo(f"{url}\nCtrl-C ends it; voices may come and go")
+        echo(url)
+        echo("Ctrl-C ends it; voices may come and go")
 
     serve_voices(
         folder, host=host, port=port, backend=backend, config=config, keys=keys, device=device,

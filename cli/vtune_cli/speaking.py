@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from vtune.audio import stream_header, stream_pcm, write_wav
 from vtune.folders import make_parent
 from vtune.types import Audio, Ending
+from vtune_cli.talking import echo
 
 if TYPE_CHECKING:
     from vtune.speak import Voice
@@ -29,7 +28,7 @@ def to_files(voice: Voice, texts: Sequence[str], out: Path, seed: int, *, untune
         pieces = _counted(voice.say(text, seed, untuned=untuned), endings)
         seconds = write_wav(path, pieces, voice.sample_rate)
         took = time.monotonic() - started
-        click.echo(f"{path}: {seconds:.2f} s in {took:.1f} s{_warn(endings)}")
+        echo(f"{path}: {seconds:.2f} s in {took:.1f} s{_warn(endings)}")
 
 
 def to_stdout(voice: Voice, texts: Sequence[str], seed: int, *, untuned: bool, raw: bool) -> None:
@@ -44,7 +43,7 @@ def to_stdout(voice: Voice, texts: Sequence[str], seed: int, *, untuned: bool, r
     except BrokenPipeError:
         raise SystemExit(0) from None  # the listener has gone; that is no mistake
     if _warn(endings):
-        click.echo(_warn(endings).removeprefix("; "), err=True)
+        echo(_warn(endings).removeprefix("; "), err=True)
 
 
 def _counted(pieces: Iterator[Audio], endings: Counter[str]) -> Iterator[Audio]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-import click
+from vtune_cli.talking import echo
 
 # These verbs find what an earlier call has done, and go on there.
 GOING_ON = frozenset({"run", "train", "tune", "prepare", "transcribe"})
@@ -37,7 +37,7 @@ def stoppable(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
                     signals.end_by(stopped.signum)
                 if ranks.is_first():
                     how = "run the same command to go on" if verb in GOING_ON else "run the same command again"
-                    click.echo(f"{stopped}; {how}", err=True)
+                    echo(f"{stopped}; {how}", err=True)
                 raise SystemExit(signals.EXIT_UNFINISHED) from None
 
     return call

@@ -1,18 +1,63 @@
-"""What goes to the terminal: results to stdout, progress to stderr, the first rank only."""
+"""What goes to the terminal: results to stdout, progress to stderr, the first rank only.
+
+What comes out of a file (a name, a record, an error that quotes one) may hold escapes that a terminal obeys, and line
+breaks that would pass for lines of vtune's. So everything goes through here, and is shown, not obeyed.
+"""
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import sys
 import warnings
+from typing import Any
+
+import click
+
+
+def echo(line: str, *, err: bool = False) -> None:
+    """Print one line; what a terminal would obey is written as its escape."""
+    from vtune.errors import printable
+
+    click.echo(printable(line), err=err)
+
+
+def echo_text(text: str) -> None:
+    """Print a text of several lines whose line breaks are vtune's own, such as JSON."""
+    for line in text.removesuffix("\n").split("\n"):
+        echo(line)
+
+
+class Formatter(logging.Formatter):
+    """Writes a message with its arguments shown; line breaks of the message itself are obeyed, theirs are not."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        from vtune.errors import printable
+
+        shown = copy.copy(record)
+        if isinstance(record.args, tuple):
+            shown.args = tuple(map(_shown, record.args))
+        elif record.args:
+            shown.args = {name: _shown(value) for name, value in record.args.items()}
+        shown.msg, shown.args = "\n".join(map(printable, shown.getMessage().split("\n"))), ()
+        return super().format(shown)
+
+
+def _shown(value: Any) -> Any:
+    from vtune.errors import printable
+
+    return value if isinstance(value, int | float) else printable(str(value))
 
 
 def configure(*, verbose: bool, quiet: bool) -> None:
     """Set up logging for a command."""
     first = os.environ.get("RANK", "0") == "0"
     level = logging.WARNING if quiet or not first else logging.DEBUG if verbose else logging.INFO
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("vtune").setLevel(level)
     if not verbose:
         # Libraries greet and advise at warning level; a user of vtune can act on none of it.

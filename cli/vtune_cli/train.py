@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from vtune_cli.arguments import recipe_argument
+from vtune_cli.talking import echo
 
 
 @click.command()
@@ -17,4 +18,4 @@ def train(recipe: str, overrides: tuple[str, ...]) -> None:
     from vtune.pipeline import run
 
     run(checked, until_trained=True)
-    click.echo(f"{checked.folders.runs / checked.voice}: trained; 'vtune run {recipe}' writes the voice")
+    echo(f"{checked.folders.runs / checked.voice}: trained; 'vtune run {recipe}' writes the voice")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from vtune_cli.talking import echo
+
 
 @click.command()
 @click.argument("directory", metavar="DIR")
@@ -56,4 +58,4 @@ def transcribe(
     else:
         lines = transcribe_folder(Path(directory), settings, output, limit=limit).lines()
     for line in lines:
-        click.echo(line)
+        echo(line)

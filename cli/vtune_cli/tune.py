@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import recipe_argument
-from vtune_cli.talking import steps_of
+from vtune_cli.talking import echo, steps_of
 
 
 @click.command()
@@ -54,4 +54,4 @@ def tune(
     steps_of("vtune.tuning")
     found = tune_recipe(recipe, space, overrides, trials=trials, minutes=minutes, name=name, metric=metric)
     for line in found.lines():
-        click.echo(line)
+        echo(line)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import voices_option
+from vtune_cli.talking import echo, echo_text
 
 
 @click.command()
@@ -26,14 +27,14 @@ def voices(folder: Path, as_json: bool) -> None:
         except VoiceError as error:
             rows.append({"name": voice.name, "path": str(voice.path), "error": str(error)})
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo_text(json.dumps(rows, indent=2))
     elif not rows:
-        click.echo(f"no voices in {folder}; 'vtune run RECIPE' makes one")
+        echo(f"no voices in {folder}; 'vtune run RECIPE' makes one")
     for row in rows if not as_json else ():
         if "error" in row:
-            click.echo(f"{row['name']:20} {row['error']}")
+            echo(f"{row['name']:20} {row['error']}")
             continue
         clips, consent = row["ledger"].get("clips"), "consent stated" if row["consent"] else "no consent stated"
         count = clips.get("train", 0) if isinstance(clips, dict) else "?"
         of = f"{count!s:>5} clips" if row["mix"] is None else f"{len(row['mix']['parts']):>5} mixed"
-        click.echo(f"{row['name']:20} {row['engine']:10} {row['method']:5} {of}  {consent}")
+        echo(f"{row['name']:20} {row['engine']:10} {row['method']:5} {of}  {consent}")

@@ -173,6 +173,7 @@ def settle(aside: Path, path: Path) -> None:
 
 def _replace(aside: Path, path: Path, *, keep: bool) -> None:
     """Exchange folders whose lock is held; ``sweep`` completes it, or takes it back, from every point in between."""
+    follow_umask(aside)
     sync_folder(aside)
     former = _aside(path, "kept" if keep else "former")
     with signals.deferred():
@@ -180,6 +181,18 @@ def _replace(aside: Path, path: Path, *, keep: bool) -> None:
             path.rename(former)
         aside.rename(path)
     _dispose(former, path)
+
+
+def follow_umask(folder: Path) -> None:
+    """Give every file of a folder the mode of a new file.
+
+    Libraries write weights to a temporary file, which only its owner may read: another account could not serve a voice.
+    """
+    umask = os.umask(0o077)
+    os.umask(umask)
+    for file in folder.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            file.chmod(0o666 & ~umask)
 
 
 def sync_folder(folder: Path) -> None:
