@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from killing import every_kill
 
@@ -304,3 +305,20 @@ def test_paths_are_those_that_the_documentation_names(tmp_path: Path) -> None:
     assert voice.name == "ann"
     assert voice.adapter_config.name == "adapter_config.json"
     assert voice.card.name == "README.md"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_weights_have_the_mode_of_other_files(tmp_path, umask, mode):
+    from safetensors.numpy import save_file
+
+    before = os.umask(umask)
+    try:
+        with new_folder(tmp_path / "voice") as folder:
+            save_file({"a": np.zeros(1, np.float32)}, folder / "adapter_model.safetensors")
+            (folder / "inner").mkdir()
+            (folder / "inner" / "voice.json").write_text("{}")
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "voice").rglob("*") if path.is_file()]
+    assert len(files) == 2
+    assert [path.stat().st_mode & 0o777 for path in files] == [mode, mode]
