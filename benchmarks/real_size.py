@@ -60,6 +60,22 @@ STAGES = (
 """Stages of `vtune run`, each with the line of its log that it begins with."""
 
 
+TO_A_DEVICE = """
+import sys, torch
+from transformers import core_model_loading
+from vtune_orpheus.base import OrpheusBase
+from vtune_orpheus.options import OrpheusOptions
+
+def copy(tensor, device=None, dtype=None):
+    return tensor[...].to(dtype).contiguous().clone().to(device)
+
+core_model_loading._materialize_copy = copy
+OrpheusBase(OrpheusOptions(base_model=sys.argv[1]), torch.device("meta"), torch.float16).new_network()
+"""
+"""Loads Orpheus as onto a GPU that multiplies in fp16, such as a T4. In its place torch's `meta` takes each tensor
+after the host has read it, narrowed it and held it once more, as the copy to a GPU does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """Memory of a process and its children at one moment, in bytes."""
@@ -98,24 +114,28 @@ def main() -> None:
               f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
     recipe = write_recipe(asked.folder, asked.engine, base)
     with limited(asked.limit_gib) as enter:
-        for row in stages(asked.folder, recipe, enter):
+        for row in stages(asked.folder, asked.engine, recipe, enter):
             print(row.line(), flush=True)
 
 
-def stages(folder: Path, recipe: Path, enter: Callable[[], None]) -> Iterator[Row]:
+def stages(folder: Path, engine: str, recipe: Path, enter: Callable[[], None]) -> Iterator[Row]:
     """Run everything, and yield a row for each stage."""
     voice = str(folder / "voices" / "real")
 
     def checkpoint_is_there() -> bool:
         return any((folder / "runs").glob("real/checkpoints/*/checkpoint-1/complete.json"))
 
-    planning = list(measured("plan", ["plan", str(recipe)], enter))
+    vtune = [sys.executable, "-m", "vtune_cli"]
+    planning = list(measured("plan", [*vtune, "plan", str(recipe)], enter))
     print("| stage | seconds | resident GiB | of it anonymous GiB |\n|---|---|---|---|", flush=True)
     yield from planning
+    if engine == "orpheus":
+        device = [sys.executable, "-c", TO_A_DEVICE, str(folder / "base")]
+        yield from measured("load to a device (stand-in)", device, enter)
     if not checkpoint_is_there():
-        yield from measured("run", ["run", str(recipe)], enter, until=checkpoint_is_there)
-    yield from measured("resumed", ["run", str(recipe)], enter)
-    yield from measured("say", ["say", voice, "Hello.", "--out", str(folder / "hello.wav")], enter)
+        yield from measured("run", [*vtune, "run", str(recipe)], enter, until=checkpoint_is_there)
+    yield from measured("resumed", [*vtune, "run", str(recipe)], enter)
+    yield from measured("say", [*vtune, "say", voice, "Hello.", "--out", str(folder / "hello.wav")], enter)
     for name, command in (
         ("merge", ["merge", voice]),
         ("export peft", ["export", voice, "--to", "peft"]),
@@ -123,14 +143,14 @@ def stages(folder: Path, recipe: Path, enter: Callable[[], None]) -> Iterator[Ro
     ):
         out = Path(tempfile.mkdtemp(dir=folder)) / "out"
         further = ["--without-consent", STATEMENT] if command[0] == "export" else []
-        yield from measured(name, [*command[:2], str(out), *command[2:], *further], enter)
+        yield from measured(name, [*vtune, *command[:2], str(out), *command[2:], *further], enter)
         subprocess.run(["rm", "-rf", str(out.parent)], check=True)
 
 
 def measured(
     name: str, command: list[str], enter: Callable[[], None], until: Callable[[], bool] | None = None
 ) -> Iterator[Row]:
-    """Run a verb and yield rows; one that reports the stages of a run has a row for each.
+    """Run a command and yield rows; one that reports the stages of a run has a row for each.
 
     :param until: when it holds, the process is killed as `kill -9` does.
     """
@@ -138,7 +158,7 @@ def measured(
     marks = [(time.monotonic(), name)]
     lines: list[str] = []
     process = subprocess.Popen(
-        [sys.executable, "-m", "vtune_cli", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, preexec_fn=enter,
     )  # fmt: skip
 

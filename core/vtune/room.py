@@ -33,8 +33,8 @@ _PROGRAM_BYTES = 0.45 * GIB
 _CUDA_BYTES = 1.5 * GIB
 """What CUDA's context and libraries take of the host beside it; from experience, not measured here."""
 
-_READERS = 4
-"""Threads by which transformers reads weights: each has one tensor on its way to a GPU."""
+_IN_PASSING = 2
+"""The largest tensor is on the host so often while it goes to a GPU: narrowed, and on its way (measured)."""
 
 _SHARD_BYTES = 2 * 10**9
 """Of a merged network on a GPU that are on the host at a time, while it is written."""
@@ -147,7 +147,7 @@ def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, 
     program = _PROGRAM_BYTES + _CUDA_BYTES + footprint.codec_bytes
     passing = {
         "encoding": seconds * footprint.encoding_second_bytes,
-        "loading": _READERS * footprint.largest_bytes,
+        "loading": _IN_PASSING * footprint.tensor_bytes,
         "training": 12 * footprint.trainable,  # a checkpoint on its way to the disk
         "resuming": 12 * footprint.trainable,
         "checking": 2 * adapter,

@@ -206,7 +206,7 @@ class Footprint:
     :param codec_bytes: of the networks that encode and decode sound, beside the one that is trained.
     :param encoding_second_bytes: memory that encoding holds for one second of a clip.
     :param speaking_bytes: memory that speaking takes beside the weights: caches, and sound being decoded.
-    :param largest_bytes: of the largest weight of a layer, as it is loaded.
+    :param largest_bytes: of the largest weight of a layer, as it is loaded; ``tensor_bytes`` of the largest of all.
     :param longest_seconds: of a clip that the engine takes; None where it does not say.
     """
 
@@ -225,6 +225,7 @@ class Footprint:
     encoding_second_bytes: float = 0
     speaking_bytes: float = 0
     largest_bytes: float = 0
+    tensor_bytes: float = 0
 
 
 @dataclass(frozen=True, slots=True)

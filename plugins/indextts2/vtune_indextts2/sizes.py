@@ -53,6 +53,7 @@ def estimate(
         token_bytes_checkpointed=layers * width * dtype_bytes + max(kept, head),  # one is gone before the other comes
         token_flops=4.0 * (body + gpt.number_mel_codes * width) + 6.0 * trainable,
         longest_seconds=gpt.max_mel_tokens / SEMANTIC_RATE,
+        tensor_bytes=max(gpt.text_rows, gpt.number_mel_codes, 4 * width) * width * dtype_bytes,
         largest_bytes=max(inputs * outputs for inputs, outputs in linear.values()) * dtype_bytes,
     )
 

@@ -87,6 +87,7 @@ def estimate(
         encoding_second_bytes=_ENCODED_SECOND_BYTES,
         speaking_bytes=_cache_bytes(options, config, dtype_bytes) + _decoded_bytes(options),
         largest_bytes=max(inputs * outputs for inputs, outputs in linear.values()) * dtype_bytes,
+        tensor_bytes=vocabulary * hidden * dtype_bytes,
     )
 
 
