@@ -55,6 +55,7 @@ def run(
         folder = folder or RunFolder(recipe.folders.runs / recipe.voice)
         if state.is_main_process:
             stack.enter_context(folder.locked())
+            sweep(folder.path)
             write_text(folder.recipe, as_yaml(recipe))
             _begin(1, "clips: cut where they are not, looked over, encoded")
             raw.make_clips(recipe, engine.info, folder)
@@ -98,7 +99,9 @@ def _make_voice(
         return
     kept = conditioning.extract(engine, base, in_clips, run_folder, voice.name)
     sample = dataset.clip_sample(run_folder.features / dataset.SURVEY, voice.name)
-    facts = {**facts, "made_from": made_from, "data": data.identity[:16], CLIP_SAMPLE: sample}
+    # How long it took stays in the run's folder: the same recipe makes the same voice, byte for byte.
+    facts = {name: fact for name, fact in facts.items() if name != "seconds"}
+    facts |= {"made_from": made_from, "data": data.identity[:16], CLIP_SAMPLE: sample}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
     systems = tuned_and_base(engine, base, model, kept, adapter=recipe.train.method == "lora")
     evaluation = evaluate(engine, systems, material, recipe)

@@ -49,7 +49,7 @@ def test_every_number_on_the_card_stands_in_a_file_beside_it(scored: VoiceFolder
     expected = [
         f"Made by vtune {record['vtune']} ({record['created'][:10]}); speaks at {record['sample_rate']} Hz",
         f"LoRA rank {lora['rank']}, alpha {lora['alpha']:g}, dropout {lora['dropout']:g}, ",
-        f"{facts['steps']} steps over {facts['clips']} rows in {facts['seconds']:.0f} s, {facts['precision']}",
+        f"{facts['steps']} steps over {facts['clips']} rows, {facts['precision']}",
         f"{facts['first_loss']:.4f} at first, {facts['last_loss']:.4f} at last, {facts['loss']:.4f} in the mean, "
         f"{facts['eval_loss']:.4f} in validation",
         f"| fingerprint of network | `{record['fingerprint']['network']}` |",

@@ -60,8 +60,7 @@ def making(record: VoiceRecord, settings: Mapping[str, Any], form: Form) -> str:
         "method": shape,
         "recipe": f"learning rate {train['learning_rate']:g}, {train['scheduler']}, {train['epochs']:g} epoch(s), "
         f"batch {batch}",
-        "training": f"{facts['steps']} steps over {facts['clips']} rows in {facts['seconds']:.0f} s, "
-        f"{facts['precision']}",
+        "training": f"{facts['steps']} steps over {facts['clips']} rows, {facts['precision']}",
         "loss": losses + validation,
         **{f"fingerprint of {part}": f"`{digest}`" for part, digest in record.fingerprint.items()},
         **({"fingerprint of the data": f"`{facts['data']}`"} if "data" in facts else {}),

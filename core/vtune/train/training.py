@@ -22,7 +22,7 @@ from vtune.dataset import TrainingData
 from vtune.device import pick_precision, release_memory
 from vtune.engines import Engine
 from vtune.errors import TrainingError, in_a_line
-from vtune.folders import RunFolder, make_parent, new_folder, write_json
+from vtune.folders import RunFolder, make_parent, new_folder, sweep, write_json
 from vtune.recipe import Recipe, differences
 from vtune.room import footprint_of, require, room_for_training, settle
 from vtune.train import checkpoints, guards, memory, resuming
@@ -75,6 +75,8 @@ def train(
         facts: dict[str, Any] = json.loads((finished / FACTS).read_text(encoding="utf-8"))
         return _as_finished(model, recipe), facts
     if state.is_main_process:
+        sweep(folder)
+        checkpoints.clean(folder)
         _announce(run, folder, parts, model)
     guards.check_trainable(model)
     listen = ear() if state.is_main_process else None

@@ -1,0 +1,285 @@
+"""A run that is killed anywhere and run again is the run that was never stopped.
+
+What a kill leaves is what lies on the disk at that moment. So one run is enough to be killed at every write: before each of
+its writes the folder is copied, and once more with the file half written. Each copy is then run to its end. Runs that are
+really killed, at moments by lot, stand beside that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+# Judges that need no network, as in test_processes: words by the sound's length, likeness by its level.
+JUDGES = """
+import numpy as np
+import vtune
+from vtune.evaluate import Figure, Judgement, Share
+
+class Judge:
+    def __init__(self, material, recipe):
+        pass
+
+class Words(Judge):
+    figures = (Figure("words", "wrong words", "low"),)
+    def judge(self, takes):
+        return Judgement({"words": [Share(abs(np.sin(len(take.waveform))) / 2) for take in takes]})
+
+class Likeness(Judge):
+    figures = (Figure("likeness", "likeness", "high"),)
+    def judge(self, takes):
+        return Judgement({"likeness": [Share(float(np.abs(take.waveform).mean())) for take in takes]})
+
+@vtune.hookimpl
+def judges():
+    return {"text": Words, "voice": Likeness}
+"""
+
+# Importing torch and its kin takes most of a short run; so it is done once, and each run is a fork of that.
+SERVER = '''
+import gc, itertools, json, os, shutil, signal, sys, threading, time
+import torch.utils.tensorboard, vtune.pipeline, vtune_toy
+from vtune_cli import main
+
+gc.freeze()
+
+WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree"}
+NATIVE = [("safetensors.torch", "save_file", 1), ("safetensors.numpy", "save_file", 1), ("torch", "save", 1),
+          ("safetensors.torch", "save_model", 1), ("peft.peft_model", "safe_save_file", 1), ("os", "fsync", 0)]
+
+
+def watch(at, folder, spared):
+    """Copy what lies in a folder before each write into it, as a kill would leave it."""
+    folder, number, lock, busy = os.path.realpath(folder), itertools.count(), threading.Lock(), threading.local()
+    os.makedirs(at)
+
+    def snap(kind, path, half):
+        copy = os.path.join(at, f"{next(number):05d}-{kind}" + "-half" * half)
+        shutil.copytree(folder, copy, symlinks=True, ignore=lambda *_: [*spared, ".lock"])
+        if half:
+            with open(os.path.join(copy, os.path.relpath(path, folder)), "ab") as file:
+                file.write(b'{"half')
+
+    def seen(kind, path):
+        if getattr(busy, "yes", False) or not isinstance(path, (str, os.PathLike)):
+            return
+        path = os.path.realpath(path)
+        if not path.startswith(folder + os.sep) or path.endswith(".lock"):
+            return
+        busy.yes = True
+        try:
+            with lock:
+                snap(kind, path, False)
+                if kind in ("open", "native") and os.path.isdir(os.path.dirname(path)):
+                    snap(kind, path, True)
+        finally:
+            busy.yes = False
+
+    def hook(event, given):
+        if event == "open" and isinstance(given[2], int) and given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            seen("open", given[0])
+        elif event in WRITES:
+            seen(event, given[0])
+
+    def wrapped(call, place):
+        def called(*given, **settings):
+            path = given[place] if len(given) > place else next((settings[n] for n in ("filename", "f") if n in settings), None)
+            if isinstance(path, int):  # os.fsync
+                path = os.readlink(f"/proc/self/fd/{path}")
+            seen("native" if place else "fsync", path)
+            return call(*given, **settings)
+        return called
+
+    for module, name, place in NATIVE:
+        module = __import__(module, fromlist=["x"])
+        setattr(module, name, wrapped(getattr(module, name), place))
+    sys.addaudithook(hook)
+
+
+for line in sys.stdin:
+    run = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.chdir(run["at"])
+        sys.path[:0] = run["path"]
+        for stream in (1, 2):
+            os.dup2(os.open(f"{run['at']}/../{run['name']}.{stream}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+        if run.get("watched"):
+            watch(run["watched"], run["at"], run["spared"])
+        try:
+            main(run["arguments"], prog_name="vtune")
+        except SystemExit as ended:
+            sys.stdout.flush()
+            os._exit(ended.code or 0)
+    if "after" in run:
+        time.sleep(run["after"])
+        os.kill(child, signal.SIGKILL)
+    began = time.monotonic()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(json.dumps([code, time.monotonic() - began]), flush=True)
+'''
+
+
+class Runs:
+    """Runs of one recipe, each in a folder of its own, in forks of one process."""
+
+    def __init__(self, server: subprocess.Popen[str], recipe: Path, judges: str) -> None:
+        self._server, self.recipe, self._judges = server, recipe, judges
+
+    def run(self, at: Path, *overrides: str, **how: Any) -> tuple[int, float]:
+        """Return the exit code and the seconds of a run."""
+        at.mkdir(parents=True, exist_ok=True)
+        arguments = ["run", str(self.recipe), *overrides]
+        asked = {"at": str(at), "name": at.name, "arguments": arguments, "path": [self._judges], **how}
+        assert self._server.stdin
+        assert self._server.stdout
+        self._server.stdin.write(json.dumps(asked) + "\n")
+        self._server.stdin.flush()
+        code, seconds = json.loads(self._server.stdout.readline())
+        return code, seconds
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[subprocess.Popen[str]]:
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    command = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+
+
+@pytest.fixture
+def judges(tmp_path: Path) -> str:
+    folder = tmp_path / "judges"
+    info = folder / "judges-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: judges\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vtune.plugins]\njudges = judges_extension\n")
+    (folder / "judges_extension.py").write_text(JUDGES)
+    return str(folder)
+
+
+@pytest.fixture
+def runs(server: subprocess.Popen[str], tmp_path: Path, judges: str, speech: Callable[..., Path]) -> Runs:
+    speech(count=16)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "voice: someone\nengine: toy\ndata: [{source: speech}]\nlora: {dropout: 0.1}\n"
+        "train: {batch_size: 2, learning_rate: 1e-2, log_every: 2}\n"
+        "evaluate: {sentences: [hello], judges: [text, voice], trained: 0}\n"
+    )
+    return Runs(server, recipe, judges)
+
+
+BY_LOSS = "evaluate.during=0"
+
+# 16 clips in batches of two: eight steps an epoch, six where clips are held out for validation.
+ENDINGS = {
+    "max_steps inside an epoch": (BY_LOSS, "train.validation=0", "train.max_steps=7", "train.save_every=3"),
+    "max_steps at an epoch's end": (BY_LOSS, "train.validation=0", "train.max_steps=8", "train.gradient_accumulation=2"),
+    "part of an epoch": (BY_LOSS, "train.validation=0.25", "train.epochs=1.5", "train.save_every=6", "train.log_every=5"),
+    "early stopping by loss": (
+        BY_LOSS, "train.validation=0.25", "train.epochs=30", "train.early_stopping=2", "train.learning_rate=0.5",
+        "train.scheduler=constant",
+    ),
+    "the best by ear": ("train.validation=0.25", "train.epochs=3", "train.save_every=2"),
+    "early stopping by ear": ("train.validation=0.25", "train.epochs=9", "train.evaluate_every=2", "train.early_stopping=2"),
+    "every weight": (BY_LOSS, "train.validation=0.25", "train.method=full", "train.epochs=2", "train.save_every=4"),
+}  # fmt: skip
+
+TIMES = frozenset(
+    {"seconds", "clips_per_second", "tokens_per_second", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second"}
+)
+
+
+def outcome(at: Path) -> dict[str, Any]:
+    """Everything that a run has made, by the file it lies in: bytes, or JSON without what is a time."""
+    (training,) = (at / "runs/someone/checkpoints").iterdir()
+    (log,) = (at / "runs/someone/logs").glob("*/metrics.jsonl")
+    found: dict[str, Any] = {
+        path.name: path.read_bytes() for path in (training / "final").iterdir() if path.suffix == ".safetensors"
+    }
+    found["training.json"] = untimed(json.loads((training / "final/training.json").read_text()))
+    found["metrics.jsonl"] = [untimed(json.loads(line)) for line in log.read_text().splitlines()]
+    found["checkpoints"] = sorted(path.name for path in training.iterdir())
+    found["nothing half written"] = sorted(str(p.relative_to(at)) for p in at.rglob("*") if "partial" in p.name or "former" in p.name)
+    found["runs/ledger"] = (at / "runs/someone/ledger.jsonl").read_bytes()
+    return found | voice(at / "voices/someone", at)
+
+
+def voice(folder: Path, at: Path) -> dict[str, Any]:
+    """Every file of a voice, byte by byte, but for the moment at which it was made and the place where it was run."""
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    created = json.loads(files["voice.json"])["created"]
+    files["voice.json"] = files["voice.json"].replace(created.encode(), b"")
+    files["README.md"] = files["README.md"].replace(created[:10].encode(), b"")
+    files["recipe.yaml"] = files["recipe.yaml"].replace(str(at).encode(), b"")
+    return files
+
+
+def untimed(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: str(value) for name, value in facts.items() if name not in TIMES}
+
+
+def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """Name what is not the same."""
+    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+
+
+def moments(runs: Runs, at: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], list[Path]]:
+    """Run to the end, and return what was made with what lay there before each write, the same but once."""
+    copies = at.with_name(f"{at.name}-moments")
+    code, _ = runs.run(at, *overrides, watched=str(copies), spared=[])
+    assert code == 0, (at.parent / f"{at.name}.2").read_text()
+    seen: set[Any] = set()
+    different = []
+    for copy in sorted(copies.iterdir()):
+        state = tuple(sorted((str(p.relative_to(copy)), p.is_file() and p.read_bytes()) for p in copy.rglob("*")))
+        if hash(state) not in seen:
+            different.append(copy)
+        seen.add(hash(state))
+    return outcome(at), different
+
+
+def resumed(runs: Runs, place: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Run what a kill has left to its end."""
+    code, _ = runs.run(place, *overrides)
+    assert code == 0, f"{place.name}: {(place.parent / f'{place.name}.2').read_text()[-2000:]}"
+    return outcome(place)
+
+
+def telling(places: Sequence[Path]) -> list[Path]:
+    """Choose a few moments: one of each kind of write, by lot, and the one before the finished adapter is there."""
+    by_kind: dict[str, list[Path]] = {}
+    for place in places:
+        by_kind.setdefault(place.name.split("-", 1)[1], []).append(place)
+    lot = random.Random(0)
+    unfinished = [place for place in places if not list(place.glob("runs/someone/checkpoints/*/final"))]
+    return sorted({unfinished[-1], *(lot.choice(kind) for kind in by_kind.values())})
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_killed_at_every_write(runs: Runs, tmp_path: Path, ending: str) -> None:
+    straight, places = moments(runs, tmp_path / "straight", ENDINGS[ending])
+    print(f"{ending}: {len(places)} moments")
+    wrong = {place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in places}
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_killed_at_a_few_writes(runs: Runs, tmp_path: Path, ending: str) -> None:
+    straight, places = moments(runs, tmp_path / "straight", ENDINGS[ending])
+    wrong = {place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in telling(places)}
+    assert {name: found for name, found in wrong.items() if found} == {}
