@@ -88,13 +88,18 @@ def mark_between(checkpoint: Path) -> None:
     (checkpoint / _BETWEEN).touch()
 
 
+def is_between(checkpoint: Path) -> bool:
+    """Whether a checkpoint is written only because a signal stops the training at its step."""
+    return (checkpoint / _BETWEEN).is_file()
+
+
 def drop_between(folder: Path, newest: int) -> None:
     """Remove checkpoints that were written only to stop, once another one is complete.
 
     :param newest: step of the checkpoint that is complete.
     """
     for path in all_of(folder):
-        if step_of(path) != newest and (path / _BETWEEN).is_file():
+        if step_of(path) != newest and is_between(path):
             _remove(path, folder)
 
 

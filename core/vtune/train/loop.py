@@ -149,6 +149,7 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
             self._ended = self._resumed["ended"]
             best = self._resumed["best_checkpoint"]
             self.state.best_model_checkpoint = str(Path(self.args.output_dir) / best) if best else None
+            self._rotate()  # which a kill may have kept from happening
         return trained
 
     def restore(self) -> None:
@@ -238,12 +239,18 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
             if between:
                 checkpoints.mark_between(aside)
             checkpoints.complete(aside, folder)
-            checkpoints.drop_between(folder, self.state.global_step)
-            if not between:
-                best_kept = self.state.best_model_checkpoint and Path(self.state.best_model_checkpoint)
-                checkpoints.rotate(folder, self.args.save_total_limit, self.state.global_step, best_kept)
+            self._rotate()
         self._saved_step = self.state.global_step
         self.accelerator.wait_for_everyone()
+
+    def _rotate(self) -> None:
+        """Remove checkpoints that the one of this step makes needless."""
+        if self.args.should_save:
+            folder, best = Path(self.args.output_dir), self.state.best_model_checkpoint
+            checkpoints.drop_between(folder, self.state.global_step)
+            if not checkpoints.is_between(checkpoints.place_of(folder, self.state.global_step)):
+                kept = Path(best) if best else None
+                checkpoints.rotate(folder, self.args.save_total_limit, self.state.global_step, kept)
 
     def _loop_state(self) -> dict[str, Any]:
         """Return what this process counts beside transformers' own state."""
