@@ -1,8 +1,8 @@
 """A run that is killed anywhere and run again is the run that was never stopped.
 
-What a kill leaves is what lies on the disk at that moment. So one run is enough to be killed at every write: before each
-of its writes the folder is copied, and once more with the file half written. Each copy is then run to its end. Runs that
-are really killed, at moments by lot, stand beside that.
+What a kill leaves is what lies on the disk at that moment. So one run is enough to be killed at every write: before
+each of its writes the folder is copied, and once more with the file half written. Each copy is then run to its end.
+Runs that are really killed, at moments by lot, stand beside that.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ def voice(folder: Path) -> dict[str, Any]:
 
 
 def untimed(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: str(value) for name, value in facts.items() if name not in {*TIMES, "eval_steps_per_second"}}
+    return {name: str(value) for name, value in facts.items() if name not in TIMES}
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
