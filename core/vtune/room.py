@@ -131,11 +131,13 @@ def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, 
     restoring = weights + (16 + 8) * footprint.trainable
     training = needed(footprint, tokens, checkpointing)
     checking = weights + max(3 * adapter, adapter + layer) + footprint.pass_bytes
+    scoring = weights + 16 * footprint.trainable + footprint.speaking_bytes  # the optimizer's state waits meanwhile
     network = {
         "encoding": 0,
         "loading": weights + adapter,
         "training": training,
         "resuming": max(training, restoring),
+        **({"scoring checkpoints": scoring} if recipe.evaluate.during else {}),
         "checking": checking,
         "speaking": weights + adapter + footprint.speaking_bytes,
         "merging": 4 * footprint.parameters + adapter + layer,

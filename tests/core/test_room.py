@@ -129,14 +129,23 @@ def test_stages_of_a_cpu_are_all_on_the_host_and_those_of_a_gpu_are_apart() -> N
     on_cpu = {stage.name: stage for stage in room.stages(shape, settled, 7, 1)}
     on_gpu = {stage.name: stage for stage in room.stages(shape, settled, 7, 1, on_gpu=True)}
     assert list(on_cpu) == list(on_gpu)
-    assert list(on_cpu) == ["encoding", "loading", "training", "resuming", "checking", "speaking", "merging"]
+    assert list(on_cpu) == [
+        "encoding",
+        "loading",
+        "training",
+        "resuming",
+        "scoring checkpoints",
+        "checking",
+        "speaking",
+        "merging",
+    ]
     assert all(stage.device_bytes == 0 for stage in on_cpu.values())
     assert on_cpu["training"].host_bytes > 10e9
     assert on_gpu["training"].device_bytes == needed(shape, 7, False)
     assert max(stage.host_bytes for stage in on_gpu.values()) < 5e9  # nothing of a GPU's network is on the host
 
 
-@pytest.mark.parametrize(("clips", "said"), [(0, "speaking needs about"), (10**6, "training needs about")])
+@pytest.mark.parametrize(("clips", "said"), [(0, "scoring checkpoints needs about"), (10**6, "training needs about")])
 def test_what_does_not_fit_is_told_in_one_line_with_numbers_and_what_to_change(
     monkeypatch: pytest.MonkeyPatch, clips: int, said: str
 ) -> None:
