@@ -201,10 +201,13 @@ def require(
         places.append((most.name, most.device_bytes, memory_of(device), "on the GPU"))
     for name, wanted, have, where in places:
         if wanted > have:
-            steps = "; ".join([*savings(recipe), "a machine with more memory"])
+            steps = savings(recipe)
+            if footprint.weight_bytes > have:  # nothing else helps
+                steps = [step for step in steps if "quantization" in step]
+            told = "; ".join([*steps, "a machine with more memory"])
             raise TrainingError(
                 f"this run does not fit: {name} needs about {wanted / GIB:.1f} GiB, and there are {have / GIB:.1f} GiB "
-                f"{where}. In this order, try: {steps}"
+                f"{where}. In this order, try: {told}"
             )
 
 

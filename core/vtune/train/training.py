@@ -93,13 +93,14 @@ def train(
     release_memory()
     logger.info("training: done; the adapter is checked: its effect, reloaded, merged")
     probe = _probe(engine, base, data)
+    tuned = guards.answer(model, probe)
     facts["key"] = key
-    facts["adapter_effect"] = guards.check_adapter_speaks(model, probe)
+    facts["adapter_effect"] = guards.check_adapter_speaks(model, probe, tuned)
     if state.is_main_process:
         with new_folder(finished) as aside:
             save_weights(model, aside)
-            guards.check_reloads(model, aside, probe)
-            facts["merge_difference"] = guards.check_merge(model, probe)
+            guards.check_reloads(model, aside, probe, tuned)
+            facts["merge_difference"] = guards.check_merge(model, probe, tuned)
             write_json(aside / FACTS, facts)
             checkpoints.seal(aside)
     state.wait_for_everyone()

@@ -132,10 +132,10 @@ def test_no_optimizer_and_no_gradient_is_left_when_guards_work(
     seen: list[Any] = []
     check = guards.check_adapter_speaks
 
-    def looked(model: Any, probe: Any) -> float:
+    def looked(model: Any, probe: Any, tuned: Any) -> float:
         seen.extend(thing for thing in gc.get_objects() if isinstance(thing, torch.optim.Optimizer))
         seen.extend(name for name, p in model.named_parameters() if p.grad is not None)
-        return check(model, probe)
+        return check(model, probe, tuned)
 
     monkeypatch.setattr(guards, "check_adapter_speaks", looked)
     pipeline.run(toy(), until_trained=True)
