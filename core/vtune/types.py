@@ -157,7 +157,10 @@ class EngineInfo:
     :param speaking_options: names of the options that only keeping and speaking a voice depend on; when one changes,
         the voice is written anew and nothing is trained again.
     :param sampling_options: names of the options that may differ from one utterance to the next; ``synthesize`` takes
-        them as ``sampling``.
+        them as ``sampling``, and must not read them from the base.
+    :param base_options: names of the options that the network and the codec are made of. ``vtune serve`` speaks voices
+        that differ in other options with one base: each has its own ``sampling_options``, and speaking reads no
+        further ones. None: all but ``sampling_options``, so that voices that differ in any other have a base each.
     :param live_options: values of options that suit somebody who waits for the sound; ``vtune serve`` has them unless
         it is told otherwise.
     :param lora: what ``lora:`` says when the recipe does not.
@@ -180,6 +183,7 @@ class EngineInfo:
     features_options: frozenset[str] = frozenset()
     speaking_options: frozenset[str] = frozenset()
     sampling_options: frozenset[str] = frozenset()
+    base_options: frozenset[str] | None = None
     live_options: Mapping[str, Any] = field(default_factory=dict)
     paired_features: frozenset[str] = frozenset()
     length_feature: str = "input_ids"

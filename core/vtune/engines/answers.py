@@ -32,14 +32,20 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
     if info.sample_rate <= 0:
         raise EngineError(f"{what}: engine_info gives sample_rate {info.sample_rate}, it must be Hz above 0")
     _check_options(info.options, f"{what}: engine_info gives options")
-    for field in ("features_options", "speaking_options", "sampling_options", "live_options"):
-        strangers = sorted(set(getattr(info, field)) - set(info.options.model_fields))
+    for field in ("features_options", "speaking_options", "sampling_options", "base_options", "live_options"):
+        strangers = sorted(set(getattr(info, field) or ()) - set(info.options.model_fields))
         if strangers:
             hint = nearest(str(strangers[0]), info.options.model_fields)
             named = ", ".join(map(shown, strangers))
             raise EngineError(f"{what}: {field} names {named}, which the options do not have{hint}")
     if info.sampling_options and not any("sampling" in one.argnames for one in manager.hook.synthesize.get_hookimpls()):
         raise EngineError(f"{what}: engine_info gives sampling_options, but synthesize does not take 'sampling'")
+    both = sorted(info.sampling_options & (info.base_options or frozenset()))
+    if both:
+        raise EngineError(
+            f"{what}: engine_info names {both[0]!r} in sampling_options and in base_options; an option of one utterance "
+            "cannot be what the base is made of"
+        )
     return info
 
 
@@ -64,7 +70,7 @@ def extension_models(manager: pluggy.PluginManager) -> dict[str, type[EngineOpti
     return models
 
 
-_FIELDS: dict[str, tuple[type[Any], str]] = {
+_FIELDS: dict[str, tuple[Any, str]] = {
     "sample_rate": (int, "a whole number of Hz"),
     "features_version": (str, "text"),
     "lora": (LoraSettings, "LoraSettings"),
@@ -72,6 +78,7 @@ _FIELDS: dict[str, tuple[type[Any], str]] = {
     "features_options": (Set, "a set of names of options"),
     "speaking_options": (Set, "a set of names of options"),
     "sampling_options": (Set, "a set of names of options"),
+    "base_options": (Set | None, "a set of names of options, or None"),
     "live_options": (Mapping, "a mapping of names of options to values"),
     "paired_features": (Set, "a set of names of features"),
     "length_feature": (str, "the name of a feature"),

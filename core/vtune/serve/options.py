@@ -24,16 +24,17 @@ def sampling_of(engine: Engine, record: VoiceRecord, options: Mapping[str, Any])
 
 
 def base_key(chosen: Chosen, options: Mapping[str, Any]) -> Hashable:
-    """Return what voices on one base have in common.
+    """Return what voices on one base have in common: the options that the engine makes a base of, and its files.
 
-    How they sample may differ. Whole modules beside an adapter, and voices without one, take a base of their own.
+    Other options may differ. Whole modules beside an adapter, and voices without one, take a base of their own.
 
     :raises EngineError: an option is none of the engine's.
     """
-    record, engine = chosen.record, chosen.engine
-    told = options_of(engine, record, live_options(chosen, options)).model_dump(
-        mode="json", exclude=set(engine.info.sampling_options)
-    )
+    record, info = chosen.record, chosen.engine.info
+    made_of = info.base_options
+    if made_of is None:
+        made_of = frozenset(info.options.model_fields) - info.sampling_options
+    told = options_of(chosen.engine, record, live_options(chosen, options)).model_dump(mode="json", include=set(made_of))
     whole = record.lora.get("modules_to_save") or []
     alone = chosen.key if record.method != "lora" else None
     return record.engine, json.dumps([told, record.fingerprint, whole], sort_keys=True), alone

@@ -25,6 +25,16 @@ SPEAKING = frozenset(IndexTTS2Options.model_fields) - {
 }  # fmt: skip
 """Options that nothing is trained with. Where the other parts lie matters by their content, which is hashed."""
 
+BASE = frozenset(
+    {
+        "base_model", "semantic_model", "codec", "speaker_model", "vocoder", "frozen_device", "normaliser", "glossary",
+    }
+)  # fmt: skip
+"""Options that the base's parts are made of."""
+
+SAMPLING = SPEAKING - BASE - {"reference"}
+"""Options that each utterance may have for its own; what is kept of the clips is chosen when the voice is made."""
+
 
 @vtune.hookimpl
 def engine_info() -> vtune.EngineInfo:
@@ -41,7 +51,8 @@ def engine_info() -> vtune.EngineInfo:
             "heads": HEADS,
         },
         speaking_options=SPEAKING,
-        sampling_options=frozenset({"temperature", "top_k", "top_p", "repetition_penalty"}),
+        sampling_options=SAMPLING,
+        base_options=BASE,
         paired_features=frozenset({"condition", "emotion"}),
         length_feature="codes",
         clips_as_recorded=True,

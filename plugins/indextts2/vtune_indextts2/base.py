@@ -40,7 +40,7 @@ class IndexTTS2Base:
         self.frozen_device = device if options.frozen_device == "auto" else torch.device("cpu")
         self.files = Files(options)
         self.semantic_rate = SEMANTIC_RATE
-        self.heard_recordings: dict[tuple[str, int], tuple[Heard, Portrait]] = {}
+        self.heard_recordings: dict[tuple[str, int, float], tuple[Heard, Portrait]] = {}
 
     @property
     def config(self) -> Config:

@@ -15,6 +15,7 @@ from vtune_indextts2.listening import SHORTEST, Heard, Portrait, hear, portray
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
+    from vtune_indextts2.options import IndexTTS2Options
 
 
 @dataclass(frozen=True)
@@ -47,27 +48,31 @@ def code_table(base: IndexTTS2Base, conditioning: Conditioning) -> CodeTable:
     return CodeTable(*(_stored(base, conditioning, name) for name in ("codebook", "codebook_weight", "codebook_bias")))
 
 
-def speaker_of(base: IndexTTS2Base, conditioning: Conditioning) -> Speaker:
+def speaker_of(
+    base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None
+) -> Speaker:
     """Put together whom to speak as, by the voice and the options.
 
+    :param options: of the utterance; default: the base's.
     :raises VoiceError: a recording is silent, too short or too long; the voice lacks a tensor.
     """
-    options = base.options
+    options = options or base.options
     if options.reference_audio is not None:
-        heard, portrait = _listen(base, options.reference_audio, "reference_audio")
+        heard, portrait = _listen(base, options, "reference_audio", options.reference_audio)
         condition, own = heard.condition, heard.emotion
     else:
         portrait = Portrait(*(_stored(base, conditioning, name) for name in ("style", "ref_mel", "prompt_condition")))
         condition, own = (_stored(base, conditioning, name) for name in ("condition", "emotion"))
-    emotion = _emotion(base, own, portrait.style, _stored(base, conditioning, "emotion"))
+    emotion = _emotion(base, options, own, portrait.style, _stored(base, conditioning, "emotion"))
     return Speaker(condition + emotion[:, None], portrait)
 
 
-def _emotion(base: IndexTTS2Base, own: torch.Tensor, style: torch.Tensor, stored: torch.Tensor) -> torch.Tensor:
-    options = base.options
+def _emotion(
+    base: IndexTTS2Base, options: IndexTTS2Options, own: torch.Tensor, style: torch.Tensor, stored: torch.Tensor
+) -> torch.Tensor:
     strength = 1.0 if options.emotion_strength is None else options.emotion_strength
     if options.emotion_audio is not None:
-        return merge(own, _listen(base, options.emotion_audio, "emotion_audio")[0].emotion, strength)
+        return merge(own, _listen(base, options, "emotion_audio", options.emotion_audio)[0].emotion, strength)
     if options.emotion_weights is not None:
         weights = [strength * weight for weight in options.emotion_weights]
         mixed = damped(weights, BIAS if options.emotion_bias else None).to(own)
@@ -78,12 +83,13 @@ def _emotion(base: IndexTTS2Base, own: torch.Tensor, style: torch.Tensor, stored
     return own if options.emotion_strength is None else merge(own, stored, strength)
 
 
-def _listen(base: IndexTTS2Base, path: Path, option: str) -> tuple[Heard, Portrait]:
+def _listen(base: IndexTTS2Base, options: IndexTTS2Options, option: str, path: Path) -> tuple[Heard, Portrait]:
     changed = path.stat().st_mtime_ns if path.is_file() else 0
-    key = (str(path), changed)
+    longest = options.reference_seconds
+    key = (str(path), changed, longest)  # voices that share the base may allow different lengths
     if key not in base.heard_recordings:
         waveform, rate = recorded(path)
-        seconds, longest = len(waveform) / rate, base.options.reference_seconds
+        seconds = len(waveform) / rate
         if not SHORTEST <= seconds <= longest:
             raise VoiceError(
                 f"{option} {path} has {seconds:.1f} s; it takes {SHORTEST:g} to {longest:g} s "

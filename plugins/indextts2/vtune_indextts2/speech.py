@@ -46,14 +46,14 @@ def speak(
     segments = base.frontend.segments(text, longest, options.quick_tokens)
     if not segments:
         raise VoiceError(f"there is nothing to speak in {text!r}")
-    speaker, table = speaker_of(base, conditioning), code_table(base, conditioning)
+    speaker, table = speaker_of(base, conditioning, options), code_table(base, conditioning)
     pace = float(conditioning.strings["seconds_per_token"])
     network = _network_of(model)
     pause = np.zeros(int(options.segment_pause * rate), dtype=np.float32)
     for number, ids in enumerate(segments, 1):
         runaway = int((RUNAWAY * len(ids) * pace + 1) * base.semantic_rate)
         codes, ending = say_codes(base, network, speaker, ids, runaway, _seed_of(seed, number), options)
-        sound = voice_codes(base, network, speaker, table, ids, codes, _seed_of(seed, number))
+        sound = voice_codes(base, network, speaker, table, ids, codes, _seed_of(seed, number), options)
         yield Audio(sound if number == len(segments) else np.concatenate([sound, pause]), rate, ending)
 
 
@@ -88,10 +88,10 @@ def say_codes(
 
 def voice_codes(
     base: IndexTTS2Base, network: SemanticGPT, speaker: Speaker, table: CodeTable, ids: Sequence[int],
-    codes: Sequence[int], seed: int,
+    codes: Sequence[int], seed: int, options: IndexTTS2Options,
 ) -> np.ndarray:  # fmt: skip
     """Turn the codes of one segment into its waveform, float32 ``[samples]`` in [-1, 1]."""
-    where, portrait, options = base.frozen_device, speaker.portrait, base.options
+    where, portrait = base.frozen_device, speaker.portrait
     said = latents(network, speaker.conditioning.to(network.mel_embedding.weight.device), ids, codes)
     content = table.lookup(torch.tensor([codes], device=where)) + base.s2mel.project(said.float().to(where))
     frames = max(target_frames(len(codes)), 1)

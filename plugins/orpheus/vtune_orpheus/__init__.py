@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP = ("gate_proj", "up_proj", "down_proj")
 
+SAMPLING = frozenset({"temperature", "top_p", "repetition_penalty", "max_new_tokens", "max_chars", "first_frames"})
+"""Options that each utterance may have for its own."""
+
 
 @vtune.hookimpl
 def engine_info() -> vtune.EngineInfo:
@@ -27,18 +30,9 @@ def engine_info() -> vtune.EngineInfo:
         features_version="1",
         options=OrpheusOptions,
         features_options=frozenset({"max_tokens", "voice_prefix", "loss_on", "remove_duplicate_frames"}),
-        speaking_options=frozenset(
-            {
-                "reference_clips",
-                "temperature",
-                "top_p",
-                "repetition_penalty",
-                "max_new_tokens",
-                "max_chars",
-                "first_frames",
-            }
-        ),
-        sampling_options=frozenset({"temperature", "top_p", "repetition_penalty"}),
+        speaking_options=SAMPLING | {"reference_clips"},
+        sampling_options=SAMPLING,
+        base_options=frozenset({"base_model", "codec", "codec_device", "attn_implementation", "quantization"}),
         live_options={"first_frames": 2},
         lora=vtune.LoraSettings(rank=32, alpha=64),
         lora_targets={"all": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vtune_orpheus.base import OrpheusBase
+    from vtune_orpheus.options import OrpheusOptions
 
 RATE = 24_000
 TAIL = RATE
@@ -42,9 +43,10 @@ def speak(
     :param tokens: draws them, from whatever network.
     :raises VoiceError: the prompt does not fit into the network's positions.
     """
-    sampling = replace(Sampling.of(base.options), **asked)
-    for number, one in enumerate(_utterances(base, text, conditioning, seed, sampling)):
-        first = base.options.first_frames if number == 0 else None  # nobody waits for a later sentence
+    options = base.options.model_copy(update=dict(asked))
+    sampling = Sampling.of(options)
+    for number, one in enumerate(_utterances(base, text, conditioning, seed, options)):
+        first = options.first_frames if number == 0 else None  # nobody waits for a later sentence
         decoder = FrameDecoder(base.codec, base.layout, one.seed, first)
         tail = np.zeros(0, dtype=np.float32)
         for frame, ending in sample_frames(tokens, base.layout, one.prompt, sampling, one.runaway, one.seed):
@@ -71,8 +73,9 @@ def speak_together(
 
     :raises VoiceError: a prompt does not fit into the network's positions.
     """
-    sampling = replace(Sampling.of(base.options), **asked)
-    texts = [list(_utterances(base, text, conditioning, seed, sampling)) for text, seed in lines]
+    options = base.options.model_copy(update=dict(asked))
+    sampling = Sampling.of(options)
+    texts = [list(_utterances(base, text, conditioning, seed, options)) for text, seed in lines]
     places = [place for place, several in enumerate(texts) for _ in several]
     every = [one for several in texts for one in several]
     wanted = [Wanted(one.prompt, most_tokens(sampling, one.runaway), one.seed, sampling) for one in every]
@@ -99,14 +102,14 @@ class _Utterance:
 
 
 def _utterances(
-    base: OrpheusBase, text: str, conditioning: Conditioning, seed: int, sampling: Sampling
+    base: OrpheusBase, text: str, conditioning: Conditioning, seed: int, options: OrpheusOptions
 ) -> Iterator[_Utterance]:
     positions = int(base.config.max_position_embeddings)
-    for number, piece in enumerate(split_text(text, base.options.max_chars)):
+    for number, piece in enumerate(split_text(text, options.max_chars)):
         prompt = prompt_of(base, conditioning, piece.text)
-        if len(prompt) + sampling.max_new_tokens > positions:
+        if len(prompt) + options.max_new_tokens > positions:
             raise VoiceError(
-                f"a prompt of {len(prompt)} tokens and max_new_tokens {sampling.max_new_tokens} are more than the "
+                f"a prompt of {len(prompt)} tokens and max_new_tokens {options.max_new_tokens} are more than the "
                 f"base's {positions} positions; use fewer reference_clips"
             )
         runaway = int(RUNAWAY * expected_tokens(conditioning, piece.text) + 7 * RATE / 2048)

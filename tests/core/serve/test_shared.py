@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +165,41 @@ def test_a_fully_tuned_voice_has_a_network_of_its_own(voices: Path, make_voice: 
 
 def test_which_voices_share_a_base(voices: Path, make_voice: Callable[..., VoiceFolder]) -> None:
     make_voice(voices / "high", engine_options={"pitch": 440.0})
+    make_voice(voices / "long", engine_options={"max_frames": 2000})
     make_voice(voices / "wide", engine_options={"width": 32})
     make_voice(voices / "whole", lora={"modules_to_save": ["outer"], "targets": ["inner"]})
 
     def key(name: str, **options: Any) -> Any:
         return base_key(wanted(voices, name).voice, options)
 
-    assert key("anna") == key("ben") == key("0.5*anna+0.5*ben")
-    assert len({key(name) for name in ("anna", "high", "wide", "whole")}) == 4
-    assert key("anna", pitch=300) == key("high", pitch=300) != key("anna")
+    assert key("anna") == key("ben") == key("0.5*anna+0.5*ben") == key("high") == key("long")
+    assert len({key(name) for name in ("anna", "wide", "whole")}) == 3
+    assert key("anna", width=24) == key("ben", width=24) != key("anna")
+
+
+def test_an_engine_that_does_not_say_what_its_base_is_made_of_has_one_for_each_set_of_options(
+    voices: Path, make_voice: Callable[..., VoiceFolder]
+) -> None:
+    make_voice(voices / "high", engine_options={"pitch": 440.0})
+    make_voice(voices / "long", engine_options={"max_frames": 2000})
+
+    def key(name: str) -> Any:
+        voice = wanted(voices, name).voice
+        silent = copy(voice.engine)
+        silent.info = replace(voice.engine.info, base_options=None)
+        return base_key(replace(voice, engine=silent), {})
+
+    assert key("anna") == key("ben") == key("high") != key("long")
+
+
+def test_voices_on_one_base_obey_their_own_options(voices: Path, make_voice: Callable[..., VoiceFolder]) -> None:
+    for number, pitch in enumerate((110.0, 440.0)):
+        make_voice(voices / f"pitch{number}", seed=number, engine_options={"pitch": pitch})
+    base = shared(voices, first="pitch0")
+    said = {name: joined(base.say(wanted(voices, name))) for name in ("pitch0", "pitch1", "anna")}
+    for name, sound in said.items():
+        assert np.array_equal(sound, joined(open_named(name, voices, "cpu").say(TEXT, 3))), name
+    told = SharedBase(wanted(voices, "pitch0").voice, "cpu", {"pitch": 220.0}, 4)
+    for name in ("pitch0", "pitch1"):
+        alone = open_named(name, voices, "cpu", options={"pitch": 220.0}).say(TEXT, 3)
+        assert np.array_equal(joined(told.say(wanted(voices, name))), joined(alone))

@@ -5,7 +5,7 @@ It learns how loud a voice is for each letter; nobody would call it speech, but 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,8 @@ def engine_info() -> vtune.EngineInfo:
         options=ToyOptions,
         features_options=frozenset({"max_frames"}),
         speaking_options=frozenset({"pitch"}),
+        sampling_options=frozenset({"pitch"}),
+        base_options=frozenset({"width"}),
         lora=vtune.LoraSettings(rank=4, alpha=8),
         lora_targets={"all": ("inner", "outer"), "outer": ("outer",)},
         length_feature="labels",
@@ -130,8 +132,14 @@ def extract_conditioning(clips: Sequence[vtune.Clip]) -> vtune.Conditioning:
 
 @vtune.hookimpl
 def synthesize(
-    base: ToyBase, model: nn.Module, text: str, conditioning: vtune.Conditioning, seed: int
+    base: ToyBase,
+    model: nn.Module,
+    text: str,
+    conditioning: vtune.Conditioning,
+    seed: int,
+    sampling: Mapping[str, Any],
 ) -> Iterator[vtune.Audio]:
+    pitch = sampling.get("pitch", base.options.pitch)
     generator = torch.Generator().manual_seed(seed)
     frames = max(1, int(len(text) * _pace(conditioning) * RATE / FRAME))
     letters = torch.as_tensor(_letters(text, frames), device=base.device)
@@ -141,7 +149,7 @@ def synthesize(
         level = torch.multinomial(logits.float().cpu().softmax(-1), 1, generator=generator)[None].to(base.device)
         times = (frame * FRAME + np.arange(FRAME)) / RATE
         loudness = (256 ** (float(level.item()) / LEVELS) - 1) / 255
-        tone = np.sqrt(2) * loudness * np.sin(2 * np.pi * base.options.pitch * times)
+        tone = np.sqrt(2) * loudness * np.sin(2 * np.pi * pitch * times)
         ending = vtune.Ending.END_TOKEN if frame == frames - 1 else None
         yield vtune.Audio(np.clip(tone, -1, 1).astype(np.float32), RATE, ending)
 
