@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Hashable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from vtune.errors import VtuneError
 from vtune.serve.backend import Load, Wanted
-from vtune.serve.failures import BrokenError, BusyError
-from vtune.serve.jobs import Preload, listen
+from vtune.serve.failures import BrokenError
+from vtune.serve.jobs import Job, Preload, listen
 from vtune.serve.options import base_key
 from vtune.serve.registry import Chosen
+from vtune.serve.scheduler import Scheduler
 from vtune.serve.settings import ServeSettings
 from vtune.serve.shared import SharedBase
-from vtune.serve.worker import Worker
 from vtune.types import Audio
 
 PATIENCE = 5.0
@@ -30,30 +29,40 @@ class InProcess:
 
     def __init__(self, settings: ServeSettings, device: str = "auto", options: Mapping[str, Any] | None = None) -> None:
         self._settings, self._device, self._options = settings, device, options or {}
-        self._workers: OrderedDict[Hashable, Worker] = OrderedDict()
+        self._scheduler = Scheduler(self._open_base, settings)
         self._preload = Preload()
 
     def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
         """Yield sound as it is ready."""
-        return listen(self._worker(wanted), wanted)
+        return listen(self, wanted, self._settings.longest_wait)
+
+    def submit(self, job: Job) -> None:
+        """Let a job wait for its voice's base. :raises VtuneError: there is no such base, or too many wait for it."""
+        try:
+            key = base_key(job.wanted.voice, self._options)
+        except VtuneError as error:
+            raise BrokenError(str(error)) from error
+        self._scheduler.submit(job, key)
+
+    def leave(self, job: Job) -> None:
+        """Drop a job whose client has gone."""
+        self._scheduler.leave(job)
+
+    def withdraw(self, job: Job) -> bool:
+        """Drop a job if it still waits; return whether it did."""
+        return self._scheduler.withdraw(job)
 
     def prepare(self, voice: Chosen) -> None:
         """Begin to load a voice."""
         job = self._preload.job(voice)
         try:
-            self._worker(job.wanted).submit(job)
+            self.submit(job)
         except VtuneError as error:
             job.give(error)
 
     def load(self) -> Load:
         """Say how busy it is."""
-        workers = self._workers.values()
-        return Load(
-            sum(len(worker.line) for worker in workers),
-            sum(worker.line.taken for worker in workers),
-            len(workers),
-            sum(worker.voices for worker in workers),
-        )
+        return self._scheduler.load()
 
     def missing(self) -> list[str]:
         """Return what is missing before it can speak."""
@@ -65,41 +74,14 @@ class InProcess:
 
     def drain(self) -> None:
         """Refuse the requests that wait."""
-        for worker in self._workers.values():
-            worker.line.drain()
+        self._scheduler.drain()
 
     def kill(self) -> None:
         """Do nothing: threads end with the process."""
 
     def close(self) -> None:
         """Let every base go."""
-        workers = list(self._workers.values())
-        self._workers.clear()
-        for worker in workers:
-            worker.close()
-        for worker in workers:
-            worker.thread.join(PATIENCE)
-
-    def _worker(self, wanted: Wanted) -> Worker:
-        try:
-            key = base_key(wanted.voice, self._options)
-        except VtuneError as error:
-            raise BrokenError(str(error)) from error
-        if key not in self._workers:
-            self._workers[key] = self._new_worker()
-        self._workers.move_to_end(key)
-        return self._workers[key]
-
-    def _new_worker(self) -> Worker:
-        settings, after = self._settings, None
-        if len(self._workers) >= settings.bases:
-            unused = next((key for key, worker in self._workers.items() if worker.line.idle), None)
-            if unused is None:
-                raise BusyError(10)
-            gone = self._workers.pop(unused)
-            gone.close()
-            after = gone.thread
-        return Worker(self._open_base, settings.turns, settings.waiting, after)
+        self._scheduler.close(PATIENCE)
 
     def _open_base(self, wanted: Wanted) -> SharedBase:
         return SharedBase(wanted.voice, self._device, self._options, self._settings.adapters)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST = 60
 """Seconds that somebody who is refused is told to wait."""
+RETRY_SECONDS = 10
+"""Seconds after which somebody who has waited for too long may try again."""
 
 
 class Job:
@@ -30,6 +33,7 @@ class Job:
 
     def __init__(self, wanted: Wanted, give: Callable[[Audio | BaseException | None], None]) -> None:
         self.wanted, self.give = wanted, give
+        self.arrived = time.monotonic()
         self.left = threading.Event()
         self.stop: Callable[[], None] = lambda: None
         """Ends whatever the thread waits for."""
@@ -71,12 +75,13 @@ class Line:
 
     :param most: jobs that may wait.
     :param threads: that take them.
+    :param changed: of whoever takes from several lines.
     """
 
-    def __init__(self, most: int, threads: int = 1) -> None:
+    def __init__(self, most: int, threads: int = 1, changed: threading.Condition | None = None) -> None:
         self._most, self._threads = most, threads
         self._waiting: deque[Job] = deque()
-        self._changed = threading.Condition()
+        self._changed = changed or threading.Condition()
         self._closed = False
         self._refused = 0  # of late; they will come again
         self.mean = 0.0
@@ -88,25 +93,29 @@ class Line:
         return len(self._waiting)
 
     @property
-    def idle(self) -> bool:
-        """Whether there is nothing to do."""
-        with self._changed:
-            return not self._waiting and not self.taken
+    def since(self) -> float:
+        """When the first of those who wait arrived; infinity when nobody waits."""
+        return self._waiting[0].arrived if self._waiting else math.inf
 
     def add(self, job: Job) -> None:
-        """Let a job wait. :raises BusyError: too many do."""
+        """Let a job wait. :raises BusyError: too many do; StoppingError: the line is closed."""
         with self._changed:
+            if self._closed:
+                raise StoppingError
             if len(self._waiting) >= self._most:
                 self._refused += 1
                 seconds = self.mean * (len(self._waiting) / 2 + self._refused) / self._threads
                 raise BusyError(max(1, min(LONGEST, math.ceil(seconds))))
             self._waiting.append(job)
-            self._changed.notify()
+            self._changed.notify_all()
 
-    def remove(self, job: Job) -> None:
-        """Let a job wait no longer, if it does."""
-        with self._changed, suppress(ValueError):
+    def remove(self, job: Job) -> bool:
+        """Let a job wait no longer; return whether it did."""
+        with self._changed:
+            if job not in self._waiting:
+                return False
             self._waiting.remove(job)
+            return True
 
     def take(self, *, wait: bool) -> Job | None:
         """Return the job whose turn it is; None when there is none, or the line is closed."""
@@ -162,9 +171,17 @@ class Speaker(Protocol):
         """Drop a job whose client has gone."""
         ...
 
+    def withdraw(self, job: Job) -> bool:
+        """Drop a job if it still waits; return whether it did."""
+        ...
 
-async def listen(speaker: Speaker, wanted: Wanted) -> AsyncGenerator[Audio, None]:
-    """Yield on an event loop what a thread speaks, or raise what it raised; closed early, the job is dropped."""
+
+async def listen(speaker: Speaker, wanted: Wanted, longest_wait: float) -> AsyncGenerator[Audio, None]:
+    """Yield on an event loop what a thread speaks, or raise what it raised; closed early, the job is dropped.
+
+    :param longest_wait: seconds that the job may wait for its turn.
+    :raises BusyError: it has waited so long, or too many wait already.
+    """
     loop = asyncio.get_running_loop()
     arrived: asyncio.Queue[Audio | BaseException | None] = asyncio.Queue()
 
@@ -173,11 +190,18 @@ async def listen(speaker: Speaker, wanted: Wanted) -> AsyncGenerator[Audio, None
             loop.call_soon_threadsafe(arrived.put_nowait, item)
 
     job = Job(wanted, give)
+
+    def expire() -> None:
+        if speaker.withdraw(job):
+            arrived.put_nowait(BusyError(RETRY_SECONDS))
+
     speaker.submit(job)
+    expiry = loop.call_later(longest_wait, expire)
     try:
         while (item := await arrived.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
     finally:
+        expiry.cancel()
         speaker.leave(job)

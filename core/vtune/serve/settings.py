@@ -73,10 +73,15 @@ class ServeSettings(Settings):
         8, description="requests that one base speaks in turn, a piece each, or side by side where the engine can"
     )
     waiting: PositiveInt = Field(32, description="requests that wait for one base; more are refused with 503")
+    longest_wait: PositiveFloat = Field(
+        300.0, description="seconds that a request waits for its turn; then it is refused with 503"
+    )
     answers: PositiveInt = Field(
         64, description="answers on their way to clients, however slowly they take them; more are refused with 503"
     )
-    bases: PositiveInt = Field(1, description="bases in memory; the one that was longest unused makes room")
+    bases: PositiveInt = Field(
+        1, description="bases in memory; the one that was longest unused makes room, and bases in demand take turns"
+    )
     adapters: PositiveInt = Field(16, description="voices in memory beside one base")
     mix_voices: PositiveInt = Field(8, description="voices in one mix; 1 for no mixes")
     stalled: PositiveFloat = Field(60.0, description="seconds after which a client that takes nothing is let go")

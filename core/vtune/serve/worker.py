@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
+from typing import Protocol
 
 from vtune.errors import VtuneError
 from vtune.serve.backend import Wanted
-from vtune.serve.failures import BrokenError
+from vtune.serve.failures import BrokenError, StoppingError
 from vtune.serve.jobs import Job, Line
 from vtune.serve.shared import SharedBase
 from vtune.types import Audio
@@ -17,76 +19,114 @@ from vtune.types import Audio
 Speech = Generator[Audio, None, None]
 
 
-class Worker:
-    """Speaks for several requests in turn, a piece each; further ones wait.
+class Desk(Protocol):
+    """Where a worker gets its jobs; see ``Scheduler``."""
 
-    :param open_base: loads the base; called on the thread, when the first job comes.
+    changed: threading.Condition
+    closed: bool
+
+    def take(self, worker: Worker, *, wait: bool) -> Job | None:
+        """Return the worker's next job, and set its ``key`` and ``line`` to those of the job's base."""
+        ...
+
+
+class Worker:
+    """Speaks for several requests in turn, a piece each. Start its ``thread``; it ends when the desk is closed.
+
+    :param open_base: loads the base of a job.
     :param turns: jobs that are spoken in turn.
-    :param waiting: jobs that may wait.
-    :param after: a thread that must end before the base is loaded, for both would not fit into memory.
     """
 
-    def __init__(
-        self, open_base: Callable[[Wanted], SharedBase], turns: int, waiting: int, after: threading.Thread | None = None
-    ) -> None:
-        self._open_base, self._turns = open_base, turns
-        self.line = Line(waiting)
+    def __init__(self, desk: Desk, open_base: Callable[[Wanted], SharedBase], turns: int) -> None:
+        self._desk, self._open_base, self._turns = desk, open_base, turns
+        self.key: Hashable | None = None
+        """Of the base that it has, or is loading."""
+        self.line: Line | None = None
+        self.speaking = 0
+        """Jobs that were taken and are not finished."""
+        self.since = self.used = 0.0
+        """When the base was loaded, and when a job was last finished."""
+        self.tenure_seconds = 0.0
+        """How long the base speaks before it makes room for one that is in demand."""
         self._base: SharedBase | None = None
-        self.thread = threading.Thread(target=self._run, args=(after,), name="vtune-speaks", daemon=True)
-        self.thread.start()
+        self._base_key: Hashable | None = None
+        self.thread = threading.Thread(target=self._run, name="vtune-speaks", daemon=True)
+
+    @property
+    def has_base(self) -> bool:
+        """Whether a base is in memory."""
+        return self._base is not None
 
     @property
     def voices(self) -> int:
         """Voices in memory."""
-        return 0 if self._base is None else len(self._base)
+        base = self._base
+        return 0 if base is None else len(base)
 
-    def submit(self, job: Job) -> None:
-        """Take a job. :raises BusyError: too many are waiting."""
-        self.line.add(job)
-
-    def leave(self, job: Job) -> None:
-        """Drop a job whose client has gone: at once if it waits, after the piece that is being made if it speaks."""
-        job.left.set()
-        self.line.remove(job)
-
-    def close(self) -> None:
-        """End the thread after the piece that is being made."""
-        self.line.close()
-
-    def _run(self, after: threading.Thread | None) -> None:
-        if after is not None:
-            after.join()
+    def _run(self) -> None:
         speaking: deque[tuple[Job, Speech]] = deque()
-        while not self.line.closed:
-            while len(speaking) < self._turns and (taken := self.line.take(wait=not speaking)) is not None:
+        while not self._desk.closed:
+            while len(speaking) < self._turns and (taken := self._next(wait=not speaking)) is not None:
                 speaking.append((taken, self._say(taken.wanted)))
             if speaking:
                 job, pieces = speaking.popleft()
                 if self._step(job, pieces):
                     speaking.append((job, pieces))
-        for job in (*(job for job, _ in speaking), *self.line.rest()):
-            job.give(BrokenError("the server is being stopped"))
+                del job, pieces  # what they hold is large, and the next job may be long in coming
+        for job, pieces in speaking:
+            pieces.close()
+            self._finish(job, well=False)
+            job.give(StoppingError())
         self._base = None
 
+    def _next(self, *, wait: bool) -> Job | None:
+        with self._desk.changed:
+            job = self._desk.take(self, wait=wait)
+            self.speaking += job is not None
+            return job
+
     def _step(self, job: Job, pieces: Speech) -> bool:
-        start, loading = time.monotonic(), self._base is None
+        start, loading = time.monotonic(), not self._has_its_base
+        piece: Audio | BaseException | None
         try:
             piece = None if job.left.is_set() else next(pieces, None)
         except BaseException as error:  # whatever an engine raises is the request's, and the thread goes on
-            self.line.finish(job, well=False)
-            job.give(error)
-            return False
+            piece = error
         job.seconds += 0 if loading else time.monotonic() - start
-        if piece is None:
-            pieces.close()  # what it holds is large, and nobody waits for the next job to free it
-            self.line.finish(job, well=True)
+        ended = piece is None or isinstance(piece, BaseException)
+        if ended:
+            pieces.close()
+            self._finish(job, well=piece is None)
         job.give(piece)
-        return piece is not None
+        return not ended
+
+    def _finish(self, job: Job, *, well: bool) -> None:
+        assert self.line is not None
+        with self._desk.changed:
+            self.speaking, self.used = self.speaking - 1, time.monotonic()
+            self.line.finish(job, well=well)
+            self._desk.changed.notify_all()
+
+    @property
+    def _has_its_base(self) -> bool:
+        return self._base is not None and self._base_key == self.key
 
     def _say(self, wanted: Wanted) -> Speech:
-        if self._base is None:
-            try:
-                self._base = self._open_base(wanted)
-            except VtuneError as error:
-                raise BrokenError(str(error)) from error
+        if not self._has_its_base:
+            self._load(wanted)
+        assert self._base is not None
         yield from self._base.say(wanted)
+
+    def _load(self, wanted: Wanted) -> None:
+        if self._base is not None:
+            self._base = None
+            gc.collect()  # both would not fit into memory, and a network holds itself in circles
+        start = time.monotonic()
+        try:
+            self._base, self._base_key = self._open_base(wanted), self.key
+        except VtuneError as error:
+            raise BrokenError(str(error)) from error
+        finally:
+            now = time.monotonic()
+            with self._desk.changed:
+                self.since, self.tenure_seconds = now, max(self.tenure_seconds, now - start)

@@ -16,12 +16,12 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from vtune.serve import Registry, ServeSettings, Wanted
-from vtune.serve.failures import BrokenError, BusyError
+from vtune.serve.failures import BrokenError, BusyError, StoppingError
 from vtune.serve.inprocess import InProcess
 from vtune.serve.jobs import LONGEST, Job
+from vtune.serve.scheduler import Scheduler
 from vtune.serve.serving import _preload
 from vtune.serve.shared import SharedBase
-from vtune.serve.worker import Worker
 from vtune.types import Audio, Ending
 
 PIECE = Audio(np.full(800, 0.1, np.float32), 8000)
@@ -59,14 +59,37 @@ def anna(two_voices: Path) -> Any:
     return Registry(two_voices, {}, {}, 8).find("anna")
 
 
+class OneBase:
+    """A scheduler of one worker, whose jobs all want the same base."""
+
+    def __init__(self, open_base: Callable[[Wanted], Any], turns: int, waiting: int) -> None:
+        self.scheduler = Scheduler(open_base, ServeSettings(turns=turns, waiting=waiting))
+        (self.worker,) = self.scheduler.workers
+
+    def submit(self, job: Job) -> None:
+        self.scheduler.submit(job, "the base")
+
+    @property
+    def waiting(self) -> int:
+        return self.scheduler.load().waiting
+
+    @property
+    def speaking(self) -> int:
+        return self.scheduler.load().speaking
+
+    @property
+    def idle(self) -> bool:
+        return not self.waiting and not self.speaking
+
+
 @pytest.fixture
-def worker(base: Scripted) -> Iterator[Worker]:
-    made = Worker(lambda wanted: base, turns=2, waiting=3)  # type: ignore[arg-type, return-value]
+def worker(base: Scripted) -> Iterator[OneBase]:
+    made = OneBase(lambda wanted: base, turns=2, waiting=3)
     yield made
-    made.close()
+    made.scheduler.close(0)
     base.let.release(100)
-    made.thread.join(10)
-    assert not made.thread.is_alive()
+    made.worker.thread.join(10)
+    assert not made.worker.thread.is_alive()
 
 
 def job(anna: Any, text: str, got: list[Any] | None = None) -> Job:
@@ -80,7 +103,7 @@ def settled(true: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_turns_go_round_and_further_jobs_wait(worker: Worker, base: Scripted, anna: Any) -> None:
+def test_turns_go_round_and_further_jobs_wait(worker: OneBase, base: Scripted, anna: Any) -> None:
     got: dict[str, list[Any]] = {name: [] for name in "abc"}
     for name in "abc":
         worker.submit(job(anna, name, got[name]))
@@ -88,21 +111,21 @@ def test_turns_go_round_and_further_jobs_wait(worker: Worker, base: Scripted, an
     settled(lambda: all(items and items[-1] is None for items in got.values()))
     assert base.said == ["a", "b", "a", "b", "a", "b", "c", "c", "c"]
     assert all(items == [PIECE, PIECE, LAST, None] for items in got.values())
-    settled(lambda: worker.line.idle)
+    settled(lambda: worker.idle)
 
 
-def test_the_queue_has_an_end(worker: Worker, base: Scripted, anna: Any) -> None:
+def test_the_queue_has_an_end(worker: OneBase, base: Scripted, anna: Any) -> None:
     worker.submit(job(anna, "first"))
-    settled(lambda: worker.line.taken == 1)
+    settled(lambda: worker.speaking == 1)
     for number in range(3):
         worker.submit(job(anna, str(number)))
     with pytest.raises(BusyError) as told:
         worker.submit(job(anna, "too many"))
     assert told.value.retry_after >= 1
-    assert len(worker.line) == 3
+    assert worker.waiting == 3
 
 
-def test_who_is_refused_is_told_how_long_it_takes(worker: Worker, base: Scripted, anna: Any) -> None:
+def test_who_is_refused_is_told_how_long_it_takes(worker: OneBase, base: Scripted, anna: Any) -> None:
     def wait_told() -> int:
         with pytest.raises(BusyError) as told:
             worker.submit(job(anna, "too many"))
@@ -111,26 +134,27 @@ def test_who_is_refused_is_told_how_long_it_takes(worker: Worker, base: Scripted
     def fill(seconds: float) -> None:
         """Let one job take so long, then stand full."""
         worker.submit(job(anna, "timed"))
-        settled(lambda: worker.line.taken == 1)
+        settled(lambda: worker.speaking == 1)
         time.sleep(seconds)
         base.let.release(3)
-        settled(lambda: worker.line.idle)
+        settled(lambda: worker.idle)
         for number in range(2):
             worker.submit(job(anna, str(number)))
-        settled(lambda: worker.line.taken == 2)
+        settled(lambda: worker.speaking == 2)
         for number in range(3):
             worker.submit(job(anna, str(number)))
 
-    worker._base = base  # type: ignore[assignment] # what loading takes is nobody's next time
+    # What loading takes is nobody's next time.
+    worker.worker._base, worker.worker._base_key = base, "the base"  # type: ignore[assignment]
     fill(0.6)
-    assert worker.line.mean == pytest.approx(0.6, abs=0.25)
+    assert worker.worker.line.mean == pytest.approx(0.6, abs=0.25)
     # Three wait, half of them before whoever comes back then; and so does everybody who was refused before.
     waits = [wait_told() for _ in range(200)]
     assert waits[0] == pytest.approx(0.6 * 2.5, abs=1.2)
     assert waits == sorted(waits)
     assert waits[-1] == LONGEST
     base.let.release(15)
-    settled(lambda: worker.line.idle)
+    settled(lambda: worker.idle)
     base.let = threading.Semaphore(0)
     fill(0)
     assert wait_told() < 10
@@ -141,13 +165,13 @@ def test_loading_is_no_measure_of_speaking(base: Scripted, anna: Any) -> None:
         time.sleep(0.5)
         return base  # type: ignore[return-value]
 
-    worker = Worker(open_base, turns=1, waiting=1)
+    worker = OneBase(open_base, turns=1, waiting=1)
     base.let.release(100)
     got: list[Any] = []
     worker.submit(job(anna, "a", got))
     settled(lambda: bool(got) and got[-1] is None)
-    assert worker.line.mean < 0.4
-    worker.close()
+    assert worker.worker.line.mean < 0.4
+    worker.scheduler.close(10)
 
 
 def test_a_voice_is_loaded_before_it_is_asked_for(two_voices: Path) -> None:
@@ -188,25 +212,25 @@ def test_the_first_voice_is_loaded_unless_told_otherwise(two_voices: Path) -> No
         asked.clear()
 
 
-def test_who_leaves_makes_room_at_once(worker: Worker, base: Scripted, anna: Any) -> None:
+def test_who_leaves_makes_room_at_once(worker: OneBase, base: Scripted, anna: Any) -> None:
     worker.submit(job(anna, "first"))
-    settled(lambda: worker.line.taken == 1)
+    settled(lambda: worker.speaking == 1)
     waiting = [job(anna, str(number)) for number in range(3)]
     for one in waiting:
         worker.submit(one)
-    worker.leave(waiting[0])
+    worker.scheduler.leave(waiting[0])
     worker.submit(job(anna, "next"))
     base.let.release(20)
-    settled(lambda: worker.line.idle)
+    settled(lambda: worker.idle)
     assert "0" not in base.said
 
 
-def test_who_leaves_while_it_is_spoken_is_not_spoken_on(worker: Worker, base: Scripted, anna: Any) -> None:
+def test_who_leaves_while_it_is_spoken_is_not_spoken_on(worker: OneBase, base: Scripted, anna: Any) -> None:
     one = job(anna, "a")
     worker.submit(one)
     base.let.release()
     settled(lambda: base.said == ["a"])
-    worker.leave(one)
+    worker.scheduler.leave(one)
     base.let.release()  # the piece that was being made
     settled(lambda: base.closed == ["a"])
     assert len(base.said) <= 2
@@ -218,13 +242,13 @@ def test_what_an_engine_raises_is_one_jobs_trouble(anna: Any) -> None:
             yield PIECE
             raise ZeroDivisionError(wanted.text)
 
-    worker = Worker(lambda wanted: Broken(), turns=1, waiting=9)  # type: ignore[arg-type, return-value]
+    worker = OneBase(lambda wanted: Broken(), turns=1, waiting=9)
     got: list[Any] = []
     for text in "ab":
         worker.submit(job(anna, text, got))
     settled(lambda: len(got) == 4)
     assert [str(item) for item in got if isinstance(item, ZeroDivisionError)] == ["a", "b"]
-    worker.close()
+    worker.scheduler.close(10)
 
 
 def test_a_base_that_cannot_be_loaded_is_tried_again(base: Scripted, anna: Any) -> None:
@@ -236,7 +260,7 @@ def test_a_base_that_cannot_be_loaded_is_tried_again(base: Scripted, anna: Any) 
             raise BrokenError("no disk")
         return base  # type: ignore[return-value]
 
-    worker = Worker(open_base, turns=1, waiting=9)
+    worker = OneBase(open_base, turns=1, waiting=9)
     base.let.release(3)
     got: list[Any] = []
     worker.submit(job(anna, "a", got))
@@ -244,24 +268,26 @@ def test_a_base_that_cannot_be_loaded_is_tried_again(base: Scripted, anna: Any) 
     assert isinstance(got[0], BrokenError)
     worker.submit(job(anna, "b", got))
     settled(lambda: got[-1] is None)
-    worker.close()
+    worker.scheduler.close(10)
 
 
 def test_a_worker_that_is_closed_tells_those_who_wait(base: Scripted, anna: Any) -> None:
-    worker = Worker(lambda wanted: base, turns=1, waiting=9)  # type: ignore[arg-type, return-value]
+    worker = OneBase(lambda wanted: base, turns=1, waiting=9)
     got: list[Any] = []
     for text in "abc":
         worker.submit(job(anna, text, got))
-    settled(lambda: worker.line.taken == 1)
-    worker.close()
+    settled(lambda: worker.speaking == 1)
+    worker.scheduler.close(0)
+    with pytest.raises(StoppingError):
+        worker.submit(job(anna, "late"))
     base.let.release(3)
-    worker.thread.join(10)
-    assert sum(isinstance(item, BrokenError) for item in got) == 3
+    worker.worker.thread.join(10)
+    assert sum(isinstance(item, StoppingError) for item in got) == 3
 
 
 def test_bases_beyond_the_limit_take_turns(two_voices: Path, tmp_path: Path, make_voice: Callable[..., Any]) -> None:
     for number in range(3):
-        make_voice(tmp_path / f"pitch{number}", engine_options={"pitch": 200.0 + number})
+        make_voice(tmp_path / f"wide{number}", engine_options={"width": 16 + number})
     registry = Registry(tmp_path, {}, {}, 8)
     backend = InProcess(ServeSettings(bases=2), "cpu")
 
@@ -270,7 +296,7 @@ def test_bases_beyond_the_limit_take_turns(two_voices: Path, tmp_path: Path, mak
         return sum([len(piece.waveform) async for piece in backend.speak(wanted)])
 
     async def all_of_them() -> None:
-        for name in ("pitch0", "pitch1", "pitch2", "pitch0"):
+        for name in ("wide0", "wide1", "wide2", "wide0"):
             assert await say(name) > 0
             assert backend.load().bases <= 2
 

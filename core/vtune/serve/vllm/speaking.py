@@ -62,6 +62,7 @@ class ByVllm:
         self._link: _Link | None = None
         self._link_lock = threading.Lock()
         self._first: list[Chosen] = []
+        self._longest_wait = settings.longest_wait
         self._bases: dict[Hashable, tuple[Engine, Any]] = {}
         self._turn = threading.Lock()
         self._preload = Preload()
@@ -81,7 +82,7 @@ class ByVllm:
                 "this server speaks through vLLM, which mixes nothing; 'vtune mix ... --name NAME' makes a mix a voice"
             )
         wanted.voice.engine.require_drawn()
-        return listen(self, wanted)
+        return listen(self, wanted, self._longest_wait)
 
     def prepare(self, voice: Chosen) -> None:
         """Begin to load a voice, and again whenever the server was started anew."""
@@ -124,6 +125,10 @@ class ByVllm:
     def submit(self, job: Job) -> None:
         """Take a job. :raises BusyError: too many are waiting."""
         self._line.add(job)
+
+    def withdraw(self, job: Job) -> bool:
+        """Drop a job if it still waits; return whether it did."""
+        return self._line.remove(job)
 
     def leave(self, job: Job) -> None:
         """Drop a job whose client has gone, at once."""
