@@ -29,7 +29,8 @@ def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., V
     options = {"base_model": str(tiny), "max_new_tokens": 84, "max_chars": 60}
     make_voice(folder / "anna", "orpheus", seed=1, engine_options=options)
     lora = {"rank": 2, "alpha": 4, "targets": ["attention"]}
-    make_voice(folder / "ben", "orpheus", seed=2, lora=lora, engine_options={**options, "temperature": 0.9})
+    others = {"temperature": 0.9, "max_new_tokens": 42, "max_chars": 30, "max_tokens": 999, "loss_on": "all"}
+    make_voice(folder / "ben", "orpheus", seed=2, lora=lora, engine_options={**options, **others})
     return folder
 
 
@@ -74,7 +75,7 @@ def test_all_but_the_first_frame_is_what_it_is_at_home(voices: Path, seed: int) 
     assert not np.array_equal(live[:FRAME], home[:FRAME])
 
 
-def test_voices_that_sample_otherwise_share_a_base_and_keep_their_ways(voices: Path) -> None:
+def test_voices_with_other_options_share_a_base_and_keep_their_ways(voices: Path) -> None:
     backend = InProcess(ServeSettings(turns=3), "cpu", {"first_frames": 4})
 
     async def say(asked: Wanted) -> np.ndarray:

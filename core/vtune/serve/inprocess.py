@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -84,4 +85,5 @@ class InProcess:
         self._scheduler.close(PATIENCE)
 
     def _open_base(self, wanted: Wanted) -> SharedBase:
+        gc.collect()  # a network that was let go holds itself in circles, and both would not fit into memory
         return SharedBase(wanted.voice, self._device, self._options, self._settings.adapters)

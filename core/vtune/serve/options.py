@@ -34,7 +34,9 @@ def base_key(chosen: Chosen, options: Mapping[str, Any]) -> Hashable:
     made_of = info.base_options
     if made_of is None:
         made_of = frozenset(info.options.model_fields) - info.sampling_options
-    told = options_of(chosen.engine, record, live_options(chosen, options)).model_dump(mode="json", include=set(made_of))
+    told = options_of(chosen.engine, record, live_options(chosen, options)).model_dump(
+        mode="json", include=set(made_of)
+    )
     whole = record.lora.get("modules_to_save") or []
     alone = chosen.key if record.method != "lora" else None
     return record.engine, json.dumps([told, record.fingerprint, whole], sort_keys=True), alone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,11 @@ class Chosen:
     def record(self) -> VoiceRecord:
         """What is known of the voice, or of the heaviest of a mix."""
         return self.parts[0].record
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the voice's files are still those that were found."""
+        return self.key == _key(self.parts)
 
 
 class Registry:
@@ -81,8 +86,7 @@ class Registry:
             parts = self._mixed(name, there)
         else:
             raise self._unknown(name, there)
-        key = tuple((part.folder.path, part.weight, _stamp(part.folder)) for part in parts)
-        return Chosen(name, self._engine(parts[0].record.engine), tuple(parts), name not in there, key)
+        return Chosen(name, self._engine(parts[0].record.engine), tuple(parts), name not in there, _key(parts))
 
     def _mixed(self, text: str, there: Mapping[str, VoiceFolder]) -> list[Part]:
         terms = parse_mix(text)
@@ -133,6 +137,10 @@ def _read(folder: VoiceFolder) -> VoiceRecord | BrokenError:
     except VoiceError as error:
         logger.warning("%s", error)  # once, and not each time that the voices are listed
         return BrokenError(str(error))
+
+
+def _key(parts: Iterable[Part]) -> Hashable:
+    return tuple((part.folder.path, part.weight, _stamp(part.folder)) for part in parts)
 
 
 def _stamp(folder: VoiceFolder) -> Hashable:

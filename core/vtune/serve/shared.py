@@ -98,6 +98,8 @@ class SharedBase:
         made = _made_of(chosen, self._options)
         conditioning = made.conditioning(self.engine, self._base)
         sampling = sampling_of(self.engine, made.record, self._options)
+        if not chosen.is_current:
+            raise BrokenError(f"voice {chosen.name!r} was replaced while it was read")
         if self._model is None:
             self._model, adapter = self.engine.build_model(self._base, made.shape, made.record.method), DEFAULT
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 import traceback
@@ -19,7 +20,7 @@ from vtune.audio import FORMATS
 from vtune.errors import VtuneError, nearest, reason, shown
 from vtune.serve.asked import SpeechRequest
 from vtune.serve.backend import Backend, Wanted
-from vtune.serve.failures import BusyError
+from vtune.serve.failures import BrokenError, BusyError, UnknownVoiceError
 from vtune.serve.guard import told_of
 from vtune.serve.metrics import Metrics
 from vtune.serve.outlet import RATE, Outlet
@@ -32,6 +33,11 @@ from vtune.types import Audio, Watermark
 
 CROWDED = 5
 """Seconds to wait where too many answers are on their way."""
+
+ATTEMPTS = 3
+"""How often a voice is looked for that is missing or cannot be read: it may be replaced at this moment."""
+REPLACED_SECONDS = 0.05
+"""Seconds until it is looked for again; a voice that is replaced is away for two renames."""
 
 Watermarks = Callable[[str, int], list[Watermark]]
 
@@ -90,11 +96,8 @@ class Speech:
         started = time.monotonic()
         if self._answers >= self._settings.answers:
             raise BusyError(CROWDED)
-        wanted = await to_thread.run_sync(self._wanted, asked)
-        told |= {"voice": wanted.voice.name, "seed": wanted.seed}
-        pieces = self._backend.speak(wanted)
         try:
-            first = await unless_gone(anext(pieces, None), request.receive)
+            wanted, pieces, first = await self._begin(asked, request)
         except GoneError:
             told["ended"] = "left"
             return Response(status_code=499)
@@ -105,6 +108,27 @@ class Speech:
         answer = Answer(asked, wanted, first, pieces, told)
         media_type = SSE if answer.is_sse else FORMATS[asked.response_format].media_type
         return Streamed(self._chunks(answer), media_type, _headers(answer), self._settings.stalled)
+
+    async def _begin(
+        self, asked: SpeechRequest, request: Request
+    ) -> tuple[Wanted, AsyncGenerator[Audio, None], Audio | None]:
+        """Find the voice and wait for its first sound, again where the voice is replaced at this moment."""
+        told = told_of(request.scope)
+        for attempt in range(1, ATTEMPTS + 1):
+            wanted = None
+            try:
+                wanted = await to_thread.run_sync(self._wanted, asked)
+                told |= {"voice": wanted.voice.name, "seed": wanted.seed}
+                pieces = self._backend.speak(wanted)
+                return wanted, pieces, await unless_gone(anext(pieces, None), request.receive)
+            except (UnknownVoiceError, BrokenError):
+                replaced = wanted is None or not await to_thread.run_sync(
+                    lambda chosen: chosen.is_current, wanted.voice
+                )
+                if attempt == ATTEMPTS or not replaced:
+                    raise
+            await asyncio.sleep(REPLACED_SECONDS)
+        raise AssertionError("the last attempt returns or raises")
 
     def _wanted(self, asked: SpeechRequest) -> Wanted:
         if asked.model not in self._settings.models:

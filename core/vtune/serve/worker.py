@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections import deque
@@ -118,9 +117,7 @@ class Worker:
         yield from self._base.say(wanted)
 
     def _load(self, wanted: Wanted) -> None:
-        if self._base is not None:
-            self._base = None
-            gc.collect()  # both would not fit into memory, and a network holds itself in circles
+        self._base = None  # before the next one is loaded: both would not fit into memory
         start = time.monotonic()
         try:
             self._base, self._base_key = self._open_base(wanted), self.key

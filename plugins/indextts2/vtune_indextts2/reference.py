@@ -48,9 +48,7 @@ def code_table(base: IndexTTS2Base, conditioning: Conditioning) -> CodeTable:
     return CodeTable(*(_stored(base, conditioning, name) for name in ("codebook", "codebook_weight", "codebook_bias")))
 
 
-def speaker_of(
-    base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None
-) -> Speaker:
+def speaker_of(base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None) -> Speaker:
     """Put together whom to speak as, by the voice and the options.
 
     :param options: of the utterance; default: the base's.
