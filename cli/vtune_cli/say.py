@@ -35,9 +35,14 @@ def say(
     if raw and not to_pipe:
         raise click.UsageError("--raw goes with --stream or --out -")
     texts = [text] if text is not None else [line.strip() for line in lines or () if line.strip()]
+    from vtune.errors import VoiceError, shown
     from vtune.mixing import open_named
+    from vtune.pauses import is_speakable
     from vtune_cli.speaking import to_files, to_stdout
 
+    if not any(map(is_speakable, texts)):
+        found = shown(text) if text is not None else "the file"
+        raise VoiceError(f"there is nothing to speak in {found}: it has no letter and no digit")
     opened = open_named(voice, folder, device, options=engine_options(options), untuned=untuned)
     if to_pipe:
         to_stdout(opened, [t for t in texts if t is not None], seed, untuned=untuned, raw=raw)

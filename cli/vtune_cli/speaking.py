@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vtune.audio import stream_header, stream_pcm, write_wav
 from vtune.folders import make_parent
+from vtune.pauses import is_speakable, pause
 from vtune.types import Audio, Ending
 from vtune_cli.talking import echo
 
@@ -25,7 +26,7 @@ def to_files(voice: Voice, texts: Sequence[str], out: Path, seed: int, *, untune
         path = out / f"{number:03d}.wav" if many else out
         started = time.monotonic()
         endings: Counter[str] = Counter()
-        pieces = _counted(voice.say(text, seed, untuned=untuned), endings)
+        pieces = _counted(_said(voice, text, seed, untuned=untuned), endings)
         seconds = write_wav(path, pieces, voice.sample_rate)
         took = time.monotonic() - started
         echo(f"{path}: {seconds:.2f} s in {took:.1f} s{_warn(endings)}")
@@ -39,11 +40,16 @@ def to_stdout(voice: Voice, texts: Sequence[str], seed: int, *, untuned: bool, r
         if not raw:
             stdout.write(stream_header(voice.sample_rate))
         for text in texts:
-            stream_pcm(stdout, _counted(voice.say(text, seed, untuned=untuned), endings))
+            stream_pcm(stdout, _counted(_said(voice, text, seed, untuned=untuned), endings))
     except BrokenPipeError:
         raise SystemExit(0) from None  # the listener has gone; that is no mistake
     if _warn(endings):
         echo(_warn(endings).removeprefix("; "), err=True)
+
+
+def _said(voice: Voice, text: str, seed: int, *, untuned: bool) -> Iterator[Audio]:
+    """Speak one line of several; one that cannot be read out is a pause."""
+    return voice.say(text, seed, untuned=untuned) if is_speakable(text) else iter([pause(voice.sample_rate)])
 
 
 def _counted(pieces: Iterator[Audio], endings: Counter[str]) -> Iterator[Audio]:

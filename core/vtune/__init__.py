@@ -21,6 +21,7 @@ from vtune.errors import (
 from vtune.hookspecs import hookimpl
 from vtune.hub import built_once, fetch_file, folder_or_hub_id, hash_file, load_pretrained, read_tensors, unreachable
 from vtune.lora import attach_lora
+from vtune.pauses import PAUSE_SECONDS, is_speakable
 from vtune.recipe import Recipe
 from vtune.types import (
     Audio,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "PAUSE_SECONDS",
     "Audio",
     "Batch",
     "Clip",
@@ -77,6 +79,7 @@ __all__ = [
     "hash_file",
     "hookimpl",
     "in_a_line",
+    "is_speakable",
     "load_engine",
     "load_pretrained",
     "load_recipe",

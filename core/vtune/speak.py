@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from vtune.device import pick_device, trim_heap, weights_dtype
 from vtune.engines import Engine, load_engine
-from vtune.errors import EngineError, VoiceError, nearest
+from vtune.errors import EngineError, VoiceError, nearest, shown
 from vtune.folders import VoiceFolder
+from vtune.pauses import is_speakable
 from vtune.recipe import LoraRecipe
 from vtune.types import Audio, Conditioning, EngineOptions
 from vtune.voices import VoiceRecord, read_conditioning, read_record
@@ -50,8 +51,8 @@ class Voice:
             opened with ``untuned`` instead).
         :raises VoiceError: there is nothing to say, or the engine has no such sampling.
         """
-        if not text.strip():
-            raise VoiceError("there is no text to speak")
+        if not is_speakable(text):
+            raise VoiceError(f"there is nothing to speak in {shown(text)}: it has no letter and no digit")
         asked = checked_sampling(self.engine, self.record, sampling or {})
         return speak(self.engine, self.base, self.model, text, self.conditioning, seed, untuned=untuned, sampling=asked)
 
@@ -67,7 +68,10 @@ def speak(
     untuned: bool = False,
     sampling: Mapping[str, Any] | None = None,
 ) -> Iterator[Audio]:
-    """Speak with a model in memory; ``untuned`` switches its adapter off while it does."""
+    """Speak with a model in memory; ``untuned`` switches its adapter off while it does.
+
+    Lines without a letter or a digit are pauses.
+    """
     model.eval()
     yield from _heard(model, engine.synthesize(base, model, text, conditioning, seed, sampling), untuned)
 

@@ -15,12 +15,13 @@ import torch
 import yaml
 
 import vtune
-from vtune import Audio, Conditioning, Ending, VoiceError
+from vtune import PAUSE_SECONDS, Audio, Conditioning, Ending, VoiceError
 from vtune.speak import speak
 from vtune.testing import made_clip
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.conditioning import extract
 from vtune_indextts2.text import engines
+from vtune_indextts2.text.frontend import Frontend
 
 RATE = 22_050
 TEXT = "The bells rang for an hour. Did you hear them? The old miller slept."
@@ -138,16 +139,26 @@ def test_pieces_of_the_same_words_are_drawn_anew(say: Speak) -> None:
     assert len({sound.tobytes() for sound in sounds}) == len(sounds)
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n\t ", "\u200b", "\u3000"])
+@pytest.mark.parametrize("text", ["", " ", "\n\t ", "\u200b", "\u3000", "?", "...", "!?", "\udcff", "* * *"])
 def test_a_text_with_nothing_to_say_is_told(say: Speak, text: str) -> None:
     with pytest.raises(VoiceError, match="there is nothing to speak in") as caught:
         say(text)
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("text", ["?", "a", "7", "...", "!?", "你好。", "naïve — “quoted” 3.5%", "\udcff", "x" * 400])
+@pytest.mark.parametrize("text", ["a", "7", "你好。", "naïve — “quoted” 3.5%", "x" * 400])
 def test_odd_texts_are_spoken(say: Speak, text: str) -> None:
     assert len(joined(say(text, max_codes=3, flow_steps=1)))
+
+
+def test_a_segment_that_cannot_be_read_out_is_a_pause(say: Speak, monkeypatch: pytest.MonkeyPatch) -> None:
+    segments = Frontend.spoken_segments
+    monkeypatch.setattr(Frontend, "spoken_segments", lambda *given: [[], *(ids := segments(*given)), [], *ids, []])
+    first, quiet, last = say("Hello.", max_codes=2, flow_steps=1, segment_pause=0)
+    assert not quiet.waveform.any()
+    assert len(quiet.waveform) == int(PAUSE_SECONDS * quiet.sample_rate)
+    assert (quiet.ending, bool(last.ending)) == (None, True)
+    assert first.waveform.any()
 
 
 # Endings

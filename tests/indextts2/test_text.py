@@ -166,6 +166,15 @@ def test_segments_hold_every_token_once(frontend: Frontend, text: str, longest: 
     assert sum(map(len, with_repetition)) >= sum(map(len, segments))
 
 
+def test_a_segment_without_a_letter_is_told(frontend: Frontend) -> None:
+    text = "The bells rang. ... ! ... ! ... ! ... ! The bells rang."
+    usual, told = frontend.segments(text, 8), frontend.spoken_segments(text, 8)
+    assert len(told) == len(usual)
+    assert [ids for ids in told if ids] == [ids for ids, kept in zip(usual, told, strict=True) if kept]
+    assert all((told[0], told[-1]))
+    assert [] in told
+
+
 @pytest.mark.parametrize(
     ("pieces", "longest", "quick", "expected"),
     [

@@ -5,16 +5,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune_orpheus.texts import CLAUSE_PAUSE, PARAGRAPH_PAUSE, SENTENCE_PAUSE, missing_pause, split_text
+from vtune import PAUSE_SECONDS, is_speakable
+from vtune_orpheus.texts import CLAUSE_PAUSE, PARAGRAPH_PAUSE, SENTENCE_PAUSE, Piece, missing_pause, split_text
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.text(alphabet=st.sampled_from("ab .,!?;\n\"'。，é"), max_size=300), st.integers(20, 80))
 def test_nothing_is_lost_and_nothing_is_too_long(text: str, longest: int) -> None:
     pieces = split_text(text, longest)
-    assert "".join("".join(piece.text for piece in pieces).split()) == "".join(text.split())
+    said = "".join(piece.text for piece in pieces)
+    assert list(filter(str.isalnum, said)) == list(filter(str.isalnum, text))
+    assert all(is_speakable(piece.text) for piece in pieces)
     assert all(0 < len(piece.text) <= longest for piece in pieces)
     assert not pieces or pieces[-1].pause == 0
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.text("abé", min_size=1), max_size=40), st.sampled_from([" ", ". ", ", ", "\n\n", "! "]))
+def test_no_mark_between_words_is_lost(words: list[str], between: str) -> None:
+    said = "".join(piece.text for piece in split_text(between.join(words), 300))
+    assert "".join(said.split()) == "".join(between.join(words).split())
+
+
+def test_what_cannot_be_read_out_is_a_pause() -> None:
+    long = "A sentence that is a good deal longer than half of what may be."
+    for middle in ("* * *", "...", "\u200b", "\N{GRINNING FACE}"):
+        assert split_text(f"{long}\n\n{middle}\n\nAnd on.", 70) == [Piece(long, PAUSE_SECONDS), Piece("And on.", 0.0)]
+    assert split_text(f"{long} ... {long}", 66) == [Piece(long, PAUSE_SECONDS), Piece(long, 0.0)]
+    assert split_text("***\n\nOne.\n\n***", 70) == [Piece("One.", 0.0)]
+    assert split_text("* * *", 70) == []
 
 
 def test_sentences_stay_whole_and_keep_their_marks() -> None:

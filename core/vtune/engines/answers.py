@@ -43,8 +43,8 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
     both = sorted(info.sampling_options & (info.base_options or frozenset()))
     if both:
         raise EngineError(
-            f"{what}: engine_info names {both[0]!r} in sampling_options and in base_options; an option of one utterance "
-            "cannot be what the base is made of"
+            f"{what}: engine_info names {both[0]!r} in sampling_options and in base_options; an option of one "
+            "utterance cannot be what the base is made of"
         )
     return info
 

@@ -14,6 +14,7 @@ from vtune.engines.files import is_engine_file, named_engine_file, use_engine_fi
 from vtune.engines.finding import find_engine, import_file, import_plugin
 from vtune.engines.loading import new_manager
 from vtune.errors import EngineError, shown
+from vtune.pauses import speakable_parts, with_pauses
 from vtune.types import (
     Audio,
     Batch,
@@ -112,12 +113,16 @@ class Engine:
         seed: int,
         sampling: Mapping[str, Any] | None = None,
     ) -> Iterator[Audio]:
-        """Speak, piece by piece."""
-        answer = self._hook.synthesize(
-            base=base, model=model, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling or {})
-        )
-        pieces: Iterator[Audio] = self._answered("synthesize", answer)
-        return pieces
+        """Speak, piece by piece; lines without a letter or a digit are pauses."""
+
+        def say(text: str, seed: int) -> Iterator[Audio]:
+            answer = self._hook.synthesize(
+                base=base, model=model, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling or {})
+            )
+            pieces: Iterator[Audio] = self._answered("synthesize", answer)
+            return pieces
+
+        return with_pauses(say, text, seed, self.info.sample_rate)
 
     @property
     def speaks_together(self) -> bool:
@@ -132,23 +137,33 @@ class Engine:
         conditioning: Conditioning,
         sampling: Mapping[str, Any] | None = None,
     ) -> Iterator[tuple[int, list[Audio]]]:
-        """Speak several texts, each with its seed; only where ``speaks_together``."""
-        answer = self._hook.synthesize_together(
-            base=base, model=model, lines=lines, conditioning=conditioning, sampling=dict(sampling or {})
-        )
-        done: Iterator[tuple[int, list[Audio]]] = self._answered("synthesize_together", answer)
-        return done
+        """Speak several texts, each with its seed and with pauses as above; only where ``speaks_together``."""
+        whole = [number for number, (text, _) in enumerate(lines) if speakable_parts(text) == [text]]
+        if whole:
+            answer = self._hook.synthesize_together(
+                base=base, model=model, lines=[lines[number] for number in whole], conditioning=conditioning,
+                sampling=dict(sampling or {}),
+            )  # fmt: skip
+            for place, pieces in self._answered("synthesize_together", answer):
+                yield whole[place], pieces
+        for number in sorted(set(range(len(lines))) - set(whole)):
+            text, seed = lines[number]
+            yield number, list(self.synthesize(base, model, text, conditioning, seed, sampling))
 
     def synthesize_drawn(
         self, base: Any, draw: Draw, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
     ) -> Iterator[Audio]:
         """Speak with tokens that a server draws. :raises EngineError: the engine speaks in process only."""
         self.require_drawn()
-        answer = self._hook.synthesize_drawn(
-            base=base, draw=draw, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling)
-        )
-        pieces: Iterator[Audio] = self._answered("synthesize_drawn", answer)
-        return pieces
+
+        def say(text: str, seed: int) -> Iterator[Audio]:
+            answer = self._hook.synthesize_drawn(
+                base=base, draw=draw, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling)
+            )
+            pieces: Iterator[Audio] = self._answered("synthesize_drawn", answer)
+            return pieces
+
+        return with_pauses(say, text, seed, self.info.sample_rate)
 
     def require_drawn(self) -> None:
         """Ask for an engine that speaks with tokens of a server. :raises EngineError: it speaks in process only."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from vtune import dataset
 from vtune.engines import Engine
 from vtune.folders import RunFolder
+from vtune.pauses import is_speakable
 from vtune.recipe import Recipe
 from vtune.types import Clip
 
@@ -51,5 +52,5 @@ def held_material(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) ->
 
 
 def once_each(texts: Iterable[str]) -> list[str]:
-    """Drop words that come again, and nothing."""
-    return list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+    """Drop texts that come again, and those without a letter or a digit."""
+    return list(dict.fromkeys(text.strip() for text in texts if is_speakable(text)))

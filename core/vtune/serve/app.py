@@ -20,7 +20,7 @@ from vtune.errors import VtuneError, reason, shown
 from vtune.hosts import Names
 from vtune.serve.asked import SpeechRequest
 from vtune.serve.backend import Backend
-from vtune.serve.guard import LISTS, PUBLIC, Guard, told_of
+from vtune.serve.guard import LISTS, PUBLIC, Guard, refused, told_of
 from vtune.serve.keys import Keys
 from vtune.serve.lifecycle import Lifecycle
 from vtune.serve.listing import models_body, voices_body
@@ -148,15 +148,15 @@ async def _refuse(request: Request, error: Exception) -> Response:
     refusal = refusal_of(error)
     if refusal is not error:
         told_of(request.scope)["error"] = reason(error)
-    return refusal.response()
+    return refused(request.scope, refusal)
 
 
 async def _refuse_body(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return refusal_of_body(error.errors()).response()
+    return refused(request.scope, refusal_of_body(error.errors()))
 
 
 async def _refuse_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     told = {404: "there is nothing here", 405: "this is asked for in another way"}.get(error.status_code, error.detail)
-    return Refusal(error.status_code, told, headers=error.headers).response()
+    return refused(request.scope, Refusal(error.status_code, told, headers=error.headers))

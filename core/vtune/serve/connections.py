@@ -12,11 +12,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psutil
+from starlette.types import ASGIApp
+from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vtune.hosts import is_loopback
 from vtune.serve.refusals import Refusal
+from vtune.serve.settings import ServeSettings
 
+CLOSE_SECONDS = 2
+"""Seconds that connections have to close when the server ends; their requests have ended before."""
+MAX_HEAD_BYTES = 32 << 10
+"""Bytes of the head of a request."""
 HEAD_SECONDS = 10.0
 """Seconds in which the head of a request must have arrived, however slowly its bytes come."""
 LINGER_SECONDS = 1.0
@@ -53,10 +60,24 @@ def room_for(connections: int, per_client: int) -> Room:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit != resource.RLIM_INFINITY:
         left = limit - psutil.Process().num_fds()
-        burst = max(2, min(burst, left // 8))
+        burst = max(2, min(burst, left // 16))
         # Those that are refused are open for a moment, beside the next ones that are accepted.
-        connections = max(1, min(connections, left - RESERVED_FILES - 2 * burst))
+        connections = max(1, min(connections, left - RESERVED_FILES - 4 * burst))
     return Room(connections, max(1, min(per_client, connections // 2)), burst)
+
+
+def uvicorn_config(app: ASGIApp, settings: ServeSettings, write: Callable[[str], None]) -> Config:
+    """Return how uvicorn serves an application, with limits for connections.
+
+    :param write: takes a line of the log, JSON.
+    """
+    room = room_for(settings.connections, settings.connections_per_client)
+    return Config(
+        app, http=Connections(room, settings.proxies, write).protocol,  # type: ignore[arg-type] # it is only called
+        backlog=room.burst, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
+        proxy_headers=bool(settings.proxies), forwarded_allow_ips=list(settings.proxies),
+        timeout_graceful_shutdown=CLOSE_SECONDS, h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+    )  # fmt: skip
 
 
 class Connections:

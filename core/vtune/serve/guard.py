@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vtune.errors import reason
@@ -84,7 +85,7 @@ class Guard:
                 await self._app(scope, receive, send)
             return
         told = told_of(scope)
-        told["id"] = secrets.token_hex(8)
+        told |= {"id": secrets.token_hex(8), "client": (scope.get("client") or ("",))[0]}
         started, is_sse = time.monotonic(), False
 
         async def sent(message: Message) -> None:
@@ -106,7 +107,7 @@ class Guard:
                     raise refusal_of(StoppingError())
                 await self._app(scope, _replayed(body, receive), sent)
         except Refusal as refusal:
-            await refusal.response()(scope, receive, sent)
+            await refused(scope, refusal)(scope, receive, sent)
         except StoppingError as error:
             told["error"] = reason(error)
             await _cut(scope, receive, sent, is_sse=is_sse)
@@ -172,11 +173,17 @@ def told_of(scope: Scope) -> dict[str, Any]:
     return told
 
 
+def refused(scope: Scope, refusal: Refusal) -> JSONResponse:
+    """Return the answer of a refusal, whose reason goes into the log."""
+    told_of(scope)["refused"] = str(refusal)
+    return refusal.response()
+
+
 async def _cut(scope: Scope, receive: Receive, send: Send, *, is_sse: bool) -> None:
     """End a request that was cut, as far as its format can say so; a connection that is broken off says it too."""
     told, refusal = told_of(scope), refusal_of(StoppingError())
     if "status" not in told:
-        await refusal.response()(scope, receive, send)
+        await refused(scope, refusal)(scope, receive, send)
         return
     told["ended"] = "cut"
     if is_sse:

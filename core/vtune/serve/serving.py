@@ -23,9 +23,6 @@ from vtune.serve.stopping import StopSignals
 
 logger = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 2
-"""Seconds for connections to close after the last answer."""
-
 
 def serve(
     voices: Path,
@@ -63,9 +60,8 @@ def serve(
         )
     if not voices.is_dir():
         raise VtuneError(f"{voices}: there is no such folder of voices")
-    from uvicorn import Config
-
     from vtune.serve.app import create_app
+    from vtune.serve.connections import uvicorn_config
     from vtune.serve.stoppable import StoppableServer
 
     registry = Registry(voices, settings.aliases, options or {}, settings.mix_voices)
@@ -80,10 +76,7 @@ def serve(
             registry, speaking, settings, keys=known, host=host, write=_write, log_text=log_text, lifecycle=lifecycle
         )
         _preload(registry, speaking, settings)
-        serving = Config(
-            app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
-            timeout_graceful_shutdown=CLOSE_SECONDS, h11_max_incomplete_event_size=32 << 10,
-        )  # fmt: skip
+        serving = uvicorn_config(app, settings, _write)
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
         started(address(host, listening.getsockname()[1]))
         StoppableServer(serving, lifecycle, speaking, signals).run(sockets=[listening])

@@ -79,6 +79,17 @@ class ServeSettings(Settings):
     answers: PositiveInt = Field(
         64, description="answers on their way to clients, however slowly they take them; more are refused with 503"
     )
+    connections: PositiveInt = Field(
+        512, description="open connections, as far as the process's limit of open files goes; more are refused with 503"
+    )
+    connections_per_client: PositiveInt = Field(
+        64, description="open connections from one address of another machine; more are refused with 503"
+    )
+    proxies: tuple[str, ...] = Field(
+        (),
+        description="addresses of proxies whose X-Forwarded-For is believed: the log has the client's own address, and "
+        "connections_per_client does not apply to them",
+    )
     bases: PositiveInt = Field(
         1, description="bases in memory; the one that was longest unused makes room, and bases in demand take turns"
     )

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from vtune.audio import FORMATS
 from vtune.errors import VtuneError, nearest, reason, shown
+from vtune.pauses import is_speakable
 from vtune.serve.asked import SpeechRequest
 from vtune.serve.backend import Backend, Wanted
 from vtune.serve.failures import BrokenError, BusyError, UnknownVoiceError
@@ -138,8 +139,9 @@ class Speech:
         longest = self._settings.max_characters
         if len(asked.input) > longest:
             raise Refusal(400, f"input: {len(asked.input)} characters, {longest} at most", param="input")
-        if not asked.input.strip():
-            raise Refusal(400, "input: there is nothing in it to speak", param="input")
+        if not is_speakable(asked.input):
+            told = "input: there is nothing in it to speak; it has no letter and no digit"
+            raise Refusal(400, told, param="input")
         voice = self._registry.find(asked.voice_name)
         sampling = checked_sampling(voice.engine, voice.record, asked.sampling)
         seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vtune import Audio, Conditioning, Ending, VoiceError
+from vtune import PAUSE_SECONDS, Audio, Conditioning, Ending, VoiceError
 from vtune_indextts2.gpt.beams import search_codes
 from vtune_indextts2.gpt.decoding import Continuation, draw_codes, latents
 from vtune_indextts2.gpt.network import SemanticGPT
@@ -43,14 +43,21 @@ def speak(
     require_normaliser(base, conditioning)
     options, rate = base.options.model_copy(update=dict(asked)), base.config.mel.sample_rate
     longest = min(options.segment_tokens, base.config.gpt.max_text_tokens)
-    segments = base.frontend.segments(text, longest, options.quick_tokens)
-    if not segments:
+    segments = base.frontend.spoken_segments(text, longest, options.quick_tokens)
+    if not any(segments):
         raise VoiceError(f"there is nothing to speak in {text!r}")
+    while not segments[0]:
+        segments.pop(0)
+    while not segments[-1]:
+        segments.pop()
     speaker, table = speaker_of(base, conditioning, options), code_table(base, conditioning)
     pace = float(conditioning.strings["seconds_per_token"])
     network = _network_of(model)
     pause = np.zeros(int(options.segment_pause * rate), dtype=np.float32)
     for number, ids in enumerate(segments, 1):
+        if not ids:
+            yield Audio(np.zeros(int(PAUSE_SECONDS * rate), dtype=np.float32), rate)
+            continue
         runaway = int((RUNAWAY * len(ids) * pace + 1) * base.semantic_rate)
         codes, ending = say_codes(base, network, speaker, ids, runaway, _seed_of(seed, number), options)
         sound = voice_codes(base, network, speaker, table, ids, codes, _seed_of(seed, number), options)

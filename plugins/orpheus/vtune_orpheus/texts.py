@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vtune import Waveform
+from vtune import PAUSE_SECONDS, Waveform, is_speakable
 
 PARAGRAPH_PAUSE = 0.7
 SENTENCE_PAUSE = 0.35
@@ -31,16 +31,28 @@ def split_text(text: str, longest: int) -> list[Piece]:
     """Split at paragraphs and sentences, then at clauses, then at words, so that no piece is longer than ``longest``.
 
     Short neighbours of one paragraph are joined: a voice reads two short sentences better in one breath.
-    Nothing is lost: joined by blanks, the pieces are the text.
+    Pieces without a letter or a digit are pauses. Nothing else is lost: joined by blanks, the pieces are the text.
     """
     pieces: list[Piece] = []
     for paragraph in re.split(r"\n\s*\n", text.strip()):
         parts = _pack(_sentences(" ".join(paragraph.split())), longest)
         for place, (part, pause) in enumerate(parts):
             pieces.append(Piece(part, PARAGRAPH_PAUSE if place == len(parts) - 1 else pause))
+    pieces = _with_pauses(pieces)
     if pieces:
         pieces[-1] = Piece(pieces[-1].text, 0.0)
-    return [piece for piece in pieces if piece.text]
+    return pieces
+
+
+def _with_pauses(pieces: list[Piece]) -> list[Piece]:
+    """Turn pieces that cannot be read out into pauses of those before them."""
+    speakable: list[Piece] = []
+    for piece in pieces:
+        if is_speakable(piece.text):
+            speakable.append(piece)
+        elif piece.text and speakable:
+            speakable[-1] = Piece(speakable[-1].text, max(PAUSE_SECONDS, speakable[-1].pause))
+    return speakable
 
 
 def missing_pause(tail: Waveform, sample_rate: int, wanted: float) -> Waveform:

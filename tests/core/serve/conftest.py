@@ -17,11 +17,12 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
 
-from uvicorn import Config, Server
+from uvicorn import Server
 
 from vtune.folders import VoiceFolder
 from vtune.serve import Registry, ServeSettings
 from vtune.serve.app import create_app
+from vtune.serve.connections import uvicorn_config
 from vtune.serve.inprocess import InProcess
 from vtune.serve.keys import Keys
 from vtune.serve.serving import _bound
@@ -97,15 +98,13 @@ def start() -> Iterator[Callable[..., Client]]:
             backend = backend or InProcess(told, "cpu")
             log: list[dict[str, Any]] = []
             registry = Registry(voices, told.aliases, {}, told.mix_voices)
-            app = create_app(
-                registry,
-                backend,
-                told,
-                keys=Keys(keys),
-                write=lambda line: log.append(json.loads(line)),
-            )
+
+            def write(line: str) -> None:
+                log.append(json.loads(line))
+
+            app = create_app(registry, backend, told, keys=Keys(keys), write=write)
             listening = _bound("127.0.0.1", 0)
-            server = Server(Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
+            server = Server(uvicorn_config(app, told, write))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
             thread.start()
 

@@ -20,6 +20,7 @@ import soxr
 from vtune.audio import FORMATS
 from vtune.folders import VoiceFolder
 from vtune.mixing import open_named
+from vtune.pauses import PAUSE_SECONDS
 from vtune.serve import Wanted
 from vtune.serve.failures import AwayError
 from vtune.types import Audio
@@ -145,6 +146,9 @@ def test_a_voice_that_comes_speaks_and_one_that_goes_is_missed(
         ({"input": "hi", "voice": "anna", "speed": 9}, 400, "speed", "speed: Input should be less than or equal to 4"),
         ({"input": "hi", "voice": "anna", "response_format": "ogg"}, 400, "response_format", "'mp3', 'opus'"),
         ({"input": " \n", "voice": "anna"}, 400, "input", "there is nothing in it to speak"),
+        ({"input": "* * *", "voice": "anna"}, 400, "input", "it has no letter and no digit"),
+        ({"input": "\u200b\ufeff", "voice": "anna"}, 400, "input", "it has no letter and no digit"),
+        ({"input": "\U0001f600", "voice": "anna"}, 400, "input", "it has no letter and no digit"),
         ({"input": "x" * 5000, "voice": "anna"}, 400, "input", "5000 characters, 4096 at most"),
         ({"input": "hi", "voice": "anna", "temperature": 0.5}, 400, None, "takes no 'temperature' for one utterance"),
         ({"input": "hi", "voice": "anna+"}, 400, None, "a name is missing"),
@@ -243,6 +247,15 @@ def test_the_log_has_no_words(client: Any) -> None:
     assert spoken["ended"] == "done"
     assert spoken["sound"] > 0
     assert "secret" not in json.dumps(client.log)
+
+
+def test_a_scene_break_is_a_pause(client: Any) -> None:
+    both = client.said(text="The kettle sang.\n\n* * *\n\nTwo boats came in.")
+    first = client.said(text="The kettle sang.")
+    assert np.array_equal(both[: len(first) - 100], first[:-100])  # but for the end of the change of rate
+    quiet = both[len(first) + 100 : len(first) + round(PAUSE_SECONDS * 24_000) - 100]
+    assert np.abs(quiet).max() < 1e-3
+    assert np.abs(both[len(first) + round(PAUSE_SECONDS * 24_000) :]).max() > 0.01
 
 
 def test_metrics_are_prometheus(client: Any) -> None:

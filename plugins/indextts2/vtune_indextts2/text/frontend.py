@@ -6,6 +6,7 @@ import re
 
 from sentencepiece import SentencePieceProcessor
 
+from vtune import is_speakable
 from vtune_indextts2.text.engines import TextEngine
 from vtune_indextts2.text.glossary import Glossary, apply_glossary
 from vtune_indextts2.text.language import language_of
@@ -57,6 +58,16 @@ class Frontend:
         pieces = self.pieces(text)
         ids = self._ids(pieces)
         return [[ids[place] for place in segment] for segment in split(pieces, longest, quick, repeat_apostrophe)]
+
+    def spoken_segments(self, text: str, longest: int, quick: int = 0) -> list[list[int]]:
+        """Return the same; a segment without a letter or a digit, which cannot be read out, is an empty list."""
+        pieces = self.pieces(text)
+        ids = self._ids(pieces)
+        segments = split(pieces, longest, quick)
+        speakable = [is_speakable("".join(pieces[place] for place in segment)) for segment in segments]
+        return [
+            [ids[place] for place in segment] if can else [] for segment, can in zip(segments, speakable, strict=True)
+        ]
 
     def _ids(self, pieces: list[str]) -> list[int]:
         ids: list[int] = self.tokenizer.piece_to_id(pieces)
