@@ -261,7 +261,8 @@ def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
     assert len(out["raw"]) == len(frames)
     assert out["pipe"][:4] == b"RIFF"
-    assert out["pipe"][44:] == out["raw"]
+    assert b"synthetic speech, made with vtune; voice someone" in out["pipe"][:200]
+    assert out["pipe"].endswith(out["raw"])
     assert (tmp_path / "base.wav").read_bytes() != (tmp_path / "a.wav").read_bytes()
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == ["001.wav", "002.wav"]
     assert "merged" in out["merge"].decode()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtune.audio import stream_header, stream_pcm, write_wav
+from vtune.audio import stream_pcm, synthetic_note, wav_header, write_wav
 from vtune.folders import make_parent
 from vtune.pauses import is_speakable, pause
 from vtune.types import Audio, Ending
@@ -27,7 +27,7 @@ def to_files(voice: Voice, texts: Sequence[str], out: Path, seed: int, *, untune
         started = time.monotonic()
         endings: Counter[str] = Counter()
         pieces = _counted(_said(voice, text, seed, untuned=untuned), endings)
-        seconds = write_wav(path, pieces, voice.sample_rate)
+        seconds = write_wav(path, pieces, voice.sample_rate, synthetic_note(voice.record.name))
         took = time.monotonic() - started
         echo(f"{path}: {seconds:.2f} s in {took:.1f} s{_warn(endings)}")
 
@@ -38,7 +38,7 @@ def to_stdout(voice: Voice, texts: Sequence[str], seed: int, *, untuned: bool, r
     endings: Counter[str] = Counter()
     try:
         if not raw:
-            stdout.write(stream_header(voice.sample_rate))
+            stdout.write(wav_header(voice.sample_rate, synthetic_note(voice.record.name)))
         for text in texts:
             stream_pcm(stdout, _counted(_said(voice, text, seed, untuned=untuned), endings))
     except BrokenPipeError:

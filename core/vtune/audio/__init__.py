@@ -7,7 +7,7 @@ from vtune.audio.opening import RATES, SUFFIXES, Recording, digest_of, opened, r
 from vtune.audio.reading import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
 from vtune.audio.spectrogram import mel_levels, window_samples
 from vtune.audio.tempo import Tempo
-from vtune.audio.writing import encoded, pcm16, stream_header, stream_pcm, write_wav
+from vtune.audio.writing import encoded, pcm16, stream_pcm, synthetic_note, wav_header, write_wav
 
 __all__ = [
     "FORMATS",
@@ -35,9 +35,10 @@ __all__ = [
     "seconds_in",
     "seconds_of",
     "speech_level",
-    "stream_header",
     "stream_pcm",
+    "synthetic_note",
     "to_mono",
+    "wav_header",
     "window_samples",
     "write_wav",
 ]

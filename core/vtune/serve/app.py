@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 import vtune
 from vtune.audio import FORMATS
 from vtune.engines import extension_watermarks
-from vtune.errors import VtuneError, reason, shown
+from vtune.errors import VtuneError, reason
 from vtune.hosts import Names
 from vtune.serve.asked import SpeechRequest
 from vtune.serve.backend import Backend
@@ -40,7 +40,7 @@ REFUSED = {
     400: "the body is not what is asked for",
     401: "the API key is missing or wrong",
     403: "the server is not called by that name",
-    404: "there is no such voice or model",
+    404: "there is no such voice",
     408: "the body did not arrive",
     413: "the body is too large",
     415: "the body is no JSON",
@@ -100,14 +100,12 @@ def create_app(
     @app.get("/v1/audio/models")  # where Open WebUI looks
     @app.get("/v1/models")
     async def models() -> JSONResponse:
-        """List what a request may call the model."""
+        """List names for the model; any other name is as good."""
         return JSONResponse(models_body(settings.models))
 
-    @app.get("/v1/models/{name}", responses={404: {"description": "no such model"}})
+    @app.get("/v1/models/{name:path}")
     async def model(name: str) -> JSONResponse:
-        """Tell of one model."""
-        if name not in settings.models:
-            raise Refusal(404, f"no model {shown(name)}", param="model", code="model_not_found")
+        """Tell of one model: all are the same, whatever a client calls it."""
         return JSONResponse(models_body([name])["data"][0])
 
     @app.get("/health")
@@ -158,5 +156,7 @@ async def _refuse_body(request: Request, error: Exception) -> Response:
 
 async def _refuse_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 405 and request.method == "OPTIONS":  # no CORS: pages of other hosts stay out
+        return Response(status_code=204, headers=error.headers)
     told = {404: "there is nothing here", 405: "this is asked for in another way"}.get(error.status_code, error.detail)
     return refused(request.scope, Refusal(error.status_code, told, headers=error.headers))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from vtune.audio import FORMATS
 
 SAMPLING = ("temperature", "top_p", "repetition_penalty")
 """Fields that are options of the engine."""
+NUMBERS = ("speed", "seed", *SAMPLING)
+"""Fields that some clients send as text."""
 
 
 class VoiceId(BaseModel):
@@ -19,7 +24,10 @@ class VoiceId(BaseModel):
 
 
 class SpeechRequest(BaseModel):
-    """The body of ``POST /v1/audio/speech``; fields that vtune does not know are told back and pass."""
+    """The body of ``POST /v1/audio/speech``; fields that vtune does not know are told back and pass.
+
+    ``null`` is as good as nothing, and a number may be text.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
@@ -27,15 +35,30 @@ class SpeechRequest(BaseModel):
     voice: Annotated[str, Field(min_length=1)] | VoiceId = Field(
         description="a voice, an alias, or a mix such as 0.7*anna+0.3*ben"
     )
-    model: str = Field("vtune", description="one of /v1/models; the voice decides what speaks")
+    model: str = Field("vtune", description="any name; all are the same model, and the voice decides what speaks")
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     stream_format: Literal["audio", "sse"] = "audio"
+    stream: bool = Field(False, description="WAV and FLAC leave as sound is ready, without their length; others always")
     speed: float = Field(1.0, ge=0.25, le=4, description="tempo at the same pitch")
     instructions: str | None = Field(None, description="taken from OpenAI's client, and passed over")
     seed: int | None = Field(None, ge=0, lt=2**32, description="the same seed, the same sound; else one is drawn")
     temperature: float | None = Field(None, ge=0, le=10, description="of sampling, for this once")
     top_p: float | None = Field(None, gt=0, le=1, description="of sampling, for this once")
     repetition_penalty: float | None = Field(None, gt=0, le=100, description="of sampling, for this once")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_leniently(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        given = {name: value for name, value in data.items() if value is not None}
+        return given | {name: _number(given[name]) for name in NUMBERS if name in given}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the sound goes out when all of it is there, as a file that says how long it is."""
+        is_streamed = self.stream or "stream_format" in self.model_fields_set
+        return FORMATS[self.response_format].has_length and not is_streamed
 
     @property
     def voice_name(self) -> str:
@@ -52,3 +75,13 @@ class SpeechRequest(BaseModel):
         """Names of what was sent and changes nothing, as far as a header can hold them."""
         told = ["instructions"] if self.instructions else []
         return told + [name for name in self.model_extra or {} if name.isascii() and name.isidentifier()][:20]
+
+
+def _number(value: Any) -> Any:
+    """Return the number that a text is; anything else as it is, for pydantic to complain about."""
+    if not isinstance(value, str):
+        return value
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(value)
+    return value

@@ -105,7 +105,9 @@ class Guard:
                 body = await self._let_in(scope, receive)
                 if self._lifecycle.draining and scope["method"] == "POST":
                     raise refusal_of(StoppingError())
-                await self._app(scope, _replayed(body, receive), sent)
+                # The server leaves the body of an answer to HEAD out.
+                asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+                await self._app(asked, _replayed(body, receive), sent)
         except Refusal as refusal:
             await refused(scope, refusal)(scope, receive, sent)
         except StoppingError as error:

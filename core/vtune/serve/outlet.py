@@ -49,6 +49,10 @@ class Outlet:
             rest = np.concatenate([self._tempo.add(rest), self._tempo.end()])
         return self._encoder.add(self._marked(rest)) + self._encoder.end()
 
+    def with_length(self, file: bytes) -> bytes:
+        """Return the file that was made, whose header now says how long it is; only where its format says so."""
+        return self._encoder.with_length(file)
+
     def _marked(self, waveform: Waveform) -> Waveform:
         for mark in self._marks if len(waveform) else ():
             marked = mark(waveform)

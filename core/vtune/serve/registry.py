@@ -94,10 +94,13 @@ class Registry:
             raise VoiceError(f"a mix of {len(terms)} voices; this server mixes {self._mix_voices} at most")
 
         def find(name: str) -> VoiceFolder:
-            if name not in there:
+            meant = name if name in there else self.aliases.get(name, name)
+            if meant not in there and looks_like_mix(meant):
+                raise VoiceError(f"{shown(name)} is an alias of a mix, which cannot be a part of another")
+            if meant not in there:
                 raise self._unknown(name, there)
-            self._record(there[name])
-            return there[name]
+            self._record(there[meant])
+            return there[meant]
 
         try:
             return gather(text, terms, find, self._options)

@@ -62,7 +62,7 @@ class ServeSettings(Settings):
     models: tuple[str, ...] = Field(
         ("vtune", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"),
         min_length=1,
-        description="what a request may call the model; all are the same, the voice decides",
+        description="names that /v1/models lists; a request may call the model anything, the voice decides",
     )
     open_lists: bool = Field(
         False, description="voices and models are listed without a key, for clients that ask for them without one"

@@ -16,8 +16,8 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vtune.audio import FORMATS
-from vtune.errors import VtuneError, nearest, reason, shown
+from vtune.audio import FORMATS, synthetic_note
+from vtune.errors import VtuneError, reason
 from vtune.pauses import is_speakable
 from vtune.serve.asked import SpeechRequest
 from vtune.serve.backend import Backend, Wanted
@@ -35,6 +35,8 @@ from vtune.types import Audio, Watermark
 CROWDED = 5
 """Seconds to wait where too many answers are on their way."""
 
+SLICE_BYTES = 64 << 10
+"""Of a whole file, that are sent at once."""
 ATTEMPTS = 3
 """How often a voice is looked for that is missing or cannot be read: it may be replaced at this moment."""
 REPLACED_SECONDS = 0.05
@@ -108,7 +110,25 @@ class Speech:
         self._metrics.first_sound(told["first_sound"])
         answer = Answer(asked, wanted, first, pieces, told)
         media_type = SSE if answer.is_sse else FORMATS[asked.response_format].media_type
-        return Streamed(self._chunks(answer), media_type, _headers(answer), self._settings.stalled)
+        if not asked.is_whole:
+            return Streamed(self._chunks(answer), media_type, _headers(answer), self._settings.stalled)
+        try:
+            file = await unless_gone(_joined(self._chunks(answer)), request.receive)
+        except GoneError:
+            return Response(status_code=499)
+        except BrokenOffError as error:
+            raise error.__cause__ or error from None
+        headers = _headers(answer) | {"Content-Length": str(len(file))}
+        return Streamed(self._slices(file), media_type, headers, self._settings.stalled)
+
+    async def _slices(self, file: bytes) -> AsyncGenerator[bytes, None]:
+        """Yield a whole file; it counts as an answer as long as its client takes it."""
+        self._answers += 1
+        try:
+            for start in range(0, len(file), SLICE_BYTES):
+                yield file[start : start + SLICE_BYTES]
+        finally:
+            self._answers -= 1
 
     async def _begin(
         self, asked: SpeechRequest, request: Request
@@ -132,10 +152,6 @@ class Speech:
         raise AssertionError("the last attempt returns or raises")
 
     def _wanted(self, asked: SpeechRequest) -> Wanted:
-        if asked.model not in self._settings.models:
-            known = self._settings.models
-            message = f"no model {shown(asked.model)}{nearest(asked.model[:100], known)} (models: {', '.join(known)})"
-            raise Refusal(404, message, param="model", code="model_not_found")
         longest = self._settings.max_characters
         if len(asked.input) > longest:
             raise Refusal(400, f"input: {len(asked.input)} characters, {longest} at most", param="input")
@@ -171,8 +187,9 @@ class Speech:
     async def _sound(self, answer: Answer) -> AsyncGenerator[bytes, None]:
         asked, name, told, longest = answer.asked, answer.wanted.voice.name, answer.told, self._settings.max_seconds
         marks = self._watermarks(name, RATE)
-        comment = f"synthetic speech, made with vtune; voice {name}"
+        comment = synthetic_note(name)
         outlet = Outlet(asked.response_format, answer.first.sample_rate, asked.speed, marks, comment)
+        parts: list[bytes] = []  # of a whole file
         self._metrics.spoken[answer.label] += 1
         self._metrics.characters[answer.label] += len(asked.input)
         told["sound"] = 0.0
@@ -186,11 +203,20 @@ class Speech:
                     self._metrics.endings[piece.ending] += 1
                 if told["sound"] > longest:
                     raise Refusal(400, f"more than {longest:g} s of sound; send less text at once")
-                if chunk := await to_thread.run_sync(outlet.add, piece.waveform):
+                chunk = await to_thread.run_sync(outlet.add, piece.waveform)
+                if asked.is_whole:
+                    parts.append(chunk)
+                elif chunk:
                     yield chunk
                 piece = await anext(answer.rest, None)
-        if chunk := await to_thread.run_sync(outlet.end):
-            yield chunk
+        rest = await to_thread.run_sync(outlet.end)
+        if file := outlet.with_length(b"".join([*parts, rest])) if asked.is_whole else rest:
+            yield file
+
+
+async def _joined(chunks: AsyncGenerator[bytes, None]) -> bytes:
+    async with aclosing(chunks):
+        return b"".join([chunk async for chunk in chunks])
 
 
 def _headers(answer: Answer) -> dict[str, str]:

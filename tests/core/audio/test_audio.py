@@ -319,7 +319,7 @@ def test_a_stream_is_the_same_sound_as_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [22050, 24000])
 def test_a_stream_with_its_header_is_a_wav(tmp_path: Path, rate: int) -> None:
-    out = io.BytesIO(audio.stream_header(rate))
+    out = io.BytesIO(audio.wav_header(rate))
     out.seek(0, io.SEEK_END)
     samples = audio.stream_pcm(out, pieces(sine(440, 0.5, rate)))
     content = bytearray(out.getvalue())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import wave
 
 import av
 import numpy as np
 import pytest
+import soundfile
 
 from vtune.audio import FORMATS, encoder
 from vtune.types import Waveform
@@ -67,10 +69,41 @@ def test_bytes_leave_while_the_sound_is_still_being_made(kind: str) -> None:
     assert len(parts[-1]) < 0.25 * sum(map(len, parts))
 
 
-@pytest.mark.parametrize("kind", ["mp3", "opus", "flac"])
+@pytest.mark.parametrize("kind", ["mp3", "opus", "flac", "wav"])
 def test_a_file_says_what_it_is(kind: str) -> None:
-    _, _, told = decoded(kind, b"".join(encoded(kind, tone(0.2), comment="synthetic speech")))
-    assert told["comment"] == "synthetic speech"
+    for comment in ("synthetic speech", "synthetic speech of Zoë"):  # even and odd, in a WAV
+        _, _, told = decoded(kind, b"".join(encoded(kind, tone(0.2), comment=comment)))
+        assert told["comment"] == comment
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+@pytest.mark.parametrize("comment", ["", "odd", "even"])
+@pytest.mark.parametrize("seconds", [0, 0.1, 2.0])
+def test_a_finished_file_says_how_long_it_is(kind: str, comment: str, seconds: float) -> None:
+    made = encoder(kind, RATE, comment)
+    sound = tone(seconds)
+    streamed = b"".join([made.add(sound[start : start + 777]) for start in range(0, len(sound), 777)]) + made.end()
+    file = made.with_length(streamed)
+    assert len(file) == len(streamed)
+    if seconds or kind == "wav":
+        read, rate = soundfile.read(io.BytesIO(file), dtype="float32")
+        assert (len(read), rate) == (len(sound), RATE)
+        assert not len(sound) or np.abs(read - sound).max() <= 1 / 32768
+        assert soundfile.info(io.BytesIO(file)).frames == len(sound)
+    if kind == "wav":
+        with wave.open(io.BytesIO(file)) as parsed:
+            assert parsed.getnframes() == len(sound)
+        assert int.from_bytes(file[4:8], "little") == len(file) - 8
+    with av.open(io.BytesIO(file)) as opened:
+        assert not seconds or opened.duration == pytest.approx(seconds * 1e6, abs=1e3)
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus", "aac", "pcm"])
+def test_other_formats_have_no_length_to_write(kind: str) -> None:
+    made = encoder(kind, RATE)
+    file = made.add(tone(0.5)) + made.end()
+    assert made.with_length(file) == file
+    assert not FORMATS[kind].has_length
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -89,7 +89,7 @@ def test_silent_connections_make_room_for_whoever_asks(server: Any, opened: Call
 
 
 def test_no_room_is_made_by_those_who_are_answered(server: Any, opened: Callable[[], socket.socket]) -> None:
-    long = {"input": "hello there " * 300, "voice": "anna", "response_format": "wav"}
+    long = {"input": "hello there " * 300, "voice": "anna", "response_format": "pcm"}
     held = [server.open("POST", "/v1/audio/speech", long) for _ in range(8)]
     assert all(given.status == 200 for _, given in held)
     refused = opened()

@@ -352,7 +352,7 @@ def test_a_client_that_hangs_up_stops_the_speaking(start: Callable[..., Any], tw
 
 def test_clients_that_take_their_time_are_not_without_number(start: Callable[..., Any], two_voices: Path) -> None:
     server = start(two_voices, answers=1)
-    asked = {"input": "hello there " * 300, "voice": "anna", "response_format": "wav"}
+    asked = {"input": "hello there " * 300, "voice": "anna", "response_format": "wav", "stream": True}
     connection, answer = server.open("POST", "/v1/audio/speech", asked)
     assert answer.read(44)[:4] == b"RIFF"
     status, _, headers = server.post({"input": "hi", "voice": "ben"})
