@@ -14,7 +14,7 @@ from vtune.serve.settings import ServeSettings
 from vtune.serve.shared import SharedBase
 from vtune.serve.worker import Worker
 
-MIN_TENURE_SECONDS = 5.0
+MIN_TENURE_SECONDS = 2.0
 """A base that is in demand speaks this long, or as long as it took to load, before another one takes its place."""
 
 
