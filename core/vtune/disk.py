@@ -37,7 +37,13 @@ _PROBE_BYTES = 1 << 20
 
 
 class DiskError(VtuneError):
-    """A folder that cannot be written: a full disk, a quota, a disk that can only be read or is broken."""
+    """A folder that cannot be written: a full disk, a quota, a disk that can only be read or is broken.
+
+    ``place`` is what could not be written, ``number`` the operating system's reason.
+    """
+
+    place = ""
+    number = 0
 
 
 def disk_error(path: Path | str | bytes, number: int) -> DiskError:
@@ -45,8 +51,10 @@ def disk_error(path: Path | str | bytes, number: int) -> DiskError:
 
     :param number: the operating system's, one that ``errno_of`` returned.
     """
-    name = printable(os.fsdecode(path))
-    return DiskError(f"{name}: {_ADVICE[number]} and give the same command again ({os.strerror(number)})")
+    place = os.fsdecode(path)
+    error = DiskError(f"{printable(place)}: {_ADVICE[number]} and give the same command again ({os.strerror(number)})")
+    error.place, error.number = place, number  # not arguments: an error of a worker process is made anew from those
+    return error
 
 
 def errno_of(error: BaseException) -> int | None:
@@ -97,9 +105,13 @@ def writing(path: Path, inside: Path | None = None) -> Iterator[None]:
     :param inside: where the files are written meanwhile, if not at ``path``.
     :raises DiskError: the disk is full, can only be read, or is broken.
     """
-    inside = inside or path
+    aside, inside = inside, inside or path
     try:
         yield
+    except DiskError as error:
+        if aside is None or not _is_in(error.place, aside):
+            raise
+        raise disk_error(path, error.number) from error  # who knows what is written aside?
     except VtuneError:
         raise
     except Exception as error:
@@ -115,9 +127,13 @@ def writing(path: Path, inside: Path | None = None) -> Iterator[None]:
 
 
 def _is_below(name: str, path: Path) -> bool:
-    whole, folder = os.path.abspath(name), os.path.abspath(path)
     # What is written aside lies beside its place.
-    return whole == folder or whole.startswith(folder + os.sep) or os.path.dirname(whole) == os.path.dirname(folder)
+    return _is_in(name, path) or os.path.dirname(os.path.abspath(name)) == os.path.dirname(os.path.abspath(path))
+
+
+def _is_in(name: str, path: Path) -> bool:
+    whole, folder = os.path.abspath(name), os.path.abspath(path)
+    return whole == folder or whole.startswith(folder + os.sep)
 
 
 def _probed(path: Path) -> int | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtune import conditioning, dataset, raw
 from vtune.device import pick_device, release_memory, weights_dtype
+from vtune.disk import writing
 from vtune.engines import load_engine
 from vtune.evaluate import VOICE, Material, Scores, evaluate, held_material, listener, tuned_and_base
 from vtune.export import CLIP_SAMPLE, voice_record, write_voice
@@ -53,6 +54,7 @@ def run(
         # Whoever cannot hold it is told now, and not after hours of cutting and encoding.
         require(footprint_of(engine, recipe, device), recipe, device, processes=state.num_processes)
         folder = folder or RunFolder(recipe.folders.runs / recipe.voice)
+        stack.enter_context(writing(folder.path))
         if state.is_main_process:
             stack.enter_context(folder.locked())
             sweep(folder.path)

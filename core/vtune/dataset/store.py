@@ -17,6 +17,8 @@ from typing import Any
 
 from vtune.dataset.known import Known
 from vtune.dataset.rows import flatten
+from vtune.disk import writing
+from vtune.folders import sweep, write_text
 from vtune.types import Features
 
 
@@ -52,23 +54,27 @@ class FeatureStore:
         name = f"part-{secrets.token_hex(8)}"
         arrow = self._folder / f"{name}.arrow"
         encoded = [attempt.features for attempt in attempts if attempt.features is not None]
-        if encoded:
-            writer = ArrowWriter(path=str(arrow))
-            for features in encoded:
-                writer.write(flatten(features))
-            writer.finalize()
-            with arrow.open("rb") as written:
-                os.fsync(written.fileno())
         entries = [{"key": one.key, "length": one.length, "reason": one.reason, "again": one.again} for one in attempts]
-        _write_listing(self._folder / f"{name}.jsonl", entries)
+        try:
+            with writing(self._folder):
+                if encoded:
+                    writer = ArrowWriter(path=str(arrow))
+                    for features in encoded:
+                        writer.write(flatten(features))
+                    writer.finalize()
+                    with arrow.open("rb") as written:
+                        os.fsync(written.fileno())
+                _write_listing(self._folder / f"{name}.jsonl", entries)
+        except BaseException:
+            arrow.unlink(missing_ok=True)
+            raise
 
     def sweep(self) -> None:
         """Remove shards without a readable listing or without their features; forget what is to be tried again."""
         for arrow in self._folder.glob("part-*.arrow"):
             if not arrow.with_suffix(".jsonl").is_file():
                 arrow.unlink()
-        for aside in self._folder.glob(".*.partial"):
-            aside.unlink()
+        sweep(self._folder)
         for listing in self._folder.glob("part-*.jsonl"):
             try:
                 entries = [json.loads(line) for line in listing.read_bytes().splitlines()]
@@ -89,10 +95,4 @@ class FeatureStore:
 
 
 def _write_listing(path: Path, entries: Sequence[dict[str, Any]]) -> None:
-    aside = path.with_name(f".{path.stem}.partial")
-    with aside.open("w", encoding="utf-8") as file:
-        for entry in entries:
-            file.write(json.dumps(entry) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))

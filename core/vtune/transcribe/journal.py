@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from vtune.disk import writing
 from vtune.errors import DataError
 from vtune.folders import write_text
 
@@ -43,7 +44,7 @@ class Journal:
         for entry in entries:
             self.entries[entry["recording"]] = dict(entry)
             lines.append(_line(entry))
-        with self._path.open("ab") as file:
+        with writing(self._path), self._path.open("ab") as file:
             # Else the first line would be the end of one that a kill cut short.
             file.write(("" if _ends_whole(self._path) else "\n").encode() + "".join(lines).encode())
             file.flush()

@@ -97,7 +97,7 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     shards = sorted(tmp_path.glob("part-*.jsonl"))
     lost = json.loads(shards[0].read_text())["key"]
     shards[0].unlink()
-    (tmp_path / ".part-3.partial").write_text("{")
+    (tmp_path / ".part-3.jsonl.vtune-partial").write_text("{")
     store.sweep()
     assert {path.name for path in tmp_path.iterdir()} == {
         shards[1].name, shards[1].with_suffix(".arrow").name, "survey.jsonl",
