@@ -250,19 +250,19 @@ if signals.count > 1:
 
 
 @pytest.mark.parametrize(
-    ("phase", "signals", "code", "said"),
+    ("phase", "signals", "number", "code", "said"),
     [
-        ("starting", 1, 0, "left"),
-        ("serving", 2, 143, "left killed"),  # the server has cut its answers in between
-        ("closing", 2, 143, "killed"),
+        ("starting", 1, signal.SIGINT, 0, "left"),
+        ("serving", 2, signal.SIGTERM, 143, "left killed"),  # the server has cut its answers in between
+        ("closing", 2, signal.SIGINT, 130, "killed"),
     ],
 )
-def test_signals_end_a_process_whatever_it_does(phase: str, signals: int, code: int, said: str) -> None:
+def test_signals_end_a_process_whatever_it_does(phase: str, signals: int, number: int, code: int, said: str) -> None:
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, phase], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "there\n"
     for _ in range(signals):
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         time.sleep(0.2)
     rest, _ = process.communicate(timeout=30)
     assert (process.returncode, " ".join(rest.split())) == (code, said)
