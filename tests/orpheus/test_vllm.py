@@ -379,7 +379,7 @@ def test_a_server_that_is_gone_is_told_apart_from_a_voice_that_is_broken(fake: F
 
 
 def test_a_refusal_of_vllms_is_no_broken_voice(fake: FakeVllm, voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer, asked = fake.answer, []  # type: ignore[var-annotated]
+    answer, asked = fake.answer, []
 
     def refuse(said: tuple[int, Any], path: str, body: dict[str, Any]) -> tuple[int, Any]:
         asked.append(path)
