@@ -45,6 +45,24 @@ def judges():
     return {"text": Words, "voice": Likeness}
 """
 
+KILLER = """
+import os, vtune
+from transformers import TrainerCallback
+
+class Killer(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        if str(state.global_step) == os.environ["KILL_AT"]:
+            os.kill(os.getpid(), 9)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        if os.environ["KILL_AT"] == "end":
+            os.kill(os.getpid(), 9)
+
+@vtune.hookimpl
+def trainer_callbacks(recipe):
+    return [Killer()]
+"""
+
 # Importing torch and its kin takes most of a short run; so it is done once, and each run is a fork of that.
 SERVER = '''
 import gc, itertools, json, os, shutil, signal, sys, threading, time
@@ -159,15 +177,19 @@ def server() -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()
 
 
+def extension(folder: Path, name: str, source: str) -> str:
+    """Install an extension; returns what goes onto the path."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[vtune.plugins]\n{name} = {name}_extension\n")
+    (folder / f"{name}_extension.py").write_text(source)
+    return str(folder)
+
+
 @pytest.fixture
 def judges(tmp_path: Path) -> str:
-    folder = tmp_path / "judges"
-    info = folder / "judges-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: judges\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vtune.plugins]\njudges = judges_extension\n")
-    (folder / "judges_extension.py").write_text(JUDGES)
-    return str(folder)
+    return extension(tmp_path / "judges", "judges", JUDGES)
 
 
 @pytest.fixture
@@ -303,3 +325,95 @@ def test_killed_at_a_few_writes(runs: Runs, tmp_path: Path, ending: str) -> None
         place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in telling(places, ending)
     }
     assert {name: found for name, found in wrong.items() if found} == {}
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("ending", ["early stopping by ear", "part of an epoch"])
+def test_killed_at_random_moments(runs: Runs, tmp_path: Path, ending: str) -> None:
+    """Twenty kills by the clock: ten runs are killed, gone on with, killed again, and run to their end."""
+    code, seconds = runs.run(tmp_path / "straight", *ENDINGS[ending])
+    assert code == 0
+    straight, lot, wrong, killed = outcome(tmp_path / "straight"), random.Random(ending), {}, 0
+    for number in range(10):
+        at = tmp_path / f"killed-{number}"
+        for _ in range(2):
+            code, _ = runs.run(at, *ENDINGS[ending], after=lot.uniform(0.05, seconds))
+            killed += code == -9
+        code, _ = runs.run(at, *ENDINGS[ending])
+        assert code == 0, (tmp_path / f"{at.name}.2").read_text()[-2000:]
+        wrong[number] = differences(straight, outcome(at))
+    print(f"{ending}: {killed} of 20 were killed before they had ended")
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def build_orpheus(folder: Path) -> str:
+    from vtune_orpheus.tiny import build
+
+    build(folder)
+    return f"engine: orpheus\nengine_options: {{base_model: {folder}, max_new_tokens: 35}}\n"
+
+
+def build_indextts2(folder: Path) -> str:
+    from vtune_indextts2 import nano
+
+    nano.build(folder, width=32, layers=2)
+    options = f"base_model: {folder}, normaliser: basic, max_codes: 20, flow_steps: 2"
+    return f"engine: indextts2\nengine_options: {{{options}}}\n"
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("build", [build_orpheus, build_indextts2])
+@pytest.mark.parametrize("ending", ["max_steps inside an epoch", "early stopping by ear"])
+def test_real_networks_are_killed_too(
+    server: subprocess.Popen[str], judges: str, tmp_path: Path, speech: Callable[..., Path], build: Any, ending: str
+) -> None:
+    speech(count=16, rate=16_000)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"voice: someone\n{build(tmp_path / 'base')}data: [{{source: speech}}]\n"
+        "lora: {rank: 4, alpha: 8, dropout: 0.1}\n"
+        "train: {batch_size: 2, learning_rate: 1e-2, log_every: 2, gradient_checkpointing: true}\n"
+        "evaluate: {sentences: [hello], judges: [text, voice], trained: 0, count: 2}\n"
+    )
+    runs = Runs(server, recipe, judges)
+    straight, places = moments(runs, tmp_path / "straight", ENDINGS[ending])
+    chosen = sorted({*telling(places, ending), *random.Random(0).sample(places, 6)})
+    wrong = {place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in chosen}
+    print(f"{build.__name__}, {ending}: {len(wrong)} of {len(places)} moments")
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("ending", ["max_steps inside an epoch", "early stopping by ear"])
+def test_two_processes_are_killed_too(runs: Runs, tmp_path: Path, judges: str, ending: str) -> None:
+    killer = extension(tmp_path / "killer", "killer", KILLER)
+
+    def launch(name: str, *path: str, **environment: str) -> int:
+        at = tmp_path / name
+        at.mkdir(exist_ok=True)
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path), **environment}
+        command = [sys.executable, "-m", "vtune_cli", "run", str(runs.recipe), *ENDINGS[ending], "--launch", "2"]
+        with (tmp_path / f"{name}.2").open("ab") as log:
+            return subprocess.run(command, cwd=at, env=env, stderr=log, check=False, timeout=500).returncode
+
+    assert launch("straight", judges) == 0
+    for moment in ("3", "end"):
+        assert launch(f"killed-{moment}", judges, killer, KILL_AT=moment) != 0
+        assert launch(f"killed-{moment}", judges) == 0
+        assert differences(outcome(tmp_path / "straight"), outcome(tmp_path / f"killed-{moment}")) == []
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("ending", ["the best by ear", "every weight"])
+def test_the_same_recipe_is_the_same_voice_byte_for_byte(runs: Runs, tmp_path: Path, judges: str, ending: str) -> None:
+    """In two processes that order sets differently. What may differ: when the voice was made, how fast it speaks."""
+    for name in ("first", "second"):
+        at = tmp_path / name
+        at.mkdir()
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": judges, "PYTHONHASHSEED": str(len(name))}
+        command = [sys.executable, "-m", "vtune_cli", "run", str(runs.recipe), *ENDINGS[ending]]
+        subprocess.run(command, cwd=at, env=env, check=True, timeout=500)
+    first, second = (outcome(tmp_path / name) for name in ("first", "second"))
+    assert {"adapter_model.safetensors", "model.safetensors"} & first.keys()
+    assert {"conditioning.safetensors", "samples/01.wav", "scores.json", "listen.html", "voice.json"} <= first.keys()
+    assert differences(first, second) == []

@@ -219,7 +219,10 @@ def extension_info() -> ExtensionInfo:
 
 @hookspec
 def trainer_callbacks(recipe: Recipe) -> list[Any]:
-    """Add ``transformers.TrainerCallback`` objects to the loop (extensions only)."""
+    """Add ``transformers.TrainerCallback`` objects to the loop (extensions only).
+
+    A callback that is also an ``ExportableState`` of transformers gets its state back when a stopped run goes on.
+    """
 
 
 @hookspec

@@ -189,6 +189,8 @@ def _what_differs(identity: Path, parts: dict[str, Any]) -> str:
         if not identity.is_file() or identity.stat().st_size > MAX_IDENTITY_BYTES:
             raise ValueError
         before = json.loads(identity.read_text(encoding="utf-8"))
+        if not isinstance(before, dict):
+            raise ValueError
         changed = sorted(one.key for one in differences(before, json.loads(json.dumps(parts, default=str))))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return "its identity.json cannot be read"
