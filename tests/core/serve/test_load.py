@@ -114,6 +114,20 @@ def test_turns_go_round_and_further_jobs_wait(worker: OneBase, base: Scripted, a
     settled(lambda: worker.idle)
 
 
+def test_whoever_waits_is_refused_when_the_server_stops(worker: OneBase, base: Scripted, anna: Any) -> None:
+    got: dict[str, list[Any]] = {name: [] for name in "abc"}
+    for name in "abc":
+        worker.submit(job(anna, name, got[name]))
+    settled(lambda: worker.waiting == 1)
+    worker.scheduler.drain()
+    assert [type(item) for item in got["c"]] == [StoppingError]
+    with pytest.raises(StoppingError):
+        worker.submit(job(anna, "d"))
+    base.let.release(6)
+    settled(lambda: got["a"][-1:] == [None] == got["b"][-1:])  # those that are spoken go on
+    assert got["a"] == got["b"] == [PIECE, PIECE, LAST, None]
+
+
 def test_the_queue_has_an_end(worker: OneBase, base: Scripted, anna: Any) -> None:
     worker.submit(job(anna, "first"))
     settled(lambda: worker.speaking == 1)
