@@ -52,7 +52,7 @@ def test_weights_of_another_format_are_one_copy(measured: dict[str, float]) -> N
 
 def test_weights_for_another_device_are_not_on_the_host(measured: dict[str, float]) -> None:
     """The device is torch's `meta`, which keeps nothing: what is left is what the host had."""
-    assert measured["load to a device"] < SLACK_BYTES
+    assert measured["load to a device"] < SLACK_BYTES / 2
 
 
 def test_nothing_behind_a_training_takes_more_than_the_training(measured: dict[str, float]) -> None:
