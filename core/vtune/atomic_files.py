@@ -112,9 +112,10 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def make_parent(path: Path) -> None:
-    """Make the folder that a file or folder is going to lie in, before anything is written there."""
+    """Make the folder that a file or folder is going to lie in, and remove what killed processes left there."""
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
 
 
 def must_be_new(path: Path) -> bool:
@@ -141,7 +142,6 @@ def new_folder(path: Path, keep: Callable[[], bool] = lambda: False) -> Iterator
     :raises VtuneError: another process is writing it, it was removed meanwhile, or the disk cannot be written.
     """
     make_parent(path)
-    sweep(path.parent)
     aside = _aside(path, "partial")
     with writing(path, aside), place_locked(path):
         try:

@@ -322,3 +322,25 @@ def test_weights_have_the_mode_of_other_files(tmp_path, umask, mode):
     files = [path for path in (tmp_path / "voice").rglob("*") if path.is_file()]
     assert len(files) == 2
     assert [path.stat().st_mode & 0o777 for path in files] == [mode, mode]
+
+
+def test_whoever_comes_next_to_a_place_removes_what_was_left_for_other_names(tmp_path: Path) -> None:
+    """``vtune say`` and ``merge`` write into folders of the user's, under another name each time."""
+    (tmp_path / "notes.txt").write_text("the user's")
+
+    def write_file() -> None:
+        make_parent(tmp_path / "hello.wav")
+        write_text(tmp_path / "hello.wav", "x")
+
+    def write_folder() -> None:
+        with new_folder(tmp_path / "merged") as aside:
+            (aside / "model").write_text("x")
+
+    for _ in every_kill(tmp_path, write_file):
+        make_parent(tmp_path / "other.wav")
+        assert set(content(tmp_path)) <= {"notes.txt", "hello.wav"}
+    for _ in every_kill(tmp_path, write_folder):
+        make_parent(tmp_path / "other.wav")
+        assert set(content(tmp_path)) <= {"notes.txt", "hello.wav", "merged/model"}
+    assert content(tmp_path) == {"notes.txt": "the user's", "hello.wav": "x", "merged/model": "x"}
+    assert sorted(os.listdir(tmp_path)) == ["hello.wav", "merged", "notes.txt"]
