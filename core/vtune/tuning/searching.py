@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from vtune.disk import writing
 from vtune.engines import load_recipe
 from vtune.errors import RecipeError, VtuneError, shown
 from vtune.evaluate import Figure
@@ -68,7 +69,7 @@ def tune(
     run = RunFolder(checked.folders.runs / checked.voice)
     place = StudyFolder(run.tuning / name)
     until = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
-    with run.locked():
+    with run.locked(), writing(place.path):
         study = Study(place.database, space)
         _begin(study, place, checked, space, metric)
         count = _sweep(study, place)

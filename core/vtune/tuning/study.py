@@ -20,6 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import URL
 
+from vtune.disk import errno_of
 from vtune.errors import VtuneError, reason
 from vtune.tuning.dimensions import Dimension, Range, Value
 from vtune.tuning.space import Space, Values
@@ -69,6 +70,8 @@ class Study:
                 load_if_exists=True,
             )
         except Exception as error:  # SQLAlchemy's, Alembic's and Optuna's own: the file is no study of this Optuna
+            if errno_of(error) is not None:
+                raise
             raise VtuneError(
                 f"{path} is no study: {reason(error)}; take it away, or name another with --study"
             ) from error

@@ -10,7 +10,9 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from killing import file_limit
 
+from vtune.disk import DiskError, writing
 from vtune.errors import VtuneError
 from vtune.tuning.dimensions import Choice, Range
 from vtune.tuning.space import Space, Values
@@ -145,3 +147,10 @@ def test_a_file_that_is_no_study_is_one_line(tmp_path: Path, content: bytes) -> 
         Study(path, SMALL)
     assert "\n" not in str(caught.value)
     assert path.read_bytes()[: len(content)] == content
+
+
+def test_a_study_that_found_no_room_is_not_called_broken(tmp_path: Path) -> None:
+    """Whoever took it away, as a file that is no study is to be, would lose its trials."""
+    with file_limit(8_192), pytest.raises(DiskError, match=rf"^{tmp_path}: ") as caught, writing(tmp_path):
+        Study(tmp_path / "study.db", SMALL)
+    assert "take it away" not in str(caught.value)
