@@ -31,6 +31,7 @@ def test_sampling_of_one_utterance_changes_that_one(voice):
     own = said(voice)
     assert said(voice, temperature=5.0) != own
     assert said(voice, top_p=0.01) != own
+    assert len(said(voice, max_new_tokens=7)) < len(own)
     # A short utterance may say nothing twice.
     assert any(said(voice, seed, repetition_penalty=30.0) != said(voice, seed) for seed in range(5))
     assert said(voice) == own
@@ -47,7 +48,7 @@ def test_the_seed_has_no_say_where_nothing_is_drawn(voice):
     ("sampling", "told"),
     [
         ({"temprature": 1.0}, "takes no 'temprature' for one utterance; did you mean 'temperature'"),
-        ({"max_new_tokens": 7}, r"takes no 'max_new_tokens' .*\(it takes: repetition_penalty, temperature, top_p\)"),
+        ({"codec_device": "cpu"}, r"takes no 'codec_device' .*\(it takes: first_frames, max_chars, max_new_tokens, "),
     ],
 )
 def test_what_an_engine_does_not_take_is_refused(voice, sampling, told):
@@ -60,7 +61,9 @@ def test_values_are_held_to_the_engines_own_bounds(voice):
         next(voice.say("hello", sampling={"top_p": 3}))
 
 
-def test_an_engine_without_sampling_says_so(make_voice: Callable[..., VoiceFolder], tmp_path: Path) -> None:
+def test_an_engine_without_that_option_says_what_it_takes(
+    make_voice: Callable[..., VoiceFolder], tmp_path: Path
+) -> None:
     toy = open_voice(make_voice(tmp_path / "toy"))
-    with pytest.raises(VoiceError, match=r"engine 'toy' takes no 'top_p' for one utterance \(it takes: none\)"):
+    with pytest.raises(VoiceError, match=r"engine 'toy' takes no 'top_p' for one utterance \(it takes: pitch\)"):
         next(toy.say("hello", sampling={"top_p": 0.5}))
