@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import zipfile
@@ -13,8 +12,9 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from vtune.errors import EngineError, in_a_line, printable, shown
+from vtune.errors import EngineError, in_a_line, printable, reason, shown
 from vtune.folders import alone, new_folder
+from vtune.untrusted import MAX_TOKENIZER_BYTES, read_json, require_regular, require_regular_files
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +25,14 @@ NOT_TENSORS = "damaged, or more than tensors, which would have to run; take safe
 
 
 def folder_or_hub_id(name: str, option: str) -> str:
-    """Return a folder's path, or a Hub id as it is. :raises EngineError: it is neither; names the option."""
+    """Return a folder's path, or a Hub id as it is.
+
+    :raises EngineError: it is neither; names the option.
+    :raises FileRefused: in the folder lies what a library would wait for without end: a FIFO, a device.
+    """
     folder = Path(name).expanduser()
     if folder.is_dir():
+        require_regular_files(folder)
         return str(folder)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise EngineError(f"engine_options.{option}: there is no folder {name!r}, and it is no Hub id")
@@ -75,9 +80,12 @@ def load_pretrained(kind: Any, name: str | Path, **settings: Any) -> Any:
         are damaged or hold more than tensors.
     :raises OSError, ValueError, ImportError: whatever else transformers says of it.
     """
+    import torch
     from safetensors import SafetensorError
 
     name = str(name)
+    if Path(name).is_dir():
+        require_regular_files(Path(name))
     _require_no_kernels(name)
     try:
         loaded = kind.from_pretrained(name, trust_remote_code=False, **settings)
@@ -91,7 +99,13 @@ def load_pretrained(kind: Any, name: str | Path, **settings: Any) -> Any:
                 f"{name}: cannot be loaded without its own code ({code}), and vtune runs no code that comes with a "
                 f"model; take a model of a kind that transformers knows ({in_a_line(error)[:80]})"
             ) from error
+        if isinstance(error, OSError | ValueError | ImportError):
+            raise
+        raise EngineError(f"{name}: cannot be loaded: {reason(error)}") from error
+    except torch.OutOfMemoryError:
         raise
+    except Exception as error:  # what damaged files lead to inside transformers is beyond listing
+        raise EngineError(f"{name}: cannot be loaded: {reason(error)}") from error
     if code := _code_of(name):
         logger.info("%s: its own code (%s) is not run; transformers knows this kind of model", name, code)
     return loaded
@@ -143,8 +157,8 @@ def _settings_of(name: str, files: Sequence[str] = CONFIG_FILES) -> Iterator[dic
     for file in files:
         try:
             path = fetch_file(name, file)
-            settings = json.loads(path.read_text(encoding="utf-8")) if path else None
-        except (EngineError, OSError, ValueError, RecursionError):
+            settings = read_json(path, MAX_TOKENIZER_BYTES) if path else None
+        except (EngineError, OSError, ValueError):
             continue  # whoever loads it says what is wrong with it
         if isinstance(settings, dict):
             yield settings
@@ -177,6 +191,7 @@ def hash_file(path: Path) -> str:
     Of a file over 64 MiB, over 1,024 blocks of 64 KiB that are spread evenly: weights differ everywhere or nowhere, and
     a voice shall not read gigabytes before it speaks.
     """
+    require_regular(path)
     size = path.stat().st_size
     digest = sha256(str(size).encode())
     step = max(_BLOCK, size // _BLOCKS)

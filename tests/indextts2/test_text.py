@@ -250,9 +250,14 @@ def test_glossary(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("- a\n- b\n", "expected terms and readings, found a list"),
-        ("a: [", "is not YAML"),
-        ("12: twelve\n", "the term 12 is no text; put it in quotes"),
-        ("yes: no\n", "the term True is no text"),
+        ("a: [", "not YAML"),
+        (
+            "a: &a [x]\n"
+            + "".join(f"b{n}: &b{n} [{', '.join(['*' + ('a' if n == 0 else f'b{n - 1}')] * 9)}]\n" for n in range(12)),
+            "too many or too deeply nested values",
+        ),
+        ("a: " + "[" * 5000, "too many or too deeply nested values"),
+        ("a: !!python/name:os.system x\n", "is not used here"),
         ("'': x\n", "the term '' is no text"),
         ("M.2: 5\n", "the reading of 'M.2' is 5; expected a text, or one per language"),
         ("M.2: {de: zwei}\n", "the reading of 'M.2' is {'de': 'zwei'}"),

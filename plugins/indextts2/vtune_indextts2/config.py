@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
-from vtune import EngineError, first_problem, in_a_line
+from vtune import EngineError, RecipeError, first_problem
+from vtune.recipe.reading import read_yaml
+from vtune.untrusted import FileRefused
 from vtune_indextts2.gpt.settings import GPTSettings
 from vtune_indextts2.s2mel.settings import S2MelSettings
 from vtune_indextts2.waveform.mel import MelSettings
@@ -83,9 +84,11 @@ class Config(BaseModel):
 def read_config(path: Path) -> Config:
     """Read and check the file. :raises EngineError: of another version, damaged, or its parts do not fit together."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise EngineError(f"{path} cannot be read: {in_a_line(error)}") from error
+        content = read_yaml(path)
+    except FileRefused as error:
+        raise EngineError(f"{path} cannot be read: {error.reason}") from error
+    except RecipeError as error:
+        raise EngineError(f"{path} cannot be read: {error.problems[0].removeprefix(f'{path}: ')}") from error
     if not isinstance(content, Mapping) or not isinstance(content.get("gpt"), Mapping):
         raise EngineError(f"{path} has no section 'gpt': it is not the config.yaml of IndexTTS-2")
     _require_version(content, path)

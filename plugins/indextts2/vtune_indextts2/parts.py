@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import nn
 
-from vtune import EngineError, in_a_line, read_tensors
+from vtune import EngineError, read_tensors
+from vtune.untrusted import FileRefused, read_json_object, why
 from vtune_indextts2.checkpoints import Tensors, fit, flat, fold_weight_norm
 from vtune_indextts2.config import Config
 from vtune_indextts2.gpt import conditioning
@@ -81,9 +81,9 @@ def load_s2mel(path: Path, config: Config) -> S2Mel:
 def load_vocoder(settings_path: Path, path: Path, config: Config) -> BigVGAN:
     """Load BigVGAN. :raises EngineError: it speaks other mel spectrograms than the checkpoint makes."""
     try:
-        settings = BigVGANSettings.read(json.loads(settings_path.read_text(encoding="utf-8")), str(settings_path))
-    except (OSError, ValueError) as error:
-        raise EngineError(f"{settings_path} cannot be read: {in_a_line(error)}") from error
+        settings = BigVGANSettings.read(read_json_object(settings_path), str(settings_path))
+    except (OSError, FileRefused) as error:
+        raise EngineError(f"{settings_path} cannot be read: {why(error)}") from error
     own = (settings.num_mels, settings.sampling_rate, settings.hop_size)
     made = (config.mel.bins, config.mel.sample_rate, config.mel.hop_length)
     if own != made:

@@ -10,12 +10,17 @@ import torch
 from torch.nn import functional as F
 
 from vtune import Conditioning, VoiceError, recorded
+from vtune.errors import shown
 from vtune_indextts2.gpt.emotion import BIAS, damped, merge
 from vtune_indextts2.listening import SHORTEST, Heard, Portrait, hear, portray
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
     from vtune_indextts2.options import IndexTTS2Options
+
+
+MAX_PACE_SECONDS = 20
+"""Seconds of sound a token of text; the slowest speaker takes one."""
 
 
 @dataclass(frozen=True)
@@ -103,4 +108,43 @@ def _listen(base: IndexTTS2Base, options: IndexTTS2Options, option: str, path: P
 def _stored(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch.Tensor:
     if name not in conditioning.tensors:
         raise VoiceError(f"the voice's conditioning.safetensors has no {name!r}; make the voice again")
-    return torch.from_numpy(conditioning.tensors[name]).to(base.frozen_device)
+    array, axes = conditioning.tensors[name], _axes(base)[name]
+    fits = len(axes) == array.ndim and all(a in (None, size) for a, size in zip(axes, array.shape, strict=True))
+    if array.dtype.kind != "f" or not fits or not array.size:
+        expected = ", ".join("any" if wanted is None else str(wanted) for wanted in axes)
+        raise VoiceError(
+            f"the voice's conditioning.safetensors holds {name!r} as {array.dtype} {list(array.shape)}, expected "
+            f"floats [{expected}]; make the voice again"
+        )
+    return torch.from_numpy(array).to(base.frozen_device)
+
+
+def _axes(base: IndexTTS2Base) -> dict[str, tuple[int | None, ...]]:
+    """Return the sizes of the axes of what a voice keeps; None where the length of its reference decides."""
+    config = base.config
+    codec, width = config.semantic_codec, config.gpt.model_dim
+    return {
+        "style": (1, config.s2mel.style_encoder.dim),
+        "ref_mel": (1, config.mel.bins, None),
+        "prompt_condition": (1, None, config.s2mel.dit.content_dim),
+        "condition": (1, None, width),
+        "emotion": (1, width),
+        "codebook": (codec.codebook_size, codec.codebook_dim),
+        "codebook_weight": (codec.hidden_size, codec.codebook_dim),
+        "codebook_bias": (codec.hidden_size,),
+    }
+
+
+def pace_of(conditioning: Conditioning) -> float:
+    """Return the voice's seconds a token. :raises VoiceError: it has none, or a pace of nobody."""
+    pace = conditioning.strings.get("seconds_per_token", "")
+    try:
+        seconds = float(pace)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= MAX_PACE_SECONDS:
+        raise VoiceError(
+            f"the voice's conditioning.safetensors says seconds_per_token {shown(pace)}, expected 0 to "
+            f"{MAX_PACE_SECONDS}; make the voice again"
+        )
+    return seconds

@@ -15,7 +15,7 @@ from vtune_indextts2.gpt.beams import search_codes
 from vtune_indextts2.gpt.decoding import Continuation, draw_codes, latents
 from vtune_indextts2.gpt.network import SemanticGPT
 from vtune_indextts2.gpt.sampling import Rules, Sampling
-from vtune_indextts2.reference import CodeTable, Speaker, code_table, speaker_of
+from vtune_indextts2.reference import CodeTable, Speaker, code_table, pace_of, speaker_of
 from vtune_indextts2.s2mel.regulator import target_frames
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def speak(
     while not segments[-1]:
         segments.pop()
     speaker, table = speaker_of(base, conditioning, options), code_table(base, conditioning)
-    pace = float(conditioning.strings["seconds_per_token"])
+    pace = pace_of(conditioning)
     network = _network_of(model)
     pause = np.zeros(int(options.segment_pause * rate), dtype=np.float32)
     for number, ids in enumerate(segments, 1):

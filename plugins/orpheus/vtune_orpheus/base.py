@@ -56,10 +56,12 @@ class OrpheusBase:
 
         config = checkpoints.codec_config(self._codec_name)
         path = checkpoints.codec_weights(self._codec_name)
-        codec = SNAC(**config)
         try:
+            codec = SNAC(**config)
             codec.load_state_dict(read_tensors(path))
-        except (RuntimeError, TypeError, AttributeError) as error:  # the last two where it is no dictionary of tensors
+        except EngineError:
+            raise
+        except Exception as error:  # what a wrong configuration leads to inside SNAC and torch is beyond listing
             raise EngineError(f"{path} does not fit its config.json: {in_a_line(error)}") from error
         device = self.device if self.options.codec_device == "auto" else torch.device("cpu")
         return codec.eval().requires_grad_(False).to(device)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vtune import EngineError, fetch_file, folder_or_hub_id
+from vtune.untrusted import FileRefused, read_json_object, why
 
 SNAC_24KHZ = "hubertsiuzdak/snac_24khz"
 NANO = "nano"
@@ -34,10 +34,9 @@ def codec_config(name: str) -> dict[str, Any]:
     if path is None:
         raise EngineError(f"{name}: no config.json; it is not a SNAC codec")
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise EngineError(f"{path} is not JSON: {error}") from error
-    return config
+        return read_json_object(path)
+    except (OSError, FileRefused) as error:
+        raise EngineError(f"{path} cannot be read: {why(error)}") from error
 
 
 def codec_weights(name: str) -> Path:

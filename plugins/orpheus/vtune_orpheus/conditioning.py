@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtune import Clip, Conditioning
+from vtune import Clip, Conditioning, VoiceError
+from vtune.errors import shown
 from vtune_orpheus.prompts import end_ids, prompt_ids, spoken
 
 if TYPE_CHECKING:
     from vtune_orpheus.base import OrpheusBase
+
+
+MAX_PACE_SECONDS = 5
+"""Seconds of sound a letter; the slowest speaker takes a fifth of one."""
+
+
+MAX_STRING_CHARACTERS = 1_000
 
 
 def extract(base: OrpheusBase, clips: Sequence[Clip]) -> Conditioning:
@@ -37,15 +45,49 @@ def extract(base: OrpheusBase, clips: Sequence[Clip]) -> Conditioning:
 
 def prompt_of(base: OrpheusBase, conditioning: Conditioning, text: str) -> list[int]:
     """Return the ids before the first sound token: reference clips, then the prompt."""
-    prefix = bool(json.loads(conditioning.strings["voice_prefix"]))
-    words = spoken(text, conditioning.strings["voice"], prefix)
-    references = [token for name in sorted(conditioning.tensors) for token in conditioning.tensors[name].tolist()]
+    prefix = _string(conditioning, "voice_prefix") == "true"
+    words = spoken(text, _string(conditioning, "voice"), prefix)
+    references = [token for name in sorted(conditioning.tensors) for token in _tokens(base, conditioning, name)]
     return references + prompt_ids(base.tokenizer, base.layout, words)
 
 
 def expected_tokens(conditioning: Conditioning, text: str) -> float:
-    """Return how many sound tokens the voice's own pace gives for a text: 7 a frame of 2048 samples at 24 kHz."""
-    return len(text) * float(conditioning.strings["seconds_per_character"]) * 7 * 24_000 / 2048
+    """Return how many sound tokens the voice's own pace gives for a text: 7 a frame of 2048 samples at 24 kHz.
+
+    :raises VoiceError: the pace is none.
+    """
+    pace = _string(conditioning, "seconds_per_character")
+    try:
+        seconds = float(pace)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= MAX_PACE_SECONDS:
+        raise VoiceError(
+            f"the voice's conditioning.safetensors says seconds_per_character {shown(pace)}, expected 0 to "
+            f"{MAX_PACE_SECONDS}; make the voice again"
+        )
+    return len(text) * seconds * 7 * 24_000 / 2048
+
+
+def _string(conditioning: Conditioning, name: str) -> str:
+    if name not in conditioning.strings:
+        raise VoiceError(f"the voice's conditioning.safetensors has no {name!r}; make the voice again")
+    if len(conditioning.strings[name]) > MAX_STRING_CHARACTERS:
+        raise VoiceError(f"the voice's conditioning.safetensors has an absurdly long {name!r}; make the voice again")
+    return conditioning.strings[name]
+
+
+def _tokens(base: OrpheusBase, conditioning: Conditioning, name: str) -> list[int]:
+    """Return the ids of a reference clip. :raises VoiceError: they are no ids of this base's vocabulary."""
+    ids = conditioning.tensors[name]
+    rows = base.config.vocab_size
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or not ids.size or ids.min() < 0 or ids.max() >= rows:
+        raise VoiceError(
+            f"the voice's conditioning.safetensors holds in {shown(name)} no ids of tokens from 0 to {rows - 1}; make "
+            "the voice again"
+        )
+    found: list[int] = ids.tolist()
+    return found
 
 
 def _reference(base: OrpheusBase, clip: Clip) -> np.ndarray:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
-from vtune import EngineError, in_a_line
+from vtune import EngineError, RecipeError
 from vtune.errors import shown
+from vtune.recipe.reading import read_yaml
+from vtune.untrusted import FileRefused
 from vtune_indextts2.text.language import Language
 
 Readings = str | Mapping[str, str]
@@ -23,11 +23,11 @@ def read_glossary(path: Path) -> dict[str, Readings]:
     :raises EngineError: names the file and the entry that is wrong.
     """
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(f"glossary {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise EngineError(f"glossary {path} is not YAML: {in_a_line(error)[:160]}") from error
+        entries = read_yaml(path)
+    except FileRefused as error:
+        raise EngineError(f"glossary {path} cannot be read: {error.reason}") from error
+    except RecipeError as error:
+        raise EngineError(f"glossary {path} cannot be read: {error.problems[0].removeprefix(f'{path}: ')}") from error
     if entries is None:
         return {}
     if not isinstance(entries, dict):
