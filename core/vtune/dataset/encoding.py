@@ -24,7 +24,7 @@ from vtune.dataset.known import KEY_LENGTH, Known
 from vtune.dataset.sources import Source
 from vtune.dataset.store import Attempt, FeatureStore
 from vtune.dataset.survey import Item, open_sources, read_survey
-from vtune.engines import Engine, engine_files, load_engine, use_engine_files
+from vtune.engines import Engine, engine_files, import_engine_files, load_engine
 from vtune.errors import DataError, SkipClip
 from vtune.recipe import Recipe
 from vtune.types import Clip
@@ -96,7 +96,7 @@ def encode(
         for p in range(processes)
     ]
     try:
-        with WorkerPool(processes, use_engine_files, engine_files()) as pool:
+        with WorkerPool(processes, import_engine_files, engine_files()) as pool:
             list(pool.map(_encode_in_worker, parts))
     except BrokenProcessPool as error:
         raise DataError(

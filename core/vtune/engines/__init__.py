@@ -1,6 +1,6 @@
 """Find, load, check and type one engine."""
 
-from vtune.engines.facade import Engine, load_engine, load_users_engine
+from vtune.engines.facade import Engine, import_engine_files, load_engine, load_users_engine
 from vtune.engines.files import engine_files, use_engine_file, use_engine_files
 from vtune.engines.finding import Installed, installed_engines
 from vtune.engines.loading import extension_commands, extension_watermarks
@@ -13,6 +13,7 @@ __all__ = [
     "engine_files",
     "extension_commands",
     "extension_watermarks",
+    "import_engine_files",
     "installed_engines",
     "load_engine",
     "load_foreign_recipe",

@@ -246,3 +246,10 @@ def load_users_engine(name: str) -> Engine:
     if is_engine_file(name):
         use_engine_file(name)
     return load_engine(name)
+
+
+def import_engine_files(paths: Sequence[Path]) -> None:
+    """Let a worker process run its parent's engine files, and know their classes before any is sent to it."""
+    for path in paths:
+        use_engine_file(path)
+        import_file(path)

@@ -13,6 +13,9 @@ from vtune.errors import EngineError, printable, shown
 
 VOICE_MARKS = ("voice.json", "adapter_config.json", "adapter_model.safetensors")
 MODEL_MARKS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+RUN_MARKS = ("checkpoints", ".lock")
+"""Beside a ``recipe.yaml``."""
+
 HUB_PREFIXES = ("models--", "datasets--", "spaces--")
 
 _named: list[Path] = []
@@ -78,9 +81,7 @@ def came_with(path: Path) -> str | None:
             return f"the voice folder {folder}"
         if _has(folder, MODEL_MARKS):
             return f"the model folder {folder}"
-        if _has(folder, ("ledger.jsonl",)) or (
-            _has(folder, ("recipe.yaml",)) and os.path.isdir(folder / "checkpoints")
-        ):
+        if _has(folder, ("ledger.jsonl",)) or (_has(folder, ("recipe.yaml",)) and _has(folder, RUN_MARKS)):
             return f"the run folder {folder}"
         if folder.name.startswith(HUB_PREFIXES):
             return f"the download {folder}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -74,7 +76,11 @@ def import_file(path: Path) -> ModuleType:
     :param path: the user has named it; nothing else may come here, for what it holds runs.
     :raises EngineError: the file cannot be imported.
     """
-    name = f"vtune_engine_file_{path.stem}"
+    # Once as long as it stays the same, so that what it defines is the same in every place and can be sent to workers.
+    digest = sha256(os.fsencode(path) + b"\0" + _content(path)).hexdigest()
+    name = f"vtune_engine_file_{path.stem}_{digest[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise EngineError(f"engine file {path} is not a Python file")
@@ -86,6 +92,13 @@ def import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise EngineError(f"engine file {path} cannot be imported: {reason(error)}") from error
     return module
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EngineError(f"engine file {path} cannot be read: {error.strerror}") from error
 
 
 def _declared(group: str) -> dict[str, list[Installed]]:

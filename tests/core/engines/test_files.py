@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from vtune.engines import engine_files, load_engine, load_foreign_recipe, load_recipe, use_engine_file, use_engine_files
+from vtune.engines import (
+    engine_files,
+    import_engine_files,
+    load_engine,
+    load_foreign_recipe,
+    load_recipe,
+    use_engine_file,
+)
 from vtune.engines.files import came_with
 from vtune.errors import EngineError, RecipeError
 
@@ -79,6 +86,7 @@ FOREIGN = {
     "merged": "voices/x/model.safetensors",
     "run": "voices/x/ledger.jsonl",
     "young run": "voices/x/checkpoints/one/identity.json",
+    "run that has begun": "voices/x/.lock",
 }
 
 
@@ -189,10 +197,19 @@ def test_what_is_no_python_file_cannot_be_named(project, name):
 
 
 def test_a_worker_process_may_run_what_its_parent_may(project):
-    use_engine_file("mine.py")
+    options = load_recipe(write_recipe(Path("r.yaml"), data="[{source: x}]")).engine_options
+    assert load_engine("./mine.py").info.options is type(options), "it was imported twice"
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, spawn, initializer=use_engine_files, initargs=(engine_files(),)) as pool:
+    with ProcessPoolExecutor(1, spawn, initializer=import_engine_files, initargs=(engine_files(),)) as pool:
         assert pool.submit(engine_files).result() == (project / "mine.py",)
+        assert pool.submit(repr, options).result() == repr(options)
+
+
+def test_a_file_that_was_changed_is_another_engine(project, engine):
+    use_engine_file("mine.py")
+    assert load_engine("mine.py").info.sample_rate == 8000
+    write_engine(Path("mine.py"), engine.replace("8000", "16000"))
+    assert load_engine("mine.py").info.sample_rate == 16000
 
 
 def test_a_folder_of_the_users_own_is_nobody_elses(project):
