@@ -76,6 +76,8 @@ def configure(*, verbose: bool, quiet: bool) -> None:
         warnings.filterwarnings("ignore", "`past_key_values` is deprecated", FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="resemblyzer")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        # When a rank is gone, torch would print a C++ stack for each attempt to reach it.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0" if sys.stderr.isatty() else "1")
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -187,6 +187,24 @@ def test_speech_that_stands_alone_is_named_with_its_seconds(tmp_path: Path, talk
     assert report.left["speech that stands alone and is too short"] == pytest.approx(1.6, abs=0.3)
 
 
+def test_stopped_by_a_signal_it_says_how_to_go_on(recording: Recording, tmp_path: Path) -> None:
+    for number in range(8):
+        recording(f"in/r{number}.wav", seed=number)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "vtune_cli", "-q", "prepare", str(tmp_path / "in"), str(out), "--processes", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not list(out.glob("r2_*.wav")) and process.poll() is None:
+            time.sleep(0.005)
+        process.terminate()
+        _, said = process.communicate()
+    line = "stopped after SIGTERM; nothing is half written; run the same command to go on\n"
+    assert (process.returncode, said[said.find("stopped") :]) == (75, line)
+    assert "Traceback" not in said
+    assert not list(out.glob(".*partial*"))
+    assert prepare(tmp_path / "in", out).done_before >= 2
+    assert len(clips(out)) == 24
+
+
 def test_killed_and_run_again_it_goes_on(recording: Recording, tmp_path: Path) -> None:
     for number in range(8):
         recording(f"in/r{number}.wav", seed=number)
