@@ -230,3 +230,31 @@ def test_damaged_conditioning_names_the_file(tmp_path, content):
 def test_conditioning_that_is_gone_or_a_folder_is_told(tmp_path):
     assert "cannot be read" in refusal(read_conditioning, tmp_path / "gone.safetensors")
     assert "cannot be read" in refusal(read_conditioning, tmp_path)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+CONFIG = {"r": 4, "lora_alpha": 64, "target_modules": ["inner"], "bias": "none", "peft_type": "LORA"}
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=150)
+def test_any_change_of_a_record_or_its_adapter_is_read_or_refused_in_a_line(tmp_path_factory, data):
+    folder = VoiceFolder(tmp_path_factory.getbasetemp() / "mutated")
+    folder.path.mkdir(exist_ok=True)
+    for path, healthy in ((folder.record, RECORD), (folder.adapter_config, CONFIG)):
+        key = data.draw(st.sampled_from([*healthy, "a_key_of_tomorrow"]))
+        content = json.dumps({**healthy, key: data.draw(ANYTHING)}).encode()
+        for _ in range(data.draw(st.integers(0, 2))):
+            place = data.draw(st.integers(0, len(content) - 1))
+            content = content[:place] + data.draw(st.binary(max_size=2)) + content[place + 1 :]
+        path.write_bytes(content)
+    told = ""
+    try:
+        read_record(folder)
+    except VoiceError as error:
+        told = str(error)
+    assert len(told.splitlines()) <= 1
