@@ -179,11 +179,12 @@ def test_nothing_in_the_project_loads_a_model_by_another_way() -> None:
         for part in ("core", "cli", "plugins")
         for path in (root / part).rglob("*.py")
         for line in path.read_text(encoding="utf-8").splitlines()
-        if any(word in line for word in loads.split("|")) and not line.strip().startswith(('f"', '"'))
+        if any(word in line for word in loads.split("|"))
+        and not ("torch.load(" in line and "weights_only=True" in line)
+        and not line.strip().startswith(('f"', '"'))
     }
     assert found == {
         "hub.py: loaded = kind.from_pretrained(name, trust_remote_code=False, **settings)",
-        'hub.py: return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))',
         # an adapter that vtune has just written there
         "peft.py: model = PeftModel.from_pretrained(fresh.to(source.device), str(directory))",
         # the verbs of the command line, by a name in a table
