@@ -46,6 +46,11 @@ def no_engine_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vtune.engines.files._named", [])
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Call a case by the beginning of its text where that is long, so that lists of tests stay readable."""
+    return repr(val[:40]) if isinstance(val, str | bytes) and len(val) > 100 else None
+
+
 @pytest.fixture(scope="session")
 def benchmark() -> Callable[[str], Any]:
     """Import a script of ``benchmarks/`` by its name."""

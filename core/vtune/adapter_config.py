@@ -74,7 +74,9 @@ def _problems(config: dict[str, Any], lora: LoraSettings) -> Iterator[str]:
     }
     for key, (default, ours, name) in compared.items():
         found = config.get(key, default)
-        if not _same(sorted(found) if _is_names(found) else found, ours):
+        if isinstance(found, list) and all(isinstance(name, str) for name in found):
+            found = sorted(found)
+        if not _same(found, ours):
             yield f"{key} {shown(found)}, voice.json says {name} {shown(ours)}"
     for key, value in config.items():
         if key not in _NEUTRAL and key not in compared and key != "target_modules" and value not in _OFF:
@@ -82,10 +84,6 @@ def _problems(config: dict[str, Any], lora: LoraSettings) -> Iterator[str]:
 
 
 _OFF: tuple[object, ...] = (None, False, "none", [], {})
-
-
-def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _same(found: object, ours: object) -> bool:

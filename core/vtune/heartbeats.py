@@ -130,11 +130,11 @@ class Heartbeats:
         return "the first rank or the launcher is gone; this rank ends. Run the same command to go on"
 
     def _connect(self) -> Any:
-        from torch import distributed
+        from torch.distributed import TCPStore  # type: ignore[attr-defined] # it comes from C++
 
         where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         patience = timedelta(seconds=self._silence_seconds)
-        return distributed.TCPStore(*where, is_master=False, wait_for_workers=False, timeout=patience)
+        return TCPStore(*where, is_master=False, wait_for_workers=False, timeout=patience)
 
     def _add(self, store: Any, key: str, amount: int) -> int:
         return int(store.add(self._key(key), amount))

@@ -8,11 +8,15 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from vtune import signals
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class WorkerPool(ProcessPoolExecutor):
@@ -30,9 +34,9 @@ class WorkerPool(ProcessPoolExecutor):
         stopped, self._stop = context.Pipe(duplex=False)
         super().__init__(processes, context, _begin, (stopped, prepare, arguments))
 
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+    def submit(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
         """Let a worker call a function; both it and its arguments can be pickled."""
-        return super().submit(_work, function, *arguments, **named)
+        return super().submit(_work, partial(function, *arguments, **named))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -61,6 +65,6 @@ def _follow_parent(stopped: Connection) -> None:
     os._exit(1)
 
 
-def _work(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+def _work(task: Callable[[], T]) -> T:
     with signals.raising():
-        return function(*arguments, **named)
+        return task()
