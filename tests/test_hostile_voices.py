@@ -16,9 +16,9 @@ import socket
 import struct
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 import pytest
@@ -91,37 +91,79 @@ def healthy(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., 
     return root
 
 
+class Child:
+    """A forked process that runs verbs, case after case; one that does not answer in time is killed and its case fails.
+
+    It is the same process for all cases, because a new one would import and warm up everything again.
+    """
+
+    def __init__(self) -> None:
+        self._asking, asked = os.pipe()[::-1]
+        answering, told = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._asking)
+            os.close(answering)
+            _serve_cases(os.fdopen(asked, "rb"), os.fdopen(told, "wb"))
+        os.close(asked)
+        os.close(told)
+        self._told = os.fdopen(answering, "rb", buffering=0)
+
+    def answers(self, root: Path, verbs: Mapping[str, tuple[str, ...]], serve: bool) -> list[Answer]:
+        os.write(self._asking, pickle.dumps((root, verbs, serve)))
+        told, end = b"", time.monotonic() + PATIENCE_SECONDS
+        while not told.endswith(END):
+            if not select.select([self._told], [], [], max(0, end - time.monotonic()))[0]:
+                self.kill()
+                pytest.fail(f"no answer in {PATIENCE_SECONDS} s")
+            part = self._told.read(1 << 16)
+            if not part:
+                self.kill()
+                pytest.fail("the process that ran the verbs died")
+            told += part
+        found: list[Answer] = pickle.loads(told.removesuffix(END))
+        return found
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self._asking)
+        self._told.close()
+        CHILDREN.remove(self)
+
+
+CHILDREN: list[Child] = []
+END = b"\0the end of an answer\0"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_child_is_left() -> Iterator[None]:
+    yield
+    for child in list(CHILDREN):
+        child.kill()
+
+
 def answers(root: Path, verbs: Mapping[str, tuple[str, ...]] = VERBS, *, serve: bool = True) -> list[Answer]:
     """Run verbs in ``root``, in a child of this process that is given ``PATIENCE_SECONDS``."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
+    if not CHILDREN:
+        CHILDREN.append(Child())
+    return CHILDREN[0].answers(root, verbs, serve)
+
+
+def _serve_cases(asked: BinaryIO, told: BinaryIO) -> NoReturn:
+    torch.set_num_threads(1)
+    while True:
+        try:
+            root, verbs, serve = pickle.load(asked)
+        except EOFError:
+            os._exit(0)
         os.chdir(root)
-        torch.set_num_threads(1)
-        with os.fdopen(writing, "wb") as pipe:
-            try:
-                pickle.dump(_all_answers(verbs, serve), pipe)
-            except BaseException:
-                pickle.dump([("the harness", 99, "", traceback.format_exc())], pipe)
-        os._exit(0)
-    os.close(writing)
-    told = b""
-    end = time.monotonic() + PATIENCE_SECONDS
-    try:
-        while True:
-            if not select.select([reading], [], [], max(0, end - time.monotonic()))[0]:
-                pytest.fail(f"no answer in {PATIENCE_SECONDS} s")
-            part = os.read(reading, 1 << 16)
-            if not part:
-                break
-            told += part
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(reading)
-    found: list[Answer] = pickle.loads(told)
-    return found
+        try:
+            found = _all_answers(verbs, serve)
+        except BaseException:
+            found = [("the harness", 99, "", traceback.format_exc())]
+        told.write(pickle.dumps(found) + END)
+        told.flush()
 
 
 def _all_answers(verbs: Mapping[str, tuple[str, ...]], serve: bool) -> list[Answer]:
