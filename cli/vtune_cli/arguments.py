@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,27 @@ from typing import Any, TypeVar
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_LINES_BYTES = 20_000_000
+"""Bytes of a file of lines to speak; a long novel has 3 MB."""
+
+
+class Lines(click.ParamType):
+    """A regular text file, or ``-`` for stdin, as its lines. A FIFO or a device is refused: it might never end."""
+
+    name = "filename"
+
+    def convert(self, value: str, parameter: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """Read the lines."""
+        from vtune.untrusted import read_text, why
+
+        if value == "-":
+            return list(click.get_text_stream("stdin", encoding="utf-8"))
+        try:
+            text = read_text(Path(value), MAX_LINES_BYTES)
+        except OSError as error:
+            self.fail(f"{value!r}: {why(error)}", parameter, ctx)
+        return list(io.StringIO(text, newline=None))
 
 
 def check_overrides(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

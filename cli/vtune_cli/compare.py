@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TextIO
 
 import click
 
-from vtune_cli.arguments import base_options, engine_options, voices_option
+from vtune_cli.arguments import Lines, base_options, engine_options, voices_option
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--text", "texts", multiple=True, help="What they say; may be given again.")
-@click.option("--texts", "lines", type=click.File(encoding="utf-8"), help="Say each line of a file ('-' for stdin).")
+@click.option("--texts", "lines", type=Lines(), help="Say each line of a file ('-' for stdin).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same for everybody.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How often each is said.")
 @click.option(
@@ -23,7 +22,7 @@ from vtune_cli.arguments import base_options, engine_options, voices_option
 @base_options
 @voices_option
 def compare(
-    names: tuple[str, ...], texts: tuple[str, ...], lines: TextIO | None, seed: int, seeds: int, out: Path,
+    names: tuple[str, ...], texts: tuple[str, ...], lines: list[str] | None, seed: int, seeds: int, out: Path,
     device: str, options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
     """Hear voices beside each other. NAME is a voice, `base`, VOICE@STEP, VOICE@best, 0.7*A+0.3*B or

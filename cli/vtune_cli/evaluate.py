@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TextIO
 
 import click
 
-from vtune_cli.arguments import base_options, check_overrides, engine_options, voices_option
+from vtune_cli.arguments import Lines, base_options, check_overrides, engine_options, voices_option
 
 
 @click.command()
 @click.argument("voice")
 @click.argument("overrides", nargs=-1, callback=check_overrides, metavar="[key=value | ~key]...")
-@click.option("--texts", type=click.File(encoding="utf-8"), help="Speak each line of a file ('-' for stdin).")
+@click.option("--texts", type=Lines(), help="Speak each line of a file ('-' for stdin).")
 @click.option(
     "--against", multiple=True, metavar="NAME",
     help="Somebody else to hear: a voice, VOICE@STEP, VOICE@best, 0.7*A+0.3*B, prompt:RECORDING. May be given again.",
@@ -25,7 +24,7 @@ from vtune_cli.arguments import base_options, check_overrides, engine_options, v
 @base_options
 @voices_option
 def evaluate(
-    voice: str, overrides: tuple[str, ...], texts: TextIO | None, against: tuple[str, ...], out: Path | None,
+    voice: str, overrides: tuple[str, ...], texts: list[str] | None, against: tuple[str, ...], out: Path | None,
     device: str, options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
     """Score VOICE against its base on words that it was not trained on; overrides change its recipe's `evaluate`."""

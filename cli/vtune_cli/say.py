@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TextIO
 
 import click
 
-from vtune_cli.arguments import base_options, engine_options, voices_option
+from vtune_cli.arguments import Lines, base_options, engine_options, voices_option
 
 
 @click.command()
 @click.argument("voice")
 @click.argument("text", required=False)
-@click.option("--file", "lines", type=click.File(encoding="utf-8"), help="Speak each line of a file ('-' for stdin).")
+@click.option("--file", "lines", type=Lines(), help="Speak each line of a file ('-' for stdin).")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("out.wav"), show_default=True,
     help="WAV file; a folder with --file (001.wav, 002.wav, ...); '-' for a pipe.",
@@ -25,7 +24,7 @@ from vtune_cli.arguments import base_options, engine_options, voices_option
 @base_options
 @voices_option
 def say(
-    voice: str, text: str | None, lines: TextIO | None, out: Path, raw: bool, stream: bool, seed: int,
+    voice: str, text: str | None, lines: list[str] | None, out: Path, raw: bool, stream: bool, seed: int,
     untuned: bool, device: str, options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
     """Speak TEXT with VOICE: a name in the folder of voices, the path of one, or a mix such as '0.7*anna+0.3*ben'."""

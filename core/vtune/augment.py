@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vtune.errors import DataError, RecipeError, in_a_line, nearest
+from vtune.errors import DataError, RecipeError, in_a_line, listed, nearest
 from vtune.recipe import AugmentRecipe
 from vtune.types import Waveform
 
@@ -59,11 +59,11 @@ def _build(entry: dict[str, dict[str, Any] | None], place: int) -> Any:
     from audiomentations.core.transforms_interface import BaseWaveformTransform
 
     if len(entry) != 1:
-        raise RecipeError([f"augment.transforms.{place}: one transform an item, found {', '.join(entry) or 'none'}"])
+        raise RecipeError([f"augment.transforms.{place}: one transform an item, found {listed(entry)}"])
     ((name, arguments),) = entry.items()
     known = _transform_names(audiomentations, BaseWaveformTransform)
     if name not in known:
-        hint = nearest(name, known) or f" (known: {', '.join(known)})"
+        hint = nearest(name, known) or f" (known: {listed(known, name)})"
         raise RecipeError([f"augment.transforms.{place}: audiomentations has no transform {name!r}{hint}"])
     defaults = {"p": 1.0, **_DEFAULTS.get(name, {})}
     try:

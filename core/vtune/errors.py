@@ -45,6 +45,16 @@ class VoiceError(VtuneError):
     """A voice that is not there, is incomplete, or does not fit its base."""
 
 
+class NoNumbersError(VoiceError):
+    """A voice whose network computes NaN or infinity instead of the chances of what it says next."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the voice computes no numbers for this text (NaN or infinity): its weights are damaged or too large; "
+            "make the voice again, with a smaller learning rate if it is your own"
+        )
+
+
 def shown(value: object) -> str:
     """Write what was found into a message: on one line, 60 characters at most."""
     text = " ".join(repr(value).split())

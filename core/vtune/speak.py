@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from vtune.device import pick_device, trim_heap, weights_dtype
 from vtune.engines import Engine, load_engine
-from vtune.errors import EngineError, VoiceError, nearest, shown
+from vtune.errors import EngineError, VoiceError, choices, nearest, shown
 from vtune.folders import VoiceFolder
 from vtune.pauses import is_speakable
 from vtune.recipe import LoraRecipe
@@ -156,8 +156,8 @@ def checked_sampling(engine: Engine, record: VoiceRecord, changes: Mapping[str, 
     known = engine.info.sampling_options
     strange = next((name for name in changes if name not in known), None)
     if strange is not None:
-        hint, there = nearest(strange, known), ", ".join(sorted(known)) or "none"
-        raise VoiceError(f"engine {engine.name!r} takes no {strange!r} for one utterance{hint} (it takes: {there})")
+        there = choices(strange, sorted(known), "it takes")
+        raise VoiceError(f"engine {engine.name!r} takes no {shown(strange)} for one utterance{there}")
     options = options_of(engine, record, changes)
     return {name: getattr(options, name) for name in changes}
 
@@ -171,8 +171,8 @@ def options_of(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) 
         place = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             hint = nearest(place, engine.info.options.model_fields)
-            raise EngineError(f"engine {engine.name!r} has no option {place!r}{hint}") from error
-        raise EngineError(f"engine option {place!r}: {first['msg']}, found {first['input']!r}") from error
+            raise EngineError(f"engine {engine.name!r} has no option {shown(place)}{hint}") from error
+        raise EngineError(f"engine option {shown(place)}: {first['msg']}, found {shown(first['input'])}") from error
 
 
 def _require_same_base(found: Mapping[str, str], record: VoiceRecord) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from transformers import GenerationConfig, GenerationMixin, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
+from vtune import VoiceError
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.gpt.beams import search_codes
 from vtune_indextts2.gpt.decoding import Continuation, draw_codes, latents
@@ -218,3 +219,20 @@ def test_a_seed_draws_the_same_beams_and_another_draws_others(make_network: Call
     drawn = [search(make_network(0), sampling, 9, seed, never=[STOP]) for seed in (1, 1, 2, 3)]
     assert drawn[0] == drawn[1]
     assert len({tuple(codes) for codes, _ in drawn}) > 1
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_that_computes_no_numbers_is_told_in_one_line(
+    make_network: Callable[[int], SemanticGPT],
+    beams: int,
+    temperature: float,
+    value: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sampling = Sampling(temperature=temperature, beams=beams)
+    start = Continuation(make_network(0), torch.zeros(1, 32, 16, dtype=torch.float64), TEXT, 0, beams)
+    monkeypatch.setattr(start, "logits", lambda: torch.full((beams, ROWS), value))
+    with pytest.raises(VoiceError, match=r"^the voice computes no numbers for this text [^\n]*$"):
+        (search_codes if beams > 1 else draw_codes)(start, sampling, Rules(STOP, 5), 0)

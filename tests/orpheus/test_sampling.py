@@ -16,7 +16,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from vtune import Ending
+from vtune import Ending, VoiceError
 from vtune_orpheus.base import OrpheusBase
 from vtune_orpheus.chorus import network_tokens
 from vtune_orpheus.layout import Layout
@@ -152,3 +152,15 @@ def test_at_temperature_0_the_likeliest_token_is_taken_whatever_the_seed(base: O
     logits = Scripted(base.config.vocab_size, None, seed=3)(input_ids=torch.zeros(1, 1))["logits"][0, -1]
     start, end = base.layout.slot_range(0)
     assert greedy[0][0] == start + int(logits[start:end].argmax())
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_that_computes_no_numbers_is_told_in_one_line(
+    base: OrpheusBase, temperature: float, value: float
+) -> None:
+    model = Scripted(base.config.vocab_size, None)
+    model.forward = lambda **_: {"logits": torch.full((1, 1, base.config.vocab_size), value)}  # type: ignore[method-assign]
+    asked = sampling(temperature=temperature, top_p=0.9, repetition_penalty=1.1)
+    with pytest.raises(VoiceError, match=r"^the voice computes no numbers for this text [^\n]*$"):
+        list(sample_frames(model, base.layout, [1, 2, 3], asked, 10**6, 0))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vtune import audio
-from vtune.errors import VoiceError
+from vtune.errors import VoiceError, listed
 from vtune.evaluate import BASE, System, system_of
 from vtune.folders import RunFolder, VoiceFolder
 from vtune.mixing import find_parts, looks_like_mix, open_named
@@ -81,7 +81,7 @@ def first_voice(names: Sequence[str], voices: Path) -> VoiceFolder:
     for name in names:
         if name != BASE and not name.startswith(PROMPT):
             return _found(name, voices)
-    raise VoiceError(f"name a voice: {' '.join(names)} has none, and a base is that of a voice")
+    raise VoiceError(f"name a voice: {listed(names)} has none, and a base is that of a voice")
 
 
 def _found(name: str, voices: Path) -> VoiceFolder:
@@ -118,8 +118,9 @@ def _checkpoint(folder: VoiceFolder, step: str, runs: Path) -> Path:
     if step == "best":
         step = str(facts.get("best_step", ""))
     if step not in found:
-        listed = ", ".join(found) or "none"
-        raise VoiceError(f"{folder.name}@{step}: no checkpoint of that step in {training} (there: {listed})")
+        raise VoiceError(
+            f"{folder.name}@{step}: no checkpoint of that step in {training} (there: {listed(found, step)})"
+        )
     return found[step]
 
 

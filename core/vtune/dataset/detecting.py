@@ -14,6 +14,7 @@ from vtune.dataset.sources import FolderSource, Source, sidecar
 from vtune.dataset.tables import Table, open_table
 from vtune.errors import DataError
 from vtune.recipe import SourceRecipe, source_paths
+from vtune.untrusted import require_regular
 
 
 def open_source(recipe: SourceRecipe, recipe_folder: Path) -> Source:
@@ -122,7 +123,10 @@ _OWN = re.compile(r"(ledger|review|fixes)\.jsonl|check\.csv|.*\.heard\.jsonl")
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    """Tables of a folder; a .txt or .json counts only with a name that tables have, for others are notes."""
+    """Tables of a folder; a .txt or .json counts only with a name that tables have, for others are notes.
+
+    :raises FileRefused: a FIFO, a device or a socket has the name of a table.
+    """
     plain = {".csv", ".tsv", ".jsonl", ".ndjson"}
     named = {"metadata", "transcripts", "transcript", "manifest", "train"}
     found = []
@@ -130,8 +134,10 @@ def _tables_in(folder: Path) -> list[Path]:
         stem, suffix = os.path.splitext(name)
         table = suffix.lower() in plain or (suffix.lower() in tables.SUFFIXES and stem.lower() in named)
         own = name.startswith(".") or _OWN.fullmatch(name) is not None
-        if table and not own and os.path.isfile(folder / name) and not _is_sidecar(folder / name):
-            found.append(folder / name)
+        path = folder / name
+        if table and not own and os.path.exists(path) and not os.path.isdir(path) and not _is_sidecar(path):
+            require_regular(path)
+            found.append(path)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pluggy
 
-from vtune.errors import EngineError, nearest, reason, shown
+from vtune.errors import EngineError, listed, nearest, reason, shown
 from vtune.types import EngineInfo, EngineOptions, ExtensionInfo, LoraSettings
 
 
@@ -36,7 +36,7 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
         strangers = sorted(set(getattr(info, field) or ()) - set(info.options.model_fields))
         if strangers:
             hint = nearest(str(strangers[0]), info.options.model_fields)
-            named = ", ".join(map(shown, strangers))
+            named = listed(map(shown, strangers))
             raise EngineError(f"{what}: {field} names {named}, which the options do not have{hint}")
     if info.sampling_options and not any("sampling" in one.argnames for one in manager.hook.synthesize.get_hookimpls()):
         raise EngineError(f"{what}: engine_info gives sampling_options, but synthesize does not take 'sampling'")

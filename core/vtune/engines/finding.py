@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from vtune.errors import EngineError, nearest, reason, shown
+from vtune.errors import EngineError, choices, reason, shown
 
 ENGINES = "vtune.engines"
 EXTENSIONS = "vtune.plugins"
@@ -44,8 +44,7 @@ def find_engine(name: str) -> Installed:
     """
     known = installed_engines()
     if name not in known:
-        listed = ", ".join(sorted(known)) or "none"
-        raise EngineError(f"no engine {shown(name)} is installed{nearest(name, known)} (installed: {listed})")
+        raise EngineError(f"no engine {shown(name)} is installed{choices(name, sorted(known), 'installed')}")
     several = known[name]
     if len(several) > 1:
         offers = " and by ".join(one.distribution for one in several)

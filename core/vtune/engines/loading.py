@@ -16,7 +16,7 @@ import pluggy
 
 from vtune import defaults, hookspecs
 from vtune.engines.finding import import_plugin, installed_extensions
-from vtune.errors import EngineError, nearest, reason, shown
+from vtune.errors import EngineError, choices, reason, shown
 
 if TYPE_CHECKING:
     import click
@@ -129,7 +129,7 @@ def _check_hookimpl(hook: str, function: Any, options: dict[str, Any], what: str
             return
         raise EngineError(
             f"{what} was written for another version of vtune's hooks: there is no hook {hook!r}"
-            f"{nearest(hook, _SPECIFICATIONS)} (hooks: {', '.join(_SPECIFICATIONS)})"
+            f"{choices(hook, _SPECIFICATIONS, 'hooks')}"
         )
     allowed = inspect.signature(_SPECIFICATIONS[hook]).parameters
     for parameter in inspect.signature(function).parameters.values():
@@ -138,7 +138,7 @@ def _check_hookimpl(hook: str, function: Any, options: dict[str, Any], what: str
         if parameter.name not in allowed:
             raise EngineError(
                 f"{what} was written for another version of vtune's hooks: {hook!r} has no argument "
-                f"{parameter.name!r}{nearest(parameter.name, allowed)} (it has: {', '.join(allowed) or 'none'})"
+                f"{parameter.name!r}{choices(parameter.name, allowed, 'it has')}"
             )
         if parameter.default is not parameter.empty:
             raise EngineError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vtune.engines import Engine
-from vtune.errors import RecipeError, nearest
+from vtune.errors import RecipeError, listed, nearest
 from vtune.evaluate.delivery import Delivery
 from vtune.evaluate.judges import JudgeMaker
 from vtune.evaluate.naturalness import Cleanliness, Naturalness
@@ -38,6 +38,6 @@ def judges(engine: Engine, recipe: Recipe, groups: Iterable[str] | None = None) 
     wanted = list(groups)
     for name in wanted:
         if name not in known:
-            hint = nearest(name, known) or f" (known: {', '.join(known)})"
+            hint = nearest(name, known) or f" (known: {listed(known, name)})"
             raise RecipeError([f"evaluate.judges: there is no {name!r}{hint}"])
     return {name: known[name] for name in known if name in wanted}

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import vtune
 from vtune.card import write_card
-from vtune.errors import VoiceError, nearest, reason, shown
+from vtune.errors import VoiceError, choices, reason, shown
 from vtune.evaluate import read_scores
 from vtune.export import consent, gguf_ready, merged, peft, vllm
 from vtune.export.companions import write_licence_note, write_records
@@ -78,7 +78,7 @@ def export(
     :raises VoiceError: the voice states no consent, does not fit the target, or what was written answers differently.
     """
     if target not in TARGETS:
-        raise VoiceError(f"no target {shown(target)}{nearest(target, TARGETS)} (targets: {', '.join(TARGETS)})")
+        raise VoiceError(f"no target {shown(target)}{choices(target, TARGETS, 'targets')}")
     must_be_new(directory)
     record = read_record(folder)
     overridden = consent.settle(record, without_consent)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vtune.errors import RecipeError, nearest, shown
+from vtune.errors import RecipeError, choices, shown
+from vtune.untrusted import require_regular
 
 
 def builtin_recipes() -> dict[str, Path]:
@@ -20,14 +21,16 @@ def builtin_recipes() -> dict[str, Path]:
 def find_recipe(name: str) -> Path:
     """Resolve what a user typed: a path, or the name of a built-in recipe.
 
-    :raises RecipeError: neither exists; suggests the nearest.
+    :raises RecipeError: neither exists; suggests the nearest. FileRefused: it is a FIFO or a device.
     """
     path = Path(name)
     if os.path.isfile(path):  # unlike Path.is_file, false for a name that no file system takes
         return path
+    if os.path.exists(path) and not path.is_dir():
+        require_regular(path)
     known = builtin_recipes()
     if name in known:
         return known[name]
     looks_like_path = path.suffix in {".yaml", ".yml"} or len(path.parts) > 1
     what = "recipe file" if looks_like_path else "built-in recipe"
-    raise RecipeError([f"no {what} {shown(name)}{nearest(path.stem, known)} (built in: {', '.join(known) or 'none'})"])
+    raise RecipeError([f"no {what} {shown(name)}{choices(path.stem, known, 'built in')}"])

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from vtune.errors import RecipeError, nearest, shown
+from vtune.errors import RecipeError, choices, shown
 from vtune.recipe.draft import Draft, KeyPath, dotted
 from vtune.recipe.reading import MAX_PROBLEMS
 from vtune.recipe.sections import LoraRecipe, Recipe
@@ -90,9 +90,8 @@ class _Check:
         self, given: Mapping[str, Any], models: Mapping[str, type[EngineOptions]]
     ) -> dict[str, EngineOptions]:
         """Validate the section of every extension; those that the recipe leaves out have their defaults."""
-        installed = ", ".join(models) or "none"
         for name in [name for name in given if name not in models][:MAX_PROBLEMS]:
-            text = f"no extension {shown(name)} is installed{nearest(name, models)} (installed: {installed})"
+            text = f"no extension {shown(name)} is installed{choices(name, models, 'installed')}"
             self.problems.append((("extensions", name), text))
         checked = {name: self.model(model, given.get(name), ("extensions", name)) for name, model in models.items()}
         return {name: options for name, options in checked.items() if options is not None}

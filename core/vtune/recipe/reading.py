@@ -15,7 +15,7 @@ import yaml
 from vtune.errors import RecipeError, shown
 from vtune.recipe.composing import MAX_DEPTH, MAX_VALUES, TOO_LARGE, Unreadable, character_code, compose
 from vtune.recipe.draft import Draft, KeyPath, merge
-from vtune.untrusted import read_text, why
+from vtune.untrusted import read_text, require_regular, why
 
 MAX_BYTES = 1_000_000
 MAX_EXTENDS = 16
@@ -86,6 +86,8 @@ def _read(path: Path, above: tuple[Path, ...]) -> Draft:
     if not isinstance(parent, str) or not parent:
         raise RecipeError([f"{place}: 'extends' names one recipe file, found {shown(parent)}"])
     parent_path = path.parent / parent
+    if os.path.exists(parent_path) and not os.path.isdir(parent_path):
+        require_regular(parent_path)
     if not os.path.isfile(parent_path):  # unlike Path.is_file, false for a name that no file system takes
         raise RecipeError([f"{place}: 'extends' names {shown(parent)}, but there is no such file in {path.parent}"])
     chain = (*above, path.resolve())

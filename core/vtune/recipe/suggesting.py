@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from vtune.errors import nearest
+from vtune.errors import listed, nearest
 from vtune.recipe.draft import KeyPath, dotted
 
 
@@ -36,7 +36,7 @@ class Catalogue:
             guess = nearest(key, keys)
             if guess:
                 return f"{guess.removesuffix('?')} in {_place(other)}?"
-        return f" (known: {', '.join(own)})" if own else ""
+        return f" (known: {listed(own, key)})" if own else ""
 
 
 def _place(section: KeyPath) -> str:

@@ -10,7 +10,7 @@ from transformers import SchedulerType, TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from vtune.errors import RecipeError, TrainingError, in_a_line, nearest
+from vtune.errors import RecipeError, TrainingError, in_a_line, listed, nearest
 from vtune.recipe import Recipe
 from vtune.train.ear import QUALITY
 
@@ -36,7 +36,7 @@ def training_arguments(
     train = recipe.train
     schedulers = [kind.value for kind in SchedulerType]
     if train.scheduler not in schedulers:
-        hint = nearest(train.scheduler, schedulers) or f" (known: {', '.join(schedulers)})"
+        hint = nearest(train.scheduler, schedulers) or f" (known: {listed(schedulers, train.scheduler)})"
         raise RecipeError([f"train.scheduler: there is no {train.scheduler!r}{hint}"])
     _require_trackers(train.report_to)
     evaluate, chosen = validated or heard, heard or train.early_stopping is not None
@@ -98,7 +98,7 @@ def _require_trackers(names: list[str]) -> None:
     """A tracker that is unknown or not installed would only be noticed deep inside Trainer."""
     for name in names:
         if name not in {*INTEGRATION_TO_CALLBACK, "none"}:
-            hint = nearest(name, INTEGRATION_TO_CALLBACK) or f" (known: {', '.join(INTEGRATION_TO_CALLBACK)})"
+            hint = nearest(name, INTEGRATION_TO_CALLBACK) or f" (known: {listed(INTEGRATION_TO_CALLBACK, name)})"
             raise RecipeError([f"train.report_to: there is no tracker {name!r}{hint}"])
         if name != "none" and name not in get_available_reporting_integrations():
             raise RecipeError([f"train.report_to: {name!r} is not installed; install it or take it out"])

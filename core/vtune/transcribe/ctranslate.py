@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtune.errors import VtuneError, in_a_line
+from vtune.errors import VtuneError, choices, in_a_line
 from vtune.transcribe.hearing import Heard, joined
 from vtune.types import Waveform
 
@@ -43,8 +43,8 @@ class FasterWhisper:
             ) from error
         self._language = language
         if language is not None and language not in self._model.supported_languages:
-            known = ", ".join(self._model.supported_languages[:12])
-            raise VtuneError(f"{model!r} knows no language {language!r} (it knows: {known}, ...); give one, or 'auto'")
+            there = choices(language, self._model.supported_languages, "it knows")
+            raise VtuneError(f"{model!r} knows no language {language!r}{there}; give one, or 'auto'")
 
     def hear(self, sounds: Sequence[Waveform]) -> list[Heard]:
         """Write down what is said in each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vtune.errors import VtuneError, nearest
+from vtune.errors import VtuneError, choices
 from vtune.transcribe.hearing import Heard
 from vtune.transcribe.hub_models import inputs_of, logprobs_of
 from vtune.types import Waveform
@@ -33,8 +33,7 @@ class HubWhisper:
         if language is not None and language not in (self._languages or {"en"}):
             known = self._languages or {"en": 0}
             raise VtuneError(
-                f"{name!r} knows no language {language!r}{nearest(language, known)} (it knows: "
-                f"{', '.join(list(known)[:12])}, ...); give one, or 'auto'"
+                f"{name!r} knows no language {language!r}{choices(language, known, 'it knows')}; give one, or 'auto'"
             )
         ids = processor.tokenizer.convert_tokens_to_ids(list(_NO_SPEECH))
         self._silence = next((i for i in ids if i is not None and i != processor.tokenizer.unk_token_id), None)

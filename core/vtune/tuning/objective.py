@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from vtune.engines import load_engine
-from vtune.errors import RecipeError, TrainingError, nearest
+from vtune.errors import RecipeError, TrainingError, listed, nearest
 from vtune.evaluate import VOICE, Figure, Scores, judges, quality, read_scores
 from vtune.folders import VoiceFolder
 from vtune.recipe import Recipe
@@ -49,8 +49,8 @@ def check_metric(metric: str, recipe: Recipe) -> None:
     wanted = PARTS if metric == QUALITY.name else (metric,)
     missing = [name for name in wanted if name not in known]
     if missing and None not in declared:  # else a judge of an extension may have it, and tells when it has judged
-        chosen = "" if settings.judges is None else f" in evaluate.judges ({', '.join(settings.judges)})"
-        hint = nearest(metric, known) or f" (known: {', '.join(known)})"
+        chosen = "" if settings.judges is None else f" in evaluate.judges ({listed(settings.judges)})"
+        hint = nearest(metric, known) or f" (known: {listed(known, metric)})"
         raise RecipeError([f"--metric {metric}: no judge{chosen} measures {missing[0]!r}{hint}"])
     if metric in known:
         _merit(known[metric], 0.0)
@@ -85,7 +85,7 @@ def _one(scores: Scores, metric: str) -> dict[str, float]:
     for name in PARTS if metric == QUALITY.name else (metric,):
         if name not in judged:
             why = "".join(f"; {group}: {reason}" for group, reason in scores.skipped.items())
-            raise RecipeError([f"--metric {metric}: {name} was not measured (measured: {', '.join(judged)}){why}"])
+            raise RecipeError([f"--metric {metric}: {name} was not measured (measured: {listed(judged, metric)}){why}"])
     means = {name: mean for name in (metric, *PARTS) if (mean := scores.mean(name, VOICE)) is not None}
     if judged.issuperset(PARTS):
         # A voice that says too little to tell who speaks is the worst there is.

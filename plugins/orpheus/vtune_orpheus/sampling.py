@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from vtune import Ending
+from vtune.errors import NoNumbersError
 from vtune_orpheus.layout import SLOTS, Layout
 from vtune_orpheus.options import OrpheusOptions
 
@@ -49,11 +51,21 @@ class Sampling:
         """Return which of the ``n`` it is in each row of scores ``[B, n]``.
 
         It is drawn on the CPU, so that a seed means the same on every device.
+
+        :raises NoNumbersError: the scores are no numbers.
         """
         if self.temperature == 0:
-            return scores.argmax(-1).tolist()
+            best, places = scores.max(-1)
+            if not all(map(math.isfinite, best.tolist())):
+                raise NoNumbersError
+            return places.tolist()
         chances = scores.softmax(-1).cpu()
-        return [int(torch.multinomial(row, 1, generator=one)) for row, one in zip(chances, generators, strict=True)]
+        try:
+            return [int(torch.multinomial(row, 1, generator=one)) for row, one in zip(chances, generators, strict=True)]
+        except RuntimeError as error:  # torch has looked already, so that looking here would cost time for nothing
+            if chances.isfinite().all():
+                raise
+            raise NoNumbersError from error
 
 
 Tokens = Callable[[list[int], Sampling, int, int], Generator[int, None, None]]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vtune.adapter_config import read_adapter_config
-from vtune.errors import VoiceError, VtuneError
+from vtune.errors import VoiceError, VtuneError, listed
 from vtune.export.vllm import RANKS, check_config, ranks
 from vtune.folders import VoiceFolder
 from vtune.serve.registry import Chosen
@@ -36,7 +36,7 @@ def require_base(voice: Chosen, served: Iterable[str], options: Mapping[str, Any
     wanted, served = base_of(folder), list(served)
     if "base_model" not in options and not any(_same(wanted, one) for one in served):
         raise VoiceError(
-            f"voice {voice.name!r} was trained on {wanted}, vLLM serves {', '.join(served)}; "
+            f"voice {voice.name!r} was trained on {wanted}, vLLM serves {listed(served, wanted)}; "
             "if these are the same weights, say where they lie: --set base_model=..."
         )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
+from vtune.errors import NoNumbersError
 from vtune_indextts2.gpt.decoding import Continuation
-from vtune_indextts2.gpt.sampling import Rules, Sampling
+from vtune_indextts2.gpt.sampling import Rules, Sampling, draw
 
 NEVER = -1e9
 """Score of a row that is not to be chosen, finite so that sums stay numbers."""
@@ -54,10 +57,12 @@ def search_codes(continuation: Continuation, sampling: Sampling, rules: Rules, s
 def _candidates(
     chances: torch.Tensor, count: int, sampling: Sampling, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values and places of candidates, the likeliest first."""
+    """Values and places of candidates, the likeliest first. :raises NoNumbersError: the chances are no numbers."""
     if not sampling.draws:
         values, places = chances.topk(count)
+        if not math.isfinite(values[0]):
+            raise NoNumbersError
         return values, places
-    drawn = torch.multinomial(chances.softmax(-1).cpu(), count, generator=generator).to(chances.device)
+    drawn = draw(chances.softmax(-1), count, generator).to(chances.device)
     values, order = chances[drawn].sort(descending=True)
     return values, drawn[order]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from vtune.errors import NoNumbersError
 from vtune_indextts2.gpt.settings import GPTSettings
 
 
@@ -77,7 +79,24 @@ class Sampling:
 
 
 def pick(scores: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """Choose one code from processed scores ``[1, V]``; drawn on the CPU, so that a seed means the same everywhere."""
+    """Choose one code from processed scores ``[1, V]``. :raises NoNumbersError: they are none."""
     if not sampling.draws:
-        return int(scores.argmax())
-    return int(torch.multinomial(scores.softmax(-1).cpu(), 1, generator=generator))
+        best, code = scores[0].max(-1)
+        if not math.isfinite(best):
+            raise NoNumbersError
+        return int(code)
+    return int(draw(scores.softmax(-1), 1, generator))
+
+
+def draw(chances: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw ``count`` places; on the CPU, so that a seed means the same everywhere.
+
+    :raises NoNumbersError: the chances are no numbers.
+    """
+    chances = chances.cpu()
+    try:
+        return torch.multinomial(chances, count, generator=generator)
+    except RuntimeError as error:  # torch has looked already, so that looking here would cost time for nothing
+        if chances.isfinite().all():
+            raise
+        raise NoNumbersError from error
