@@ -5,10 +5,12 @@ Each verb runs in this process through the command line, under an alarm, in a fo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import struct
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -20,6 +22,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
+from vtune.errors import VtuneError
 from vtune_cli.main import main
 
 RATE = 16_000
@@ -270,3 +273,94 @@ def test_a_run_over_the_worst_folder_ends_with_its_ledger(
     told = [json.loads(line) for line in Path("runs/v/ledger.jsonl").read_text().splitlines()]
     assert {Path(entry["audio"]).name for entry in told} >= {Path(name).name for name in names(tmp_path / "raw")}
     assert sum(entry["status"] == "train" for entry in told) >= 5
+
+
+def bound_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(path.parent):  # the length of its path is limited
+        made.bind(path.name)
+
+
+ODD: dict[str, Callable[[Path], Any]] = {
+    "a FIFO": lambda path: os.mkfifo(path),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a socket": bound_socket,
+}
+PLACES = {
+    "recipe.yaml": ("recipe", "check", "recipe.yaml"),
+    "parent.yaml": ("recipe", "check", "child.yaml"),
+    "data/transcripts.csv": ("run", "run.yaml"),
+    "data/metadata.jsonl": ("doctor", "data", "--processes", "1", "--no-speakers"),
+    "lines.txt": ("say", "anna", "--file", "lines.txt"),
+    "texts.txt": ("evaluate", "anna", "--texts", "texts.txt"),
+    "keys.txt": ("serve", "--keys", "keys.txt"),
+    "serve.yaml": ("serve", "--config", "serve.yaml"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ODD)
+def test_something_else_in_the_place_of_a_file_is_named_at_once(
+    vtune: Callable[..., Result], clip: Path, kind: str, place: str
+) -> None:
+    Path("data").mkdir()
+    shutil.copy(clip, "data/c0.wav")
+    Path("child.yaml").write_text("extends: parent.yaml\nvoice: v\nengine: toy\ndata: [{source: data}]\n")
+    Path("run.yaml").write_text("voice: v\nengine: toy\ndata: [{source: data}]\n")
+    ODD[kind](Path(place))
+    result = vtune(*PLACES[place])
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert Path(place).name in line
+    assert f"it is {kind}, expected a regular file" in line or "is no regular file" in line
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_something_else_in_the_place_of_a_recording_is_left_out_and_named(
+    vtune: Callable[..., Result], clip: Path, kind: str
+) -> None:
+    Path("data").mkdir()
+    shutil.copy(clip, "data/c0.wav")
+    Path("data/transcripts.csv").write_text("filename,text\nc0.wav,hello there\nc1.wav,hello there\n")
+    ODD[kind](Path("data/c1.wav"))
+    found = doctored(vtune, Path("data"))
+    assert found is not None
+    assert [one["usable"] for one in sorted(found["clips"], key=lambda one: str(one["line"]))] == [True, False]
+
+
+@pytest.mark.parametrize("levels", [17, 3_000])
+def test_recipes_that_extend_one_another_without_end_are_refused(vtune: Callable[..., Result], levels: int) -> None:
+    for level in range(levels):
+        Path(f"{level}.yaml").write_text(f"extends: {level + 1}.yaml\n")
+    Path(f"{levels}.yaml").write_text("voice: v\nengine: toy\ndata: [{source: data}]\n")
+    result = vtune("recipe", "check", "0.yaml")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "more than 16 recipes extend one another" in line
+
+
+NAMES = [f"name{number:04d}" for number in range(1_000)]
+
+
+def test_of_a_thousand_names_the_nearest_few_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vtune.engines import finding
+    from vtune.evaluate import judging
+    from vtune.recipe import builtin
+
+    monkeypatch.setattr(finding, "installed_engines", lambda: {name: [] for name in NAMES})
+    monkeypatch.setattr(builtin, "builtin_recipes", lambda: dict.fromkeys(NAMES, Path()))
+    monkeypatch.setattr(judging, "OWN", dict.fromkeys(NAMES))
+    engine: Any = type("Judgeless", (), {"judges": lambda self, recipe: {}})()
+    recipe: Any = None
+    asking: list[Callable[[], object]] = [
+        lambda: finding.find_engine("nam0500"),
+        lambda: builtin.find_recipe("nam0500"),
+        lambda: judging.judges(engine, recipe, ["zzzz"]),
+    ]
+    told = []
+    for ask in asking:
+        with pytest.raises(VtuneError) as caught:
+            ask()
+        told.append(str(caught.value))
+    assert all(len(line) < 300 and "and 992 more" in line for line in told), told
+    assert all("did you mean 'name0500'?" in line for line in told[:2]), told

@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -503,3 +504,35 @@ def test_statistics_that_cannot_be_used_are_told(
     (other / "wav2vec2bert_stats.pt").unlink()
     torch.save(statistics, other / "wav2vec2bert_stats.pt")
     assert says in refusal(lambda: make_base(base_model=str(other)).semantic)
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB + "gpt: *a29\n",
+        "gpt: &gpt\n  again: *gpt\n",
+        "gpt: " + "[" * 100_000,
+        "gpt:\n" + "".join(f"{' ' * n}a:\n" for n in range(1, 300)),
+        "gpt: {model_dim: '" + "x" * 50_000_000 + "'}",
+        "gpt: {model_dim: '" + "x" * 900_000 + "'}",
+        "gpt: {model_dim: " + "9" * 900_000 + "}",
+        "? [" * 1_000,
+        "gpt: !!python/object/apply:os.system [id]",
+    ],
+    ids=["bomb", "circle", "deep list", "deep map", "50 MB", "long text", "long number", "deep keys", "tag"],
+)
+def test_a_configuration_made_to_exhaust_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    begun = time.process_time()
+    assert refusal(read_config, tmp_path / "config.yaml").isprintable()
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "device"])
+def test_a_configuration_that_never_ends_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "config.yaml"
+    os.mkfifo(path) if kind == "FIFO" else path.symlink_to("/dev/zero")
+    assert f"it is a {kind}" in refusal(read_config, path)

@@ -18,7 +18,7 @@ from vtune_indextts2 import reference
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.conditioning import extract
 from vtune_indextts2.listening import hear, portray
-from vtune_indextts2.reference import Speaker, code_table, speaker_of
+from vtune_indextts2.reference import Speaker, code_table, pace_of, speaker_of
 
 RATE = 22_050
 
@@ -290,3 +290,42 @@ def test_two_channels_at_any_rate_are_a_recording(make_base: MakeBase, kept: Con
         given(speaker_of(make_base(reference_audio=tmp_path / f"{name}.flac"), kept)) for name in ("stereo", "mono")
     )
     np.testing.assert_allclose(stereo, mono, rtol=1e-4, atol=1e-5)
+
+
+# Conditioning that a stranger made
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["condition", "emotion", "style", "ref_mel", "prompt_condition", "codebook", "codebook_weight", "codebook_bias"],
+)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda array: array[..., :-1],
+        lambda array: array[None],
+        lambda array: array.astype(np.int64),
+        lambda array: array.astype(np.complex64),
+        lambda array: array > 0,
+        lambda array: array[:0],
+        lambda array: np.float32(1.0) * np.ones(()),
+    ],
+    ids=["narrower", "another axis", "whole numbers", "complex", "truth values", "empty", "a single number"],
+)
+def test_a_tensor_that_cannot_be_the_voices_is_named(
+    make_base: MakeBase, kept: Conditioning, name: str, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    if name == "ref_mel":  # its last axis may have any length
+        kept = Conditioning({**kept.tensors, name: kept.tensors[name][:, :, :1]}, kept.strings)
+    changed = Conditioning({**kept.tensors, name: change(kept.tensors[name])}, kept.strings)
+    base = make_base()
+    with pytest.raises(VoiceError, match=f"^[^\n]*'{name}'[^\n]*make the voice again$"):
+        code_table(base, changed) if name.startswith("codebook") else speaker_of(base, changed)
+
+
+@pytest.mark.parametrize("pace", ["nan", "inf", "-1", "1e9", "", "fast\x1b[2J", "9" * 100_000])
+def test_a_pace_of_nobody_is_refused(pace: str) -> None:
+    with pytest.raises(VoiceError, match="seconds_per_token") as caught:
+        pace_of(Conditioning({}, {"seconds_per_token": pace}))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300

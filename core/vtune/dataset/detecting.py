@@ -14,7 +14,6 @@ from vtune.dataset.sources import FolderSource, Source, sidecar
 from vtune.dataset.tables import Table, open_table
 from vtune.errors import DataError
 from vtune.recipe import SourceRecipe, source_paths
-from vtune.untrusted import require_regular
 
 
 def open_source(recipe: SourceRecipe, recipe_folder: Path) -> Source:
@@ -125,7 +124,7 @@ _OWN = re.compile(r"(ledger|review|fixes)\.jsonl|check\.csv|.*\.heard\.jsonl")
 def _tables_in(folder: Path) -> list[Path]:
     """Tables of a folder; a .txt or .json counts only with a name that tables have, for others are notes.
 
-    :raises FileRefused: a FIFO, a device or a socket has the name of a table.
+    :raises DataError: a FIFO, a device or a socket has the name of a table.
     """
     plain = {".csv", ".tsv", ".jsonl", ".ndjson"}
     named = {"metadata", "transcripts", "transcript", "manifest", "train"}
@@ -136,7 +135,8 @@ def _tables_in(folder: Path) -> list[Path]:
         own = name.startswith(".") or _OWN.fullmatch(name) is not None
         path = folder / name
         if table and not own and os.path.exists(path) and not os.path.isdir(path) and not _is_sidecar(path):
-            require_regular(path)
+            if not os.path.isfile(path):
+                raise DataError(f"{path} has the name of a table, but is no regular file; take it away")
             found.append(path)
     return found
 

@@ -171,7 +171,7 @@ def test_links_are_followed_and_loops_end(folder: Folder, tmp_path: Path) -> Non
 def test_a_pipe_is_no_table(folder: Folder, name: str) -> None:
     root = folder("a.wav")
     os.mkfifo(root / name)
-    with pytest.raises(DataError, match="recordings but no words"):
+    with pytest.raises(DataError, match="name of a table, but is no regular file"):
         source_of(root)
     with pytest.raises(DataError, match="has no table"):
         source_of(root, table=name)
