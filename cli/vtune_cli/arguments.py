@@ -15,22 +15,20 @@ MAX_LINES_BYTES = 20_000_000
 """Bytes of a file of lines to speak; a long novel has 3 MB."""
 
 
-class Lines(click.ParamType):
-    """A regular text file, or ``-`` for stdin, as its lines. A FIFO or a device is refused: it might never end."""
+def read_lines(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    """Read the lines of a text file, or of stdin (``-``); a FIFO or a device, which might never end, is refused."""
+    from vtune.untrusted import read_text, why
 
-    name = "filename"
-
-    def convert(self, value: str, parameter: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        """Read the lines."""
-        from vtune.untrusted import read_text, why
-
-        if value == "-":
-            return list(click.get_text_stream("stdin", encoding="utf-8"))
-        try:
-            text = read_text(Path(value), MAX_LINES_BYTES)
-        except OSError as error:
-            self.fail(f"{value!r}: {why(error)}", parameter, ctx)
-        return list(io.StringIO(text, newline=None))
+    if value is None:
+        return None
+    if value == "-":
+        with click.open_file(value, encoding="utf-8") as file:
+            return list(file)
+    try:
+        text = read_text(Path(value), MAX_LINES_BYTES)
+    except OSError as error:
+        raise click.BadParameter(f"{value!r}: {why(error)}") from error
+    return list(io.StringIO(text, newline=None))
 
 
 def check_overrides(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from vtune_cli.arguments import Lines, base_options, engine_options, voices_option
+from vtune_cli.arguments import base_options, engine_options, read_lines, voices_option
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--text", "texts", multiple=True, help="What they say; may be given again.")
-@click.option("--texts", "lines", type=Lines(), help="Say each line of a file ('-' for stdin).")
+@click.option("--texts", "lines", callback=read_lines, metavar="FILE", help="Say each line of a file ('-' for stdin).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same for everybody.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How often each is said.")
 @click.option(

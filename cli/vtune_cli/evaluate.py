@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from vtune_cli.arguments import Lines, base_options, check_overrides, engine_options, voices_option
+from vtune_cli.arguments import base_options, check_overrides, engine_options, read_lines, voices_option
 
 
 @click.command()
 @click.argument("voice")
 @click.argument("overrides", nargs=-1, callback=check_overrides, metavar="[key=value | ~key]...")
-@click.option("--texts", type=Lines(), help="Speak each line of a file ('-' for stdin).")
+@click.option("--texts", callback=read_lines, metavar="FILE", help="Speak each line of a file ('-' for stdin).")
 @click.option(
     "--against", multiple=True, metavar="NAME",
     help="Somebody else to hear: a voice, VOICE@STEP, VOICE@best, 0.7*A+0.3*B, prompt:RECORDING. May be given again.",

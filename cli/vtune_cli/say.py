@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from vtune_cli.arguments import Lines, base_options, engine_options, voices_option
+from vtune_cli.arguments import base_options, engine_options, read_lines, voices_option
 
 
 @click.command()
 @click.argument("voice")
 @click.argument("text", required=False)
-@click.option("--file", "lines", type=Lines(), help="Speak each line of a file ('-' for stdin).")
+@click.option("--file", "lines", callback=read_lines, metavar="FILE", help="Speak each line of a file ('-' for stdin).")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("out.wav"), show_default=True,
     help="WAV file; a folder with --file (001.wav, 002.wav, ...); '-' for a pipe.",
