@@ -139,7 +139,7 @@ def stages(folder: Path, engine: str, recipe: Path, enter: Callable[[], None]) -
     for name, command in (
         ("merge", ["merge", voice]),
         ("export peft", ["export", voice, "--to", "peft"]),
-        ("export merged", ["export", voice, "--to", "merged"]),
+        ("export merged", ["export", voice, "--to", "merged", "--dtype", "fp32"]),
     ):
         out = Path(tempfile.mkdtemp(dir=folder)) / "out"
         further = ["--without-consent", STATEMENT] if command[0] == "export" else []
@@ -312,7 +312,7 @@ def write_recipe(folder: Path, engine: str, base: Path) -> Path:
                 sound = 0.2 * np.sin(2 * np.pi * (150 + 20 * number) * times) + noise
                 soundfile.write(clips / f"clip_{number}.wav", sound, 24_000)
                 table.writerow([f"clip_{number}", f"this is sentence number {number} of a measurement"])
-    speaking = {"max_new_tokens": 70} if engine == "orpheus" else {}
+    speaking = {"orpheus": {"max_new_tokens": 70}, "indextts2": {"max_codes": 70}}[engine]
     recipe = {
         "voice": "real",
         "engine": engine,

@@ -30,6 +30,9 @@ _SHARE = 0.9
 _PROGRAM_BYTES = 0.45 * GIB
 """Python, torch, transformers and what they make for themselves, measured on a CPU."""
 
+_BEHIND_TRAINING_BYTES = 0.15 * GIB
+"""What a training adds to the process and leaves there: further modules, and what libraries keep; measured."""
+
 _CUDA_BYTES = 1.5 * GIB
 """What CUDA's context and libraries take of the host beside it; from experience, not measured here."""
 
@@ -113,8 +116,17 @@ def needed(footprint: Footprint, tokens: float, checkpointing: bool) -> float:
     :param tokens: of one pass.
     """
     per_token = footprint.token_bytes_checkpointed if checkpointing else footprint.token_bytes
-    # Weight, gradient and Adam's two moments of what is trained, all float32, beside the base.
-    return footprint.weight_bytes + 16 * footprint.trainable + footprint.pass_bytes + tokens * per_token
+    # Weight, gradient and Adam's two moments of what is trained.
+    return _held(footprint, 4) + footprint.pass_bytes + tokens * per_token
+
+
+def _held(footprint: Footprint, numbers: int) -> float:
+    """Bytes of the base and of so many float32 numbers a trained one, its weight among them.
+
+    An adapter lies beside the base; full fine-tuning trains the base itself, which is there once.
+    """
+    frozen = footprint.weight_bytes if footprint.trainable < footprint.parameters else 0
+    return frozen + 4 * numbers * footprint.trainable
 
 
 def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, *, on_gpu: bool = False) -> list[Stage]:
@@ -128,22 +140,29 @@ def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, 
     weights, adapter = footprint.weight_bytes, 4 * footprint.trainable * (recipe.train.method == "lora")
     layer = 3 * footprint.largest_bytes  # merged: a copy of its weight, what is added, and the product of both halves
     # What is read of an optimizer's state lies beside the state for a moment, before the first pass.
-    restoring = weights + (16 + 8) * footprint.trainable
+    restoring = _held(footprint, 6)
     training = needed(footprint, tokens, checkpointing)
     checking = weights + max(3 * adapter, adapter + layer) + footprint.pass_bytes
-    scoring = weights + 16 * footprint.trainable + footprint.speaking_bytes  # the optimizer's state waits meanwhile
+    # A voice's conditioning is made before it speaks, and what listened stays.
+    speaking = footprint.listening_bytes + footprint.speaking_bytes
+    scoring = _held(footprint, 4) + speaking  # the optimizer's state waits meanwhile
     network = {
-        "encoding": 0,
+        "encoding": footprint.listening_bytes,
         "loading": weights + adapter,
         "training": training,
         "resuming": max(training, restoring),
         **({"scoring checkpoints": scoring} if recipe.evaluate.during else {}),
         "checking": checking,
-        "speaking": weights + adapter + footprint.speaking_bytes,
+        "speaking": weights + adapter + speaking,
         "merging": 4 * footprint.parameters + adapter + layer,
     }
     if not on_gpu:
-        passing = {"encoding": seconds * footprint.encoding_second_bytes}
+        passing = {
+            "encoding": seconds * footprint.encoding_second_bytes,
+            "scoring checkpoints": _BEHIND_TRAINING_BYTES,
+            "checking": _BEHIND_TRAINING_BYTES,
+            "speaking": _BEHIND_TRAINING_BYTES,
+        }
         program = _PROGRAM_BYTES + footprint.codec_bytes
         return [Stage(name, program + size + passing.get(name, 0)) for name, size in network.items()]
     program = _PROGRAM_BYTES + _CUDA_BYTES + footprint.codec_bytes

@@ -209,7 +209,10 @@ class Footprint:
     :param pass_bytes: memory that a pass takes whatever its length, such as for a few places' logits.
     :param codec_bytes: of the networks that encode and decode sound, beside the one that is trained.
     :param encoding_second_bytes: memory that encoding holds for one second of a clip.
-    :param speaking_bytes: memory that speaking takes beside the weights: caches, and sound being decoded.
+    :param listening_bytes: of networks that encode clips and are let go before training; a voice's conditioning is
+        made with them too.
+    :param speaking_bytes: memory that speaking takes beside the weights: caches, sound being decoded, and networks that
+        nothing else needs.
     :param largest_bytes: of the largest weight of a layer, as it is loaded; ``tensor_bytes`` of the largest of all.
     :param longest_seconds: of a clip that the engine takes; None where it does not say.
     """
@@ -227,6 +230,7 @@ class Footprint:
     longest_seconds: float | None = None
     codec_bytes: float = 0
     encoding_second_bytes: float = 0
+    listening_bytes: float = 0
     speaking_bytes: float = 0
     largest_bytes: float = 0
     tensor_bytes: float = 0

@@ -94,3 +94,26 @@ def test_counting_is_the_same_every_time_and_sees_what_checkpointing_saves(gate:
     assert lean == again
     assert lean.peak_bytes < whole.peak_bytes
     assert lean.flops_per_token > whole.flops_per_token
+
+
+def test_every_part_that_listens_or_speaks_is_counted_from_configurations_alone(tmp_path: Path) -> None:
+    import torch
+
+    from vtune_indextts2 import nano
+    from vtune_indextts2.base import IndexTTS2Base
+
+    nano.build(tmp_path)
+    options = IndexTTS2Options(base_model=str(tmp_path))
+    base = IndexTTS2Base(options, torch.device("cpu"), torch.float32)
+
+    def size(*networks: torch.nn.Module) -> int:
+        return sum(4 * tensor.numel() for network in networks for tensor in network.state_dict().values())
+
+    listening = size(base.semantic._model, base.codec, base.conditioning_encoder, base.speaker_model)
+    speaking = size(base.s2mel, base.vocoder)
+    for path in tmp_path.rglob("*"):
+        if path.suffix in (".pth", ".pt", ".bin", ".safetensors"):
+            path.unlink()  # no weight is read
+    found = vtune.load_engine("indextts2").footprint(options, vtune.LoraSettings(rank=4), 4)
+    assert found is not None
+    assert (found.listening_bytes, found.speaking_bytes) == (listening, speaking)

@@ -276,6 +276,10 @@ def _run(loop: Loop, recipe: Recipe, data: TrainingData, checkpoint: Path | None
 
 
 def _probe(engine: Engine, base: Any, data: TrainingData) -> Batch:
-    """A small batch of the shortest training clips, for asking the model questions."""
-    shortest = sorted(range(len(data.lengths)), key=lambda row: (data.lengths[row], row))[:2]
-    return engine.collate(base, [data.train[row] for row in shortest])
+    """Make a batch of the shortest training clip alone, for asking the model questions.
+
+    All checks compare weights through answers, and one clip passes through every weight that two do: a second one
+    proves nothing more, and at 3B on a CPU it doubles the time.
+    """
+    shortest = min(range(len(data.lengths)), key=lambda row: (data.lengths[row], row))
+    return engine.collate(base, [data.train[shortest]])

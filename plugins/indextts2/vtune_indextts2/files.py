@@ -94,6 +94,12 @@ class Files:
             self._required(place, ("bigvgan_generator.pt",), "vocoder"),
         )
 
+    @property
+    def vocoder_config(self) -> Path | None:
+        """Configuration of a BigVGAN that is on this machine; None of one on the Hub."""
+        path = Path(self._place(self._options.vocoder, VOCODER, "vocoder")) / "config.json"
+        return path if path.is_file() else None
+
     def own(self, file: str) -> Path:
         """Return a file of the checkpoint. :raises EngineError: there is none."""
         return self._required(self.checkpoint, (file,), "base_model")

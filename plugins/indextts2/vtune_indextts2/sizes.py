@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vtune import Footprint, LoraSettings
 from vtune_indextts2.config import SEMANTIC_RATE, Config
 from vtune_indextts2.files import Files
 from vtune_indextts2.options import IndexTTS2Options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BIGVGAN_BYTES = 4 * 112_399_426
+"""Of the published vocoder, where its configuration is not at hand."""
 
 TEXT_RATE = 4.0
 """Text tokens that go with a second of speech, about."""
@@ -25,7 +33,9 @@ def estimate(
 
     Operations a token: 4 N forward and backward through N frozen weights, 6 a trained one.
     """
-    config = Files(options).config
+    files = Files(options)
+    config = files.config
+    listening, speaking = _listening_bytes(files), _speaking_bytes(files)
     gpt = config.gpt
     layers, width = gpt.layers, gpt.model_dim
     body = layers * (12 * width * width + 13 * width)
@@ -53,9 +63,54 @@ def estimate(
         token_bytes_checkpointed=layers * width * dtype_bytes + max(kept, head),  # one is gone before the other comes
         token_flops=4.0 * (body + gpt.number_mel_codes * width) + 6.0 * trainable,
         longest_seconds=gpt.max_mel_tokens / SEMANTIC_RATE,
+        listening_bytes=listening,
+        speaking_bytes=speaking,
         tensor_bytes=max(gpt.text_rows, gpt.number_mel_codes, 4 * width) * width * dtype_bytes,
         largest_bytes=max(inputs * outputs for inputs, outputs in linear.values()) * dtype_bytes,
     )
+
+
+def _listening_bytes(files: Files) -> int:
+    """Bytes of w2v-BERT, codec, conditioning encoders and CAMPPlus; of a w2v-BERT on the Hub, of its published shape.
+
+    No part's weights are read: each is built on torch's ``meta``, which keeps shapes alone.
+    """
+    import torch
+    from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
+
+    from vtune_indextts2.gpt.conditioning import ConditioningEncoder
+    from vtune_indextts2.semantic.codec import SemanticCodec
+    from vtune_indextts2.semantic.released import read_config
+    from vtune_indextts2.speaker.campplus import CAMPPlus
+
+    config, place = files.config, files.semantic_model
+    layers = config.semantic_layers
+    at_hand = Path(place).is_dir()
+    shape = read_config(place, layers) if at_hand else Wav2Vec2BertConfig(num_hidden_layers=layers)
+    with torch.device("meta"):
+        codec, encoder = SemanticCodec(**config.semantic_codec.model_dump()), ConditioningEncoder(config.gpt)
+        return _bytes(Wav2Vec2BertModel(shape), codec, encoder, CAMPPlus())
+
+
+def _speaking_bytes(files: Files) -> int:
+    """Bytes of flow and vocoder, counted as ``_listening_bytes`` counts."""
+    import torch
+
+    from vtune.untrusted import read_json_object
+    from vtune_indextts2.s2mel.network import S2Mel
+    from vtune_indextts2.vocoder.bigvgan import BigVGAN
+    from vtune_indextts2.vocoder.settings import BigVGANSettings
+
+    path = files.vocoder_config
+    with torch.device("meta"):
+        flow = _bytes(S2Mel(files.config.s2mel, files.config.latent_dims))
+        if path is None:
+            return flow + BIGVGAN_BYTES
+        return flow + _bytes(BigVGAN(BigVGANSettings.read(read_json_object(path), str(path))))
+
+
+def _bytes(*networks: nn.Module) -> int:
+    return sum(4 * tensor.numel() for network in networks for tensor in network.state_dict().values())
 
 
 def linear_shapes(config: Config) -> dict[str, tuple[int, int]]:
