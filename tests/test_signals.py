@@ -256,7 +256,7 @@ def test_a_second_signal_ends_at_once(forks: Forks, tmp_path: Path, recipe: Path
     for name in ("SIGTERM", "SIGUSR1"):
         at = folder(tmp_path / name)
         code, said = forks.run(at, "run", str(recipe), SIGNAL=name, **twice)
-        assert code == -getattr(signal, name)
+        assert code == -getattr(signal, name), said
         assert "Traceback" not in said
         assert not list(at.glob("runs/someone/checkpoints/*/checkpoint-5"))
 

@@ -55,7 +55,8 @@ def test_the_home_folder_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("name", ["model", "./model", "/nowhere/model", "~/model", "a/b/c", "..", ""])
 def test_what_is_neither_names_its_option(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path / "..")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     if Path(name).is_dir():
         assert folder_or_hub_id(name, "codec") == str(Path(name))
     else:

@@ -132,7 +132,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "another model": (lambda f: edit_config(f, model_type="bert"), ("is not w2v-BERT", "bert", "wav2vec2-bert")),
     "no json": (lambda f: (f / "w2v" / "config.json").write_text("{"), ("config.json cannot be read",)),
     "a list": (lambda f: (f / "w2v" / "config.json").write_text("[]"), ("config.json cannot",)),
-    "no activation": (lambda f: edit_config(f, hidden_act="loud"), ("the network cannot", "loud")),
+    "no activation": (lambda f: edit_config(f, hidden_act="loud"), ("cannot be loaded", "loud")),
     "wrong config": (lambda f: edit_config(f, hidden_size="wide"), ("hidden_size",)),
     "too few layers": (lambda f: edit_config(f, num_hidden_layers=1), ("has 1 layers, 2 are needed",)),
     "no preprocessor": (
@@ -142,7 +142,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "another filter bank": (lambda f: edit_preprocessor(f, num_mel_bins=40), ("'num_mel_bins': 40", "takes", "80")),
     "no padding value": (lambda f: edit_preprocessor(f, padding_value=None), ("padding_value None, should be a",)),
     "no weights": (lambda f: (f / "w2v" / "model.safetensors").unlink(), ("model.safetensors",)),
-    "cut off": (lambda f: cut_short(f / "w2v" / "model.safetensors"), ("cannot be read as w2v-BERT's",)),
+    "cut off": (lambda f: cut_short(f / "w2v" / "model.safetensors"), ("its weights are damaged",)),
     "missing": (lambda f: edit_tensors(f, lambda t: t.pop(KEPT)), ("1 missing: " + KEPT,)),
     "misshapen": (
         lambda f: edit_tensors(f, lambda t: t.update({KEPT: torch.zeros(5)})),

@@ -27,7 +27,7 @@ def read_scores(path: Path) -> Scores:
         identical = tuple((one, other) for one, other in kept.pop("identical"))
         whole = {**kept, "scores": [_score(one) for one in kept["scores"]], "identical": identical}
         # Checked, for the card computes with these values: a dataclass takes a value of any type.
-        return TypeAdapter(Scores).validate_python(whole)
+        return TypeAdapter(Scores).validate_python(whole, extra="forbid")
     except FileNotFoundError:
         return Scores()
     except (OSError, FileRefused) as error:

@@ -237,12 +237,15 @@ with StopSignals() as signals:
     signals.kill = lambda: print("killed", flush=True)
     signals.serving = "serving" in sys.argv
     print("there", flush=True)
-    while signals.count < 2 or "closing" in sys.argv:
-        try:
+    def work():
+        while signals.count < 2 or "closing" in sys.argv:
             time.sleep(0.05)
-        except KeyboardInterrupt:
-            if "closing" not in sys.argv:
-                raise
+    try:
+        work()
+    except KeyboardInterrupt:
+        if "closing" not in sys.argv:
+            raise
+        work()
 print("left", flush=True)
 if signals.count > 1:
     signals.end()

@@ -133,7 +133,7 @@ def test_no_optimizer_and_no_gradient_is_left_when_guards_work(
     check = guards.check_adapter_speaks
 
     def looked(model: Any, probe: Any, tuned: Any) -> float:
-        seen.extend(thing for thing in gc.get_objects() if isinstance(thing, torch.optim.Optimizer))
+        seen.extend(thing for thing in gc.get_objects() if issubclass(type(thing), torch.optim.Optimizer))
         seen.extend(name for name, p in model.named_parameters() if p.grad is not None)
         return check(model, probe, tuned)
 
