@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from vtune.errors import VoiceError, shown
+
 if TYPE_CHECKING:
     import torch
 
@@ -104,6 +106,20 @@ class Conditioning:
 
     tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
     strings: Mapping[str, str] = field(default_factory=dict)
+
+    def number(self, name: str, highest: float) -> float:
+        """Return a number from 0 to ``highest`` that a string holds. :raises VoiceError: it holds none such."""
+        text = self.strings.get(name, "")
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1
+        if not 0 <= number <= highest:
+            raise VoiceError(
+                f"the voice's conditioning.safetensors says {name} {shown(text)}, expected 0 to {highest}; "
+                "make the voice again"
+            )
+        return number
 
 
 @dataclass(frozen=True, slots=True)

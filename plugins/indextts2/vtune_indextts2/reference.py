@@ -10,7 +10,6 @@ import torch
 from torch.nn import functional as F
 
 from vtune import Conditioning, VoiceError, recorded
-from vtune.errors import shown
 from vtune_indextts2.gpt.emotion import BIAS, damped, merge
 from vtune_indextts2.listening import SHORTEST, Heard, Portrait, hear, portray
 
@@ -137,14 +136,4 @@ def _axes(base: IndexTTS2Base) -> dict[str, tuple[int | None, ...]]:
 
 def pace_of(conditioning: Conditioning) -> float:
     """Return the voice's seconds a token. :raises VoiceError: it has none, or a pace of nobody."""
-    pace = conditioning.strings.get("seconds_per_token", "")
-    try:
-        seconds = float(pace)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds <= MAX_PACE_SECONDS:
-        raise VoiceError(
-            f"the voice's conditioning.safetensors says seconds_per_token {shown(pace)}, expected 0 to "
-            f"{MAX_PACE_SECONDS}; make the voice again"
-        )
-    return seconds
+    return conditioning.number("seconds_per_token", MAX_PACE_SECONDS)

@@ -56,17 +56,8 @@ def expected_tokens(conditioning: Conditioning, text: str) -> float:
 
     :raises VoiceError: the pace is none.
     """
-    pace = _string(conditioning, "seconds_per_character")
-    try:
-        seconds = float(pace)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds <= MAX_PACE_SECONDS:
-        raise VoiceError(
-            f"the voice's conditioning.safetensors says seconds_per_character {shown(pace)}, expected 0 to "
-            f"{MAX_PACE_SECONDS}; make the voice again"
-        )
-    return len(text) * seconds * 7 * 24_000 / 2048
+    _string(conditioning, "seconds_per_character")
+    return len(text) * conditioning.number("seconds_per_character", MAX_PACE_SECONDS) * 7 * 24_000 / 2048
 
 
 def _string(conditioning: Conditioning, name: str) -> str:
