@@ -17,33 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extensions import JUDGES, extension
 
 pytestmark = pytest.mark.slow
-
-# Judges that need no network, as in test_processes: words by the sound's length, likeness by its level.
-JUDGES = """
-import numpy as np
-import vtune
-from vtune.evaluate import Figure, Judgement, Share
-
-class Judge:
-    def __init__(self, material, recipe):
-        pass
-
-class Words(Judge):
-    figures = (Figure("words", "wrong words", "low"),)
-    def judge(self, takes):
-        return Judgement({"words": [Share(abs(np.sin(len(take.waveform))) / 2) for take in takes]})
-
-class Likeness(Judge):
-    figures = (Figure("likeness", "likeness", "high"),)
-    def judge(self, takes):
-        return Judgement({"likeness": [Share(float(np.abs(take.waveform).mean())) for take in takes]})
-
-@vtune.hookimpl
-def judges():
-    return {"text": Words, "voice": Likeness}
-"""
 
 KILLER = """
 import os, vtune
@@ -175,16 +151,6 @@ def server() -> Iterator[subprocess.Popen[str]]:
         yield process
         assert process.stdin
         process.stdin.close()
-
-
-def extension(folder: Path, name: str, source: str) -> str:
-    """Install an extension; returns what goes onto the path."""
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[vtune.plugins]\n{name} = {name}_extension\n")
-    (folder / f"{name}_extension.py").write_text(source)
-    return str(folder)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extensions import JUDGES, extension
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
@@ -28,32 +29,6 @@ class Killer(TrainerCallback):
 @vtune.hookimpl
 def trainer_callbacks(recipe):
     return [Killer()]
-"""
-
-
-# Judges that need no network: words by the sound's length, likeness by its level; so checkpoints are chosen by ear.
-EARS = """
-import numpy as np
-import vtune
-from vtune.evaluate import Figure, Judgement, Share
-
-class Judge:
-    def __init__(self, material, recipe):
-        pass
-
-class Words(Judge):
-    figures = (Figure("words", "wrong words", "low"),)
-    def judge(self, takes):
-        return Judgement({"words": [Share(abs(np.sin(len(take.waveform))) / 2) for take in takes]})
-
-class Likeness(Judge):
-    figures = (Figure("likeness", "likeness", "high"),)
-    def judge(self, takes):
-        return Judgement({"likeness": [Share(float(np.abs(take.waveform).mean())) for take in takes]})
-
-@vtune.hookimpl
-def judges():
-    return {"text": Words, "voice": Likeness}
 """
 
 
@@ -98,16 +73,6 @@ def vtune(*arguments: str, at: Path, check: bool = True, **environment: str) -> 
     return done
 
 
-def extension(folder: Path, name: str, source: str) -> str:
-    """Install an extension beside the others; returns what goes onto the path."""
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[vtune.plugins]\n{name} = {name}_extension\n")
-    (folder / f"{name}_extension.py").write_text(source)
-    return str(folder)
-
-
 @pytest.fixture
 def killer(tmp_path: Path) -> str:
     """Kills its process at a step."""
@@ -117,7 +82,7 @@ def killer(tmp_path: Path) -> str:
 @pytest.fixture
 def ears(tmp_path: Path) -> str:
     """Judges every checkpoint."""
-    return extension(tmp_path / "ears", "ears", EARS)
+    return extension(tmp_path / "ears", "ears", JUDGES)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from waiting import alive
 
 pytestmark = pytest.mark.slow
 
@@ -349,7 +350,3 @@ def test_an_error_of_all_ranks_is_told_once(forks: Forks, tmp_path: Path, recipe
     code, said = forks.run(tmp_path, "run", str(recipe), "--launch", "2", "engine_options.max_frames=1")
     errors = [each for each in said.splitlines() if each.startswith("Error")]
     assert (code, len(errors)) == (1, 1), said
-
-
-def alive(process: int) -> bool:
-    return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE

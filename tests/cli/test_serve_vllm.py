@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from waiting import alive, until
 
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 
@@ -68,20 +69,6 @@ class Served:
         assert self.starts()
         until(lambda: not [pid for pids in self.starts() for pid in pids if alive(pid)], 15)
         return self.process.returncode, log
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-
-
-def until(true: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "never true"
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import torch
 from anyio.from_thread import start_blocking_portal
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
+from waiting import until
 
 from vtune.errors import EngineError, VoiceError, VtuneError
 from vtune.folders import VoiceFolder
@@ -336,13 +337,6 @@ def test_each_start_of_a_server_gets_the_voices_that_are_to_be_there_first(
                 assert backend.load().voices == 1
                 assert len(say(backend, voices, "ben"))
                 assert len(server.loaded) == 2
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_who_leaves_stops_the_drawing_at_once(fake: FakeVllm, voices: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import alive, until
 
 from vtune.errors import VtuneError
 from vtune.serve import Registry, ServeSettings
@@ -78,20 +79,6 @@ def starts(program: Path) -> list[list[int]]:
 
 def pids(program: Path) -> list[int]:
     return [pid for start in starts(program) for pid in start]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-
-
-def until(true: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "never true"
-        time.sleep(0.02)
 
 
 def all_ended(program: Path) -> None:
