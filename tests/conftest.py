@@ -46,6 +46,15 @@ def no_engine_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vtune.engines.files._named", [])
 
 
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of the test module, for property tests: hypothesis refuses ``tmp_path``, which stays between examples.
+
+    The folder that holds every ``tmp_path`` is no place for files: a voice's files there make it a voice folder.
+    """
+    return tmp_path_factory.mktemp("scratch")
+
+
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Call a case by the beginning of its text where that is long, so that lists of tests stay readable."""
     return repr(val[:40]) if isinstance(val, str | bytes) and len(val) > 100 else None

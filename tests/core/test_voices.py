@@ -180,8 +180,8 @@ def test_a_record_that_is_a_folder_is_damaged(make):
     ),
 )
 @settings(deadline=None, max_examples=40)
-def test_conditioning_comes_back_as_it_was(tmp_path_factory, shapes, strings):
-    path = tmp_path_factory.getbasetemp() / "conditioning.safetensors"
+def test_conditioning_comes_back_as_it_was(scratch, shapes, strings):
+    path = scratch / "conditioning.safetensors"
     tensors = {
         name: np.random.default_rng(0).integers(0, 9, size=shape).astype(kind) for name, (kind, shape) in shapes.items()
     }
@@ -242,8 +242,8 @@ CONFIG = {"r": 4, "lora_alpha": 64, "target_modules": ["inner"], "bias": "none",
 
 @given(st.data())
 @settings(deadline=None, max_examples=150)
-def test_any_change_of_a_record_or_its_adapter_is_read_or_refused_in_a_line(tmp_path_factory, data):
-    folder = VoiceFolder(tmp_path_factory.getbasetemp() / "mutated")
+def test_any_change_of_a_record_or_its_adapter_is_read_or_refused_in_a_line(scratch, data):
+    folder = VoiceFolder(scratch / "mutated")
     folder.path.mkdir(exist_ok=True)
     for path, healthy in ((folder.record, RECORD), (folder.adapter_config, CONFIG)):
         key = data.draw(st.sampled_from([*healthy, "a_key_of_tomorrow"]))

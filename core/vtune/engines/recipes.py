@@ -9,7 +9,7 @@ from typing import Any
 
 from vtune.engines.answers import extension_models
 from vtune.engines.facade import Engine, load_engine
-from vtune.engines.files import came_with, is_engine_file, use_engine_file
+from vtune.engines.files import came_with, is_engine_file, named_engine_file, use_engine_file
 from vtune.engines.finding import installed_engines
 from vtune.engines.loading import extensions_alone
 from vtune.errors import EngineError, shown
@@ -64,8 +64,13 @@ def _use_own_engine_file(draft: Draft) -> None:
         raise EngineError(
             f"no engine file {shown(wanted)}; it is looked up from the recipe's folder, then from the current one"
         )
-    if came_with(found[0]) or (writer and came_with(writer)):
-        return  # whoever loads the engine is told what to do
+    somebody_elses = came_with(found[0]) or (writer and came_with(writer))
+    if somebody_elses:
+        try:
+            named_engine_file(wanted)
+        except EngineError as error:
+            raise EngineError(f"{error} (it comes with {somebody_elses}, which somebody else may have made)") from None
+        return
     use_engine_file(found[0])
     if not os.path.isfile(wanted) or not os.path.samefile(wanted, found[0]):
         draft.data["engine"] = str(found[0])

@@ -219,3 +219,12 @@ def test_a_folder_of_the_users_own_is_nobody_elses(project):
     assert came_with(Path("r.yaml")) is None
     Path("voice.json").touch()
     assert came_with(Path("r.yaml")) == f"the voice folder {project}"
+
+
+def test_a_project_inside_a_voice_folder_says_which(project):
+    Path("voice.json").touch()
+    assert f"it comes with the voice folder {project}, which somebody else may have made" in refusal(
+        write_recipe(Path("r.yaml"))
+    )
+    use_engine_file("mine.py")
+    assert load_recipe("r.yaml").engine == "./mine.py"

@@ -32,9 +32,9 @@ def test_an_adapter_as_vtune_makes_them_is_served(tmp_path: Path) -> None:
 
 @given(st.integers(1, 512), st.dictionaries(st.sampled_from("abc"), st.integers(1, 512)))
 def test_the_rank_to_serve_with_is_the_smallest_that_holds_every_module(
-    tmp_path_factory: pytest.TempPathFactory, rank: int, pattern: dict[str, int]
+    scratch: Path, rank: int, pattern: dict[str, int]
 ) -> None:
-    found = check_config(adapter(tmp_path_factory.getbasetemp(), r=rank, rank_pattern=pattern))
+    found = check_config(adapter(scratch, r=rank, rank_pattern=pattern))
     largest, fits = map(int, found["rank fits --max-lora-rank"].split(" of "))
     assert largest == max(rank, *pattern.values(), 0)
     assert fits in RANKS

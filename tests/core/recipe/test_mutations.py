@@ -162,16 +162,16 @@ def test_the_breakages_are_of_both_kinds(write, good):
 
 @given(st.text(alphabet=st.characters(codec="utf-8")) | st.binary(max_size=50))
 @settings(deadline=None, max_examples=40)
-def test_any_file_loads_or_is_told_line_by_line(tmp_path_factory, content):
-    path = tmp_path_factory.getbasetemp() / "any.yaml"
+def test_any_file_loads_or_is_told_line_by_line(scratch, content):
+    path = scratch / "any.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     check(path)
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=20), st.integers(0, 500))
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_inside_a_good_recipe_loads_or_is_told(tmp_path_factory, good, text, place):
-    path = tmp_path_factory.getbasetemp() / "inside.yaml"
+def test_any_text_inside_a_good_recipe_loads_or_is_told(scratch, good, text, place):
+    path = scratch / "inside.yaml"
     path.write_text(good[:place] + text + good[place:], encoding="utf-8", newline="")
     check(path)
 

@@ -166,8 +166,8 @@ KEYS = st.sampled_from(["voice", "data", "train", "epochs", "0", "1", "9", "sour
     )
 )
 @settings(deadline=None, max_examples=200)
-def test_any_overrides_apply_or_are_told_on_one_line_each(tmp_path_factory, overrides):
-    path = tmp_path_factory.getbasetemp() / "overridden.yaml"
+def test_any_overrides_apply_or_are_told_on_one_line_each(scratch, overrides):
+    path = scratch / "overridden.yaml"
     path.write_text(TEXT)
     try:
         apply_overrides(read_draft(path), overrides)

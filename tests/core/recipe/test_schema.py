@@ -177,8 +177,8 @@ TEXTS = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cc", 
     st.floats(min_value=1e-300, max_value=1e300),
 )
 @settings(deadline=None, max_examples=60)
-def test_any_settings_survive_being_printed(tmp_path_factory, statement, sentences, arguments, rate):
-    path = tmp_path_factory.getbasetemp() / "original.yaml"
+def test_any_settings_survive_being_printed(scratch, statement, sentences, arguments, rate):
+    path = scratch / "original.yaml"
     path.write_text(HEAD)
     recipe = load_recipe(path)
     recipe = recipe.model_copy(
