@@ -48,7 +48,7 @@ def no_engine_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of the test module, for property tests: hypothesis refuses ``tmp_path``, which stays between examples.
+    """Return a folder of the test module, for property tests: hypothesis refuses ``tmp_path``, which it would not renew.
 
     The folder that holds every ``tmp_path`` is no place for files: a voice's files there make it a voice folder.
     """
