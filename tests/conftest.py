@@ -48,8 +48,7 @@ def no_engine_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of the test module, for property tests: hypothesis refuses ``tmp_path``, which it would not renew.
-
+    """Return a folder of the test module, for property tests, which cannot have ``tmp_path``.
     The folder that holds every ``tmp_path`` is no place for files: a voice's files there make it a voice folder.
     """
     return tmp_path_factory.mktemp("scratch")
