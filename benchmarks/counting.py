@@ -27,7 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
-from vtune.train.narrowing import narrow_in_passing
+from vtune.training.narrow_products import narrow_in_passing
 
 GIB = 2**30
 

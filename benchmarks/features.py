@@ -29,10 +29,10 @@ import torch
 from machine import in_a_line, machine
 
 from vtune import Clip, dataset, load_engine, load_recipe
-from vtune.dataset import encoding
+from vtune.dataset.features import encode as encoding
 from vtune.engines import Engine
-from vtune.folders import RunFolder
 from vtune.recipe import Recipe
+from vtune.runtime.paths import RunFolder
 
 
 def main() -> None:
@@ -96,7 +96,7 @@ def build(recipe: Recipe, engine: Engine, folder: Path) -> tuple[float, float]:
     base = engine.load_base(recipe.engine_options, torch.device("cpu"), torch.float32)
     engine.features_fingerprint(base)
     started, worked = time.perf_counter(), time.process_time()
-    dataset.build(recipe, engine, base, RunFolder(folder), dataset.Share(0, 1), lambda: None)
+    dataset.build(recipe, engine, base, RunFolder(folder), dataset.Ratio(0, 1), lambda: None)
     return time.perf_counter() - started, time.process_time() - worked
 
 

@@ -18,7 +18,8 @@ from counting import Found, count_step, default_dtype, say
 from torch import nn
 
 import vtune_orpheus
-from vtune import LoraSettings, attach_lora, attention
+from vtune import LoraSettings, attach_lora
+from vtune.toolkit import packed_attention as attention
 from vtune_orpheus import loss, network
 
 SHAPE: dict[str, Any] = {

@@ -34,9 +34,9 @@ def by_vtune(path: Path, *, vad: bool) -> Callable[[], float]:
     """Both passes, with resampling, levelling and writing."""
     import scipy.ndimage  # noqa: F401 # imported late by the limiter
 
-    from vtune.prepare import Cutting
-    from vtune.prepare.recording import prepare_recording
-    from vtune.prepare.records import Record
+    from vtune.ingest.prepare import Cutting
+    from vtune.ingest.prepare.recording import prepare_recording
+    from vtune.ingest.prepare.records import Record
     from vtune.recipe import PrepareRecipe
 
     if vad:

@@ -25,7 +25,7 @@ from machine import in_a_line, machine
 from training import SHAPES, Ours, first_loss, made_clips
 from transformers import LlamaConfig
 
-from vtune.ranks import is_first, join
+from vtune.runtime.distributed.ranks import is_first, join
 
 PROCESSES = (1, 2)
 

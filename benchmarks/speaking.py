@@ -38,8 +38,8 @@ from transformers import (
 )
 
 from vtune import Conditioning, attach_lora, load_engine
-from vtune.speak import speak_together
 from vtune.testing import made_clip
+from vtune.voices.speech import speak_together
 from vtune_orpheus import speech
 from vtune_orpheus.chorus import network_tokens
 from vtune_orpheus.conditioning import expected_tokens, prompt_of

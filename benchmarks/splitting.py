@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from vtune.prepare.listening import JOINED
-from vtune.split.bands import BandMeter, above_noise, speech_in
-from vtune.split.edges import kept
-from vtune.split.energy import stretches
-from vtune.split.segments import FRAME, Wanted, segment
+from vtune.audio.segmentation.bands import BandMeter, above_noise, speech_in
+from vtune.audio.segmentation.edges import kept
+from vtune.audio.segmentation.energy import stretches
+from vtune.audio.segmentation.segments import FRAME, Wanted, segment
+from vtune.ingest.prepare.analysis import JOINED
 
 LEAST_GAP = 0.55
 BLOCK = 1 << 16
@@ -49,7 +49,7 @@ def energy(sound: np.ndarray, rate: int) -> Split:
 
 def vad(sound: np.ndarray, rate: int) -> Split:
     """Vtune's path by Silero's detector."""
-    from vtune.split.vad import VoiceMeter, with_faint_ends
+    from vtune.audio.segmentation.vad import VoiceMeter, with_faint_ends
 
     voices = VoiceMeter(rate)
     for start in range(0, len(sound), BLOCK):

@@ -35,11 +35,12 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
 import vtune_orpheus
-from vtune import LoraSettings, attach_lora, attention
+from vtune import LoraSettings, attach_lora
 from vtune.dataset import TrainingData
-from vtune.device import pick_precision, weights_dtype
-from vtune.train.loop import Loop
-from vtune.train.progress import Meter
+from vtune.runtime.device import pick_precision, weights_dtype
+from vtune.toolkit import packed_attention as attention
+from vtune.training.progress import Meter
+from vtune.training.trainer import Loop
 from vtune_orpheus import network
 from vtune_orpheus.samples import pad
 

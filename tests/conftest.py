@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def no_engine_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the engine files that an earlier test has named."""
-    monkeypatch.setattr("vtune.engines.files._named", [])
+    monkeypatch.setattr("vtune.engines.engine_files._named", [])
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +130,10 @@ def make_voice() -> Callable[..., Any]:
         from peft import PeftModel
 
         from vtune.engines import load_engine
-        from vtune.folders import VoiceFolder, write_json
         from vtune.recipe import LoraRecipe
+        from vtune.runtime.paths import VoiceFolder, write_json
         from vtune.testing import made_clip
-        from vtune.voices import VoiceRecord
+        from vtune.voice_format.record import VoiceRecord
 
         loaded = load_engine(engine)
         shape = LoraRecipe(**{"rank": 4, "alpha": 8, **(lora or {})})

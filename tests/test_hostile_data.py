@@ -233,7 +233,7 @@ def test_prepare_and_transcribe_and_doctor_take_any_folder(
 def test_transcribe_takes_any_folder(
     vtune: Callable[..., Result], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vtune.transcribe import Heard, folder
+    from vtune.ingest.transcribe import Heard, folder
 
     class Listener:
         batch = 4
@@ -343,8 +343,8 @@ NAMES = [f"name{number:04d}" for number in range(1_000)]
 
 
 def test_of_a_thousand_names_the_nearest_few_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vtune.engines import finding
-    from vtune.evaluate import judging
+    from vtune.engines import discovery as finding
+    from vtune.evaluation.metrics import registry as judging
     from vtune.recipe import builtin
 
     monkeypatch.setattr(finding, "installed_engines", lambda: {name: [] for name in NAMES})

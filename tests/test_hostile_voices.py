@@ -29,7 +29,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from vtune.errors import VtuneError
-from vtune.folders import VoiceFolder
+from vtune.runtime.paths import VoiceFolder
 from vtune.serve.failures import BrokenError
 from vtune_cli import comparing, export, merge, mix, say, voices  # noqa: F401 -- once, and not in each child
 from vtune_cli.main import main
@@ -180,7 +180,7 @@ def _all_answers(verbs: Mapping[str, tuple[str, ...]], serve: bool) -> list[Answ
 def _served() -> Answer:
     """Let the server's registry find the voice, and what it speaks with load it."""
     from vtune.serve.registry import Registry
-    from vtune.speak import open_voice
+    from vtune.voices.speech import open_voice
 
     try:
         chosen = Registry(Path("voices"), {}, {}, 8).find("anna")

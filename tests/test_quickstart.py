@@ -19,11 +19,11 @@ from vtune import pipeline
 from vtune.dataset import held_out
 from vtune.engines import load_engine, load_recipe
 from vtune.errors import TrainingError
-from vtune.evaluate import BASE, VOICE, Material, System, judges, score, speak_all, tuned_and_base
-from vtune.folders import RunFolder, VoiceFolder
+from vtune.evaluation import BASE, VOICE, System, TestSet, judges, score, speak_all, tuned_and_base
 from vtune.recipe import builtin_recipes
-from vtune.speak import open_voice
+from vtune.runtime.paths import RunFolder, VoiceFolder
 from vtune.types import Clip, Conditioning
+from vtune.voices.speech import open_voice
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quickstart")]
 
@@ -99,7 +99,7 @@ def systems(tuned: VoiceFolder) -> list[System]:
 
 def test_no_other_voice_of_the_base_is_as_near(tuned: VoiceFolder, held: list[Clip]) -> None:
     recipe = load_recipe("quickstart")
-    material = Material([clip.text for clip in held[:3]], held)
+    material = TestSet([clip.text for clip in held[:3]], held)
     takes = speak_all(systems(tuned), material.texts, [0])
     nearest = score(takes, material, recipe, judges(load_engine("orpheus"), recipe, ["voice"]))["likeness"].means
     assert means(tuned, "likeness")[0] > max(nearest[voice] for voice in VOICES), nearest

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 # Importing torch and its kin takes most of a short run; it is done once, and each process of a run is a fork of that.
 FORKS = """
 import json, os, sys
-import vtune.launch, vtune.pipeline, vtune.tuning, torch.distributed
+import vtune.runtime.distributed.launch, vtune.pipeline, vtune.tune, torch.distributed
 from vtune_cli import main
 
 def command(run):
@@ -83,7 +83,7 @@ class Rank:
 
 def started(run):
     os.setsid()  # a signal to its group shall reach nobody else
-    vtune.launch.subprocess.Popen = Rank
+    vtune.runtime.distributed.launch.subprocess.Popen = Rank
     command(run)
 
 for line in sys.stdin:

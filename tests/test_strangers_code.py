@@ -27,9 +27,9 @@ from click.testing import CliRunner, Result
 
 from vtune import pipeline
 from vtune.engines import load_recipe
-from vtune.launch import launch
-from vtune.serve.serving import serve
-from vtune.train.checkpoints import seal
+from vtune.runtime.distributed.launch import launch
+from vtune.serve.serve import serve
+from vtune.training.checkpoints import seal
 from vtune_cli.main import main
 
 RECIPE = {

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import vtune
-from vtune import hookspecs
-from vtune.recipe.sections import Recipe
-from vtune.recipe.suggesting import model_in
+from vtune.contract import hookspecs
+from vtune.recipe.model import Recipe
+from vtune.recipe.suggest import model_in
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NOTE = "<!-- Written by tools/write_reference.py from the code; edit that. -->\n"
@@ -62,7 +62,12 @@ def recipe_page() -> str:
 def api_page() -> str:
     """The public names of the package ``vtune``."""
     parts = [f"# Python API\n\n{NOTE}\n{_markdown(inspect.getdoc(vtune) or '')}"]
-    from vtune import compare, evaluate, mixdown, mixing, pipeline, plan, speak, testing, voices
+    from vtune import evaluation, pipeline, plan, testing
+    from vtune.contract import metrics
+    from vtune.evaluation import compare
+    from vtune.export import mixed_voice
+    from vtune.voice_format import record
+    from vtune.voices import mixing, speech
 
     for name in sorted(vtune.__all__):
         thing = getattr(vtune, name)
@@ -71,12 +76,13 @@ def api_page() -> str:
     for module, names in (
         (pipeline, ["run"]),
         (plan, ["make_plan", "Plan"]),
-        (speak, ["open_voice", "Voice"]),
+        (speech, ["open_voice", "Voice"]),
         (mixing, ["open_named", "find_parts", "open_mix"]),
-        (mixdown, ["mix_down"]),
-        (evaluate, ["evaluate", "score", "quality", "Material", "System", "Take", "Figure", "Judgement", "Scores"]),
+        (mixed_voice, ["mix_down"]),
+        (evaluation, ["evaluate", "score", "quality", "System", "Scores"]),
+        (metrics, ["TestSet", "Utterance", "MetricSpec", "MetricResult", "Ratio", "Metric"]),
         (compare, ["compare", "contestants", "material_of", "recipe_of"]),
-        (voices, ["list_voices", "find_voice", "read_record", "VoiceRecord"]),
+        (record, ["list_voices", "find_voice", "read_record", "VoiceRecord"]),
         (testing, ["check_engine", "made_clip"]),
     ):
         parts += [_entry(f"{module.__name__}.{name}", getattr(module, name)) for name in names]

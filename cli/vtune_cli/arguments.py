@@ -17,7 +17,7 @@ MAX_LINES_BYTES = 20_000_000
 
 def read_lines(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """Read the lines of a text file, or of stdin (``-``); a FIFO or a device, which might never end, is refused."""
-    from vtune.untrusted import read_text, why
+    from vtune.runtime.untrusted import read_text, why
 
     if value is None:
         return None
@@ -83,7 +83,7 @@ def base_options(command: F) -> F:
 
 def engine_options(values: tuple[str, ...]) -> dict[str, Any]:
     """Turn ``--set option=value`` into a mapping; values are YAML."""
-    from vtune.recipe.reading import parse
+    from vtune.recipe.parse import parse
 
     pairs = dict(value.partition("=")[::2] for value in values)
     if "" in pairs or any("=" not in value for value in values):

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from vtune.compare import compare, contestants, first_voice, material_of, recipe_of, table
 from vtune.errors import VoiceError
-from vtune.evaluate import BASE
-from vtune.folders import place_locked
+from vtune.evaluation import BASE
+from vtune.evaluation.compare import compare, contestants, first_voice, material_of, recipe_of, table
+from vtune.runtime.paths import place_locked
 from vtune_cli.talking import echo
 
 

@@ -70,7 +70,7 @@ def doctor(
         )  # fmt: skip
     except ValidationError as error:
         raise click.UsageError(first_problem(error)) from error
-    from vtune.doctor import (
+    from vtune.curation.doctor import (
         Severity,
         as_data,
         check_new,
@@ -83,7 +83,7 @@ def doctor(
         write_page,
     )
     from vtune.engines import load_users_engine
-    from vtune.folders import make_parent, write_text
+    from vtune.runtime.paths import make_parent, write_text
 
     here = Path.cwd()
     loaded = load_users_engine(engine) if engine is not None else None

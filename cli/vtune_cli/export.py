@@ -35,7 +35,7 @@ def export(
 ) -> None:  # fmt: skip
     """Write VOICE into DIRECTORY as other software takes it, read it back and compare, with its card."""
     from vtune.export import export as export_voice
-    from vtune.voices import find_voice
+    from vtune.voice_format.record import find_voice
 
     exported = export_voice(
         find_voice(voice, folder), directory, target,

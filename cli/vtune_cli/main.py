@@ -83,7 +83,7 @@ class Verbs(click.Group):
             lines = _mistake(error)
             if not lines:
                 raise
-            from vtune.ranks import said_once
+            from vtune.runtime.distributed.ranks import said_once
             from vtune_cli.talking import echo
 
             for line in said_once(lines, error):
@@ -93,8 +93,8 @@ class Verbs(click.Group):
 
 def _mistake(error: Exception) -> list[str]:
     """Tell what the user can mend, line by line; nothing for a bug."""
-    from vtune.disk import told
     from vtune.errors import RecipeError, VtuneError
+    from vtune.runtime.disk import told
 
     if isinstance(error, VtuneError):
         # Of a recipe every problem at once. Any other error is one line, whatever it quotes.

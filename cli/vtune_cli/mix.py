@@ -20,7 +20,7 @@ from vtune_cli.talking import echo
 @voices_option
 def mix(mix: str, name: str, rank: int | None, device: str, options: tuple[str, ...], folder: Path) -> None:
     """Write MIX, weighted voices such as '0.7*anna+0.3*ben', as a voice of its own."""
-    from vtune.mixdown import mix_down
+    from vtune.export.mixed_voice import mix_down
 
     record = mix_down(mix, name, folder, device, engine_options(options), rank)
     assert record.mix is not None

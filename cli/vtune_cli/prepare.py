@@ -49,7 +49,7 @@ def prepare(
     from pydantic import ValidationError
 
     from vtune.errors import first_problem
-    from vtune.prepare import Cutting, prepare_folder
+    from vtune.ingest.prepare import Cutting, prepare_folder
     from vtune.recipe import PrepareRecipe
 
     try:

@@ -32,9 +32,9 @@ def list_recipes() -> None:
 def copy(name: str, target: Path | None) -> None:
     """Copy the built-in recipe NAME to TARGET (default: NAME.yaml here), to be edited."""
     from vtune.errors import RecipeError
-    from vtune.folders import make_parent, write_text
     from vtune.recipe import find_recipe
-    from vtune.untrusted import FileRefused, read_text, why
+    from vtune.runtime.paths import make_parent, write_text
+    from vtune.runtime.untrusted import FileRefused, read_text, why
 
     source = find_recipe(name)
     target = target or Path(source.name)

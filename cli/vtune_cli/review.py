@@ -18,7 +18,7 @@ from vtune_cli.talking import echo
 @click.option("--flagged", is_flag=True, help="Begin with the clips that have red flags.")
 def review(data: str, port: int | None, host: str, no_browser: bool, flagged: bool) -> None:
     """Listen to DATA in a browser; correct, split, drop and approve."""
-    from vtune.review.serving import serve
+    from vtune.curation.review.serve import serve
 
     def started(url: str) -> None:
         echo(url)

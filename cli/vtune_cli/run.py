@@ -23,14 +23,14 @@ def run(recipe: str, overrides: tuple[str, ...], no_cache: bool, processes: int 
         overrides = (*overrides, "encode.cache=false")
     if processes is not None:
         from vtune.engines import engine_files
-        from vtune.launch import launch
+        from vtune.runtime.distributed.launch import launch
 
         load_recipe(recipe, overrides)  # its mistakes are told once, not by every process
         named = [f"--engine-file={file}" for file in engine_files()]
         launch(["run", *named, recipe, *overrides, f"train.world_size={processes}"], processes)
     checked = load_recipe(recipe, overrides)
     from vtune.pipeline import run as run_recipe
-    from vtune.ranks import is_first
+    from vtune.runtime.distributed.ranks import is_first
 
     for voice in run_recipe(checked):
         if is_first():

@@ -35,8 +35,8 @@ def say(
         raise click.UsageError("--raw goes with --stream or --out -")
     texts = [text] if text is not None else [line.strip() for line in lines or () if line.strip()]
     from vtune.errors import VoiceError, shown
-    from vtune.mixing import open_named
-    from vtune.pauses import is_speakable
+    from vtune.toolkit.pauses import is_speakable
+    from vtune.voices.mixing import open_named
     from vtune_cli.speaking import to_files, to_stdout
 
     if not any(map(is_speakable, texts)):

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtune.audio import stream_pcm, synthetic_note, wav_header, write_wav
-from vtune.folders import make_parent
-from vtune.pauses import is_speakable, pause
+from vtune.runtime.paths import make_parent
+from vtune.toolkit.pauses import is_speakable, pause
 from vtune.types import Audio, Ending
 from vtune_cli.talking import echo
 
 if TYPE_CHECKING:
-    from vtune.speak import Voice
+    from vtune.voices.speech import Voice
 
 
 def to_files(voice: Voice, texts: Sequence[str], out: Path, seed: int, *, untuned: bool, many: bool) -> None:

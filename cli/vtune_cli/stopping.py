@@ -26,7 +26,8 @@ def stoppable(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
         # Not before: `vtune run --help` imports nothing of vtune's.
-        from vtune import ranks, signals
+        from vtune.runtime import signals
+        from vtune.runtime.distributed import ranks
 
         with signals.handled():
             ranks.follow_launcher()

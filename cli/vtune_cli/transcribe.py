@@ -40,7 +40,7 @@ def transcribe(
     from pydantic import ValidationError
 
     from vtune.errors import first_problem
-    from vtune.recipe.sections import SourceRecipe, TranscribeRecipe
+    from vtune.recipe.model import SourceRecipe, TranscribeRecipe
 
     if not directory:
         raise click.UsageError("DIR is empty; name a folder that holds recordings")
@@ -50,7 +50,7 @@ def transcribe(
         source = SourceRecipe(source=directory) if check else None
     except ValidationError as error:
         raise click.UsageError(first_problem(error)) from error
-    from vtune.transcribe import check_folder, transcribe_folder
+    from vtune.ingest.transcribe import check_folder, transcribe_folder
 
     if source is not None:
         checked, table = check_folder(source, settings, output, limit=limit)

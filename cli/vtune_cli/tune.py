@@ -46,12 +46,12 @@ def tune(
             raise click.UsageError(f"--search takes KEY=VALUES, not {search!r}")
     if not searches and file is None:
         raise click.UsageError("name what to search: --search lora.rank=8,16,32 or --space FILE")
-    from vtune.tuning import check_space, read_space
+    from vtune.tune import check_space, read_space
 
     space = check_space(recipe, overrides, read_space(searches, file))
-    from vtune.tuning.searching import tune as tune_recipe
+    from vtune.tune.search import tune as tune_recipe
 
-    steps_of("vtune.tuning")
+    steps_of("vtune.tune")
     found = tune_recipe(recipe, space, overrides, trials=trials, minutes=minutes, name=name, metric=metric)
     for line in found.lines():
         echo(line)

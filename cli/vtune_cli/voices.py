@@ -17,7 +17,7 @@ from vtune_cli.talking import echo, echo_text
 def voices(folder: Path, as_json: bool) -> None:
     """List the voices that are there."""
     from vtune.errors import VoiceError
-    from vtune.voices import list_voices, read_record
+    from vtune.voice_format.record import list_voices, read_record
 
     rows = []
     for voice in list_voices(folder):

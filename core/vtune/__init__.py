@@ -1,11 +1,12 @@
 """Turn anybody's speech into a voice of their own: the contract for engines, and the loop that tunes them.
 
 Engine authors need ``hookimpl``, the types and ``attach_lora``; users of the library ``load_recipe`` and the steps
-(``vtune.pipeline.run``, ``vtune.speak.open_voice``). Nothing here imports torch.
+(``vtune.pipeline.run``, ``vtune.voices.speech.open_voice``). Nothing here imports torch.
 """
 
 from typing import TYPE_CHECKING
 
+from vtune.contract.hookspecs import hookimpl
 from vtune.engines import Engine, available_engines, load_engine, load_recipe, use_engine_file
 from vtune.errors import (
     DataError,
@@ -18,11 +19,19 @@ from vtune.errors import (
     first_problem,
     in_a_line,
 )
-from vtune.hookspecs import hookimpl
-from vtune.hub import built_once, fetch_file, folder_or_hub_id, hash_file, load_pretrained, read_tensors, unreachable
-from vtune.lora import attach_lora
-from vtune.pauses import PAUSE_SECONDS, is_speakable
 from vtune.recipe import Recipe
+from vtune.runtime.version import VTUNE_VERSION
+from vtune.toolkit.hub import (
+    built_once,
+    fetch_file,
+    folder_or_hub_id,
+    hash_file,
+    load_pretrained,
+    read_tensors,
+    unreachable,
+)
+from vtune.toolkit.lora import attach_lora
+from vtune.toolkit.pauses import PAUSE_SECONDS, is_speakable
 from vtune.types import (
     Audio,
     Batch,
@@ -43,7 +52,7 @@ from vtune.types import (
 if TYPE_CHECKING:
     from vtune.audio import recorded
 
-__version__ = "0.1.0"
+__version__ = VTUNE_VERSION
 
 __all__ = [
     "PAUSE_SECONDS",

@@ -10,20 +10,22 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from vtune import conditioning, dataset, raw
-from vtune.device import pick_device, release_memory, weights_dtype
-from vtune.disk import writing
+from vtune import dataset
+from vtune.curation.doctor.check_run import inspect
 from vtune.engines import load_engine
-from vtune.evaluate import VOICE, Material, Scores, evaluate, held_material, listener, tuned_and_base
+from vtune.evaluation import VOICE, Scores, TestSet, evaluate, held_material, listener, tuned_and_base
 from vtune.export import CLIP_SAMPLE, voice_record, write_voice
-from vtune.folders import RunFolder, VoiceFolder, sweep, write_text
-from vtune.inspection import inspect
-from vtune.ranks import joined
+from vtune.ingest import raw_sources as raw
 from vtune.recipe import Recipe, as_yaml
-from vtune.room import footprint_of, require
-from vtune.train import train
-from vtune.untrusted import read_json_object
-from vtune.weights import ADAPTER
+from vtune.runtime.device import pick_device, release_memory, weights_dtype
+from vtune.runtime.disk import writing
+from vtune.runtime.distributed.ranks import joined
+from vtune.runtime.paths import RunFolder, VoiceFolder, sweep, write_text
+from vtune.runtime.untrusted import read_json_object
+from vtune.training import train
+from vtune.training.memory_estimate import footprint_of, require
+from vtune.voice_format.weights import ADAPTER
+from vtune.voices import conditioning
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,7 +95,7 @@ def _begin(step: int, what: str) -> None:
 
 def _make_voice(
     engine: Engine, base: Any, model: nn.Module, recipe: Recipe, in_clips: Recipe, run_folder: RunFolder,
-    voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any], material: Material,
+    voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any], material: TestSet,
 ) -> None:  # fmt: skip
     made_from = _made_from(engine, recipe, facts, voice.name)
     if _is_made(voice, made_from):

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vtune.dataset import Totals, open_sources, survey
-from vtune.dataset.encoding import variants
-from vtune.device import pick_device, pick_precision, weights_dtype
+from vtune.dataset.features.encode import variants
 from vtune.engines import load_engine
-from vtune.folders import RunFolder
-from vtune.prepare.settings import LONGEST
-from vtune.raw import Uncut, uncut, with_clips
+from vtune.ingest.prepare.settings import LONGEST
+from vtune.ingest.raw_sources import Uncut, uncut, with_clips
 from vtune.recipe import Recipe
-from vtune.room import (
+from vtune.runtime.device import pick_device, pick_precision, weights_dtype
+from vtune.runtime.paths import RunFolder
+from vtune.training.memory_estimate import (
     GIB,
     Limit,
     Stage,

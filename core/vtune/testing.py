@@ -16,12 +16,12 @@ from torch import nn
 
 from vtune.engines import Engine, load_users_engine
 from vtune.errors import SkipClip
-from vtune.folders import VoiceFolder
-from vtune.speak import speak, speak_together
-from vtune.train import guards
+from vtune.runtime.paths import VoiceFolder
+from vtune.training import guards
 from vtune.types import Audio, Batch, Clip, Conditioning, Features, Waveform
-from vtune.voices import read_conditioning, write_conditioning
-from vtune.weights import load_weights, save_weights
+from vtune.voice_format.record import read_conditioning, write_conditioning
+from vtune.voice_format.weights import load_weights, save_weights
+from vtune.voices.speech import speak, speak_together
 
 LENGTHS = (0.9, 1.7, 0.5)
 """Seconds of the clips that the kit makes: of unequal length, so that padding shows."""
@@ -30,7 +30,7 @@ LENGTHS = (0.9, 1.7, 0.5)
 def check_engine(
     name: str, options: Mapping[str, Any], folder: Path, clips: Sequence[Clip] | None = None, seed: int = 0
 ) -> None:
-    """Put an engine through every promise of ``vtune.hookspecs``, on the CPU in float32.
+    """Put an engine through every promise of ``vtune.contract.hookspecs``, on the CPU in float32.
 
     :param options: of the engine: a tiny checkpoint, small budgets.
     :param folder: an empty folder to write into.

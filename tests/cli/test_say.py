@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vtune.pauses import PAUSE_SECONDS
+from vtune.toolkit.pauses import PAUSE_SECONDS
 
 
 @pytest.fixture(scope="module")

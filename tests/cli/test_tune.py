@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from vtune.tuning import searching
+from vtune.tune import search as searching
 
 
 def test_nothing_to_search_is_a_usage_error(vtune, recipe):
@@ -57,8 +57,8 @@ def test_what_a_study_cannot_be_is_one_line(vtune, recipe, monkeypatch, also):
 
 def test_a_study_ends_in_a_table_and_a_command(vtune, recipe, monkeypatch):
     """What the search calls is told what the line said; the search itself has tests of its own."""
-    from vtune.tuning.places import StudyFolder
-    from vtune.tuning.report import Found
+    from vtune.tune.paths import StudyFolder
+    from vtune.tune.report import Found
 
     seen = {}
 

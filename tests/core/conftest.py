@@ -13,8 +13,8 @@ import soundfile
 import yaml
 
 from vtune.engines import load_recipe
-from vtune.folders import VoiceFolder
 from vtune.recipe import Recipe
+from vtune.runtime.paths import VoiceFolder
 
 
 @pytest.fixture

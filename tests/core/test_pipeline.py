@@ -20,10 +20,10 @@ from vtune import pipeline
 from vtune.engines import Engine
 from vtune.errors import VoiceError
 from vtune.export import merge_voice
-from vtune.folders import VoiceFolder
 from vtune.recipe import Recipe
-from vtune.speak import open_voice
-from vtune.voices import find_voice, list_voices, read_record
+from vtune.runtime.paths import VoiceFolder
+from vtune.voice_format.record import find_voice, list_voices, read_record
+from vtune.voices.speech import open_voice
 
 
 def sound(voice: Any, text: str, **settings: Any) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_an_option_of_speaking_makes_the_voice_anew_and_trains_nothing(
 ) -> None:
     (folder,) = pipeline.run(toy())
     before, trained = sound(open_voice(folder), "hello there"), read_record(folder).training
-    monkeypatch.setattr("vtune.train.training._run", lambda *_: pytest.fail("it trains again"))
+    monkeypatch.setattr("vtune.training.train._run", lambda *_: pytest.fail("it trains again"))
     (folder,) = pipeline.run(toy(engine_options={"pitch": 330.0}))
     record = read_record(folder)
     assert record.engine_options["pitch"] == 330.0
@@ -203,7 +203,7 @@ def test_a_failure_while_speaking_leaves_no_half_voice(
 
 
 def test_a_second_run_of_the_same_voice_is_kept_out(toy: Callable[..., Recipe], tmp_path: Path) -> None:
-    from vtune.folders import RunFolder
+    from vtune.runtime.paths import RunFolder
 
     with RunFolder(tmp_path / "runs" / "someone").locked(), pytest.raises(vtune.VtuneError, match="another run"):
         pipeline.run(toy())

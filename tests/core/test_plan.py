@@ -15,7 +15,7 @@ from vtune_orpheus import tiny
 
 def test_a_plan_counts_what_a_run_then_does(toy: Callable[..., Recipe], tmp_path: Path) -> None:
     from vtune import pipeline
-    from vtune.voices import read_record
+    from vtune.voice_format.record import read_record
 
     recipe = toy(train={"epochs": 3, "validation": 0.3})
     plan = make_plan(recipe)

@@ -7,7 +7,7 @@ from pathlib import Path
 JUDGES = """
 import numpy as np
 import vtune
-from vtune.evaluate import Figure, Judgement, Share
+from vtune.evaluation import Figure, Judgement, Ratio
 
 class Judge:
     def __init__(self, material, recipe):
@@ -16,12 +16,12 @@ class Judge:
 class Words(Judge):
     figures = (Figure("words", "wrong words", "low"),)
     def judge(self, takes):
-        return Judgement({"words": [Share(abs(np.sin(len(take.waveform))) / 2) for take in takes]})
+        return Judgement({"words": [Ratio(abs(np.sin(len(take.waveform))) / 2) for take in takes]})
 
 class Likeness(Judge):
     figures = (Figure("likeness", "likeness", "high"),)
     def judge(self, takes):
-        return Judgement({"likeness": [Share(float(np.abs(take.waveform).mean())) for take in takes]})
+        return Judgement({"likeness": [Ratio(float(np.abs(take.waveform).mean())) for take in takes]})
 
 @vtune.hookimpl
 def judges():

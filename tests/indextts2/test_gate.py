@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import vtune
-from vtune.room import needed
+from vtune.training.memory_estimate import needed
 from vtune_indextts2.options import IndexTTS2Options
 from vtune_indextts2.sizes import estimate
 

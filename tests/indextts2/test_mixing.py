@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from vtune import Conditioning, VoiceError
-from vtune.folders import VoiceFolder
-from vtune.mixdown import mix_down
-from vtune.mixing import open_named
-from vtune.speak import open_voice
+from vtune.export.mixed_voice import mix_down
+from vtune.runtime.paths import VoiceFolder
+from vtune.voices.mixing import open_named
+from vtune.voices.speech import open_voice
 from vtune_indextts2.mixing import mix
 
 SOUND = ("ref_mel", "prompt_condition", "spk_cond_emb", "emo_cond_emb", "ref_codes")

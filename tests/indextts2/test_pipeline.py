@@ -24,10 +24,10 @@ from vtune import load_recipe, pipeline
 from vtune.errors import VoiceError
 from vtune.export import export, merge_voice
 from vtune.export.consent import SENTENCE
-from vtune.folders import VoiceFolder
-from vtune.speak import open_voice
+from vtune.runtime.paths import VoiceFolder
 from vtune.testing import made_clip
-from vtune.voices import read_record
+from vtune.voice_format.record import read_record
+from vtune.voices.speech import open_voice
 from vtune_cli.main import main
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.licence import STATEMENT

@@ -16,8 +16,8 @@ import yaml
 
 import vtune
 from vtune import PAUSE_SECONDS, Audio, Conditioning, Ending, VoiceError
-from vtune.speak import speak
 from vtune.testing import made_clip
+from vtune.voices.speech import speak
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.conditioning import extract
 from vtune_indextts2.text import engines

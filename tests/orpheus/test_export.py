@@ -22,11 +22,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from vtune import load_recipe, pipeline
 from vtune.engines import Engine
 from vtune.errors import VoiceError
-from vtune.export import export, gguf_ready, merged
-from vtune.folders import VoiceFolder, write_json
-from vtune.speak import open_voice
+from vtune.export import export
+from vtune.export.targets import gguf_ready, merged
+from vtune.runtime.paths import VoiceFolder, write_json
 from vtune.testing import made_clip
-from vtune.voices import read_record
+from vtune.voice_format.record import read_record
+from vtune.voices.speech import open_voice
 from vtune_orpheus.prompts import prompt_ids
 
 
@@ -339,7 +340,7 @@ def test_vllm_is_told_the_base_that_the_adapter_names(voice: VoiceFolder, tiny: 
 def test_what_vllm_refuses_is_refused_before_anything_is_loaded(
     untied: VoiceFolder, voice: VoiceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vtune.export.exporting.open_source", lambda *_: pytest.fail("it loads the base"))
+    monkeypatch.setattr("vtune.export.export.open_source", lambda *_: pytest.fail("it loads the base"))
     with pytest.raises(VoiceError, match=r"adapter with modules_to_save \(lm_head\); export it --to merged"):
         export(untied, tmp_path / "out", "vllm")
     with pytest.raises(VoiceError, match="calls a model by its folder's name"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import vtune
-from vtune.room import needed
+from vtune.training.memory_estimate import needed
 from vtune_orpheus.options import OrpheusOptions
 from vtune_orpheus.sizes import estimate
 

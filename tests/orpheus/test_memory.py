@@ -69,7 +69,7 @@ class Peak:
     """The most anonymous memory since it was begun, in bytes above what there was then."""
 
     def __enter__(self) -> Peak:
-        from vtune.device import release_memory
+        from vtune.runtime.device import release_memory
 
         release_memory()
         self._start = self._most = anonymous()
@@ -111,7 +111,7 @@ def main(folder: Path) -> dict[str, float]:
     from vtune import pipeline
     from vtune.engines import load_recipe
     from vtune.export import merge_voice
-    from vtune.train import guards
+    from vtune.training import guards
     from vtune_orpheus import tiny
     from vtune_orpheus.base import OrpheusBase
     from vtune_orpheus.options import OrpheusOptions

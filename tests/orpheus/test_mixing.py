@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from vtune.export import merge_voice
-from vtune.folders import VoiceFolder
-from vtune.mixdown import mix_down
-from vtune.mixing import open_named
-from vtune.speak import open_voice
+from vtune.export.mixed_voice import mix_down
+from vtune.runtime.paths import VoiceFolder
+from vtune.voices.mixing import open_named
+from vtune.voices.speech import open_voice
 from vtune_orpheus.conditioning import prompt_of
 from vtune_orpheus.sampling import Sampling
 

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import LlamaForCausalLM
 
 import vtune
-from vtune import attention
+from vtune.toolkit import packed_attention as attention
 from vtune_orpheus import loss
 from vtune_orpheus.base import OrpheusBase
 from vtune_orpheus.samples import pad

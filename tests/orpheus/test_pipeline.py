@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM
 from vtune import load_recipe, pipeline
 from vtune.errors import RecipeError
 from vtune.export import merge_voice
-from vtune.speak import open_voice
-from vtune.voices import read_record
+from vtune.voice_format.record import read_record
+from vtune.voices.speech import open_voice
 
 
 @pytest.fixture

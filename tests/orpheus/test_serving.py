@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from vtune.folders import VoiceFolder
-from vtune.mixing import open_named
+from vtune.runtime.paths import VoiceFolder
 from vtune.serve import Registry, ServeSettings, Wanted
 from vtune.serve.inprocess import InProcess
-from vtune.serve.shared import SharedBase
+from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio
+from vtune.voices.mixing import open_named
 from vtune_orpheus.llama import LlamaSteps
 
 TEXT = "Hello there. And one more sentence, which is a good deal longer than the first of the two was, as you can hear."

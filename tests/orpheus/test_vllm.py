@@ -24,17 +24,17 @@ from transformers import AutoModelForCausalLM
 from waiting import until
 
 from vtune.errors import EngineError, VoiceError, VtuneError
-from vtune.folders import VoiceFolder
+from vtune.runtime.paths import VoiceFolder
 from vtune.serve import Registry, ServeSettings, Wanted
 from vtune.serve.backends import open_backend
 from vtune.serve.failures import AwayError, BrokenError, UpstreamError
+from vtune.serve.http_errors import refusal_of
 from vtune.serve.inprocess import InProcess
-from vtune.serve.refusals import refusal_of
 from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm import ByVllm, connect
 from vtune.serve.vllm.client import Client
-from vtune.serve.vllm.watching import Elsewhere
-from vtune.weights import ADAPTER
+from vtune.serve.vllm.watch import Elsewhere
+from vtune.voice_format.weights import ADAPTER
 
 TEXT = "Hello there. And one more sentence, which is a good deal longer."
 KEY = "a key of vLLM's own"

@@ -20,9 +20,9 @@ from snac import SNAC
 from spectra import FLOOR, mel_filters
 from train_encoder import CODEC, FINE, PER_LATENT, Head
 
+from vtune.ingest.transcribe import Recogniser, open_recogniser
+from vtune.ingest.transcribe.error_rates import distance, plain
 from vtune.recipe import TranscribeRecipe
-from vtune.transcribe import Recogniser, open_recogniser
-from vtune.transcribe.comparing import distance, plain
 
 RATE = 24_000
 Maker = Callable[[np.ndarray], np.ndarray]

@@ -16,9 +16,9 @@ from corpus import RATE, Corpus
 
 from vtune import Clip, load_engine
 from vtune.engines import load_recipe
-from vtune.evaluate import Judged, Material, speak_all, tuned_and_base
-from vtune.evaluate.text import Words
-from vtune.evaluate.voice import Likeness
+from vtune.evaluation import MetricValues, TestSet, speak_all, tuned_and_base
+from vtune.evaluation.metrics.speaker_similarity import Likeness
+from vtune.evaluation.metrics.words import Words
 from vtune.types import Ending
 
 OWN = 24
@@ -34,7 +34,7 @@ def clips_of(folder: Path, count: int) -> list[Clip]:
     ]
 
 
-def mean(judged: Judged) -> float:
+def mean(judged: MetricValues) -> float:
     """Parts over wholes."""
     found = [one for one in judged if one is not None]
     return sum(one.part for one in found) / sum(one.whole for one in found)
@@ -58,10 +58,10 @@ def main() -> None:
     heldout = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "heldout"
     held = clips_of(heldout, asked.sentences)
     texts = [clip.text for clip in held]
-    words = Words(Material(texts, held), recipe)
+    words = Words(TestSet(texts, held), recipe)
     folders = sorted(path for path in asked.corpus.iterdir() if path.is_dir())
     own = {folder.name: clips_of(folder, OWN) for folder in folders}
-    likeness = {name: Likeness(Material(texts, clips), recipe) for name, clips in {**own, "noah": held}.items()}
+    likeness = {name: Likeness(TestSet(texts, clips), recipe) for name, clips in {**own, "noah": held}.items()}
     print(
         "| voice | wrong words | ended | pace | likeness to itself | nearest other | to noah |\n"
         "|---|---|---|---|---|---|---|"

@@ -1,13 +1,13 @@
 """Read recordings as the engines want them, write sound as people want it; the only user of soundfile and PyAV."""
 
-from vtune.audio.encoding import FORMATS, Encoder, encoder
+from vtune.audio.blocks import RATES, SUFFIXES, Recording, digest_of, opened, require_file
+from vtune.audio.downmix import Mixer
+from vtune.audio.encode import FORMATS, Encoder, encoder
 from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
-from vtune.audio.mixing import Mixer
-from vtune.audio.opening import RATES, SUFFIXES, Recording, digest_of, opened, require_file
-from vtune.audio.reading import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
+from vtune.audio.read import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
 from vtune.audio.spectrogram import mel_levels, window_samples
 from vtune.audio.tempo import Tempo
-from vtune.audio.writing import encoded, pcm16, stream_pcm, synthetic_note, wav_header, write_wav
+from vtune.audio.write import encoded, pcm16, stream_pcm, synthetic_note, wav_header, write_wav
 
 __all__ = [
     "FORMATS",

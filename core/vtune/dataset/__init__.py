@@ -1,14 +1,14 @@
 """Sources to clips to features: surveyed, split, encoded once, and accounted for in the ledger."""
 
-from vtune.dataset.build import TrainingData, best_clips, build
-from vtune.dataset.detecting import find_raw, open_source
-from vtune.dataset.encoding import Share
-from vtune.dataset.held import held_out, of_strangers, trained_words
-from vtune.dataset.ledger import LedgerWriter, Totals
-from vtune.dataset.rows import FeatureRows
-from vtune.dataset.sources import Row, Source
-from vtune.dataset.store import FeatureStore
-from vtune.dataset.survey import SURVEY, Item, clip_sample, in_validation, open_sources, read_survey, survey
+from vtune.dataset.features.build import TrainingData, best_clips, build
+from vtune.dataset.features.encode import Share
+from vtune.dataset.features.holdout import held_out, of_strangers, trained_words
+from vtune.dataset.features.ledger import LedgerWriter, Totals
+from vtune.dataset.features.manifest import SURVEY, Item, clip_sample, in_validation, open_sources, read_survey, survey
+from vtune.dataset.features.rows import FeatureRows
+from vtune.dataset.features.store import FeatureStore
+from vtune.dataset.sources.detect import find_raw, open_source
+from vtune.dataset.sources.source import Row, Source
 
 __all__ = [
     "SURVEY",

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vtune.engines.answers import extension_models
-from vtune.engines.facade import Engine, load_engine
-from vtune.engines.files import came_with, is_engine_file, named_engine_file, use_engine_file
-from vtune.engines.finding import installed_engines
-from vtune.engines.loading import extensions_alone
+from vtune.engines.discovery import installed_engines
+from vtune.engines.engine import Engine, load_engine
+from vtune.engines.engine_files import came_with, is_engine_file, named_engine_file, use_engine_file
+from vtune.engines.plugin_manager import extensions_alone
+from vtune.engines.validation import extension_models
 from vtune.errors import EngineError, shown
 from vtune.recipe import Draft, Recipe, apply_overrides, check_recipe, find_recipe, read_draft, recipe_schema
 from vtune.types import EngineOptions

@@ -6,7 +6,7 @@ import getpass
 from datetime import UTC, datetime
 
 from vtune.errors import VoiceError, shown
-from vtune.voices import VoiceRecord
+from vtune.voice_format.record import VoiceRecord
 
 SENTENCE = "I have the right to publish this voice"
 """What somebody must say, word for word, who exports a voice that states no consent."""

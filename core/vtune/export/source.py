@@ -14,12 +14,12 @@ import numpy as np
 from vtune.audio import read
 from vtune.engines import Engine
 from vtune.errors import DataError, SkipClip, VoiceError
-from vtune.folders import VoiceFolder
 from vtune.recipe import EvaluateRecipe, LoraRecipe
-from vtune.recipe.reading import read_draft
-from vtune.speak import Voice, open_voice, options_of
+from vtune.recipe.parse import read_draft
+from vtune.runtime.paths import VoiceFolder
 from vtune.types import Batch, Clip, EngineOptions, Features, LoraSettings
-from vtune.voices import read_record
+from vtune.voice_format.record import read_record
+from vtune.voices.speech import Voice, open_voice, options_of
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +79,7 @@ def open_source(folder: VoiceFolder, device: str = "auto", options: Mapping[str,
 
     :raises VoiceError: the voice is damaged, its base is quantised, or none of its sentences can be encoded.
     """
-    from vtune.train import guards
+    from vtune.training import guards
 
     settings = _settings(folder)
     voice = open_voice(folder, device, "fp32", options)

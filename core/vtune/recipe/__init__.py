@@ -1,13 +1,10 @@
 """The YAML recipe: read with its line numbers, overridden, checked as a whole, typed."""
 
 from vtune.recipe.builtin import builtin_recipes, find_recipe
-from vtune.recipe.checking import check_recipe
-from vtune.recipe.differing import Difference, differences
+from vtune.recipe.diff import Difference, differences
 from vtune.recipe.draft import Draft
-from vtune.recipe.overrides import apply_overrides
-from vtune.recipe.reading import read_draft
-from vtune.recipe.schema import as_yaml, recipe_schema
-from vtune.recipe.sections import (
+from vtune.recipe.json_schema import as_yaml, recipe_schema
+from vtune.recipe.model import (
     AugmentRecipe,
     ConsentRecipe,
     EncodeRecipe,
@@ -19,7 +16,10 @@ from vtune.recipe.sections import (
     TrainRecipe,
     TranscribeRecipe,
 )
-from vtune.recipe.standing import source_paths, standing_alone
+from vtune.recipe.overrides import apply_overrides
+from vtune.recipe.parse import read_draft
+from vtune.recipe.portable import source_paths, standing_alone
+from vtune.recipe.validate import check_recipe
 
 __all__ = [
     "AugmentRecipe",

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from vtune.errors import RecipeError, choices, shown
-from vtune.untrusted import require_regular
+from vtune.runtime.untrusted import require_regular
 
 
 def builtin_recipes() -> dict[str, Path]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from vtune.errors import RecipeError, shown
 from vtune.recipe.draft import Draft, KeyPath, dotted, forget
-from vtune.recipe.reading import parse
+from vtune.recipe.parse import parse
 
 
 def apply_overrides(draft: Draft, overrides: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from vtune.serve.backend import Backend, Load, Wanted
 from vtune.serve.registry import Chosen, Registry
-from vtune.serve.serving import serve
+from vtune.serve.serve import serve
 from vtune.serve.settings import ServeSettings, read_settings
 
 __all__ = ["Backend", "Chosen", "Load", "Registry", "ServeSettings", "Wanted", "read_settings", "serve"]

@@ -13,22 +13,22 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-import vtune
 from vtune.audio import FORMATS
 from vtune.engines import extension_watermarks
 from vtune.errors import VtuneError, reason
-from vtune.hosts import Names
-from vtune.serve.asked import SpeechRequest
+from vtune.runtime.hostnames import Names
+from vtune.runtime.version import VTUNE_VERSION
+from vtune.serve.access import LISTS, PUBLIC, Guard, refused, told_of
+from vtune.serve.api_keys import Keys
 from vtune.serve.backend import Backend
-from vtune.serve.guard import LISTS, PUBLIC, Guard, refused, told_of
-from vtune.serve.keys import Keys
+from vtune.serve.http_errors import Refusal, refusal_of, refusal_of_body
 from vtune.serve.lifecycle import Lifecycle
 from vtune.serve.listing import models_body, voices_body
-from vtune.serve.metrics import Metrics
-from vtune.serve.refusals import Refusal, refusal_of, refusal_of_body
+from vtune.serve.prometheus import Metrics
 from vtune.serve.registry import Registry
+from vtune.serve.schemas import SpeechRequest
 from vtune.serve.settings import ServeSettings
-from vtune.serve.speech import Speech
+from vtune.serve.speech_endpoint import Speech
 
 PAGE = {
     "/": ("vtune.serve", "page/page.html", "text/html"),
@@ -80,7 +80,7 @@ def create_app(
     metrics, lifecycle = Metrics(), lifecycle or Lifecycle()
     speech = Speech(registry, backend, settings, metrics, extension_watermarks(), log_text=log_text)
     app = FastAPI(
-        title="vtune", version=vtune.__version__, docs_url=None, redoc_url=None, redirect_slashes=False,
+        title="vtune", version=VTUNE_VERSION, docs_url=None, redoc_url=None, redirect_slashes=False,
         exception_handlers={
             RequestValidationError: _refuse_body, HTTPException: _refuse_request, Refusal: _refuse, VtuneError: _refuse,
             Exception: _refuse,
@@ -111,7 +111,7 @@ def create_app(
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Say that this process answers (liveness)."""
-        return {"status": "ok", "version": vtune.__version__}
+        return {"status": "ok", "version": VTUNE_VERSION}
 
     @app.api_route("/ready", methods=["GET", "HEAD"], responses={503: {"description": "not yet, or not any more"}})
     async def ready() -> JSONResponse:

@@ -16,7 +16,7 @@ class Wanted:
     """What one request wants spoken.
 
     :param text: may be empty where a voice is only to be loaded.
-    :param sampling: engine options for this once, checked by ``vtune.speak.checked_sampling``.
+    :param sampling: engine options for this once, checked by ``vtune.voices.speech.checked_sampling``.
     """
 
     voice: Chosen
@@ -39,7 +39,7 @@ class Backend(Protocol):
     """A way to speak. All methods are called on one event loop."""
 
     def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
-        """Yield sound at the engine's rate as it is ready, as ``vtune.hookspecs.synthesize`` does.
+        """Yield sound at the engine's rate as it is ready, as ``vtune.contract.hookspecs.synthesize`` does.
 
         Closed early, it stops speaking as soon as it can.
 

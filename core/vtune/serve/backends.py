@@ -9,7 +9,7 @@ from vtune.errors import VtuneError, nearest, shown
 from vtune.serve.backend import Backend
 from vtune.serve.registry import Registry
 from vtune.serve.settings import ServeSettings
-from vtune.voices import list_voices
+from vtune.voice_format.record import list_voices
 
 IN_PROCESS, VLLM = "in-process", "vllm"
 

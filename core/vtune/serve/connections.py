@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vtune.hosts import is_loopback
-from vtune.serve.refusals import Refusal
+from vtune.runtime.hostnames import is_loopback
+from vtune.serve.http_errors import Refusal
 from vtune.serve.settings import ServeSettings
 
 CLOSE_SECONDS = 2

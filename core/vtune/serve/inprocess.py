@@ -9,12 +9,12 @@ from typing import Any
 from vtune.errors import VtuneError
 from vtune.serve.backend import Load, Wanted
 from vtune.serve.failures import BrokenError
-from vtune.serve.jobs import Job, Preload, listen
 from vtune.serve.options import base_key
+from vtune.serve.queue import Job, Preload, listen
 from vtune.serve.registry import Chosen
 from vtune.serve.scheduler import Scheduler
 from vtune.serve.settings import ServeSettings
-from vtune.serve.shared import SharedBase
+from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio
 
 PATIENCE = 5.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from vtune.voices import VoiceRecord
+from vtune.voice_format.record import VoiceRecord
 
 
 def voices_body(voices: Mapping[str, VoiceRecord], aliases: Mapping[str, str]) -> dict[str, Any]:

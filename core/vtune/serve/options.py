@@ -8,8 +8,8 @@ from typing import Any
 
 from vtune.engines import Engine
 from vtune.serve.registry import Chosen
-from vtune.speak import options_of
-from vtune.voices import VoiceRecord
+from vtune.voice_format.record import VoiceRecord
+from vtune.voices.speech import options_of
 
 
 def live_options(chosen: Chosen, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from typing import Any
 
 from vtune.engines import Engine, load_engine
 from vtune.errors import EngineError, VoiceError, choices, printable, shown
-from vtune.folders import VoiceFolder
-from vtune.mixing import Part, Term, gather, looks_like_mix, parse_mix
+from vtune.runtime.paths import VoiceFolder
 from vtune.serve.failures import BrokenError, UnknownVoiceError
-from vtune.voices import VoiceRecord, list_voices, read_record
-from vtune.weights import ADAPTER
+from vtune.voice_format.record import VoiceRecord, list_voices, read_record
+from vtune.voice_format.weights import ADAPTER
+from vtune.voices.mixing import Part, Term, gather, looks_like_mix, parse_mix
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Hashable
 
 from vtune.serve.backend import Load, Wanted
 from vtune.serve.failures import StoppingError
-from vtune.serve.jobs import Job, Line
+from vtune.serve.queue import Job, Line
 from vtune.serve.settings import ServeSettings
-from vtune.serve.shared import SharedBase
+from vtune.serve.shared_base import SharedBase
 from vtune.serve.worker import Worker
 
 MIN_TENURE_SECONDS = 2.0

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from vtune.errors import RecipeError, VtuneError, first_problem, nearest, shown
-from vtune.recipe.reading import read_yaml
+from vtune.recipe.parse import read_yaml
 from vtune.types import Settings
 
 

@@ -11,8 +11,8 @@ from typing import Protocol
 from vtune.errors import VtuneError
 from vtune.serve.backend import Wanted
 from vtune.serve.failures import BrokenError, StoppingError
-from vtune.serve.jobs import Job, Line
-from vtune.serve.shared import SharedBase
+from vtune.serve.queue import Job, Line
+from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio
 
 Speech = Generator[Audio, None, None]

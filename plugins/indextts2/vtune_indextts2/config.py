@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
 from vtune import EngineError, RecipeError, first_problem
-from vtune.recipe.reading import read_yaml
-from vtune.untrusted import FileRefused
+from vtune.recipe.parse import read_yaml
+from vtune.runtime.untrusted import FileRefused
 from vtune_indextts2.gpt.settings import GPTSettings
 from vtune_indextts2.s2mel.settings import S2MelSettings
 from vtune_indextts2.waveform.mel import MelSettings

@@ -96,7 +96,7 @@ def _speaking_bytes(files: Files) -> int:
     """Bytes of flow and vocoder, counted as ``_listening_bytes`` counts."""
     import torch
 
-    from vtune.untrusted import read_json_object
+    from vtune.runtime.untrusted import read_json_object
     from vtune_indextts2.s2mel.network import S2Mel
     from vtune_indextts2.vocoder.bigvgan import BigVGAN
     from vtune_indextts2.vocoder.settings import BigVGANSettings

@@ -36,7 +36,7 @@ def speak(
     seed: int,
     asked: Mapping[str, Any],
 ) -> Iterator[Audio]:
-    """Yield each segment's sound, at the vocoder's rate, with the pause behind it; see ``vtune.hookspecs.synthesize``.
+    """Yield each segment's sound, at the vocoder's rate, with the pause behind it, as the hook ``synthesize`` does.
 
     :raises VoiceError: the text has nothing to say, or the voice was trained with a normaliser that is not here.
     """

@@ -68,7 +68,7 @@ class OrpheusBase:
 
     def new_network(self) -> nn.Module:
         """Load the frozen network; each call gives one of its own, for PEFT changes it in place."""
-        from vtune import attention
+        from vtune.toolkit import packed_attention as attention
         from vtune_orpheus import network
         from vtune_orpheus.loss import Among
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vtune import EngineError, fetch_file, folder_or_hub_id
-from vtune.untrusted import FileRefused, read_json_object, why
+from vtune.runtime.untrusted import FileRefused, read_json_object, why
 
 SNAC_24KHZ = "hubertsiuzdak/snac_24khz"
 NANO = "nano"

@@ -18,7 +18,7 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 from transformers.models.llama import modeling_llama as llama
 
-from vtune import attention
+from vtune.toolkit import packed_attention as attention
 from vtune_orpheus import network
 
 GROWTH = 256

@@ -15,7 +15,8 @@ import transformers
 from torch import nn
 from transformers.utils import ModelOutput
 
-from vtune import TrainingError, attention
+from vtune import TrainingError
+from vtune.toolkit import packed_attention as attention
 from vtune_orpheus.loss import IGNORED, Among, outside, summed_loss
 
 

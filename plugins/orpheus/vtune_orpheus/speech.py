@@ -38,7 +38,7 @@ def speak(
     seed: int,
     asked: Mapping[str, Any],
 ) -> Iterator[Audio]:
-    """Yield sound at 24 kHz as frames are ready; see ``vtune.hookspecs.synthesize``.
+    """Yield sound at 24 kHz as frames are ready; see ``vtune.contract.hookspecs.synthesize``.
 
     :param tokens: draws them, from whatever network.
     :raises VoiceError: the prompt does not fit into the network's positions.
@@ -67,7 +67,7 @@ def speak_together(
     conditioning: Conditioning,
     asked: Mapping[str, Any],
 ) -> Iterator[tuple[int, list[Audio]]]:
-    """Yield the places of texts as they are done, each with its sound; see ``vtune.hookspecs.synthesize_together``.
+    """Yield the places of texts as they are done, each with its sound, as the hook ``synthesize_together`` does.
 
     Nobody listens before a sentence is whole, so the codec decodes it in one go.
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vtune.dataset import FeatureStore, LedgerWriter, open_sources, read_survey, survey
-from vtune.dataset.store import Attempt
-from vtune.dataset.survey import write_survey
+from vtune.dataset.features.manifest import write_survey
+from vtune.dataset.features.store import Attempt
 from vtune.recipe import Recipe
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vtune.folders import VoiceFolder
+from vtune.runtime.paths import VoiceFolder
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 
 from vtune.errors import VoiceError
 from vtune.export.consent import SENTENCE, settle
-from vtune.voices import VoiceRecord
+from vtune.voice_format.record import VoiceRecord
 
 
 def record(consent: Any) -> VoiceRecord:

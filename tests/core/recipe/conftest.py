@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vtune.engines import finding, load_recipe
+from vtune.engines import discovery as finding
+from vtune.engines import load_recipe
 from vtune.errors import RecipeError
 
 GOOD = """\

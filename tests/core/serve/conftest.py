@@ -19,13 +19,13 @@ pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
 
 from uvicorn import Server
 
-from vtune.folders import VoiceFolder
+from vtune.runtime.paths import VoiceFolder
 from vtune.serve import Registry, ServeSettings
+from vtune.serve.api_keys import Keys
 from vtune.serve.app import create_app
 from vtune.serve.connections import uvicorn_config
 from vtune.serve.inprocess import InProcess
-from vtune.serve.keys import Keys
-from vtune.serve.serving import _bound
+from vtune.serve.serve import _bound
 
 SPEECH = "/v1/audio/speech"
 

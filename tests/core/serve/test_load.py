@@ -18,10 +18,10 @@ from anyio.from_thread import start_blocking_portal
 from vtune.serve import Registry, ServeSettings, Wanted
 from vtune.serve.failures import BrokenError, BusyError, StoppingError
 from vtune.serve.inprocess import InProcess
-from vtune.serve.jobs import LONGEST, Job
+from vtune.serve.queue import LONGEST, Job
 from vtune.serve.scheduler import Scheduler
-from vtune.serve.serving import _preload
-from vtune.serve.shared import SharedBase
+from vtune.serve.serve import _preload
+from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio, Ending
 
 PIECE = Audio(np.full(800, 0.1, np.float32), 8000)

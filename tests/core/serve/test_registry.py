@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtune.errors import VoiceError
-from vtune.folders import VoiceFolder
+from vtune.runtime.paths import VoiceFolder
 from vtune.serve.failures import BrokenError, UnknownVoiceError
 from vtune.serve.registry import Registry
 

@@ -20,12 +20,12 @@ import soundfile
 import soxr
 
 from vtune.audio import FORMATS
-from vtune.folders import VoiceFolder
-from vtune.mixing import open_named
-from vtune.pauses import PAUSE_SECONDS
+from vtune.runtime.paths import VoiceFolder
 from vtune.serve import Wanted
 from vtune.serve.failures import AwayError
+from vtune.toolkit.pauses import PAUSE_SECONDS
 from vtune.types import Audio
+from vtune.voices.mixing import open_named
 
 SPEECH = "/v1/audio/speech"
 KEY = "0123456789abcdef"

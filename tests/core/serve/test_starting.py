@@ -26,8 +26,8 @@ from vtune.serve.vllm import reaper
 from vtune.serve.vllm.bases import base_to_serve
 from vtune.serve.vllm.client import Client
 from vtune.serve.vllm.process import Process
-from vtune.serve.vllm.watching import Elsewhere
-from vtune.voices import list_voices
+from vtune.serve.vllm.watch import Elsewhere
+from vtune.voice_format.record import list_voices
 
 PROGRAM = Path(__file__).with_name("fake_vllm.py")
 # A vLLM is looked at often here, so that nothing takes long.

@@ -15,7 +15,7 @@ pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 
 from vtune.errors import VtuneError
 from vtune.serve.failures import AwayError, BrokenError, UpstreamError
-from vtune.serve.refusals import Refusal, refusal_of
+from vtune.serve.http_errors import Refusal, refusal_of
 from vtune.serve.vllm.client import AnswerError, Client, refusal_failure
 from vtune.types import Drawing
 

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vtune.adapter_config import read_adapter_config
 from vtune.errors import VoiceError, VtuneError, listed
-from vtune.export.vllm import RANKS, check_config, ranks
-from vtune.folders import VoiceFolder
+from vtune.export.targets.vllm import RANKS, check_config, ranks
+from vtune.runtime.paths import VoiceFolder
 from vtune.serve.registry import Chosen
 from vtune.serve.vllm.client import Client
+from vtune.voice_format.adapter_config import read_adapter_config
 
 
 def served_bases(client: Client) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import Cache, GPT2Config, GPT2Model, PretrainedConfig, PreTrainedModel
 
-from vtune import attention
+from vtune.toolkit import packed_attention as attention
 from vtune_indextts2.gpt.loss import IGNORED, score
 from vtune_indextts2.gpt.settings import GPTSettings
 

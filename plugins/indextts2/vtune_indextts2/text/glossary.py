@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from vtune import EngineError, RecipeError
 from vtune.errors import shown
-from vtune.recipe.reading import read_yaml
-from vtune.untrusted import FileRefused
+from vtune.recipe.parse import read_yaml
+from vtune.runtime.untrusted import FileRefused
 from vtune_indextts2.text.language import Language
 
 Readings = str | Mapping[str, str]

@@ -1,6 +1,0 @@
-"""A voice's card: what a person should know before using it, as a model card that the Hub understands."""
-
-from vtune.card.form import Form, voice_form
-from vtune.card.writing import card_text, write_card
-
-__all__ = ["Form", "card_text", "voice_form", "write_card"]

@@ -1,0 +1,1 @@
+"""Change the words and rows of a source in its own format."""

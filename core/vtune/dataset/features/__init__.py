@@ -1,0 +1,1 @@
+"""Clips encoded once and kept: the manifest, the store, the validation split and the ledger."""

@@ -1,0 +1,158 @@
+"""Sources that Hugging Face ``datasets`` opens: a Hub data set, one saved to disk, Parquet or Arrow files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vtune import audio
+from vtune.dataset.sources.columns import listed, pick_columns
+from vtune.dataset.sources.plain_text import unfit_words
+from vtune.dataset.sources.source import Row
+from vtune.errors import DataError, reason
+from vtune.recipe import SourceRecipe
+from vtune.types import Waveform
+
+
+class DatasetSource:
+    """Rows of a data set whose recordings are encoded files; read through soundfile, so torchcodec is not needed.
+
+    :param folder: from which the data set's relative paths go.
+    """
+
+    def __init__(self, dataset: Any, name: str, recipe: SourceRecipe, folder: Path) -> None:
+        from datasets import Audio, ClassLabel
+
+        self._name, self._folder = name, folder
+        asked = (recipe.audio_column, recipe.text_column, recipe.speaker_column)
+        columns = pick_columns(name, None, tuple(dataset.column_names), *asked)
+        self._audio, self._text, self._speaker = columns.audio, columns.text, columns.speaker
+        if isinstance(dataset.features[self._audio], Audio):
+            dataset = dataset.cast_column(self._audio, Audio(decode=False))
+        self.has_speakers = self._speaker is not None
+        self._words = dataset.select_columns([self._text, *([self._speaker] if self._speaker else [])])
+        self._sounds = dataset.select_columns([self._audio])
+        label = dataset.features[self._speaker] if self._speaker else None
+        self._speaker_name: Callable[[Any], str] = label.int2str if isinstance(label, ClassLabel) else str
+        self.description = [f"{name}: data set of {len(dataset):,} rows; {columns.describe()}"]
+
+    @classmethod
+    def from_hub(cls, recipe: SourceRecipe) -> DatasetSource:
+        """Open ``hub:owner/name``. :raises DataError: it cannot be had."""
+        import datasets
+
+        name = recipe.source.removeprefix("hub:")
+        found = _opened(recipe.source, lambda: datasets.load_dataset(name, split=recipe.split))
+        return cls(found, recipe.source, recipe, Path())
+
+    @classmethod
+    def from_disk(cls, path: Path, recipe: SourceRecipe) -> DatasetSource:
+        """Open what ``save_to_disk`` wrote. :raises DataError: it is damaged or lacks the split."""
+        import datasets
+
+        found = _opened(path, lambda: datasets.load_from_disk(str(path)))
+        if isinstance(found, datasets.DatasetDict):
+            if recipe.split not in found:
+                raise DataError(f"data set {path} has no split {recipe.split!r} (it has: {listed(list(found))})")
+            found = found[recipe.split]
+        return cls(found, str(path), recipe, path)
+
+    @classmethod
+    def from_file(cls, path: Path, recipe: SourceRecipe) -> DatasetSource:
+        """Open one Parquet or Arrow file. :raises DataError: it is not one."""
+        import datasets
+
+        read = datasets.Dataset.from_file if path.suffix.lower() == ".arrow" else datasets.Dataset.from_parquet
+        return cls(_opened(path, lambda: read(str(path))), str(path), recipe, path.parent)
+
+    @classmethod
+    def from_folder(cls, path: Path, recipe: SourceRecipe) -> DatasetSource:
+        """Open a folder of Parquet files, as a clone of a Hub data set is. :raises DataError: it cannot be read."""
+        import datasets
+
+        found = _opened(path, lambda: datasets.load_dataset(str(path), split=recipe.split))
+        return cls(found, str(path), recipe, path)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows; ``line`` is the row's number from 1, ``audio`` the same as text."""
+        for number, row in enumerate(self._words, 1):
+            text = row[self._text]
+            words = " ".join(text.split()) if isinstance(text, str) else ""
+            spoken_by = row[self._speaker] if self._speaker else None
+            # -1 is how ``datasets`` says that a class is not known.
+            speaker = self._speaker_name(spoken_by).strip() if spoken_by not in (None, -1) else ""
+            yield Row(self._name, number, str(number), words, speaker, unfit_words(words))
+
+    def seconds(self, name: str) -> float:
+        """Return the seconds of a recording."""
+        sound = self._sound(name)
+        if isinstance(sound, tuple):
+            return len(sound[0]) / sound[1]
+        return audio.seconds_in(sound, self._place(name))
+
+    def rate(self, name: str) -> int:
+        """Return the samples a second of a recording."""
+        sound = self._sound(name)
+        return sound[1] if isinstance(sound, tuple) else audio.rate_in(sound, self._place(name))
+
+    def digest(self, name: str) -> str:
+        """Hash the recording's bytes."""
+        sound = self._sound(name)
+        if isinstance(sound, tuple):
+            return sha256(f"{sound[1]} Hz".encode() + sound[0].tobytes()).hexdigest()
+        return sha256(sound.getvalue()).hexdigest()
+
+    def load(self, name: str, sample_rate: int) -> Waveform:
+        """Read a recording."""
+        sound, place = self._sound(name), self._place(name)
+        if isinstance(sound, tuple):
+            return audio.to_mono(sound[0], sound[1], sample_rate, place)
+        return audio.decode(sound, sample_rate, place)
+
+    def _place(self, name: str) -> str:
+        return f"{self._name} row {name}"
+
+    def _sound(self, name: str) -> io.BytesIO | tuple[np.ndarray, int]:
+        """Return an open file of the recording, or ``[samples, channels]`` and the rate where samples are stored."""
+        value = self._sounds[int(name) - 1][self._audio]
+        if isinstance(value, dict) and value.get("bytes"):
+            return io.BytesIO(value["bytes"])
+        if isinstance(value, dict) and value.get("array") is not None:
+            return self._samples(value, name)
+        path = value.get("path") if isinstance(value, dict) else value
+        if isinstance(path, str) and (self._folder / path).is_file():
+            return io.BytesIO((self._folder / path).read_bytes())
+        named = f", and there is no file {path!r}" if isinstance(path, str) else ""
+        raise DataError(f"{self._place(name)}: column {self._audio!r} holds no recording{named}")
+
+    def _samples(self, value: dict[str, Any], name: str) -> tuple[np.ndarray, int]:
+        try:
+            samples, rate = np.asarray(value["array"], dtype=np.float32), int(value["sampling_rate"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{self._place(name)}: samples that cannot be read: {reason(error)}") from error
+        if rate not in audio.RATES or samples.ndim not in (1, 2):
+            raise DataError(f"{self._place(name)}: samples of shape {samples.shape} at {rate} Hz are no recording")
+        # ``datasets`` keeps channels first, soundfile last.
+        return (samples.T if samples.ndim == 2 and samples.shape[0] < samples.shape[1] else samples), rate
+
+
+def is_saved_dataset(path: Path) -> bool:
+    """Whether ``save_to_disk`` wrote this folder."""
+    return (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()
+
+
+def holds_parquet(path: Path) -> bool:
+    """Whether Parquet files lie in a folder, or in its ``data``, where the Hub keeps them."""
+    return any(file.is_file() for pattern in ("*.parquet", "data/*.parquet") for file in path.glob(pattern))
+
+
+def _opened(name: object, opening: Callable[[], Any]) -> Any:
+    try:
+        return opening()
+    except Exception as error:  # pyarrow, datasets and the Hub raise many kinds, for what is always the data's fault
+        raise DataError(f"data set {name} cannot be opened: {reason(error)}") from error

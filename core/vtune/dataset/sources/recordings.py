@@ -1,0 +1,155 @@
+"""The recordings below a folder, found by any of the names that tables give them."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from vtune import audio
+from vtune.dataset.sources.scratch import scratch
+
+_SCHEMA = """
+CREATE TABLE recordings (id INTEGER PRIMARY KEY, stem BLOB, home BLOB, name BLOB, path BLOB, problem TEXT);
+CREATE INDEX by_stem ON recordings (stem, home);
+CREATE TABLE named (home BLOB, name BLOB, PRIMARY KEY (home, name)) WITHOUT ROWID
+"""
+
+
+class Recordings:
+    """Finds the recording that a table means: by path, by name, with or without its ending, wherever data was moved.
+
+    The folder is walked once, when a name is no path of its own or the rest is asked for. Links are followed, each
+    folder is entered once, and never one that the root itself lies in.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._tables = scratch(self, _SCHEMA)
+        self._walked = False
+        self._real = lru_cache(maxsize=4096)(_real_folder)
+
+    def find(self, name: str, folder: Path) -> tuple[str, str | None]:
+        """Return the path, or an empty path and the problem.
+
+        :param folder: of the table that gives the name.
+        """
+        bases = list(dict.fromkeys((folder, self._root)))
+        for base in bases:
+            path = str(base / name)
+            if _is_recording(path) and os.path.isfile(path):
+                return path, None
+        part, _, wanted = name.replace("\\", "/").rpartition("/")
+        found = self._candidates(wanted, self._homes(part, bases), exclusive=bool(part))
+        if len(found) > 1:
+            return "", f"{name[:200]!r} could be {found[0]} or {found[1]}; say which"
+        if found:
+            return found[0], None
+        return "", f"names {name[:200]!r}, but {self._root} has no such recording"
+
+    def forget_names(self) -> None:
+        """Begin anew to count which recordings are named."""
+        self._tables.execute("DELETE FROM named")
+
+    def name(self, path: str) -> None:
+        """Note that a row names this recording."""
+        home, name = os.path.split(path)
+        home = self._real(home) or home
+        self._tables.execute("INSERT OR IGNORE INTO named VALUES (?, ?)", (_bytes(home), _bytes(name)))
+
+    def rest(self) -> Iterator[tuple[str, str | None]]:
+        """Yield path and problem of what no row has named, sorted by folder and name; unreadable folders too."""
+        self._walk()
+        left = self._tables.execute(
+            "SELECT path, problem FROM recordings LEFT JOIN named USING (home, name) "
+            "WHERE named.name IS NULL ORDER BY id"
+        )
+        for path, problem in left:
+            yield _text(path), problem
+
+    def _homes(self, part: str, bases: list[Path]) -> list[str]:
+        """Return the folder that a name begins with, as it lies here: its last parts, where the data was moved."""
+        parts = part.split("/")
+        for skip in range(len(parts))[-64:]:  # no real path is deeper
+            tail = "/".join(parts[skip:])
+            found = [real for base in bases if (real := self._real(str(base / tail)))] if tail or not part else []
+            if found:
+                return list(dict.fromkeys(found))
+        return []
+
+    def _candidates(self, wanted: str, homes: list[str], *, exclusive: bool) -> list[str]:
+        """Return two paths at most: more do not matter, for one must be meant.
+
+        :param exclusive: the name says in which folder, so that a namesake elsewhere is another recording.
+        """
+        self._walk()
+        for stem in dict.fromkeys((_stem(wanted), _stem(f"{wanted}.wav"))):
+            for home in homes:
+                if found := self._lookup(wanted, "stem = ? AND home = ?", stem, _bytes(home)):
+                    return found
+            if not (homes and exclusive) and (found := self._lookup(wanted, "stem = ?", stem)):
+                return found
+        return []
+
+    def _lookup(self, wanted: str, where: str, *values: bytes) -> list[str]:
+        rows = self._tables.execute(
+            f"SELECT path, name FROM recordings WHERE {where} ORDER BY name != ?, id LIMIT 2", (*values, _bytes(wanted))
+        ).fetchall()
+        if rows and rows[0][1] == _bytes(wanted) != rows[-1][1]:
+            rows = rows[:1]
+        return [_text(path) for path, _ in rows]
+
+    def _walk(self) -> None:
+        if self._walked:
+            return
+        self._walked = True
+        if os.path.isfile(self._root):
+            self._insert(os.fspath(self._root.parent), [self._root.name])
+        root, seen = os.path.realpath(self._root), set[str]()
+        for folder, folders, files in os.walk(self._root, followlinks=True, onerror=self._unreadable):
+            home = os.path.realpath(folder)
+            above = folder != str(self._root) and (root + os.sep).startswith(home.rstrip(os.sep) + os.sep)
+            if home in seen or above:
+                folders.clear()
+                continue
+            seen.add(home)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            self._insert(folder, sorted(name for name in files if _is_recording(name) and not name.startswith(".")))
+
+    def _insert(self, folder: str, names: list[str]) -> None:
+        home = _bytes(os.path.realpath(folder))
+        self._tables.executemany(
+            "INSERT INTO recordings (stem, home, name, path) VALUES (?, ?, ?, ?)",
+            ((_stem(name), home, _bytes(name), _bytes(os.path.join(folder, name))) for name in names),
+        )
+
+    def _unreadable(self, error: OSError) -> None:
+        self._tables.execute(
+            "INSERT INTO recordings (path, problem) VALUES (?, ?)",
+            (_bytes(error.filename), f"the folder cannot be opened: {error.strerror}"),
+        )
+
+
+def _is_recording(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in audio.SUFFIXES
+
+
+def _stem(name: str) -> bytes:
+    # macOS writes letters and their accents apart in file names, tables mostly together.
+    stem = os.path.splitext(name)[0] if _is_recording(name) else name
+    return _bytes(unicodedata.normalize("NFC", stem))
+
+
+def _bytes(name: str) -> bytes:
+    # File names need not be text: what is none comes from the system as lone surrogates.
+    return name.encode("utf-8", "surrogatepass")
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")
+
+
+def _real_folder(path: str) -> str | None:
+    return os.path.realpath(path) if os.path.isdir(path) else None

@@ -1,5 +1,0 @@
-"""The page to listen to: what each system reached, every sentence to hear and see, and a blind comparison."""
-
-from vtune.evaluate.page.assembly import write_page
-
-__all__ = ["write_page"]

@@ -1,0 +1,154 @@
+"""Who can be heard beside a voice: its base, its checkpoints, other voices, mixes, a recording used as a prompt.
+
+Written as people type it: ``ann``, ``base``, ``ann@40``, ``ann@best``, ``0.7*ann+0.3*ben``, ``prompt:clip.wav``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vtune import audio
+from vtune.errors import VoiceError, listed
+from vtune.evaluation import BASE, System, system_of
+from vtune.runtime.paths import RunFolder, VoiceFolder
+from vtune.training import checkpoints
+from vtune.types import Clip, Conditioning
+from vtune.voice_format.record import find_voice, read_record, voice_there
+from vtune.voice_format.weights import load_weights
+from vtune.voices.mixing import find_parts, looks_like_mix, open_named
+from vtune.voices.speech import Voice
+
+PROMPT = "prompt:"
+
+LABELS = {"lora": "lora", "full": "finetuned"}
+"""What the files of a comparison's own voice are called, by how it was trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One of those that are compared.
+
+    :param name: as it was typed; of a path its end, where that tells it from the others.
+    :param label: in the names of files: ``base``, ``lora``, ``finetuned``, or the name made plain.
+    :param opens: voice or mix that is loaded for it, looked up in ``voices``.
+    :param untuned: without what the training learned.
+    :param weights: of a checkpoint instead of the voice's own.
+    :param prompt: recording that is spoken after.
+    """
+
+    name: str
+    label: str
+    opens: str
+    voices: Path
+    untuned: bool = False
+    weights: Path | None = None
+    prompt: Path | None = None
+
+    @property
+    def is_voice(self) -> bool:
+        """Whether it is the finished voice that a comparison is about: words of its training are known."""
+        return self.label in LABELS.values()
+
+
+def contestants(names: Sequence[str], voices: Path, runs: Path) -> list[Contestant]:
+    """Resolve what a user typed; ``base`` and ``prompt:`` are those of the first voice named.
+
+    :raises VoiceError: there is no such voice, checkpoint or recording; suggests the nearest.
+    """
+    first = first_voice(names, voices)
+    repeated = next((name for name in names if list(names).count(name) > 1), None)
+    if repeated is not None:
+        raise VoiceError(f"{repeated} is named twice")
+    found = [_resolve(name, first, voices, runs) for name in names]
+    short = [_end_of(one.name) for one in found]
+    return [replace(one, name=end) if short.count(end) == 1 else one for one, end in zip(found, short, strict=True)]
+
+
+def _end_of(name: str) -> str:
+    return name if name.startswith(PROMPT) or looks_like_mix(name) else Path(name).name
+
+
+def first_voice(names: Sequence[str], voices: Path) -> VoiceFolder:
+    """Find the voice that a comparison is about: the first that is named; of a mix, its heaviest.
+
+    :raises VoiceError: none is named, or it is not there.
+    """
+    for name in names:
+        if name != BASE and not name.startswith(PROMPT):
+            return _found(name, voices)
+    raise VoiceError(f"name a voice: {listed(names)} has none, and a base is that of a voice")
+
+
+def _found(name: str, voices: Path) -> VoiceFolder:
+    if voice_there(name, voices) is None and looks_like_mix(name):
+        return find_parts(name, voices, {})[0].folder
+    return find_voice(name if voice_there(name, voices) else name.partition("@")[0], voices)
+
+
+def _resolve(name: str, first: VoiceFolder, voices: Path, runs: Path) -> Contestant:
+    own = str(first.path)
+    if name == BASE:
+        return Contestant(name, BASE, own, voices, untuned=True)
+    if name.startswith(PROMPT):
+        path = Path(name.removeprefix(PROMPT)).expanduser()
+        if not path.is_file():
+            raise VoiceError(f"{name}: there is no recording {path}")
+        return Contestant(name, plain(path.stem), own, voices, untuned=True, prompt=path)
+    folder = _found(name, voices)
+    if voice_there(name, voices) is None:
+        if looks_like_mix(name):
+            return Contestant(name, plain(name), name, voices)
+        step = name.partition("@")[2]
+        return Contestant(name, plain(name), str(folder.path), voices, weights=_checkpoint(folder, step, runs))
+    if folder != first:
+        return Contestant(name, plain(folder.name), str(folder.path), voices)
+    return Contestant(name, LABELS[read_record(folder).method], own, voices)
+
+
+def _checkpoint(folder: VoiceFolder, step: str, runs: Path) -> Path:
+    """Find a checkpoint of the training that made the voice, by its step."""
+    facts = read_record(folder).training
+    training = RunFolder(runs / folder.name).checkpoints / str(facts.get("key", ""))
+    found = {str(number): path for number, path in checkpoints.complete_ones(training)}
+    if step == "best":
+        step = str(facts.get("best_step", ""))
+    if step not in found:
+        raise VoiceError(
+            f"{folder.name}@{step}: no checkpoint of that step in {training} (there: {listed(found, step)})"
+        )
+    return found[step]
+
+
+def plain(name: str) -> str:
+    """Make a name fit for files."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "voice"
+
+
+@contextmanager
+def opened(
+    one: Contestant, device: str = "auto", options: Mapping[str, Any] | None = None, *, name: str | None = None
+) -> Iterator[System]:
+    """Load a contestant and let it speak; its memory is free again afterwards.
+
+    :param name: of the system, if it is not the contestant's own.
+    """
+    voice = open_named(one.opens, one.voices, device, options=options, untuned=one.untuned)
+    if one.weights is not None:
+        load_weights(voice.model, one.weights)
+    if one.prompt is not None:
+        voice = _prompted(voice, one.prompt)
+    yield system_of(name or one.name, voice.engine, voice.base, voice.model, voice.conditioning)
+
+
+def _prompted(voice: Voice, path: Path) -> Voice:
+    """Keep what the engine keeps of one recording, instead of what it kept of the voice's."""
+    rate = audio.rate_of(path) if voice.engine.info.clips_as_recorded else voice.sample_rate
+    waveform = audio.read(path, rate)
+    kept = voice.engine.extract_conditioning(voice.base, [Clip("prompt", voice.record.name, "", waveform, rate)])
+    conditioning = Conditioning(kept.tensors, {**kept.strings, "vtune.clips": path.name})
+    return Voice(voice.engine, voice.base, voice.model, conditioning, voice.record)

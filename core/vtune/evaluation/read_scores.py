@@ -1,0 +1,43 @@
+"""Scores back from their file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from vtune.contract.metrics import MetricSpec
+from vtune.errors import VoiceError, first_problem, reason
+from vtune.evaluation.scores import VERSION, Score, Scores
+from vtune.runtime.untrusted import FileRefused, read_json_object, why
+
+MAX_SCORES_BYTES = 32_000_000
+
+
+def read_scores(path: Path) -> Scores:
+    """Read ``scores.json``; a voice that was never scored has none, and gives empty scores.
+
+    :raises VoiceError: it is damaged, or was written by another version of vtune.
+    """
+    try:
+        kept = read_json_object(path, MAX_SCORES_BYTES)
+        if kept.pop("version") != VERSION:
+            raise VoiceError(f"{path} was written by another version of vtune; make the voice again")
+        identical = tuple((one, other) for one, other in kept.pop("identical"))
+        whole = {**kept, "scores": [_score(one) for one in kept["scores"]], "identical": identical}
+        # Checked, for the card computes with these values: a dataclass takes a value of any type.
+        return TypeAdapter(Scores).validate_python(whole, extra="forbid")
+    except FileNotFoundError:
+        return Scores()
+    except (OSError, FileRefused) as error:
+        raise VoiceError(f"{path} is damaged: {why(error)}; make the voice again") from error
+    except ValidationError as error:
+        raise VoiceError(f"{path} is damaged: {first_problem(error)}; make the voice again") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VoiceError(f"{path} is damaged: {reason(error)}; make the voice again") from error
+
+
+def _score(kept: dict[str, Any]) -> Score:
+    intervals = {name: (float(low), float(high)) for name, (low, high) in kept["intervals"].items()}
+    return Score(**{**kept, "figure": MetricSpec(**kept["figure"]), "intervals": intervals})

@@ -1,0 +1,38 @@
+"""One text: the recording and every take of it beneath each other on one time scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from vtune.evaluation.report.players import Track, name_of, player
+from vtune.evaluation.report.table import sentence_table
+from vtune.evaluation.scores import Scores
+from vtune.webpage import safe
+
+FARTHEST = 1.5
+"""Times the median length of a text's takes up to which its time scale reaches. One that runs on for a minute would
+leave the others a hand's breadth; its picture is longer than the page is wide instead, and moves."""
+
+
+def sentence(number: int, text: str, tracks: Sequence[Track], scores: Scores, language: str | None) -> Iterator[str]:
+    """Yield the HTML of one text.
+
+    :param number: its place among the texts, from 1.
+    """
+    scale = _scale([one.seconds for one in tracks])
+    yield f"<article id=sentence-{number} tabindex=0 data-number={number}>"
+    yield f"<h2><small>{number}</small> <span class=text dir=auto>{safe(text)}</span></h2>"
+    for place, one in enumerate(tracks, 1):
+        yield from player(one, place, scores, scale, language)
+    if scores.scores and tracks:
+        yield "<details><summary>every figure of this sentence</summary>"
+        yield from sentence_table([(name_of(one.take, scores), one.row) for one in tracks], scores)
+        yield "</details>"
+    yield "</article>"
+
+
+def _scale(seconds: Sequence[float]) -> float:
+    """Return the seconds that are as wide as the page."""
+    sounding = [one for one in seconds if one]
+    return min(max(sounding), FARTHEST * median(sounding)) if sounding else 1.0

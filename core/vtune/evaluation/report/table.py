@@ -1,0 +1,93 @@
+"""Figures as tables: means of systems beside each other, and those of one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Literal
+
+from vtune.contract.metrics import Better
+from vtune.evaluation.scores import Score, Scores
+from vtune.webpage import safe
+
+Verdict = Literal["better", "worse", "differs"]
+
+MARKS: Mapping[Verdict, str] = {"better": "✓", "worse": "✗", "differs": "≠"}
+
+BEST: Mapping[Better, str] = {
+    "high": "higher is better",
+    "low": "lower is better",
+    "one": "1 is best",
+    "neither": "neither is better",
+}
+
+
+def verdict(score: Score, system: str, baseline: str) -> Verdict | None:
+    """Say how a system differs from the baseline; None where the interval of the difference includes zero.
+
+    A figure whose best is 1 has a better side only where both means lie on the same side of 1: the interval is that of
+    their difference, not of their distances from 1.
+    """
+    low, high = score.intervals.get(system, (0.0, 0.0))
+    if low <= 0 <= high:
+        return None
+    best: Better = score.figure.better
+    if best == "one":
+        means = [score.means[name] for name in (system, baseline)]
+        best = "high" if max(means) <= 1 else "low" if min(means) >= 1 else "neither"
+    if best == "neither":
+        return "differs"
+    return "better" if (low > 0) == (best == "high") else "worse"
+
+
+def means_table(several: Iterable[Score], scores: Scores, *, grouped: bool = False) -> Iterator[str]:
+    """Yield a table of means, under each the interval of its difference to the baseline.
+
+    :param grouped: whether figures stand under the names of their groups.
+    """
+    notes = {scores.baseline: "baseline"} if len(scores.systems) > 1 else {}
+    yield from _head([(name, notes.get(name, "")) for name in scores.columns])
+    for group, members in groupby(several, key=lambda one: one.group):
+        yield "<tbody>"
+        if grouped:
+            yield f"<tr class=group><th scope=rowgroup colspan={len(scores.columns) + 1}>{safe(group)}"
+        for one in members:
+            cells = "".join(_mean(one, name, scores.baseline) for name in scores.columns)
+            yield f"<tr><th scope=row>{_title(one)}{cells}"
+        yield "</tbody>"
+    yield "</table></div>"
+
+
+def sentence_table(columns: Sequence[tuple[str, Mapping[str, Any]]], scores: Scores) -> Iterator[str]:
+    """Yield a table of every figure of a text's takes.
+
+    :param columns: who speaks, and the take's row in ``Scores.takes``.
+    """
+    yield from _head([(who, "") for who, _ in columns])
+    yield "<tbody>"
+    for one in scores.scores:
+        numbers = [row["figures"].get(one.figure.name) for _, row in columns]
+        if any(number is not None for number in numbers):
+            cells = "".join(f"<td>{one.figure.shown(number)}" for number in numbers)
+            yield f"<tr><th scope=row>{_title(one)}{cells}"
+    yield "</tbody></table></div>"
+
+
+def _head(columns: Iterable[tuple[str, str]]) -> Iterator[str]:
+    cells = "".join(f"<th scope=col>{safe(name)}" + (note and f"<small>{note}</small>") for name, note in columns)
+    yield f"<div class=wide tabindex=0 role=region aria-label=figures><table><thead><tr><td>{cells}</thead>"
+
+
+def _title(score: Score) -> str:
+    figure = score.figure
+    return f"{safe(figure.title)}<small>{safe(figure.name)}: {BEST[figure.better]}</small>"
+
+
+def _mean(score: Score, system: str, baseline: str) -> str:
+    difference, found = score.difference(system), verdict(score, system, baseline)
+    cell = f"<td>{safe(score.shown(system))}"
+    if difference:
+        cell += f"<small>{safe(difference)}</small>"
+    if found:
+        cell += f"<span class={found}>{MARKS[found]} {found}</span>"
+    return cell

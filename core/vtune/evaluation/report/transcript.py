@@ -1,0 +1,41 @@
+"""What was heard, with its differences to the text marked: by words and strokes, not by colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from vtune.evaluation.metrics.word_alignment import Kind, edits
+from vtune.ingest.transcribe.error_rates import plain
+from vtune.webpage import safe
+
+
+def marked(text: str, heard: str, language: str | None) -> str:
+    """Return HTML of the words heard, as they are compared: without case and punctuation.
+
+    Words left out are in ``del``, added ones in ``ins``; where another word was said, both, one behind the other.
+    """
+    steps = edits(plain(text, language).split(), plain(heard, language).split()).steps
+    return " ".join(_run(kind, list(run)) for kind, run in groupby(steps, key=lambda step: step[0]))
+
+
+def _run(kind: Kind, steps: list[tuple[Kind, str, str]]) -> str:
+    wanted, said = (safe(" ".join(step[place] for step in steps)) for place in (1, 2))
+    return " ".join(_marks(kind, wanted, said))
+
+
+def _marks(kind: Kind, wanted: str, said: str) -> Iterator[str]:
+    if kind == "same":
+        yield said
+    if kind == "left_out":
+        yield f"<del>{_told('left out:')} {wanted}</del>"
+    if kind == "other":
+        yield f"<del>{_told('instead of:')} {wanted}</del>"
+        yield f"<ins>{_told('said:')} {said}</ins>"
+    if kind == "added":
+        yield f"<ins class=added>{_told('added:')} {said}</ins>"
+
+
+def _told(words: str) -> str:
+    """Words for those who hear the page: few screen readers tell of ``del`` and ``ins``."""
+    return f"<span class=unseen dir=ltr>{words}</span>"

@@ -1,0 +1,24 @@
+"""What the card of a mix says instead of a training."""
+
+from __future__ import annotations
+
+from vtune.voice_format.record import MixRecord
+
+
+def mixture(mix: MixRecord, rank: int) -> str:
+    """Say what was mixed, how much of each, and what squeezing cost.
+
+    :param rank: that the mix's adapter has.
+    """
+    rows = "".join(f"\n| `{part.voice}` | {part.weight:g} | `{part.adapter}` |" for part in mix.parts)
+    squeezed = f", squeezed to {rank}: {mix.error:.1%} of it are left out" if rank < mix.rank else ""
+    return (
+        "Mixed, not trained: its adapter is the weighted sum of other voices' adapters, whose cards tell how they were "
+        f"made. LoRA rank {mix.rank}{squeezed}.\n\n| voice | weight | hash of its adapter |\n|---|---|---|{rows}"
+    )
+
+
+def unstated(mix: MixRecord) -> str:
+    """Say whose consent is missing."""
+    silent = ", ".join(f"`{part.voice}`" for part in mix.parts if part.consent is None)
+    return f"Several voices in one. **Not stated** for {silent}: who speaks, and on what consent."

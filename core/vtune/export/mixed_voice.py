@@ -1,0 +1,73 @@
+"""A mix as a voice folder of its own, which speaks without the voices it was made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vtune.errors import VoiceError, shown
+from vtune.evaluation import Scores
+from vtune.export import write_licence_note
+from vtune.export.card import write_card
+from vtune.recipe import LoraRecipe
+from vtune.recipe.model import VOICE_NAME
+from vtune.runtime.paths import VoiceFolder, new_folder, write_json
+from vtune.voice_format.record import VoiceRecord
+from vtune.voices.mixing import find_parts, mixed_shape, open_mix
+
+
+def mix_down(
+    text: str,
+    name: str,
+    voices: Path,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    rank: int | None = None,
+) -> VoiceRecord:
+    """Write a mix as the voice ``voices/name``: adapter, conditioning, record and card, whole or not at all.
+
+    :param text: ``0.7*anna+0.3*ben``; see ``vtune.voices.mixing.expression``.
+    :param options: engine options that the mix has, whatever the voices were trained with.
+    :param rank: of the adapter; default: the sum of the ranks, which leaves nothing out.
+    :returns: what ``voice.json`` says.
+    :raises VoiceError: the name is taken or none, or the voices cannot be mixed.
+    """
+    if not re.fullmatch(VOICE_NAME, name):
+        raise VoiceError(
+            f"a voice cannot be named {shown(name)}; use letters, digits, '-' and '_', starting with a letter or "
+            "digit, 64 at most"
+        )
+    folder = VoiceFolder(voices / name)
+    _require_free(folder)
+    parts = find_parts(text, voices, options or {})
+    _require_rank(rank or mixed_shape([part.lora for part in parts]).rank)
+    mix = open_mix(parts, device, options=options, rank=rank)
+    record = mix.record.model_copy(update={"name": name})
+    with new_folder(folder.path, keep=lambda: _require_free(folder)) as aside:
+        new = VoiceFolder(aside)
+        mix.engine.export_voice(mix.base, mix.model, mix.conditioning, aside)
+        write_licence_note(mix.engine, aside)
+        write_json(new.record, record.model_dump())
+        write_card(new.card, record, {}, Scores())
+    return record
+
+
+def _require_free(folder: VoiceFolder) -> bool:
+    """Refuse to replace a voice; at the end as well, for another process may have made one meanwhile."""
+    if folder.path.exists():
+        raise VoiceError(f"{folder.path} is there already; name the mix differently, or move that away")
+    return False
+
+
+def _require_rank(rank: int) -> None:
+    try:
+        LoraRecipe(rank=rank)
+    except ValidationError as error:
+        raise VoiceError(
+            f"the mix's adapter would have rank {rank}, which no voice may have ({error.errors()[0]['msg'].lower()}); "
+            "give a --rank that it is squeezed into"
+        ) from error

@@ -1,0 +1,1 @@
+"""The formats that a voice can be exported to, one module each."""

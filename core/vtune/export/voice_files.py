@@ -1,0 +1,43 @@
+"""What goes with every export: the voice's own files and what its engine's licence asks for."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from vtune.engines import Engine
+from vtune.runtime.paths import LICENCE_NOTE, VoiceFolder, write_json, write_text
+from vtune.runtime.untrusted import FileRefused, open_regular
+from vtune.voice_format.record import VoiceRecord
+
+
+def write_licence_note(engine: Engine, directory: Path) -> None:
+    """Write down what must go with what is passed on, where the engine says something."""
+    if engine.info.licence_note:
+        write_text(directory / LICENCE_NOTE, engine.info.licence_note)
+
+
+def write_records(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
+    """Write the record, and copy the other files that the card's figures come from, and the samples.
+
+    Not the page to listen to: it holds recordings of the person.
+    """
+    write_json(VoiceFolder(directory).record, record.model_dump())
+    for path in (folder.recipe, folder.scores):
+        if path.is_file():
+            shutil.copyfile(path, directory / path.name)
+    if folder.samples.is_dir():
+        _copy_samples(folder.samples, directory / folder.samples.name)
+
+
+def _copy_samples(samples: Path, directory: Path) -> None:
+    """Copy the sound, and nothing else: whatever else a stranger put there, or links to, would be passed on."""
+    directory.mkdir()
+    for path in sorted(samples.glob("*.wav")):
+        try:
+            with open_regular(path) as file:
+                is_wav = file.read(4) == b"RIFF"
+        except (OSError, FileRefused):
+            continue
+        if is_wav:
+            shutil.copyfile(path, directory / path.name)

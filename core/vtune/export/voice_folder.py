@@ -1,0 +1,88 @@
+"""The folder that vtune itself keeps of a voice: adapter, conditioning, card, samples and scores."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from vtune.audio import write_wav
+from vtune.engines import Engine
+from vtune.errors import VoiceError
+from vtune.evaluation import Evaluation
+from vtune.export.card import write_card
+from vtune.export.existing_voice import is_of_other_clips
+from vtune.export.voice_files import write_licence_note
+from vtune.recipe import Recipe, as_yaml
+from vtune.runtime.paths import VoiceFolder, new_folder, write_json, write_text
+from vtune.runtime.version import VTUNE_VERSION
+from vtune.types import Conditioning
+from vtune.voice_format.record import VoiceRecord
+from vtune.voices.speech import speak
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def voice_record(
+    engine: Engine,
+    recipe: Recipe,
+    name: str,
+    fingerprint: dict[str, str],
+    facts: dict[str, Any],
+    totals: dict[str, Any],
+) -> VoiceRecord:
+    """Gather what ``voice.json`` says."""
+    return VoiceRecord(
+        name=name,
+        engine=engine.name,
+        engine_origin=engine.origin,
+        engine_options=recipe.engine_options.model_dump(mode="json"),
+        method=recipe.train.method,
+        sample_rate=engine.info.sample_rate,
+        fingerprint=fingerprint,
+        servable=recipe.train.method == "lora" and not recipe.lora.modules_to_save,
+        lora=recipe.lora.model_dump(mode="json"),
+        training=facts,
+        ledger=totals,
+        consent=recipe.consent.model_dump() if recipe.consent else None,
+        licence=engine.info.licence,
+        licence_id=engine.info.licence_id,
+        licence_name=engine.info.licence_name,
+        vtune=VTUNE_VERSION,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def write_voice(
+    engine: Engine,
+    base: Any,
+    model: nn.Module,
+    conditioning: Conditioning,
+    record: VoiceRecord,
+    recipe: Recipe,
+    folder: VoiceFolder,
+    evaluation: Evaluation,
+) -> None:
+    """Write a voice folder, whole or not at all, and speak the evaluation sentences into its samples.
+
+    It takes the place of an earlier voice of the same recordings; one of other recordings is kept aside.
+
+    :raises VoiceError: a folder of that name is there and is no voice.
+    """
+    if folder.path.exists() and not folder.record.is_file() and any(folder.path.iterdir()):
+        raise VoiceError(f"{folder.path} is there and is no voice of vtune's; move it, or name the voice differently")
+    with new_folder(folder.path, keep=lambda: is_of_other_clips(folder, record)) as aside:
+        new = VoiceFolder(aside)
+        engine.export_voice(base, model, conditioning, aside)
+        write_licence_note(engine, aside)
+        write_text(new.recipe, as_yaml(recipe))
+        new.samples.mkdir(exist_ok=True)
+        for number, sentence in enumerate(recipe.evaluate.sentences, 1):
+            for suffix, untuned in (("", False), ("_base", True)):
+                if untuned and record.method == "full":
+                    continue  # there is no adapter to switch off; `vtune say --base` loads the base alone
+                pieces = speak(engine, base, model, sentence, conditioning, recipe.evaluate.seed, untuned=untuned)
+                write_wav(new.samples / f"{number:02d}{suffix}.wav", pieces, record.sample_rate)
+        evaluation.write(new.scores, new.page, record.name)
+        write_json(new.record, record.model_dump())
+        write_card(new.card, record, recipe.settings(), evaluation.scores)

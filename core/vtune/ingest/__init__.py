@@ -1,0 +1,1 @@
+"""Recordings in, clips and transcripts out."""

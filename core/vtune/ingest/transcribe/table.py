@@ -1,0 +1,93 @@
+"""The table of transcripts as rows of cells: what the user wrote in it stays, whatever columns it has."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vtune.dataset.sources.columns import FLAGS_COLUMN
+from vtune.dataset.sources.delimited import read_rows
+from vtune.dataset.sources.tables import open_table
+from vtune.errors import DataError
+from vtune.runtime.paths import write_text
+
+
+@dataclass(slots=True)
+class Sheet:
+    """A table with a header.
+
+    :param mark: it begins with a byte order mark, as spreadsheets want it.
+    :param audio: place of the column that names the recording; ``text`` and ``flags`` likewise.
+    """
+
+    path: Path
+    header: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    delimiter: str = ","
+    mark: bool = False
+    audio: int = 0
+    text: int = 1
+    flags: int = 2
+
+    def cells(self, row: int) -> tuple[str, str]:
+        """Return words and red flags of a row."""
+        return self.rows[row][self.text], self.rows[row][self.flags]
+
+    def put(self, row: int | None, name: str, text: str, flags: str) -> None:
+        """Change the words and flags of a row, or add one."""
+        cells = [""] * len(self.header) if row is None else self.rows[row]
+        if row is None:
+            cells[self.audio] = name
+            self.rows.append(cells)
+        cells[self.text], cells[self.flags] = text, flags
+
+    def write(self) -> None:
+        """Write the table, whole or not at all."""
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, delimiter=self.delimiter, lineterminator="\n")
+        writer.writerow(self.header)
+        writer.writerows(self.rows)
+        write_text(self.path, ("\ufeff" if self.mark else "") + out.getvalue())
+
+
+def new_sheet(path: Path) -> Sheet:
+    """Return a table without rows."""
+    return Sheet(path, ["filename", "text", FLAGS_COLUMN])
+
+
+def read_sheet(path: Path) -> Sheet | None:
+    """Read a table, None where there is none or nothing in it.
+
+    :raises DataError: it is no table with a header, or a row of it cannot be read; it is left alone then.
+    """
+    if not os.path.lexists(path):
+        return None
+    if not os.path.isfile(path):
+        raise DataError(f"{path} is not a plain file; name another output")
+    if not path.stat().st_size:
+        return None
+    table = open_table(path)
+    if table.columns.header is None or table.delimiter not in (",", ";", "\t"):
+        raise DataError(f"{path} is no CSV with a header, and was not written by vtune; name another output")
+    rows: list[list[str]] = []
+    for line, cells, problem in read_rows(path, table.encoding, table.delimiter):
+        width = len(rows[0]) if rows else len(cells)
+        if problem is None and (len(cells) < width or any(cell.strip() for cell in cells[width:])):
+            problem = f"{len(cells)} cells where the header has {width}; quote words that hold {table.delimiter!r}"
+        if problem is not None:
+            raise DataError(f"{path}:{line}: {problem}; mend it, or name another output (nothing was changed)")
+        rows.append(cells[:width])
+    header = rows.pop(0)
+    names = [name.strip() for name in header]
+    if FLAGS_COLUMN not in names:
+        names.append(FLAGS_COLUMN)
+        header.append(FLAGS_COLUMN)
+        rows = [[*cells, ""] for cells in rows]
+    with path.open("rb") as file:
+        mark = file.read(3) == codecs.BOM_UTF8
+    places = (names.index(name) for name in (table.columns.audio, table.columns.text, FLAGS_COLUMN))
+    return Sheet(path, header, rows, table.delimiter, mark, *places)

@@ -1,0 +1,114 @@
+"""A draft against the models: every problem at once, each with its place, what was found and what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from vtune.errors import RecipeError, choices, shown
+from vtune.recipe.draft import Draft, KeyPath, dotted
+from vtune.recipe.model import LoraRecipe, Recipe
+from vtune.recipe.parse import MAX_PROBLEMS
+from vtune.recipe.suggest import Catalogue
+from vtune.types import EngineInfo, EngineOptions
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def check_recipe(
+    draft: Draft, engine: EngineInfo | str, extensions: Mapping[str, type[EngineOptions]] | None
+) -> Recipe:
+    """Check a draft as a whole.
+
+    :param engine: what the draft's engine says of itself, or the line that says why there is none.
+    :param extensions: option models of the installed extensions by name; None where one of them is broken.
+    :raises RecipeError: one line for each problem, in the order of the file.
+    """
+    models: dict[KeyPath, type[BaseModel]] = {(): Recipe}
+    if isinstance(engine, EngineInfo):
+        models[("engine_options",)] = engine.options
+    models.update({("extensions", name): model for name, model in (extensions or {}).items()})
+    check = _Check(draft, Catalogue(models))
+    data = dict(draft.data)
+    if isinstance(engine, EngineInfo):
+        data["lora"] = _with_engine_defaults(data.get("lora"), engine)
+    # A section whose keys are all commented out reads as null and means its defaults.
+    recipe = check.model(Recipe, {key: value for key, value in data.items() if value is not None}, ())
+    options = None
+    if isinstance(engine, EngineInfo):
+        options = check.model(engine.options, draft.data.get("engine_options"), ("engine_options",))
+    elif not any(path == ("engine",) for path, _ in check.problems):
+        check.problems.append((("engine",), engine))
+    tuned = {}
+    if extensions is not None:
+        given = draft.data.get("extensions")
+        tuned = check.extensions(given if isinstance(given, dict) else {}, extensions)
+    if check.problems or recipe is None:
+        raise RecipeError(check.told())
+    checked = recipe.model_copy(update={"engine_options": options, "extensions": tuned})
+    checked._folder = draft.folder
+    return checked
+
+
+def _with_engine_defaults(given: Any, info: EngineInfo) -> Any:
+    if given is not None and not isinstance(given, dict):
+        return given
+    lora = info.lora
+    defaults = {name: getattr(lora, name) for name in LoraRecipe.model_fields}
+    return {
+        **defaults,
+        "targets": list(lora.targets),
+        "modules_to_save": list(lora.modules_to_save),
+        **(given or {}),
+    }
+
+
+class _Check:
+    def __init__(self, draft: Draft, catalogue: Catalogue) -> None:
+        self.problems: list[tuple[KeyPath, str]] = []
+        self._draft = draft
+        self._catalogue = catalogue
+
+    def model(self, model: type[M], data: Any, at: KeyPath) -> M | None:
+        """Validate one model at its place in the recipe."""
+        data = {} if data is None else data
+        if not isinstance(data, dict):
+            self.problems.append((at, f"section {dotted(at)!r} holds keys and values, found {shown(data)}"))
+            return None
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False)[:MAX_PROBLEMS]:
+                loc = tuple(detail["loc"])
+                text = self._explain((*at, *loc), detail["type"], detail["msg"], detail["input"])
+                self.problems.append(((*at, *loc), text))
+            return None
+
+    def extensions(
+        self, given: Mapping[str, Any], models: Mapping[str, type[EngineOptions]]
+    ) -> dict[str, EngineOptions]:
+        """Validate the section of every extension; those that the recipe leaves out have their defaults."""
+        for name in [name for name in given if name not in models][:MAX_PROBLEMS]:
+            text = f"no extension {shown(name)} is installed{choices(name, models, 'installed')}"
+            self.problems.append((("extensions", name), text))
+        checked = {name: self.model(model, given.get(name), ("extensions", name)) for name, model in models.items()}
+        return {name: options for name, options in checked.items() if options is not None}
+
+    def told(self) -> list[str]:
+        """Write every problem with its place, in the order of the file."""
+        order = {path: place for place, path in enumerate(self._draft.origins)}
+        self.problems.sort(key=lambda problem: order.get(self._draft.written(problem[0]), len(order)))
+        return [f"{self._draft.origin(path)}: {' '.join(text.split())}" for path, text in self.problems]
+
+    def _explain(self, path: KeyPath, kind: str, message: str, found: Any) -> str:
+        if kind == "extra_forbidden":
+            key, section = str(path[-1]), dotted(path[:-1])
+            where = f" in section {section!r}" if section else ""
+            return f"unknown key {shown(key)}{where}{self._catalogue.suggest(key, path[:-1])}"
+        if kind == "missing":
+            return f"{dotted(path)!r} is missing"
+        if kind == "string_pattern_mismatch" and path[-1] == "voice":
+            message = "use letters, digits, '-' and '_', starting with a letter or digit, 64 at most"
+        return f"{dotted(path)!r}: {message[:1].lower()}{message[1:]}, found {shown(found)}"

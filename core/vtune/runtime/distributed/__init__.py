@@ -1,0 +1,1 @@
+"""Several processes of one run: how they start, who they are, and how they notice that one has died."""

@@ -1,0 +1,143 @@
+"""Ranks that know of each other: each says that it lives, and notices when another one does not."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from vtune.errors import TrainingError
+from vtune.runtime import signals
+
+BEAT_SECONDS = 1.0
+
+_LEFT, _FAILED = -1, -2
+
+
+class LostRank(TrainingError):
+    """Another rank of this run is gone or frozen; what became of it, it says itself or its launcher."""
+
+
+class Heartbeats:
+    """A thread of each rank that counts up in the store which all of them share, and looks at the others' counts.
+
+    So waiting may take as long as work does, hours where there is much to encode, and still ends soon when the rank
+    that is waited for is gone. A signal that one rank has received is passed on to all.
+
+    :param silence_seconds: a rank that does not count for so long is lost.
+    :param lost: is told, in one line, what is wrong before this process ends; called in the thread.
+    """
+
+    def __init__(
+        self, rank: int, world_size: int, run: int, silence_seconds: float, lost: Callable[[str], None]
+    ) -> None:
+        self._rank, self._world_size, self._silence_seconds = rank, world_size, silence_seconds
+        self._prefix, self._lost = f"vtune/{run}", lost
+        self._store, self._mine = self._connect(), self._connect()
+        self._waits = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeats", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait for every rank. :raises LostRank: the store is gone; a rank that is lost ends this process."""
+        self._waits += 1
+        key, pause = f"wait/{self._waits}", 0.005
+        try:
+            count = self._add(self._mine, key, 1)
+            while count < self._world_size:
+                time.sleep(pause)
+                pause = min(2 * pause, 0.25)
+                count = self._add(self._mine, key, 0)
+        except RuntimeError as error:
+            raise LostRank(self._gone()) from error
+
+    def first_to_say(self, text: str) -> bool:
+        """Whether no other rank has said the same before."""
+        try:
+            return self._add(self._mine, f"said/{text}", 1) == 1
+        except RuntimeError:
+            return True
+
+    def leave(self, *, failed: bool, patience_seconds: float) -> None:
+        """Say that this rank is over. The first rank, which may hold the store, waits a little for the others."""
+        self._over.set()
+        self._thread.join()
+        try:
+            if (signum := signals.requested()) is not None:
+                self._mine.set(self._key("stop"), str(signum))
+            self._mine.set(self._key(f"beat/{self._rank}"), str(_FAILED if failed else _LEFT))
+            count, until = self._add(self._mine, "left", 1), time.monotonic() + patience_seconds
+            while self._rank == 0 and count < self._world_size and time.monotonic() < until:
+                time.sleep(0.02)
+                count = self._add(self._mine, "left", 0)
+        except RuntimeError:
+            pass  # whoever held the store has left before
+
+    def asked_to_stop(self) -> int:
+        """Return the signal by which some rank was stopped, 0 where none was."""
+        try:
+            return signals.requested() or self._add(self._mine, "stop", 0)
+        except RuntimeError:
+            return 0
+
+    def _beat(self) -> None:
+        pause = min(BEAT_SECONDS, self._silence_seconds / 5)
+        others = [rank for rank in range(self._world_size) if rank != self._rank]
+        counts = dict.fromkeys(others, 0)
+        heard = dict.fromkeys(others, time.monotonic())
+        looked = time.monotonic()
+        while not self._over.wait(pause):
+            try:
+                self._add(self._store, f"beat/{self._rank}", 1)
+                self._pass_on()
+                now = time.monotonic()
+                if now - looked > self._silence_seconds / 2:  # it was this process that was frozen
+                    heard = dict.fromkeys(others, now)
+                looked = now
+                for rank in others:
+                    count = self._add(self._store, f"beat/{rank}", 0)
+                    if count != counts[rank] or count == _LEFT:
+                        counts[rank], heard[rank] = count, now
+                    if count == _FAILED:
+                        self._add(self._store, "left", 1)
+                        os._exit(1)
+                    if now - heard[rank] > self._silence_seconds:
+                        self._end(
+                            f"rank {rank} of {self._world_size} has not answered for {self._silence_seconds:g} "
+                            "seconds: it or its machine is frozen; the other ranks end. Run the same command to go on"
+                        )
+            except RuntimeError:
+                if not self._over.is_set():
+                    self._end(self._gone())
+
+    def _pass_on(self) -> None:
+        signum = signals.requested()
+        if signum is not None:
+            self._store.set(self._key("stop"), str(signum))
+        elif asked := self._add(self._store, "stop", 0):
+            signals.pass_on(asked)
+
+    def _end(self, text: str) -> NoReturn:
+        # From here, because the main thread waits inside torch, maybe for ever.
+        self._lost(text)
+        os._exit(1)
+
+    def _gone(self) -> str:
+        return "the first rank or the launcher is gone; this rank ends. Run the same command to go on"
+
+    def _connect(self) -> Any:
+        from torch.distributed import TCPStore  # type: ignore[attr-defined] # it comes from C++
+
+        where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        patience = timedelta(seconds=self._silence_seconds)
+        return TCPStore(*where, is_master=False, wait_for_workers=False, timeout=patience)
+
+    def _add(self, store: Any, key: str, amount: int) -> int:
+        return int(store.add(self._key(key), amount))
+
+    def _key(self, key: str) -> str:
+        return f"{self._prefix}/{key}"

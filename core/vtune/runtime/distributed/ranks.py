@@ -1,0 +1,189 @@
+"""Several processes of one run: who they are, that they are as many as asked for, and waiting for each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from vtune.errors import TrainingError, in_a_line
+from vtune.runtime import signals
+from vtune.runtime.distributed.heartbeats import Heartbeats, LostRank
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+COLLECTIVE_TIMEOUT = timedelta(hours=3)
+"""Longest wait inside torch: for a rank that lives but does not come, as after hours of judging a checkpoint."""
+
+SILENCE_SECONDS = 120.0
+"""Seconds without a heartbeat after which a rank is lost, where ``VTUNE_RANK_TIMEOUT`` says nothing else."""
+
+LAUNCHER_VARIABLE = "VTUNE_LAUNCHER"
+"""Environment variable of a rank that ``vtune run --launch`` started: numbers of two pipes, from it and to it."""
+
+_LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "gloo", "nccl", "socket", "tcpstore")
+
+# A pipe takes 4,096 bytes at once, and an escaped character is six of them.
+_REPORT_LENGTH = 600
+
+_report_pipe: int | None = None
+_heartbeats: Heartbeats | None = None
+_runs = 0
+_group: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The processes of this run, once all have joined."""
+
+    state: PartialState
+    heartbeats: Heartbeats | None = None
+
+    def wait(self) -> None:
+        """Wait until every rank is here, however long it works, but not for one that is gone."""
+        if self.heartbeats is not None:
+            self.heartbeats.wait()
+
+
+@contextmanager
+def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
+    """Join the other ranks for a run, and end with them: see ``join``.
+
+    :raises LostRank: another rank is gone.
+    """
+    global _heartbeats, _runs
+    state = join(device, world_size)
+    if state.num_processes == 1:
+        yield Ranks(state)
+        return
+    _runs += 1
+    silence_seconds = float(os.environ.get("VTUNE_RANK_TIMEOUT") or SILENCE_SECONDS)
+    beats = Heartbeats(state.process_index, state.num_processes, _runs, silence_seconds, _say_lost)
+    _heartbeats = beats
+    try:
+        yield Ranks(state, beats)
+    except signals.Stopped:
+        beats.leave(failed=False, patience_seconds=silence_seconds)
+        raise
+    except BaseException as error:
+        lost = isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _LOST)
+        stopped = beats.asked_to_stop() if lost else 0
+        beats.leave(failed=not stopped, patience_seconds=1.0)
+        if stopped:  # the others have left sooner
+            raise signals.Stopped(stopped) from error
+        if lost:
+            raise LostRank(f"another rank is gone: {in_a_line(error)}") from error
+        raise
+    beats.leave(failed=False, patience_seconds=silence_seconds)
+
+
+def join(device: str, world_size: int | None) -> PartialState:
+    """Join the process group, if this process belongs to one, and check its size.
+
+    Two ways to launch silently start one process, and two start independent copies that write over each other;
+    none of them passes here.
+
+    :param device: ``auto``, ``cpu`` or ``cuda``.
+    :param world_size: what the recipe asks for.
+    :raises TrainingError: fewer or more processes run than were asked for.
+    """
+    import torch
+    from accelerate import PartialState
+
+    use_cpu = device == "cpu" or not torch.cuda.is_available()
+    if device == "cuda" and use_cpu:
+        raise TrainingError("train.device is 'cuda', but torch sees no GPU; use device=cpu or mend the driver")
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    backend = {"backend": "gloo"} if use_cpu and launched > 1 else {}
+    state = PartialState(cpu=use_cpu, timeout=COLLECTIVE_TIMEOUT, **backend)
+    asked = world_size or launched
+    if state.num_processes != asked:
+        raise TrainingError(
+            f"{asked} processes were asked for, but {state.num_processes} joined; "
+            "launch with 'vtune run RECIPE --launch N' or 'accelerate launch --multi_gpu --num_processes N'"
+        )
+    if launched == 1 and "MASTER_PORT" in os.environ and "ACCELERATE_MIXED_PRECISION" in os.environ:
+        raise TrainingError(
+            "'accelerate launch' was asked for several processes and started one (it does so with --cpu); "
+            "use 'vtune run RECIPE --launch N' or 'accelerate launch --multi_gpu --num_processes N'"
+        )
+    return state
+
+
+def is_first() -> bool:
+    """Whether this process speaks for all of them."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def agree(value: int) -> int:
+    """Return the largest value that any rank gives; every rank calls this. Cheap: one number, not through a GPU."""
+    import torch
+    from torch import distributed
+
+    if not distributed.is_initialized():
+        return value
+    largest = torch.tensor([value])
+    distributed.all_reduce(largest, distributed.ReduceOp.MAX, group=_cpu_group())
+    return int(largest.item())
+
+
+def follow_launcher() -> None:
+    """Stop when the launcher of this rank says so, and end when it is gone. Nothing where none of ours started it."""
+    global _report_pipe
+    pipes = os.environ.pop(LAUNCHER_VARIABLE, None)
+    if pipes is None:
+        return
+    control, _report_pipe = map(int, pipes.split(","))
+    for pipe in (control, _report_pipe):
+        os.set_inheritable(pipe, False)  # worker processes are none of the launcher's
+    threading.Thread(target=_follow, args=(control,), name="launcher", daemon=True).start()
+
+
+def said_once(lines: Sequence[str], error: Exception) -> Sequence[str]:
+    """Return the lines of an error that this process prints; none where its launcher or another rank says them."""
+    text = "\n".join(lines)
+    if _report(text, lost=isinstance(error, LostRank)):
+        return []
+    if _heartbeats is None:
+        return lines if is_first() else []
+    if not _heartbeats.first_to_say(text):
+        return []
+    return lines if is_first() else [f"{line} (rank {os.environ['RANK']})" for line in lines]
+
+
+def _say_lost(text: str) -> None:
+    if not _report(text, lost=False):
+        print(f"Error: {text}", file=sys.stderr, flush=True)
+
+
+def _report(text: str, *, lost: bool) -> bool:
+    """Tell the launcher of this rank an error, to be said once; returns whether there is one."""
+    if _report_pipe is None:
+        return False
+    report = {"rank": int(os.environ["RANK"]), "error": text[:_REPORT_LENGTH], "lost": lost}
+    with suppress(OSError):
+        os.write(_report_pipe, json.dumps(report).encode() + b"\n")
+    return True
+
+
+def _follow(control: int) -> None:
+    while asked := os.read(control, 1):
+        signals.pass_on(asked[0])
+    os._exit(1)  # the launcher was killed
+
+
+def _cpu_group() -> Any:
+    """Return the group of all ranks that speaks without a GPU."""
+    global _group
+    from torch import distributed
+
+    if _group is None and distributed.get_backend() != "gloo":
+        _group = distributed.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
+    return _group

@@ -1,0 +1,70 @@
+"""Worker processes: the one place where they are started, so that none outlives the process that started it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from vtune.runtime import signals
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """Spawned processes that end when this process does, however that ends, and stop when the block is left early.
+
+    When a block ends with an error or is stopped by a signal, what no worker has begun is dropped, and each worker
+    stops at its next safe point. Workers ignore the signals of a process group: their parent decides.
+
+    :param prepare: called in each worker before anything else, with ``arguments``.
+    """
+
+    def __init__(self, processes: int, prepare: Callable[..., None] | None = None, *arguments: Any) -> None:
+        # Spawned, because forking a process that has started torch's threads can hang.
+        context = multiprocessing.get_context("spawn")
+        stopped, self._stop = context.Pipe(duplex=False)
+        super().__init__(processes, context, _begin, (stopped, prepare, arguments))
+
+    def submit(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        """Let a worker call a function; both it and its arguments can be pickled."""
+        return super().submit(_work, partial(function, *arguments, **named))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._stop.close()  # which every worker sees
+        self.shutdown(cancel_futures=kind is not None)
+        self._stop.close()
+
+
+def _begin(stopped: Connection, prepare: Callable[..., None] | None, arguments: Sequence[Any]) -> None:
+    signals.leave_to_parent()
+    threading.Thread(target=_follow_parent, args=(stopped,), name="parent", daemon=True).start()
+    if prepare is not None:
+        prepare(*arguments)
+
+
+def _follow_parent(stopped: Connection) -> None:
+    """Stop when the parent process says so, and end when it is gone: killed, it says nothing, but its pipes close."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    if parent.sentinel not in wait([parent.sentinel, stopped]):
+        signals.pass_on(signal.SIGTERM)
+        wait([parent.sentinel])
+    os._exit(1)
+
+
+def _work(task: Callable[[], T]) -> T:
+    with signals.raising():
+        return task()

@@ -1,0 +1,109 @@
+"""Serve the voices of a folder until somebody ends it."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from vtune.errors import VtuneError
+from vtune.runtime.hostnames import address, is_loopback
+from vtune.serve.api_keys import VARIABLE, read_keys
+from vtune.serve.backend import Backend
+from vtune.serve.backends import IN_PROCESS, open_backend
+from vtune.serve.lifecycle import Lifecycle
+from vtune.serve.registry import Registry
+from vtune.serve.settings import ServeSettings, read_settings
+from vtune.serve.stop_signals import StopSignals
+
+logger = logging.getLogger(__name__)
+
+
+def serve(
+    voices: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    backend: str = IN_PROCESS,
+    config: Path | None = None,
+    keys: Path | None = None,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    log_text: bool = False,
+    started: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; a second one ends the process at once.
+
+    :param voices: the folder of voices; looked at afresh for each request.
+    :param host: an address that other machines can reach is served only with API keys.
+    :param port: 0 takes one that is free.
+    :param backend: ``in-process``; ``vllm`` to start one; or the URL of a vLLM server that runs.
+    :param config: a YAML file of ``ServeSettings``.
+    :param keys: a file of API keys, one a line; those in ``VTUNE_API_KEYS`` count as well.
+    :param options: engine options that every voice has here, whatever it was trained with.
+    :param started: is told the address.
+    :raises VtuneError: the extra is missing, the settings are wrong, the port cannot be had, or vLLM does not serve.
+    """
+    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise VtuneError(f"vtune serve needs {' and '.join(missing)}; install vtune-tts with the extra 'serve'")
+    settings = read_settings(config) if config else ServeSettings()
+    known = read_keys(keys)
+    if not known and not is_loopback(host):
+        raise VtuneError(
+            f"{host} can be reached by other machines, which takes API keys: name a file with --keys, or set {VARIABLE}"
+        )
+    if not voices.is_dir():
+        raise VtuneError(f"{voices}: there is no such folder of voices")
+    from vtune.serve.app import create_app
+    from vtune.serve.connections import uvicorn_config
+    from vtune.serve.uvicorn_server import StoppableServer
+
+    registry = Registry(voices, settings.aliases, options or {}, settings.mix_voices)
+    lifecycle = Lifecycle(settings.drain_seconds)
+    with (
+        StopSignals() as signals,
+        _bound(host, port) as listening,
+        closing(open_backend(backend, registry, settings, device, options or {})) as speaking,
+    ):
+        signals.kill = speaking.kill
+        app = create_app(
+            registry, speaking, settings, keys=known, host=host, write=_write, log_text=log_text, lifecycle=lifecycle
+        )
+        _preload(registry, speaking, settings)
+        serving = uvicorn_config(app, settings, _write)
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)
+        started(address(host, listening.getsockname()[1]))
+        StoppableServer(serving, lifecycle, speaking, signals).run(sockets=[listening])
+        if (failure := speaking.failure()) is not None:
+            raise failure
+
+
+def _preload(registry: Registry, backend: Backend, settings: ServeSettings) -> None:
+    names = list(registry.voices())[:1] if settings.preload is None else settings.preload
+    for name in names:
+        try:
+            backend.prepare(registry.find(name))
+        except VtuneError as error:
+            logger.warning("voice %r cannot be loaded: %s", name, error)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        where = f"{host} port {port}" if port else host
+        reason = getattr(error, "strerror", None) or str(error)
+        hint = "; --port 0 takes a free one" if port else ""
+        raise VtuneError(f"cannot serve at {where}: {reason}{hint}") from error
+
+
+def _write(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,148 @@
+"""Many voices on one base: its network is loaded once, and each voice's adapter is put beside the others by name."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from vtune.engines import Engine
+from vtune.errors import VtuneError
+from vtune.recipe import LoraRecipe
+from vtune.serve.backend import Wanted
+from vtune.serve.failures import BrokenError
+from vtune.serve.options import live_options, sampling_of
+from vtune.serve.registry import Chosen
+from vtune.toolkit.lora import add_lora
+from vtune.types import Audio, Conditioning, LoraSettings
+from vtune.voice_format.record import VoiceRecord, read_conditioning
+from vtune.voice_format.weights import DEFAULT, fill_adapter, load_weights, read_adapter
+from vtune.voices.mixing import blend
+from vtune.voices.speech import Voice, open_base
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(slots=True)
+class _Loaded:
+    voice: Voice
+    adapter: str
+    sampling: Mapping[str, Any]
+    speaking: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    record: VoiceRecord
+    shape: LoraSettings
+    adapter: dict[str, torch.Tensor]
+    conditioning: Callable[[Engine, Any], Conditioning]
+
+
+class SharedBase:
+    """One base and the voices that lately spoke with it; for one thread.
+
+    :param first: any voice that is to speak with it.
+    :param options: engine options that every voice has here, whatever it was trained with.
+    :param most: voices in memory; the one that was longest silent makes room.
+    :raises VtuneError: the base cannot be loaded, or is not the one that the voice was trained on.
+    """
+
+    def __init__(self, first: Chosen, device: str, options: Mapping[str, Any], most: int) -> None:
+        self._options, self._most = live_options(first, options), most
+        self.engine, self._base = open_base(first.record, device, options=self._options)
+        self._model: nn.Module | None = None
+        self._loaded: OrderedDict[Hashable, _Loaded] = OrderedDict()
+        self._numbers = count(1)
+
+    def __len__(self) -> int:
+        return len(self._loaded)
+
+    def say(self, wanted: Wanted) -> Iterator[Audio]:
+        """Speak, piece by piece; others may speak between two pieces.
+
+        :raises BrokenError: the voice cannot be loaded.
+        :raises VtuneError: the engine cannot speak the text.
+        """
+        try:
+            loaded = self._load(wanted.voice)
+        except VtuneError as error:
+            raise BrokenError(str(error)) from error
+        if not wanted.text:
+            return
+        loaded.speaking += 1
+        try:
+            sampling = {**loaded.sampling, **wanted.sampling}
+            pieces = loaded.voice.say(wanted.text, wanted.seed, sampling=sampling)
+            while True:
+                self._turn_to(loaded.adapter)
+                piece = next(pieces, None)
+                if piece is None:
+                    return
+                yield piece
+        finally:
+            loaded.speaking -= 1
+
+    def _load(self, chosen: Chosen) -> _Loaded:
+        if chosen.key not in self._loaded:
+            self._loaded[chosen.key] = self._open(chosen)
+            self._make_room(chosen.key)
+        self._loaded.move_to_end(chosen.key)
+        return self._loaded[chosen.key]
+
+    def _open(self, chosen: Chosen) -> _Loaded:
+        made = _made_of(chosen, self._options)
+        conditioning = made.conditioning(self.engine, self._base)
+        sampling = sampling_of(self.engine, made.record, self._options)
+        if not chosen.is_current:
+            raise BrokenError(f"voice {chosen.name!r} was replaced while it was read")
+        if self._model is None:
+            self._model, adapter = self.engine.build_model(self._base, made.shape, made.record.method), DEFAULT
+        else:
+            adapter = f"voice-{next(self._numbers)}"
+            add_lora(self._model, adapter, made.shape, self.engine.info.lora_targets)
+        self._fill(adapter, made, chosen)
+        return _Loaded(Voice(self.engine, self._base, self._model, conditioning, made.record), adapter, sampling)
+
+    def _fill(self, adapter: str, made: _Made, chosen: Chosen) -> None:
+        from peft import PeftModel
+
+        if not isinstance(self._model, PeftModel):
+            load_weights(self._model, chosen.parts[0].folder.path)  # type: ignore[arg-type]
+            return
+        try:
+            fill_adapter(self._model, made.adapter, f"voice {chosen.name!r}", adapter)
+        except BaseException:
+            if adapter != DEFAULT:  # the first of all stays: a network without any is no PeftModel's
+                self._model.delete_adapter(adapter)
+            raise
+
+    def _make_room(self, newest: Hashable) -> None:
+        silent = [key for key, loaded in self._loaded.items() if not loaded.speaking and key != newest]
+        for key in silent[: max(0, len(self._loaded) - self._most)]:
+            # Not while it is on: PEFT would switch to another, and say so.
+            self._turn_to(self._loaded[newest].adapter)
+            self._model.delete_adapter(self._loaded.pop(key).adapter)  # type: ignore[union-attr, operator]
+
+    def _turn_to(self, adapter: str) -> None:
+        from peft import PeftModel
+
+        if isinstance(self._model, PeftModel) and self._model.active_adapter != adapter:
+            self._model.set_adapter(adapter, inference_mode=True)
+
+
+def _made_of(chosen: Chosen, options: Mapping[str, Any]) -> _Made:
+    if chosen.is_mix:
+        mixed = blend(chosen.parts, options)
+        return _Made(mixed.record, mixed.shape, mixed.adapter, mixed.conditioning)
+    folder, record = chosen.parts[0].folder, chosen.record
+    return _Made(
+        record,
+        LoraRecipe.model_validate(record.lora).settings(),
+        read_adapter(folder.path) if record.method == "lora" else {},
+        lambda engine, base: read_conditioning(folder.conditioning),
+    )

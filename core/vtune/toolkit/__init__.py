@@ -1,0 +1,1 @@
+"""What engines may use: LoRA adapters, packed attention, files of models, pauses."""

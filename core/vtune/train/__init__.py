@@ -1,5 +1,0 @@
-"""A data set to an adapter: the loop, its guards, its checkpoints; the only user of ``transformers.Trainer``."""
-
-from vtune.train.training import train
-
-__all__ = ["train"]

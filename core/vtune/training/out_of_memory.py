@@ -1,0 +1,35 @@
+"""Out of memory: which errors mean it, and what to do about it, in numbers."""
+
+from __future__ import annotations
+
+import torch
+
+from vtune.errors import TrainingError
+from vtune.recipe import Recipe
+from vtune.training.memory_estimate import savings
+
+_SIGNS = ("out of memory", "can't allocate memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or Python says that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+def advice(recipe: Recipe, lengths: list[int]) -> TrainingError:
+    """Return an error that says what was asked for and which settings would ask for less, the mildest first.
+
+    :param recipe: settled, see ``vtune.training.memory_estimate``.
+    """
+    batch = int(recipe.train.batch_size)
+    longest = max(lengths, default=0)
+    have = ""
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        have = f"; the GPU has {total / 2**30:.1f} GiB, {free / 2**30:.1f} free now"
+    return TrainingError(
+        f"out of memory with batches of {batch} clips of up to {longest:,} tokens "
+        f"({batch * longest:,} a pass){have}. In this order, try: {'; '.join(savings(recipe))}"
+    )

@@ -1,0 +1,305 @@
+"""The one loop for every engine: transformers' Trainer with an order of clips and checkpoints that can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft.helpers import disable_input_dtype_casting
+from torch import nn
+from transformers import DefaultFlowCallback, PrinterCallback, ProgressCallback, Trainer
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import EvalLoopOutput
+
+from vtune.dataset import TrainingData
+from vtune.errors import TrainingError
+from vtune.runtime import signals
+from vtune.runtime.distributed.ranks import agree
+from vtune.runtime.paths import write_json
+from vtune.training import checkpoints
+from vtune.training.checkpoint_evaluation import Ear
+from vtune.training.mean_metrics import Means
+from vtune.training.narrow_products import narrow_in_passing
+from vtune.training.progress import Meter
+from vtune.training.resume import TRAINER_STATE, loop_state_of, read_json
+from vtune.training.sampler import EpochSampler
+from vtune.types import Batch
+from vtune.voice_format.weights import load_weights, save_weights
+
+
+class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
+    """Trainer with its own order of clips, its own way to write a checkpoint and to evaluate, and a meter."""
+
+    def __init__(
+        self, *, data: TrainingData, meter: Meter, length_feature: str, ear: Ear | None, **settings: Any
+    ) -> None:
+        # Trainer wants something to evaluate, even where there is only something to hear.
+        validation: Any = data.validation if data.validation is not None or ear is None else []
+        super().__init__(train_dataset=data.train, eval_dataset=validation, **settings)
+        self._data = data
+        self._ear = ear
+        self.meter = meter
+        self._length_feature = length_feature
+        self._means = Means()
+        self._eval_means = Means()
+        self._resumed: dict[str, Any] = {}
+        self._ended = False
+        self._saved_step = -1
+        for callback in (PrinterCallback, ProgressCallback, DefaultFlowCallback):
+            self.remove_callback(callback)
+        self.callback_handler.callbacks.insert(0, _Flow(self.restore))
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean over all steps that were made and logged, whichever process made them."""
+        return float(self._total_loss_scalar / max(self.state.global_step, 1))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        self._sampler = EpochSampler(self._data.weights, self.args.seed)
+        return self._sampler
+
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Count what is processed, and say it plainly when nothing can be learned from it."""
+        self.meter.add(*self._count(inputs))
+        narrow = self.args.bf16 or self.args.fp16
+        try:
+            # PEFT would widen what adapters are given to float32, and autocast narrow it again: the same numbers, in a
+            # copy for each adapter that stays until backward.
+            with disable_input_dtype_casting(model, active=narrow), narrow_in_passing(model, active=narrow):
+                loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        except RuntimeError as error:
+            if "does not require grad" not in str(error):
+                raise
+            raise TrainingError(
+                "the loss does not depend on any trainable tensor: the adapter is detached or switched off; "
+                "look at build_lora_model and at the model's forward"
+            ) from error
+        return loss
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Note what the model measures beside its loss."""
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        self._means.add(outputs.get("metrics"))
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the means of what was measured since the last time; every rank comes here."""
+        for sign, prefix, means in (("loss", "", self._means), ("eval_loss", "eval_", self._eval_means)):
+            if sign in logs:
+                found = means.take(self.accelerator)
+                logs.update({f"{prefix}{name}": value for name, value in found.items()})
+                logs.update(self.meter.rates(self.args.world_size))
+        if "train_loss" in logs:
+            logs["train_loss"] = self.mean_loss  # transformers divides by the steps of this process
+        super().log(logs, start_time)
+
+    def evaluation_loop(self, *args: Any, **settings: Any) -> EvalLoopOutput:
+        """Validate, and listen."""
+        if self._data.validation is None:
+            output = EvalLoopOutput(predictions=None, label_ids=None, metrics={}, num_samples=0)
+        else:
+            output = super().evaluation_loop(*args, **settings)
+        if self._ear is not None:
+            output.metrics.update(self._ear.hear(self.model, self.state.global_step, self.accelerator))
+        return output
+
+    def prediction_step(
+        self, model: nn.Module, inputs: Batch, prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> tuple[torch.Tensor, None, None]:
+        """Return the loss alone, as every engine's model gives it."""
+        with torch.no_grad(), self.compute_loss_context_manager():
+            outputs = model(**self._prepare_inputs(inputs))
+        self._eval_means.add(outputs.get("metrics"))
+        return outputs["loss"].detach().mean(), None, None
+
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Any:
+        names = [name for name in (batch_samples or [{}])[0] if name.endswith("_labels")]
+        if not names:
+            return super()._get_num_items_in_batch(batch_samples, device)
+        counts = {
+            name: torch.stack([batch[name].ne(-100).sum() for batch in batch_samples]).sum().to(device)
+            for name in ["labels", *names]
+        }
+        if self.args.average_tokens_across_devices and self.args.world_size > 1:
+            return {name: self.accelerator.gather(count).sum() for name, count in counts.items()}
+        return counts
+
+    def _count(self, inputs: Batch) -> tuple[int, int]:
+        # The mask where there is one, for padding is no work done for the user.
+        counted = inputs["attention_mask"].sum() if "attention_mask" in inputs else inputs[self._length_feature].numel()
+        return len(next(iter(inputs.values()))), int(counted)
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """Take the scale of fp16's losses, unless this process trains in another precision than the one before it."""
+        if self.accelerator.scaler is not None:
+            super()._load_scaler(checkpoint)
+
+    def _init_training_state(self, max_steps: int, *others: Any) -> tuple[int, int]:
+        """Begin, or take what a checkpoint keeps, wherever it lies now and however often the recipe logs now."""
+        trained: tuple[int, int] = super()._init_training_state(max_steps, *others)
+        self.state.compute_steps(self.args, max_steps)
+        checkpoint = next((given for given in others if isinstance(given, str)), None)
+        if checkpoint is not None:
+            self._resumed = read_json(loop_state_of(Path(checkpoint), self.args.process_index))
+            self._ended = self._resumed["ended"]
+            best = self._resumed["best_checkpoint"]
+            self.state.best_model_checkpoint = str(Path(self.args.output_dir) / best) if best else None
+            self._rotate()  # which a kill may have kept from happening
+        return trained
+
+    def restore(self) -> None:
+        """Take back what transformers begins anew in each process; called when everything else is set up."""
+        if self._resumed:
+            self._tr_loss += self._resumed["unlogged_loss"]
+            self._total_loss_scalar = self._resumed["logged_loss"]
+            self._globalstep_last_logged = self._resumed["logged_step"]
+            self._means.restore(self._resumed["means"], self.args.device)
+            self.meter.restore(self._resumed["meter"])
+
+    def _load_callback_state(self) -> None:
+        # As transformers would, but each callback stays the object that others know, and stays in its place.
+        for name, states in self.state.stateful_callbacks.items():
+            for callback, state in zip(self._stateful(name), states, strict=False):
+                vars(callback).update(vars(type(callback).from_state(state)))
+
+    def _stateful(self, name: str) -> list[Any]:
+        """Return the callbacks of a class whose state a checkpoint keeps."""
+        kept = [callback for callback in self.callback_handler.callbacks if isinstance(callback, ExportableState)]
+        return [callback for callback in kept if type(callback).__name__ == name]
+
+    def _run_epoch(self, **settings: Any) -> None:
+        if self._ended:  # a training that was killed after its last step makes no further one
+            self.control.should_training_stop = True
+        else:
+            # accelerate does not reach it through the shard of a rank when batches are skipped, as after a stop.
+            self._sampler.set_epoch(settings["epoch"])
+            super()._run_epoch(**settings)
+
+    def _evaluate(self, trial: Any, ignore_keys: Any, skip_scheduler: bool = False) -> dict[str, float]:
+        if skip_scheduler and self._resumed:  # ``eval_on_start``: the start was another process's
+            return {}
+        found: dict[str, float] = super()._evaluate(trial, ignore_keys, skip_scheduler)
+        return found
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        # Not as transformers does, which adds a pickle of the arguments that nobody reads.
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_weights(self.accelerator.unwrap_model(self.model), folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        load_weights(self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+    def _maybe_log_save_evaluate(self, *due: Any, **settings: Any) -> None:
+        """Do what is due after a step; then stop there if a signal has asked any rank to.
+
+        The checkpoint that is written only for that changes nothing: it is not evaluated, pushes no other out by
+        ``save_limit``, and is removed when the next one is complete.
+        """
+        super()._maybe_log_save_evaluate(*due, **settings)
+        step = self.state.global_step
+        if self.control.should_training_stop:
+            return  # it is over anyway, and so is what comes of it
+        signum = agree(signals.requested() or 0)
+        if signum:
+            if self._saved_step != step:
+                _, _, model, trial, *_ = due
+                self._save_checkpoint(model, trial, between=True)
+            raise signals.Stopped(signum, f" at step {step} of {self.state.max_steps}", "the checkpoint is complete")
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any, between: bool = False) -> None:
+        folder = Path(self.args.output_dir)
+        place = checkpoints.place_of(folder, self.state.global_step)
+        aside = checkpoints.aside_of(folder) / place.name
+        if self.args.should_save:
+            checkpoints.clean(folder)
+            aside.mkdir(parents=True)
+        self.accelerator.wait_for_everyone()
+        best = checkpoints.place_of(folder, self.state.best_global_step or 0)
+        if best == place or best.is_dir():
+            self.state.best_model_checkpoint = str(best)
+        self.store_flos()
+        self.save_model(str(aside), _internal_call=True)
+        self._save_optimizer_and_scheduler(str(aside))
+        self._save_scaler(str(aside))
+        self._save_rng_state(str(aside))
+        write_json(loop_state_of(aside, self.args.process_index), self._loop_state())
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            self._save_state(aside / TRAINER_STATE)
+            if between:
+                checkpoints.mark_between(aside)
+            checkpoints.complete(aside, folder)
+            self._rotate()
+        self._saved_step = self.state.global_step
+        self.accelerator.wait_for_everyone()
+
+    def _rotate(self) -> None:
+        """Remove checkpoints that the one of this step makes needless."""
+        if self.args.should_save:
+            folder, best = Path(self.args.output_dir), self.state.best_model_checkpoint
+            checkpoints.drop_between(folder, self.state.global_step)
+            if not checkpoints.is_between(checkpoints.place_of(folder, self.state.global_step)):
+                kept = Path(best) if best else None
+                checkpoints.rotate(folder, self.args.save_total_limit, self.state.global_step, kept)
+
+    def _loop_state(self) -> dict[str, Any]:
+        """Return what this process counts beside transformers' own state."""
+        best = self.state.best_model_checkpoint
+        return {
+            "ended": self.control.should_training_stop,
+            "best_checkpoint": Path(best).name if best else None,
+            "unlogged_loss": self._tr_loss.item(),
+            "logged_loss": self._total_loss_scalar,
+            "logged_step": self._globalstep_last_logged,
+            "means": self._means.state(),
+            "meter": self.meter.state(),
+        }
+
+    def _save_state(self, path: Path) -> None:
+        """Write transformers' own state with those of the callbacks; it says nothing of where it lies."""
+        states: dict[str, list[Any]] = {}
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, ExportableState):
+                states.setdefault(type(callback).__name__, []).append(callback.state())
+        replace(self.state, stateful_callbacks=states, best_model_checkpoint=None).save_to_json(str(path))
+
+
+class _Flow(DefaultFlowCallback):  # type: ignore[misc] # transformers is not typed for us
+    """What is due at the end of an epoch is done with its last step: logged, then evaluated, then saved, once.
+
+    Saved before the epoch ends and evaluated after it, a run that was killed in between would never be evaluated there.
+
+    :param restore: called before anything else when training begins.
+    """
+
+    def __init__(self, restore: Callable[[], None]) -> None:
+        self._restore = restore
+        self._closed = -1
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Go on where the checkpoint was written."""
+        self._restore()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Say what is due after a step; after the last of an epoch or of all, what is due after an epoch too."""
+        control = super().on_step_end(args, state, control, **kwargs)
+        if control.should_training_stop or float(state.epoch).is_integer():
+            control = self.on_epoch_end(args, state, control, **kwargs)
+        return control
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Say what is due after an epoch, where its last step has not: another callback has stopped in its middle."""
+        if self._closed != state.global_step:
+            self._closed = state.global_step
+            control = super().on_epoch_end(args, state, control, **kwargs)
+        return control

@@ -1,0 +1,116 @@
+"""The recipe's ``train:`` section as ``transformers.TrainingArguments``."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from transformers import SchedulerType, TrainingArguments
+from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+from vtune.errors import RecipeError, TrainingError, in_a_line, listed, nearest
+from vtune.recipe import Recipe
+from vtune.training.checkpoint_evaluation import QUALITY
+
+# What core decides itself; a recipe that set these would break resuming, guards or the folders.
+_OURS = frozenset(
+    {
+        "output_dir", "remove_unused_columns", "disable_tqdm", "use_cpu", "train_sampling_strategy",
+        "save_only_model", "ignore_data_skip", "resume_from_checkpoint", "auto_find_batch_size", "push_to_hub",
+        "restore_callback_states_from_checkpoint",
+    }
+)  # fmt: skip
+
+
+def training_arguments(
+    recipe: Recipe, folder: Path, precision: str, use_cpu: bool, validated: bool, heard: bool = False
+) -> Any:
+    """Translate; see ``TrainRecipe`` for what each key means.
+
+    :param validated: whether there are validation clips.
+    :param heard: whether each save is judged by ear. The best one is kept then, and every validation is a save.
+    :raises RecipeError: an unknown scheduler, optimizer, tracker or argument.
+    """
+    train = recipe.train
+    schedulers = [kind.value for kind in SchedulerType]
+    if train.scheduler not in schedulers:
+        hint = nearest(train.scheduler, schedulers) or f" (known: {listed(schedulers, train.scheduler)})"
+        raise RecipeError([f"train.scheduler: there is no {train.scheduler!r}{hint}"])
+    _require_trackers(train.report_to)
+    evaluate, chosen = validated or heard, heard or train.early_stopping is not None
+    if train.early_stopping is not None and not evaluate:
+        raise RecipeError(["train.early_stopping needs validation clips, and there are none; raise train.validation"])
+    between = train.evaluate_every or (train.save_every if heard else None)
+    every = between if chosen else train.save_every
+    settings: dict[str, Any] = {
+        "output_dir": str(folder),
+        "num_train_epochs": train.epochs,
+        "max_steps": train.max_steps or -1,
+        "per_device_train_batch_size": train.batch_size,
+        "per_device_eval_batch_size": train.batch_size,
+        "gradient_accumulation_steps": train.gradient_accumulation,
+        "learning_rate": train.learning_rate,
+        "lr_scheduler_type": train.scheduler,
+        "warmup_steps": train.warmup,
+        "weight_decay": train.weight_decay,
+        "max_grad_norm": train.max_grad_norm,
+        "optim": train.optimizer,
+        "bf16": precision == "bf16",
+        "fp16": precision == "fp16",
+        "activation_checkpointing": train.gradient_checkpointing,
+        # A reentrant checkpoint drops gradients of a frozen base's blocks.
+        "activation_checkpointing_kwargs": {"use_reentrant": False} if train.gradient_checkpointing else None,
+        "use_cpu": use_cpu,
+        "seed": train.seed,
+        "data_seed": train.seed,
+        "logging_steps": train.log_every,
+        "logging_first_step": True,
+        # The default replaces a NaN loss by the average in what is logged, and hides it.
+        "logging_nan_inf_filter": False,
+        "eval_strategy": ("steps" if between else "epoch") if evaluate else "no",
+        "eval_steps": between,
+        "save_strategy": "steps" if every else "epoch",
+        "save_steps": every or 500,
+        "save_total_limit": train.save_limit,
+        "load_best_model_at_end": chosen,
+        "metric_for_best_model": (f"eval_{QUALITY}" if heard else "eval_loss") if evaluate else None,
+        "greater_is_better": heard if evaluate else None,
+        "prediction_loss_only": True,
+        "label_names": ["labels"],
+        "report_to": [tracker for tracker in train.report_to if tracker not in {"tensorboard", "none"}],
+        "remove_unused_columns": False,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": not use_cpu,
+        "ddp_find_unused_parameters": False,
+        "ddp_timeout": 24 * 3600,
+        "logging_strategy": "steps",
+    }
+    settings.update(_further(train.arguments))
+    try:
+        return TrainingArguments(**settings)
+    except (ValueError, TypeError, ImportError) as error:
+        raise TrainingError(f"train: {in_a_line(error)}") from error
+
+
+def _require_trackers(names: list[str]) -> None:
+    """A tracker that is unknown or not installed would only be noticed deep inside Trainer."""
+    for name in names:
+        if name not in {*INTEGRATION_TO_CALLBACK, "none"}:
+            hint = nearest(name, INTEGRATION_TO_CALLBACK) or f" (known: {listed(INTEGRATION_TO_CALLBACK, name)})"
+            raise RecipeError([f"train.report_to: there is no tracker {name!r}{hint}"])
+        if name != "none" and name not in get_available_reporting_integrations():
+            raise RecipeError([f"train.report_to: {name!r} is not installed; install it or take it out"])
+
+
+def _further(arguments: dict[str, Any]) -> dict[str, Any]:
+    known = list(inspect.signature(TrainingArguments).parameters)
+    problems = [
+        f"train.arguments: TrainingArguments has no {name!r}{nearest(name, known)}"
+        for name in arguments
+        if name not in known
+    ] + [f"train.arguments: {name!r} is vtune's own to set" for name in arguments if name in _OURS]
+    if problems:
+        raise RecipeError(problems)
+    return arguments

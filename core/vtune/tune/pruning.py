@@ -1,0 +1,65 @@
+"""A trial that is worse on its way than others were is stopped: its validations are held against theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from vtune.tune.trials import Trial
+
+if TYPE_CHECKING:
+    from vtune.tune.study import Study
+
+PLACES = 1000
+"""Of an epoch: trials are compared where they have seen as much, whatever their batches."""
+
+_QUALITY, _LOSS = "eval_quality", "eval_loss"
+
+
+class Pruned(Exception):
+    """A trial was stopped; the message says where, and how it stood."""
+
+
+class Watch(TrainerCallback):  # type: ignore[misc] # transformers is not typed for us
+    """Reports each validation to the study, and ends the training in good order when it is not worth going on.
+
+    :param by_loss: whether the losses of trials can be compared, where checkpoints are not judged by ear.
+    """
+
+    def __init__(self, study: Study, trial: Trial, by_loss: bool) -> None:
+        self._study, self._trial, self._by_loss = study, trial, by_loss
+        self._stopped = ""
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Mapping[str, float] | None = None, **kwargs: Any
+    ) -> None:
+        """Report. What has come to the end of its training is not stopped: it may as well be judged."""
+        metrics = metrics or {}
+        name = self._watched(metrics)
+        if name is None:
+            return
+        value = metrics[name] if name == _QUALITY else -metrics[name]
+        hopeless = self._study.report(self._trial, round(state.epoch * PLACES), value)
+        if hopeless and state.global_step < state.max_steps:
+            self._stopped = f"after {state.epoch:.3g} of {args.num_train_epochs:g} epochs: {name} {metrics[name]:.4g}"
+            control.should_training_stop, control.should_save = True, False
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave before the half-trained adapter is taken for a finished one; by now all other callbacks are done."""
+        if self._stopped:
+            raise Pruned(self._stopped)
+
+    def _watched(self, metrics: Mapping[str, float]) -> str | None:
+        """Return the metric that all trials of the study are held to: what its first validation had to offer."""
+        name: str | None = self._study.facts.get("watched")
+        if name is None:
+            name = next((one for one in self._offers if one in metrics), None)
+            if name is not None:
+                self._study.note(watched=name)
+        return name if name in metrics else None
+
+    @property
+    def _offers(self) -> tuple[str, ...]:
+        return (_QUALITY, _LOSS) if self._by_loss else (_QUALITY,)

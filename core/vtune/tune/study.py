@@ -1,0 +1,202 @@
+"""The trials of a study in a database of Optuna's, which survives a kill at any moment; the only user of Optuna.
+
+SQLite and not Optuna's journal file: a write that a kill cuts short is undone, where the journal would keep half a line
+and a lock that nobody holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import warnings
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import URL
+
+from vtune.errors import VtuneError, reason
+from vtune.runtime.disk import errno_of
+from vtune.tune.dimensions import Dimension, Range, Value
+from vtune.tune.space import Space, Values
+from vtune.tune.trials import State, Trial
+
+UNPRUNED = 5
+"""Trials that are done before one is pruned."""
+
+COMPARED = 3
+"""Trials that must have come as far before one is pruned there."""
+
+LISTED = 10_000
+"""Points of a space up to which none is tried twice."""
+
+TELLING = 10
+"""Trials that must be done before importances say anything."""
+
+_STATES = {
+    TrialState.COMPLETE: State.DONE,
+    TrialState.PRUNED: State.PRUNED,
+    TrialState.FAIL: State.FAILED,
+    TrialState.RUNNING: State.RUNNING,
+    TrialState.WAITING: State.RUNNING,
+}
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class Study:
+    """A study in a file, made where there is none. One process writes it at a time.
+
+    :raises VtuneError: the file cannot be read or written as one.
+    """
+
+    def __init__(self, path: Path, space: Space) -> None:
+        logging.getLogger("optuna").setLevel(logging.WARNING)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._space = space
+        self._distributions = {key: _distribution(one) for key, one in space.dimensions.items()}
+        try:
+            self._storage = optuna.storages.RDBStorage(str(URL.create("sqlite", database=str(path))))
+            self._study = optuna.create_study(
+                storage=self._storage,
+                sampler=optuna.samplers.RandomSampler(0),
+                pruner=optuna.pruners.MedianPruner(UNPRUNED, n_min_trials=COMPARED),
+                study_name="vtune",
+                direction="maximize",
+                load_if_exists=True,
+            )
+        except Exception as error:  # SQLAlchemy's, Alembic's and Optuna's own: the file is no study of this Optuna
+            if errno_of(error) is not None:
+                raise
+            raise VtuneError(
+                f"{path} is no study: {reason(error)}; take it away, or name another with --study"
+            ) from error
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every trial, in their order."""
+        return [_trial(one) for one in self._study.get_trials(deepcopy=False)]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the study knows beside its trials."""
+        return dict(self._study.user_attrs)
+
+    def note(self, **facts: Any) -> None:
+        """Keep facts, as plain data."""
+        for name, fact in facts.items():
+            self._study.set_user_attr(name, fact)
+
+    def propose(self, seed: int) -> Values | None:
+        """Return the next point to try: the recipe's own first, then what Optuna's TPE expects most of.
+
+        A function of the seed, of what was tried and of what came of it, so that a study that was stopped goes on as
+        it would have. Of a space that can be listed no point comes twice; None where none is left.
+        """
+        tried = self._study.get_trials(deepcopy=False, states=_ENDED)
+        if not tried and self._space.own is not None:
+            return self._space.own
+        number = len(tried)
+        lot = int.from_bytes(sha256(f"{seed}:{number}".encode()).digest()[:4], "big")
+        # Asked of a copy: the point is written into the study whole, or not at all.
+        copy = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=lot))
+        copy.add_trials(tried)
+        asked = copy.ask(self._distributions).params
+        point = {key: one.tidy(asked[key]) if isinstance(one, Range) else asked[key] for key, one in self._dimensions}
+        known = [dict(one.params) for one in tried]
+        if point not in known or (self._space.size or LISTED + 1) > LISTED:
+            return point
+        left = [point for point in self._points() if point not in known]
+        return random.Random(lot).choice(left) if left else None
+
+    def begin(self, values: Values) -> Trial:
+        """Add a trial that is running."""
+        trial = optuna.trial.create_trial(
+            state=TrialState.RUNNING, params=dict(values), distributions=self._distributions
+        )
+        self._study.add_trial(trial)
+        return self.trials[-1]
+
+    def start(self, trial: Trial, progress: str) -> None:
+        """Note that a running trial is started, new or again, and how far it was."""
+        self._handle(trial).set_user_attr("starts", [*trial.starts, progress])
+
+    def forget_start(self, trial: Trial) -> None:
+        """Take a start back: the user stopped it, not a mishap."""
+        self._handle(trial).set_user_attr("starts", list(trial.starts))
+
+    def report(self, trial: Trial, place: int, value: float) -> bool:
+        """Note a value on the way, higher is better, and say whether to stop there: it was never as good as half of
+        the others at that place.
+        """
+        handle = self._handle(trial)
+        if place not in self._frozen(trial).intermediate_values:  # it is, where a trial goes on before its last report
+            handle.report(value, place)
+        return bool(handle.should_prune())  # numpy's own otherwise
+
+    def end(
+        self,
+        trial: Trial,
+        state: State,
+        seconds: float,
+        *,
+        merit: float | None = None,
+        figures: Mapping[str, float] | None = None,
+        reason: str = "",
+    ) -> None:
+        """Write down what became of a trial."""
+        facts = {"figures": dict(figures or {}), "seconds": round(seconds, 2), "reason": reason}
+        self._handle(trial).set_user_attr("ended", facts)
+        self._study.tell(trial.number, merit, next(key for key, one in _STATES.items() if one == state))
+
+    def importances(self) -> dict[str, float]:
+        """Return how much each key matters to be among the best, in shares of 1; empty where too few trials are done.
+
+        PED-ANOVA, which needs no further package: how far the values of the five best (at most half of all, at least
+        a tenth) lie from those of all.
+        """
+        done = len(self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+        if done < TELLING:
+            return {}
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=max(0.1, 5 / done))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of keys that were hardly varied
+            return optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+
+    @property
+    def _dimensions(self) -> Sequence[tuple[str, Dimension]]:
+        return list(self._space.dimensions.items())
+
+    def _points(self) -> list[dict[str, Value]]:
+        every = [dimension.values() or [] for _, dimension in self._dimensions]
+        return [dict(zip(self._space.dimensions, point, strict=True)) for point in product(*every)]
+
+    def _handle(self, trial: Trial) -> optuna.trial.Trial:
+        study = self._storage.get_study_id_from_name(self._study.study_name)
+        return optuna.trial.Trial(
+            self._study, self._storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+        )
+
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[trial.number]
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if not isinstance(dimension, Range):
+        return CategoricalDistribution(dimension.options)
+    if dimension.whole:
+        return IntDistribution(int(dimension.low), int(dimension.high), dimension.log, int(dimension.step or 1))
+    return FloatDistribution(dimension.low, dimension.high, dimension.log, dimension.step)
+
+
+def _trial(one: FrozenTrial) -> Trial:
+    # Optuna gives a pruned trial its last report for a value.
+    merit = one.value if one.state == TrialState.COMPLETE else None
+    starts = tuple(one.user_attrs.get("starts", ()))
+    return Trial(
+        one.number, _STATES[one.state], dict(one.params), merit, starts=starts, **one.user_attrs.get("ended", {})
+    )

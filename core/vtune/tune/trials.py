@@ -1,0 +1,54 @@
+"""What became of each trial of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vtune.evaluation import MetricSpec
+from vtune.tune.space import Values
+
+QUALITY = MetricSpec("quality", "quality", "high", headline=True)
+"""The rule that voices are chosen by, as a figure; see ``vtune.evaluation.selection``."""
+
+
+class State(StrEnum):
+    """How far a trial came."""
+
+    RUNNING = "running"
+    DONE = "done"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One point of the space, tried.
+
+    :param merit: what the search makes as high as it can, made of the metric; None until it is done.
+    :param figures: means of the voices by name: the metric, and what was measured of quality, words and likeness.
+    :param seconds: of its last start, to its end.
+    :param reason: why it was pruned or failed.
+    :param starts: how far its training was at each start, for one that is stopped again and again.
+    """
+
+    number: int
+    state: State
+    values: Values
+    merit: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    reason: str = ""
+    starts: Sequence[str] = ()
+
+    @property
+    def ending(self) -> str:
+        """Say how it ended, where it is not done."""
+        return f"{self.state}: {self.reason}" if self.state == State.FAILED else f"{self.state} {self.reason}".strip()
+
+
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """Return those that are done, the best first; of equals the earlier."""
+    done = [(trial.merit, trial) for trial in trials if trial.state == State.DONE and trial.merit is not None]
+    return [trial for _, trial in sorted(done, key=lambda pair: (-pair[0], pair[1].number))]

@@ -1,0 +1,192 @@
+"""The registry of voices, and the two files of a voice folder that vtune itself reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+
+from vtune.errors import VoiceError, choices, first_problem, shown
+from vtune.recipe import LoraRecipe
+from vtune.runtime.paths import VoiceFolder
+from vtune.runtime.untrusted import FileRefused, read_json, read_tensor_header, require_dtypes, require_sane, why
+from vtune.types import Conditioning
+from vtune.voice_format.adapter_config import check_adapter_config
+from vtune.voice_format.tensor_files import sort_metadata
+
+MAX_CONDITIONING_BYTES = 256_000_000
+"""Bytes of a voice's conditioning; that of the engines here has 0.1 to 10 MB."""
+
+MAX_CONDITIONING_VALUE = 1e6
+"""Largest magnitude in a voice's conditioning: ids of tokens reach 200,000, features stay below 1,000."""
+
+CONDITIONING_DTYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
+
+Text = Annotated[str, Field(max_length=20_000)]
+
+
+def _whole_or_none(consent: dict[str, str] | None) -> dict[str, str] | None:
+    """Take half a consent for none."""
+    stated = consent is not None and all(consent.get(key, "").strip() for key in ("person", "statement"))
+    return consent if stated else None
+
+
+Consent = Annotated[dict[str, Text] | None, AfterValidator(_whole_or_none)]
+
+
+class PartRecord(BaseModel):
+    """A voice that went into a mix, as it was then."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    voice: Text
+    weight: float = Field(ge=0, allow_inf_nan=False)
+    adapter: Text = Field(description="hash of its adapter's file")
+    consent: Consent
+    mix: MixRecord | None = None
+
+
+class MixRecord(BaseModel):
+    """What a mix was made of."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    parts: list[PartRecord] = Field(min_length=1)
+    rank: int = Field(ge=1, description="of the whole sum; the voice's own may be less")
+    error: float = Field(
+        0.0,
+        allow_inf_nan=False,
+        description="what the lower rank leaves out, as a share of the sum (Frobenius norms)",
+    )
+
+
+class VoiceRecord(BaseModel):
+    """``voice.json``: everything about a voice that a program may want to know."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Text
+    engine: Text
+    engine_origin: Text
+    engine_options: dict[str, Any]
+    method: Literal["lora", "full"]
+    sample_rate: int = Field(strict=True, ge=4_000, le=192_000)
+    fingerprint: dict[str, Text] = Field(description="hash of every part of the base that the adapter depends on")
+    servable: bool = Field(description="whether the adapter can be served unmerged, next to others")
+    lora: dict[str, Any]
+    training: dict[str, Any] = Field(description="clips, minutes, steps, losses")
+    ledger: dict[str, Any] = Field(description="totals: what was trained on, what was not and why")
+    consent: Consent
+    licence: Text
+    licence_id: Text = "other"
+    licence_name: Text = ""
+    vtune: Text
+    created: Text
+    mix: MixRecord | None = Field(None, description="for a voice that was mixed, not trained")
+
+    @field_validator("lora")
+    @classmethod
+    def _an_adapter_of_such_a_shape_can_be(cls, lora: dict[str, Any]) -> dict[str, Any]:
+        try:
+            LoraRecipe.model_validate(lora)
+        except ValidationError as error:
+            raise PydanticCustomError("lora", "{problem}", {"problem": first_problem(error)}) from error
+        return lora
+
+
+def list_voices(voices: Path) -> list[VoiceFolder]:
+    """Return every voice of a folder, by name; looked up afresh at each call.
+
+    A voice is a sub-folder with ``adapter_config.json``, or with ``voice.json`` for a full fine-tuning.
+    """
+    try:
+        names = sorted(name for name in os.listdir(voices) if not name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise VoiceError(f"{voices} cannot be read: {error.strerror}") from error
+    found = (VoiceFolder(voices / name) for name in names)
+    return [voice for voice in found if _is_voice(voice)]
+
+
+def find_voice(name: str, voices: Path) -> VoiceFolder:
+    """Resolve what a user typed: the path of a voice folder, or a name in ``voices``.
+
+    :raises VoiceError: there is none; suggests the nearest name.
+    """
+    found = voice_there(name, voices)
+    if found is not None:
+        return found
+    known = [voice.name for voice in list_voices(voices)]
+    raise VoiceError(f"no voice {shown(name)} in {voices}{choices(name, known, 'voices')}")
+
+
+def voice_there(name: str, voices: Path) -> VoiceFolder | None:
+    """Return the voice of a path or a name in ``voices``, None where there is none."""
+    folders = (VoiceFolder(path) for path in (Path(name), voices / name))
+    return next((folder for folder in folders if _is_voice(folder)), None)
+
+
+def read_record(folder: VoiceFolder) -> VoiceRecord:
+    """Read ``voice.json`` and hold ``adapter_config.json`` to it.
+
+    :raises VoiceError: it is not there or damaged, or the two do not describe one adapter.
+    """
+    record = _record_alone(folder)
+    if record.method == "lora" and os.path.lexists(folder.adapter_config):
+        check_adapter_config(folder.adapter_config, LoraRecipe.model_validate(record.lora).settings())
+    return record
+
+
+def _record_alone(folder: VoiceFolder) -> VoiceRecord:
+    try:
+        return VoiceRecord.model_validate(read_json(folder.record))
+    except FileNotFoundError as error:
+        raise VoiceError(f"{folder.path} has an adapter but no voice.json, so vtune cannot tell its engine") from error
+    except ValidationError as error:
+        problem = first_problem(error)
+        raise VoiceError(f"{folder.record} is damaged: {problem}; make the voice again") from error
+    except (FileRefused, OSError) as error:
+        raise VoiceError(f"{folder.record} is damaged: {why(error)}; make the voice again") from error
+
+
+def write_conditioning(conditioning: Conditioning, path: Path) -> None:
+    """Write one safetensors file: tensors as they are, strings as its metadata."""
+    from safetensors.numpy import save_file
+
+    # Not np.ascontiguousarray, which turns a single number into an array of one.
+    tensors = {name: np.asarray(array, order="C") for name, array in conditioning.tensors.items()}
+    # safetensors 0.8 writes a file that it cannot read when there is neither a tensor nor a string.
+    save_file(tensors, str(path), metadata=dict(conditioning.strings) or None)
+    sort_metadata(path)
+
+
+def read_conditioning(path: Path) -> Conditioning:
+    """Read what ``write_conditioning`` wrote.
+
+    :raises VoiceError: the file is not there or damaged, or a tensor holds what no voice has; names the tensor.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        headers, strings = read_tensor_header(path)
+        require_dtypes(path, headers, CONDITIONING_DTYPES)
+        if path.stat().st_size > MAX_CONDITIONING_BYTES:
+            raise FileRefused(path, f"it has more than {MAX_CONDITIONING_BYTES:,} bytes")
+        with safe_open(str(path), framework="np") as file:
+            tensors = {name: file.get_tensor(name) for name in headers}
+        for name, array in tensors.items():
+            if array.size:
+                require_sane(path, name, float(array.min()), float(array.max()), MAX_CONDITIONING_VALUE)
+    except (OSError, SafetensorError, FileRefused) as error:
+        raise VoiceError(f"{path} cannot be read: {why(error)}; make the voice again") from error
+    return Conditioning(tensors, strings)
+
+
+def _is_voice(folder: VoiceFolder) -> bool:
+    # Unlike Path.is_file, os.path's is false for a name that no file system takes.
+    return os.path.isfile(folder.adapter_config) or os.path.isfile(folder.record)

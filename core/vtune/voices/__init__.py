@@ -1,0 +1,1 @@
+"""Voices that speak: opened from their folders, mixed with each other."""

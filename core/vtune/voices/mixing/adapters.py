@@ -1,0 +1,134 @@
+"""Adapters added up: the sum's change of each weight is the weighted sum of the parts' changes.
+
+``sum_i w_i s_i B_i A_i`` is one product: the ``A_i`` stacked, each times ``w_i s_i``, and the ``B_i`` side by side. Its
+rank is the sum of the ranks, its own scale is 1, whatever alpha and rslora the parts had. (PEFT's
+``add_weighted_adapter`` of the kind ``cat`` does the same, but scales the sum by the root of its rank after rslora.)
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from vtune.errors import VoiceError, listed, shown
+from vtune.types import LoraSettings
+from vtune.voice_format.weights import read_adapter
+from vtune.voices.mixing.parts import Part
+
+if TYPE_CHECKING:
+    import torch
+
+Adapter = dict[str, "torch.Tensor"]
+"""Tensors by the names of PEFT's file: of a module with ``A`` ``[r, in, ...]`` and ``B`` ``[out, r, ...]``."""
+
+_DOWN = re.compile(r"(.+\.lora_(?:embedding_)?)A((?:\.weight)?)")
+
+
+def scale_of(lora: LoraSettings) -> float:
+    """Return what PEFT multiplies ``B A`` by."""
+    return lora.alpha / (math.sqrt(lora.rank) if lora.rslora else lora.rank)
+
+
+def mixed_shape(shapes: Sequence[LoraSettings]) -> LoraSettings:
+    """Return the shape of a sum: every target of any part, all ranks together, scale 1."""
+    rank = sum(shape.rank for shape in shapes)
+    targets = tuple(dict.fromkeys(target for shape in shapes for target in shape.targets))
+    return LoraSettings(rank=rank, alpha=rank, targets=targets)
+
+
+def pairs(adapter: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, str]]:
+    """Yield the names of each ``A`` with its ``B``."""
+    for name in adapter:
+        if match := _DOWN.fullmatch(name):
+            yield name, f"{match[1]}B{match[2]}"
+
+
+def add_up(parts: Sequence[Part]) -> Adapter:
+    """Read the parts' adapters and add them up, each times its weight, in float32.
+
+    A module that only some of them adapt has zeros for the others.
+
+    :raises VoiceError: an adapter is missing, damaged, or not of the shape that its voice.json tells.
+    """
+    import torch
+
+    adapters = [_checked(part, read_adapter(part.folder.path)) for part in parts]
+    _require_same_shapes(parts, adapters)
+    rank = sum(part.lora.rank for part in parts)
+    # Beside the pairs PEFT keeps the base's own embeddings where an adapter sits on them; they are all parts'.
+    mixed: Adapter = {name: tensor for adapter in adapters for name, tensor in adapter.items()}
+    for down, up in dict.fromkeys(pair for adapter in adapters for pair in pairs(adapter)):
+        having = [(part, adapter) for part, adapter in zip(parts, adapters, strict=True) if down in adapter]
+        downs = [part.weight * scale_of(part.lora) * adapter[down].float() for part, adapter in having]
+        ups = [adapter[up].float() for _, adapter in having]
+        mixed[down] = _padded(torch.cat(downs, dim=0), 0, rank)
+        mixed[up] = _padded(torch.cat(ups, dim=1), 1, rank)
+    return mixed
+
+
+def compress(adapter: Mapping[str, torch.Tensor], rank: int) -> tuple[Adapter, float]:
+    """Return the nearest adapter of a rank, by SVD of each module's product, and what that leaves out.
+
+    :param adapter: of scale 1, as ``add_up`` returns it; so is what is returned.
+    :returns: the adapter, and the Frobenius norm of the difference over all modules as a share of the whole's.
+    """
+    import torch
+
+    smaller: Adapter = dict(adapter)
+    lost = whole = 0.0
+    for down, up in pairs(adapter):
+        a, b = adapter[down].double(), adapter[up].double()
+        # The product may be as large as the network's weight; the triangles of its factors hold its singular values.
+        left, left_triangle = torch.linalg.qr(b.flatten(1))
+        right, right_triangle = torch.linalg.qr(a.flatten(1).T)
+        u, values, v = torch.linalg.svd(left_triangle @ right_triangle.T, full_matrices=False)
+        root = values[:rank].sqrt()
+        new_a = _padded(root[:, None] * v[:rank] @ right.T, 0, rank)
+        new_b = _padded(left @ u[:, :rank] * root, 1, rank)
+        smaller[down] = new_a.reshape(rank, *a.shape[1:]).float()
+        smaller[up] = new_b.reshape(len(b), rank, *b.shape[2:]).float()
+        lost += float(values[rank:].square().sum())
+        whole += float(values.square().sum())
+    return smaller, math.sqrt(lost / whole) if whole else 0.0
+
+
+def _checked(part: Part, adapter: Adapter) -> Adapter:
+    rank = part.lora.rank
+    halves = dict(pairs(adapter))
+    alone = [name for name in adapter if ".lora_" in name and name not in {*halves, *halves.values()}]
+    if alone:
+        raise VoiceError(f"voice {part.name!r}: {listed(alone)} is no whole pair of an adapter; make the voice again")
+    for down, up in halves.items():
+        whole = up in adapter and min(adapter[down].ndim, adapter[up].ndim) > 1
+        if not whole or len(adapter[down]) != rank or adapter[up].shape[1] != rank:
+            raise VoiceError(
+                f"voice {part.name!r}: {down} is no half of a pair of rank {rank}, which its voice.json tells; "
+                "make the voice again"
+            )
+    return adapter
+
+
+def _require_same_shapes(parts: Sequence[Part], adapters: Sequence[Adapter]) -> None:
+    """Refuse parts whose tensors differ in more than their rank: they are of another network."""
+    first: dict[str, tuple[tuple[int, ...], Part]] = {}
+    for part, adapter in zip(parts, adapters, strict=True):
+        halves = dict(pairs(adapter))
+        for name, tensor in adapter.items():
+            axis = 0 if name in halves else 1 if name in halves.values() else None
+            shape = tuple(size for place, size in enumerate(tensor.shape) if place != axis)
+            other, theirs = first.setdefault(name, (shape, part))
+            if shape != other:
+                raise VoiceError(
+                    f"voice {part.name!r}: {shown(name)} differs in shape from that of {theirs.name!r}; only voices of "
+                    "one base can be mixed"
+                )
+
+
+def _padded(tensor: torch.Tensor, axis: int, size: int) -> torch.Tensor:
+    import torch
+
+    shape = list(tensor.shape)
+    shape[axis] = size - shape[axis]
+    return torch.cat([tensor, tensor.new_zeros(shape)], dim=axis)

@@ -1,0 +1,120 @@
+"""A mix to a voice that speaks: one base, and an adapter that is the sum of the parts'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vtune.engines import Engine
+from vtune.runtime.version import VTUNE_VERSION
+from vtune.types import Conditioning, LoraSettings
+from vtune.voice_format.record import MixRecord, VoiceRecord, find_voice, read_conditioning, voice_there
+from vtune.voice_format.weights import fill_adapter
+from vtune.voices.mixing.adapters import Adapter, add_up, compress, mixed_shape
+from vtune.voices.mixing.expression import looks_like_mix, mix_text
+from vtune.voices.mixing.parts import Part, combined_consent, find_parts, tell_differences
+from vtune.voices.speech import Voice, open_base, open_voice
+
+
+def open_named(
+    name: str,
+    voices: Path,
+    device: str = "auto",
+    precision: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    *,
+    untuned: bool = False,
+) -> Voice:
+    """Load what a user typed: the name or path of a voice, or a mix of voices. What is a voice is never read as a mix.
+
+    :param voices: the folder in which names are looked up.
+    :param options: see ``vtune.voices.speech.open_voice``; so is ``untuned``.
+    :raises VoiceError: there is no such voice, or the voices cannot be mixed; one line.
+    """
+    if voice_there(name, voices) is None and looks_like_mix(name):
+        return open_mix(find_parts(name, voices, options or {}), device, precision, options, untuned=untuned)
+    return open_voice(find_voice(name, voices), device, precision, options, untuned=untuned)
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """What a mix is made of, before there is a base for it."""
+
+    record: VoiceRecord
+    shape: LoraSettings
+    adapter: Adapter
+    kept: Sequence[Conditioning]
+    weights: Sequence[float]
+
+    def conditioning(self, engine: Engine, base: Any) -> Conditioning:
+        """Return what synthesis needs of the mix."""
+        return engine.mix_conditioning(base, self.kept, self.weights)
+
+
+def open_mix(
+    parts: Sequence[Part],
+    device: str = "auto",
+    precision: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    *,
+    untuned: bool = False,
+    rank: int | None = None,
+) -> Voice:
+    """Load voices as one: the change of each weight is the weighted sum of theirs, the conditioning their mean.
+
+    The prompt's name, options and whatever has no mean are the heaviest voice's, the first of several that are.
+
+    :param parts: from ``find_parts``, asked with the same options.
+    :param options: engine options that the mix has, whatever the voices were trained with.
+    :param untuned: leave the adapters out: the base, with the mix's conditioning.
+    :param rank: squeeze the sum into an adapter of this rank; ``record.mix.error`` says what it leaves out.
+    :raises VoiceError: a voice is damaged, or the base is not theirs.
+    """
+    options = options or {}
+    tell_differences(parts, options)
+    mixed = blend(parts, options, rank)
+    engine, base = open_base(mixed.record, device, precision)
+    conditioning = mixed.conditioning(engine, base)
+    model = engine.build_model(base, mixed.shape, mixed.record.method)
+    if not untuned:
+        fill_adapter(model, mixed.adapter, f"the mix {mixed.record.name}")
+    return Voice(engine, base, model.eval(), conditioning, mixed.record)
+
+
+def blend(parts: Sequence[Part], options: Mapping[str, Any], rank: int | None = None) -> Blend:
+    """Add up what voices are made of; see ``open_mix``. :raises VoiceError: a voice is damaged."""
+    shape, error = mixed_shape([part.lora for part in parts]), 0.0
+    adapter, full = add_up(parts), shape.rank
+    if rank is not None and rank < full:
+        adapter, error = compress(adapter, rank)
+        shape = replace(shape, rank=rank, alpha=rank)
+    of = MixRecord(parts=[part.settings() for part in parts], rank=full, error=error)
+    total = sum(part.weight for part in parts)
+    return Blend(
+        _record(parts, shape, of, options),
+        shape,
+        adapter,
+        [read_conditioning(part.folder.conditioning) for part in parts],
+        [part.weight / total for part in parts],
+    )
+
+
+def _record(parts: Sequence[Part], shape: LoraSettings, mix: MixRecord, options: Mapping[str, Any]) -> VoiceRecord:
+    heaviest = parts[0].record
+    return heaviest.model_copy(
+        update={
+            "name": mix_text(part.term for part in parts),
+            "engine_options": {**heaviest.engine_options, **options},
+            "servable": True,
+            "lora": {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(shape).items()},
+            "training": {},
+            "ledger": {},
+            "consent": combined_consent([part.record.consent for part in parts]),
+            "vtune": VTUNE_VERSION,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "mix": mix,
+        }
+    )

@@ -1,0 +1,151 @@
+"""The voices of a mix: found, and held to what can be added up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vtune.errors import VoiceError, shown
+from vtune.recipe import LoraRecipe
+from vtune.runtime.paths import VoiceFolder
+from vtune.toolkit.hub import hash_file
+from vtune.types import LoraSettings
+from vtune.voice_format.record import PartRecord, VoiceRecord, find_voice, read_record, voice_there
+from vtune.voice_format.weights import ADAPTER
+from vtune.voices.mixing.expression import Term, parse_mix, refusal
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A voice of a mix and how much of it."""
+
+    term: Term
+    folder: VoiceFolder
+    record: VoiceRecord
+
+    @property
+    def name(self) -> str:
+        """As it was typed."""
+        return self.term.name
+
+    @property
+    def weight(self) -> float:
+        """How much of its adapter is added."""
+        return self.term.weight
+
+    @property
+    def lora(self) -> LoraSettings:
+        """Its adapter's shape."""
+        return LoraRecipe.model_validate(self.record.lora).settings()
+
+    def settings(self) -> PartRecord:
+        """Return what a mix keeps on record of it."""
+        adapter = hash_file(self.folder.path / ADAPTER)
+        name = self.folder.path.resolve().name
+        return PartRecord(
+            voice=name, weight=self.weight, adapter=adapter, consent=self.record.consent, mix=self.record.mix
+        )
+
+
+def find_parts(text: str, voices: Path, options: Mapping[str, Any]) -> list[Part]:
+    """Find the voices that a mix names, the heaviest first; what is a voice itself is a mix of that voice alone.
+
+    Voices of weight 0 are held to the same rules and then left out.
+
+    :param voices: the folder in which names are looked up.
+    :param options: engine options that the mix will have, whatever the voices have.
+    :raises VoiceError: the text is no mix, a voice is not there, damaged or named twice (tells the place), or they
+        cannot be mixed (names the voices and what differs).
+    """
+    terms = (Term(1.0, text, 1),) if voice_there(text, voices) else parse_mix(text)
+    return gather(text, terms, lambda name: find_voice(name, voices), options)
+
+
+def gather(
+    text: str, terms: Iterable[Term], find: Callable[[str], VoiceFolder], options: Mapping[str, Any]
+) -> list[Part]:
+    """Find the voices of a mix by any rule; see ``find_parts``.
+
+    :param text: that the terms were read from, for the errors.
+    :param find: takes a name; raises ``VoiceError`` where there is no such voice.
+    """
+    parts: dict[Path, Part] = {}
+    for term in terms:
+        try:
+            folder = find(term.name)
+        except VoiceError as error:
+            raise refusal(text, term.place, error) from error
+        key = folder.path.resolve()
+        if key in parts:
+            raise refusal(text, term.place, f"voice {shown(term.name)} is named twice; add up its weights")
+        parts[key] = part = Part(term, folder, read_record(folder))
+        _require_adapter(part)
+        _require_same_base(part, next(iter(parts.values())), options)
+    heard = sorted((part for part in parts.values() if part.weight > 0), key=lambda part: -part.weight)
+    if not heard:
+        raise VoiceError(f"mix {shown(text)}: every weight is 0; a voice with --base lets you hear the base alone")
+    return heard
+
+
+def tell_differences(parts: Sequence[Part], options: Mapping[str, Any]) -> None:
+    """Log which engine options the parts do not share, and weights that add up to more than one voice.
+
+    :param parts: the heaviest first.
+    """
+    settings = [{**part.record.engine_options, **options} for part in parts]
+    differ = [name for name in settings[0] if any(other.get(name) != settings[0][name] for other in settings)]
+    if differ:
+        logger.info("the voices differ in %s; the mix has them from %s", ", ".join(differ), parts[0].name)
+    total = sum(part.weight for part in parts)
+    if total > 1.5:
+        logger.warning(
+            "the weights add up to %g, as strong as so many voices at once; with a sum of 1 it is their mean", total
+        )
+
+
+def combined_consent(consents: Sequence[Mapping[str, str] | None]) -> dict[str, str] | None:
+    """Return who is heard in a mix and what each agreed to; None unless every part says so."""
+    stated = [consent for consent in consents if consent is not None]
+    if len(stated) < len(consents):
+        return None
+    people = dict.fromkeys(consent["person"] for consent in stated)
+    statements = dict.fromkeys(f"{consent['person']}: {consent['statement']}" for consent in stated)
+    return {"person": ", ".join(people), "statement": " ".join(statements)}
+
+
+def _require_adapter(part: Part) -> None:
+    if part.record.method != "lora":
+        raise VoiceError(f"voice {part.name!r} was fully fine-tuned: it has no adapter that could be mixed")
+    whole = part.record.lora.get("modules_to_save")
+    if whole:
+        raise VoiceError(
+            f"voice {part.name!r} has whole modules beside its adapter ({', '.join(map(str, whole))}), which cannot be "
+            "added up; train it without lora.modules_to_save to mix it"
+        )
+
+
+def _require_same_base(part: Part, first: Part, options: Mapping[str, Any]) -> None:
+    if part.record.engine != first.record.engine:
+        raise VoiceError(
+            f"voice {first.name!r} is of engine {first.record.engine!r}, {part.name!r} of {part.record.engine!r}; "
+            "only voices of one engine can be mixed"
+        )
+    ours, theirs = first.record.fingerprint, part.record.fingerprint
+    differ = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    if differ:
+        raise VoiceError(
+            f"voice {part.name!r} was trained on another {' and '.join(differ)} than {first.name!r}; "
+            "only voices of one base can be mixed"
+        )
+    # A fingerprint may know a network by its shape alone; then the name is what tells two bases apart.
+    wanted, found = (one.record.engine_options.get("base_model") for one in (first, part))
+    if found != wanted and "base_model" not in options:
+        raise VoiceError(
+            f"voice {first.name!r} was trained on base_model {shown(wanted)}, {part.name!r} on {shown(found)}; "
+            "if these are the same weights, say where they lie: --set base_model=..."
+        )

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vtune.audio.segmentation.segments import FRAME, Segment, Stretch, Wanted, segment
+
+WANTED = Wanted()
+
+
+def silent(stretches: list[Stretch]) -> np.ndarray:
+    return np.full(stretches[-1][1] + 100 if stretches else 100, -60, dtype=np.float32)
+
+
+@st.composite
+def recordings(draw: st.DrawFn, longest: int = 900, most: int = 9) -> list[Stretch]:
+    stretches, place = [], 0
+    for _ in range(draw(st.integers(0, most))):
+        place += draw(st.integers(15, 400))
+        length = draw(st.integers(6, longest))
+        stretches.append((place, place + length))
+        place += length
+    return stretches
+
+
+def seconds(found: Segment, wanted: Wanted) -> float:
+    pauses = [FRAME * (after[0] - before[1]) for before, after in itertools.pairwise(found.stretches)]
+    return found.speech + sum(min(pause, wanted.inner) for pause in pauses) + 2 * wanted.pad
+
+
+@settings(deadline=None, max_examples=80)
+@given(recordings(longest=4000))
+def test_all_speech_is_in_some_clip_and_in_order(stretches: list[Stretch]) -> None:
+    found = segment(stretches, silent(stretches), WANTED)
+    pieces = [piece for one in found for piece in one.stretches]
+    assert sum(end - start for start, end in pieces) == sum(end - start for start, end in stretches)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(pieces))
+    assert all(any(start <= a and b <= end for start, end in stretches) for a, b in pieces)
+    assert all(seconds(one, WANTED) <= WANTED.longest + 1e-6 for one in found)
+
+
+def cost(groups: list[list[Stretch]], wanted: Wanted) -> float:
+    """What a way to group costs, added up by the words of the module alone."""
+    total = 0.0
+    for number, run in enumerate(groups):
+        length = seconds(Segment(tuple(run)), wanted)
+        spoken = FRAME * sum(end - start for start, end in run)
+        pauses = [FRAME * (after[0] - before[1]) for before, after in itertools.pairwise(run)]
+        middle, width = (wanted.shortest + wanted.longest) / 2, wanted.longest - wanted.shortest
+        short = length < wanted.shortest
+        waited = sum(0.5 * max(0.0, pause - wanted.inner) for pause in pauses)
+        total += 10 * spoken if short else 0.3 * ((length - middle) / width) ** 2 + waited
+        if number + 1 < len(groups):
+            pause = FRAME * (groups[number + 1][0][0] - run[-1][1])
+            total += max(0.0, 1 - pause / wanted.pause)
+    return total
+
+
+@settings(deadline=None, max_examples=60)
+@given(recordings(most=8))
+def test_no_other_grouping_is_cheaper(stretches: list[Stretch]) -> None:
+    if not stretches:
+        return
+    found = [list(one.stretches) for one in segment(stretches, silent(stretches), WANTED)]
+    others = []
+    for cuts in itertools.product([False, True], repeat=len(stretches) - 1):
+        groups, run = [], [stretches[0]]
+        for cut, stretch in zip(cuts, stretches[1:], strict=True):
+            if cut:
+                groups.append(run)
+                run = []
+            run.append(stretch)
+        groups.append(run)
+        if all(len(one) == 1 or seconds(Segment(tuple(one)), WANTED) <= WANTED.longest for one in groups):
+            others.append(cost(groups, WANTED))
+    assert cost(found, WANTED) == pytest.approx(min(others), abs=1e-6)
+
+
+def test_short_sentences_are_joined_and_not_lost() -> None:
+    stretches = [(place, place + 150) for place in range(100, 4000, 230)]  # 1.5 s each, 0.8 s between
+    found = segment(stretches, silent(stretches), WANTED)
+    assert all(WANTED.shortest <= seconds(one, WANTED) <= WANTED.longest for one in found)
+
+
+def test_speech_without_a_pause_is_cut_where_it_is_quietest_and_marked() -> None:
+    levels = np.full(3000, -20, dtype=np.float32)
+    dips = (820, 1730)
+    for dip in dips:
+        levels[dip : dip + 3] = -35
+    found = segment([(0, 2600)], levels, WANTED)
+    assert all(one.forced for one in found)
+    edges = [one.stretches[-1][1] for one in found[:-1]]
+    assert len(edges) == 2
+    assert all(abs(edge - dip - 1) <= 2 for edge, dip in zip(edges, dips, strict=True))
+
+
+def test_a_cut_is_made_in_the_longer_pause() -> None:
+    stretches = [(0, 500), (530, 900), (1000, 1600)]  # pauses of 0.3 and 1.0 s; 13 s hold two of the three
+    found = segment(stretches, silent(stretches), WANTED)
+    assert [one.stretches for one in found] == [((0, 500), (530, 900)), ((1000, 1600),)]
+
+
+def test_nothing_gives_nothing() -> None:
+    assert segment([], np.zeros(0, dtype=np.float32), WANTED) == []

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from vtune.audio.segmentation import vad
+from vtune.audio.segmentation.vad import EARLY, ROW, ROWS, WINDOW, VoiceMeter, with_faint_ends
+from vtune.errors import VtuneError
+
+
+class Loudness:
+    """In the place of the network: a probability that is the loudness of the window, and a state that counts calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def reset_states(self) -> None:
+        self.calls = 0
+
+    def __call__(self, windows: torch.Tensor, rate: int) -> torch.Tensor:
+        assert rate == 16_000
+        assert windows.shape[1] == WINDOW
+        self.calls += 1
+        return windows.abs().amax(dim=1, keepdim=True)
+
+
+@pytest.fixture
+def meter(monkeypatch: pytest.MonkeyPatch) -> VoiceMeter:
+    monkeypatch.setattr(vad, "_model", Loudness)
+    return VoiceMeter(16_000)
+
+
+def bursts(seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Sound that is on for a second and off for one, and for each frame of 10 ms whether it is on."""
+    on = (np.arange(int(seconds * 100)) // 100) % 2 == 0
+    return np.repeat(on, 160).astype(np.float32), on
+
+
+@pytest.mark.parametrize("seconds", [0.02, 1.0, 7.7, 60.0, 2 * ROWS * ROW * WINDOW / 16_000 + 3.3])
+@pytest.mark.parametrize("block", [1000, 1 << 20])
+def test_rows_side_by_side_give_each_frame_its_own(meter: VoiceMeter, seconds: float, block: int) -> None:
+    sound, on = bursts(seconds)
+    for start in range(0, len(sound), block):
+        meter.add(sound[start : start + block])
+    heard = meter.frames(len(on))
+    assert heard.shape == on.shape
+    differ = np.flatnonzero(heard != on)
+    # A window of 32 ms straddles each change, and nothing else may differ.
+    changes = np.flatnonzero(np.diff(on.astype(int))) + 1
+    assert all(np.abs(changes - place).min(initial=10**6) <= 4 for place in differ)
+
+
+def test_each_row_begins_early(meter: VoiceMeter) -> None:
+    sound, _ = bursts(30)
+    meter.add(sound)
+    meter.frames(3000)
+    assert meter._model.calls == EARLY + ROW
+
+
+@pytest.mark.parametrize("count", [0, 50])
+def test_nothing_is_no_speech(meter: VoiceMeter, count: int) -> None:
+    assert meter.frames(count).tolist() == [False] * count
+
+
+def test_faint_ends_are_kept_as_far_as_they_are_loud() -> None:
+    heard, loud = np.zeros(200, dtype=bool), np.zeros(200, dtype=bool)
+    heard[50:100] = True
+    loud[45:110] = loud[120:130] = True
+    assert np.flatnonzero(with_faint_ends(heard, loud)).tolist() == list(range(45, 110))
+    loud[:] = True
+    assert np.flatnonzero(with_faint_ends(heard, loud)).tolist() == list(range(20, 130))
+    assert not with_faint_ends(np.zeros(200, dtype=bool), loud).any()
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "silero_vad", None)
+    with pytest.raises(VtuneError, match="extra 'vad'"):
+        VoiceMeter(16_000)

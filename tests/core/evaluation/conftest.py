@@ -1,0 +1,136 @@
+"""Takes and clips made of noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vtune.evaluation import MetricResult, MetricSpec, Ratio, Scores, TestSet, Utterance, score
+from vtune.evaluation.report import write_page
+from vtune.recipe import Recipe
+from vtune.types import Clip, Ending
+
+RATE = 16_000
+PHONE = {"width": 390, "height": 800}
+OWN = ("file:", "data:", "blob:")
+
+
+def noise(seconds: float, seed: int = 0, level: float = 0.1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, level, round(seconds * RATE)).astype(np.float32)
+
+
+def tone(hertz: float, seconds: float = 0.5, level: float = 0.1) -> np.ndarray:
+    return (level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE)) / RATE)).astype(np.float32)
+
+
+@pytest.fixture
+def clip() -> Callable[..., Clip]:
+    def make(text: str, seconds: float = 2.5, seed: int = 0, sound: Any = None) -> Clip:
+        return Clip(text, "someone", text, noise(seconds, seed) if sound is None else sound, RATE)
+
+    return make
+
+
+@pytest.fixture
+def take() -> Callable[..., Utterance]:
+    def make(text: str, system: str = "voice", *, seconds: float = 2.5, seed: int = 0, **further: Any) -> Utterance:
+        further = {"ending": Ending.END_TOKEN, "took": 0.1, "first": 0.05, **further}
+        return Utterance(text, seed, system, further.pop("sound", noise(seconds, seed + 100)), RATE, **further)
+
+    return make
+
+
+class Told:
+    """A judge that is told what to find: by system and text, numbers by figure, and what was heard."""
+
+    figures = (
+        MetricSpec("words", "wrong words", "low", "%", headline=True),
+        MetricSpec("likeness", "likeness to the recordings", "high", headline=True),
+        MetricSpec("pace", "pace", "neither", "letters/s"),
+    )
+
+    def __init__(self, found: Mapping[tuple[str, str], tuple[Mapping[str, float], str]]) -> None:
+        self.found = found
+
+    def judge(self, takes: Sequence[Utterance]) -> MetricResult:
+        rows = [self.found.get((take.system, take.text), ({}, take.text)) for take in takes]
+        columns = {
+            figure.name: [Ratio(one[figure.name]) if figure.name in one else None for one, _ in rows]
+            for figure in self.figures
+        }
+        return MetricResult(columns, {"heard": [heard for _, heard in rows]}, {"likeness": {"strangers": 0.5}})
+
+
+@dataclass(frozen=True)
+class Page:
+    """What was written, and what it was written of."""
+
+    path: Path
+    scores: Scores
+    takes: Sequence[Utterance]
+    material: TestSet
+
+
+@pytest.fixture
+def listen(toy: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Page]:
+    """Write a page: a tone of its own for each take."""
+
+    def make(
+        texts: Sequence[str] = ("one and two", "three and four", "five and six"),
+        systems: Sequence[str] = ("voice", "base"),
+        *,
+        seeds: int = 1,
+        recordings: bool = True,
+        found: Mapping[tuple[str, str], tuple[Mapping[str, float], str]] | None = None,
+        sound: Callable[[str, int, str], np.ndarray] = lambda text, seed, system: tone(
+            200 + 37 * len(text) + 10 * seed + len(system)
+        ),
+        title: str = "someone",
+    ) -> Page:
+        takes = [
+            Utterance(text, seed, system, sound(text, seed, system), RATE, Ending.END_TOKEN)
+            for text in texts
+            for seed in range(seeds)
+            for system in systems
+        ]
+        clips = [Clip(text, "someone", text, tone(150 + len(text)), RATE) for text in texts] if recordings else []
+        material = TestSet(texts, clips)
+        scores = score(takes, material, toy(), {"told": lambda *_: Told(found or {})}, systems[-1])
+        path = tmp_path / "listen.html"
+        write_page(path, title, scores, takes, material)
+        return Page(path, scores, takes, material)
+
+    return make
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page as on a phone; whatever it asks of another host, or its own policy forbids, is a failure."""
+    contexts: list[Any] = []
+    wrong: list[str] = []
+
+    def go(path: Path, script: str = "", **further: Any) -> Any:
+        contexts.append(browser.new_context(viewport=PHONE, **further))
+        page = contexts[-1].new_page()
+        if script:
+            page.add_init_script(script)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda asked: wrong.append(asked.url) if not asked.url.startswith(OWN) else None)
+        page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.goto(path.absolute().as_uri())
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+@pytest.fixture
+def page(visit: Callable[..., Any], listen: Callable[..., Any]) -> Any:
+    return visit(listen().path)

@@ -1,0 +1,95 @@
+"""Endings, lengths and levels of sounds that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from vtune.evaluation import RECORDING, MetricValues, TestSet, Utterance
+from vtune.evaluation.metrics.delivery import Delivery
+from vtune.recipe import Recipe
+from vtune.types import Clip, Ending
+
+RATE = 16_000
+
+
+def vowel(seconds: float, level: float = 0.2) -> np.ndarray:
+    """Harmonics of 150 Hz that fall off, as speech does."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    wave = sum(np.sin(2 * np.pi * 150 * n * times + n) / n for n in range(1, 40))
+    wave = wave * (1 + 0.5 * np.sin(2 * np.pi * 5 * times))
+    return (level * wave / np.abs(wave).max()).astype(np.float32)
+
+
+def silence(seconds: float) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 1e-4, round(seconds * RATE)).astype(np.float32)
+
+
+@pytest.fixture
+def judged(toy: Callable[..., Recipe]) -> Callable[..., dict[str, MetricValues]]:
+    def judge(takes: list[Utterance], clips: list[Clip]) -> dict[str, MetricValues]:
+        return dict(Delivery(TestSet([], clips), toy()).judge(takes).figures)
+
+    return judge
+
+
+def values(judged: MetricValues) -> list[float | None]:
+    return [None if one is None else one.part / one.whole for one in judged]
+
+
+def test_endings(judged: Callable[..., dict[str, MetricValues]], take: Callable[..., Utterance]) -> None:
+    endings = (Ending.END_TOKEN, Ending.RUNAWAY, Ending.LIMIT, None)
+    found = judged([take("a", ending=ending) for ending in endings], [])
+    assert values(found["ended"]) == [1, 0, 0, None]
+
+
+def test_lengths_are_against_the_recording_else_against_the_speaker_s_pace(
+    toy: Callable[..., Recipe], take: Callable[..., Utterance], clip: Callable[..., Clip]
+) -> None:
+    clips = [clip("ten letters", 2.0), clip("ten of them", 3.0)]  # 10 and 9 letters
+    takes = [
+        take("ten letters", seconds=3.0), take("ten letters", seconds=5.0),
+        take("twenty letters and so on", seconds=4.0), take("ten letters", RECORDING, ending=None),
+    ]  # fmt: skip
+    delivery = Delivery(TestSet(["ten letters", "twenty letters and so on"], clips), toy())
+    found = delivery.judge(takes).figures
+    expected = 5.0 / 19 * 20
+    assert values(found["length"]) == [pytest.approx(1.5), pytest.approx(2.5), pytest.approx(4 / expected), None]
+    assert values(found["overrun"]) == [0, 1, 0, None]
+
+
+def test_pauses_and_silences(judged: Callable[..., dict[str, MetricValues]], take: Callable[..., Utterance]) -> None:
+    sound = np.concatenate([silence(0.5), vowel(1.0), silence(0.6), vowel(1.4), silence(0.8)])
+    found = judged([take("abcdefghij", sound=sound)], [])
+    assert values(found["lead"]) == [pytest.approx(0.5, abs=0.06)]
+    assert values(found["tail"]) == [pytest.approx(0.8, abs=0.06)]
+    assert values(found["pauses"]) == [pytest.approx(0.6 / 3.0, abs=0.04)]
+    assert values(found["pace"]) == [pytest.approx(10 / 3.0, rel=0.05)]
+    assert values(found["cut"]) == [0]
+
+
+def test_a_take_that_stops_within_a_word_is_cut(
+    judged: Callable[..., dict[str, MetricValues]], take: Callable[..., Utterance]
+) -> None:
+    sounds = [np.concatenate([silence(0.3), vowel(1.5)]), np.concatenate([silence(0.3), vowel(1.5), silence(0.1)])]
+    assert values(judged([take("a", sound=sound) for sound in sounds], [])["cut"]) == [1, 0]
+
+
+def test_levels_and_clipping(judged: Callable[..., dict[str, MetricValues]], take: Callable[..., Utterance]) -> None:
+    loud, soft = vowel(2.0, 0.4), vowel(2.0, 0.04)
+    found = judged([take("a", sound=loud), take("a", sound=soft), take("a", sound=np.clip(6 * loud, -1, 1))], [])
+    first, second, _ = values(found["level"])
+    assert first is not None
+    assert second is not None
+    assert first - second == pytest.approx(20.0, abs=0.5)
+    clipped = values(found["clipped"])
+    assert clipped[:2] == [0, 0]
+    assert clipped[2] == pytest.approx(float(np.mean(np.abs(6 * loud) >= 1)), abs=0.03)
+
+
+def test_silence_has_no_pace(judged: Callable[..., dict[str, MetricValues]], take: Callable[..., Utterance]) -> None:
+    found = judged([take("a", sound=np.zeros(RATE, np.float32)), take("a", sound=np.zeros(0, np.float32))], [])
+    assert values(found["pace"]) == [None, None]
+    assert values(found["ended"]) == [1, 1]

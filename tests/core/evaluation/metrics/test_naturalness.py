@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from vtune.errors import VtuneError
+from vtune.evaluation import TestSet, Utterance
+from vtune.evaluation.metrics.naturalness import Cleanliness, Naturalness
+from vtune.recipe import Recipe
+
+RATE = 16_000
+
+
+@pytest.mark.parametrize(
+    ("judge", "package", "advice"),
+    [(Naturalness, "distillmos", "--no-deps distillmos"), (Cleanliness, "speechmos", "extra 'quality'")],
+)
+def test_without_its_package_it_says_what_to_do(
+    judge: type, package: str, advice: str, toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(VtuneError, match=advice):
+        judge(TestSet([], []), toy())
+    assert "torchaudio" not in sys.modules
+
+
+def test_dnsmos_is_asked_at_one_level(
+    toy: Callable[..., Recipe], take: Callable[..., Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[np.ndarray] = []
+
+    class Module:
+        class dnsmos:
+            @staticmethod
+            def run(sound: np.ndarray, rate: int) -> dict[str, float]:
+                assert rate == RATE
+                heard.append(sound)
+                return {"ovrl_mos": 3.0, "sig_mos": 3.5, "bak_mos": 4.0}
+
+    monkeypatch.setitem(sys.modules, "speechmos", Module)
+    sound = np.random.default_rng(0).normal(0, 0.02, 2 * RATE).astype(np.float32)
+    takes = [take("a", sound=sound), take("a", sound=sound * 0.1), take("a", sound=sound[:100])]
+    found = Cleanliness(TestSet([], []), toy()).judge(takes).figures
+    assert [one and one.part for one in found["clean"]] == [3.0, 3.0, None]
+    first, second = (20 * np.log10(np.sqrt(np.mean(np.square(one)))) for one in heard)
+    assert first == pytest.approx(second, abs=0.1)

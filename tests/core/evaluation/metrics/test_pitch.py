@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from vtune.errors import VtuneError
+from vtune.evaluation import TestSet, Utterance
+from vtune.evaluation.metrics.pitch import Pitch
+from vtune.recipe import Recipe
+
+RATE = 16_000
+
+
+def glide(low: float, high: float, seconds: float = 2.0) -> np.ndarray:
+    """Harmonics whose pitch goes evenly in octaves from low to high."""
+    hertz = np.geomspace(low, high, round(seconds * RATE))
+    phase = 2 * np.pi * np.cumsum(hertz) / RATE
+    return sum(np.sin(n * phase) / n for n in range(1, 12)).astype(np.float32) * 0.1
+
+
+def test_median_and_spread_are_those_of_the_sound(toy: Callable[..., Recipe], take: Callable[..., Utterance]) -> None:
+    pytest.importorskip("librosa")
+    sounds = [glide(200, 200), glide(100, 200), np.zeros(RATE, np.float32)]
+    found = Pitch(TestSet([], []), toy()).judge([take("a", sound=sound) for sound in sounds]).figures
+    steady, gliding, nothing = (one and one.part for one in found["pitch"])
+    assert steady == pytest.approx(200, rel=0.02)
+    assert gliding == pytest.approx(np.sqrt(100 * 200), rel=0.04)
+    assert nothing is None
+    # Twelve semitones passed evenly spread by 12 / sqrt(12).
+    level, wide, _ = (one and one.part for one in found["melody"])
+    assert level == pytest.approx(0.0, abs=0.2)
+    assert wide == pytest.approx(12 / np.sqrt(12), rel=0.08)
+
+
+def test_without_librosa_it_says_what_to_do(toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "librosa", None)
+    with pytest.raises(VtuneError, match="extra 'similarity'"):
+        Pitch(TestSet([], []), toy())

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from vtune.evaluation import System, speak_all, speak_trained
+from vtune.types import Audio, Ending
+
+
+def speaker(*endings: Ending | None) -> System:
+    def say(text: str, seed: int) -> Iterator[Audio]:
+        for place, ending in enumerate(endings):
+            yield Audio(np.full(len(text), seed + place, np.float32), 8_000, ending)
+
+    return System("someone", say)
+
+
+def test_pieces_are_one_take() -> None:
+    (take,) = speak_all([speaker(None, Ending.END_TOKEN)], ["abc"], [5])
+    assert take.waveform.tolist() == [5, 5, 5, 6, 6, 6]
+    assert (take.text, take.seed, take.system, take.ending) == ("abc", 5, "someone", Ending.END_TOKEN)
+    assert take.first is not None
+    assert take.took is not None
+    assert 0 < take.first <= take.took
+
+
+def test_everybody_speaks_every_text_with_every_seed() -> None:
+    one, other = speaker(Ending.END_TOKEN), System("other", speaker(Ending.END_TOKEN).say)
+    takes = speak_all([one, other], ["a", "b"], [0, 1])
+    assert [(take.text, take.seed, take.system) for take in takes] == [
+        (text, seed, name) for text in "ab" for seed in (0, 1) for name in ("someone", "other")
+    ]
+
+
+def choir(name: str, asked: list[list[tuple[str, int]]]) -> System:
+    """Says the texts together, the last of them first."""
+    alone = speaker(Ending.END_TOKEN)
+
+    def together(lines: Sequence[tuple[str, int]]) -> Iterator[tuple[int, Sequence[Audio]]]:
+        asked.append(list(lines))
+        for place in reversed(range(len(lines))):
+            yield place, list(alone.say(*lines[place]))
+
+    return System(name, alone.say, together)
+
+
+def test_the_first_text_is_timed_and_the_others_are_spoken_together() -> None:
+    asked: list[list[tuple[str, int]]] = []
+    texts, seeds = ["a", "bb", "ccc"], [0, 1]
+    takes = speak_all([choir("one", asked), choir("other", asked)], texts, seeds)
+    assert asked == [[("bb", 0), ("bb", 1), ("ccc", 0), ("ccc", 1)]] * 2
+    wanted = speak_all([System(name, speaker(Ending.END_TOKEN).say) for name in ("one", "other")], texts, seeds)
+    for one, other in zip(takes, wanted, strict=True):
+        assert (one.text, one.seed, one.system, one.ending) == (other.text, other.seed, other.system, other.ending)
+        assert one.waveform.tolist() == other.waveform.tolist()
+        assert (one.took is None, one.first is None) == (one.text != "a",) * 2
+    assert speak_trained(choir("one", asked), ["a", "b"], 2, 0)[1].system == "one on trained words"
+    assert asked[2:] == [[("b", 0)]]
+
+
+def test_nothing_is_spoken_together_where_one_cannot() -> None:
+    asked: list[list[tuple[str, int]]] = []
+    takes = speak_all([choir("one", asked), speaker(Ending.END_TOKEN)], ["a", "b"], [0])
+    assert not asked
+    assert all(take.took for take in takes)
+
+
+@pytest.mark.parametrize(
+    ("endings", "worst"),
+    [
+        ((Ending.RUNAWAY, Ending.END_TOKEN), Ending.RUNAWAY),
+        ((Ending.END_TOKEN, None, Ending.LIMIT), Ending.LIMIT),
+        ((Ending.END_TOKEN, Ending.END_TOKEN), Ending.END_TOKEN),
+        ((None,), None),
+    ],
+)
+def test_the_worst_utterance_counts(endings: tuple[Ending | None, ...], worst: Ending | None) -> None:
+    (take,) = speak_all([speaker(*endings)], ["a"], [0])
+    assert take.ending == worst
+
+
+def test_trained_words_are_spread_and_told_apart() -> None:
+    takes = speak_trained(speaker(Ending.END_TOKEN), [f"{number}" for number in range(10)], 3, 2)
+    assert [take.text for take in takes] == ["0", "3", "6"]
+    assert {(take.system, take.seed) for take in takes} == {("someone on trained words", 2)}
+    assert speak_trained(speaker(Ending.END_TOKEN), [], 3, 2) == []

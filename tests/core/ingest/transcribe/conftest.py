@@ -1,0 +1,147 @@
+"""Speech made of bursts of noise, recognisers that are told what to hear, and tiny random models on disk."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from vtune.ingest.transcribe import Heard, Report, transcribe_folder
+from vtune.recipe.model import TranscribeRecipe
+from vtune.types import Waveform
+
+RATE = 16_000
+
+
+def _babble(seconds: float, seed: int = 0) -> Waveform:
+    times = np.arange(round(seconds * RATE)) / RATE
+    swell = np.clip(np.sin(2 * np.pi * 5 * times), 0, None) ** 2
+    noise = np.random.default_rng(seed).normal(0, 0.2, len(times))
+    edges = np.zeros(round(0.3 * RATE))
+    return np.concatenate([edges, noise * swell, edges]).clip(-1, 1).astype(np.float32)
+
+
+@pytest.fixture
+def babble() -> Callable[..., Waveform]:
+    """Make sound that a level meter takes for speech: noise that swells five times a second, in silence."""
+    return _babble
+
+
+class Fake:
+    """Hears what it is told to, one answer a sound; else how long the sound is."""
+
+    def __init__(self, *answers: Heard | str, batch: int = 3) -> None:
+        self.batch = batch
+        self.sounds: list[Waveform] = []
+        self._answers = list(answers)
+
+    def hear(self, sounds: Sequence[Waveform]) -> list[Heard]:
+        assert 0 < len(sounds) <= self.batch
+        told = []
+        for sound in sounds:
+            self.sounds.append(sound)
+            answer = self._answers.pop(0) if self._answers else f"this is sound number {len(self.sounds)}"
+            told.append(Heard(answer, logprob=-0.2, no_speech=0.01) if isinstance(answer, str) else answer)
+        return told
+
+
+@pytest.fixture
+def settings() -> TranscribeRecipe:
+    return TranscribeRecipe(model="fake", device="cpu")
+
+
+@pytest.fixture
+def fake() -> type[Fake]:
+    return Fake
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder of recordings of babble by name, or of what is given: sound, or the bytes of a file."""
+
+    def make(*names: str, name: str = "clips", **others: Waveform | bytes) -> Path:
+        root = tmp_path / name
+        root.mkdir(exist_ok=True)
+        for number, recording in enumerate(names):
+            _put(root / recording, _babble(1.0, number))
+        for stem, content in others.items():
+            _put(root / f"{stem}.wav", content)
+        return root
+
+    return make
+
+
+def _put(path: Path, content: Waveform | bytes) -> None:
+    """Write a recording, or bytes that are none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with path.open("wb") as file:  # whose name need not be text
+            soundfile.write(file, content, RATE, format=path.suffix[1:])
+
+
+@pytest.fixture
+def go(settings: TranscribeRecipe) -> Callable[..., Report]:
+    """Transcribe with a recogniser that is told what to hear."""
+
+    def run(folder: Path, *answers: Heard | str, recogniser: Any = None, **more: Any) -> Report:
+        return transcribe_folder(
+            folder, more.pop("settings", settings), recogniser=recogniser or Fake(*answers), **more
+        )
+
+    return run
+
+
+@pytest.fixture
+def put() -> Callable[[Path, Waveform | bytes], None]:
+    """Write a recording, or bytes that are none."""
+    return _put
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    with table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _journal(table: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in table.with_suffix(".heard.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def rows_of() -> Callable[[Path], list[dict[str, str]]]:
+    """Read a table with the csv module."""
+    return _rows
+
+
+@pytest.fixture
+def journal_of() -> Callable[[Path], list[dict[str, Any]]]:
+    """Read the journal beside a table."""
+    return _journal
+
+
+@pytest.fixture(scope="session")
+def whisper_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Save a tiny random model of openai-whisper, multilingual or English only."""
+
+    def make(*, multilingual: bool) -> Path:
+        from whisper.model import ModelDimensions, Whisper
+
+        torch.manual_seed(0)
+        words = 51865 if multilingual else 51864
+        dims = ModelDimensions(80, 1500, 16, 2, 1, words, 32, 16, 2, 1)
+        model = Whisper(dims)
+        for weight in model.parameters():
+            torch.nn.init.normal_(weight, std=0.3)
+        path = tmp_path_factory.mktemp("whisper") / ("tiny.pt" if multilingual else "tiny.en.pt")
+        torch.save({"dims": vars(dims), "model_state_dict": model.state_dict()}, path)
+        return path
+
+    return make

@@ -1,0 +1,58 @@
+"""What becomes of an engine's sound on its way out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soxr
+
+from vtune.errors import EngineError
+from vtune.serve.audio_output import RATE, Outlet
+from vtune.types import Waveform
+
+
+def sent(outlet: Outlet, sound: Waveform, piece: int = 441) -> Waveform:
+    parts = [outlet.add(sound[start : start + piece]) for start in range(0, len(sound), piece)]
+    return np.frombuffer(b"".join([*parts, outlet.end()]), "<i2").astype(np.float32) / 32768
+
+
+@pytest.fixture
+def noise() -> Waveform:
+    return np.random.default_rng(0).normal(0, 0.1, 22_050).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [8000, 22_050, 24_000, 44_100])
+def test_everything_leaves_at_one_rate(noise: Waveform, rate: int) -> None:
+    out = sent(Outlet("pcm", rate), noise)
+    wanted = soxr.resample(noise, rate, RATE) if rate != RATE else noise
+    assert len(out) == len(wanted)
+    assert np.abs(out - wanted).max() < 2e-3
+
+
+def test_pieces_do_not_matter(noise: Waveform) -> None:
+    for speed in (1.0, 1.5):
+        one, other = (sent(Outlet("pcm", 22_050, speed), noise, piece) for piece in (441, 22_050))
+        assert len(one) == len(other)
+        assert np.abs(one - other).max() < 1e-3
+
+
+def test_every_mark_is_put_on_what_leaves_and_on_nothing_twice(noise: Waveform) -> None:
+    seen: list[Waveform] = []
+
+    def first(sound: Waveform) -> Waveform:
+        seen.append(sound)
+        return sound + np.float32(0.25)
+
+    def second(sound: Waveform) -> Waveform:
+        return sound * np.float32(0.5)
+
+    plain = sent(Outlet("pcm", RATE, 2.0), noise)
+    out = sent(Outlet("pcm", RATE, 2.0, [first, second]), noise)
+    assert sum(map(len, seen)) == len(out) == len(plain)
+    assert np.abs(out - (plain + 0.25) * 0.5).max() < 1e-4
+
+
+def test_a_mark_that_changes_the_length_is_no_mark(noise: Waveform) -> None:
+    outlet = Outlet("pcm", RATE, marks=[lambda sound: sound[:-1]])
+    with pytest.raises(EngineError, match="nothing may be added"):
+        outlet.add(noise)

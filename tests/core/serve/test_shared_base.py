@@ -1,0 +1,211 @@
+"""Many voices on one base speak as each does alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+
+from vtune.runtime.paths import VoiceFolder
+from vtune.serve.backend import Wanted
+from vtune.serve.failures import BrokenError
+from vtune.serve.options import base_key
+from vtune.serve.registry import Registry
+from vtune.serve.shared_base import SharedBase
+from vtune.types import Audio
+from vtune.voices.mixing import open_named
+
+TEXT = "hello there, you two"
+
+
+@pytest.fixture
+def voices(two_voices: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "voices"
+    shutil.copytree(two_voices, copy)
+    return copy
+
+
+def wanted(folder: Path, name: str, **more: Any) -> Wanted:
+    return Wanted(Registry(folder, {}, {}, 8).find(name), TEXT, seed=3, **more)
+
+
+def joined(pieces: Iterator[Audio]) -> np.ndarray:
+    return np.concatenate([piece.waveform for piece in pieces])
+
+
+def shared(folder: Path, most: int = 4, first: str = "anna") -> SharedBase:
+    return SharedBase(wanted(folder, first).voice, "cpu", {}, most)
+
+
+def test_every_voice_speaks_bit_for_bit_as_it_does_alone(voices: Path) -> None:
+    base = shared(voices)
+    names = ["anna", "ben", "0.5*anna+0.5*ben", "0.3*ben", "anna", "ben"]
+    said = [joined(base.say(wanted(voices, name))) for name in names]
+    for name, sound in zip(names, said, strict=True):
+        assert np.array_equal(sound, joined(open_named(name, voices, "cpu").say(TEXT, 3))), name
+    assert len({sound.tobytes() for sound in said}) == 4
+    assert len(base) == 4
+
+
+def test_the_network_is_there_once(voices: Path) -> None:
+    base = shared(voices)
+    for name in ("anna", "ben"):
+        joined(base.say(wanted(voices, name)))
+    network = base._model
+    assert isinstance(network, PeftModel)
+    assert sum("letters.weight" in name for name, _ in network.named_parameters()) == 1
+    assert len(network.peft_config) == 2
+
+
+def test_voices_that_speak_in_turn_do_not_get_into_each_others_words(voices: Path) -> None:
+    base = shared(voices)
+    names = ["anna", "ben", "0.5*anna+0.5*ben"]
+    speaking = {name: base.say(wanted(voices, name)) for name in names}
+    heard: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    while speaking:
+        for name, pieces in list(speaking.items()):
+            piece = next(pieces, None)
+            if piece is None:
+                del speaking[name]
+            else:
+                heard[name].append(piece.waveform)
+    for name in names:
+        alone = joined(open_named(name, voices, "cpu").say(TEXT, 3))
+        assert np.array_equal(np.concatenate(heard[name]), alone), name
+
+
+def test_the_voice_that_was_longest_silent_makes_room_and_comes_back(
+    voices: Path, make_voice: Callable[..., VoiceFolder]
+) -> None:
+    make_voice(voices / "cleo", seed=3)
+    base = shared(voices, most=2)
+    first = {name: joined(base.say(wanted(voices, name))) for name in ("anna", "ben", "cleo")}
+    assert len(base) == 2
+    assert isinstance(base._model, PeftModel)
+    assert len(base._model.peft_config) == 2
+    for name in ("anna", "cleo", "ben"):
+        assert np.array_equal(joined(base.say(wanted(voices, name))), first[name])
+    assert len(base._model.peft_config) == 2
+
+
+def test_nobody_is_put_out_in_the_middle_of_a_word(voices: Path) -> None:
+    base = shared(voices, most=1)
+    pieces = base.say(wanted(voices, "anna"))
+    heard = [next(pieces).waveform]
+    joined(base.say(wanted(voices, "ben")))
+    heard += [piece.waveform for piece in pieces]
+    assert np.array_equal(np.concatenate(heard), joined(open_named("anna", voices, "cpu").say(TEXT, 3)))
+    del pieces
+    joined(base.say(wanted(voices, "ben")))
+    joined(base.say(wanted(voices, "0.5*ben")))
+    assert len(base) == 1
+
+
+def test_a_voice_that_is_made_again_speaks_anew(voices: Path, make_voice: Callable[..., VoiceFolder]) -> None:
+    base = shared(voices)
+    before = joined(base.say(wanted(voices, "ben")))
+    shutil.rmtree(voices / "ben")
+    make_voice(voices / "ben", seed=7)
+    after = joined(base.say(wanted(voices, "ben")))
+    assert not np.array_equal(before, after)
+    assert np.array_equal(after, joined(open_named("ben", voices, "cpu").say(TEXT, 3)))
+
+
+@pytest.mark.parametrize("first", ["anna", "ben"])
+def test_a_voice_that_cannot_be_loaded_leaves_nothing_behind(voices: Path, first: str) -> None:
+    (voices / "ben" / "adapter_model.safetensors").write_bytes(b"no tensors")
+    base = shared(voices, first="anna")
+    order = ["anna", "ben"] if first == "anna" else ["ben", "anna"]
+    for name in order:
+        if name == "anna":
+            alone = joined(open_named("anna", voices, "cpu").say(TEXT, 3))
+            assert np.array_equal(joined(base.say(wanted(voices, "anna"))), alone)
+        else:
+            with pytest.raises(BrokenError, match="cannot be loaded"):
+                joined(base.say(wanted(voices, "ben")))
+    assert len(base) == 1
+
+
+def test_an_adapter_of_another_shape_is_taken_off_again(voices: Path) -> None:
+    weights = voices / "anna" / "adapter_model.safetensors"
+    wider = {
+        name: torch.cat([tensor, tensor], 1) if "lora_A" in name else tensor
+        for name, tensor in load_file(weights).items()
+    }
+    save_file(wider, weights)
+    base = shared(voices, first="ben")
+    joined(base.say(wanted(voices, "ben")))
+    with pytest.raises(BrokenError, match="does not fit the base"):
+        joined(base.say(wanted(voices, "anna")))
+    assert isinstance(base._model, PeftModel)
+    assert len(base._model.peft_config) == 1
+
+
+def test_a_fully_tuned_voice_has_a_network_of_its_own(voices: Path, make_voice: Callable[..., VoiceFolder]) -> None:
+    from safetensors.torch import save_model
+
+    from vtune.voices.speech import open_voice
+
+    folder = make_voice(voices / "full", method="full")
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        (folder.path / file).unlink()
+    made = open_voice(folder, "cpu", untuned=True)
+    with torch.no_grad():
+        for parameter in made.model.parameters():
+            parameter.mul_(1.5)
+    save_model(made.model, str(folder.weights))
+    alone = joined(open_voice(folder, "cpu").say(TEXT, 3))
+    base = shared(voices, first="full")
+    assert np.array_equal(joined(base.say(wanted(voices, "full"))), alone)
+    assert base_key(wanted(voices, "full").voice, {}) != base_key(wanted(voices, "anna").voice, {})
+
+
+def test_which_voices_share_a_base(voices: Path, make_voice: Callable[..., VoiceFolder]) -> None:
+    make_voice(voices / "high", engine_options={"pitch": 440.0})
+    make_voice(voices / "long", engine_options={"max_frames": 2000})
+    make_voice(voices / "wide", engine_options={"width": 32})
+    make_voice(voices / "whole", lora={"modules_to_save": ["outer"], "targets": ["inner"]})
+
+    def key(name: str, **options: Any) -> Any:
+        return base_key(wanted(voices, name).voice, options)
+
+    assert key("anna") == key("ben") == key("0.5*anna+0.5*ben") == key("high") == key("long")
+    assert len({key(name) for name in ("anna", "wide", "whole")}) == 3
+    assert key("anna", width=24) == key("ben", width=24) != key("anna")
+
+
+def test_an_engine_that_does_not_say_what_its_base_is_made_of_has_one_for_each_set_of_options(
+    voices: Path, make_voice: Callable[..., VoiceFolder]
+) -> None:
+    make_voice(voices / "high", engine_options={"pitch": 440.0})
+    make_voice(voices / "long", engine_options={"max_frames": 2000})
+
+    def key(name: str) -> Any:
+        voice = wanted(voices, name).voice
+        silent = copy(voice.engine)
+        silent.info = replace(voice.engine.info, base_options=None)
+        return base_key(replace(voice, engine=silent), {})
+
+    assert key("anna") == key("ben") == key("high") != key("long")
+
+
+def test_voices_on_one_base_obey_their_own_options(voices: Path, make_voice: Callable[..., VoiceFolder]) -> None:
+    for number, pitch in enumerate((110.0, 440.0)):
+        make_voice(voices / f"pitch{number}", seed=number, engine_options={"pitch": pitch})
+    base = shared(voices, first="pitch0")
+    said = {name: joined(base.say(wanted(voices, name))) for name in ("pitch0", "pitch1", "anna")}
+    for name, sound in said.items():
+        assert np.array_equal(sound, joined(open_named(name, voices, "cpu").say(TEXT, 3))), name
+    told = SharedBase(wanted(voices, "pitch0").voice, "cpu", {"pitch": 220.0}, 4)
+    for name in ("pitch0", "pitch1"):
+        alone = open_named(name, voices, "cpu", options={"pitch": 220.0}).say(TEXT, 3)
+        assert np.array_equal(joined(told.say(wanted(voices, name))), joined(alone))

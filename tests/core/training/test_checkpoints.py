@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vtune.training import checkpoints
+
+
+def write(folder: Path, step: int) -> Path:
+    written = checkpoints.aside_of(folder) / f"checkpoint-{step}"
+    written.mkdir(parents=True)
+    (written / "optimizer.pt").write_bytes(b"x" * 100)
+    (written / "trainer_state.json").write_text("{}")
+    return checkpoints.complete(written, folder)
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in checkpoints.all_of(folder)]
+
+
+def test_checkpoints_are_found_newest_first_and_nothing_stays_aside(tmp_path: Path) -> None:
+    for step in (5, 100, 10):
+        write(tmp_path, step)
+    assert names(tmp_path) == ["checkpoint-100", "checkpoint-10", "checkpoint-5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names(tmp_path))
+    assert checkpoints.all_of(tmp_path / "nowhere") == []
+
+
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "says", "noticed_by_size"),
+    [
+        (lambda place: (place / "optimizer.pt").unlink(), "optimizer.pt is missing", True),
+        (lambda place: (place / "optimizer.pt").write_bytes(b"x"), "has 1 bytes instead of 100", True),
+        (
+            lambda place: (place / "optimizer.pt").write_bytes(b"y" + b"x" * 99),
+            "optimizer.pt has other contents",
+            False,
+        ),
+        (lambda place: (place / "optimizer.pt").write_bytes(bytes(100)), "other contents than were", False),
+        (lambda place: fifo(place / "optimizer.pt"), "optimizer.pt is missing", True),
+        (lambda place: fifo(place / checkpoints.MANIFEST), "complete.json is missing", True),
+        (lambda place: (place / checkpoints.MANIFEST).unlink(), "complete.json is missing", True),
+        (lambda place: (place / checkpoints.MANIFEST).write_text("[1]"), "complete.json is not a list of files", True),
+        (lambda place: (place / checkpoints.MANIFEST).write_bytes(b"\xff{"), "complete.json is not a list", True),
+    ],
+)
+def test_damage_is_noticed_and_named(
+    tmp_path: Path, harm: Callable[[Path], None], says: str, noticed_by_size: bool
+) -> None:
+    write(tmp_path, 5)
+    place = write(tmp_path, 10)
+    assert checkpoints.damage(place) is None
+    harm(place)
+    assert says in (checkpoints.damage(place) or "")
+    steps = [step for step, _ in checkpoints.complete_ones(tmp_path)]
+    assert steps == ([5] if noticed_by_size else [5, 10])
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
+    places = [write(tmp_path, step) for step in (1, 2, 3, 4, 9)]
+    checkpoints.rotate(tmp_path, 2, 4, places[0])
+    assert names(tmp_path) == ["checkpoint-9", "checkpoint-4", "checkpoint-1"]  # 9 is of a training that was damaged
+    checkpoints.rotate(tmp_path, 1, 4, None)
+    assert names(tmp_path) == ["checkpoint-9", "checkpoint-4"]
+    checkpoints.rotate(tmp_path, None, 9, None)
+    assert names(tmp_path) == ["checkpoint-9", "checkpoint-4"]

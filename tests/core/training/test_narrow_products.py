@@ -1,0 +1,77 @@
+"""Frozen float32 weights under autocast: the same numbers to the last bit, and no copy that stays until backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from vtune.training.narrow_products import narrow_in_passing
+
+WIDTH, LAYERS = 96, 12
+
+
+def adapted(kind: Callable[[], nn.Module]) -> Any:
+    torch.manual_seed(0)
+    layers = [nn.Sequential(kind(), nn.Tanh()) for _ in range(LAYERS)]
+    model = get_peft_model(nn.Sequential(*layers), LoraConfig(r=2, target_modules=r"\d+\.0"))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+KINDS = {
+    "linear": lambda: nn.Linear(WIDTH, WIDTH),
+    "without bias": lambda: nn.Linear(WIDTH, WIDTH, bias=False),
+    "conv1d": lambda: Conv1D(WIDTH, WIDTH),
+}
+
+
+def step(model: Any, *, narrowed: bool, alive: Any = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    given = torch.randn(2, 7, WIDTH, generator=torch.Generator().manual_seed(1))
+    model.zero_grad()
+    with narrow_in_passing(model, active=narrowed):
+        with torch.autocast("cpu", torch.bfloat16):
+            said = model(given)
+        if alive is not None:
+            alive.after_forward = alive.now
+        said.float().square().mean().backward()
+    return said.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_and_gradients_are_those_of_autocast(kind: str) -> None:
+    model = adapted(KINDS[kind])
+    said, gradients = step(model, narrowed=False)
+    again, likewise = step(model, narrowed=True)
+    assert torch.equal(said, again)
+    assert len(gradients) == 2 * LAYERS
+    assert all(torch.equal(one, other) for one, other in zip(gradients, likewise, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_narrow_copy_waits_for_backward(kind: str, benchmark: Callable[[str], Any]) -> None:
+    kept = []
+    for narrowed in (False, True):
+        model = adapted(KINDS[kind])
+        with benchmark("counting").Alive() as alive:
+            there = [parameter.view(-1) for parameter in model.parameters()]
+            static = alive.now
+            step(model, narrowed=narrowed, alive=alive)
+        kept.append(alive.after_forward - static)
+        del there
+    copies = LAYERS * WIDTH * WIDTH * 2
+    assert kept[0] - kept[1] == pytest.approx(copies, rel=0.1)
+
+
+def test_modules_are_as_before_and_trained_ones_are_left_alone() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 4).half())
+    with narrow_in_passing(model, active=True):
+        assert ["forward" in vars(module) for module in model] == [False, True, False]
+    assert not any("forward" in vars(module) for module in model)

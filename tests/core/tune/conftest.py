@@ -1,0 +1,77 @@
+"""A judge that hears what the toy learns: how far the loudness of a take is from its recording's."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from vtune.tune import Space, check_space, read_space
+
+NEARNESS = """
+import numpy as np
+import vtune
+from vtune.evaluation import Figure, Judgement, Ratio
+
+class Nearness:
+    figures = (Figure("far", "loudness apart", "low"), Figure("near", "loudness alike", "high"))
+
+    def __init__(self, material, recipe):
+        self.recordings = material.recordings
+
+    def judge(self, takes):
+        apart = [abs(level(take.waveform) - level(self.recordings[take.text].waveform)) for take in takes]
+        return Judgement({"far": [Ratio(one) for one in apart], "near": [Ratio(1 - one) for one in apart]})
+
+def level(waveform):
+    return float(np.sqrt(np.mean(np.square(waveform))))
+
+@vtune.hookimpl
+def judges(recipe):
+    return {"nearness": Nearness}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An extension with that judge, installed in a folder of Python's path."""
+    folder = tmp_path / "site"
+    info = folder / "nearness-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nearness\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vtune.plugins]\nnearness = nearness_extension\n")
+    (folder / "nearness_extension.py").write_text(NEARNESS)
+    monkeypatch.syspath_prepend(str(folder))
+    importlib.invalidate_caches()
+    yield folder
+    sys.modules.pop("nearness_extension", None)
+
+
+@pytest.fixture
+def recipe(toy_recipe: Callable[..., Path], speech: Callable[..., Path], site: Path) -> Callable[..., str]:
+    """Write a recipe that is judged by it, on clips that nothing is trained on."""
+
+    def write(**sections: object) -> str:
+        held = site.parent / "held"
+        if not held.exists():
+            speech("held", count=3, first=50)
+        judged = {"source": str(held), "clips": 3, "judges": ["nearness"]}
+        train = {"epochs": 3, "validation": 0.3, "report_to": "none"}
+        sections["train"] = {**train, **sections.get("train", {})}  # type: ignore[dict-item]
+        sections["evaluate"] = {**judged, **sections.get("evaluate", {})}  # type: ignore[dict-item]
+        return str(toy_recipe(clips=16, **sections))
+
+    return write
+
+
+@pytest.fixture
+def space() -> Callable[..., Space]:
+    """Read a space and check it against a recipe."""
+
+    def read(recipe: str, *searches: str) -> Space:
+        return check_space(recipe, [], read_space(searches))
+
+    return read
