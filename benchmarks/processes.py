@@ -25,7 +25,7 @@ from machine import in_a_line, machine
 from training import SHAPES, Ours, first_loss, made_clips
 from transformers import LlamaConfig
 
-from vtune.runtime.distributed.ranks import is_first, join
+from vtune.runtime.distributed.ranks import is_main_process, join
 
 PROCESSES = (1, 2)
 
@@ -94,7 +94,7 @@ def train(asked: Any) -> None:
     state.wait_for_everyone()
     seconds, worked = arm.run(rows, seed=0)
     busiest = max(gather_object([worked]))
-    if is_first():
+    if is_main_process():
         found = {"seconds": seconds, "busiest": busiest, "before": before, "loss": first_loss(arm, rows)}
         asked.found.write_text(json.dumps(found), encoding="utf-8")
 

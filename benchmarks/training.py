@@ -40,7 +40,7 @@ from vtune.dataset import TrainingData
 from vtune.runtime.device import pick_precision, weights_dtype
 from vtune.toolkit import packed_attention as attention
 from vtune.training.progress import Meter
-from vtune.training.trainer import Loop
+from vtune.training.trainer import VoiceTrainer
 from vtune_orpheus import network
 from vtune_orpheus.samples import pad
 
@@ -154,7 +154,7 @@ class Ours(Arm):
         """Return our loop."""
         data: Any = Rows(rows)
         training = TrainingData(data, None, [1.0] * len(rows), [], None, {}, "")  # type: ignore[arg-type] # no ledger
-        return Loop(
+        return VoiceTrainer(
             data=training, meter=Meter(), length_feature="input_ids", ear=None, model=self.model, args=arguments,
             data_collator=self.collate,
         )  # fmt: skip

@@ -233,13 +233,13 @@ def test_prepare_and_transcribe_and_doctor_take_any_folder(
 def test_transcribe_takes_any_folder(
     vtune: Callable[..., Result], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vtune.ingest.transcribe import Heard, folder
+    from vtune.ingest.transcribe import Transcript, folder
 
     class Listener:
         batch = 4
 
-        def hear(self, sounds: list[np.ndarray]) -> list[Heard]:
-            return [Heard("something that was said", "en") for _ in sounds]
+        def hear(self, sounds: list[np.ndarray]) -> list[Transcript]:
+            return [Transcript("something that was said", "en") for _ in sounds]
 
     monkeypatch.setattr(folder, "open_recogniser", lambda _: Listener())
     nasty(tmp_path / "raw", clip)

@@ -78,7 +78,7 @@ def api_page() -> str:
         (plan, ["make_plan", "Plan"]),
         (speech, ["open_voice", "Voice"]),
         (mixing, ["open_named", "find_parts", "open_mix"]),
-        (mixed_voice, ["mix_down"]),
+        (mixed_voice, ["write_mixed_voice"]),
         (evaluation, ["evaluate", "score", "quality", "System", "Scores"]),
         (metrics, ["TestSet", "Utterance", "MetricSpec", "MetricResult", "Ratio", "Metric"]),
         (compare, ["compare", "contestants", "material_of", "recipe_of"]),

@@ -20,9 +20,9 @@ from vtune_cli.talking import echo
 @voices_option
 def mix(mix: str, name: str, rank: int | None, device: str, options: tuple[str, ...], folder: Path) -> None:
     """Write MIX, weighted voices such as '0.7*anna+0.3*ben', as a voice of its own."""
-    from vtune.export.mixed_voice import mix_down
+    from vtune.export.mixed_voice import write_mixed_voice
 
-    record = mix_down(mix, name, folder, device, engine_options(options), rank)
+    record = write_mixed_voice(mix, name, folder, device, engine_options(options), rank)
     assert record.mix is not None
     squeezed = (
         f" of {record.mix.rank}, {record.mix.error:.1%} left out" if record.lora["rank"] < record.mix.rank else ""

@@ -30,8 +30,8 @@ def run(recipe: str, overrides: tuple[str, ...], no_cache: bool, processes: int 
         launch(["run", *named, recipe, *overrides, f"train.world_size={processes}"], processes)
     checked = load_recipe(recipe, overrides)
     from vtune.pipeline import run as run_recipe
-    from vtune.runtime.distributed.ranks import is_first
+    from vtune.runtime.distributed.ranks import is_main_process
 
     for voice in run_recipe(checked):
-        if is_first():
+        if is_main_process():
             echo(f"{voice.path}: vtune say {voice.name} 'Hello.' --out hello.wav")

@@ -36,7 +36,7 @@ def stoppable(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
             except signals.Stopped as stopped:
                 if verb in SHORT:
                     signals.end_by(stopped.signum)
-                if ranks.is_first():
+                if ranks.is_main_process():
                     how = "run the same command to go on" if verb in GOING_ON else "run the same command again"
                     echo(f"{stopped}; {how}", err=True)
                 raise SystemExit(signals.EXIT_UNFINISHED) from None

@@ -68,23 +68,25 @@ def run(
         ranks.wait()
         dtype = weights_dtype(recipe.train.precision, device, recipe.train.method)
         base = engine.load_base(recipe.engine_options, device, dtype)
-        share = dataset.Share(state.process_index, state.num_processes)
-        in_clips = raw.with_clips(recipe, folder)
-        data = dataset.build(in_clips, engine, base, folder, share, ranks.wait)
+        share = dataset.RankShard(state.process_index, state.num_processes)
+        prepared_recipe = raw.with_clips(recipe, folder)
+        data = dataset.build(prepared_recipe, engine, base, folder, share, ranks.wait)
         release_memory()  # of encoding
         if state.is_main_process:
             _begin(2, "training: the adapter learns the voice")
         # Before the training, so that nobody waits for it to hear that there is nothing to compare with.
-        material = {name: held_material(in_clips, engine, folder, name) for name in data.voices}
-        keep = partial(conditioning.extract, engine, base, in_clips, folder)
+        material = {name: held_material(prepared_recipe, engine, folder, name) for name in data.voices}
+        keep = partial(conditioning.extract, engine, base, prepared_recipe, folder)
         ear = partial(listener, engine, base, recipe, material, keep)
-        model, facts = train(engine, base, data, in_clips, folder, state, ear, callbacks)
+        model, facts = train(engine, base, data, prepared_recipe, folder, state, ear, callbacks)
         voices = [VoiceFolder(recipe.folders.voices / name) for name in data.voices]
         if state.is_main_process and not until_trained:
             _begin(3, "the voice: it keeps what it needs, speaks, and is scored")
             sweep(recipe.folders.voices)
             for voice in voices:
-                _make_voice(engine, base, model, recipe, in_clips, folder, voice, data, facts, material[voice.name])
+                _make_voice(
+                    engine, base, model, recipe, prepared_recipe, folder, voice, data, facts, material[voice.name]
+                )
         ranks.wait()
     return voices
 
@@ -94,14 +96,14 @@ def _begin(step: int, what: str) -> None:
 
 
 def _make_voice(
-    engine: Engine, base: Any, model: nn.Module, recipe: Recipe, in_clips: Recipe, run_folder: RunFolder,
+    engine: Engine, base: Any, model: nn.Module, recipe: Recipe, prepared_recipe: Recipe, run_folder: RunFolder,
     voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any], material: TestSet,
 ) -> None:  # fmt: skip
     made_from = _made_from(engine, recipe, facts, voice.name)
     if _is_made(voice, made_from):
         logger.info("voice %s: done before (%s)", voice.name, voice.path)
         return
-    kept = conditioning.extract(engine, base, in_clips, run_folder, voice.name)
+    kept = conditioning.extract(engine, base, prepared_recipe, run_folder, voice.name)
     sample = dataset.clip_sample(run_folder.features / dataset.SURVEY, voice.name)
     # How long it took stays in the run's folder: the same recipe makes the same voice, byte for byte.
     facts = {name: fact for name, fact in facts.items() if name != "seconds"}

@@ -12,7 +12,7 @@ from vtune.dataset import Totals, open_sources, survey
 from vtune.dataset.features.encode import variants
 from vtune.engines import load_engine
 from vtune.ingest.prepare.settings import LONGEST
-from vtune.ingest.raw_sources import Uncut, uncut, with_clips
+from vtune.ingest.raw_sources import Uncut, pending_recordings, with_clips
 from vtune.recipe import Recipe
 from vtune.runtime.device import pick_device, pick_precision, weights_dtype
 from vtune.runtime.paths import RunFolder
@@ -108,7 +108,7 @@ def make_plan(recipe: Recipe) -> Plan:
     precision = pick_precision(recipe.train.precision, device)
     footprint = footprint_of(engine, recipe, device)
     run = RunFolder(recipe.folders.runs / recipe.voice)
-    raw = tuple(uncut(recipe, run))
+    raw = tuple(pending_recordings(recipe, run))
     totals, rows, seconds, longest = _count(with_clips(recipe, run), raw)
     have = memory_of(device)
     longest_tokens = longest * footprint.tokens_per_second + footprint.tokens_per_clip if footprint else 0.0

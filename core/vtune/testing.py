@@ -52,7 +52,7 @@ def check_engine(
     conditioning = check_conditioning(engine, base, clips, folder)
     check_mixing(engine, base, conditioning)
     check_speech(engine, base, model, conditioning, seed)
-    if engine.speaks_together:
+    if engine.can_batch:
         check_together(engine, base, model, conditioning, seed)
     check_export(engine, base, model, conditioning, folder / "voice")
 
@@ -103,9 +103,9 @@ def check_fresh_model(engine: Engine, base: Any, batch: Batch) -> nn.Module:
     """A fresh adapter changes nothing, and only it is trainable."""
     model = engine.build_lora_model(base, engine.info.lora)
     guards.check_trainable(model)
-    with_adapter = guards.answer(model, batch)
+    with_adapter = guards.probe_logits(model, batch)
     with model.disable_adapter():  # type: ignore[operator] # a PeftModel, by contract
-        without = guards.answer(model, batch)
+        without = guards.probe_logits(model, batch)
     assert torch.equal(with_adapter, without), "a fresh adapter already changes what the model answers"
     return model
 
@@ -146,12 +146,14 @@ def check_gradients(engine: Engine, model: nn.Module, batch: Batch) -> None:
 def check_saving(engine: Engine, base: Any, model: nn.Module, batch: Batch, folder: Path) -> None:
     """Saved and loaded into another fresh model, the adapter answers the same."""
     folder.mkdir()
-    before = guards.answer(model, batch)
+    before = guards.probe_logits(model, batch)
     save_weights(model, folder)
     guards.check_reloads(model, folder, batch)
     other = engine.build_lora_model(base, engine.info.lora)
     load_weights(other, folder)
-    assert torch.equal(guards.answer(other, batch), before), "an adapter that was saved and loaded answers differently"
+    assert torch.equal(guards.probe_logits(other, batch), before), (
+        "an adapter that was saved and loaded answers differently"
+    )
 
 
 def check_conditioning(engine: Engine, base: Any, clips: Sequence[Clip], folder: Path) -> Conditioning:

@@ -73,7 +73,7 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class SamplingRequest:
     """Tokens that a server of language models is to draw.
 
     :param prompt: ids that they follow.
@@ -93,7 +93,7 @@ class Drawing:
     allowed: Sequence[int] | None = None
 
 
-Draw = Callable[[Drawing], Generator[int, None, None]]
+TokenSampler = Callable[[SamplingRequest], Generator[int, None, None]]
 """Yields token ids as they are drawn; closed early, no further one is drawn."""
 
 
@@ -200,7 +200,7 @@ class EngineInfo:
     speaking_options: frozenset[str] = frozenset()
     sampling_options: frozenset[str] = frozenset()
     base_options: frozenset[str] | None = None
-    live_options: Mapping[str, Any] = field(default_factory=dict)
+    streaming_defaults: Mapping[str, Any] = field(default_factory=dict)
     paired_features: frozenset[str] = frozenset()
     length_feature: str = "input_ids"
     licence: str = ""

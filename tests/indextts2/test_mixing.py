@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from vtune import Conditioning, VoiceError
-from vtune.export.mixed_voice import mix_down
+from vtune.export.mixed_voice import write_mixed_voice
 from vtune.runtime.paths import VoiceFolder
 from vtune.voices.mixing import open_named
 from vtune.voices.speech import open_voice
@@ -73,7 +73,7 @@ def test_the_gpt_changes_by_the_weighted_sum(voices: Path) -> None:
 
 
 def test_a_mix_is_written_with_what_goes_with_it(voices: Path, tmp_path: Path) -> None:
-    mix_down(f"0.5*'{voices}/anna'+0.5*'{voices}/cara'", "both", tmp_path)
+    write_mixed_voice(f"0.5*'{voices}/anna'+0.5*'{voices}/cara'", "both", tmp_path)
     assert (tmp_path / "both" / "LICENCE-NOTE.md").is_file()
     voice, mix = open_voice(VoiceFolder(tmp_path / "both")), open_named("0.5*anna+0.5*cara", voices)
     one, other = (np.concatenate([p.waveform for p in it.say("hello", seed=1)]) for it in (voice, mix))

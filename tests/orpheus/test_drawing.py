@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from vtune import Drawing, EngineError
+from vtune import EngineError, SamplingRequest
 from vtune_orpheus.base import OrpheusBase
 from vtune_orpheus.chorus import network_tokens
 from vtune_orpheus.drawing import server_tokens
@@ -27,11 +27,11 @@ class Server:
 
     def __init__(self, network: nn.Module, bias: torch.Tensor | None = None) -> None:
         self.network, self.bias = network, bias
-        self.asked: list[Drawing] = []
+        self.asked: list[SamplingRequest] = []
         self.open = 0
 
     @torch.no_grad()
-    def draw(self, wanted: Drawing) -> Generator[int, None, None]:
+    def draw(self, wanted: SamplingRequest) -> Generator[int, None, None]:
         self.asked.append(wanted)
         self.open += 1
         try:
@@ -104,7 +104,7 @@ def test_a_server_that_ends_early_is_asked_for_the_rest(base: OrpheusBase) -> No
     server = Server(network)
     prompt, sampling = [1, 2, 3], greedy()
 
-    def short(wanted: Drawing) -> Generator[int, None, None]:
+    def short(wanted: SamplingRequest) -> Generator[int, None, None]:
         for number, token in enumerate(server.draw(wanted)):
             yield token
             if number == 1:

@@ -148,20 +148,20 @@ def main(folder: Path) -> dict[str, float]:
         "evaluate": {"sentences": ["hello"], "judges": ["speed"], "trained": 0, "during": 0},
     }
     (folder / "recipe.json").write_text(json.dumps(recipe))
-    answer, begin = guards.answer, pipeline._begin
+    probe, begin = guards.probe_logits, pipeline._begin
     with Peak() as peak:
 
         def answered(*arguments: Any) -> Any:
             if "training" not in found:
                 found["training"] = peak.restart()
-            return answer(*arguments)
+            return probe(*arguments)
 
         def begun(step: int, what: str) -> None:
             if step == 3:
                 found["checks"] = peak.restart()
             begin(step, what)
 
-        guards.answer, pipeline._begin = answered, begun
+        guards.probe_logits, pipeline._begin = answered, begun
         (voice,) = pipeline.run(load_recipe(folder / "recipe.json"))
         found["voice"] = peak.bytes
     with Peak() as peak:

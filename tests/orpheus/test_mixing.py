@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from vtune.export import merge_voice
-from vtune.export.mixed_voice import mix_down
+from vtune.export.mixed_voice import write_mixed_voice
 from vtune.runtime.paths import VoiceFolder
 from vtune.voices.mixing import open_named
 from vtune.voices.speech import open_voice
@@ -65,7 +65,7 @@ def test_a_mix_answers_as_the_sum_of_its_adapters(voices: Path, tiny: Path) -> N
 
 
 def test_a_mix_that_was_written_is_merged_like_any_voice(voices: Path, tiny: Path, tmp_path: Path) -> None:
-    mix_down(f"0.7*'{voices}/anna'+0.4*'{voices}/ben'", "both", tmp_path)
+    write_mixed_voice(f"0.7*'{voices}/anna'+0.4*'{voices}/ben'", "both", tmp_path)
     folder = VoiceFolder(tmp_path / "both")
     assert np.array_equal(spoken(open_voice(folder), seed=1), spoken(open_named("0.7*anna+0.4*ben", voices), seed=1))
     assert merge_voice(folder, tmp_path / "merged") < 1e-3

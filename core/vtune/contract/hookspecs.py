@@ -25,13 +25,13 @@ if TYPE_CHECKING:
         Batch,
         Clip,
         Conditioning,
-        Draw,
         EngineInfo,
         EngineOptions,
         ExtensionInfo,
         Features,
         Footprint,
         LoraSettings,
+        TokenSampler,
         Watermark,
     )
 
@@ -169,8 +169,8 @@ def synthesize_together(
 
 
 @hookspec(firstresult=True)
-def synthesize_drawn(
-    base: Any, draw: Draw, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
+def synthesize_from_sampler(
+    base: Any, draw: TokenSampler, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
 ) -> Iterator[Audio]:
     """Speak as ``synthesize`` does, with tokens that a server of language models draws: ``vtune serve --backend vllm``.
 
@@ -178,7 +178,7 @@ def synthesize_drawn(
     ``draw`` waits for a token, other utterances of this base may go on, never at the same instant. Without chance
     (temperature 0) both hooks give the same sound, up to what two implementations of a network differ.
 
-    :param draw: takes a ``vtune.Drawing``, yields the ids as they are drawn.
+    :param draw: takes a ``vtune.SamplingRequest``, yields the ids as they are drawn.
 
     Optional, for engines whose network is a causal language model of transformers'; without it, vtune says that the
     engine speaks in process only.

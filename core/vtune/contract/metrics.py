@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from vtune.recipe import Recipe
 from vtune.types import Clip, Ending, Waveform
@@ -33,6 +33,7 @@ class TestSet:
     trained: Sequence[str] = ()
     others: Sequence[Clip] = ()
     language: str | None = "en"
+    __test__: ClassVar[bool] = False  # pytest takes every class called Test... for tests
     recordings: Mapping[str, Clip] = field(init=False)
     """The clip of each text that has one."""
 

@@ -1,10 +1,18 @@
 """Sources to clips to features: surveyed, split, encoded once, and accounted for in the ledger."""
 
 from vtune.dataset.features.build import TrainingData, best_clips, build
-from vtune.dataset.features.encode import Share
-from vtune.dataset.features.holdout import held_out, of_strangers, trained_words
+from vtune.dataset.features.encode import RankShard
+from vtune.dataset.features.holdout import held_out, impostor_clips, trained_words
 from vtune.dataset.features.ledger import LedgerWriter, Totals
-from vtune.dataset.features.manifest import SURVEY, Item, clip_sample, in_validation, open_sources, read_survey, survey
+from vtune.dataset.features.manifest import (
+    SURVEY,
+    ManifestEntry,
+    clip_sample,
+    in_validation,
+    open_sources,
+    read_survey,
+    survey,
+)
 from vtune.dataset.features.rows import FeatureRows
 from vtune.dataset.features.store import FeatureStore
 from vtune.dataset.sources.detect import find_raw, open_source
@@ -14,10 +22,10 @@ __all__ = [
     "SURVEY",
     "FeatureRows",
     "FeatureStore",
-    "Item",
     "LedgerWriter",
+    "ManifestEntry",
+    "RankShard",
     "Row",
-    "Share",
     "Source",
     "Totals",
     "TrainingData",
@@ -26,8 +34,8 @@ __all__ = [
     "clip_sample",
     "find_raw",
     "held_out",
+    "impostor_clips",
     "in_validation",
-    "of_strangers",
     "open_source",
     "open_sources",
     "read_survey",

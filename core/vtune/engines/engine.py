@@ -20,11 +20,11 @@ from vtune.types import (
     Batch,
     Clip,
     Conditioning,
-    Draw,
     EngineOptions,
     Features,
     Footprint,
     LoraSettings,
+    TokenSampler,
 )
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Engine:
         return with_pauses(say, text, seed, self.info.sample_rate)
 
     @property
-    def speaks_together(self) -> bool:
+    def can_batch(self) -> bool:
         """Whether it speaks several texts at once."""
         return bool(self._hook.synthesize_together.get_hookimpls())
 
@@ -137,7 +137,7 @@ class Engine:
         conditioning: Conditioning,
         sampling: Mapping[str, Any] | None = None,
     ) -> Iterator[tuple[int, list[Audio]]]:
-        """Speak several texts, each with its seed and with pauses as above; only where ``speaks_together``."""
+        """Speak several texts, each with its seed and with pauses as above; only where ``can_batch``."""
         whole = [number for number, (text, _) in enumerate(lines) if speakable_parts(text) == [text]]
         if whole:
             answer = self._hook.synthesize_together(
@@ -150,24 +150,30 @@ class Engine:
             text, seed = lines[number]
             yield number, list(self.synthesize(base, model, text, conditioning, seed, sampling))
 
-    def synthesize_drawn(
-        self, base: Any, draw: Draw, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
+    def synthesize_from_sampler(
+        self,
+        base: Any,
+        draw: TokenSampler,
+        text: str,
+        conditioning: Conditioning,
+        seed: int,
+        sampling: Mapping[str, Any],
     ) -> Iterator[Audio]:
         """Speak with tokens that a server draws. :raises EngineError: the engine speaks in process only."""
-        self.require_drawn()
+        self.require_sampler()
 
         def say(text: str, seed: int) -> Iterator[Audio]:
-            answer = self._hook.synthesize_drawn(
+            answer = self._hook.synthesize_from_sampler(
                 base=base, draw=draw, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling)
             )
-            pieces: Iterator[Audio] = self._answered("synthesize_drawn", answer)
+            pieces: Iterator[Audio] = self._answered("synthesize_from_sampler", answer)
             return pieces
 
         return with_pauses(say, text, seed, self.info.sample_rate)
 
-    def require_drawn(self) -> None:
+    def require_sampler(self) -> None:
         """Ask for an engine that speaks with tokens of a server. :raises EngineError: it speaks in process only."""
-        if not self._hook.synthesize_drawn.get_hookimpls():
+        if not self._hook.synthesize_from_sampler.get_hookimpls():
             raise EngineError(f"engine {self.name!r} speaks in process only: no server can draw from its network")
 
     def footprint(

@@ -32,7 +32,7 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
     if info.sample_rate <= 0:
         raise EngineError(f"{what}: engine_info gives sample_rate {info.sample_rate}, it must be Hz above 0")
     _check_options(info.options, f"{what}: engine_info gives options")
-    for field in ("features_options", "speaking_options", "sampling_options", "base_options", "live_options"):
+    for field in ("features_options", "speaking_options", "sampling_options", "base_options", "streaming_defaults"):
         strangers = sorted(set(getattr(info, field) or ()) - set(info.options.model_fields))
         if strangers:
             hint = nearest(str(strangers[0]), info.options.model_fields)
@@ -79,7 +79,7 @@ _FIELDS: dict[str, tuple[Any, str]] = {
     "speaking_options": (Set, "a set of names of options"),
     "sampling_options": (Set, "a set of names of options"),
     "base_options": (Set | None, "a set of names of options, or None"),
-    "live_options": (Mapping, "a mapping of names of options to values"),
+    "streaming_defaults": (Mapping, "a mapping of names of options to values"),
     "paired_features": (Set, "a set of names of features"),
     "length_feature": (str, "the name of a feature"),
     "licence": (str, "text"),

@@ -14,10 +14,10 @@ from vtune.errors import VtuneError
 from vtune.evaluation.metrics.registry import judges
 from vtune.evaluation.scores import Scores, score
 from vtune.evaluation.selection import quality
-from vtune.evaluation.synthesis import system_of, take_together
+from vtune.evaluation.synthesis import synthesize_batch, system_of
 from vtune.evaluation.test_set import once_each
 from vtune.recipe import Recipe
-from vtune.training.checkpoint_evaluation import QUALITY, Heard, Listen
+from vtune.training.checkpoint_evaluation import QUALITY, EvalFn, EvalResult
 from vtune.types import Conditioning
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Listener:
             made = {group: make(material, recipe) for group, make in judges(engine, recipe, GROUPS).items()}
             self._makers[voice] = {group: _ready(judge) for group, judge in made.items()}
 
-    def __call__(self, model: nn.Module) -> Heard:
+    def __call__(self, model: nn.Module) -> EvalResult:
         """Let every voice speak its sentences; figures are means over the voices."""
         found = [self._one(model, voice) for voice in self._parts]
         figures = {
@@ -71,12 +71,12 @@ class Listener:
             for voice, (_, spoken) in zip(self._parts, found, strict=True)
             for number, take in enumerate(spoken, 1)
         ]
-        return Heard(figures, takes)
+        return EvalResult(figures, takes)
 
     def _one(self, model: nn.Module, voice: str) -> tuple[dict[str, float], Sequence[Utterance]]:
         kept, material = self._keep(voice), self._parts[voice]
         system = system_of(VOICE, self._engine, self._base, model, kept)
-        takes = take_together(system, [(text, self._recipe.evaluate.seed) for text in material.texts])
+        takes = synthesize_batch(system, [(text, self._recipe.evaluate.seed) for text in material.texts])
         scores = score(takes, material, self._recipe, self._makers[voice], recordings=False)
         figures = {name: mean for name in TOLD if (mean := scores.mean(name, VOICE)) is not None}
         return {QUALITY: _quality(scores), **figures}, takes
@@ -88,7 +88,7 @@ def listener(
     recipe: Recipe,
     materials: Mapping[str, TestSet],
     keep: Callable[[str], Conditioning],
-) -> Listen | None:
+) -> EvalFn | None:
     """Return what checkpoints are chosen by; None, and a line that says why, where it must be the loss."""
     if not recipe.evaluate.during:
         return None

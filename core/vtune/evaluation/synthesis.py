@@ -42,7 +42,7 @@ def system_of(
     return System(
         name,
         lambda text, seed: speak(*said, text, conditioning, seed, untuned=untuned),
-        (lambda lines: speak_together(*said, lines, conditioning, untuned=untuned)) if engine.speaks_together else None,
+        (lambda lines: speak_together(*said, lines, conditioning, untuned=untuned)) if engine.can_batch else None,
     )
 
 
@@ -69,9 +69,9 @@ def speak_all(systems: Sequence[System], texts: Sequence[str], seeds: Sequence[i
         takes = []
         for text, seed in lines[:alone]:
             for system in systems:
-                takes.append(take(system, text, seed))
+                takes.append(synthesize_one(system, text, seed))
                 bar.update()
-        several = [take_together(system, lines[alone:], bar.update) for system in systems if lines[alone:]]
+        several = [synthesize_batch(system, lines[alone:], bar.update) for system in systems if lines[alone:]]
     return [*takes, *chain.from_iterable(zip(*several, strict=True))]
 
 
@@ -84,7 +84,7 @@ def speak_trained(system: System, trained: Sequence[str], count: int, seed: int)
     return speak_all([replace(system, name=f"{system.name} on trained words")], texts, [seed])
 
 
-def take(system: System, text: str, seed: int) -> Utterance:
+def synthesize_one(system: System, text: str, seed: int) -> Utterance:
     """Let one system speak."""
     began = time.perf_counter()
     first: float | None = None
@@ -95,7 +95,7 @@ def take(system: System, text: str, seed: int) -> Utterance:
     return replace(_joined(system, text, seed, pieces), took=time.perf_counter() - began, first=first)
 
 
-def take_together(
+def synthesize_batch(
     system: System, lines: Sequence[tuple[str, int]], done: Callable[[], object] = lambda: None
 ) -> list[Utterance]:
     """Let one system speak several texts, each with its seed: at once where it can, else one after another.
@@ -103,7 +103,7 @@ def take_together(
     :param done: called after each.
     """
     if system.together is None:
-        return [take(system, text, seed) for text, seed in lines]
+        return [synthesize_one(system, text, seed) for text, seed in lines]
     takes: dict[int, Utterance] = {}
     for place, pieces in system.together(lines):
         takes[place] = _joined(system, *lines[place], pieces)

@@ -19,7 +19,7 @@ def held_material(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) ->
         once_each(clip.text for clip in clips),
         clips,
         dataset.trained_words(run, voice),
-        dataset.of_strangers(recipe, engine, run, voice),
+        dataset.impostor_clips(recipe, engine, run, voice),
         recipe.transcribe.language,
     )
 

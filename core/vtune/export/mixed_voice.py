@@ -20,7 +20,7 @@ from vtune.voice_format.record import VoiceRecord
 from vtune.voices.mixing import find_parts, mixed_shape, open_mix
 
 
-def mix_down(
+def write_mixed_voice(
     text: str,
     name: str,
     voices: Path,

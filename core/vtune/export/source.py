@@ -88,7 +88,7 @@ def open_source(folder: VoiceFolder, device: str = "auto", options: Mapping[str,
     clips, features = _encoded(voice, folder, settings)
     place = next(voice.model.parameters()).device
     source = Source(folder, voice, settings, options or {}, clips, features, [], place)
-    source.answers = [guards.answer(voice.model, batch) for batch in source.batches]
+    source.answers = [guards.probe_logits(voice.model, batch) for batch in source.batches]
     return source
 
 

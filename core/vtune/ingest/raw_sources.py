@@ -88,7 +88,7 @@ class Uncut:
     seconds: float
 
 
-def uncut(recipe: Recipe, run: RunFolder) -> Iterator[Uncut]:
+def pending_recordings(recipe: Recipe, run: RunFolder) -> Iterator[Uncut]:
     """Yield the raw sources that still have to be cut, for a plan. :raises DataError: as ``raw_sources``."""
     for place, source, clips in raw_sources(recipe, run):
         if (clips / TABLE).is_file():

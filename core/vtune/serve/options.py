@@ -12,13 +12,16 @@ from vtune.voice_format.record import VoiceRecord
 from vtune.voices.speech import options_of
 
 
-def live_options(chosen: Chosen, options: Mapping[str, Any]) -> dict[str, Any]:
+def streaming_defaults(chosen: Chosen, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that a voice has here: what its engine advises, and over it what the server was told."""
-    return {**chosen.engine.info.live_options, **options}
+    return {**chosen.engine.info.streaming_defaults, **options}
 
 
 def sampling_of(engine: Engine, record: VoiceRecord, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a voice samples, given its ``live_options``. :raises EngineError: the engine has no such option."""
+    """Return the sampling options of a voice with its ``streaming_defaults``.
+
+    :raises EngineError: the engine has no such option.
+    """
     there = options_of(engine, record, options)
     return {option: getattr(there, option) for option in engine.info.sampling_options}
 
@@ -34,7 +37,7 @@ def base_key(chosen: Chosen, options: Mapping[str, Any]) -> Hashable:
     made_of = info.base_options
     if made_of is None:
         made_of = frozenset(info.options.model_fields) - info.sampling_options
-    told = options_of(chosen.engine, record, live_options(chosen, options)).model_dump(
+    told = options_of(chosen.engine, record, streaming_defaults(chosen, options)).model_dump(
         mode="json", include=set(made_of)
     )
     whole = record.lora.get("modules_to_save") or []

@@ -13,7 +13,7 @@ from vtune.errors import VtuneError
 from vtune.recipe import LoraRecipe
 from vtune.serve.backend import Wanted
 from vtune.serve.failures import BrokenError
-from vtune.serve.options import live_options, sampling_of
+from vtune.serve.options import sampling_of, streaming_defaults
 from vtune.serve.registry import Chosen
 from vtune.toolkit.lora import add_lora
 from vtune.types import Audio, Conditioning, LoraSettings
@@ -53,7 +53,7 @@ class SharedBase:
     """
 
     def __init__(self, first: Chosen, device: str, options: Mapping[str, Any], most: int) -> None:
-        self._options, self._most = live_options(first, options), most
+        self._options, self._most = streaming_defaults(first, options), most
         self.engine, self._base = open_base(first.record, device, options=self._options)
         self._model: nn.Module | None = None
         self._loaded: OrderedDict[Hashable, _Loaded] = OrderedDict()

@@ -27,7 +27,7 @@ QUALITY = "quality"
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class EvalResult:
     """What a checkpoint sounded like.
 
     :param figures: means by name; ``quality`` is among them.
@@ -38,18 +38,18 @@ class Heard:
     takes: Sequence[tuple[str, Waveform, int]]
 
 
-Listen = Callable[[nn.Module], Heard]
+EvalFn = Callable[[nn.Module], EvalResult]
 """Lets a model in memory speak, and judges it."""
 
 
-class Ear:
+class CheckpointEvaluator:
     """Listens on the first rank; every rank learns what was heard.
 
     :param listen: None on every other rank.
     :param logs: gets the sound, beside the curves; ``writer``, where TensorBoard is in use, plays it beside them.
     """
 
-    def __init__(self, listen: Listen | None, logs: Path) -> None:
+    def __init__(self, listen: EvalFn | None, logs: Path) -> None:
         self._listen = listen
         self._folder = logs / "heard"
         self._seconds = 0.0
@@ -69,7 +69,7 @@ class Ear:
             shared = broadcast_object_list(shared)
         return {f"eval_{name}": value for name, value in shared[0].items()}
 
-    def _keep(self, heard: Heard, step: int) -> None:
+    def _keep(self, heard: EvalResult, step: int) -> None:
         for name, sound, rate in heard.takes:
             path = self._folder / f"step-{step:06d}" / f"{name}.wav"
             make_parent(path)
@@ -77,7 +77,7 @@ class Ear:
             if self.writer is not None:
                 self.writer.add_audio(f"heard/{name}", torch.from_numpy(sound)[None], step, rate)
 
-    def _tell(self, heard: Heard, step: int, seconds: float) -> None:
+    def _tell(self, heard: EvalResult, step: int, seconds: float) -> None:
         self._seconds += seconds
         said = ", ".join(f"{name} {value:.3f}" for name, value in heard.figures.items())
         logger.info(

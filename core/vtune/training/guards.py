@@ -100,15 +100,15 @@ class GradientGuard(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 def check_adapter_speaks(model: nn.Module, batch: Batch, tuned: torch.Tensor | None = None) -> float:
     """After training: with and without the adapter the model answers differently.
 
-    :param tuned: what ``answer`` gives, where it is known: a pass through 3B on a CPU takes a minute.
+    :param tuned: what ``probe_logits`` gives, where it is known: a pass through 3B on a CPU takes a minute.
     :returns: the largest difference of the logits (of the loss, for a model that returns none).
     :raises TrainingError: it does not; names tensors that never left zero.
     """
     if not isinstance(model, PeftModel):
         return float("nan")
-    tuned = answer(model, batch) if tuned is None else tuned
+    tuned = probe_logits(model, batch) if tuned is None else tuned
     with model.disable_adapter():
-        base = answer(model, batch)
+        base = probe_logits(model, batch)
     difference = float((tuned - base).abs().max())
     if difference > 0:
         return difference
@@ -133,11 +133,11 @@ def check_reloads(model: nn.Module, folder: Path, batch: Batch, tuned: torch.Ten
 
     kept = load_file(str(folder / "adapter_model.safetensors"))
     _compare({name: tensor.cpu() for name, tensor in get_peft_model_state_dict(model).items()}, kept, folder)
-    before = answer(model, batch) if tuned is None else tuned
+    before = probe_logits(model, batch) if tuned is None else tuned
     model.load_adapter(str(folder), adapter_name="reloaded", is_trainable=False)
     try:
         model.set_adapter("reloaded")
-        after = answer(model, batch)
+        after = probe_logits(model, batch)
     finally:
         model.set_adapter("default")
         model.delete_adapter("reloaded")
@@ -160,9 +160,9 @@ def check_merge(model: nn.Module, batch: Batch, tuned: torch.Tensor | None = Non
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     if not isinstance(model, PeftModel) or not layers or is_quantised(model):
         return None
-    beside = answer(model, batch) if tuned is None else tuned
+    beside = probe_logits(model, batch) if tuned is None else tuned
     with merged_in_passing(model):
-        merged = answer(model, batch)
+        merged = probe_logits(model, batch)
     dtype = layers[0].get_base_layer().weight.dtype
     return compare_answers(beside, merged, _MERGE_TOLERANCE.get(dtype, 0.1))
 
@@ -230,7 +230,7 @@ def compare_answers(beside: torch.Tensor, merged: torch.Tensor, tolerance: float
 
 
 @torch.no_grad()
-def answer(model: nn.Module, batch: Batch) -> torch.Tensor:
+def probe_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
     """Return what the model says to a batch: float32 logits, or the loss where it returns no logits; eval mode.
 
     A model that may be asked without labels is, for beside a loss it may keep no logits; one that takes
@@ -255,7 +255,7 @@ def answer(model: nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def places_asked(model: nn.Module, batch: Batch) -> torch.Tensor | None:
-    """Return the places of a batch ``[B, L]`` whose logits ``answer`` gives, int64 ``[P]``: some labelled ones.
+    """Return the places of a batch ``[B, L]`` whose logits ``probe_logits`` gives, int64 ``[P]``: some labelled ones.
 
     :returns: None for a model that always gives all of its logits.
     """

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 
-class Means:
+class MeanMetrics:
     """Adds up pairs ``[sum, count]`` by name, on their device, and gives their means."""
 
     def __init__(self) -> None:

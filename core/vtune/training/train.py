@@ -27,10 +27,10 @@ from vtune.runtime.paths import RunFolder, make_parent, new_folder, sweep, write
 from vtune.training import checkpoints, guards
 from vtune.training import out_of_memory as memory
 from vtune.training import resume as resuming
-from vtune.training.checkpoint_evaluation import Ear, Listen
+from vtune.training.checkpoint_evaluation import CheckpointEvaluator, EvalFn
 from vtune.training.memory_estimate import footprint_of, require, room_for_training, settle
 from vtune.training.progress import Meter, MetricsFile, Progress
-from vtune.training.trainer import Loop
+from vtune.training.trainer import VoiceTrainer
 from vtune.training.trainer_arguments import training_arguments
 from vtune.types import Batch
 from vtune.voice_format.weights import load_weights, save_weights
@@ -53,7 +53,7 @@ def train(
     recipe: Recipe,
     run: RunFolder,
     state: PartialState,
-    ear: Callable[[], Listen | None] = lambda: None,
+    ear: Callable[[], EvalFn | None] = lambda: None,
     callbacks: Sequence[Any] = (),
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train, or find that this very training is finished; every rank calls this.
@@ -83,7 +83,7 @@ def train(
     guards.check_trainable(model)
     listen = ear() if state.is_main_process else None
     heard = _decided(state, lambda: listen is not None)
-    hearing = Ear(listen, run.logs / folder.name) if heard else None
+    hearing = CheckpointEvaluator(listen, run.logs / folder.name) if heard else None
     by_best = hearing is not None or recipe.train.early_stopping is not None
     checkpoint = _decided(state, lambda: resuming.newest_usable(folder, model, state.num_processes, by_best=by_best))
     # Nothing here keeps the loop: its optimizer and gradients are gone before anything else is asked of the memory.
@@ -95,7 +95,7 @@ def train(
     release_memory()
     logger.info("training: done; the adapter is checked: its effect, reloaded, merged")
     probe = _probe(engine, base, data)
-    tuned = guards.answer(model, probe)
+    tuned = guards.probe_logits(model, probe)
     facts["key"] = key
     facts["adapter_effect"] = guards.check_adapter_speaks(model, probe, tuned)
     if state.is_main_process:
@@ -201,8 +201,8 @@ def _what_differs(identity: Path, parts: dict[str, Any]) -> str:
 
 def _loop(
     engine: Engine, base: Any, model: nn.Module, data: TrainingData, recipe: Recipe, run: RunFolder, folder: Path,
-    state: PartialState, ear: Ear | None, further: Sequence[Any], checkpoint: Path | None,
-) -> Loop:  # fmt: skip
+    state: PartialState, ear: CheckpointEvaluator | None, further: Sequence[Any], checkpoint: Path | None,
+) -> VoiceTrainer:  # fmt: skip
     use_cpu = state.device.type == "cpu"
     precision = pick_precision(recipe.train.precision, state.device)
     arguments = training_arguments(recipe, folder, precision, use_cpu, data.validation is not None, ear is not None)
@@ -229,7 +229,7 @@ def _loop(
     def collate(rows: list[Any]) -> Batch:
         return engine.collate(base, rows)
 
-    return Loop(
+    return VoiceTrainer(
         data=data,
         meter=meter,
         length_feature=engine.info.length_feature,
@@ -241,7 +241,7 @@ def _loop(
     )
 
 
-def _run(loop: Loop, recipe: Recipe, data: TrainingData, checkpoint: Path | None) -> dict[str, Any]:
+def _run(loop: VoiceTrainer, recipe: Recipe, data: TrainingData, checkpoint: Path | None) -> dict[str, Any]:
     """Train, or go on, and return facts that are the same whether the training was stopped or not."""
     if checkpoint is not None:
         logger.info("training: going on from %s", checkpoint)

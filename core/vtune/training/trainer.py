@@ -20,8 +20,8 @@ from vtune.runtime import signals
 from vtune.runtime.distributed.ranks import agree
 from vtune.runtime.paths import write_json
 from vtune.training import checkpoints
-from vtune.training.checkpoint_evaluation import Ear
-from vtune.training.mean_metrics import Means
+from vtune.training.checkpoint_evaluation import CheckpointEvaluator
+from vtune.training.mean_metrics import MeanMetrics
 from vtune.training.narrow_products import narrow_in_passing
 from vtune.training.progress import Meter
 from vtune.training.resume import TRAINER_STATE, loop_state_of, read_json
@@ -30,11 +30,11 @@ from vtune.types import Batch
 from vtune.voice_format.weights import load_weights, save_weights
 
 
-class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
+class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed for us
     """Trainer with its own order of clips, its own way to write a checkpoint and to evaluate, and a meter."""
 
     def __init__(
-        self, *, data: TrainingData, meter: Meter, length_feature: str, ear: Ear | None, **settings: Any
+        self, *, data: TrainingData, meter: Meter, length_feature: str, ear: CheckpointEvaluator | None, **settings: Any
     ) -> None:
         # Trainer wants something to evaluate, even where there is only something to hear.
         validation: Any = data.validation if data.validation is not None or ear is None else []
@@ -43,8 +43,8 @@ class Loop(Trainer):  # type: ignore[misc] # transformers is not typed for us
         self._ear = ear
         self.meter = meter
         self._length_feature = length_feature
-        self._means = Means()
-        self._eval_means = Means()
+        self._means = MeanMetrics()
+        self._eval_means = MeanMetrics()
         self._resumed: dict[str, Any] = {}
         self._ended = False
         self._saved_step = -1

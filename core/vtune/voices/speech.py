@@ -85,7 +85,7 @@ def speak_together(
     *,
     untuned: bool = False,
 ) -> Iterator[tuple[int, list[Audio]]]:
-    """Speak several texts at once, each with its seed; for an engine that ``speaks_together``.
+    """Speak several texts at once, each with its seed; for an engine that ``can_batch``.
 
     :returns: places in ``lines`` as they are done, with what ``speak`` gives for each.
     """

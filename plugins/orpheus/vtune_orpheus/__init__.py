@@ -33,7 +33,7 @@ def engine_info() -> vtune.EngineInfo:
         speaking_options=SAMPLING | {"reference_clips"},
         sampling_options=SAMPLING,
         base_options=frozenset({"base_model", "codec", "codec_device", "attn_implementation", "quantization"}),
-        live_options={"first_frames": 2},
+        streaming_defaults={"first_frames": 2},
         lora=vtune.LoraSettings(rank=32, alpha=64),
         lora_targets={"all": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP},
         length_feature="input_ids",
@@ -113,9 +113,9 @@ def synthesize_together(
 
 
 @vtune.hookimpl
-def synthesize_drawn(
+def synthesize_from_sampler(
     base: OrpheusBase,
-    draw: vtune.Draw,
+    draw: vtune.TokenSampler,
     text: str,
     conditioning: vtune.Conditioning,
     seed: int,

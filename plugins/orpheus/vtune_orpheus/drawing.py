@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 
-from vtune import Draw, Drawing, EngineError
+from vtune import EngineError, SamplingRequest, TokenSampler
 from vtune_orpheus.layout import Layout
 from vtune_orpheus.sampling import Sampling
 
 
 def server_tokens(
-    draw: Draw, layout: Layout, prompt: list[int], sampling: Sampling, most: int, seed: int
+    draw: TokenSampler, layout: Layout, prompt: list[int], sampling: Sampling, most: int, seed: int
 ) -> Generator[int, None, None]:
     """Draw tokens from a server; see ``vtune_orpheus.sampling.Tokens``.
 
@@ -27,7 +27,7 @@ def server_tokens(
     while len(spoken) < most:
         begun = len(spoken)
         codes, may_end = layout.allowed(begun)
-        wanted = Drawing(
+        wanted = SamplingRequest(
             prompt=[*prompt, *spoken],
             seed=seed + begun,
             max_tokens=most - begun if free else 1,

@@ -11,7 +11,7 @@ import pytest
 
 from vtune.dataset import FeatureStore, LedgerWriter, open_sources, read_survey, survey
 from vtune.dataset.features.manifest import write_survey
-from vtune.dataset.features.store import Attempt
+from vtune.dataset.features.store import EncodeResult
 from vtune.recipe import Recipe
 
 
@@ -52,8 +52,8 @@ def test_a_survey_holds_no_rows(folder: Callable[..., Path], recipe: Callable[..
 
 
 def test_what_is_known_costs_few_bytes_a_clip(tmp_path: Path) -> None:
-    def attempts(first: int, count: int) -> list[Attempt]:
-        return [Attempt(f"{number:032x}", None, 0, f"reason {number}") for number in range(first, first + count)]
+    def attempts(first: int, count: int) -> list[EncodeResult]:
+        return [EncodeResult(f"{number:032x}", None, 0, f"reason {number}") for number in range(first, first + count)]
 
     store = FeatureStore(tmp_path)
     store.write(attempts(0, 1000))

@@ -11,7 +11,7 @@ from killing import every_kill
 
 from vtune import pipeline
 from vtune.errors import VoiceError, VtuneError
-from vtune.export.mixed_voice import mix_down
+from vtune.export.mixed_voice import write_mixed_voice
 from vtune.recipe import Recipe
 from vtune.runtime.paths import VoiceFolder, new_folder, sweep
 from vtune.voice_format.record import list_voices, read_record
@@ -80,7 +80,7 @@ def test_a_mix_replaces_no_voice_that_came_meanwhile(
 
     monkeypatch.setattr(mixdown, "write_card", another_voice_comes)
     with pytest.raises(VoiceError, match="both is there already"):
-        mix_down("0.5*ann+0.5*ben", "both", tmp_path, "cpu")
+        write_mixed_voice("0.5*ann+0.5*ben", "both", tmp_path, "cpu")
     assert read_record(VoiceFolder(tmp_path / "both")).mix is None
     assert sorted(os.listdir(tmp_path)) == ["ann", "ben", "both"]
 

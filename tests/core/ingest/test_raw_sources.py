@@ -17,7 +17,7 @@ from vtune import dataset, pipeline
 from vtune.engines import load_engine, load_recipe
 from vtune.errors import DataError
 from vtune.ingest.raw_sources import make_clips, raw_sources, with_clips
-from vtune.ingest.transcribe import Heard
+from vtune.ingest.transcribe import Transcript
 from vtune.plan import make_plan
 from vtune.recipe import Recipe
 from vtune.runtime.paths import RunFolder
@@ -31,10 +31,10 @@ class Listener:
     batch = 1
     calls = 0
 
-    def hear(self, sounds: Sequence[np.ndarray]) -> list[Heard]:
+    def hear(self, sounds: Sequence[np.ndarray]) -> list[Transcript]:
         Listener.calls += len(sounds)
         return [
-            Heard(f"some words that last about {len(s) // 1600} tenths of a second", language="en", logprob=-0.2)
+            Transcript(f"some words that last about {len(s) // 1600} tenths of a second", language="en", logprob=-0.2)
             for s in sounds
         ]
 
@@ -83,10 +83,12 @@ def test_doubtful_words_wait_for_somebody_to_listen(
 ) -> None:
     heard = Listener.hear
 
-    def doubtful(self: Listener, sounds: Sequence[np.ndarray]) -> list[Heard]:
+    def doubtful(self: Listener, sounds: Sequence[np.ndarray]) -> list[Transcript]:
         first, *rest = heard(self, sounds)
         return (
-            [Heard("some words that nobody is sure of", logprob=-2.5), *rest] if Listener.calls == 1 else [first, *rest]
+            [Transcript("some words that nobody is sure of", logprob=-2.5), *rest]
+            if Listener.calls == 1
+            else [first, *rest]
         )
 
     monkeypatch.setattr(Listener, "hear", doubtful)

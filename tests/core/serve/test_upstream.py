@@ -17,9 +17,9 @@ from vtune.errors import VtuneError
 from vtune.serve.failures import AwayError, BrokenError, UpstreamError
 from vtune.serve.http_errors import Refusal, refusal_of
 from vtune.serve.vllm.client import AnswerError, Client, refusal_failure
-from vtune.types import Drawing
+from vtune.types import SamplingRequest
 
-DRAWING = Drawing(
+DRAWING = SamplingRequest(
     prompt=(1, 2), max_tokens=4, seed=1, temperature=0.0, top_p=1.0, repetition_penalty=1.0, stop=(3,), allowed=None
 )
 HTML = b"<html><head><title>502 Bad Gateway</title></head></html>"

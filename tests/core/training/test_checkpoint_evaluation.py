@@ -17,7 +17,7 @@ from torch import nn
 
 from vtune import pipeline
 from vtune.recipe import Recipe
-from vtune.training.checkpoint_evaluation import Heard
+from vtune.training.checkpoint_evaluation import EvalResult
 
 SOUND = np.linspace(-0.5, 0.5, 800, dtype=np.float32)
 
@@ -29,11 +29,11 @@ class Told:
         self.qualities = list(qualities)
         self.weights: list[dict[str, torch.Tensor]] = []
 
-    def __call__(self, model: nn.Module) -> Heard:
+    def __call__(self, model: nn.Module) -> EvalResult:
         torch.rand(3), np.random.rand(3), random.random()
         kept = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
         self.weights.append(kept)
-        return Heard({"quality": self.qualities.pop(0), "words": 0.25}, [("01", SOUND, 8_000)])
+        return EvalResult({"quality": self.qualities.pop(0), "words": 0.25}, [("01", SOUND, 8_000)])
 
 
 @pytest.fixture

@@ -154,10 +154,10 @@ def test_a_merge_is_the_formula(model: Any, batch: vtune.Batch) -> None:
         parameters[f"{prefix}.{name}"].detach().clone()
         for name in ("base_layer.weight", "lora_A.default.weight", "lora_B.default.weight")
     )
-    beside = guards.answer(model, batch)
+    beside = guards.probe_logits(model, batch)
     merged = model.merge_and_unload()
     torch.testing.assert_close(merged.outer.weight, base + 8 / 4 * b @ a)
-    assert guards.compare_answers(beside, guards.answer(merged, batch), 1e-4) < 1e-4
+    assert guards.compare_answers(beside, guards.probe_logits(merged, batch), 1e-4) < 1e-4
 
 
 def test_a_merge_that_answers_differently_is_told() -> None:

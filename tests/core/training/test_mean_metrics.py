@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtune.training.mean_metrics import Means
+from vtune.training.mean_metrics import MeanMetrics
 
 Pair = tuple[float, int]
 
@@ -34,7 +34,7 @@ def pair(total: float, count: float) -> torch.Tensor:
 
 @given(st.lists(st.tuples(st.integers(-1000, 1000), st.integers(1, 50)), min_size=1, max_size=20))
 def test_a_mean_is_over_all_that_was_counted_not_over_steps(steps: list[Pair]) -> None:
-    means = Means()
+    means = MeanMetrics()
     for total, count in steps:
         means.add({"error": pair(total, count)})
     wanted = sum(total for total, _ in steps) / sum(count for _, count in steps)
@@ -42,7 +42,7 @@ def test_a_mean_is_over_all_that_was_counted_not_over_steps(steps: list[Pair]) -
 
 
 def test_what_was_taken_is_gone() -> None:
-    means = Means()
+    means = MeanMetrics()
     means.add({"error": pair(6, 2), "hits": pair(1, 4)})
     assert means.take(alone()) == {"error": 3, "hits": 0.25}
     assert means.take(alone()) == {}
@@ -51,7 +51,7 @@ def test_what_was_taken_is_gone() -> None:
 
 
 def test_processes_are_weighted_by_what_each_counted() -> None:
-    means = Means()
+    means = MeanMetrics()
     means.add({"error": pair(6, 2)})
     assert means.take(Ranks(lambda tensor: 2 * tensor)) == {"error": 3}
     means.add({"error": pair(6, 2)})
@@ -61,7 +61,7 @@ def test_processes_are_weighted_by_what_each_counted() -> None:
 def test_every_process_adds_up_the_same_names_in_the_same_order() -> None:
     ranks = alone(), alone()
     for names, rank in zip((("b", "a", "c"), ("c", "b", "a")), ranks, strict=True):
-        means = Means()
+        means = MeanMetrics()
         for name in names:
             means.add({name: pair(ord(name), 1)})
         means.take(rank)
@@ -69,7 +69,7 @@ def test_every_process_adds_up_the_same_names_in_the_same_order() -> None:
 
 
 def test_nothing_measured_is_nothing_logged() -> None:
-    means = Means()
+    means = MeanMetrics()
     means.add(None)
     means.add({})
     means.add({"rare": pair(0, 0)})
@@ -80,14 +80,14 @@ def test_nothing_measured_is_nothing_logged() -> None:
 
 
 def test_long_sums_stay_exact() -> None:
-    means = Means()
+    means = MeanMetrics()
     for total in (2.0**24, 1, 1, 1):  # in float32 the ones would be lost
         means.add({"error": pair(total, 1)})
     assert means.take(alone()) == {"error": (2**24 + 3) / 4}
 
 
 def test_no_graph_of_an_earlier_step_is_kept() -> None:
-    means, weight, ranks = Means(), torch.ones(2, requires_grad=True), alone()
+    means, weight, ranks = MeanMetrics(), torch.ones(2, requires_grad=True), alone()
     given_away = [pair(1, 1) * weight for _ in range(3)]
     for metric in given_away:
         means.add({"error": metric})

@@ -70,14 +70,14 @@ def test_merged_in_passing_answers_bit_for_bit_as_merged(
 ) -> None:
     model = adapted(dtype, **settings)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    beside = guards.answer(model, batch)
+    beside = guards.probe_logits(model, batch)
     with guards.merged_in_passing(model):
-        passing = guards.answer(model, batch)
-    assert torch.equal(guards.answer(model, batch), beside)
+        passing = guards.probe_logits(model, batch)
+    assert torch.equal(guards.probe_logits(model, batch), beside)
     after = model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     merged = copy.deepcopy(model).merge_and_unload()
-    assert torch.equal(passing, guards.answer(merged, batch))
+    assert torch.equal(passing, guards.probe_logits(merged, batch))
     assert not torch.equal(passing, beside)  # else nothing was merged
 
 

@@ -23,7 +23,7 @@ from vtune import pipeline
 from vtune.errors import VoiceError
 from vtune.evaluation import Scores
 from vtune.export.card import card_text, voice_form
-from vtune.export.mixed_voice import mix_down
+from vtune.export.mixed_voice import write_mixed_voice
 from vtune.recipe import Recipe
 from vtune.runtime.paths import VoiceFolder
 from vtune.types import Conditioning
@@ -234,7 +234,7 @@ def test_a_voice_that_does_not_go_with_the_others_is_refused(
         said |= {"modules_to_save": record["lora"].get("modules_to_save")}
         odd.adapter_config.write_text(json.dumps({**json.loads(odd.adapter_config.read_text()), **said}))
     assert told in refusal(open_named, "anna+odd", tmp_path)
-    assert told in refusal(mix_down, "anna+0*odd" if "pair" not in told else "anna+odd", "both", tmp_path)
+    assert told in refusal(write_mixed_voice, "anna+0*odd" if "pair" not in told else "anna+odd", "both", tmp_path)
     assert not (tmp_path / "both").exists()
 
 
@@ -289,7 +289,7 @@ def said(weights: dict[str, float]) -> str:
 def test_each_weight_changes_by_the_weighted_sum(voices: Path, tmp_path: Path, weights: dict[str, float]) -> None:
     """In the file, by hand; in the network's answers, against a base into which the sum was added by hand."""
     shutil.copytree(voices, tmp_path / "voices")
-    record = mix_down(said(weights), "mixed", tmp_path / "voices")
+    record = write_mixed_voice(said(weights), "mixed", tmp_path / "voices")
     wanted = weighted(voices, weights)
     same(deltas(tmp_path / "voices" / "mixed"), wanted)
     assert record.lora["rank"] == sum(read_record(VoiceFolder(voices / name)).lora["rank"] for name in weights)
@@ -397,9 +397,9 @@ def test_more_rank_than_a_voice_may_have_is_told_with_the_way_out(make_voice: Ma
     for seed, name in enumerate(("one", "two")):
         make_voice(tmp_path / name, seed=seed, lora={"rank": 300})
     assert "rank 600, which no voice may have (input should be less than or equal to 512); give a --rank" in refusal(
-        mix_down, "one+two", "both", tmp_path
+        write_mixed_voice, "one+two", "both", tmp_path
     )
-    assert mix_down("one+two", "both", tmp_path, rank=16).lora["rank"] == 16
+    assert write_mixed_voice("one+two", "both", tmp_path, rank=16).lora["rank"] == 16
     assert len(sound(open_voice(VoiceFolder(tmp_path / "both"))))
     assert len(sound(open_named("one+two", tmp_path)))
 
@@ -473,7 +473,7 @@ def test_options_that_differ_are_the_heaviests_and_told(
     assert open_named("0.4*low+0.6*high", tmp_path).base.options.pitch == 440
     assert "the voices differ in pitch; the mix has them from high" in caplog.messages
     caplog.clear()
-    mix_down("low+high", "both", tmp_path, options={"pitch": 220.0})
+    write_mixed_voice("low+high", "both", tmp_path, options={"pitch": 220.0})
     assert caplog.messages == [
         "the weights add up to 2, as strong as so many voices at once; with a sum of 1 it is their mean"
     ]
@@ -486,7 +486,7 @@ def test_options_that_differ_are_the_heaviests_and_told(
 @pytest.fixture
 def mixed(voices: Path, tmp_path: Path) -> VoiceFolder:
     shutil.copytree(voices, tmp_path / "voices")
-    mix_down("0.7*anna+0.3*ben", "both", tmp_path / "voices")
+    write_mixed_voice("0.7*anna+0.3*ben", "both", tmp_path / "voices")
     return VoiceFolder(tmp_path / "voices" / "both")
 
 
@@ -527,7 +527,7 @@ def test_consent_is_stated_only_where_every_part_states_it(voices: Path) -> None
 
 
 def test_a_mix_can_be_mixed_and_remembers_all_of_it(mixed: VoiceFolder, voices: Path) -> None:
-    record = mix_down("0.5*both+0.5*root", "more", mixed.path.parent)
+    record = write_mixed_voice("0.5*both+0.5*root", "more", mixed.path.parent)
     assert record.consent is None
     assert record.mix is not None
     inner = read_record(VoiceFolder(mixed.path.parent / "more")).mix.parts[0].mix  # type: ignore[union-attr]
@@ -553,12 +553,12 @@ def test_the_card_tells_what_it_is_made_of(mixed: VoiceFolder) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "-a", "a\n", "x" * 65])
 def test_a_name_that_no_voice_can_have_is_refused(voices: Path, name: str) -> None:
-    assert "cannot be named" in refusal(mix_down, "anna+ben", name, voices)
+    assert "cannot be named" in refusal(write_mixed_voice, "anna+ben", name, voices)
 
 
 def test_nothing_is_written_over(mixed: VoiceFolder) -> None:
     before = mixed.record.read_bytes()
-    assert "is there already" in refusal(mix_down, "anna+root", "both", mixed.path.parent)
+    assert "is there already" in refusal(write_mixed_voice, "anna+root", "both", mixed.path.parent)
     assert mixed.record.read_bytes() == before
 
 
@@ -566,7 +566,7 @@ def test_a_failure_leaves_no_half_voice(voices: Path, tmp_path: Path, monkeypatc
     shutil.copytree(voices, tmp_path / "voices")
     monkeypatch.setattr("vtune.export.mixed_voice.write_card", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        mix_down("anna+ben", "both", tmp_path / "voices")
+        write_mixed_voice("anna+ben", "both", tmp_path / "voices")
     assert {path.name for path in (tmp_path / "voices").iterdir()} == {path.name for path in voices.iterdir()}
 
 
@@ -575,7 +575,7 @@ def test_trained_voices_mix(toy: Callable[..., Recipe], speech: Callable[..., Pa
     for name, first, consent in (("low", 0, ANNA), ("high", 50, BEN)):
         source = str(speech(name, count=4, first=first))
         pipeline.run(toy(voice=name, data=[{"source": source}], consent=consent, train={"learning_rate": 0.1}))
-    record = mix_down("0.5*low+0.5*high", "middle", tmp_path / "voices")
+    record = write_mixed_voice("0.5*low+0.5*high", "middle", tmp_path / "voices")
     assert record.consent is not None
     same(deltas(tmp_path / "voices/middle"), weighted(tmp_path / "voices", {"low": 0.5, "high": 0.5}))
     assert len(sound(open_voice(VoiceFolder(tmp_path / "voices" / "middle"))))

@@ -22,7 +22,7 @@ or of another rate stayed above 0.87, noisy ones above 0.80."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class MeasuredRow:
     """A row whose recording was measured.
 
     :param sound: hash of the decoded samples; ``digest`` of the bytes, by which the validation split goes.
@@ -39,13 +39,13 @@ class Heard:
         return same(self.row.text)
 
 
-def alike(clips: Sequence[Heard], validation: float) -> Iterator[Finding]:
+def alike(clips: Sequence[MeasuredRow], validation: float) -> Iterator[Finding]:
     """Yield what is there twice, and what leaks from training into validation.
 
     :param validation: the share of clips that a run holds for validation.
     """
-    by_sound: dict[str, list[Heard]] = defaultdict(list)
-    by_words: dict[str, list[Heard]] = defaultdict(list)
+    by_sound: dict[str, list[MeasuredRow]] = defaultdict(list)
+    by_words: dict[str, list[MeasuredRow]] = defaultdict(list)
     for clip in clips:
         by_sound[clip.sound].append(clip)
         if clip.words:
@@ -62,7 +62,7 @@ def alike(clips: Sequence[Heard], validation: float) -> Iterator[Finding]:
         yield from _same_words(distinct, validation)
 
 
-def _same_sound(clips: Sequence[Heard], validation: float) -> Iterator[Finding]:
+def _same_sound(clips: Sequence[MeasuredRow], validation: float) -> Iterator[Finding]:
     first = clips[0]
     for clip in clips[1:]:
         agree = clip.words == first.words or not (clip.words and first.words)
@@ -78,7 +78,7 @@ def _may_be_one(first: str, second: str) -> bool:
     return f" {first} " in f" {second} " or f" {second} " in f" {first} " or not (first and second)
 
 
-def _similar(first: Heard, second: Heard, alike: float, validation: float) -> Iterator[Finding]:
+def _similar(first: MeasuredRow, second: MeasuredRow, alike: float, validation: float) -> Iterator[Finding]:
     agree = first.words == second.words
     message = f"nearly the same sound as {_place(first)} ({100 * alike:.0f} % of its fingerprint)"
     advice = "keep the better one" if agree else "listen: one may hold the other, or the words of one are wrong"
@@ -87,7 +87,7 @@ def _similar(first: Heard, second: Heard, alike: float, validation: float) -> It
     yield from _leak((first, second), "nearly the same sound", Severity.ERROR, validation)
 
 
-def _same_words(clips: Sequence[Heard], validation: float) -> Iterator[Finding]:
+def _same_words(clips: Sequence[MeasuredRow], validation: float) -> Iterator[Finding]:
     if len(clips) < 2:
         return
     first = clips[0]
@@ -99,7 +99,7 @@ def _same_words(clips: Sequence[Heard], validation: float) -> Iterator[Finding]:
     yield from _leak(clips, "the same words", Severity.WARNING, validation)
 
 
-def _leak(clips: Sequence[Heard], what: str, severity: Severity, validation: float) -> Iterator[Finding]:
+def _leak(clips: Sequence[MeasuredRow], what: str, severity: Severity, validation: float) -> Iterator[Finding]:
     held = [clip for clip in clips if in_validation(clip.digest, validation)]
     trained = [clip for clip in clips if not in_validation(clip.digest, validation)]
     for clip in held if trained else ():
@@ -109,11 +109,11 @@ def _leak(clips: Sequence[Heard], what: str, severity: Severity, validation: flo
         )  # fmt: skip
 
 
-def _places(clips: Sequence[Heard]) -> str:
+def _places(clips: Sequence[MeasuredRow]) -> str:
     more = f" and {len(clips) - TOLD} more" if len(clips) > TOLD else ""
     return ", ".join(_place(clip) for clip in clips[:TOLD]) + more
 
 
-def _place(clip: Heard) -> str:
+def _place(clip: MeasuredRow) -> str:
     row = clip.row
     return row.audio if row.line is None else f"{row.file}:{row.line}"

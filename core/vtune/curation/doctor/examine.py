@@ -10,7 +10,7 @@ from vtune.curation.doctor import text_checks as words
 from vtune.curation.doctor import thresholds as hearing
 from vtune.curation.doctor.amount import advise, amounts
 from vtune.curation.doctor.checks import CHECKS, found
-from vtune.curation.doctor.duplicates import Heard, alike
+from vtune.curation.doctor.duplicates import MeasuredRow, alike
 from vtune.curation.doctor.findings import Clip, Examination, Finding, Severity
 from vtune.curation.doctor.measure import Measures
 from vtune.curation.doctor.measure_all import Result, gather
@@ -79,7 +79,7 @@ def examine(
         findings += [one for row, m in measured if budget for one in too_long(row, m.seconds, budget)]
     findings += [*among.levels(firsts), *among.paces(measured), *among.rates(firsts, rate)]
     findings += alike(
-        [Heard(row, m.sound, results[row.audio].digest, m.fingerprint) for row, m in measured], validation
+        [MeasuredRow(row, m.sound, results[row.audio].digest, m.fingerprint) for row, m in measured], validation
     )
     found_strangers, why = _strangers(firsts, opener) if speakers else ([], "voice: it was not asked for")
     findings += found_strangers

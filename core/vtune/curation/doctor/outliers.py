@@ -32,10 +32,10 @@ SLOWEST, FASTEST = 3.0, 30.0
 FEW_SECONDS = 1.0
 """Seconds of speech below which a pace tells nothing."""
 
-Heard = tuple[Row, Measures]
+MeasuredRow = tuple[Row, Measures]
 
 
-def levels(clips: Sequence[Heard]) -> Iterator[Finding]:
+def levels(clips: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Yield the clips whose speech is much quieter or louder than the others'."""
     spoken = [(row, heard.speech.level) for row, heard in clips if heard.speech.seconds]
     if len(spoken) < ENOUGH:
@@ -52,7 +52,7 @@ def levels(clips: Sequence[Heard]) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def paces(clips: Sequence[Heard]) -> Iterator[Finding]:
+def paces(clips: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Yield the clips with far more or fewer words than their length holds: cut off, or of another clip."""
     said = []
     for row, heard in clips:
@@ -73,7 +73,7 @@ def paces(clips: Sequence[Heard]) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def rates(clips: Sequence[Heard], engine_rate: int | None) -> Iterator[Finding]:
+def rates(clips: Sequence[MeasuredRow], engine_rate: int | None) -> Iterator[Finding]:
     """Yield recordings with fewer samples a second than the engine has; one finding for all of one rate."""
     if engine_rate is None:
         return

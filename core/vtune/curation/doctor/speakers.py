@@ -22,7 +22,7 @@ ENOUGH = 8
 STRANGER = 0.77
 """Cosine to the centre. A speaker's own clips have 0.86 to 0.96, other speakers of the same sex 0.45 to 0.75."""
 
-Heard = tuple[Row, Measures]
+MeasuredRow = tuple[Row, Measures]
 
 
 class Voices:
@@ -34,7 +34,7 @@ class Voices:
         except VtuneError as error:
             raise VtuneError(f"voice: {error}") from error
 
-    def strangers(self, clips: Sequence[Heard], listener: Listener) -> Iterator[Finding]:
+    def strangers(self, clips: Sequence[MeasuredRow], listener: Listener) -> Iterator[Finding]:
         """Yield clips that do not sound like the others of their speaker."""
         long = [(row, heard) for row, heard in clips if heard.speech.seconds > LEAST_SECONDS]
         counts = defaultdict[str, int](int)

@@ -13,8 +13,8 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
-from vtune.dataset.features.encode import Share, base_key, encode, item_key, load_clip, variants
-from vtune.dataset.features.index import Known
+from vtune.dataset.features.encode import RankShard, base_key, encode, item_key, load_clip, variants
+from vtune.dataset.features.index import FeatureIndex
 from vtune.dataset.features.ledger import LedgerWriter, Totals, kind_of
 from vtune.dataset.features.manifest import SURVEY, open_sources, read_survey, survey, write_survey
 from vtune.dataset.features.pairs import PairedRows, Partners
@@ -22,7 +22,7 @@ from vtune.dataset.features.store import FeatureStore
 from vtune.engines import Engine
 from vtune.errors import DataError
 from vtune.recipe import Recipe
-from vtune.runtime.distributed.ranks import is_first
+from vtune.runtime.distributed.ranks import is_main_process
 from vtune.runtime.paths import RunFolder
 from vtune.types import Clip
 
@@ -55,7 +55,7 @@ class TrainingData:
 
 
 def build(
-    recipe: Recipe, engine: Engine, base: Any, run: RunFolder, share: Share, barrier: Callable[[], None]
+    recipe: Recipe, engine: Engine, base: Any, run: RunFolder, share: RankShard, barrier: Callable[[], None]
 ) -> TrainingData:
     """Survey, encode what is new, and write the ledger; every rank calls this and gets the same data.
 
@@ -66,7 +66,7 @@ def build(
     started = time.monotonic()
     sources = open_sources(recipe)
     listing = run.features / SURVEY
-    if is_first():
+    if is_main_process():
         for place, source in enumerate(sources):
             for line in source.description:
                 logger.info("data.%d: %s", place, line)
@@ -100,7 +100,9 @@ def best_clips(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, voice:
     return [load_clip(recipe, engine, sources[item.source], item) for item in best]
 
 
-def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: Path, known: Known) -> TrainingData:
+def _gather(
+    recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: Path, known: FeatureIndex
+) -> TrainingData:
     key = base_key(recipe, engine, base)
     rows = {"train": array("q"), "validation": array("q")}
     voices, clips = ({"train": array("q"), "validation": array("q")} for _ in range(2))
@@ -109,7 +111,7 @@ def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: 
     lengths: list[int] = []
     refused: Counter[str] = Counter()
     identity = sha256()
-    with LedgerWriter(run.ledger if is_first() else None) as ledger:
+    with LedgerWriter(run.ledger if is_main_process() else None) as ledger:
         for number, item in enumerate(read_survey(listing)):
             keys = [item_key(key, item, recipe, number) for number in variants(recipe, item)] if not item.reason else []
             found = [known[one] for one in keys]
@@ -129,7 +131,7 @@ def _gather(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: 
                     lengths.append(one.length)
     if not rows["train"]:
         raise DataError(f"no clip is left to train on: {ledger.totals.describe()}; the ledger is {run.ledger}")
-    if refused and is_first():
+    if refused and is_main_process():
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in refused.most_common(3))
         logger.warning("augment: %s changed copies cannot be used: %s", f"{refused.total():,}", reasons)
     among = known.select(rows["train"])

@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from vtune import audio
 from vtune.audio.augment import Augmenter
-from vtune.dataset.features.index import KEY_LENGTH, Known
-from vtune.dataset.features.manifest import Item, open_sources, read_survey
-from vtune.dataset.features.store import Attempt, FeatureStore
+from vtune.dataset.features.index import KEY_LENGTH, FeatureIndex
+from vtune.dataset.features.manifest import ManifestEntry, open_sources, read_survey
+from vtune.dataset.features.store import EncodeResult, FeatureStore
 from vtune.dataset.sources.source import Source
 from vtune.engines import Engine, engine_files, import_engine_files, load_engine
 from vtune.errors import DataError, SkipClip
@@ -41,7 +41,7 @@ AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class RankShard:
     """Which part of the work is mine: clips ``index``, ``index + of``, ``index + 2 of``, ..."""
 
     index: int
@@ -62,7 +62,7 @@ def base_key(recipe: Recipe, engine: Engine, base: Any) -> str:
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def item_key(base: str, item: Item, recipe: Recipe, variant: int) -> str:
+def item_key(base: str, item: ManifestEntry, recipe: Recipe, variant: int) -> str:
     """Hash one clip, or one changed copy of it, with all that its features depend on."""
     changed = recipe.augment.model_dump_json(include={"seed", "transforms"}) if variant else ""
     return sha256(f"{base}\n{item.digest}\n{item.voice}\n{item.text}\n{variant}\n{changed}".encode()).hexdigest()[
@@ -70,13 +70,13 @@ def item_key(base: str, item: Item, recipe: Recipe, variant: int) -> str:
     ]
 
 
-def variants(recipe: Recipe, item: Item) -> range:
+def variants(recipe: Recipe, item: ManifestEntry) -> range:
     """Numbers of a clip's copies: 0 is the clip itself; only training clips have others."""
     return range(1 + (recipe.augment.variants if item.split == "train" and recipe.augment.transforms else 0))
 
 
 def encode(
-    recipe: Recipe, engine: Engine, base: Any, sources: list[Source], survey: Path, store: Path, share: Share
+    recipe: Recipe, engine: Engine, base: Any, sources: list[Source], survey: Path, store: Path, share: RankShard
 ) -> None:
     """Encode this rank's share of what is not in the store yet.
 
@@ -93,7 +93,7 @@ def encode(
         _encode_share(work, engine, base, sources)
         return
     parts = [
-        _Work(recipe, engine.name, key, survey, store, Share(share.index * processes + p, share.of * processes))
+        _Work(recipe, engine.name, key, survey, store, RankShard(share.index * processes + p, share.of * processes))
         for p in range(processes)
     ]
     try:
@@ -113,7 +113,7 @@ class _Work:
     key: str
     survey: Path
     store: Path
-    share: Share
+    share: RankShard
 
 
 def _encode_in_worker(work: _Work) -> None:
@@ -129,7 +129,7 @@ def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source])
     store = FeatureStore(work.store)
     known = store.known()
     augmenter = Augmenter(work.recipe.augment)
-    pending: list[Attempt] = []
+    pending: list[EncodeResult] = []
     todo = sum(1 for _ in _mine(work, known))
     bar = tqdm(
         _read_ahead(work.recipe, engine, sources, _mine(work, known)),
@@ -149,7 +149,7 @@ def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source])
             store.write(pending)
 
 
-def _mine(work: _Work, known: Known) -> Iterator[tuple[Item, str, int]]:
+def _mine(work: _Work, known: FeatureIndex) -> Iterator[tuple[ManifestEntry, str, int]]:
     usable = (item for item in read_survey(work.survey) if item.reason is None)
     for ordinal, item in enumerate(usable):
         if ordinal % work.share.of != work.share.index:
@@ -161,10 +161,10 @@ def _mine(work: _Work, known: Known) -> Iterator[tuple[Item, str, int]]:
 
 
 def _read_ahead(
-    recipe: Recipe, engine: Engine, sources: list[Source], work: Iterable[tuple[Item, str, int]]
-) -> Iterator[tuple[Item, str, int, Future[Clip]]]:
+    recipe: Recipe, engine: Engine, sources: list[Source], work: Iterable[tuple[ManifestEntry, str, int]]
+) -> Iterator[tuple[ManifestEntry, str, int, Future[Clip]]]:
     """Read clips on one thread, in their order. Changed copies are not made there: they draw from global chance."""
-    waiting: deque[tuple[Item, str, int, Future[Clip]]] = deque()
+    waiting: deque[tuple[ManifestEntry, str, int, Future[Clip]]] = deque()
     with ThreadPoolExecutor(1, "reading") as reader:
         for item, key, number in work:
             waiting.append((item, key, number, reader.submit(load_clip, recipe, engine, sources[item.source], item)))
@@ -175,8 +175,8 @@ def _read_ahead(
 
 
 def _encode_one(
-    engine: Engine, base: Any, augmenter: Augmenter, read: Future[Clip], item: Item, key: str, number: int
-) -> Attempt:
+    engine: Engine, base: Any, augmenter: Augmenter, read: Future[Clip], item: ManifestEntry, key: str, number: int
+) -> EncodeResult:
     try:
         clip = read.result()
         if number:
@@ -184,13 +184,13 @@ def _encode_one(
             clip = Clip(clip.id, clip.voice, clip.text, changed, clip.sample_rate)
         features = engine.prepare_sample(base, clip)
     except SkipClip as reason:
-        return Attempt(key, None, 0, str(reason))
+        return EncodeResult(key, None, 0, str(reason))
     except DataError as error:
-        return Attempt(key, None, 0, str(error), again=True)
-    return Attempt(key, features, len(features[engine.info.length_feature]))
+        return EncodeResult(key, None, 0, str(error), again=True)
+    return EncodeResult(key, features, len(features[engine.info.length_feature]))
 
 
-def load_clip(recipe: Recipe, engine: Engine, source: Source, item: Item) -> Clip:
+def load_clip(recipe: Recipe, engine: Engine, source: Source, item: ManifestEntry) -> Clip:
     """Read one clip of a survey as its engine wants it. :raises DataError: the recording cannot be read."""
     try:
         rate = source.rate(item.audio) if engine.info.clips_as_recorded else engine.info.sample_rate

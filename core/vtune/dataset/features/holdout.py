@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vtune.dataset.features.encode import load_clip
-from vtune.dataset.features.manifest import SURVEY, Item, open_sources, read_survey, survey
+from vtune.dataset.features.manifest import SURVEY, ManifestEntry, open_sources, read_survey, survey
 from vtune.engines import Engine
 from vtune.errors import DataError
 from vtune.recipe import Recipe, SourceRecipe
@@ -41,7 +41,7 @@ def trained_words(run: RunFolder, voice: str) -> list[str]:
     return [item.text for item in _surveyed(run) if item.voice == voice and item.split == "train"]
 
 
-def of_strangers(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> list[Clip]:
+def impostor_clips(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> list[Clip]:
     """Read a few clips of other people: those of ``evaluate.others``, else of the other voices of the data.
 
     :raises DataError: the source cannot be opened, or nothing of it can be used.
@@ -54,13 +54,13 @@ def of_strangers(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> 
     return _spread(recipe, engine, items, STRANGERS)
 
 
-def _surveyed(run: RunFolder) -> Iterator[Item]:
+def _surveyed(run: RunFolder) -> Iterator[ManifestEntry]:
     listing: Path = run.features / SURVEY
     if listing.is_file():
         yield from (item for item in read_survey(listing) if item.reason is None)
 
 
-def _named(recipe: Recipe, key: str, source: str, voice: str) -> tuple[Recipe, list[Item]]:
+def _named(recipe: Recipe, key: str, source: str, voice: str) -> tuple[Recipe, list[ManifestEntry]]:
     """Survey another source than the recipe's data, and return the recipe that its items belong to."""
     recipe = recipe.model_copy(update={"data": [SourceRecipe(source=source, voice=voice)]})
     try:
@@ -73,7 +73,7 @@ def _named(recipe: Recipe, key: str, source: str, voice: str) -> tuple[Recipe, l
     return recipe, items
 
 
-def _spread(recipe: Recipe, engine: Engine, items: list[Item], count: int) -> list[Clip]:
+def _spread(recipe: Recipe, engine: Engine, items: list[ManifestEntry], count: int) -> list[Clip]:
     sources = open_sources(recipe)
     count = min(count, len(items))
     chosen = (items[place * len(items) // count] for place in range(count))

@@ -26,7 +26,7 @@ class Encoded:
     reason: str | None
 
 
-class Known:
+class FeatureIndex:
     """The keys of a store at one moment, sorted in arrays: about a hundred bytes each, not a Python object."""
 
     def __init__(self, listings: Sequence[Path]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from vtune.dataset.features.manifest import Item
+from vtune.dataset.features.manifest import ManifestEntry
 
 KINDS = 50
 """Kinds of reasons that are counted apart."""
@@ -24,7 +24,7 @@ class Totals:
     reasons: Counter[str] = field(default_factory=Counter)
     voices: Counter[str] = field(default_factory=Counter)
 
-    def add(self, item: Item, reason: str | None) -> str:
+    def add(self, item: ManifestEntry, reason: str | None) -> str:
         """Count one clip, and return what became of it."""
         status = "skipped" if reason else item.split
         self.clips[status] += 1
@@ -81,7 +81,7 @@ class LedgerWriter:
         else:
             self._aside(self._path).unlink()
 
-    def add(self, item: Item, reason: str | None, variants: int, length: int) -> None:
+    def add(self, item: ManifestEntry, reason: str | None, variants: int, length: int) -> None:
         """Write down one clip; ``length`` is that of its features."""
         status = self.totals.add(item, reason)
         entry = {

@@ -34,7 +34,7 @@ LEAST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ManifestEntry:
     """One clip of the survey. ``reason`` says why it is not used; ``split`` is ``train`` or ``validation``."""
 
     source: int
@@ -60,7 +60,7 @@ def open_sources(recipe: Recipe) -> list[Source]:
     return opened
 
 
-def survey(recipe: Recipe, sources: Sequence[Source]) -> Iterator[Item]:
+def survey(recipe: Recipe, sources: Sequence[Source]) -> Iterator[ManifestEntry]:
     """Yield every clip that the sources list, usable or not, in their order."""
     seen = _Seen()
     for place, source in enumerate(sources):
@@ -69,7 +69,7 @@ def survey(recipe: Recipe, sources: Sequence[Source]) -> Iterator[Item]:
             yield _item(recipe, place, source, row, voices, seen)
 
 
-def write_survey(path: Path, items: Iterator[Item]) -> None:
+def write_survey(path: Path, items: Iterator[ManifestEntry]) -> None:
     """Write a survey, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
@@ -83,11 +83,11 @@ def write_survey(path: Path, items: Iterator[Item]) -> None:
         aside.unlink(missing_ok=True)
 
 
-def read_survey(path: Path) -> Iterator[Item]:
+def read_survey(path: Path) -> Iterator[ManifestEntry]:
     """Yield what ``write_survey`` wrote."""
     with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
-            yield Item(**json.loads(line))
+            yield ManifestEntry(**json.loads(line))
 
 
 def clip_sample(path: Path, voice: str) -> list[str]:
@@ -122,7 +122,7 @@ class _Seen:
         return ":".join(str(part) for part in found if part is not None)
 
 
-def _item(recipe: Recipe, place: int, source: Source, row: Row, voices: dict[str, str], seen: _Seen) -> Item:
+def _item(recipe: Recipe, place: int, source: Source, row: Row, voices: dict[str, str], seen: _Seen) -> ManifestEntry:
     voice, reason = voices.get(row.speaker, recipe.data[place].voice or recipe.voice), row.problem
     seconds, digest = 0.0, ""
     try:
@@ -138,7 +138,9 @@ def _item(recipe: Recipe, place: int, source: Source, row: Row, voices: dict[str
         first = seen.before(sha256(f"{digest}\n{voice}\n{row.text}".encode()).digest()[:16], row)
         reason = f"the same recording and words as {first}" if first else None
     split = "validation" if reason is None and in_validation(digest, recipe.train.validation) else "train"
-    return Item(place, row.file, row.line, row.audio, row.text, voice, round(seconds, 4), digest, split, reason)
+    return ManifestEntry(
+        place, row.file, row.line, row.audio, row.text, voice, round(seconds, 4), digest, split, reason
+    )
 
 
 def _unfit(recipe: Recipe, seconds: float) -> str | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtune.dataset.features.index import Known
+from vtune.dataset.features.index import FeatureIndex
 from vtune.dataset.features.rows import flatten
 from vtune.runtime.disk import writing
 from vtune.runtime.paths import sweep, write_text
@@ -23,7 +23,7 @@ from vtune.types import Features
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class EncodeResult:
     """One clip that was tried: its features, or the reason why there are none.
 
     :param again: the reason lies in circumstances (an unreadable file), so the next run tries once more.
@@ -43,11 +43,11 @@ class FeatureStore:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def known(self) -> Known:
+    def known(self) -> FeatureIndex:
         """Return what was tried until now."""
-        return Known(sorted(self._folder.glob("part-*.jsonl")))
+        return FeatureIndex(sorted(self._folder.glob("part-*.jsonl")))
 
-    def write(self, attempts: Sequence[Attempt]) -> None:
+    def write(self, attempts: Sequence[EncodeResult]) -> None:
         """Add one shard."""
         from datasets.arrow_writer import ArrowWriter
 

@@ -77,7 +77,7 @@ def fold(source: Source, directory: Path, dtype: str) -> Comparison:
 
     network = _merged(source.take_model())
     for beside, batch in zip(source.answers, source.batches, strict=True):
-        guards.compare_answers(beside, guards.answer(network, batch), TOLERANCES["fp32"])
+        guards.compare_answers(beside, guards.probe_logits(network, batch), TOLERANCES["fp32"])
     plain = is_plain(network)
     if dtype != "fp32":
         network.to({"bf16": torch.bfloat16, "fp16": torch.float16}[dtype])

@@ -24,7 +24,7 @@ JOINED = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class LevelAnalysis:
     """What one pass over a recording tells.
 
     :param rate: Hz; ``hop`` samples a frame; ``samples`` in all.
@@ -54,7 +54,7 @@ class Heard:
         return segment(stretches(self.mask, JOINED), self.levels, wanted)
 
 
-def listen(path: Path, cutting: Cutting) -> Heard:
+def listen(path: Path, cutting: Cutting) -> LevelAnalysis:
     """Go through a recording once. :raises DataError: it cannot be read to its end, or holds nothing."""
     with audio.opened(path) as recording:
         meter = BandMeter(recording.rate)
@@ -78,7 +78,9 @@ def listen(path: Path, cutting: Cutting) -> Heard:
     mask = loud
     if voices is not None:
         mask = with_faint_ends(voices.frames(len(levels), meter.hop / recording.rate), loud)
-    return Heard(recording.rate, recording.channels, meter.hop, samples, mixer, powers, levels, mask, loud & ~mask)
+    return LevelAnalysis(
+        recording.rate, recording.channels, meter.hop, samples, mixer, powers, levels, mask, loud & ~mask
+    )
 
 
 def _threshold(asked: float, loudness: float, powers: NDArray[np.float32]) -> float:

@@ -13,7 +13,7 @@ import soxr
 
 from vtune import audio
 from vtune.audio.segmentation.segments import Stretch
-from vtune.ingest.prepare.analysis import Heard
+from vtune.ingest.prepare.analysis import LevelAnalysis
 from vtune.ingest.prepare.settings import Cutting
 from vtune.types import Waveform
 
@@ -24,7 +24,7 @@ JOINT = 0.01
 """Seconds over which two sides of a shortened pause run into each other."""
 
 
-def cut(path: Path, heard: Heard, clips: Sequence[Sequence[Stretch]], cutting: Cutting) -> Iterator[Waveform]:
+def cut(path: Path, heard: LevelAnalysis, clips: Sequence[Sequence[Stretch]], cutting: Cutting) -> Iterator[Waveform]:
     """Yield the clips of a recording: mono, at the rate and loudness that are wanted.
 
     :param clips: the spans of frames that each keeps, in their order.
@@ -38,7 +38,7 @@ def cut(path: Path, heard: Heard, clips: Sequence[Sequence[Stretch]], cutting: C
             yield _finished(_joined([next(pieces) for _ in range(count)], heard.rate), heard.rate, cutting)
 
 
-def _sample(frame: int, heard: Heard) -> int:
+def _sample(frame: int, heard: LevelAnalysis) -> int:
     # The last frame may be followed by some samples that make no frame.
     return heard.samples if frame >= len(heard.powers) else frame * heard.hop
 

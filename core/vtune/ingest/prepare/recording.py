@@ -9,7 +9,7 @@ from vtune import audio
 from vtune.audio.segmentation.edges import kept
 from vtune.audio.segmentation.segments import FRAME, Segment, Stretch
 from vtune.errors import DataError
-from vtune.ingest.prepare.analysis import Heard, listen
+from vtune.ingest.prepare.analysis import LevelAnalysis, listen
 from vtune.ingest.prepare.cut import cut
 from vtune.ingest.prepare.names import clip_name
 from vtune.ingest.prepare.records import Cut, Record
@@ -47,7 +47,7 @@ def prepare_recording(record: Record, out: Path, cutting: Cutting) -> Record:
     return replace(record, cuts=cuts)
 
 
-def _cut(heard: Heard, segment: Segment, spans: list[Stretch], cutting: Cutting) -> Cut:
+def _cut(heard: LevelAnalysis, segment: Segment, spans: list[Stretch], cutting: Cutting) -> Cut:
     frame = heard.hop / heard.rate
     start, end = spans[0][0] * frame, min(spans[-1][1] * frame, heard.seconds)
     seconds = min(sum(b - a for a, b in spans) * frame, heard.seconds)

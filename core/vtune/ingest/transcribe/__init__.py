@@ -3,15 +3,15 @@
 from vtune.ingest.transcribe.backends import open_recogniser
 from vtune.ingest.transcribe.check import CheckReport, Compared, check_folder, check_source
 from vtune.ingest.transcribe.folder import transcribe_folder
-from vtune.ingest.transcribe.recogniser import Heard, Recogniser
+from vtune.ingest.transcribe.recogniser import Recogniser, Transcript
 from vtune.ingest.transcribe.report import Report
 
 __all__ = [
     "CheckReport",
     "Compared",
-    "Heard",
     "Recogniser",
     "Report",
+    "Transcript",
     "check_folder",
     "check_source",
     "open_recogniser",

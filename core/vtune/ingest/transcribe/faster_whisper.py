@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtune.errors import VtuneError, choices, in_a_line
-from vtune.ingest.transcribe.recogniser import Heard, joined
+from vtune.ingest.transcribe.recogniser import Transcript, joined
 from vtune.types import Waveform
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ class FasterWhisper:
             there = choices(language, self._model.supported_languages, "it knows")
             raise VtuneError(f"{model!r} knows no language {language!r}{there}; give one, or 'auto'")
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Heard]:
+    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
         """Write down what is said in each."""
         return [self._hear(sound) for sound in sounds]
 
-    def _hear(self, sound: Waveform) -> Heard:
+    def _hear(self, sound: Waveform) -> Transcript:
         segments, about = self._model.transcribe(
             sound,
             language=self._language,
@@ -59,5 +59,7 @@ class FasterWhisper:
             without_timestamps=True,
         )
         language, sure = (None, None) if self._language else (about.language, float(about.language_probability))
-        heard = [Heard(part.text.strip(), language, sure, part.avg_logprob, part.no_speech_prob) for part in segments]
-        return joined(heard) if heard else Heard("", language, sure)
+        heard = [
+            Transcript(part.text.strip(), language, sure, part.avg_logprob, part.no_speech_prob) for part in segments
+        ]
+        return joined(heard) if heard else Transcript("", language, sure)

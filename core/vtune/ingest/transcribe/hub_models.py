@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VtuneError, in_a_line
-from vtune.ingest.transcribe.recogniser import RATE, Heard, Recogniser
+from vtune.ingest.transcribe.recogniser import RATE, Recogniser, Transcript
 from vtune.toolkit.hub import load_pretrained
 from vtune.types import Waveform
 
@@ -82,11 +82,11 @@ class HubLetters:
     def __init__(self, model: Any, processor: Any) -> None:
         self._model, self._processor = model, processor
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Heard]:
+    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
         """Write down what is said in each; the probability is that of the moments that are letters."""
         return [self._hear(sound) for sound in sounds]
 
-    def _hear(self, sound: Waveform) -> Heard:
+    def _hear(self, sound: Waveform) -> Transcript:
         import torch
 
         with torch.inference_mode():
@@ -94,7 +94,7 @@ class HubLetters:
         surest, letters = logits.log_softmax(-1).max(-1)
         spoken = surest[letters != self._model.config.pad_token_id]
         text = self._processor.tokenizer.batch_decode(letters[None], skip_special_tokens=True)[0]
-        return Heard(" ".join(text.split()), logprob=float(spoken.mean()) if len(spoken) else None)
+        return Transcript(" ".join(text.split()), logprob=float(spoken.mean()) if len(spoken) else None)
 
 
 class HubWords:
@@ -105,11 +105,11 @@ class HubWords:
     def __init__(self, model: Any, processor: Any) -> None:
         self._model, self._processor = model, processor
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Heard]:
+    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
         """Write down what is said in each."""
         return [self._hear(sound) for sound in sounds]
 
-    def _hear(self, sound: Waveform) -> Heard:
+    def _hear(self, sound: Waveform) -> Transcript:
         import torch
 
         config = self._model.config
@@ -123,7 +123,7 @@ class HubWords:
                 return_dict_in_generate=True, output_scores=True,
             )  # fmt: skip
         text = self._processor.batch_decode(out.sequences, skip_special_tokens=True)[0]
-        return Heard(" ".join(text.split()), logprob=logprobs_of(self._model, out)[0])
+        return Transcript(" ".join(text.split()), logprob=logprobs_of(self._model, out)[0])
 
 
 def inputs_of(processor: Any, model: Any, sounds: Sequence[Waveform]) -> dict[str, torch.Tensor]:

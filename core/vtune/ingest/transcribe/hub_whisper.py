@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VtuneError, choices
 from vtune.ingest.transcribe.hub_models import inputs_of, logprobs_of
-from vtune.ingest.transcribe.recogniser import Heard
+from vtune.ingest.transcribe.recogniser import Transcript
 from vtune.types import Waveform
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class HubWhisper:
         self._silence = next((i for i in ids if i is not None and i != processor.tokenizer.unk_token_id), None)
         self.batch = 16 if model.device.type == "cuda" else 4
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Heard]:
+    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
         """Write down what is said in each."""
         import torch
 
@@ -57,7 +57,7 @@ class HubWhisper:
         texts = self._processor.batch_decode(out.sequences, skip_special_tokens=True)
         silent = first[:, self._silence].tolist() if self._silence is not None else [None] * len(sounds)
         return [
-            Heard(" ".join(text.split()), *told, logprob, none)
+            Transcript(" ".join(text.split()), *told, logprob, none)
             for text, told, logprob, none in zip(texts, languages, logprobs_of(self._model, out), silent, strict=True)
         ]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VtuneError, in_a_line, nearest
-from vtune.ingest.transcribe.recogniser import Heard
+from vtune.ingest.transcribe.recogniser import Transcript
 from vtune.types import Waveform
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class OpenAIWhisper:
         self._language = _known(language, model, multilingual=self._model.is_multilingual)
         self.batch = 16 if self._half else 4
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Heard]:
+    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
         """Write down what is said in each."""
         import torch
         import whisper
@@ -53,7 +53,7 @@ class OpenAIWhisper:
             found = whisper.decode(self._model, encoded, self._options())
             found = [self._again(one, encoded[place]) for place, one in enumerate(found)]
         return [
-            Heard(one.text.strip(), language, sure, float(one.avg_logprob), float(one.no_speech_prob))
+            Transcript(one.text.strip(), language, sure, float(one.avg_logprob), float(one.no_speech_prob))
             for one, (language, sure) in zip(found, languages, strict=True)
         ]
 

@@ -21,7 +21,7 @@ UNPARTED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Transcript:
     """What was heard in one sound; None is what the recogniser does not tell.
 
     :param language: code of the language that the sound is in, whatever language it was written down in.
@@ -50,7 +50,7 @@ class Recogniser(Protocol):
 
     batch: int
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Heard]:
+    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
         """Return what is said in each sound: mono at 16 kHz, ``float32 [samples]``, ``LONGEST`` seconds at most."""
         ...
 
@@ -61,7 +61,7 @@ def compression(text: str) -> float:
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
-def joined(heard: Sequence[Heard]) -> Heard:
+def joined(heard: Sequence[Transcript]) -> Transcript:
     """Make one of the parts of a long recording; each counts by its letters, and the surest language wins."""
     if len(heard) == 1:
         return heard[0]
@@ -70,7 +70,7 @@ def joined(heard: Sequence[Heard]) -> Heard:
     weighed = [(len(part.text), part.logprob) for part in heard if part.logprob is not None]
     total = sum(weight for weight, _ in weighed)
     silent = [part.no_speech for part in heard if part.no_speech is not None]
-    return Heard(
+    return Transcript(
         blank.join(part.text for part in heard if part.text),
         surest.language,
         surest.language_probability,

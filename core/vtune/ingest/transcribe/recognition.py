@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from vtune.errors import DataError, VtuneError, reason
 from vtune.ingest.transcribe.boilerplate import boilerplate_in
-from vtune.ingest.transcribe.recogniser import RATE, Heard, Recogniser, joined
+from vtune.ingest.transcribe.recogniser import RATE, Recogniser, Transcript, joined
 from vtune.ingest.transcribe.speech_gate import LEAST, Spoken, spoken
 from vtune.types import Waveform
 
@@ -18,7 +18,7 @@ NOBODY = (0.6, -1.0)
 """Probability of no speech above which, and log probability under which words are none (Whisper's own rule)."""
 
 
-NOTHING = Heard("")
+NOTHING = Transcript("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Listened:
     """
 
     status: Literal["transcribed", "empty", "unreadable"]
-    heard: Heard = NOTHING
+    heard: Transcript = NOTHING
     why: str = ""
     seconds: float = 0.0
     speech: float = 0.0
@@ -76,7 +76,7 @@ def _heard(
     waiting: Sequence[tuple[Key, Listened | tuple[float, Spoken]]], recogniser: Recogniser | None
 ) -> list[tuple[Key, Listened]]:
     pieces = [piece for _, one in waiting if isinstance(one, tuple) for piece in one[1].pieces]
-    heard: list[Heard] = []
+    heard: list[Transcript] = []
     if recogniser is not None:
         for start in range(0, len(pieces), recogniser.batch):
             try:
@@ -94,10 +94,10 @@ def _heard(
     return told
 
 
-def _judged(heard: Heard, seconds: float, speech: float) -> Listened:
+def _judged(heard: Transcript, seconds: float, speech: float) -> Listened:
     # The words go into a table: no line breaks, nothing that is no text.
     words = " ".join(heard.text.replace("\0", " ").encode("utf-8", "replace").decode().split())
-    heard = Heard(words, heard.language, heard.language_probability, heard.logprob, heard.no_speech)
+    heard = Transcript(words, heard.language, heard.language_probability, heard.logprob, heard.no_speech)
     if not any(letter.isalnum() for letter in words):
         return Listened("empty", heard, "no words were heard", seconds, speech)
     silent, unsure = NOBODY

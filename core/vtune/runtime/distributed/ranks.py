@@ -117,7 +117,7 @@ def join(device: str, world_size: int | None) -> PartialState:
     return state
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this process speaks for all of them."""
     return int(os.environ.get("RANK", "0")) == 0
 
@@ -152,10 +152,10 @@ def said_once(lines: Sequence[str], error: Exception) -> Sequence[str]:
     if _report(text, lost=isinstance(error, LostRank)):
         return []
     if _heartbeats is None:
-        return lines if is_first() else []
+        return lines if is_main_process() else []
     if not _heartbeats.first_to_say(text):
         return []
-    return lines if is_first() else [f"{line} (rank {os.environ['RANK']})" for line in lines]
+    return lines if is_main_process() else [f"{line} (rank {os.environ['RANK']})" for line in lines]
 
 
 def _say_lost(text: str) -> None:

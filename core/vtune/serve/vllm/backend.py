@@ -14,7 +14,7 @@ from vtune.engines import Engine
 from vtune.errors import VoiceError, VtuneError
 from vtune.serve.backend import Load, Wanted
 from vtune.serve.failures import AwayError, BrokenError, StoppingError, UpstreamError
-from vtune.serve.options import base_key, live_options, sampling_of
+from vtune.serve.options import base_key, sampling_of, streaming_defaults
 from vtune.serve.queue import Job, Line, Preload, listen
 from vtune.serve.registry import Chosen
 from vtune.serve.settings import ServeSettings
@@ -23,7 +23,7 @@ from vtune.serve.vllm.adapters import Adapters
 from vtune.serve.vllm.bases import require_base, served_bases
 from vtune.serve.vllm.client import AnswerError, Client, refusal_failure
 from vtune.serve.vllm.watch import Watched
-from vtune.types import Audio, Drawing
+from vtune.types import Audio, SamplingRequest
 from vtune.voice_format.record import read_conditioning
 from vtune.voices.speech import open_base
 
@@ -81,7 +81,7 @@ class ByVllm:
             raise VoiceError(
                 "this server speaks through vLLM, which mixes nothing; 'vtune mix ... --name NAME' makes a mix a voice"
             )
-        wanted.voice.engine.require_drawn()
+        wanted.voice.engine.require_sampler()
         return listen(self, wanted, self._longest_wait)
 
     def prepare(self, voice: Chosen) -> None:
@@ -158,7 +158,7 @@ class ByVllm:
             require_base(voice, link.served, self._options)
             with self._turn:
                 engine, base = self._base(voice)
-                sampling = sampling_of(engine, voice.record, live_options(voice, self._options))
+                sampling = sampling_of(engine, voice.record, streaming_defaults(voice, self._options))
                 conditioning = read_conditioning(voice.parts[0].folder.conditioning)
             link.adapters.model_of(voice)
         except UpstreamError:
@@ -169,7 +169,7 @@ class ByVllm:
             return
         draw = partial(self._draw, job, link)
         with self._turn:
-            pieces = engine.synthesize_drawn(
+            pieces = engine.synthesize_from_sampler(
                 base, draw, wanted.text, conditioning, wanted.seed, {**sampling, **wanted.sampling}
             )
         try:
@@ -183,7 +183,7 @@ class ByVllm:
             with self._turn:
                 getattr(pieces, "close", lambda: None)()  # an iterator need not be a generator
 
-    def _draw(self, job: Job, link: _Link, drawing: Drawing) -> Generator[int, None, None]:
+    def _draw(self, job: Job, link: _Link, drawing: SamplingRequest) -> Generator[int, None, None]:
         """Yield ids; called by the engine, so the lock is held."""
         with _released(self._turn):
             chunks = self._chunks(job, link, drawing)
@@ -196,7 +196,7 @@ class ByVllm:
         finally:
             chunks.close()
 
-    def _chunks(self, job: Job, link: _Link, drawing: Drawing) -> Generator[list[int], None, None]:
+    def _chunks(self, job: Job, link: _Link, drawing: SamplingRequest) -> Generator[list[int], None, None]:
         voice = job.wanted.voice
         for last in (False, True):
             try:
@@ -212,7 +212,7 @@ class ByVllm:
                     raise refusal_failure(error) from error
                 # The server was started anew since, and has no voices yet.
 
-    def _asked(self, job: Job, link: _Link, drawing: Drawing) -> Iterator[list[int]]:
+    def _asked(self, job: Job, link: _Link, drawing: SamplingRequest) -> Iterator[list[int]]:
         model = link.adapters.model_of(job.wanted.voice)
         with closing(link.client.draw(model, drawing)) as drawn:
             job.stop = drawn.break_off
@@ -248,7 +248,7 @@ class ByVllm:
     def _base(self, voice: Chosen) -> tuple[Engine, Any]:
         key = base_key(voice, self._options)
         if key not in self._bases:
-            self._bases[key] = open_base(voice.record, self._device, options=live_options(voice, self._options))
+            self._bases[key] = open_base(voice.record, self._device, options=streaming_defaults(voice, self._options))
         return self._bases[key]
 
 

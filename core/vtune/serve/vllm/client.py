@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from vtune.errors import VtuneError, in_a_line, reason, shown
 from vtune.serve.failures import AwayError, BrokenError, UpstreamError
-from vtune.types import Drawing
+from vtune.types import SamplingRequest
 
 NONSENSE = "the server behind this one answers in a way that vtune does not understand; the log says more"
 KEY_REFUSED = "the server behind this one refuses vtune's key; the log says more"
@@ -125,7 +125,7 @@ class Client:
         """Forget an adapter. :raises AnswerError: the server does not have it."""
         self._ask("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
-    def draw(self, model: str, drawing: Drawing) -> Drawn:
+    def draw(self, model: str, drawing: SamplingRequest) -> Drawn:
         """Begin to draw; nothing is sent yet. :raises AwayError: the server is not there."""
         return Drawn(self._connected(), f"{self._path}/v1/completions", self._headers(), _body(model, drawing))
 
@@ -191,7 +191,7 @@ class Drawn:
         self._connection.close()
 
 
-def _body(model: str, drawing: Drawing) -> bytes:
+def _body(model: str, drawing: SamplingRequest) -> bytes:
     # What is left out here a server takes from the checkpoint's generation_config.json.
     asked: dict[str, Any] = {
         "model": model,

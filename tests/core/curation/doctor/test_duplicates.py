@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from vtune.curation.doctor.duplicates import Heard, alike
+from vtune.curation.doctor.duplicates import MeasuredRow, alike
 from vtune.curation.doctor.fingerprints import fingerprint, twins
 from vtune.curation.doctor.spectra import Spectra
 from vtune.dataset import Row
@@ -13,12 +13,12 @@ from vtune.dataset import Row
 RATE = 24_000
 
 
-def heard(number: int, sound: np.ndarray, text: str) -> Heard:
+def heard(number: int, sound: np.ndarray, text: str) -> MeasuredRow:
     spectra = Spectra(RATE)
     spectra.add(sound.astype(np.float32))
     spectra.end()
     row = Row("transcripts.csv", number, f"{number}.wav", text, speaker="")
-    return Heard(row, sound=str(number), digest=f"{number:064x}", fingerprint=fingerprint(spectra.marks))
+    return MeasuredRow(row, sound=str(number), digest=f"{number:064x}", fingerprint=fingerprint(spectra.marks))
 
 
 @pytest.mark.parametrize(

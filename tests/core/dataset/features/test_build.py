@@ -19,7 +19,7 @@ import torch
 import vtune_toy
 
 import vtune
-from vtune.dataset import FeatureRows, FeatureStore, Ratio, best_clips, build, open_sources, survey
+from vtune.dataset import FeatureRows, FeatureStore, RankShard, best_clips, build, open_sources, survey
 from vtune.dataset.features import encode as encoding
 from vtune.dataset.features.encode import base_key, encode, item_key
 from vtune.dataset.features.manifest import read_survey, write_survey
@@ -436,7 +436,7 @@ def test_ranks_share_the_work_without_overlap(
     write_survey(listing, survey(loaded, sources))
     counts = []
     for rank in range(3):
-        encode(loaded, engine, base, sources, listing, store, Ratio(rank, 3))
+        encode(loaded, engine, base, sources, listing, store, RankShard(rank, 3))
         counts.append(len(encoded))
     assert counts == [6, 12, 18]
     known = FeatureStore(store).known()
@@ -455,7 +455,7 @@ def test_a_rank_that_does_not_speak_writes_no_ledger(
     engine = load_engine("toy")
     loaded = recipe(root)
     base = engine.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
-    data = build(loaded, engine, base, first.run, Ratio(1, 2), lambda: None)
+    data = build(loaded, engine, base, first.run, RankShard(1, 2), lambda: None)
     assert not first.run.ledger.exists()
     assert data.identity == first.data.identity
     assert data.totals.clips == first.data.totals.clips
@@ -490,7 +490,7 @@ def test_a_worker_that_is_killed_is_one_line_and_not_a_wait_for_ever(
     base = toy.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
     toy.name = str(engine)
     with pytest.raises(DataError, match=r"one of 2 encoding processes was killed.*fewer encode\.processes"):
-        build(loaded, toy, base, RunFolder(tmp_path / "run"), Ratio(0, 1), lambda: None)
+        build(loaded, toy, base, RunFolder(tmp_path / "run"), RankShard(0, 1), lambda: None)
 
 
 def test_a_mistake_in_augment_is_found_before_anything_is_encoded(

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune.dataset import Item, LedgerWriter, Totals
+from vtune.dataset import LedgerWriter, ManifestEntry, Totals
 from vtune.dataset.features.ledger import KINDS, kind_of
 
-ITEM = Item(0, "t.csv", 3, "/x/a.wav", "Hello.", "ann", 30.0, "d", "train")
+ITEM = ManifestEntry(0, "t.csv", 3, "/x/a.wav", "Hello.", "ann", 30.0, "d", "train")
 
 
 def test_a_ledger_stands_only_when_it_is_whole(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vtune.dataset import Item, in_validation, open_sources, read_survey, survey
+from vtune.dataset import ManifestEntry, in_validation, open_sources, read_survey, survey
 from vtune.dataset.features.manifest import write_survey
 from vtune.errors import DataError
 from vtune.recipe import Recipe
@@ -27,7 +27,7 @@ from vtune.recipe import Recipe
 Folder = Callable[..., Path]
 
 
-def items_of(recipe: Recipe) -> list[Item]:
+def items_of(recipe: Recipe) -> list[ManifestEntry]:
     return list(survey(recipe, open_sources(recipe)))
 
 
@@ -183,7 +183,7 @@ def test_adding_clips_moves_no_other(folder: Folder, clip: Callable[..., Path], 
 
 def test_a_survey_that_fails_leaves_no_file(tmp_path: Path) -> None:
     def items() -> Any:
-        yield Item(0, "f", 1, "a", "t", "v", 1.0, "d", "train")
+        yield ManifestEntry(0, "f", 1, "a", "t", "v", 1.0, "d", "train")
         raise DataError("stop")
 
     with pytest.raises(DataError):
@@ -197,12 +197,14 @@ ANY = st.text(max_size=8)
 @settings(max_examples=60, deadline=None)
 @given(
     items=st.lists(
-        st.builds(Item, st.integers(0, 3), ANY, st.none() | st.integers(), ANY, ANY, ANY,
+        st.builds(ManifestEntry, st.integers(0, 3), ANY, st.none() | st.integers(), ANY, ANY, ANY,
                   st.floats(0, 1e6), ANY, st.sampled_from(["train", "validation"]), st.none() | ANY),
         max_size=5,
     )
 )  # fmt: skip
-def test_a_survey_comes_back_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, items: list[Item]) -> None:
+def test_a_survey_comes_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, items: list[ManifestEntry]
+) -> None:
     path = tmp_path_factory.mktemp("survey") / "survey.jsonl"
     write_survey(path, iter(items))
     assert list(read_survey(path)) == items

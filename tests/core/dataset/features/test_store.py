@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from vtune.dataset import FeatureStore
 from vtune.dataset.features.rows import flatten, restore
-from vtune.dataset.features.store import Attempt
+from vtune.dataset.features.store import EncodeResult
 from vtune.errors import DataError
 from vtune.types import Features
 
@@ -26,8 +26,8 @@ def features(number: int, length: int = 4) -> Features:
     return {"labels": np.arange(length) + number, "level": np.full((length, 3), number, dtype=np.float32)}
 
 
-def attempt(number: int) -> Attempt:
-    return Attempt(key(number), features(number), 4)
+def attempt(number: int) -> EncodeResult:
+    return EncodeResult(key(number), features(number), 4)
 
 
 SHAPES = st.sampled_from([(), (0,), (1,), (5,), (0, 3), (3, 0), (2, 3), (2, 1, 4)])
@@ -50,7 +50,7 @@ def test_features_come_back_with_shape_kind_and_every_bit(
 
 
 def _through_disk(folder: Path, row: Features) -> Features:
-    FeatureStore(folder).write([Attempt(key(1), row, 0)])
+    FeatureStore(folder).write([EncodeResult(key(1), row, 0)])
     known = FeatureStore(folder).known()
     return known.select([known[key(1)].row])[0]
 
@@ -72,8 +72,15 @@ def test_rows_of_many_shards_come_in_the_order_that_is_asked_for(tmp_path: Path)
 
 def test_refused_clips_are_known_with_their_reason(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
-    store.write([Attempt(key(0), None, 0, "too »long«"), attempt(1), Attempt(key(2), None, 0, "too short"), attempt(3)])
-    store.write([Attempt(key(4), None, 0, "all refused")])
+    store.write(
+        [
+            EncodeResult(key(0), None, 0, "too »long«"),
+            attempt(1),
+            EncodeResult(key(2), None, 0, "too short"),
+            attempt(3),
+        ]
+    )
+    store.write([EncodeResult(key(4), None, 0, "all refused")])
     known = store.known()
     assert [known[key(number)].reason for number in range(5)] == ["too »long«", None, "too short", None, "all refused"]
     rows = known.select([known[key(3)].row, known[key(1)].row])
@@ -109,7 +116,7 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
 def test_a_listing_without_its_features_is_swept(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     store.write([attempt(1)])
-    store.write([Attempt(key(2), None, 0, "refused: such a shard has no features")])
+    store.write([EncodeResult(key(2), None, 0, "refused: such a shard has no features")])
     next(tmp_path.glob("part-*.arrow")).unlink()
     store.sweep()
     assert key(1) not in store.known()
@@ -119,7 +126,12 @@ def test_a_listing_without_its_features_is_swept(tmp_path: Path) -> None:
 def test_what_failed_by_circumstance_is_tried_again_and_its_neighbours_stay(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     store.write(
-        [attempt(1), Attempt(key(2), None, 0, "no such file", again=True), attempt(3), Attempt(key(4), None, 0, "long")]
+        [
+            attempt(1),
+            EncodeResult(key(2), None, 0, "no such file", again=True),
+            attempt(3),
+            EncodeResult(key(4), None, 0, "long"),
+        ]
     )
     assert store.known()[key(2)].reason == "no such file"
     store.sweep()
@@ -151,7 +163,7 @@ def test_damaged_features_say_how_to_go_on(tmp_path: Path) -> None:
 def test_a_writer_that_fails_is_not_known(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     with pytest.raises(Exception, match=r".+"):
-        store.write([attempt(1), Attempt(key(2), {"labels": np.asarray([object()])}, 1)])
+        store.write([attempt(1), EncodeResult(key(2), {"labels": np.asarray([object()])}, 1)])
     assert len(store.known()) == 0
     store.sweep()
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vtune.errors import VtuneError
 from vtune.evaluation import MetricValues, TestSet, Utterance
 from vtune.evaluation.metrics.words import Words
-from vtune.ingest.transcribe import Heard
+from vtune.ingest.transcribe import Transcript
 from vtune.recipe import Recipe
 
 
@@ -26,9 +26,9 @@ class Hears:
         self.texts = list(texts)
         self.asked: list[int] = []
 
-    def hear(self, sounds: Sequence[np.ndarray]) -> list[Heard]:
+    def hear(self, sounds: Sequence[np.ndarray]) -> list[Transcript]:
         self.asked.append(len(sounds))
-        return [Heard(self.texts.pop(0)) for _ in sounds]
+        return [Transcript(self.texts.pop(0)) for _ in sounds]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import torch
 
-from vtune.ingest.transcribe import Heard, Report, transcribe_folder
+from vtune.ingest.transcribe import Report, Transcript, transcribe_folder
 from vtune.recipe.model import TranscribeRecipe
 from vtune.types import Waveform
 
@@ -37,18 +37,18 @@ def babble() -> Callable[..., Waveform]:
 class Fake:
     """Hears what it is told to, one answer a sound; else how long the sound is."""
 
-    def __init__(self, *answers: Heard | str, batch: int = 3) -> None:
+    def __init__(self, *answers: Transcript | str, batch: int = 3) -> None:
         self.batch = batch
         self.sounds: list[Waveform] = []
         self._answers = list(answers)
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Heard]:
+    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
         assert 0 < len(sounds) <= self.batch
         told = []
         for sound in sounds:
             self.sounds.append(sound)
             answer = self._answers.pop(0) if self._answers else f"this is sound number {len(self.sounds)}"
-            told.append(Heard(answer, logprob=-0.2, no_speech=0.01) if isinstance(answer, str) else answer)
+            told.append(Transcript(answer, logprob=-0.2, no_speech=0.01) if isinstance(answer, str) else answer)
         return told
 
 
@@ -92,7 +92,7 @@ def _put(path: Path, content: Waveform | bytes) -> None:
 def go(settings: TranscribeRecipe) -> Callable[..., Report]:
     """Transcribe with a recogniser that is told what to hear."""
 
-    def run(folder: Path, *answers: Heard | str, recogniser: Any = None, **more: Any) -> Report:
+    def run(folder: Path, *answers: Transcript | str, recogniser: Any = None, **more: Any) -> Report:
         return transcribe_folder(
             folder, more.pop("settings", settings), recogniser=recogniser or Fake(*answers), **more
         )

@@ -13,7 +13,7 @@ import torch
 import whisper
 
 from vtune.errors import VtuneError
-from vtune.ingest.transcribe import Heard, open_recogniser
+from vtune.ingest.transcribe import Transcript, open_recogniser
 from vtune.recipe.model import TranscribeRecipe
 
 SPECIAL = [
@@ -31,16 +31,16 @@ def sounds(babble: Callable[..., np.ndarray]) -> list[np.ndarray]:
     return [babble(1.0), babble(2.5, 1), babble(27, 2)]
 
 
-def numbers(heard: Heard) -> list[float]:
+def numbers(heard: Transcript) -> list[float]:
     told = (heard.logprob, heard.no_speech, heard.language_probability)
     return [math.nan if value is None else value for value in told]
 
 
-def approx(heard: Heard) -> Any:
+def approx(heard: Transcript) -> Any:
     return heard.text, heard.language, pytest.approx(numbers(heard), 1e-3, nan_ok=True)
 
 
-def same(first: list[Heard], second: list[Heard]) -> bool:
+def same(first: list[Transcript], second: list[Transcript]) -> bool:
     return [approx(one) for one in first] == [(one.text, one.language, numbers(one)) for one in second]
 
 

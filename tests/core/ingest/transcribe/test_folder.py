@@ -14,7 +14,7 @@ import soundfile
 
 from vtune.dataset import open_source
 from vtune.errors import DataError, VtuneError
-from vtune.ingest.transcribe import Heard, transcribe_folder
+from vtune.ingest.transcribe import Transcript, transcribe_folder
 from vtune.recipe import SourceRecipe
 from vtune.recipe.model import TranscribeRecipe
 
@@ -100,10 +100,11 @@ def test_what_is_no_speech_is_listed_and_never_in_the_table(folder: Make, go, ro
 @pytest.mark.parametrize(
     "heard",
     [
-        Heard(""), Heard(" . "), Heard("You", logprob=-1.8, no_speech=0.8), Heard("you", logprob=-0.9, no_speech=0.88),
+        Transcript(""), Transcript(" . "), Transcript("You", logprob=-1.8, no_speech=0.8),
+        Transcript("you", logprob=-0.9, no_speech=0.88),
     ],
 )  # fmt: skip
-def test_words_that_are_none_are_not_written(folder: Make, go, rows_of, heard: Heard) -> None:
+def test_words_that_are_none_are_not_written(folder: Make, go, rows_of, heard: Transcript) -> None:
     report = go(folder("a.wav"), heard)
     assert rows_of(report.table) == []
     assert len(report.empty) == 1
