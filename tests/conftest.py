@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def no_engine_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the engine files that an earlier test has named."""
-    monkeypatch.setattr("vtune.engines.engine_files._named", [])
+    monkeypatch.setattr("vtune.engines.single_file._named", [])
 
 
 @pytest.fixture(scope="module")

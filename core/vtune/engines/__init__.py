@@ -2,9 +2,9 @@
 
 from vtune.engines.discovery import Installed, installed_engines
 from vtune.engines.engine import Engine, import_engine_files, load_engine, load_users_engine
-from vtune.engines.engine_files import engine_files, use_engine_file, use_engine_files
 from vtune.engines.plugin_manager import extension_commands, extension_watermarks
 from vtune.engines.recipes import available_engines, load_foreign_recipe, load_recipe, schema
+from vtune.engines.single_file import engine_files, use_engine_file, use_engine_files
 
 __all__ = [
     "Engine",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from vtune.engines.discovery import find_engine, import_file, import_plugin
-from vtune.engines.engine_files import is_engine_file, named_engine_file, use_engine_file
 from vtune.engines.plugin_manager import new_manager
+from vtune.engines.single_file import is_engine_file, named_engine_file, use_engine_file
 from vtune.engines.validation import engine_information, extension_models
 from vtune.errors import EngineError, shown
 from vtune.runtime.device import trim_heap

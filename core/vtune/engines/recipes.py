@@ -9,8 +9,8 @@ from typing import Any
 
 from vtune.engines.discovery import installed_engines
 from vtune.engines.engine import Engine, load_engine
-from vtune.engines.engine_files import came_with, is_engine_file, named_engine_file, use_engine_file
 from vtune.engines.plugin_manager import extensions_alone
+from vtune.engines.single_file import came_with, is_engine_file, named_engine_file, use_engine_file
 from vtune.engines.validation import extension_models
 from vtune.errors import EngineError, shown
 from vtune.recipe import Draft, Recipe, apply_overrides, check_recipe, find_recipe, read_draft, recipe_schema

@@ -16,7 +16,7 @@ from vtune.engines import (
     load_recipe,
     use_engine_file,
 )
-from vtune.engines.engine_files import came_with
+from vtune.engines.single_file import came_with
 from vtune.errors import EngineError, RecipeError
 
 
@@ -164,7 +164,7 @@ def test_the_current_folder_is_no_place_for_the_engine_of_a_recipe_that_lies_els
     load_recipe(project / "r.yaml")
     assert ran(project) == ["mine.ran"]
     (project / "mine.py").unlink()
-    monkeypatch.setattr("vtune.engines.engine_files._named", [])
+    monkeypatch.setattr("vtune.engines.single_file._named", [])
     refusal(project / "r.yaml")
     assert ran(project) == ["mine.ran"]
 
