@@ -64,117 +64,183 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class SourceRecipe(Settings):
-    """One source of clips: a folder of recordings beside a table, or a data set."""
+    """One source of clips: a folder with recordings and a table, or a data set."""
 
     source: str = Field(
         min_length=1,
-        description="folder, table file (.csv .tsv .txt .jsonl .json .parquet), saved data set, or hub:owner/name; "
-        "looked up from the current folder, then from the recipe's",
+        description="A folder, a table file (.csv .tsv .txt .jsonl .json .parquet), a saved data set, or "
+        "hub:owner/name. A relative path is looked up from the current folder first, then from the recipe's folder.",
     )
     voice: VoiceName | None = Field(
         None,
-        description="whose voice this is; default: the table's speakers where it names several, else `voice`",
+        description="The name of the voice that speaks here. If it is null, the speaker column of the table decides "
+        "where it names several speakers; otherwise it is the recipe's `voice`.",
     )
-    weight: PositiveFloat = Field(1.0, description="how often an epoch sees each clip: 2 is twice, 0.5 every other")
-    table: str | None = Field(None, description="the table inside the folder, where several could be meant")
-    audio_column: str | None = Field(None, description="column that names the recording; default: detected")
-    text_column: str | None = Field(None, description="column that holds the words; default: detected")
-    speaker_column: str | None = Field(None, description="column that names the speaker; default: detected")
-    split: str = Field("train", description="which split of a data set to take")
+    weight: PositiveFloat = Field(
+        1.0, description="How often one epoch uses each clip: 2 means twice, 0.5 means every second clip."
+    )
+    table: str | None = Field(
+        None,
+        description="The name of the table in the folder. It is needed only if the folder holds several tables.",
+    )
+    audio_column: str | None = Field(
+        None, description="The column with the path of the recording. If it is null, vtune finds the column."
+    )
+    text_column: str | None = Field(
+        None, description="The column with the spoken words. If it is null, vtune finds the column."
+    )
+    speaker_column: str | None = Field(
+        None, description="The column with the name of the speaker. If it is null, vtune finds the column."
+    )
+    split: str = Field("train", description="The split of a data set that is used.")
     flagged: Literal["skip", "use"] = Field(
-        "skip", description="what to do with rows whose `red_flags` say that their words are doubtful"
+        "skip",
+        description="What happens to rows whose `red_flags` column says that their words are doubtful: `skip` leaves "
+        "them out, `use` trains on them.",
     )
 
 
 class FoldersRecipe(Settings):
-    """Where things lie, from the current folder."""
+    """Where vtune writes; relative paths start at the current folder."""
 
-    runs: Path = Field(Path("runs"), description="how voices were made: features, checkpoints, logs, ledger")
-    voices: Path = Field(Path("voices"), description="what is shipped: one folder a voice")
+    runs: Path = Field(
+        Path("runs"), description="The folder for everything about the making of voices: features, checkpoints, logs."
+    )
+    voices: Path = Field(Path("voices"), description="The folder for finished voices; each voice has its own folder.")
 
 
 class PrepareRecipe(Settings):
-    """How raw recordings become clips, and what happens to a clip between its file and the engine."""
+    """How raw recordings are cut into clips, and what happens to each clip before the engine encodes it."""
 
     min_seconds: NonNegativeFloat | None = Field(
         None,
-        description="shorter clips are listed in the ledger, not trained on; default: 0.5, and 3 where recordings "
-        "are cut",
+        description="Shorter clips are not trained on; the ledger lists them. If it is null, the limit is 0.5, or 3 "
+        "for clips that vtune cuts from recordings.",
     )
     max_seconds: PositiveFloat | None = Field(
         None,
-        description="longer clips are listed, never cut; default: what the engine's own budget allows, and 13 where "
-        "recordings are cut",
+        description="Longer clips are not trained on; the ledger lists them, and they are never shortened. If it is "
+        "null, the engine's own limit applies, or 13 for clips that vtune cuts from recordings.",
     )
     target_loudness: float | None = Field(
         None,
         ge=-60,
         le=-3,
-        description="level of the speech that each clip is brought to, peaks held under -1 dBFS by a limiter; "
-        "default: left as it is, and -20 where recordings are cut",
+        description="The level of speech that each clip is brought to; a limiter keeps peaks under -1 dBFS. If it is "
+        "null, clips keep their level, and clips that vtune cuts from recordings are brought to -20.",
     )
     loudness: Literal["rms", "lufs"] = Field(
-        "rms", description="what target_loudness means: RMS of the speech in dBFS, or LUFS (extra `loudness`)"
+        "rms",
+        description="The unit of `target_loudness`: `rms` is the RMS level of the speech in dBFS, `lufs` is LUFS and "
+        "needs the extra `loudness`.",
     )
     sample_rate: int | None = Field(
-        None, ge=8_000, le=192_000, description="Hz of the clips that recordings are cut into; default: the engine's"
+        None,
+        ge=8_000,
+        le=192_000,
+        description="The sample rate in Hz of clips that vtune cuts from recordings. If it is null, it is the "
+        "engine's sample rate.",
     )
     silence_threshold: float | None = Field(
-        None, ge=-100, le=-5, description="dBFS under which it is quiet; default: follows the recording's own noise"
+        None,
+        ge=-100,
+        le=-5,
+        description="The level in dBFS below which sound counts as silence. If it is null, the level follows the "
+        "noise of each recording.",
     )
-    silence_seconds: PositiveFloat = Field(0.5, le=5, description="a pause to cut in; shorter ones where it must be")
-    vad: bool = Field(False, description="find speech by Silero's network, which knows music and noise (extra `vad`)")
-    processes: PositiveInt | None = Field(None, description="recordings cut at a time; default: one a core")
+    silence_seconds: PositiveFloat = Field(
+        0.5,
+        le=5,
+        description="Recordings are cut at pauses of at least this many seconds, and at shorter ones only where a "
+        "clip would be too long otherwise.",
+    )
+    vad: bool = Field(
+        False,
+        description="Find speech with Silero's neural network, which recognises music and noise. It needs the extra "
+        "`vad`.",
+    )
+    processes: PositiveInt | None = Field(
+        None, description="How many recordings are cut at the same time. If it is null, one for each CPU core."
+    )
     examine: bool = Field(
-        True, description="look the clips over as `vtune doctor` does, and say what is wrong; leaves nothing out"
+        True,
+        description="Check the clips as `vtune doctor` does and report what is wrong. The check leaves no clip out.",
     )
 
 
 class TranscribeRecipe(Settings):
-    """How clips that were cut from raw recordings get their words."""
+    """How clips that were cut from raw recordings get their words: by speech recognition."""
 
     backend: Literal["whisper", "faster-whisper", "transformers"] = Field(
-        "whisper", description="openai-whisper; faster-whisper (extra `faster-whisper`); any ASR model of transformers"
+        "whisper",
+        description="The speech recogniser: `whisper` is openai-whisper, `faster-whisper` needs the extra of that "
+        "name, `transformers` takes any speech recognition model of transformers.",
     )
     model: str = Field(
-        "medium", min_length=1, description="a size (tiny base small medium large turbo), a local path, or a Hub id"
+        "medium",
+        min_length=1,
+        description="The size of the Whisper model (tiny, base, small, medium, large, turbo), a local path, or a Hub "
+        "id.",
     )
-    language: str = Field("en", min_length=2, description="code of the language spoken, or `auto`")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one")
+    language: str = Field(
+        "en", min_length=2, description="The code of the spoken language, such as `en`, or `auto` to detect it."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="The device of the recogniser; `auto` uses the GPU if there is one."
+    )
 
 
 class EncodeRecipe(Settings):
-    """Turning clips into features, once."""
+    """How clips are encoded into features, which happens once."""
 
-    processes: PositiveInt = Field(1, description="worker processes per rank; each loads the codec")
-    cache: bool = Field(True, description="use features encoded before; `--no-cache` is the same as false")
+    processes: PositiveInt = Field(
+        1, description="The number of encoding processes for each rank. Each process loads the codec."
+    )
+    cache: bool = Field(
+        True, description="Use features that an earlier run encoded. The option `--no-cache` sets it to false."
+    )
 
 
 class AugmentRecipe(Settings):
-    """Extra variants of each training clip, changed by audiomentations before encoding."""
+    """Changed copies of each training clip, made with audiomentations before encoding."""
 
-    variants: NonNegativeInt = Field(0, description="changed copies per clip, beside the clip itself")
-    seed: NonNegativeInt = Field(0, description="the same seed changes the same clip in the same way")
+    variants: NonNegativeInt = Field(
+        0, description="The number of changed copies of each clip, in addition to the clip itself."
+    )
+    seed: NonNegativeInt = Field(
+        0, description="The seed of the random changes. The same seed changes the same clip in the same way."
+    )
     transforms: list[dict[str, dict[str, Any] | None]] = Field(
         default_factory=list,
-        description="audiomentations transforms with their arguments, e.g. `- AddGaussianSNR: {min_snr_db: 20}`",
+        description="The audiomentations transforms with their arguments, for example "
+        "`- AddGaussianSNR: {min_snr_db: 20}`.",
     )
 
 
 class LoraRecipe(Settings):
-    """The adapter; names follow `peft.LoraConfig`. Defaults are the engine's."""
+    """The LoRA adapter; names follow `peft.LoraConfig`. Each engine has its own defaults."""
 
-    rank: PositiveInt = Field(32, le=512, description="capacity; 8 minimal, 32 usual, 64 large")
-    alpha: PositiveFloat = Field(64, description="scale of the update, usually 2 x rank")
-    dropout: Fraction = Field(0.0, description="share of the adapter's inputs that is dropped while training")
-    rslora: bool = Field(False, description="scale by alpha / sqrt(rank) instead of alpha / rank")
+    rank: PositiveInt = Field(
+        32,
+        le=512,
+        description="The rank of the update, which sets how much the adapter can learn: 8 is small, 32 is usual, 64 "
+        "is large.",
+    )
+    alpha: PositiveFloat = Field(64, description="The scale of the update, usually twice the rank.")
+    dropout: Fraction = Field(
+        0.0, description="The share of the adapter's inputs that is set to zero in each training step."
+    )
+    rslora: bool = Field(False, description="Scale the update by alpha / sqrt(rank) instead of alpha / rank.")
     targets: Names = Field(
         ["all"],
         min_length=1,
-        description="presets of the engine, ends of module names, or regular expressions",
+        description="The modules that get an adapter: presets of the engine, ends of module names, or regular "
+        "expressions.",
     )
     modules_to_save: Names = Field(
-        default_factory=list, description="modules trained whole; such a voice can only be served merged"
+        default_factory=list,
+        description="Modules that are trained whole. A voice with such modules must be merged before other servers "
+        "can use it.",
     )
 
     def settings(self) -> LoraSettings:
@@ -188,127 +254,185 @@ class TrainRecipe(Settings):
     """The training loop; names follow `transformers.TrainingArguments` where it has them."""
 
     method: Literal["lora", "full"] = Field(
-        "lora", description="an adapter, or every weight; for QLoRA set the engine's `quantization` too"
+        "lora",
+        description="`lora` trains an adapter, `full` trains every weight. For QLoRA, use `lora` and set the engine's "
+        "`quantization`.",
     )
     epochs: PositiveFloat = Field(
-        3, description="passes over the clips; 1 for 100+ clips, 2-3 for 30-100, 5+ for fewer"
+        3,
+        description="The number of passes over the clips. Use 1 for 100 clips or more, 2 to 3 for 30 to 100, and 5 or "
+        "more for fewer.",
     )
     max_steps: PositiveInt | None = Field(
-        None, description="stop after so many optimizer steps, whatever `epochs` says"
+        None,
+        description="Stop after this many optimizer steps, even if `epochs` asks for more. If it is null, `epochs` "
+        "decides.",
     )
     batch_size: CountOrAuto = Field(
         1,
-        description="clips per process and forward pass; auto: as many of the `gradient_accumulation` clips of an "
-        "optimizer step as fit into memory, with the same result",
+        description="The number of clips in one forward pass of one process. `auto` takes as many of the "
+        "`gradient_accumulation` clips of an optimizer step as fit into memory, with the same result.",
     )
-    gradient_accumulation: PositiveInt = Field(1, description="forward passes per optimizer step")
-    learning_rate: PositiveFloat = Field(5e-5, description="peak, after warm-up; 1e-5 careful, 1e-4 fast")
-    scheduler: str = Field("cosine", description="linear, cosine, constant, constant_with_warmup, ...")
-    warmup: NonNegativeFloat = Field(0.03, description="below 1 a share of all steps, else a number of steps")
-    weight_decay: NonNegativeFloat = 0.0
-    max_grad_norm: NonNegativeFloat = Field(1.0, description="gradients are clipped to this norm; 0 does not clip")
+    gradient_accumulation: PositiveInt = Field(1, description="The number of forward passes in one optimizer step.")
+    learning_rate: PositiveFloat = Field(
+        5e-5, description="The highest learning rate, reached after warm-up. 1e-5 is careful, 1e-4 is fast."
+    )
+    scheduler: str = Field(
+        "cosine",
+        description="How the learning rate changes: `linear`, `cosine`, `constant`, `constant_with_warmup` or any "
+        "other scheduler of transformers.",
+    )
+    warmup: NonNegativeFloat = Field(
+        0.03,
+        description="How long the learning rate rises from zero. A value below 1 is a share of all steps, any other "
+        "value is a number of steps.",
+    )
+    weight_decay: NonNegativeFloat = Field(
+        0.0, description="How strongly the optimizer pulls weights towards zero. 0 turns weight decay off."
+    )
+    max_grad_norm: NonNegativeFloat = Field(
+        1.0, description="Gradients with a larger norm are scaled down to it. 0 turns clipping off."
+    )
     optimizer: str = Field(
-        "adamw_torch", description="an optimizer of transformers, e.g. adamw_torch_fused, adamw_8bit"
+        "adamw_torch",
+        description="An optimizer of transformers, such as `adamw_torch`, `adamw_torch_fused` or `adamw_8bit`.",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
-        description="auto: bf16 where the machine multiplies in it, a CPU too; else fp16 on a GPU and fp32 on a CPU",
+        description="The number format of the computation. `auto` uses bf16 if the device multiplies in bf16 (CPUs "
+        "included), otherwise fp16 on a GPU and fp32 on a CPU.",
     )
     gradient_checkpointing: YesNoOrAuto = Field(
         "auto",
-        description="less memory for about 40 % more time, the same result; auto: where the estimate of `vtune plan` "
-        "does not fit without",
+        description="Use less memory and about 40 % more time, with the same result. `auto` turns it on if the "
+        "estimate of `vtune plan` does not fit into memory without it.",
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="The device of the training; `auto` uses the GPU if there is one."
+    )
     world_size: PositiveInt | None = Field(
-        None, description="processes that this run must have; it fails with any other"
+        None,
+        description="The number of processes that this run must have. A run with any other number fails. If it is "
+        "null, any number is accepted.",
     )
-    validation: Fraction = Field(0.05, description="share of the clips, by hash of their content, kept for validation")
-    evaluate_every: PositiveInt | None = Field(None, description="steps between validation losses; default: each epoch")
-    save_every: PositiveInt | None = Field(None, description="steps between checkpoints; default: each epoch")
-    save_limit: PositiveInt = Field(2, description="checkpoints kept, beside the best")
+    validation: Fraction = Field(
+        0.05,
+        description="The share of the clips that is kept for validation. A hash of its content decides about each "
+        "clip.",
+    )
+    evaluate_every: PositiveInt | None = Field(
+        None, description="Steps between two measurements of the validation loss. If it is null, once in each epoch."
+    )
+    save_every: PositiveInt | None = Field(
+        None, description="Steps between two checkpoints. If it is null, once in each epoch."
+    )
+    save_limit: PositiveInt = Field(
+        2, description="The number of newest checkpoints that are kept, in addition to the best one."
+    )
     early_stopping: PositiveInt | None = Field(
         None,
-        description="stop after so many validations that were no better than the best, by ear where `evaluate.during` "
-        "can be had, else by loss",
+        description="Stop after this many validations in a row that were not better than the best. A validation is "
+        "judged by its speech if `evaluate.during` is possible, otherwise by its loss. If it is null, training never "
+        "stops early.",
     )
-    log_every: PositiveInt = Field(10, description="steps between lines of metrics")
-    report_to: Names = Field(["tensorboard"], description="trackers of transformers: tensorboard, wandb, mlflow, ...")
-    seed: NonNegativeInt = Field(0, le=2**31 - 1, description="order of clips, dropout, initial adapter")
+    log_every: PositiveInt = Field(10, description="Steps between two lines of metrics.")
+    report_to: Names = Field(
+        ["tensorboard"],
+        description="Experiment trackers of transformers, such as `tensorboard`, `wandb` or `mlflow`.",
+    )
+    seed: NonNegativeInt = Field(
+        0, le=2**31 - 1, description="The seed of the order of clips, of dropout and of the initial adapter."
+    )
     arguments: dict[str, Any] = Field(
-        default_factory=dict, description="any further transformers.TrainingArguments, by their own names"
+        default_factory=dict,
+        description="Any other arguments of `transformers.TrainingArguments`, under their own names.",
     )
 
 
 class EvaluateRecipe(Settings):
-    """What is spoken when training is done, by the voice and by its untuned base, and how it is scored."""
+    """What the voice and its untuned base speak after training, and how the speech is scored."""
 
     sentences: list[str] = Field(
         default=[
             "The quick brown fox jumps over the lazy dog.",
             "I will read you one more line before we stop.",
         ],
-        description="each is written to the voice's samples/",
+        description="Sentences that are spoken into the `samples/` folder of the voice.",
     )
-    seed: NonNegativeInt = Field(0, description="of what is spoken; scores go on from it, one seed after another")
+    seed: NonNegativeInt = Field(
+        0, description="The seed of the spoken samples. Scores use this seed and the ones that follow it."
+    )
     source: str | None = Field(
         None,
         min_length=1,
-        description="recordings of the voice with their words, as under `data`, that nothing is trained on: the words "
-        "are spoken again and scored against them; default: the clips held for validation",
+        description="Recordings of the voice with their words, given as under `data`, that are not trained on. Their "
+        "words are spoken and scored against them. If it is null, the clips that are kept for validation are used.",
     )
     others: str | None = Field(
         None,
         min_length=1,
-        description="recordings of other people, as under `data`: how near does a stranger come? default: the other "
-        "voices of the data",
+        description="Recordings of other people, given as under `data`. They show how similar a stranger sounds. If "
+        "it is null, the other voices of the data are used.",
     )
-    clips: NonNegativeInt = Field(8, description="how many of them, at most; 0 scores nothing")
-    seeds: PositiveInt = Field(1, description="how often each is spoken, with another seed each time")
+    clips: NonNegativeInt = Field(
+        8, description="The largest number of these clips that are spoken and scored. 0 turns scoring off."
+    )
+    seeds: PositiveInt = Field(1, description="How often each clip is spoken, each time with another seed.")
     trained: NonNegativeInt = Field(
-        4, description="how many sentences of the training are spoken too: better there is learned by heart"
+        4,
+        description="How many sentences of the training data are spoken too. Much better scores on them show that the "
+        "voice has memorised them.",
     )
     during: NonNegativeInt = Field(
         4,
-        description="how many sentences (those above, then held-out words) are spoken at each save and judged, to "
-        "keep the best checkpoint; 0 keeps it by loss",
+        description="How many sentences are spoken and scored at each checkpoint, to keep the best checkpoint: first "
+        "the `sentences`, then words of held-out clips. 0 keeps the checkpoint with the lowest loss.",
     )
     judges: list[str] | None = Field(
-        None, description="groups of figures, such as text, voice, delivery; default: all that there are"
+        None,
+        description="The groups of metrics that are computed, such as `text`, `voice` and `delivery`. If it is null, "
+        "all installed metrics are computed.",
     )
     recogniser: str | None = Field(
         None,
         min_length=1,
-        description="Whisper that counts wrong words: a size (fetched once) or a path; default: what is here already",
+        description="The Whisper model that counts wrong words: a size, which is downloaded once, or a path. If it is "
+        "null, a model that is already on this machine is used.",
     )
 
 
 class ConsentRecipe(Settings):
-    """Whose voice it is, and on what consent; goes onto the voice's card."""
+    """Whose voice it is, and on what consent; the voice's card shows both."""
 
-    person: str = Field(min_length=1, description="who speaks in the recordings")
-    statement: str = Field(min_length=1, description="what they agreed to, or why no consent is needed")
+    person: str = Field(min_length=1, description="The person who speaks in the recordings.")
+    statement: str = Field(min_length=1, description="What this person agreed to, or why no consent is needed.")
 
 
 class Recipe(Settings):
-    """Everything that one run is made of."""
+    """All settings of one run."""
 
-    voice: VoiceName = Field(description="name of the voice and of its folders")
+    voice: VoiceName = Field(description="The name of the voice and of its folders.")
     engine: str = Field(
-        min_length=1, description="an installed engine (`vtune engines` lists them), or a Python file of your own"
+        min_length=1,
+        description="The name of an installed engine (`vtune engines` lists them), or the path of a Python file with "
+        "your own engine.",
     )
-    engine_options: Any = Field(None, description="the engine's own options")
-    data: list[SourceRecipe] = Field(min_length=1, description="where the clips are")
-    folders: FoldersRecipe = FoldersRecipe()
-    prepare: PrepareRecipe = PrepareRecipe()
-    transcribe: TranscribeRecipe = TranscribeRecipe()
-    encode: EncodeRecipe = EncodeRecipe()
-    augment: AugmentRecipe = AugmentRecipe()
-    lora: LoraRecipe = LoraRecipe()
-    train: TrainRecipe = TrainRecipe()
-    evaluate: EvaluateRecipe = EvaluateRecipe()
-    consent: ConsentRecipe | None = None
-    extensions: dict[str, Any] = Field(default_factory=dict, description="options of installed extensions, by name")
+    engine_options: Any = Field(None, description="The options of the engine, which each engine defines itself.")
+    data: list[SourceRecipe] = Field(min_length=1, description="The sources of the clips, at least one.")
+    folders: FoldersRecipe = Field(FoldersRecipe(), description="Where vtune writes.")
+    prepare: PrepareRecipe = Field(PrepareRecipe(), description="How recordings become clips.")
+    transcribe: TranscribeRecipe = Field(TranscribeRecipe(), description="How clips get their words.")
+    encode: EncodeRecipe = Field(EncodeRecipe(), description="How clips become features.")
+    augment: AugmentRecipe = Field(AugmentRecipe(), description="Changed copies of the clips.")
+    lora: LoraRecipe = Field(LoraRecipe(), description="The adapter.")
+    train: TrainRecipe = Field(TrainRecipe(), description="The training loop.")
+    evaluate: EvaluateRecipe = Field(EvaluateRecipe(), description="What is spoken and scored after training.")
+    consent: ConsentRecipe | None = Field(
+        None, description="Whose voice it is, and on what consent. If it is null, the card says that this is missing."
+    )
+    extensions: dict[str, Any] = Field(
+        default_factory=dict, description="The options of installed extensions, by the name of the extension."
+    )
     _folder: Path = Path()
 
     @property

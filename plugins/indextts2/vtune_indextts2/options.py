@@ -18,82 +18,137 @@ class IndexTTS2Options(EngineOptions):
     base_model: str = Field(
         "IndexTeam/IndexTTS-2",
         min_length=1,
-        description="folder or Hub id with config.yaml, gpt.pth, s2mel.pth, bpe.model, wav2vec2bert_stats.pt; "
-        "'nano' is a small one with random weights that vtune builds itself",
+        description="The checkpoint: a folder or Hub id with config.yaml, gpt.pth, s2mel.pth, bpe.model and "
+        "wav2vec2bert_stats.pt. `nano` is a small checkpoint with random weights that vtune builds itself.",
     )
     semantic_model: str | None = Field(
         None,
-        description="folder or Hub id of w2v-BERT; default: the checkpoint's `w2v-bert-2.0/`, "
-        "else facebook/w2v-bert-2.0",
+        description="The folder or Hub id of w2v-BERT. If it is null, it is the checkpoint's folder `w2v-bert-2.0/` if "
+        "there is one, otherwise facebook/w2v-bert-2.0.",
     )
     codec: str | None = Field(
         None,
-        description="folder or Hub id of the semantic codec; default: the checkpoint's `semantic_codec/`, "
-        "else amphion/MaskGCT",
+        description="The folder or Hub id of the semantic codec. If it is null, it is the checkpoint's folder "
+        "`semantic_codec/` if there is one, otherwise amphion/MaskGCT.",
     )
     speaker_model: str | None = Field(
-        None, description="folder or Hub id of CAMPPlus; default: `campplus/` in the checkpoint, else funasr/campplus"
+        None,
+        description="The folder or Hub id of CAMPPlus. If it is null, it is the checkpoint's folder `campplus/` if "
+        "there is one, otherwise funasr/campplus.",
     )
     vocoder: str | None = Field(
         None,
-        description="folder or Hub id of BigVGAN; default: `bigvgan/` in the checkpoint, "
-        "else nvidia/bigvgan_v2_22khz_80band_256x",
+        description="The folder or Hub id of BigVGAN. If it is null, it is the checkpoint's folder `bigvgan/` if there "
+        "is one, otherwise nvidia/bigvgan_v2_22khz_80band_256x.",
     )
     frozen_device: Literal["auto", "cpu"] = Field(
-        "auto", description="where all but the GPT runs; auto: beside it, cpu: to save memory on the GPU"
+        "auto",
+        description="The device of all networks except the GPT. `auto` is the GPT's device; `cpu` saves GPU memory.",
     )
     normaliser: Literal["auto", "wetext", "basic"] = Field(
-        "auto", description="what writes out numbers; auto: wetext where it is installed, else vtune's own"
+        "auto",
+        description="What writes numbers as words. `auto` uses wetext if it is installed, otherwise vtune's own rules "
+        "(`basic`).",
     )
-    glossary: Path | None = Field(None, description="YAML file of terms and how they are read")
+    glossary: Path | None = Field(None, description="A YAML file with terms and how they are pronounced.")
 
     prompt: Literal["other", "self"] = Field(
-        "other", description="whose speaker latents a training row has: another clip's of the voice, or its own"
+        "other",
+        description="Where a training row takes its speaker latents from: `other` is another clip of the voice, `self` "
+        "is the row's own clip.",
     )
     emo_source: Literal["target", "prompt", "mix"] = Field(
-        "target", description="whose emotion a training row has: its own, its prompt's, or a lot decides"
+        "target",
+        description="Where a training row takes its emotion from: `target` is its own clip, `prompt` is its prompt's "
+        "clip, `mix` chooses one of the two at random.",
     )
-    emo_mix: float = Field(0.25, ge=0, le=1, description="share of rows with their prompt's emotion, for `mix`")
-    dropout: float = Field(0.1, ge=0, lt=1, description="in the GPT's blocks while it trains, as it was pretrained")
+    emo_mix: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="The share of rows that take the emotion of their prompt if `emo_source` is `mix`.",
+    )
+    dropout: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="The dropout in the GPT's blocks during training; 0.1 is the value of its pretraining.",
+    )
 
     reference: Literal["best", "join", "average"] = Field(
         "best",
-        description="what the voice keeps: its most typical clip, the best clips joined up to `reference_seconds`, "
-        "or latents, emotion and style averaged over the best clips beside the best clip's sound",
+        description="The reference sound that the voice keeps. `best` is its most typical clip; `join` is the best "
+        "clips joined, up to `reference_seconds`; `average` is the best clip's sound with the latents, "
+        "emotion and style averaged over the best clips.",
     )
-    reference_seconds: PositiveFloat = Field(15.0, le=60, description="longest reference, kept or given")
+    reference_seconds: PositiveFloat = Field(
+        15.0,
+        le=60,
+        description="The longest reference in seconds, whether the voice keeps it or `reference_audio` gives it.",
+    )
     reference_audio: Path | None = Field(
-        None, description="speak like this recording instead of the voice's own reference"
+        None, description="A recording that the voice imitates instead of its own reference."
     )
-    emotion_audio: Path | None = Field(None, description="take the emotion of this recording")
+    emotion_audio: Path | None = Field(None, description="A recording whose emotion the voice takes.")
     emotion_weights: tuple[Weight, Weight, Weight, Weight, Weight, Weight, Weight, Weight] | None = Field(
-        None, description="happy, angry, sad, afraid, disgusted, melancholic, surprised, calm"
+        None,
+        description="The strengths of eight emotions: happy, angry, sad, afraid, disgusted, melancholic, surprised, "
+        "calm.",
     )
-    emotion_bias: bool = Field(True, description="damp those of the eight that overpower the speaker, as upstream does")
+    emotion_bias: bool = Field(
+        True,
+        description="Weaken those of the eight emotions that would overpower the speaker's sound, as upstream does.",
+    )
     emotion_strength: NonNegativeFloat | None = Field(
         None,
         le=2,
-        description="how far to go from the reference's own emotion to the one that is asked for (default 1); "
-        "with neither asked for, scales the stored one",
+        description="How far the voice moves from the reference's own emotion to the requested emotion (null means 1). "
+        "If no emotion is requested, this number scales the stored one.",
     )
 
-    temperature: NonNegativeFloat = Field(0.8, description="of sampling; 0 takes the likeliest code")
-    top_k: NonNegativeInt = Field(30, description="likeliest codes that are drawn from; 0 for all")
-    top_p: PositiveFloat = Field(0.8, le=1, description="share of the probability that is drawn from")
-    repetition_penalty: PositiveFloat = Field(10.0, description="of codes that were said before; upstream's")
+    temperature: NonNegativeFloat = Field(
+        0.8, description="The temperature of sampling. 0 always takes the most likely code."
+    )
+    top_k: NonNegativeInt = Field(
+        30, description="Sampling chooses among this many most likely codes. 0 means all codes."
+    )
+    top_p: PositiveFloat = Field(
+        0.8, le=1, description="Sampling chooses among the most likely codes that together have this probability."
+    )
+    repetition_penalty: PositiveFloat = Field(
+        10.0,
+        description="How strongly codes that were already used are made less likely. 1 means no penalty; 10 is "
+        "upstream's value.",
+    )
     penalty_history: Literal["codes", "upstream"] = Field(
-        "codes", description="what the penalty counts: what was said, or upstream's made-up ids before it as well"
+        "codes",
+        description="What the penalty counts: `codes` counts the codes that were spoken, `upstream` also counts the "
+        "placeholder ids that upstream puts before them.",
     )
-    beams: PositiveInt = Field(1, le=10, description="rows of beam search; upstream uses 3, three times the work")
-    length_penalty: float = Field(0.0, description="of beam search: above 0 prefers long utterances")
+    beams: PositiveInt = Field(
+        1,
+        le=10,
+        description="The number of beams of beam search. Upstream uses 3, which costs three times the computation.",
+    )
+    length_penalty: float = Field(0.0, description="Beam search prefers longer utterances if this is above 0.")
     mel_pos_offset: Literal[0, 1] = Field(
-        0, description="positions of codes while speaking: 0 as they were trained, 1 as upstream's inference has them"
+        0, description="The position of the first code during speech: 0 as in training, 1 as in upstream's inference."
     )
-    max_codes: PositiveInt = Field(1500, description="of one segment: 1500 are 30 s")
-    segment_tokens: PositiveInt = Field(120, ge=8, description="longest piece of text that is spoken in one go")
-    quick_tokens: NonNegativeInt = Field(0, description="keep early segments apart until so many tokens: sound sooner")
-    segment_pause: NonNegativeFloat = Field(0.2, le=5, description="seconds of silence between segments")
-    flow_steps: PositiveInt = Field(25, le=1000, description="Euler steps of the flow from noise to mel; 10 are quick")
+    max_codes: PositiveInt = Field(1500, description="The largest number of codes in one segment. 1500 codes are 30 s.")
+    segment_tokens: PositiveInt = Field(
+        120,
+        ge=8,
+        description="The largest number of text tokens that are spoken as one segment. A longer text is split.",
+    )
+    quick_tokens: NonNegativeInt = Field(
+        0,
+        description="Keep segments separate until this many text tokens have been spoken, so that the first sound "
+        "comes sooner.",
+    )
+    segment_pause: NonNegativeFloat = Field(0.2, le=5, description="The silence between two segments in seconds.")
+    flow_steps: PositiveInt = Field(
+        25, le=1000, description="The number of Euler steps of the flow from noise to mel. 10 is quick."
+    )
     guidance: NonNegativeFloat = Field(
-        0.7, description="of the flow: how much it leans on the reference; 0 halves its work"
+        0.7, description="How strongly the flow follows the reference. 0 needs half of the computation."
     )

@@ -15,61 +15,81 @@ class OrpheusOptions(EngineOptions):
     base_model: str = Field(
         "canopylabs/orpheus-3b-0.1-pretrained",
         min_length=1,
-        description="folder or Hub id of the checkpoint; 'nano' is the small one that comes with vtune",
+        description="The folder or Hub id of the checkpoint. `nano` is the small checkpoint that comes with vtune.",
     )
     codec: str | None = Field(
         None,
-        description="folder or Hub id of the SNAC codec; default: `snac/` in the checkpoint, else 24 kHz SNAC",
+        description="The folder or Hub id of the SNAC codec. If it is null, it is the checkpoint's folder `snac/` if "
+        "there is one, otherwise 24 kHz SNAC.",
     )
     codec_device: Literal["cpu", "auto"] = Field(
-        "cpu", description="where SNAC encodes and decodes; auto: beside the network"
+        "cpu", description="The device of SNAC. `auto` is the network's device."
     )
     max_tokens: PositiveInt = Field(
         2048,
-        description="budget of one clip, prompt and sound together (82 tokens a second); longer ones are left out",
+        description="The largest number of tokens of one clip, prompt and sound together (82 tokens are one second of "
+        "sound). Longer clips are left out.",
     )
     voice_prefix: bool = Field(
         True,
-        description="prompt '{voice}: {text}', so that one base can hold several voices; false for plain text",
+        description="Start each prompt with the name of the voice, as '{voice}: {text}', so that one base can hold "
+        "several voices. If it is false, the prompt is the text alone.",
     )
     loss_on: Literal["audio", "all"] = Field(
         "audio",
-        description="audio: learn to speak; all: learn the prompt as well, as the official script does",
+        description="The tokens that the loss counts: `audio` counts the sound, `all` counts the prompt too, as the "
+        "official script does.",
     )
     loss_among: Literal["vocabulary", "sound"] = Field(
         "vocabulary",
-        description="what a token is learned against: the whole vocabulary, or sound and its end alone, as it is drawn "
-        "in speaking (11 % fewer operations at 3B; another objective, for speaking with vtune only)",
+        description="The tokens that each target competes with: `vocabulary` is the whole vocabulary, `sound` is only "
+        "the sound tokens and the end token, as in speaking. `sound` needs 11 % fewer operations at 3B, "
+        "but it is another objective, and such a voice can speak only with vtune.",
     )
     remove_duplicate_frames: bool = Field(
         False,
-        description="drop frames whose first code repeats; off, because it shortens held sounds and pauses, "
-        "and with them the speaker's rhythm",
+        description="Remove frames that repeat the first code of the frame before. This shortens held sounds and "
+        "pauses, and so it changes the rhythm of the speaker.",
     )
     attn_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = Field(
-        "auto", description="attention of transformers"
+        "auto", description="The attention implementation of transformers."
     )
     quantization: Literal["none", "8bit", "4bit"] = Field(
-        "none", description="load the network quantised (QLoRA); needs a GPU and the extra 'qlora'"
+        "none", description="Load the network quantised (QLoRA). This needs a GPU and the extra `qlora`."
     )
     reference_clips: NonNegativeInt = Field(
         0,
         le=3,
-        description="clips kept in the voice and put before every prompt, as in zero-shot use of the base",
+        description="The number of clips that the voice keeps and puts before every prompt, as in zero-shot use of the "
+        "base.",
     )
-    temperature: NonNegativeFloat = Field(0.6, description="of sampling; the reference's. 0 takes the likeliest token")
-    top_p: PositiveFloat = Field(0.8, le=1, description="of sampling; the reference's (notebooks use 0.95)")
+    temperature: NonNegativeFloat = Field(
+        0.6,
+        description="The temperature of sampling. 0 always takes the most likely token; 0.6 is the reference's value.",
+    )
+    top_p: PositiveFloat = Field(
+        0.8,
+        le=1,
+        description="Sampling chooses among the most likely tokens that together have this probability. 0.8 is the "
+        "reference's value; the notebooks use 0.95.",
+    )
     repetition_penalty: PositiveFloat = Field(
-        1.3, description="of sampling; the reference's, higher speaks faster (notebooks use 1.1)"
+        1.3,
+        description="How strongly tokens that were already used are made less likely. Higher values make the speech "
+        "faster. 1.3 is the reference's value; the notebooks use 1.1.",
     )
-    max_new_tokens: PositiveInt = Field(1200, description="of one sentence: 1200 are 14.6 s")
-    max_chars: PositiveInt = Field(220, ge=20, description="longest text that is spoken in one go; longer is split")
+    max_new_tokens: PositiveInt = Field(
+        1200, description="The largest number of tokens of one sentence. 1200 tokens are 14.6 s."
+    )
+    max_chars: PositiveInt = Field(
+        220, ge=20, description="The largest number of characters that are spoken at once. A longer text is split."
+    )
     first_frames: int = Field(
         4,
         ge=2,
         le=4,
-        description="frames of 85 ms that are drawn before the first sound leaves: 4 is exact; with 2 it leaves "
-        "sooner, and its first frame is what the codec makes of it without knowing the third and fourth",
+        description="The number of 85 ms frames that must be ready before the first sound is sent. 4 is exact. 2 sends "
+        "sound sooner, but the codec computes the first frame without knowing the third and the fourth.",
     )
 
     @model_validator(mode="after")

@@ -21,9 +21,11 @@ RATE, FRAME, LEVELS, LETTERS = 8000, 160, 32, 128
 class ToyOptions(vtune.EngineOptions):
     """What a recipe may say under ``engine_options``."""
 
-    width: int = Field(16, ge=4, le=256, description="size of the network")
-    max_frames: int = Field(1000, ge=1, description="the engine's budget: longer clips are left out")
-    pitch: float = Field(220.0, description="Hz of the tone it speaks with")
+    width: int = Field(16, ge=4, le=256, description="The size of the network.")
+    max_frames: int = Field(
+        1000, ge=1, description="The largest number of frames of one clip. Longer clips are left out."
+    )
+    pitch: float = Field(220.0, description="The pitch of the spoken tone in Hz.")
 
 
 class ToyNetwork(nn.Module):
