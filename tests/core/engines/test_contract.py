@@ -107,7 +107,7 @@ def test_a_wrapper_that_is_none_is_refused(refusal):
     [
         ("None", "engine_info returned None, no EngineInfo"),
         ("{'sample_rate': 8000}", "engine_info returned {'sample_rate': 8000}, no EngineInfo"),
-        ("vtune.EngineInfo", "engine_info returned <class 'vtune.types.EngineInfo'>, no EngineInfo"),
+        ("vtune.EngineInfo", "engine_info returned <class 'vtune.types.info.EngineInfo'>, no EngineInfo"),
         ("vtune.EngineInfo()", "engine_info failed: TypeError: "),
         ("1 / 0", "engine_info failed: ZeroDivisionError: division by zero"),
         ("vtune.EngineInfo('8 kHz', '1', Options)", "gives sample_rate '8 kHz', it must be a whole number of Hz"),

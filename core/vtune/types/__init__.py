@@ -1,0 +1,32 @@
+"""The data that crosses the contract: clips, features, batches, conditioning, audio, and what an engine says of itself.
+
+Units everywhere: seconds, Hz, samples; waveforms are mono ``float32 [samples]`` in [-1, 1].
+"""
+
+from vtune.types.conditioning import Conditioning
+from vtune.types.footprint import Footprint
+from vtune.types.info import EngineInfo, ExtensionInfo
+from vtune.types.lora import LoraSettings
+from vtune.types.options import EngineOptions, Settings
+from vtune.types.sampling import SamplingRequest, TokenSampler
+from vtune.types.sound import Audio, Clip, Ending, Watermark, Waveform
+from vtune.types.tensors import Batch, Features
+
+__all__ = [
+    "Audio",
+    "Batch",
+    "Clip",
+    "Conditioning",
+    "Ending",
+    "EngineInfo",
+    "EngineOptions",
+    "ExtensionInfo",
+    "Features",
+    "Footprint",
+    "LoraSettings",
+    "SamplingRequest",
+    "Settings",
+    "TokenSampler",
+    "Watermark",
+    "Waveform",
+]

@@ -1,0 +1,52 @@
+"""A clip of a recording, and the audio that an engine speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Waveform = NDArray[np.float32]
+"""Mono sound, ``[samples]``, in [-1, 1]."""
+
+Watermark = Callable[[Waveform], Waveform]
+"""Takes the pieces of one sound in order, and returns each with a mark that is not to be heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One utterance of one voice, with its words."""
+
+    id: str
+    voice: str
+    text: str
+    waveform: Waveform
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound."""
+        return len(self.waveform) / self.sample_rate
+
+
+class Ending(StrEnum):
+    """Why an utterance stopped."""
+
+    END_TOKEN = "end token"
+    LIMIT = "limit"
+    RUNAWAY = "runaway"
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A piece of synthesised sound; pieces of a stream join without gaps.
+
+    ``ending`` is set on the last piece of each utterance (a long text holds several), else None.
+    """
+
+    waveform: Waveform
+    sample_rate: int
+    ending: Ending | None = None
