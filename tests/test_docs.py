@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import click
 import pytest
 import yaml
+from pydantic import BaseModel
 
-from vtune.recipe import builtin_recipes
+from vtune.contract import hookspecs
+from vtune.engines import load_engine
+from vtune.recipe import Recipe, builtin_recipes
+from vtune.recipe.suggest import model_in
 from vtune_cli.main import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TOP_PAGES = [ROOT / name for name in ("README.md", "SECURITY.md")]
+PAGES = [*TOP_PAGES, ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +42,7 @@ def test_reference_pages_are_what_the_code_says(reference: ModuleType, name: str
     assert written == reference.pages()[name], "run python tools/write_reference.py"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
@@ -90,3 +99,207 @@ def test_every_promise_of_the_readme_is_explained() -> None:
     told = re.findall(r"^- \*\*(.+?)\.?\*\*", part.partition("\n## ")[0], re.MULTILINE)
     assert len(told) >= 5
     assert [promise for promise in told if f"\n## {promise}\n" not in PROMISES] == []
+
+
+# What follows holds every name in the code spans and code blocks of all pages to the code.
+SOURCE_ROOTS = {
+    "vtune": ROOT / "core",
+    "vtune_cli": ROOT / "cli",
+    "vtune_indextts2": ROOT / "plugins" / "indextts2",
+    "vtune_orpheus": ROOT / "plugins" / "orpheus",
+}
+FOLDERS = ("core", "cli", "plugins", "recipes", "tests", "tools", "benchmarks", "docs")
+ENTRY_POINT_GROUPS = {"vtune.engines", "vtune.plugins"}
+MODULES = {path.as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+SCRIPTS = [*(ROOT / "tools").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+SCRIPTS_FLAGS = {flag for path in SCRIPTS for flag in re.findall(r"\"(--[\w-]+)\"", path.read_text(encoding="utf-8"))}
+# Options of other programs that the pages name.
+OTHERS_FLAGS = {
+    "accelerate": {"cpu", "dynamo_backend", "mixed_precision", "multi_gpu", "num_machines", "num_processes"},
+    "docker, useradd": {"create-home", "device", "format", "gpus", "interval", "rm", "start-period", "stop-timeout"},
+    "pip": {"no-cache-dir", "no-deps"},
+    "sbatch": {"open-mode", "requeue", "signal", "time"},
+    "vllm": {
+        "data-parallel-size",
+        "dtype",
+        "enable-lora",
+        "gpu-memory-utilization",
+        "lora-modules",
+        "max-cpu-loras",
+        "max-lora-rank",
+        "max-loras",
+        "max-model-len",
+        "tensor-parallel-size",
+    },
+    "yt-dlp": {"audio-format", "no-playlist"},
+}
+
+
+def code_lines(page: Path) -> Iterator[str]:
+    """Yield every code span and every line of a code block of one page."""
+    in_block = False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.lstrip().startswith("```"):
+            in_block = not in_block
+        elif in_block:
+            yield line
+        else:
+            yield from re.findall(r"`([^`]+)`", line)
+
+
+def is_module_name(dotted: str) -> bool:
+    """Say whether a dotted name is a module, or a name in one."""
+    first, *parts = dotted.split(".")
+    path = SOURCE_ROOTS[first] / first
+    while parts and ((path / parts[0]).is_dir() or (path / f"{parts[0]}.py").is_file()):
+        path = path / parts.pop(0)
+    module = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return not parts or re.search(rf"\b{parts[0]}\b", module.read_text(encoding="utf-8")) is not None
+
+
+def unknown_modules(line: str) -> list[str]:
+    names = re.findall(r"(?<![\w./-])(vtune(?:_cli|_indextts2|_orpheus)?(?:\.[A-Za-z_]\w*)+)", line)
+    return [name for name in names if name not in ENTRY_POINT_GROUPS and not is_module_name(name)]
+
+
+def unknown_files(line: str) -> list[str]:
+    """Return the paths of a line that no file has: from the root of the repository, or the end of a module's path."""
+    rooted = re.findall(rf"(?<![\w/.<>-])((?:{'|'.join(FOLDERS)})/[\w./-]*)(?![\w<*])", line)
+    modules = re.findall(r"(?<![\w/.-])((?:\w+/)*\w+\.py)\b", line)
+    unknown = [path for path in rooted if not (ROOT / path).exists()]
+    return unknown + [
+        path
+        for path in modules
+        if path not in rooted
+        and not path.startswith(("my_", "mine", "check_kit"))  # the reader's own
+        and not any(module.endswith(f"/{path}") for module in MODULES)
+    ]
+
+
+def flags_of(command: click.Command) -> set[str]:
+    """Return the long options of a command and of the commands below it."""
+    flags = {flag for option in command.params for flag in [*option.opts, *option.secondary_opts]} | {"--help"}
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        flags |= flags_of(below)
+    return flags
+
+
+@pytest.fixture(scope="module")
+def flags() -> dict[str, set[str]]:
+    """Verb -> its options."""
+    commands = {verb: getattr(importlib.import_module(f"vtune_cli.{verb}"), verb) for verb in VERBS}
+    return {verb: flags_of(command) for verb, command in commands.items()}
+
+
+def unknown_flags(line: str, flags: dict[str, set[str]]) -> list[str]:
+    """Return the options of a line that its verb does not have; without a verb, those that no program has."""
+    if verb := re.match(r"(?:.*[ /])?vtune (\w+)", line):
+        allowed = flags.get(verb[1], set())
+    else:
+        theirs = {f"--{flag}" for names in OTHERS_FLAGS.values() for flag in names}
+        allowed = set.union(*flags.values()) | SCRIPTS_FLAGS | theirs
+    line = line.split(" | ")[0].split(" #")[0]
+    return [flag for flag in re.findall(r"(?<![\w-])--[a-z][\w-]+", line) if flag not in allowed]
+
+
+def is_recipe_key(dotted: str) -> bool:
+    """Say whether a recipe can have this key; of engines' options, whether any engine has it."""
+    model: type[BaseModel] | None = Recipe
+    first, *parts = dotted.split(".")
+    if first == "engine_options":
+        return not parts or any(parts[0] in load_engine(name).info.options.model_fields for name in ENGINES)
+    for part in [first, *parts]:
+        if part.isdigit():
+            continue
+        if model is None:
+            return True  # below a section of free names, such as train.arguments
+        if part not in model.model_fields:
+            return False
+        model = model_in(model.model_fields[part].annotation)
+    return True
+
+
+ENGINES = ("orpheus", "indextts2")
+SECTIONS = [
+    name for name, field in Recipe.model_fields.items() if model_in(field.annotation) or name == "engine_options"
+]
+
+
+def keys_of(settings: Any, above: str = "") -> Iterator[str]:
+    """Yield the dotted keys of nested settings."""
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            yield f"{above}{key}"
+            yield from keys_of(value, f"{above}{key}.")
+    elif isinstance(settings, list):
+        for value in settings:
+            yield from keys_of(value, above)
+
+
+def unknown_keys(line: str) -> list[str]:
+    keys = re.findall(rf"(?<![\w./-])((?:{'|'.join(SECTIONS)})(?:\.\w+)+)(?![\w/])", line)
+    if re.search(r"\bvtune (run|train|plan|tune) ", line):
+        keys += re.findall(r"(?<= )~?([a-z_]\w*(?:\.\w+)*)=", line)
+    files = (".yaml", ".jsonl", ".json", ".csv", ".py", ".toml", ".txt", ".tsv")
+    return [key for key in keys if not key.endswith(files) and not is_recipe_key(key)]
+
+
+def unknown_keys_of_blocks(page: Path) -> list[str]:
+    """Return the keys that no recipe has, of the YAML blocks that are parts of recipes."""
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    settings = [yaml.safe_load(block) for block in blocks]
+    recipes = [block for block in settings if isinstance(block, dict) and block.keys() & Recipe.model_fields.keys()]
+    return [key for recipe in recipes for key in keys_of(recipe) if not is_recipe_key(key)]
+
+
+def unknown_hooks(page: Path) -> list[str]:
+    """Return the hooks that no specification has: what is called a hook, and functions marked as one."""
+    text = page.read_text(encoding="utf-8")
+    names = re.findall(r"[Hh]ooks? `(\w+)`", text) + re.findall(r"`(\w+)` hook", text)
+    names += re.findall(r"@(?:vtune\.)?hookimpl(?:\([^)]*\))?\ndef (\w+)", text)
+    return [name for name in names if not hasattr(getattr(hookspecs, name, None), f"{hookspecs.PROJECT}_spec")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_nothing_that_does_not_exist(page: Path, flags: dict[str, set[str]]) -> None:
+    lines = list(code_lines(page))
+    unknown = {
+        "modules": [name for line in lines for name in unknown_modules(line)],
+        "files": [path for line in lines for path in unknown_files(line)],
+        "options": [flag for line in lines for flag in unknown_flags(line, flags)],
+        "recipe keys": [key for line in lines for key in unknown_keys(line)] + unknown_keys_of_blocks(page),
+        "hooks": unknown_hooks(page),
+    }
+    assert {kind: names for kind, names in unknown.items() if names} == {}
+
+
+RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
+def test_a_decision_has_a_number_a_date_a_status_and_its_three_parts(record: Path) -> None:
+    text = record.read_text(encoding="utf-8")
+    number = record.name[:4]
+    assert re.match(rf"# {number}\. \w.+\n\n- Date: (\d{{4}}-\d\d-\d\d|unknown)\n- Status: ", text)
+    status = re.search(r"^- Status: (accepted|superseded by \[\d{4}\]\(([\w-]+\.md)\))(;.+)?$", text, re.MULTILINE)
+    assert status is not None
+    if successor := status[2]:
+        assert f"supersedes [{number}]({record.name})" in (record.parent / successor).read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert [heading for heading in headings if heading in {"Context", "Decision", "Consequences"}] == [
+        "Context", "Decision", "Consequences",
+    ]  # fmt: skip
+
+
+def test_the_index_of_decisions_is_complete_and_true() -> None:
+    rows = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    assert len({record.name[:4] for record in RECORDS}) == len(RECORDS), "two records have one number"
+    for record in RECORDS:
+        text = record.read_text(encoding="utf-8")
+        title = re.match(r"# \d{4}\. (.+)", text)
+        date = re.search(r"^- Date: (.+)$", text, re.MULTILINE)
+        status = re.search(r"^- Status: (.+)$", text, re.MULTILINE)
+        assert title
+        assert date
+        assert status
+        assert f"| [{record.name[:4]}]({record.name}) | {title[1]} | {date[1]} | {status[1]} |\n" in rows

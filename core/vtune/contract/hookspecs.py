@@ -229,8 +229,9 @@ def trainer_callbacks(recipe: Recipe) -> list[Any]:
 def judges(recipe: Recipe) -> dict[str, MetricMaker]:
     """Add ways to judge what a voice speaks, by the name of their group (extensions only).
 
-    A maker takes the ``vtune.evaluation.Material`` and the recipe, and returns a ``vtune.evaluation.Judge``, or raises
-    ``VtuneError`` with the reason why it cannot be had: the others go on. One named as vtune's own takes its place.
+    A maker takes the ``vtune.contract.metrics.TestSet`` and the recipe, and returns a
+    ``vtune.contract.metrics.Metric``, or raises ``VtuneError`` with the reason why it cannot be had: the others go on.
+    One named as vtune's own takes its place.
     """
 
 
