@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+FORMATS = ("mp3", "opus", "ogg", "aac", "flac", "wav", "pcm")
 WORDS = ("the", "river", "runs", "past", "an", "old", "mill", "and", "nobody", "knows", "for", "how", "long")
 
 

@@ -15,7 +15,8 @@ from vtune_cli.arguments import base_options, engine_options, read_lines, voices
 @click.option("--file", "lines", callback=read_lines, metavar="FILE", help="Speak each line of a file ('-' for stdin).")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("out.wav"), show_default=True,
-    help="WAV file; a folder with --file (001.wav, 002.wav, ...); '-' for a pipe.",
+    help="Sound file in the format of its ending (.wav, .mp3, .ogg); with --file a folder of 001.wav, 002.wav, ...; "
+    "'-' for a pipe.",
 )  # fmt: skip
 @click.option("--raw", is_flag=True, help="To a pipe: 16-bit little-endian samples without a WAV header.")
 @click.option("--stream", is_flag=True, help="To a pipe, as sound is ready; the same as --out -.")
@@ -37,11 +38,13 @@ def say(
     from vtune.errors import VoiceError, shown
     from vtune.toolkit.pauses import is_speakable
     from vtune.voices.mixing import open_named
-    from vtune_cli.speaking import to_files, to_stdout
+    from vtune_cli.speaking import format_of, to_files, to_stdout
 
     if not any(map(is_speakable, texts)):
         found = shown(text) if text is not None else "the file"
         raise VoiceError(f"there is nothing to speak in {found}: it has no letter and no digit")
+    if not to_pipe and lines is None:
+        format_of(out)  # refuse a wrong ending before the voice is loaded
     opened = open_named(voice, folder, device, options=engine_options(options), untuned=untuned)
     if to_pipe:
         to_stdout(opened, [t for t in texts if t is not None], seed, untuned=untuned, raw=raw)

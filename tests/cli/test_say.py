@@ -45,3 +45,18 @@ def test_a_wav_says_that_it_is_synthetic(vtune, folder, tmp_path):
     assert soundfile.SoundFile(out).comment == "synthetic speech, made with vtune; voice anna"
     with wave.open(str(out)) as file:
         assert file.getnframes() == len(soundfile.read(out)[0])
+
+
+def test_the_ending_chooses_the_format(vtune, folder, tmp_path):
+    say = ("say", "anna", "Hello.", "--voices", str(folder), "--out")
+    for name, subtype in (("hello.ogg", "VORBIS"), ("hello.OPUS", "OPUS"), ("hello", "PCM_16")):
+        assert vtune(*say, str(tmp_path / name)).exit_code == 0
+        with soundfile.SoundFile(tmp_path / name) as file:
+            assert file.subtype == subtype
+            # Of Opus, libsndfile reads comments only under its own capital letters.
+            assert subtype == "OPUS" or file.comment == "synthetic speech, made with vtune; voice anna"
+    seconds = [soundfile.info(tmp_path / name).duration for name in ("hello.ogg", "hello.OPUS", "hello")]
+    assert seconds == pytest.approx([seconds[2]] * 3, abs=0.001)
+    result = vtune(*say, str(tmp_path / "hello.ogx"))
+    assert result.exit_code == 1
+    assert "has the ending .ogx; did you mean 'ogg'? (formats: aac, " in result.stderr

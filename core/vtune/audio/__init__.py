@@ -2,7 +2,8 @@
 
 from vtune.audio.blocks import RATES, SUFFIXES, Recording, digest_of, opened, require_file
 from vtune.audio.downmix import Mixer
-from vtune.audio.encode import FORMATS, Encoder, encoder
+from vtune.audio.encode import AudioFormat, Encoder, write_encoded
+from vtune.audio.formats import FORMATS
 from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
 from vtune.audio.read import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
 from vtune.audio.spectrogram import mel_levels, window_samples
@@ -13,6 +14,7 @@ __all__ = [
     "FORMATS",
     "RATES",
     "SUFFIXES",
+    "AudioFormat",
     "Encoder",
     "Mixer",
     "Recording",
@@ -21,7 +23,6 @@ __all__ = [
     "decode",
     "digest_of",
     "encoded",
-    "encoder",
     "limit",
     "mel_levels",
     "opened",
@@ -40,5 +41,6 @@ __all__ = [
     "to_mono",
     "wav_header",
     "window_samples",
+    "write_encoded",
     "write_wav",
 ]

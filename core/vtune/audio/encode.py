@@ -1,53 +1,30 @@
-"""Sound to a file's bytes while it is still being made: nothing is ever sought back to, so a pipe can have it."""
+"""Encode sound while it is still being made: no encoder seeks back, so a pipe or a socket can take the bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import av
+import numpy as np
+import soundfile
+import soxr
 
-from vtune.audio.write import pcm16, wav_header
-from vtune.types import Waveform
+from vtune.audio.write import pcm16
+from vtune.runtime.paths import new_file
+from vtune.types import Audio, Waveform
 
 BIT_RATE = 64_000
-"""Of what loses something: mono speech needs no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A way to write sound as it comes.
-
-    :param media_type: as HTTP names it.
-    :param container: FFmpeg's name of the muxer; empty for what needs none.
-    :param options: of the muxer, so that it writes at once and nothing twice.
-    :param has_length: the header says how long the file is, so it can only be written at the end.
-    """
-
-    media_type: str
-    container: str = ""
-    codec: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
-    has_length: bool = False
-
-
-FORMATS = {
-    "mp3": Format("audio/mpeg", "mp3", "libmp3lame", {"write_xing": "0"}),
-    "opus": Format("audio/ogg; codecs=opus", "ogg", "libopus", {"page_duration": "100000"}),  # microseconds
-    "aac": Format("audio/aac", "adts", "aac"),
-    "flac": Format("audio/flac", "flac", "flac", has_length=True),
-    "wav": Format("audio/wav", has_length=True),
-    "pcm": Format("audio/pcm"),
-}
-"""By the names that OpenAI's API gives them; ``pcm`` is little-endian 16 bit without a header."""
+"""Bits a second of the lossy formats: mono speech needs no more."""
 
 
 class Encoder(Protocol):
     """Takes mono sound piece by piece and gives the bytes of one file."""
 
     def add(self, waveform: Waveform) -> bytes:
-        """Return what can be written now; may be nothing."""
+        """Return the bytes that can be written now; there may be none."""
         ...
 
     def end(self) -> bytes:
@@ -55,101 +32,157 @@ class Encoder(Protocol):
         ...
 
     def with_length(self, file: bytes) -> bytes:
-        """Return the file that was made, whose header now says how long it is; only where its format says so."""
+        """Return the finished file with its length in the header, where the format's header has a length."""
         ...
 
 
-def encoder(name: str, sample_rate: int, comment: str = "") -> Encoder:
-    """Return a new encoder of a format.
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """A format in which speech leaves vtune; each module of ``vtune.audio.formats`` declares one as ``FORMAT``.
 
-    :param name: one of ``FORMATS``.
-    :param sample_rate: Hz; Opus takes 8, 12, 16, 24 and 48 kHz.
-    :param comment: written into the file where the format has a place for it.
+    :param name: the ``response_format`` of a request, and the ending of a file.
+    :param media_type: MIME type, as HTTP headers name it.
+    :param description: a few words for help texts and docs.
+    :param encoder: makes a new encoder for a sample rate in Hz and a comment, which may be empty.
+    :param has_length: the header says how long the file is, so the header can only be written at the end.
+    :param sample_rates: Hz that the format can have; empty if any.
     """
-    made = FORMATS[name]
-    if made.container:
-        return _Packets(made, sample_rate, comment)
-    return _Wav(sample_rate, comment) if name == "wav" else _Samples()
+
+    name: str
+    media_type: str
+    description: str
+    encoder: Callable[[int, str], Encoder]
+    has_length: bool = False
+    sample_rates: tuple[int, ...] = ()
+
+    def rate_for(self, sample_rate: int) -> int:
+        """Return the sample rate in Hz that sound of a sample rate is written at: the same or the next higher one."""
+        if not self.sample_rates or sample_rate in self.sample_rates:
+            return sample_rate
+        return min((rate for rate in self.sample_rates if rate > sample_rate), default=max(self.sample_rates))
 
 
-class _Samples:
-    def add(self, waveform: Waveform) -> bytes:
-        return bytes(pcm16(waveform).astype("<i2").tobytes())
+def write_encoded(
+    path: Path, audio_format: AudioFormat, pieces: Iterable[Audio], sample_rate: int, comment: str = ""
+) -> float:
+    """Write a sound file as pieces arrive, under a temporary name until the last piece; return its seconds.
 
-    def end(self) -> bytes:
-        return b""
-
-    def with_length(self, file: bytes) -> bytes:
-        return file
-
-
-class _Wav(_Samples):
-    def __init__(self, sample_rate: int, comment: str) -> None:
-        self._rate, self._comment = sample_rate, comment
-        self._header = wav_header(sample_rate, comment)
-        self._is_begun = False
-
-    def add(self, waveform: Waveform) -> bytes:
-        return self._begin() + super().add(waveform)
-
-    def end(self) -> bytes:
-        return self._begin()
-
-    def with_length(self, file: bytes) -> bytes:
-        data_bytes = len(file) - len(self._header)
-        return wav_header(self._rate, self._comment, data_bytes) + file[len(self._header) :]
-
-    def _begin(self) -> bytes:
-        header = b"" if self._is_begun else self._header
-        self._is_begun = True
-        return header
+    :raises VtuneError: the disk cannot be written.
+    """
+    rate = audio_format.rate_for(sample_rate)
+    resampler = soxr.ResampleStream(sample_rate, rate, 1, dtype="float32") if rate != sample_rate else None
+    encoder = audio_format.encoder(rate, comment)
+    samples, chunks = 0, []
+    with new_file(path) as aside:
+        for piece in pieces:
+            samples += len(piece.waveform)
+            chunks.append(encoder.add(resampler.resample_chunk(piece.waveform) if resampler else piece.waveform))
+        if resampler:
+            chunks.append(encoder.add(resampler.resample_chunk(np.zeros(0, np.float32), last=True)))
+        chunks.append(encoder.end())
+        aside.write_bytes(encoder.with_length(b"".join(chunks)))
+    return samples / sample_rate
 
 
-class _Sink:
-    """What FFmpeg writes to; it cannot seek."""
+class FFmpegEncoder:
+    """Encodes with one of FFmpeg's codecs into one of its containers.
 
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
+    :param container: FFmpeg's name of the muxer.
+    :param codec: FFmpeg's name of the encoder.
+    :param options: of the muxer, so that it writes at once and nothing twice.
+    """
 
-    def write(self, data: Any) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def take(self) -> bytes:
-        taken, self._parts = b"".join(self._parts), []
-        return taken
-
-
-class _Packets:
-    def __init__(self, made: Format, sample_rate: int, comment: str) -> None:
-        self._sink, self._name = _Sink(), made.codec
-        options = {**made.options, "flush_packets": "1"}
-        self._file = av.open(self._sink, "w", format=made.container, options=options)
-        self._stream = self._file.add_stream(made.codec, rate=sample_rate, layout="mono")
-        if made.codec != "flac":
-            self._stream.bit_rate = BIT_RATE
+    def __init__(
+        self,
+        sample_rate: int,
+        comment: str,
+        *,
+        container: str,
+        codec: str,
+        bit_rate: int | None = BIT_RATE,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self._sink = _Sink()
+        self._file = av.open(self._sink, "w", format=container, options={**(options or {}), "flush_packets": "1"})
+        self._stream = self._file.add_stream(codec, rate=sample_rate, layout="mono")
+        if bit_rate is not None:
+            self._stream.bit_rate = bit_rate
         if comment:
             self._file.metadata["comment"] = comment
-        self._file.start_encoding()  # or a file without sound would have no header either
-        self._rate, self._samples = sample_rate, 0
+        self._file.start_encoding()  # otherwise a file without sound would have no header either
+        self._rate = sample_rate
+        self.samples = 0
+        """Samples that were added."""
 
     def add(self, waveform: Waveform) -> bytes:
+        """Encode one piece."""
         if len(waveform):
             frame = av.AudioFrame.from_ndarray(pcm16(waveform)[None], format="s16", layout="mono")
-            frame.sample_rate, frame.pts = self._rate, self._samples
-            self._samples += len(waveform)
+            frame.sample_rate, frame.pts = self._rate, self.samples
+            self.samples += len(waveform)
             self._file.mux(self._stream.encode(frame))
         return self._sink.take()
 
     def end(self) -> bytes:
+        """Flush codec and container."""
         self._file.mux(self._stream.encode(None))
         self._file.close()
         return self._sink.take()
 
     def with_length(self, file: bytes) -> bytes:
-        if self._name != "flac":
-            return file
-        # STREAMINFO, the first block, has the number of samples in the last 36 bits of these 8 bytes; 0 is unknown.
-        place = slice(18, 26)
-        told = int.from_bytes(file[place], "big") | self._samples
-        return file[: place.start] + told.to_bytes(8, "big") + file[place.stop :]
+        """Return the file as it is."""
+        return file
+
+
+class LibsndfileEncoder:
+    """Encodes with libsndfile, whose wheel brings codecs that FFmpeg's lacks."""
+
+    def __init__(self, sample_rate: int, comment: str, *, container: str, codec: str) -> None:
+        self._sink = _SeekableSink()
+        self._file = soundfile.SoundFile(
+            self._sink, "w", samplerate=sample_rate, channels=1, format=container, subtype=codec
+        )
+        if comment:
+            self._file.comment = comment
+
+    def add(self, waveform: Waveform) -> bytes:
+        """Encode one piece."""
+        if len(waveform):
+            self._file.write(waveform)
+        return self._sink.take()
+
+    def end(self) -> bytes:
+        """Flush the codec."""
+        self._file.close()
+        return self._sink.take()
+
+    def with_length(self, file: bytes) -> bytes:
+        """Return the file as it is."""
+        return file
+
+
+class _Sink:
+    """The file that FFmpeg writes to; without a seek method, FFmpeg never seeks."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._position = 0
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        self._position += len(data)
+        return len(data)
+
+    def take(self) -> bytes:
+        chunk, self._parts = b"".join(self._parts), []
+        return chunk
+
+
+class _SeekableSink(_Sink):
+    """The file that libsndfile writes to: it asks how long the file is, and then writes in order only."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._position
+
+    def tell(self) -> int:
+        return self._position

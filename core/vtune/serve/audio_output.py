@@ -1,4 +1,4 @@
-"""An engine's sound to what a client gets: one rate, the tempo asked for, watermarks, a format."""
+"""Turn an engine's sound into the bytes that a client gets: resampled, at the requested speed, marked, encoded."""
 
 from __future__ import annotations
 
@@ -7,33 +7,43 @@ from collections.abc import Sequence
 import numpy as np
 import soxr
 
-from vtune.audio import Tempo, encoder
+from vtune.audio import FORMATS, Tempo
 from vtune.errors import EngineError
 from vtune.types import Watermark, Waveform
 
-RATE = 24_000
-"""Hz of everything that leaves: clients of OpenAI's API take raw samples to have it."""
+OUTPUT_SAMPLE_RATE = 24_000
+"""Hz of all sound that leaves the server: clients of OpenAI's API expect it of raw samples."""
 
 
-class Outlet:
-    """One answer's sound, piece by piece.
+class AudioOutput:
+    """Encodes the sound of one response, piece by piece.
 
-    :param sample_rate: Hz of the pieces.
+    :param response_format: a name in ``FORMATS``.
+    :param sample_rate: of the pieces, in Hz.
     :param speed: 0.25 to 4, at the same pitch.
-    :param marks: put on, one after another, last of all.
-    :param comment: written into the file where its format has a place for it.
+    :param watermarks: applied one after another to the resampled sound, just before it is encoded.
+    :param comment: written into the file if its format can hold a comment.
     """
 
     def __init__(
-        self, kind: str, sample_rate: int, speed: float = 1.0, marks: Sequence[Watermark] = (), comment: str = ""
+        self,
+        response_format: str,
+        sample_rate: int,
+        speed: float = 1.0,
+        watermarks: Sequence[Watermark] = (),
+        comment: str = "",
     ) -> None:
-        self._resampled = soxr.ResampleStream(sample_rate, RATE, 1, dtype="float32") if sample_rate != RATE else None
-        self._tempo = Tempo(RATE, speed) if speed != 1 else None
-        self._marks = marks
-        self._encoder = encoder(kind, RATE, comment)
+        self._resampled = (
+            soxr.ResampleStream(sample_rate, OUTPUT_SAMPLE_RATE, 1, dtype="float32")
+            if sample_rate != OUTPUT_SAMPLE_RATE
+            else None
+        )
+        self._tempo = Tempo(OUTPUT_SAMPLE_RATE, speed) if speed != 1 else None
+        self._watermarks = watermarks
+        self._encoder = FORMATS[response_format].encoder(OUTPUT_SAMPLE_RATE, comment)
 
     def add(self, waveform: Waveform) -> bytes:
-        """Return what can be sent now; may be nothing."""
+        """Return the bytes that can be sent now; there may be none."""
         if self._resampled is not None:
             waveform = self._resampled.resample_chunk(waveform)
         if self._tempo is not None:
@@ -41,7 +51,7 @@ class Outlet:
         return self._encoder.add(self._marked(waveform))
 
     def end(self) -> bytes:
-        """Return the rest."""
+        """Return the last bytes."""
         rest = np.zeros(0, dtype=np.float32)
         if self._resampled is not None:
             rest = self._resampled.resample_chunk(rest, last=True)
@@ -50,12 +60,12 @@ class Outlet:
         return self._encoder.add(self._marked(rest)) + self._encoder.end()
 
     def with_length(self, file: bytes) -> bytes:
-        """Return the file that was made, whose header now says how long it is; only where its format says so."""
+        """Return the finished file with its length in the header, where the format's header has a length."""
         return self._encoder.with_length(file)
 
     def _marked(self, waveform: Waveform) -> Waveform:
-        for mark in self._marks if len(waveform) else ():
-            marked = mark(waveform)
+        for watermark in self._watermarks if len(waveform) else ():
+            marked = watermark(waveform)
             if np.shape(marked) != waveform.shape:
                 raise EngineError(
                     f"a watermark returned sound of shape {np.shape(marked)} for {waveform.shape}; nothing may be added"

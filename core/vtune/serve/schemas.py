@@ -5,14 +5,29 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from vtune.audio import FORMATS
+from vtune.errors import choices, shown
 
 SAMPLING = ("temperature", "top_p", "repetition_penalty")
 """Fields that are options of the engine."""
 NUMBERS = ("speed", "seed", *SAMPLING)
 """Fields that some clients send as text."""
+
+
+def _require_format(name: str) -> str:
+    """Refuse a response format that no module of ``vtune.audio.formats`` declares."""
+    if name not in FORMATS:
+        told = f"there is no response format {shown(name)}{choices(name, FORMATS, 'formats')}"
+        raise PydanticCustomError("literal_error", "{told}", {"told": told})
+    return name
+
+
+ResponseFormat = Annotated[
+    str, AfterValidator(_require_format), WithJsonSchema({"type": "string", "enum": list(FORMATS)})
+]
 
 
 class VoiceId(BaseModel):
@@ -36,7 +51,9 @@ class SpeechRequest(BaseModel):
         description="a voice, an alias, or a mix such as 0.7*anna+0.3*ben"
     )
     model: str = Field("vtune", description="any name; all are the same model, and the voice decides what speaks")
-    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    response_format: ResponseFormat = Field(
+        "mp3", description="; ".join(f"{name}: {audio_format.description}" for name, audio_format in FORMATS.items())
+    )
     stream_format: Literal["audio", "sse"] = "audio"
     stream: bool = Field(False, description="WAV and FLAC leave as sound is ready, without their length; others always")
     speed: float = Field(1.0, ge=0.25, le=4, description="tempo at the same pitch")

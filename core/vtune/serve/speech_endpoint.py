@@ -19,7 +19,7 @@ from starlette.responses import Response
 from vtune.audio import FORMATS, synthetic_note
 from vtune.errors import VtuneError, reason
 from vtune.serve.access import told_of
-from vtune.serve.audio_output import RATE, Outlet
+from vtune.serve.audio_output import OUTPUT_SAMPLE_RATE, AudioOutput
 from vtune.serve.backend import Backend, Wanted
 from vtune.serve.failures import BrokenError, BusyError, UnknownVoiceError
 from vtune.serve.http_errors import Refusal, refusal_of
@@ -186,9 +186,9 @@ class Speech:
 
     async def _sound(self, answer: Answer) -> AsyncGenerator[bytes, None]:
         asked, name, told, longest = answer.asked, answer.wanted.voice.name, answer.told, self._settings.max_seconds
-        marks = self._watermarks(name, RATE)
+        marks = self._watermarks(name, OUTPUT_SAMPLE_RATE)
         comment = synthetic_note(name)
-        outlet = Outlet(asked.response_format, answer.first.sample_rate, asked.speed, marks, comment)
+        output = AudioOutput(asked.response_format, answer.first.sample_rate, asked.speed, marks, comment)
         parts: list[bytes] = []  # of a whole file
         self._metrics.spoken[answer.label] += 1
         self._metrics.characters[answer.label] += len(asked.input)
@@ -203,14 +203,14 @@ class Speech:
                     self._metrics.endings[piece.ending] += 1
                 if told["sound"] > longest:
                     raise Refusal(400, f"more than {longest:g} s of sound; send less text at once")
-                chunk = await to_thread.run_sync(outlet.add, piece.waveform)
+                chunk = await to_thread.run_sync(output.add, piece.waveform)
                 if asked.is_whole:
                     parts.append(chunk)
                 elif chunk:
                     yield chunk
                 piece = await anext(answer.rest, None)
-        rest = await to_thread.run_sync(outlet.end)
-        if file := outlet.with_length(b"".join([*parts, rest])) if asked.is_whole else rest:
+        rest = await to_thread.run_sync(output.end)
+        if file := output.with_length(b"".join([*parts, rest])) if asked.is_whole else rest:
             yield file
 
 

@@ -7,13 +7,13 @@ import pytest
 import soxr
 
 from vtune.errors import EngineError
-from vtune.serve.audio_output import RATE, Outlet
+from vtune.serve.audio_output import OUTPUT_SAMPLE_RATE, AudioOutput
 from vtune.types import Waveform
 
 
-def sent(outlet: Outlet, sound: Waveform, piece: int = 441) -> Waveform:
-    parts = [outlet.add(sound[start : start + piece]) for start in range(0, len(sound), piece)]
-    return np.frombuffer(b"".join([*parts, outlet.end()]), "<i2").astype(np.float32) / 32768
+def sent(output: AudioOutput, sound: Waveform, piece: int = 441) -> Waveform:
+    parts = [output.add(sound[start : start + piece]) for start in range(0, len(sound), piece)]
+    return np.frombuffer(b"".join([*parts, output.end()]), "<i2").astype(np.float32) / 32768
 
 
 @pytest.fixture
@@ -23,15 +23,15 @@ def noise() -> Waveform:
 
 @pytest.mark.parametrize("rate", [8000, 22_050, 24_000, 44_100])
 def test_everything_leaves_at_one_rate(noise: Waveform, rate: int) -> None:
-    out = sent(Outlet("pcm", rate), noise)
-    wanted = soxr.resample(noise, rate, RATE) if rate != RATE else noise
+    out = sent(AudioOutput("pcm", rate), noise)
+    wanted = soxr.resample(noise, rate, OUTPUT_SAMPLE_RATE) if rate != OUTPUT_SAMPLE_RATE else noise
     assert len(out) == len(wanted)
     assert np.abs(out - wanted).max() < 2e-3
 
 
 def test_pieces_do_not_matter(noise: Waveform) -> None:
     for speed in (1.0, 1.5):
-        one, other = (sent(Outlet("pcm", 22_050, speed), noise, piece) for piece in (441, 22_050))
+        one, other = (sent(AudioOutput("pcm", 22_050, speed), noise, piece) for piece in (441, 22_050))
         assert len(one) == len(other)
         assert np.abs(one - other).max() < 1e-3
 
@@ -46,13 +46,13 @@ def test_every_mark_is_put_on_what_leaves_and_on_nothing_twice(noise: Waveform) 
     def second(sound: Waveform) -> Waveform:
         return sound * np.float32(0.5)
 
-    plain = sent(Outlet("pcm", RATE, 2.0), noise)
-    out = sent(Outlet("pcm", RATE, 2.0, [first, second]), noise)
+    plain = sent(AudioOutput("pcm", OUTPUT_SAMPLE_RATE, 2.0), noise)
+    out = sent(AudioOutput("pcm", OUTPUT_SAMPLE_RATE, 2.0, [first, second]), noise)
     assert sum(map(len, seen)) == len(out) == len(plain)
     assert np.abs(out - (plain + 0.25) * 0.5).max() < 1e-4
 
 
 def test_a_mark_that_changes_the_length_is_no_mark(noise: Waveform) -> None:
-    outlet = Outlet("pcm", RATE, marks=[lambda sound: sound[:-1]])
+    output = AudioOutput("pcm", OUTPUT_SAMPLE_RATE, watermarks=[lambda sound: sound[:-1]])
     with pytest.raises(EngineError, match="nothing may be added"):
-        outlet.add(noise)
+        output.add(noise)

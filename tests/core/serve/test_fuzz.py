@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vtune.audio import FORMATS
+
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -50,7 +52,7 @@ def body_of(data: Any, fields: list[str]) -> dict[str, Any]:
         "voice": VOICES | st.fixed_dictionaries({"id": VOICES}),
         "speed": st.floats(0.25, 4),
         "seed": st.integers(0, 2**32 - 1),
-        "response_format": st.sampled_from(["mp3", "opus", "aac", "flac", "wav", "pcm"]),
+        "response_format": st.sampled_from(list(FORMATS)),
         "stream_format": st.sampled_from(["audio", "sse"]),
     }
     for name in data.draw(st.sets(st.sampled_from(sorted(sensible)))):
