@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from vtune.contract import hookspecs
 from vtune.engines import load_engine
 from vtune.recipe import Recipe, builtin_recipes
+from vtune.recipe.parse import parse
 from vtune.recipe.suggest import model_in
 from vtune_cli.main import VERBS
 
@@ -40,6 +41,48 @@ def reference() -> ModuleType:
 def test_reference_pages_are_what_the_code_says(reference: ModuleType, name: str) -> None:
     written = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert written == reference.pages()[name], "run python tools/write_reference.py"
+
+
+def recipe_tables() -> dict[str, list[dict[str, str]]]:
+    """Return the rows of each section of docs/recipe.md by the section's name, each row by column title."""
+    tables: dict[str, list[dict[str, str]]] = {}
+    for part in (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8").split("\n## ")[1:]:
+        lines = [line for line in part.partition("\n### ")[0].splitlines() if line.startswith("| ")]
+        rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+        titles = rows[0]
+        section = part.splitlines()[0].replace("`", "")
+        tables[section] = [dict(zip(titles, row, strict=True)) for row in rows[2:]]
+        assert not [row for row in rows if "" in row], f"{section}: a cell of the table is empty"
+    return tables
+
+
+def recipe_models() -> dict[str, type[BaseModel]]:
+    """Return the model behind each section of docs/recipe.md by the section's name."""
+    sections = {name: model_in(field.annotation) for name, field in Recipe.model_fields.items()}
+    engines = {f"engine_options of {name}": load_engine(name).info.options for name in ("indextts2", "orpheus")}
+    return {"Top level": Recipe, **{name: model for name, model in sections.items() if model}, **engines}
+
+
+@pytest.mark.parametrize("section", recipe_models())
+def test_the_recipe_page_has_every_key_with_its_default(section: str) -> None:
+    model, rows = recipe_models()[section], recipe_tables()[section]
+    assert [row["key"].strip("`") for row in rows] == list(model.model_fields)
+    for row in rows:
+        field = model.model_fields[row["key"].strip("`")]
+        assert row["type"]
+        assert row["meaning"].endswith("."), row
+        if section != "lora" and row["default"] != "its own defaults":
+            shown = "required" if row["default"] == "required" else parse(row["default"].strip("`"), "the page")
+            default = "required" if field.is_required() else field.get_default(call_default_factory=True)
+            assert shown == (str(default) if isinstance(default, Path) else default), row["key"]
+
+
+@pytest.mark.parametrize("engine", ["indextts2", "orpheus"])
+def test_the_recipe_page_has_each_engines_own_lora_defaults(engine: str) -> None:
+    for row in recipe_tables()["lora"]:
+        default = getattr(load_engine(engine).info.lora, row["key"].strip("`"))
+        shown = parse(row[f"default of `{engine}`"].strip("`"), "the page")
+        assert shown == (list(default) if isinstance(default, tuple) else default), row["key"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

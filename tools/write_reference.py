@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 import vtune
 from vtune.contract import hookspecs
-from vtune.recipe.model import Recipe
+from vtune.recipe.model import LoraRecipe, Recipe
 from vtune.recipe.suggest import model_in
+from vtune.recipe.validate import lora_defaults
+from vtune.types import EngineInfo
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NOTE = "<!-- Written by tools/write_reference.py from the code; edit that. -->\n"
@@ -44,18 +48,28 @@ def hooks_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+RECIPE_INTRODUCTION = """\
+A recipe is a YAML file. These tables list every key with its type, the values that it accepts, and its default. "any"
+means that vtune checks only the type, "required" that the key has no default. `null` stands for "no value".
+
+- `vtune recipe show RECIPE` prints a recipe with all defaults written out.
+- `vtune recipe schema` prints a JSON schema, with which editors complete keys and check values.
+- `extends: other.yaml` builds a recipe on another one: sections are merged key by key, lists are replaced as a whole.
+- `vtune run RECIPE train.epochs=5 data.0.weight=2` changes single values; the path of a key is its section, a dot and
+  the key, and list items are counted from 0."""
+
+
 def recipe_page() -> str:
-    """Every key of a recipe with its kind, default and meaning."""
-    parts = [
-        f"# Recipe\n\n{NOTE}\nEvery key, its default and what it means. `vtune recipe show RECIPE` prints a "
-        "recipe with all defaults written out, `vtune recipe schema` a JSON schema for editors. `extends: other.yaml` "
-        "lays a recipe over another: sections merge key by key, lists are replaced whole."
-    ]
-    parts += _sections(Recipe, "")
-    for engine in vtune.available_engines().values():
-        if isinstance(engine, vtune.Engine) and engine.name != "toy":
-            doc = f"## engine_options of `{engine.name}`\n\n{_table(engine.info.options, set())}"
-            parts.append(doc)
+    """Every key of a recipe with its type, range, default and meaning."""
+    engines = {
+        engine.name: engine.info
+        for engine in vtune.available_engines().values()
+        if isinstance(engine, vtune.Engine) and engine.name != "toy"
+    }
+    parts = [f"# Recipe\n\n{NOTE}\n{RECIPE_INTRODUCTION}", *_sections(Recipe, "", engines)]
+    for name, info in engines.items():
+        doc = _markdown(inspect.getdoc(info.options) or "")
+        parts.append(f"## engine_options of `{name}`\n\n{doc}\n\n{_table(info.options)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -104,30 +118,130 @@ def _entry(name: str, thing: Any) -> str:
     return text
 
 
-def _sections(model: type[BaseModel], name: str) -> list[str]:
-    inner = {key: found for key, field in model.model_fields.items() if (found := model_in(field.annotation))}
-    title = f"## {name}" if name else "## The top"
-    doc = inspect.getdoc(model) or ""
-    parts = [f"{title}\n\n{_markdown(doc)}\n\n{_table(model, set(inner))}"]
-    for key, found in inner.items():
-        parts += _sections(found, f"{name}.{key}".strip("."))
+def _sections(model: type[BaseModel], name: str, engines: Mapping[str, EngineInfo]) -> list[str]:
+    """Write a section of the recipe and the sections inside it, each under a heading of its own."""
+    text = f"## {name or 'Top level'}\n\n{_markdown(inspect.getdoc(model) or '')}\n\n"
+    if model is LoraRecipe:
+        defaults = {f"default of `{engine}`": lora_defaults(info) for engine, info in engines.items()}
+        text += f"{_table(model, defaults)}\n\n### Presets of `targets`\n\n{_lora_presets(engines)}"
+    else:
+        text += _table(model)
+    parts = [text]
+    for key, field in model.model_fields.items():
+        inner = model_in(field.annotation)
+        if inner is not None:
+            parts += _sections(inner, f"{name}.{key}".strip("."), engines)
     return parts
 
 
-def _table(model: type[BaseModel], sections: set[str]) -> str:
-    rows = ["| key | default | meaning |", "|---|---|---|"]
-    for name, field in model.model_fields.items():
-        default = "a section" if name in sections and field.default is not None else _default(field)
-        meaning = (field.description or "").replace("|", "\\|")
-        rows.append(f"| `{name}` | {default} | {meaning} |")
+def _table(model: type[BaseModel], defaults: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """Write a row for each key of a model.
+
+    :param defaults: title of each default column to its values by key; None for one column with the model's own.
+    """
+    schema = model.model_json_schema()
+    defaults = defaults or {"default": _model_defaults(model)}
+    rows = [["key", "type", "range", *defaults, "meaning"]]
+    rows.append(["---"] * len(rows[0]))
+    for name, key in schema["properties"].items():
+        required = name in schema.get("required", ())
+        values = ["required" if required else _default(values[name], key) for values in defaults.values()]
+        rows.append([f"`{name}`", _key_type(key, name), _key_range(key), *values, key["description"]])
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _model_defaults(model: type[BaseModel]) -> dict[str, Any]:
+    fields = {name: field for name, field in model.model_fields.items() if not field.is_required()}
+    defaults = {name: field.get_default(call_default_factory=True, validated_data={}) for name, field in fields.items()}
+    return model.model_construct(**defaults).model_dump(mode="json", include=set(defaults), warnings=False)
+
+
+def _lora_presets(engines: Mapping[str, EngineInfo]) -> str:
+    rows = ["| engine | preset of `targets` | modules |", "|---|---|---|"]
+    for engine, info in engines.items():
+        for preset, modules in info.lora_targets.items():
+            names = ", ".join(f"`{module}`" for module in modules).replace("|", "\\|")
+            rows.append(f"| `{engine}` | `{preset}` | {names} |")
     return "\n".join(rows)
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "**needed**"
-    value = field.get_default(call_default_factory=True, validated_data={})
-    return f"`{value!r}`" if not isinstance(value, Path) else f"`{value}`"
+_TYPES = {
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "boolean": "true or false",
+    "object": "mapping",
+    "null": "null",
+}
+
+
+def _key_type(schema: Mapping[str, Any], name: str) -> str:
+    """Name what a JSON schema accepts, as a recipe's writer says it: ``whole number or null``."""
+    if "anyOf" in schema:
+        return " or ".join(_key_type(option, name) for option in schema["anyOf"])
+    if "$ref" in schema:
+        return f"[section](#{name})"
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return "choice"
+    if schema.get("format") == "path":
+        return "path"
+    if schema.get("type") == "array":
+        count = (
+            f"{schema['minItems']} " if "minItems" in schema and schema["minItems"] == schema.get("maxItems") else ""
+        )
+        item = _key_type(schema["items"] if "items" in schema else schema["prefixItems"][0], name)
+        return f"list of {count}{item if item.startswith('[') else item + 's'}"
+    return _TYPES.get(schema.get("type", ""), "mapping")
+
+
+def _key_range(schema: Mapping[str, Any]) -> str:
+    """Name the values that a JSON schema allows beside their type: ``1 to 512``."""
+    if "$ref" in schema:
+        return "its own keys"
+    if schema.get("type") == "boolean":
+        return "`true`, `false`"
+    if "anyOf" in schema:
+        ranges = [_key_range(option) for option in schema["anyOf"] if option.get("type") != "null"]
+        return " or ".join(dict.fromkeys(text for text in ranges if text != "any")) or "any"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "pattern" in schema:
+        return f"`{schema['pattern']}`"
+    if schema.get("minLength"):
+        return "not empty"
+    if "prefixItems" in schema:
+        return f"each {_key_range(schema['prefixItems'][0])}"
+    if schema.get("minItems"):
+        return f"{schema['minItems']} or more items"
+    return _number_range(schema)
+
+
+def _number_range(schema: Mapping[str, Any]) -> str:
+    lowest, highest = schema.get("minimum"), schema.get("maximum")
+    if schema.get("type") == "integer" and "exclusiveMinimum" in schema:
+        lowest = schema["exclusiveMinimum"] + 1 if lowest is None else max(lowest, schema["exclusiveMinimum"] + 1)
+    if lowest is not None and highest is not None:
+        return f"{lowest:,} to {highest:,}"
+    limits = [
+        f"{lowest:,} or more" if lowest is not None else "",
+        f"above {schema['exclusiveMinimum']}" if lowest is None and "exclusiveMinimum" in schema else "",
+        f"{highest:,} or less" if highest is not None else "",
+        f"below {schema['exclusiveMaximum']}" if "exclusiveMaximum" in schema else "",
+    ]
+    return ", ".join(filter(None, limits)) or "any"
+
+
+def _default(value: Any, schema: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        return "its own defaults"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, allow_unicode=True)
+    return f"`{text.removesuffix('...' + chr(10)).strip()}`"
 
 
 def _signature(name: str, function: Any) -> str:

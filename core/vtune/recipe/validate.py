@@ -33,7 +33,9 @@ def check_recipe(
     check = _Check(draft, Catalogue(models))
     data = dict(draft.data)
     if isinstance(engine, EngineInfo):
-        data["lora"] = _with_engine_defaults(data.get("lora"), engine)
+        lora = data.get("lora")
+        if lora is None or isinstance(lora, dict):
+            data["lora"] = {**lora_defaults(engine), **(lora or {})}
     # A section whose keys are all commented out reads as null and means its defaults.
     recipe = check.model(Recipe, {key: value for key, value in data.items() if value is not None}, ())
     options = None
@@ -52,17 +54,10 @@ def check_recipe(
     return checked
 
 
-def _with_engine_defaults(given: Any, info: EngineInfo) -> Any:
-    if given is not None and not isinstance(given, dict):
-        return given
-    lora = info.lora
-    defaults = {name: getattr(lora, name) for name in LoraRecipe.model_fields}
-    return {
-        **defaults,
-        "targets": list(lora.targets),
-        "modules_to_save": list(lora.modules_to_save),
-        **(given or {}),
-    }
+def lora_defaults(info: EngineInfo) -> dict[str, Any]:
+    """Return an engine's own defaults for each key of ``lora:``, as a recipe would write them."""
+    values = {name: getattr(info.lora, name) for name in LoraRecipe.model_fields}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 class _Check:
