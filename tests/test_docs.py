@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ from vtune.recipe.suggest import model_in
 from vtune_cli.main import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
-TOP_PAGES = [ROOT / name for name in ("README.md", "SECURITY.md")]
+TOP_PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")]
 PAGES = [*TOP_PAGES, ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -160,7 +161,7 @@ SCRIPTS_FLAGS = {flag for path in SCRIPTS for flag in re.findall(r"\"(--[\w-]+)\
 OTHERS_FLAGS = {
     "accelerate": {"cpu", "dynamo_backend", "mixed_precision", "multi_gpu", "num_machines", "num_processes"},
     "docker, useradd": {"create-home", "device", "format", "gpus", "interval", "rm", "start-period", "stop-timeout"},
-    "pip": {"no-cache-dir", "no-deps"},
+    "pip": {"group", "no-cache-dir", "no-deps"},
     "sbatch": {"open-mode", "requeue", "signal", "time"},
     "vllm": {
         "data-parallel-size",
@@ -209,12 +210,13 @@ def unknown_files(line: str) -> list[str]:
     """Return the paths of a line that no file has: from the root of the repository, or the end of a module's path."""
     rooted = re.findall(rf"(?<![\w/.<>-])((?:{'|'.join(FOLDERS)})/[\w./-]*)(?![\w<*])", line)
     modules = re.findall(r"(?<![\w/.-])((?:\w+/)*\w+\.py)\b", line)
-    unknown = [path for path in rooted if not (ROOT / path).exists()]
+    unknown = [path for path in rooted if not (ROOT / path).exists() and not path.endswith("NAME.py")]
     return unknown + [
         path
         for path in modules
         if path not in rooted
         and not path.startswith(("my_", "mine", "check_kit"))  # the reader's own
+        and not path.endswith("NAME.py")
         and not any(module.endswith(f"/{path}") for module in MODULES)
     ]
 
@@ -346,3 +348,34 @@ def test_the_index_of_decisions_is_complete_and_true() -> None:
         assert date
         assert status
         assert f"| [{record.name[:4]}]({record.name}) | {title[1]} | {date[1]} | {status[1]} |\n" in rows
+
+
+def test_the_map_has_the_floors_that_the_linter_checks() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    floors = "\n".join(next(contract["layers"] for contract in contracts if "containers" in contract))
+    assert f"```\n{floors}\n```" in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert project["tool"]["importlinter"]["exclude_type_checking_imports"] is False
+
+
+def test_the_map_names_every_folder_of_core() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    folders = [path.name for path in (ROOT / "core" / "vtune").iterdir() if (path / "__init__.py").is_file()]
+    assert [
+        name for name in folders if f"| `core/vtune/{name}/` |" not in text and f"`core/vtune/{name}/` " not in text
+    ] == []
+
+
+def test_the_glossary_is_in_order_and_explains_the_words_it_uses() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = re.findall(r"^- \*\*(.+?)\*\*: ", text, re.MULTILINE)
+    assert terms == sorted(terms, key=lambda term: term.lower().replace("_", " "))
+    words = {term.lower() for term in terms}
+    used = re.findall(r"(?<!\*)\*([\w ]+)\*(?!\*)", text.partition("\n- ")[2])
+    assert [word for word in used if word.lower() not in words and word.lower().removesuffix("s") not in words] == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "docs" / "decisions" / "README.md"]
+    assert [page.name for page in pages if f"({page.relative_to(ROOT)})" not in readme] == []
