@@ -15,6 +15,17 @@ MAX_LINES_BYTES = 20_000_000
 """Bytes of a file of lines to speak; a long novel has 3 MB."""
 
 
+class NearestChoice(click.Choice[str]):
+    """One of several names; a typo is told the nearest one."""
+
+    def get_invalid_choice_message(self, value: str, ctx: click.Context | None) -> str:
+        """Name what was found, every name, and the nearest."""
+        from vtune.errors import nearest, shown
+
+        names = [str(name) for name in self.choices]
+        return f"{shown(value)} is not one of {', '.join(names)}{nearest(value, names)}"
+
+
 def read_lines(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """Read the lines of a text file, or of stdin (``-``); a FIFO or a device, which might never end, is refused."""
     from vtune.runtime.untrusted import read_text, why

@@ -6,22 +6,21 @@ from pathlib import Path
 
 import click
 
-from vtune_cli.arguments import base_options, engine_options, voices_option
+from vtune.export.targets import TARGETS
+from vtune_cli.arguments import NearestChoice, base_options, engine_options, voices_option
 from vtune_cli.talking import echo
-
-TARGETS = ("peft", "merged", "gguf-ready", "vllm")
 
 
 @click.command()
 @click.argument("voice")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option(
-    "--to", "target", type=click.Choice(TARGETS), required=True,
-    help="An adapter for plain PEFT, one merged model, one for llama.cpp's converter, or an adapter for vLLM.",
+    "--to", "target", type=NearestChoice(list(TARGETS)), required=True,
+    help="; ".join(f"{name}: {target.description}" for name, target in TARGETS.items()) + ".",
 )  # fmt: skip
 @click.option(
-    "--dtype", type=click.Choice(["bf16", "fp16", "fp32"]),
-    help="Of a merged model's weights; default: bf16 where plain transformers loads it.",
+    "--dtype", type=click.Choice(sorted({dtype for target in TARGETS.values() for dtype in target.dtypes})),
+    help="Format of the weights; default: the target's own, bf16 for a merged model that plain transformers loads.",
 )  # fmt: skip
 @click.option(
     "--without-consent", metavar="SENTENCE",
@@ -33,8 +32,11 @@ def export(
     voice: str, directory: Path, target: str, dtype: str | None, without_consent: str | None, device: str,
     options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
-    """Write VOICE into DIRECTORY as other software takes it, read it back and compare, with its card."""
-    from vtune.export import export as export_voice
+    """Write VOICE into DIRECTORY in a format of other software, with a model card.
+
+    The files are read back and must answer as the voice does.
+    """
+    from vtune.export.export import export as export_voice
     from vtune.voice_format.record import find_voice
 
     exported = export_voice(

@@ -28,7 +28,7 @@ VERBS = {
     "voices": "List the voices that are there.",
     "merge": "Fold VOICE's adapter into its base: one model folder, checked.",
     "mix": "Write a mix of voices as a voice of its own.",
-    "export": "Write VOICE as other software takes it: peft, merged, gguf-ready, vllm; checked.",
+    "export": "Write VOICE in a format of other software, and check it.",
     "recipe": "List, copy, show and check recipes.",
     "engines": "List the installed engines.",
 }

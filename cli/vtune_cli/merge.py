@@ -17,7 +17,7 @@ from vtune_cli.talking import echo
 @voices_option
 def merge(voice: str, directory: Path, device: str, options: tuple[str, ...], folder: Path) -> None:
     """Fold VOICE's adapter into its base and write DIRECTORY, one model that plain transformers loads."""
-    from vtune.export import merge_voice
+    from vtune.export.merge import merge_voice
     from vtune.voice_format.record import find_voice
 
     difference = merge_voice(find_voice(voice, folder), directory, device, engine_options(options))

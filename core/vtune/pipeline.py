@@ -14,7 +14,8 @@ from vtune import dataset
 from vtune.curation.doctor.check_run import inspect
 from vtune.engines import load_engine
 from vtune.evaluation import VOICE, Scores, TestSet, evaluate, held_material, listener, tuned_and_base
-from vtune.export import CLIP_SAMPLE, voice_record, write_voice
+from vtune.export.existing_voice import CLIP_SAMPLE
+from vtune.export.voice_folder import voice_record, write_voice
 from vtune.ingest import raw_sources as raw
 from vtune.recipe import Recipe, as_yaml
 from vtune.runtime.device import pick_device, release_memory, weights_dtype

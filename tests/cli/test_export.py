@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,8 @@ import yaml
 from click.testing import Result
 
 from vtune import load_recipe, pipeline
-from vtune.export import TARGETS
 from vtune.export.consent import SENTENCE
-from vtune_cli import export as verb
+from vtune.export.targets import TARGETS
 
 Run = Callable[..., Result]
 
@@ -46,8 +47,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "voices"
 
 
-def test_the_verb_offers_every_target() -> None:
-    assert tuple(TARGETS) == verb.TARGETS
+def test_the_verb_offers_every_target(vtune: Run) -> None:
+    page = Path(__file__).parents[2] / "docs" / "export.md"
+    for name, target in TARGETS.items():
+        assert f"{name}: {target.description}" in " ".join(vtune("export", "--help").stdout.split())
+        assert f"| `{name}` | {target.description}" in page.read_text(encoding="utf-8")
+
+
+def test_a_mistyped_target_suggests_the_nearest(vtune: Run) -> None:
+    result = vtune("export", "anna", "out", "--to", "mergd")
+    assert result.exit_code == 2
+    assert "'mergd' is not one of gguf-ready, merged, peft, vllm; did you mean 'merged'?" in result.stderr
+
+
+def test_help_imports_no_torch() -> None:
+    code = "import sys, vtune_cli.export; sys.exit(bool({'torch', 'transformers', 'peft'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_an_export_says_what_was_found(vtune: Run, made: Path, tmp_path: Path) -> None:
@@ -82,7 +97,11 @@ def test_without_a_consent_the_words_are_told_and_then_taken(vtune: Run, made: P
         (["--to", "merged", "--dtype", "int8"], 2, "'int8' is not one of"),
         (["--to", "gguf-ready"], 1, "is no llama"),
         (["--to", "vllm"], 1, "vLLM does not serve its network"),
-        (["--to", "peft", "--dtype", "bf16"], 1, "an adapter is kept as it was trained"),
+        (
+            ["--to", "peft", "--dtype", "bf16"],
+            1,
+            "--to peft writes fp32 only; --dtype bf16 goes with --to gguf-ready or merged",
+        ),
         (["--to", "peft", "--set", "widht=3"], 1, "has no option 'widht'; did you mean 'width'?"),
         (["--to", "peft", "--set", "width=8"], 1, "trained on another network"),
     ],

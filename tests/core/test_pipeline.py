@@ -19,7 +19,7 @@ import vtune
 from vtune import pipeline
 from vtune.engines import Engine
 from vtune.errors import VoiceError
-from vtune.export import merge_voice
+from vtune.export.merge import merge_voice
 from vtune.recipe import Recipe
 from vtune.runtime.paths import VoiceFolder
 from vtune.voice_format.record import find_voice, list_voices, read_record

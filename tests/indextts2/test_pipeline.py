@@ -22,8 +22,9 @@ from transformers import Trainer
 
 from vtune import load_recipe, pipeline
 from vtune.errors import VoiceError
-from vtune.export import export, merge_voice
 from vtune.export.consent import SENTENCE
+from vtune.export.export import export
+from vtune.export.merge import merge_voice
 from vtune.runtime.paths import VoiceFolder
 from vtune.testing import made_clip
 from vtune.voice_format.record import read_record
@@ -353,8 +354,8 @@ def test_an_engine_without_a_licence_note_writes_none(speech: Path, tmp_path: Pa
 
 def test_an_adapter_is_read_back_onto_the_network_that_only_this_engine_has(made: Made, tmp_path: Path) -> None:
     exported = export(made.folder, tmp_path / "out", "peft", without_consent=SENTENCE)
-    assert exported.written.compared.difference == 0
-    assert "plain transformers does not load" in exported.written.compared.how
+    assert exported.result.compared.difference == 0
+    assert "plain transformers does not load" in exported.result.compared.how
     card = (tmp_path / "out" / "README.md").read_text()
     assert "license_name: bilibili-model-use-licence\nlicense_link: LICENCE-NOTE.md" in card
     assert STATEMENT in (tmp_path / "out" / "LICENCE-NOTE.md").read_text()
@@ -362,8 +363,8 @@ def test_an_adapter_is_read_back_onto_the_network_that_only_this_engine_has(made
 
 def test_a_merged_checkpoint_is_read_back_by_this_engine(made: Made, tmp_path: Path) -> None:
     exported = export(made.folder, tmp_path / "out", "merged", without_consent=SENTENCE)
-    assert exported.written.compared.how == "read back by the engine 'indextts2'"
-    assert exported.written.compared.difference < 1e-4
+    assert exported.result.compared.how == "read back by the engine 'indextts2'"
+    assert exported.result.compared.difference < 1e-4
     assert (tmp_path / "out" / "gpt.pth").is_file()
 
 

@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from vtune import load_recipe, pipeline
 from vtune.engines import Engine
 from vtune.errors import VoiceError
-from vtune.export import export
+from vtune.export.export import export
 from vtune.export.targets import gguf_ready, merged
 from vtune.runtime.paths import VoiceFolder, write_json
 from vtune.testing import made_clip
@@ -102,8 +102,8 @@ def test_plain_peft_loads_what_the_adapter_names(voice: VoiceFolder, tiny: Path,
     model = PeftModel.from_pretrained(base, str(tmp_path / "out"))
     ids = prompt(voice)
     torch.testing.assert_close(logits(model, ids), logits(open_voice(voice).model, ids))
-    assert exported.written.compared.how == "read back by plain transformers and PEFT"
-    assert any("is a folder of this machine" in note for note in exported.written.notes)
+    assert exported.result.compared.how == "read back by plain transformers and PEFT"
+    assert any("is a folder of this machine" in note for note in exported.result.notes)
 
 
 def test_a_relative_base_is_named_from_the_root(
@@ -133,7 +133,7 @@ def test_plain_transformers_loads_a_merged_model(voice: VoiceFolder, tmp_path: P
     difference = (logits(model, ids) - expected).abs().max() / expected.abs().max()
     assert difference < (1e-5 if dtype == "fp32" else 1e-2)
     # Rounding shows in the number that is written down, so it was taken from the file and not from memory.
-    assert (exported.written.compared.difference < 1e-5) == (dtype == "fp32")
+    assert (exported.result.compared.difference < 1e-5) == (dtype == "fp32")
     words = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert words.get_vocab() == open_voice(voice).base.tokenizer.get_vocab()
 
@@ -322,7 +322,7 @@ def test_each_rule_of_the_converter_is_looked_at(
 def test_vllm_is_told_the_base_that_the_adapter_names(voice: VoiceFolder, tiny: Path, tmp_path: Path) -> None:
     """Its resolver takes an adapter only where both are the same text."""
     exported = export(voice, tmp_path / "my_anna", "vllm")
-    named, resolved = exported.written.commands
+    named, resolved = exported.result.commands
     words = shlex.split(named)
     assert words[:3] == ["vllm", "serve", str(tiny)]
     assert words[3:] == [
@@ -332,8 +332,8 @@ def test_vllm_is_told_the_base_that_the_adapter_names(voice: VoiceFolder, tiny: 
     assert config["base_model_name_or_path"] == words[2]
     assert f"VLLM_LORA_RESOLVER_CACHE_DIR={tmp_path}" in resolved
     assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True" in resolved
-    assert exported.written.rules["rank fits --max-lora-rank"] == "8 of 8"
-    targets = exported.written.rules["targets are modules that vLLM adapts"].split(", ")
+    assert exported.result.rules["rank fits --max-lora-rank"] == "8 of 8"
+    targets = exported.result.rules["targets are modules that vLLM adapts"].split(", ")
     assert sorted(config["target_modules"]) == targets
 
 

@@ -110,7 +110,7 @@ def main(folder: Path) -> dict[str, float]:
 
     from vtune import pipeline
     from vtune.engines import load_recipe
-    from vtune.export import merge_voice
+    from vtune.export.merge import merge_voice
     from vtune.training import guards
     from vtune_orpheus import tiny
     from vtune_orpheus.base import OrpheusBase

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from vtune.export import merge_voice
+from vtune.export.merge import merge_voice
 from vtune.export.mixed_voice import write_mixed_voice
 from vtune.runtime.paths import VoiceFolder
 from vtune.voices.mixing import open_named

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from vtune import load_recipe, pipeline
 from vtune.errors import RecipeError
-from vtune.export import merge_voice
+from vtune.export.merge import merge_voice
 from vtune.voice_format.record import read_record
 from vtune.voices.speech import open_voice
 

@@ -1,18 +1,6 @@
-"""A voice as files that other software takes; one module a target, and ``voice`` for the folder that vtune keeps."""
+"""Write voices: the folder that vtune keeps of a voice, and folders that other software loads.
 
-from vtune.export.existing_voice import CLIP_SAMPLE
-from vtune.export.export import TARGETS, Exported, export
-from vtune.export.targets.merged import merge_voice
-from vtune.export.voice_files import write_licence_note
-from vtune.export.voice_folder import voice_record, write_voice
-
-__all__ = [
-    "CLIP_SAMPLE",
-    "TARGETS",
-    "Exported",
-    "export",
-    "merge_voice",
-    "voice_record",
-    "write_licence_note",
-    "write_voice",
-]
+``vtune.export.export`` writes a voice for one of ``vtune.export.targets``, ``vtune.export.merge`` folds an adapter into
+its base, ``voice_folder`` and ``mixed_voice`` write vtune's own folders. Nothing is imported here: ``vtune export
+--help`` reads the targets, and evaluation, which the card needs, takes seconds to import.
+"""

@@ -1,4 +1,4 @@
-"""A voice to a folder of one of the targets: whole or not at all, checked after writing, with its card."""
+"""Export a voice to one of the targets: whole or not at all, read back after writing, with its card."""
 
 from __future__ import annotations
 
@@ -6,56 +6,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from vtune.errors import VoiceError, choices, reason, shown
 from vtune.evaluation import read_scores
 from vtune.export import consent
 from vtune.export.card import write_card
-from vtune.export.result import Written
-from vtune.export.source import Source, open_source
-from vtune.export.targets import gguf_ready, merged, peft, vllm
+from vtune.export.result import ExportResult
+from vtune.export.source import open_source
+from vtune.export.target import ExportTarget
+from vtune.export.targets import TARGETS
 from vtune.export.voice_files import write_licence_note, write_records
 from vtune.runtime.paths import VoiceFolder, must_be_new, new_folder, write_json
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.voice_format.record import VoiceRecord, read_record, write_conditioning
 
-VERSION = 1
-"""Of ``export.json``."""
-
-
-class Target(Protocol):
-    """What each module of a target has."""
-
-    def require(self, folder: VoiceFolder, record: VoiceRecord, place: Path, dtype: str | None) -> None:
-        """Refuse before anything is loaded. :raises VoiceError: it cannot be."""
-
-    def write(self, source: Source, directory: Path, place: Path, dtype: str | None) -> Written:
-        """Write into ``directory``, which becomes ``place``, and read it back. :raises VoiceError: it does not hold."""
-
-
-TARGETS: dict[str, Target] = {"peft": peft, "merged": merged, "gguf-ready": gguf_ready, "vllm": vllm}
-"""Targets by the name that users write."""
+EXPORT_JSON_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
-    """What was exported, and what was found when it was read back."""
+class ExportedVoice:
+    """A voice that was exported, and what was found when the files were read back."""
 
     directory: Path
     voice: str
     target: str
-    written: Written
+    result: ExportResult
 
     def lines(self) -> Sequence[str]:
-        """Tell it to a user."""
-        written = self.written
+        """Return the lines that a user reads."""
+        result = self.result
         return [
-            f"{self.directory}: {self.voice} as {self.target}, {written.dtype}",
-            f"checked: {written.compared.describe()}",
-            *(f"rule: {name}: {found}" for name, found in written.rules.items()),
-            *(f"note: {note}" for note in written.notes),
-            *written.commands,
+            f"{self.directory}: {self.voice} as {self.target}, {result.dtype}",
+            f"checked: {result.compared.describe()}",
+            *(f"rule: {name}: {found}" for name, found in result.rules.items()),
+            *(f"note: {note}" for note in result.notes),
+            *result.commands,
         ]
 
 
@@ -68,60 +54,70 @@ def export(
     without_consent: str | None = None,
     device: str = "auto",
     options: Mapping[str, Any] | None = None,
-) -> Exported:
-    """Write a voice as other software takes it, with its card, its records and ``export.json``.
+) -> ExportedVoice:
+    """Write a voice as a folder for other software, with its card, its records and ``export.json``.
 
     :param directory: does not exist, or is empty.
-    :param target: one of ``TARGETS``.
-    :param dtype: ``bf16``, ``fp16`` or ``fp32``, of a merged model; default: the target's.
-    :param without_consent: what somebody says who answers for a voice that states no consent.
-    :param options: engine options that differ from those it was trained with, e.g. where the base lies now.
-    :raises VoiceError: the voice states no consent, does not fit the target, or what was written answers differently.
+    :param target: a name in ``TARGETS``.
+    :param dtype: format of the weights, ``bf16``, ``fp16`` or ``fp32``; default: the target's.
+    :param without_consent: the sentence of a user who answers for a voice that states no consent.
+    :param options: engine options that differ from those of the training, for example where the base lies now.
+    :raises VoiceError: the voice states no consent, does not fit the target, or the files answer differently.
     """
     if target not in TARGETS:
-        raise VoiceError(f"no target {shown(target)}{choices(target, TARGETS, 'targets')}")
+        raise VoiceError(f"there is no export target {shown(target)}{choices(target, TARGETS, 'targets')}")
     must_be_new(directory)
     record = read_record(folder)
     overridden = consent.settle(record, without_consent)
-    TARGETS[target].require(folder, record, directory, dtype)
+    _require_dtype(TARGETS[target], dtype)
+    TARGETS[target].check(folder, record, directory)
     scores = read_scores(folder.scores)
     source = open_source(folder, device, options)
     # What the user changed, say where the base lies now, is true of what is exported.
     record = record.model_copy(update={"engine_options": source.options_with().model_dump(mode="json")})
     with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:
-        written = TARGETS[target].write(source, aside, directory, dtype)
-        checks = (written.compared.describe(), *(f"{rule}: {found}" for rule, found in written.rules.items()))
-        form = replace(written.form, checked=checks, overridden=overridden)
+        result = TARGETS[target].write(source, aside, directory, dtype)
+        checks = (result.compared.describe(), *(f"{rule}: {found}" for rule, found in result.rules.items()))
+        form = replace(result.form, checked=checks, overridden=overridden)
         kept = aside / form.files
         kept.mkdir(exist_ok=True)
         write_records(folder, record, kept)
         if kept != aside:
             write_conditioning(source.voice.conditioning, VoiceFolder(kept).conditioning)
         write_licence_note(source.engine, aside)
-        write_json(aside / "export.json", _facts(record, target, written, overridden))
+        write_json(aside / "export.json", _facts(record, target, result, overridden))
         try:
             write_card(VoiceFolder(aside).card, record, source.settings, scores, form)
         except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
             raise VoiceError(
                 f"{folder.path}: voice.json and recipe.yaml do not make a card ({reason(error)})"
             ) from error
-    return Exported(directory, record.name, target, written)
+    return ExportedVoice(directory, record.name, target, result)
 
 
-def _facts(record: VoiceRecord, target: str, written: Written, overridden: str | None) -> dict[str, Any]:
+def _require_dtype(target: ExportTarget, dtype: str | None) -> None:
+    """Refuse a format of the weights that a target does not write, and name the targets that write it."""
+    if dtype is None or dtype in target.dtypes:
+        return
+    others = [name for name, other in TARGETS.items() if dtype in other.dtypes]
+    instead = f"; --dtype {dtype} goes with --to {' or '.join(others)}" if others else ""
+    raise VoiceError(f"--dtype {dtype}: --to {target.name} writes {' or '.join(target.dtypes)} only{instead}")
+
+
+def _facts(record: VoiceRecord, target: str, result: ExportResult, overridden: str | None) -> dict[str, Any]:
     return {
-        "version": VERSION,
+        "version": EXPORT_JSON_VERSION,
         "voice": record.name,
         "target": target,
         "engine": record.engine,
-        "base": written.base,
+        "base": result.base,
         "fingerprint": record.fingerprint,
-        "dtype": written.dtype,
+        "dtype": result.dtype,
         "consent": "stated" if overridden is None else overridden,
-        "checked": written.compared.settings(),
-        "rules": dict(written.rules),
-        "commands": list(written.commands),
-        "notes": list(written.notes),
+        "checked": result.compared.settings(),
+        "rules": dict(result.rules),
+        "commands": list(result.commands),
+        "notes": list(result.notes),
         "vtune": VTUNE_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

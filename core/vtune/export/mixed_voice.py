@@ -11,12 +11,13 @@ from pydantic import ValidationError
 
 from vtune.errors import VoiceError, shown
 from vtune.evaluation import Scores
-from vtune.export import write_licence_note
 from vtune.export.card import write_card
+from vtune.export.voice_files import write_licence_note
 from vtune.recipe import LoraRecipe
 from vtune.recipe.model import VOICE_NAME
 from vtune.runtime.paths import VoiceFolder, new_folder, write_json
 from vtune.voice_format.record import VoiceRecord
+from vtune.voice_format.vllm_rules import is_servable
 from vtune.voices.mixing import find_parts, mixed_shape, open_mix
 
 
@@ -50,6 +51,7 @@ def write_mixed_voice(
     with new_folder(folder.path, keep=lambda: _require_free(folder)) as aside:
         new = VoiceFolder(aside)
         mix.engine.export_voice(mix.base, mix.model, mix.conditioning, aside)
+        record = record.model_copy(update={"servable": is_servable(new)})
         write_licence_note(mix.engine, aside)
         write_json(new.record, record.model_dump())
         write_card(new.card, record, {}, Scores())

@@ -1,25 +1,27 @@
-"""What a target leaves behind beside its files."""
+"""What a target reports about the files that it wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from vtune.export.card import Form
-from vtune.export.verify import Comparison
+if TYPE_CHECKING:
+    from vtune.export.card import Form
+    from vtune.export.verify import Comparison
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ExportResult:
     """One export.
 
-    :param form: for its card.
-    :param compared: with the voice, after it was written.
-    :param dtype: of the weights.
-    :param base: what it has to be loaded onto; None for a whole model.
-    :param rules: of the software that it is for, each with what was found.
-    :param commands: to go on with.
-    :param notes: what the user should know.
+    :param form: what the card says about the files.
+    :param compared: the answers of the written files beside those of the voice.
+    :param dtype: of the weights: ``bf16``, ``fp16`` or ``fp32``.
+    :param base: the base that the files have to be loaded onto; None for a whole model.
+    :param rules: rules of the software that the files are for, each with what was found.
+    :param commands: shell commands that use the files.
+    :param notes: sentences that the user should read.
     """
 
     form: Form

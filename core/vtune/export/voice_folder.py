@@ -17,6 +17,7 @@ from vtune.runtime.paths import VoiceFolder, new_folder, write_json, write_text
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.types import Conditioning
 from vtune.voice_format.record import VoiceRecord
+from vtune.voice_format.vllm_rules import is_servable
 from vtune.voices.speech import speak
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def voice_record(
     facts: dict[str, Any],
     totals: dict[str, Any],
 ) -> VoiceRecord:
-    """Gather what ``voice.json`` says."""
+    """Gather what ``voice.json`` says; ``servable`` is known when the adapter is written."""
     return VoiceRecord(
         name=name,
         engine=engine.name,
@@ -40,7 +41,6 @@ def voice_record(
         method=recipe.train.method,
         sample_rate=engine.info.sample_rate,
         fingerprint=fingerprint,
-        servable=recipe.train.method == "lora" and not recipe.lora.modules_to_save,
         lora=recipe.lora.model_dump(mode="json"),
         training=facts,
         ledger=totals,
@@ -74,6 +74,7 @@ def write_voice(
     with new_folder(folder.path, keep=lambda: is_of_other_clips(folder, record)) as aside:
         new = VoiceFolder(aside)
         engine.export_voice(base, model, conditioning, aside)
+        record = record.model_copy(update={"servable": is_servable(new)})
         write_licence_note(engine, aside)
         write_text(new.recipe, as_yaml(recipe))
         new.samples.mkdir(exist_ok=True)

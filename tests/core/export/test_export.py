@@ -14,8 +14,10 @@ from safetensors.torch import load_file, save_file
 import vtune
 from vtune.engines import Engine
 from vtune.errors import VoiceError, VtuneError
-from vtune.export import TARGETS, export, merge_voice
 from vtune.export.consent import SENTENCE
+from vtune.export.export import export
+from vtune.export.merge import merge_voice
+from vtune.export.targets import TARGETS
 from vtune.runtime.paths import VoiceFolder
 from vtune.voice_format.record import read_conditioning
 from vtune.voices.speech import open_voice
@@ -41,8 +43,8 @@ def test_an_adapter_loads_with_plain_peft_and_answers_as_the_voice(voice: VoiceF
     with torch.no_grad():
         expected = open_voice(voice).model(letters=letters, before=before)["logits"]
         torch.testing.assert_close(model(letters=letters, before=before)["logits"], expected)
-    assert exported.written.compared.difference == 0
-    assert "the engine's own network, which plain transformers does not load" in exported.written.compared.how
+    assert exported.result.compared.difference == 0
+    assert "the engine's own network, which plain transformers does not load" in exported.result.compared.how
     assert names(tmp_path / "out") == {
         "README.md", "adapter_config.json", "adapter_model.safetensors", "conditioning.safetensors", "export.json",
         "recipe.yaml", "voice.json", "scores.json",
@@ -68,7 +70,7 @@ def test_a_merged_model_is_the_base_plus_the_scaled_product(voice: VoiceFolder, 
         prefix = f"base_model.model.{module}"
         a, b = adapter[f"{prefix}.lora_A.weight"], adapter[f"{prefix}.lora_B.weight"]
         torch.testing.assert_close(merged[f"{module}.weight"], base[f"{prefix}.base_layer.weight"] + 8 / 4 * b @ a)
-    assert exported.written.dtype == "fp32"
+    assert exported.result.dtype == "fp32"
     kept = read_conditioning(tmp_path / "out/voice/conditioning.safetensors")
     assert kept.strings["voice"] == "someone"
     assert {"voice/voice.json", "voice/recipe.yaml", "voice/scores.json", "README.md"} < names(tmp_path / "out")
@@ -128,10 +130,10 @@ def test_the_page_stays_behind_for_it_holds_recordings(voice: VoiceFolder, tmp_p
 def test_samples_that_are_gone_are_spoken_again(voice: VoiceFolder, tmp_path: Path) -> None:
     copy = VoiceFolder(Path(shutil.copytree(voice.path, tmp_path / "copy")))
     shutil.rmtree(copy.samples)
-    again = export(copy, tmp_path / "again", "peft").written.compared
+    again = export(copy, tmp_path / "again", "peft").result.compared
     assert [prompt.text for prompt in again.prompts] == ["hello there", "one more line"]
     assert [p.rows for p in again.prompts] == [
-        p.rows for p in export(voice, tmp_path / "out", "peft").written.compared.prompts
+        p.rows for p in export(voice, tmp_path / "out", "peft").result.compared.prompts
     ]
 
 
@@ -181,10 +183,14 @@ def test_an_empty_folder_is_filled(voice: VoiceFolder, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "dtype", "says"),
     [
-        ("pfet", None, "no target 'pfet'; did you mean 'peft'? (targets: peft, merged, gguf-ready, vllm)"),
-        ("peft", "bf16", "--dtype bf16: an adapter is kept as it was trained"),
-        ("vllm", "fp16", "--dtype fp16: an adapter is kept as it was trained"),
-        ("gguf-ready", "fp32", "gguf-ready is bf16 or fp16"),
+        (
+            "pfet",
+            None,
+            "no export target 'pfet'; did you mean 'peft'? (targets: gguf-ready, merged, peft, vllm)",
+        ),
+        ("peft", "bf16", "--dtype bf16: --to peft writes fp32 only; --dtype bf16 goes with --to gguf-ready or merged"),
+        ("vllm", "fp16", "--dtype fp16: --to vllm writes fp32 only; --dtype fp16 goes with --to gguf-ready or merged"),
+        ("gguf-ready", "fp32", "--dtype fp32: --to gguf-ready writes bf16 or fp16 only"),
         ("merged", "bf16", "engine 'toy' writes its merged network in its own format"),
     ],
 )

@@ -1,1 +1,11 @@
-"""The formats that a voice can be exported to, one module each."""
+"""Folders for other software, one module a target; a new module here is a new ``--to``.
+
+The module declares ``TARGET``, a ``vtune.export.target.ExportTarget``. The command's choices, its help and its errors
+follow from it.
+"""
+
+from vtune.export.target import ExportTarget
+from vtune.runtime.registry import read_registry
+
+TARGETS = read_registry(__name__, "TARGET", ExportTarget)
+"""Export targets by the name that users write after ``--to``."""

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from vtune.errors import VoiceError
-from vtune.export.card import Form
 from vtune.export.network_class import is_llama, network_of
-from vtune.export.result import Written
+from vtune.export.result import ExportResult
 from vtune.export.source import Source
+from vtune.export.target import ExportTarget
 from vtune.export.targets import merged
-from vtune.runtime.paths import VoiceFolder
 from vtune.runtime.untrusted import MAX_TOKENIZER_BYTES, read_json_object, read_tensor_header
-from vtune.voice_format.record import VoiceRecord
 
 DTYPES = {"bf16": "BF16", "fp16": "F16"}
 """Formats as users and as safetensors name them."""
@@ -34,17 +32,13 @@ _LAYER = (
 )  # fmt: skip
 
 
-def require(folder: VoiceFolder, record: VoiceRecord, place: Path, dtype: str | None) -> None:
-    """Refuse before anything is loaded. :raises VoiceError: the dtype is not one of two bytes."""
-    if dtype is not None and dtype not in DTYPES:
-        raise VoiceError(f"--dtype {dtype}: gguf-ready is bf16 or fp16")
-
-
-def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Written:
+def _write(source: Source, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
     """Merge, write, read back, and hold the folder to the converter's rules.
 
     :raises VoiceError: the network is no llama, or a rule is broken.
     """
+    from vtune.export.card import Form
+
     network = network_of(source.voice.model)
     if not is_llama(network):
         raise VoiceError(
@@ -52,11 +46,11 @@ def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Wr
             "llama.cpp's converter does not take it; export it --to merged or --to peft"
         )
     dtype = dtype or "bf16"
-    compared = merged.fold(source, directory, dtype)
+    compared = merged.write_merged_network(source, directory, dtype)
     rules = check(directory)
-    commands = _commands(str(place), place.resolve().name, dtype)
-    use = "```sh\n" + "\n".join(_commands(place.name, place.resolve().name, dtype)) + "\n```"
-    return Written(
+    commands = _commands(str(destination), destination.resolve().name, dtype)
+    use = "```sh\n" + "\n".join(_commands(destination.name, destination.resolve().name, dtype)) + "\n```"
+    return ExportResult(
         Form("One merged model, for llama.cpp's converter", "finetune", "transformers", use, merged.VOICE_FILES),
         compared,
         dtype,
@@ -147,3 +141,8 @@ def _commands(folder: str, name: str, dtype: str) -> list[str]:
         shlex.join(["llama-quantize", whole, small, QUANTISED]),
         shlex.join(["llama-server", "--model", small, "--ctx-size", "8192", "--special"]),
     ]
+
+
+TARGET = ExportTarget(
+    "gguf-ready", "a merged folder for llama.cpp's converter", tuple(DTYPES), merged.accept_any_voice, _write
+)

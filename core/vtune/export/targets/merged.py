@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vtune.errors import VoiceError
-from vtune.export.card import Form
 from vtune.export.network_class import is_plain, network_of
-from vtune.export.result import Written
-from vtune.export.source import Source, open_source
+from vtune.export.result import ExportResult
+from vtune.export.source import Source
+from vtune.export.target import ExportTarget
 from vtune.export.transformers4 import write_for_older_readers
 from vtune.export.verify import TOLERANCES, Comparison, compare
-from vtune.export.voice_files import write_licence_note
-from vtune.runtime.paths import VoiceFolder, must_be_new, new_folder
+from vtune.runtime.paths import VoiceFolder
 from vtune.toolkit.hub import load_pretrained
-from vtune.voice_format.record import VoiceRecord, read_record
+from vtune.voice_format.record import VoiceRecord
 from vtune.voice_format.weights import load_weights
 
 if TYPE_CHECKING:
@@ -28,43 +26,25 @@ VOICE_FILES = "voice/"
 """Where a model folder keeps what is vtune's, out of the way of loaders that take every ``*.safetensors``."""
 
 
-def require(folder: VoiceFolder, record: VoiceRecord, place: Path, dtype: str | None) -> None:
+def accept_any_voice(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
     """Refuse nothing: any voice can be one model, a fully fine-tuned one is."""
 
 
-def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Written:
+def _write(source: Source, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
     """Merge, write, and read back. :raises VoiceError: the engine writes its own format, or the answers differ."""
+    from vtune.export.card import Form
+
     plain = is_plain(network_of(source.voice.model))
     dtype = dtype or ("bf16" if plain else "fp32")
     if dtype != "fp32" and not plain:
         raise VoiceError(f"--dtype {dtype}: engine {source.engine.name!r} writes its merged network in its own format")
-    compared = fold(source, directory, dtype)
+    compared = write_merged_network(source, directory, dtype)
     library = "transformers" if plain else "vtune"
-    return Written(
-        Form("One merged model", "finetune", library, _use(source, place, plain), files=VOICE_FILES), compared, dtype
-    )
+    form = Form("One merged model", "finetune", library, _use(source, destination, plain), files=VOICE_FILES)
+    return ExportResult(form, compared, dtype)
 
 
-def merge_voice(
-    folder: VoiceFolder, directory: Path, device: str = "auto", options: Mapping[str, Any] | None = None
-) -> float:
-    """Fold a voice's adapter into its base and write one model folder in float32, for one's own use: without a card.
-
-    :returns: the largest difference of the logits, as a share of the largest logit, read back after writing.
-    :raises VoiceError: the folder is there already, the voice has no adapter, its base is quantised, or what was
-        written answers differently.
-    """
-    must_be_new(directory)
-    if read_record(folder).method != "lora":
-        raise VoiceError(f"{folder.path} was fully fine-tuned: there is no adapter to merge")
-    source = open_source(folder, device, options)
-    with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:
-        compared = fold(source, aside, "fp32")
-        write_licence_note(source.engine, aside)
-    return compared.difference
-
-
-def fold(source: Source, directory: Path, dtype: str) -> Comparison:
+def write_merged_network(source: Source, directory: Path, dtype: str) -> Comparison:
     """Write the merged network by the engine's hook, read the folder back, and ask it what the voice was asked.
 
     :param dtype: ``fp32``, ``bf16`` or ``fp16``.
@@ -161,14 +141,17 @@ def _require_same_encoding(source: Source, base: Any) -> None:
             )
 
 
-def _use(source: Source, place: Path, plain: bool) -> str:
+def _use(source: Source, destination: Path, plain: bool) -> str:
     record = source.voice.record
-    recipe = f"```yaml\nengine: {record.engine}\nengine_options: {{base_model: {place.name}}}\n```"
+    recipe = f"```yaml\nengine: {record.engine}\nengine_options: {{base_model: {destination.name}}}\n```"
     if not plain:
         return f"As the base of a recipe of vtune's:\n\n{recipe}"
     return (
         "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        f"model = AutoModelForCausalLM.from_pretrained({place.name!r})\n"
-        f"tokenizer = AutoTokenizer.from_pretrained({place.name!r})\n```\n\nor as the base of a recipe of vtune's:\n\n"
-        f"{recipe}"
+        f"model = AutoModelForCausalLM.from_pretrained({destination.name!r})\n"
+        f"tokenizer = AutoTokenizer.from_pretrained({destination.name!r})\n```\n\n"
+        f"or as the base of a recipe of vtune's:\n\n{recipe}"
     )
+
+
+TARGET = ExportTarget("merged", "one merged model folder", tuple(TOLERANCES), accept_any_voice, _write)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VoiceError
-from vtune.export.card import Form
 from vtune.export.network_class import base_name, is_plain, network_of
-from vtune.export.result import Written
+from vtune.export.result import ExportResult
 from vtune.export.source import Source
+from vtune.export.target import ExportTarget
 from vtune.export.verify import TOLERANCES, Comparison, compare
 from vtune.runtime.paths import VoiceFolder, write_json
 from vtune.toolkit.hub import load_pretrained
@@ -20,17 +20,23 @@ from vtune.voice_format.record import VoiceRecord
 if TYPE_CHECKING:
     from torch import nn
 
+DTYPE = "fp32"
+"""Of an adapter: it is kept as it was trained."""
 
-def require(folder: VoiceFolder, record: VoiceRecord, place: Path, dtype: str | None) -> None:
-    """Refuse before anything is loaded. :raises VoiceError: there is no adapter, or another dtype is asked for."""
+
+def check(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
+    """Refuse a voice without an adapter. :raises VoiceError: it was fully fine-tuned."""
     if record.method != "lora":
         raise VoiceError(f"voice {record.name!r} was fully fine-tuned: there is no adapter; export it --to merged")
-    if dtype not in (None, "fp32"):
-        raise VoiceError(f"--dtype {dtype}: an adapter is kept as it was trained; --dtype goes with --to merged")
 
 
-def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Written:
-    """Write adapter and conditioning, and read the adapter back with plain PEFT."""
+def write(source: Source, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
+    """Write adapter and conditioning, and read the adapter back with plain PEFT.
+
+    :param destination: what ``directory`` becomes.
+    """
+    from vtune.export.card import Form
+
     voice, network = source.voice, network_of(source.voice.model)
     base, plain = base_name(network, source.options_with()), is_plain(network)
     del network  # the voice's, which is let go before another is loaded
@@ -38,10 +44,10 @@ def write(source: Source, directory: Path, place: Path, dtype: str | None) -> Wr
     config = VoiceFolder(directory).adapter_config
     write_json(config, {**read_adapter_config(config), "base_model_name_or_path": base})
     compared = _read_back(source, directory, base if plain else None)
-    return Written(
-        Form("A LoRA adapter", "adapter", "peft", _use(voice.record, place, base if plain else None)),
+    return ExportResult(
+        Form("A LoRA adapter", "adapter", "peft", _use(voice.record, destination, base if plain else None)),
         compared,
-        "fp32",
+        DTYPE,
         base,
         notes=[note] if (note := _note(base)) else [],
     )
@@ -62,7 +68,7 @@ def _read_back(source: Source, directory: Path, plain_base: str | None) -> Compa
         fresh = _fresh_network(source)
         how = "read back by plain PEFT onto the engine's own network, which plain transformers does not load"
     model = PeftModel.from_pretrained(fresh.to(source.device), str(directory))
-    return compare(source, model, how, TOLERANCES["fp32"])
+    return compare(source, model, how, TOLERANCES[DTYPE])
 
 
 def _fresh_network(source: Source) -> nn.Module:
@@ -71,8 +77,8 @@ def _fresh_network(source: Source) -> nn.Module:
     return network
 
 
-def _use(record: VoiceRecord, place: Path, plain_base: str | None) -> str:
-    say = f"```sh\nvtune say {shlex.quote(f'./{place.name}')} 'Hello, this is my own voice.' --out hello.wav\n```"
+def _use(record: VoiceRecord, destination: Path, plain_base: str | None) -> str:
+    say = f"```sh\nvtune say {shlex.quote(f'./{destination.name}')} 'Hello, this is my own voice.' --out hello.wav\n```"
     if plain_base is None:
         return (
             f"{say}\n\nThe network that it belongs to is loaded by the engine `{record.engine}`, not by transformers."
@@ -80,7 +86,7 @@ def _use(record: VoiceRecord, place: Path, plain_base: str | None) -> str:
     return (
         f"{say}\n\nor as any adapter:\n\n```python\nfrom peft import PeftModel\nfrom transformers import "
         f"AutoModelForCausalLM\n\nbase = AutoModelForCausalLM.from_pretrained({plain_base!r})\n"
-        f"model = PeftModel.from_pretrained(base, {place.name!r})\n```"
+        f"model = PeftModel.from_pretrained(base, {destination.name!r})\n```"
     )
 
 
@@ -91,3 +97,6 @@ def _note(base: str | None) -> str:
         f"its base is a folder of this machine ({base}); whoever gets it names their own copy in adapter_config.json, "
         "and voice.json has the fingerprints that it must have"
     )
+
+
+TARGET = ExportTarget("peft", "an adapter for plain PEFT", (DTYPE,), check, write)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vtune.errors import VoiceError, VtuneError, listed
-from vtune.export.targets.vllm import RANKS, check_config, ranks
 from vtune.runtime.paths import VoiceFolder
 from vtune.serve.registry import Chosen
 from vtune.serve.vllm.client import Client
 from vtune.voice_format.adapter_config import read_adapter_config
+from vtune.voice_format.vllm_rules import LORA_RANKS, check_config, smallest_max_rank
 
 
 def served_bases(client: Client) -> list[str]:
@@ -56,7 +56,7 @@ def base_to_serve(voices: Iterable[VoiceFolder], options: Mapping[str, Any]) -> 
             continue  # a voice that vLLM does not take is refused when somebody asks for it
         base = base or found
         if "base_model" in options or _same(base, found):
-            fits = max(fits, ranks(voice)[1] or RANKS[-1])
+            fits = max(fits, smallest_max_rank(read_adapter_config(voice.adapter_config)) or LORA_RANKS[-1])
     if not base:
         raise VtuneError("there is no voice that tells vLLM its base; put one there, or name it: --set base_model=...")
     return str(base), fits

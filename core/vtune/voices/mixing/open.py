@@ -108,7 +108,6 @@ def _record(parts: Sequence[Part], shape: LoraSettings, mix: MixRecord, options:
         update={
             "name": mix_text(part.term for part in parts),
             "engine_options": {**heaviest.engine_options, **options},
-            "servable": True,
             "lora": {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(shape).items()},
             "training": {},
             "ledger": {},

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from peft import LoraConfig
 
 from vtune.errors import VoiceError
-from vtune.export.targets.vllm import RANKS, check_config
 from vtune.runtime.paths import VoiceFolder
+from vtune.voice_format.vllm_rules import LORA_RANKS, check_config
 
 
 def adapter(folder: Path, **changes: Any) -> VoiceFolder:
@@ -37,9 +37,9 @@ def test_the_rank_to_serve_with_is_the_smallest_that_holds_every_module(
     found = check_config(adapter(scratch, r=rank, rank_pattern=pattern))
     largest, fits = map(int, found["rank fits --max-lora-rank"].split(" of "))
     assert largest == max(rank, *pattern.values(), 0)
-    assert fits in RANKS
+    assert fits in LORA_RANKS
     assert largest <= fits
-    assert not any(largest <= allowed < fits for allowed in RANKS)
+    assert not any(largest <= allowed < fits for allowed in LORA_RANKS)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""Fold a voice's adapter into its base, for the user's own use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vtune.errors import VoiceError
+from vtune.export.source import open_source
+from vtune.export.targets.merged import write_merged_network
+from vtune.export.voice_files import write_licence_note
+from vtune.runtime.paths import VoiceFolder, must_be_new, new_folder
+from vtune.voice_format.record import read_record
+
+
+def merge_voice(
+    folder: VoiceFolder, directory: Path, device: str = "auto", options: Mapping[str, Any] | None = None
+) -> float:
+    """Fold a voice's adapter into its base and write one model folder in float32, for one's own use: without a card.
+
+    :returns: the largest difference of the logits, as a share of the largest logit, read back after writing.
+    :raises VoiceError: the folder is there already, the voice has no adapter, its base is quantised, or what was
+        written answers differently.
+    """
+    must_be_new(directory)
+    if read_record(folder).method != "lora":
+        raise VoiceError(f"{folder.path} was fully fine-tuned: there is no adapter to merge")
+    source = open_source(folder, device, options)
+    with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:
+        compared = write_merged_network(source, aside, "fp32")
+        write_licence_note(source.engine, aside)
+    return compared.difference
