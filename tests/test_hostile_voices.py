@@ -184,7 +184,7 @@ def _served() -> Answer:
 
     try:
         chosen = Registry(Path("voices"), {}, {}, 8).find("anna")
-        list(open_voice(chosen.parts[0].folder).say("hi"))
+        list(open_voice(chosen.parts[0].folder).stream("hi"))
     except (BrokenError, VtuneError) as error:
         return "serve", 1, "", f"Error: {error}\n"
     except Exception:

@@ -76,7 +76,7 @@ def recipe_page() -> str:
 def api_page() -> str:
     """The public names of the package ``vtune``."""
     parts = [f"# Python API\n\n{NOTE}\n{_markdown(inspect.getdoc(vtune) or '')}"]
-    from vtune import evaluation, pipeline, plan, testing
+    from vtune import evaluation, pipeline, plan, testing, toolkit
     from vtune.contract import metrics
     from vtune.evaluation import compare
     from vtune.export import mixed_voice
@@ -88,9 +88,10 @@ def api_page() -> str:
         if inspect.isclass(thing) or inspect.isroutine(thing):
             parts.append(_entry(f"vtune.{name}", thing))
     for module, names in (
+        (toolkit, toolkit.__all__),
         (pipeline, ["run"]),
         (plan, ["make_plan", "Plan"]),
-        (speech, ["open_voice", "Voice"]),
+        (speech, ["open_voice", "LoadedVoice"]),
         (mixing, ["open_named", "find_parts", "open_mix"]),
         (mixed_voice, ["write_mixed_voice"]),
         (evaluation, ["evaluate", "score", "quality", "System", "Scores"]),

@@ -17,10 +17,10 @@ from vtune.types import Audio, Ending
 from vtune_cli.talking import echo
 
 if TYPE_CHECKING:
-    from vtune.voices.speech import Voice
+    from vtune.voices.speech import LoadedVoice
 
 
-def to_files(voice: Voice, texts: Sequence[str], out: Path, seed: int, *, untuned: bool, many: bool) -> None:
+def to_files(voice: LoadedVoice, texts: Sequence[str], out: Path, seed: int, *, untuned: bool, many: bool) -> None:
     """Write one sound file a text, and say how long each is and how it ended.
 
     :raises VoiceError: no format has the ending of ``out``.
@@ -52,7 +52,7 @@ def format_of(path: Path) -> AudioFormat:
     return FORMATS[name]
 
 
-def to_stdout(voice: Voice, texts: Sequence[str], seed: int, *, untuned: bool, raw: bool) -> None:
+def to_stdout(voice: LoadedVoice, texts: Sequence[str], seed: int, *, untuned: bool, raw: bool) -> None:
     """Stream to stdout, as WAV or as raw samples."""
     stdout = sys.stdout.buffer
     endings: Counter[str] = Counter()
@@ -67,9 +67,9 @@ def to_stdout(voice: Voice, texts: Sequence[str], seed: int, *, untuned: bool, r
         echo(_warn(endings).removeprefix("; "), err=True)
 
 
-def _said(voice: Voice, text: str, seed: int, *, untuned: bool) -> Iterator[Audio]:
+def _said(voice: LoadedVoice, text: str, seed: int, *, untuned: bool) -> Iterator[Audio]:
     """Speak one line of several; one that cannot be read out is a pause."""
-    return voice.say(text, seed, untuned=untuned) if is_speakable(text) else iter([pause(voice.sample_rate)])
+    return voice.stream(text, seed, untuned=untuned) if is_speakable(text) else iter([pause(voice.sample_rate)])
 
 
 def _counted(pieces: Iterator[Audio], endings: Counter[str]) -> Iterator[Audio]:

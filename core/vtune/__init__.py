@@ -1,37 +1,17 @@
-"""Turn anybody's speech into a voice of their own: the contract for engines, and the loop that tunes them.
+"""Turn somebody's speech into a voice: ``run`` a recipe, load a ``Voice``, let it ``say`` something.
 
-Engine authors need ``hookimpl``, the types and ``attach_lora``; users of the library ``load_recipe`` and the steps
-(``vtune.pipeline.run``, ``vtune.voices.speech.open_voice``). Nothing here imports torch.
+Authors of engines need ``hookimpl``, the types and ``attach_lora``; further helpers of theirs are in ``vtune.toolkit``.
+Importing this package imports neither torch nor a library that reads sound.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vtune.contract.hookspecs import hookimpl
 from vtune.engines import Engine, available_engines, load_engine, load_recipe, use_engine_file
-from vtune.errors import (
-    DataError,
-    EngineError,
-    RecipeError,
-    SkipClip,
-    TrainingError,
-    VoiceError,
-    VtuneError,
-    first_problem,
-    in_a_line,
-)
+from vtune.errors import DataError, EngineError, RecipeError, SkipClip, TrainingError, VoiceError, VtuneError
 from vtune.recipe import Recipe
 from vtune.runtime.version import VTUNE_VERSION
-from vtune.toolkit.hub import (
-    built_once,
-    fetch_file,
-    folder_or_hub_id,
-    hash_file,
-    load_pretrained,
-    read_tensors,
-    unreachable,
-)
-from vtune.toolkit.lora import attach_lora
-from vtune.toolkit.pauses import PAUSE_SECONDS, is_speakable
+from vtune.toolkit import attach_lora
 from vtune.types import (
     Audio,
     Batch,
@@ -50,12 +30,11 @@ from vtune.types import (
 )
 
 if TYPE_CHECKING:
-    from vtune.audio import recorded
+    from vtune.python_api import SpokenAudio, Voice, run
 
 __version__ = VTUNE_VERSION
 
 __all__ = [
-    "PAUSE_SECONDS",
     "Audio",
     "Batch",
     "Clip",
@@ -74,35 +53,27 @@ __all__ = [
     "RecipeError",
     "SamplingRequest",
     "SkipClip",
+    "SpokenAudio",
     "TokenSampler",
     "TrainingError",
+    "Voice",
     "VoiceError",
     "VtuneError",
     "Waveform",
     "attach_lora",
     "available_engines",
-    "built_once",
-    "fetch_file",
-    "first_problem",
-    "folder_or_hub_id",
-    "hash_file",
     "hookimpl",
-    "in_a_line",
-    "is_speakable",
     "load_engine",
-    "load_pretrained",
     "load_recipe",
-    "read_tensors",
-    "recorded",
-    "unreachable",
+    "run",
     "use_engine_file",
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import what reads sound when it is asked for: checking a recipe takes a fifth longer with its libraries."""
-    if name == "recorded":
-        from vtune.audio import recorded
+def __getattr__(name: str) -> Any:
+    """Import what trains and speaks at its first use: checking a recipe needs none of it."""
+    if name in {"SpokenAudio", "Voice", "run"}:
+        from vtune import python_api
 
-        return recorded
+        return getattr(python_api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

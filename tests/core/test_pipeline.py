@@ -27,7 +27,7 @@ from vtune.voices.speech import open_voice
 
 
 def sound(voice: Any, text: str, **settings: Any) -> np.ndarray:
-    return np.concatenate([piece.waveform for piece in voice.say(text, **settings)])
+    return np.concatenate([piece.waveform for piece in voice.stream(text, **settings)])
 
 
 def test_a_voice_folder_has_everything_and_speaks_alone(toy: Callable[..., Recipe], tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_voice_and_its_base_speak_in_turn(toy: Callable[..., Recipe]) -> None:
     (folder,) = pipeline.run(toy(train={"learning_rate": 0.1}))
     voice = open_voice(folder)
     alone = [sound(voice, "hello there", untuned=untuned) for untuned in (False, True)]
-    streams = [voice.say("hello there", untuned=untuned) for untuned in (False, True)]
+    streams = [voice.stream("hello there", untuned=untuned) for untuned in (False, True)]
     pieces: list[list[np.ndarray]] = [[], []]
     for tuned, untuned in zip(*streams, strict=True):
         assert not torch.is_inference_mode_enabled()

@@ -22,8 +22,9 @@ from safetensors.torch import save, save_file
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from vtune import EngineError, load_engine, read_tensors
+from vtune import EngineError, load_engine
 from vtune.testing import made_clip
+from vtune.toolkit import read_tensors
 from vtune_indextts2 import parts
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.checkpoints import fit, flat, fold_weight_norm

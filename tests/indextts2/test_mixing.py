@@ -51,7 +51,7 @@ def test_speakers_are_averaged_and_sound_is_the_heaviests(voices: Path, other: s
     for name in (*SOUND, *TABLE):
         assert np.array_equal(mixed.tensors[name], anna.tensors[name]), name
     assert dict(mixed.strings) == dict(anna.strings)
-    assert sum(len(piece.waveform) for piece in voice.say("hello there"))
+    assert sum(len(piece.waveform) for piece in voice.stream("hello there"))
 
 
 def test_the_gpt_changes_by_the_weighted_sum(voices: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_mix_is_written_with_what_goes_with_it(voices: Path, tmp_path: Path) -
     write_mixed_voice(f"0.5*'{voices}/anna'+0.5*'{voices}/cara'", "both", tmp_path)
     assert (tmp_path / "both" / "LICENCE-NOTE.md").is_file()
     voice, mix = open_voice(VoiceFolder(tmp_path / "both")), open_named("0.5*anna+0.5*cara", voices)
-    one, other = (np.concatenate([p.waveform for p in it.say("hello", seed=1)]) for it in (voice, mix))
+    one, other = (np.concatenate([p.waveform for p in it.stream("hello", seed=1)]) for it in (voice, mix))
     assert np.array_equal(one, other)
 
 

@@ -109,7 +109,7 @@ def made(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def spoken(voice: Any, text: str, **settings: Any) -> np.ndarray:
-    return np.concatenate([piece.waveform for piece in voice.say(text, **settings)])
+    return np.concatenate([piece.waveform for piece in voice.stream(text, **settings)])
 
 
 # What training leaves

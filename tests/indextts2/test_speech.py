@@ -15,8 +15,9 @@ import torch
 import yaml
 
 import vtune
-from vtune import PAUSE_SECONDS, Audio, Conditioning, Ending, VoiceError
+from vtune import Audio, Conditioning, Ending, VoiceError
 from vtune.testing import made_clip
+from vtune.toolkit import PAUSE_SECONDS
 from vtune.voices.speech import speak
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.conditioning import extract

@@ -36,7 +36,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., V
 
 
 def spoken(voice: Any, **settings: Any) -> np.ndarray:
-    return np.concatenate([piece.waveform for piece in voice.say("hello there", **settings)])
+    return np.concatenate([piece.waveform for piece in voice.stream("hello there", **settings)])
 
 
 def by_hand(tiny: Path, voices: Path, weights: dict[str, float]) -> torch.Tensor:

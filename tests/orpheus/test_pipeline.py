@@ -79,7 +79,7 @@ def test_a_loss_among_sound_has_no_place_for_words(run: Callable[..., Any]) -> N
 
 
 def spoken(voice: Any, text: str, **settings: Any) -> np.ndarray:
-    return np.concatenate([piece.waveform for piece in voice.say(text, **settings)])
+    return np.concatenate([piece.waveform for piece in voice.stream(text, **settings)])
 
 
 def test_a_voice_is_made_loaded_and_merged(run: Callable[..., Any], tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def wanted(voices: Path, name: str, seed: int = 3, **sampling: Any) -> Wanted:
 def seed(voices: Path) -> int:
     """One with which the first sentence is longer than the look ahead; a voice of noise ends where it likes."""
     anna = open_named("anna", voices, "cpu")
-    return next(seed for seed in range(50) if len(next(anna.say(TEXT, seed)).waveform) == FRAME)
+    return next(seed for seed in range(50) if len(next(anna.stream(TEXT, seed)).waveform) == FRAME)
 
 
 def joined(pieces: list[Audio]) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_the_first_sound_takes_two_frames(
 
 def test_all_but_the_first_frame_is_what_it_is_at_home(voices: Path, seed: int) -> None:
     asked = wanted(voices, "anna", seed)
-    home = joined(list(open_named("anna", voices, "cpu").say(TEXT, seed)))
+    home = joined(list(open_named("anna", voices, "cpu").stream(TEXT, seed)))
     live = joined(list(SharedBase(asked.voice, "cpu", {}, 4).say(asked)))
     exact = joined(list(SharedBase(asked.voice, "cpu", {"first_frames": 4}, 4).say(asked)))
     assert np.array_equal(exact, home)
@@ -93,9 +93,9 @@ def test_voices_with_other_options_share_a_base_and_keep_their_ways(voices: Path
         anna, ben, both, calm = portal.call(all_of_them)
     backend.close()
     for name, sound in (("anna", anna), ("ben", ben), ("0.5*anna+0.5*ben", both)):
-        assert np.array_equal(sound, joined(list(open_named(name, voices, "cpu").say(TEXT, 3)))), name
+        assert np.array_equal(sound, joined(list(open_named(name, voices, "cpu").stream(TEXT, 3)))), name
     assert np.array_equal(
-        calm, joined(list(open_named("ben", voices, "cpu").say(TEXT, 3, sampling={"temperature": 0.2})))
+        calm, joined(list(open_named("ben", voices, "cpu").stream(TEXT, 3, sampling={"temperature": 0.2})))
     )
     assert not np.array_equal(calm, ben)
 
@@ -110,7 +110,7 @@ def test_requests_of_one_voice_are_drawn_side_by_side(
     step = LlamaSteps.step
     monkeypatch.setattr(LlamaSteps, "step", lambda self, tokens: (rows.append(len(tokens)), step(self, tokens))[1])
     backend = InProcess(ServeSettings(), "cpu", {"first_frames": 4})
-    homes = {seed: joined(list(anna.say(TEXT, seed))) for seed in range(12)}
+    homes = {seed: joined(list(anna.stream(TEXT, seed))) for seed in range(12)}
     # A voice of noise ends where it likes: those that speak longest.
     asked = [wanted(voices, "anna", seed) for seed in sorted(homes, key=lambda seed: -len(homes[seed]))[:6]]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune import PAUSE_SECONDS, is_speakable
+from vtune.toolkit import PAUSE_SECONDS, is_speakable
 from vtune_orpheus.texts import CLAUSE_PAUSE, PARAGRAPH_PAUSE, SENTENCE_PAUSE, Piece, missing_pause, split_text
 
 

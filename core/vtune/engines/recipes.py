@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,28 @@ from vtune.engines.plugin_manager import extensions_alone
 from vtune.engines.single_file import came_with, is_engine_file, named_engine_file, use_engine_file
 from vtune.engines.validation import extension_models
 from vtune.errors import EngineError, shown
-from vtune.recipe import Draft, Recipe, apply_overrides, check_recipe, find_recipe, read_draft, recipe_schema
+from vtune.recipe import (
+    Draft,
+    Recipe,
+    apply_overrides,
+    check_recipe,
+    find_recipe,
+    override_texts,
+    read_draft,
+    recipe_schema,
+)
 from vtune.types import EngineOptions
 
 
-def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
     """Read, override and check a recipe of the user's own; its engine's and extensions' options are typed.
 
     An engine file that it names (``engine: ./my_engine.py``) runs, unless the recipe or the file lies in a folder that
     may be somebody else's; see ``load_foreign_recipe``.
 
     :param name: a path, or the name of a built-in recipe.
-    :param overrides: ``key=value`` and ``~key``.
+    :param overrides: values by their keys (``{"train.epochs": 3}``), or texts as on the command line:
+        ``train.epochs=3`` sets a value, ``~lora`` removes a key.
     :raises RecipeError: every problem at once, each with file and line.
     """
     draft = _draft(name, overrides)
@@ -35,7 +45,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return _checked(draft)
 
 
-def load_foreign_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_foreign_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
     """Read, override and check a recipe that nobody answers for: one of a voice, or one that is only looked at.
 
     It runs no engine file but those that the user has named (``use_engine_file``). See ``load_recipe`` for the rest.
@@ -43,9 +53,9 @@ def load_foreign_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Reci
     return _checked(_draft(name, overrides))
 
 
-def _draft(name: str | Path, overrides: Sequence[str]) -> Draft:
+def _draft(name: str | Path, overrides: Sequence[str] | Mapping[str, Any]) -> Draft:
     draft = read_draft(find_recipe(str(name)))
-    apply_overrides(draft, overrides)
+    apply_overrides(draft, override_texts(overrides))
     return draft
 
 

@@ -19,7 +19,7 @@ from vtune.recipe.parse import read_draft
 from vtune.runtime.paths import VoiceFolder
 from vtune.types import Batch, Clip, EngineOptions, Features, LoraSettings
 from vtune.voice_format.record import read_record
-from vtune.voices.speech import Voice, open_voice, options_of
+from vtune.voices.speech import LoadedVoice, open_voice, options_of
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class Source:
     """
 
     folder: VoiceFolder
-    voice: Voice
+    voice: LoadedVoice
     settings: Mapping[str, Any]
     options: Mapping[str, Any]
     clips: Sequence[Clip]
@@ -100,7 +100,7 @@ def _settings(folder: VoiceFolder) -> dict[str, Any]:
     return read_draft(folder.recipe).data
 
 
-def _encoded(voice: Voice, folder: VoiceFolder, settings: Mapping[str, Any]) -> tuple[list[Clip], list[Features]]:
+def _encoded(voice: LoadedVoice, folder: VoiceFolder, settings: Mapping[str, Any]) -> tuple[list[Clip], list[Features]]:
     clips, features, reasons = [], [], []
     sentences = settings.get("evaluate", {}).get("sentences") or EvaluateRecipe().sentences
     for number, text in enumerate(sentences[:PROMPTS], 1):
@@ -117,11 +117,11 @@ def _encoded(voice: Voice, folder: VoiceFolder, settings: Mapping[str, Any]) -> 
 
 
 def _sound(
-    voice: Voice, folder: VoiceFolder, settings: Mapping[str, Any], number: int, text: str
+    voice: LoadedVoice, folder: VoiceFolder, settings: Mapping[str, Any], number: int, text: str
 ) -> tuple[np.ndarray, int]:
     kept = folder.samples / f"{number:02d}.wav"
     if kept.is_file():
         return read(kept, voice.sample_rate), voice.sample_rate
     seed = int(settings.get("evaluate", {}).get("seed", 0))
-    pieces = [piece.waveform for piece in voice.say(text, seed)]
+    pieces = [piece.waveform for piece in voice.stream(text, seed)]
     return np.concatenate([np.zeros(0, np.float32), *pieces]), voice.sample_rate

@@ -16,7 +16,7 @@ from vtune.recipe.model import (
     TrainRecipe,
     TranscribeRecipe,
 )
-from vtune.recipe.overrides import apply_overrides
+from vtune.recipe.overrides import apply_overrides, override_texts
 from vtune.recipe.parse import read_draft
 from vtune.recipe.portable import source_paths, standing_alone
 from vtune.recipe.validate import check_recipe
@@ -40,6 +40,7 @@ __all__ = [
     "check_recipe",
     "differences",
     "find_recipe",
+    "override_texts",
     "read_draft",
     "recipe_schema",
     "source_paths",

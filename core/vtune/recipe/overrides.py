@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vtune.errors import RecipeError, shown
 from vtune.recipe.draft import Draft, KeyPath, dotted, forget
 from vtune.recipe.parse import parse
+
+
+def override_texts(overrides: Sequence[str] | Mapping[str, Any]) -> Sequence[str]:
+    """Return overrides as on the command line: ``{"train.epochs": 3}`` becomes ``["train.epochs=3"]``."""
+    if isinstance(overrides, str):
+        raise TypeError(f"overrides are a list of texts or a mapping; write [{overrides!r}]")
+    if isinstance(overrides, Mapping):
+        # JSON is YAML; a path is its text.
+        return [f"{key}={json.dumps(value, default=str)}" for key, value in overrides.items()]
+    return overrides
 
 
 def apply_overrides(draft: Draft, overrides: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from vtune.types import Audio, Conditioning, LoraSettings
 from vtune.voice_format.record import VoiceRecord, read_conditioning
 from vtune.voice_format.weights import DEFAULT, fill_adapter, load_weights, read_adapter
 from vtune.voices.mixing import blend
-from vtune.voices.speech import Voice, open_base
+from vtune.voices.speech import LoadedVoice, open_base
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Loaded:
-    voice: Voice
+    voice: LoadedVoice
     adapter: str
     sampling: Mapping[str, Any]
     speaking: int = 0
@@ -77,7 +77,7 @@ class SharedBase:
         loaded.speaking += 1
         try:
             sampling = {**loaded.sampling, **wanted.sampling}
-            pieces = loaded.voice.say(wanted.text, wanted.seed, sampling=sampling)
+            pieces = loaded.voice.stream(wanted.text, wanted.seed, sampling=sampling)
             while True:
                 self._turn_to(loaded.adapter)
                 piece = next(pieces, None)
@@ -106,7 +106,7 @@ class SharedBase:
             adapter = f"voice-{next(self._numbers)}"
             add_lora(self._model, adapter, made.shape, self.engine.info.lora_targets)
         self._fill(adapter, made, chosen)
-        return _Loaded(Voice(self.engine, self._base, self._model, conditioning, made.record), adapter, sampling)
+        return _Loaded(LoadedVoice(self.engine, self._base, self._model, conditioning, made.record), adapter, sampling)
 
     def _fill(self, adapter: str, made: _Made, chosen: Chosen) -> None:
         from peft import PeftModel

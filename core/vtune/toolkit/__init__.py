@@ -1,1 +1,26 @@
-"""What engines may use: LoRA adapters, packed attention, files of models, pauses."""
+"""What engines may use: LoRA adapters, files of models, pauses; packed attention is a module of its own."""
+
+from vtune.toolkit.hub import (
+    built_once,
+    fetch_file,
+    folder_or_hub_id,
+    hash_file,
+    load_pretrained,
+    read_tensors,
+    unreachable,
+)
+from vtune.toolkit.lora import attach_lora
+from vtune.toolkit.pauses import PAUSE_SECONDS, is_speakable
+
+__all__ = [
+    "PAUSE_SECONDS",
+    "attach_lora",
+    "built_once",
+    "fetch_file",
+    "folder_or_hub_id",
+    "hash_file",
+    "is_speakable",
+    "load_pretrained",
+    "read_tensors",
+    "unreachable",
+]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Voice:
+class LoadedVoice:
     """A voice that is loaded and can speak."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Voice:
         """Hz of what it speaks."""
         return self.engine.info.sample_rate
 
-    def say(
+    def stream(
         self, text: str, seed: int = 0, *, untuned: bool = False, sampling: Mapping[str, Any] | None = None
     ) -> Iterator[Audio]:
         """Speak, piece by piece as sound is ready.
@@ -116,7 +116,7 @@ def open_voice(
     options: Mapping[str, Any] | None = None,
     *,
     untuned: bool = False,
-) -> Voice:
+) -> LoadedVoice:
     """Load a voice with its base.
 
     :param options: engine options that differ from those it was trained with, e.g. where the base lies now.
@@ -129,7 +129,7 @@ def open_voice(
     model = engine.build_model(base, LoraRecipe.model_validate(record.lora).settings(), record.method)
     if not untuned:
         load_weights(model, folder.path)
-    return Voice(engine, base, model.eval(), conditioning, record)
+    return LoadedVoice(engine, base, model.eval(), conditioning, record)
 
 
 def open_base(

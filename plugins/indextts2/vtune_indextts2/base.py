@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from vtune import EngineError, hash_file
+from vtune import EngineError
+from vtune.toolkit import hash_file
 from vtune_indextts2 import parts
 from vtune_indextts2.config import SEMANTIC_RATE, Config
 from vtune_indextts2.files import Files

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
-from vtune import EngineError, RecipeError, first_problem
+from vtune import EngineError, RecipeError
+from vtune.errors import first_problem
 from vtune.recipe.parse import read_yaml
 from vtune.runtime.untrusted import FileRefused
 from vtune_indextts2.gpt.settings import GPTSettings

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from vtune import EngineError, fetch_file, folder_or_hub_id
+from vtune import EngineError
+from vtune.toolkit import fetch_file, folder_or_hub_id
 from vtune_indextts2.config import Config, read_config
 from vtune_indextts2.options import IndexTTS2Options
 

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vtune import built_once
+from vtune.toolkit import built_once
 
 VERSION = 1
 """Raise it whenever the files built here change; old ones stay in the cache under their own number."""

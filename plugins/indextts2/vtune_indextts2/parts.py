@@ -8,8 +8,9 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from vtune import EngineError, read_tensors
+from vtune import EngineError
 from vtune.runtime.untrusted import FileRefused, read_json_object, why
+from vtune.toolkit import read_tensors
 from vtune_indextts2.checkpoints import Tensors, fit, flat, fold_weight_norm
 from vtune_indextts2.config import Config
 from vtune_indextts2.gpt import conditioning

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from vtune import Conditioning, VoiceError, recorded
+from vtune import Conditioning, VoiceError
+from vtune.audio import recorded
 from vtune_indextts2.gpt.emotion import BIAS, damped, merge
 from vtune_indextts2.listening import SHORTEST, Heard, Portrait, hear, portray
 

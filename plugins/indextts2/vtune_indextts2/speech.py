@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from vtune import PAUSE_SECONDS, Audio, Conditioning, Ending, VoiceError
+from vtune import Audio, Conditioning, Ending, VoiceError
+from vtune.toolkit import PAUSE_SECONDS
 from vtune_indextts2.gpt.beams import search_codes
 from vtune_indextts2.gpt.decoding import Continuation, draw_codes, latents
 from vtune_indextts2.gpt.network import SemanticGPT

@@ -12,7 +12,9 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from vtune import EngineError, Waveform, hash_file, in_a_line, load_pretrained, read_tensors, unreachable
+from vtune import EngineError, Waveform
+from vtune.errors import in_a_line
+from vtune.toolkit import hash_file, load_pretrained, read_tensors, unreachable
 from vtune_orpheus import checkpoints
 from vtune_orpheus.layout import Layout, derive_layout
 from vtune_orpheus.options import OrpheusOptions

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vtune import EngineError, fetch_file, folder_or_hub_id
+from vtune import EngineError
 from vtune.runtime.untrusted import FileRefused, read_json_object, why
+from vtune.toolkit import fetch_file, folder_or_hub_id
 
 SNAC_24KHZ = "hubertsiuzdak/snac_24khz"
 NANO = "nano"

@@ -7,7 +7,8 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from vtune import EngineError, Footprint, LoraSettings, load_pretrained, unreachable
+from vtune import EngineError, Footprint, LoraSettings
+from vtune.toolkit import load_pretrained, unreachable
 from vtune_orpheus.checkpoints import checkpoint_name
 from vtune_orpheus.llama import GROWTH, LlamaSteps
 from vtune_orpheus.loss import chunk_rows

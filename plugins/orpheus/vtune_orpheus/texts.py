@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vtune import PAUSE_SECONDS, Waveform, is_speakable
+from vtune import Waveform
+from vtune.toolkit import PAUSE_SECONDS, is_speakable
 
 PARAGRAPH_PAUSE = 0.7
 SENTENCE_PAUSE = 0.35

@@ -15,7 +15,7 @@ from vtune.evaluation.metrics import registry as judging
 from vtune.recipe import Recipe
 from vtune.runtime.paths import VoiceFolder
 from vtune.types import Clip
-from vtune.voices.speech import Voice, open_voice
+from vtune.voices.speech import LoadedVoice, open_voice
 
 
 class Counts:
@@ -49,13 +49,13 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def voice(toy: Callable[..., Recipe]) -> Voice:
+def voice(toy: Callable[..., Recipe]) -> LoadedVoice:
     (folder,) = pipeline.run(toy(evaluate={"during": 0}))
     return open_voice(VoiceFolder(folder.path), "cpu")
 
 
 def test_a_checkpoint_is_judged_by_words_and_likeness(
-    judged: None, toy: Callable[..., Recipe], voice: Voice, clip: Callable[..., Clip]
+    judged: None, toy: Callable[..., Recipe], voice: LoadedVoice, clip: Callable[..., Clip]
 ) -> None:
     recipe = toy(evaluate={"sentences": ["one two"], "during": 2})
     material = TestSet(["four words are here", "unused"], [clip("four words are here")])
@@ -79,7 +79,7 @@ def test_a_checkpoint_is_judged_by_words_and_likeness(
 
 
 def test_without_both_judges_the_loss_chooses(
-    judged: None, toy: Callable[..., Recipe], voice: Voice, monkeypatch: pytest.MonkeyPatch,
+    judged: None, toy: Callable[..., Recipe], voice: LoadedVoice, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     def missing(*_: object) -> Words:
@@ -92,7 +92,7 @@ def test_without_both_judges_the_loss_chooses(
     assert "chosen by loss, not by ear: no weights of Whisper are here" in caplog.text
 
 
-def test_zero_sentences_ask_nobody(judged: None, toy: Callable[..., Recipe], voice: Voice) -> None:
+def test_zero_sentences_ask_nobody(judged: None, toy: Callable[..., Recipe], voice: LoadedVoice) -> None:
     recipe = toy(evaluate={"during": 0})
     assert listener(voice.engine, voice.base, recipe, {"a": TestSet([], [])}, lambda _: voice.conditioning) is None
     assert Words.made == 0

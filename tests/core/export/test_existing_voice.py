@@ -43,7 +43,7 @@ def test_the_same_recordings_take_the_place_of_the_voice_and_others_keep_it_asid
     assert f"from {tmp_path / 'speech'}, {tmp_path / 'more'}, not from the recordings of this recipe" in caplog.text
     assert f"what stood there is kept as {aside}" in caplog.text
     assert [one.name for one in list_voices(voices)] == ["someone"]
-    assert list(open_voice(VoiceFolder(aside)).say("hello"))
+    assert list(open_voice(VoiceFolder(aside)).stream("hello"))
 
 
 def test_killed_at_every_change_neither_voice_is_lost(make_voice: Callable[..., VoiceFolder], tmp_path: Path) -> None:

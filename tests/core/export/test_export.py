@@ -55,7 +55,7 @@ def test_an_adapter_loads_with_plain_peft_and_answers_as_the_voice(voice: VoiceF
 def test_an_exported_adapter_is_a_voice_that_speaks(voice: VoiceFolder, tmp_path: Path) -> None:
     export(voice, tmp_path / "out", "peft")
     spoken = [
-        np.concatenate([piece.waveform for piece in open_voice(VoiceFolder(path)).say("hello")])
+        np.concatenate([piece.waveform for piece in open_voice(VoiceFolder(path)).stream("hello")])
         for path in (voice.path, tmp_path / "out")
     ]
     assert np.array_equal(*spoken)

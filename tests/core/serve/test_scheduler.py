@@ -260,7 +260,7 @@ def asked_over_http(seed: int, requests: int, start: Callable[..., Any], six: Pa
     chance = random.Random(seed)
     server = start(spare, bases=chance.randint(1, 2), turns=2, adapters=2, waiting=8)
     homes = {
-        name: sum(len(piece.waveform) for piece in open_named(name, six, "cpu").say("hi there", 1)) * 3
+        name: sum(len(piece.waveform) for piece in open_named(name, six, "cpu").stream("hi there", 1)) * 3
         for name in (f"voice{number}" for number in range(5))
     }
     answers: list[tuple[str, int, bytes, dict[str, str]]] = []

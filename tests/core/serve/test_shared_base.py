@@ -51,7 +51,7 @@ def test_every_voice_speaks_bit_for_bit_as_it_does_alone(voices: Path) -> None:
     names = ["anna", "ben", "0.5*anna+0.5*ben", "0.3*ben", "anna", "ben"]
     said = [joined(base.say(wanted(voices, name))) for name in names]
     for name, sound in zip(names, said, strict=True):
-        assert np.array_equal(sound, joined(open_named(name, voices, "cpu").say(TEXT, 3))), name
+        assert np.array_equal(sound, joined(open_named(name, voices, "cpu").stream(TEXT, 3))), name
     assert len({sound.tobytes() for sound in said}) == 4
     assert len(base) == 4
 
@@ -79,7 +79,7 @@ def test_voices_that_speak_in_turn_do_not_get_into_each_others_words(voices: Pat
             else:
                 heard[name].append(piece.waveform)
     for name in names:
-        alone = joined(open_named(name, voices, "cpu").say(TEXT, 3))
+        alone = joined(open_named(name, voices, "cpu").stream(TEXT, 3))
         assert np.array_equal(np.concatenate(heard[name]), alone), name
 
 
@@ -103,7 +103,7 @@ def test_nobody_is_put_out_in_the_middle_of_a_word(voices: Path) -> None:
     heard = [next(pieces).waveform]
     joined(base.say(wanted(voices, "ben")))
     heard += [piece.waveform for piece in pieces]
-    assert np.array_equal(np.concatenate(heard), joined(open_named("anna", voices, "cpu").say(TEXT, 3)))
+    assert np.array_equal(np.concatenate(heard), joined(open_named("anna", voices, "cpu").stream(TEXT, 3)))
     del pieces
     joined(base.say(wanted(voices, "ben")))
     joined(base.say(wanted(voices, "0.5*ben")))
@@ -117,7 +117,7 @@ def test_a_voice_that_is_made_again_speaks_anew(voices: Path, make_voice: Callab
     make_voice(voices / "ben", seed=7)
     after = joined(base.say(wanted(voices, "ben")))
     assert not np.array_equal(before, after)
-    assert np.array_equal(after, joined(open_named("ben", voices, "cpu").say(TEXT, 3)))
+    assert np.array_equal(after, joined(open_named("ben", voices, "cpu").stream(TEXT, 3)))
 
 
 @pytest.mark.parametrize("first", ["anna", "ben"])
@@ -127,7 +127,7 @@ def test_a_voice_that_cannot_be_loaded_leaves_nothing_behind(voices: Path, first
     order = ["anna", "ben"] if first == "anna" else ["ben", "anna"]
     for name in order:
         if name == "anna":
-            alone = joined(open_named("anna", voices, "cpu").say(TEXT, 3))
+            alone = joined(open_named("anna", voices, "cpu").stream(TEXT, 3))
             assert np.array_equal(joined(base.say(wanted(voices, "anna"))), alone)
         else:
             with pytest.raises(BrokenError, match="cannot be loaded"):
@@ -163,7 +163,7 @@ def test_a_fully_tuned_voice_has_a_network_of_its_own(voices: Path, make_voice: 
         for parameter in made.model.parameters():
             parameter.mul_(1.5)
     save_model(made.model, str(folder.weights))
-    alone = joined(open_voice(folder, "cpu").say(TEXT, 3))
+    alone = joined(open_voice(folder, "cpu").stream(TEXT, 3))
     base = shared(voices, first="full")
     assert np.array_equal(joined(base.say(wanted(voices, "full"))), alone)
     assert base_key(wanted(voices, "full").voice, {}) != base_key(wanted(voices, "anna").voice, {})
@@ -204,8 +204,8 @@ def test_voices_on_one_base_obey_their_own_options(voices: Path, make_voice: Cal
     base = shared(voices, first="pitch0")
     said = {name: joined(base.say(wanted(voices, name))) for name in ("pitch0", "pitch1", "anna")}
     for name, sound in said.items():
-        assert np.array_equal(sound, joined(open_named(name, voices, "cpu").say(TEXT, 3))), name
+        assert np.array_equal(sound, joined(open_named(name, voices, "cpu").stream(TEXT, 3))), name
     told = SharedBase(wanted(voices, "pitch0").voice, "cpu", {"pitch": 220.0}, 4)
     for name in ("pitch0", "pitch1"):
-        alone = open_named(name, voices, "cpu", options={"pitch": 220.0}).say(TEXT, 3)
+        alone = open_named(name, voices, "cpu", options={"pitch": 220.0}).stream(TEXT, 3)
         assert np.array_equal(joined(told.say(wanted(voices, name))), joined(alone))

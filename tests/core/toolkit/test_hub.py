@@ -14,7 +14,8 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune import EngineError, built_once, fetch_file, folder_or_hub_id, hash_file
+from vtune import EngineError
+from vtune.toolkit import built_once, fetch_file, folder_or_hub_id, hash_file
 
 
 def refusal(call: Callable[..., object], *arguments: object) -> str:

@@ -71,12 +71,12 @@ def test_a_voice_refuses_a_text_that_cannot_be_read_out(make_voice: Callable[...
     voice = open_voice(make_voice(tmp_path / "anna"), "cpu")
     for text in ("", "* * *", "\u200b"):
         with pytest.raises(VoiceError, match="it has no letter and no digit"):
-            voice.say(text)
+            voice.stream(text)
     parts = [
-        np.concatenate([p.waveform for p in voice.say(text, seed)])
+        np.concatenate([p.waveform for p in voice.stream(text, seed)])
         for text, seed in (("a b.", 1), ("c.", 1 + SEED_STEP))
     ]
-    both = np.concatenate([piece.waveform for piece in voice.say("a b.\n\n* * *\n\nc.", 1)])
+    both = np.concatenate([piece.waveform for piece in voice.stream("a b.\n\n* * *\n\nc.", 1)])
     silence = np.zeros(round(PAUSE_SECONDS * voice.sample_rate), np.float32)
     assert np.array_equal(both, np.concatenate([parts[0], silence, parts[1]]))
     (alone,) = speak(voice.engine, voice.base, voice.model, "...", voice.conditioning, 1)

@@ -24,10 +24,11 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from vtune import EngineError, VtuneError, load_pretrained
+from vtune import EngineError, VtuneError
 from vtune.ingest.transcribe.hub_models import open_model
 from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm.start import start
+from vtune.toolkit import load_pretrained
 
 CODE = ("configuration_evil", "modeling_evil", "tokenization_evil", "processing_evil", "feature_evil")
 AUTO_MAP = {

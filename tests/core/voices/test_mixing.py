@@ -30,7 +30,7 @@ from vtune.types import Conditioning
 from vtune.voice_format.record import list_voices, read_conditioning, read_record
 from vtune.voices.mixing import Term, find_parts, mix_text, open_mix, open_named, parse_mix
 from vtune.voices.mixing.adapters import add_up, compress
-from vtune.voices.speech import Voice, open_voice
+from vtune.voices.speech import LoadedVoice, open_voice
 
 Make = Callable[..., VoiceFolder]
 
@@ -51,8 +51,8 @@ def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Make) -> Path:
     return folder
 
 
-def sound(voice: Voice, text: str = "hello there", **further: Any) -> np.ndarray:
-    return np.concatenate([piece.waveform for piece in voice.say(text, **further)])
+def sound(voice: LoadedVoice, text: str = "hello there", **further: Any) -> np.ndarray:
+    return np.concatenate([piece.waveform for piece in voice.stream(text, **further)])
 
 
 def refusal(call: Callable[..., Any], *arguments: Any, **further: Any) -> str:

@@ -10,20 +10,22 @@ import pytest
 
 from vtune.errors import EngineError, VoiceError
 from vtune.runtime.paths import VoiceFolder
-from vtune.voices.speech import Voice, open_voice
+from vtune.voices.speech import LoadedVoice, open_voice
 from vtune_orpheus.tiny import CODEC, build
 
 
 @pytest.fixture(scope="module")
-def voice(make_voice: Callable[..., VoiceFolder], tmp_path_factory: pytest.TempPathFactory) -> Voice:
+def voice(make_voice: Callable[..., VoiceFolder], tmp_path_factory: pytest.TempPathFactory) -> LoadedVoice:
     checkpoint = tmp_path_factory.mktemp("tiny")
     build(checkpoint, hidden=32, layers=1, codec={**CODEC, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32})
     options = {"base_model": str(checkpoint), "max_new_tokens": 28}
     return open_voice(make_voice(tmp_path_factory.mktemp("made") / "anna", "orpheus", engine_options=options))
 
 
-def said(voice: Voice, seed: int = 0, **sampling: float) -> bytes:
-    sound: bytes = np.concatenate([piece.waveform for piece in voice.say("hello", seed, sampling=sampling)]).tobytes()
+def said(voice: LoadedVoice, seed: int = 0, **sampling: float) -> bytes:
+    sound: bytes = np.concatenate(
+        [piece.waveform for piece in voice.stream("hello", seed, sampling=sampling)]
+    ).tobytes()
     return sound
 
 
@@ -53,12 +55,12 @@ def test_the_seed_has_no_say_where_nothing_is_drawn(voice):
 )
 def test_what_an_engine_does_not_take_is_refused(voice, sampling, told):
     with pytest.raises(VoiceError, match=told):
-        next(voice.say("hello", sampling=sampling))
+        next(voice.stream("hello", sampling=sampling))
 
 
 def test_values_are_held_to_the_engines_own_bounds(voice):
     with pytest.raises(EngineError, match="'top_p': Input should be less than or equal to 1, found 3"):
-        next(voice.say("hello", sampling={"top_p": 3}))
+        next(voice.stream("hello", sampling={"top_p": 3}))
 
 
 def test_an_engine_without_that_option_says_what_it_takes(
@@ -66,4 +68,4 @@ def test_an_engine_without_that_option_says_what_it_takes(
 ) -> None:
     toy = open_voice(make_voice(tmp_path / "toy"))
     with pytest.raises(VoiceError, match=r"engine 'toy' takes no 'top_p' for one utterance \(it takes: pitch\)"):
-        next(toy.say("hello", sampling={"top_p": 0.5}))
+        next(toy.stream("hello", sampling={"top_p": 0.5}))

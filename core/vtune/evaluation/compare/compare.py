@@ -95,7 +95,7 @@ def compare(
     return Comparison(title, several, Evaluation(material, takes, found))
 
 
-def recipe_of(voice: VoiceFolder, overrides: Sequence[str] = ()) -> Recipe:
+def recipe_of(voice: VoiceFolder, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
     """Read the recipe that a voice keeps, with changes. :raises VoiceError: it keeps none."""
     if not voice.recipe.is_file():
         raise VoiceError(f"{voice.path} keeps no recipe.yaml; make the voice again")

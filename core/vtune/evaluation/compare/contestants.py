@@ -21,7 +21,7 @@ from vtune.types import Clip, Conditioning
 from vtune.voice_format.record import find_voice, read_record, voice_there
 from vtune.voice_format.weights import load_weights
 from vtune.voices.mixing import find_parts, looks_like_mix, open_named
-from vtune.voices.speech import Voice
+from vtune.voices.speech import LoadedVoice
 
 PROMPT = "prompt:"
 
@@ -145,10 +145,10 @@ def opened(
     yield system_of(name or one.name, voice.engine, voice.base, voice.model, voice.conditioning)
 
 
-def _prompted(voice: Voice, path: Path) -> Voice:
+def _prompted(voice: LoadedVoice, path: Path) -> LoadedVoice:
     """Keep what the engine keeps of one recording, instead of what it kept of the voice's."""
     rate = audio.rate_of(path) if voice.engine.info.clips_as_recorded else voice.sample_rate
     waveform = audio.read(path, rate)
     kept = voice.engine.extract_conditioning(voice.base, [Clip("prompt", voice.record.name, "", waveform, rate)])
     conditioning = Conditioning(kept.tensors, {**kept.strings, "vtune.clips": path.name})
-    return Voice(voice.engine, voice.base, voice.model, conditioning, voice.record)
+    return LoadedVoice(voice.engine, voice.base, voice.model, conditioning, voice.record)

@@ -16,7 +16,7 @@ from vtune.voice_format.weights import fill_adapter
 from vtune.voices.mixing.adapters import Adapter, add_up, compress, mixed_shape
 from vtune.voices.mixing.expression import looks_like_mix, mix_text
 from vtune.voices.mixing.parts import Part, combined_consent, find_parts, tell_differences
-from vtune.voices.speech import Voice, open_base, open_voice
+from vtune.voices.speech import LoadedVoice, open_base, open_voice
 
 
 def open_named(
@@ -27,7 +27,7 @@ def open_named(
     options: Mapping[str, Any] | None = None,
     *,
     untuned: bool = False,
-) -> Voice:
+) -> LoadedVoice:
     """Load what a user typed: the name or path of a voice, or a mix of voices. What is a voice is never read as a mix.
 
     :param voices: the folder in which names are looked up.
@@ -62,7 +62,7 @@ def open_mix(
     *,
     untuned: bool = False,
     rank: int | None = None,
-) -> Voice:
+) -> LoadedVoice:
     """Load voices as one: the change of each weight is the weighted sum of theirs, the conditioning their mean.
 
     The prompt's name, options and whatever has no mean are the heaviest voice's, the first of several that are.
@@ -81,7 +81,7 @@ def open_mix(
     model = engine.build_model(base, mixed.shape, mixed.record.method)
     if not untuned:
         fill_adapter(model, mixed.adapter, f"the mix {mixed.record.name}")
-    return Voice(engine, base, model.eval(), conditioning, mixed.record)
+    return LoadedVoice(engine, base, model.eval(), conditioning, mixed.record)
 
 
 def blend(parts: Sequence[Part], options: Mapping[str, Any], rank: int | None = None) -> Blend:

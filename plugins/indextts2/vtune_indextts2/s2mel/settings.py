@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from vtune import EngineError, first_problem
+from vtune import EngineError
+from vtune.errors import first_problem
 
 
 class _Section(BaseModel):

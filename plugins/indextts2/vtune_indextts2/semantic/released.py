@@ -14,7 +14,9 @@ import torch
 from transformers import PreTrainedConfig, SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 from transformers.utils import logging as transformers_logging
 
-from vtune import EngineError, in_a_line, load_pretrained, read_tensors
+from vtune import EngineError
+from vtune.errors import in_a_line
+from vtune.toolkit import load_pretrained, read_tensors
 from vtune_indextts2 import checkpoints
 
 MODEL_TYPE = "wav2vec2-bert"

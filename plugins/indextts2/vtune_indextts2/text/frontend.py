@@ -6,7 +6,7 @@ import re
 
 from sentencepiece import SentencePieceProcessor
 
-from vtune import is_speakable
+from vtune.toolkit import is_speakable
 from vtune_indextts2.text.engines import TextEngine
 from vtune_indextts2.text.glossary import Glossary, apply_glossary
 from vtune_indextts2.text.language import language_of

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
-from vtune import EngineError, in_a_line
+from vtune import EngineError
+from vtune.errors import in_a_line
 
 
 def load_tokenizer(path: Path, expected_pieces: int | None = None) -> SentencePieceProcessor:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
-from vtune import EngineError, first_problem
+from vtune import EngineError
+from vtune.errors import first_problem
 
 
 class BigVGANSettings(BaseModel):

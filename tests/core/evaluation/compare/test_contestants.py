@@ -34,8 +34,8 @@ def test_the_base_is_the_voice_untuned(ann: VoiceFolder) -> None:
     from vtune.voices.speech import open_voice
 
     voice = open_voice(ann, "cpu")
-    untuned = np.concatenate([piece.waveform for piece in voice.say("hello there you", 3, untuned=True)])
-    tuned = np.concatenate([piece.waveform for piece in voice.say("hello there you", 3)])
+    untuned = np.concatenate([piece.waveform for piece in voice.stream("hello there you", 3, untuned=True)])
+    tuned = np.concatenate([piece.waveform for piece in voice.stream("hello there you", 3)])
     (first, base) = contestants(["ann", "base"], ann.path.parent, runs(ann))
     assert (first.label, base.label) == ("lora", "base")
     for one, sound in ((first, tuned), (base, untuned)):
