@@ -35,10 +35,11 @@ def say(
     if raw and not to_pipe:
         raise click.UsageError("--raw goes with --stream or --out -")
     texts = [text] if text is not None else [line.strip() for line in lines or () if line.strip()]
+    from vtune.audio import format_of
     from vtune.errors import VoiceError, shown
     from vtune.toolkit.pauses import is_speakable
     from vtune.voices.mixing import open_named
-    from vtune_cli.speaking import format_of, to_files, to_stdout
+    from vtune_cli.speaking import to_files, to_stdout
 
     if not any(map(is_speakable, texts)):
         found = shown(text) if text is not None else "the file"

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtune.audio import FORMATS, AudioFormat, stream_pcm, synthetic_note, wav_header, write_encoded, write_wav
-from vtune.errors import VoiceError, choices
+from vtune.audio import stream_pcm, synthetic_note, wav_header, write_speech
 from vtune.runtime.paths import make_parent
 from vtune.toolkit.pauses import is_speakable, pause
 from vtune.types import Audio, Ending
@@ -25,31 +24,15 @@ def to_files(voice: LoadedVoice, texts: Sequence[str], out: Path, seed: int, *, 
 
     :raises VoiceError: no format has the ending of ``out``.
     """
-    audio_format = FORMATS["wav"] if many else format_of(out)
     make_parent(out / "001.wav" if many else out)
     for number, text in enumerate(texts, 1):
         path = out / f"{number:03d}.wav" if many else out
         started = time.monotonic()
         endings: Counter[str] = Counter()
         pieces = _counted(_said(voice, text, seed, untuned=untuned), endings)
-        comment = synthetic_note(voice.record.name)
-        if audio_format.name == "wav":
-            seconds = write_wav(path, pieces, voice.sample_rate, comment)
-        else:
-            seconds = write_encoded(path, audio_format, pieces, voice.sample_rate, comment)
+        seconds = write_speech(path, pieces, voice.sample_rate, synthetic_note(voice.record.name))
         took = time.monotonic() - started
         echo(f"{path}: {seconds:.2f} s in {took:.1f} s{_warn(endings)}")
-
-
-def format_of(path: Path) -> AudioFormat:
-    """Return the audio format that a file's ending names; WAV for a file without an ending.
-
-    :raises VoiceError: no format has this ending.
-    """
-    name = path.suffix.lower().removeprefix(".") or "wav"
-    if name not in FORMATS:
-        raise VoiceError(f"{path}: no sound format has the ending .{name}{choices(name, FORMATS, 'formats')}")
-    return FORMATS[name]
 
 
 def to_stdout(voice: LoadedVoice, texts: Sequence[str], seed: int, *, untuned: bool, raw: bool) -> None:

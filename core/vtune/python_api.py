@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vtune import pipeline
-from vtune.audio import synthetic_note, write_wav
+from vtune.audio import synthetic_note, write_speech
 from vtune.engines import load_recipe
 from vtune.errors import VoiceError
 from vtune.evaluation import Evaluation, evaluate, tuned_and_base
@@ -66,9 +66,12 @@ class SpokenAudio(Audio):
         return len(self.waveform) / self.sample_rate
 
     def save(self, path: str | Path) -> Path:
-        """Write a WAV file with 16-bit samples, with a note that the speech is synthetic; return its path."""
+        """Write a sound file with a note that the speech is synthetic; return its path.
+
+        The ending chooses the format: ``hello.wav`` (16-bit samples), ``hello.mp3``, ``hello.flac``, ...
+        """
         path = Path(path)
-        write_wav(path, [self], self.sample_rate, synthetic_note(self.voice))
+        write_speech(path, [self], self.sample_rate, synthetic_note(self.voice))
         return path
 
 

@@ -3,7 +3,7 @@
 from vtune.audio.blocks import RATES, SUFFIXES, Recording, digest_of, opened, require_file
 from vtune.audio.downmix import Mixer
 from vtune.audio.encode import AudioFormat, Encoder, write_encoded
-from vtune.audio.formats import FORMATS
+from vtune.audio.formats import FORMATS, format_of, write_speech
 from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
 from vtune.audio.read import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
 from vtune.audio.spectrogram import mel_levels, window_samples
@@ -23,6 +23,7 @@ __all__ = [
     "decode",
     "digest_of",
     "encoded",
+    "format_of",
     "limit",
     "mel_levels",
     "opened",
@@ -42,5 +43,6 @@ __all__ = [
     "wav_header",
     "window_samples",
     "write_encoded",
+    "write_speech",
     "write_wav",
 ]
