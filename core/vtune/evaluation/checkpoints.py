@@ -17,6 +17,7 @@ from vtune.evaluation.selection import quality
 from vtune.evaluation.synthesis import synthesize_batch, system_of
 from vtune.evaluation.test_set import once_each
 from vtune.recipe import Recipe
+from vtune.runtime.progress import ProgressBar
 from vtune.training.checkpoint_evaluation import QUALITY, EvalFn, EvalResult
 from vtune.types import Conditioning
 
@@ -76,7 +77,9 @@ class Listener:
     def _one(self, model: nn.Module, voice: str) -> tuple[dict[str, float], Sequence[Utterance]]:
         kept, material = self._keep(voice), self._parts[voice]
         system = system_of(VOICE, self._engine, self._base, model, kept)
-        takes = synthesize_batch(system, [(text, self._recipe.evaluate.seed) for text in material.texts])
+        lines = [(text, self._recipe.evaluate.seed) for text in material.texts]
+        with ProgressBar("speaking with the checkpoint", len(lines), "sentences") as bar:
+            takes = synthesize_batch(system, lines, bar.advance)
         scores = score(takes, material, self._recipe, self._makers[voice], recordings=False)
         figures = {name: mean for name in TOLD if (mean := scores.mean(name, VOICE)) is not None}
         return {QUALITY: _quality(scores), **figures}, takes

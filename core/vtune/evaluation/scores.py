@@ -13,6 +13,7 @@ from vtune.contract.metrics import BASE, RECORDING, MetricMaker, MetricSpec, Met
 from vtune.errors import VtuneError
 from vtune.evaluation.synthesis import recorded
 from vtune.recipe import Recipe
+from vtune.runtime.progress import CountedSequence, ProgressBar
 
 DRAWS = 2_000
 """Of the bootstrap."""
@@ -122,7 +123,8 @@ def score(
     for group, make in makers.items():
         try:
             judge = make(material, recipe)
-            found = judge.judge(judged_takes)
+            with ProgressBar(f"scoring {group}", len(judged_takes), "sentences") as bar:
+                found = judge.judge(CountedSequence(judged_takes, bar))
         except VtuneError as reason:
             skipped[group] = str(reason)
             continue

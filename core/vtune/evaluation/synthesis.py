@@ -9,10 +9,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from vtune.contract.metrics import BASE, RECORDING, VOICE, Utterance
 from vtune.engines import Engine
+from vtune.runtime.progress import ProgressBar
 from vtune.types import Audio, Clip, Conditioning, Ending
 from vtune.voices.speech import speak, speak_together
 
@@ -65,13 +65,13 @@ def speak_all(systems: Sequence[System], texts: Sequence[str], seeds: Sequence[i
     """
     lines = [(text, seed) for text in texts for seed in seeds]
     alone = len(seeds) if all(system.together for system in systems) else len(lines)
-    with tqdm(total=len(lines) * len(systems), desc="speaking", unit="sentence", disable=None) as bar:
+    with ProgressBar("speaking", len(lines) * len(systems), "sentences") as bar:
         takes = []
         for text, seed in lines[:alone]:
             for system in systems:
                 takes.append(synthesize_one(system, text, seed))
-                bar.update()
-        several = [synthesize_batch(system, lines[alone:], bar.update) for system in systems if lines[alone:]]
+                bar.advance()
+        several = [synthesize_batch(system, lines[alone:], bar.advance) for system in systems if lines[alone:]]
     return [*takes, *chain.from_iterable(zip(*several, strict=True))]
 
 
@@ -103,7 +103,11 @@ def synthesize_batch(
     :param done: called after each.
     """
     if system.together is None:
-        return [synthesize_one(system, text, seed) for text, seed in lines]
+        alone = []
+        for text, seed in lines:
+            alone.append(synthesize_one(system, text, seed))
+            done()
+        return alone
     takes: dict[int, Utterance] = {}
     for place, pieces in system.together(lines):
         takes[place] = _joined(system, *lines[place], pieces)

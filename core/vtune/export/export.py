@@ -18,6 +18,7 @@ from vtune.export.target import ExportTarget
 from vtune.export.targets import TARGETS
 from vtune.export.voice_files import write_licence_note, write_records
 from vtune.runtime.paths import VoiceFolder, must_be_new, new_folder, write_json
+from vtune.runtime.progress import announced
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.voice_format.record import VoiceRecord, read_record, write_conditioning
 
@@ -72,11 +73,13 @@ def export(
     _require_dtype(TARGETS[target], dtype)
     TARGETS[target].check(folder, record, directory)
     scores = read_scores(folder.scores)
-    source = open_source(folder, device, options)
+    with announced(f"Exporting {record.name} to {target}: loading the voice and its base"):
+        source = open_source(folder, device, options)
     # What the user changed, say where the base lies now, is true of what is exported.
     record = record.model_copy(update={"engine_options": source.options_with().model_dump(mode="json")})
     with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:
-        result = TARGETS[target].write(source, aside, directory, dtype)
+        with announced(f"Exporting {record.name} to {target}: writing the files and comparing what they answer"):
+            result = TARGETS[target].write(source, aside, directory, dtype)
         checks = (result.compared.describe(), *(f"{rule}: {found}" for rule, found in result.rules.items()))
         form = replace(result.form, checked=checks, overridden=overridden)
         kept = aside / form.files

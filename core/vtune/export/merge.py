@@ -11,6 +11,7 @@ from vtune.export.source import open_source
 from vtune.export.targets.merged import write_merged_network
 from vtune.export.voice_files import write_licence_note
 from vtune.runtime.paths import VoiceFolder, must_be_new, new_folder
+from vtune.runtime.progress import announced
 from vtune.voice_format.record import read_record
 
 
@@ -26,8 +27,10 @@ def merge_voice(
     must_be_new(directory)
     if read_record(folder).method != "lora":
         raise VoiceError(f"{folder.path} was fully fine-tuned: there is no adapter to merge")
-    source = open_source(folder, device, options)
+    with announced(f"Merging {folder.name}: loading the voice and its base"):
+        source = open_source(folder, device, options)
     with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:
-        compared = write_merged_network(source, aside, "fp32")
+        with announced(f"Merging {folder.name}: writing the model and comparing its answers with the voice's"):
+            compared = write_merged_network(source, aside, "fp32")
         write_licence_note(source.engine, aside)
     return compared.difference

@@ -14,6 +14,7 @@ from vtune.export.existing_voice import is_of_other_clips
 from vtune.export.voice_files import write_licence_note
 from vtune.recipe import Recipe, as_yaml
 from vtune.runtime.paths import VoiceFolder, new_folder, write_json, write_text
+from vtune.runtime.progress import ProgressBar
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.types import Conditioning
 from vtune.voice_format.record import VoiceRecord
@@ -78,12 +79,15 @@ def write_voice(
         write_licence_note(engine, aside)
         write_text(new.recipe, as_yaml(recipe))
         new.samples.mkdir(exist_ok=True)
-        for number, sentence in enumerate(recipe.evaluate.sentences, 1):
-            for suffix, untuned in (("", False), ("_base", True)):
-                if untuned and record.method == "full":
-                    continue  # there is no adapter to switch off; `vtune say --base` loads the base alone
-                pieces = speak(engine, base, model, sentence, conditioning, recipe.evaluate.seed, untuned=untuned)
-                write_wav(new.samples / f"{number:02d}{suffix}.wav", pieces, record.sample_rate)
+        # Of a fully fine-tuned voice there is no adapter to switch off; `vtune say --base` loads the base alone.
+        kinds = (("", False), ("_base", True))[: 1 if record.method == "full" else 2]
+        sentences = recipe.evaluate.sentences
+        with ProgressBar("speaking samples", len(sentences) * len(kinds), "sentences") as bar:
+            for number, sentence in enumerate(sentences, 1):
+                for suffix, untuned in kinds:
+                    pieces = speak(engine, base, model, sentence, conditioning, recipe.evaluate.seed, untuned=untuned)
+                    write_wav(new.samples / f"{number:02d}{suffix}.wav", pieces, record.sample_rate)
+                    bar.advance()
         evaluation.write(new.scores, new.page, record.name)
         write_json(new.record, record.model_dump())
         write_card(new.card, record, recipe.settings(), evaluation.scores)

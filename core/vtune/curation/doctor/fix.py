@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from vtune.curation.doctor.findings import Examination, Severity
 from vtune.curation.doctor.measure_all import spread
 from vtune.curation.doctor.recordings import listener
@@ -19,6 +17,7 @@ from vtune.curation.doctor.repair import Mending, Plan, plan_rows
 from vtune.dataset import Source
 from vtune.errors import VtuneError
 from vtune.runtime.paths import must_be_new, new_folder
+from vtune.runtime.progress import track
 
 CLIPS, TABLE, RECORD = "clips", "transcripts.csv", "fixes.jsonl"
 
@@ -84,7 +83,7 @@ def fix(
         mending = Mending(listener(source), str(folder / CLIPS))
         wanted = [(plan.row.audio, plan.name) for plan in kept]
         mended = spread(mending, wanted, processes or os.cpu_count() or 1)
-        for plan, done in zip(kept, tqdm(mended, "mending", len(wanted), unit="clip", disable=None), strict=True):
+        for plan, done in zip(kept, track(mended, "mending", len(wanted), "clips"), strict=True):
             plan.done.extend(done)
         if has_words:
             _write_table(folder / TABLE, kept)

@@ -9,11 +9,10 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from vtune.curation.doctor.measure import Measures, measure
 from vtune.curation.doctor.recordings import Listener
 from vtune.errors import DataError, reason
+from vtune.runtime.progress import track
 from vtune.runtime.workers import WorkerPool
 
 AT_A_TIME = 8
@@ -49,7 +48,7 @@ def gather(listener: Listener, names: Sequence[str], processes: int) -> Iterator
     :raises DataError: a worker was killed.
     """
     work = _Listening(listener)
-    yield from tqdm(spread(work, names, processes), "listening", len(names), unit="clip", disable=None)
+    yield from track(spread(work, names, processes), "measuring", len(names), "recordings")
 
 
 def spread(work: Callable[[T], R], things: Sequence[T], processes: int) -> Iterator[R]:

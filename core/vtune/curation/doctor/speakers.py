@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from vtune.audio.speaker_embedding import LEAST_SECONDS, SpeakerEncoder, centre_of
 from vtune.curation.doctor.checks import found
@@ -15,6 +14,7 @@ from vtune.curation.doctor.measure import Measures
 from vtune.curation.doctor.recordings import Listener
 from vtune.dataset import Row
 from vtune.errors import VtuneError
+from vtune.runtime.progress import track
 
 ENOUGH = 8
 """Clips that a voice's centre is taken from."""
@@ -42,7 +42,7 @@ class Voices:
             counts[row.speaker] += 1
         long = [(row, heard) for row, heard in long if counts[row.speaker] >= ENOUGH]
         by_speaker: dict[str, list[tuple[Row, np.ndarray]]] = defaultdict(list)
-        for row, _ in tqdm(long, desc="voices", unit="clip", disable=None):
+        for row, _ in track(long, "comparing speakers", len(long), "clips"):
             by_speaker[row.speaker].append((row, self._embedding(row.audio, listener)))
         centres = {who: centre_of(np.stack([one for _, one in several])) for who, several in by_speaker.items()}
         for who, several in by_speaker.items():

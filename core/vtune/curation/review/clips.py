@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from tqdm import tqdm
 
 from vtune import audio
 from vtune.curation.review.dropped import ghosts, interleaved
@@ -21,6 +20,7 @@ from vtune.dataset.editing.text_file import sweep
 from vtune.dataset.sources.source import FolderSource, sidecar
 from vtune.errors import DataError, first_problem
 from vtune.recipe import SourceRecipe
+from vtune.runtime.progress import track
 
 
 @dataclass(eq=False, slots=True)
@@ -104,7 +104,7 @@ class Lengths:
 
     def fill(self, clips: list[ReviewClip]) -> None:
         """Set seconds, and the problem of recordings that cannot be read."""
-        for clip in tqdm(clips, desc="reading", unit="clip", disable=None, leave=False, delay=1):
+        for clip in track(clips, "reading", len(clips), "clips"):
             if not clip.there:
                 continue
             clip.seconds, problem = self._of(clip.audio)

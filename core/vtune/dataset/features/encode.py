@@ -16,8 +16,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from vtune import audio
 from vtune.audio.augment import Augmenter
 from vtune.dataset.features.index import KEY_LENGTH, FeatureIndex
@@ -28,6 +26,7 @@ from vtune.engines import Engine, engine_files, import_engine_files, load_engine
 from vtune.errors import DataError, SkipClip
 from vtune.recipe import Recipe
 from vtune.runtime import signals
+from vtune.runtime.progress import track
 from vtune.runtime.workers import WorkerPool
 from vtune.types import Clip
 
@@ -131,15 +130,10 @@ def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source])
     augmenter = Augmenter(work.recipe.augment)
     pending: list[EncodeResult] = []
     todo = sum(1 for _ in _mine(work, known))
-    bar = tqdm(
-        _read_ahead(work.recipe, engine, sources, _mine(work, known)),
-        total=todo,
-        desc="encoding",
-        unit="clip",
-        disable=None if work.share.index == 0 else True,
-    )
+    task = "encoding" if work.share.of == 1 else f"encoding (process 1 of {work.share.of})"
+    clips = _read_ahead(work.recipe, engine, sources, _mine(work, known))
     with signals.deferred():
-        for item, key, number, clip in bar:
+        for item, key, number, clip in track(clips, task, todo, "clips", visible=work.share.index == 0):
             pending.append(_encode_one(engine, base, augmenter, clip, item, key, number))
             if len(pending) == SHARD or signals.requested():
                 store.write(pending)

@@ -10,8 +10,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from vtune import audio
 from vtune.dataset.sources.recordings import Recordings
 from vtune.errors import DataError
@@ -21,6 +19,7 @@ from vtune.ingest.prepare.records import CONTENT_DIGITS, FOLDER, Record, Records
 from vtune.ingest.prepare.report import Report, write_report
 from vtune.ingest.prepare.settings import Cutting
 from vtune.runtime.paths import alone, sweep
+from vtune.runtime.progress import track
 from vtune.runtime.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ def prepare_folder(source: Path, out: Path, cutting: Cutting, processes: int | N
         done, todo = _sorted_out(paths, records, cutting)
         report = Report(done_before=sum(bool(record.stem) for record in done))
         cut = _prepared(todo, out, cutting, processes)
-        for record in tqdm(cut, total=len(todo), desc="cutting", unit="recording", disable=None):
+        for record in track(cut, "cutting", len(todo), "recordings"):
             records.write(record)
             done.append(record)
         for record in sorted(done, key=lambda one: one.recording):

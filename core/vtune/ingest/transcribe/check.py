@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from vtune.dataset import Row, Source, open_source
 from vtune.errors import DataError, printable
 from vtune.ingest.transcribe.backends import open_recogniser
@@ -25,6 +23,7 @@ from vtune.ingest.transcribe.recognition import listen
 from vtune.ingest.transcribe.report import NAMES, listing, speed
 from vtune.recipe.model import SourceRecipe, TranscribeRecipe
 from vtune.runtime.paths import alone, write_text
+from vtune.runtime.progress import ProgressBar
 from vtune.types import Waveform
 
 COLUMNS = ("cer", "wer", "file", "line", "audio", "text", "heard", "flags")
@@ -136,7 +135,7 @@ def check_source(
     waiting = list({digest: row for row, digest in reversed(rows) if digest not in told}.items())[::-1]
     report.left = len(waiting) - len(waiting[:limit])
     started = time.monotonic()
-    with tqdm(total=len(waiting[:limit]), desc="checking", unit="clip", disable=None) as bar:
+    with ProgressBar("checking transcripts", len(waiting[:limit]), "clips") as bar:
         clips = ((digest, _reader(source, row)) for digest, row in waiting[:limit])
         for batch in listen(clips, lambda: recogniser or open_recogniser(settings)):
             entries = [entry_of(digest, "", digest, one, settings, key) for digest, one in batch]
@@ -144,7 +143,7 @@ def check_source(
             if known is not None:
                 known.add(entries)
             report.heard_seconds += sum(one.seconds for _, one in batch)
-            bar.update(len(batch))
+            bar.advance(len(batch))
     report.took = time.monotonic() - started
     _compare([(row, told[digest]) for row, digest in rows if digest in told], settings.language, report)
     return report

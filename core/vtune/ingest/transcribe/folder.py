@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from vtune import audio
 from vtune.dataset.sources.recordings import Recordings
 from vtune.errors import DataError, printable
@@ -26,6 +24,7 @@ from vtune.ingest.transcribe.report import Report
 from vtune.recipe.model import TranscribeRecipe
 from vtune.runtime import signals
 from vtune.runtime.paths import alone
+from vtune.runtime.progress import ProgressBar
 from vtune.toolkit.hub import hash_file
 from vtune.types import Waveform
 
@@ -149,13 +148,13 @@ def _hear(run: _Run, waiting: list[_Clip], limit: int | None, recogniser: Recogn
         made = entry_of(clip.key, clip.name, clip.digest, told, run.settings, run.key)
         return after(journal.entries.get(clip.key), made)
 
-    with tqdm(total=len(taken), desc="transcribing", unit="clip", disable=None) as bar:
+    with ProgressBar("transcribing", len(taken), "clips") as bar:
         for batch in listen(((clip, _reader(clip.path)) for clip in taken), opened):
             with signals.deferred():
                 journal.add([entry(clip, told) for clip, told in batch])
             report.heard += sum(told.status != "unreadable" for _, told in batch)
             report.heard_seconds += sum(told.seconds for _, told in batch)
-            bar.update(len(batch))
+            bar.advance(len(batch))
     report.took = time.monotonic() - started - loading
 
 

@@ -1,0 +1,149 @@
+"""Say how far a long step is: a bar with the time left on a terminal, elsewhere a line of log every half minute.
+
+All progress bars of vtune but that of the training are made here.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TextIO, TypeVar, overload
+
+from tqdm import tqdm
+
+from vtune.runtime.distributed.ranks import is_main_process
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+LINE_INTERVAL_SECONDS = 30.0
+"""Seconds between two lines of log where there is no terminal; a step that takes less says nothing."""
+
+
+class ProgressBar:
+    """Counts what is done of one step and shows it; use it in a ``with`` statement.
+
+    With 12 of 40 sentences done after two minutes the line is ``scoring: 12 of 40 sentences, about 5 minutes left``.
+
+    :param task: what is done, such as ``scoring``.
+    :param total: how many there are.
+    :param unit: what is counted, in the plural: ``sentences``.
+    :param visible: False shows nothing; so do all processes of a run but the main one, and ``vtune --quiet``.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        total: int,
+        unit: str,
+        *,
+        visible: bool = True,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._task, self._total, self._unit, self._clock = task, total, unit, clock
+        self._visible = visible and is_main_process() and not _is_quiet()
+        stream = stream or sys.stderr
+        on_terminal = self._visible and stream.isatty()
+        self._bar = (
+            tqdm(total=total, desc=task, unit=f" {unit}", file=stream, leave=False, dynamic_ncols=True)
+            if on_terminal
+            else None
+        )
+        self._done = 0
+        self._started = self._last_line = clock()
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def advance(self, count: int = 1) -> None:
+        """Count what has been done since the last call."""
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif self._visible and self._clock() - self._last_line >= LINE_INTERVAL_SECONDS:
+            self._last_line = self._clock()
+            logger.info("%s: %d of %d %s%s", self._task, self._done, self._total, self._unit, self._time_left())
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _time_left(self) -> str:
+        if not 0 < self._done < self._total:
+            return ""
+        seconds = (self._clock() - self._started) / self._done * (self._total - self._done)
+        return f", about {duration(seconds)} left"
+
+
+def track(items: Iterable[T], task: str, total: int, unit: str, *, visible: bool = True) -> Iterator[T]:
+    """Yield items, and count each as done when the next one is asked for; see ``ProgressBar``.
+
+    ``for clip in track(clips, "listening", len(clips), "clips")``
+    """
+    with ProgressBar(task, total, unit, visible=visible) as bar:
+        for item in items:
+            yield item
+            bar.advance()
+
+
+class CountedSequence(Sequence[T]):
+    """A sequence that counts its items in a bar while it is iterated for the first time.
+
+    It lets code that knows nothing of progress, such as a metric of an extension, say how far it is.
+    """
+
+    def __init__(self, items: Sequence[T], bar: ProgressBar) -> None:
+        self._items, self._bar, self._counted = items, bar, 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        return self._items[index]
+
+    def __iter__(self) -> Iterator[T]:
+        for number, item in enumerate(self._items, 1):
+            yield item
+            if number > self._counted:
+                self._counted = number
+                self._bar.advance()
+
+
+@contextmanager
+def announced(task: str) -> Iterator[None]:
+    """Log a step that has no parts to count, such as loading a network, and how long it took if it took long."""
+    started = time.monotonic()
+    if is_main_process():
+        logger.info("%s", task)
+    yield
+    seconds = time.monotonic() - started
+    if is_main_process() and seconds >= LINE_INTERVAL_SECONDS:
+        logger.info("%s: done after %s", task, duration(seconds))
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: ``40 seconds``, ``3 minutes``, ``2 h 5 min``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} second{'s' if round(seconds) > 1 else ''}"
+    minutes = round(seconds / 60)
+    return f"{minutes} minutes" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _is_quiet() -> bool:
+    """Tell whether the user asked for silence; a program that never set up logging gets bars."""
+    return logging.getLogger("vtune").level != logging.NOTSET and not logger.isEnabledFor(logging.INFO)
