@@ -1,9 +1,10 @@
-"""Ask an advisory database whether what vtune requires has known vulnerabilities; part of ``tox -e lint``.
+"""Check the requirements of vtune for known vulnerabilities in an advisory database; part of ``tox -e lint``.
 
     python tools/audit.py
 
-It resolves the requirements of pyproject.toml and of its extras to versions, as pip would install them today, and lets
-pip-audit ask about each. Exit code 1: a vulnerability is known. Where nobody can be asked, it says so: code 0.
+The script resolves the requirements of pyproject.toml and of its extras to the versions that pip would install today,
+and lets pip-audit check each version. Exit code 1: a vulnerability is known. If the database cannot be reached, the
+script says so and exits with 0.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVICE = "https://api.osv.dev/v1/query"
+ADVISORY_URL = "https://api.osv.dev/v1/query"
 CONNECT_SECONDS = 10
-NOT_RESOLVED = ("similarity",)
-"""Extras with a package that pip must compile before it can say what it requires."""
+UNRESOLVED_EXTRAS = ("similarity",)
+"""Extras with a package that pip must compile before it knows the requirements of the package."""
 
 
 def main() -> int:
-    """Audit, or say why not."""
-    service = os.environ.get("VTUNE_ADVISORIES", SERVICE)
+    """Run the audit, or say why it is skipped; return the exit code."""
+    service = os.environ.get("VTUNE_ADVISORIES", ADVISORY_URL)
     reason = unreachable(service)
     if reason is not None:
         print(f"audit: skipped, nothing was checked: the advisory database {service} cannot be reached ({reason})")
@@ -35,35 +36,49 @@ def main() -> int:
 
 
 def unreachable(service: str) -> str | None:
-    """Say why the database does not answer a question; None where it does."""
+    """Return the reason why the database does not answer, or None if it answers."""
     question = b'{"package": {"name": "pip", "ecosystem": "PyPI"}, "version": "26.0"}'
     request = urllib.request.Request(service, question, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=CONNECT_SECONDS):
             return None
-    except OSError as error:  # urllib's own errors are kinds of it
+    except OSError as error:  # the errors of urllib are subclasses of OSError
         return " ".join(str(error).split())[:100]
 
 
 def requirements(pyproject: Path) -> list[str]:
-    """Read what vtune requires, with its extras."""
+    """Return the requirements of vtune and of its extras."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    return [*project["dependencies"], *(line for name in extras if name not in NOT_RESOLVED for line in extras[name])]
+    return [
+        *project["dependencies"],
+        *(line for name in extras if name not in UNRESOLVED_EXTRAS for line in extras[name]),
+    ]
 
 
 def audit(service: str, required: Sequence[str], *options: str) -> int:
-    """Let pip-audit ask about each requirement and all that it requires; returns its exit code.
+    """Let pip-audit check each requirement and its own requirements; return the exit code of pip-audit.
 
-    :param options: further ones of pip-audit.
+    :param options: further options of pip-audit.
     """
     with tempfile.TemporaryDirectory() as folder:
-        listed = Path(folder) / "requirements.txt"
+        requirements_file = Path(folder) / "requirements.txt"
         constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
         pinned = [line for line in constraints.splitlines() if line and not line.startswith("#")]
-        listed.write_text("\n".join([*required, *pinned]) + "\n", encoding="utf-8")
-        ask = ["-m", "pip_audit", "--vulnerability-service", "osv", "--osv-url", service, "--progress-spinner", "off"]
-        return subprocess.run([sys.executable, *ask, "--requirement", str(listed), *options], check=False).returncode
+        requirements_file.write_text("\n".join([*required, *pinned]) + "\n", encoding="utf-8")
+        command = [
+            "-m",
+            "pip_audit",
+            "--vulnerability-service",
+            "osv",
+            "--osv-url",
+            service,
+            "--progress-spinner",
+            "off",
+        ]
+        return subprocess.run(
+            [sys.executable, *command, "--requirement", str(requirements_file), *options], check=False
+        ).returncode
 
 
 if __name__ == "__main__":
