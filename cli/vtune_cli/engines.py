@@ -11,6 +11,7 @@ from vtune_cli.talking import echo
 def engines() -> None:
     """List the installed engines, what each can be told, and what is wrong with those that do not load."""
     from vtune import Engine, available_engines
+    from vtune.types import effects_of
 
     for name, engine in available_engines().items():
         if not isinstance(engine, Engine):
@@ -19,7 +20,8 @@ def engines() -> None:
         echo(f"{name} ({engine.origin}): {engine.info.sample_rate} Hz; LoRA targets: {_targets(engine)}")
         for option, field in engine.info.options.model_fields.items():
             default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
-            echo(f"    {option} = {default}: {field.description or ''}")
+            affects = ", ".join(effects_of(engine.info.options, option))
+            echo(f"    {option} = {default} (affects {affects}): {field.description or ''}")
 
 
 def _targets(engine: object) -> str:

@@ -27,6 +27,7 @@ from vtune.types import (
     SamplingRequest,
     TokenSampler,
     Waveform,
+    option,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ __all__ = [
     "hookimpl",
     "load_engine",
     "load_recipe",
+    "option",
     "run",
     "use_engine_file",
 ]

@@ -15,7 +15,7 @@ from vtune.curation.doctor.check_run import inspect
 from vtune.engines import load_engine
 from vtune.evaluation import VOICE, Scores, TestSet, evaluate, held_material, listener, tuned_and_base
 from vtune.export.existing_voice import CLIP_SAMPLE
-from vtune.export.voice_folder import voice_record, write_voice
+from vtune.export.voice_folder import update_options, voice_record, write_voice
 from vtune.ingest import raw_sources as raw
 from vtune.recipe import Recipe, as_yaml
 from vtune.runtime.device import pick_device, release_memory, weights_dtype
@@ -25,6 +25,7 @@ from vtune.runtime.paths import RunFolder, VoiceFolder, sweep, write_text
 from vtune.runtime.untrusted import read_json_object
 from vtune.training import train
 from vtune.training.memory_estimate import footprint_of, require
+from vtune.types.options import speech_values
 from vtune.voice_format.weights import ADAPTER
 from vtune.voices import conditioning
 
@@ -100,9 +101,10 @@ def _make_voice(
     engine: Engine, base: Any, model: nn.Module, recipe: Recipe, prepared_recipe: Recipe, run_folder: RunFolder,
     voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any], material: TestSet,
 ) -> None:  # fmt: skip
-    made_from = _made_from(engine, recipe, facts, voice.name)
+    made_from = _made_from(recipe, facts, voice.name)
     if _is_made(voice, made_from):
         logger.info("voice %s: done before (%s)", voice.name, voice.path)
+        update_options(voice, recipe)
         return
     kept = conditioning.extract(engine, base, prepared_recipe, run_folder, voice.name)
     sample = dataset.clip_sample(run_folder.features / dataset.SURVEY, voice.name)
@@ -130,9 +132,15 @@ def _tell(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> None:
     logger.info("voice %s: listen: open %s", voice.name, where)
 
 
-def _made_from(engine: Engine, recipe: Recipe, facts: dict[str, Any], name: str) -> str:
-    speaking = recipe.engine_options.model_dump(mode="json", include=set(engine.info.speaking_options))
-    parts = [facts["key"], name, recipe.evaluate.model_dump(), recipe.consent and recipe.consent.model_dump(), speaking]
+def _made_from(recipe: Recipe, facts: dict[str, Any], name: str) -> str:
+    parts = [
+        facts["key"],
+        name,
+        recipe.evaluate.model_dump(),
+        recipe.consent and recipe.consent.model_dump(),
+        speech_values(recipe.engine_options),
+        {extension: speech_values(options) for extension, options in recipe.extensions.items()},
+    ]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 OPTIONS = """
 import vtune
-from pydantic import Field
 from vtune_toy import (
     build_lora_model, collate, extract_conditioning, load_base, prepare_sample, synthesize
 )
 
 class Options(vtune.EngineOptions):
-    model: str = Field(description="which one")
-    names: list[str] = Field(default_factory=lambda: ["a"])
+    model: str = vtune.option(affects=("training", "runtime"), description="The model.")
+    names: list[str] = vtune.option(default_factory=lambda: ["a"], affects="features")
 
 @vtune.hookimpl
 def engine_info():
@@ -20,7 +19,7 @@ def engine_info():
 def test_every_engine_shows_its_distribution_and_its_options(vtune):
     lines = vtune("engines").output.splitlines()
     toy = lines.index("toy (vtune-toy 0.1.0): 8000 Hz; LoRA targets: all, outer")
-    assert lines[toy + 1] == "    width = 16: size of the network"
+    assert lines[toy + 1] == "    width = 16 (affects training, runtime): The size of the network."
     assert any(line.startswith("orpheus (vtune-tts ") for line in lines)
 
 
@@ -28,7 +27,10 @@ def test_an_option_that_must_be_given_says_so(vtune, install):
     install("acme", "vtune.engines", OPTIONS)
     lines = vtune("engines").output.splitlines()
     acme = lines.index("acme (acme 1.0): 16000 Hz; LoRA targets: module names")
-    assert lines[acme + 1 : acme + 3] == ["    model = required: which one", "    names = ['a']: "]
+    assert lines[acme + 1 : acme + 3] == [
+        "    model = required (affects training, runtime): The model.",
+        "    names = ['a'] (affects features): ",
+    ]
 
 
 def test_a_broken_engine_is_one_line_among_the_good_ones(vtune, install):

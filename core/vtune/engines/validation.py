@@ -7,8 +7,9 @@ from typing import Any
 
 import pluggy
 
-from vtune.errors import EngineError, listed, nearest, reason, shown
-from vtune.types import EngineInfo, EngineOptions, ExtensionInfo, LoraSettings
+from vtune.errors import EngineError, choices, listed, nearest, reason, shown
+from vtune.types import EFFECTS, EngineInfo, EngineOptions, ExtensionInfo, LoraSettings, effects_of
+from vtune.types.options import sampling_names
 
 
 def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
@@ -31,21 +32,15 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
             raise EngineError(f"{what}: engine_info gives {field} {shown(value)}, it must be {wanted}")
     if info.sample_rate <= 0:
         raise EngineError(f"{what}: engine_info gives sample_rate {info.sample_rate}, it must be Hz above 0")
-    _check_options(info.options, f"{what}: engine_info gives options")
-    for field in ("features_options", "speaking_options", "sampling_options", "base_options", "streaming_defaults"):
-        strangers = sorted(set(getattr(info, field) or ()) - set(info.options.model_fields))
-        if strangers:
-            hint = nearest(str(strangers[0]), info.options.model_fields)
-            named = listed(map(shown, strangers))
-            raise EngineError(f"{what}: {field} names {named}, which the options do not have{hint}")
-    if info.sampling_options and not any("sampling" in one.argnames for one in manager.hook.synthesize.get_hookimpls()):
-        raise EngineError(f"{what}: engine_info gives sampling_options, but synthesize does not take 'sampling'")
-    both = sorted(info.sampling_options & (info.base_options or frozenset()))
-    if both:
-        raise EngineError(
-            f"{what}: engine_info names {both[0]!r} in sampling_options and in base_options; an option of one "
-            "utterance cannot be what the base is made of"
-        )
+    _check_options(info.options, what, "engine_info")
+    strangers = sorted(set(info.streaming_defaults) - set(info.options.model_fields))
+    if strangers:
+        hint = nearest(str(strangers[0]), info.options.model_fields)
+        named = listed(map(shown, strangers))
+        raise EngineError(f"{what}: streaming_defaults names {named}, which the options do not have{hint}")
+    sampling = sampling_names(info.options)
+    if sampling and not any("sampling" in one.argnames for one in manager.hook.synthesize.get_hookimpls()):
+        raise EngineError(f"{what}: option {sampling[0]!r} affects sampling, but synthesize does not take 'sampling'")
     return info
 
 
@@ -63,7 +58,13 @@ def extension_models(manager: pluggy.PluginManager) -> dict[str, type[EngineOpti
             raise EngineError(f"{what}: extension_info failed: {reason(error)}") from error
         if not isinstance(info, ExtensionInfo) or not isinstance(info.name, str):
             raise EngineError(f"{what}: extension_info returned {shown(info)}, no ExtensionInfo")
-        _check_options(info.options, f"{what}: extension_info gives options")
+        _check_options(info.options, what, "extension_info")
+        sampling = sampling_names(info.options)
+        if sampling:
+            raise EngineError(
+                f"{what}: option {sampling[0]!r} affects sampling, but no request can change an extension's option; "
+                "write affects='speech'"
+            )
         if info.name in models:
             raise EngineError(f"{what}: another extension has the section {info.name!r} too; uninstall one of them")
         models[info.name] = info.options
@@ -75,10 +76,6 @@ _FIELDS: dict[str, tuple[Any, str]] = {
     "features_version": (str, "text"),
     "lora": (LoraSettings, "LoraSettings"),
     "lora_targets": (Mapping, "a mapping of names to tuples of module names"),
-    "features_options": (Set, "a set of names of options"),
-    "speaking_options": (Set, "a set of names of options"),
-    "sampling_options": (Set, "a set of names of options"),
-    "base_options": (Set | None, "a set of names of options, or None"),
     "streaming_defaults": (Mapping, "a mapping of names of options to values"),
     "paired_features": (Set, "a set of names of features"),
     "length_feature": (str, "the name of a feature"),
@@ -90,6 +87,23 @@ _FIELDS: dict[str, tuple[Any, str]] = {
 }
 
 
-def _check_options(options: Any, what: str) -> None:
+def _check_options(options: Any, what: str, hook: str) -> None:
     if not (isinstance(options, type) and issubclass(options, EngineOptions)):
-        raise EngineError(f"{what} {shown(options)}, it must be a subclass of vtune.EngineOptions")
+        raise EngineError(
+            f"{what}: {hook} gives options {shown(options)}, it must be a subclass of vtune.EngineOptions"
+        )
+    for name in options.model_fields:
+        effects = effects_of(options, name)
+        strange = next((effect for effect in effects if effect not in EFFECTS), None)
+        if strange is not None:
+            raise EngineError(f"{what}: option {name!r} affects {shown(strange)}{choices(strange, EFFECTS, 'effects')}")
+        if not effects:
+            raise EngineError(
+                f"{what}: option {name!r} does not say what it affects; declare it as `{name}: ... = "
+                f"vtune.option(..., affects={EFFECTS[1]!r})`, with one or several of {', '.join(EFFECTS)}"
+            )
+        if {"sampling", "runtime"} <= set(effects):
+            raise EngineError(
+                f"{what}: option {name!r} affects sampling and runtime; a value of one request cannot be what the base "
+                "is loaded with, so keep one of the two"
+            )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vtune.audio import write_wav
 from vtune.engines import Engine
 from vtune.errors import VoiceError
-from vtune.evaluation import Evaluation
+from vtune.evaluation import Evaluation, read_scores
 from vtune.export.card import write_card
 from vtune.export.existing_voice import is_of_other_clips
 from vtune.export.voice_files import write_licence_note
@@ -17,12 +18,14 @@ from vtune.runtime.paths import VoiceFolder, new_folder, write_json, write_text
 from vtune.runtime.progress import ProgressBar
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.types import Conditioning
-from vtune.voice_format.record import VoiceRecord
+from vtune.voice_format.record import VoiceRecord, read_record
 from vtune.voice_format.vllm_rules import is_servable
 from vtune.voices.speech import speak
 
 if TYPE_CHECKING:
     from torch import nn
+
+logger = logging.getLogger(__name__)
 
 
 def voice_record(
@@ -91,3 +94,24 @@ def write_voice(
         evaluation.write(new.scores, new.page, record.name)
         write_json(new.record, record.model_dump())
         write_card(new.card, record, recipe.settings(), evaluation.scores)
+
+
+def update_options(folder: VoiceFolder, recipe: Recipe) -> None:
+    """Give a finished voice the engine options of its recipe, without speaking again.
+
+    For options that affect only sampling or the runtime: the voice uses the new values from now on, its samples and
+    scores stay those of the earlier values.
+    """
+    record, options = read_record(folder), recipe.engine_options.model_dump(mode="json")
+    changed = sorted(name for name, value in options.items() if record.engine_options.get(name) != value)
+    if not changed:
+        return
+    record = record.model_copy(update={"engine_options": options})
+    write_text(folder.recipe, as_yaml(recipe))
+    write_card(folder.card, record, recipe.settings(), read_scores(folder.scores))
+    write_json(folder.record, record.model_dump())  # last: a stopped update is repeated
+    values = ", ".join(f"{name}={options[name]}" for name in changed)
+    logger.info(
+        "voice %s: uses %s from now on; its samples and scores were made with the earlier values",
+        record.name, values,
+    )  # fmt: skip

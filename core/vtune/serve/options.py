@@ -8,6 +8,7 @@ from typing import Any
 
 from vtune.engines import Engine
 from vtune.serve.registry import Chosen
+from vtune.types.options import runtime_values, sampling_names
 from vtune.voice_format.record import VoiceRecord
 from vtune.voices.speech import options_of
 
@@ -23,23 +24,18 @@ def sampling_of(engine: Engine, record: VoiceRecord, options: Mapping[str, Any])
     :raises EngineError: the engine has no such option.
     """
     there = options_of(engine, record, options)
-    return {option: getattr(there, option) for option in engine.info.sampling_options}
+    return {name: getattr(there, name) for name in sampling_names(engine.info.options)}
 
 
 def base_key(chosen: Chosen, options: Mapping[str, Any]) -> Hashable:
-    """Return what voices on one base have in common: the options that the engine makes a base of, and its files.
+    """Return what voices on one base have in common: the options that affect the runtime, and the base's files.
 
     Other options may differ. Whole modules beside an adapter, and voices without one, take a base of their own.
 
     :raises EngineError: an option is none of the engine's.
     """
-    record, info = chosen.record, chosen.engine.info
-    made_of = info.base_options
-    if made_of is None:
-        made_of = frozenset(info.options.model_fields) - info.sampling_options
-    told = options_of(chosen.engine, record, streaming_defaults(chosen, options)).model_dump(
-        mode="json", include=set(made_of)
-    )
+    record = chosen.record
+    loaded_with = runtime_values(options_of(chosen.engine, record, streaming_defaults(chosen, options)))
     whole = record.lora.get("modules_to_save") or []
     alone = chosen.key if record.method != "lora" else None
-    return record.engine, json.dumps([told, record.fingerprint, whole], sort_keys=True), alone
+    return record.engine, json.dumps([loaded_with, record.fingerprint, whole], sort_keys=True), alone

@@ -33,6 +33,7 @@ from vtune.training.progress import Meter, MetricsFile, Progress
 from vtune.training.trainer import VoiceTrainer
 from vtune.training.trainer_arguments import training_arguments
 from vtune.types import Batch
+from vtune.types.options import training_values
 from vtune.voice_format.weights import load_weights, save_weights
 
 logger = logging.getLogger(__name__)
@@ -138,7 +139,8 @@ def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: in
     """Everything that the finished adapter depends on; two trainings with the same identity are one."""
     return {
         "engine": engine.name,
-        "engine_options": recipe.engine_options.model_dump(mode="json", exclude=set(engine.info.speaking_options)),
+        "engine_options": training_values(recipe.engine_options),
+        "extensions": {name: training_values(options) for name, options in recipe.extensions.items()},
         "base": data.fingerprint,
         "clips": data.identity,
         "lora": recipe.lora.model_dump(mode="json"),

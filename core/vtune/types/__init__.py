@@ -7,16 +7,18 @@ from vtune.types.conditioning import Conditioning
 from vtune.types.footprint import Footprint
 from vtune.types.info import EngineInfo, ExtensionInfo
 from vtune.types.lora import LoraSettings
-from vtune.types.options import EngineOptions, Settings
+from vtune.types.options import EFFECTS, Effect, EngineOptions, Settings, effects_of, option
 from vtune.types.sampling import SamplingRequest, TokenSampler
 from vtune.types.sound import Audio, Clip, Ending, Watermark, Waveform
 from vtune.types.tensors import Batch, Features
 
 __all__ = [
+    "EFFECTS",
     "Audio",
     "Batch",
     "Clip",
     "Conditioning",
+    "Effect",
     "Ending",
     "EngineInfo",
     "EngineOptions",
@@ -29,4 +31,6 @@ __all__ = [
     "TokenSampler",
     "Watermark",
     "Waveform",
+    "effects_of",
+    "option",
 ]

@@ -17,18 +17,9 @@ class EngineInfo:
     :param sample_rate: Hz, of the audio that it speaks, and of the clips that it is given.
     :param clips_as_recorded: clips come at the rate of their recording instead, for an engine that needs several.
     :param features_version: raise it whenever ``prepare_sample`` returns something else for the same clip.
-    :param options: the model behind ``engine_options``.
-    :param features_options: names of the options that change what ``prepare_sample`` returns; the others
-        (say, sampling temperature) can change without encoding the data anew.
-    :param speaking_options: names of the options that only keeping and speaking a voice depend on; when one changes,
-        the voice is written anew and nothing is trained again.
-    :param sampling_options: names of the options that may differ from one utterance to the next; ``synthesize`` takes
-        them as ``sampling``, and must not read them from the base.
-    :param base_options: names of the options that the network and the codec are made of. ``vtune serve`` speaks voices
-        that differ in other options with one base: each has its own ``sampling_options``, and speaking reads no
-        further ones. None: all but ``sampling_options``, so that voices that differ in any other have a base each.
-    :param live_options: values of options that suit somebody who waits for the sound; ``vtune serve`` has them unless
-        it is told otherwise.
+    :param options: the model behind ``engine_options``; each field is a ``vtune.option`` that says what it affects.
+    :param streaming_defaults: values of options for a listener who waits for the first sound; ``vtune serve`` uses them
+        unless its own options say otherwise.
     :param lora: what ``lora:`` says when the recipe does not.
     :param lora_targets: presets, name to ends of module names or regular expressions.
     :param paired_features: features that ``collate`` also gets of another clip of the same voice, drawn anew for
@@ -46,10 +37,6 @@ class EngineInfo:
     options: type[EngineOptions]
     lora: LoraSettings = field(default_factory=LoraSettings)
     lora_targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    features_options: frozenset[str] = frozenset()
-    speaking_options: frozenset[str] = frozenset()
-    sampling_options: frozenset[str] = frozenset()
-    base_options: frozenset[str] | None = None
     streaming_defaults: Mapping[str, Any] = field(default_factory=dict)
     paired_features: frozenset[str] = frozenset()
     length_feature: str = "input_ids"

@@ -1,11 +1,14 @@
-"""The options of an engine or an extension: their fields, and how they are checked."""
+"""The options of an engine or an extension: each field says what it affects, and every key is derived from that."""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError, PydanticUndefined
+
+Effect = Literal["features", "training", "speech", "sampling", "runtime"]
+EFFECTS: tuple[Effect, ...] = get_args(Effect)
 
 
 class Settings(BaseModel):
@@ -27,4 +30,72 @@ def _is_number(annotation: Any) -> bool:
 
 
 class EngineOptions(Settings):
-    """Base of an engine's ``engine_options``; subclass it and describe each field."""
+    """Base of an engine's ``engine_options`` and of an extension's section; each field is an ``option``."""
+
+
+def option(
+    default: Any = PydanticUndefined,
+    *,
+    affects: Effect | tuple[Effect, ...],
+    description: str | None = None,
+    **constraints: Any,
+) -> Any:
+    """Declare a field of ``EngineOptions``, with what a change of its value affects.
+
+    Example: ``beams: int = vtune.option(1, affects="sampling", description="Rows of beam search.", ge=1, le=10)``.
+
+    :param default: the value when a recipe does not have the option; leave it out to require the option.
+    :param affects: one effect, or a tuple of several.
+
+        - ``"features"``: ``prepare_sample`` returns other arrays, so all clips are encoded and trained on again.
+        - ``"training"``: the adapter becomes another one, so it is trained again, with the features that exist.
+        - ``"speech"``: what the voice keeps changes, so the voice folder is written and spoken again, without training.
+        - ``"sampling"``: ``synthesize`` takes the option as ``sampling``, so each request may have another value. The
+          voice gets the new value; nothing is spoken again.
+        - ``"runtime"``: the files, devices and kernels that the base is loaded with. Nothing is made again, but
+          ``vtune serve`` loads another base. The content of files counts through the ``fingerprint`` hooks.
+    :param description: one sentence for ``vtune engines``, the reference and the recipe's JSON schema.
+    :param constraints: further arguments of ``pydantic.Field``, such as ``ge`` and ``le``.
+    """
+    effects = list(affects) if isinstance(affects, tuple | list) else [affects]
+    return Field(default, description=description, json_schema_extra={"affects": effects}, **constraints)
+
+
+def effects_of(model: type[EngineOptions], name: str) -> list[str]:
+    """Return what an option declares that it affects; an empty list for a field without a declaration."""
+    extra = model.model_fields[name].json_schema_extra
+    effects = extra.get("affects") if isinstance(extra, dict) else None
+    return [str(effect) for effect in effects] if isinstance(effects, list) else []
+
+
+def features_values(options: EngineOptions) -> dict[str, Any]:
+    """Return the values that features depend on; clips are encoded again when one of them changes."""
+    return _values(options, "features")
+
+
+def training_values(options: EngineOptions) -> dict[str, Any]:
+    """Return the values that an adapter depends on, those of its features included."""
+    return _values(options, "features", "training")
+
+
+def speech_values(options: EngineOptions) -> dict[str, Any]:
+    """Return the further values that a voice folder depends on; it is written again when one of them changes."""
+    return _values(options, "speech")
+
+
+def runtime_values(options: EngineOptions) -> dict[str, Any]:
+    """Return the values that a loaded base depends on; voices that differ in other options can share one base."""
+    return _values(options, "runtime")
+
+
+def sampling_names(model: type[EngineOptions]) -> list[str]:
+    """Return the names of the options that each request may change."""
+    return _names(model, "sampling")
+
+
+def _values(options: EngineOptions, *effects: Effect) -> dict[str, Any]:
+    return options.model_dump(mode="json", include=set(_names(type(options), *effects)))
+
+
+def _names(model: type[EngineOptions], *effects: Effect) -> list[str]:
+    return [name for name in model.model_fields if not set(effects).isdisjoint(effects_of(model, name))]

@@ -15,6 +15,7 @@ from vtune.runtime.device import pick_device, trim_heap, weights_dtype
 from vtune.runtime.paths import VoiceFolder
 from vtune.toolkit.pauses import is_speakable
 from vtune.types import Audio, Conditioning, EngineOptions
+from vtune.types.options import sampling_names
 from vtune.voice_format.record import VoiceRecord, read_conditioning, read_record
 from vtune.voice_format.weights import load_weights
 
@@ -153,10 +154,10 @@ def checked_sampling(engine: Engine, record: VoiceRecord, changes: Mapping[str, 
 
     :raises VoiceError: the engine has no such setting; EngineError: the value is none.
     """
-    known = engine.info.sampling_options
-    strange = next((name for name in changes if name not in known), None)
+    takes = sampling_names(engine.info.options)
+    strange = next((name for name in changes if name not in takes), None)
     if strange is not None:
-        there = choices(strange, sorted(known), "it takes")
+        there = choices(strange, sorted(takes), "it takes")
         raise VoiceError(f"engine {engine.name!r} takes no {shown(strange)} for one utterance{there}")
     options = options_of(engine, record, changes)
     return {name: getattr(options, name) for name in changes}

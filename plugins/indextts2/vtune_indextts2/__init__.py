@@ -20,21 +20,6 @@ ATTENTION = (r"gpt\.h\.\d+\.attn\.c_attn", r"gpt\.h\.\d+\.attn\.c_proj")
 MLP = (r"gpt\.h\.\d+\.mlp\.c_fc", r"gpt\.h\.\d+\.mlp\.c_proj")
 HEADS = ("mel_head", "text_head")
 
-SPEAKING = frozenset(IndexTTS2Options.model_fields) - {
-    "base_model", "semantic_model", "codec", "normaliser", "glossary", "prompt", "emo_source", "emo_mix", "dropout",
-}  # fmt: skip
-"""Options that nothing is trained with. Where the other parts lie matters by their content, which is hashed."""
-
-BASE = frozenset(
-    {
-        "base_model", "semantic_model", "codec", "speaker_model", "vocoder", "frozen_device", "normaliser", "glossary",
-    }
-)  # fmt: skip
-"""Options that the base's parts are made of."""
-
-SAMPLING = SPEAKING - BASE - {"reference"}
-"""Options that each utterance may have for its own; what is kept of the clips is chosen when the voice is made."""
-
 
 @vtune.hookimpl
 def engine_info() -> vtune.EngineInfo:
@@ -50,9 +35,6 @@ def engine_info() -> vtune.EngineInfo:
             "attention+mlp+heads": (*ATTENTION, *MLP, *HEADS),
             "heads": HEADS,
         },
-        speaking_options=SPEAKING,
-        sampling_options=SAMPLING,
-        base_options=BASE,
         paired_features=frozenset({"condition", "emotion"}),
         length_feature="codes",
         clips_as_recorded=True,

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP = ("gate_proj", "up_proj", "down_proj")
 
-SAMPLING = frozenset({"temperature", "top_p", "repetition_penalty", "max_new_tokens", "max_chars", "first_frames"})
-"""Options that each utterance may have for its own."""
-
 
 @vtune.hookimpl
 def engine_info() -> vtune.EngineInfo:
@@ -29,10 +26,6 @@ def engine_info() -> vtune.EngineInfo:
         sample_rate=24_000,
         features_version="1",
         options=OrpheusOptions,
-        features_options=frozenset({"max_tokens", "voice_prefix", "loss_on", "remove_duplicate_frames"}),
-        speaking_options=SAMPLING | {"reference_clips"},
-        sampling_options=SAMPLING,
-        base_options=frozenset({"base_model", "codec", "codec_device", "attn_implementation", "quantization"}),
         streaming_defaults={"first_frames": 2},
         lora=vtune.LoraSettings(rank=32, alpha=64),
         lora_targets={"all": (*ATTENTION, *MLP), "attention": ATTENTION, "mlp": MLP},

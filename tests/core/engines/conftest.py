@@ -11,7 +11,7 @@ ENGINE = """\
 import vtune
 
 class Options(vtune.EngineOptions):
-    size: int = 1
+    size: int = vtune.option(1, affects="training")
 
 @vtune.hookimpl
 def engine_info():
@@ -47,7 +47,7 @@ EXTENSION = """\
 import vtune
 
 class Options(vtune.EngineOptions):
-    red: int = 1
+    red: int = vtune.option(1, affects="speech")
 
 @vtune.hookimpl
 def extension_info():

@@ -119,30 +119,44 @@ def test_a_wrapper_that_is_none_is_refused(refusal):
         ("vtune.EngineInfo(8000, '1', Options, lora={'rank': 3})", "gives lora {'rank': 3}, it must be LoraSettings"),
         ("vtune.EngineInfo(8000, '1', Options, lora_targets=['q'])", "gives lora_targets ['q'], it must be a mapping"),
         (
-            "vtune.EngineInfo(8000, '1', Options, features_options=None)",
-            "gives features_options None, it must be a s",
-        ),
-        (
             "vtune.EngineInfo(8000, '1', Options, clips_as_recorded=1)",
             "gives clips_as_recorded 1, it must be true or false",
         ),
         (
-            "vtune.EngineInfo(8000, '1', Options, speaking_options=frozenset({'sise'}))",
-            "speaking_options names 'sise', which the options do not have; did you mean 'size'?",
-        ),
-        (
-            "vtune.EngineInfo(8000, '1', Options, features_options=frozenset({'sise'}))",
-            "features_options names 'sise', which the options do not have; did you mean 'size'?",
-        ),
-        (
-            "vtune.EngineInfo(8000, '1', Options, sampling_options=frozenset({'size'}))",
-            "gives sampling_options, but synthesize does not take 'sampling'",
+            "vtune.EngineInfo(8000, '1', Options, streaming_defaults={'sise': 1})",
+            "streaming_defaults names 'sise', which the options do not have; did you mean 'size'?",
         ),
     ],
 )
 def test_an_engine_that_says_rubbish_of_itself_is_refused(refusal, answer, told):
     found = refusal("    return vtune.EngineInfo", f"    return {answer}\n    return vtune.EngineInfo")
     assert told in found
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        (
+            "1",
+            "engine 'acme' (acme 1.0): option 'size' does not say what it affects; declare it as `size: ... = "
+            "vtune.option(..., affects='training')`, with one or several of features, training, speech, sampling, "
+            "runtime",
+        ),
+        ("vtune.option(1, affects=())", "option 'size' does not say what it affects"),
+        (
+            "vtune.option(1, affects='trainig')",
+            "option 'size' affects 'trainig'; did you mean 'training'? (effects: features, training, speech, "
+            "sampling, runtime)",
+        ),
+        ("vtune.option(1, affects='sampling')", "option 'size' affects sampling, but synthesize does not take 'sampl"),
+        (
+            "vtune.option(1, affects=('sampling', 'runtime'))",
+            "option 'size' affects sampling and runtime; a value of one request cannot be what the base is loaded",
+        ),
+    ],
+)
+def test_an_option_that_does_not_say_what_it_affects_is_refused(refusal, field, told):
+    assert told in refusal('size: int = vtune.option(1, affects="training")', f"size: int = {field}")
 
 
 def test_a_word_of_vtunes_own_passes_through_engine_info(load):

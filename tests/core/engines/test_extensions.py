@@ -64,7 +64,9 @@ def test_an_extension_is_called_in_training(extend, write):
 def test_the_schema_knows_the_sections_of_extensions(extend):
     extend()
     section = schema()["properties"]["extensions"]["anyOf"][0]["properties"]["colours"]["anyOf"][0]
-    assert section["properties"]["red"] == {"default": 1, "title": "Red", "type": "integer"}
+    assert section["properties"]["red"] == {
+        "affects": ["speech"], "default": 1, "title": "Red", "type": "integer",
+    }  # fmt: skip
 
 
 def test_a_bad_option_of_an_extension_is_told_beside_an_unknown_engine(extend, write):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from copy import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,21 +179,6 @@ def test_which_voices_share_a_base(voices: Path, make_voice: Callable[..., Voice
     assert key("anna") == key("ben") == key("0.5*anna+0.5*ben") == key("high") == key("long")
     assert len({key(name) for name in ("anna", "wide", "whole")}) == 3
     assert key("anna", width=24) == key("ben", width=24) != key("anna")
-
-
-def test_an_engine_that_does_not_say_what_its_base_is_made_of_has_one_for_each_set_of_options(
-    voices: Path, make_voice: Callable[..., VoiceFolder]
-) -> None:
-    make_voice(voices / "high", engine_options={"pitch": 440.0})
-    make_voice(voices / "long", engine_options={"max_frames": 2000})
-
-    def key(name: str) -> Any:
-        voice = wanted(voices, name).voice
-        silent = copy(voice.engine)
-        silent.info = replace(voice.engine.info, base_options=None)
-        return base_key(replace(voice, engine=silent), {})
-
-    assert key("anna") == key("ben") == key("high") != key("long")
 
 
 def test_voices_on_one_base_obey_their_own_options(voices: Path, make_voice: Callable[..., VoiceFolder]) -> None:

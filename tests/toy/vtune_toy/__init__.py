@@ -6,11 +6,10 @@ It learns how loud a voice is for each letter; nobody would call it speech, but 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import nn
 
 import vtune
@@ -21,11 +20,23 @@ RATE, FRAME, LEVELS, LETTERS = 8000, 160, 32, 128
 class ToyOptions(vtune.EngineOptions):
     """What a recipe may say under ``engine_options``."""
 
-    width: int = Field(16, ge=4, le=256, description="The size of the network.")
-    max_frames: int = Field(
-        1000, ge=1, description="The largest number of frames of one clip. Longer clips are left out."
+    width: int = vtune.option(16, affects=("training", "runtime"), ge=4, le=256, description="The size of the network.")
+    dropout: float = vtune.option(
+        0.0, affects="training", ge=0, lt=1, description="The share of hidden units that training leaves out."
     )
-    pitch: float = Field(220.0, description="The pitch of the spoken tone in Hz.")
+    max_frames: int = vtune.option(
+        1000,
+        affects="features",
+        ge=1,
+        description="The largest number of frames of one clip. Longer clips are left out.",
+    )
+    pace: float = vtune.option(
+        1.0, affects="speech", gt=0, le=4, description="How slowly the voice speaks; 1 is as slowly as its recordings."
+    )
+    pitch: float = vtune.option(220.0, affects="sampling", description="The frequency of its tone in Hz.")
+    codec_device: Literal["cpu", "auto"] = vtune.option(
+        "cpu", affects="runtime", description="The device that computes the tone. `auto` is the network's device."
+    )
 
 
 class ToyNetwork(nn.Module):
@@ -33,8 +44,9 @@ class ToyNetwork(nn.Module):
 
     accepts_loss_kwargs = True  # forward takes num_items_in_batch, see below
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
+        self.dropout = dropout
         self.letters = nn.Embedding(LETTERS, width)
         self.levels = nn.Embedding(LEVELS, width)
         self.inner = nn.Linear(width, width)
@@ -48,7 +60,7 @@ class ToyNetwork(nn.Module):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> dict[str, torch.Tensor]:
         hidden = torch.tanh(self.inner(self.letters(letters) + self.levels(before)))
-        logits = self.outer(hidden)  # (B, T, LEVELS)
+        logits = self.outer(nn.functional.dropout(hidden, self.dropout, self.training))  # (B, T, LEVELS)
         if labels is None:
             return {"logits": logits}
         total = nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="sum")
@@ -61,12 +73,13 @@ class ToyBase:
 
     def __init__(self, options: ToyOptions, device: torch.device, dtype: torch.dtype) -> None:
         self.options, self.device, self.dtype = options, device, dtype
+        self.codec_device = device if options.codec_device == "auto" else torch.device("cpu")
 
     def network(self) -> ToyNetwork:
         """Build the frozen network; its "pretrained" weights come from a fixed seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return ToyNetwork(self.options.width).to(self.device, self.dtype)
+            return ToyNetwork(self.options.width, self.options.dropout).to(self.device, self.dtype)
 
 
 @vtune.hookimpl
@@ -75,10 +88,6 @@ def engine_info() -> vtune.EngineInfo:
         sample_rate=RATE,
         features_version="1",
         options=ToyOptions,
-        features_options=frozenset({"max_frames"}),
-        speaking_options=frozenset({"pitch"}),
-        sampling_options=frozenset({"pitch"}),
-        base_options=frozenset({"width"}),
         lora=vtune.LoraSettings(rank=4, alpha=8),
         lora_targets={"all": ("inner", "outer"), "outer": ("outer",)},
         length_feature="labels",
@@ -127,8 +136,8 @@ def build_lora_model(base: ToyBase, lora: vtune.LoraSettings) -> nn.Module:
 
 
 @vtune.hookimpl
-def extract_conditioning(clips: Sequence[vtune.Clip]) -> vtune.Conditioning:
-    seconds = sum(clip.seconds for clip in clips) / max(1, sum(len(clip.text) for clip in clips))
+def extract_conditioning(base: ToyBase, clips: Sequence[vtune.Clip]) -> vtune.Conditioning:
+    seconds = base.options.pace * sum(clip.seconds for clip in clips) / max(1, sum(len(clip.text) for clip in clips))
     return vtune.Conditioning({"pace": np.asarray([seconds], dtype=np.float32)}, {"voice": clips[0].voice})
 
 
@@ -149,9 +158,9 @@ def synthesize(
     for frame in range(frames):
         logits = model(letters=letters[None, frame : frame + 1], before=level)["logits"][0, -1]
         level = torch.multinomial(logits.float().cpu().softmax(-1), 1, generator=generator)[None].to(base.device)
-        times = (frame * FRAME + np.arange(FRAME)) / RATE
+        times = (frame * FRAME + torch.arange(FRAME, device=base.codec_device, dtype=torch.float64)) / RATE
         loudness = (256 ** (float(level.item()) / LEVELS) - 1) / 255
-        tone = np.sqrt(2) * loudness * np.sin(2 * np.pi * pitch * times)
+        tone = np.sqrt(2) * loudness * torch.sin(2 * np.pi * pitch * times).cpu().numpy()
         ending = vtune.Ending.END_TOKEN if frame == frames - 1 else None
         yield vtune.Audio(np.clip(tone, -1, 1).astype(np.float32), RATE, ending)
 

@@ -29,6 +29,7 @@ from vtune.runtime import signals
 from vtune.runtime.progress import track
 from vtune.runtime.workers import WorkerPool
 from vtune.types import Clip
+from vtune.types.options import features_values
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +50,12 @@ class RankShard:
 
 def base_key(recipe: Recipe, engine: Engine, base: Any) -> str:
     """Hash everything beside the clip that features depend on."""
-    options = recipe.engine_options.model_dump(mode="json")
     parts = {
         "engine": engine.name,
         "features_version": engine.info.features_version,
         "sample_rate": engine.info.sample_rate,
-        "options": {name: options[name] for name in sorted(engine.info.features_options)},
+        "options": features_values(recipe.engine_options),
+        "extensions": {name: features_values(options) for name, options in recipe.extensions.items()},
         "fingerprint": engine.features_fingerprint(base),
         "loudness": recipe.prepare.target_loudness and [recipe.prepare.target_loudness, recipe.prepare.loudness],
     }
