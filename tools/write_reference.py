@@ -69,7 +69,8 @@ def recipe_page() -> str:
     parts = [f"# Recipe\n\n{NOTE}\n{RECIPE_INTRODUCTION}", *_sections(Recipe, "", engines)]
     for name, info in engines.items():
         doc = _markdown(inspect.getdoc(info.options) or "")
-        parts.append(f"## engine_options of `{name}`\n\n{doc}\n\n{_table(info.options)}")
+        affects = "What a change of each option makes again: see [affects](engines.md#options)."
+        parts.append(f"## engine_options of `{name}`\n\n{doc} {affects}\n\n{_table(info.options)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -142,12 +143,14 @@ def _table(model: type[BaseModel], defaults: Mapping[str, Mapping[str, Any]] | N
     """
     schema = model.model_json_schema()
     defaults = defaults or {"default": _model_defaults(model)}
-    rows = [["key", "type", "range", *defaults, "meaning"]]
+    affects = ["affects"] if issubclass(model, vtune.EngineOptions) else []
+    rows = [["key", "type", "range", *defaults, *affects, "meaning"]]
     rows.append(["---"] * len(rows[0]))
     for name, key in schema["properties"].items():
         required = name in schema.get("required", ())
         values = ["required" if required else _default(values[name], key) for values in defaults.values()]
-        rows.append([f"`{name}`", _key_type(key, name), _key_range(key), *values, key["description"]])
+        effects = [", ".join(key["affects"])] if affects else []
+        rows.append([f"`{name}`", _key_type(key, name), _key_range(key), *values, *effects, key["description"]])
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 

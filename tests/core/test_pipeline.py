@@ -52,16 +52,19 @@ def test_samples_are_what_the_saved_voice_says(toy: Callable[..., Recipe]) -> No
     np.testing.assert_allclose(kept, spoken, atol=1 / 32000)
 
 
-def test_an_option_of_speaking_makes_the_voice_anew_and_trains_nothing(
-    toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+def test_a_new_value_of_a_sampling_option_is_used_without_training_or_speaking_again(
+    toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (folder,) = pipeline.run(toy())
-    before, trained = sound(open_voice(folder), "hello there"), read_record(folder).training
-    monkeypatch.setattr("vtune.training.train._run", lambda *_: pytest.fail("it trains again"))
-    (folder,) = pipeline.run(toy(engine_options={"pitch": 330.0}))
-    record = read_record(folder)
-    assert record.engine_options["pitch"] == 330.0
-    assert {**record.training, "made_from": ""} == {**trained, "made_from": ""}
+    before, made = sound(open_voice(folder), "hello there"), read_record(folder)
+    monkeypatch.setattr("transformers.Trainer.train", lambda *_, **__: pytest.fail("it trains again"))
+    monkeypatch.setattr(Engine, "synthesize", lambda *_, **__: pytest.fail("it speaks again"))
+    with caplog.at_level("INFO"):
+        (folder,) = pipeline.run(toy(engine_options={"pitch": 330.0}))
+    monkeypatch.undo()
+    assert read_record(folder) == made.model_copy(update={"engine_options": {**made.engine_options, "pitch": 330.0}})
+    assert yaml.safe_load(folder.recipe.read_text())["engine_options"]["pitch"] == 330.0
+    assert "voice someone: uses pitch=330.0 from now on" in caplog.text
     assert not np.array_equal(sound(open_voice(folder), "hello there"), before)
 
 
