@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vtune.dataset.editing.layouts import Layout, layout_of
 from vtune.dataset.editing.text_file import Script, digest_of, read_bytes, read_script, replacing
+from vtune.dataset.sources.columns import ColumnChoice
+from vtune.dataset.sources.layout import Layout
 from vtune.dataset.sources.plain_text import unfit_words
-from vtune.dataset.sources.tables import Record, Table, open_table
+from vtune.dataset.sources.table import Record, Table, TableFormat
+from vtune.dataset.sources.tables import open_table
 from vtune.errors import DataError
 
 
@@ -105,7 +107,7 @@ class EditableTable:
         """Add a row at the end."""
         words = spoken(words)
         text = self._layout.new_row(None, name, words)
-        return self._insert(len(self.records), text, Record(0, name, words, ""), noted)
+        return self._insert(len(self.records), text, Record(0, name, words, self._table.speaker_in(name)), noted)
 
     def undo(self, change: Change, noted: Noted = nobody) -> Change:
         """Take a change back: to the byte, where the file is as the change left it; else where its rows are found."""
@@ -167,7 +169,7 @@ class EditableTable:
             try:
                 data = Script(text, tried).encoded()
                 with replacing(self.path, data) as aside:
-                    table, records = _read_back(aside, wanted)
+                    table, records = _read_back(aside, self._table.format, wanted)
                     encoded = self._script.encoding
                     change = Change(row, took, len(put), start, old, new, encoded, self.digest, digest_of(data))
                     noted(change)
@@ -179,16 +181,17 @@ class EditableTable:
 
     def _hold(self, script: Script, digest: str, table: Table, records: list[Record]) -> None:
         self._script, self.digest, self.records = script, digest, records
-        self._layout: Layout = layout_of(table, script.text, records)
+        self._table = table
+        self._layout: Layout = table.layout(script.text, records)
 
 
 class _OtherwiseError(Exception):
     """A changed table does not say what was wanted."""
 
 
-def _read_back(path: Path, wanted: Sequence[Record | None]) -> tuple[Table, list[Record]]:
+def _read_back(path: Path, table_format: TableFormat, wanted: Sequence[Record | None]) -> tuple[Table, list[Record]]:
     try:
-        table = open_table(path)
+        table = table_format.open(path, ColumnChoice())
         found = list(table.records())
     except DataError as error:
         raise _OtherwiseError from error

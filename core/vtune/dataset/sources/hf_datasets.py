@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vtune import audio
-from vtune.dataset.sources.columns import listed, pick_columns
+from vtune.dataset.sources.columns import ColumnChoice, listed, pick_columns
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.dataset.sources.source import Row
 from vtune.errors import DataError, reason
@@ -29,8 +29,8 @@ class DatasetSource:
         from datasets import Audio, ClassLabel
 
         self._name, self._folder = name, folder
-        asked = (recipe.audio_column, recipe.text_column, recipe.speaker_column)
-        columns = pick_columns(name, None, tuple(dataset.column_names), *asked)
+        choice = ColumnChoice(recipe.audio_column, recipe.text_column, recipe.speaker_column)
+        columns = pick_columns(name, None, tuple(dataset.column_names), choice)
         self._audio, self._text, self._speaker = columns.audio, columns.text, columns.speaker
         if isinstance(dataset.features[self._audio], Audio):
             dataset = dataset.cast_column(self._audio, Audio(decode=False))

@@ -11,9 +11,12 @@ from typing import Protocol
 from vtune import audio
 from vtune.dataset.sources.plain_text import encoding_of, open_text, unfit_words
 from vtune.dataset.sources.recordings import Recordings
-from vtune.dataset.sources.tables import Table
+from vtune.dataset.sources.table import Table
 from vtune.errors import DataError
 from vtune.types import Waveform
+
+MAX_DESCRIBED_TABLES = 20
+"""Tables that a run lists; LibriSpeech has thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,12 @@ class FolderSource:
     :param whole: recordings that no table names are rows too.
     """
 
-    def __init__(self, root: Path, found: list[Table], *, whole: bool) -> None:
-        self._tables = found
+    def __init__(self, root: Path, tables: list[Table], *, whole: bool) -> None:
+        self._tables = tables
         self._whole = whole
         self._recordings = Recordings(root)
-        self.description = [table.describe() for table in found] or ["a text file beside each recording"]
-        self.has_speakers = any(table.columns.speaker for table in found)
+        self.description = _describe(tables) or ["a text file beside each recording"]
+        self.has_speakers = any(table.has_speakers for table in tables)
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows of the tables, then the recordings that no row names.
@@ -127,7 +130,7 @@ class FolderSource:
                 str(table.path), record.line, name, record.text, record.speaker, problem,
                 there=bool(path), red_flags=record.red_flags,
             )  # fmt: skip
-        if first and table.columns.header is None and not any_there:
+        if first and table.names_are_guessed and not any_there:
             raise DataError(
                 f"{table.path} has no header that is understood, and cell 1 names no recording in any row "
                 f"(the first says {first.audio[:40]!r}); begin it with a line that names columns, like filename,text"
@@ -147,6 +150,13 @@ class FolderSource:
                 yield Row(str(text), 1, path, "", "", str(error))
                 continue
             yield Row(str(text), 1, path, words, "", unfit_words(words))
+
+
+def _describe(tables: list[Table]) -> list[str]:
+    """Return one line a table, of the first tables."""
+    lines = [table.describe() for table in tables[:MAX_DESCRIBED_TABLES]]
+    left = len(tables) - len(lines)
+    return [*lines, f"and {left:,} more tables"] if left else lines
 
 
 def sidecar(recording: Path) -> Path | None:

@@ -1,156 +1,111 @@
-"""Tables of clips in the forms the field uses, read row by row with line numbers.
-
-CSV, TSV and pipes with or without a header (LJSpeech's ``id|text|normalized`` has none), JSON Lines, a JSON list.
-"""
+"""Find the tables of clips among files, and open each in the format that it is in."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from vtune.dataset.sources.columns import AUDIO_COLUMNS, FLAGS_COLUMN, TEXT_COLUMNS, Columns, listed, pick_columns
-from vtune.dataset.sources.delimited import KINDS, delimiter_of, read_rows
-from vtune.dataset.sources.json_rows import read_json_lines, read_json_list
-from vtune.dataset.sources.plain_text import encoding_of, unfit_words
+from vtune import audio
+from vtune.dataset.sources.columns import ColumnChoice, listed
+from vtune.dataset.sources.formats import TABLE_FORMATS
+from vtune.dataset.sources.table import Evidence, Table, TableFormat
 from vtune.errors import DataError
 
-SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".jsonl", ".json", ".ndjson"})
+TABLE_ENDINGS = tuple(sorted({ending for table_format in TABLE_FORMATS.values() for ending in table_format.endings}))
+"""Endings of the tables of all formats, for error texts."""
+
+_OWN_FILE = re.compile(r"(ledger|review|fixes)\.jsonl|check\.csv|.*\.heard\.jsonl")
+"""What vtune's own steps leave beside clips and tables."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One row: the raw name of the recording, the words, the speaker, and why it cannot be used, if so.
+def open_table(path: Path, choice: ColumnChoice | None = None) -> Table:
+    """Open a table that the user named.
 
-    :param red_flags: why the words are doubtful, where the table says so.
+    :raises DataError: the file is no table, cannot be read, is empty, or lacks a needed column.
     """
-
-    line: int
-    audio: str
-    text: str
-    speaker: str
-    problem: str | None = None
-    red_flags: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table file, understood but not yet read."""
-
-    path: Path
-    kind: str
-    encoding: str
-    delimiter: str
-    columns: Columns
-
-    def describe(self) -> str:
-        """Say aloud what was understood."""
-        note = "" if self.encoding.startswith("utf-8") else f", read as {self.encoding}"
-        return f"{self.path.name}: {self.kind}{note}; {self.columns.describe()}"
-
-    def records(self) -> Iterator[Record]:
-        """Yield every row with its line number; rows that cannot be used carry their problem."""
-        if self.kind == "JSON Lines":
-            return self._from_objects(read_json_lines(self.path, self.encoding))
-        if self.kind == "JSON list":
-            return self._from_objects((line, item, None) for line, item in read_json_list(self.path, self.encoding))
-        return self._from_cells()
-
-    def _from_objects(self, objects: Iterator[tuple[int, Any, str | None]]) -> Iterator[Record]:
-        for line, item, problem in objects:
-            if problem or not isinstance(item, dict):
-                yield Record(line, "", "", "", problem or f"a JSON object was expected, found {str(item)[:40]!r}")
-                continue
-            speaker = item.get(self.columns.speaker) if self.columns.speaker else None
-            flags = item.get(FLAGS_COLUMN)
-            yield _record(line, item.get(self.columns.audio), item.get(self.columns.text), speaker, flags=flags)
-
-    def _from_cells(self) -> Iterator[Record]:
-        columns, width = self.columns, self.columns.width
-        names = columns.header or tuple(str(place) for place in range(1, width + 1))
-        audio, text = names.index(columns.audio), names.index(columns.text)
-        speaker = names.index(columns.speaker) if columns.speaker else None
-        flags = names.index(FLAGS_COLUMN) if FLAGS_COLUMN in names else None
-        ahead = columns.header is not None
-        for line, cells, problem in read_rows(self.path, self.encoding, self.delimiter):
-            if ahead and problem is None:
-                ahead = False
-                continue
-            # Spreadsheets pad rows with empty cells.
-            if len(cells) < width or any(cell.strip() for cell in cells[width:]):
-                problem = problem or self._miscounted(len(cells))
-            if problem:
-                name = cells[audio] if audio < len(cells) else ""
-                yield _record(line, name, "", None, problem)
-            else:
-                who = cells[speaker] if speaker is not None else None
-                yield _record(line, cells[audio], cells[text], who, flags=cells[flags] if flags is not None else None)
-
-    def _miscounted(self, count: int) -> str:
-        where = "header" if self.columns.header else "first row"
-        hint = f"; quote words that hold {self.delimiter!r}" if count > self.columns.width else ""
-        return f"{count} {'cell' if count == 1 else 'cells'} where the {where} has {self.columns.width}{hint}"
+    table_format = format_of(path, is_given=True)
+    if table_format is None:
+        raise DataError(
+            f"{path} is not a table of clips ({', '.join(TABLE_ENDINGS)}, .parquet); name a folder or a table"
+        )
+    return table_format.open(path, choice or ColumnChoice())
 
 
-def open_table(path: Path, audio: str | None = None, text: str | None = None, speaker: str | None = None) -> Table:
-    """Look at the beginning of a table and tell its form.
+def format_of(path: Path, *, is_given: bool) -> TableFormat | None:
+    """Return the format that is surest of a file, or None if no format takes the file.
 
-    :param audio: the column that names recordings, where detection is not wanted; ``text``, ``speaker`` likewise.
-    :raises DataError: the file cannot be read, is empty, or lacks a needed column (says which it has).
+    :param is_given: the user named the file; else it was found in a folder.
+    :raises DataError: two formats are equally sure, or the file cannot be read.
     """
-    if path.suffix.lower() in {".jsonl", ".ndjson", ".json"}:
-        return _open_json(path, audio, text, speaker)
-    encoding = encoding_of(path)
-    delimiter = delimiter_of(path, encoding)
-    rows = read_rows(path, encoding, delimiter)
-    line, first = next(((line, cells) for line, cells, problem in rows if not problem), (0, []))
-    if not first:
-        raise DataError(f"{path} has no rows")
-    header = tuple(cell.strip() for cell in first)
-    named = {name.lower() for name in header}
-    if not (named & {*AUDIO_COLUMNS, *TEXT_COLUMNS} or {audio, text} & set(header)) and len(header) >= 2:
-        if audio or text or speaker:
-            raise DataError(f"{path} has no header, so no column can be named {audio or text or speaker!r}")
-        if delimiter in ",;" and len(header) > 2:
-            raise DataError(
-                f"{path}:{line} has {len(header)} cells, {listed(header)}, and no header says which holds the words; "
-                f"begin the table with a line like filename{delimiter}text"
-            )
-        columns = Columns("1", str(len(header)), None, None, len(header))
-        return Table(path, KINDS[delimiter], encoding, delimiter, columns)
-    return Table(path, KINDS[delimiter], encoding, delimiter, pick_columns(path, line, header, audio, text, speaker))
+    evidence = {
+        table_format.name: found
+        for table_format in TABLE_FORMATS.values()
+        if table_format.has_name(path.name, is_given=is_given) and (found := table_format.evidence(path)) is not None
+    }
+    surest = max((found.certainty for found in evidence.values()), default=None)
+    names = [name for name, found in evidence.items() if found.certainty == surest]
+    if len(names) > 1:
+        reasons = " or ".join(_reason(name, evidence[name]) for name in names)
+        raise DataError(f"{path} could be {reasons}; give it the ending of one of them")
+    return TABLE_FORMATS[names[0]] if names else None
 
 
-def _open_json(path: Path, audio: str | None, text: str | None, speaker: str | None) -> Table:
-    encoding = encoding_of(path)
-    kind = "JSON list" if path.suffix.lower() == ".json" else "JSON Lines"
-    first: tuple[int, dict[Any, Any]] | None = None
-    if kind == "JSON list":
-        # Read to its end, for a list that breaks off is no list.
-        for line, item in read_json_list(path, encoding):
-            if first is None and isinstance(item, dict):
-                first = line, item
-    else:
-        rows = read_json_lines(path, encoding)
-        first = next(((line, item) for line, item, _ in rows if isinstance(item, dict)), None)
-    if first is None:
-        raise DataError(f"{path} has no rows that are JSON objects")
-    return Table(path, kind, encoding, "", pick_columns(path, first[0], tuple(first[1]), audio, text, speaker))
+def find_tables(folder: Path, *, max_depth: int | None = None) -> list[Path]:
+    """Return the tables of a folder; where it has none, those of the nearest folders below it that have some.
+
+    :param max_depth: folders below; default: as deep as the tables of some format lie.
+    :raises DataError: a FIFO, a device or a socket has the name of a table, or one folder has several tables.
+    """
+    deepest = max(table_format.max_depth for table_format in TABLE_FORMATS.values())
+    folders = [folder]
+    for depth in range(1 + (deepest if max_depth is None else max_depth)):
+        tables = [table for below in folders for table in _tables_in(below, depth)]
+        if tables:
+            return tables
+        folders = [child for below in folders for child in _folders_in(below)]
+    return []
 
 
-def _record(line: int, audio: Any, text: Any, speaker: Any, problem: str | None = None, flags: Any = None) -> Record:
-    name = audio.strip() if isinstance(audio, str) else ""
-    words = " ".join(text.split()) if isinstance(text, str) else ""
-    if problem is None and not name:
-        problem = "no recording is named"
-    elif problem is None and "\0" in name:
-        problem = "the name of the recording holds a NUL character"
-    return Record(
-        line,
-        name.replace("\0", ""),
-        words,
-        str(speaker).strip() if speaker is not None else "",
-        problem or unfit_words(words),
-        " ".join(flags.split()) if isinstance(flags, str) else "",
-    )
+def require_one_a_folder(tables: list[Path]) -> None:
+    """Refuse several tables in one folder, unless each of them is of other recordings by its format.
+
+    :raises DataError: names them.
+    """
+    beside: dict[Path, list[Path]] = {}
+    for table in tables:
+        beside.setdefault(table.parent, []).append(table)
+    for folder, several in beside.items():
+        formats = [format_of(table, is_given=False) for table in several] if len(several) > 1 else []
+        if any(table_format is None or not table_format.allows_several for table_format in formats):
+            names = listed([table.name for table in several])
+            raise DataError(f"{folder} has several tables ({names}); say which with 'table:'")
+
+
+def _tables_in(folder: Path, depth: int) -> Iterator[Path]:
+    for name in sorted(os.listdir(folder)):
+        if name.startswith(".") or _OWN_FILE.fullmatch(name):
+            continue
+        takers = [f for f in TABLE_FORMATS.values() if depth <= f.max_depth and f.has_name(name, is_given=False)]
+        path = folder / name
+        if not takers or not os.path.exists(path) or os.path.isdir(path) or _is_sidecar(path):
+            continue
+        if not os.path.isfile(path):
+            raise DataError(f"{path} has the name of a table, but is not a regular file; take it away")
+        table_format = format_of(path, is_given=False)
+        if table_format is not None and depth <= table_format.max_depth:
+            yield path
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    return [folder / name for name in names if os.path.isdir(folder / name)]
+
+
+def _is_sidecar(text: Path) -> bool:
+    return text.suffix.lower() == ".txt" and any(os.path.isfile(text.with_suffix(s)) for s in audio.SUFFIXES)
+
+
+def _reason(name: str, evidence: Evidence) -> str:
+    return f"{name} ({evidence.reason})"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vtune.dataset.sources.columns import FLAGS_COLUMN
-from vtune.dataset.sources.delimited import read_rows
+from vtune.dataset.sources.formats.delimited import DelimitedTable, read_rows
 from vtune.dataset.sources.tables import open_table
 from vtune.errors import DataError
 from vtune.runtime.paths import write_text
@@ -71,7 +71,7 @@ def read_sheet(path: Path) -> Sheet | None:
     if not path.stat().st_size:
         return None
     table = open_table(path)
-    if table.columns.header is None or table.delimiter not in (",", ";", "\t"):
+    if not isinstance(table, DelimitedTable) or table.names_are_guessed or table.delimiter == "|":
         raise DataError(f"{path} is no CSV with a header, and was not written by vtune; name another output")
     rows: list[list[str]] = []
     for line, cells, problem in read_rows(path, table.encoding, table.delimiter):

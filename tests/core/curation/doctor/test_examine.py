@@ -141,7 +141,7 @@ def test_a_table_that_is_not_understood_is_no_folder_of_sound(clip: Clip, tmp_pa
     with pytest.raises(DataError, match="no header that is understood"):
         examine(source)
     (tmp_path / "t.csv").write_text("filename,smell\na,sweet\n")
-    with pytest.raises(DataError, match="none of them known for words"):
+    with pytest.raises(DataError, match="none has a usual name for the one that has the words"):
         open_data(SourceRecipe(source=str(tmp_path)), Path())
 
 

@@ -235,8 +235,8 @@ def test_what_a_form_cannot_hold_is_refused_and_the_table_untouched(tmp_path):
         (pipes, 1, "a | b", "cannot hold one"),
         (tabs, 0, "with | one", "read differently"),
         (short, 0, "x", "3 cells where there are 2 columns"),
-        (broken, 1, "x", "no JSON object"),
-        (broken, 2, "x", "no JSON object"),
+        (broken, 1, "x", "not a JSON object"),
+        (broken, 2, "x", "not a JSON object"),
         (pairs, 0, "a\x07b", "U\\+0007"),
     ):
         before = path.read_bytes()

@@ -171,7 +171,7 @@ def test_links_are_followed_and_loops_end(folder: Folder, tmp_path: Path) -> Non
 def test_a_pipe_is_no_table(folder: Folder, name: str) -> None:
     root = folder("a.wav")
     os.mkfifo(root / name)
-    with pytest.raises(DataError, match="name of a table, but is no regular file"):
+    with pytest.raises(DataError, match="name of a table, but is not a regular file"):
         source_of(root)
     with pytest.raises(DataError, match="has no table"):
         source_of(root, table=name)
@@ -286,7 +286,7 @@ def test_a_source_is_looked_up_from_the_recipe(folder: Folder, monkeypatch: pyte
 
 
 def test_a_file_that_is_no_table_says_which_are(folder: Folder) -> None:
-    with pytest.raises(DataError, match=r"a\.wav is no table \(\.csv.*\.parquet\); name a folder or a table"):
+    with pytest.raises(DataError, match=r"a\.wav is not a table of clips \(\.csv.*\.parquet\); name a folder or a table"):
         source_of(folder("a.wav") / "a.wav")
 
 

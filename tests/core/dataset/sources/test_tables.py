@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtune.dataset import Row, open_source
-from vtune.dataset.sources import json_rows
-from vtune.dataset.sources.delimited import read_rows
-from vtune.dataset.sources.json_rows import read_json_lines, read_json_list
+from vtune.dataset.sources import json_reader
+from vtune.dataset.sources.formats.delimited import read_rows
+from vtune.dataset.sources.formats.json_lines import read_json_lines
+from vtune.dataset.sources.formats.json_list import read_json_list
 from vtune.dataset.sources.tables import open_table
 from vtune.errors import DataError
 from vtune.recipe import SourceRecipe
@@ -205,8 +206,8 @@ BAD_TABLES = {
     "list that breaks off": ("manifest.json", '[{"audio": "a", "text": "b"},\n{"aud', r"manifest\.json:2: not JSON"),
     "list with a tail": ("manifest.json", '[{"audio": "a", "text": "b"}]\nx', r":2: not JSON: something follows"),
     "list without commas": ("manifest.json", '[{"audio": "a"}\n{"audio": "b"}]', r":2: not JSON: expected , or \]"),
-    "number": ("manifest.json", "3", r"holds no JSON list"),
-    "nothing": ("manifest.json", "", r"holds no JSON list"),
+    "number": ("manifest.json", "3", r"does not hold a JSON list"),
+    "nothing": ("manifest.json", "", r"does not hold a JSON list"),
     "object of other things": ("manifest.json", '{"data": [1, 2]}', r"one JSON object; a \.json table is a list"),
 }
 
@@ -361,7 +362,7 @@ def test_a_json_list_is_read_piece_by_piece_as_json_reads_it(
     path = tmp_path_factory.mktemp("json") / "t.json"
     path.write_bytes(text.replace("\r", " ").encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_rows, "_BLOCK", block)
+        patch.setattr(json_reader, "BLOCK_CHARACTERS", block)
         assert list(read_json_list(path, "utf-8")) == expected
 
 

@@ -1,0 +1,83 @@
+"""JSON Lines: one object a line; a broken line costs no other line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vtune.dataset.sources.columns import ColumnChoice, pick_columns
+from vtune.dataset.sources.json_objects import ObjectLayout, ObjectTable
+from vtune.dataset.sources.layout import LineLayout
+from vtune.dataset.sources.plain_text import encoding_of, open_text
+from vtune.dataset.sources.table import Record, TableFormat
+from vtune.errors import DataError
+
+
+class JsonLinesFormat(TableFormat):
+    """One object a line."""
+
+    name = "JSON Lines"
+    endings = sure_endings = (".jsonl", ".ndjson")
+
+    def open(self, path: Path, choice: ColumnChoice) -> JsonLinesTable:
+        """Find the columns in the first object."""
+        encoding = encoding_of(path)
+        rows = read_json_lines(path, encoding)
+        line, first = next(((line, item) for line, item, _ in rows if isinstance(item, dict)), (0, None))
+        if first is None:
+            raise DataError(f"{path} has no rows that are JSON objects")
+        return JsonLinesTable(path, encoding, pick_columns(path, line, tuple(first), choice))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLinesTable(ObjectTable):
+    """One JSON Lines file."""
+
+    @property
+    def format(self) -> TableFormat:
+        """JSON Lines."""
+        return FORMAT
+
+    def records(self) -> Iterator[Record]:
+        """Yield a row for each line."""
+        return self._records(read_json_lines(self.path, self.encoding))
+
+    def layout(self, text: str, records: list[Record]) -> JsonLinesLayout:
+        """Find the line of each row."""
+        return JsonLinesLayout(self, text, [record.line for record in records], escaped=self._is_escaped(text))
+
+
+def read_json_lines(path: Path, encoding: str) -> Iterator[tuple[int, Any, str | None]]:
+    """Yield line, item and problem of every line that is not blank."""
+    with open_text(path, encoding, newline="\n") as file:
+        for line, text in enumerate(file, 1):
+            if not text.strip():
+                continue
+            try:
+                yield line, json.loads(text), None
+            except (ValueError, RecursionError) as error:
+                yield line, None, f"not JSON: {error}"
+
+
+class JsonLinesLayout(LineLayout, ObjectLayout):
+    """Rows that are objects on lines of their own."""
+
+    _breaks = ("\n",)
+
+    def __init__(self, table: JsonLinesTable, text: str, lines: list[int], *, escaped: bool) -> None:
+        super().__init__(table, text, escaped=escaped)
+        starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        ends = [*starts[1:], len(text)]
+        self.spans = [(starts[line - 1], ends[line - 1]) for line in lines]
+        self._end = "\r\n" if "\r\n" in text else "\n"
+
+    def new_row(self, like: str | None, name: str, words: str) -> str:
+        """A new object on a line of its own."""
+        return self._ended(super().new_row(like, name, words)) if like is None else super().new_row(like, name, words)
+
+
+FORMAT = JsonLinesFormat()
