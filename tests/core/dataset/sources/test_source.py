@@ -286,7 +286,9 @@ def test_a_source_is_looked_up_from_the_recipe(folder: Folder, monkeypatch: pyte
 
 
 def test_a_file_that_is_no_table_says_which_are(folder: Folder) -> None:
-    with pytest.raises(DataError, match=r"a\.wav is not a table of clips \(\.csv.*\.parquet\); name a folder or a table"):
+    with pytest.raises(
+        DataError, match=r"a\.wav is not a table of clips \(\.csv.*\.parquet\); name a folder or a table"
+    ):
         source_of(folder("a.wav") / "a.wav")
 
 

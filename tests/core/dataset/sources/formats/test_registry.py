@@ -86,7 +86,9 @@ def test_the_surest_format_takes_a_file_and_two_equally_sure_ones_are_an_error(
     certainty = Certainty.BY_CONTENT
     assert format_of(tmp_path / "x.csv", is_given=False) is other
     certainty = Certainty.BY_ENDING
-    with pytest.raises(DataError, match=r"could be CSV, TSV or pipes \(its name ends with \.csv\) or another \(it says"):
+    with pytest.raises(
+        DataError, match=r"could be CSV, TSV or pipes \(its name ends with \.csv\) or another \(it says"
+    ):
         format_of(tmp_path / "x.csv", is_given=True)
 
 
