@@ -238,7 +238,7 @@ def test_a_run_that_signals_stop_is_the_run_that_was_never_stopped(forks: Forks,
     assert forks.run(straight, "run", str(recipe))[0] == 0
     for place, name, line in STOPS:
         code, said = forks.run(stopped, "run", str(recipe), AT=place, SIGNAL=name)
-        assert (code, said.splitlines()[-1]) == (75, f"{line}; run the same command to go on")
+        assert (code, said.splitlines()[-1]) == (75, f"{line}; run the same command to resume")
         assert "Traceback" not in said
         assert [path.name for path in (stopped / "voices").glob("*")] == []
         if place == "step 5":
@@ -291,7 +291,7 @@ def test_ranks_stop_together_whoever_gets_the_signal(
         assert "Traceback" not in said
         (told,) = [each for each in said.splitlines() if each.startswith("stopped")]
         assert told.startswith(line)
-        assert told.endswith("run the same command to go on")
+        assert told.endswith("run the same command to resume")
     code, said = forks.run(stopped, *launched)
     assert code == 0, said
     assert outcome(stopped) == outcome(straight)

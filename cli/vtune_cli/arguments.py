@@ -12,7 +12,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_LINES_BYTES = 20_000_000
-"""Bytes of a file of lines to speak; a long novel has 3 MB."""
+"""Largest text file whose lines are spoken, in bytes; a long novel has 3 MB."""
 
 
 class NearestChoice(click.Choice[str]):
@@ -27,7 +27,7 @@ class NearestChoice(click.Choice[str]):
 
 
 def read_lines(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    """Read the lines of a text file, or of stdin (``-``); a FIFO or a device, which might never end, is refused."""
+    """Read the lines of a text file, or of stdin (``-``). A FIFO or a device is refused: it might never end."""
     from vtune.runtime.untrusted import read_text, why
 
     if value is None:
@@ -43,7 +43,7 @@ def read_lines(ctx: click.Context, parameter: click.Parameter, value: str | None
 
 
 def check_overrides(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what is no override of a recipe."""
+    """Refuse an argument that is neither ``key=value`` nor ``~key``."""
     for value in values:
         if "=" not in value and not value.startswith("~"):
             raise click.BadParameter(f"{value!r} is neither key=value nor ~key")
@@ -58,42 +58,65 @@ def _use_engine_files(ctx: click.Context, parameter: click.Parameter, values: tu
 
 
 def engine_file_option(command: F) -> F:
-    """Which engine files may run."""
+    """Add ``--engine-file``: which engine files may run."""
     return click.option(
         "--engine-file", type=click.Path(path_type=Path), multiple=True, expose_value=False, callback=_use_engine_files,
-        metavar="FILE", help="A Python file that is your engine: it runs where a voice or recipe names a file like it.",
+        metavar="FILE",
+        help="Let this Python file run as the engine of a recipe or a voice that names it. May be repeated.",
     )(command)  # fmt: skip
 
 
 def recipe_argument(command: F) -> F:
-    """RECIPE and its overrides."""
+    """Add RECIPE and its overrides."""
     command = engine_file_option(command)
     command = click.argument("overrides", nargs=-1, callback=check_overrides, metavar="[key=value | ~key]...")(command)
     return click.argument("recipe")(command)
 
 
 def voices_option(command: F) -> F:
-    """Where the voices are."""
+    """Add ``--voices``: the folder of voices."""
     return click.option(
         "--voices", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path("voices"),
-        show_default=True, help="The folder of voices.",
+        show_default=True, help="Folder that holds the voices.",
     )(command)  # fmt: skip
 
 
 def base_options(command: F) -> F:
-    """Where and how the base is loaded."""
+    """Add ``--device`` and ``--set``: where and with which options the base is loaded."""
     command = engine_file_option(command)
     command = click.option(
         "--set", "options", multiple=True, metavar="option=value",
-        help="An engine option that differs from training, e.g. --set base_model=/models/orpheus.",
+        help="Change an engine option of the voice, e.g. --set base_model=/models/orpheus. May be repeated.",
     )(command)  # fmt: skip
-    return click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)(
-        command
-    )
+    return click.option(
+        "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+        help="Where the network runs; auto is the GPU if there is one.",
+    )(command)  # fmt: skip
+
+
+def launch_option(command: F) -> F:
+    """Add ``--launch``: in how many processes to train."""
+    return click.option(
+        "--launch", "processes", type=click.IntRange(min=1), metavar="N",
+        help="Train in N processes on this machine, one for each GPU.",
+    )(command)  # fmt: skip
+
+
+def launch_if_asked(verb: str, recipe: str, overrides: tuple[str, ...], processes: int | None) -> None:
+    """Run ``vtune <verb>`` in several processes and exit as they did; do nothing where ``--launch`` is not given."""
+    if processes is None:
+        return
+    from vtune import load_recipe
+    from vtune.engines import engine_files
+    from vtune.runtime.distributed.launch import launch
+
+    load_recipe(recipe, overrides)  # its mistakes are reported once here, not by every process
+    allowed = [f"--engine-file={file}" for file in engine_files()]
+    launch([verb, *allowed, recipe, *overrides, f"train.world_size={processes}"], processes)
 
 
 def engine_options(values: tuple[str, ...]) -> dict[str, Any]:
-    """Turn ``--set option=value`` into a mapping; values are YAML."""
+    """Return the texts of ``--set option=value`` as a mapping; values are YAML."""
     from vtune.recipe.parse import parse
 
     pairs = dict(value.partition("=")[::2] for value in values)

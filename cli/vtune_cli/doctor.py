@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import engine_options
-from vtune_cli.talking import echo, echo_text
+from vtune_cli.output import echo, echo_text
 
 
 @click.command()

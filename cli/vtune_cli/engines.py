@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from vtune_cli.talking import echo
+from vtune_cli.output import echo
 
 
 @click.command()
 def engines() -> None:
-    """List the installed engines, what each can be told, and what is wrong with those that do not load."""
+    """List the installed engines with their options, and why an engine does not load."""
     from vtune import Engine, available_engines
     from vtune.types import effects_of
 

@@ -8,7 +8,7 @@ import click
 
 from vtune.export.targets import TARGETS
 from vtune_cli.arguments import NearestChoice, base_options, engine_options, voices_option
-from vtune_cli.talking import echo
+from vtune_cli.output import echo
 
 
 @click.command()

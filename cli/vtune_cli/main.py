@@ -1,4 +1,4 @@
-"""The group of verbs: each is imported when it is asked for, so ``vtune --help`` answers at once."""
+"""The command ``vtune``: each verb is imported when it is used, so ``vtune --help`` answers at once."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import click
 
 from vtune_cli.stopping import stoppable
 
-# Verb to its line of help, in the order of work; each stands in the module of its name.
+# Verb to its line of help, in the order of work; each verb is in the module of its name.
 VERBS = {
-    "run": "Make the voices of RECIPE, from recordings to samples.",
-    "train": "Do RECIPE's steps up to the finished adapter.",
-    "tune": "Try RECIPE with many settings, and name the best.",
-    "plan": "Say what RECIPE would do, need and take, before anything heavy is loaded.",
-    "prepare": "Cut the recordings of IN into clips in OUT.",
-    "transcribe": "Write down what is said in the clips of DIR.",
-    "doctor": "Examine DATA and say what is wrong with it.",
-    "review": "Listen to DATA in a browser; correct, split, drop and approve.",
+    "run": "Make the voices of RECIPE: prepare, encode, train, score.",
+    "train": "Do the steps of RECIPE up to the trained adapter.",
+    "tune": "Search the settings of RECIPE that give the best voice.",
+    "plan": "Estimate what RECIPE needs: clips, steps, memory, time.",
+    "prepare": "Cut recordings into clips.",
+    "transcribe": "Transcribe clips, and flag doubtful transcripts.",
+    "doctor": "Examine DATA and report what is wrong with it.",
+    "review": "Listen to DATA in a browser, and correct it.",
     "say": "Speak TEXT with VOICE.",
-    "evaluate": "Score VOICE against its base on words that it was not trained on.",
-    "compare": "Hear voices, bases and checkpoints beside each other.",
-    "serve": "Speak over HTTP, as OpenAI's speech API does.",
-    "voices": "List the voices that are there.",
-    "merge": "Fold VOICE's adapter into its base: one model folder, checked.",
-    "mix": "Write a mix of voices as a voice of its own.",
+    "evaluate": "Score VOICE against its untuned base.",
+    "compare": "Compare voices, bases and checkpoints on the same texts.",
+    "serve": "Serve voices over HTTP with OpenAI's speech API.",
+    "voices": "List the voices in a folder.",
+    "merge": "Merge the adapter of VOICE into its base: one model folder.",
+    "mix": "Mix voices into a new voice.",
     "export": "Write VOICE in a format of other software, and check it.",
     "recipe": "List, copy, show and check recipes.",
     "engines": "List the installed engines.",
@@ -35,18 +35,18 @@ VERBS = {
 
 
 class Verbs(click.Group):
-    """Finds verbs by name, prints the user's mistakes as one line each, and leaves bugs their traceback."""
+    """Finds verbs by name and prints the user's mistakes as one line each; a bug keeps its traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every verb, then those of extensions."""
+        """Return the names of vtune's verbs, then those of extensions."""
         _add_extensions(self)
         return [*VERBS, *sorted(self.commands.keys() - VERBS.keys())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one verb."""
         if cmd_name in VERBS:
-            found: click.Command = getattr(importlib.import_module(f"vtune_cli.{cmd_name}"), cmd_name)
-            return found
+            command: click.Command = getattr(importlib.import_module(f"vtune_cli.{cmd_name}"), cmd_name)
+            return command
         _add_extensions(self)
         return self.commands.get(cmd_name)
 
@@ -78,13 +78,13 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise  # click's own, which --help ends in: nothing is imported for them
+            raise  # --help ends in these errors of click: nothing is imported for them
         except Exception as error:
             lines = _mistake(error)
             if not lines:
                 raise
             from vtune.runtime.distributed.ranks import said_once
-            from vtune_cli.talking import echo
+            from vtune_cli.output import echo
 
             for line in said_once(lines, error):
                 echo(f"Error: {line}", err=True)
@@ -92,12 +92,12 @@ class Verbs(click.Group):
 
 
 def _mistake(error: Exception) -> list[str]:
-    """Tell what the user can mend, line by line; nothing for a bug."""
+    """Return the lines of an error that the user can correct; none for a bug."""
     from vtune.errors import RecipeError, VtuneError
     from vtune.runtime.disk import told
 
     if isinstance(error, VtuneError):
-        # Of a recipe every problem at once. Any other error is one line, whatever it quotes.
+        # A recipe reports every problem at once. Any other error is one line, whatever it quotes.
         return list(error.problems) if isinstance(error, RecipeError) else [str(error)]
     line = told(error)
     if line is None and isinstance(error, OSError) and error.filename is not None:
@@ -118,10 +118,10 @@ def _add_extensions(group: click.Group) -> None:
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vtune-tts", prog_name="vtune")
-@click.option("-v", "--verbose", is_flag=True, help="Say more: every step of every part.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Log every step in detail.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only results, warnings and errors.")
 def main(verbose: bool, quiet: bool) -> None:
-    """Turn recordings into a voice: cut, encode, LoRA-tune, score and speak, from one recipe."""
-    from vtune_cli.talking import configure
+    """Turn recordings of a speaker into a text-to-speech voice, from one recipe."""
+    from vtune_cli.logging_setup import configure
 
     configure(verbose=verbose, quiet=quiet)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import base_options, engine_options, voices_option
-from vtune_cli.talking import echo
+from vtune_cli.output import echo
 
 
 @click.command()
@@ -16,9 +16,12 @@ from vtune_cli.talking import echo
 @base_options
 @voices_option
 def merge(voice: str, directory: Path, device: str, options: tuple[str, ...], folder: Path) -> None:
-    """Fold VOICE's adapter into its base and write DIRECTORY, one model that plain transformers loads."""
+    """Merge the adapter of VOICE into its base and write DIRECTORY, one model that plain transformers loads.
+
+    The written model is read back, and its answers are compared with those of the voice.
+    """
     from vtune.export.merge import merge_voice
     from vtune.voice_format.record import find_voice
 
     difference = merge_voice(find_voice(voice, folder), directory, device, engine_options(options))
-    echo(f"{directory}: merged; answers within {difference:.1e} of the adapter's")
+    echo(f"{directory}: merged; its logits differ from the voice's by at most {difference:.1e} of the largest")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from vtune_cli.talking import echo
+from vtune_cli.output import echo
 
 
 @click.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import recipe_argument
-from vtune_cli.talking import echo, echo_text
+from vtune_cli.output import echo, echo_text
 
 
 @click.group()
@@ -30,7 +30,7 @@ def list_recipes() -> None:
 @click.argument("name")
 @click.argument("target", type=click.Path(path_type=Path), required=False)
 def copy(name: str, target: Path | None) -> None:
-    """Copy the built-in recipe NAME to TARGET (default: NAME.yaml here), to be edited."""
+    """Copy the built-in recipe NAME to TARGET, to be edited. Default: NAME.yaml in the current folder."""
     from vtune.errors import RecipeError
     from vtune.recipe import find_recipe
     from vtune.runtime.paths import make_parent, write_text
@@ -41,7 +41,7 @@ def copy(name: str, target: Path | None) -> None:
     if os.path.isdir(target):
         target /= source.name
     if os.path.lexists(target):
-        raise RecipeError([f"{target} is there already; name another file"])
+        raise RecipeError([f"{target} exists already; name another file"])
     try:
         make_parent(target)
         write_text(target, read_text(source))
@@ -55,7 +55,7 @@ def copy(name: str, target: Path | None) -> None:
 def show(recipe: str, overrides: tuple[str, ...]) -> None:
     """Print RECIPE as a run would use it, with every default written out.
 
-    An engine that is a file is imported only if you name the file with --engine-file.
+    An engine that is a Python file is imported only if you name the file with --engine-file.
     """
     from vtune.engines import load_foreign_recipe
     from vtune.recipe import as_yaml
@@ -66,19 +66,19 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
 @recipe.command()
 @recipe_argument
 def check(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Check RECIPE and tell every problem at once.
+    """Check RECIPE and report every problem at once.
 
-    An engine that is a file is imported only if you name the file with --engine-file.
+    An engine that is a Python file is imported only if you name the file with --engine-file.
     """
     from vtune.engines import load_foreign_recipe
 
     checked = load_foreign_recipe(recipe, overrides)
-    echo(f"{recipe}: fine; voice {checked.voice}, engine {checked.engine}")
+    echo(f"{recipe}: no problems; voice {checked.voice}, engine {checked.engine}")
 
 
 @recipe.command()
 def schema() -> None:
-    """Print a JSON schema of recipes for editors, with the options of every installed engine."""
+    """Print the JSON schema of recipes, for editors, with the options of every installed engine."""
     from vtune.engines import schema as make_schema
 
     echo_text(json.dumps(make_schema(), indent=2))

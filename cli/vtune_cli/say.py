@@ -18,17 +18,23 @@ from vtune_cli.arguments import base_options, engine_options, read_lines, voices
     help="Sound file in the format of its ending (.wav, .mp3, .ogg); with --file a folder of 001.wav, 002.wav, ...; "
     "'-' for a pipe.",
 )  # fmt: skip
-@click.option("--raw", is_flag=True, help="To a pipe: 16-bit little-endian samples without a WAV header.")
-@click.option("--stream", is_flag=True, help="To a pipe, as sound is ready; the same as --out -.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same sound.")
-@click.option("--base", "untuned", is_flag=True, help="Hear the untuned engine.")
+@click.option("--raw", is_flag=True, help="With --stream: write 16-bit little-endian samples without a WAV header.")
+@click.option("--stream", is_flag=True, help="Write sound to stdout as soon as it is made; the same as --out -.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Random seed; the same seed gives the same sound.",
+)
+@click.option("--base", "untuned", is_flag=True, help="Speak with the untuned base instead of the voice.")
 @base_options
 @voices_option
 def say(
     voice: str, text: str | None, lines: list[str] | None, out: Path, raw: bool, stream: bool, seed: int,
     untuned: bool, device: str, options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
-    """Speak TEXT with VOICE: a name in the folder of voices, the path of one, or a mix such as '0.7*anna+0.3*ben'."""
+    """Speak TEXT with VOICE: a name in the folder of voices, a path, or a mix such as '0.7*anna+0.3*ben'."""
     if (text is None) == (lines is None):
         raise click.UsageError("give either TEXT or --file")
     to_pipe = stream or str(out) == "-"
@@ -39,7 +45,7 @@ def say(
     from vtune.errors import VoiceError, shown
     from vtune.toolkit.pauses import is_speakable
     from vtune.voices.mixing import open_named
-    from vtune_cli.speaking import to_files, to_stdout
+    from vtune_cli.speech_output import to_files, to_stdout
 
     if not any(map(is_speakable, texts)):
         found = shown(text) if text is not None else "the file"

@@ -1,4 +1,4 @@
-"""How a verb ends that a signal has stopped: with one line that says how to go on, and a code for schedulers."""
+"""End a verb after a signal: print one line that says how to resume, and exit with a code for schedulers."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from vtune_cli.talking import echo
+from vtune_cli.output import echo
 
-# These verbs find what an earlier call has done, and go on there.
-GOING_ON = frozenset({"run", "train", "tune", "prepare", "transcribe"})
+# These verbs find what an earlier call has done and continue there.
+RESUMING_VERBS = frozenset({"run", "train", "tune", "prepare", "transcribe"})
 
-# These begin again, and are worth it.
-BEGINNING_AGAIN = frozenset({"doctor", "evaluate", "compare", "merge", "mix", "export"})
+# These verbs start again from the beginning.
+RESTARTING_VERBS = frozenset({"doctor", "evaluate", "compare", "merge", "mix", "export"})
 
-# These are over soon, and end without a word as any command does.
-SHORT = frozenset({"say", "plan", "voices", "recipe", "engines"})
+# These verbs take a moment and end without a message, as any command does.
+SHORT_VERBS = frozenset({"say", "plan", "voices", "recipe", "engines"})
 
 
 def stoppable(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap the function of a verb so that signals stop it; servers have handlers of their own."""
-    if verb not in GOING_ON | BEGINNING_AGAIN | SHORT:
+    """Wrap the function of a verb so that signals stop it at a safe point; servers have their own handlers."""
+    if verb not in RESUMING_VERBS | RESTARTING_VERBS | SHORT_VERBS:
         return function
 
     @wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        # Not before: `vtune run --help` imports nothing of vtune's.
+        # Imported here, because `vtune run --help` must import nothing of vtune.
         from vtune.runtime import signals
         from vtune.runtime.distributed import ranks
 
@@ -34,10 +34,10 @@ def stoppable(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return function(*arguments, **named)
             except signals.Stopped as stopped:
-                if verb in SHORT:
+                if verb in SHORT_VERBS:
                     signals.end_by(stopped.signum)
                 if ranks.is_main_process():
-                    how = "run the same command to go on" if verb in GOING_ON else "run the same command again"
+                    how = "run the same command to resume" if verb in RESUMING_VERBS else "run the same command again"
                     echo(f"{stopped}; {how}", err=True)
                 raise SystemExit(signals.EXIT_UNFINISHED) from None
 

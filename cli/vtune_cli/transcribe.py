@@ -6,36 +6,49 @@ from pathlib import Path
 
 import click
 
-from vtune_cli.talking import echo
+from vtune_cli.output import echo
 
 
 @click.command()
 @click.argument("directory", metavar="DIR")
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path),
-    help="The table to write. [default: DIR/transcript.csv; with --check DIR/check.csv]",
+    help="Table to write. [default: DIR/transcript.csv; with --check DIR/check.csv]",
 )  # fmt: skip
 @click.option(
     "--backend", type=click.Choice(["whisper", "faster-whisper", "transformers"]), default="whisper", show_default=True,
-    help="What listens.",
+    help="Speech recogniser to use.",
 )  # fmt: skip
 @click.option(
     "--model", default="medium", show_default=True,
-    help="A size (tiny, base, small, medium, large, turbo), the path of a model, or a Hub id.",
+    help="Size (tiny, base, small, medium, large, turbo), path of a model, or Hub id.",
 )  # fmt: skip
-@click.option("--language", default="en", show_default=True, help="Code of the language spoken, or auto.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--language", default="en", show_default=True, help="Language code of the recordings, or auto.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), help="Hear so many recordings, and leave the rest for another run."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the recogniser runs.",
 )
-@click.option("--check", is_flag=True, help="Compare the words that DIR has with what is heard; DIR may be any source.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Transcribe at most N recordings now, and the rest in another run.",
+    metavar="N",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Compare the transcripts that DIR has with what is heard. DIR may be any source of clips.",
+)
 def transcribe(
     directory: str, output: Path | None, backend: str, model: str, language: str, device: str, limit: int | None,
     check: bool,
 ) -> None:  # fmt: skip
-    """Write down what is said in the recordings of DIR, with red flags where the words are doubtful.
+    """Transcribe the recordings of DIR into a table, with red flags at doubtful transcripts.
 
-    Stopped at any moment and run again, it goes on; rows that you changed in the table stay as they are.
+    It can be stopped at any moment; the same command resumes it. Rows that you edited in the table stay as they are.
     """
     from pydantic import ValidationError
 

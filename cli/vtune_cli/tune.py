@@ -7,23 +7,22 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import recipe_argument
-from vtune_cli.talking import echo, steps_of
+from vtune_cli.logging_setup import log_only
+from vtune_cli.output import echo
 
 
 @click.command()
 @recipe_argument
 @click.option(
     "--search", "searches", multiple=True, metavar="KEY=VALUES",
-    help="A key of the recipe and what to try: 1e-5..1e-3:log, 2..8, 0..1:step=0.25, or 8,16,32.",
+    help="Recipe key and the values to try: 1e-5..1e-3:log, 2..8, 0..1:step=0.25, or 8,16,32. May be repeated.",
 )  # fmt: skip
-@click.option("--space", "file", type=click.Path(path_type=Path), help="A YAML file of the same, KEY: VALUES.")
+@click.option("--space", "file", type=click.Path(path_type=Path), help="YAML file with lines KEY: VALUES.")
+@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Number of trials in all.")
 @click.option(
-    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many there shall be in all."
+    "--timeout", "minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Start no trial after this time."
 )
-@click.option(
-    "--timeout", "minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Begin no trial after that."
-)
-@click.option("--study", "name", default="study", show_default=True, help="The name of its folder.")
+@click.option("--study", "name", default="study", show_default=True, help="Name of the study and of its folder.")
 @click.option(
     "--metric", default="quality", show_default=True, help="What to make better: a figure that voices are scored by."
 )
@@ -37,9 +36,9 @@ def tune(
     name: str,
     metric: str,
 ) -> None:
-    """Try RECIPE with many settings, and name those whose voice scores best (extra: tune).
+    """Search the settings of RECIPE that give the best voice (extra: tune).
 
-    Stopped at any moment and run again, it goes on where it was.
+    It can be stopped at any moment; the same command resumes it.
     """
     for search in searches:
         if "=" not in search:
@@ -51,7 +50,7 @@ def tune(
     space = check_space(recipe, overrides, read_space(searches, file))
     from vtune.tune.search import tune as tune_recipe
 
-    steps_of("vtune.tune")
+    log_only("vtune.tune", "vtune.runtime.progress")
     found = tune_recipe(recipe, space, overrides, trials=trials, minutes=minutes, name=name, metric=metric)
     for line in found.lines():
         echo(line)

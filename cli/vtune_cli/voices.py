@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from vtune_cli.arguments import voices_option
-from vtune_cli.talking import echo, echo_text
+from vtune_cli.output import echo, echo_text
 
 
 @click.command()
 @voices_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def voices(folder: Path, as_json: bool) -> None:
-    """List the voices that are there."""
+    """List the voices in a folder: engine, method, clips, consent."""
     from vtune.errors import VoiceError
     from vtune.voice_format.record import list_voices, read_record
 

@@ -35,7 +35,7 @@ def test_evaluate_scores_a_voice_against_its_base(vtune: Callable[..., Result], 
     result = vtune("evaluate", "ann", "evaluate.clips=2", "--device", "cpu")
     assert result.exit_code == 0
     assert "length against the recording" in result.output
-    assert f"listen: open {voice / 'evaluation' / 'listen.html'}" in result.output
+    assert f"to listen, open {voice / 'evaluation' / 'listen.html'}" in result.output
     scores = json.loads((voice / "evaluation" / "scores.json").read_text())
     assert (scores["systems"], len(scores["texts"])) == (["base", "ann"], 2)
 
@@ -52,7 +52,7 @@ def test_evaluate_hears_others_and_other_words(vtune: Callable[..., Result], voi
 def test_scores_of_a_voice_do_not_get_into_another_that_took_its_place(
     vtune: Callable[..., Result], voice: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vtune_cli import comparing
+    from vtune.evaluation import compare as comparing
 
     def compare(*arguments: Any, **settings: Any) -> Any:
         voice.rename("aside")
@@ -63,7 +63,7 @@ def test_scores_of_a_voice_do_not_get_into_another_that_took_its_place(
     monkeypatch.setattr(comparing, "compare", compare)
     result = vtune("evaluate", "ann", "evaluate.clips=2", "--device", "cpu")
     assert result.exit_code == 1
-    assert "Error: voices/ann: another voice took this place meanwhile; evaluate it again" in result.output
+    assert "Error: voices/ann: the voice was replaced during the evaluation; evaluate it again" in result.output
     assert not (voice / "evaluation").exists()
     assert [path.name for path in Path("voices").iterdir()] == ["ann"]
 

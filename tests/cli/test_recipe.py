@@ -31,7 +31,7 @@ def test_copy_refuses_to_overwrite(vtune, tmp_path, monkeypatch):
     for target in ([], ["quickstart.yaml"], ["."], ["link.yaml"]):
         result = vtune("recipe", "copy", "quickstart", *target)
         assert result.exit_code == 1
-        assert result.stderr.endswith("is there already; name another file\n")
+        assert result.stderr.endswith("exists already; name another file\n")
     assert (tmp_path / "quickstart.yaml").read_text() == "mine"
     assert not (tmp_path / "nowhere").exists()
 
@@ -61,7 +61,11 @@ def test_copy_of_an_unknown_recipe_suggests_the_nearest(vtune):
 
 def test_check_is_fine_with_a_good_recipe(vtune, recipe):
     result = vtune("recipe", "check", str(recipe))
-    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{recipe}: fine; voice someone, engine toy\n", "")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        f"{recipe}: no problems; voice someone, engine toy\n",
+        "",
+    )
 
 
 def test_check_takes_a_built_in_recipe_by_name(vtune):
@@ -81,7 +85,7 @@ def test_check_tells_every_problem_on_its_line(vtune, recipe):
 
 def test_check_takes_overrides(vtune, recipe):
     assert vtune("recipe", "check", str(recipe), "voice=b", "~lora", "train.epochs=1").output.startswith(
-        f"{recipe}: fine; voice b, "
+        f"{recipe}: no problems; voice b, "
     )
     failed = vtune("recipe", "check", str(recipe), "train.epochs=x", "~augment")
     assert (failed.exit_code, failed.stderr) == (1, "Error: override '~augment': there is no 'augment' to remove\n")

@@ -145,7 +145,7 @@ class _Launched:
             return 1, f"Error: {self._name(stuck)} did not end with the others, and was ended"
         signum = signals.requested()
         if signum is not None and self.ranks[0].code != signals.EXIT_UNFINISHED and any(r.code for r in self.ranks):
-            return signals.EXIT_UNFINISHED, f"{signals.Stopped(signum)}; run the same command to go on"
+            return signals.EXIT_UNFINISHED, f"{signals.Stopped(signum)}; run the same command to resume"
         return max(rank.code or 0 for rank in self.ranks), None
 
     def _killed(self, rank: _Rank) -> str:

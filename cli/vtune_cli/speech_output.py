@@ -1,4 +1,4 @@
-"""Where ``vtune say`` sends the sound."""
+"""Write the speech of ``vtune say`` to files or to stdout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vtune.audio import stream_pcm, synthetic_note, wav_header, write_speech
 from vtune.runtime.paths import make_parent
 from vtune.toolkit.pauses import is_speakable, pause
 from vtune.types import Audio, Ending
-from vtune_cli.talking import echo
+from vtune_cli.output import echo
 
 if TYPE_CHECKING:
     from vtune.voices.speech import LoadedVoice
@@ -45,7 +45,7 @@ def to_stdout(voice: LoadedVoice, texts: Sequence[str], seed: int, *, untuned: b
         for text in texts:
             stream_pcm(stdout, _counted(_said(voice, text, seed, untuned=untuned), endings))
     except BrokenPipeError:
-        raise SystemExit(0) from None  # the listener has gone; that is no mistake
+        raise SystemExit(0) from None  # the reader has gone, which is no error
     if _warn(endings):
         echo(_warn(endings).removeprefix("; "), err=True)
 

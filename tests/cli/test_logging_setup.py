@@ -11,7 +11,8 @@ import pytest
 
 import vtune_cli
 from vtune.errors import VoiceError
-from vtune_cli.talking import Formatter, echo, echo_text
+from vtune_cli.logging_setup import Formatter
+from vtune_cli.output import echo, echo_text
 
 EVIL = "a\x1b[2J\r\nError: \x07\u202eb\udcff"
 SHOWN = r"a\x1b[2J\r\nError: \x07\u202eb\udcff"
@@ -19,7 +20,7 @@ SHOWN = r"a\x1b[2J\r\nError: \x07\u202eb\udcff"
 
 def test_nothing_in_the_command_line_prints_by_another_way():
     for path in sorted(Path(vtune_cli.__file__).parent.glob("*.py")):
-        if path.name != "talking.py":
+        if path.name != "output.py":
             assert not re.search(r"click\.(s?echo|style)\(|(?<!\w)print\(", path.read_text()), path
 
 

@@ -1,8 +1,4 @@
-"""What goes to the terminal: results to stdout, progress to stderr, the first rank only.
-
-What comes out of a file (a name, a record, an error that quotes one) may hold escapes that a terminal obeys, and line
-breaks that would pass for lines of vtune's. So everything goes through here, and is shown, not obeyed.
-"""
+"""Set up logging for a command: progress goes to stderr, from the main process only."""
 
 from __future__ import annotations
 
@@ -13,27 +9,15 @@ import sys
 import warnings
 from typing import Any
 
-import click
-
-
-def echo(line: str, *, err: bool = False) -> None:
-    """Print one line; what a terminal would obey is written as its escape."""
-    from vtune.errors import printable
-
-    click.echo(printable(line), err=err)
-
-
-def echo_text(text: str) -> None:
-    """Print a text of several lines whose line breaks are vtune's own, such as JSON."""
-    for line in text.removesuffix("\n").split("\n"):
-        echo(line)
-
 
 class Formatter(logging.Formatter):
-    """Writes a message with its arguments shown; line breaks of the message itself are obeyed, theirs are not."""
+    """Writes a message; control characters in its arguments become escapes, as ``vtune_cli.output`` prints them.
+
+    Line breaks of the message itself stay line breaks, those of its arguments do not.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the text of a record."""
+        """Return the text of a log record."""
         from vtune.errors import printable
 
         shown = copy.copy(record)
@@ -53,14 +37,14 @@ def _shown(value: Any) -> Any:
 
 def configure(*, verbose: bool, quiet: bool) -> None:
     """Set up logging for a command."""
-    first = os.environ.get("RANK", "0") == "0"
-    level = logging.WARNING if quiet or not first else logging.DEBUG if verbose else logging.INFO
+    is_main = os.environ.get("RANK", "0") == "0"  # not by ranks.is_main_process: help texts import nothing of vtune
+    level = logging.WARNING if quiet or not is_main else logging.DEBUG if verbose else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("vtune").setLevel(level)
     if not verbose:
-        # Libraries greet and advise at warning level; a user of vtune can act on none of it.
+        # Libraries greet and advise at warning level; a user of vtune can do nothing about it.
         for name in (
             "transformers",
             "datasets",
@@ -72,7 +56,7 @@ def configure(*, verbose: bool, quiet: bool) -> None:
         ):
             logging.getLogger(name).setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft")
-        # Told in torch's name. transformers before 5.2x knows the argument by no other.
+        # The warning comes in torch's name; transformers before 5.2x knows the argument by no other name.
         warnings.filterwarnings("ignore", "`past_key_values` is deprecated", FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="resemblyzer")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -83,9 +67,13 @@ def configure(*, verbose: bool, quiet: bool) -> None:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def steps_of(part: str) -> None:
-    """Let one part of vtune tell its steps and the others only what is amiss, unless more was asked for."""
+def log_only(*parts: str) -> None:
+    """Let some parts of vtune log their steps and all others only warnings, unless the user asked for more or less.
+
+    :param parts: names of loggers, such as ``vtune.tune``.
+    """
     everything = logging.getLogger("vtune")
     if everything.level == logging.INFO:
         everything.setLevel(logging.WARNING)
-        logging.getLogger(part).setLevel(logging.INFO)
+        for part in parts:
+            logging.getLogger(part).setLevel(logging.INFO)
