@@ -1,4 +1,4 @@
-"""Find out when phones are said, where no synthesiser tells: ``python tools/nano/align.py CODEC FOLDER ...``.
+"""Find the times of phones where no synthesiser reports them: ``python tools/nano/align.py CODEC FOLDER ...``.
 
 What is said comes from flite's dictionary; when, from the phones that a trained encoder's head hears, by the likeliest
 path through them (Viterbi). Writes ``phones.json`` into each folder; a clip whose path would be too quick gets none.
@@ -19,13 +19,13 @@ from train_encoder import CODEC, Head
 
 
 def phones_of(text: str) -> list[str]:
-    """Ask flite how a text is said; pauses are where it would make them."""
+    """Return the phones of a text as flite would speak them, with its pauses."""
     command = ["flite", "-voice", "rms", "-ps", "-t", text, "-o", "none"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 
 
 def path_of(chances: np.ndarray, phones: list[str]) -> list[int] | None:
-    """Lay phones over frames: ``log p [T, P]`` to the frame at which each ends; a pause may be left out.
+    """Align phones with frames: log probabilities ``[T, P]`` to the end frame of each phone; pauses are optional.
 
     Time: frames times phones.
     """

@@ -16,7 +16,7 @@ from vtune.audio import bring_to
 RATE = 24_000
 LEVEL = -20.0
 HOP = 512
-"""Samples a latent of the codec."""
+"""Samples per latent of the codec."""
 
 PHONES = (
     "pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z zh"
@@ -48,13 +48,13 @@ class Corpus:
 
     @property
     def seconds(self) -> float:
-        """How much there is."""
+        """Return the length of the corpus."""
         return sum(map(len, self.sounds)) / RATE
 
     def crops(
         self, count: int, samples: int, draw: np.random.Generator, bent: float = 0.0, coloured: float = 0.0
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw crops: float32 ``[count, samples]``, quieter or louder by up to 3 dB, and what is said in them.
+        """Take random crops, float32 ``[count, samples]``, quieter or louder by up to 3 dB, and the phones in them.
 
         :param bent: share of crops that are played up to 15 % slower or 30 % faster, which makes other speakers.
         :param coloured: share of crops that are heard through another smooth filter, as of other throats and rooms.
@@ -83,7 +83,7 @@ class Corpus:
 
 
 def _coloured(sound: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Filter by gains of 4 dB about none, drawn at eight frequencies from 100 Hz to 10 kHz, even in octaves."""
+    """Filter with random gains of about 4 dB at eight frequencies from 100 Hz to 10 kHz, evenly spaced in octaves."""
     drawn = draw.normal(0.0, 4.0, 8)
     at = np.log(np.maximum(np.fft.rfftfreq(len(sound), 1 / RATE), 1.0))
     gains = np.interp(at, np.log(np.geomspace(100, 10_000, 8)), drawn - drawn.mean())

@@ -1,9 +1,9 @@
-"""Where in the text a code is, and losses that lead the network there.
+"""Find the letter that each code speaks, and compute losses that lead the network's attention there.
 
-A network this small, with a few hours of speech, learns to speak sentences of the right kind long before it finds that
-the words stand in front of it (after 2,000 steps: fluent, ended by itself, and none of the words). So one head in each
-of two layers is told: while a code is made, look at the letter that it says; and what comes out of these layers shall
-tell the phone.
+A network this small, with a few hours of speech, learns to speak sentences of the right kind long before it learns to
+read the text in its prompt (after 2,000 steps: fluent, ended by itself, and none of the words right). So one attention
+head in each of two layers is led to the letter that is being spoken, and the output of these layers must predict the
+phone.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from torch import nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 LAYERS = (2, 3)
-"""Whose first head is led."""
+"""Layers whose first attention head is led."""
 
 WIDTH = 2.0
-"""Letters: standard deviation of what counts as being there."""
+"""Standard deviation, in letters, of the positions that count as near."""
 
 FRAME = 2048 / 24_000
-"""Seconds."""
+"""Length of a frame in seconds."""
 
 MIDDLES = np.array([4, 2, 1, 3, 6, 5, 7]) / 8
-"""Of what each of a frame's seven codes stands for, in frames."""
+"""Middle of the sound that each of the seven codes of a frame stands for, in frames."""
 
 VOWELS = frozenset("aeiouy")
 SPELT = {"k": "kcqx", "s": "scxz", "z": "sz", "f": "fp", "jh": "gj", "ng": "ng", "sh": "sctp", "zh": "sgz", "ch": "ct",
          "th": "t", "dh": "t", "hh": "h", "w": "wuo", "y": "yu", "er": "r", "t": "td", "v": "vf"}  # fmt: skip
-"""Letters that a phone may stand for, where they are more than its own first one."""
+"""Letters that a phone may stand for, if there are others than its first letter."""
 
 
 class Guidance(NamedTuple):
-    """Of each code: the letter that it says, float32 ``[7 T]`` (nan: not known), and the phone, int64 (-100)."""
+    """Letter and phone of each code: float32 ``[7 * T]`` (nan: unknown) and int64 ``[7 * T]`` (-100: unknown)."""
 
     letters: np.ndarray
     phones: np.ndarray
 
 
 def guidance(text: str, phones: Sequence[tuple[str, float]] | None, frames: int) -> Guidance:
-    """Lay phones along letters, and codes along phones.
+    """Align phones with letters, and codes with phones.
 
-    The cheapest monotonous way through phones and letters, where a letter costs nothing if it can stand for the phone.
+    Takes the cheapest monotonous path through phones and letters; a letter that can stand for the phone costs nothing.
 
-    :param phones: names and the seconds at which they end; None: not known.
+    :param phones: names of the phones and the seconds at which they end; None if unknown.
     """
     if phones is None:
         return Guidance(np.full(7 * frames, np.nan, np.float32), np.full(7 * frames, -100))
@@ -92,7 +92,7 @@ def _way(cost: np.ndarray) -> list[tuple[int, int]]:
 
 
 class Guide(nn.Module):
-    """Reads what the led heads look at in a forward pass, and says how far that is from the letters and phones."""
+    """Reads the attention of the led heads in a forward pass, and compares it with the letters and phones."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -112,16 +112,17 @@ class Guide(nn.Module):
         return hook
 
     def unsaid(self, phones: torch.Tensor) -> torch.Tensor:
-        """Return the cross entropy of the phones that come next, int64 ``[B, L]``; -100: none."""
+        """Return the cross entropy of the next phones, int64 ``[B, L]``; -100 marks positions without a phone."""
         hidden = self._seen[max(LAYERS), "hidden"]
         known = phones != -100
         return nn.functional.cross_entropy(self.phone(hidden[known].float()), phones[known])
 
     def astray(self, wanted: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-        """Return the mean of ``-log`` of the attention that lies about the wanted letters.
+        """Return the mean of ``-log`` of the attention near the wanted letters.
 
-        :param wanted: position in the row of the letter that each place should look at, float ``[B, L]``; nan: none.
-        :param first: position of the first letter, int ``[B]``; ``last`` of the last.
+        :param wanted: position in the row of the letter that each position should attend to, float ``[B, L]``;
+            nan: none.
+        :param first: position of the first letter, int ``[B]``; ``last`` is that of the last letter.
         """
         (network,) = self._network
         size = network.config.head_dim

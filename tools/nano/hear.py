@@ -1,8 +1,8 @@
-"""Ask early whether the codes hold the words: ``python tools/nano/hear.py CODEC WHISPER.pt FOLDER ...``.
+"""Measure early whether the codes contain the words: ``python tools/nano/hear.py CODEC WHISPER.pt FOLDER ...``.
 
-For the first clips of each folder, word errors of the recordings, of the spectrum that the head reads off their codes
-(inverted by Griffin-Lim: no decoder is needed, and inverting the true spectrum costs nothing), and of what the decoder
-makes of the codes, where there is one.
+Prints, for the first clips of each folder, the word errors of the recordings, of the spectrum that the head reads from
+their codes (inverted with Griffin-Lim: no decoder is needed, and inverting the true spectrum costs nothing), and of the
+sound of the decoder, if there is one.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from vtune.recipe import TranscribeRecipe
 
 RATE = 24_000
 Maker = Callable[[np.ndarray], np.ndarray]
-"""A recording to what is heard instead of it, float32 ``[samples]`` at 24 kHz each."""
+"""Takes a recording and returns its reconstruction, both float32 ``[samples]`` at 24 kHz."""
 
 
 def by_spectrum(codec: SNAC, head: Head) -> Maker:
-    """Return what inverts the head's spectrum."""
+    """Return a function that reconstructs a recording from the spectrum that the head predicts."""
     inverse = np.linalg.pinv(mel_filters(1024, FINE).numpy())
 
     @torch.no_grad()
@@ -47,7 +47,7 @@ def by_spectrum(codec: SNAC, head: Head) -> Maker:
 
 
 def by_decoder(codec: SNAC) -> Maker:
-    """Return the codec's way there and back."""
+    """Return a function that encodes and decodes a recording."""
 
     @torch.no_grad()
     def make(sound: np.ndarray) -> np.ndarray:
@@ -57,7 +57,7 @@ def by_decoder(codec: SNAC) -> Maker:
 
 
 def word_errors(corpus: Corpus, count: int, make: Maker, recogniser: Recogniser) -> tuple[float, str]:
-    """Wrong words over all words of the first clips, and what was heard in the first."""
+    """Return the word error rate of the first clips, and the words that were recognised in the first clip."""
     wrong = whole = 0
     first = ""
     for sound, text in zip(corpus.sounds[:count], corpus.texts[:count], strict=True):
@@ -72,7 +72,7 @@ def word_errors(corpus: Corpus, count: int, make: Maker, recogniser: Recogniser)
 
 
 def main() -> None:
-    """Print a line a folder."""
+    """Print one line per folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("codec", type=Path)
     parser.add_argument("whisper")

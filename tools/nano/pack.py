@@ -1,4 +1,4 @@
-"""Put the trained parts together as a checkpoint: ``python tools/nano/pack.py CODEC LANGUAGE OUT``.
+"""Assemble the trained parts into a checkpoint: ``python tools/nano/pack.py CODEC LANGUAGE OUT``.
 
 CODEC holds encoder.pt and decoder.pt, LANGUAGE language.pt; OUT becomes what ``base_model: nano`` names: network,
 tokenizer, and the codec under ``snac/``, in 16 bits. Weights are the averages over the last steps.
@@ -21,7 +21,7 @@ from vtune_orpheus.tiny import build_tokenizer
 
 
 def codec_of(folder: Path) -> SNAC:
-    """Put encoder, quantisers and the averaged decoder into one codec."""
+    """Assemble encoder, quantisers and the averaged decoder into one codec."""
     codec = SNAC(**CODEC)
     codec.load_state_dict(torch.load(folder / "encoder.pt", weights_only=True)["codec"])
     codec.decoder.load_state_dict(torch.load(folder / "decoder.pt", weights_only=True)["average"])
@@ -47,7 +47,7 @@ def network_of(file: Path, codebook: int) -> LlamaForCausalLM:
 
 
 def main() -> None:
-    """Write the folder."""
+    """Write the checkpoint's folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("codec", type=Path)
     parser.add_argument("language", type=Path)

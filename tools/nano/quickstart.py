@@ -1,8 +1,8 @@
-"""Speak the quickstart's sentences with a voice that nothing was trained on: ``python tools/nano/quickstart.py``.
+"""Speak the quickstart's sentences with a voice that no training has used: ``python tools/nano/quickstart.py``.
 
-The voice, noah, is nobody's: flite's voice rms, taken apart by WORLD and put together with a pitch and a throat of its
-own. Needs the program ``flite`` (Debian: ``apt-get install flite``) and the Python package ``pyworld``. Run once; the
-result lies in ``recipes/quickstart``: clips to train on, and others, held out, that the tuned voice is compared with.
+The voice, noah, is nobody's: flite's voice rms, decomposed by WORLD and resynthesised with another pitch and another
+vocal tract. Needs the program ``flite`` (Debian: ``apt-get install flite``) and the Python package ``pyworld``. It was
+run once; the result is in ``recipes/quickstart``: clips to train on, and others, held out, that the tuned voice is compared with.
 None of the held-out sentences is among those that the small checkpoint was trained on.
 """
 
@@ -20,24 +20,24 @@ from speech import BLOCKS, RATE, finished, flite, write_table
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "quickstart"
 TRAINED_ON = BLOCKS * 800
-"""Sentences of seed 0 that the checkpoint knows."""
+"""Number of sentences of seed 0 that the checkpoint was trained on."""
 
 HELD_OUT = 24
 
 MORE = 224
-"""Clips to train on beside the first 64, which turned out to be few: with 144 in all the loss of held-out clips rose
+"""Training clips in addition to the first 64, which were too few: with 144 in all, the loss of held-out clips rose
 again after three epochs."""
 
 NOAH = (140.0, 0.96, 1.2)
-"""Median pitch in Hz, factor of the formants, swing of the pitch: none of the fixed voices that were trained on, and
-what the codec can say. Of 150 Hz and formants x 1.25 it left 20 % of the words wrong (recordings: 2 %); of this, 8."""
+"""Median pitch in Hz, factor of the formants, factor of the pitch range. No training voice has these values, and the
+codec can reproduce them: 8 % of the words are wrong. With 150 Hz and formants x 1.25, it was 20 % (recordings: 2 %)."""
 
 KEPT = 16_000
-"""Hz: flite speaks no higher."""
+"""Sample rate of the clips in Hz; flite's sound has no higher frequencies."""
 
 
 def main() -> None:
-    """Write one FLAC a sentence and a table beside them."""
+    """Write one FLAC file per sentence, and a table beside them."""
     known = set(itertools.islice(sentences(0), TRAINED_ON))
     drawn = list(itertools.islice((text for text in sentences(1) if text not in known), 64 + HELD_OUT + MORE))
     held_out = drawn[64 : 64 + HELD_OUT]

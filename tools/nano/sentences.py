@@ -1,4 +1,4 @@
-"""The small checkpoint's world: sentences of some two hundred common words, drawn from a grammar.
+"""Generate the sentences of the small checkpoint: about two hundred common words, combined by a grammar.
 
 ``python tools/nano/sentences.py 10`` prints ten of them.
 """
@@ -118,7 +118,7 @@ def _article(word: str) -> str:
 
 
 def sentences(seed: int) -> Iterator[str]:
-    """Yield sentences for ever, no two the same, the same ones for the same seed."""
+    """Yield sentences without end, each one once; the same seed gives the same sentences."""
     draw = random.Random(seed)
     said: set[str] = set()
     while True:
@@ -131,7 +131,7 @@ def sentences(seed: int) -> Iterator[str]:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a sentence, in small letters."""
+    """Return the words of a sentence in lower case."""
     return re.findall(r"[a-z]+", text.lower())
 
 

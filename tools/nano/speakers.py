@@ -1,9 +1,9 @@
-"""Make more speakers of those there are: ``python tools/nano/speakers.py CORPUS OUT``.
+"""Make more speakers from the existing ones: ``python tools/nano/speakers.py CORPUS OUT``.
 
-Takes every clip whose phones are known apart by WORLD (Python package ``pyworld``) and puts it together with another
-pitch and another length of the throat, drawn for each clip; the times of its phones stay. Writes folders
-``OUT/<voice>_others`` in the form of speech.py, for the codec alone: it shall hold the words of voices that it never
-heard. With ``--fixed`` it writes the voices of ``FIXED`` instead, each of them one speaker throughout.
+Decomposes every clip with known phones by WORLD (Python package ``pyworld``) and resynthesises it with a random pitch
+and a random length of the vocal tract; the times of its phones stay the same. Writes folders ``OUT/<voice>_others`` in
+the form of speech.py. They are for the codec alone, which is to reproduce voices outside its training. With
+``--fixed``, the script writes the voices of ``FIXED`` instead; each of these is one speaker in all of its clips.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from speech import LEVEL, RATE, write_table
 from vtune.audio import bring_to
 
 PITCH = (85.0, 250.0)
-"""Hz that a clip's median pitch is brought to, drawn evenly in octaves."""
+"""Range of a clip's new median pitch in Hz; random, uniform in octaves."""
 
 THROAT = (0.84, 1.28)
-"""Factors that formants are moved by, drawn evenly in octaves: shorter throats raise them."""
+"""Range of the factor of the formants; random, uniform in octaves. A shorter vocal tract raises them."""
 
 FIXED = {
     "ruth": ("rms", 195.0, 1.16, 1.1),
     "iona": ("awb", 215.0, 1.17, 1.0),
     "bert": ("rms", 92.0, 0.9, 0.9),
 }
-"""Name, the voice it is made of, median pitch in Hz, factor of the formants, swing of the pitch."""
+"""Name -> source voice, median pitch in Hz, factor of the formants, factor of the pitch range."""
 
 STRETCH = (0.6, 1.4)
-"""Of the swing of the pitch about its median."""
+"""Range of the factor of the pitch range around its median."""
 
 
 def another(sound: np.ndarray, median: float, throat: float, swing: float) -> np.ndarray:
-    """Give float64 ``[samples]`` at 24 kHz another speaker.
+    """Change the speaker of a sound, float64 ``[samples]`` at 24 kHz.
 
-    :param median: of the pitch, in Hz.
-    :param throat: factor that formants rise by.
-    :param swing: factor of the pitch's distance from its median, in octaves.
+    :param median: median pitch in Hz.
+    :param throat: factor of the formants.
+    :param swing: factor of the distance of the pitch from its median, in octaves.
     """
     import pyworld
 
@@ -61,7 +61,7 @@ def another(sound: np.ndarray, median: float, throat: float, swing: float) -> np
 
 
 def main() -> None:
-    """Change every clip once."""
+    """Change the speaker of every clip once."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)

@@ -1,4 +1,4 @@
-"""What the codec is held to: log-mel spectra at several resolutions."""
+"""Compute the spectra that the codec is trained on: log-mel at several resolutions."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 
 RATE = 24_000
 FLOOR = 4e-3
-"""Of magnitudes, before the logarithm: some 45 dB under the strongest bands of speech at -20 dBFS."""
+"""Lowest magnitude before the logarithm: about 45 dB below the strongest bands of speech at -20 dBFS."""
 
 
 @cache
 def window_of(size: int) -> torch.Tensor:
-    """Hann window, ``[size]``, scaled so that a magnitude does not grow with the size."""
+    """Return a Hann window, ``[size]``, scaled so that magnitudes do not grow with the size."""
     window = torch.hann_window(size)
     return window * (2 / window.sum()) * 8
 
 
 @cache
 def mel_filters(size: int, bands: int) -> torch.Tensor:
-    """Triangles on the mel scale, ``[bands, size // 2 + 1]``, each of unit sum."""
+    """Return triangular filters on the mel scale, ``[bands, size // 2 + 1]``, each with the sum 1."""
     top = 2595 * np.log10(1 + RATE / 2 / 700)
     edges = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
     frequencies = np.linspace(0, RATE / 2, size // 2 + 1)
@@ -34,7 +34,7 @@ def mel_filters(size: int, bands: int) -> torch.Tensor:
 
 
 def magnitudes(sound: torch.Tensor, size: int, hop: int) -> torch.Tensor:
-    """Spectrum of ``[B, samples]``: ``[B, size // 2 + 1, samples // hop + 1]``."""
+    """Compute the spectrum of ``[B, samples]``: ``[B, size // 2 + 1, samples // hop + 1]``."""
     spectrum = torch.stft(
         sound, size, hop, window=window_of(size), center=True, pad_mode="constant", return_complex=True
     )
@@ -42,16 +42,16 @@ def magnitudes(sound: torch.Tensor, size: int, hop: int) -> torch.Tensor:
 
 
 def log_mel(sound: torch.Tensor, size: int, hop: int, bands: int) -> torch.Tensor:
-    """Log-mel spectrum of ``[B, samples]``: ``[B, bands, samples // hop + 1]``, natural logarithm."""
+    """Compute the log-mel spectrum of ``[B, samples]``: ``[B, bands, samples // hop + 1]``, natural logarithm."""
     return torch.log(mel_filters(size, bands) @ magnitudes(sound, size, hop) + FLOOR)
 
 
 RESOLUTIONS = ((2048, 512, 160), (1024, 256, 80), (512, 128, 48), (256, 64, 24))
-"""Window, hop and bands."""
+"""Window in samples, hop in samples, and number of bands of each resolution."""
 
 
 def distance(spoken: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean absolute difference of log-mel spectra and of magnitudes, over all resolutions; ``[B, samples]`` each."""
+    """Return the mean absolute differences of log-mel spectra and of magnitudes, over all resolutions."""
     mel = spectral = torch.zeros(())
     for size, hop, bands in RESOLUTIONS:
         ours, theirs = magnitudes(spoken, size, hop), magnitudes(wanted, size, hop)

@@ -2,9 +2,9 @@
 
 Writes ``OUT/<voice>/NNNN.flac`` (24 kHz, mono, speech at -20 dBFS, edges trimmed), ``OUT/<voice>/transcripts.csv``,
 and for flite's voices ``phones.json``: each clip's phones with the seconds at which they end.
-Needs the programs flite (voices kal16, awb, rms) and, on the Python path, ttspico and piper-tts. Three voices are
-made of others by playing them faster: pitch and formants rise by a fifth, and the tempo is slowed down beforehand.
-flite's voice slt is not among them: it tells how the codec does with a speaker whom it never heard.
+Needs the program flite (voices kal16, awb, rms) and the Python packages ttspico and piper-tts. Three voices are made
+from others by playing them faster: pitch and formants rise by a fifth, and the tempo is slowed down beforehand. flite's
+voice slt is not among them; it shows how the codec works for a speaker outside its training.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from vtune.audio import bring_to
 
 RATE = 24_000
 LEVEL = -20.0
-"""dBFS of the speech, as the quickstart's recipe asks for."""
+"""Level of the speech in dBFS, as in the quickstart's recipe."""
 
 BLOCKS = 8
-"""Parts that the sentences are dealt out in: the ninth voice speaks those of the first."""
+"""Number of blocks that the sentences are divided into: the ninth voice speaks the block of the first."""
 
 LIFT = 1.2
-"""A fifth of an octave's worth: 190 Hz from 160, with the formants of a shorter throat."""
+"""Factor of pitch and formants of the voices that are played faster: 160 Hz become 190 Hz."""
 
 Phones = list[tuple[str, float]]
 """Names of phones and the seconds at which they end."""
 
 Spoken = tuple[np.ndarray, int, Phones | None]
-"""Sound, its rate, and what is said when, where the synthesiser tells."""
+"""Sound, its sample rate in Hz, and the phones if the synthesiser reports them."""
 
 Speaker = Callable[[str, float], Spoken]
-"""Takes a text and the stretch of the tempo."""
+"""Takes a text and the factor of its duration."""
 
 
 def flite(voice: str) -> Speaker:
-    """Return a speaker of the program flite."""
+    """Return a speaker that uses the program flite."""
 
     def speak(text: str, stretch: float) -> Spoken:
         with tempfile.NamedTemporaryFile(suffix=".wav") as file:
@@ -63,7 +63,7 @@ def flite(voice: str) -> Speaker:
 
 
 def pico(language: str) -> Speaker:
-    """Return a speaker of SVOX Pico; each language is another voice."""
+    """Return a speaker that uses SVOX Pico; each language has another voice."""
 
     def speak(text: str, stretch: float) -> Spoken:
         engine = _pico(language)
@@ -81,7 +81,7 @@ def _pico(language: str) -> Any:
 
 
 def joe(model: str) -> Speaker:
-    """Return a speaker of piper's voice joe, without noise: the same text, the same sound."""
+    """Return a speaker with piper's voice joe, without noise: the same text gives the same sound."""
 
     def speak(text: str, stretch: float) -> Spoken:
         from piper import SynthesisConfig
@@ -104,7 +104,7 @@ def _piper(model: str) -> Any:
 
 
 def trimmed(sound: np.ndarray, rate: int, lead: float = 0.06, tail: float = 0.12) -> tuple[np.ndarray, float]:
-    """Cut silence at the edges down to ``lead`` and ``tail`` seconds; quiet is 40 dB under the loudest 10 ms.
+    """Trim silence at the ends to ``lead`` and ``tail`` seconds; silence is 40 dB below the loudest 10 ms.
 
     :returns: the sound, and the second at which it began.
     """
@@ -119,7 +119,7 @@ def trimmed(sound: np.ndarray, rate: int, lead: float = 0.06, tail: float = 0.12
 
 
 def finished(spoken: Spoken, lift: float = 1.0) -> tuple[np.ndarray, Phones | None]:
-    """Bring sound to 24 kHz, lifted, trimmed and levelled, and its phones along with it."""
+    """Resample a sound to 24 kHz, raise its pitch, trim it, set its level, and adapt the times of its phones."""
     sound, rate, phones = spoken
     # Played at a higher rate than it was made for, it rises.
     cut, start = trimmed(soxr.resample(sound, rate * lift, RATE, quality="VHQ"), RATE)
@@ -128,7 +128,7 @@ def finished(spoken: Spoken, lift: float = 1.0) -> tuple[np.ndarray, Phones | No
 
 
 def speak_all(out: Path, voice: str, speaker: str, model: str, lift: float, texts: list[str]) -> float:
-    """Write a voice's folder; return its seconds."""
+    """Write a voice's folder; return the seconds of sound in it."""
     speak = pico(speaker) if speaker.startswith("en-") else joe(model) if speaker == "joe" else flite(speaker)
     folder = out / voice
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def speak_all(out: Path, voice: str, speaker: str, model: str, lift: float, text
 
 
 def write_table(path: Path, rows: Iterable[tuple[str, str]]) -> None:
-    """Write ``filename,text``."""
+    """Write a table with the columns ``filename,text``."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("filename", "text"))
@@ -165,11 +165,11 @@ VOICES = {
     "joan": ("joe", LIFT),
     "pia": ("en-US", 1.0),
 }
-"""Names in the prompt, with the synthesiser's voice and the lift. The first speaks when no name is known."""
+"""Name in the prompt -> the synthesiser's voice and the lift. The first voice speaks if a name is unknown."""
 
 
 def main() -> None:
-    """Speak, a voice a process."""
+    """Speak all voices, each in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--joe", default="", help="piper's model file of the voice joe")

@@ -25,7 +25,7 @@ from train_encoder import CODEC, awaken
 
 
 class Metric(nn.Module):
-    """Looks at the compressed complex spectrum of one resolution; ``[B, samples]`` to scores and inner features."""
+    """Discriminator on the compressed complex spectrum of one resolution: ``[B, samples]`` to scores and features."""
 
     def __init__(self, size: int, width: int = 16) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Metric(nn.Module):
         self.last = nn.Conv2d(channels[-1], 1, (3, 3), padding=1)
 
     def forward(self, sound: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Judge."""
+        """Return the scores and the inner features."""
         spectrum = torch.stft(
             sound, self.size, self.size // 4, window=window_of(self.size), pad_mode="constant", return_complex=True
         )
@@ -54,19 +54,19 @@ class Metric(nn.Module):
 
 
 class Judges(nn.Module):
-    """Two resolutions."""
+    """Discriminators at two resolutions."""
 
     def __init__(self) -> None:
         super().__init__()
         self.each = nn.ModuleList([Metric(1024), Metric(256)])
 
     def against(self, real: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
-        """Loss of the judges (least squares)."""
+        """Return the loss of the discriminators (least squares)."""
         losses = [(1 - judge(real)[0]).square().mean() + judge(made)[0].square().mean() for judge in self.each]
         return torch.stack(losses).mean()
 
     def of_decoder(self, real: torch.Tensor, made: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loss of the decoder: to be taken for real, and to give the judges the same inner features."""
+        """Return the adversarial loss and the feature-matching loss of the decoder."""
         fooled, alike = torch.zeros(()), torch.zeros(())
         for judge in self.each:
             score, ours = judge(made)
@@ -79,7 +79,7 @@ class Judges(nn.Module):
 
 
 def main() -> None:
-    """Train."""
+    """Train the decoder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)

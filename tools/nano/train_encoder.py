@@ -1,4 +1,4 @@
-"""Train SNAC's encoder and quantisers on what matters of speech: ``python tools/nano/train_encoder.py CORPUS OUT``.
+"""Train SNAC's encoder and quantisers on spectra and phones: ``python tools/nano/train_encoder.py CORPUS OUT``.
 
 Waveforms are what a codec is slow to learn. So the encoder learns first, through a small head that reads log-mel
 spectra off the quantised latents: after it the codes stand, and the language model can be trained on them while the
@@ -37,17 +37,17 @@ CODEC = {
     "depthwise": False,
 }
 PER_LATENT = 4
-"""Frames of the mel spectrum to one latent of 512 samples."""
+"""Frames of the mel spectrum per latent of 512 samples."""
 FINE, COARSE = 80, 64
-"""Bands of the spectrum that shows harmonics (a window of 43 ms), and of the one that shows formants (16 ms)."""
+"""Bands of the spectrum that shows harmonics (window of 43 ms), and of the spectrum that shows formants (16 ms)."""
 LOW = 96
-"""Linear bins of a long window, up to 1,125 Hz: the harmonics that tell a voice's pitch."""
+"""Linear bins of a long window, up to 1,125 Hz: the harmonics that show a voice's pitch."""
 WEIGHTS = {"fine": 0.5, "coarse": 1.0, "low": 0.1, "phone": 0.6}
-"""Harmonics are what a codec learns by itself, and formants what makes words; see README.md."""
+"""Weights of the losses. A codec learns harmonics by itself; formants make the words; see README.md."""
 
 
 class Head(nn.Module):
-    """Reads off latents ``[B, C, T]`` what they must hold: spectra ``[B, bands, 4 T]``, low harmonics, phones."""
+    """Predicts from latents ``[B, C, T]``: spectra ``[B, bands, 4 * T]``, low harmonics, and phones."""
 
     def __init__(self, channels: int, width: int = 384) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Head(nn.Module):
         self.phone = nn.Sequential(nn.Conv1d(channels, 128, 3, padding=1), nn.GELU(), nn.Conv1d(128, len(PHONES), 1))
 
     def forward(self, latents: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Predict all."""
+        """Predict spectra, harmonics and phones."""
         hidden = self.body(latents)
         return {
             "fine": _spread(self.fine(hidden), FINE),
@@ -75,13 +75,13 @@ class Head(nn.Module):
 
 
 def _spread(frames: torch.Tensor, bands: int) -> torch.Tensor:
-    """Lay ``[B, bands * 4, T]`` out in time: ``[B, bands, 4 T]``."""
+    """Reshape ``[B, bands * 4, T]`` to ``[B, bands, 4 * T]``, in the order of time."""
     batch, _, length = frames.shape
     return frames.reshape(batch, bands, PER_LATENT, length).transpose(2, 3).reshape(batch, bands, -1)
 
 
 def targets(sound: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Spectra that the head should say, each frame centred within its part of the sound."""
+    """Return the spectra that the head should predict; each frame is centred in its part of the sound."""
     step = HOP // PER_LATENT
     length = sound.shape[-1]
     shifted = F.pad(sound[:, step // 2 :], (0, step // 2))
@@ -94,7 +94,7 @@ def targets(sound: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def losses_of(said: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], phones: torch.Tensor) -> dict[str, Any]:
-    """Mean absolute differences of the spectra, and the cross entropy of the phones that are known."""
+    """Return the mean absolute differences of the spectra, and the cross entropy of the known phones."""
     found: dict[str, Any] = {name: (said[name] - wanted[name]).abs().mean() for name in wanted}
     known = phones != -100
     found["phone"] = F.cross_entropy(said["phone"].transpose(1, 2)[known], phones[known])
@@ -102,7 +102,7 @@ def losses_of(said: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], ph
 
 
 class Quantisers:
-    """Learns the codebooks of SNAC's quantisers by moving averages, beside the gradient that passes through."""
+    """Learns the codebooks of SNAC's quantisers by moving averages; gradients pass straight through."""
 
     def __init__(self, codec: SNAC, decay: float = 0.98) -> None:
         self.books = codec.quantizer.quantizers
@@ -111,7 +111,7 @@ class Quantisers:
         self.sums = [book.codebook.weight.detach().clone() for book in self.books]
 
     def initialise(self, latents: torch.Tensor, draw: torch.Generator) -> None:
-        """Set projections to the principal axes of the residuals, and codes to their means. ``[B, C, T]``."""
+        """Initialise projections to the principal axes of the residuals ``[B, C, T]``, and codes to their means."""
         residual = latents
         for level, book in enumerate(self.books):
             pooled = F.avg_pool1d(residual, book.stride, book.stride) if book.stride > 1 else residual
@@ -130,7 +130,7 @@ class Quantisers:
             residual = residual - quantised
 
     def __call__(self, latents: torch.Tensor, learn: bool) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
-        """Quantise ``[B, C, T]``; return it, the commitment loss, and the code levels."""
+        """Quantise latents ``[B, C, T]``; return the result, the commitment loss, and the codes of each level."""
         total, residual, commitment = torch.zeros(()), latents, torch.zeros(())
         codes = []
         for level, book in enumerate(self.books):

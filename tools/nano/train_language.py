@@ -38,11 +38,11 @@ SHAPE = {
 
 
 WEIGHTS = torch.tensor([2.2, 1.3, 0.6, 0.6, 1.3, 0.6, 0.6])
-"""Of a frame's seven codes in the loss: words are in the coarse ones, and most of the loss is in the fine ones."""
+"""Weights of a frame's seven codes in the loss: the coarse codes carry the words, the fine ones most of the loss."""
 
 
 class Row(NamedTuple):
-    """Ids; how many of them are the prompt; where the text begins and ends; and what each code says."""
+    """Token ids, the length of the prompt, the start and end of the text, and the guidance of each code."""
 
     ids: list[int]
     prompt: int
@@ -52,7 +52,7 @@ class Row(NamedTuple):
 
 
 class Rows:
-    """Clips as codes, and training rows of them."""
+    """Clips as codes, and the training rows made from them."""
 
     def __init__(self, folder: Path, codebook: int) -> None:
         self.tokenizer = build_tokenizer(codebook)
@@ -67,7 +67,7 @@ class Rows:
         self.guidance = [guidance(text, phones, len(frames)) for text, phones, frames in spoken_like]
 
     def row(self, clip: int, voice: str) -> Row:
-        """Lay a clip out as the engine does."""
+        """Return the training row of a clip, in the layout of the engine."""
         text = self.texts[clip]
         prompt = prompt_ids(self.tokenizer, self.layout, spoken(text, voice, prefix=True))
         offsets = self.layout.audio + np.arange(7) * self.layout.codebook
@@ -80,13 +80,13 @@ class Rows:
 
 
 def nobody(draw: np.random.Generator) -> str:
-    """Return a name that no voice has."""
+    """Return a random name that no voice has."""
     letters = list(string.ascii_lowercase + "_")
     return "".join(draw.choice(letters, size=int(draw.integers(3, 13))))
 
 
 class Batch(NamedTuple):
-    """Ids, labels, wanted letters and phones ``[B, L]``, and where the texts begin and end ``[B]``."""
+    """Token ids, labels, wanted letters and phones, all ``[B, L]``; start and end of the texts, ``[B]``."""
 
     ids: torch.Tensor
     labels: torch.Tensor
@@ -97,7 +97,7 @@ class Batch(NamedTuple):
 
 
 def batches(rows: Rows, clips: np.ndarray, budget: int, unnamed: float, draw: np.random.Generator) -> Iterator[Batch]:
-    """Yield batches of one pass: clips of like length together, some ``budget`` tokens."""
+    """Yield the batches of one pass: clips of similar length together, about ``budget`` tokens each."""
     lengths = np.array([len(rows.frames[clip]) for clip in clips]) + draw.uniform(-3, 3, len(clips))
     order = clips[np.argsort(lengths)]
     packs: list[list[Row]] = []
@@ -115,7 +115,7 @@ def batches(rows: Rows, clips: np.ndarray, budget: int, unnamed: float, draw: np
 
 
 def blurred(batch: Batch, layout: Layout, share: float, draw: np.random.Generator) -> Batch:
-    """Put other codes of the same slot in the place of some that are read, so that the words have to be looked at."""
+    """Replace some input codes by others of the same slot, so that the network has to read the text."""
     codes = (batch.ids >= layout.audio) & torch.from_numpy(draw.random(batch.ids.shape) < share)
     within = torch.from_numpy(draw.integers(layout.codebook, size=batch.ids.shape))
     slots = (batch.ids - layout.audio) // layout.codebook
@@ -123,7 +123,7 @@ def blurred(batch: Batch, layout: Layout, share: float, draw: np.random.Generato
 
 
 def padded(pack: list[Row], pad: int) -> Batch:
-    """Right-pad; the prompt is not learned. A place is led to the letter of the code that comes next."""
+    """Pad rows on the right; the prompt has no labels. Each position is led to the letter of the next code."""
     length = -(-max(len(row.ids) for row in pack) // 16) * 16
     ids = torch.full((len(pack), length), pad)
     labels = torch.full((len(pack), length), -100)
@@ -141,7 +141,7 @@ def padded(pack: list[Row], pad: int) -> Batch:
 
 
 def loss_of(network: nn.Module, batch: Batch, weights: torch.Tensor) -> torch.Tensor:
-    """Weighted mean of the cross entropy at the labelled places, in float32; causal, so right padding needs no mask.
+    """Return the weighted mean cross entropy at the labels, in float32; causal, so right padding needs no mask.
 
     :param weights: of each token of the vocabulary, ``[V]``.
     """
@@ -156,7 +156,7 @@ def loss_of(network: nn.Module, batch: Batch, weights: torch.Tensor) -> torch.Te
 
 
 def weights_of(layout: Layout, vocabulary: int) -> torch.Tensor:
-    """Weigh codes by their slot, and all else as 1: ``[V]``."""
+    """Return the weights of the vocabulary, ``[V]``: codes by their slot, everything else 1."""
     weights = torch.ones(vocabulary)
     weights[layout.audio : layout.audio_end] = WEIGHTS.repeat_interleave(layout.codebook)
     return weights
