@@ -2,7 +2,7 @@
 
 The voice, noah, is nobody's: flite's voice rms, decomposed by WORLD and resynthesised with another pitch and another
 vocal tract. Needs the program ``flite`` (Debian: ``apt-get install flite``) and the Python package ``pyworld``. It was
-run once; the result is in ``recipes/quickstart``: clips to train on, and held-out clips to compare the trained voice with.
+run once; the result is in ``recipes/quickstart``: clips to train on, and held-out clips to compare the voice with.
 None of the held-out sentences is among those that the small checkpoint was trained on.
 """
 
