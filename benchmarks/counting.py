@@ -1,8 +1,9 @@
-"""Operations and bytes of one training step with LoRA, counted without a machine that could do it.
+"""Count operations and bytes of one training step with LoRA, without a machine that could run the step.
 
-Fake tensors have shapes and no values, so network, adapter, loss and backward run as they do in training, in
-some seconds on any CPU, and every run counts the same. Operations are those of matrix products. Bytes are of tensors
-alive at once: no CUDA context, no fragmentation. Adapters are float32 under autocast to bf16, as they are trained.
+Fake tensors have shapes and no values, so network, adapter, loss and backward pass run as they do in training, in some
+seconds on any CPU, and every run counts the same. Operations are those of matrix products. Bytes are those of tensors
+that exist at the same time, without a CUDA context and without fragmentation. Adapters are float32 under autocast to
+bf16, as in training.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Found:
-    """What a step asks for."""
+    """What a step needs."""
 
     trainable: int
     flops_per_token: float
@@ -50,11 +51,11 @@ def count_step(
     *,
     widened: bool,
 ) -> Found:
-    """Run forward and backward with the optimizer's state there, and count.
+    """Run the forward and backward pass with the optimizer's state in memory, and count.
 
     :param build: makes the network with its adapter.
-    :param tokens: that the operations are divided by.
-    :param widened: adapters get float32 copies of what they are given, as PEFT does it; our loop does without.
+    :param tokens: number of tokens, for operations per token.
+    :param widened: adapters get float32 copies of their inputs, as with PEFT; vtune's loop has no such copies.
     """
     alive = Alive()
     with _without_values(), alive:
@@ -79,9 +80,9 @@ def count_step(
 
 
 def say(counted: Iterable[tuple[str, Found]], lora: str) -> None:
-    """Print a table, a row as soon as it is counted.
+    """Print a table, each row as soon as it is counted.
 
-    :param lora: what all cases have.
+    :param lora: the adapter that all cases have.
     """
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}; {lora}")
     print("| training | trainable | GFLOP a token | weights and optimizer | peak |\n|---|---|---|---|---|")
@@ -94,9 +95,9 @@ def say(counted: Iterable[tuple[str, Found]], lora: str) -> None:
 
 
 class Alive(TorchDispatchMode):
-    """Counts the bytes of storages from when an operation returns them until nobody holds them, and operations.
+    """Counts operations, and the bytes of each storage from its creation until nothing refers to the storage.
 
-    torch's own ``FlopCounterMode`` follows modules by hooks that keep what checkpointing has computed again.
+    torch's own ``FlopCounterMode`` uses hooks on modules, and these keep what checkpointing computes again.
     """
 
     def __init__(self) -> None:
@@ -133,7 +134,7 @@ class Alive(TorchDispatchMode):
 
 @contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Make what is built of this dtype."""
+    """Set the default dtype of what is built inside the context."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
@@ -144,7 +145,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 @contextmanager
 def _without_values() -> Iterator[None]:
-    """Fake tensors, and no attempts to move them about."""
+    """Use fake tensors, and do not move them between devices."""
     with (
         FakeTensorMode(),
         mock.patch.object(nn.Module, "to", lambda module, *_, **__: module),

@@ -1,10 +1,10 @@
-"""Encoding a voice's clips: the first run, the second, what reading ahead is worth, and whether bf16 gives the codes.
+"""Measure the encoding of a voice's clips: first run, second run, the gain of reading ahead, and codes under bf16.
 
     python benchmarks/features.py recipes/quickstart.yaml --repetitions 3 --out figures.json
 
-``first`` and ``second`` end with data that can be trained on, each in the same folder; the tokenizer, which training
-needs as well, is loaded before. ``serial`` reads a clip when its turn comes. A GPU leaves the processor alone while it
-encodes: ``elsewhere`` waits in the place of encoding, as long as reading takes, with reading ahead and without.
+``first`` and ``second`` end with data that can be trained on, both in the same folder; the tokenizer, which training
+needs as well, is loaded before. ``serial`` reads a clip when it is to be encoded. A GPU leaves the CPU idle while it
+encodes: ``elsewhere`` waits instead of encoding, for as long as reading takes, with and without reading ahead.
 
 IndexTTS2 with random weights: ``engine=indextts2 engine_options={base_model: nano}``.
 """
@@ -36,7 +36,7 @@ from vtune.runtime.paths import RunFolder
 
 
 def main() -> None:
-    """Run in turns, print tables, keep the figures."""
+    """Run the variants in turns, print tables, write the results."""
     asked = arguments()
     torch.set_num_threads(asked.threads)
     recipe = load_recipe(asked.recipe, asked.overrides)
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def once(recipe: Recipe, engine: Engine, reading: float) -> dict[str, tuple[float, float]]:
-    """Time each way once, on folders of its own."""
+    """Time each variant once, each in a separate folder."""
 
     def elsewhere(self: Engine, base: Any, clip: Any) -> Any:
         time.sleep(reading)
@@ -92,7 +92,7 @@ def once(recipe: Recipe, engine: Engine, reading: float) -> dict[str, tuple[floa
 
 
 def build(recipe: Recipe, engine: Engine, folder: Path) -> tuple[float, float]:
-    """Do what a run does before it trains; returns its seconds, and those of the processors."""
+    """Do what a run does before the training; return the seconds and the CPU seconds."""
     base = engine.load_base(recipe.engine_options, torch.device("cpu"), torch.float32)
     engine.features_fingerprint(base)
     started, worked = time.perf_counter(), time.process_time()
@@ -101,7 +101,7 @@ def build(recipe: Recipe, engine: Engine, folder: Path) -> tuple[float, float]:
 
 
 def in_turn(recipe: Recipe, engine: Engine, sources: Any, work: Any) -> Iterator[Any]:
-    """Read each clip when it is asked for."""
+    """Read each clip when it is needed."""
     for item, key, number in work:
         read: Future[Any] = Future()
         read.set_result(encoding.load_clip(recipe, engine, sources[item.source], item))
@@ -116,7 +116,7 @@ def read_clips(recipe: Recipe, engine: Engine) -> list[Clip]:
 
 
 def changed_by_bf16(recipe: Recipe, engine: Engine, clips: list[Clip]) -> tuple[float, int]:
-    """Share of tokens that are others when the clips are encoded under bf16 autocast, and how many clips have some."""
+    """Return the share of tokens that differ under bf16 autocast, and the number of clips that have such tokens."""
     base = engine.load_base(recipe.engine_options, torch.device("cpu"), torch.float32)
     name, others, count, spoilt = engine.info.length_feature, 0, 0, 0
     for clip in clips:
@@ -132,11 +132,11 @@ def changed_by_bf16(recipe: Recipe, engine: Engine, clips: list[Clip]) -> tuple[
 def arguments() -> Any:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="a file, or the name of a built-in one")
-    parser.add_argument("overrides", nargs="*", help="key=value, as vtune run takes them")
+    parser.add_argument("recipe", help="a recipe file, or the name of a built-in recipe")
+    parser.add_argument("overrides", nargs="*", help="key=value, as for vtune run")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
+    parser.add_argument("--out", type=Path, help="JSON file for the results")
     return parser.parse_args()
 
 

@@ -1,12 +1,13 @@
-"""What training asks of a machine at the exact shape of IndexTTS2's GPT, without the machine: operations and bytes.
+"""Count what training needs at the exact shape of IndexTTS2's GPT, without the machine: operations and bytes.
 
     python benchmarks/indextts2_gate.py
 
-The base is bf16, a LoRA of rank 16 on attention and MLP is float32, as are its gradients and AdamW's moments. The
-network is all that training keeps: the parts that listen are let go before it begins, those that speak come after it.
-Clips have 50 codes a second and 4 text tokens, as ``vtune plan`` counts them. Attention among tokens, about 6 % of the
-operations at 10 s, is not counted; its dropout is left out, for on a CPU torch writes out for it what the kernels of
-GPUs never hold. ``padded, all logits`` is how others train: rows as long as the longest, both heads at every place.
+The base is bf16; a LoRA of rank 16 on attention and MLP is float32, and so are its gradients and AdamW's moments.
+Training keeps the GPT alone: the parts that encode are released before it, and the parts that speak are loaded after
+it. Clips have 50 codes and 4 text tokens per second, as ``vtune plan`` counts them. Attention between tokens, about 6 %
+of the operations at 10 s, is not counted. Dropout of attention is left out, because a CPU stores it and the kernels of
+GPUs do not. ``padded, all logits`` is how others train: rows as long as the longest, and the logits of both heads at
+every position.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ CONFIG = Path(__file__).with_name("indextts2.yaml")
 
 @dataclass(frozen=True)
 class Case:
-    """One training: clips of these seconds in a pass."""
+    """One training step: clips with these lengths in seconds."""
 
     seconds: tuple[float, ...]
     checkpointing: bool = True
     lean: bool = True
 
     def describe(self) -> str:
-        """Say it in a few words."""
+        """Return a short description."""
         way = "with" if self.checkpointing else "no"
         clips = f"{len(self.seconds)} x {self.seconds[0]:g} s" if len(set(self.seconds)) == 1 else "8 unequal clips"
         return f"bf16, {clips}, {way} checkpointing, {'ours' if self.lean else 'padded, all logits'}"
@@ -61,10 +62,10 @@ CASES = (
 
 
 class Padded(network.SemanticGPT):
-    """As others train."""
+    """The network as others train it."""
 
     def forward(self, **batch: Any) -> dict[str, torch.Tensor]:
-        """Give logits to every place."""
+        """Compute the logits of every position."""
         embedded = self.embed(batch["input_ids"], batch["kinds"], batch["places"])
         hidden = self.hidden_states(batch["conditioning"], embedded)
         text, codes = (
@@ -80,9 +81,9 @@ def main() -> None:
 
 
 def measure(case: Case, **shape: Any) -> Found:
-    """Count a case.
+    """Count one case.
 
-    :param shape: what is to differ from the published settings.
+    :param shape: settings that differ from the published ones.
     """
     settings = read_config(CONFIG).gpt.model_copy(update=shape)
     rows = [

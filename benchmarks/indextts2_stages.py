@@ -1,10 +1,9 @@
-"""Every stage of IndexTTS2 at its published size, random weights: seconds, real-time factor and share of the whole.
+"""Time every stage of IndexTTS2 at its published size with random weights: seconds, real-time factor, share.
 
     python benchmarks/indextts2_stages.py --seconds 5
 
-Listening (what encoding a clip costs) and speaking (what a segment costs) are listed apart. Three choices are measured
-against their alternative in the same run: w2v-BERT up to layer 17 against all 24, a cache behind the codes against
-none, and 10 flow steps against 25.
+Encoding a clip and speaking a segment are listed separately. Three choices are compared with their alternative in the
+same run: w2v-BERT up to layer 17 with all 24 layers, a KV cache for the codes with none, and 10 flow steps with 25.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ VOCODER = {
 }  # fmt: skip
 RECORDED = 44_100
 REFERENCE = 6.0
-"""Seconds of the reference that the flow continues."""
+"""Length of the reference recording in seconds."""
 
 
 class Clock:
@@ -57,7 +56,7 @@ class Clock:
         self._rows: list[tuple[str, float]] = []
 
     def time(self, stage: str, work: Callable[[], Any], repeats: int = 1) -> Any:
-        """Run once to warm up where it is cheap, then take the best of ``repeats``."""
+        """Run once to warm up if that is cheap, then return the best of ``repeats`` runs."""
         best, found = float("inf"), None
         for _ in range(repeats):
             began = time.perf_counter()
@@ -69,7 +68,7 @@ class Clock:
         return found
 
     def report(self, title: str) -> None:
-        """Print what was timed since the last report."""
+        """Print the stages that were timed since the last report."""
         total = sum(took for _, took in self._rows)
         print(f"\n{title}: {self._seconds:g} s of sound in {total:.2f} s, {total / self._seconds:.2f} s a second")
         for stage, took in self._rows:
@@ -88,7 +87,7 @@ def main() -> None:
 
 
 def listen(device: torch.device, seconds: float, repeats: int) -> None:
-    """Time what encodes a clip and what describes a speaker."""
+    """Time the stages that encode a clip and describe a speaker."""
     config = read_config(Path(__file__).with_name("indextts2.yaml"))
     sound = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(seconds * RECORDED)).astype(np.float32))
     clock = Clock(device, seconds)
@@ -111,7 +110,7 @@ def listen(device: torch.device, seconds: float, repeats: int) -> None:
 
 
 def speak(device: torch.device, seconds: float, repeats: int) -> None:
-    """Time what speaks one segment."""
+    """Time the stages that speak one segment."""
     config = read_config(Path(__file__).with_name("indextts2.yaml"))
     clock = Clock(device, seconds)
     count, text = int(50 * seconds), list(range(3, 3 + int(4 * seconds)))
@@ -146,7 +145,7 @@ def speak(device: torch.device, seconds: float, repeats: int) -> None:
 
 
 def recomputed(network: SemanticGPT, given: torch.Tensor, text: list[int], count: int) -> list[int]:
-    """Say codes by running the whole row for each."""
+    """Sample codes without a KV cache: the whole row is computed for each code."""
     codes: list[int] = [0]
     while len(codes) < count:
         hidden = latents(network, given, text, codes)
@@ -155,21 +154,23 @@ def recomputed(network: SemanticGPT, given: torch.Tensor, text: list[int], count
 
 
 def semantic_encoder(layers: int, device: torch.device) -> SemanticEncoder:
-    """w2v-BERT of the published width."""
+    """Build w2v-BERT with the published width."""
     model = placed(Wav2Vec2BertModel(Wav2Vec2BertConfig(num_hidden_layers=layers)), device)
     return SemanticEncoder(model, torch.zeros(1024), torch.ones(1024), SeamlessM4TFeatureExtractor(padding_value=1))
 
 
 def placed(network: nn.Module, device: torch.device) -> Any:
-    """Put a network where it is timed."""
+    """Move a network to the device that is measured."""
     return network.to(device).eval().requires_grad_(False)
 
 
 def arguments() -> Any:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of sound, heard and spoken")
-    parser.add_argument("--repeats", type=int, default=2, help="the best counts; codes and flow are timed once")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of clip and segment")
+    parser.add_argument(
+        "--repeats", type=int, default=2, help="runs, of which the best counts; codes and flow run once"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
 

@@ -1,10 +1,10 @@
-"""IndexTTS2's GPT at its published size, random weights: time and memory of training steps with LoRA.
+"""Measure training steps of IndexTTS2's GPT with LoRA at its published size, random weights: time and memory.
 
     python benchmarks/indextts2_training.py --batch 2 --seconds 10 --steps 2
 
-Clips are laid one behind the other, so that no work is done on padding. The alternative, which the forks of upstream
-train with, pads text and codes each to the longest of the batch: the same loss, more places. Both are timed in one run
-on the same clips, of unequal lengths.
+Clips are laid one behind the other, so that no work is done on padding. The alternative, which forks of the official
+code train with, pads text and codes separately to the longest of the batch: the same loss, more positions. Both are
+timed in one run on the same clips of unequal lengths.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def report(name: str, checkpointing: bool, model: Any, batch: Any, asked: Any, device: torch.device) -> None:
-    """Time some steps and say what they took."""
+    """Time some steps, and return their time and memory."""
     batch = {key: tensor.to(device) for key, tensor in batch.items()}
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -83,12 +83,12 @@ def report(name: str, checkpointing: bool, model: Any, batch: Any, asked: Any, d
 
 
 def peak_kilobytes() -> int:
-    """Most memory that this process has held; it never falls, so the smaller case comes first."""
+    """Return the peak memory of this process; it never falls, so the smaller case comes first."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def made_rows(settings: GPTSettings, count: int, seconds: float) -> list[tuple[torch.Tensor, Row]]:
-    """Rows of random codes and text, from ``seconds`` down to half of it."""
+    """Return rows of random codes and text, with lengths from ``seconds`` down to half of it."""
     random = np.random.default_rng(0)
     rows = []
     for number in range(count):
@@ -101,7 +101,7 @@ def made_rows(settings: GPTSettings, count: int, seconds: float) -> list[tuple[t
 
 
 def padded(rows: list[tuple[torch.Tensor, Row]]) -> dict[str, torch.Tensor]:
-    """Pad the text of each row to the longest before its codes begin, and the codes; nothing of it is left out."""
+    """Pad the text of each row to the longest text, and the codes to the longest codes."""
     longest = max(int((row.kinds == 1).sum()) for _, row in rows)
     gapped = []
     for conditioning, row in rows:
@@ -120,7 +120,7 @@ def arguments() -> Any:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of the longest clip")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of the longest clip")
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""Where the figures of a benchmark come from."""
+"""Describe the machine and the versions that a benchmark was measured with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import transformers
 
 
 def machine(device: str, threads: int, **asked: Any) -> dict[str, Any]:
-    """Return the hardware, its load, the versions of what was measured, and what was asked for beside."""
+    """Return the hardware, its load, the versions of the measured packages, and further facts."""
     names = [
         line.split(":", 1)[1].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -34,5 +34,5 @@ def machine(device: str, threads: int, **asked: Any) -> dict[str, Any]:
 
 
 def in_a_line(record: Mapping[str, Any]) -> str:
-    """Write out what ``machine`` returned."""
+    """Describe in one line what ``machine`` returned."""
     return ", ".join(f"{name} {value}" for name, value in record.items() if value is not None)

@@ -1,9 +1,9 @@
-"""What training asks of a machine at the exact shape of Orpheus 3B, without the machine: operations and bytes.
+"""Count what training needs at the exact shape of Orpheus 3B, without the machine: operations and bytes.
 
     python benchmarks/orpheus_gate.py
 
-Attention among tokens, about 2 % of the operations at the length of clips, is not counted; see ``counting`` for the
-rest.
+Attention between tokens, about 2 % of the operations at the length of clips, is not counted; ``counting`` describes the
+method.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ END_OF_SPEECH, SOUND = 128_258, range(128_266, 156_938)
 
 @dataclass(frozen=True)
 class Case:
-    """One training: ``rows`` x ``length`` tokens a pass, all real and all labelled.
+    """One training step: ``rows`` x ``length`` tokens, all of them real and labelled.
 
-    ``wide``: weights in float32, as a CPU keeps them.
+    ``wide``: weights in float32, as on a CPU.
     """
 
     rows: int
@@ -53,7 +53,7 @@ class Case:
     wide: bool = False
 
     def describe(self) -> str:
-        """Say it in a few words."""
+        """Return a short description."""
         return (
             f"{'4 bit' if self.four_bit else 'float32' if self.wide else 'bf16'}, {self.rows} x {self.length}, "
             f"{'with' if self.checkpointing else 'no'} checkpointing, {'ours' if self.lean else 'full logits'}"
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def measure(case: Case, **shape: int) -> Found:
-    """Count a case.
+    """Count one case.
 
     :param shape: what is to differ from ``SHAPE``.
     """
@@ -114,7 +114,7 @@ def measure(case: Case, **shape: int) -> Found:
 
 
 class FourBit(nn.Linear):
-    """The bytes of a weight in NF4 with double quantisation, and a whole one for as long as it is multiplied with."""
+    """A weight with the bytes of NF4 with double quantisation, which is unpacked only while it is multiplied."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(0, 0, bias=False)
@@ -123,7 +123,7 @@ class FourBit(nn.Linear):
         self.weight = nn.Parameter(packed, requires_grad=False)
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
-        """Multiply with a weight that is unpacked here, and again in backward."""
+        """Multiply with a weight that is unpacked here, and again in the backward pass."""
         said: torch.Tensor = _Unpacked.apply(given, self.out_features)
         return said
 

@@ -1,8 +1,8 @@
-"""What cutting one recording takes beside its imports: CPU seconds and peak memory of a process of its own.
+"""Measure cutting one recording, beyond the imports: CPU seconds and peak memory of a separate process.
 
     python benchmarks/preparing.py RECORDING [--vad] [--tool vtune | slicer2 | librosa]
 
-``slicer2`` and ``librosa`` read the recording whole, as their own documentation has it, and write no clips.
+``slicer2`` and ``librosa`` read the whole recording, as their own documentation shows, and write no clips.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def by_vtune(path: Path, *, vad: bool) -> Callable[[], float]:
-    """Both passes, with resampling, levelling and writing."""
+    """Run both passes of vtune, with resampling, levelling and writing."""
     import scipy.ndimage  # noqa: F401 # imported late by the limiter
 
     from vtune.ingest.prepare import Cutting
@@ -53,7 +53,7 @@ def by_vtune(path: Path, *, vad: bool) -> Callable[[], float]:
 
 
 def by_slicer2(path: Path) -> Callable[[], float]:
-    """As its documentation calls it, with soundfile for reading."""
+    """Run slicer2 as its documentation shows, with soundfile for reading."""
     import soundfile
     from src.slicer2 import Slicer  # its distribution is called audio-slicer
 
@@ -66,7 +66,7 @@ def by_slicer2(path: Path) -> Callable[[], float]:
 
 
 def by_librosa(path: Path) -> Callable[[], float]:
-    """effects.split at 40 dB."""
+    """Run librosa's effects.split at 40 dB."""
     import librosa
     import numpy as np
     import soundfile
@@ -82,12 +82,12 @@ def by_librosa(path: Path) -> Callable[[], float]:
 
 
 def peak() -> float:
-    """Megabytes, of this process so far."""
+    """Return the peak memory of this process in megabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def cpu() -> float:
-    """Seconds, of this process so far."""
+    """Return the CPU seconds of this process."""
     return sum(os.times()[:2])
 
 

@@ -1,10 +1,10 @@
-"""Two processes against one: the same clips, the same global batch, a thread each, so that two have twice the cores.
+"""Compare two processes with one: the same clips, the same global batch, one thread for each process.
 
     python benchmarks/processes.py --clips 32 --repetitions 3 --out figures.json
 
-They are launched by ``accelerate launch``, in turns, and train an epoch of what ``training.py`` calls
-``vtune``. Starting and imports are not counted. ``busiest`` is the processor time of the process that has most: what
-the seconds would be on idle cores if nobody waited. The loss after it tells that both have learned the same.
+The processes are launched in turns by ``accelerate launch``, and train an epoch of what ``training.py`` calls
+``vtune``. Starting and imports are not counted. ``busiest`` is the CPU time of the busiest process: the seconds that it
+would take on idle cores if no process waited. The loss after the epoch shows that both have learned the same.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LAUNCHER = (
 
 
 def main() -> None:
-    """Launch in turns, print a table, keep the figures."""
+    """Launch the variants in turns, print a table, write the results."""
     asked = arguments()
     if asked.found:
         train(asked)
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def launched(processes: int, asked: Any) -> dict[str, float]:
-    """Train in so many processes."""
+    """Train in the given number of processes."""
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "found.json"
         command = [sys.executable, *((*LAUNCHER, str(processes)) if processes > 1 else ())]
@@ -82,7 +82,7 @@ def launched(processes: int, asked: Any) -> dict[str, float]:
 
 
 def train(asked: Any) -> None:
-    """Be one of them."""
+    """Run as one of the launched processes."""
     torch.set_num_threads(1)
     state = join("cpu", None)
     config = LlamaConfig(**SHAPES["small"], tie_word_embeddings=True, max_position_embeddings=4096)
@@ -103,10 +103,10 @@ def arguments() -> Any:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=8, help="of all processes together")
+    parser.add_argument("--batch", type=int, default=8, help="global batch of all processes together")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--quiet", action="store_true", help="without what the processes say")
-    parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
+    parser.add_argument("--quiet", action="store_true", help="do not show the output of the processes")
+    parser.add_argument("--out", type=Path, help="JSON file for the results")
     parser.add_argument("--found", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 

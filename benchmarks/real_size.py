@@ -1,17 +1,17 @@
-"""A whole voice at the published size, random weights, stage by stage: seconds and memory.
+"""Run a whole voice at the published size with random weights, stage by stage: seconds and memory.
 
     python benchmarks/real_size.py --engine orpheus --folder /tmp/real
     python benchmarks/real_size.py --engine orpheus --layers 2 --folder /tmp/small
     python benchmarks/real_size.py --engine indextts2 --folder /tmp/indextts2
 
-It writes a checkpoint of the shape of Orpheus 3B (6.6 GB in bf16, tensor by tensor, with a SNAC of the published
-widths), or one of IndexTTS2 whose GPT has the published size and whose other parts are small, and six clips of 3 to
-5 s. Then it runs what a user would: `plan`, `run` until the first of two steps is saved, `kill -9`, `run` again to the
-finished voice, `say`, `merge` and `export`. Each stage has a row: seconds, the most that was resident in the process
-and its children, and the most of it that was anonymous: what is no mapped file, and so cannot be given back when
-memory is short.
+The script writes a checkpoint of the shape of Orpheus 3B (6.6 GB in bf16, tensor by tensor, with a SNAC of the
+published widths), or one of IndexTTS2 whose GPT has the published size and whose other parts are small, and six clips
+of 3 to 5 s. Then it does what a user does: `plan`, `run` until the first of two steps is saved, `kill -9`, `run` again
+to the finished voice, `say`, `merge` and `export`. Each stage has a row: seconds, peak resident memory of the process
+and its children, and peak anonymous memory: memory that is no mapped file, and so cannot be released when memory is
+short.
 
-`--limit-gib` puts every process into a memory cgroup (version 1, as root), where more than that ends it.
+`--limit-gib` puts every process into a memory cgroup (version 1, as root); a process that needs more is killed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ STAGES = (
     ("check", re.compile(r"training: done")),
     ("speak and write", re.compile(r"\[3/3\]")),
 )
-"""Stages of `vtune run`, each with the line of its log that it begins with."""
+"""Stages of `vtune run`, each with the log line that starts the stage."""
 
 
 TO_A_DEVICE = """
@@ -72,8 +72,8 @@ def copy(tensor, device=None, dtype=None):
 core_model_loading._materialize_copy = copy
 OrpheusBase(OrpheusOptions(base_model=sys.argv[1]), torch.device("meta"), torch.float16).new_network()
 """
-"""Loads Orpheus as onto a GPU that multiplies in fp16, such as a T4. In its place torch's `meta` takes each tensor
-after the host has read it, narrowed it and held it once more, as the copy to a GPU does."""
+"""Loads Orpheus as for a GPU that multiplies in fp16, such as a T4. Instead of a GPU, torch's `meta` device takes each
+tensor after the host has read it, converted it and copied it once more, as the copy to a GPU does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A stage: how long it took and the most memory that it had."""
+    """A stage with its seconds and its peak memory."""
 
     stage: str
     seconds: float
@@ -150,9 +150,9 @@ def stages(folder: Path, engine: str, recipe: Path, enter: Callable[[], None]) -
 def measured(
     name: str, command: list[str], enter: Callable[[], None], until: Callable[[], bool] | None = None
 ) -> Iterator[Row]:
-    """Run a command and yield rows; one that reports the stages of a run has a row for each.
+    """Run a command and yield its rows; a command that reports stages has one row for each stage.
 
-    :param until: when it holds, the process is killed as `kill -9` does.
+    :param until: the process is killed as with `kill -9` when this returns true.
     """
     samples: list[Sample] = []
     marks = [(time.monotonic(), name)]
@@ -195,7 +195,7 @@ def measured(
 
 
 def sample(pid: int) -> Sample:
-    """Add up the memory of a process and everything that it started."""
+    """Return the memory of a process and of all processes that it started."""
     resident = anonymous = 0
     for one in family(pid):
         try:
@@ -209,7 +209,7 @@ def sample(pid: int) -> Sample:
 
 
 def family(pid: int) -> Iterator[int]:
-    """Yield a process and its children, and theirs."""
+    """Yield a process and all of its descendants."""
     yield pid
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -222,7 +222,7 @@ def family(pid: int) -> Iterator[int]:
 
 @contextmanager
 def limited(gib: float | None) -> Iterator[Callable[[], None]]:
-    """Yield what a child calls to come under a limit of memory."""
+    """Yield a function that a child process calls to put itself under the memory limit."""
     if gib is None:
         yield lambda: None
         return
@@ -240,7 +240,7 @@ def limited(gib: float | None) -> Iterator[Callable[[], None]]:
 
 
 def build_orpheus(folder: Path, **shape: int) -> None:
-    """Write network, tokenizer and codec; no tensor of the network is in memory beside another."""
+    """Write network, tokenizer and codec; at most one tensor of the network is in memory at a time."""
     from safetensors.torch import save_file
     from snac import SNAC
 
@@ -269,7 +269,7 @@ def build_orpheus(folder: Path, **shape: int) -> None:
 
 
 def write_random(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Write tensors of bf16 into a safetensors file, one after the other: norms are ones, all else is small noise."""
+    """Write bf16 tensors into a safetensors file, one after another: norms are ones, the others small noise."""
     header, end = {}, 0
     for name, shape in shapes.items():
         size = 2 * int(np.prod(shape))
@@ -289,7 +289,7 @@ def write_random(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
 
 
 def build_indextts2(folder: Path, num_hidden_layers: int = 24) -> None:
-    """Write a checkpoint whose GPT is as wide and as deep as the published one."""
+    """Write a checkpoint whose GPT has the published width and depth."""
     from vtune_indextts2 import nano
 
     nano.build(folder, width=1280, layers=num_hidden_layers)
@@ -299,7 +299,7 @@ BUILDERS = {"orpheus": build_orpheus, "indextts2": build_indextts2}
 
 
 def write_recipe(folder: Path, engine: str, base: Path) -> Path:
-    """Write six clips and a recipe of two steps, each of them saved."""
+    """Write six clips and a recipe with two steps, which saves a checkpoint after each."""
     clips = folder / "clips"
     if not clips.is_dir():
         clips.mkdir()
@@ -331,10 +331,10 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--engine", choices=sorted(BUILDERS), default="orpheus")
-    parser.add_argument("--layers", type=int, help="of the network; default: those of the published one")
-    parser.add_argument("--vocabulary", type=int, help="of Orpheus; default: the published one; 29,000 at least")
-    parser.add_argument("--folder", type=Path, required=True, help="gets checkpoint, clips, runs and voices")
-    parser.add_argument("--limit-gib", type=float, help="of memory, for each process and its children")
+    parser.add_argument("--layers", type=int, help="layers of the network; default: as published")
+    parser.add_argument("--vocabulary", type=int, help="vocabulary of Orpheus; default: as published; at least 29,000")
+    parser.add_argument("--folder", type=Path, required=True, help="folder for checkpoint, clips, runs and voices")
+    parser.add_argument("--limit-gib", type=float, help="memory limit for each process and its children")
     return parser.parse_args()
 
 

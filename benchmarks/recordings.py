@@ -1,10 +1,10 @@
-"""Long recordings with known pauses, made from a folder of short clips: what splitters are measured on.
+"""Make long recordings with known pauses from a folder of short clips, to measure tools that cut.
 
     python benchmarks/recordings.py CLIPS OUT [--utterances 303] [--seed 0]
 
-Clips are trimmed to their speech and laid one behind the other, with pauses of known length between them over a faint
-floor of noise. Variants of the same timing: clean, noise at 20 and 10 dB below the speech, hum, 26 dB quieter, and one
-with music-like passages in place of some pauses. The truth goes beside each as JSON, in seconds.
+Clips are trimmed to their speech and laid one behind the other, with pauses of known length between them and faint
+noise in the pauses. Variants with the same timing: clean, noise at 20 and 10 dB below the speech, hum, 26 dB quieter,
+and one with music-like passages instead of some pauses. The true times lie beside each recording as JSON, in seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import soundfile
 
 RATE = 24_000
 LEAST_GAP = 0.55
-"""Seconds; pauses of at least this must be found."""
+"""Shortest pause in seconds that must be found."""
 
 Sound = np.ndarray
 
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def joined(paths: list[Path], count: int, random: np.random.Generator) -> tuple[Sound, list[tuple[float, float]]]:
-    """Lay trimmed clips behind each other; two pauses of three are long enough to be found."""
+    """Lay trimmed clips one behind the other; two of three pauses are long enough to be found."""
     pieces, utterances = [floor(1.0, random)], []
     place = len(pieces[0])
     for path in random.permutation(np.array(paths, dtype=object))[:count]:
@@ -72,7 +72,7 @@ def joined(paths: list[Path], count: int, random: np.random.Generator) -> tuple[
 
 
 def trimmed(clip: Sound) -> Sound:
-    """Cut a clip to where its level is above its peak less 45 dB, and fade 10 ms at both ends."""
+    """Trim a clip to the part whose level is above the peak less 45 dB, and fade 10 ms at both ends."""
     size = RATE // 100
     frames = clip[: len(clip) // size * size].reshape(-1, size)
     levels = 10 * np.log10(np.mean(np.square(frames), axis=1) + 1e-12)
@@ -85,12 +85,12 @@ def trimmed(clip: Sound) -> Sound:
 
 
 def floor(seconds: float, random: np.random.Generator) -> Sound:
-    """The noise of a quiet room, about -75 dBFS."""
+    """Return the noise of a quiet room, about -75 dBFS."""
     return random.normal(0, 10 ** (-75 / 20), int(seconds * RATE)).astype(np.float32)
 
 
 def pink(count: int, random: np.random.Generator) -> Sound:
-    """Noise that falls by 3 dB an octave, RMS 1, in blocks so that it takes little memory."""
+    """Return noise that falls by 3 dB per octave, RMS 1; made in blocks, so that it takes little memory."""
     blocks = []
     for _ in range(-(-count // (1 << 20))):
         spectrum = np.fft.rfft(random.normal(size=1 << 20))
@@ -100,7 +100,7 @@ def pink(count: int, random: np.random.Generator) -> Sound:
 
 
 def crowd(paths: list[Path], count: int, random: np.random.Generator) -> Sound:
-    """A room of eight people talking at once, RMS 1."""
+    """Return the sound of eight people who talk at once, RMS 1."""
     total = np.zeros(count, dtype=np.float32)
     for _ in range(8):
         place = 0
@@ -113,7 +113,7 @@ def crowd(paths: list[Path], count: int, random: np.random.Generator) -> Sound:
 
 
 def hum(count: int) -> Sound:
-    """50 Hz with four harmonics, RMS 1."""
+    """Return hum: 50 Hz with four harmonics, RMS 1."""
     times = np.arange(count, dtype=np.float64) / RATE
     total = sum(np.sin(2 * np.pi * 50 * place * times) / place for place in (1, 2, 3, 4, 5))
     return (total / total.std()).astype(np.float32)
@@ -142,7 +142,7 @@ def musical(
 
 
 def chords(seconds: float, random: np.random.Generator) -> Sound:
-    """Four notes of eight harmonics each, a new chord every half second, RMS 1."""
+    """Return chords of four notes with eight harmonics each, a new chord every half second, RMS 1."""
     size = RATE // 2
     times = np.arange(size) / RATE
     blocks = []
@@ -159,7 +159,7 @@ def chords(seconds: float, random: np.random.Generator) -> Sound:
 
 
 def write(path: Path, sound: Sound, truth: object) -> None:
-    """Write a recording and its truth."""
+    """Write a recording and its true times."""
     peak = float(np.abs(sound).max())
     soundfile.write(path.with_suffix(".wav"), sound / max(peak, 1.0), RATE, subtype="PCM_16")
     path.with_suffix(".json").write_text(json.dumps(truth), encoding="utf-8")

@@ -1,10 +1,10 @@
-"""A server under load: answers, waiting times, and whether its memory grows.
+"""Put a server under load: answers, waiting times, and whether its memory grows.
 
     vtune serve --voices voices &
     python benchmarks/serving.py http://127.0.0.1:8000 --voice anna --voice ben --requests 2000 --at-once 500
 
-Whoever is refused with 503 waits as long as it is told and asks again. Memory is what the server says of itself in
-/metrics, ten times on the way.
+A client that is refused with 503 waits as long as it is told and asks again. The memory is what the server reports in
+/metrics, ten times during the run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WORDS = ("the", "river", "runs", "past", "an", "old", "mill", "and", "nobody", "
 
 
 class Asker:
-    """Asks one server, and remembers how it went."""
+    """Sends requests to one server, and records the results."""
 
     def __init__(self, url: str, key: str, voices: list[str], patient: bool) -> None:
         parts = urlsplit(url)
@@ -51,7 +51,7 @@ class Asker:
         return answer.status, answer.headers.get("Retry-After", "0"), first, whole
 
     def speak(self, number: int) -> None:
-        """Ask for one answer until there is one."""
+        """Repeat one request until it is answered."""
         drawn = random.Random(number)
         text = " ".join(drawn.choices(WORDS, k=drawn.randint(2, 8)))
         asked = {"input": text, "voice": self.voices[number % len(self.voices)], "seed": number}
@@ -82,8 +82,8 @@ def main() -> None:
     parser.add_argument("--voice", action="append", required=True)
     parser.add_argument("--key", default="")
     parser.add_argument("--requests", type=int, default=2000)
-    parser.add_argument("--at-once", type=int, default=16, help="clients")
-    parser.add_argument("--impatient", action="store_true", help="whoever is refused goes away")
+    parser.add_argument("--at-once", type=int, default=16, help="number of clients")
+    parser.add_argument("--impatient", action="store_true", help="a client that is refused does not ask again")
     asked = parser.parse_args()
     asker = Asker(asked.url, asked.key, asked.voice, not asked.impatient)
     asker.speak(0)

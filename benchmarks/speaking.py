@@ -1,15 +1,15 @@
-"""Orpheus speaking: one sentence, streamed, and many at once, beside plain transformers, in turns within one run.
+"""Compare Orpheus speaking one sentence, streamed, and many at once with plain transformers, in turns within one run.
 
     python benchmarks/speaking.py --sentences 8 --repetitions 5 --out figures.json
 
 - ``generate``: transformers' ``generate`` on its own Llama with a PEFT adapter, all logits, the same masks as a
-  ``LogitsProcessor``, and one decode of the whole utterance behind it.
+  ``LogitsProcessor``, and one decode of the whole utterance afterwards.
 - ``merged``: the same with the adapter folded into the weights.
-- ``alone``: ours, sentence by sentence, streamed as ``vtune serve`` does (``first_frames: 2``).
-- ``together``: ours, all sentences at once, as ``vtune evaluate`` does.
+- ``alone``: vtune, sentence by sentence, streamed as ``vtune serve`` does (``first_frames: 2``).
+- ``together``: vtune, all sentences at once, as ``vtune evaluate`` does.
 
-All have the same weights (an adapter of rank 32 with random numbers that say little), sentences and sampling. Greedy by
-default, so that all speak the same tokens, which is checked. The first sound of ``generate`` is there when all is.
+All have the same weights (an adapter of rank 32 with small random numbers), sentences and sampling. By default there is
+no randomness, so that all speak the same tokens, which is checked. ``generate`` has its first sound when all is done.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ SENTENCES = (
 
 @dataclass
 class Said:
-    """What came of some sentences: tokens of each, samples of sound, and when the first sound of each left."""
+    """Tokens and samples of each sentence, and the time of its first sound."""
 
     tokens: list[list[int]] = field(default_factory=list)
     samples: int = 0
@@ -73,7 +73,7 @@ class Said:
 
 
 class Slots(LogitsProcessor):
-    """Allows the codes of the next slot, and the end of speech where a frame is whole."""
+    """Allows the codes of the next slot, and the end of speech if a frame is complete."""
 
     def __init__(self, layout: Layout, prompt: int) -> None:
         self.layout, self.prompt = layout, prompt
@@ -87,7 +87,7 @@ class Slots(LogitsProcessor):
 
 
 class Bench:
-    """Base, adapter and conditioning, and the ways to speak with them."""
+    """Base, adapter and conditioning, and the variants of speaking with them."""
 
     def __init__(self, asked: Any) -> None:
         self.engine = load_engine("orpheus")
@@ -116,7 +116,7 @@ class Bench:
         return model.eval()
 
     def generate(self, model: Any, texts: list[str]) -> Said:
-        """Plain transformers, sentence by sentence."""
+        """Speak with plain transformers, sentence by sentence."""
         layout, said = self.base.layout, Said()
         for text in texts:
             began = time.perf_counter()
@@ -142,12 +142,12 @@ class Bench:
         return said
 
     def most(self, text: str) -> int:
-        """Tokens after which an utterance is stopped, as ours is."""
+        """Return the number of tokens after which an utterance is stopped, as in vtune."""
         runaway = int(speech.RUNAWAY * expected_tokens(self.kept, text) + SLOTS * RATE / FRAME)
         return most_tokens(self.sampling, runaway)
 
     def alone(self, texts: list[str]) -> Said:
-        """Ours, streamed."""
+        """Speak with vtune, streamed."""
         said = Said()
         for text in texts:
             drawn: list[int] = []
@@ -168,7 +168,7 @@ class Bench:
         return said
 
     def together(self, texts: list[str]) -> Said:
-        """Ours, all at once; the tokens are not seen from outside, so they are counted by the sound."""
+        """Speak with vtune, all at once; the tokens are not visible, so they are counted by the sound."""
         lines = [(text, 0) for text in texts]
         sounds = dict(speak_together(self.engine, self.base, self.model, lines, self.kept))
         counts = [sum(len(piece.waveform) for piece in sounds[place]) // FRAME * SLOTS for place in range(len(texts))]
@@ -177,7 +177,7 @@ class Bench:
 
 
 def main() -> None:
-    """Run in turns, print a table, keep the figures."""
+    """Run the variants in turns, print a table, write the results."""
     asked = arguments()
     torch.set_num_threads(asked.threads)
     transformers.logging.set_verbosity_error()
@@ -215,7 +215,7 @@ def main() -> None:
 
 
 def figures(found: dict[str, list[Said]]) -> dict[str, Any]:
-    """Medians over repetitions, and whether all spoke alike."""
+    """Return the medians over the repetitions, and whether all variants spoke the same tokens."""
     wanted = found["generate"][0]
     return {
         name: {
@@ -240,7 +240,7 @@ def _median(values: list[Any]) -> float | None:
 
 
 def say(record: dict[str, Any]) -> None:
-    """Print what was found."""
+    """Print the results."""
     print(in_a_line(record["machine"]))
     print("\n| | tokens a second | faster | s (least to most) | processor s | sound a second | first sound | same |")
     print("|---|---|---|---|---|---|---|---|")
@@ -264,15 +264,15 @@ def say(record: dict[str, Any]) -> None:
 def arguments() -> Any:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", default="nano", help="folder or name of a checkpoint")
-    parser.add_argument("--voice", default="ruth", help="name in the prompt")
+    parser.add_argument("--base", default="nano", help="folder or name of the checkpoint")
+    parser.add_argument("--voice", default="ruth", help="voice's name in the prompt")
     parser.add_argument("--sentences", type=int, default=8)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
+    parser.add_argument("--out", type=Path, help="JSON file for the results")
     return parser.parse_args()
 
 

@@ -1,12 +1,12 @@
-"""How well long recordings are split, against other tools, on the same recordings in one run.
+"""Measure how well long recordings are cut, compared with other tools, on the same recordings in one run.
 
     python benchmarks/recordings.py CLIPS OUT
     python benchmarks/splitting.py OUT [--tools energy vad librosa pydub auditok slicer2 ...]
 
-For each tool and recording: gaps of at least 0.55 s that were found, cuts inside an utterance, clip edges that lie in
-voiced speech (its 30 ms above the recording's peak less 30 dB, measured on the clean variant), the share of speech time
-that ends in clips of 3 to 13 s, and CPU seconds per hour of sound without reading it. Tools that are not installed are
-named and left out.
+For each tool and recording: pauses of at least 0.55 s that were found, cuts inside an utterance, clip edges that lie in
+voiced speech (30 ms whose level is above the recording's peak less 30 dB, measured on the clean variant), the share of
+speech time that ends in clips of 3 to 13 s, and CPU seconds per hour of sound without reading it. Tools that are not
+installed are named and left out.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from vtune.audio.segmentation.energy import stretches
 from vtune.audio.segmentation.segments import FRAME, Wanted, segment
 from vtune.ingest.prepare.analysis import JOINED
 
-LEAST_GAP = 0.55
+MIN_PAUSE_SECONDS = 0.55
 BLOCK = 1 << 16
 WANTED = Wanted()
 Span = tuple[float, float]
-"""Seconds."""
+"""Start and end in seconds."""
 
 Split = tuple[list[Span], list[Span]]
 """Speech between found pauses, and clips."""
 
 
 def energy(sound: np.ndarray, rate: int) -> Split:
-    """Vtune's own path by level."""
+    """Cut with vtune's default, by level."""
     bands = measured(sound, rate)
     levels = above_noise(bands)
     return grouped(speech_in(bands, levels), levels, bands)
 
 
 def vad(sound: np.ndarray, rate: int) -> Split:
-    """Vtune's path by Silero's detector."""
+    """Cut with vtune and Silero's detector."""
     from vtune.audio.segmentation.vad import VoiceMeter, with_faint_ends
 
     voices = VoiceMeter(rate)
@@ -60,7 +60,7 @@ def vad(sound: np.ndarray, rate: int) -> Split:
 
 
 def measured(sound: np.ndarray, rate: int) -> np.ndarray:
-    """Take the power of bands, block by block."""
+    """Compute the power of the bands, block by block."""
     meter = BandMeter(rate)
     for start in range(0, len(sound), BLOCK):
         meter.add(sound[start : start + BLOCK, None])
@@ -68,7 +68,7 @@ def measured(sound: np.ndarray, rate: int) -> np.ndarray:
 
 
 def grouped(mask: np.ndarray, levels: np.ndarray, bands: np.ndarray) -> Split:
-    """Turn a mask into speech and clips, as ``prepare`` cuts them."""
+    """Turn a mask of speech into clips, as ``prepare`` cuts them."""
     spoken = [(start * FRAME, end * FRAME) for start, end in stretches(mask, WANTED.pause)]
     found = segment(stretches(mask, JOINED), levels, WANTED)
     spans = kept(found, bands.sum(axis=1), WANTED)
@@ -76,13 +76,13 @@ def grouped(mask: np.ndarray, levels: np.ndarray, bands: np.ndarray) -> Split:
 
 
 def alike(spans: Iterable[Span]) -> Split:
-    """For tools whose clips are what lies between pauses."""
+    """Return speech and clips for tools whose clips lie between pauses."""
     found = list(spans)
     return found, found
 
 
 def fixed(sound: np.ndarray, rate: int) -> Split:
-    """Seed 2's way: 50 ms windows under -40 dBFS for 500 ms."""
+    """Cut where windows of 50 ms are below -40 dBFS for 500 ms."""
     size = rate // 20
     power = np.mean(np.square(sound[: len(sound) // size * size].reshape(-1, size)), axis=1)
     mask = np.repeat(10 * np.log10(power + 1e-12) > -40, 5)
@@ -90,14 +90,14 @@ def fixed(sound: np.ndarray, rate: int) -> Split:
 
 
 def by_librosa(sound: np.ndarray, rate: int) -> Split:
-    """librosa.effects.split at 40 dB under the peak."""
+    """Cut with librosa.effects.split at 40 dB below the peak."""
     import librosa
 
     return alike((start / rate, end / rate) for start, end in librosa.effects.split(sound, top_db=40))
 
 
 def by_pydub(sound: np.ndarray, rate: int) -> Split:
-    """pydub's detect_nonsilent at -40 dBFS, steps of 10 ms."""
+    """Cut with pydub's detect_nonsilent at -40 dBFS, steps of 10 ms."""
     from pydub import AudioSegment
     from pydub.silence import detect_nonsilent
 
@@ -107,7 +107,7 @@ def by_pydub(sound: np.ndarray, rate: int) -> Split:
 
 
 def by_auditok(sound: np.ndarray, rate: int) -> Split:
-    """auditok at its default threshold."""
+    """Cut with auditok at its default threshold."""
     import auditok
 
     data = (np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes()
@@ -118,7 +118,7 @@ def by_auditok(sound: np.ndarray, rate: int) -> Split:
 
 
 def by_slicer2(sound: np.ndarray, rate: int) -> Split:
-    """slicer2 (pip install --no-deps audio-slicer) with the settings that GPT-SoVITS gives it."""
+    """Cut with slicer2 (pip install --no-deps audio-slicer) and the settings of GPT-SoVITS."""
     from src.slicer2 import Slicer  # its distribution is called audio-slicer
 
     class Places(Slicer):  # type: ignore[misc] # it gives sound, and not where it lies
@@ -131,7 +131,7 @@ def by_slicer2(sound: np.ndarray, rate: int) -> Split:
 
 
 def by_ffmpeg(sound: np.ndarray, rate: int) -> Split:
-    """ffmpeg's silencedetect at -40 dB for half a second; its own CPU time, which includes its start."""
+    """Cut with ffmpeg's silencedetect at -40 dB for 0.5 s; its CPU time includes its start."""
     import imageio_ffmpeg
 
     data = (np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes()
@@ -188,15 +188,15 @@ def main() -> None:
 
 
 def cpu() -> float:
-    """Seconds of this process and of those that it waited for."""
+    """Return the CPU seconds of this process and of its finished children."""
     return sum(os.times()[:4])
 
 
 def row(truth: Any, spoken: list[Span], clips: list[Span], loud: np.ndarray) -> str:
-    """Compare with what is known."""
+    """Compare the cuts with the true times."""
     utterances: list[Span] = [tuple(pair) for pair in truth["utterances"]]
     pauses = [(before[1], after[0]) for before, after in pairwise(spoken)]
-    gaps = [(a[1], b[0]) for a, b in pairwise(utterances) if b[0] - a[1] >= LEAST_GAP]
+    gaps = [(a[1], b[0]) for a, b in pairwise(utterances) if b[0] - a[1] >= MIN_PAUSE_SECONDS]
     found = sum(any(min(b, end) - max(a, start) > 0.2 for a, b in pauses) for start, end in gaps)
     inside = sum(any(start + 0.1 < (a + b) / 2 < end - 0.1 for start, end in utterances) for a, b in pauses)
     chopped = sum(bool(loud[min(int(max(edge, 0) / 0.03), len(loud) - 1)]) for clip in clips for edge in clip)
@@ -208,13 +208,13 @@ def row(truth: Any, spoken: list[Span], clips: list[Span], loud: np.ndarray) -> 
 
 
 def overlap(some: list[Span], others: list[Span]) -> Iterator[float]:
-    """Seconds that two rows of spans share."""
+    """Return the seconds that two lists of spans share."""
     for start, end in some:
         yield sum(max(0.0, min(end, b) - max(start, a)) for a, b in others)
 
 
 def voiced(sound: np.ndarray, rate: int) -> np.ndarray:
-    """Tell the 30 ms that are voiced speech."""
+    """Return which windows of 30 ms are voiced speech."""
     size = int(0.03 * rate)
     power = np.mean(np.square(sound[: len(sound) // size * size].reshape(-1, size)), axis=1)
     levels = 10 * np.log10(power + 1e-12)

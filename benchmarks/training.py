@@ -1,18 +1,18 @@
-"""Orpheus: our training loop beside three that others use, on the same clips, in turns within one run.
+"""Compare vtune's training loop for Orpheus with three other loops, on the same clips, in turns within one run.
 
     python benchmarks/training.py --clips 16 --repetitions 3 --dtype auto --out figures.json
     python benchmarks/training.py --shape 3b --device cuda --dtype bfloat16 --clips 64
 
-- ``padded``: a popular guide's loop: batch 1, each clip padded to 2048, logits of every place.
-- ``official``: the official script: batch 1, and beside the adapter whole copies of embeddings and head are trained.
+- ``padded``: the loop of a popular guide: batch 1, each clip padded to 2048, logits at every position.
+- ``official``: the official script: batch 1, and whole copies of embeddings and head are trained beside the adapter.
 - ``stock``: transformers' Trainer, batches of 8 in random order, padded to the longest.
-- ``vtune``: our loop with our network, batches of 8.
+- ``vtune``: vtune's loop with vtune's network, batches of 8.
 
-``--dtype auto`` leaves each as it comes: ours in what ``precision: auto`` finds, the others in float32, as transformers
-leaves it unless it is told. All are given a LoRA of rank 32 on all linear modules, AdamW, and one epoch. Clips are
-random tokens, 3 to 13 s long as those of a reader are, with a prompt before them and no loss on it. The small shape has
-the proportions of the published one: its head is 17 % of its body. ``processed`` counts tokens that pass through the
-layers for each real one.
+``--dtype auto`` leaves each loop with its default: vtune with ``precision: auto``, the others with float32, as
+transformers does. All have a LoRA of rank 32 on all linear modules, AdamW, and one epoch. Clips are random tokens for 3
+to 13 s, like those of a reader, with a prompt before them and no loss on it. The small shape has the proportions of the
+published one: its head is 17 % of its body. ``processed`` counts the tokens that pass through the layers for each real
+token.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Row = dict[str, np.ndarray]
 
 
 class Arm:
-    """One way to train, with a network of its own from the same seed; ``run`` gives the seconds of an epoch."""
+    """One training loop with a network of the same seed; ``run`` returns the seconds of an epoch."""
 
     batch = 1
     lora = LoraSettings(rank=32, alpha=64)
@@ -82,22 +82,22 @@ class Arm:
         self.network.model.layers[0].register_forward_pre_hook(self._count)
 
     def numbers(self, device: torch.device, dtype: str) -> tuple[torch.dtype, str]:
-        """Return the dtype of the weights, and in what is multiplied."""
+        """Return the dtype of the weights and the dtype of the products."""
         return (torch.bfloat16, "bf16") if dtype == "bfloat16" else (torch.float32, "fp32")
 
     def _count(self, _: nn.Module, given: Sequence[torch.Tensor]) -> None:
         self.processed += given[0].shape[0] * given[0].shape[1]
 
     def collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-        """Pad to the longest."""
+        """Pad the clips of a batch to the longest."""
         return pad(rows, 0)
 
     def trainer(self, arguments: TrainingArguments, rows: list[Row]) -> Trainer:
-        """Return what trains."""
+        """Return the trainer."""
         return Trainer(model=self.model, args=arguments, train_dataset=rows, data_collator=self.collate)
 
     def run(self, rows: list[Row], seed: int) -> tuple[float, float]:
-        """Train an epoch; returns its seconds, and those of all processors that worked on it."""
+        """Train an epoch; return its seconds and its CPU seconds."""
         with tempfile.TemporaryDirectory() as folder:
             arguments = TrainingArguments(
                 output_dir=folder, num_train_epochs=1, per_device_train_batch_size=self.batch, learning_rate=5e-5,
@@ -114,10 +114,10 @@ class Arm:
 
 
 class Padded(Arm):
-    """Each clip to 2048."""
+    """The loop of a popular guide: each clip padded to 2048."""
 
     def collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-        """Pad to the budget, whatever the clip is."""
+        """Pad every clip to 2048 tokens."""
         fill = {"input_ids": 0, "labels": -100}
         wide = {
             name: np.pad(rows[0][name], (0, WIDEST - len(rows[0][name])), constant_values=fill[name]) for name in fill
@@ -127,13 +127,13 @@ class Padded(Arm):
 
 
 class Official(Arm):
-    """Embeddings and head are trained whole."""
+    """The official script: embeddings and head are trained as a whole."""
 
     lora = LoraSettings(rank=32, alpha=64, rslora=True, modules_to_save=("lm_head", "embed_tokens"))
 
 
 class Stock(Arm):
-    """Trainer as it comes."""
+    """transformers' Trainer with its defaults."""
 
     batch = 8
 
@@ -146,12 +146,12 @@ class Ours(Arm):
     attention = attention.NAME
 
     def numbers(self, device: torch.device, dtype: str) -> tuple[torch.dtype, str]:
-        """Ask what a recipe's ``precision`` comes to."""
+        """Return the dtypes that a recipe's ``precision`` stands for."""
         name = {"auto": "auto", "float32": "fp32", "bfloat16": "bf16"}[dtype]
         return weights_dtype(name, device, "lora"), pick_precision(name, device)
 
     def trainer(self, arguments: TrainingArguments, rows: list[Row]) -> Trainer:
-        """Return our loop."""
+        """Return vtune's trainer."""
         data: Any = Rows(rows)
         training = TrainingData(data, None, [1.0] * len(rows), [], None, {}, "")  # type: ignore[arg-type] # no ledger
         return VoiceTrainer(
@@ -161,7 +161,7 @@ class Ours(Arm):
 
 
 class Rows:
-    """Rows by what the loop's sampler asks for: a row, and its place in the training."""
+    """Rows by the index of vtune's sampler: a row and its position in the training."""
 
     def __init__(self, rows: list[Row]) -> None:
         self._rows = rows
@@ -177,7 +177,7 @@ ARMS: dict[str, type[Arm]] = {"padded": Padded, "official": Official, "stock": S
 
 
 def main() -> None:
-    """Run in turns, print a table, keep the figures."""
+    """Run the loops in turns, print a table, write the results."""
     asked = arguments()
     torch.set_num_threads(asked.threads)
     config = LlamaConfig(**SHAPES[asked.shape], tie_word_embeddings=True, max_position_embeddings=4096)
@@ -220,7 +220,7 @@ def main() -> None:
 
 
 def made_clips(count: int, vocabulary: int, seed: int) -> list[Row]:
-    """Random tokens of the lengths of real clips: 3 to 13 s, most of them about 6.5 s."""
+    """Return random tokens with the lengths of real clips: 3 to 13 s, most of them about 6.5 s."""
     random = np.random.default_rng(seed)
     seconds = np.clip(random.lognormal(np.log(6.5), 0.35, count), 3, 13)
     rows = []
@@ -234,7 +234,7 @@ def made_clips(count: int, vocabulary: int, seed: int) -> list[Row]:
 
 @torch.no_grad()
 def first_loss(arm: Arm, rows: list[Row]) -> float:
-    """The loss of the first eight clips before anything is learned, the same for all ways."""
+    """Return the loss of the first eight clips before the training; it is the same for all loops."""
     batches = [arm.collate(rows[start : start + arm.batch]) for start in range(0, min(8, len(rows)), arm.batch)]
     count = sum(int((batch["labels"][:, 1:] != -100).sum()) for batch in batches)
     with torch.autocast(arm.device, torch.bfloat16, enabled=arm.half):
@@ -245,7 +245,7 @@ def first_loss(arm: Arm, rows: list[Row]) -> float:
 
 
 def say(record: dict[str, Any]) -> None:
-    """Print what was found."""
+    """Print the results."""
     print(in_a_line(record["machine"]))
     print(f"{record['clips']} clips, {record['tokens']:,} tokens; losses before training: ", end="")
     print(", ".join(f"{name} {arm['first_loss']:.6f}" for name, arm in record["arms"].items()))
@@ -278,7 +278,7 @@ def arguments() -> Any:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="float32")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
+    parser.add_argument("--out", type=Path, help="JSON file for the results")
     return parser.parse_args()
 
 
