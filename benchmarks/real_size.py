@@ -320,7 +320,12 @@ def write_recipe(folder: Path, engine: str, base: Path) -> Path:
         "data": [{"source": str(clips)}],
         "folders": {"runs": str(folder / "runs"), "voices": str(folder / "voices")},
         "train": {"max_steps": 2, "save_every": 1, "validation": 0, "warmup": 0, "log_every": 1, "learning_rate": 1e-4},
-        "evaluate": {"sentences": ["Hello."], "judges": ["delivery", "speed"], "trained": 1, "during": 0},
+        "evaluate": {
+            "sentences": ["Hello."],
+            "metrics": ["delivery", "speed"],
+            "train_sentences": 1,
+            "checkpoint_sentences": 0,
+        },
     }
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")

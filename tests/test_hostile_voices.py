@@ -43,7 +43,7 @@ engine: toy
 data: [{source: nowhere}]
 lora: {rank: 4, alpha: 8}
 train: {batch_size: 1, gradient_accumulation: 1, learning_rate: 0.001, scheduler: cosine, epochs: 1}
-evaluate: {sentences: [hi], judges: [delivery], trained: 0}
+evaluate: {sentences: [hi], metrics: [delivery], train_sentences: 0}
 """
 TRAINING = {
     "steps": 1, "clips": 1, "seconds": 1.0, "processes": 1, "precision": "fp32", "first_loss": 1.0, "last_loss": 1.0,

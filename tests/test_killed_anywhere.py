@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from extensions import JUDGES, extension
+from extensions import METRICS, extension
 
 pytestmark = pytest.mark.slow
 
@@ -127,14 +127,14 @@ for line in sys.stdin:
 class Runs:
     """Runs of one recipe, each in a folder of its own, in forks of one process."""
 
-    def __init__(self, server: subprocess.Popen[str], recipe: Path, judges: str) -> None:
-        self._server, self.recipe, self._judges = server, recipe, judges
+    def __init__(self, server: subprocess.Popen[str], recipe: Path, metrics: str) -> None:
+        self._server, self.recipe, self._metrics = server, recipe, metrics
 
     def run(self, at: Path, *overrides: str, **how: Any) -> tuple[int, float]:
         """Return the exit code and the seconds of a run."""
         at.mkdir(parents=True, exist_ok=True)
         arguments = ["run", str(self.recipe), *overrides]
-        asked = {"at": str(at), "name": at.name, "arguments": arguments, "path": [self._judges], **how}
+        asked = {"at": str(at), "name": at.name, "arguments": arguments, "path": [self._metrics], **how}
         assert self._server.stdin
         assert self._server.stdout
         self._server.stdin.write(json.dumps(asked) + "\n")
@@ -154,23 +154,23 @@ def server() -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def judges(tmp_path: Path) -> str:
-    return extension(tmp_path / "judges", "judges", JUDGES)
+def metrics(tmp_path: Path) -> str:
+    return extension(tmp_path / "measures", "measures", METRICS)
 
 
 @pytest.fixture
-def runs(server: subprocess.Popen[str], tmp_path: Path, judges: str, speech: Callable[..., Path]) -> Runs:
+def runs(server: subprocess.Popen[str], tmp_path: Path, metrics: str, speech: Callable[..., Path]) -> Runs:
     speech(count=16)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         "voice: someone\nengine: toy\ndata: [{source: speech}]\nlora: {dropout: 0.1}\n"
         "train: {batch_size: 2, learning_rate: 1e-2, log_every: 2}\n"
-        "evaluate: {sentences: [hello], judges: [text, voice], trained: 0}\n"
+        "evaluate: {sentences: [hello], metrics: [intelligibility, speaker], train_sentences: 0}\n"
     )
-    return Runs(server, recipe, judges)
+    return Runs(server, recipe, metrics)
 
 
-BY_LOSS = "evaluate.during=0"
+BY_LOSS = "evaluate.checkpoint_sentences=0"
 
 # 16 clips in batches of two: eight steps an epoch, six where clips are held out for validation.
 ENDINGS = {
@@ -331,7 +331,7 @@ def build_indextts2(folder: Path) -> str:
 @pytest.mark.parametrize("build", [build_orpheus, build_indextts2])
 @pytest.mark.parametrize("ending", ["max_steps inside an epoch", "early stopping by ear"])
 def test_real_networks_are_killed_too(
-    server: subprocess.Popen[str], judges: str, tmp_path: Path, speech: Callable[..., Path], build: Any, ending: str
+    server: subprocess.Popen[str], metrics: str, tmp_path: Path, speech: Callable[..., Path], build: Any, ending: str
 ) -> None:
     speech(count=16, rate=16_000)
     recipe = tmp_path / "recipe.yaml"
@@ -339,9 +339,9 @@ def test_real_networks_are_killed_too(
         f"voice: someone\n{build(tmp_path / 'base')}data: [{{source: speech}}]\n"
         "lora: {rank: 4, alpha: 8, dropout: 0.1}\n"
         "train: {batch_size: 2, learning_rate: 1e-2, log_every: 2, gradient_checkpointing: true}\n"
-        "evaluate: {sentences: [hello], judges: [text, voice], trained: 0, count: 2}\n"
+        "evaluate: {sentences: [hello], metrics: [intelligibility, speaker], train_sentences: 0, count: 2}\n"
     )
-    runs = Runs(server, recipe, judges)
+    runs = Runs(server, recipe, metrics)
     straight, places = moments(runs, tmp_path / "straight", ENDINGS[ending])
     chosen = sorted({*telling(places, ending), *random.Random(0).sample(places, 6)})
     wrong = {place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in chosen}
@@ -351,7 +351,7 @@ def test_real_networks_are_killed_too(
 
 @pytest.mark.proof
 @pytest.mark.parametrize("ending", ["max_steps inside an epoch", "early stopping by ear"])
-def test_two_processes_are_killed_too(runs: Runs, tmp_path: Path, judges: str, ending: str) -> None:
+def test_two_processes_are_killed_too(runs: Runs, tmp_path: Path, metrics: str, ending: str) -> None:
     killer = extension(tmp_path / "killer", "killer", KILLER)
 
     def launch(name: str, *path: str, **environment: str) -> int:
@@ -362,21 +362,21 @@ def test_two_processes_are_killed_too(runs: Runs, tmp_path: Path, judges: str, e
         with (tmp_path / f"{name}.2").open("ab") as log:
             return subprocess.run(command, cwd=at, env=env, stderr=log, check=False, timeout=500).returncode
 
-    assert launch("straight", judges) == 0
+    assert launch("straight", metrics) == 0
     for moment in ("3", "end"):
-        assert launch(f"killed-{moment}", judges, killer, KILL_AT=moment) != 0
-        assert launch(f"killed-{moment}", judges) == 0
+        assert launch(f"killed-{moment}", metrics, killer, KILL_AT=moment) != 0
+        assert launch(f"killed-{moment}", metrics) == 0
         assert differences(outcome(tmp_path / "straight"), outcome(tmp_path / f"killed-{moment}")) == []
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("ending", ["the best by ear", "every weight"])
-def test_the_same_recipe_is_the_same_voice_byte_for_byte(runs: Runs, tmp_path: Path, judges: str, ending: str) -> None:
+def test_the_same_recipe_is_the_same_voice_byte_for_byte(runs: Runs, tmp_path: Path, metrics: str, ending: str) -> None:
     """In two processes that order sets differently. What may differ: when the voice was made, how fast it speaks."""
     for name in ("first", "second"):
         at = tmp_path / name
         at.mkdir()
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": judges, "PYTHONHASHSEED": str(len(name))}
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": metrics, "PYTHONHASHSEED": str(len(name))}
         command = [sys.executable, "-m", "vtune_cli", "run", str(runs.recipe), *ENDINGS[ending]]
         subprocess.run(command, cwd=at, env=env, check=True, timeout=500)
     first, second = (outcome(tmp_path / name) for name in ("first", "second"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from extensions import JUDGES, extension
+from extensions import METRICS, extension
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,7 @@ def killer(tmp_path: Path) -> str:
 @pytest.fixture
 def ears(tmp_path: Path) -> str:
     """Judges every checkpoint."""
-    return extension(tmp_path / "ears", "ears", JUDGES)
+    return extension(tmp_path / "ears", "ears", METRICS)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from vtune import pipeline
 from vtune.dataset import held_out
 from vtune.engines import load_engine, load_recipe
 from vtune.errors import TrainingError
-from vtune.evaluation import BASE, VOICE, System, TestSet, judges, score, speak_all, tuned_and_base
+from vtune.evaluation import BASE, VOICE, System, TestSet, metric_makers, score, synthesize_all, tuned_and_base
 from vtune.recipe import builtin_recipes
 from vtune.runtime.paths import RunFolder, VoiceFolder
 from vtune.types import Clip, Conditioning
@@ -38,21 +38,23 @@ VOICES = ("bert", "joe", "pia", "pico", "rms", "ruth")
 def train(folder: Path, recogniser: Path, *overrides: str) -> VoiceFolder:
     settings = (
         f"folders.runs={folder / 'runs'}", f"folders.voices={folder / 'voices'}", f"evaluate.clips={TEXTS}",
-        f"evaluate.seeds={SEEDS}", f"evaluate.recogniser={recogniser}", "evaluate.sentences=[]", "evaluate.during=0",
-        "evaluate.trained=0", "evaluate.judges=[text, voice, delivery]", "train.epochs=3", *overrides,
+        f"evaluate.seeds={SEEDS}", f"evaluate.recogniser={recogniser}", "evaluate.sentences=[]",
+        "evaluate.checkpoint_sentences=0",
+        "evaluate.train_sentences=0", "evaluate.metrics=[intelligibility, speaker, delivery]", "train.epochs=3",
+        *overrides,
     )  # fmt: skip
     (voice,) = pipeline.run(load_recipe("quickstart", settings))
     return voice
 
 
 def scores_of(voice: VoiceFolder) -> dict[str, dict[str, Any]]:
-    """Means and intervals by figure."""
-    return {one["figure"]["name"]: one for one in json.loads(voice.scores.read_text())["scores"]}
+    """Means and intervals by metric."""
+    return {one["spec"]["name"]: one for one in json.loads(voice.scores.read_text())["scores"]}
 
 
-def means(voice: VoiceFolder, figure: str) -> tuple[float, float]:
+def means(voice: VoiceFolder, metric: str) -> tuple[float, float]:
     """Of the tuned voice and of its base."""
-    found = scores_of(voice)[figure]["means"]
+    found = scores_of(voice)[metric]["means"]
     return found[VOICE], found[BASE]
 
 
@@ -70,20 +72,20 @@ def held(tuned: VoiceFolder) -> list[Clip]:
 
 
 def test_the_voice_becomes_the_one_that_it_heard(tuned: VoiceFolder) -> None:
-    voice, base = means(tuned, "likeness")
+    voice, base = means(tuned, "speaker_similarity")
     assert voice >= base + 0.15
-    assert scores_of(tuned)["likeness"]["intervals"][VOICE][0] > 0
+    assert scores_of(tuned)["speaker_similarity"]["intervals"][VOICE][0] > 0
 
 
 def test_its_words_are_there_as_the_base_s_are(tuned: VoiceFolder) -> None:
-    voice, base = means(tuned, "words")
+    voice, base = means(tuned, "wer")
     assert voice <= base + 0.05
     assert base <= 0.17
 
 
 def test_it_ends_and_keeps_the_pace(tuned: VoiceFolder) -> None:
-    assert means(tuned, "ended")[0] >= 0.98
-    assert 0.85 <= means(tuned, "length")[0] <= 1.15
+    assert means(tuned, "stop_rate")[0] >= 0.98
+    assert 0.85 <= means(tuned, "duration_ratio")[0] <= 1.15
 
 
 def systems(tuned: VoiceFolder) -> list[System]:
@@ -99,17 +101,18 @@ def systems(tuned: VoiceFolder) -> list[System]:
 
 def test_no_other_voice_of_the_base_is_as_near(tuned: VoiceFolder, held: list[Clip]) -> None:
     recipe = load_recipe("quickstart")
-    material = TestSet([clip.text for clip in held[:3]], held)
-    takes = speak_all(systems(tuned), material.texts, [0])
-    nearest = score(takes, material, recipe, judges(load_engine("orpheus"), recipe, ["voice"]))["likeness"].means
-    assert means(tuned, "likeness")[0] > max(nearest[voice] for voice in VOICES), nearest
+    test_set = TestSet([clip.text for clip in held[:3]], held)
+    utterances = synthesize_all(systems(tuned), test_set.texts, [0])
+    makers = metric_makers(load_engine("orpheus"), recipe, ["speaker_similarity"])
+    nearest = score(utterances, test_set, recipe, makers)["speaker_similarity"].means
+    assert means(tuned, "speaker_similarity")[0] > max(nearest[voice] for voice in VOICES), nearest
 
 
 def test_an_untrained_adapter_says_what_the_base_says(tuned: VoiceFolder, held: list[Clip]) -> None:
     opened = open_voice(tuned, "cpu", untuned=True)
     both = tuned_and_base(opened.engine, opened.base, opened.model, opened.conditioning)
-    takes = speak_all(both, [clip.text for clip in held[:3]], [0])
-    for first, second in zip(takes[::2], takes[1::2], strict=True):
+    utterances = synthesize_all(both, [clip.text for clip in held[:3]], [0])
+    for first, second in zip(utterances[::2], utterances[1::2], strict=True):
         assert np.array_equal(first.waveform, second.waveform)
 
 
@@ -134,14 +137,14 @@ def test_shuffled_transcripts_cost_words(tuned: VoiceFolder, tmp_path: Path, whi
     moved = [f"{name},{texts[(place + 7) % len(texts)]}" for place, name in enumerate(names)]
     (data / "transcripts.csv").write_text("\n".join([head, *moved]) + "\n")
     wrong = train(tmp_path, whisper_weights, f"data.0.source={data}", *BRIEFLY, "train.max_steps=40")
-    assert means(wrong, "words")[0] > means(tuned, "words")[0] + 0.2
+    assert means(wrong, "wer")[0] > means(tuned, "wer")[0] + 0.2
 
 
 def test_a_wrong_rate_costs_words_and_likeness(tuned: VoiceFolder, tmp_path: Path, whisper_weights: Path) -> None:
     # It may babble on to the limit, and has said enough by then.
     short = ("train.learning_rate=0.1", "engine_options.max_new_tokens=280")
     wrong = train(tmp_path, whisper_weights, encoded(tuned), *short, *BRIEFLY)
-    assert means(wrong, "words")[0] > means(tuned, "words")[0] + 0.2
-    # Where nothing that it says is speech, no likeness can be measured.
-    heard = scores_of(wrong)["likeness"]["means"].get(VOICE, 0.0)
-    assert heard < means(tuned, "likeness")[0] - 0.05
+    assert means(wrong, "wer")[0] > means(tuned, "wer")[0] + 0.2
+    # Where nothing that it says is speech, no similarity can be measured.
+    heard = scores_of(wrong)["speaker_similarity"]["means"].get(VOICE, 0.0)
+    assert heard < means(tuned, "speaker_similarity")[0] - 0.05

@@ -196,7 +196,7 @@ def recipe(tmp_path: Path, speech: Callable[..., Path]) -> Path:
         "lora: {dropout: 0.1}\n"
         "train: {epochs: 3, batch_size: 2, learning_rate: 1e-2, validation: 0.125, log_every: 4, "
         "save_every: 3, save_limit: 2}\n"
-        "evaluate: {sentences: [hello], judges: []}\n"
+        "evaluate: {sentences: [hello], metrics: []}\n"
     )
     return path
 

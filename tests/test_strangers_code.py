@@ -45,9 +45,9 @@ RECIPE = {
     },
     "evaluate": {
         "sentences": ["hello there"],
-        "judges": ["speed"],
-        "trained": 0,
-        "during": 0,
+        "metrics": ["speed"],
+        "train_sentences": 0,
+        "checkpoint_sentences": 0,
         "source": "held",
         "clips": 2,
     },

@@ -72,16 +72,16 @@ def compare_voices(
     first = comparing.first_voice(several, voices)
     recipe = comparing.recipe_of(first, overrides)
     contestants = comparing.contestants(several, voices, recipe.folders.runs)
-    material = comparing.material_of(first, recipe, texts)
+    test_set = comparing.gather_test_set(first, recipe, texts)
     evaluated = first.path.stat()
     comparison = comparing.compare(
-        first.name, contestants, material, recipe, several[0], device=device, options=options
+        first.name, contestants, test_set, recipe, several[0], device=device, options=options
     )
     directory = out or first.path / "evaluation"
     with place_locked(first.path) if out is None else nullcontext():
         if out is None and not os.path.samestat(evaluated, first.path.stat()):
             raise VoiceError(f"{first.path}: the voice was replaced during the evaluation; evaluate it again")
         comparison.write(directory)
-    for line in comparing.table(comparison.evaluation.scores):
+    for line in comparison.table():
         echo(line)
     echo(f"to listen, open {directory / 'listen.html'}")

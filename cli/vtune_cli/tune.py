@@ -24,7 +24,10 @@ from vtune_cli.output import echo
 )
 @click.option("--study", "name", default="study", show_default=True, help="Name of the study and of its folder.")
 @click.option(
-    "--metric", default="quality", show_default=True, help="What to make better: a figure that voices are scored by."
+    "--metric",
+    default="quality",
+    show_default=True,
+    help="What to make better: any metric that voices are scored by, or their quality.",
 )
 def tune(
     recipe: str,

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 from vtune import dataset
 from vtune.curation.doctor.check_run import inspect
 from vtune.engines import load_engine
-from vtune.evaluation import VOICE, Scores, TestSet, evaluate, held_material, listener, tuned_and_base
+from vtune.evaluation import (
+    VOICE,
+    Scores,
+    TestSet,
+    check_metrics,
+    evaluate,
+    held_out_test_set,
+    load_checkpoint_metrics,
+    tuned_and_base,
+)
 from vtune.export.existing_voice import CLIP_SAMPLE
 from vtune.export.voice_folder import update_options, voice_record, write_voice
 from vtune.ingest import raw_sources as raw
@@ -24,6 +33,7 @@ from vtune.runtime.distributed.ranks import joined
 from vtune.runtime.paths import RunFolder, VoiceFolder, sweep, write_text
 from vtune.runtime.untrusted import read_json_object
 from vtune.training import train
+from vtune.training.losses import describe_losses
 from vtune.training.memory_estimate import footprint_of, require
 from vtune.types.options import speech_values
 from vtune.voice_format.weights import ADAPTER
@@ -54,6 +64,7 @@ def run(
         ranks = stack.enter_context(joined(recipe.train.device, recipe.train.world_size))
         state = ranks.state
         engine = load_engine(recipe.engine)
+        check_metrics(engine, recipe)
         device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
         # Whoever cannot hold it is told now, and not after hours of cutting and encoding.
         require(footprint_of(engine, recipe, device), recipe, device, processes=state.num_processes)
@@ -75,22 +86,26 @@ def run(
         data = dataset.build(prepared_recipe, engine, base, folder, share, ranks.wait)
         release_memory()  # of encoding
         if state.is_main_process:
-            _begin(2, "training: the adapter learns the voice")
-        # Before the training, so that nobody waits for it to hear that there is nothing to compare with.
-        material = {name: held_material(prepared_recipe, engine, folder, name) for name in data.voices}
+            _begin(2, f"Training: the {_learner(recipe)} learns the voice")
+        # Before the training, so that nobody waits for it to learn that there is nothing to compare with.
+        test_sets = {name: held_out_test_set(prepared_recipe, engine, folder, name) for name in data.voices}
         keep = partial(conditioning.extract, engine, base, prepared_recipe, folder)
-        ear = partial(listener, engine, base, recipe, material, keep)
-        model, facts = train(engine, base, data, prepared_recipe, folder, state, ear, callbacks)
+        measure = partial(load_checkpoint_metrics, engine, base, recipe, test_sets, keep)
+        model, facts = train(engine, base, data, prepared_recipe, folder, state, measure, callbacks)
         voices = [VoiceFolder(recipe.folders.voices / name) for name in data.voices]
         if state.is_main_process and not until_trained:
             _begin(3, "the voice: it keeps what it needs, speaks, and is scored")
             sweep(recipe.folders.voices)
             for voice in voices:
                 _make_voice(
-                    engine, base, model, recipe, prepared_recipe, folder, voice, data, facts, material[voice.name]
+                    engine, base, model, recipe, prepared_recipe, folder, voice, data, facts, test_sets[voice.name]
                 )
         ranks.wait()
     return voices
+
+
+def _learner(recipe: Recipe) -> str:
+    return "adapter" if recipe.train.method == "lora" else "whole network"
 
 
 def _begin(step: int, what: str) -> None:
@@ -99,7 +114,7 @@ def _begin(step: int, what: str) -> None:
 
 def _make_voice(
     engine: Engine, base: Any, model: nn.Module, recipe: Recipe, prepared_recipe: Recipe, run_folder: RunFolder,
-    voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any], material: TestSet,
+    voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any], test_set: TestSet,
 ) -> None:  # fmt: skip
     made_from = _made_from(recipe, facts, voice.name)
     if _is_made(voice, made_from):
@@ -113,17 +128,16 @@ def _make_voice(
     facts |= {"made_from": made_from, "data": data.identity[:16], CLIP_SAMPLE: sample}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
     systems = tuned_and_base(engine, base, model, kept, adapter=recipe.train.method == "lora")
-    evaluation = evaluate(engine, systems, material, recipe)
+    evaluation = evaluate(engine, systems, test_set, recipe)
     write_voice(engine, base, model, kept, record, recipe, voice, evaluation)
     _tell(voice, facts, evaluation.scores)
 
 
 def _tell(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> None:
-    validation = f", {facts['eval_loss']:.3f} in validation" if facts["eval_loss"] is not None else ""
-    logger.info("learned: loss %.3f at first, %.3f at last%s", facts["first_loss"], facts["last_loss"], validation)
-    for one in scores.scores:
-        if one.figure.headline:
-            logger.info("%s", one.describe(VOICE))
+    logger.info("Learned: %s", describe_losses(facts))
+    for score in scores.scores:
+        if score.spec.headline:
+            logger.info("%s", score.describe(VOICE))
     for name, reason in scores.skipped.items():
         logger.info("%s: not measured: %s", name, reason)
     for line in scores.warnings():

@@ -14,7 +14,7 @@ from vtune.audio import synthetic_note, write_speech
 from vtune.engines import load_recipe
 from vtune.errors import VoiceError
 from vtune.evaluation import Evaluation, evaluate, tuned_and_base
-from vtune.evaluation.compare import first_voice, material_of, recipe_of
+from vtune.evaluation.compare import first_voice, gather_test_set, recipe_of
 from vtune.recipe import Recipe
 from vtune.types import Audio, Ending
 from vtune.voice_format.record import VoiceRecord
@@ -168,7 +168,7 @@ class Voice:
         systems = tuned_and_base(
             opened.engine, opened.base, opened.model, opened.conditioning, adapter=opened.record.method == "lora"
         )
-        return evaluate(opened.engine, systems, material_of(folder, recipe, texts), recipe)
+        return evaluate(opened.engine, systems, gather_test_set(folder, recipe, texts), recipe)
 
     def _opened(self) -> LoadedVoice:
         if self._loaded is None:

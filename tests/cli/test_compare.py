@@ -22,8 +22,9 @@ def voice(
         "voice": "ann", "engine": "toy", "data": [{"source": str(speech())}],
         "train": {"epochs": 1, "batch_size": 4, "learning_rate": 1e-2, "validation": 0},
         "evaluate": {
-            "sentences": [], "judges": ["delivery"], "source": str(speech("held", 3, first=50)), "during": 0,
-            "trained": 0,
+            "sentences": [], "metrics": ["delivery"], "source": str(speech("held", 3, first=50)),
+            "checkpoint_sentences": 0,
+            "train_sentences": 0,
         },
     }  # fmt: skip
     Path("r.yaml").write_text("# x\n" + yaml.safe_dump(recipe))
@@ -88,7 +89,7 @@ def test_compare_hears_a_recording_as_a_prompt(vtune: Callable[..., Result], voi
         (["compare", "base", "--text", "x"], 1, "name a voice: base has none"),
         (["evaluate", "ann", "evaluate.clip=2"], 1, "did you mean 'clips'"),
         (["evaluate", "ann", "clips"], 2, "neither key=value nor ~key"),
-        (["evaluate", "ann", "evaluate.judges=[tekst]"], 1, "there is no 'tekst'"),
+        (["evaluate", "ann", "evaluate.metrics=[werr]"], 1, "there is no metric 'werr'"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -71,11 +71,11 @@ def test_a_study_ends_in_a_table_and_a_command(vtune, recipe, monkeypatch):
     space.write_text("lora: {alpha: 1..64:log}\n")
     result = vtune(
         "tune", str(recipe), "train.epochs=1", "--search", "lora.rank=2..8", "--space", str(space), "--trials", "7",
-        "--timeout", "1.5", "--study", "mine", "--metric", "length",
+        "--timeout", "1.5", "--study", "mine", "--metric", "duration_ratio",
     )  # fmt: skip
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == ["place  trial  alpha  rank  seconds", "no trial is done"]
     assert seen == {
         "path": str(recipe), "space": "lora.alpha=1..64:log lora.rank=2..8", "overrides": ("train.epochs=1",),
-        "trials": 7, "minutes": 1.5, "name": "mine", "metric": "length",
+        "trials": 7, "minutes": 1.5, "name": "mine", "metric": "duration_ratio",
     }  # fmt: skip

@@ -39,7 +39,7 @@ def toy_recipe(tmp_path: Path, speech: Callable[..., Path]) -> Callable[..., Pat
                 "warmup": 0,
             },
             # Judges with a network of their own have tests of their own.
-            "evaluate": {"sentences": ["hello there"], "judges": ["delivery", "speed"], "trained": 0},
+            "evaluate": {"sentences": ["hello there"], "metrics": ["delivery", "speed"], "train_sentences": 0},
         }
         for key, value in sections.items():
             old = recipe.get(key)
@@ -90,7 +90,7 @@ def trained_voice(toy_speech: Path, tmp_path_factory: pytest.TempPathFactory) ->
             "data": [{"source": str(toy_speech)}],
             "folders": {"runs": str(root / "runs"), "voices": str(root / "voices")},
             "lora": {"rank": 4, "alpha": 8},
-            "evaluate": {"sentences": ["hello there", "one more line"], "judges": ["delivery"], "clips": 3},
+            "evaluate": {"sentences": ["hello there", "one more line"], "metrics": ["delivery"], "clips": 3},
             "consent": {"person": "A tone", "statement": "Tones need not be asked."},
             **sections,
         }

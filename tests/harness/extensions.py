@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from pathlib import Path
 
-JUDGES = """
+METRICS = """
 import numpy as np
 import vtune
-from vtune.evaluation import Figure, Judgement, Ratio
+from vtune.evaluation import MetricResult, MetricSpec, Ratio
 
-class Judge:
-    def __init__(self, material, recipe):
+class Length:
+    specs = (MetricSpec("wer", "wrong words", "low", "%"),)
+
+    def __init__(self, test_set, recipe):
         pass
 
-class Words(Judge):
-    figures = (Figure("words", "wrong words", "low"),)
-    def judge(self, takes):
-        return Judgement({"words": [Ratio(abs(np.sin(len(take.waveform))) / 2) for take in takes]})
+    def measure(self, utterances):
+        return MetricResult({"wer": [Ratio(abs(np.sin(len(one.waveform))) / 2) for one in utterances]})
 
-class Likeness(Judge):
-    figures = (Figure("likeness", "likeness", "high"),)
-    def judge(self, takes):
-        return Judgement({"likeness": [Ratio(float(np.abs(take.waveform).mean())) for take in takes]})
+class Level:
+    specs = (
+        MetricSpec("speaker_similarity", "similarity", "high", scale=(0.0, 1.0)),
+        MetricSpec("loudness", "mean level", "high"),
+    )
+
+    def __init__(self, test_set, recipe):
+        pass
+
+    def measure(self, utterances):
+        levels = [Ratio(float(np.abs(one.waveform).mean())) for one in utterances]
+        return MetricResult({"speaker_similarity": levels, "loudness": levels})
 
 @vtune.hookimpl
-def judges():
-    return {"text": Words, "voice": Likeness}
+def metrics():
+    return {"intelligibility": Length, "speaker": Level}
 """
-"""Judges that need no network: words by the sound's length, likeness by its level; so checkpoints are chosen by ear."""
+"""Metrics that need no network, so that checkpoints are chosen by them: ``wer`` by the number of samples,
+``speaker_similarity`` by the level, and one that vtune does not have, ``loudness``."""
 
 
 def extension(folder: Path, name: str, source: str) -> str:

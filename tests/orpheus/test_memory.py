@@ -145,7 +145,7 @@ def main(folder: Path) -> dict[str, float]:
         "data": [{"source": str(clips)}],
         "folders": {"runs": str(folder / "runs"), "voices": str(folder / "voices")},
         "train": {"max_steps": 1, "precision": "fp32", "validation": 0, "warmup": 0, "learning_rate": 1e-3},
-        "evaluate": {"sentences": ["hello"], "judges": ["speed"], "trained": 0, "during": 0},
+        "evaluate": {"sentences": ["hello"], "metrics": ["speed"], "train_sentences": 0, "checkpoint_sentences": 0},
     }
     (folder / "recipe.json").write_text(json.dumps(recipe))
     probe, begin = guards.probe_logits, pipeline._begin

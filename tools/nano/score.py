@@ -1,7 +1,7 @@
 """Score the checkpoint's own voices: ``python tools/nano/score.py CHECKPOINT CORPUS WHISPER.pt``.
 
 Every voice of the corpus speaks the quickstart's held-out sentences, which nothing was trained on. Prints a row a voice
-for the card: wrong words, sentences that end by themselves, pace against the voice's own, and likeness to its own
+for the card: wrong words, sentences that end by themselves, pace against the voice's own, and similarity to its own
 recordings and to the nearest other voice's, and to noah, whom the quickstart learns. Needs the extra ``similarity``.
 """
 
@@ -16,9 +16,9 @@ from corpus import RATE, Corpus
 
 from vtune import Clip, load_engine
 from vtune.engines import load_recipe
-from vtune.evaluation import MetricValues, TestSet, speak_all, tuned_and_base
-from vtune.evaluation.metrics.speaker_similarity import Likeness
-from vtune.evaluation.metrics.words import Words
+from vtune.evaluation import MetricValues, TestSet, synthesize_all, tuned_and_base
+from vtune.evaluation.metrics.speaker_similarity import SpeakerSimilarity
+from vtune.evaluation.metrics.word_errors import WordErrors
 from vtune.types import Ending
 
 OWN = 24
@@ -34,10 +34,10 @@ def clips_of(folder: Path, count: int) -> list[Clip]:
     ]
 
 
-def mean(judged: MetricValues) -> float:
-    """Parts over wholes."""
-    found = [one for one in judged if one is not None]
-    return sum(one.part for one in found) / sum(one.whole for one in found)
+def mean(values: MetricValues) -> float:
+    """Divide the sum of the numerators by that of the denominators."""
+    ratios = [ratio for ratio in values if ratio is not None]
+    return sum(ratio.numerator for ratio in ratios) / sum(ratio.denominator for ratio in ratios)
 
 
 def main() -> None:
@@ -58,24 +58,27 @@ def main() -> None:
     heldout = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "heldout"
     held = clips_of(heldout, asked.sentences)
     texts = [clip.text for clip in held]
-    words = Words(TestSet(texts, held), recipe)
+    word_errors = WordErrors(TestSet(texts, held), recipe)
     folders = sorted(path for path in asked.corpus.iterdir() if path.is_dir())
     own = {folder.name: clips_of(folder, OWN) for folder in folders}
-    likeness = {name: Likeness(TestSet(texts, clips), recipe) for name, clips in {**own, "noah": held}.items()}
+    references = {**own, "noah": held}
+    similarity = {name: SpeakerSimilarity(TestSet(texts, clips), recipe) for name, clips in references.items()}
     print(
-        "| voice | wrong words | ended | pace | likeness to itself | nearest other | to noah |\n"
+        "| voice | wer | stop_rate | pace | speaker_similarity to itself | nearest other | to noah |\n"
         "|---|---|---|---|---|---|---|"
     )
     for name, clips in own.items():
         kept = engine.extract_conditioning(base, clips)
         _, untuned = tuned_and_base(engine, base, model, kept)
-        takes = speak_all([untuned], texts, range(asked.seeds))
-        ended = np.mean([take.ending == Ending.END_TOKEN for take in takes])
+        utterances = synthesize_all([untuned], texts, range(asked.seeds))
+        ended = np.mean([one.ending == Ending.END_TOKEN for one in utterances])
         usual = sum(clip.seconds for clip in clips) / sum(len(clip.text) for clip in clips)
-        pace = sum(take.seconds for take in takes) / sum(len(take.text) for take in takes) / usual
-        alike = {other: mean(judge.judge(takes).figures["likeness"]) for other, judge in likeness.items()}
+        pace = sum(one.seconds for one in utterances) / sum(len(one.text) for one in utterances) / usual
+        alike = {
+            other: mean(metric.measure(utterances).values["speaker_similarity"]) for other, metric in similarity.items()
+        }
         nearest = max((other for other in alike if other not in (name, "noah")), key=alike.__getitem__)
-        wrong = mean(words.judge(takes).figures["words"])
+        wrong = mean(word_errors.measure(utterances).values["wer"])
         print(
             f"| {name} | {100 * wrong:.1f} % | {100 * ended:.1f} % | {pace:.2f} | {alike[name]:.2f} "
             f"| {nearest} {alike[nearest]:.2f} | {alike['noah']:.2f} |",

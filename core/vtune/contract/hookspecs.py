@@ -226,12 +226,13 @@ def trainer_callbacks(recipe: Recipe) -> list[Any]:
 
 
 @hookspec
-def judges(recipe: Recipe) -> dict[str, MetricMaker]:
-    """Add ways to judge what a voice speaks, by the name of their group (extensions only).
+def metrics(recipe: Recipe) -> dict[str, MetricMaker]:
+    """Add metrics that speech is measured by, by the name of their group (extensions only).
 
-    A maker takes the ``vtune.contract.metrics.TestSet`` and the recipe, and returns a
-    ``vtune.contract.metrics.Metric``, or raises ``VtuneError`` with the reason why it cannot be had: the others go on.
-    One named as vtune's own takes its place.
+    A maker is a class with ``specs``, the ``vtune.contract.metrics.MetricSpec`` of each number that it measures. It is
+    called with the ``vtune.contract.metrics.TestSet`` and the recipe, and returns a ``vtune.contract.metrics.Metric``,
+    or raises ``VtuneError`` with the reason why it cannot be measured: the others are measured all the same. A group
+    with the name of one of vtune's takes its place. Each of the metrics may stand under ``evaluate.selection``.
     """
 
 

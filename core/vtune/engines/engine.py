@@ -205,12 +205,12 @@ class Engine:
             raise EngineError(f"an extension's trainer_callbacks returned {shown(strange[0])}, it must return a list")
         return [callback for several in answers for callback in several]
 
-    def judges(self, recipe: Recipe) -> dict[str, MetricMaker]:
-        """Return the judges of all extensions by their groups."""
-        answers = self._hook.judges(recipe=recipe)
+    def metrics(self, recipe: Recipe) -> dict[str, MetricMaker]:
+        """Return the makers of the extensions' metrics by the names of their groups."""
+        answers = self._hook.metrics(recipe=recipe)
         strange = [answer for answer in answers if not isinstance(answer, dict)]
         if strange:
-            raise EngineError(f"an extension's judges returned {shown(strange[0])}, it must return a dict")
+            raise EngineError(f"an extension's metrics returned {shown(strange[0])}, it must return a dict")
         return {name: maker for several in answers for name, maker in several.items()}
 
     def extension_options(self) -> dict[str, type[EngineOptions]]:

@@ -1,4 +1,4 @@
-"""Voices judged as people do: are the words there, is it the person, does it end; against the untuned base."""
+"""Voices measured as people judge them: are the words there, is it the person, does it end; beside the untuned base."""
 
 from vtune.contract.metrics import (
     BASE,
@@ -13,17 +13,24 @@ from vtune.contract.metrics import (
     TestSet,
     Utterance,
 )
-from vtune.evaluation.checkpoints import listener
-from vtune.evaluation.evaluate import Evaluation, evaluate
-from vtune.evaluation.metrics.registry import judges
+from vtune.evaluation.checkpoint_metrics import load_checkpoint_metrics
+from vtune.evaluation.evaluation_run import Evaluation, evaluate
+from vtune.evaluation.metrics.registry import metric_makers, metric_specs
 from vtune.evaluation.read_scores import read_scores
 from vtune.evaluation.scores import Score, Scores, score
-from vtune.evaluation.selection import quality
-from vtune.evaluation.synthesis import System, speak_all, speak_trained, system_of, tuned_and_base
-from vtune.evaluation.test_set import held_material, once_each
+from vtune.evaluation.selection import QUALITY, Selection, check_metrics, read_selection
+from vtune.evaluation.synthesis import (
+    System,
+    synthesize_all,
+    synthesize_train_sentences,
+    system_of,
+    tuned_and_base,
+)
+from vtune.evaluation.test_set import held_out_test_set, unique_texts
 
 __all__ = [
     "BASE",
+    "QUALITY",
     "RECORDING",
     "VOICE",
     "Evaluation",
@@ -35,19 +42,22 @@ __all__ = [
     "Ratio",
     "Score",
     "Scores",
+    "Selection",
     "System",
     "TestSet",
     "Utterance",
+    "check_metrics",
     "evaluate",
-    "held_material",
-    "judges",
-    "listener",
-    "once_each",
-    "quality",
+    "held_out_test_set",
+    "load_checkpoint_metrics",
+    "metric_makers",
+    "metric_specs",
     "read_scores",
+    "read_selection",
     "score",
-    "speak_all",
-    "speak_trained",
+    "synthesize_all",
+    "synthesize_train_sentences",
     "system_of",
     "tuned_and_base",
+    "unique_texts",
 ]

@@ -1,4 +1,4 @@
-"""Scores back from their file."""
+"""Reading ``scores.json`` back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from vtune.contract.metrics import MetricSpec
-from vtune.errors import VoiceError, first_problem, reason
-from vtune.evaluation.scores import VERSION, Score, Scores
+from vtune.errors import VoiceError, first_problem, reason, shown
+from vtune.evaluation.scores import SCORES_VERSION, Score, Scores
 from vtune.runtime.untrusted import FileRefused, read_json_object, why
 
 MAX_SCORES_BYTES = 32_000_000
@@ -22,10 +22,14 @@ def read_scores(path: Path) -> Scores:
     """
     try:
         kept = read_json_object(path, MAX_SCORES_BYTES)
-        if kept.pop("version") != VERSION:
-            raise VoiceError(f"{path} was written by another version of vtune; make the voice again")
+        version = kept.pop("version")
+        if version != SCORES_VERSION:
+            raise VoiceError(
+                f"{path} was written by another version of vtune: its format is {shown(version)}, this vtune reads "
+                f"{SCORES_VERSION}; make the voice again"
+            )
         identical = tuple((one, other) for one, other in kept.pop("identical"))
-        whole = {**kept, "scores": [_score(one) for one in kept["scores"]], "identical": identical}
+        whole = {**kept, "scores": [_score(score) for score in kept["scores"]], "identical": identical}
         # Checked, for the card computes with these values: a dataclass takes a value of any type.
         return TypeAdapter(Scores).validate_python(whole, extra="forbid")
     except FileNotFoundError:
@@ -40,4 +44,8 @@ def read_scores(path: Path) -> Scores:
 
 def _score(kept: dict[str, Any]) -> Score:
     intervals = {name: (float(low), float(high)) for name, (low, high) in kept["intervals"].items()}
-    return Score(**{**kept, "figure": MetricSpec(**kept["figure"]), "intervals": intervals})
+    return Score(**{**kept, "spec": _spec(kept["spec"]), "intervals": intervals})
+
+
+def _spec(kept: dict[str, Any]) -> MetricSpec:
+    return MetricSpec(**{**kept, "scale": kept["scale"] and tuple(kept["scale"])})

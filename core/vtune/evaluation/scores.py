@@ -1,8 +1,8 @@
-"""Numbers of takes to scores of systems: means, and differences to one of them with their intervals."""
+"""Measured utterances become scores of systems: means, and differences to a baseline with their intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import Any
@@ -11,56 +11,55 @@ import numpy as np
 
 from vtune.contract.metrics import BASE, RECORDING, MetricMaker, MetricSpec, MetricValues, Ratio, TestSet, Utterance
 from vtune.errors import VtuneError
-from vtune.evaluation.synthesis import recorded
+from vtune.evaluation.synthesis import recordings_as_utterances
 from vtune.recipe import Recipe
 from vtune.runtime.progress import CountedSequence, ProgressBar
 
-DRAWS = 2_000
-"""Of the bootstrap."""
+BOOTSTRAP_DRAWS = 2_000
 
-VERSION = 2
-"""Of ``scores.json``."""
+SCORES_VERSION = 3
+"""Version of ``scores.json``: its metrics have the field's names since 3."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One figure of every system.
+    """One metric of every system.
 
-    :param means: by system; only those that there is something to take one of.
-    :param intervals: of the difference to the baseline by system, 95 %, paired bootstrap over the texts.
+    :param means: by system; only systems that the metric could be measured on.
+    :param intervals: by system, the 95 % interval of the difference to the baseline; paired bootstrap over the texts.
     :param anchors: what others reach that did not speak here, by name.
     """
 
     group: str
-    figure: MetricSpec
+    spec: MetricSpec
     means: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     anchors: Mapping[str, float] = field(default_factory=dict)
 
     def shown(self, system: str) -> str:
         """Return a system's mean as people read it, or an anchor's."""
-        return self.figure.shown({**self.anchors, **self.means}.get(system))
+        return self.spec.shown({**self.anchors, **self.means}.get(system))
 
     def describe(self, system: str) -> str:
         """Return in a line what a system reached, and beside it what the others did."""
         others = {**self.anchors, **self.means}
-        beside = "".join(f", {name} {self.figure.shown(mean)}" for name, mean in others.items() if name != system)
-        return f"{self.figure.title}: {system} {self.shown(system)}{beside}"
+        beside = "".join(f", {name} {self.spec.shown(mean)}" for name, mean in others.items() if name != system)
+        return f"{self.spec.title}: {system} {self.shown(system)}{beside}"
 
     def difference(self, system: str) -> str:
         """Return the interval of a system's difference as people read it; empty where there is none."""
-        return self.figure.shown_interval(self.intervals.get(system))
+        return self.spec.shown_interval(self.intervals.get(system))
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What systems were found to be.
+    """What was measured of every system.
 
-    :param texts: that were spoken.
+    :param texts: sentences that were spoken.
     :param baseline: the system that the others are compared with.
-    :param takes: for each take its system, text, seed, seconds, numbers by figure, and notes.
-    :param skipped: groups that could not be had, and why.
-    :param identical: pairs of systems of which every take is the same, sample by sample: an adapter that does nothing.
+    :param utterances: for each utterance its system, text, seed, seconds, numbers by metric, and notes.
+    :param skipped: groups of metrics that could not be measured, and why.
+    :param identical: pairs of systems that spoke the same sound, sample by sample: the training changed nothing.
     """
 
     texts: Sequence[str] = ()
@@ -68,7 +67,7 @@ class Scores:
     systems: Sequence[str] = ()
     baseline: str = BASE
     scores: Sequence[Score] = ()
-    takes: Sequence[Mapping[str, Any]] = ()
+    utterances: Sequence[Mapping[str, Any]] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     identical: Sequence[tuple[str, str]] = ()
 
@@ -80,73 +79,77 @@ class Scores:
         return [*self.systems, *own, *anchors]
 
     def __getitem__(self, name: str) -> Score:
-        """Return the score of one figure. :raises KeyError: it was not measured."""
+        """Return the score of one metric. :raises KeyError: it was not measured."""
         for one in self.scores:
-            if one.figure.name == name:
+            if one.spec.name == name:
                 return one
         raise KeyError(name)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether a metric was measured."""
+        return any(one.spec.name == name for one in self.scores)
+
     def mean(self, name: str, system: str) -> float | None:
         """Return a mean, None where it was not measured."""
-        return next((one.means.get(system) for one in self.scores if one.figure.name == name), None)
+        return next((one.means.get(system) for one in self.scores if one.spec.name == name), None)
 
     def warnings(self) -> list[str]:
         """Return what nobody should overlook, a line each."""
         return [
-            f"{one} and {other} sound exactly the same: what the training learned does nothing"
+            f"{one} and {other} sound exactly the same: the training changed nothing that can be heard"
             for one, other in self.identical
         ]
 
     def settings(self) -> dict[str, Any]:
         """Return plain data."""
-        return {"version": VERSION, **asdict(self)}
+        return {"version": SCORES_VERSION, **asdict(self)}
 
 
 def score(
-    takes: Sequence[Utterance],
-    material: TestSet,
+    utterances: Sequence[Utterance],
+    test_set: TestSet,
     recipe: Recipe,
     makers: Mapping[str, MetricMaker],
     baseline: str = BASE,
     *,
     recordings: bool = True,
 ) -> Scores:
-    """Judge takes by every judge that can be had; the others are named with reasons.
+    """Measure utterances by every metric that can be measured; the others are named with reasons.
 
-    :param recordings: judge the held-out recordings too.
+    :param recordings: measure the held-out recordings too.
     """
-    systems = list(dict.fromkeys(take.system for take in takes))
-    judged_takes = [*takes, *(recorded(material.clips) if recordings else [])]
-    rows: list[dict[str, Any]] = [_row(take) for take in judged_takes]
+    systems = list(dict.fromkeys(utterance.system for utterance in utterances))
+    measured = [*utterances, *(recordings_as_utterances(test_set.clips) if recordings else [])]
+    rows: list[dict[str, Any]] = [_row(utterance) for utterance in measured]
     scores: list[Score] = []
     skipped: dict[str, str] = {}
     for group, make in makers.items():
         try:
-            judge = make(material, recipe)
-            with ProgressBar(f"scoring {group}", len(judged_takes), "sentences") as bar:
-                found = judge.judge(CountedSequence(judged_takes, bar))
+            metric = make(test_set, recipe)
+            with ProgressBar(f"measuring {group}", len(measured), "sentences") as bar:
+                result = metric.measure(CountedSequence(measured, bar))
         except VtuneError as reason:
             skipped[group] = str(reason)
             continue
-        for figure in judge.figures:
-            if figure.name in found.figures:
-                judged = found.figures[figure.name]
-                anchors = found.anchors.get(figure.name, {})
-                found_score = _score(group, figure, judged_takes, judged, baseline, recipe.evaluate.seed)
-                scores.append(replace(found_score, anchors=anchors))
-                for row, one in zip(rows, judged, strict=True):
-                    row["figures"][figure.name] = None if one is None else round(one.numerator / one.denominator, 4)
-        for name, lines in found.notes.items():
+        for spec in metric.specs:
+            if spec.name in result.values:
+                values = result.values[spec.name]
+                score_of_metric = _score(group, spec, measured, values, baseline, recipe.evaluate.seed)
+                scores.append(replace(score_of_metric, anchors=result.anchors.get(spec.name, {})))
+                for row, value in zip(rows, values, strict=True):
+                    number = None if value is None else round(value.numerator / value.denominator, 4)
+                    row["metrics"][spec.name] = number
+        for name, lines in result.notes.items():
             for row, line in zip(rows, lines, strict=True):
                 row[name] = line
-    seeds = sorted({take.seed for take in takes})
-    return Scores(list(material.texts), seeds, systems, baseline, scores, rows, skipped, _identical(takes))
+    seeds = sorted({utterance.seed for utterance in utterances})
+    return Scores(list(test_set.texts), seeds, systems, baseline, scores, rows, skipped, _identical(utterances))
 
 
-def _identical(takes: Sequence[Utterance]) -> tuple[tuple[str, str], ...]:
+def _identical(utterances: Sequence[Utterance]) -> tuple[tuple[str, str], ...]:
     by_system: dict[str, dict[tuple[str, int], Utterance]] = {}
-    for take in takes:
-        by_system.setdefault(take.system, {})[take.text, take.seed] = take
+    for utterance in utterances:
+        by_system.setdefault(utterance.system, {})[utterance.text, utterance.seed] = utterance
     return tuple(
         (one, other)
         for one, other in combinations(by_system, 2)
@@ -155,21 +158,23 @@ def _identical(takes: Sequence[Utterance]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _row(take: Utterance) -> dict[str, Any]:
+def _row(utterance: Utterance) -> dict[str, Any]:
     return {
-        "system": take.system,
-        "text": take.text,
-        "seed": take.seed if take.system != RECORDING else None,
-        "seconds": round(take.seconds, 3),
-        "ending": take.ending and str(take.ending),
-        "figures": {},
+        "system": utterance.system,
+        "text": utterance.text,
+        "seed": utterance.seed if utterance.system != RECORDING else None,
+        "seconds": round(utterance.seconds, 3),
+        "ending": utterance.ending and str(utterance.ending),
+        "metrics": {},
     }
 
 
 def _score(
-    group: str, figure: MetricSpec, takes: Sequence[Utterance], judged: MetricValues, baseline: str, seed: int
+    group: str, spec: MetricSpec, utterances: Sequence[Utterance], values: MetricValues, baseline: str, seed: int
 ) -> Score:
-    by_system = {name: _by_text(takes, judged, name) for name in dict.fromkeys(take.system for take in takes)}
+    by_system = {
+        name: _by_text(utterances, values, name) for name in dict.fromkeys(utterance.system for utterance in utterances)
+    }
     means = {name: mean for name, texts in by_system.items() if (mean := _mean(texts.values())) is not None}
     other = by_system.get(baseline, {})
     intervals = {
@@ -177,33 +182,33 @@ def _score(
         for name, texts in by_system.items()
         if name not in (baseline, RECORDING) and (interval := _interval(texts, other, seed)) is not None
     }
-    return Score(group, figure, means, intervals)
+    return Score(group, spec, means, intervals)
 
 
-def _by_text(takes: Sequence[Utterance], judged: MetricValues, system: str) -> dict[str, Ratio]:
-    """Sum the shares of a text's takes, all seeds together."""
+def _by_text(utterances: Sequence[Utterance], values: MetricValues, system: str) -> dict[str, Ratio]:
+    """Sum the ratios of a text's utterances, all seeds together."""
     sums: dict[str, Ratio] = {}
-    for take, one in zip(takes, judged, strict=True):
-        if take.system == system and one is not None:
-            before = sums.get(take.text, Ratio(0.0, 0.0))
-            sums[take.text] = Ratio(before.numerator + one.numerator, before.denominator + one.denominator)
+    for utterance, value in zip(utterances, values, strict=True):
+        if utterance.system == system and value is not None:
+            before = sums.get(utterance.text, Ratio(0.0, 0.0))
+            sums[utterance.text] = Ratio(before.numerator + value.numerator, before.denominator + value.denominator)
     return sums
 
 
-def _mean(shares: Any) -> float | None:
-    shares = list(shares)
-    whole = sum(one.denominator for one in shares)
-    return sum(one.numerator for one in shares) / whole if whole else None
+def _mean(ratios: Iterable[Ratio]) -> float | None:
+    ratios = list(ratios)
+    whole = sum(ratio.denominator for ratio in ratios)
+    return sum(ratio.numerator for ratio in ratios) / whole if whole else None
 
 
 def _interval(own: Mapping[str, Ratio], other: Mapping[str, Ratio], seed: int) -> tuple[float, float] | None:
-    """Draw texts anew, with their takes by both systems together."""
+    """Compute a 95 % interval of ``own - other``: texts are drawn anew, with their utterances by both systems."""
     texts = sorted(own.keys() & other.keys())
     if len(texts) < 2:
         return None
     parts = np.array([[own[text].numerator, other[text].numerator] for text in texts])
     wholes = np.array([[own[text].denominator, other[text].denominator] for text in texts])
-    drawn = np.random.default_rng(seed).integers(len(texts), size=(DRAWS, len(texts)))
+    drawn = np.random.default_rng(seed).integers(len(texts), size=(BOOTSTRAP_DRAWS, len(texts)))
     means = parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)  # (draws, 2)
     low, high = np.percentile(means[:, 0] - means[:, 1], [2.5, 97.5])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""Who speaks, and what was spoken."""
+"""Systems that speak, and what they spoke."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 class System:
     """Something that speaks, as listening tests call it: a voice, its base, a checkpoint, another voice.
 
-    :param say: takes a text and a seed.
-    :param together: takes several, and gives their places as they are done, with what ``say`` gives for each; None
-        where that is not quicker.
+    :param say: speaks a text with a seed.
+    :param batch: speaks several texts, each with its seed, and yields the index of each with its sound as it is done;
+        None where that is not quicker than one after another.
     """
 
     name: str
     say: Callable[[str, int], Iterator[Audio]]
-    together: Callable[[Sequence[tuple[str, int]]], Iterator[tuple[int, Sequence[Audio]]]] | None = None
+    batch: Callable[[Sequence[tuple[str, int]]], Iterator[tuple[int, Sequence[Audio]]]] | None = None
 
 
 def system_of(
     name: str, engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, *, untuned: bool = False
 ) -> System:
-    """Return a model in memory as a system; ``untuned`` is without its adapter."""
-    said = (engine, base, model)
+    """Return a model in memory as a system; ``untuned`` switches its adapter off."""
+    speaker = (engine, base, model)
     return System(
         name,
-        lambda text, seed: speak(*said, text, conditioning, seed, untuned=untuned),
-        (lambda lines: speak_together(*said, lines, conditioning, untuned=untuned)) if engine.can_batch else None,
+        lambda text, seed: speak(*speaker, text, conditioning, seed, untuned=untuned),
+        (lambda lines: speak_together(*speaker, lines, conditioning, untuned=untuned)) if engine.can_batch else None,
     )
 
 
@@ -57,35 +57,37 @@ def tuned_and_base(
     return [system_of(name, engine, base, model, conditioning, untuned=name == BASE) for name in names]
 
 
-def speak_all(systems: Sequence[System], texts: Sequence[str], seeds: Sequence[int]) -> list[Utterance]:
-    """Let every system speak every text with every seed; takes are in the order of texts.
+def synthesize_all(systems: Sequence[System], texts: Sequence[str], seeds: Sequence[int]) -> list[Utterance]:
+    """Let every system speak every text with every seed; the utterances are in the order of the texts.
 
-    What the first text costs is measured: it is spoken alone, as it is for somebody who waits for it. The others are
-    spoken together, if all systems can.
+    The first text is spoken alone, as for somebody who waits for it, so that its time can be measured. The others are
+    spoken in one batch, if all systems can.
     """
     lines = [(text, seed) for text in texts for seed in seeds]
-    alone = len(seeds) if all(system.together for system in systems) else len(lines)
+    alone = len(seeds) if all(system.batch for system in systems) else len(lines)
     with ProgressBar("speaking", len(lines) * len(systems), "sentences") as bar:
-        takes = []
+        utterances = []
         for text, seed in lines[:alone]:
             for system in systems:
-                takes.append(synthesize_one(system, text, seed))
+                utterances.append(synthesize_one(system, text, seed))
                 bar.advance()
-        several = [synthesize_batch(system, lines[alone:], bar.advance) for system in systems if lines[alone:]]
-    return [*takes, *chain.from_iterable(zip(*several, strict=True))]
+        batches = [synthesize_batch(system, lines[alone:], bar.advance) for system in systems if lines[alone:]]
+    return [*utterances, *chain.from_iterable(zip(*batches, strict=True))]
 
 
-def speak_trained(system: System, trained: Sequence[str], count: int, seed: int) -> list[Utterance]:
-    """Let a system speak words that it was trained on, spread over all of them: better there than on others is
-    learned by heart. The takes are of a system of their own, ``<name> on trained words``.
+def synthesize_train_sentences(system: System, train_texts: Sequence[str], count: int, seed: int) -> list[Utterance]:
+    """Let a system speak sentences that it was trained on, spread over all of them.
+
+    A voice that speaks them much better than held-out sentences has learned them by heart. The utterances belong to a
+    system of their own, ``<name> on training sentences``.
     """
-    count = min(count, len(trained))
-    texts = list(dict.fromkeys(trained[place * len(trained) // count] for place in range(count)))
-    return speak_all([replace(system, name=f"{system.name} on trained words")], texts, [seed])
+    count = min(count, len(train_texts))
+    texts = list(dict.fromkeys(train_texts[index * len(train_texts) // count] for index in range(count)))
+    return synthesize_all([replace(system, name=f"{system.name} on training sentences")], texts, [seed])
 
 
 def synthesize_one(system: System, text: str, seed: int) -> Utterance:
-    """Let one system speak."""
+    """Let one system speak one text, and measure the seconds that it takes."""
     began = time.perf_counter()
     first: float | None = None
     pieces = []
@@ -98,21 +100,21 @@ def synthesize_one(system: System, text: str, seed: int) -> Utterance:
 def synthesize_batch(
     system: System, lines: Sequence[tuple[str, int]], done: Callable[[], object] = lambda: None
 ) -> list[Utterance]:
-    """Let one system speak several texts, each with its seed: at once where it can, else one after another.
+    """Let one system speak several texts, each with its seed: in one batch where it can, else one after another.
 
-    :param done: called after each.
+    :param done: called after each text.
     """
-    if system.together is None:
+    if system.batch is None:
         alone = []
         for text, seed in lines:
             alone.append(synthesize_one(system, text, seed))
             done()
         return alone
-    takes: dict[int, Utterance] = {}
-    for place, pieces in system.together(lines):
-        takes[place] = _joined(system, *lines[place], pieces)
+    utterances: dict[int, Utterance] = {}
+    for index, pieces in system.batch(lines):
+        utterances[index] = _joined(system, *lines[index], pieces)
         done()
-    return [takes[place] for place in range(len(lines))]
+    return [utterances[index] for index in range(len(lines))]
 
 
 def _joined(system: System, text: str, seed: int, pieces: Sequence[Audio]) -> Utterance:
@@ -123,6 +125,6 @@ def _joined(system: System, text: str, seed: int, pieces: Sequence[Audio]) -> Ut
     return Utterance(text, seed, system.name, waveform, pieces[0].sample_rate, ending)
 
 
-def recorded(clips: Sequence[Clip]) -> list[Utterance]:
-    """Return recordings as takes, to be judged in the same way."""
+def recordings_as_utterances(clips: Sequence[Clip]) -> list[Utterance]:
+    """Return recordings as utterances, to be measured in the same way."""
     return [Utterance(clip.text, 0, RECORDING, clip.waveform, clip.sample_rate) for clip in clips]

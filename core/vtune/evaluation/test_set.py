@@ -1,4 +1,4 @@
-"""What voices are asked to say, and the recordings that they are compared with."""
+"""The sentences that voices are asked to speak, and the recordings that they are compared with."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from vtune.runtime.paths import RunFolder
 from vtune.toolkit.pauses import is_speakable
 
 
-def held_material(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> TestSet:
-    """Gather what a voice of a recipe is scored by. :raises DataError: see ``vtune.dataset.held_out``."""
+def held_out_test_set(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> TestSet:
+    """Gather the held-out words and recordings of a voice of a recipe.
+
+    :raises DataError: see ``vtune.dataset.held_out``.
+    """
     clips = dataset.held_out(recipe, engine, run, voice)
     return TestSet(
-        once_each(clip.text for clip in clips),
+        unique_texts(clip.text for clip in clips),
         clips,
         dataset.trained_words(run, voice),
         dataset.impostor_clips(recipe, engine, run, voice),
@@ -24,6 +27,6 @@ def held_material(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) ->
     )
 
 
-def once_each(texts: Iterable[str]) -> list[str]:
-    """Drop texts that come again, and those without a letter or a digit."""
+def unique_texts(texts: Iterable[str]) -> list[str]:
+    """Return each text once, without those that have neither a letter nor a digit."""
     return list(dict.fromkeys(text.strip() for text in texts if is_speakable(text)))

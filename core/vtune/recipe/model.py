@@ -332,7 +332,7 @@ class TrainRecipe(Settings):
     early_stopping: PositiveInt | None = Field(
         None,
         description="Stop after this many validations in a row that were not better than the best. A validation is "
-        "judged by its speech if `evaluate.during` is possible, otherwise by its loss. If it is null, training never "
+        "judged by `evaluate.selection` if that can be measured, otherwise by its loss. If it is null, training never "
         "stops early.",
     )
     log_every: PositiveInt = Field(10, description="Steps between two lines of metrics.")
@@ -368,7 +368,7 @@ class EvaluateRecipe(Settings):
         description="Recordings of the voice with their words, given as under `data`, that are not trained on. Their "
         "words are spoken and scored against them. If it is null, the clips that are kept for validation are used.",
     )
-    others: str | None = Field(
+    impostors: str | None = Field(
         None,
         min_length=1,
         description="Recordings of other people, given as under `data`. They show how similar a stranger sounds. If "
@@ -378,20 +378,26 @@ class EvaluateRecipe(Settings):
         8, description="The largest number of these clips that are spoken and scored. 0 turns scoring off."
     )
     seeds: PositiveInt = Field(1, description="How often each clip is spoken, each time with another seed.")
-    trained: NonNegativeInt = Field(
+    train_sentences: NonNegativeInt = Field(
         4,
         description="How many sentences of the training data are spoken too. Much better scores on them show that the "
         "voice has memorised them.",
     )
-    during: NonNegativeInt = Field(
+    checkpoint_sentences: NonNegativeInt = Field(
         4,
         description="How many sentences are spoken and scored at each checkpoint, to keep the best checkpoint: first "
-        "the `sentences`, then words of held-out clips. 0 keeps the checkpoint with the lowest loss.",
+        "the `sentences`, then words of held-out clips. 0 keeps the checkpoint with the lowest loss, or the last.",
     )
-    judges: list[str] | None = Field(
+    metrics: list[str] | None = Field(
         None,
-        description="The groups of metrics that are computed, such as `text`, `voice` and `delivery`. If it is null, "
-        "all installed metrics are computed.",
+        description="The metrics that are computed, such as `wer`, or groups of them, such as `delivery`. If it is "
+        "null, all installed metrics are computed.",
+    )
+    selection: Names = Field(
+        ["wer", "speaker_similarity"],
+        min_length=1,
+        description="The metrics that the best checkpoint is chosen by, extensions' metrics included. One metric "
+        "chooses by itself. Several are scaled from 0 (worst) to 1 (best) and multiplied.",
     )
     recogniser: str | None = Field(
         None,

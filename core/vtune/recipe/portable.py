@@ -24,5 +24,5 @@ def standing_alone(recipe: Recipe) -> Recipe:
 
     data = [source.model_copy(update={"source": moved(source.source)}) for source in recipe.data]
     heard = recipe.evaluate
-    evaluate = heard.model_copy(update={"source": moved(heard.source), "others": moved(heard.others)})
+    evaluate = heard.model_copy(update={"source": moved(heard.source), "impostors": moved(heard.impostors)})
     return recipe.model_copy(update={"data": data, "evaluate": evaluate})

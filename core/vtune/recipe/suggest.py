@@ -10,6 +10,14 @@ from pydantic import BaseModel
 from vtune.errors import listed, nearest
 from vtune.recipe.draft import KeyPath, dotted
 
+RENAMED: Mapping[KeyPath, str] = {
+    ("evaluate", "during"): "checkpoint_sentences",
+    ("evaluate", "trained"): "train_sentences",
+    ("evaluate", "others"): "impostors",
+    ("evaluate", "judges"): "metrics",
+}
+"""Keys of older recipes with their names of today, which no likeness of letters would find."""
+
 
 class Catalogue:
     """Every section of a recipe with its keys.
@@ -23,8 +31,10 @@ class Catalogue:
             self._sections.update(_sections(model, at))
 
     def suggest(self, key: str, section: KeyPath) -> str:
-        """Say which section has the key, else the nearest key of this section, else the nearest anywhere."""
+        """Name the key that was renamed, else the section that has the key, else the nearest key here or elsewhere."""
         section = tuple(part for part in section if not isinstance(part, int))
+        if (*section, key) in RENAMED:
+            return f"; it is named {RENAMED[*section, key]!r} now"
         owners = [_place(other) for other, keys in self._sections.items() if key in keys]
         if owners:
             return f"; it belongs in {' or '.join(owners)}"

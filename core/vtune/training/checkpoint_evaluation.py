@@ -1,15 +1,15 @@
-"""Checkpoints judged by ear: at each save the voice speaks a few sentences, and the best wins, not the least loss."""
+"""Checkpoints measured while they are trained: at each save the voice speaks a few sentences, and the best is kept."""
 
 from __future__ import annotations
 
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,78 +17,89 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from vtune.audio import write_wav
+from vtune.contract.metrics import MetricSpec
 from vtune.runtime.paths import make_parent
 from vtune.types import Audio, Waveform
 
 logger = logging.getLogger(__name__)
 
-QUALITY = "quality"
-"""Name of the figure that checkpoints are chosen by; higher is better."""
-
 
 @dataclass(frozen=True, slots=True)
 class EvalResult:
-    """What a checkpoint sounded like.
+    """What a checkpoint reached.
 
-    :param figures: means by name; ``quality`` is among them.
-    :param takes: what was spoken: a name, the sound, its rate.
+    :param metrics: means by name; the one that checkpoints are chosen by is always among them.
+    :param sounds: what was spoken: a name, the samples, their rate in Hz.
     """
 
-    figures: Mapping[str, float]
-    takes: Sequence[tuple[str, Waveform, int]]
+    metrics: Mapping[str, float]
+    sounds: Sequence[tuple[str, Waveform, int]]
 
 
-EvalFn = Callable[[nn.Module], EvalResult]
-"""Lets a model in memory speak, and judges it."""
+class EvalFn(Protocol):
+    """Lets a model in memory speak, and measures it."""
+
+    @property
+    def specs(self) -> Sequence[MetricSpec]:
+        """The metrics of a result; checkpoints are chosen by the first one, of which more is better."""
+        ...
+
+    def __call__(self, model: nn.Module) -> EvalResult:
+        """Measure a model as it is."""
+        ...
 
 
 class CheckpointEvaluator:
-    """Listens on the first rank; every rank learns what was heard.
+    """Measures checkpoints on the first rank; every rank gets the result.
 
-    :param listen: None on every other rank.
-    :param logs: gets the sound, beside the curves; ``writer``, where TensorBoard is in use, plays it beside them.
+    :param measure: None on every other rank.
+    :param specs: of the metrics; checkpoints are chosen by the first one.
+    :param logs: folder that gets the sound; ``writer``, where TensorBoard is in use, shows it beside the curves.
     """
 
-    def __init__(self, listen: EvalFn | None, logs: Path) -> None:
-        self._listen = listen
+    def __init__(self, measure: EvalFn | None, specs: Sequence[MetricSpec], logs: Path) -> None:
+        self.specs = specs
+        self._measure = measure
         self._folder = logs / "heard"
         self._seconds = 0.0
         self.writer: Any = None
 
-    def hear(self, model: nn.Module, step: int, accelerator: Any) -> dict[str, float]:
-        """Return the figures of a step, as metrics of an evaluation. The random state is left as it was."""
+    def evaluate(self, model: nn.Module, step: int, accelerator: Any) -> dict[str, float]:
+        """Return the metrics of a step as ``eval_<name>``. The random states are left as they were."""
         shared: list[Any] = [None]
-        if self._listen is not None:
+        if self._measure is not None:
             began = time.monotonic()
-            with _same_dice():
-                heard = self._listen(accelerator.unwrap_model(model))
-            self._keep(heard, step)
-            self._tell(heard, step, time.monotonic() - began)
-            shared = [dict(heard.figures)]
+            with _preserved_rng_state():
+                result = self._measure(accelerator.unwrap_model(model))
+            self._keep(result, step)
+            self._log(result, step, time.monotonic() - began)
+            shared = [dict(result.metrics)]
         if accelerator.num_processes > 1:
             shared = broadcast_object_list(shared)
         return {f"eval_{name}": value for name, value in shared[0].items()}
 
-    def _keep(self, heard: EvalResult, step: int) -> None:
-        for name, sound, rate in heard.takes:
+    def _keep(self, result: EvalResult, step: int) -> None:
+        for name, sound, rate in result.sounds:
             path = self._folder / f"step-{step:06d}" / f"{name}.wav"
             make_parent(path)
             write_wav(path, [Audio(sound, rate)], rate)
             if self.writer is not None:
                 self.writer.add_audio(f"heard/{name}", torch.from_numpy(sound)[None], step, rate)
 
-    def _tell(self, heard: EvalResult, step: int, seconds: float) -> None:
+    def _log(self, result: EvalResult, step: int, seconds: float) -> None:
         self._seconds += seconds
-        said = ", ".join(f"{name} {value:.3f}" for name, value in heard.figures.items())
+        shown = ", ".join(
+            f"{spec.name} {spec.shown(result.metrics[spec.name])}" for spec in self.specs if spec.name in result.metrics
+        )
         logger.info(
-            "step %d by ear: %s (%d sentences, %.1f s; %.0f s in all)",
-            step, said, len(heard.takes), seconds, self._seconds,
+            "Checkpoint of step %d: %s (%d sentence(s) spoken in %.1f s; %.0f s for all checkpoints so far)",
+            step, shown, len(result.sounds), seconds, self._seconds,
         )  # fmt: skip
 
 
 @contextmanager
-def _same_dice() -> Iterator[None]:
-    """Put every random state back: a training that is listened to is the training that is not."""
+def _preserved_rng_state() -> Iterator[None]:
+    """Put every random state back, so that measuring changes nothing of the training."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     python, numpy = random.getstate(), np.random.get_state()
     try:

@@ -1,4 +1,4 @@
-"""The adapter is alive: checks that turn a training that teaches nothing into an error that names the tensors.
+"""The training teaches something: checks that turn one that does not into an error that names the tensors.
 
 A known trainer updates 4 of its 96 LoRA tensors and reports success; each guard here closes one way to do that.
 """
@@ -38,16 +38,25 @@ def adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if "lora_" in name or saved in name}
 
 
+def trained_part(model: nn.Module) -> str:
+    """Name what is trained, for messages: the adapter, or the whole network."""
+    return "adapter" if isinstance(model, PeftModel) else "network"
+
+
 def check_trainable(model: nn.Module) -> None:
-    """Before the first step: exactly the adapter is trainable. :raises TrainingError: names what is not."""
+    """Before the first step: exactly what shall be trained is trainable. :raises TrainingError: names what is not."""
     adapter = adapter_parameters(model)
     if not adapter:
-        raise TrainingError("the model has no adapter: build_lora_model returned a network without LoRA tensors")
+        raise TrainingError(
+            "the model has no tensors to train: build_lora_model returned an adapter without LoRA tensors"
+            if isinstance(model, PeftModel)
+            else "the model has no tensors to train: build_lora_model returned a network without parameters"
+        )
     frozen = [name for name, parameter in adapter.items() if not parameter.requires_grad]
     if frozen:
         raise TrainingError(
             f"{len(frozen)} of {len(adapter)} tensors that should learn are frozen: {_some(frozen)}; "
-            "the engine must leave requires_grad on for the whole adapter"
+            f"the engine must leave requires_grad on for the whole {trained_part(model)}"
         )
     if isinstance(model, PeftModel):
         loose = [name for name, p in model.named_parameters() if p.requires_grad and name not in adapter]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -44,7 +44,6 @@ MAX_IDENTITY_BYTES = 1 << 20
 
 # Settings that change what is seen, not what is learned: a run may change them and still go on.
 _ASIDE = frozenset({"save_limit", "log_every", "report_to", "world_size", "device"})
-_CURVE = ("step", "eval_loss", "eval_quality", "eval_words", "eval_likeness")
 
 
 def train(
@@ -54,13 +53,13 @@ def train(
     recipe: Recipe,
     run: RunFolder,
     state: PartialState,
-    ear: Callable[[], EvalFn | None] = lambda: None,
+    checkpoint_metrics: Callable[[], EvalFn | None] = lambda: None,
     callbacks: Sequence[Any] = (),
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train, or find that this very training is finished; every rank calls this.
 
-    :param ear: makes what lets a checkpoint speak and judges it, asked on the first rank; the best checkpoint is kept
-        then, and not the last.
+    :param checkpoint_metrics: makes what lets a checkpoint speak and measures it, called on the first rank; then the
+        best checkpoint is kept, and not the last.
     :param callbacks: of transformers' Trainer, beside those of extensions and behind them.
     :returns: the tuned model in memory, and the facts about its training.
     :raises TrainingError: a guard failed, memory ran out, or the loss is no number.
@@ -82,19 +81,19 @@ def train(
         checkpoints.clean(folder)
         _announce(run, folder, parts, model)
     guards.check_trainable(model)
-    listen = ear() if state.is_main_process else None
-    heard = _decided(state, lambda: listen is not None)
-    hearing = CheckpointEvaluator(listen, run.logs / folder.name) if heard else None
-    by_best = hearing is not None or recipe.train.early_stopping is not None
+    measure = checkpoint_metrics() if state.is_main_process else None
+    specs = _decided(state, lambda: None if measure is None else list(measure.specs))
+    evaluator = None if specs is None else CheckpointEvaluator(measure, specs, run.logs / folder.name)
+    by_best = evaluator is not None or recipe.train.early_stopping is not None
     checkpoint = _decided(state, lambda: resuming.newest_usable(folder, model, state.num_processes, by_best=by_best))
     # Nothing here keeps the loop: its optimizer and gradients are gone before anything else is asked of the memory.
     facts = _run(
-        _loop(engine, base, model, data, recipe, run, folder, state, hearing, callbacks, checkpoint),
+        _loop(engine, base, model, data, recipe, run, folder, state, evaluator, callbacks, checkpoint),
         recipe, data, checkpoint,
     )  # fmt: skip
     model.zero_grad(set_to_none=True)
     release_memory()
-    logger.info("training: done; the adapter is checked: its effect, reloaded, merged")
+    logger.info("Training is done; checking that it changed the network, and that the saved files answer the same")
     probe = _probe(engine, base, data)
     tuned = guards.probe_logits(model, probe)
     facts["key"] = key
@@ -145,8 +144,9 @@ def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: in
         "clips": data.identity,
         "lora": recipe.lora.model_dump(mode="json"),
         "train": recipe.train.model_dump(mode="json", exclude=set(_ASIDE)),
-        # Not which sentences: whoever wants to hear others does not want to train again.
-        "during": recipe.evaluate.during,
+        # Not which sentences: a user who wants to hear others does not want to train again.
+        "checkpoint_sentences": recipe.evaluate.checkpoint_sentences,
+        "selection": recipe.evaluate.selection if recipe.evaluate.checkpoint_sentences else None,
         "processes": world_size,
     }
 
@@ -203,11 +203,11 @@ def _what_differs(identity: Path, parts: dict[str, Any]) -> str:
 
 def _loop(
     engine: Engine, base: Any, model: nn.Module, data: TrainingData, recipe: Recipe, run: RunFolder, folder: Path,
-    state: PartialState, ear: CheckpointEvaluator | None, further: Sequence[Any], checkpoint: Path | None,
+    state: PartialState, evaluator: CheckpointEvaluator | None, further: Sequence[Any], checkpoint: Path | None,
 ) -> VoiceTrainer:  # fmt: skip
     use_cpu = state.device.type == "cpu"
     precision = pick_precision(recipe.train.precision, state.device)
-    arguments = training_arguments(recipe, folder, precision, use_cpu, data.validation is not None, ear is not None)
+    arguments = training_arguments(recipe, folder, precision, use_cpu, data.validation is not None, evaluator)
     if arguments.world_size != state.num_processes:
         raise TrainingError(
             f"transformers sees {arguments.world_size} processes where {state.num_processes} run; each trains alone"
@@ -224,8 +224,8 @@ def _loop(
         redone = checkpoints.step_of(checkpoint) + 1 if checkpoint else 0
         writer = SummaryWriter(log_dir=str(logs), purge_step=redone)
         callbacks.append(TensorBoardCallback(writer))
-        if ear is not None:
-            ear.writer = writer
+        if evaluator is not None:
+            evaluator.writer = writer
     callbacks += [*engine.trainer_callbacks(recipe), *further]
 
     def collate(rows: list[Any]) -> Batch:
@@ -235,7 +235,7 @@ def _loop(
         data=data,
         meter=meter,
         length_feature=engine.info.length_feature,
-        ear=ear,
+        evaluator=evaluator,
         model=model,
         args=arguments,
         data_collator=collate,
@@ -258,7 +258,6 @@ def _run(loop: VoiceTrainer, recipe: Recipe, data: TrainingData, checkpoint: Pat
         raise memory.advice(recipe, data.lengths) from error
     # Accelerate left its autocast around the model, which from now on answers as one that was loaded.
     loop.accelerator.unwrap_model(loop.model, keep_fp32_wrapper=False)
-    losses = [entry["loss"] for entry in loop.state.log_history if "loss" in entry]
     history = [entry for entry in loop.state.log_history if any(name.startswith("eval_") for name in entry)]
     chosen = loop.args.load_best_model_at_end
     return {
@@ -267,16 +266,25 @@ def _run(loop: VoiceTrainer, recipe: Recipe, data: TrainingData, checkpoint: Pat
         "clips": len(data.train),
         "tokens": sum(data.lengths),
         "loss": loop.mean_loss,
-        "first_loss": losses[0],
-        "last_loss": losses[-1],
         "eval_loss": next((entry["eval_loss"] for entry in reversed(history) if "eval_loss" in entry), None),
         "best_step": (chosen and loop.state.best_global_step) or loop.state.global_step,
-        "chosen_by": loop.args.metric_for_best_model if chosen else None,
-        "curve": [{name: entry[name] for name in _CURVE if name in entry} for entry in history],
+        "chosen_by": _chosen_by(loop.evaluator) if chosen else None,
+        "curve": [_checkpoint_row(entry, loop.evaluator) for entry in history],
         "seconds": round(loop.meter.seconds, 2),
         "processes": loop.args.world_size,
         "precision": "bf16" if loop.args.bf16 else "fp16" if loop.args.fp16 else "fp32",
     }
+
+
+def _chosen_by(evaluator: CheckpointEvaluator | None) -> str:
+    """Return what the best checkpoint was chosen by, in words."""
+    return "validation loss, lower is better" if evaluator is None else evaluator.specs[0].title
+
+
+def _checkpoint_row(entry: Mapping[str, Any], evaluator: CheckpointEvaluator | None) -> dict[str, Any]:
+    """Return what a checkpoint reached: its step, its validation loss, and what it was measured by."""
+    names = ["step", "eval_loss", *(f"eval_{spec.name}" for spec in (evaluator.specs if evaluator else ()))]
+    return {name: entry[name] for name in names if name in entry}
 
 
 def _probe(engine: Engine, base: Any, data: TrainingData) -> Batch:

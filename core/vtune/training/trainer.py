@@ -21,6 +21,7 @@ from vtune.runtime.distributed.ranks import agree
 from vtune.runtime.paths import write_json
 from vtune.training import checkpoints
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator
+from vtune.training.guards import trained_part
 from vtune.training.mean_metrics import MeanMetrics
 from vtune.training.narrow_products import narrow_in_passing
 from vtune.training.progress import Meter
@@ -34,13 +35,19 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
     """Trainer with its own order of clips, its own way to write a checkpoint and to evaluate, and a meter."""
 
     def __init__(
-        self, *, data: TrainingData, meter: Meter, length_feature: str, ear: CheckpointEvaluator | None, **settings: Any
+        self,
+        *,
+        data: TrainingData,
+        meter: Meter,
+        length_feature: str,
+        evaluator: CheckpointEvaluator | None,
+        **settings: Any,
     ) -> None:
-        # Trainer wants something to evaluate, even where there is only something to hear.
-        validation: Any = data.validation if data.validation is not None or ear is None else []
+        # Trainer wants something to evaluate, even where there is only something to speak.
+        validation: Any = data.validation if data.validation is not None or evaluator is None else []
         super().__init__(train_dataset=data.train, eval_dataset=validation, **settings)
         self._data = data
-        self._ear = ear
+        self.evaluator = evaluator
         self.meter = meter
         self._length_feature = length_feature
         self._means = MeanMetrics()
@@ -61,6 +68,12 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         self._sampler = EpochSampler(self._data.weights, self.args.seed)
         return self._sampler
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Let the warm-up end before the last step: one over every step would leave a learning rate of 0 alone."""
+        if self.args.get_warmup_steps(num_training_steps) >= num_training_steps:
+            self.args.warmup_steps = num_training_steps - 1
+        return super().create_scheduler(num_training_steps, optimizer)
+
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """Count what is processed, and say it plainly when nothing can be learned from it."""
         self.meter.add(*self._count(inputs))
@@ -74,7 +87,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             if "does not require grad" not in str(error):
                 raise
             raise TrainingError(
-                "the loss does not depend on any trainable tensor: the adapter is detached or switched off; "
+                f"the loss does not depend on any trainable tensor: the {trained_part(model)} is detached or switched off; "
                 "look at build_lora_model and at the model's forward"
             ) from error
         return loss
@@ -99,13 +112,13 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         super().log(logs, start_time)
 
     def evaluation_loop(self, *args: Any, **settings: Any) -> EvalLoopOutput:
-        """Validate, and listen."""
+        """Compute the validation loss, then let the checkpoint speak and measure it."""
         if self._data.validation is None:
             output = EvalLoopOutput(predictions=None, label_ids=None, metrics={}, num_samples=0)
         else:
             output = super().evaluation_loop(*args, **settings)
-        if self._ear is not None:
-            output.metrics.update(self._ear.hear(self.model, self.state.global_step, self.accelerator))
+        if self.evaluator is not None:
+            output.metrics.update(self.evaluator.evaluate(self.model, self.state.global_step, self.accelerator))
         return output
 
     def prediction_step(

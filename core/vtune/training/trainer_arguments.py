@@ -12,7 +12,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from vtune.errors import RecipeError, TrainingError, in_a_line, listed, nearest
 from vtune.recipe import Recipe
-from vtune.training.checkpoint_evaluation import QUALITY
+from vtune.training.checkpoint_evaluation import CheckpointEvaluator
 
 # What core decides itself; a recipe that set these would break resuming, guards or the folders.
 _OURS = frozenset(
@@ -25,12 +25,17 @@ _OURS = frozenset(
 
 
 def training_arguments(
-    recipe: Recipe, folder: Path, precision: str, use_cpu: bool, validated: bool, heard: bool = False
+    recipe: Recipe,
+    folder: Path,
+    precision: str,
+    use_cpu: bool,
+    validated: bool,
+    evaluator: CheckpointEvaluator | None = None,
 ) -> Any:
     """Translate; see ``TrainRecipe`` for what each key means.
 
     :param validated: whether there are validation clips.
-    :param heard: whether each save is judged by ear. The best one is kept then, and every validation is a save.
+    :param evaluator: measures each save, where there is one. The best is kept then, and every validation is a save.
     :raises RecipeError: an unknown scheduler, optimizer, tracker or argument.
     """
     train = recipe.train
@@ -39,6 +44,7 @@ def training_arguments(
         hint = nearest(train.scheduler, schedulers) or f" (known: {listed(schedulers, train.scheduler)})"
         raise RecipeError([f"train.scheduler: there is no {train.scheduler!r}{hint}"])
     _require_trackers(train.report_to)
+    heard = evaluator is not None
     evaluate, chosen = validated or heard, heard or train.early_stopping is not None
     if train.early_stopping is not None and not evaluate:
         raise RecipeError(["train.early_stopping needs validation clips, and there are none; raise train.validation"])
@@ -75,7 +81,9 @@ def training_arguments(
         "save_steps": every or 500,
         "save_total_limit": train.save_limit,
         "load_best_model_at_end": chosen,
-        "metric_for_best_model": (f"eval_{QUALITY}" if heard else "eval_loss") if evaluate else None,
+        "metric_for_best_model": (f"eval_{evaluator.specs[0].name}" if evaluator else "eval_loss")
+        if evaluate
+        else None,
         "greater_is_better": heard if evaluate else None,
         "prediction_loss_only": True,
         "label_names": ["labels"],

@@ -1,4 +1,4 @@
-"""What a study makes as good as it can: quality, or any figure that voices are scored by."""
+"""What a study improves: the quality that checkpoints are chosen by, or any metric that voices are scored by."""
 
 from __future__ import annotations
 
@@ -7,95 +7,108 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from vtune.engines import load_engine
-from vtune.errors import RecipeError, TrainingError, listed, nearest
-from vtune.evaluation import VOICE, MetricSpec, Scores, judges, quality, read_scores
+from vtune.errors import RecipeError, TrainingError, choices, listed
+from vtune.evaluation import (
+    QUALITY,
+    VOICE,
+    MetricSpec,
+    Scores,
+    Selection,
+    metric_makers,
+    metric_specs,
+    read_scores,
+    read_selection,
+)
 from vtune.recipe import Recipe
 from vtune.runtime.paths import VoiceFolder
-from vtune.tune.trials import QUALITY
-
-PARTS = ("words", "likeness")
-"""Figures that quality is made of. Either alone chooses wrongly: the words are best before anything is learned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the voices of one trial reached.
 
-    :param merit: of the metric; higher is better, whatever the figure.
-    :param figures: means over the voices by name.
-    :param kinds: what the figures mean.
-    :param judged_by: the words that were spoken; merits of other words cannot be compared.
+    :param merit: how good they are by the objective; higher is better, whatever the metric.
+    :param metrics: means over the voices by name.
+    :param specs: what the metrics mean, the objective first.
+    :param judged_by: the texts that were spoken; merits of other texts cannot be compared.
     """
 
     merit: float
-    figures: Mapping[str, float]
-    kinds: Sequence[MetricSpec]
+    metrics: Mapping[str, float]
+    specs: Sequence[MetricSpec]
     judged_by: Sequence[str]
 
 
 def check_metric(metric: str, recipe: Recipe) -> None:
     """Find what can be found before a trial is made.
 
-    :raises RecipeError: nothing will be held out, or there is no such figure, or it has no better and worse.
+    :raises RecipeError: nothing will be held out, or there is no such metric, or it has no better and worse.
     """
     settings = recipe.evaluate
-    if not settings.clips or (settings.source is None and not recipe.train.validation):
+    if not settings.clips:
+        raise RecipeError(["evaluate.clips is 0, so there is nothing to judge trials by; raise it"])
+    if settings.source is None and not recipe.train.validation:
         raise RecipeError(
             ["there is nothing to judge trials by; name recordings under evaluate.source, or raise train.validation"]
         )
-    makers = judges(load_engine(recipe.engine), recipe, settings.judges)
-    declared = [getattr(maker, "figures", None) for maker in makers.values()]
-    known = {QUALITY.name: QUALITY, **{figure.name: figure for figures in declared for figure in figures or ()}}
-    wanted = PARTS if metric == QUALITY.name else (metric,)
-    missing = [name for name in wanted if name not in known]
-    if missing and None not in declared:  # else a judge of an extension may have it, and tells when it has judged
-        chosen = "" if settings.judges is None else f" in evaluate.judges ({listed(settings.judges)})"
-        hint = nearest(metric, known) or f" (known: {listed(known, metric)})"
-        raise RecipeError([f"--metric {metric}: no judge{chosen} measures {missing[0]!r}{hint}"])
-    if metric in known:
-        _merit(known[metric], 0.0)
+    engine = load_engine(recipe.engine)
+    selection = read_selection(engine, recipe)
+    known = {QUALITY: selection.quality_spec, **metric_specs(metric_makers(engine, recipe))}
+    if metric not in known:
+        raise RecipeError([f"--metric {metric}: there is no metric {metric!r}{choices(metric, known, 'known')}"])
+    _merit(known[metric], 0.0)
+    measured = metric_specs(metric_makers(engine, recipe, settings.metrics))
+    for name in selection.names if metric == QUALITY else [metric]:
+        if name not in measured:
+            raise RecipeError(
+                [f"--metric {metric}: evaluate.metrics ({listed(settings.metrics or ())}) leaves {name} out; add it"]
+            )
 
 
-def outcome(voices: Sequence[VoiceFolder], metric: str) -> Outcome:
+def outcome(voices: Sequence[VoiceFolder], metric: str, selection: Selection) -> Outcome:
     """Read what a trial reached from its voices' scores; of several voices the mean.
 
     :raises RecipeError: it was not measured, and would not be in any other trial; says why.
     :raises TrainingError: this trial spoke nothing that it could be measured on.
     """
-    several = [_scores(voice) for voice in voices]
-    found = [_one(scores, metric) for scores in several]
-    kinds = {QUALITY.name: QUALITY} | {one.figure.name: one.figure for scores in several for one in scores.scores}
-    shown = [name for name in dict.fromkeys([metric, QUALITY.name, *PARTS]) if all(name in one for one in found)]
-    figures = {name: fmean(one[name] for one in found) for name in shown}
-    merit = fmean(_merit(kinds[metric], one[metric]) for one in found)
-    return Outcome(merit, figures, [kinds[name] for name in shown], [text for one in several for text in one.texts])
+    scores = [_scores(voice) for voice in voices]
+    reached = [_metrics(one, metric, selection) for one in scores]
+    specs = {QUALITY: selection.quality_spec} | {score.spec.name: score.spec for one in scores for score in one.scores}
+    shown = [
+        name
+        for name in dict.fromkeys([metric, QUALITY, *selection.names])
+        if all(name in metrics for metrics in reached)
+    ]
+    means = {name: fmean(metrics[name] for metrics in reached) for name in shown}
+    merit = fmean(_merit(specs[metric], metrics[metric]) for metrics in reached)
+    return Outcome(merit, means, [specs[name] for name in shown], [text for one in scores for text in one.texts])
 
 
 def _scores(voice: VoiceFolder) -> Scores:
     if not voice.scores.is_file():
         raise RecipeError(
-            [f"voice {voice.name} was not scored, no clip was held out; name recordings under evaluate.source"]
+            [f"voice {voice.name} was not scored: no clip is held out; name recordings under evaluate.source"]
         )
     return read_scores(voice.scores)
 
 
-def _one(scores: Scores, metric: str) -> dict[str, float]:
-    """Return the figures of one voice that a table shows, the metric among them."""
-    judged = {one.figure.name for one in scores.scores}
-    for name in PARTS if metric == QUALITY.name else (metric,):
-        if name not in judged:
-            why = "".join(f"; {group}: {reason}" for group, reason in scores.skipped.items())
-            raise RecipeError([f"--metric {metric}: {name} was not measured (measured: {listed(judged, metric)}){why}"])
-    means = {name: mean for name in (metric, *PARTS) if (mean := scores.mean(name, VOICE)) is not None}
-    if judged.issuperset(PARTS):
-        # A voice that says too little to tell who speaks is the worst there is.
-        means[QUALITY.name] = (quality(scores, VOICE) or 0.0) if means.keys() >= set(PARTS) else 0.0
+def _metrics(scores: Scores, metric: str, selection: Selection) -> dict[str, float]:
+    """Return the metrics of one voice that a table shows, the objective among them."""
+    for name in selection.names if metric == QUALITY else [metric]:
+        if name not in scores:
+            measured = listed([score.spec.name for score in scores.scores], metric)
+            reasons = "".join(f"; {group}: {reason}" for group, reason in scores.skipped.items())
+            raise RecipeError([f"--metric {metric}: {name} was not measured (measured: {measured}){reasons}"])
+    names = (metric, *selection.names)
+    means = {name: mean for name in names if (mean := scores.mean(name, VOICE)) is not None}
+    quality = selection.quality(scores, VOICE)
+    means |= {QUALITY: quality} if quality is not None else {}
     if metric not in means:
-        raise TrainingError(f"nothing that its voice spoke could be judged for {metric}")
+        raise TrainingError(f"its voice spoke nothing that {metric} can be measured on")
     return means
 
 
-def _merit(figure: MetricSpec, number: float) -> float:
-    if figure.better == "neither":
-        raise RecipeError([f"--metric {figure.name}: {figure.title!r} describes a voice; there is no better or worse"])
-    return {"high": number, "low": -number, "one": -abs(number - 1)}[figure.better]
+def _merit(spec: MetricSpec, number: float) -> float:
+    if spec.better == "neither":
+        raise RecipeError([f"--metric {spec.name}: {spec.title!r} describes a voice; no value of it is better"])
+    return {"high": number, "low": -number, "one": -abs(number - 1)}[spec.better]

@@ -16,8 +16,6 @@ from vtune.tune.trials import State, Trial
 from vtune.voice_format.record import list_voices
 from vtune.webpage import document, safe
 
-_BETTER = {"high": "higher is better", "low": "lower is better", "one": "1 is best", "neither": ""}
-
 
 def write_page(found: Found) -> None:
     """Write the page, whole or not at all; it needs no network and no script."""
@@ -36,7 +34,7 @@ def _body(found: Found) -> Iterator[str]:
         yield "<dl>" + "".join(f"<div><dt>{safe(name)}</dt><dd>{safe(fact)}</dd></div>" for name, fact in _facts(found))
         yield "</dl></header><main>"
         yield f"<section><h2>The best settings</h2><pre>{safe(found.best_command)}</pre></section>"
-        yield from _pictures(found, found.kinds[0])
+        yield from _pictures(found, found.specs[0])
         yield "<section><h2>Every trial</h2>"
         yield from _table(found)
         yield "</section>"
@@ -45,10 +43,10 @@ def _body(found: Found) -> Iterator[str]:
 
 
 def _facts(found: Found) -> Iterator[tuple[str, str]]:
-    metric, own = found.kinds[0], next(filter(found.is_own, found.ranked), None)
-    yield f"{metric.title}, best", metric.shown(found.ranked[0].figures[metric.name])
+    metric, own = found.specs[0], next(filter(found.is_own, found.ranked), None)
+    yield f"{metric.title}, best", metric.shown(found.ranked[0].metrics[metric.name])
     if own is not None:
-        yield f"{metric.title}, the recipe as it is", metric.shown(own.figures[metric.name])
+        yield f"{metric.title}, the recipe as it is", metric.shown(own.metrics[metric.name])
     for state in (State.DONE, State.PRUNED, State.FAILED):
         yield f"trials {state}", str(sum(trial.state == state for trial in found.trials))
     yield "hours", f"{sum(trial.seconds for trial in found.trials) / 3600:.2f}"
@@ -60,15 +58,15 @@ def _pictures(found: Found, metric: MetricSpec) -> Iterator[str]:
         shares = {found.keys[key]: share for key, share in found.importances.items()}
         yield f"<figure>{bars(shares, 'Which settings matter')}<figcaption>Which settings matter: how far those of the "
         yield f"best trials lie from all, by PED-ANOVA over {len(found.ranked)} trials.</figcaption></figure>"
-    numbers = [trial.figures[metric.name] for trial in found.ranked]
+    numbers = [trial.metrics[metric.name] for trial in found.ranked]
     up = Axis.over(numbers, unit=metric.unit)
-    yield f"<figure>{_history(found, metric, up)}<figcaption>{safe(metric.title)} by trial; {_BETTER[metric.better]}. "
+    yield f"<figure>{_history(found, metric, up)}<figcaption>{safe(metric.title)} by trial; {metric.direction}. "
     yield "The line is the best until then. Yellow: the recipe as it is, grey: pruned, red: failed.</figcaption>"
     yield "</figure>"
     for key, dimension in found.space.dimensions.items():
         axis = _axis(dimension)
         marks = [
-            Dot(_across(dimension, trial, key), trial.figures[metric.name], _kind(found, trial), _title(found, trial))
+            Dot(_across(dimension, trial, key), trial.metrics[metric.name], _kind(found, trial), _title(found, trial))
             for trial in reversed(found.ranked)
         ]
         picture = dots(axis, up, marks, f"{metric.title} by {key}")
@@ -85,10 +83,10 @@ def _history(found: Found, metric: MetricSpec, up: Axis) -> str:
     for trial in ended:
         if trial.state == State.DONE:
             best = trial if best is None or place[trial.number] < place[best.number] else best
-        height = trial.figures[metric.name] if trial.state == State.DONE else up.low
+        height = trial.metrics[metric.name] if trial.state == State.DONE else up.low
         marks.append(Dot(trial.number, height, _kind(found, trial), _title(found, trial)))
         if best is not None:
-            line.append((float(trial.number), best.figures[metric.name]))
+            line.append((float(trial.number), best.metrics[metric.name]))
     across = Axis.over([float(trial.number) for trial in ended], whole=True)
     return dots(across, up, marks, f"{metric.title} by trial", line)
 

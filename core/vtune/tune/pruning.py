@@ -1,4 +1,4 @@
-"""A trial that is worse on its way than others were is stopped: its validations are held against theirs."""
+"""A trial that is worse than the others were at the same point is stopped: its validations are compared with theirs."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from vtune.evaluation import QUALITY
 from vtune.tune.trials import Trial
 
 if TYPE_CHECKING:
     from vtune.tune.study import Study
 
-PLACES = 1000
-"""Of an epoch: trials are compared where they have seen as much, whatever their batches."""
+EPOCH_PARTS = 1000
+"""Trials are compared after the same thousandth of an epoch, whatever their batches."""
 
-_QUALITY, _LOSS = "eval_quality", "eval_loss"
+_QUALITY, _LOSS = f"eval_{QUALITY}", "eval_loss"
 
 
 class Pruned(Exception):
-    """A trial was stopped; the message says where, and how it stood."""
+    """A trial was stopped; the message says after how much training, and what it had reached."""
 
 
 class Watch(TrainerCallback):  # type: ignore[misc] # transformers is not typed for us
     """Reports each validation to the study, and ends the training in good order when it is not worth going on.
 
-    :param by_loss: whether the losses of trials can be compared, where checkpoints are not judged by ear.
+    :param by_loss: whether the losses of trials can be compared, where the quality of checkpoints is not measured.
     """
 
     def __init__(self, study: Study, trial: Trial, by_loss: bool) -> None:
@@ -41,7 +42,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers is not typed 
         if name is None:
             return
         value = metrics[name] if name == _QUALITY else -metrics[name]
-        hopeless = self._study.report(self._trial, round(state.epoch * PLACES), value)
+        hopeless = self._study.report(self._trial, round(state.epoch * EPOCH_PARTS), value)
         if hopeless and state.global_step < state.max_steps:
             self._stopped = f"after {state.epoch:.3g} of {args.num_train_epochs:g} epochs: {name} {metrics[name]:.4g}"
             control.should_training_stop, control.should_save = True, False

@@ -28,7 +28,7 @@ class Found:
     space: Space
     metric: str
     trials: Sequence[Trial]
-    kinds: Sequence[MetricSpec]
+    specs: Sequence[MetricSpec]
     importances: Mapping[str, float]
     command: Sequence[str]
 
@@ -63,9 +63,9 @@ class Found:
         return " ".join(self.space.overrides(trial.values)) + (" (the recipe as it is)" if self.is_own(trial) else "")
 
     def reached(self, trial: Trial) -> str:
-        """Return a trial's figures in one line."""
-        shown = ((kind, trial.figures.get(kind.name)) for kind in self.kinds)
-        return f"trial {trial.number}: " + ", ".join(f"{kind.name} {kind.shown(number)}" for kind, number in shown)
+        """Return a trial's metrics in one line."""
+        shown = ((spec, trial.metrics.get(spec.name)) for spec in self.specs)
+        return f"trial {trial.number}: " + ", ".join(f"{spec.name} {spec.shown(number)}" for spec, number in shown)
 
     def told(self, number: int) -> str:
         """Return what became of a trial, and the best until now, in one line."""
@@ -98,13 +98,13 @@ class Found:
     @property
     def heads(self) -> list[str]:
         """The columns of the table."""
-        return ["place", "trial", *(kind.name for kind in self.kinds), *self.keys.values(), "seconds"]
+        return ["place", "trial", *(spec.name for spec in self.specs), *self.keys.values(), "seconds"]
 
     def cells(self, place: int, trial: Trial) -> list[str]:
-        """Return a row of the table; figures are as people read them."""
+        """Return a row of the table; metrics are as people read them."""
         texts = [dimension.text(trial.values[key]) for key, dimension in self.space.dimensions.items()]
-        figures = [kind.shown(trial.figures.get(kind.name)) for kind in self.kinds]
-        return [str(place), str(trial.number), *figures, *texts, f"{trial.seconds:.0f}"]
+        metrics = [spec.shown(trial.metrics.get(spec.name)) for spec in self.specs]
+        return [str(place), str(trial.number), *metrics, *texts, f"{trial.seconds:.0f}"]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vtune.engines import load_recipe
+from vtune.engines import load_engine, load_recipe
 from vtune.errors import DataError, TrainingError, in_a_line
+from vtune.evaluation import read_selection
 from vtune.recipe import Recipe
 from vtune.runtime.paths import RunFolder
 from vtune.runtime.signals import Stopped
@@ -72,9 +73,13 @@ def _make(study: Study, trial: Trial, recipe: Recipe, folder: RunFolder, metric:
         study.end(trial, state, time.monotonic() - began, **facts)
 
     try:
-        found = outcome(pipeline.run(recipe, folder=folder, callbacks=[watch]), metric)
+        found = outcome(
+            pipeline.run(recipe, folder=folder, callbacks=[watch]),
+            metric,
+            read_selection(load_engine(recipe.engine), recipe),
+        )
         _hold_to(study, found)
-        end(State.DONE, merit=found.merit, figures=found.figures)
+        end(State.DONE, merit=found.merit, metrics=found.metrics)
     except Pruned as stopped:
         end(State.PRUNED, reason=str(stopped))
     except TrainingError as failure:
@@ -88,14 +93,14 @@ def _make(study: Study, trial: Trial, recipe: Recipe, folder: RunFolder, metric:
 
 
 def _hold_to(study: Study, found: Outcome) -> None:
-    """See that trials are judged by the same words, and keep what their figures mean."""
+    """See that trials are judged by the same words, and keep what their metrics mean."""
     judged_by = study.facts.setdefault("judged_by", list(found.judged_by))
     if judged_by != list(found.judged_by):
         raise DataError(
             "the held-out clips have changed since the first trial, so merits cannot be compared; "
             "begin another study with --study NAME, or give evaluate.source"
         )
-    study.note(judged_by=judged_by, figures=[asdict(figure) for figure in found.kinds])
+    study.note(judged_by=judged_by, metrics=[asdict(spec) for spec in found.specs])
 
 
 def _free_memory() -> None:

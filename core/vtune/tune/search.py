@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vtune.engines import load_recipe
 from vtune.errors import RecipeError, VtuneError, shown
-from vtune.evaluation import MetricSpec
+from vtune.evaluation import QUALITY, MetricSpec
 from vtune.recipe import Recipe, as_yaml, differences, standing_alone
 from vtune.recipe.model import VOICE_NAME
 from vtune.runtime.disk import writing
@@ -23,7 +23,7 @@ from vtune.tune.paths import StudyFolder
 from vtune.tune.report import Found
 from vtune.tune.run_trial import drop_checkpoints, try_out
 from vtune.tune.space import Space
-from vtune.tune.trials import QUALITY, State, Trial
+from vtune.tune.trials import State, Trial
 
 if TYPE_CHECKING:
     from vtune.tune.study import Study
@@ -48,14 +48,14 @@ def tune(
     trials: int = 20,
     minutes: float | None = None,
     name: str = "study",
-    metric: str = QUALITY.name,
+    metric: str = QUALITY,
 ) -> Found:
     """Search a space for the settings whose voices score best. Killed at any moment and called again, it goes on.
 
     :param recipe: a file, or the name of a built-in recipe; ``overrides`` hold for every trial.
     :param trials: that the study shall have in all, those of earlier calls included.
     :param minutes: no trial is begun after so many.
-    :param metric: ``quality``, or the name of a figure that voices are scored by.
+    :param metric: ``quality`` (the rule of ``evaluate.selection``), or the name of any metric, an extension's too.
     :raises RecipeError: the settings cannot be used, or are not those that the study was begun with.
     :raises DataError: there is nothing to train on, or to judge by.
     :raises VtuneError: the extra is not installed, or no trial comes to its end.
@@ -141,8 +141,8 @@ def _next(study: Study, seed: int) -> Trial | None:
 
 def _written(voice: str, study: Study, place: StudyFolder, space: Space, metric: str, command: Sequence[str]) -> Found:
     """Write the page and the best recipe as things stand."""
-    kinds = [MetricSpec(**kind) for kind in study.facts.get("figures", [])]
-    found = Found(voice, place, space, metric, study.trials, kinds, study.importances(), command)
+    specs = [MetricSpec(**spec) for spec in study.facts.get("metrics", [])]
+    found = Found(voice, place, space, metric, study.trials, specs, study.importances(), command)
     if found.best is not None:
         made = as_yaml(load_recipe(place.recipe, space.overrides(found.best.values)))
         write_text(place.best, f"# Found by vtune tune: {found.reached(found.best)}\n{made}")

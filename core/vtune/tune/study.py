@@ -145,11 +145,11 @@ class Study:
         seconds: float,
         *,
         merit: float | None = None,
-        figures: Mapping[str, float] | None = None,
+        metrics: Mapping[str, float] | None = None,
         reason: str = "",
     ) -> None:
         """Write down what became of a trial."""
-        facts = {"figures": dict(figures or {}), "seconds": round(seconds, 2), "reason": reason}
+        facts = {"metrics": dict(metrics or {}), "seconds": round(seconds, 2), "reason": reason}
         self._handle(trial).set_user_attr("ended", facts)
         self._study.tell(trial.number, merit, next(key for key, one in _STATES.items() if one == state))
 

@@ -6,11 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from vtune.evaluation import MetricSpec
 from vtune.tune.space import Values
-
-QUALITY = MetricSpec("quality", "quality", "high", headline=True)
-"""The rule that voices are chosen by, as a figure; see ``vtune.evaluation.selection``."""
 
 
 class State(StrEnum):
@@ -26,8 +22,8 @@ class State(StrEnum):
 class Trial:
     """One point of the space, tried.
 
-    :param merit: what the search makes as high as it can, made of the metric; None until it is done.
-    :param figures: means of the voices by name: the metric, and what was measured of quality, words and likeness.
+    :param merit: what the search makes as high as it can, made of the objective; None until it is done.
+    :param metrics: means of the voices by name: the objective, and quality with what it is made of.
     :param seconds: of its last start, to its end.
     :param reason: why it was pruned or failed.
     :param starts: how far its training was at each start, for one that is stopped again and again.
@@ -37,7 +33,7 @@ class Trial:
     state: State
     values: Values
     merit: float | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     reason: str = ""
     starts: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""Takes and clips made of noise."""
+"""Utterances and clips made of noise."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def clip() -> Callable[..., Clip]:
 
 
 @pytest.fixture
-def take() -> Callable[..., Utterance]:
+def utterance() -> Callable[..., Utterance]:
     def make(text: str, system: str = "voice", *, seconds: float = 2.5, seed: int = 0, **further: Any) -> Utterance:
         further = {"ending": Ending.END_TOKEN, "took": 0.1, "first": 0.05, **further}
         return Utterance(text, seed, system, further.pop("sound", noise(seconds, seed + 100)), RATE, **further)
@@ -46,24 +46,25 @@ def take() -> Callable[..., Utterance]:
 
 
 class Told:
-    """A judge that is told what to find: by system and text, numbers by figure, and what was heard."""
+    """A metric that is told what to find: by system and text, numbers by metric, and what was heard."""
 
-    figures = (
-        MetricSpec("words", "wrong words", "low", "%", headline=True),
-        MetricSpec("likeness", "likeness to the recordings", "high", headline=True),
-        MetricSpec("pace", "pace", "neither", "letters/s"),
+    specs = (
+        MetricSpec("wer", "wrong words", "low", "%", headline=True),
+        MetricSpec("speaker_similarity", "similarity to the recordings", "high", headline=True),
+        MetricSpec("speaking_rate", "speaking rate", "neither", "letters/s"),
     )
 
     def __init__(self, found: Mapping[tuple[str, str], tuple[Mapping[str, float], str]]) -> None:
         self.found = found
 
-    def judge(self, takes: Sequence[Utterance]) -> MetricResult:
-        rows = [self.found.get((take.system, take.text), ({}, take.text)) for take in takes]
+    def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
+        rows = [self.found.get((utterance.system, utterance.text), ({}, utterance.text)) for utterance in utterances]
         columns = {
-            figure.name: [Ratio(one[figure.name]) if figure.name in one else None for one, _ in rows]
-            for figure in self.figures
+            spec.name: [Ratio(one[spec.name]) if spec.name in one else None for one, _ in rows] for spec in self.specs
         }
-        return MetricResult(columns, {"heard": [heard for _, heard in rows]}, {"likeness": {"strangers": 0.5}})
+        return MetricResult(
+            columns, {"heard": [heard for _, heard in rows]}, {"speaker_similarity": {"impostors": 0.5}}
+        )
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Page:
 
     path: Path
     scores: Scores
-    takes: Sequence[Utterance]
-    material: TestSet
+    utterances: Sequence[Utterance]
+    test_set: TestSet
 
 
 @pytest.fixture
@@ -92,18 +93,18 @@ def listen(toy: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Page]:
         ),
         title: str = "someone",
     ) -> Page:
-        takes = [
+        utterances = [
             Utterance(text, seed, system, sound(text, seed, system), RATE, Ending.END_TOKEN)
             for text in texts
             for seed in range(seeds)
             for system in systems
         ]
         clips = [Clip(text, "someone", text, tone(150 + len(text)), RATE) for text in texts] if recordings else []
-        material = TestSet(texts, clips)
-        scores = score(takes, material, toy(), {"told": lambda *_: Told(found or {})}, systems[-1])
+        test_set = TestSet(texts, clips)
+        scores = score(utterances, test_set, toy(), {"told": lambda *_: Told(found or {})}, systems[-1])
         path = tmp_path / "listen.html"
-        write_page(path, title, scores, takes, material)
-        return Page(path, scores, takes, material)
+        write_page(path, title, scores, utterances, test_set)
+        return Page(path, scores, utterances, test_set)
 
     return make
 

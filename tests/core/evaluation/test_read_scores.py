@@ -24,7 +24,7 @@ SCORES = Scores(
         ),
         Score("pitch", MetricSpec("median", "pitch", "neither", "Hz"), {"base": 120.5}, {}),
     ],
-    [{"system": "voice", "text": "hello", "figures": {"wer": 0.1}}],
+    [{"system": "voice", "text": "hello", "specs": {"wer": 0.1}}],
     {"voice": "no Resemblyzer"},
 )
 

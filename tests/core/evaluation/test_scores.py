@@ -1,4 +1,4 @@
-"""Numbers of takes to scores of systems, against computations of another kind."""
+"""Scores of systems, compared with computations of another kind."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from vtune.errors import RecipeError, VtuneError
-from vtune.evaluation import MetricResult, MetricSpec, Ratio, TestSet, Utterance, judges, quality, score
+from vtune.errors import VtuneError
+from vtune.evaluation import MetricResult, MetricSpec, Ratio, TestSet, Utterance, score
 from vtune.evaluation.scores import Score, Scores
 from vtune.recipe import Recipe
 
@@ -17,32 +17,34 @@ from vtune.recipe import Recipe
 class Told:
     """A judge that says what it was told, take by take."""
 
-    figures = (MetricSpec("points", "points", "high"), MetricSpec("never", "never seen", "low"))
+    specs = (MetricSpec("points", "points", "high"), MetricSpec("never", "never seen", "low"))
 
     def __init__(self, shares: Sequence[Ratio | None]) -> None:
         self.shares = list(shares)
 
-    def judge(self, takes: Sequence[Utterance]) -> MetricResult:
-        assert len(takes) == len(self.shares)
-        return MetricResult({"points": self.shares}, {"said": [take.text.upper() for take in takes]})
+    def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
+        assert len(utterances) == len(self.shares)
+        return MetricResult({"points": self.shares}, {"said": [utterance.text.upper() for utterance in utterances]})
 
 
 def silence(text: str, system: str = "voice", seed: int = 0) -> Utterance:
     return Utterance(text, seed, system, np.zeros(8, np.float32), 8_000)
 
 
-def told(takes: Sequence[Utterance], shares: Sequence[Ratio | None], recipe: Recipe, baseline: str = "base") -> Scores:
-    texts = list(dict.fromkeys(take.text for take in takes))
-    return score(takes, TestSet(texts, []), recipe, {"told": lambda *_: Told(shares)}, baseline)
+def told(
+    utterances: Sequence[Utterance], shares: Sequence[Ratio | None], recipe: Recipe, baseline: str = "base"
+) -> Scores:
+    texts = list(dict.fromkeys(utterance.text for utterance in utterances))
+    return score(utterances, TestSet(texts, []), recipe, {"told": lambda *_: Told(shares)}, baseline)
 
 
 def test_means_weigh_takes_by_what_they_hold(toy: Callable[..., Recipe]) -> None:
-    takes = [silence("a"), silence("b"), silence("c"), silence("a", "base")]
-    found = told(takes, [Ratio(2, 4), Ratio(0, 1), None, Ratio(1, 1)], toy())
+    utterances = [silence("a"), silence("b"), silence("c"), silence("a", "base")]
+    found = told(utterances, [Ratio(2, 4), Ratio(0, 1), None, Ratio(1, 1)], toy())
     assert found["points"].means == {"voice": 2 / 5, "base": 1.0}
     assert found.systems == ["voice", "base"]
-    assert [row["figures"]["points"] for row in found.takes] == [0.5, 0.0, None, 1.0]
-    assert [row["said"] for row in found.takes] == ["A", "B", "C", "A"]
+    assert [row["metrics"]["points"] for row in found.utterances] == [0.5, 0.0, None, 1.0]
+    assert [row["said"] for row in found.utterances] == ["A", "B", "C", "A"]
 
 
 def test_what_a_judge_did_not_find_is_no_score(toy: Callable[..., Recipe]) -> None:
@@ -54,8 +56,8 @@ def test_the_interval_is_that_of_a_paired_bootstrap(toy: Callable[..., Recipe]) 
     """Against the formula for the standard error of a mean of differences, which it comes to for equal weights."""
     draw = np.random.default_rng(3)
     values = draw.uniform(1.0, 4.0, (40, 2))
-    takes = [silence(f"{text}", system) for text in range(40) for system in ("voice", "base")]
-    found = told(takes, [Ratio(value) for value in values.reshape(-1)], toy())["points"]
+    utterances = [silence(f"{text}", system) for text in range(40) for system in ("voice", "base")]
+    found = told(utterances, [Ratio(value) for value in values.reshape(-1)], toy())["points"]
     differences = values[:, 0] - values[:, 1]
     middle, width = differences.mean(), 1.96 * differences.std() / np.sqrt(40)
     assert found.intervals["voice"] == pytest.approx((middle - width, middle + width), abs=0.15 * width)
@@ -63,23 +65,23 @@ def test_the_interval_is_that_of_a_paired_bootstrap(toy: Callable[..., Recipe]) 
 
 
 def test_any_system_can_be_the_one_that_others_are_compared_with(toy: Callable[..., Recipe]) -> None:
-    takes = [silence(text, system) for text in "ab" for system in ("step 10", "step 20", "mixed")]
-    found = told(takes, [Ratio(value) for value in (1, 2, 3, 1, 2, 3)], toy(), "step 20")["points"]
+    utterances = [silence(text, system) for text in "ab" for system in ("step 10", "step 20", "mixed")]
+    found = told(utterances, [Ratio(value) for value in (1, 2, 3, 1, 2, 3)], toy(), "step 20")["points"]
     assert found.intervals == {"step 10": (-1.0, -1.0), "mixed": (1.0, 1.0)}
 
 
 def test_all_seeds_of_a_text_are_drawn_together(toy: Callable[..., Recipe]) -> None:
-    takes = [silence(text, system, seed) for text in "ab" for seed in (0, 1) for system in ("voice", "base")]
-    found = told(takes, [Ratio(value) for value in (0, 1, 2, 1, 4, 5, 6, 5)], toy())["points"]
+    utterances = [silence(text, system, seed) for text in "ab" for seed in (0, 1) for system in ("voice", "base")]
+    found = told(utterances, [Ratio(value) for value in (0, 1, 2, 1, 4, 5, 6, 5)], toy())["points"]
     assert found.intervals["voice"] == (0.0, 0.0)
 
 
 def test_systems_that_sound_the_same_are_named(toy: Callable[..., Recipe]) -> None:
     other = Utterance("b", 0, "other", np.ones(8, np.float32), 8_000)
-    takes = [silence("a"), silence("b"), silence("a", "base"), silence("b", "base"), silence("a", "other"), other]
-    found = told(takes, [Ratio(0)] * 6, toy())
+    utterances = [silence("a"), silence("b"), silence("a", "base"), silence("b", "base"), silence("a", "other"), other]
+    found = told(utterances, [Ratio(0)] * 6, toy())
     assert found.identical == (("voice", "base"),)
-    assert found.warnings() == ["voice and base sound exactly the same: what the training learned does nothing"]
+    assert found.warnings() == ["voice and base sound exactly the same: the training changed nothing that can be heard"]
 
 
 def test_one_text_has_no_interval(toy: Callable[..., Recipe]) -> None:
@@ -99,45 +101,24 @@ def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(toy: Callable[...
 
 
 def test_the_file_holds_everything(toy: Callable[..., Recipe]) -> None:
-    takes = [silence("a"), silence("b"), silence("a", "base"), silence("b", "base")]
-    kept = json.loads(json.dumps(told(takes, [Ratio(one) for one in (1, 2, 0, 0)], toy()).settings()))
-    assert kept["version"] == 2
+    utterances = [silence("a"), silence("b"), silence("a", "base"), silence("b", "base")]
+    kept = json.loads(json.dumps(told(utterances, [Ratio(one) for one in (1, 2, 0, 0)], toy()).settings()))
+    assert kept["version"] == 3
     (one,) = kept["scores"]
-    assert (one["group"], one["figure"]["name"], one["means"]) == ("told", "points", {"voice": 1.5, "base": 0.0})
-    assert kept["takes"][1]["figures"] == {"points": 2.0}
+    assert (one["group"], one["spec"]["name"], one["means"]) == ("told", "points", {"voice": 1.5, "base": 0.0})
+    assert kept["utterances"][1]["metrics"] == {"points": 2.0}
 
 
 def test_a_line_says_what_everybody_reached() -> None:
-    one = Score("g", MetricSpec("likeness", "likeness", "high"), {"voice": 0.9, "base": 0.5}, {}, {"strangers": 0.45})
-    assert one.describe("voice") == "likeness: voice 0.90, strangers 0.45, base 0.50"
-    percent = Score("g", MetricSpec("words", "wrong words", "low", "%"), {"voice": 0.123}, {"voice": (-0.1, 0.052)})
+    one = Score(
+        "g",
+        MetricSpec("speaker_similarity", "similarity", "high"),
+        {"voice": 0.9, "base": 0.5},
+        {},
+        {"impostors": 0.45},
+    )
+    assert one.describe("voice") == "similarity: voice 0.90, impostors 0.45, base 0.50"
+    percent = Score("g", MetricSpec("wer", "wrong words", "low", "%"), {"voice": 0.123}, {"voice": (-0.1, 0.052)})
     assert percent.shown("voice") == "12.3 %"
     assert percent.difference("voice") == "-10.00 to +5.20 %"
     assert percent.shown("base") == "-"
-
-
-def scores(**means: float) -> Scores:
-    return Scores(
-        scores=[Score("g", MetricSpec(name, name, "high"), {"voice": mean}, {}) for name, mean in means.items()]
-    )
-
-
-def test_quality_wants_the_words_and_the_person() -> None:
-    assert quality(scores(words=0.1, likeness=0.8), "voice") == pytest.approx(0.9 * 0.8)
-    assert quality(scores(words=1.7, likeness=0.8), "voice") == 0.0
-    assert quality(scores(words=0.25), "voice") == 0.75
-    assert quality(scores(likeness=0.5), "voice") == 0.5
-    assert quality(scores(likeness=-0.2), "voice") == 0.0
-    assert quality(scores(pace=1.0), "voice") is None
-
-
-def test_groups_are_chosen_by_name(toy: Callable[..., Recipe]) -> None:
-    class Engine:
-        def judges(self, recipe: Recipe) -> dict[str, object]:
-            return {"mos": object()}
-
-    engine: object = Engine()
-    assert list(judges(engine, toy(), ["speed", "text"])) == ["text", "speed"]  # type: ignore[arg-type]
-    assert "mos" in judges(engine, toy())  # type: ignore[arg-type]
-    with pytest.raises(RecipeError, match=r"there is no 'tekst'; did you mean 'text'"):
-        judges(engine, toy(), ["tekst"])  # type: ignore[arg-type]

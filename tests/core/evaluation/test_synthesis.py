@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from vtune.evaluation import System, speak_all, speak_trained
+from vtune.evaluation import System, synthesize_all, synthesize_train_sentences
 from vtune.types import Audio, Ending
 
 
@@ -18,18 +18,23 @@ def speaker(*endings: Ending | None) -> System:
 
 
 def test_pieces_are_one_take() -> None:
-    (take,) = speak_all([speaker(None, Ending.END_TOKEN)], ["abc"], [5])
-    assert take.waveform.tolist() == [5, 5, 5, 6, 6, 6]
-    assert (take.text, take.seed, take.system, take.ending) == ("abc", 5, "someone", Ending.END_TOKEN)
-    assert take.first is not None
-    assert take.took is not None
-    assert 0 < take.first <= take.took
+    (utterance,) = synthesize_all([speaker(None, Ending.END_TOKEN)], ["abc"], [5])
+    assert utterance.waveform.tolist() == [5, 5, 5, 6, 6, 6]
+    assert (utterance.text, utterance.seed, utterance.system, utterance.ending) == (
+        "abc",
+        5,
+        "someone",
+        Ending.END_TOKEN,
+    )
+    assert utterance.first is not None
+    assert utterance.took is not None
+    assert 0 < utterance.first <= utterance.took
 
 
 def test_everybody_speaks_every_text_with_every_seed() -> None:
     one, other = speaker(Ending.END_TOKEN), System("other", speaker(Ending.END_TOKEN).say)
-    takes = speak_all([one, other], ["a", "b"], [0, 1])
-    assert [(take.text, take.seed, take.system) for take in takes] == [
+    utterances = synthesize_all([one, other], ["a", "b"], [0, 1])
+    assert [(utterance.text, utterance.seed, utterance.system) for utterance in utterances] == [
         (text, seed, name) for text in "ab" for seed in (0, 1) for name in ("someone", "other")
     ]
 
@@ -49,22 +54,22 @@ def choir(name: str, asked: list[list[tuple[str, int]]]) -> System:
 def test_the_first_text_is_timed_and_the_others_are_spoken_together() -> None:
     asked: list[list[tuple[str, int]]] = []
     texts, seeds = ["a", "bb", "ccc"], [0, 1]
-    takes = speak_all([choir("one", asked), choir("other", asked)], texts, seeds)
+    utterances = synthesize_all([choir("one", asked), choir("other", asked)], texts, seeds)
     assert asked == [[("bb", 0), ("bb", 1), ("ccc", 0), ("ccc", 1)]] * 2
-    wanted = speak_all([System(name, speaker(Ending.END_TOKEN).say) for name in ("one", "other")], texts, seeds)
-    for one, other in zip(takes, wanted, strict=True):
+    wanted = synthesize_all([System(name, speaker(Ending.END_TOKEN).say) for name in ("one", "other")], texts, seeds)
+    for one, other in zip(utterances, wanted, strict=True):
         assert (one.text, one.seed, one.system, one.ending) == (other.text, other.seed, other.system, other.ending)
         assert one.waveform.tolist() == other.waveform.tolist()
         assert (one.took is None, one.first is None) == (one.text != "a",) * 2
-    assert speak_trained(choir("one", asked), ["a", "b"], 2, 0)[1].system == "one on trained words"
+    assert synthesize_train_sentences(choir("one", asked), ["a", "b"], 2, 0)[1].system == "one on training sentences"
     assert asked[2:] == [[("b", 0)]]
 
 
 def test_nothing_is_spoken_together_where_one_cannot() -> None:
     asked: list[list[tuple[str, int]]] = []
-    takes = speak_all([choir("one", asked), speaker(Ending.END_TOKEN)], ["a", "b"], [0])
+    utterances = synthesize_all([choir("one", asked), speaker(Ending.END_TOKEN)], ["a", "b"], [0])
     assert not asked
-    assert all(take.took for take in takes)
+    assert all(utterance.took for utterance in utterances)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +82,12 @@ def test_nothing_is_spoken_together_where_one_cannot() -> None:
     ],
 )
 def test_the_worst_utterance_counts(endings: tuple[Ending | None, ...], worst: Ending | None) -> None:
-    (take,) = speak_all([speaker(*endings)], ["a"], [0])
-    assert take.ending == worst
+    (utterance,) = synthesize_all([speaker(*endings)], ["a"], [0])
+    assert utterance.ending == worst
 
 
 def test_trained_words_are_spread_and_told_apart() -> None:
-    takes = speak_trained(speaker(Ending.END_TOKEN), [f"{number}" for number in range(10)], 3, 2)
-    assert [take.text for take in takes] == ["0", "3", "6"]
-    assert {(take.system, take.seed) for take in takes} == {("someone on trained words", 2)}
-    assert speak_trained(speaker(Ending.END_TOKEN), [], 3, 2) == []
+    utterances = synthesize_train_sentences(speaker(Ending.END_TOKEN), [f"{number}" for number in range(10)], 3, 2)
+    assert [utterance.text for utterance in utterances] == ["0", "3", "6"]
+    assert {(utterance.system, utterance.seed) for utterance in utterances} == {("someone on training sentences", 2)}
+    assert synthesize_train_sentences(speaker(Ending.END_TOKEN), [], 3, 2) == []

@@ -50,8 +50,8 @@ def test_every_number_on_the_card_stands_in_a_file_beside_it(scored: VoiceFolder
         f"Made by vtune {record['vtune']} ({record['created'][:10]}); speaks at {record['sample_rate']} Hz",
         f"LoRA rank {lora['rank']}, alpha {lora['alpha']:g}, dropout {lora['dropout']:g}, ",
         f"{facts['steps']} steps over {facts['clips']} rows, {facts['precision']}",
-        f"{facts['first_loss']:.4f} at first, {facts['last_loss']:.4f} at last, {facts['loss']:.4f} in the mean, "
-        f"{facts['eval_loss']:.4f} in validation",
+        f"| loss | training loss {facts['loss']:.3f} on average; "
+        f"validation loss {facts['curve'][0]['eval_loss']:.3f} at step ",
         f"| fingerprint of network | `{record['fingerprint']['network']}` |",
         f"| fingerprint of the data | `{facts['data']}` |",
         f"{ledger['seconds']['train'] / 60:.1f} minutes of speech in {ledger['clips']['train']} clips were trained on.",
@@ -72,14 +72,14 @@ def test_every_number_on_the_card_stands_in_a_file_beside_it(scored: VoiceFolder
     ]
     # scores.json
     expected.append(f"{len(scores['texts'])} sentences that the voice was not trained on;")
-    assert [one["figure"]["name"] for one in scores["scores"] if one["figure"]["headline"]]
+    assert [one["spec"]["name"] for one in scores["scores"] if one["spec"]["headline"]]
     for one in scores["scores"]:
-        if one["figure"]["headline"]:
+        if one["spec"]["headline"]:
             means, interval = one["means"], one["intervals"].get("voice")
             systems = [*scores["systems"], "recording"]
-            cells = [_shown(means.get(system), one["figure"]["unit"]) for system in systems]
+            cells = [_shown(means.get(system), one["spec"]["unit"]) for system in systems]
             expected.append(
-                f"| {one['figure']['title']} | {' | '.join(cells)} | {_spread(interval, one['figure']['unit'])} |"
+                f"| {one['spec']['title']} | {' | '.join(cells)} | {_spread(interval, one['spec']['unit'])} |"
             )
             value = f"value: {round(means['voice'], 4)}"
             assert value in card
@@ -112,7 +112,7 @@ def test_the_hub_reads_the_head(scored: VoiceFolder) -> None:
     assert data.tags == ["text-to-speech", "vtune", "toy", "lora"]
     assert data.get("base_model") is None
     assert data.model_name == "someone"
-    scores = {one["figure"]["name"]: one for one in json.loads(scored.scores.read_text())["scores"]}
+    scores = {one["spec"]["name"]: one for one in json.loads(scored.scores.read_text())["scores"]}
     assert {result.metric_type for result in data.eval_results} <= scores.keys()
     for result in data.eval_results:
         assert result.metric_value == round(scores[result.metric_type]["means"]["voice"], 4)

@@ -143,7 +143,7 @@ def project(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     recipe = {
         "voice": "someone", "engine": "toy", "data": [{"source": "raw_audio"}], "prepare": {"max_seconds": 6},
         "train": {"epochs": 1, "batch_size": 4, "validation": 0, "warmup": 0},
-        "evaluate": {"sentences": ["hello there"], "judges": ["delivery"], "trained": 0},
+        "evaluate": {"sentences": ["hello there"], "metrics": ["delivery"], "train_sentences": 0},
     }  # fmt: skip
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     monkeypatch.chdir(folder)

@@ -11,18 +11,18 @@ import pytest
 from vtune import pipeline
 from vtune.dataset.features.manifest import open_sources
 from vtune.engines import load_recipe
-from vtune.evaluation.compare import material_of, recipe_of
+from vtune.evaluation.compare import gather_test_set, recipe_of
 from vtune.recipe import standing_alone
 
 
 def test_a_recipe_stands_alone_wherever_its_file_lies(
     toy_recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = toy_recipe(data=[{"source": "speech"}], evaluate={"source": "hub:owner/held", "others": "speech"})
+    path = toy_recipe(data=[{"source": "speech"}], evaluate={"source": "hub:owner/held", "impostors": "speech"})
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     found = standing_alone(load_recipe(path))
-    assert found.data[0].source == found.evaluate.others == os.path.join("..", "speech")
+    assert found.data[0].source == found.evaluate.impostors == os.path.join("..", "speech")
     assert found.evaluate.source == "hub:owner/held"
     assert len(list(open_sources(found.model_copy(update={"_folder": Path()}))[0].rows())) == 8
     monkeypatch.chdir(tmp_path)
@@ -36,4 +36,4 @@ def test_a_voice_finds_what_it_was_made_of(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     (voice,) = pipeline.run(load_recipe(path))
-    assert len(material_of(voice, recipe_of(voice)).texts) == 2
+    assert len(gather_test_set(voice, recipe_of(voice)).texts) == 2

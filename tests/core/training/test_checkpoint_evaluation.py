@@ -1,4 +1,4 @@
-"""Checkpoints chosen by ear, with an ear that is told what to think of each."""
+"""Checkpoints chosen by what they speak, with a measurement that is told its result."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vtune import pipeline
+from vtune.evaluation import MetricSpec
 from vtune.recipe import Recipe
 from vtune.training.checkpoint_evaluation import EvalResult
 
@@ -23,7 +24,12 @@ SOUND = np.linspace(-0.5, 0.5, 800, dtype=np.float32)
 
 
 class Told:
-    """Thinks of the checkpoints what it was told, one after another, and throws dice while it listens."""
+    """Gives the checkpoints the qualities that it was told, one after another, and uses random numbers meanwhile."""
+
+    specs = (
+        MetricSpec("quality", "quality: the told one", "high"),
+        MetricSpec("wer", "wrong words", "low", "%"),
+    )
 
     def __init__(self, *qualities: float) -> None:
         self.qualities = list(qualities)
@@ -33,14 +39,14 @@ class Told:
         torch.rand(3), np.random.rand(3), random.random()
         kept = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
         self.weights.append(kept)
-        return EvalResult({"quality": self.qualities.pop(0), "words": 0.25}, [("01", SOUND, 8_000)])
+        return EvalResult({"quality": self.qualities.pop(0), "wer": 0.25}, [("01", SOUND, 8_000)])
 
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Told]:
     def hear(*qualities: float) -> Told:
         told = Told(*qualities)
-        monkeypatch.setattr(pipeline, "listener", lambda *_: told)
+        monkeypatch.setattr(pipeline, "load_checkpoint_metrics", lambda *_: told)
         return told
 
     return hear
@@ -59,22 +65,22 @@ def test_the_best_by_ear_is_kept(
     with caplog.at_level("INFO", "vtune"):
         (voice,) = pipeline.run(toy(train={"epochs": 3}))
     facts = facts_of(tmp_path / "runs" / "someone")
-    assert (facts["best_step"], facts["steps"], facts["chosen_by"]) == (8, 12, "eval_quality")
+    assert (facts["best_step"], facts["steps"], facts["chosen_by"]) == (8, 12, "quality: the told one")
     assert [row["eval_quality"] for row in facts["curve"]] == [0.2, 0.9, 0.4]
     shipped = load_file(voice.path / "adapter_model.safetensors")
     for name, tensor in told.weights[1].items():
         assert torch.equal(shipped[name.replace(".default", "")], tensor)
-    assert "step 8 by ear: quality 0.900, words 0.250 (1 sentences" in caplog.text
+    assert "Checkpoint of step 8: quality 0.90, wer 25.0 % (1 sentence(s) spoken in " in caplog.text
 
 
 def test_the_card_shows_the_curve(toy: Callable[..., Recipe], heard: Callable[..., Told]) -> None:
     heard(0.2, 0.9, 0.4)
     (voice,) = pipeline.run(toy(train={"epochs": 3, "validation": 0.3}))
     card = voice.card.read_text()
-    assert "chosen, by ear" in card
+    assert "it was chosen by quality: the told one" in card
     row = next(line for line in card.splitlines() if line.startswith("| **"))
     assert "| 0.900 | 0.250 | " in row
-    assert "| step | quality | wrong words | validation loss |" in card
+    assert "| step | quality | wer | validation loss |" in card
 
 
 def test_what_was_heard_stays(toy: Callable[..., Recipe], heard: Callable[..., Told], tmp_path: Path) -> None:
@@ -97,7 +103,7 @@ def test_what_was_heard_stays(toy: Callable[..., Recipe], heard: Callable[..., T
 def test_listening_changes_nothing(
     toy: Callable[..., Recipe], heard: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "listener", lambda *_: None)
+    monkeypatch.setattr(pipeline, "load_checkpoint_metrics", lambda *_: None)
     (unheard,) = pipeline.run(toy(voice="unheard", lora={"dropout": 0.2}))
     heard(0.1, 0.2)
     (listened,) = pipeline.run(toy(voice="listened", lora={"dropout": 0.2}))
@@ -123,5 +129,5 @@ def test_a_finished_training_is_not_heard_again(
 ) -> None:
     heard(0.1, 0.2)
     pipeline.run(toy())
-    monkeypatch.setattr(pipeline, "listener", lambda *_: pytest.fail("it loads a recogniser again"))
-    pipeline.run(toy(evaluate={"sentences": ["hello there"], "judges": ["speed"]}))
+    monkeypatch.setattr(pipeline, "load_checkpoint_metrics", lambda *_: pytest.fail("it loads a recogniser again"))
+    pipeline.run(toy(evaluate={"sentences": ["hello there"], "metrics": ["speed"]}))

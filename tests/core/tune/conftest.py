@@ -1,4 +1,4 @@
-"""A judge that hears what the toy learns: how far the loudness of a take is from its recording's."""
+"""A metric of what the toy learns: how far the loudness of an utterance is from its recording's."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from vtune.tune import Space, check_space, read_space
 NEARNESS = """
 import numpy as np
 import vtune
-from vtune.evaluation import Figure, Judgement, Ratio
+from vtune.evaluation import MetricResult, MetricSpec, Ratio
 
 class Nearness:
-    figures = (Figure("far", "loudness apart", "low"), Figure("near", "loudness alike", "high"))
+    specs = (MetricSpec("far", "loudness apart", "low"), MetricSpec("near", "loudness alike", "high"))
 
-    def __init__(self, material, recipe):
-        self.recordings = material.recordings
+    def __init__(self, test_set, recipe):
+        self.recordings = test_set.recordings
 
-    def judge(self, takes):
-        apart = [abs(level(take.waveform) - level(self.recordings[take.text].waveform)) for take in takes]
-        return Judgement({"far": [Ratio(one) for one in apart], "near": [Ratio(1 - one) for one in apart]})
+    def measure(self, utterances):
+        apart = [abs(level(one.waveform) - level(self.recordings[one.text].waveform)) for one in utterances]
+        return MetricResult({"far": [Ratio(one) for one in apart], "near": [Ratio(1 - one) for one in apart]})
 
 def level(waveform):
     return float(np.sqrt(np.mean(np.square(waveform))))
 
 @vtune.hookimpl
-def judges(recipe):
+def metrics(recipe):
     return {"nearness": Nearness}
 """
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An extension with that judge, installed in a folder of Python's path."""
+    """An extension with that metric, installed in a folder of Python's path."""
     folder = tmp_path / "site"
     info = folder / "nearness-1.0.dist-info"
     info.mkdir(parents=True)
@@ -58,7 +58,7 @@ def recipe(toy_recipe: Callable[..., Path], speech: Callable[..., Path], site: P
         held = site.parent / "held"
         if not held.exists():
             speech("held", count=3, first=50)
-        judged = {"source": str(held), "clips": 3, "judges": ["nearness"]}
+        judged = {"source": str(held), "clips": 3, "metrics": ["nearness"]}
         train = {"epochs": 3, "validation": 0.3, "report_to": "none"}
         sections["train"] = {**train, **sections.get("train", {})}  # type: ignore[dict-item]
         sections["evaluate"] = {**judged, **sections.get("evaluate", {})}  # type: ignore[dict-item]

@@ -89,7 +89,7 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(
     assert [trial.state for trial in found] == [State.DONE] * 3
     assert len(found[1].starts) == len(found[2].starts) == 2
     for one, other in zip(found, expected, strict=True):
-        assert (one.values, one.merit, one.figures) == (other.values, other.merit, other.figures)
+        assert (one.values, one.merit, one.metrics) == (other.values, other.merit, other.metrics)
     assert again.keys() == adapters.keys()
     assert all(torch.equal(again[name], adapters[name]) for name in adapters)
     table, same = (run.stdout.splitlines() for run in (straight, last))

@@ -31,10 +31,10 @@ SPACE = Space(
 
 def trial(number: int, rate: float, quality: float | None, **further: Any) -> Trial:
     targets = "all" if number % 2 == 0 else "[inner, outer]"
-    figures = {} if quality is None else {"quality": quality, "words": 1 - quality}
+    metrics = {} if quality is None else {"quality": quality, "wer": 1 - quality}
     state = State.DONE if quality is not None else State.FAILED
     return Trial(
-        number, further.pop("state", state), {"train.learning_rate": rate, "lora.targets": targets}, quality, figures,
+        number, further.pop("state", state), {"train.learning_rate": rate, "lora.targets": targets}, quality, metrics,
         60.4, **further,
     )  # fmt: skip
 
@@ -52,24 +52,24 @@ def found(tmp_path: Path) -> Found:
         folder.path.mkdir(parents=True)
         write_text(folder.adapter_config, "{}")
         write_text(folder.page, "<p>listen")
-    kinds = [MetricSpec("quality", "quality", "high"), MetricSpec("words", "wrong words", "low", "%")]
+    specs = [MetricSpec("quality", "quality", "high"), MetricSpec("wer", "wrong words", "low", "%")]
     shares = {"train.learning_rate": 0.75, "lora.targets": 0.25}
     return Found(
-        "anna", place, SPACE, "quality", trials, kinds, shares, ("vtune", "run", "my recipe.yaml", "a.b=[1, 2]")
+        "anna", place, SPACE, "quality", trials, specs, shares, ("vtune", "run", "my recipe.yaml", "a.b=[1, 2]")
     )
 
 
 def test_the_table_is_ranked_and_every_trial_is_accounted_for(found: Found) -> None:
     lines = list(found.lines())
     rows = [line.split() for line in lines[:4]]
-    assert rows[0] == ["place", "trial", "quality", "words", "learning_rate", "targets", "seconds"]
+    assert rows[0] == ["place", "trial", "quality", "wer", "learning_rate", "targets", "seconds"]
     assert [row[:4] for row in rows[1:]] == [
         ["1", "2", "0.80", "20.0"], ["2", "0", "0.60", "40.0"], ["3", "1", "0.40", "60.0"],
     ]  # fmt: skip
     assert len({len(line) for line in lines[:4]}) == 1
     assert lines[4].startswith("trial 3: failed: loss became")
     assert lines[5].startswith("trial 4: pruned after 1 of 3 epochs: eval_loss 4; train.learning_rate=0.005")
-    assert lines[6] == "best: trial 2: quality 0.80, words 20.0 %"
+    assert lines[6] == "best: trial 2: quality 0.80, wer 20.0 %"
 
 
 def test_the_command_can_be_pasted(found: Found, toy_recipe: Callable[..., Path]) -> None:
@@ -81,9 +81,9 @@ def test_the_command_can_be_pasted(found: Found, toy_recipe: Callable[..., Path]
 
 
 def test_a_line_says_what_became_of_a_trial(found: Found) -> None:
-    assert found.told(2) == "trial 2: quality 0.80, words 20.0 % (60 s); the best yet"
+    assert found.told(2) == "trial 2: quality 0.80, wer 20.0 % (60 s); the best yet"
     assert found.told(4) == (
-        "trial 4: pruned after 1 of 3 epochs: eval_loss 4 (60 s); the best is trial 2: quality 0.80, words 20.0 %"
+        "trial 4: pruned after 1 of 3 epochs: eval_loss 4 (60 s); the best is trial 2: quality 0.80, wer 20.0 %"
     )
     assert found.settings(found.trials[0]).endswith("lora.targets=all (the recipe as it is)")
 

@@ -70,8 +70,8 @@ def test_a_study_finds_the_best_and_encodes_once(
     by_hand = []
     for trial in found.trials:
         scores = json.loads(voice(place, trial.number).scores.read_text())
-        (far,) = (one for one in scores["scores"] if one["figure"]["name"] == "far")
-        assert trial.figures["far"] == far["means"]["voice"] == -(trial.merit or 0.0)
+        (far,) = (one for one in scores["scores"] if one["spec"]["name"] == "far")
+        assert trial.metrics["far"] == far["means"]["voice"] == -(trial.merit or 0.0)
         assert load_recipe(voice(place, trial.number).recipe).train.learning_rate == float(str(trial.values[RATE]))
         by_hand.append((far["means"]["voice"], trial.number))
     assert [trial.number for trial in found.ranked] == [number for _, number in sorted(by_hand)]
@@ -279,8 +279,10 @@ def test_no_trial_begins_after_the_time_is_up(
 def test_what_cannot_be_measured_ends_the_study_after_one_trial_and_says_why(
     recipe: Callable[..., str], space: Callable[..., Space]
 ) -> None:
-    path = recipe(train={"epochs": 1}, evaluate={"judges": ["text", "voice"]})
-    with pytest.raises(RecipeError, match=r"--metric quality: words was not measured .*; text: no weights of Whisper"):
+    path = recipe(train={"epochs": 1}, evaluate={"metrics": ["intelligibility", "speaker"]})
+    with pytest.raises(
+        RecipeError, match=r"--metric quality: wer was not measured .*; intelligibility: no weights of Whisper"
+    ):
         tune(path, space(path, "lora.rank=2..8"))
 
 

@@ -42,15 +42,15 @@ def trained_words(run: RunFolder, voice: str) -> list[str]:
 
 
 def impostor_clips(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> list[Clip]:
-    """Read a few clips of other people: those of ``evaluate.others``, else of the other voices of the data.
+    """Read a few clips of other people: those of ``evaluate.impostors``, else of the other voices of the data.
 
     :raises DataError: the source cannot be opened, or nothing of it can be used.
     """
-    named = recipe.evaluate.others
+    named = recipe.evaluate.impostors
     if named is None:
         items = [item for item in _surveyed(run) if item.voice != voice]
         return _spread(recipe, engine, items, STRANGERS)
-    recipe, items = _named(recipe, "evaluate.others", named, "others")
+    recipe, items = _named(recipe, "evaluate.impostors", named, "impostors")
     return _spread(recipe, engine, items, STRANGERS)
 
 

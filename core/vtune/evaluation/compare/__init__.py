@@ -1,8 +1,7 @@
-"""Voices beside each other: their bases, their checkpoints, other voices; heard, scored, and written out."""
+"""Voices beside each other: their bases, their checkpoints, other voices; spoken, measured, and written out."""
 
-from vtune.evaluation.compare.compare import Comparison, compare, material_of, recipe_of
+from vtune.evaluation.compare.comparison import Comparison, compare, gather_test_set, recipe_of
 from vtune.evaluation.compare.contestants import Contestant, contestants, first_voice
-from vtune.evaluation.compare.table import table
 
 __all__ = [
     "Comparison",
@@ -10,7 +9,6 @@ __all__ = [
     "compare",
     "contestants",
     "first_voice",
-    "material_of",
+    "gather_test_set",
     "recipe_of",
-    "table",
 ]

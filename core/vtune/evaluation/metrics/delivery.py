@@ -3,86 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
-from vtune.contract.metrics import RECORDING, MetricResult, MetricSpec, MetricValues, Ratio, TestSet, Utterance
+from vtune.contract.metrics import RECORDING, MetricResult, MetricSpec, Ratio, TestSet, Utterance
 from vtune.curation.doctor import Measures, Speech, Whole, letters, measure
 from vtune.recipe import Recipe
 from vtune.types import Ending
 
-OVERRUN = 2.0
-"""Times the expected length from which a take has run away, whatever its ending says."""
+RUNAWAY_RATIO = 2.0
+"""Times the expected length from which an utterance has run away, whatever its ending says."""
 
-CUT = -12.0
-"""dB under the speech; a take whose last 32 ms are louder stops within a word."""
+CUTOFF_DB = -12.0
+"""dB under the speech; an utterance whose last 32 ms are louder stops within a word."""
 
 
 class Delivery:
     """Endings, lengths and levels; needs no model."""
 
-    figures = (
-        MetricSpec("ended", "sentences that end by themselves", "high", "%", headline=True),
-        MetricSpec("length", "length against the recording", "one", headline=True),
-        MetricSpec("overrun", "sentences twice as long as they should be", "low", "%"),
-        MetricSpec("cut", "sentences that stop within a word", "low", "%"),
-        MetricSpec("pace", "pace", "neither", "letters/s"),
-        MetricSpec("pauses", "pauses within a sentence", "neither", "%"),
-        MetricSpec("lead", "silence before the first word", "neither", "s"),
-        MetricSpec("tail", "silence after the last word", "neither", "s"),
-        MetricSpec("level", "level of the speech", "neither", "dBFS"),
-        MetricSpec("clipped", "clipped samples", "low", "%"),
-        MetricSpec("reach", "highest frequency", "neither", "kHz"),
+    specs: ClassVar = (
+        MetricSpec("stop_rate", "sentences that end by themselves", "high", "%", headline=True),
+        MetricSpec("duration_ratio", "length divided by the recording's", "one", headline=True),
+        MetricSpec("runaway_rate", "sentences twice as long as they should be", "low", "%"),
+        MetricSpec("cutoff_rate", "sentences that stop within a word", "low", "%"),
+        MetricSpec("speaking_rate", "speaking rate", "neither", "letters/s"),
+        MetricSpec("pause_ratio", "pauses within a sentence", "neither", "%"),
+        MetricSpec("leading_silence_seconds", "silence before the first word", "neither", "s"),
+        MetricSpec("trailing_silence_seconds", "silence after the last word", "neither", "s"),
+        MetricSpec("speech_level_dbfs", "level of the speech", "neither", "dBFS"),
+        MetricSpec("clipping_rate", "clipped samples", "low", "%"),
+        MetricSpec("bandwidth_khz", "highest frequency", "neither", "kHz"),
     )
 
-    def __init__(self, material: TestSet, recipe: Recipe) -> None:
-        self._recordings = material.recordings
+    def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
+        self._recordings = test_set.recordings
         # What is to be expected of a text that nobody recorded.
-        count = sum(letters(clip.text) for clip in material.clips)
-        self._usual = sum(clip.seconds for clip in material.clips) / count if count else None
+        count = sum(letters(clip.text) for clip in test_set.clips)
+        self._seconds_per_letter = sum(clip.seconds for clip in test_set.clips) / count if count else None
 
-    def judge(self, takes: Sequence[Utterance]) -> MetricResult:
-        """Measure each take."""
-        found = [self._one(take) for take in takes]
-        return MetricResult({figure.name: _column(found, figure.name) for figure in self.figures})
+    def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
+        """Measure endings, lengths and levels of each utterance."""
+        rows = [self._row(utterance) for utterance in utterances]
+        return MetricResult({spec.name: [row.get(spec.name) for row in rows] for spec in self.specs})
 
-    def _one(self, take: Utterance) -> dict[str, Ratio | None]:
-        figures: dict[str, Ratio | None] = dict(self._timing(take))
-        if not len(take.waveform):
-            return figures
-        measures = measure(Whole(take.sample_rate, 1, take.waveform))
-        figures["clipped"] = Ratio(measures.peaks.clipped)
-        if measures.speech.seconds:
-            figures |= _spoken(take, measures, measures.speech)
-        return figures
+    def _row(self, utterance: Utterance) -> dict[str, Ratio]:
+        row = self._timing(utterance)
+        if not len(utterance.waveform):
+            return row
+        measures = measure(Whole(utterance.sample_rate, 1, utterance.waveform))
+        row["clipping_rate"] = Ratio(measures.peaks.clipped)
+        return row | (_speech(utterance, measures, measures.speech) if measures.speech.seconds else {})
 
-    def _timing(self, take: Utterance) -> dict[str, Ratio]:
-        figures = {}
-        if take.ending is not None:
-            figures["ended"] = Ratio(float(take.ending == Ending.END_TOKEN))
-        expected = self._expected(take.text)
-        if expected and take.system != RECORDING:
-            figures["length"] = Ratio(take.seconds, expected)
-            figures["overrun"] = Ratio(float(take.seconds > OVERRUN * expected))
-        return figures
+    def _timing(self, utterance: Utterance) -> dict[str, Ratio]:
+        row = {}
+        if utterance.ending is not None:
+            row["stop_rate"] = Ratio(float(utterance.ending == Ending.END_TOKEN))
+        expected = self._expected_seconds(utterance.text)
+        if expected and utterance.system != RECORDING:
+            row["duration_ratio"] = Ratio(utterance.seconds, expected)
+            row["runaway_rate"] = Ratio(float(utterance.seconds > RUNAWAY_RATIO * expected))
+        return row
 
-    def _expected(self, text: str) -> float | None:
-        """Seconds of the recording of these words, else what the speaker usually takes for so many letters."""
+    def _expected_seconds(self, text: str) -> float | None:
+        """Return the length of the text's recording, else what the speaker usually takes for so many letters."""
         if text in self._recordings:
             return self._recordings[text].seconds
-        return self._usual and self._usual * letters(text)
+        return self._seconds_per_letter and self._seconds_per_letter * letters(text)
 
 
-def _spoken(take: Utterance, measures: Measures, speech: Speech) -> dict[str, Ratio | None]:
-    span = max(take.seconds - speech.lead - speech.tail, 1e-3)
+def _speech(utterance: Utterance, measures: Measures, speech: Speech) -> dict[str, Ratio]:
+    span = max(utterance.seconds - speech.lead - speech.tail, 1e-3)
     return {
-        "cut": Ratio(float(speech.stop > CUT)),
-        "pace": Ratio(letters(take.text), span),
-        "pauses": Ratio(max(span - speech.seconds, 0.0), span),
-        "lead": Ratio(speech.lead),
-        "tail": Ratio(speech.tail),
-        "level": Ratio(speech.level),
-        "reach": Ratio(measures.bandwidth / 1000),
+        "cutoff_rate": Ratio(float(speech.stop > CUTOFF_DB)),
+        "speaking_rate": Ratio(letters(utterance.text), span),
+        "pause_ratio": Ratio(max(span - speech.seconds, 0.0), span),
+        "leading_silence_seconds": Ratio(speech.lead),
+        "trailing_silence_seconds": Ratio(speech.tail),
+        "speech_level_dbfs": Ratio(speech.level),
+        "bandwidth_khz": Ratio(measures.bandwidth / 1000),
     }
-
-
-def _column(found: Sequence[dict[str, Ratio | None]], name: str) -> MetricValues:
-    return [one.get(name) for one in found]

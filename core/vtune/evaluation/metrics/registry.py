@@ -1,43 +1,65 @@
-"""Which judges there are: vtune's own and those of extensions."""
+"""All metrics: vtune's own, one file a group beside this one, and those of extensions. This is the one list of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
-from vtune.contract.metrics import MetricMaker
+from vtune.contract.metrics import MetricMaker, MetricSpec
 from vtune.engines import Engine
-from vtune.errors import RecipeError, listed, nearest
+from vtune.errors import EngineError, RecipeError, choices
 from vtune.evaluation.metrics.delivery import Delivery
-from vtune.evaluation.metrics.naturalness import Cleanliness, Naturalness
+from vtune.evaluation.metrics.dnsmos import Dnsmos
+from vtune.evaluation.metrics.naturalness import Naturalness
 from vtune.evaluation.metrics.pitch import Pitch
-from vtune.evaluation.metrics.speaker_similarity import Likeness
+from vtune.evaluation.metrics.speaker_similarity import SpeakerSimilarity
 from vtune.evaluation.metrics.speed import Speed
-from vtune.evaluation.metrics.words import Words
+from vtune.evaluation.metrics.word_errors import WordErrors
 from vtune.recipe import Recipe
 
-OWN: dict[str, MetricMaker] = {
-    "text": Words,
-    "voice": Likeness,
+METRICS: dict[str, MetricMaker] = {
+    "intelligibility": WordErrors,
+    "speaker": SpeakerSimilarity,
     "delivery": Delivery,
     "pitch": Pitch,
     "naturalness": Naturalness,
-    "cleanliness": Cleanliness,
+    "dnsmos": Dnsmos,
     "speed": Speed,
 }
-"""Judges by the name of their group, in the order of the table."""
+"""Makers by the name of their group, in the order of the table. A new metric is one file and one line here."""
 
 
-def judges(engine: Engine, recipe: Recipe, groups: Iterable[str] | None = None) -> dict[str, MetricMaker]:
-    """Return the makers of the judges asked for; of all where nobody asks. An extension's replace ours of its name.
+def metric_makers(engine: Engine, recipe: Recipe, names: Iterable[str] | None = None) -> dict[str, MetricMaker]:
+    """Return the makers of the named metrics, by group; of all for None.
 
-    :raises RecipeError: there is no such group.
+    :param names: groups, or metrics, which stand for their group: they are measured together.
+    :raises RecipeError: there is no such group and no such metric; suggests the nearest.
     """
-    known = {**OWN, **engine.judges(recipe)}
-    if groups is None:
-        return known
-    wanted = list(groups)
-    for name in wanted:
-        if name not in known:
-            hint = nearest(name, known) or f" (known: {listed(known, name)})"
-            raise RecipeError([f"evaluate.judges: there is no {name!r}{hint}"])
-    return {name: known[name] for name in known if name in wanted}
+    makers = {**METRICS, **engine.metrics(recipe)}
+    if names is None:
+        return makers
+    group_of = {name: group for group, specs in _specs_by_group(makers).items() for name in [*specs, group]}
+    names = list(names)
+    for name in names:
+        if name not in group_of:
+            raise RecipeError([f"evaluate.metrics: there is no metric {name!r}{choices(name, group_of, 'known')}"])
+    wanted = {group_of[name] for name in names}
+    return {group: maker for group, maker in makers.items() if group in wanted}
+
+
+def metric_specs(makers: Mapping[str, MetricMaker]) -> dict[str, MetricSpec]:
+    """Return what the makers can measure, by the name of the metric. :raises EngineError: a maker does not say it."""
+    return {name: spec for specs in _specs_by_group(makers).values() for name, spec in specs.items()}
+
+
+def _specs_by_group(makers: Mapping[str, MetricMaker]) -> dict[str, dict[str, MetricSpec]]:
+    return {group: {spec.name: spec for spec in _specs(group, maker)} for group, maker in makers.items()}
+
+
+def _specs(group: str, maker: MetricMaker) -> Sequence[MetricSpec]:
+    specs = getattr(maker, "specs", None)
+    if not isinstance(specs, list | tuple) or not all(isinstance(spec, MetricSpec) for spec in specs):
+        raise EngineError(
+            f"the metrics {group!r} of an extension do not say what they measure: give their class "
+            "`specs = (MetricSpec(...),)`"
+        )
+    return specs

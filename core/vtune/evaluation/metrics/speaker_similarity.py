@@ -1,8 +1,9 @@
-"""Whether it is the same person: likeness of speaker embeddings to recordings that were not trained on."""
+"""Whether it is the same person: similarity of speaker embeddings to recordings that were not trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,57 +13,59 @@ from vtune.errors import VtuneError
 from vtune.recipe import Recipe
 from vtune.types import Clip
 
-SHORTEST = 1.0
-"""Seconds of a take that is judged at all; a shorter one says nothing about who speaks."""
+MIN_UTTERANCE_SECONDS = 1.0
+"""Length from which an utterance is measured; a shorter one says nothing about who speaks."""
 
-STRANGERS = "strangers"
-"""What clips of other people reach."""
+IMPOSTORS = "impostors"
+"""Name of what clips of other people reach."""
 
-SAME = 0.718
-"""Likeness at which Resemblyzer errs as often to either side, over LibriSpeech's test-other (0.44 %)."""
+SAME_SPEAKER_SIMILARITY = 0.718
+"""Similarity at which Resemblyzer errs as often to either side, over LibriSpeech's test-other (0.44 %)."""
 
 
-class Likeness:
-    """Cosine to the centre of the held-out recordings, in [-1, 1].
+class SpeakerSimilarity:
+    """Cosine between an utterance and the centre of the held-out recordings, in [-1, 1].
 
-    A recording is compared with the centre of the others: what the same person reaches. Clips of other people, where
-    the material has some, show how near a stranger comes.
+    A recording is compared with the centre of the other recordings: what the same person reaches. Clips of other
+    people, where the test set has some, show how similar a stranger's voice is.
 
     :raises VtuneError: the extra is not installed, or there are too few recordings of some length.
     """
 
-    figures = (
-        MetricSpec("likeness", "likeness to the recordings", "high", headline=True),
-        MetricSpec("same", "sentences taken for the same person", "high", "%"),
+    specs: ClassVar = (
+        MetricSpec(
+            "speaker_similarity", "similarity to the speaker's recordings", "high", headline=True, scale=(0.0, 1.0)
+        ),
+        MetricSpec("same_speaker", "sentences taken for the same speaker", "high", "%"),
     )
 
-    def __init__(self, material: TestSet, recipe: Recipe) -> None:
-        long = [clip for clip in material.clips if clip.seconds >= LEAST_SECONDS]
-        if len(long) < 2:
-            raise VtuneError(f"it needs two held-out recordings of {LEAST_SECONDS:g} s or more, and has {len(long)}")
+    def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
+        clips = [clip for clip in test_set.clips if clip.seconds >= LEAST_SECONDS]
+        if len(clips) < 2:
+            raise VtuneError(f"it needs two held-out recordings of {LEAST_SECONDS:g} s or more, and has {len(clips)}")
         self._encoder = SpeakerEncoder()
-        self._own = np.stack([self._embed(clip) for clip in long])
-        self._places = {clip.text: place for place, clip in enumerate(long)}
-        self._centre = centre_of(self._own)
-        self._others = [clip for clip in material.others if clip.seconds >= SHORTEST]
+        self._embeddings = np.stack([self._embed(clip) for clip in clips])
+        self._rows = {clip.text: row for row, clip in enumerate(clips)}
+        self._centre = centre_of(self._embeddings)
+        self._impostors = [clip for clip in test_set.impostors if clip.seconds >= MIN_UTTERANCE_SECONDS]
 
-    def judge(self, takes: Sequence[Utterance]) -> MetricResult:
-        """Compare each take with the centre."""
-        found = [self._one(take) for take in takes]
-        same = [None if one is None else Ratio(float(one.numerator >= SAME)) for one in found]
-        near = [float(self._embed(clip) @ self._centre) for clip in self._others]
-        anchors = {"likeness": {STRANGERS: float(np.mean(near))}} if near else {}
-        return MetricResult({"likeness": found, "same": same}, anchors=anchors)
+    def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
+        """Compare each utterance with the centre of the recordings."""
+        found = [self._similarity(utterance) for utterance in utterances]
+        same = [None if one is None else Ratio(float(one.numerator >= SAME_SPEAKER_SIMILARITY)) for one in found]
+        impostors = [float(self._embed(clip) @ self._centre) for clip in self._impostors]
+        anchors = {"speaker_similarity": {IMPOSTORS: float(np.mean(impostors))}} if impostors else {}
+        return MetricResult({"speaker_similarity": found, "same_speaker": same}, anchors=anchors)
 
-    def _one(self, take: Utterance) -> Ratio | None:
-        if take.system == RECORDING:
-            if take.text not in self._places:
+    def _similarity(self, utterance: Utterance) -> Ratio | None:
+        if utterance.system == RECORDING:
+            if utterance.text not in self._rows:
                 return None
-            place = self._places[take.text]
-            return Ratio(float(self._own[place] @ centre_of(np.delete(self._own, place, axis=0))))
-        if take.seconds < SHORTEST or not np.any(take.waveform):
+            row = self._rows[utterance.text]
+            return Ratio(float(self._embeddings[row] @ centre_of(np.delete(self._embeddings, row, axis=0))))
+        if utterance.seconds < MIN_UTTERANCE_SECONDS or not np.any(utterance.waveform):
             return None
-        return Ratio(float(self._embed(take) @ self._centre))
+        return Ratio(float(self._embed(utterance) @ self._centre))
 
     def _embed(self, sound: Clip | Utterance) -> np.ndarray:
         return self._encoder.embed(sound.waveform, sound.sample_rate)

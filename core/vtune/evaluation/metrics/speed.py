@@ -1,9 +1,10 @@
-"""What speaking costs."""
+"""What speaking costs: time and memory."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import ClassVar
 
 import psutil
 
@@ -12,27 +13,32 @@ from vtune.recipe import Recipe
 
 
 class Speed:
-    """Time of takes, and the memory of the process that made them."""
+    """Time that utterances took, and the memory of the process that made them."""
 
-    figures = (
-        MetricSpec("rtf", "seconds of work a second of sound", "low"),
-        MetricSpec("first", "seconds until there is sound", "low", "s"),
-        MetricSpec("memory", "memory of the process at its peak", "neither", "GiB"),
+    specs: ClassVar = (
+        MetricSpec("rtf", "seconds of work for a second of sound (RTF)", "low"),
+        MetricSpec("first_audio_seconds", "seconds until there is sound", "low", "s"),
+        MetricSpec("peak_memory_gib", "memory of the process at its peak", "neither", "GiB"),
     )
 
-    def __init__(self, material: TestSet, recipe: Recipe) -> None:
+    def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
         pass
 
-    def judge(self, takes: Sequence[Utterance]) -> MetricResult:
-        """Divide."""
-        memory = Ratio(_peak() / 2**30)
-        rates = [None if take.took is None or not take.seconds else Ratio(take.took, take.seconds) for take in takes]
-        first = [None if take.first is None else Ratio(take.first) for take in takes]
-        return MetricResult({"rtf": rates, "first": first, "memory": [memory if rate else None for rate in rates]})
+    def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
+        """Divide the seconds of work by the seconds of sound."""
+        memory = Ratio(_peak_bytes() / 2**30)
+        rtf = [
+            None if utterance.took is None or not utterance.seconds else Ratio(utterance.took, utterance.seconds)
+            for utterance in utterances
+        ]
+        first = [None if utterance.first is None else Ratio(utterance.first) for utterance in utterances]
+        return MetricResult(
+            {"rtf": rtf, "first_audio_seconds": first, "peak_memory_gib": [memory if one else None for one in rtf]}
+        )
 
 
-def _peak() -> int:
-    """Bytes: on a GPU what torch held there, else what the process had resident."""
+def _peak_bytes() -> int:
+    """Return the memory at its peak, in bytes: on a GPU what torch held there, else what the process had resident."""
     import torch
 
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():

@@ -1,4 +1,4 @@
-"""Words that were said against words that should be: which are missing, which were added, which are others."""
+"""Two texts aligned word by word: which words are missing, which were added, which were replaced."""
 
 from __future__ import annotations
 
@@ -8,60 +8,69 @@ from typing import Literal
 
 import numpy as np
 
-Kind = Literal["same", "other", "left_out", "added"]
+Kind = Literal["match", "substitution", "deletion", "insertion"]
 
 
 @dataclass(frozen=True, slots=True)
-class Edits:
+class Alignment:
     """A shortest way from one text to another.
 
-    :param steps: kind, the word that should be (empty where one was added), and the word that was said.
+    :param steps: kind, the word of the text (empty for an insertion), and the word that was said (empty for a
+        deletion).
     """
 
     steps: tuple[tuple[Kind, str, str], ...]
 
     @property
-    def left_out(self) -> int:
-        """Words that were not said."""
-        return self._count("left_out")
+    def substitutions(self) -> int:
+        """Words of the text that were replaced by others."""
+        return self._count("substitution")
 
     @property
-    def added(self) -> int:
-        """Words that should not be there."""
-        return self._count("added")
+    def deletions(self) -> int:
+        """Words of the text that were not said."""
+        return self._count("deletion")
 
     @property
-    def wrong(self) -> int:
-        """All that differ: the Levenshtein distance in words."""
-        return len(self.steps) - self._count("same")
+    def insertions(self) -> int:
+        """Words that were said and are not in the text."""
+        return self._count("insertion")
+
+    @property
+    def errors(self) -> int:
+        """All differences: the Levenshtein distance in words."""
+        return len(self.steps) - self._count("match")
 
     def _count(self, kind: Kind) -> int:
         return sum(step[0] == kind for step in self.steps)
 
 
-def edits(wanted: Sequence[str], said: Sequence[str]) -> Edits:
-    """Find a shortest way; of several, one that leaves most words standing. Time and memory: both lengths multiplied.
+def align(text: Sequence[str], said: Sequence[str]) -> Alignment:
+    """Align two lists of words by a shortest way; of several, one that keeps most words of the text.
 
-    A change costs more than all words together can save by staying.
+    A change costs more than all words together can save by staying. Time and memory: ``len(text) * len(said)``.
+
+    >>> align(["a", "b", "c"], ["a", "c", "d"]).steps
+    (('match', 'a', 'a'), ('deletion', 'b', ''), ('match', 'c', 'c'), ('insertion', '', 'd'))
     """
-    change = len(wanted) + 1
-    cost = np.zeros((len(wanted) + 1, len(said) + 1), dtype=np.int64)
-    cost[:, 0], cost[0, :] = change * np.arange(len(wanted) + 1), change * np.arange(len(said) + 1)
-    for row, old in enumerate(wanted, 1):
-        for column, new in enumerate(said, 1):
-            kept = cost[row - 1, column - 1] + (-1 if old == new else change)
+    change = len(text) + 1
+    cost = np.zeros((len(text) + 1, len(said) + 1), dtype=np.int64)
+    cost[:, 0], cost[0, :] = change * np.arange(len(text) + 1), change * np.arange(len(said) + 1)
+    for row, wanted in enumerate(text, 1):
+        for column, word in enumerate(said, 1):
+            kept = cost[row - 1, column - 1] + (-1 if wanted == word else change)
             cost[row, column] = min(kept, cost[row - 1, column] + change, cost[row, column - 1] + change)
     steps: list[tuple[Kind, str, str]] = []
-    row, column = len(wanted), len(said)
+    row, column = len(text), len(said)
     while row or column:
-        same = bool(row and column) and wanted[row - 1] == said[column - 1]
-        if row and column and cost[row, column] == cost[row - 1, column - 1] + (-1 if same else change):
-            steps.append(("same" if same else "other", wanted[row - 1], said[column - 1]))
+        match = bool(row and column) and text[row - 1] == said[column - 1]
+        if row and column and cost[row, column] == cost[row - 1, column - 1] + (-1 if match else change):
+            steps.append(("match" if match else "substitution", text[row - 1], said[column - 1]))
             row, column = row - 1, column - 1
         elif row and cost[row, column] == cost[row - 1, column] + change:
-            steps.append(("left_out", wanted[row - 1], ""))
+            steps.append(("deletion", text[row - 1], ""))
             row -= 1
         else:
-            steps.append(("added", "", said[column - 1]))
+            steps.append(("insertion", "", said[column - 1]))
             column -= 1
-    return Edits(tuple(reversed(steps)))
+    return Alignment(tuple(reversed(steps)))

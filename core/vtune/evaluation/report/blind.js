@@ -48,8 +48,8 @@ function showTrial() {
   silence();
   stage("trial");
   const trial = session.trials[session.at];
-  const asked = trial.sides.map(({ system, seed }) => takeOf(trial.number, system, seed));
-  if (session.question === "like") asked.push(takeOf(trial.number, RECORDING, null));
+  const asked = trial.sides.map(({ system, seed }) => utteranceOf(trial.number, system, seed));
+  if (session.question === "like") asked.push(utteranceOf(trial.number, RECORDING, null));
   tracks = asked.map(({ track }) => new Track(track.address, track.seconds));
   sides[2].hidden = tracks.length < 3;
   tracks.forEach((track, side) => {

@@ -1,4 +1,4 @@
-"""One take to hear: a player over its spectrogram, its headline figures, and what was heard."""
+"""One utterance to hear: a player over its spectrogram, its headline metrics, and what the recogniser heard."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from vtune.webpage import RATE, embedded, safe
 LEVEL = -20.0
 """dBFS of the speech of all that is played: of two sounds the louder one seems to be the better one."""
 
-KEYS = 9
-"""Digits that play takes."""
+MAX_KEYS = 9
+"""Digits that play utterances."""
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A take as it is played.
+    """An utterance as it is played.
 
-    :param sound: at the page's rate and level.
+    :param sound: samples at the page's sample rate and level.
     :param gain: dB by which it was made louder; None for silence.
-    :param row: what ``Scores.takes`` has of it.
+    :param row: what ``Scores.utterances`` has of it.
     """
 
-    take: Utterance
+    utterance: Utterance
     sound: Waveform
     gain: float | None
     row: Mapping[str, Any]
@@ -45,29 +45,29 @@ class Track:
         return len(self.sound) / RATE
 
 
-def track(take: Utterance, row: Mapping[str, Any]) -> Track:
-    """Bring a take to the page's rate and level, peaks held under -1 dBFS."""
-    sound = np.asarray(soxr.resample(take.waveform, take.sample_rate, RATE), dtype=np.float32)
+def track(utterance: Utterance, row: Mapping[str, Any]) -> Track:
+    """Bring an utterance to the page's sample rate and level, with peaks under -1 dBFS."""
+    sound = np.asarray(soxr.resample(utterance.waveform, utterance.sample_rate, RATE), dtype=np.float32)
     level = speech_level(sound, RATE)
-    return Track(take, bring_to(sound, RATE, LEVEL), LEVEL - level if np.isfinite(level) else None, row)
+    return Track(utterance, bring_to(sound, RATE, LEVEL), LEVEL - level if np.isfinite(level) else None, row)
 
 
 def player(one: Track, number: int, scores: Scores, scale: float, language: str | None) -> Iterator[str]:
-    """Yield the HTML of one take.
+    """Yield the HTML of one utterance.
 
-    :param number: its place in the sentence, from 1: the key that plays it.
-    :param scale: seconds that are as wide as the page.
+    :param number: its number within the sentence, from 1: the key that plays it.
+    :param scale: number of seconds that are as wide as the page.
     :param language: of the words, as Whisper names it.
     """
-    who = name_of(one.take, scores)
+    who = name_of(one.utterance, scores)
     sound = embedded(one.sound, RATE) if len(one.sound) else ""
-    seed = "null" if one.take.system == RECORDING else one.take.seed
-    figures = {figure.name: number for figure, number in _headlines(one.row, scores) if np.isfinite(number)}
+    seed = "null" if one.utterance.system == RECORDING else one.utterance.seed
+    metrics = {spec.name: number for spec, number in _headlines(one.row, scores) if np.isfinite(number)}
     yield (
-        f'<div class=take role=group aria-label="{safe(who)}" data-system="{safe(one.take.system)}" data-seed={seed} '
-        f'data-seconds={one.seconds:.3f} data-figures="{safe(json.dumps(figures))}">'
+        f'<div class=utterance role=group aria-label="{safe(who)}" data-system="{safe(one.utterance.system)}" '
+        f'data-seed={seed} data-seconds={one.seconds:.3f} data-metrics="{safe(json.dumps(metrics))}">'
     )
-    key = f"<kbd>{number}</kbd> " if number <= KEYS else ""
+    key = f"<kbd>{number}</kbd> " if number <= MAX_KEYS else ""
     yield f"<p class=who>{key}<b>{safe(who)}</b> <small>{_length(one)}</small></p>"
     if sound:
         yield f'<button class=play hidden aria-label="play {safe(who)}"></button>'
@@ -75,15 +75,17 @@ def player(one: Track, number: int, scores: Scores, scale: float, language: str 
         yield f'<audio controls preload=none src="{sound}"></audio>'
     else:
         yield "<p class=nothing>no sound</p>"
-    yield f"<ul class=figures>{''.join(_figures(one.row, scores))}</ul>"
+    yield f"<ul class=metrics>{''.join(_metrics(one.row, scores))}</ul>"
     if "heard" in one.row:
-        yield f"<p class=heard>{_heard(one.take.text, str(one.row['heard']), language)}</p>"
+        yield f"<p class=heard>{_heard(one.utterance.text, str(one.row['heard']), language)}</p>"
     yield "</div>"
 
 
-def name_of(take: Utterance, scores: Scores) -> str:
-    """Return who speaks, with the seed where there are several."""
-    return take.system + (f", seed {take.seed}" if len(scores.seeds) > 1 and take.system != RECORDING else "")
+def name_of(utterance: Utterance, scores: Scores) -> str:
+    """Return the name of the system, with the seed where there are several seeds."""
+    return utterance.system + (
+        f", seed {utterance.seed}" if len(scores.seeds) > 1 and utterance.system != RECORDING else ""
+    )
 
 
 def _length(one: Track) -> str:
@@ -100,16 +102,16 @@ def _picture(one: Track, scale: float) -> Iterator[str]:
     )
 
 
-def _figures(row: Mapping[str, Any], scores: Scores) -> Iterator[str]:
-    for figure, number in _headlines(row, scores):
-        yield f'<li><abbr title="{safe(figure.title)}">{safe(figure.name)}</abbr> {safe(figure.shown(number))}</li>'
+def _metrics(row: Mapping[str, Any], scores: Scores) -> Iterator[str]:
+    for spec, number in _headlines(row, scores):
+        yield f'<li><abbr title="{safe(spec.title)}">{safe(spec.name)}</abbr> {safe(spec.shown(number))}</li>'
 
 
 def _headlines(row: Mapping[str, Any], scores: Scores) -> Iterator[tuple[MetricSpec, float]]:
-    for figure in (one.figure for one in scores.scores if one.figure.headline):
-        number = row["figures"].get(figure.name)
+    for spec in (one.spec for one in scores.scores if one.spec.headline):
+        number = row["metrics"].get(spec.name)
         if number is not None:
-            yield figure, number
+            yield spec, number
 
 
 def _heard(text: str, heard: str, language: str | None) -> str:

@@ -29,7 +29,7 @@ function showResult() {
   const several = new Set(session.trials.map((trial) => trial.number)).size < session.trials.length;
   $("blind-caution").textContent = [
     `${votes} of ${session.trials.length} pairs were voted on; the question was: ${QUESTIONS[session.question]}`,
-    several ? "The test takes votes as independent; those on takes of one sentence are less so." : "",
+    several ? "The test treats votes as independent; those on utterances of one sentence are less so." : "",
     "It speaks for these sentences and this listener.",
   ].filter(Boolean).join(" ");
   $("blind-votes").replaceChildren(...session.trials.filter((trial) => trial.vote).map(row));
@@ -57,7 +57,7 @@ function row(trial) {
   link.addEventListener("click", () => dialog.close());
   name.append(link);
   cells.append(name);
-  const who = ({ system, seed }) => takeOf(trial.number, system, seed).root.getAttribute("aria-label");
+  const who = ({ system, seed }) => utteranceOf(trial.number, system, seed).root.getAttribute("aria-label");
   for (const text of [...trial.sides.map(who), preferred(trial) ?? "no difference"]) cells.insertCell().textContent = text;
   return cells;
 }

@@ -5,19 +5,19 @@ const sentences = [...main.querySelectorAll("article")].map((root) => ({
   root,
   number: Number(root.dataset.number),
   text: root.querySelector(".text").textContent,
-  takes: [...root.querySelectorAll(".take")].map(readTake),
+  utterances: [...root.querySelectorAll(".utterance")].map(readUtterance),
 }));
-const systems = [...new Set(sentences.flatMap((sentence) => sentence.takes.map((take) => take.system)))];
+const systems = [...new Set(sentences.flatMap((sentence) => sentence.utterances.map((utterance) => utterance.system)))];
 
-function readTake(root) {
-  const { system, seed, seconds, figures } = root.dataset;
+function readUtterance(root) {
+  const { system, seed, seconds, metrics } = root.dataset;
   const audio = root.querySelector("audio");
   const track = audio && new Track(audio.getAttribute("src"), Number(seconds));
   if (track) {
     audio.remove(); // it was for a browser that runs no script
     bind(root, track);
   }
-  return { root, system, seed: JSON.parse(seed), figures: JSON.parse(figures), track };
+  return { root, system, seed: JSON.parse(seed), metrics: JSON.parse(metrics), track };
 }
 
 function bind(root, track) {
@@ -54,8 +54,8 @@ function bind(root, track) {
 // --- order, and who is shown
 
 function badness(sentence, name, better) {
-  const values = sentence.takes.filter((take) => take.system === $("whose").value && name in take.figures)
-    .map((take) => take.figures[name]);
+  const values = sentence.utterances.filter((utterance) => utterance.system === $("whose").value && name in utterance.metrics)
+    .map((utterance) => utterance.metrics[name]);
   const far = { high: (value) => -value, low: (value) => value, one: (value) => Math.abs(value - 1) }[better];
   return values.length ? Math.max(...values.map(far)) : -Infinity; // what was not measured comes last
 }
@@ -70,7 +70,7 @@ function arrange() {
 
 function showChosen() {
   const seen = new Set([...$("shown").querySelectorAll(":checked")].map((box) => box.value));
-  for (const take of sentences.flatMap((sentence) => sentence.takes)) take.root.hidden = !seen.has(take.system);
+  for (const utterance of sentences.flatMap((sentence) => sentence.utterances)) utterance.root.hidden = !seen.has(utterance.system);
 }
 
 for (const system of systems) {
@@ -93,7 +93,7 @@ $("of").hidden = true;
 function here() {
   const articles = [...main.children];
   return document.activeElement.closest("article")
-    ?? sentences.find((one) => one.takes.some((take) => take.track && take.track === current))?.root
+    ?? sentences.find((one) => one.utterances.some((utterance) => utterance.track && utterance.track === current))?.root
     ?? articles.find((one) => one.getBoundingClientRect().bottom > 0);
 }
 
@@ -111,8 +111,8 @@ document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]") || target.closest("select, input")) return;
   if (key === "j" || key === "k") step(key === "j" ? 1 : -1);
   else if (/^[1-9]$/.test(key)) {
-    const take = sentences.find((one) => one.root === here())?.takes[Number(key) - 1];
-    if (take?.track && !take.root.hidden) start(take.track);
+    const utterance = sentences.find((one) => one.root === here())?.utterances[Number(key) - 1];
+    if (utterance?.track && !utterance.root.hidden) start(utterance.track);
   } else if (key === " " && current && !target.closest("button, summary")) {
     event.preventDefault();
     toggle(current);

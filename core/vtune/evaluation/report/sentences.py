@@ -1,4 +1,4 @@
-"""One text: the recording and every take of it beneath each other on one time scale."""
+"""One text: the recording and every utterance of it beneath each other, on one time scale."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from vtune.evaluation.report.table import sentence_table
 from vtune.evaluation.scores import Scores
 from vtune.webpage import safe
 
-FARTHEST = 1.5
-"""Times the median length of a text's takes up to which its time scale reaches. One that runs on for a minute would
-leave the others a hand's breadth; its picture is longer than the page is wide instead, and moves."""
+MAX_SCALE_RATIO = 1.5
+"""Times the median length of a text's utterances up to which its time scale reaches. An utterance that runs on for a
+minute would leave the others a hand's breadth; its picture is wider than the page instead, and moves."""
 
 
 def sentence(number: int, text: str, tracks: Sequence[Track], scores: Scores, language: str | None) -> Iterator[str]:
     """Yield the HTML of one text.
 
-    :param number: its place among the texts, from 1.
+    :param number: the number of the text, from 1.
     """
     scale = _scale([one.seconds for one in tracks])
     yield f"<article id=sentence-{number} tabindex=0 data-number={number}>"
@@ -26,8 +26,8 @@ def sentence(number: int, text: str, tracks: Sequence[Track], scores: Scores, la
     for place, one in enumerate(tracks, 1):
         yield from player(one, place, scores, scale, language)
     if scores.scores and tracks:
-        yield "<details><summary>every figure of this sentence</summary>"
-        yield from sentence_table([(name_of(one.take, scores), one.row) for one in tracks], scores)
+        yield "<details><summary>every metric of this sentence</summary>"
+        yield from sentence_table([(name_of(one.utterance, scores), one.row) for one in tracks], scores)
         yield "</details>"
     yield "</article>"
 
@@ -35,4 +35,4 @@ def sentence(number: int, text: str, tracks: Sequence[Track], scores: Scores, la
 def _scale(seconds: Sequence[float]) -> float:
     """Return the seconds that are as wide as the page."""
     sounding = [one for one in seconds if one]
-    return min(max(sounding), FARTHEST * median(sounding)) if sounding else 1.0
+    return min(max(sounding), MAX_SCALE_RATIO * median(sounding)) if sounding else 1.0

@@ -1,5 +1,5 @@
 "use strict";
-// What is heard. One element plays every track: so no two sound at once, and a page may hold any number of takes (a
+// What is heard. One element plays every track: so no two sound at once, and a page may hold any number of utterances (a
 // browser refuses to open more than some 75 players).
 const $ = (id) => document.getElementById(id);
 const sound = new Audio();

@@ -1,4 +1,4 @@
-"""Pictures of takes: time from left to right, frequency upwards, the strength as a colour."""
+"""Pictures of utterances: time from left to right, frequency upwards, the strength as a colour."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ COLUMNS = 360
 BANDS = 48
 """Rows: evenly spaced in mel up to the highest frequency that the page's sound has."""
 
-LOUDEST, RANGE = -18.0, 62.0
-"""Level that gets the last colour, and dB down to the first. The same for all takes, which are at one level."""
+MAX_LEVEL_DB, RANGE_DB = -18.0, 62.0
+"""Level that gets the last colour, and dB down to the first. The same for all utterances, which are at one level."""
 
 STOPS = ("10121a", "242e66", "6b3a86", "c44e6c", "f28f52", "fbeeb8")
 """Colours from silence to the loudest, each lighter than the one before."""
@@ -32,7 +32,7 @@ def spectrogram(sound: Waveform, step: int) -> str:
     :param step: samples that one column stands for.
     """
     levels = mel_levels(sound, RATE, step, BANDS, RATE / 2)
-    shades = np.clip((levels - LOUDEST) / RANGE + 1, 0, 1) * (SHADES - 1)
+    shades = np.clip((levels - MAX_LEVEL_DB) / RANGE_DB + 1, 0, 1) * (SHADES - 1)
     return address(png(np.rint(shades).astype(np.uint8).T[::-1], PALETTE))
 
 

@@ -1,4 +1,4 @@
-"""Figures as tables: means of systems beside each other, and those of one sentence."""
+"""Metrics as tables: means of systems beside each other, and the numbers of one sentence."""
 
 from __future__ import annotations
 
@@ -14,24 +14,17 @@ Verdict = Literal["better", "worse", "differs"]
 
 MARKS: Mapping[Verdict, str] = {"better": "✓", "worse": "✗", "differs": "≠"}
 
-BEST: Mapping[Better, str] = {
-    "high": "higher is better",
-    "low": "lower is better",
-    "one": "1 is best",
-    "neither": "neither is better",
-}
-
 
 def verdict(score: Score, system: str, baseline: str) -> Verdict | None:
     """Say how a system differs from the baseline; None where the interval of the difference includes zero.
 
-    A figure whose best is 1 has a better side only where both means lie on the same side of 1: the interval is that of
+    A metric whose best is 1 has a better side only where both means lie on the same side of 1: the interval is that of
     their difference, not of their distances from 1.
     """
     low, high = score.intervals.get(system, (0.0, 0.0))
     if low <= 0 <= high:
         return None
-    best: Better = score.figure.better
+    best: Better = score.spec.better
     if best == "one":
         means = [score.means[name] for name in (system, baseline)]
         best = "high" if max(means) <= 1 else "low" if min(means) >= 1 else "neither"
@@ -43,7 +36,7 @@ def verdict(score: Score, system: str, baseline: str) -> Verdict | None:
 def means_table(several: Iterable[Score], scores: Scores, *, grouped: bool = False) -> Iterator[str]:
     """Yield a table of means, under each the interval of its difference to the baseline.
 
-    :param grouped: whether figures stand under the names of their groups.
+    :param grouped: whether metrics stand under the names of their groups.
     """
     notes = {scores.baseline: "baseline"} if len(scores.systems) > 1 else {}
     yield from _head([(name, notes.get(name, "")) for name in scores.columns])
@@ -59,28 +52,28 @@ def means_table(several: Iterable[Score], scores: Scores, *, grouped: bool = Fal
 
 
 def sentence_table(columns: Sequence[tuple[str, Mapping[str, Any]]], scores: Scores) -> Iterator[str]:
-    """Yield a table of every figure of a text's takes.
+    """Yield a table of every metric of a text's utterances.
 
-    :param columns: who speaks, and the take's row in ``Scores.takes``.
+    :param columns: who speaks, and the utterance's row in ``Scores.utterances``.
     """
     yield from _head([(who, "") for who, _ in columns])
     yield "<tbody>"
     for one in scores.scores:
-        numbers = [row["figures"].get(one.figure.name) for _, row in columns]
+        numbers = [row["metrics"].get(one.spec.name) for _, row in columns]
         if any(number is not None for number in numbers):
-            cells = "".join(f"<td>{one.figure.shown(number)}" for number in numbers)
+            cells = "".join(f"<td>{one.spec.shown(number)}" for number in numbers)
             yield f"<tr><th scope=row>{_title(one)}{cells}"
     yield "</tbody></table></div>"
 
 
 def _head(columns: Iterable[tuple[str, str]]) -> Iterator[str]:
     cells = "".join(f"<th scope=col>{safe(name)}" + (note and f"<small>{note}</small>") for name, note in columns)
-    yield f"<div class=wide tabindex=0 role=region aria-label=figures><table><thead><tr><td>{cells}</thead>"
+    yield f"<div class=wide tabindex=0 role=region aria-label=metrics><table><thead><tr><td>{cells}</thead>"
 
 
 def _title(score: Score) -> str:
-    figure = score.figure
-    return f"{safe(figure.title)}<small>{safe(figure.name)}: {BEST[figure.better]}</small>"
+    spec = score.spec
+    return f"{safe(spec.title)}<small>{safe(spec.name)}: {spec.direction}</small>"
 
 
 def _mean(score: Score, system: str, baseline: str) -> str:

@@ -1,11 +1,11 @@
-"""What was heard, with its differences to the text marked: by words and strokes, not by colour alone."""
+"""What the recogniser heard, with differences to the text marked: by words and strokes, not by colour alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
 
-from vtune.evaluation.metrics.word_alignment import Kind, edits
+from vtune.evaluation.metrics.word_alignment import Kind, align
 from vtune.ingest.transcribe.error_rates import plain
 from vtune.webpage import safe
 
@@ -15,7 +15,7 @@ def marked(text: str, heard: str, language: str | None) -> str:
 
     Words left out are in ``del``, added ones in ``ins``; where another word was said, both, one behind the other.
     """
-    steps = edits(plain(text, language).split(), plain(heard, language).split()).steps
+    steps = align(plain(text, language).split(), plain(heard, language).split()).steps
     return " ".join(_run(kind, list(run)) for kind, run in groupby(steps, key=lambda step: step[0]))
 
 
@@ -25,17 +25,17 @@ def _run(kind: Kind, steps: list[tuple[Kind, str, str]]) -> str:
 
 
 def _marks(kind: Kind, wanted: str, said: str) -> Iterator[str]:
-    if kind == "same":
+    if kind == "match":
         yield said
-    if kind == "left_out":
-        yield f"<del>{_told('left out:')} {wanted}</del>"
-    if kind == "other":
-        yield f"<del>{_told('instead of:')} {wanted}</del>"
-        yield f"<ins>{_told('said:')} {said}</ins>"
-    if kind == "added":
-        yield f"<ins class=added>{_told('added:')} {said}</ins>"
+    if kind == "deletion":
+        yield f"<del>{_spoken_mark('left out:')} {wanted}</del>"
+    if kind == "substitution":
+        yield f"<del>{_spoken_mark('instead of:')} {wanted}</del>"
+        yield f"<ins>{_spoken_mark('said:')} {said}</ins>"
+    if kind == "insertion":
+        yield f"<ins class=added>{_spoken_mark('added:')} {said}</ins>"
 
 
-def _told(words: str) -> str:
-    """Words for those who hear the page: few screen readers tell of ``del`` and ``ins``."""
+def _spoken_mark(words: str) -> str:
+    """Return words for people who hear the page: few screen readers announce ``del`` and ``ins``."""
     return f"<span class=unseen dir=ltr>{words}</span>"

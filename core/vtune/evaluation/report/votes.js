@@ -19,11 +19,11 @@ function shuffled(list) {
   return mixed;
 }
 
-// What can be compared of a sentence: takes of the same seed; a recording has none and goes with any.
+// What can be compared of a sentence: utterances of the same seed; a recording has none and goes with any.
 function pairs(sentence, [first, second], question) {
-  const heard = sentence.takes.filter((take) => take.track);
-  if (question === "like" && !heard.some((take) => take.system === RECORDING)) return [];
-  const of = (system) => heard.filter((take) => take.system === system);
+  const heard = sentence.utterances.filter((utterance) => utterance.track);
+  if (question === "like" && !heard.some((utterance) => utterance.system === RECORDING)) return [];
+  const of = (system) => heard.filter((utterance) => utterance.system === system);
   return of(first).flatMap((one) => of(second).map((two) => [one, two]))
     .filter(([one, two]) => one.seed === two.seed || one.seed === null || two.seed === null);
 }
@@ -42,8 +42,8 @@ function begin(both, question, listener) {
   return { question, systems: both, listener, started: new Date().toISOString(), ended: null, at: 0, trials };
 }
 
-function takeOf(number, system, seed) {
-  return sentences.find((one) => one.number === number).takes.find((one) => one.system === system && one.seed === seed);
+function utteranceOf(number, system, seed) {
+  return sentences.find((one) => one.number === number).utterances.find((one) => one.system === system && one.seed === seed);
 }
 
 // The system that a vote is for; null for no difference.

@@ -5,30 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MEASURES = {
-    "eval_quality": "quality",
-    "eval_words": "wrong words",
-    "eval_likeness": "likeness",
-    "eval_loss": "validation loss",
-}
-"""What a checkpoint is measured by, and how a table names it."""
-
-CHOSEN = {"eval_quality": "by ear", "eval_loss": "by loss", None: "the last"}
+_PREFIX = "eval_"
 
 
 def checkpoints(facts: Mapping[str, Any]) -> str:
-    """Show every checkpoint and which of them the voice is; empty where there was one only.
+    """Show every checkpoint, and which of them became the voice; empty where there was only one.
 
     :param facts: of the training, as ``voice.json`` has them.
     """
     curve = facts.get("curve") or []
     if len(curve) < 2:
         return ""
-    columns = [name for name in MEASURES if any(name in row for row in curve)]
+    # The loss stands last: it is what a checkpoint is chosen by only where nothing else was measured.
+    columns = sorted(
+        dict.fromkeys(name for row in curve for name in row if name.startswith(_PREFIX)), key="eval_loss".__eq__
+    )
+    heads = ["step", *("validation loss" if name == "eval_loss" else name.removeprefix(_PREFIX) for name in columns)]
     rows = [[_step(row, facts), *(_shown(row.get(name)) for name in columns)] for row in curve]
-    table = [["step", *(MEASURES[name] for name in columns)], ["---"] * (len(columns) + 1), *rows]
-    lines = "\n".join(f"| {' | '.join(row)} |" for row in table)
-    return f"The one in bold was chosen, {CHOSEN[facts.get('chosen_by')]}.\n\n{lines}"
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
+    reason = facts.get("chosen_by")
+    chosen = f"was chosen by {reason}" if reason else "is the last one"
+    return f"The checkpoint in bold became the voice: it {chosen}.\n\n{lines}"
 
 
 def _step(row: Mapping[str, Any], facts: Mapping[str, Any]) -> str:

@@ -64,11 +64,11 @@ def _on_the_hub(base: str) -> bool:
 
 
 def _results(scores: Scores) -> list[dict[str, object]]:
-    """Return the headline figures of the voice as the Hub lists evaluations, numbers as in ``scores.json``."""
+    """Return the headline metrics of the voice as the Hub lists evaluations, numbers as in ``scores.json``."""
     metrics = [
-        {"type": one.figure.name, "name": one.figure.title, "value": round(one.means[VOICE], 4)}
+        {"type": one.spec.name, "name": one.spec.title, "value": round(one.means[VOICE], 4)}
         for one in scores.scores
-        if one.figure.headline and VOICE in one.means
+        if one.spec.headline and VOICE in one.means
     ]
     held_out = {"type": "held-out", "name": "sentences of the speaker that the voice was not trained on"}
     return [{"task": {"type": TASK}, "dataset": held_out, "metrics": metrics}] if metrics else []

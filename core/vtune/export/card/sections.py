@@ -10,6 +10,7 @@ from vtune.export.card.form import Form
 from vtune.export.card.front_matter import base_of
 from vtune.export.card.mix import mixture, unstated
 from vtune.runtime.paths import LICENCE_NOTE
+from vtune.training.losses import describe_losses
 from vtune.voice_format.record import VoiceRecord
 
 _NOT_FOR = """It is not for
@@ -53,15 +54,13 @@ def making(record: VoiceRecord, settings: Mapping[str, Any], form: Form) -> str:
         else "every weight"
     )
     batch = f"{train['batch_size']} x {train['gradient_accumulation']} x {facts['processes']} process(es)"
-    losses = f"{facts['first_loss']:.4f} at first, {facts['last_loss']:.4f} at last, {facts['loss']:.4f} in the mean"
-    validation = f", {facts['eval_loss']:.4f} in validation" if facts.get("eval_loss") is not None else ""
     rows = {
         "base": f"`{base_of(record) or 'in the engine'}`",
         "method": shape,
         "recipe": f"learning rate {train['learning_rate']:g}, {train['scheduler']}, {train['epochs']:g} epoch(s), "
         f"batch {batch}",
         "training": f"{facts['steps']} steps over {facts['clips']} rows, {facts['precision']}",
-        "loss": losses + validation,
+        "loss": describe_losses(facts),
         **{f"fingerprint of {part}": f"`{digest}`" for part, digest in record.fingerprint.items()},
         **({"fingerprint of the data": f"`{facts['data']}`"} if "data" in facts else {}),
     }
@@ -84,21 +83,21 @@ def data(record: VoiceRecord) -> str:
 
 
 def measured(scores: Scores, form: Form) -> str:
-    """Tell the headline figures as a table."""
+    """Tell the headline metrics as a table."""
     times = f", each {len(scores.seeds)} times" if len(scores.seeds) > 1 else ""
     columns = scores.columns
     differ = [name for name in scores.systems if any(name in one.intervals for one in scores.scores)]
     heads = [*columns, *(f"{name} - {scores.baseline} (95 %)" for name in differ)]
     rows = [
-        [one.figure.title, *map(one.shown, columns), *map(one.difference, differ)]
+        [one.spec.title, *map(one.shown, columns), *map(one.difference, differ)]
         for one in scores.scores
-        if one.figure.headline
+        if one.spec.headline
     ]
     table = [["", *heads], ["---"] * (len(heads) + 1), *rows]
     skipped = "".join(f"\n\nNot measured: {name}: {reason}." for name, reason in scores.skipped.items())
     listen = ", and `listen.html` lets you hear them" if form.page else ""
     return (
-        f"{len(scores.texts)} sentences that the voice was not trained on{times}; every figure is in "
+        f"{len(scores.texts)} sentences that the voice was not trained on{times}; every metric is in "
         f"`{form.files}scores.json`{listen}.\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in table) + skipped
     )
 

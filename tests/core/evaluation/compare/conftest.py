@@ -16,7 +16,9 @@ from vtune.runtime.paths import VoiceFolder
 def ann(toy: Callable[..., Recipe], speech: Callable[..., Path]) -> VoiceFolder:
     held = speech("held", count=4, first=50)
     recipe = toy(
-        voice="ann", train={"epochs": 2, "save_limit": 5}, evaluate={"source": str(held), "clips": 3, "during": 0}
+        voice="ann",
+        train={"epochs": 2, "save_limit": 5},
+        evaluate={"source": str(held), "clips": 3, "checkpoint_sentences": 0},
     )
     (voice,) = pipeline.run(recipe)
     return voice

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from vtune import pipeline
 from vtune.errors import VoiceError
-from vtune.evaluation import speak_all
+from vtune.evaluation import synthesize_all
 from vtune.evaluation.compare import contestants
 from vtune.evaluation.compare.contestants import opened, plain
 from vtune.recipe import Recipe
@@ -22,8 +22,8 @@ from vtune.training.checkpoints import complete_ones
 def spoken(ann: VoiceFolder, name: str) -> np.ndarray:
     (one,) = (found for found in contestants(["ann", name], ann.path.parent, runs(ann)) if found.name == name)
     with opened(one, "cpu") as system:
-        (take,) = speak_all([system], ["hello there you"], [3])
-    return take.waveform
+        (utterance,) = synthesize_all([system], ["hello there you"], [3])
+    return utterance.waveform
 
 
 def runs(ann: VoiceFolder) -> Path:
@@ -40,8 +40,8 @@ def test_the_base_is_the_voice_untuned(ann: VoiceFolder) -> None:
     assert (first.label, base.label) == ("lora", "base")
     for one, sound in ((first, tuned), (base, untuned)):
         with opened(one, "cpu") as system:
-            (take,) = speak_all([system], ["hello there you"], [3])
-        assert np.array_equal(take.waveform, sound)
+            (utterance,) = synthesize_all([system], ["hello there you"], [3])
+        assert np.array_equal(utterance.waveform, sound)
 
 
 def test_checkpoints_speak_with_their_own_weights(ann: VoiceFolder) -> None:
@@ -52,9 +52,9 @@ def test_checkpoints_speak_with_their_own_weights(ann: VoiceFolder) -> None:
     # The last checkpoint is the voice.
     (one,) = contestants(["ann"], ann.path.parent, runs(ann))
     with opened(one, "cpu") as system:
-        (take,) = speak_all([system], ["hello there you"], [3])
-    assert np.array_equal(spoken(ann, "ann@8"), take.waveform)
-    assert np.array_equal(spoken(ann, "ann@best"), take.waveform)
+        (utterance,) = synthesize_all([system], ["hello there you"], [3])
+    assert np.array_equal(spoken(ann, "ann@8"), utterance.waveform)
+    assert np.array_equal(spoken(ann, "ann@best"), utterance.waveform)
 
 
 def test_a_path_is_called_by_its_end_unless_that_is_another_s_name(ann: VoiceFolder, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_mix_speaks_as_what_it_is_made_of(ann: VoiceFolder) -> None:
 
 
 def test_a_fully_tuned_voice_is_called_finetuned(toy: Callable[..., Recipe]) -> None:
-    (voice,) = pipeline.run(toy(train={"method": "full"}, evaluate={"during": 0}))
+    (voice,) = pipeline.run(toy(train={"method": "full"}, evaluate={"checkpoint_sentences": 0}))
     (one,) = contestants([str(voice.path)], voice.path.parent, Path("runs"))
     assert one.label == "finetuned"
 

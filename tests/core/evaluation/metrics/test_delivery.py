@@ -29,67 +29,82 @@ def silence(seconds: float) -> np.ndarray:
 
 @pytest.fixture
 def judged(toy: Callable[..., Recipe]) -> Callable[..., dict[str, MetricValues]]:
-    def judge(takes: list[Utterance], clips: list[Clip]) -> dict[str, MetricValues]:
-        return dict(Delivery(TestSet([], clips), toy()).judge(takes).figures)
+    def judge(utterances: list[Utterance], clips: list[Clip]) -> dict[str, MetricValues]:
+        return dict(Delivery(TestSet([], clips), toy()).measure(utterances).values)
 
     return judge
 
 
 def values(judged: MetricValues) -> list[float | None]:
-    return [None if one is None else one.part / one.whole for one in judged]
+    return [None if one is None else one.numerator / one.denominator for one in judged]
 
 
-def test_endings(judged: Callable[..., dict[str, MetricValues]], take: Callable[..., Utterance]) -> None:
+def test_endings(judged: Callable[..., dict[str, MetricValues]], utterance: Callable[..., Utterance]) -> None:
     endings = (Ending.END_TOKEN, Ending.RUNAWAY, Ending.LIMIT, None)
-    found = judged([take("a", ending=ending) for ending in endings], [])
-    assert values(found["ended"]) == [1, 0, 0, None]
+    found = judged([utterance("a", ending=ending) for ending in endings], [])
+    assert values(found["stop_rate"]) == [1, 0, 0, None]
 
 
 def test_lengths_are_against_the_recording_else_against_the_speaker_s_pace(
-    toy: Callable[..., Recipe], take: Callable[..., Utterance], clip: Callable[..., Clip]
+    toy: Callable[..., Recipe], utterance: Callable[..., Utterance], clip: Callable[..., Clip]
 ) -> None:
     clips = [clip("ten letters", 2.0), clip("ten of them", 3.0)]  # 10 and 9 letters
-    takes = [
-        take("ten letters", seconds=3.0), take("ten letters", seconds=5.0),
-        take("twenty letters and so on", seconds=4.0), take("ten letters", RECORDING, ending=None),
+    utterances = [
+        utterance("ten letters", seconds=3.0), utterance("ten letters", seconds=5.0),
+        utterance("twenty letters and so on", seconds=4.0), utterance("ten letters", RECORDING, ending=None),
     ]  # fmt: skip
     delivery = Delivery(TestSet(["ten letters", "twenty letters and so on"], clips), toy())
-    found = delivery.judge(takes).figures
+    found = delivery.measure(utterances).values
     expected = 5.0 / 19 * 20
-    assert values(found["length"]) == [pytest.approx(1.5), pytest.approx(2.5), pytest.approx(4 / expected), None]
-    assert values(found["overrun"]) == [0, 1, 0, None]
+    assert values(found["duration_ratio"]) == [
+        pytest.approx(1.5),
+        pytest.approx(2.5),
+        pytest.approx(4 / expected),
+        None,
+    ]
+    assert values(found["runaway_rate"]) == [0, 1, 0, None]
 
 
-def test_pauses_and_silences(judged: Callable[..., dict[str, MetricValues]], take: Callable[..., Utterance]) -> None:
+def test_pauses_and_silences(
+    judged: Callable[..., dict[str, MetricValues]], utterance: Callable[..., Utterance]
+) -> None:
     sound = np.concatenate([silence(0.5), vowel(1.0), silence(0.6), vowel(1.4), silence(0.8)])
-    found = judged([take("abcdefghij", sound=sound)], [])
-    assert values(found["lead"]) == [pytest.approx(0.5, abs=0.06)]
-    assert values(found["tail"]) == [pytest.approx(0.8, abs=0.06)]
-    assert values(found["pauses"]) == [pytest.approx(0.6 / 3.0, abs=0.04)]
-    assert values(found["pace"]) == [pytest.approx(10 / 3.0, rel=0.05)]
-    assert values(found["cut"]) == [0]
+    found = judged([utterance("abcdefghij", sound=sound)], [])
+    assert values(found["leading_silence_seconds"]) == [pytest.approx(0.5, abs=0.06)]
+    assert values(found["trailing_silence_seconds"]) == [pytest.approx(0.8, abs=0.06)]
+    assert values(found["pause_ratio"]) == [pytest.approx(0.6 / 3.0, abs=0.04)]
+    assert values(found["speaking_rate"]) == [pytest.approx(10 / 3.0, rel=0.05)]
+    assert values(found["cutoff_rate"]) == [0]
 
 
 def test_a_take_that_stops_within_a_word_is_cut(
-    judged: Callable[..., dict[str, MetricValues]], take: Callable[..., Utterance]
+    judged: Callable[..., dict[str, MetricValues]], utterance: Callable[..., Utterance]
 ) -> None:
     sounds = [np.concatenate([silence(0.3), vowel(1.5)]), np.concatenate([silence(0.3), vowel(1.5), silence(0.1)])]
-    assert values(judged([take("a", sound=sound) for sound in sounds], [])["cut"]) == [1, 0]
+    assert values(judged([utterance("a", sound=sound) for sound in sounds], [])["cutoff_rate"]) == [1, 0]
 
 
-def test_levels_and_clipping(judged: Callable[..., dict[str, MetricValues]], take: Callable[..., Utterance]) -> None:
+def test_levels_and_clipping(
+    judged: Callable[..., dict[str, MetricValues]], utterance: Callable[..., Utterance]
+) -> None:
     loud, soft = vowel(2.0, 0.4), vowel(2.0, 0.04)
-    found = judged([take("a", sound=loud), take("a", sound=soft), take("a", sound=np.clip(6 * loud, -1, 1))], [])
-    first, second, _ = values(found["level"])
+    found = judged(
+        [utterance("a", sound=loud), utterance("a", sound=soft), utterance("a", sound=np.clip(6 * loud, -1, 1))], []
+    )
+    first, second, _ = values(found["speech_level_dbfs"])
     assert first is not None
     assert second is not None
     assert first - second == pytest.approx(20.0, abs=0.5)
-    clipped = values(found["clipped"])
+    clipped = values(found["clipping_rate"])
     assert clipped[:2] == [0, 0]
     assert clipped[2] == pytest.approx(float(np.mean(np.abs(6 * loud) >= 1)), abs=0.03)
 
 
-def test_silence_has_no_pace(judged: Callable[..., dict[str, MetricValues]], take: Callable[..., Utterance]) -> None:
-    found = judged([take("a", sound=np.zeros(RATE, np.float32)), take("a", sound=np.zeros(0, np.float32))], [])
-    assert values(found["pace"]) == [None, None]
-    assert values(found["ended"]) == [1, 1]
+def test_silence_has_no_pace(
+    judged: Callable[..., dict[str, MetricValues]], utterance: Callable[..., Utterance]
+) -> None:
+    found = judged(
+        [utterance("a", sound=np.zeros(RATE, np.float32)), utterance("a", sound=np.zeros(0, np.float32))], []
+    )
+    assert values(found["speaking_rate"]) == [None, None]
+    assert values(found["stop_rate"]) == [1, 1]

@@ -20,16 +20,18 @@ def glide(low: float, high: float, seconds: float = 2.0) -> np.ndarray:
     return sum(np.sin(n * phase) / n for n in range(1, 12)).astype(np.float32) * 0.1
 
 
-def test_median_and_spread_are_those_of_the_sound(toy: Callable[..., Recipe], take: Callable[..., Utterance]) -> None:
+def test_median_and_spread_are_those_of_the_sound(
+    toy: Callable[..., Recipe], utterance: Callable[..., Utterance]
+) -> None:
     pytest.importorskip("librosa")
     sounds = [glide(200, 200), glide(100, 200), np.zeros(RATE, np.float32)]
-    found = Pitch(TestSet([], []), toy()).judge([take("a", sound=sound) for sound in sounds]).figures
-    steady, gliding, nothing = (one and one.part for one in found["pitch"])
+    found = Pitch(TestSet([], []), toy()).measure([utterance("a", sound=sound) for sound in sounds]).values
+    steady, gliding, nothing = (one and one.numerator for one in found["f0_median_hz"])
     assert steady == pytest.approx(200, rel=0.02)
     assert gliding == pytest.approx(np.sqrt(100 * 200), rel=0.04)
     assert nothing is None
     # Twelve semitones passed evenly spread by 12 / sqrt(12).
-    level, wide, _ = (one and one.part for one in found["melody"])
+    level, wide, _ = (one and one.numerator for one in found["f0_std_semitones"])
     assert level == pytest.approx(0.0, abs=0.2)
     assert wide == pytest.approx(12 / np.sqrt(12), rel=0.08)
 

@@ -1,4 +1,4 @@
-"""Likeness, with an encoder that hears nothing but the share of power above 4 kHz."""
+"""Similarity, with an encoder that hears nothing but the share of power above 4 kHz."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from vtune.errors import VtuneError
 from vtune.evaluation import RECORDING, TestSet, Utterance
-from vtune.evaluation.metrics.speaker_similarity import Likeness
+from vtune.evaluation.metrics.speaker_similarity import SpeakerSimilarity
 from vtune.recipe import Recipe
 from vtune.types import Clip
 
@@ -34,38 +34,42 @@ def clips(clip: Callable[..., Clip], monkeypatch: pytest.MonkeyPatch) -> list[Cl
 
 
 def test_likeness_is_to_the_recordings(
-    toy: Callable[..., Recipe], clips: list[Clip], take: Callable[..., Utterance]
+    toy: Callable[..., Recipe], clips: list[Clip], utterance: Callable[..., Utterance]
 ) -> None:
-    takes = [
-        take("one", sound=tone(500)),
-        take("one", "base", sound=tone(6_000)),
-        take("two", sound=tone(300, 0.5)),
-        take("two", sound=np.zeros(3 * RATE, np.float32)),
-        take("one", RECORDING, sound=clips[0].waveform),
+    utterances = [
+        utterance("one", sound=tone(500)),
+        utterance("one", "base", sound=tone(6_000)),
+        utterance("two", sound=tone(300, 0.5)),
+        utterance("two", sound=np.zeros(3 * RATE, np.float32)),
+        utterance("one", RECORDING, sound=clips[0].waveform),
     ]
-    found = Likeness(TestSet(["one"], clips), toy()).judge(takes).figures
-    values = [one and round(one.part, 2) for one in found["likeness"]]
+    found = SpeakerSimilarity(TestSet(["one"], clips), toy()).measure(utterances).values
+    values = [one and round(one.numerator, 2) for one in found["speaker_similarity"]]
     assert values == [1.0, 0.0, None, None, 1.0]
-    assert [one and one.part for one in found["same"]] == [1, 0, None, None, 1]
+    assert [one and one.numerator for one in found["same_speaker"]] == [1, 0, None, None, 1]
 
 
 def test_a_recording_is_left_out_of_the_centre_it_is_compared_with(
-    toy: Callable[..., Recipe], clips: list[Clip], clip: Callable[..., Clip], take: Callable[..., Utterance]
+    toy: Callable[..., Recipe], clips: list[Clip], clip: Callable[..., Clip], utterance: Callable[..., Utterance]
 ) -> None:
     odd = clip("odd", sound=tone(6_000))
-    found = Likeness(TestSet([], [*clips[:2], odd]), toy()).judge([take("odd", RECORDING)]).figures["likeness"]
+    found = (
+        SpeakerSimilarity(TestSet([], [*clips[:2], odd]), toy())
+        .measure([utterance("odd", RECORDING)])
+        .values["speaker_similarity"]
+    )
     assert found[0] is not None
-    assert found[0].part == pytest.approx(0.0, abs=0.01)
+    assert found[0].numerator == pytest.approx(0.0, abs=0.01)
 
 
 def test_strangers_show_how_near_anybody_comes(
     toy: Callable[..., Recipe], clips: list[Clip], clip: Callable[..., Clip]
 ) -> None:
     others = [clip("x", sound=tone(6_000)), clip("y", sound=tone(300)), clip("z", 0.5)]
-    anchors = Likeness(TestSet([], clips, others=others), toy()).judge([]).anchors
-    assert anchors["likeness"]["strangers"] == pytest.approx(0.5, abs=0.02)
+    anchors = SpeakerSimilarity(TestSet([], clips, impostors=others), toy()).measure([]).anchors
+    assert anchors["speaker_similarity"]["impostors"] == pytest.approx(0.5, abs=0.02)
 
 
 def test_too_few_recordings_are_no_measure(toy: Callable[..., Recipe], clip: Callable[..., Clip]) -> None:
     with pytest.raises(VtuneError, match=r"two held-out recordings of 2 s or more, and has 1"):
-        Likeness(TestSet([], [clip("a"), clip("b", 1.0)]), toy())
+        SpeakerSimilarity(TestSet([], [clip("a"), clip("b", 1.0)]), toy())

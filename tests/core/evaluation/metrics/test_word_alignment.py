@@ -4,7 +4,7 @@ import jiwer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtune.evaluation.metrics.word_alignment import edits
+from vtune.evaluation.metrics.word_alignment import align
 from vtune.ingest.transcribe.error_rates import distance
 
 WORDS = st.lists(st.sampled_from(["the", "cat", "sat", "on", "mat"]), max_size=8)
@@ -12,22 +12,22 @@ WORDS = st.lists(st.sampled_from(["the", "cat", "sat", "on", "mat"]), max_size=8
 
 @given(WORDS.filter(bool), WORDS)
 def test_counts_are_those_of_jiwer(wanted: list[str], said: list[str]) -> None:
-    found = edits(wanted, said)
+    found = align(wanted, said)
     theirs = jiwer.process_words(" ".join(wanted), " ".join(said))
     # Ways of one length may differ in what they take for other words; lengths and the balance cannot.
-    assert found.wrong == theirs.substitutions + theirs.insertions + theirs.deletions
-    assert found.added - found.left_out == len(said) - len(wanted)
+    assert found.errors == theirs.substitutions + theirs.insertions + theirs.deletions
+    assert found.insertions - found.deletions == len(said) - len(wanted)
 
 
 @given(WORDS, WORDS)
 def test_a_way_leads_from_one_text_to_the_other(wanted: list[str], said: list[str]) -> None:
-    found = edits(wanted, said)
-    assert [step[1] for step in found.steps if step[0] != "added"] == wanted
-    assert [step[2] for step in found.steps if step[0] != "left_out"] == said
-    assert all((kind == "same") == (old == new) for kind, old, new in found.steps)
-    assert found.wrong == distance(wanted, said)
+    found = align(wanted, said)
+    assert [step[1] for step in found.steps if step[0] != "insertion"] == wanted
+    assert [step[2] for step in found.steps if step[0] != "deletion"] == said
+    assert all((kind == "match") == (old == new) for kind, old, new in found.steps)
+    assert found.errors == distance(wanted, said)
 
 
 def test_by_hand() -> None:
-    found = edits(["please", "bring", "me", "some", "bread"], ["please", "please", "bring", "some", "red"])
-    assert (found.added, found.left_out, found.wrong) == (1, 1, 3)
+    found = align(["please", "bring", "me", "some", "bread"], ["please", "please", "bring", "some", "red"])
+    assert (found.insertions, found.deletions, found.errors) == (1, 1, 3)

@@ -125,7 +125,7 @@ def test_nothing_tells_who_is_who_before_the_end(visit: Callable[..., Any], list
         assert page.evaluate(f"{corners}.every(([x, y]) => dialog.contains(document.elementFromPoint(x, y)))")
         opaque = "getComputedStyle(dialog).backgroundColor"
         assert page.evaluate(opaque) == page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert page.locator(".take.on").count() == 0
+        assert page.locator(".utterance.on").count() == 0
         vote(page, "tuned")
     rows = page.locator("#blind-votes tr").all_inner_texts()
     assert len(rows) == 3
@@ -182,7 +182,7 @@ def test_likeness_is_asked_beside_the_recording(visit: Callable[..., Any], liste
     page.click("#blind-begin")
     assert page.locator("#blind-asked").inner_text() == "Which one sounds more like the recording?"
     page.keyboard.press("3")
-    assert page.evaluate("current.address === sentences[session.trials[0].number - 1].takes[0].track.address")
+    assert page.evaluate("current.address === sentences[session.trials[0].number - 1].utterances[0].track.address")
     vote(page, "voice")
     assert page.evaluate("session.trials[0].plays") == [1, 1, 1]
     page.keyboard.press("Escape")

@@ -56,15 +56,15 @@ def test_one_plays_at_a_time(visit: Callable[..., Any], listen: Callable[..., An
     buttons = page.locator(".play")
     buttons.nth(1).click()
     wait(page, "sound.currentTime > 0.1")
-    assert page.locator(".take.on").get_attribute("data-system") == "voice"
+    assert page.locator(".utterance.on").get_attribute("data-system") == "voice"
     assert buttons.nth(1).get_attribute("aria-label") == "pause voice"
     buttons.nth(5).click()
-    wait(page, "sound.currentTime > 0 && current === sentences[1].takes[2].track")
-    assert page.locator(".take.on").count() == 1
-    assert page.locator(".take.on").get_attribute("data-system") == "base"
-    assert page.evaluate("sentences[0].takes[1].track.at") == 0
+    wait(page, "sound.currentTime > 0 && current === sentences[1].utterances[2].track")
+    assert page.locator(".utterance.on").count() == 1
+    assert page.locator(".utterance.on").get_attribute("data-system") == "base"
+    assert page.evaluate("sentences[0].utterances[1].track.at") == 0
     buttons.nth(5).click()
-    wait(page, "sound.paused && !document.querySelector('.take.on')")
+    wait(page, "sound.paused && !document.querySelector('.utterance.on')")
     assert page.evaluate("document.querySelectorAll('audio').length") == 0
 
 
@@ -99,7 +99,7 @@ def test_the_picture_of_one_that_runs_away_moves_with_the_playhead(
     wide = page.locator(".strip").nth(3)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     wide.scroll_into_view_if_needed()
-    page.evaluate("start(sentences[0].takes[3].track, 19)")
+    page.evaluate("start(sentences[0].utterances[3].track, 19)")
     wait(page, "document.querySelectorAll('.strip')[3].scrollLeft > 0 || sound.ended")
     assert page.evaluate("document.querySelectorAll('.strip')[3].scrollLeft") > 0
 
@@ -110,9 +110,9 @@ def test_keys_play_and_move(visit: Callable[..., Any], listen: Callable[..., Any
     page.keyboard.press("j")
     assert page.evaluate("document.activeElement.id") == "sentence-2"
     page.keyboard.press("3")
-    wait(page, "current === sentences[1].takes[2].track && sound.currentTime > 0")
+    wait(page, "current === sentences[1].utterances[2].track && sound.currentTime > 0")
     page.keyboard.press("1")
-    wait(page, "current === sentences[1].takes[0].track && sound.currentTime > 0")
+    wait(page, "current === sentences[1].utterances[0].track && sound.currentTime > 0")
     page.keyboard.press(" ")
     wait(page, "sound.paused")
     page.keyboard.press("k")
@@ -120,24 +120,24 @@ def test_keys_play_and_move(visit: Callable[..., Any], listen: Callable[..., Any
 
 
 def test_the_worst_come_first_and_systems_can_be_hidden(visit: Callable[..., Any], listen: Callable[..., Any]) -> None:
-    found = {("voice", text): ({"words": wrong, "likeness": likeness}, text) for text, wrong, likeness in
+    found = {("voice", text): ({"wer": wrong, "speaker_similarity": likeness}, text) for text, wrong, likeness in
              zip(TEXTS, (0.1, 0.5, 0.3), (0.9, 0.8, 0.2), strict=True)}  # fmt: skip
-    found["base", TEXTS[0]] = {"words": 0.9}, "what"
+    found["base", TEXTS[0]] = {"wer": 0.9}, "what"
     page = visit(listen(TEXTS, found=found).path)
     shown = "[...document.querySelectorAll('article .text')].map((one) => one.textContent)"
     assert page.evaluate(shown) == list(TEXTS)
-    page.select_option("#order", "words")
+    page.select_option("#order", "wer")
     assert page.evaluate(shown) == [TEXTS[1], TEXTS[2], TEXTS[0]]
-    page.select_option("#order", "likeness")
+    page.select_option("#order", "speaker_similarity")
     assert page.evaluate(shown) == [TEXTS[2], TEXTS[1], TEXTS[0]]
-    page.select_option("#order", "words")
+    page.select_option("#order", "wer")
     page.select_option("#whose", "base")
     assert page.evaluate(shown) == [TEXTS[0], TEXTS[1], TEXTS[2]]
     page.select_option("#order", "")
     assert page.evaluate(shown) == list(TEXTS)
     page.locator("#shown label", has_text="base").click()
-    assert not page.locator(".take[data-system=base]").first.is_visible()
-    assert page.locator(".take[data-system=voice]").first.is_visible()
+    assert not page.locator(".utterance[data-system=base]").first.is_visible()
+    assert page.locator(".utterance[data-system=voice]").first.is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

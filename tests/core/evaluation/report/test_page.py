@@ -94,7 +94,7 @@ def test_languages_without_blanks_are_compared_letter_by_letter() -> None:
     assert bare(marked("今日は", "今は", "ja")) == "今 <del>日</del> は"
 
 
-# --- figures
+# --- metrics
 
 
 @pytest.mark.parametrize(
@@ -124,16 +124,16 @@ def test_an_interval_without_zero_is_marked_in_its_direction(
 
 def test_the_table_holds_means_differences_marks_recordings_and_anchors(listen: Callable[..., Any]) -> None:
     texts = ("one and two", "three and four")
-    found = {(system, text): ({"likeness": likeness}, text) for text in texts for system, likeness in
+    found = {(system, text): ({"speaker_similarity": likeness}, text) for text in texts for system, likeness in
              {"voice": 0.9, "base": 0.6, "recording": 0.95}.items()}  # fmt: skip
     made = listen(texts, found=found)
     table = made.path.read_text().partition("<table>")[2].partition("</table>")[0]
-    assert re.findall(r"<th scope=col>(\w+)", table) == ["voice", "base", "recording", "strangers"]
-    (row,) = [row for row in table.split("<tr>") if "likeness to the recordings" in row]
+    assert re.findall(r"<th scope=col>(\w+)", table) == ["voice", "base", "recording", "impostors"]
+    (row,) = [row for row in table.split("<tr>") if "similarity to the recordings" in row]
     assert re.findall(r"<td>([\d.]+)", row) == ["0.90", "0.60", "0.95", "0.50"]
     assert "<small>+0.30 to +0.30</small><span class=better>✓ better</span>" in row
-    assert "pace" not in table  # no headline
-    whole = made.path.read_text().partition("<summary>every figure</summary>")[2].partition("</table>")[0]
+    assert "speaking rate" not in table  # no headline
+    whole = made.path.read_text().partition("<summary>every metric</summary>")[2].partition("</table>")[0]
     assert re.search(r"<tr class=group><th scope=rowgroup colspan=5>told", whole)
 
 
@@ -197,7 +197,7 @@ def test_what_is_played_has_one_level_and_says_by_how_much_it_was_changed(listen
     # A sine's level is 3 dB under its peak.
     assert ", -11 dB" in page.text
     assert ", +29 dB" in page.text
-    assert "Figures are of the original sound" in page.text
+    assert "Metrics are those of the original sound" in page.text
 
 
 def test_a_take_costs_about_ten_kilobytes_a_second(listen: Callable[..., Any]) -> None:
@@ -224,7 +224,7 @@ def test_nothing_said_is_shown_as_nothing(listen: Callable[..., Any], pictures: 
 
 
 def test_hostile_words_and_names_stay_words(listen: Callable[..., Any]) -> None:
-    found = {(HOSTILE, f"say {HOSTILE}"): ({"words": 0.5}, HOSTILE)}
+    found = {(HOSTILE, f"say {HOSTILE}"): ({"wer": 0.5}, HOSTILE)}
     made = listen((f"say {HOSTILE}", "and more"), (HOSTILE, "base"), found=found, title=HOSTILE)
     page = Reader(made.path)
     assert [tag for tag, _ in page.tags].count("script") == 1

@@ -8,7 +8,8 @@ import pytest
 
 from vtune.errors import VtuneError
 from vtune.evaluation import TestSet, Utterance
-from vtune.evaluation.metrics.naturalness import Cleanliness, Naturalness
+from vtune.evaluation.metrics.dnsmos import Dnsmos
+from vtune.evaluation.metrics.naturalness import Naturalness
 from vtune.recipe import Recipe
 
 RATE = 16_000
@@ -16,7 +17,7 @@ RATE = 16_000
 
 @pytest.mark.parametrize(
     ("judge", "package", "advice"),
-    [(Naturalness, "distillmos", "--no-deps distillmos"), (Cleanliness, "speechmos", "extra 'quality'")],
+    [(Naturalness, "distillmos", "--no-deps distillmos"), (Dnsmos, "speechmos", "extra 'quality'")],
 )
 def test_without_its_package_it_says_what_to_do(
     judge: type, package: str, advice: str, toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
@@ -28,7 +29,7 @@ def test_without_its_package_it_says_what_to_do(
 
 
 def test_dnsmos_is_asked_at_one_level(
-    toy: Callable[..., Recipe], take: Callable[..., Utterance], monkeypatch: pytest.MonkeyPatch
+    toy: Callable[..., Recipe], utterance: Callable[..., Utterance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[np.ndarray] = []
 
@@ -42,8 +43,8 @@ def test_dnsmos_is_asked_at_one_level(
 
     monkeypatch.setitem(sys.modules, "speechmos", Module)
     sound = np.random.default_rng(0).normal(0, 0.02, 2 * RATE).astype(np.float32)
-    takes = [take("a", sound=sound), take("a", sound=sound * 0.1), take("a", sound=sound[:100])]
-    found = Cleanliness(TestSet([], []), toy()).judge(takes).figures
-    assert [one and one.part for one in found["clean"]] == [3.0, 3.0, None]
+    utterances = [utterance("a", sound=sound), utterance("a", sound=sound * 0.1), utterance("a", sound=sound[:100])]
+    found = Dnsmos(TestSet([], []), toy()).measure(utterances).values
+    assert [one and one.numerator for one in found["dnsmos_overall"]] == [3.0, 3.0, None]
     first, second = (20 * np.log10(np.sqrt(np.mean(np.square(one)))) for one in heard)
     assert first == pytest.approx(second, abs=0.1)

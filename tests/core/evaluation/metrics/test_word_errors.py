@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vtune.errors import VtuneError
 from vtune.evaluation import MetricValues, TestSet, Utterance
-from vtune.evaluation.metrics.words import Words
+from vtune.evaluation.metrics.word_errors import WordErrors
 from vtune.ingest.transcribe import Transcript
 from vtune.recipe import Recipe
 
@@ -33,25 +33,25 @@ class Hears:
 
 @pytest.fixture
 def judged(
-    toy: Callable[..., Recipe], take: Callable[..., Utterance], monkeypatch: pytest.MonkeyPatch
+    toy: Callable[..., Recipe], utterance: Callable[..., Utterance], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, MetricValues]]:
     """Judge pairs of a text and what is heard."""
     recipe = toy(evaluate={"recogniser": "told"})
 
     def judge(pairs: Sequence[tuple[str, str]], trained: Sequence[str] = ()) -> dict[str, MetricValues]:
         recogniser = Hears([heard for _, heard in pairs])
-        monkeypatch.setattr("vtune.evaluation.metrics.words.open_recogniser", lambda settings: recogniser)
-        words = Words(TestSet([text for text, _ in pairs], [], trained), recipe)
-        found = words.judge([take(text, seconds=0.2) for text, _ in pairs])
+        monkeypatch.setattr("vtune.evaluation.metrics.word_errors.open_recogniser", lambda settings: recogniser)
+        words = WordErrors(TestSet([text for text, _ in pairs], [], trained), recipe)
+        found = words.measure([utterance(text, seconds=0.2) for text, _ in pairs])
         assert found.notes["heard"] == [heard for _, heard in pairs]
         assert max(recogniser.asked) <= recogniser.batch
-        return dict(found.figures)
+        return dict(found.values)
 
     return judge
 
 
 def mean(shares: MetricValues) -> float:
-    return sum(one.part for one in shares if one) / sum(one.whole for one in shares if one)
+    return sum(one.numerator for one in shares if one) / sum(one.denominator for one in shares if one)
 
 
 WORDS = st.lists(st.sampled_from(["the", "cat", "sat", "on", "a", "mat", "red", "doors"]), min_size=1, max_size=9)
@@ -64,8 +64,8 @@ def test_errors_are_those_of_jiwer(
 ) -> None:
     texts, heard = ([" ".join(words) for words in side] for side in zip(*pairs, strict=True))
     found = judged(list(zip(texts, heard, strict=True)))
-    assert mean(found["words"]) == pytest.approx(jiwer.wer(texts, heard))
-    assert mean(found["characters"]) == pytest.approx(jiwer.cer(texts, heard))
+    assert mean(found["wer"]) == pytest.approx(jiwer.wer(texts, heard))
+    assert mean(found["cer"]) == pytest.approx(jiwer.cer(texts, heard))
 
 
 def test_what_is_wrong_with_words_by_hand(judged: Callable[..., dict[str, MetricValues]]) -> None:
@@ -79,17 +79,17 @@ def test_what_is_wrong_with_words_by_hand(judged: Callable[..., dict[str, Metric
             ("no no never", "no no never"),
         ]
     )
-    assert [one and one.part for one in found["words"]] == [0, 1, 1, 4, 4, 0]
-    assert [one and one.part for one in found["left_out"]] == [0, 1, 0, 0, 4, 0]
-    assert [one and one.part for one in found["added"]] == [0, 0, 1, 0, 0, 0]
-    assert [one and one.part for one in found["failed"]] == [0, 0, 0, 1, 1, 0]
-    assert [one and one.part for one in found["repeats"]] == [0, 0, 1, 0, 0, 0]
+    assert [one and one.numerator for one in found["wer"]] == [0, 1, 1, 4, 4, 0]
+    assert [one and one.numerator for one in found["deletions"]] == [0, 1, 0, 0, 4, 0]
+    assert [one and one.numerator for one in found["insertions"]] == [0, 0, 1, 0, 0, 0]
+    assert [one and one.numerator for one in found["failed_sentences"]] == [0, 0, 0, 1, 1, 0]
+    assert [one and one.numerator for one in found["repetitions"]] == [0, 0, 1, 0, 0, 0]
 
 
 def test_a_stretch_that_is_said_again_counts_by_its_words(judged: Callable[..., dict[str, MetricValues]]) -> None:
-    (found,) = judged([("bring me the red bread", "bring me the bring me the bring me the red bread")])["repeats"]
+    (found,) = judged([("bring me the red bread", "bring me the bring me the bring me the red bread")])["repetitions"]
     assert found is not None
-    assert found.part == 6
+    assert found.numerator == 6
 
 
 def test_a_sentence_of_the_training_is_recognised(judged: Callable[..., dict[str, MetricValues]]) -> None:
@@ -103,11 +103,11 @@ def test_a_sentence_of_the_training_is_recognised(judged: Callable[..., dict[str
         trained,
     )
     # The last asked for a trained sentence and got another: wrong, but what it asked for was trained too.
-    assert [one and one.part for one in found["parroted"]] == [1, 0, 0]
+    assert [one and one.numerator for one in found["memorised"]] == [1, 0, 0]
 
 
 def test_without_trained_words_nobody_parrots(judged: Callable[..., dict[str, MetricValues]]) -> None:
-    assert "parroted" not in judged([("a", "b")])
+    assert "memorised" not in judged([("a", "b")])
 
 
 def test_without_a_recogniser_it_says_what_to_do(
@@ -116,4 +116,4 @@ def test_without_a_recogniser_it_says_what_to_do(
     monkeypatch.delenv("VTUNE_WHISPER", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(VtuneError, match=r"evaluate.recogniser=tiny.en"):
-        Words(TestSet([], []), toy())
+        WordErrors(TestSet([], []), toy())

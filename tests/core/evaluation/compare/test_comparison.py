@@ -9,14 +9,14 @@ import soundfile
 from safetensors.torch import load_file, save_file
 
 from vtune.errors import DataError, VoiceError
-from vtune.evaluation.compare import Comparison, compare, contestants, material_of, recipe_of, table
+from vtune.evaluation.compare import Comparison, compare, contestants, gather_test_set, recipe_of, table
 from vtune.runtime.paths import VoiceFolder
 
 
 def compared(ann: VoiceFolder, *names: str, texts: tuple[str, ...] = (), overrides: tuple[str, ...] = ()) -> Comparison:
     recipe = recipe_of(ann, overrides)
     several = contestants(names, ann.path.parent, recipe.folders.runs)
-    return compare("ann", several, material_of(ann, recipe, texts), recipe, names[0], device="cpu")
+    return compare("ann", several, gather_test_set(ann, recipe, texts), recipe, names[0], device="cpu")
 
 
 def test_sound_scores_page_and_summary_lie_in_one_folder(ann: VoiceFolder, tmp_path: Path) -> None:
@@ -27,10 +27,10 @@ def test_sound_scores_page_and_summary_lie_in_one_folder(ann: VoiceFolder, tmp_p
         "ann_1_base_01.wav", "ann_1_base_02.wav", "ann_2_lora_01.wav", "ann_2_lora_02.wav", "ann_3_ann-4_01.wav",
         "ann_3_ann-4_02.wav", "ann_comparison_summary.txt", "listen.html", "scores.json",
     ]  # fmt: skip
-    take = next(one for one in comparison.evaluation.takes if (one.system, one.text) == ("ann", "two words"))
+    utterance = next(one for one in comparison.evaluation.utterances if (one.system, one.text) == ("ann", "two words"))
     sound, rate = soundfile.read(tmp_path / "out" / "ann_2_lora_02.wav", dtype="float32")
-    assert rate == take.sample_rate
-    assert np.allclose(sound, take.waveform, atol=1e-4)
+    assert rate == utterance.sample_rate
+    assert np.allclose(sound, utterance.waveform, atol=1e-4)
     summary = (tmp_path / "out" / "ann_comparison_summary.txt").read_text()
     assert all(name in summary for name in names if name.endswith(".wav"))
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
@@ -39,17 +39,17 @@ def test_sound_scores_page_and_summary_lie_in_one_folder(ann: VoiceFolder, tmp_p
 
 def test_held_out_words_are_said_where_none_are_given(ann: VoiceFolder) -> None:
     comparison = compared(ann, "base", "ann", overrides=("evaluate.clips=2", "evaluate.seeds=2"))
-    material = comparison.evaluation.material
-    assert len(material.texts) == 2
-    assert [clip.text for clip in material.clips] == material.texts
-    assert "this is sentence number 0" in material.trained
-    assert len(comparison.evaluation.takes) == 2 * 2 * 2
-    assert "length" in {one.figure.name for one in comparison.evaluation.scores.scores}
+    test_set = comparison.evaluation.test_set
+    assert len(test_set.texts) == 2
+    assert [clip.text for clip in test_set.clips] == test_set.texts
+    assert "this is sentence number 0" in test_set.trained
+    assert len(comparison.evaluation.utterances) == 2 * 2 * 2
+    assert "length" in {one.spec.name for one in comparison.evaluation.scores.scores}
 
 
 def test_only_the_voice_speaks_trained_words_and_they_are_no_files(ann: VoiceFolder, tmp_path: Path) -> None:
-    comparison = compared(ann, "base", "ann", texts=("one",), overrides=("evaluate.trained=2",))
-    assert comparison.evaluation.scores.systems == ["base", "ann", "ann on trained words"]
+    comparison = compared(ann, "base", "ann", texts=("one",), overrides=("evaluate.train_sentences=2",))
+    assert comparison.evaluation.scores.systems == ["base", "ann", "ann on training sentences"]
     comparison.write(tmp_path / "out")
     assert len(list((tmp_path / "out").glob("*.wav"))) == 2
 
@@ -74,9 +74,9 @@ def test_a_comparison_takes_the_place_of_the_last_and_of_nothing_else(ann: Voice
 
 
 def test_a_voice_alone_needs_words(ann: VoiceFolder) -> None:
-    with pytest.raises(DataError, match=r"no clip is held out in .*; name some .*, or give words"):
-        material_of(ann, recipe_of(ann, ["~evaluate.source"]))
-    assert material_of(ann, recipe_of(ann, ["evaluate.source=gone"]), ["words"]).texts == ["words"]
+    with pytest.raises(DataError, match=r"no clip is held out in .*; name some .*, or give texts"):
+        gather_test_set(ann, recipe_of(ann, ["~evaluate.source"]))
+    assert gather_test_set(ann, recipe_of(ann, ["evaluate.source=gone"]), ["wer"]).texts == ["wer"]
 
 
 def test_a_voice_without_a_recipe_says_so(ann: VoiceFolder) -> None:

@@ -1,0 +1,126 @@
+"""Whether the words are there: what a recogniser hears is compared with the text, as it is for the recordings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import soxr
+
+from vtune.contract.metrics import MetricResult, MetricSpec, Ratio, TestSet, Utterance
+from vtune.errors import VtuneError
+from vtune.evaluation.metrics.word_alignment import Alignment, align
+from vtune.ingest.transcribe import Recogniser, open_recogniser
+from vtune.ingest.transcribe.error_rates import distance, plain
+from vtune.ingest.transcribe.recogniser import RATE
+from vtune.recipe import Recipe, TranscribeRecipe
+from vtune.types import Waveform
+
+PADDING_SECONDS = 0.5
+"""Silence put before and after each utterance: Whisper loses words that begin at once."""
+
+WHISPER_MODELS = ("tiny.en", "base.en", "tiny", "base", "small.en", "small")
+"""Models of openai-whisper that are looked for on this machine, in this order."""
+
+FAILED_WER = 0.5
+"""Word error rate above which a sentence has failed (as in Seed-TTS-eval)."""
+
+MEMORISED = "memorised"
+
+
+class WordErrors:
+    """Word and character errors of a recogniser after Whisper's own normalisation.
+
+    :raises VtuneError: there is no recogniser.
+    """
+
+    specs: ClassVar = (
+        MetricSpec("wer", "wrong words (WER)", "low", "%", headline=True),
+        MetricSpec("cer", "wrong characters (CER)", "low", "%", headline=True),
+        MetricSpec("substitutions", "words replaced by others", "low", "%"),
+        MetricSpec("deletions", "words left out", "low", "%"),
+        MetricSpec("insertions", "words added", "low", "%"),
+        MetricSpec("repetitions", "words said again at once", "low", "%"),
+        MetricSpec("failed_sentences", "sentences with more than half of the words wrong", "low", "%"),
+        MetricSpec(MEMORISED, "sentences spoken more like one of the training than like their text", "low", "%"),
+    )
+
+    def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
+        self._language = test_set.language
+        self._train_texts = {plain(text, self._language) for text in test_set.train_texts} - {""}
+        model = recipe.evaluate.recogniser or _local_weights()
+        settings = TranscribeRecipe(model=model, language=self._language, device=recipe.transcribe.device)
+        self._recogniser: Recogniser = open_recogniser(settings)
+
+    def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
+        """Recognise every utterance; errors are divided by the words of the text, so a long answer can exceed 1."""
+        heard = list(self._recognise((utterance.waveform, utterance.sample_rate) for utterance in utterances))
+        rows = [self._errors(utterance, words) for utterance, words in zip(utterances, heard, strict=True)]
+        names = [spec.name for spec in self.specs if spec.name != MEMORISED or self._train_texts]
+        return MetricResult({name: [row[name] for row in rows] for name in names}, {"heard": heard})
+
+    def _errors(self, utterance: Utterance, heard: str) -> dict[str, Ratio]:
+        text, words = plain(utterance.text, self._language), plain(heard, self._language)
+        alignment = align(text.split(), words.split())
+        count = max(len(text.split()), 1)
+        return {
+            "wer": Ratio(alignment.errors, count),
+            "cer": Ratio(distance(text, words), max(len(text), 1)),
+            "substitutions": Ratio(alignment.substitutions, count),
+            "deletions": Ratio(alignment.deletions, count),
+            "insertions": Ratio(alignment.insertions, count),
+            "repetitions": Ratio(_repetitions(text.split(), words.split()), count),
+            "failed_sentences": Ratio(float(alignment.errors > FAILED_WER * count)),
+            MEMORISED: Ratio(float(self._is_memorised(text, words, alignment))),
+        }
+
+    def _is_memorised(self, text: str, heard: str, alignment: Alignment) -> bool:
+        """Whether a sentence with errors is nearer to a sentence of the training than to its own text."""
+        if not alignment.errors or not heard or text in self._train_texts:
+            return False
+        own = distance(text, heard)
+        likely = (other for other in self._train_texts if abs(len(other) - len(heard)) < own)
+        return any(distance(other, heard) < own for other in likely)
+
+    def _recognise(self, sounds: Iterator[tuple[Waveform, int]]) -> Iterator[str]:
+        while batch := list(islice(sounds, self._recogniser.batch)):
+            resampled = [soxr.resample(waveform, rate, RATE).astype(np.float32) for waveform, rate in batch]
+            padded = [np.pad(sound, round(PADDING_SECONDS * RATE)) for sound in resampled]
+            yield from (result.text for result in self._recogniser.hear(padded))
+
+
+def _repetitions(text: Sequence[str], heard: Sequence[str]) -> int:
+    """Count words of a run of up to four that is said again at once, beyond what the text itself repeats."""
+    return max(0, _repeated(heard) - _repeated(text))
+
+
+def _repeated(words: Sequence[str]) -> int:
+    count, index = 0, 0
+    while index < len(words):
+        for size in (4, 3, 2, 1):
+            run = words[index : index + size]
+            if len(run) == size and list(words[index + size : index + 2 * size]) == list(run):
+                count += size
+                index += size
+                break
+        else:
+            index += 1
+    return count
+
+
+def _local_weights() -> str:
+    """Find weights of Whisper that need no download: ``VTUNE_WHISPER`` names some, or Whisper's own cache has some."""
+    named = os.environ.get("VTUNE_WHISPER")
+    if named:
+        return named
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "whisper"
+    for model in WHISPER_MODELS:
+        if (cache / f"{model}.pt").is_file():
+            return str(cache / f"{model}.pt")
+    raise VtuneError(
+        "no weights of Whisper are on this machine; evaluate.recogniser=tiny.en downloads some (72 MB, once)"
+    )
