@@ -95,9 +95,9 @@ def api_page() -> str:
         (speech, ["open_voice", "LoadedVoice"]),
         (mixing, ["open_named", "find_parts", "open_mix"]),
         (mixed_voice, ["write_mixed_voice"]),
-        (evaluation, ["evaluate", "score", "quality", "System", "Scores"]),
+        (evaluation, ["evaluate", "score", "read_selection", "Selection", "System", "Scores"]),
         (metrics, ["TestSet", "Utterance", "MetricSpec", "MetricResult", "Ratio", "Metric"]),
-        (compare, ["compare", "contestants", "material_of", "recipe_of"]),
+        (compare, ["compare", "contestants", "gather_test_set", "recipe_of"]),
         (record, ["list_voices", "find_voice", "read_record", "VoiceRecord"]),
         (testing, ["check_engine", "made_clip"]),
     ):

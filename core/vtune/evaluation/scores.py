@@ -126,7 +126,7 @@ def score(
     for group, make in makers.items():
         try:
             metric = make(test_set, recipe)
-            with ProgressBar(f"measuring {group}", len(measured), "sentences") as bar:
+            with ProgressBar(f"scoring {group}", len(measured), "sentences") as bar:
                 result = metric.measure(CountedSequence(measured, bar))
         except VtuneError as reason:
             skipped[group] = str(reason)

@@ -87,7 +87,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             if "does not require grad" not in str(error):
                 raise
             raise TrainingError(
-                f"the loss does not depend on any trainable tensor: the {trained_part(model)} is detached or switched off; "
+                "the loss does not depend on any trainable tensor: "
+                f"the {trained_part(model)} is detached or switched off; "
                 "look at build_lora_model and at the model's forward"
             ) from error
         return loss

@@ -54,7 +54,7 @@ def voice(toy: Callable[..., Recipe]) -> LoadedVoice:
     return open_voice(VoiceFolder(folder.path), "cpu")
 
 
-def test_a_checkpoint_is_judged_by_words_and_likeness(
+def test_a_checkpoint_is_measured_by_words_and_similarity(
     judged: None, toy: Callable[..., Recipe], voice: LoadedVoice, clip: Callable[..., Clip]
 ) -> None:
     recipe = toy(evaluate={"sentences": ["one two"], "checkpoint_sentences": 2})

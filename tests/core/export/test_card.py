@@ -51,7 +51,7 @@ def test_every_number_on_the_card_stands_in_a_file_beside_it(scored: VoiceFolder
         f"LoRA rank {lora['rank']}, alpha {lora['alpha']:g}, dropout {lora['dropout']:g}, ",
         f"{facts['steps']} steps over {facts['clips']} rows, {facts['precision']}",
         f"| loss | training loss {facts['loss']:.3f} on average; "
-        f"validation loss {facts['curve'][0]['eval_loss']:.3f} at step ",
+        "validation loss " + ", ".join(f"{row['eval_loss']:.3f} at step {row['step']}" for row in facts["curve"]),
         f"| fingerprint of network | `{record['fingerprint']['network']}` |",
         f"| fingerprint of the data | `{facts['data']}` |",
         f"{ledger['seconds']['train'] / 60:.1f} minutes of speech in {ledger['clips']['train']} clips were trained on.",

@@ -9,7 +9,7 @@ import soundfile
 from safetensors.torch import load_file, save_file
 
 from vtune.errors import DataError, VoiceError
-from vtune.evaluation.compare import Comparison, compare, contestants, gather_test_set, recipe_of, table
+from vtune.evaluation.compare import Comparison, compare, contestants, gather_test_set, recipe_of
 from vtune.runtime.paths import VoiceFolder
 
 
@@ -42,9 +42,9 @@ def test_held_out_words_are_said_where_none_are_given(ann: VoiceFolder) -> None:
     test_set = comparison.evaluation.test_set
     assert len(test_set.texts) == 2
     assert [clip.text for clip in test_set.clips] == test_set.texts
-    assert "this is sentence number 0" in test_set.trained
+    assert "this is sentence number 0" in test_set.train_texts
     assert len(comparison.evaluation.utterances) == 2 * 2 * 2
-    assert "length" in {one.spec.name for one in comparison.evaluation.scores.scores}
+    assert "duration_ratio" in {one.spec.name for one in comparison.evaluation.scores.scores}
 
 
 def test_only_the_voice_speaks_trained_words_and_they_are_no_files(ann: VoiceFolder, tmp_path: Path) -> None:
@@ -74,27 +74,27 @@ def test_a_comparison_takes_the_place_of_the_last_and_of_nothing_else(ann: Voice
 
 
 def test_a_voice_alone_needs_words(ann: VoiceFolder) -> None:
-    with pytest.raises(DataError, match=r"no clip is held out in .*; name some .*, or give texts"):
+    with pytest.raises(DataError, match=r"no clip is held out in .*; name recordings .*, or give texts"):
         gather_test_set(ann, recipe_of(ann, ["~evaluate.source"]))
-    assert gather_test_set(ann, recipe_of(ann, ["evaluate.source=gone"]), ["wer"]).texts == ["wer"]
+    assert gather_test_set(ann, recipe_of(ann, ["evaluate.source=gone"]), ["words"]).texts == ["words"]
 
 
 def test_a_voice_without_a_recipe_says_so(ann: VoiceFolder) -> None:
     ann.recipe.unlink()
-    with pytest.raises(VoiceError, match="keeps no recipe"):
+    with pytest.raises(VoiceError, match="holds no recipe"):
         recipe_of(ann)
 
 
 def test_a_dead_adapter_is_named(ann: VoiceFolder) -> None:
     adapter = ann.path / "adapter_model.safetensors"
     save_file({name: 0 * tensor for name, tensor in load_file(adapter).items()}, adapter)
-    lines = table(compared(ann, "base", "ann", texts=("one", "two")).evaluation.scores)
-    assert lines[-1] == "base and ann sound exactly the same: what the training learned does nothing"
+    lines = compared(ann, "base", "ann", texts=("one", "two")).table()
+    assert lines[-1] == "base and ann sound exactly the same: the training changed nothing that can be heard"
 
 
 def test_the_table_has_everybody_beside_each_other(ann: VoiceFolder) -> None:
-    lines = table(compared(ann, "base", "ann").evaluation.scores)
+    lines = compared(ann, "base", "ann").table()
     assert lines[0].split()[:3] == ["base", "ann", "recording"]
     assert "delivery:" in lines
-    row = next(line for line in lines if "length against" in line)
+    row = next(line for line in lines if line.strip().startswith("duration_ratio: "))
     assert len([cell for cell in row.split("  ") if cell.strip()]) >= 3
