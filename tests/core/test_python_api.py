@@ -107,7 +107,7 @@ def test_options_of_the_engine_change_with_loading(someone: VoiceFolder, voice: 
 
 
 def test_evaluate_scores_the_voice_beside_its_base(voice: vtune.Voice) -> None:
-    evaluation = voice.evaluate(overrides={"evaluate.clips": 2, "evaluate.judges": ["delivery"]})
+    evaluation = voice.evaluate(overrides={"evaluate.clips": 2, "evaluate.metrics": ["delivery"]})
     assert evaluation.scores.systems[:2] == ["voice", "base"]
     assert len(evaluation.scores.texts) == 2
     assert voice.evaluate(["hello there"]).scores.texts == ["hello there"]

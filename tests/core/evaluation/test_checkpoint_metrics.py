@@ -78,7 +78,7 @@ def test_a_checkpoint_is_measured_by_words_and_similarity(
     assert (Words.made, Likeness.made) == (1, 1)
 
 
-def test_without_both_judges_the_loss_chooses(
+def test_without_both_metrics_the_loss_chooses(
     judged: None, toy: Callable[..., Recipe], voice: LoadedVoice, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
