@@ -35,7 +35,7 @@ def voice(
 def test_evaluate_scores_a_voice_against_its_base(vtune: Callable[..., Result], voice: Path) -> None:
     result = vtune("evaluate", "ann", "evaluate.clips=2", "--device", "cpu")
     assert result.exit_code == 0
-    assert "length against the recording" in result.output
+    assert "duration_ratio: length divided by the recording's" in result.output
     assert f"to listen, open {voice / 'evaluation' / 'listen.html'}" in result.output
     scores = json.loads((voice / "evaluation" / "scores.json").read_text())
     assert (scores["systems"], len(scores["texts"])) == (["base", "ann"], 2)
