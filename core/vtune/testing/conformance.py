@@ -1,8 +1,4 @@
-"""The conformance kit: one call that holds an engine to its contract, for its authors' tests and for ours.
-
-def test_engine_keeps_the_contract(tmp_path):
-    vtune.testing.check_engine("my_engine", {"base_model": tiny}, tmp_path)
-"""
+"""Every promise of the contract between vtune and an engine, checked with a small base on the CPU."""
 
 from __future__ import annotations
 
@@ -17,6 +13,8 @@ from torch import nn
 from vtune.engines import Engine, load_users_engine
 from vtune.errors import SkipClip
 from vtune.runtime.paths import VoiceFolder
+from vtune.testing.made_clip import made_clip
+from vtune.testing.option_effects import check_options
 from vtune.training import guards
 from vtune.types import Audio, Batch, Clip, Conditioning, Features, Waveform
 from vtune.voice_format.record import read_conditioning, write_conditioning
@@ -28,13 +26,19 @@ LENGTHS = (0.9, 1.7, 0.5)
 
 
 def check_engine(
-    name: str, options: Mapping[str, Any], folder: Path, clips: Sequence[Clip] | None = None, seed: int = 0
+    name: str,
+    options: Mapping[str, Any],
+    folder: Path,
+    clips: Sequence[Clip] | None = None,
+    seed: int = 0,
+    option_changes: Mapping[str, Any] | None = None,
 ) -> None:
     """Put an engine through every promise of ``vtune.contract.hookspecs``, on the CPU in float32.
 
     :param options: of the engine: a tiny checkpoint, small budgets.
     :param folder: an empty folder to write into.
-    :param clips: three or more clips of unequal length; default: sweeps of tone with made-up words.
+    :param clips: three or more clips of unequal length; default: rising tones with made-up words.
+    :param option_changes: another valid value by option, for options of texts and folders; see ``check_options``.
     :raises AssertionError: a promise is broken; says which.
     :raises EngineError: the engine does not load.
     """
@@ -55,15 +59,7 @@ def check_engine(
     if engine.can_batch:
         check_together(engine, base, model, conditioning, seed)
     check_export(engine, base, model, conditioning, folder / "voice")
-
-
-def made_clip(sample_rate: int, seconds: float, number: int) -> Clip:
-    """A clip that needs no recording: a tone that rises, fades in and out, with a little noise."""
-    times = np.arange(int(seconds * sample_rate)) / sample_rate
-    noise = np.random.default_rng(number).normal(0, 0.01, len(times))
-    tone = 0.3 * np.sin(2 * np.pi * (150 + 40 * number + 60 * times) * times) * np.sin(np.pi * times / seconds)
-    words = ("one two three", "a longer line of made up words", "yes")[number % 3]
-    return Clip(f"made-{number}", "someone", words, (tone + noise).astype(np.float32), sample_rate)
+    check_options(engine, options, clips, seed, option_changes)
 
 
 def check_features(engine: Engine, base: Any, clips: Sequence[Clip]) -> list[Features]:

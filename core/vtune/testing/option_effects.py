@@ -1,0 +1,282 @@
+"""The options of an engine, changed one by one: each affects what it declares, and nothing else.
+
+1. Keys: another value changes exactly the keys that the option's declaration names.
+2. Features, loss, conditioning, speech: options that do not declare an effect on one of them are changed together, and
+   it must stay the same. If it does not, they are changed one by one to find the option that does not tell the truth.
+3. Reads: ``synthesize`` reads no option from the base but those that affect sampling or the runtime, because voices
+   that differ in the others share a base on a server.
+4. Sampling: values that come as ``sampling`` sound as the same values of the base do.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from vtune.dataset.features.encode import base_key
+from vtune.engines import Engine
+from vtune.errors import SkipClip, VtuneError
+from vtune.recipe import Recipe
+from vtune.recipe.model import PrepareRecipe
+from vtune.types import Clip, Conditioning, EngineOptions, Features, effects_of
+from vtune.types.options import runtime_values, sampling_names, speech_values, training_values
+from vtune.voices.speech import speak
+
+TEXT = "A line to speak. And one more."
+TOLERANCE = 1e-3
+"""Of arrays and losses: another attention kernel may round differently."""
+
+
+def check_options(
+    engine: Engine,
+    options: Mapping[str, Any],
+    clips: Sequence[Clip],
+    seed: int = 0,
+    changes: Mapping[str, Any] | None = None,
+) -> None:
+    """Change each option of an engine, and compare what changes with what the option declares that it affects.
+
+    :param options: as for ``check_engine``.
+    :param changes: another valid value by option, for options whose values cannot be guessed: folders, texts. Options
+        with neither a given nor a guessed value are checked for their keys only.
+    :raises AssertionError: an option affects what it does not declare; names the option and what to write.
+    """
+    model = engine.info.options
+    recorded, read = recorded_options(model.model_validate(dict(options)))
+    made = _Made(engine, recorded, sorted(clips, key=lambda clip: clip.seconds)[:2], seed)
+    check_keys(engine, recorded, made.base)
+    check_reads(made, read)
+    others = {name: value for name in model.model_fields for value in _other_values(made, name, changes or {})}
+    for stage in _STAGES:
+        names = [name for name in others if not stage.effects & set(effects_of(model, name))]
+        _check_unaffected(made, stage, {name: others[name] for name in names})
+    _check_sampling(made, {name: others[name] for name in sampling_names(model) if name in others})
+
+
+def check_keys(engine: Engine, options: EngineOptions, base: Any) -> None:
+    """Give each option another value: exactly the keys of the effects that it declares change."""
+    model = engine.info.options
+    before = _keys(engine, options, base)
+    for name in model.model_fields:
+        after = _keys(engine, options.model_copy(update={name: f"not {getattr(options, name)!r}"}), base)
+        changed = {key for key in before if before[key] != after[key]}
+        declared = set(effects_of(model, name)) - {"sampling"}
+        declared |= {"training"} if "features" in declared else set()
+        assert changed == declared, (
+            f"option {name!r} affects {sorted(declared)}, but changes the keys {sorted(changed)}"
+        )
+
+
+def _keys(engine: Engine, options: EngineOptions, base: Any) -> dict[str, Any]:
+    recipe = Recipe.model_construct(engine_options=options, extensions={}, prepare=PrepareRecipe())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydantic warns of a value that is not of the option's type
+        return {
+            "features": base_key(recipe, engine, base),
+            "training": training_values(options),
+            "speech": speech_values(options),
+            "runtime": runtime_values(options),
+        }
+
+
+class _Made:
+    """What an engine makes with one set of options; each part is made when it is asked for."""
+
+    def __init__(self, engine: Engine, options: EngineOptions, clips: Sequence[Clip], seed: int) -> None:
+        self.engine, self.options, self.clips, self.seed = engine, options, clips, seed
+        self.base = engine.load_base(options, torch.device("cpu"), torch.float32)
+
+    def changed(self, values: Mapping[str, Any]) -> _Made:
+        """Load the engine with other values of some options. :raises EngineError: it cannot be loaded with them."""
+        options = type(self.options).model_validate({**dict(self.options), **values})
+        return _Made(self.engine, options, self.clips, self.seed)
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """The hashes that count in every key."""
+        return self.engine.features_fingerprint(self.base)
+
+    @cached_property
+    def features(self) -> list[Features]:
+        return [self.engine.prepare_sample(self.base, clip) for clip in self.clips]
+
+    def model(self) -> nn.Module:
+        torch.manual_seed(self.seed)
+        return self.engine.build_lora_model(self.base, self.engine.info.lora)
+
+    def loss(self, features: list[Features]) -> list[dict[str, np.ndarray]]:
+        model = self.model().train()
+        torch.manual_seed(self.seed)
+        loss = model(**self.engine.collate(self.base, features))["loss"]
+        return [{"loss": loss.detach().numpy()}]
+
+    @cached_property
+    def conditioning(self) -> Conditioning:
+        return self.engine.extract_conditioning(self.base, self.clips)
+
+    def sound(self, conditioning: Conditioning, sampling: Mapping[str, Any] | None = None) -> list[Features]:
+        pieces = speak(self.engine, self.base, self.model(), TEXT, conditioning, self.seed, sampling=sampling)
+        return [{"sound": np.concatenate([np.zeros(0), *(piece.waveform for piece in pieces)])}]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Something that only options with certain effects may change.
+
+    :param make: makes it with changed options, from what the unchanged options made.
+    """
+
+    title: str
+    effects: frozenset[str]
+    make: Callable[[_Made, _Made], list[Any]]
+
+
+def _kept(made: _Made) -> list[Any]:
+    conditioning = made.conditioning
+    return [dict(conditioning.tensors), *sorted(conditioning.strings.items())]
+
+
+_STAGES = (
+    _Stage("features", frozenset({"features"}), lambda made, _: made.features),
+    _Stage("training", frozenset({"features", "training"}), lambda made, usual: made.loss(usual.features)),
+    _Stage("speech", frozenset({"features", "training", "speech"}), lambda made, _: _kept(made)),
+    # A server speaks a voice with the base of another one that has other values of these options.
+    _Stage("runtime", frozenset({"runtime", "sampling"}), lambda made, usual: made.sound(usual.conditioning)),
+)
+
+_LIES = {
+    "features": "prepare_sample returns other features",
+    "training": "the loss of a batch changes",
+    "speech": "extract_conditioning keeps something else",
+    "runtime": "synthesize speaks otherwise with the same adapter and conditioning",
+}
+
+
+def _check_unaffected(usual: _Made, stage: _Stage, values: Mapping[str, Any]) -> None:
+    expected = stage.make(usual, usual)
+
+    def changes(values: Mapping[str, Any]) -> bool:
+        try:
+            return not _same(stage.make(usual.changed(values), usual), expected)
+        except SkipClip:
+            return True
+
+    for name in _culprits(usual, values, changes):
+        declared = effects_of(type(usual.options), name)
+        raise AssertionError(
+            f"option {name!r} declares that it affects {' and '.join(declared)}, but {_LIES[stage.title]} when it is "
+            f"{values[name]!r} instead of {getattr(usual.options, name)!r}; write "
+            f"affects={(*declared, stage.title)!r}"
+        )
+
+
+def _check_sampling(usual: _Made, values: Mapping[str, Any]) -> None:
+    def differs(values: Mapping[str, Any]) -> bool:
+        changed = usual.changed(values)
+        sampling = {name: getattr(changed.options, name) for name in values}
+        return not _same(usual.sound(usual.conditioning, sampling), changed.sound(usual.conditioning))
+
+    for name in _culprits(usual, values, differs):
+        raise AssertionError(
+            f"option {name!r} declares that it affects sampling, but synthesize speaks otherwise with "
+            f"sampling={{{name!r}: {values[name]!r}}} than with a base that has this value; take it from `sampling`"
+        )
+
+
+def _culprits(usual: _Made, values: Mapping[str, Any], changes: Callable[[Mapping[str, Any]], bool]) -> Iterator[str]:
+    """Name the options whose new value changes something: all at once first, then each alone to find them."""
+    together: dict[str, Any] = {}
+    for name, value in values.items():
+        with suppress(VtuneError, ValidationError):  # values that do not go together
+            usual.changed({**together, name: value})
+            together[name] = value
+    with suppress(VtuneError):
+        if not together or not changes(together):
+            return
+    for name, value in values.items():
+        with suppress(VtuneError, ImportError):
+            if changes({name: value}):
+                yield name
+
+
+def check_reads(made: _Made, read: set[str]) -> None:
+    """``synthesize`` reads no option of the base that voices on one base may differ in.
+
+    :param read: the names that have been read of the options; see ``recorded_options``.
+    """
+    model, conditioning = made.model(), made.conditioning
+    read.clear()
+    list(speak(made.engine, made.base, model, TEXT, conditioning, made.seed))
+    for name in sorted(read):
+        declared = effects_of(type(made.options), name)
+        assert {"sampling", "runtime"} & set(declared), (
+            f"synthesize reads option {name!r} of the base, which affects {' and '.join(declared)}: a server speaks "
+            "voices that differ in it with one base. Keep the value in the conditioning, or declare that the option "
+            "also affects 'sampling' (and take it from there) or 'runtime'"
+        )
+
+
+def recorded_options(options: EngineOptions) -> tuple[EngineOptions, set[str]]:
+    """Return a copy of options, and the set of names that grows whenever one of them is read."""
+    names: Collection[str] = type(options).model_fields
+    read: set[str] = set()
+
+    class RecordedOptions(type(options)):  # type: ignore[misc] # the engine's own class
+        def __getattribute__(self, name: str) -> Any:
+            if name in names:
+                read.add(name)
+            return super().__getattribute__(name)
+
+    return RecordedOptions.model_construct(**dict(options)), read
+
+
+def _other_values(made: _Made, name: str, changes: Mapping[str, Any]) -> Iterator[Any]:
+    """Give another value of an option that the engine takes here, if there is a known one.
+
+    None if the base then consists of other parts: their hashes are in every key.
+    """
+    options = made.options
+    current = getattr(options, name)
+    guesses = [changes[name]] if name in changes else _guesses(type(options).model_fields[name].annotation, current)
+    for guess in guesses:
+        with suppress(VtuneError, ValidationError):
+            changed = made.changed({name: guess})
+            hashed = effects_of(type(options), name) != ["sampling"]
+            if getattr(changed.options, name) != current and not (hashed and changed.parts != made.parts):
+                yield guess
+                return
+
+
+def _guesses(annotation: Any, current: Any) -> list[Any]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    if annotation is bool:
+        return [not current]
+    if annotation is int:
+        return [1, (current or 0) // 2, (current or 0) + 1]
+    if annotation is float:
+        return [(current or 0) / 4, 0.5, 1.0]
+    return [guess for inner in get_args(annotation) for guess in _guesses(inner, current)]
+
+
+def _same(one: list[Any], other: list[Any]) -> bool:
+    if len(one) != len(other):
+        return False
+    return all(_same_arrays(a, b) if isinstance(a, dict) else a == b for a, b in zip(one, other, strict=True))
+
+
+def _same_arrays(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[name].shape == other[name].shape
+        and np.allclose(one[name], other[name], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+        for name in one
+    )

@@ -1,0 +1,132 @@
+"""Engines that do not tell the truth about their options: the kit names the option and what to write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vtune.engines import load_engine, load_users_engine
+from vtune.testing import check_engine, check_options, made_clip
+
+CLIPS = [made_clip(8000, seconds, number) for number, seconds in enumerate((0.4, 0.6))]
+
+ENGINE = """
+import vtune
+import vtune_toy
+from vtune_toy import build_lora_model, collate, extract_conditioning, load_base, prepare_sample, synthesize
+
+class Options(vtune_toy.ToyOptions):
+    {field}
+
+@vtune.hookimpl
+def engine_info():
+    return vtune.EngineInfo(8000, "1", Options, length_feature="labels", lora=vtune.LoraSettings(rank=4))
+"""
+
+KEEPS_AN_OPTION_OF_ITS_BASE = """
+class Base(vtune_toy.ToyBase):
+    def __init__(self, options, device, dtype):
+        super().__init__(options, device, dtype)
+        self.options = options.model_copy(update={"pitch": options.max_frames})
+
+@vtune.hookimpl
+def load_base(options, device, dtype):
+    return Base(options, device, dtype)
+"""
+
+IGNORES_SAMPLING = """
+@vtune.hookimpl
+def synthesize(base, model, text, conditioning, seed, sampling):
+    return vtune_toy.synthesize(base, model, text, conditioning, seed, {})
+"""
+
+
+@pytest.fixture
+def refusal(tmp_path: Path) -> Callable[..., str]:
+    def check(field: str, more: str = "") -> str:
+        path = tmp_path / "lying.py"
+        path.write_text(ENGINE.format(field=field) + more)
+        with pytest.raises(AssertionError) as caught:
+            check_options(load_users_engine(str(path)), {}, CLIPS)
+        return str(caught.value)
+
+    return check
+
+
+def test_the_toy_engine_keeps_the_contract(tmp_path: Path) -> None:
+    check_engine("toy", {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "more", "told"),
+    [
+        (
+            "max_frames: int = vtune.option(1000, affects='speech', ge=1)",
+            "",
+            "option 'max_frames' declares that it affects speech, but prepare_sample returns other features when it is "
+            "1 instead of 1000; write affects=('speech', 'features')",
+        ),
+        (
+            "dropout: float = vtune.option(0.0, affects='runtime', lt=1)",
+            "",
+            "option 'dropout' declares that it affects runtime, but the loss of a batch changes when it is 0.5 instead "
+            "of 0.0; write affects=('runtime', 'training')",
+        ),
+        (
+            "pace: float = vtune.option(1.0, affects='runtime')",
+            "",
+            "option 'pace' declares that it affects runtime, but extract_conditioning keeps something else when it is "
+            "0.25 instead of 1.0; write affects=('runtime', 'speech')",
+        ),
+        (
+            "pitch: float = vtune.option(220.0, affects='speech')",
+            "",
+            "synthesize reads option 'pitch' of the base, which affects speech: a server speaks voices that differ in "
+            "it with one base. Keep the value in the conditioning, or declare that the option also affects 'sampling' "
+            "(and take it from there) or 'runtime'",
+        ),
+        (
+            "pass",
+            KEEPS_AN_OPTION_OF_ITS_BASE,
+            "option 'max_frames' declares that it affects features, but synthesize speaks otherwise with the same "
+            "adapter and conditioning when it is 1 instead of 1000; write affects=('features', 'runtime')",
+        ),
+        (
+            "pass",
+            IGNORES_SAMPLING,
+            "option 'pitch' declares that it affects sampling, but synthesize speaks otherwise with "
+            "sampling={'pitch': 55.0} than with a base that has this value; take it from `sampling`",
+        ),
+    ],
+)
+def test_an_option_that_affects_what_it_does_not_declare_is_named(
+    refusal: Callable[..., str], field: str, more: str, told: str
+) -> None:
+    assert refusal(field, more) == told
+
+
+def test_a_text_whose_other_values_are_not_known_is_changed_to_the_given_one(tmp_path: Path) -> None:
+    path = tmp_path / "lying.py"
+    path.write_text(
+        ENGINE.format(field="words: str = vtune.option('yes', affects='runtime')")
+        + """
+@vtune.hookimpl
+def extract_conditioning(base, clips):
+    kept = vtune_toy.extract_conditioning(base, clips)
+    return vtune.Conditioning(kept.tensors, {"words": base.options.words})
+"""
+    )
+    engine = load_users_engine(str(path))
+    check_options(engine, {}, CLIPS)
+    with pytest.raises(AssertionError, match=r"option 'words' .* extract_conditioning keeps something else"):
+        check_options(engine, {}, CLIPS, changes={"words": "no"})
+
+
+def test_a_key_that_forgets_an_option_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vtune.testing.option_effects.training_values", lambda options: {})
+    with pytest.raises(
+        AssertionError, match=r"option 'width' affects \['runtime', 'training'\], but changes the keys "
+    ):
+        check_options(load_engine("toy"), {}, CLIPS)
