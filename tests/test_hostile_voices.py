@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 
 from vtune.errors import VtuneError
 from vtune.runtime.paths import VoiceFolder
-from vtune.serve.failures import BrokenError
+from vtune.serve.failures import VoiceBrokenError
 from vtune_cli import comparing, export, merge, mix, say, voices  # noqa: F401 -- once, and not in each child
 from vtune_cli.main import main
 
@@ -179,13 +179,13 @@ def _all_answers(verbs: Mapping[str, tuple[str, ...]], serve: bool) -> list[Answ
 
 def _served() -> Answer:
     """Let the server's registry find the voice, and what it speaks with load it."""
-    from vtune.serve.registry import Registry
+    from vtune.serve.registry import VoiceRegistry
     from vtune.voices.speech import open_voice
 
     try:
-        chosen = Registry(Path("voices"), {}, {}, 8).find("anna")
+        chosen = VoiceRegistry(Path("voices"), {}, {}, 8).find("anna")
         list(open_voice(chosen.parts[0].folder).stream("hi"))
-    except (BrokenError, VtuneError) as error:
+    except (VoiceBrokenError, VtuneError) as error:
         return "serve", 1, "", f"Error: {error}\n"
     except Exception:
         return "serve", 99, "", traceback.format_exc()

@@ -51,7 +51,7 @@ def test_it_serves_until_it_is_ended(make_voice: Callable[..., Any], tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--host", "0.0.0.0"], "can be reached by other machines, which takes API keys"),
+        (["--host", "0.0.0.0"], "so the server needs API keys"),
         (["--voices", "nowhere"], "nowhere: there is no such folder of voices"),
         (["--config", "none.yaml"], "none.yaml: there is no such file"),
         (["--keys", "none"], "none: cannot be read as a file of API keys"),

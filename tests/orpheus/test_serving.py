@@ -12,8 +12,8 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from vtune.runtime.paths import VoiceFolder
-from vtune.serve import Registry, ServeSettings, Wanted
-from vtune.serve.inprocess import InProcess
+from vtune.serve import ServeSettings, SynthesisRequest, VoiceRegistry
+from vtune.serve.inprocess import InProcessBackend
 from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio
 from vtune.voices.mixing import open_named
@@ -34,8 +34,8 @@ def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., V
     return folder
 
 
-def wanted(voices: Path, name: str, seed: int = 3, **sampling: Any) -> Wanted:
-    return Wanted(Registry(voices, {}, {}, 8).find(name), TEXT, seed, sampling)
+def wanted(voices: Path, name: str, seed: int = 3, **sampling: Any) -> SynthesisRequest:
+    return SynthesisRequest(VoiceRegistry(voices, {}, {}, 8).find(name), TEXT, seed, sampling)
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +76,9 @@ def test_all_but_the_first_frame_is_what_it_is_at_home(voices: Path, seed: int) 
 
 
 def test_voices_with_other_options_share_a_base_and_keep_their_ways(voices: Path) -> None:
-    backend = InProcess(ServeSettings(turns=3), "cpu", {"first_frames": 4})
+    backend = InProcessBackend(ServeSettings(turns=3), "cpu", {"first_frames": 4})
 
-    async def say(asked: Wanted) -> np.ndarray:
+    async def say(asked: SynthesisRequest) -> np.ndarray:
         return joined([piece async for piece in backend.speak(asked)])
 
     async def all_of_them() -> list[np.ndarray]:
@@ -109,7 +109,7 @@ def test_requests_of_one_voice_are_drawn_side_by_side(
     rows: list[int] = []
     step = LlamaSteps.step
     monkeypatch.setattr(LlamaSteps, "step", lambda self, tokens: (rows.append(len(tokens)), step(self, tokens))[1])
-    backend = InProcess(ServeSettings(), "cpu", {"first_frames": 4})
+    backend = InProcessBackend(ServeSettings(), "cpu", {"first_frames": 4})
     homes = {seed: joined(list(anna.stream(TEXT, seed))) for seed in range(12)}
     # A voice of noise ends where it likes: those that speak longest.
     asked = [wanted(voices, "anna", seed) for seed in sorted(homes, key=lambda seed: -len(homes[seed]))[:6]]

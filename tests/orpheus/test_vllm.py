@@ -25,13 +25,13 @@ from waiting import until
 
 from vtune.errors import EngineError, VoiceError, VtuneError
 from vtune.runtime.paths import VoiceFolder
-from vtune.serve import Registry, ServeSettings, Wanted
+from vtune.serve import ServeSettings, SynthesisRequest, VoiceRegistry
 from vtune.serve.backends import open_backend
-from vtune.serve.failures import AwayError, BrokenError, UpstreamError
-from vtune.serve.http_errors import refusal_of
-from vtune.serve.inprocess import InProcess
+from vtune.serve.failures import UpstreamAwayError, UpstreamError, VoiceBrokenError
+from vtune.serve.http_errors import http_error_of
+from vtune.serve.inprocess import InProcessBackend
 from vtune.serve.settings import VllmSettings
-from vtune.serve.vllm import ByVllm, connect
+from vtune.serve.vllm import VllmBackend, connect
 from vtune.serve.vllm.client import Client
 from vtune.serve.vllm.watch import Elsewhere
 from vtune.voice_format.weights import ADAPTER
@@ -208,16 +208,16 @@ def fake(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeVllm]:
     server.close()
 
 
-def through(server: FakeVllm, **settings: Any) -> ByVllm:
+def through(server: FakeVllm, **settings: Any) -> VllmBackend:
     told = ServeSettings(vllm=VllmSettings(at_once=4, **settings))
-    return ByVllm(connect(server.url, told.vllm), told, "cpu")
+    return VllmBackend(connect(server.url, told.vllm), told, "cpu")
 
 
-def wanted(voices: Path, name: str, seed: int = 3) -> Wanted:
-    return Wanted(Registry(voices, {}, {}, 8).find(name), TEXT, seed)
+def wanted(voices: Path, name: str, seed: int = 3) -> SynthesisRequest:
+    return SynthesisRequest(VoiceRegistry(voices, {}, {}, 8).find(name), TEXT, seed)
 
 
-async def said(backend: Any, asked: Wanted) -> np.ndarray:
+async def said(backend: Any, asked: SynthesisRequest) -> np.ndarray:
     return np.concatenate([piece.waveform async for piece in backend.speak(asked)])
 
 
@@ -227,7 +227,7 @@ def say(backend: Any, voices: Path, name: str) -> np.ndarray:
 
 
 def at_home(voices: Path, *names: str) -> list[np.ndarray]:
-    backend = InProcess(ServeSettings(), "cpu")
+    backend = InProcessBackend(ServeSettings(), "cpu")
     with closing(backend):
         return [say(backend, voices, name) for name in names]
 
@@ -272,7 +272,7 @@ def test_a_server_that_loads_nothing_is_asked_by_name(
         assert np.array_equal(say(backend, voices, "anna"), at_home(voices, "anna")[0])
         assert {body["model"] for body in server.asked} == {"anna"}
         with pytest.raises(
-            BrokenError, match=r"model `ben` does not exist.*has not loaded the voice: .*404: Not Found"
+            VoiceBrokenError, match=r"model `ben` does not exist.*has not loaded the voice: .*404: Not Found"
         ):
             say(backend, voices, "ben")
 
@@ -323,11 +323,11 @@ def test_each_start_of_a_server_gets_the_voices_that_are_to_be_there_first(
             self._client, self._is_away = Client(server.url, KEY), False
             self.ready()
 
-    registry = Registry(voices, {}, {}, 8)
+    registry = VoiceRegistry(voices, {}, {}, 8)
     with closing(FakeVllm(tiny)) as second:
         watched = Restarted(Client(fake.url, KEY), VllmSettings())
         watched._is_away = True
-        with closing(ByVllm(watched, ServeSettings(vllm=VllmSettings(at_once=2)), "cpu")) as backend:
+        with closing(VllmBackend(watched, ServeSettings(vllm=VllmSettings(at_once=2)), "cpu")) as backend:
             backend.prepare(registry.find("anna"))
             assert backend.missing() == ["vLLM does not answer"]
             for server in (fake, second):
@@ -368,7 +368,7 @@ def test_a_server_that_is_gone_is_told_apart_from_a_voice_that_is_broken(fake: F
         say(backend, voices, "anna")
         fake.close()
         for name in ("anna", "ben"):
-            with pytest.raises(AwayError, match="does not answer"):
+            with pytest.raises(UpstreamAwayError, match="does not answer"):
                 say(backend, voices, name)
 
 
@@ -390,7 +390,7 @@ def test_a_refusal_of_vllms_is_no_broken_voice(fake: FakeVllm, voices: Path, mon
             asked.clear()
             with pytest.raises(UpstreamError, match=message[:20]) as refused:
                 say(backend, voices, "anna")
-            refusal = refusal_of(refused.value)
+            refusal = http_error_of(refused.value)
             assert (refusal.status, refusal.code) == told
             assert asked.count("/v1/load_lora_adapter") == more_loads
 
@@ -400,7 +400,7 @@ def test_a_vllm_whose_engine_has_died_is_away_and_the_voice_is_not_broken(
 ) -> None:
     with closing(through(fake)) as backend:
         monkeypatch.setattr(fake, "answer", lambda path, body: (503 if path == "/health" else 500, error("it died")))
-        with pytest.raises(AwayError, match="it died"):
+        with pytest.raises(UpstreamAwayError, match="it died"):
             say(backend, voices, "anna")
 
 
@@ -421,23 +421,23 @@ def test_what_vllm_cannot_speak_is_told(fake: FakeVllm, voices: Path, make_voice
             say(backend, voices, "0.5*anna+0.5*ben")
         with pytest.raises(EngineError, match="engine 'toy' speaks in process only"):
             say(backend, voices, "toy")
-        with pytest.raises(BrokenError, match=r"trained on /models/another, vLLM serves .*--set base_model"):
+        with pytest.raises(VoiceBrokenError, match=r"trained on /models/another, vLLM serves .*--set base_model"):
             say(backend, voices, "other")
-        with pytest.raises(BrokenError, match=r"modules_to_save \(lm_head\)"):
+        with pytest.raises(VoiceBrokenError, match=r"modules_to_save \(lm_head\)"):
             say(backend, voices, "whole")
         fake.loads = False
-        with pytest.raises(BrokenError, match="vLLM calls its base 'orpheus'"):
+        with pytest.raises(VoiceBrokenError, match="vLLM calls its base 'orpheus'"):
             say(backend, voices, "orpheus")
 
 
 def test_a_wrong_key_or_address_stops_the_start(
     fake: FakeVllm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    registry, settings = Registry(tmp_path, {}, {}, 8), ServeSettings()
+    registry, settings = VoiceRegistry(tmp_path, {}, {}, 8), ServeSettings()
     monkeypatch.setenv("VLLM_API_KEY", "another")
     with pytest.raises(VtuneError, match="vLLM answers 401: Unauthorized"):
         open_backend(fake.url, registry, settings, "cpu", {})
-    with pytest.raises(AwayError, match=r"vLLM at http://127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(UpstreamAwayError, match=r"vLLM at http://127\.0\.0\.1:1 does not answer"):
         open_backend("http://127.0.0.1:1", registry, settings, "cpu", {})
     for wrong in ("ftp://there", "http://", "http://there:x"):
         with pytest.raises(VtuneError, match="is no address of a vLLM server"):
@@ -452,7 +452,7 @@ def test_the_real_vllm_speaks_as_this_process_does(tmp_path: Path, make_voice: C
     anna, ben = at_home(voices, "anna", "ben")
     arguments = ("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "4")
     settings = ServeSettings(vllm=VllmSettings(command=VLLM, arguments=arguments, max_loras=2, patience=300))
-    with closing(open_backend("vllm", Registry(voices, {}, {}, 8), settings, "cpu", {})) as backend:
+    with closing(open_backend("vllm", VoiceRegistry(voices, {}, {}, 8), settings, "cpu", {})) as backend:
         until(lambda: not backend.missing(), 300)
         heard = {name: say(backend, voices, name) for name in ("anna", "ben")}
         assert np.array_equal(heard["anna"], anna)

@@ -7,26 +7,26 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from vtune.errors import VtuneError
-from vtune.serve.registry import Chosen
+from vtune.serve.registry import RequestedVoice
 from vtune.types import Audio
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SynthesisRequest:
     """What one request wants spoken.
 
     :param text: may be empty where a voice is only to be loaded.
     :param sampling: engine options for this once, checked by ``vtune.voices.speech.checked_sampling``.
     """
 
-    voice: Chosen
+    voice: RequestedVoice
     text: str
     seed: int
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class BackendLoad:
     """How busy a back end is: requests that wait and that are spoken, bases and voices in memory."""
 
     waiting: int = 0
@@ -38,7 +38,7 @@ class Load:
 class Backend(Protocol):
     """A way to speak. All methods are called on one event loop."""
 
-    def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
+    def speak(self, request: SynthesisRequest) -> AsyncGenerator[Audio, None]:
         """Yield sound at the engine's rate as it is ready, as ``vtune.contract.hookspecs.synthesize`` does.
 
         Closed early, it stops speaking as soon as it can.
@@ -46,16 +46,16 @@ class Backend(Protocol):
         :raises BusyError: before the first sound; try again later.
         :raises StoppingError: before the first sound; the server is being stopped.
         :raises UpstreamError: a server that this back end needs does not answer as it should.
-        :raises BrokenError: the voice cannot be loaded.
+        :raises VoiceBrokenError: the voice cannot be loaded.
         :raises VtuneError: the engine cannot speak this text; the message is for the client.
         """
         ...
 
-    def prepare(self, voice: Chosen) -> None:
+    def prepare(self, voice: RequestedVoice) -> None:
         """Begin to load a voice, because somebody will soon ask for it; what goes wrong is for the log."""
         ...
 
-    def load(self) -> Load:
+    def load(self) -> BackendLoad:
         """Say how busy it is."""
         ...
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from vtune.errors import VtuneError, nearest, shown
 from vtune.serve.backend import Backend
-from vtune.serve.registry import Registry
+from vtune.serve.registry import VoiceRegistry
 from vtune.serve.settings import ServeSettings
 from vtune.voice_format.record import list_voices
 
@@ -15,7 +15,7 @@ IN_PROCESS, VLLM = "in-process", "vllm"
 
 
 def open_backend(
-    name: str, registry: Registry, settings: ServeSettings, device: str, options: Mapping[str, Any]
+    name: str, registry: VoiceRegistry, settings: ServeSettings, device: str, options: Mapping[str, Any]
 ) -> Backend:
     """Open a back end.
 
@@ -23,16 +23,16 @@ def open_backend(
     :raises VtuneError: there is none of that name, or vLLM cannot be started, or none answers at that URL.
     """
     if name == IN_PROCESS:
-        from vtune.serve.inprocess import InProcess
+        from vtune.serve.inprocess import InProcessBackend
 
-        return InProcess(settings, device, options)
+        return InProcessBackend(settings, device, options)
     if name != VLLM and "://" not in name:
         hint = nearest(name, (IN_PROCESS, VLLM))
         raise VtuneError(f"no back end {shown(name)}{hint} (there are: {IN_PROCESS}, {VLLM}, and a vLLM server's URL)")
-    from vtune.serve.vllm import ByVllm, connect, start
+    from vtune.serve.vllm import VllmBackend, connect, start
     from vtune.serve.vllm.bases import base_to_serve
 
     if name != VLLM:
-        return ByVllm(connect(name, settings.vllm), settings, device, options)
+        return VllmBackend(connect(name, settings.vllm), settings, device, options)
     base, rank = base_to_serve(list_voices(registry.folder), options)
-    return ByVllm(start(base, rank, settings.vllm), settings, device, options)
+    return VllmBackend(start(base, rank, settings.vllm), settings, device, options)

@@ -1,4 +1,4 @@
-"""Connections of a server before anything is asked on them: how many may be open, and how long each may be silent."""
+"""Limit connections before a request arrives on them: how many may be open, and how long each may be idle."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vtune.runtime.hostnames import is_loopback
-from vtune.serve.http_errors import Refusal
+from vtune.serve.http_errors import HttpError
 from vtune.serve.settings import ServeSettings
 
 CLOSE_SECONDS = 2
 """Seconds that connections have to close when the server ends; their requests have ended before."""
 MAX_HEAD_BYTES = 32 << 10
-"""Bytes of the head of a request."""
+"""Bytes that the head of a request may have."""
 HEAD_SECONDS = 10.0
 """Seconds in which the head of a request must have arrived, however slowly its bytes come."""
 LINGER_SECONDS = 1.0
 """Seconds that a client which was refused has to read why."""
 RETRY_SECONDS = 5
 """Seconds after which a client that was refused may try again."""
-NOTE_SECONDS = 1.0
+LOG_SECONDS = 1.0
 """Seconds between two lines of the log about connections; a flood of them must not fill the disk."""
 RESERVED_FILES = 16
 """File descriptors that are kept free for voices, pipes and libraries."""
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """How many connections there may be.
+class ConnectionLimits:
+    """How many connections may be open.
 
     :param connections: in all.
     :param per_client: from one address of another machine.
-    :param burst: that are accepted before the first of them is looked at.
+    :param burst: connections that the kernel accepts before the server looks at the first of them.
     """
 
     connections: int
@@ -50,28 +50,28 @@ class Room:
     burst: int
 
 
-def room_for(connections: int, per_client: int) -> Room:
-    """Return the room that was asked for, or what the process's limit of open files leaves of it."""
+def connection_limits(connections: int, per_client: int) -> ConnectionLimits:
+    """Return the limits of the settings, lowered to what the process's limit of open files allows."""
     burst = 128
     try:
         import resource
     except ImportError:  # Windows has no such limit
-        return Room(connections, per_client, burst)
+        return ConnectionLimits(connections, per_client, burst)
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit != resource.RLIM_INFINITY:
         left = limit - psutil.Process().num_fds()
         burst = max(2, min(burst, left // 16))
-        # Those that are refused are open for a moment, beside the next ones that are accepted.
+        # Refused connections stay open for a moment, beside the next ones that are accepted.
         connections = max(1, min(connections, left - RESERVED_FILES - 4 * burst))
-    return Room(connections, max(1, min(per_client, connections // 2)), burst)
+    return ConnectionLimits(connections, max(1, min(per_client, connections // 2)), burst)
 
 
 def uvicorn_config(app: ASGIApp, settings: ServeSettings, write: Callable[[str], None]) -> Config:
-    """Return how uvicorn serves an application, with limits for connections.
+    """Return uvicorn's configuration for an application, with limits for connections.
 
-    :param write: takes a line of the log, JSON.
+    :param write: takes one line of the log, JSON.
     """
-    room = room_for(settings.connections, settings.connections_per_client)
+    room = connection_limits(settings.connections, settings.connections_per_client)
     return Config(
         app, http=Connections(room, settings.proxies, write).protocol,  # type: ignore[arg-type] # it is only called
         backlog=room.burst, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
@@ -83,70 +83,70 @@ def uvicorn_config(app: ASGIApp, settings: ServeSettings, write: Callable[[str],
 class Connections:
     """The open connections of one server, on one event loop.
 
-    Where there is no room, the connection that has been silent longest is closed for a new one; if requests are
-    answered on all of them, the new one is refused.
+    At the limit, the connection that has been idle longest is closed for a new connection; if no connection is idle,
+    the new connection is refused.
 
     :param proxies: addresses that many clients share; these have no limit for each client.
     :param write: takes a line of the log, JSON.
     """
 
-    def __init__(self, room: Room, proxies: Collection[str], write: Callable[[str], None]) -> None:
-        self._room, self._proxies, self._write = room, proxies, write
+    def __init__(self, limits: ConnectionLimits, proxies: Collection[str], write: Callable[[str], None]) -> None:
+        self._limits, self._proxies, self._write = limits, proxies, write
         self._clients: Counter[str] = Counter()
-        self._silent: dict[LimitedProtocol, None] = {}
+        self._idle: dict[LimitedProtocol, None] = {}
         self._lingering = 0
-        self._noted, self._unnoted = 0.0, 0
+        self._logged_at, self._unlogged = 0.0, 0
 
     def protocol(self, **given: Any) -> LimitedProtocol:
-        """Return what uvicorn needs for a new connection."""
+        """Return uvicorn's protocol for a new connection."""
         return LimitedProtocol(self, **given)
 
-    def enter(self, one: LimitedProtocol) -> None:
+    def enter(self, connection: LimitedProtocol) -> None:
         """Let a connection in, or refuse it."""
-        self._clients[one.address] += 1
-        shared = one.address in self._proxies or is_loopback(one.address)
-        if not shared and self._clients[one.address] > self._room.per_client:
-            self._make_room(one, [other for other in self._silent if other.address == one.address])
-        elif self._clients.total() > self._room.connections:
-            self._make_room(one, list(self._silent))
+        self._clients[connection.address] += 1
+        shared = connection.address in self._proxies or is_loopback(connection.address)
+        if not shared and self._clients[connection.address] > self._limits.per_client:
+            self._make_room(connection, [idle for idle in self._idle if idle.address == connection.address])
+        elif self._clients.total() > self._limits.connections:
+            self._make_room(connection, list(self._idle))
         else:
-            one.await_request()
+            connection.await_request()
 
-    def leave(self, one: LimitedProtocol) -> None:
+    def leave(self, connection: LimitedProtocol) -> None:
         """Forget a connection that was let in."""
-        self._clients[one.address] -= 1
+        self._clients[connection.address] -= 1
         self._clients += Counter()  # drops addresses without any
 
-    def silent(self, one: LimitedProtocol, *, is_silent: bool) -> None:
-        """Take note that a connection waits for a request, or has one."""
-        self._silent.pop(one, None)
-        if is_silent:
-            self._silent[one] = None
+    def set_idle(self, connection: LimitedProtocol, *, is_idle: bool) -> None:
+        """Record whether a connection waits for a request."""
+        self._idle.pop(connection, None)
+        if is_idle:
+            self._idle[connection] = None
 
     def linger(self, change: int) -> bool:
-        """Count those that were refused and read why; return whether there is room for them."""
+        """Count the refused connections that are still open; return whether another one may stay open."""
         self._lingering += change
-        return self._lingering <= self._room.burst
+        return self._lingering <= self._limits.burst
 
-    def note(self, address: str, why: str) -> None:
-        """Write down that a connection was refused, once in a while with the number of others."""
-        self._unnoted += 1
-        if time.monotonic() - self._noted < NOTE_SECONDS:
+    def log_refusal(self, address: str, reason: str) -> None:
+        """Log that a connection was refused; at most once a second, with the number of refused connections."""
+        self._unlogged += 1
+        if time.monotonic() - self._logged_at < LOG_SECONDS:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._write(json.dumps({"time": now, "client": address, "refused": why, "connections": self._unnoted}))
-        self._noted, self._unnoted = time.monotonic(), 0
+        self._write(json.dumps({"time": now, "client": address, "refused": reason, "connections": self._unlogged}))
+        self._logged_at, self._unlogged = time.monotonic(), 0
 
-    def _make_room(self, new: LimitedProtocol, silent: list[LimitedProtocol]) -> None:
-        if silent:
-            silent[0].refuse(503, "the connection made room for others, because nothing was asked on it")
+    def _make_room(self, new: LimitedProtocol, idle: list[LimitedProtocol]) -> None:
+        if idle:
+            idle[0].refuse(503, "this connection was idle and was closed for another one")
             new.await_request()
         else:
             new.refuse(503, "too many connections are open; try again in a while")
 
 
 class LimitedProtocol(H11Protocol):
-    """uvicorn's own, with an end to waiting for a request.
+    """uvicorn's protocol, which does not wait for a request forever.
 
     :param connections: of the server.
     """
@@ -159,11 +159,11 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def address(self) -> str:
-        """The client's; empty where there is none."""
+        """The client's address; empty if the client has none."""
         return self.client[0] if self.client else ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin."""
+        """Register the connection, or refuse it."""
         super().connection_made(transport)
         self._connections.enter(self)
 
@@ -187,22 +187,22 @@ class LimitedProtocol(H11Protocol):
         self._listen()
 
     def await_request(self) -> None:
-        """Give the client some time to ask for something."""
+        """Give the client some seconds to send a request."""
         if self._silence is None:
-            self._connections.silent(self, is_silent=True)
+            self._connections.set_idle(self, is_idle=True)
             self._silence = self.loop.call_later(HEAD_SECONDS, self._expire)
 
-    def refuse(self, status: int, why: str) -> None:
-        """Tell the client that it is not served, and hang up."""
+    def refuse(self, status: int, message: str) -> None:
+        """Send the client an error, and close the connection."""
         self._end_silence()
         self._leave()
         self._is_refused = True
-        self._connections.note(self.address, why)
-        self.transport.write(_head(Refusal(status, why)))
+        self._connections.log_refusal(self.address, message)
+        self.transport.write(_response_bytes(HttpError(status, message)))
         if not self._connections.linger(1) or not self.transport.can_write_eof():
             self.transport.close()
             return
-        # Closed with something unread, it would be reset, and the client would never see why.
+        # With unread bytes, closing would reset the connection, and the client would never see the error.
         self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
@@ -216,7 +216,7 @@ class LimitedProtocol(H11Protocol):
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
-        self._connections.silent(self, is_silent=False)
+        self._connections.set_idle(self, is_idle=False)
 
     def _leave(self) -> None:
         if not self._has_left:
@@ -227,12 +227,12 @@ class LimitedProtocol(H11Protocol):
         self.refuse(408, f"no whole request arrived in {HEAD_SECONDS:g} s")
 
 
-def _head(refusal: Refusal) -> bytes:
-    """Return a whole answer, head and body."""
-    body = json.dumps(refusal.body()).encode()
-    phrase = {408: "Request Timeout", 503: "Service Unavailable"}[refusal.status]
+def _response_bytes(error: HttpError) -> bytes:
+    """Return a whole response, head and body."""
+    body = json.dumps(error.body()).encode()
+    phrase = {408: "Request Timeout", 503: "Service Unavailable"}[error.status]
     lines = (
-        f"HTTP/1.1 {refusal.status} {phrase}", "Content-Type: application/json", f"Content-Length: {len(body)}",
+        f"HTTP/1.1 {error.status} {phrase}", "Content-Type: application/json", f"Content-Length: {len(body)}",
         f"Retry-After: {RETRY_SECONDS}", "Connection: close", "", "",
     )  # fmt: skip
     return "\r\n".join(lines).encode() + body

@@ -1,4 +1,4 @@
-"""Why a voice does not speak, as far as clients are told apart by it."""
+"""Errors for which clients get different responses."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ from vtune.errors import VoiceError, VtuneError
 
 
 class UnknownVoiceError(VoiceError):
-    """No voice, alias or mix of voices has this name."""
+    """No voice, alias or mix has the requested name."""
 
 
-class BrokenError(VtuneError):
-    """A voice that is there but cannot speak: damaged, or its base is not to be had. For the log, not for clients."""
+class VoiceBrokenError(VtuneError):
+    """A voice cannot speak: its files are damaged, or its base cannot be loaded. The message is for the log only."""
 
 
 class UpstreamError(VtuneError):
-    """A server that this one needs does not answer as it should. The message is for the log, not for clients.
+    """The server behind this one does not answer as it should. The message is for the log, not for clients.
 
     :param status: HTTP status for the client.
-    :param told: what the client is told.
+    :param client_message: the message for the client.
     :param retry_after: seconds after which the client may try again; None if trying again does not help.
     """
 
-    def __init__(self, message: str, status: int, told: str, retry_after: int | None = None) -> None:
+    def __init__(self, message: str, status: int, client_message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
-        self.status, self.told, self.retry_after = status, told, retry_after
+        self.status, self.client_message, self.retry_after = status, client_message, retry_after
 
     @property
     def code(self) -> str:
-        """A word for programs."""
+        """A short name of the error, for programs."""
         return {400: "refused_upstream", 503: "unavailable"}.get(self.status, "bad_gateway")
 
 
-class AwayError(UpstreamError):
-    """A server that this one needs is not there, or not yet."""
+class UpstreamAwayError(UpstreamError):
+    """The server behind this one does not answer, or not yet."""
 
     def __init__(self, message: str, retry_after: int = 10) -> None:
-        told = "the server behind this one does not answer; try again in a while"
-        super().__init__(message, 503, told, retry_after)
+        client_message = "the server behind this one does not answer; try again in a while"
+        super().__init__(message, 503, client_message, retry_after)
 
 
 class StoppingError(VtuneError):
-    """The server is being stopped: the request was not answered, or its answer was cut."""
+    """The server is being stopped: the request was not answered, or its response was cut."""
 
     def __init__(self) -> None:
         super().__init__("this server is being stopped; try again in a while")
 
 
 class BusyError(VtuneError):
-    """Too many requests are waiting; ``retry_after`` is a guess in seconds."""
+    """Too many requests are waiting; ``retry_after`` is an estimate in seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"too many requests are waiting; try again in {retry_after} s")

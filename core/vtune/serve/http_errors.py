@@ -1,4 +1,4 @@
-"""What a client is told when something is wrong: OpenAI's error object, and never more than it needs to know."""
+"""Errors as clients get them: OpenAI's error object, which never says more than a client needs to know."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from vtune.errors import VtuneError, in_a_line
-from vtune.serve.failures import BrokenError, BusyError, StoppingError, UnknownVoiceError, UpstreamError
+from vtune.serve.failures import BusyError, StoppingError, UnknownVoiceError, UpstreamError, VoiceBrokenError
 
 
-class Refusal(Exception):
-    """An answer that is no sound.
+class HttpError(Exception):
+    """A response with an error instead of sound.
 
-    :param param: the field that is wrong.
-    :param code: a word for programs.
+    :param param: the field of the request that is wrong.
+    :param code: a short name of the error, for programs.
     """
 
     def __init__(
@@ -36,39 +36,39 @@ class Refusal(Exception):
         return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
-        """Return the answer."""
+        """Return the HTTP response."""
         return JSONResponse(self.body(), self.status, self.headers)
 
 
-def refusal_of(error: BaseException) -> Refusal:
-    """Turn what went wrong into what a client is told; whatever it must not know stays in the log."""
+def http_error_of(error: BaseException) -> HttpError:
+    """Return what a client is told about an error; details that it must not know stay in the log."""
     match error:
-        case Refusal():
+        case HttpError():
             return error
         case UnknownVoiceError():
-            return Refusal(404, str(error), param="voice", code="voice_not_found")
+            return HttpError(404, str(error), param="voice", code="voice_not_found")
         case BusyError():
-            return Refusal(503, str(error), code="busy", headers={"Retry-After": str(error.retry_after)})
+            return HttpError(503, str(error), code="busy", headers={"Retry-After": str(error.retry_after)})
         case UpstreamError():
             headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-            return Refusal(error.status, error.told, code=error.code, headers=headers)
+            return HttpError(error.status, error.client_message, code=error.code, headers=headers)
         case StoppingError():
-            return Refusal(503, str(error), code="stopping", headers={"Retry-After": "10"})
-        case BrokenError():
-            return Refusal(500, "this voice cannot be loaded; the server's log says why", code="voice_broken")
+            return HttpError(503, str(error), code="stopping", headers={"Retry-After": "10"})
+        case VoiceBrokenError():
+            return HttpError(500, "this voice cannot be loaded; the server's log says why", code="voice_broken")
         case VtuneError():
-            return Refusal(400, in_a_line(error))
+            return HttpError(400, in_a_line(error))
         case _:
-            return Refusal(500, "vtune has a mistake here; the server's log says which")
+            return HttpError(500, "this is a bug in vtune; the server's log has its traceback")
 
 
-def refusal_of_body(errors: Sequence[Any]) -> Refusal:
-    """Turn pydantic's complaints about a body into an answer: the first of them, with its field."""
+def http_error_of_body(errors: Sequence[Any]) -> HttpError:
+    """Return the first of pydantic's errors about a body, with its field."""
     first = errors[0]
     if first["type"] == "json_invalid":
-        said = first.get("ctx", {}).get("error", first["msg"])
-        return Refusal(400, f"the body is no JSON: {said}", code="json_invalid")
-    place = [str(part) for part in first["loc"] if part != "body"]
-    if not place:
-        return Refusal(400, f"the body: {first['msg']}")
-    return Refusal(400, f"{place[0]}: {first['msg']}", param=place[0], code=str(first["type"]))
+        problem = first.get("ctx", {}).get("error", first["msg"])
+        return HttpError(400, f"the body is not JSON: {problem}", code="json_invalid")
+    keys = [str(part) for part in first["loc"] if part != "body"]
+    if not keys:
+        return HttpError(400, f"the body: {first['msg']}")
+    return HttpError(400, f"{keys[0]}: {first['msg']}", param=keys[0], code=str(first["type"]))

@@ -7,21 +7,21 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from vtune.errors import VtuneError
-from vtune.serve.backend import Load, Wanted
-from vtune.serve.failures import BrokenError
+from vtune.serve.backend import BackendLoad, SynthesisRequest
+from vtune.serve.failures import VoiceBrokenError
 from vtune.serve.options import base_key
 from vtune.serve.queue import Job, Preload, listen
-from vtune.serve.registry import Chosen
+from vtune.serve.registry import RequestedVoice
 from vtune.serve.scheduler import Scheduler
 from vtune.serve.settings import ServeSettings
 from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio
 
-PATIENCE = 5.0
+THREAD_END_SECONDS = 5.0
 """Seconds for a piece to be finished when the server is ended."""
 
 
-class InProcess:
+class InProcessBackend:
     """Speaks with any engine; see ``vtune.serve.backend.Backend``.
 
     :param device: of every base.
@@ -33,16 +33,16 @@ class InProcess:
         self._scheduler = Scheduler(self._open_base, settings)
         self._preload = Preload()
 
-    def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
+    def speak(self, request: SynthesisRequest) -> AsyncGenerator[Audio, None]:
         """Yield sound as it is ready."""
-        return listen(self, wanted, self._settings.longest_wait)
+        return listen(self, request, self._settings.longest_wait)
 
     def submit(self, job: Job) -> None:
         """Let a job wait for its voice's base. :raises VtuneError: there is no such base, or too many wait for it."""
         try:
-            key = base_key(job.wanted.voice, self._options)
+            key = base_key(job.request.voice, self._options)
         except VtuneError as error:
-            raise BrokenError(str(error)) from error
+            raise VoiceBrokenError(str(error)) from error
         self._scheduler.submit(job, key)
 
     def leave(self, job: Job) -> None:
@@ -53,7 +53,7 @@ class InProcess:
         """Drop a job if it still waits; return whether it did."""
         return self._scheduler.withdraw(job)
 
-    def prepare(self, voice: Chosen) -> None:
+    def prepare(self, voice: RequestedVoice) -> None:
         """Begin to load a voice."""
         job = self._preload.job(voice)
         try:
@@ -61,7 +61,7 @@ class InProcess:
         except VtuneError as error:
             job.give(error)
 
-    def load(self) -> Load:
+    def load(self) -> BackendLoad:
         """Say how busy it is."""
         return self._scheduler.load()
 
@@ -82,8 +82,8 @@ class InProcess:
 
     def close(self) -> None:
         """Let every base go."""
-        self._scheduler.close(PATIENCE)
+        self._scheduler.close(THREAD_END_SECONDS)
 
-    def _open_base(self, wanted: Wanted) -> SharedBase:
+    def _open_base(self, request: SynthesisRequest) -> SharedBase:
         gc.collect()  # a network that was let go holds itself in circles, and both would not fit into memory
-        return SharedBase(wanted.voice, self._device, self._options, self._settings.adapters)
+        return SharedBase(request.voice, self._device, self._options, self._settings.adapters)

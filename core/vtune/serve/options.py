@@ -7,13 +7,13 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from vtune.engines import Engine
-from vtune.serve.registry import Chosen
+from vtune.serve.registry import RequestedVoice
 from vtune.types.options import runtime_values, sampling_names
 from vtune.voice_format.record import VoiceRecord
 from vtune.voices.speech import options_of
 
 
-def streaming_defaults(chosen: Chosen, options: Mapping[str, Any]) -> dict[str, Any]:
+def streaming_defaults(chosen: RequestedVoice, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that a voice has here: what its engine advises, and over it what the server was told."""
     return {**chosen.engine.info.streaming_defaults, **options}
 
@@ -27,7 +27,7 @@ def sampling_of(engine: Engine, record: VoiceRecord, options: Mapping[str, Any])
     return {name: getattr(there, name) for name in sampling_names(engine.info.options)}
 
 
-def base_key(chosen: Chosen, options: Mapping[str, Any]) -> Hashable:
+def base_key(chosen: RequestedVoice, options: Mapping[str, Any]) -> Hashable:
     """Return what voices on one base have in common: the options that affect the runtime, and the base's files.
 
     Other options may differ. Whole modules beside an adapter, and voices without one, take a base of their own.

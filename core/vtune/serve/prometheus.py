@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 
 import psutil
 
-from vtune.serve.backend import Load
+from vtune.serve.backend import BackendLoad
 
-BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+FIRST_SOUND_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Seconds to the first sound."""
 
 
-class Metrics:
+class ServerMetrics:
     """What was asked and answered since the start. For one event loop."""
 
     def __init__(self) -> None:
@@ -23,22 +23,22 @@ class Metrics:
         self.spoken: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.characters: Counter[str] = Counter()
-        self._first = [0] * (len(BUCKETS) + 1)
+        self._first = [0] * (len(FIRST_SOUND_BUCKETS_SECONDS) + 1)
         self._first_sum = 0.0
 
     def first_sound(self, seconds: float) -> None:
         """Note how long a client waited for the first sound."""
-        self._first[bisect_left(BUCKETS, seconds)] += 1
+        self._first[bisect_left(FIRST_SOUND_BUCKETS_SECONDS, seconds)] += 1
         self._first_sum += seconds
 
-    def text(self, load: Load, voices: int) -> str:
+    def text(self, load: BackendLoad, voices: int) -> str:
         """Return all of it in Prometheus's text format.
 
         :param voices: that are there.
         """
         return "\n".join([*self._lines(load, voices), ""])
 
-    def _lines(self, load: Load, voices: int) -> Iterator[str]:
+    def _lines(self, load: BackendLoad, voices: int) -> Iterator[str]:
         requests = {f'route="{route}",status="{status}"': n for (route, status), n in self.requests.items()}
         yield from _family("vtune_requests_total", "counter", "Requests by route and status.", requests)
         for name, told, counts in (
@@ -64,7 +64,7 @@ class Metrics:
         name = "vtune_first_sound_seconds"
         yield f"# HELP {name} Seconds from a request to its first sound.\n# TYPE {name} histogram"
         total = 0
-        for bound, n in zip((*BUCKETS, "+Inf"), self._first, strict=True):
+        for bound, n in zip((*FIRST_SOUND_BUCKETS_SECONDS, "+Inf"), self._first, strict=True):
             total += n
             yield f'{name}_bucket{{le="{bound}"}} {total}'
         yield f"{name}_sum {self._first_sum}\n{name}_count {total}"

@@ -12,14 +12,14 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Protocol
 
-from vtune.serve.backend import Wanted
+from vtune.serve.backend import SynthesisRequest
 from vtune.serve.failures import BusyError, StoppingError
-from vtune.serve.registry import Chosen
+from vtune.serve.registry import RequestedVoice
 from vtune.types import Audio
 
 logger = logging.getLogger(__name__)
 
-LONGEST = 60
+MAX_RETRY_SECONDS = 60
 """Seconds that somebody who is refused is told to wait."""
 RETRY_SECONDS = 10
 """Seconds after which somebody who has waited for too long may try again."""
@@ -31,8 +31,8 @@ class Job:
     :param give: takes each piece, None at the end, or what went wrong; called on the thread that speaks.
     """
 
-    def __init__(self, wanted: Wanted, give: Callable[[Audio | BaseException | None], None]) -> None:
-        self.wanted, self.give = wanted, give
+    def __init__(self, request: SynthesisRequest, give: Callable[[Audio | BaseException | None], None]) -> None:
+        self.request, self.give = request, give
         self.arrived = time.monotonic()
         self.left = threading.Event()
         self.stop: Callable[[], None] = lambda: None
@@ -47,7 +47,7 @@ class Preload:
         self._loading: dict[str, None] = {}
         self._failed: dict[str, None] = {}
 
-    def job(self, voice: Chosen) -> Job:
+    def job(self, voice: RequestedVoice) -> Job:
         """Return a job that only loads a voice; what goes wrong is for the log."""
         self._loading[voice.name] = None
         self._failed.pop(voice.name, None)
@@ -58,7 +58,7 @@ class Preload:
                 logger.warning("voice %r cannot be loaded: %s", voice.name, item)
             self._loading.pop(voice.name, None)
 
-        return Job(Wanted(voice, "", 0), give)
+        return Job(SynthesisRequest(voice, "", 0), give)
 
     def missing(self, loaded: int) -> list[str]:
         """Return what readiness still waits for, given how many voices are in memory; names no voice.
@@ -70,7 +70,7 @@ class Preload:
         return ["no voice could be loaded; the log says why"] if self._failed and not loaded else []
 
 
-class Line:
+class JobQueue:
     """Jobs that wait for a thread.
 
     :param most: jobs that may wait.
@@ -105,7 +105,7 @@ class Line:
             if len(self._waiting) >= self._most:
                 self._refused += 1
                 seconds = self.mean * (len(self._waiting) / 2 + self._refused) / self._threads
-                raise BusyError(max(1, min(LONGEST, math.ceil(seconds))))
+                raise BusyError(max(1, min(MAX_RETRY_SECONDS, math.ceil(seconds))))
             self._waiting.append(job)
             self._changed.notify_all()
 
@@ -131,7 +131,7 @@ class Line:
         """Take note that a job is finished, well or badly."""
         with self._changed:
             self.taken -= 1
-            if well and job.wanted.text:
+            if well and job.request.text:
                 self.mean = 0.8 * self.mean + 0.2 * job.seconds if self.mean else job.seconds
             # Whoever still wants something when all is done has had the time to say so.
             self._refused = max(0, self._refused - 1) if self.taken or self._waiting else 0
@@ -160,7 +160,7 @@ class Line:
         return rest
 
 
-class Speaker(Protocol):
+class JobRunner(Protocol):
     """Something with threads that speak."""
 
     def submit(self, job: Job) -> None:
@@ -176,7 +176,7 @@ class Speaker(Protocol):
         ...
 
 
-async def listen(speaker: Speaker, wanted: Wanted, longest_wait: float) -> AsyncGenerator[Audio, None]:
+async def listen(speaker: JobRunner, request: SynthesisRequest, longest_wait: float) -> AsyncGenerator[Audio, None]:
     """Yield on an event loop what a thread speaks, or raise what it raised; closed early, the job is dropped.
 
     :param longest_wait: seconds that the job may wait for its turn.
@@ -189,7 +189,7 @@ async def listen(speaker: Speaker, wanted: Wanted, longest_wait: float) -> Async
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
             loop.call_soon_threadsafe(arrived.put_nowait, item)
 
-    job = Job(wanted, give)
+    job = Job(request, give)
 
     def expire() -> None:
         if speaker.withdraw(job):

@@ -13,7 +13,7 @@ from typing import Any
 from vtune.engines import Engine, load_engine
 from vtune.errors import EngineError, VoiceError, choices, printable, shown
 from vtune.runtime.paths import VoiceFolder
-from vtune.serve.failures import BrokenError, UnknownVoiceError
+from vtune.serve.failures import UnknownVoiceError, VoiceBrokenError
 from vtune.voice_format.record import VoiceRecord, list_voices, read_record
 from vtune.voice_format.weights import ADAPTER
 from vtune.voices.mixing import Part, Term, gather, looks_like_mix, parse_mix
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class RequestedVoice:
     """A voice that a request named.
 
     :param name: of the voice, or the text of the mix.
@@ -47,7 +47,7 @@ class Chosen:
         return self.key == _key(self.parts)
 
 
-class Registry:
+class VoiceRegistry:
     """The voices of one folder, under their names and aliases.
 
     :param options: engine options that every voice has here, whatever it was trained with.
@@ -58,25 +58,25 @@ class Registry:
         self.folder, self.aliases = folder, aliases
         self._options, self._mix_voices = options, mix_voices
         self._engines: dict[str, Engine] = {}
-        self._records: dict[Path, tuple[Hashable, VoiceRecord | BrokenError]] = {}
+        self._records: dict[Path, tuple[Hashable, VoiceRecord | VoiceBrokenError]] = {}
 
     def voices(self) -> dict[str, VoiceRecord]:
         """Return every voice that can be read, by name."""
         found = {}
         there = self._there()
         for name, folder in there.items():
-            with suppress(BrokenError):
+            with suppress(VoiceBrokenError):
                 found[name] = self._record(folder)
         paths = {folder.path for folder in there.values()}
         self._records = {path: kept for path, kept in self._records.items() if path in paths}
         return found
 
-    def find(self, name: str) -> Chosen:
+    def find(self, name: str) -> RequestedVoice:
         """Return the voice of a name, an alias or a mix.
 
         :raises UnknownVoiceError: there is none; names those that there are.
         :raises VoiceError: the mix is none that can be spoken.
-        :raises BrokenError: the voice is damaged, or its engine is not installed.
+        :raises VoiceBrokenError: the voice is damaged, or its engine is not installed.
         """
         there = self._there()
         name = name if name in there else self.aliases.get(name, name)
@@ -86,7 +86,7 @@ class Registry:
             parts = self._mixed(name, there)
         else:
             raise self._unknown(name, there)
-        return Chosen(name, self._engine(parts[0].record.engine), tuple(parts), name not in there, _key(parts))
+        return RequestedVoice(name, self._engine(parts[0].record.engine), tuple(parts), name not in there, _key(parts))
 
     def _mixed(self, text: str, there: Mapping[str, VoiceFolder]) -> list[Part]:
         terms = parse_mix(text)
@@ -121,8 +121,8 @@ class Registry:
         kept = self._records.get(folder.path)
         if kept is None or kept[0] != stamp:
             kept = self._records[folder.path] = stamp, _read(folder)
-        if isinstance(kept[1], BrokenError):
-            raise BrokenError(str(kept[1]))
+        if isinstance(kept[1], VoiceBrokenError):
+            raise VoiceBrokenError(str(kept[1]))
         return kept[1]
 
     def _engine(self, name: str) -> Engine:
@@ -130,16 +130,16 @@ class Registry:
             try:
                 self._engines[name] = load_engine(name)
             except EngineError as error:
-                raise BrokenError(str(error)) from error
+                raise VoiceBrokenError(str(error)) from error
         return self._engines[name]
 
 
-def _read(folder: VoiceFolder) -> VoiceRecord | BrokenError:
+def _read(folder: VoiceFolder) -> VoiceRecord | VoiceBrokenError:
     try:
         return read_record(folder)
     except VoiceError as error:
         logger.warning("%s", error)  # once, and not each time that the voices are listed
-        return BrokenError(str(error))
+        return VoiceBrokenError(str(error))
 
 
 def _key(parts: Iterable[Part]) -> Hashable:

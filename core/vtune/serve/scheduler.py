@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 
-from vtune.serve.backend import Load, Wanted
+from vtune.serve.backend import BackendLoad, SynthesisRequest
 from vtune.serve.failures import StoppingError
-from vtune.serve.queue import Job, Line
+from vtune.serve.queue import Job, JobQueue
 from vtune.serve.settings import ServeSettings
 from vtune.serve.shared_base import SharedBase
 from vtune.serve.worker import Worker
@@ -32,10 +32,10 @@ class Scheduler:
     :param open_base: loads the base of a job; called on a worker's thread.
     """
 
-    def __init__(self, open_base: Callable[[Wanted], SharedBase], settings: ServeSettings) -> None:
+    def __init__(self, open_base: Callable[[SynthesisRequest], SharedBase], settings: ServeSettings) -> None:
         self._settings = settings
         self.changed = threading.Condition()
-        self._lines: dict[Hashable, Line] = {}
+        self._lines: dict[Hashable, JobQueue] = {}
         self._stopping = False
         self.closed = False
         self.workers = [Worker(self, open_base, settings.turns) for _ in range(settings.bases)]
@@ -52,9 +52,9 @@ class Scheduler:
             if self._stopping:
                 raise StoppingError
             held = {worker.key for worker in self.workers}
-            self._lines = {other: line for other, line in self._lines.items() if line or other in held}
+            self._lines = {other: queue for other, queue in self._lines.items() if queue or other in held}
             if key not in self._lines:
-                self._lines[key] = Line(self._settings.waiting, changed=self.changed)
+                self._lines[key] = JobQueue(self._settings.waiting, changed=self.changed)
             self._lines[key].add(job)
 
     def leave(self, job: Job) -> None:
@@ -65,7 +65,7 @@ class Scheduler:
     def withdraw(self, job: Job) -> bool:
         """Drop a job if it still waits; return whether it did."""
         with self.changed:
-            return any(line.remove(job) for line in self._lines.values())
+            return any(queue.remove(job) for queue in self._lines.values())
 
     def take(self, worker: Worker, *, wait: bool) -> Job | None:
         """Return the next job of a worker; ``worker.key`` says which base it takes.
@@ -78,7 +78,7 @@ class Scheduler:
                 key = self._next_key(worker)
                 if key is not None:
                     if key != worker.key:
-                        worker.key, worker.line = key, self._lines[key]
+                        worker.key, worker.queue = key, self._lines[key]
                         worker.since, worker.tenure_seconds = math.inf, MIN_TENURE_SECONDS  # until it is loaded
                         self.changed.notify_all()  # a base that still waits is another worker's now
                     return self._lines[key].take(wait=False)
@@ -87,10 +87,10 @@ class Scheduler:
                 self.changed.wait()
         return None
 
-    def load(self) -> Load:
+    def load(self) -> BackendLoad:
         """Say how busy it is."""
         with self.changed:
-            return Load(
+            return BackendLoad(
                 sum(map(len, self._lines.values())),
                 sum(worker.speaking for worker in self.workers),
                 sum(worker.has_base for worker in self.workers),
@@ -101,8 +101,8 @@ class Scheduler:
         """Take no further job, and refuse those that wait, because the server is being stopped."""
         with self.changed:
             self._stopping = True
-            for line in self._lines.values():
-                line.drain()
+            for queue in self._lines.values():
+                queue.drain()
 
     def close(self, seconds: float) -> None:
         """End the workers, each after the piece that it is making; wait so many seconds for that."""
@@ -118,7 +118,7 @@ class Scheduler:
         """Return the key of the line that a worker takes its next job from; None: it takes none now."""
         held = {other.key for other in self.workers}
         homeless = sorted(
-            (key for key, line in self._lines.items() if line and key not in held),
+            (key for key, queue in self._lines.items() if queue and key not in held),
             key=lambda key: self._lines[key].since,
         )
         if self._in_demand(worker) and worker not in self._yielding(len(homeless)):

@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 from vtune.audio import FORMATS
 from vtune.errors import choices, shown
 
-SAMPLING = ("temperature", "top_p", "repetition_penalty")
+SAMPLING_FIELDS = ("temperature", "top_p", "repetition_penalty")
 """Fields that are options of the engine."""
-NUMBERS = ("speed", "seed", *SAMPLING)
+NUMBER_FIELDS = ("speed", "seed", *SAMPLING_FIELDS)
 """Fields that some clients send as text."""
 
 
@@ -69,7 +69,7 @@ class SpeechRequest(BaseModel):
         if not isinstance(data, dict):
             return data
         given = {name: value for name, value in data.items() if value is not None}
-        return given | {name: _number(given[name]) for name in NUMBERS if name in given}
+        return given | {name: _number(given[name]) for name in NUMBER_FIELDS if name in given}
 
     @property
     def is_whole(self) -> bool:
@@ -85,10 +85,10 @@ class SpeechRequest(BaseModel):
     @property
     def sampling(self) -> dict[str, Any]:
         """Options of the engine that differ for this once."""
-        return {name: value for name in SAMPLING if (value := getattr(self, name)) is not None}
+        return {name: value for name in SAMPLING_FIELDS if (value := getattr(self, name)) is not None}
 
     @property
-    def passed_over(self) -> list[str]:
+    def ignored_fields(self) -> list[str]:
         """Names of what was sent and changes nothing, as far as a header can hold them."""
         told = ["instructions"] if self.instructions else []
         return told + [name for name in self.model_extra or {} if name.isascii() and name.isidentifier()][:20]

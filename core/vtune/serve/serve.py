@@ -13,11 +13,11 @@ from typing import Any
 
 from vtune.errors import VtuneError
 from vtune.runtime.hostnames import address, is_loopback
-from vtune.serve.api_keys import VARIABLE, read_keys
+from vtune.serve.api_keys import API_KEYS_VARIABLE, read_keys
 from vtune.serve.backend import Backend
 from vtune.serve.backends import IN_PROCESS, open_backend
 from vtune.serve.lifecycle import Lifecycle
-from vtune.serve.registry import Registry
+from vtune.serve.registry import VoiceRegistry
 from vtune.serve.settings import ServeSettings, read_settings
 from vtune.serve.stop_signals import StopSignals
 
@@ -56,7 +56,8 @@ def serve(
     known = read_keys(keys)
     if not known and not is_loopback(host):
         raise VtuneError(
-            f"{host} can be reached by other machines, which takes API keys: name a file with --keys, or set {VARIABLE}"
+            f"other machines can reach {host}, so the server needs API keys: name a file with --keys, or set "
+            f"{API_KEYS_VARIABLE}"
         )
     if not voices.is_dir():
         raise VtuneError(f"{voices}: there is no such folder of voices")
@@ -64,7 +65,7 @@ def serve(
     from vtune.serve.connections import uvicorn_config
     from vtune.serve.uvicorn_server import StoppableServer
 
-    registry = Registry(voices, settings.aliases, options or {}, settings.mix_voices)
+    registry = VoiceRegistry(voices, settings.aliases, options or {}, settings.mix_voices)
     lifecycle = Lifecycle(settings.drain_seconds)
     with (
         StopSignals() as signals,
@@ -84,7 +85,7 @@ def serve(
             raise failure
 
 
-def _preload(registry: Registry, backend: Backend, settings: ServeSettings) -> None:
+def _preload(registry: VoiceRegistry, backend: Backend, settings: ServeSettings) -> None:
     names = list(registry.voices())[:1] if settings.preload is None else settings.preload
     for name in names:
         try:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from vtune.engines import Engine
 from vtune.errors import VtuneError
 from vtune.recipe import LoraRecipe
-from vtune.serve.backend import Wanted
-from vtune.serve.failures import BrokenError
+from vtune.serve.backend import SynthesisRequest
+from vtune.serve.failures import VoiceBrokenError
 from vtune.serve.options import sampling_of, streaming_defaults
-from vtune.serve.registry import Chosen
+from vtune.serve.registry import RequestedVoice
 from vtune.toolkit.lora import add_lora
 from vtune.types import Audio, Conditioning, LoraSettings
 from vtune.voice_format.record import VoiceRecord, read_conditioning
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _Loaded:
+class _AdapterSlot:
     voice: LoadedVoice
     adapter: str
     sampling: Mapping[str, Any]
@@ -36,7 +36,7 @@ class _Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _VoiceParts:
     record: VoiceRecord
     shape: LoraSettings
     adapter: dict[str, torch.Tensor]
@@ -52,32 +52,32 @@ class SharedBase:
     :raises VtuneError: the base cannot be loaded, or is not the one that the voice was trained on.
     """
 
-    def __init__(self, first: Chosen, device: str, options: Mapping[str, Any], most: int) -> None:
+    def __init__(self, first: RequestedVoice, device: str, options: Mapping[str, Any], most: int) -> None:
         self._options, self._most = streaming_defaults(first, options), most
         self.engine, self._base = open_base(first.record, device, options=self._options)
         self._model: nn.Module | None = None
-        self._loaded: OrderedDict[Hashable, _Loaded] = OrderedDict()
+        self._slots: OrderedDict[Hashable, _AdapterSlot] = OrderedDict()
         self._numbers = count(1)
 
     def __len__(self) -> int:
-        return len(self._loaded)
+        return len(self._slots)
 
-    def say(self, wanted: Wanted) -> Iterator[Audio]:
+    def say(self, request: SynthesisRequest) -> Iterator[Audio]:
         """Speak, piece by piece; others may speak between two pieces.
 
-        :raises BrokenError: the voice cannot be loaded.
+        :raises VoiceBrokenError: the voice cannot be loaded.
         :raises VtuneError: the engine cannot speak the text.
         """
         try:
-            loaded = self._load(wanted.voice)
+            loaded = self._load(request.voice)
         except VtuneError as error:
-            raise BrokenError(str(error)) from error
-        if not wanted.text:
+            raise VoiceBrokenError(str(error)) from error
+        if not request.text:
             return
         loaded.speaking += 1
         try:
-            sampling = {**loaded.sampling, **wanted.sampling}
-            pieces = loaded.voice.stream(wanted.text, wanted.seed, sampling=sampling)
+            sampling = {**loaded.sampling, **request.sampling}
+            pieces = loaded.voice.stream(request.text, request.seed, sampling=sampling)
             while True:
                 self._turn_to(loaded.adapter)
                 piece = next(pieces, None)
@@ -87,28 +87,30 @@ class SharedBase:
         finally:
             loaded.speaking -= 1
 
-    def _load(self, chosen: Chosen) -> _Loaded:
-        if chosen.key not in self._loaded:
-            self._loaded[chosen.key] = self._open(chosen)
+    def _load(self, chosen: RequestedVoice) -> _AdapterSlot:
+        if chosen.key not in self._slots:
+            self._slots[chosen.key] = self._open(chosen)
             self._make_room(chosen.key)
-        self._loaded.move_to_end(chosen.key)
-        return self._loaded[chosen.key]
+        self._slots.move_to_end(chosen.key)
+        return self._slots[chosen.key]
 
-    def _open(self, chosen: Chosen) -> _Loaded:
-        made = _made_of(chosen, self._options)
+    def _open(self, chosen: RequestedVoice) -> _AdapterSlot:
+        made = _voice_parts(chosen, self._options)
         conditioning = made.conditioning(self.engine, self._base)
         sampling = sampling_of(self.engine, made.record, self._options)
         if not chosen.is_current:
-            raise BrokenError(f"voice {chosen.name!r} was replaced while it was read")
+            raise VoiceBrokenError(f"voice {chosen.name!r} was replaced while it was read")
         if self._model is None:
             self._model, adapter = self.engine.build_model(self._base, made.shape, made.record.method), DEFAULT
         else:
             adapter = f"voice-{next(self._numbers)}"
             add_lora(self._model, adapter, made.shape, self.engine.info.lora_targets)
         self._fill(adapter, made, chosen)
-        return _Loaded(LoadedVoice(self.engine, self._base, self._model, conditioning, made.record), adapter, sampling)
+        return _AdapterSlot(
+            LoadedVoice(self.engine, self._base, self._model, conditioning, made.record), adapter, sampling
+        )
 
-    def _fill(self, adapter: str, made: _Made, chosen: Chosen) -> None:
+    def _fill(self, adapter: str, made: _VoiceParts, chosen: RequestedVoice) -> None:
         from peft import PeftModel
 
         if not isinstance(self._model, PeftModel):
@@ -122,11 +124,11 @@ class SharedBase:
             raise
 
     def _make_room(self, newest: Hashable) -> None:
-        silent = [key for key, loaded in self._loaded.items() if not loaded.speaking and key != newest]
-        for key in silent[: max(0, len(self._loaded) - self._most)]:
+        silent = [key for key, loaded in self._slots.items() if not loaded.speaking and key != newest]
+        for key in silent[: max(0, len(self._slots) - self._most)]:
             # Not while it is on: PEFT would switch to another, and say so.
-            self._turn_to(self._loaded[newest].adapter)
-            self._model.delete_adapter(self._loaded.pop(key).adapter)  # type: ignore[union-attr, operator]
+            self._turn_to(self._slots[newest].adapter)
+            self._model.delete_adapter(self._slots.pop(key).adapter)  # type: ignore[union-attr, operator]
 
     def _turn_to(self, adapter: str) -> None:
         from peft import PeftModel
@@ -135,12 +137,12 @@ class SharedBase:
             self._model.set_adapter(adapter, inference_mode=True)
 
 
-def _made_of(chosen: Chosen, options: Mapping[str, Any]) -> _Made:
+def _voice_parts(chosen: RequestedVoice, options: Mapping[str, Any]) -> _VoiceParts:
     if chosen.is_mix:
         mixed = blend(chosen.parts, options)
-        return _Made(mixed.record, mixed.shape, mixed.adapter, mixed.conditioning)
+        return _VoiceParts(mixed.record, mixed.shape, mixed.adapter, mixed.conditioning)
     folder, record = chosen.parts[0].folder, chosen.record
-    return _Made(
+    return _VoiceParts(
         record,
         LoraRecipe.model_validate(record.lora).settings(),
         read_adapter(folder.path) if record.method == "lora" else {},

@@ -1,4 +1,4 @@
-"""Bytes to a client as they come, until it has enough of them."""
+"""Send bytes to a client while they are made, until the client closes the connection."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ SSE = "text/event-stream"
 """Media type of server-sent events."""
 
 
-class GoneError(Exception):
-    """The client has hung up."""
+class ClientGoneError(Exception):
+    """The client has closed the connection."""
 
 
-class BrokenOffError(Exception):
-    """The sound cannot be finished; whoever raises it has told the log why."""
+class IncompleteAudioError(Exception):
+    """The sound cannot be finished; the reason is already in the log entry."""
 
 
-async def unless_gone(wanted: Awaitable[T], receive: Receive) -> T:
-    """Wait for something as long as the client is there. :raises GoneError: it has hung up; the waiting is undone."""
-    task = asyncio.ensure_future(wanted)
+async def unless_gone(awaitable: Awaitable[T], receive: Receive) -> T:
+    """Wait for a result while the client is connected. :raises ClientGoneError: it is not; the wait is cancelled."""
+    task = asyncio.ensure_future(awaitable)
     gone = asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise GoneError
+            raise ClientGoneError
         return task.result()
     finally:
-        for one in (task, gone):
-            one.cancel()
+        for pending in (task, gone):
+            pending.cancel()
         await asyncio.gather(task, gone, return_exceptions=True)
 
 
@@ -46,12 +46,12 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-class Streamed(Response):
-    """Sends chunks as they come; when the client goes, or a chunk cannot be made, no further one is asked for.
+class StreamedResponse(Response):
+    """Sends chunks while they are made, until the client is gone or a chunk cannot be made.
 
-    A connection that is broken off is how a client is told that the sound is not whole.
+    If a chunk cannot be made, the connection is closed early, which tells the client that the sound is incomplete.
 
-    :param stalled: seconds after which a client that takes nothing is taken for gone.
+    :param stalled: seconds without a read after which the client counts as gone.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Streamed(Response):
         self.init_headers(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer."""
-        with suppress(GoneError, BrokenOffError, TimeoutError):
+        """Send the response."""
+        with suppress(ClientGoneError, IncompleteAudioError, TimeoutError):
             async with aclosing(self._chunks):
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 while (chunk := await unless_gone(anext(self._chunks, None), receive)) is not None:
@@ -73,12 +73,12 @@ class Streamed(Response):
 
 
 def delta(sound: bytes) -> bytes:
-    """Return the server-sent event of a piece."""
+    """Return the server-sent event with one piece of sound."""
     return _event({"type": "speech.audio.delta", "audio": base64.b64encode(sound).decode()})
 
 
 def done(characters: int, seconds: float) -> bytes:
-    """Return the server-sent event of the end.
+    """Return the server-sent event that ends the sound.
 
     Tokens are OpenAI's rules of thumb, four characters or 48 ms each: an engine's own would mean nothing to a client.
     """
@@ -88,7 +88,7 @@ def done(characters: int, seconds: float) -> bytes:
 
 
 def failed(error: Mapping[str, Any]) -> bytes:
-    """Return the server-sent event of a failure on the way."""
+    """Return the server-sent event of an error that ends the sound early."""
     return _event({"type": "error", **error})
 
 

@@ -9,23 +9,23 @@ from collections.abc import Callable, Generator, Hashable
 from typing import Protocol
 
 from vtune.errors import VtuneError
-from vtune.serve.backend import Wanted
-from vtune.serve.failures import BrokenError, StoppingError
-from vtune.serve.queue import Job, Line
+from vtune.serve.backend import SynthesisRequest
+from vtune.serve.failures import StoppingError, VoiceBrokenError
+from vtune.serve.queue import Job, JobQueue
 from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio
 
-Speech = Generator[Audio, None, None]
+AudioPieces = Generator[Audio, None, None]
 
 
-class Desk(Protocol):
+class JobSource(Protocol):
     """Where a worker gets its jobs; see ``Scheduler``."""
 
     changed: threading.Condition
     closed: bool
 
     def take(self, worker: Worker, *, wait: bool) -> Job | None:
-        """Return the worker's next job, and set its ``key`` and ``line`` to those of the job's base."""
+        """Return the worker's next job, and set its ``key`` and ``queue`` to those of the job's base."""
         ...
 
 
@@ -36,11 +36,11 @@ class Worker:
     :param turns: jobs that are spoken in turn.
     """
 
-    def __init__(self, desk: Desk, open_base: Callable[[Wanted], SharedBase], turns: int) -> None:
+    def __init__(self, desk: JobSource, open_base: Callable[[SynthesisRequest], SharedBase], turns: int) -> None:
         self._desk, self._open_base, self._turns = desk, open_base, turns
         self.key: Hashable | None = None
         """Of the base that it has, or is loading."""
-        self.line: Line | None = None
+        self.queue: JobQueue | None = None
         self.speaking = 0
         """Jobs that were taken and are not finished."""
         self.since = self.used = 0.0
@@ -63,10 +63,10 @@ class Worker:
         return 0 if base is None else len(base)
 
     def _run(self) -> None:
-        speaking: deque[tuple[Job, Speech]] = deque()
+        speaking: deque[tuple[Job, AudioPieces]] = deque()
         while not self._desk.closed:
             while len(speaking) < self._turns and (taken := self._next(wait=not speaking)) is not None:
-                speaking.append((taken, self._say(taken.wanted)))
+                speaking.append((taken, self._say(taken.request)))
             if speaking:
                 job, pieces = speaking.popleft()
                 if self._step(job, pieces):
@@ -84,7 +84,7 @@ class Worker:
             self.speaking += job is not None
             return job
 
-    def _step(self, job: Job, pieces: Speech) -> bool:
+    def _step(self, job: Job, pieces: AudioPieces) -> bool:
         start, loading = time.monotonic(), not self._has_its_base
         piece: Audio | BaseException | None
         try:
@@ -100,29 +100,29 @@ class Worker:
         return not ended
 
     def _finish(self, job: Job, *, well: bool) -> None:
-        assert self.line is not None
+        assert self.queue is not None
         with self._desk.changed:
             self.speaking, self.used = self.speaking - 1, time.monotonic()
-            self.line.finish(job, well=well)
+            self.queue.finish(job, well=well)
             self._desk.changed.notify_all()
 
     @property
     def _has_its_base(self) -> bool:
         return self._base is not None and self._base_key == self.key
 
-    def _say(self, wanted: Wanted) -> Speech:
+    def _say(self, request: SynthesisRequest) -> AudioPieces:
         if not self._has_its_base:
-            self._load(wanted)
+            self._load(request)
         assert self._base is not None
-        yield from self._base.say(wanted)
+        yield from self._base.say(request)
 
-    def _load(self, wanted: Wanted) -> None:
+    def _load(self, request: SynthesisRequest) -> None:
         self._base = None  # before the next one is loaded: both would not fit into memory
         start = time.monotonic()
         try:
-            self._base, self._base_key = self._open_base(wanted), self.key
+            self._base, self._base_key = self._open_base(request), self.key
         except VtuneError as error:
-            raise BrokenError(str(error)) from error
+            raise VoiceBrokenError(str(error)) from error
         finally:
             now = time.monotonic()
             with self._desk.changed:

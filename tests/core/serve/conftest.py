@@ -20,11 +20,11 @@ pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
 from uvicorn import Server
 
 from vtune.runtime.paths import VoiceFolder
-from vtune.serve import Registry, ServeSettings
-from vtune.serve.api_keys import Keys
+from vtune.serve import ServeSettings, VoiceRegistry
+from vtune.serve.api_keys import ApiKeys
 from vtune.serve.app import create_app
 from vtune.serve.connections import uvicorn_config
-from vtune.serve.inprocess import InProcess
+from vtune.serve.inprocess import InProcessBackend
 from vtune.serve.serve import _bound
 
 SPEECH = "/v1/audio/speech"
@@ -95,14 +95,14 @@ def start() -> Iterator[Callable[..., Client]]:
 
         def make(voices: Path, keys: tuple[str, ...] = (), backend: Any = None, **settings: Any) -> Client:
             told = ServeSettings(**settings)
-            backend = backend or InProcess(told, "cpu")
+            backend = backend or InProcessBackend(told, "cpu")
             log: list[dict[str, Any]] = []
-            registry = Registry(voices, told.aliases, {}, told.mix_voices)
+            registry = VoiceRegistry(voices, told.aliases, {}, told.mix_voices)
 
             def write(line: str) -> None:
                 log.append(json.loads(line))
 
-            app = create_app(registry, backend, told, keys=Keys(keys), write=write)
+            app = create_app(registry, backend, told, keys=ApiKeys(keys), write=write)
             listening = _bound("127.0.0.1", 0)
             server = Server(uvicorn_config(app, told, write))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

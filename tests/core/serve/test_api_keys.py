@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vtune.errors import VtuneError
-from vtune.serve.api_keys import VARIABLE, Keys, read_keys
+from vtune.serve.api_keys import API_KEYS_VARIABLE, ApiKeys, read_keys
 from vtune.serve.serve import serve
 from vtune.serve.settings import ServeSettings, read_settings
 
@@ -15,7 +15,7 @@ ONE, TWO = "0123456789abcdef", "fedcba9876543210"
 
 
 def test_a_key_opens_and_anything_else_does_not() -> None:
-    keys = Keys([ONE, TWO])
+    keys = ApiKeys([ONE, TWO])
     assert keys.holder(f"Bearer {ONE}") == keys.holder(f"bearer  {ONE} ")
     assert keys.holder(f"Bearer {TWO}") not in (None, keys.holder(f"Bearer {ONE}"))
     for stranger in (
@@ -29,12 +29,12 @@ def test_a_key_opens_and_anything_else_does_not() -> None:
         "Bearer \ud800",
     ):
         assert keys.holder(stranger) is None, stranger
-    assert not Keys()
-    assert Keys().holder("Bearer ") is None
+    assert not ApiKeys()
+    assert ApiKeys().holder("Bearer ") is None
 
 
 def test_the_hash_that_is_logged_is_not_the_key() -> None:
-    holder = Keys([ONE]).holder(f"Bearer {ONE}")
+    holder = ApiKeys([ONE]).holder(f"Bearer {ONE}")
     assert holder is not None
     assert len(holder) == 8
     assert holder not in ONE
@@ -43,16 +43,16 @@ def test_the_hash_that_is_logged_is_not_the_key() -> None:
 def test_keys_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "keys"
     file.write_text(f"# anna's\n{ONE}\n\n")
-    monkeypatch.setenv(VARIABLE, f" {TWO}, ")
+    monkeypatch.setenv(API_KEYS_VARIABLE, f" {TWO}, ")
     keys = read_keys(file)
     assert keys.holder(f"Bearer {ONE}")
     assert keys.holder(f"Bearer {TWO}")
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.delenv(API_KEYS_VARIABLE)
     assert not read_keys(None)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [("short\n" + ONE, "1 of 2 API keys have less than 16"), ("# none\n", "holds no API key")]
+    ("content", "told"), [("short\n" + ONE, "1 of 2 API keys have fewer than 16"), ("# none\n", "holds no API key")]
 )
 def test_keys_that_protect_nothing_are_refused(tmp_path: Path, content: str, told: str) -> None:
     (tmp_path / "keys").write_text(content)
@@ -64,8 +64,8 @@ def test_keys_that_protect_nothing_are_refused(tmp_path: Path, content: str, tol
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
 def test_no_other_machine_is_let_in_without_keys(tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
-    with pytest.raises(VtuneError, match="can be reached by other machines, which takes API keys"):
+    monkeypatch.delenv(API_KEYS_VARIABLE, raising=False)
+    with pytest.raises(VtuneError, match="so the server needs API keys"):
         serve(tmp_path, host=host)
 
 

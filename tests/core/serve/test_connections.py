@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from vtune.serve import connections
-from vtune.serve.connections import RESERVED_FILES, room_for
+from vtune.serve.connections import RESERVED_FILES, connection_limits
 
 HEAD_SECONDS = 0.5
 
@@ -115,11 +115,11 @@ class Somewhere:
 
     def refuse(self, status: int, why: str) -> None:
         self.refused = status
-        self.all.silent(self, is_silent=False)
+        self.all.set_idle(self, is_idle=False)
         self.all.leave(self)
 
     def await_request(self) -> None:
-        self.all.silent(self, is_silent=True)
+        self.all.set_idle(self, is_idle=True)
 
     def enter(self, all_of_them: Any) -> Any:
         self.all = all_of_them
@@ -128,12 +128,12 @@ class Somewhere:
 
 
 def test_one_machine_does_not_take_all_connections() -> None:
-    room = connections.Room(connections=8, per_client=2, burst=2)
+    room = connections.ConnectionLimits(connections=8, per_client=2, burst=2)
     made = connections.Connections(room, {"10.0.0.9"}, print)
     first, second, third = (Somewhere("10.0.0.1").enter(made) for _ in range(3))
     assert (first.refused, second.refused, third.refused) == (503, 0, 0)  # which was silent longest
     for one in (second, third):
-        made.silent(one, is_silent=False)  # asks for something
+        made.set_idle(one, is_idle=False)  # asks for something
     assert Somewhere("10.0.0.1").enter(made).refused == 503
     assert Somewhere("10.0.0.2").enter(made).refused == 0
     assert [Somewhere("10.0.0.9").enter(made).refused for _ in range(4)] == [0] * 4  # a proxy, for many clients
@@ -142,19 +142,19 @@ def test_one_machine_does_not_take_all_connections() -> None:
 
 def test_a_flood_is_one_line_of_the_log_a_second() -> None:
     lines: list[str] = []
-    made = connections.Connections(connections.Room(8, 2, 2), (), lines.append)
+    made = connections.Connections(connections.ConnectionLimits(8, 2, 2), (), lines.append)
     for _ in range(1000):
-        made.note("10.0.0.1", "too many")
+        made.log_refusal("10.0.0.1", "too many")
     assert len(lines) <= 2
 
 
 def test_the_limit_of_open_files_is_a_limit_of_connections() -> None:
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert room_for(10, 64).connections == 10
+    assert connection_limits(10, 64).connections == 10
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (128, before[1]))
-        room = room_for(512, 64)
+        room = connection_limits(512, 64)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert 1 <= room.connections <= 128 - RESERVED_FILES

@@ -15,10 +15,10 @@ import psutil
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from vtune.serve import Registry, ServeSettings, Wanted
-from vtune.serve.failures import BrokenError, BusyError, StoppingError
-from vtune.serve.inprocess import InProcess
-from vtune.serve.queue import LONGEST, Job
+from vtune.serve import ServeSettings, SynthesisRequest, VoiceRegistry
+from vtune.serve.failures import BusyError, StoppingError, VoiceBrokenError
+from vtune.serve.inprocess import InProcessBackend
+from vtune.serve.queue import MAX_RETRY_SECONDS, Job
 from vtune.serve.scheduler import Scheduler
 from vtune.serve.serve import _preload
 from vtune.serve.shared_base import SharedBase
@@ -39,7 +39,7 @@ class Scripted:
     def __len__(self) -> int:
         return 1
 
-    def say(self, wanted: Wanted) -> Iterator[Audio]:
+    def say(self, wanted: SynthesisRequest) -> Iterator[Audio]:
         try:
             for piece in (PIECE, PIECE, LAST):
                 self.let.acquire()
@@ -56,13 +56,13 @@ def base() -> Scripted:
 
 @pytest.fixture
 def anna(two_voices: Path) -> Any:
-    return Registry(two_voices, {}, {}, 8).find("anna")
+    return VoiceRegistry(two_voices, {}, {}, 8).find("anna")
 
 
 class OneBase:
     """A scheduler of one worker, whose jobs all want the same base."""
 
-    def __init__(self, open_base: Callable[[Wanted], Any], turns: int, waiting: int) -> None:
+    def __init__(self, open_base: Callable[[SynthesisRequest], Any], turns: int, waiting: int) -> None:
         self.scheduler = Scheduler(open_base, ServeSettings(turns=turns, waiting=waiting))
         (self.worker,) = self.scheduler.workers
 
@@ -93,7 +93,7 @@ def worker(base: Scripted) -> Iterator[OneBase]:
 
 
 def job(anna: Any, text: str, got: list[Any] | None = None) -> Job:
-    return Job(Wanted(anna, text, 0), (got if got is not None else []).append)
+    return Job(SynthesisRequest(anna, text, 0), (got if got is not None else []).append)
 
 
 def settled(true: Callable[[], bool]) -> None:
@@ -161,12 +161,12 @@ def test_who_is_refused_is_told_how_long_it_takes(worker: OneBase, base: Scripte
     # What loading takes is nobody's next time.
     worker.worker._base, worker.worker._base_key = base, "the base"  # type: ignore[assignment]
     fill(0.6)
-    assert worker.worker.line.mean == pytest.approx(0.6, abs=0.25)
+    assert worker.worker.queue.mean == pytest.approx(0.6, abs=0.25)
     # Three wait, half of them before whoever comes back then; and so does everybody who was refused before.
     waits = [wait_told() for _ in range(200)]
     assert waits[0] == pytest.approx(0.6 * 2.5, abs=1.2)
     assert waits == sorted(waits)
-    assert waits[-1] == LONGEST
+    assert waits[-1] == MAX_RETRY_SECONDS
     base.let.release(15)
     settled(lambda: worker.idle)
     base.let = threading.Semaphore(0)
@@ -175,7 +175,7 @@ def test_who_is_refused_is_told_how_long_it_takes(worker: OneBase, base: Scripte
 
 
 def test_loading_is_no_measure_of_speaking(base: Scripted, anna: Any) -> None:
-    def open_base(wanted: Wanted) -> SharedBase:
+    def open_base(wanted: SynthesisRequest) -> SharedBase:
         time.sleep(0.5)
         return base  # type: ignore[return-value]
 
@@ -184,13 +184,13 @@ def test_loading_is_no_measure_of_speaking(base: Scripted, anna: Any) -> None:
     got: list[Any] = []
     worker.submit(job(anna, "a", got))
     settled(lambda: bool(got) and got[-1] is None)
-    assert worker.worker.line.mean < 0.4
+    assert worker.worker.queue.mean < 0.4
     worker.scheduler.close(10)
 
 
 def test_a_voice_is_loaded_before_it_is_asked_for(two_voices: Path) -> None:
-    registry = Registry(two_voices, {}, {}, 8)
-    backend = InProcess(ServeSettings(), "cpu")
+    registry = VoiceRegistry(two_voices, {}, {}, 8)
+    backend = InProcessBackend(ServeSettings(), "cpu")
     backend.prepare(registry.find("anna"))
     settled(lambda: backend.load().voices == 1)
     settled(lambda: backend.load().speaking == 0)
@@ -204,8 +204,8 @@ def test_what_cannot_be_loaded_beforehand_is_told_to_the_log(
     folder = tmp_path / "voices"
     shutil.copytree(two_voices, folder)
     (folder / "ben" / "adapter_model.safetensors").write_bytes(b"no tensors")
-    backend = InProcess(ServeSettings(), "cpu")
-    _preload(Registry(folder, {}, {}, 8), backend, ServeSettings(preload=("ben", "cleo")))
+    backend = InProcessBackend(ServeSettings(), "cpu")
+    _preload(VoiceRegistry(folder, {}, {}, 8), backend, ServeSettings(preload=("ben", "cleo")))
     settled(lambda: len(caplog.messages) == 2)
     assert "voice 'cleo' cannot be loaded: no voice 'cleo'" in caplog.text
     assert "voice 'ben' cannot be loaded:" in caplog.text
@@ -219,7 +219,7 @@ def test_the_first_voice_is_loaded_unless_told_otherwise(two_voices: Path) -> No
         def prepare(self, voice: Any) -> None:
             asked.append(voice.name)
 
-    registry = Registry(two_voices, {"alloy": "ben"}, {}, 8)
+    registry = VoiceRegistry(two_voices, {"alloy": "ben"}, {}, 8)
     for preload, expected in ((None, ["anna"]), ((), []), (("alloy", "0.5*anna+0.5*ben"), ["ben", "0.5*anna+0.5*ben"])):
         _preload(registry, Listening(), ServeSettings(preload=preload))  # type: ignore[arg-type]
         assert asked == expected
@@ -252,7 +252,7 @@ def test_who_leaves_while_it_is_spoken_is_not_spoken_on(worker: OneBase, base: S
 
 def test_what_an_engine_raises_is_one_jobs_trouble(anna: Any) -> None:
     class Broken:
-        def say(self, wanted: Wanted) -> Iterator[Audio]:
+        def say(self, wanted: SynthesisRequest) -> Iterator[Audio]:
             yield PIECE
             raise ZeroDivisionError(wanted.text)
 
@@ -268,10 +268,10 @@ def test_what_an_engine_raises_is_one_jobs_trouble(anna: Any) -> None:
 def test_a_base_that_cannot_be_loaded_is_tried_again(base: Scripted, anna: Any) -> None:
     tries: list[Any] = []
 
-    def open_base(wanted: Wanted) -> SharedBase:
+    def open_base(wanted: SynthesisRequest) -> SharedBase:
         tries.append(wanted)
         if len(tries) == 1:
-            raise BrokenError("no disk")
+            raise VoiceBrokenError("no disk")
         return base  # type: ignore[return-value]
 
     worker = OneBase(open_base, turns=1, waiting=9)
@@ -279,7 +279,7 @@ def test_a_base_that_cannot_be_loaded_is_tried_again(base: Scripted, anna: Any) 
     got: list[Any] = []
     worker.submit(job(anna, "a", got))
     settled(lambda: bool(got))
-    assert isinstance(got[0], BrokenError)
+    assert isinstance(got[0], VoiceBrokenError)
     worker.submit(job(anna, "b", got))
     settled(lambda: got[-1] is None)
     worker.scheduler.close(10)
@@ -302,11 +302,11 @@ def test_a_worker_that_is_closed_tells_those_who_wait(base: Scripted, anna: Any)
 def test_bases_beyond_the_limit_take_turns(two_voices: Path, tmp_path: Path, make_voice: Callable[..., Any]) -> None:
     for number in range(3):
         make_voice(tmp_path / f"wide{number}", engine_options={"width": 16 + number})
-    registry = Registry(tmp_path, {}, {}, 8)
-    backend = InProcess(ServeSettings(bases=2), "cpu")
+    registry = VoiceRegistry(tmp_path, {}, {}, 8)
+    backend = InProcessBackend(ServeSettings(bases=2), "cpu")
 
     async def say(name: str) -> int:
-        wanted = Wanted(registry.find(name), "hi", 0)
+        wanted = SynthesisRequest(registry.find(name), "hi", 0)
         return sum([len(piece.waveform) async for piece in backend.speak(wanted)])
 
     async def all_of_them() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from vtune.errors import VoiceError
 from vtune.runtime.paths import VoiceFolder
-from vtune.serve.failures import BrokenError, UnknownVoiceError
-from vtune.serve.registry import Registry
+from vtune.serve.failures import UnknownVoiceError, VoiceBrokenError
+from vtune.serve.registry import VoiceRegistry
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def folder(two_voices: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def registry(folder: Path, mix_voices: int = 8, **aliases: str) -> Registry:
-    return Registry(folder, aliases, {}, mix_voices)
+def registry(folder: Path, mix_voices: int = 8, **aliases: str) -> VoiceRegistry:
+    return VoiceRegistry(folder, aliases, {}, mix_voices)
 
 
 def test_voices_come_and_go_between_two_questions(folder: Path, make_voice: Callable[..., VoiceFolder]) -> None:
@@ -53,7 +53,7 @@ def test_a_voice_brings_no_code_along(folder: Path) -> None:
     (folder / "ben" / "mine.py").write_text(f"open({str(ran)!r}, 'w').close()")
     record = folder / "ben" / "voice.json"
     record.write_text(record.read_text().replace('"toy"', f'"{folder}/ben/mine.py"'))
-    with pytest.raises(BrokenError, match="is a Python file, which would have to run"):
+    with pytest.raises(VoiceBrokenError, match="is a Python file, which would have to run"):
         registry(folder).find("ben")
     assert "ben" in registry(folder).voices()
     assert not ran.exists()
@@ -143,7 +143,7 @@ def test_a_damaged_voice_is_not_listed_and_not_another_instead(folder: Path) -> 
     voices = registry(folder)
     assert list(voices.voices()) == ["anna"]
     for asked in ("ben", "0.5*anna+0.5*ben"):
-        with pytest.raises(BrokenError, match="damaged"):
+        with pytest.raises(VoiceBrokenError, match="damaged"):
             voices.find(asked)
 
 

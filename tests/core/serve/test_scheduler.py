@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from vtune.runtime.paths import new_folder
-from vtune.serve import Registry, ServeSettings, Wanted, scheduler
-from vtune.serve.failures import BrokenError, BusyError, StoppingError
+from vtune.serve import ServeSettings, SynthesisRequest, VoiceRegistry, scheduler
+from vtune.serve.failures import BusyError, StoppingError, VoiceBrokenError
 from vtune.serve.queue import Job, listen
 from vtune.serve.scheduler import Scheduler
 from vtune.types import Audio, Ending
@@ -40,11 +40,11 @@ class Bases:
         self.opened: list[str] = []
         self.broken: set[str] = set()
 
-    def open(self, wanted: Wanted) -> Any:
+    def open(self, wanted: SynthesisRequest) -> Any:
         time.sleep(self.load_seconds)
         self.opened.append(wanted.text)
         if wanted.text in self.broken:
-            raise BrokenError(wanted.text)
+            raise VoiceBrokenError(wanted.text)
         return Base(wanted.text, self.seconds)
 
 
@@ -55,7 +55,7 @@ class Base:
     def __len__(self) -> int:
         return 1
 
-    def say(self, wanted: Wanted) -> Iterator[Audio]:
+    def say(self, wanted: SynthesisRequest) -> Iterator[Audio]:
         assert wanted.text == self.name, "spoken by another base"
         time.sleep(self.seconds)
         yield PIECE
@@ -68,7 +68,7 @@ class Client:
         self.base = base
         self.got: list[Any] = []
         self.ended = threading.Event()
-        self.job = Job(Wanted(anna, base, 0), self._take)
+        self.job = Job(SynthesisRequest(anna, base, 0), self._take)
         desk.submit(self.job, base)
 
     def _take(self, item: Any) -> None:
@@ -83,7 +83,7 @@ class Client:
 
 @pytest.fixture
 def anna(two_voices: Path) -> Any:
-    return Registry(two_voices, {}, {}, 8).find("anna")
+    return VoiceRegistry(two_voices, {}, {}, 8).find("anna")
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_base_that_cannot_be_loaded_is_in_nobodys_way(desk: Callable[..., Sche
     clients = [Client(made, anna, name) for name in "abababab"]
     for client in clients:
         assert client.has_sound() == (client.base == "a")
-        assert client.base == "a" or isinstance(client.got[-1], BrokenError)
+        assert client.base == "a" or isinstance(client.got[-1], VoiceBrokenError)
 
 
 def test_whoever_is_closed_while_busy_is_told(desk: Callable[..., Scheduler], anna: Any) -> None:
@@ -183,14 +183,14 @@ def test_whoever_is_closed_while_busy_is_told(desk: Callable[..., Scheduler], an
 def test_whoever_has_waited_long_enough_is_told_to_come_again(desk: Callable[..., Scheduler], anna: Any) -> None:
     made = desk(Bases(seconds=1.0), turns=1)
 
-    class Speaker:
+    class JobRunner:
         leave, withdraw = made.leave, made.withdraw
 
         def submit(self, job: Job) -> None:
-            made.submit(job, job.wanted.text)
+            made.submit(job, job.request.text)
 
     async def ask() -> list[Audio]:
-        return [piece async for piece in listen(Speaker(), Wanted(anna, "a", 0), longest_wait=0.3)]
+        return [piece async for piece in listen(JobRunner(), SynthesisRequest(anna, "a", 0), longest_wait=0.3)]
 
     async def both() -> list[Any]:
         return await asyncio.gather(ask(), ask(), return_exceptions=True)
@@ -226,7 +226,7 @@ def shaken(seed: int, desk: Callable[..., Scheduler], anna: Any) -> None:
         if not client.has_sound():
             told = client.got[-1]
             assert closes or client.base in bases.broken, client.got
-            assert isinstance(told, BrokenError | StoppingError)
+            assert isinstance(told, VoiceBrokenError | StoppingError)
     end = time.monotonic() + 10
     while (load := made.load()).waiting or load.speaking:
         assert time.monotonic() < end, load

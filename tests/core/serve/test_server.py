@@ -21,8 +21,8 @@ import soxr
 
 from vtune.audio import FORMATS
 from vtune.runtime.paths import VoiceFolder
-from vtune.serve import Wanted
-from vtune.serve.failures import AwayError
+from vtune.serve import SynthesisRequest
+from vtune.serve.failures import UpstreamAwayError
 from vtune.toolkit.pauses import PAUSE_SECONDS
 from vtune.types import Audio
 from vtune.voices.mixing import open_named
@@ -138,7 +138,7 @@ def test_the_log_says_who_was_refused_and_why(client: Any) -> None:
         client.settled(lambda: why in client.log[-1].get("refused", ""))  # noqa: B023 -- called at once
         assert client.log[-1]["client"] == "127.0.0.1"
     client.refused({"input": "hi", "voice": "anna"}, {"Host": "evil.example", "X-Forwarded-For": "10.1.2.3"})
-    client.settled(lambda: "not called by that name" in client.log[-1].get("refused", ""))
+    client.settled(lambda: "not a name of this server" in client.log[-1].get("refused", ""))
     assert client.log[-1]["client"] == "127.0.0.1"  # anybody may claim anything
 
 
@@ -222,14 +222,14 @@ def test_a_voice_that_comes_speaks_and_one_that_goes_is_missed(
         ({"input": "hi", "voice": "0.5*alloy+0.5*anna"}, 400, None, "named twice"),
         ({"input": "hi", "voice": "anna", "speed": 9}, 400, "speed", "speed: Input should be less than or equal to 4"),
         ({"input": "hi", "voice": "anna", "response_format": "ogx"}, 400, "response_format", "did you mean 'ogg'?"),
-        ({"input": " \n", "voice": "anna"}, 400, "input", "there is nothing in it to speak"),
-        ({"input": "* * *", "voice": "anna"}, 400, "input", "it has no letter and no digit"),
-        ({"input": "\u200b\ufeff", "voice": "anna"}, 400, "input", "it has no letter and no digit"),
-        ({"input": "\U0001f600", "voice": "anna"}, 400, "input", "it has no letter and no digit"),
+        ({"input": " \n", "voice": "anna"}, 400, "input", "no letter and no digit"),
+        ({"input": "* * *", "voice": "anna"}, 400, "input", "no letter and no digit"),
+        ({"input": "\u200b\ufeff", "voice": "anna"}, 400, "input", "no letter and no digit"),
+        ({"input": "\U0001f600", "voice": "anna"}, 400, "input", "no letter and no digit"),
         ({"input": "x" * 5000, "voice": "anna"}, 400, "input", "5000 characters, 4096 at most"),
         ({"input": "hi", "voice": "anna", "temperature": 0.5}, 400, None, "takes no 'temperature' for one utterance"),
         ({"input": "hi", "voice": "anna+"}, 400, None, "a name is missing"),
-        (b"{", 400, None, "the body is no JSON"),
+        (b"{", 400, None, "the body is not JSON"),
         (b"[" * 100_000, 413, None, "KiB at most"),
         (b"[" * 50_000, 400, None, ""),
         (b'{"input":"\\ud800","voice":"anna"}', 400, "input", "input: "),
@@ -282,7 +282,7 @@ def test_every_answer_is_closed_to_other_pages(client: Any) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         connection.close()
-    assert client.get("/nothing")[1]["error"]["message"] == "there is nothing here"
+    assert client.get("/nothing")[1]["error"]["message"] == "there is nothing under this path"
 
 
 def test_a_key_is_asked_for_wherever_there_is_something_to_see(start: Callable[..., Any], two_voices: Path) -> None:
@@ -367,10 +367,10 @@ def test_a_damaged_voice_is_the_servers_own_trouble(
 
 def test_a_server_behind_this_one_that_is_away_is_tried_again(start: Callable[..., Any], two_voices: Path) -> None:
     class Away:
-        async def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
+        async def speak(self, wanted: SynthesisRequest) -> AsyncGenerator[Audio, None]:
             if wanted.text == "later":
                 yield Audio(np.zeros(2400, np.float32), 24_000)
-            raise AwayError("vLLM at http://10.0.0.5 does not answer")
+            raise UpstreamAwayError("vLLM at http://10.0.0.5 does not answer")
 
         def close(self) -> None: ...
 

@@ -14,10 +14,10 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from vtune.runtime.paths import VoiceFolder
-from vtune.serve.backend import Wanted
-from vtune.serve.failures import BrokenError
+from vtune.serve.backend import SynthesisRequest
+from vtune.serve.failures import VoiceBrokenError
 from vtune.serve.options import base_key
-from vtune.serve.registry import Registry
+from vtune.serve.registry import VoiceRegistry
 from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio
 from vtune.voices.mixing import open_named
@@ -32,8 +32,8 @@ def voices(two_voices: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def wanted(folder: Path, name: str, **more: Any) -> Wanted:
-    return Wanted(Registry(folder, {}, {}, 8).find(name), TEXT, seed=3, **more)
+def wanted(folder: Path, name: str, **more: Any) -> SynthesisRequest:
+    return SynthesisRequest(VoiceRegistry(folder, {}, {}, 8).find(name), TEXT, seed=3, **more)
 
 
 def joined(pieces: Iterator[Audio]) -> np.ndarray:
@@ -128,7 +128,7 @@ def test_a_voice_that_cannot_be_loaded_leaves_nothing_behind(voices: Path, first
             alone = joined(open_named("anna", voices, "cpu").stream(TEXT, 3))
             assert np.array_equal(joined(base.say(wanted(voices, "anna"))), alone)
         else:
-            with pytest.raises(BrokenError, match="cannot be loaded"):
+            with pytest.raises(VoiceBrokenError, match="cannot be loaded"):
                 joined(base.say(wanted(voices, "ben")))
     assert len(base) == 1
 
@@ -142,7 +142,7 @@ def test_an_adapter_of_another_shape_is_taken_off_again(voices: Path) -> None:
     save_file(wider, weights)
     base = shared(voices, first="ben")
     joined(base.say(wanted(voices, "ben")))
-    with pytest.raises(BrokenError, match="does not fit the base"):
+    with pytest.raises(VoiceBrokenError, match="does not fit the base"):
         joined(base.say(wanted(voices, "anna")))
     assert isinstance(base._model, PeftModel)
     assert len(base._model.peft_config) == 1

@@ -18,9 +18,9 @@ import pytest
 from waiting import alive, until
 
 from vtune.errors import VtuneError
-from vtune.serve import Registry, ServeSettings
+from vtune.serve import ServeSettings, VoiceRegistry
 from vtune.serve.backends import open_backend
-from vtune.serve.failures import AwayError
+from vtune.serve.failures import UpstreamAwayError
 from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm import reaper
 from vtune.serve.vllm.bases import base_to_serve
@@ -55,10 +55,10 @@ def base(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, base: Path) -> Registry:
+def registry(tmp_path: Path, base: Path) -> VoiceRegistry:
     voice(tmp_path / "voices" / "anna", base, rank=48)
     voice(tmp_path / "voices" / "ben", base, rank=16)
-    return Registry(tmp_path / "voices", {}, {}, 8)
+    return VoiceRegistry(tmp_path / "voices", {}, {}, 8)
 
 
 def voice(folder: Path, base: Path, rank: int = 8, **more: Any) -> None:
@@ -88,7 +88,7 @@ def all_ended(program: Path) -> None:
 
 
 def test_it_is_told_base_ranks_and_a_key_and_ends_with_all_it_started(
-    program: Path, base: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    program: Path, base: Path, registry: VoiceRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLLM_API_KEY", "somebody else's")
     told = settings(program, arguments=["--dtype", "float32"], max_loras=3)
@@ -111,7 +111,7 @@ def test_it_is_told_base_ranks_and_a_key_and_ends_with_all_it_started(
 
 
 def test_what_keeps_it_from_being_started_is_one_line(program: Path, base: Path, tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "voices", {}, {}, 8)
+    registry = VoiceRegistry(tmp_path / "voices", {}, {}, 8)
 
     def refused(told: ServeSettings, **options: str) -> str:
         with pytest.raises(VtuneError) as error:
@@ -131,7 +131,7 @@ def test_what_keeps_it_from_being_started_is_one_line(program: Path, base: Path,
     [("refuse", {}, "vLLM ended with 3 before it served"), ("slow", {"start": 3}, "did not serve within 3 s")],
 )
 def test_one_that_has_never_served_is_not_tried_again(
-    program: Path, registry: Registry, behaviour: str, more: dict[str, Any], said: str
+    program: Path, registry: VoiceRegistry, behaviour: str, more: dict[str, Any], said: str
 ) -> None:
     (program.parent / behaviour).touch()
     with closing(open_backend("vllm", registry, settings(program, **more), "cpu", {})) as backend:
@@ -142,7 +142,7 @@ def test_one_that_has_never_served_is_not_tried_again(
         assert backend.missing()
 
 
-def test_it_can_be_ended_while_it_starts(program: Path, registry: Registry) -> None:
+def test_it_can_be_ended_while_it_starts(program: Path, registry: VoiceRegistry) -> None:
     (program.parent / "slow").touch()
     backend = open_backend("vllm", registry, settings(program), "cpu", {})
     until(lambda: starts(program))
@@ -153,14 +153,14 @@ def test_it_can_be_ended_while_it_starts(program: Path, registry: Registry) -> N
     assert backend.failure() is None
 
 
-def test_one_that_dies_is_started_again_with_another_client(program: Path, registry: Registry) -> None:
+def test_one_that_dies_is_started_again_with_another_client(program: Path, registry: VoiceRegistry) -> None:
     with closing(open_backend("vllm", registry, settings(program, restarts=2), "cpu", {})) as backend:
         server = backend._server  # type: ignore[attr-defined]
         until(lambda: not backend.missing())
         first = server.client()
         os.kill(starts(program)[0][0], signal.SIGKILL)
         until(backend.missing)
-        with pytest.raises(AwayError) as away:
+        with pytest.raises(UpstreamAwayError) as away:
             server.client()
         assert away.value.retry_after
         until(lambda: not backend.missing())
@@ -178,7 +178,7 @@ def test_one_that_dies_is_started_again_with_another_client(program: Path, regis
     assert len(starts(program)) == 3
 
 
-def test_deaths_that_lie_long_back_do_not_count(program: Path, registry: Registry) -> None:
+def test_deaths_that_lie_long_back_do_not_count(program: Path, registry: VoiceRegistry) -> None:
     told = settings(program, restarts=1, restart_window_seconds=0.3)
     with closing(open_backend("vllm", registry, told, "cpu", {})) as backend:
         for number in range(3):
@@ -189,13 +189,13 @@ def test_deaths_that_lie_long_back_do_not_count(program: Path, registry: Registr
         assert backend.failure() is None
 
 
-def test_one_that_hangs_is_ended_and_started_again(program: Path, registry: Registry, monkeypatch: Any) -> None:
+def test_one_that_hangs_is_ended_and_started_again(program: Path, registry: VoiceRegistry, monkeypatch: Any) -> None:
     monkeypatch.setattr("vtune.serve.vllm.client.HEALTH_SECONDS", 0.2)
     with closing(open_backend("vllm", registry, settings(program, hang_seconds=1), "cpu", {})) as backend:
         until(lambda: not backend.missing())
         (program.parent / "deaf").touch()
         until(lambda: backend.missing() == ["vLLM does not answer"])
-        with pytest.raises(AwayError):  # nobody waits for it
+        with pytest.raises(UpstreamAwayError):  # nobody waits for it
             backend._server.client()  # type: ignore[attr-defined]
         until(lambda: not alive(starts(program)[0][0]))
         (program.parent / "deaf").unlink()
@@ -270,7 +270,7 @@ def test_one_that_runs_elsewhere_is_followed(monkeypatch: pytest.MonkeyPatch) ->
         assert server.client() is client
         well[0] = False
         until(lambda: server.missing() == "vLLM does not answer")
-        with pytest.raises(AwayError):
+        with pytest.raises(UpstreamAwayError):
             server.client()
         well[0] = True
         until(lambda: not server.missing())

@@ -23,7 +23,7 @@ pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 from uvicorn import Config
 
 from vtune.errors import VtuneError
-from vtune.serve import Load, Registry, ServeSettings, Wanted
+from vtune.serve import BackendLoad, ServeSettings, SynthesisRequest, VoiceRegistry
 from vtune.serve.app import create_app
 from vtune.serve.failures import StoppingError
 from vtune.serve.lifecycle import Lifecycle
@@ -46,7 +46,7 @@ class OnCommand:
         self.lacks: list[str] = []
         self.broken: VtuneError | None = None
 
-    async def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
+    async def speak(self, wanted: SynthesisRequest) -> AsyncGenerator[Audio, None]:
         try:
             if wanted.text == "wait":
                 self.waiting.append(asyncio.get_running_loop().create_future())
@@ -62,8 +62,8 @@ class OnCommand:
 
     def prepare(self, voice: Any) -> None: ...
 
-    def load(self) -> Load:
-        return Load()
+    def load(self) -> BackendLoad:
+        return BackendLoad()
 
     def missing(self) -> list[str]:
         return self.lacks
@@ -88,7 +88,7 @@ class Running:
         self.backend, self.signals, self.log = OnCommand(), StopSignals(), []  # type: ignore[var-annotated]
         lifecycle = Lifecycle(told.drain_seconds)
         app = create_app(
-            Registry(voices, {}, {}, 8), self.backend, told, lifecycle=lifecycle,
+            VoiceRegistry(voices, {}, {}, 8), self.backend, told, lifecycle=lifecycle,
             write=lambda line: self.log.append(json.loads(line)),
         )  # fmt: skip
         config = Config(app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=2)

@@ -14,9 +14,9 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 
 from vtune.errors import VtuneError
-from vtune.serve.failures import AwayError, BrokenError, UpstreamError
-from vtune.serve.http_errors import Refusal, refusal_of
-from vtune.serve.vllm.client import AnswerError, Client, refusal_failure
+from vtune.serve.failures import UpstreamAwayError, UpstreamError, VoiceBrokenError
+from vtune.serve.http_errors import HttpError, http_error_of
+from vtune.serve.vllm.client import Client, VllmRefusalError, upstream_error_of
 from vtune.types import SamplingRequest
 
 DRAWING = SamplingRequest(
@@ -81,7 +81,7 @@ def error(message: str, code: int) -> bytes:
     return json.dumps({"error": {"message": message, "type": "BadRequestError", "code": code}}).encode()
 
 
-def refused(client: Client) -> tuple[Refusal, VtuneError, list[int]]:
+def refused(client: Client) -> tuple[HttpError, VtuneError, list[int]]:
     """Draw, as a request to speak does; return what its client is told, what the log is told, and the tokens before."""
     tokens: list[int] = []
 
@@ -89,12 +89,12 @@ def refused(client: Client) -> tuple[Refusal, VtuneError, list[int]]:
         try:
             for some in client.draw("anna", DRAWING).ids():
                 tokens.extend(some)
-        except AnswerError as answer:
-            raise refusal_failure(answer) from answer
+        except VllmRefusalError as answer:
+            raise upstream_error_of(answer) from answer
 
     with pytest.raises(VtuneError) as told:
         draw()
-    return refusal_of(told.value), told.value, tokens
+    return http_error_of(told.value), told.value, tokens
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_each_answer_has_its_meaning(
 def test_a_stream_that_breaks_off_is_never_taken_for_whole(upstream: Upstream, whole: bool) -> None:
     refusal, log, tokens = refused(upstream(http(200, TOKEN, whole, Content_Type="text/event-stream")))
     assert tokens == [7]
-    assert isinstance(log, AwayError)
+    assert isinstance(log, UpstreamAwayError)
     assert "ends before its end" in str(log)
     assert refusal.status == 503
 
@@ -171,7 +171,7 @@ def test_a_server_that_never_answers_is_waited_for_no_longer_than_told(upstream:
         client = upstream(answer, patience=0.2, hangs=True)
         assert refused(client)[0].status == 503
         assert not client.is_well()
-        with pytest.raises(AwayError):
+        with pytest.raises(UpstreamAwayError):
             client.models()
     assert time.monotonic() - started < 10
 
@@ -183,7 +183,7 @@ def test_a_server_that_never_answers_is_waited_for_no_longer_than_told(upstream:
         (http(200, b'{"data": [{"root": 3}]}'), UpstreamError),
         (http(200, b"[]"), UpstreamError),
         (http(401, b'{"error": "Unauthorized"}'), UpstreamError),
-        (http(503, HTML), AwayError),
+        (http(503, HTML), UpstreamAwayError),
     ],
 )
 def test_a_list_of_models_that_is_none(upstream: Upstream, answer: bytes, kind: type[Exception]) -> None:
@@ -193,5 +193,5 @@ def test_a_list_of_models_that_is_none(upstream: Upstream, answer: bytes, kind: 
 
 def test_a_vllm_that_is_too_old_says_so(upstream: Upstream) -> None:
     event = b'data: {"choices": [{"index": 0, "text": "a"}]}\n\n'
-    with pytest.raises(BrokenError, match="takes a newer one"):
+    with pytest.raises(VoiceBrokenError, match="takes a newer one"):
         list(upstream(http(200, event, Content_Type="text/event-stream")).draw("anna", DRAWING).ids())

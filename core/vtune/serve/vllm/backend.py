@@ -12,27 +12,27 @@ from typing import Any
 
 from vtune.engines import Engine
 from vtune.errors import VoiceError, VtuneError
-from vtune.serve.backend import Load, Wanted
-from vtune.serve.failures import AwayError, BrokenError, StoppingError, UpstreamError
+from vtune.serve.backend import BackendLoad, SynthesisRequest
+from vtune.serve.failures import StoppingError, UpstreamAwayError, UpstreamError, VoiceBrokenError
 from vtune.serve.options import base_key, sampling_of, streaming_defaults
-from vtune.serve.queue import Job, Line, Preload, listen
-from vtune.serve.registry import Chosen
+from vtune.serve.queue import Job, JobQueue, Preload, listen
+from vtune.serve.registry import RequestedVoice
 from vtune.serve.settings import ServeSettings
-from vtune.serve.streaming import GoneError
+from vtune.serve.streaming import ClientGoneError
 from vtune.serve.vllm.adapters import Adapters
 from vtune.serve.vllm.bases import require_base, served_bases
-from vtune.serve.vllm.client import AnswerError, Client, refusal_failure
-from vtune.serve.vllm.watch import Watched
+from vtune.serve.vllm.client import Client, VllmRefusalError, upstream_error_of
+from vtune.serve.vllm.watch import WatchedServer
 from vtune.types import Audio, SamplingRequest
 from vtune.voice_format.record import read_conditioning
 from vtune.voices.speech import open_base
 
-PATIENCE = 5.0
+THREAD_END_SECONDS = 5.0
 """Seconds for threads to end when the server is ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Link:
+class _ServerLink:
     """One server between two starts: its client, what its bases were loaded from, and the adapters that it has."""
 
     client: Client
@@ -40,7 +40,7 @@ class _Link:
     adapters: Adapters
 
 
-class ByVllm:
+class VllmBackend:
     """Speaks with voices of one base, which a vLLM server has; see ``vtune.serve.backend.Backend``.
 
     Engines are never asked from two threads at once: the lock is held wherever their code runs, and let go while a
@@ -53,20 +53,20 @@ class ByVllm:
 
     def __init__(
         self,
-        server: Watched,
+        server: WatchedServer,
         settings: ServeSettings,
         device: str = "auto",
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self._server, self._settings, self._device, self._options = server, settings.vllm, device, options or {}
-        self._link: _Link | None = None
+        self._link: _ServerLink | None = None
         self._link_lock = threading.Lock()
-        self._first: list[Chosen] = []
+        self._first: list[RequestedVoice] = []
         self._longest_wait = settings.longest_wait
         self._bases: dict[Hashable, tuple[Engine, Any]] = {}
         self._turn = threading.Lock()
         self._preload = Preload()
-        self._line = Line(settings.waiting, settings.vllm.at_once)
+        self._queue = JobQueue(settings.waiting, settings.vllm.at_once)
         self._threads = [
             threading.Thread(target=self._run, name=f"vtune-speaks-{number}", daemon=True)
             for number in range(settings.vllm.at_once)
@@ -75,25 +75,27 @@ class ByVllm:
             thread.start()
         server.watch(self._load_first)
 
-    def speak(self, wanted: Wanted) -> AsyncGenerator[Audio, None]:
+    def speak(self, request: SynthesisRequest) -> AsyncGenerator[Audio, None]:
         """Yield sound as it is ready. :raises VtuneError: this is nothing that vLLM can speak."""
-        if wanted.voice.is_mix:
+        if request.voice.is_mix:
             raise VoiceError(
                 "this server speaks through vLLM, which mixes nothing; 'vtune mix ... --name NAME' makes a mix a voice"
             )
-        wanted.voice.engine.require_sampler()
-        return listen(self, wanted, self._longest_wait)
+        request.voice.engine.require_sampler()
+        return listen(self, request, self._longest_wait)
 
-    def prepare(self, voice: Chosen) -> None:
+    def prepare(self, voice: RequestedVoice) -> None:
         """Begin to load a voice, and again whenever the server was started anew."""
         self._first.append(voice)
-        with suppress(AwayError):
+        with suppress(UpstreamAwayError):
             self._server.client()
             self._load(voice)
 
-    def load(self) -> Load:
+    def load(self) -> BackendLoad:
         """Say how busy it is."""
-        return Load(len(self._line), self._line.taken, len(self._bases), len(self._link.adapters) if self._link else 0)
+        return BackendLoad(
+            len(self._queue), self._queue.taken, len(self._bases), len(self._link.adapters) if self._link else 0
+        )
 
     def missing(self) -> list[str]:
         """Return what is missing before it can speak."""
@@ -106,7 +108,7 @@ class ByVllm:
 
     def drain(self) -> None:
         """Refuse the requests that wait."""
-        self._line.drain()
+        self._queue.drain()
 
     def kill(self) -> None:
         """End the server at once, if it was started for this."""
@@ -114,30 +116,30 @@ class ByVllm:
 
     def close(self) -> None:
         """End the threads, and the server if it was started for this."""
-        self._line.close()
-        for job in self._line.rest():
+        self._queue.close()
+        for job in self._queue.rest():
             job.give(StoppingError())
         self._server.close()
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + THREAD_END_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
     def submit(self, job: Job) -> None:
         """Take a job. :raises BusyError: too many are waiting."""
-        self._line.add(job)
+        self._queue.add(job)
 
     def withdraw(self, job: Job) -> bool:
         """Drop a job if it still waits; return whether it did."""
-        return self._line.remove(job)
+        return self._queue.remove(job)
 
     def leave(self, job: Job) -> None:
         """Drop a job whose client has gone, at once."""
         job.left.set()
-        self._line.remove(job)
+        self._queue.remove(job)
         job.stop()
 
     def _run(self) -> None:
-        while (job := self._line.take(wait=True)) is not None:
+        while (job := self._queue.take(wait=True)) is not None:
             started, outcome = time.monotonic(), None
             try:
                 with closing(self._say(job)) as pieces:
@@ -148,11 +150,11 @@ class ByVllm:
             except BaseException as error:  # whatever an engine raises is the request's, and the thread goes on
                 outcome = error
             job.seconds = time.monotonic() - started
-            self._line.finish(job, well=outcome is None)
+            self._queue.finish(job, well=outcome is None)
             job.give(outcome)
 
     def _say(self, job: Job) -> Generator[Audio, None, None]:
-        wanted, voice = job.wanted, job.wanted.voice
+        request, voice = job.request, job.request.voice
         try:
             link = self._linked()
             require_base(voice, link.served, self._options)
@@ -164,13 +166,13 @@ class ByVllm:
         except UpstreamError:
             raise
         except VtuneError as error:
-            raise BrokenError(str(error)) from error
-        if not wanted.text:
+            raise VoiceBrokenError(str(error)) from error
+        if not request.text:
             return
         draw = partial(self._draw, job, link)
         with self._turn:
             pieces = engine.synthesize_from_sampler(
-                base, draw, wanted.text, conditioning, wanted.seed, {**sampling, **wanted.sampling}
+                base, draw, request.text, conditioning, request.seed, {**sampling, **request.sampling}
             )
         try:
             while True:
@@ -183,7 +185,7 @@ class ByVllm:
             with self._turn:
                 getattr(pieces, "close", lambda: None)()  # an iterator need not be a generator
 
-    def _draw(self, job: Job, link: _Link, drawing: SamplingRequest) -> Generator[int, None, None]:
+    def _draw(self, job: Job, link: _ServerLink, drawing: SamplingRequest) -> Generator[int, None, None]:
         """Yield ids; called by the engine, so the lock is held."""
         with _released(self._turn):
             chunks = self._chunks(job, link, drawing)
@@ -196,56 +198,56 @@ class ByVllm:
         finally:
             chunks.close()
 
-    def _chunks(self, job: Job, link: _Link, drawing: SamplingRequest) -> Generator[list[int], None, None]:
-        voice = job.wanted.voice
+    def _chunks(self, job: Job, link: _ServerLink, drawing: SamplingRequest) -> Generator[list[int], None, None]:
+        voice = job.request.voice
         for last in (False, True):
             try:
                 yield from self._asked(job, link, drawing)
                 return
-            except AnswerError as error:
+            except VllmRefusalError as error:
                 if error.status != 404:
-                    raise refusal_failure(error) from error
+                    raise upstream_error_of(error) from error
                 why = link.adapters.missing(voice)
                 if why:
-                    raise BrokenError(f"{error}; it has not loaded the voice: {why}") from error
+                    raise VoiceBrokenError(f"{error}; it has not loaded the voice: {why}") from error
                 if last:
-                    raise refusal_failure(error) from error
+                    raise upstream_error_of(error) from error
                 # The server was started anew since, and has no voices yet.
 
-    def _asked(self, job: Job, link: _Link, drawing: SamplingRequest) -> Iterator[list[int]]:
-        model = link.adapters.model_of(job.wanted.voice)
+    def _asked(self, job: Job, link: _ServerLink, drawing: SamplingRequest) -> Iterator[list[int]]:
+        model = link.adapters.model_of(job.request.voice)
         with closing(link.client.draw(model, drawing)) as drawn:
             job.stop = drawn.break_off
             try:
                 # After it can be stopped: whoever leaves says so first, and then stops it.
                 if job.left.is_set():
-                    raise GoneError
+                    raise ClientGoneError
                 yield from drawn.ids()
             except UpstreamError as error:
-                raise (GoneError if job.left.is_set() else error) from error
+                raise (ClientGoneError if job.left.is_set() else error) from error
         if job.left.is_set():
-            raise GoneError
+            raise ClientGoneError
 
     def _load_first(self) -> None:
         for voice in list(self._first):
             self._load(voice)
 
-    def _load(self, voice: Chosen) -> None:
+    def _load(self, voice: RequestedVoice) -> None:
         job = self._preload.job(voice)
         try:
             self.submit(job)
         except VtuneError as error:
             job.give(error)
 
-    def _linked(self) -> _Link:
+    def _linked(self) -> _ServerLink:
         """Return the server as it is now. :raises UpstreamError: it is not there."""
         client = self._server.client()
         with self._link_lock:
             if self._link is None or self._link.client is not client:
-                self._link = _Link(client, served_bases(client), Adapters(client, self._settings))
+                self._link = _ServerLink(client, served_bases(client), Adapters(client, self._settings))
             return self._link
 
-    def _base(self, voice: Chosen) -> tuple[Engine, Any]:
+    def _base(self, voice: RequestedVoice) -> tuple[Engine, Any]:
         key = base_key(voice, self._options)
         if key not in self._bases:
             self._bases[key] = open_base(voice.record, self._device, options=streaming_defaults(voice, self._options))

@@ -8,7 +8,7 @@ from typing import Any
 
 from vtune.errors import VoiceError, VtuneError, listed
 from vtune.runtime.paths import VoiceFolder
-from vtune.serve.registry import Chosen
+from vtune.serve.registry import RequestedVoice
 from vtune.serve.vllm.client import Client
 from vtune.voice_format.adapter_config import read_adapter_config
 from vtune.voice_format.vllm_rules import LORA_RANKS, check_config, smallest_max_rank
@@ -22,7 +22,7 @@ def served_bases(client: Client) -> list[str]:
     return bases
 
 
-def require_base(voice: Chosen, served: Iterable[str], options: Mapping[str, Any]) -> None:
+def require_base(voice: RequestedVoice, served: Iterable[str], options: Mapping[str, Any]) -> None:
     """Ask for a voice that a server with these bases can speak.
 
     Where ``base_model`` is an option of the server's, whoever set it has said that the weights are the same.

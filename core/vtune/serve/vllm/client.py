@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vtune.errors import VtuneError, in_a_line, reason, shown
-from vtune.serve.failures import AwayError, BrokenError, UpstreamError
+from vtune.serve.failures import UpstreamAwayError, UpstreamError, VoiceBrokenError
 from vtune.types import SamplingRequest
 
 NONSENSE = "the server behind this one answers in a way that vtune does not understand; the log says more"
@@ -26,7 +26,7 @@ HEALTH_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 600
 
 
-class AnswerError(VtuneError):
+class VllmRefusalError(VtuneError):
     """The server understood, and refuses what it was asked for; ``status`` is HTTP's, the message its own."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -40,31 +40,31 @@ def failure_of(status: int, content: bytes, retry_after: str | None = None) -> V
     :param content: of the answer: JSON where vLLM itself has answered, often HTML where a proxy has.
     :param retry_after: of the header, if there is one.
     """
-    told, seconds = _told(content), _seconds(retry_after)
-    message = f"vLLM answers {status}: {told or in_a_line(content[:200].decode(errors='replace'))}"
+    client_message, seconds = _told(content), _seconds(retry_after)
+    message = f"vLLM answers {status}: {client_message or in_a_line(content[:200].decode(errors='replace'))}"
     match status:
         case 401 | 403:
             return UpstreamError(message, 502, KEY_REFUSED)
         case 429:
-            told = f"too many requests wait at the server behind this one; try again in {seconds} s"
-            return UpstreamError(message, 503, told, seconds)
-        case 400 | 404 | 409 | 413 | 422 | 500 if told is not None:
-            return AnswerError(status, told)
+            client_message = f"too many requests wait at the server behind this one; try again in {seconds} s"
+            return UpstreamError(message, 503, client_message, seconds)
+        case 400 | 404 | 409 | 413 | 422 | 500 if client_message is not None:
+            return VllmRefusalError(status, client_message)
         case _ if status >= 500:
-            return AwayError(message, seconds)
+            return UpstreamAwayError(message, seconds)
     return UpstreamError(message, 502, NONSENSE)
 
 
-def refusal_failure(error: AnswerError) -> UpstreamError:
+def upstream_error_of(error: VllmRefusalError) -> UpstreamError:
     """Return what a refusal means for whoever asked for speech, in words that are not vLLM's."""
-    message, told = str(error), "the server behind this one refuses this request; the log says why"
+    message, client_message = str(error), "the server behind this one refuses this request; the log says why"
     if error.status >= 500 or error.status == 404:
-        return AwayError(message)
+        return UpstreamAwayError(message)
     if re.search(r"context length|model length|max_model_len|too (long|many tokens)", message, re.IGNORECASE):
-        told = "input: the text is too long for the server behind this one; send less text at once"
+        client_message = "input: the text is too long for the server behind this one; send less text at once"
     elif name := re.search(r"\b(temperature|top_p|repetition_penalty|seed)\b", message):
-        told = f"{name[1]}: the server behind this one does not take this value"
-    return UpstreamError(message, 400, told)
+        client_message = f"{name[1]}: the server behind this one does not take this value"
+    return UpstreamError(message, 400, client_message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +111,23 @@ class Client:
         try:
             listed = json.loads(self._ask("GET", "/v1/models"))["data"]
             return [Model(one["id"], one.get("root") or one["id"], one.get("parent")) for one in listed]
-        except AnswerError as error:
-            raise refusal_failure(error) from error
+        except VllmRefusalError as error:
+            raise upstream_error_of(error) from error
         except (ValueError, KeyError, TypeError) as error:
             message = f"{self.url} does not list models as vLLM does: {reason(error)}"
             raise UpstreamError(message, 502, NONSENSE) from error
 
     def load(self, name: str, path: str) -> None:
-        """Load an adapter under a name. :raises AnswerError: the server will not."""
+        """Load an adapter under a name. :raises VllmRefusalError: the server will not."""
         self._ask("POST", "/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
 
     def unload(self, name: str) -> None:
-        """Forget an adapter. :raises AnswerError: the server does not have it."""
+        """Forget an adapter. :raises VllmRefusalError: the server does not have it."""
         self._ask("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
-    def draw(self, model: str, drawing: SamplingRequest) -> Drawn:
-        """Begin to draw; nothing is sent yet. :raises AwayError: the server is not there."""
-        return Drawn(self._connected(), f"{self._path}/v1/completions", self._headers(), _body(model, drawing))
+    def draw(self, model: str, drawing: SamplingRequest) -> TokenStream:
+        """Begin to draw; nothing is sent yet. :raises UpstreamAwayError: the server is not there."""
+        return TokenStream(self._connected(), f"{self._path}/v1/completions", self._headers(), _body(model, drawing))
 
     def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, patience: float | None = None
@@ -139,7 +139,7 @@ class Client:
             answer = connection.getresponse()
             content = answer.read(MAX_ANSWER_BYTES)
         except (OSError, HTTPException) as error:
-            raise AwayError(f"vLLM at {self.url} does not answer: {reason(error)}") from error
+            raise UpstreamAwayError(f"vLLM at {self.url} does not answer: {reason(error)}") from error
         finally:
             connection.close()
         if answer.status != 200:
@@ -151,7 +151,7 @@ class Client:
         try:
             connection.connect()
         except OSError as error:
-            raise AwayError(f"vLLM at {self.url} does not answer: {reason(error)}") from error
+            raise UpstreamAwayError(f"vLLM at {self.url} does not answer: {reason(error)}") from error
         return connection
 
     def _headers(self) -> dict[str, str]:
@@ -159,7 +159,7 @@ class Client:
         return {"Content-Type": "application/json", **key}
 
 
-class Drawn:
+class TokenStream:
     """Tokens on their way; ``break_off`` may be called from another thread, everything else from one."""
 
     def __init__(self, connection: HTTPConnection, path: str, headers: Mapping[str, str], body: bytes) -> None:
@@ -169,7 +169,7 @@ class Drawn:
     def ids(self) -> Iterator[list[int]]:
         """Ask, and yield ids as they come, some at a time.
 
-        :raises AnswerError: the server refuses, or breaks off and says why.
+        :raises VllmRefusalError: the server refuses, or breaks off and says why.
         :raises UpstreamError: it is gone, or answers as no vLLM does.
         """
         try:
@@ -179,7 +179,7 @@ class Drawn:
                 raise failure_of(answer.status, answer.read(MAX_ANSWER_BYTES), answer.getheader("Retry-After"))
             yield from _events(answer)
         except (OSError, HTTPException) as error:
-            raise AwayError(f"vLLM has gone away: {reason(error)}") from error
+            raise UpstreamAwayError(f"vLLM has gone away: {reason(error)}") from error
 
     def break_off(self) -> None:
         """End the waiting for a token, and with the connection the drawing."""
@@ -216,15 +216,15 @@ def _body(model: str, drawing: SamplingRequest) -> bytes:
 def _events(answer: HTTPResponse) -> Iterator[list[int]]:
     """Yield token ids from server-sent events. An end without ``[DONE]`` is none: the connection was cut on the way."""
     while line := answer.readline(MAX_LINE_BYTES):
-        told = line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
-        if told == b"[DONE]":
+        client_message = line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
+        if client_message == b"[DONE]":
             return
-        if told:
-            yield from _ids(told)
+        if client_message:
+            yield from _ids(client_message)
     kind = answer.getheader("Content-Type", "")
     if not kind.startswith("text/event-stream"):
         raise UpstreamError(f"vLLM answers with {shown(kind)} and no tokens: a proxy's page?", 502, NONSENSE)
-    raise AwayError("vLLM has gone away: its answer ends before its end")
+    raise UpstreamAwayError("vLLM has gone away: its answer ends before its end")
 
 
 def _ids(event: bytes) -> Iterator[list[int]]:
@@ -234,7 +234,7 @@ def _ids(event: bytes) -> Iterator[list[int]]:
             raise failure_of(int(data["error"].get("code") or 500), event)
         for choice in data["choices"]:
             if "token_ids" not in choice:
-                raise BrokenError("this vLLM does not give token ids (return_token_ids); it takes a newer one")
+                raise VoiceBrokenError("this vLLM does not give token ids (return_token_ids); it takes a newer one")
             yield [int(token) for token in choice["token_ids"] or []]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"vLLM sends {shown(event[:200].decode(errors='replace'))} among its tokens: {reason(error)}"
@@ -244,8 +244,8 @@ def _ids(event: bytes) -> Iterator[list[int]]:
 def _told(content: bytes) -> str | None:
     """Return what an error says, in vLLM's form or FastAPI's; None if it has neither."""
     try:
-        told = json.loads(content)
-        error = told.get("error", told)
+        client_message = json.loads(content)
+        error = client_message.get("error", client_message)
         if isinstance(error, dict):
             error = error.get("message") or error.get("detail") or error
         return in_a_line(str(error)[:500])

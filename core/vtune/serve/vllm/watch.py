@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from vtune.errors import VtuneError, reason
-from vtune.serve.failures import AwayError
+from vtune.serve.failures import UpstreamAwayError
 from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm.client import Client
 from vtune.serve.vllm.process import Process
@@ -25,7 +25,7 @@ LONGEST_WAIT_SECONDS = 60.0
 LONGEST_RETRY_SECONDS = 120
 
 
-class Watched(Protocol):
+class WatchedServer(Protocol):
     """A vLLM server, and what is known of it."""
 
     def watch(self, ready: Callable[[], None]) -> None:
@@ -33,7 +33,7 @@ class Watched(Protocol):
         ...
 
     def client(self) -> Client:
-        """Return its client, another one after each start. :raises AwayError: it is not there."""
+        """Return its client, another one after each start. :raises UpstreamAwayError: it is not there."""
         ...
 
     def missing(self) -> str:
@@ -66,9 +66,9 @@ class Elsewhere:
         threading.Thread(target=self._watch, args=(ready,), name="vtune-watches-vllm", daemon=True).start()
 
     def client(self) -> Client:
-        """Return its client. :raises AwayError: it is away."""
+        """Return its client. :raises UpstreamAwayError: it is away."""
         if self._is_away:
-            raise AwayError(f"vLLM at {self._client.url} does not answer")
+            raise UpstreamAwayError(f"vLLM at {self._client.url} does not answer")
         return self._client
 
     def missing(self) -> str:
@@ -123,10 +123,10 @@ class Started:
         threading.Thread(target=self._run, name="vtune-watches-vllm", daemon=True).start()
 
     def client(self) -> Client:
-        """Return its client, another one after each start. :raises AwayError: it is not there."""
+        """Return its client, another one after each start. :raises UpstreamAwayError: it is not there."""
         client = self._client
         if client is None or self._is_unwell:
-            raise AwayError(self.missing(), max(1, min(LONGEST_RETRY_SECONDS, math.ceil(self._retry_seconds))))
+            raise UpstreamAwayError(self.missing(), max(1, min(LONGEST_RETRY_SECONDS, math.ceil(self._retry_seconds))))
         return client
 
     def missing(self) -> str:

@@ -7,5 +7,5 @@ editing follow from it.
 from vtune.dataset.sources.table import TableFormat
 from vtune.runtime.registry import read_registry
 
-TABLE_FORMATS = read_registry(__name__, "FORMAT", TableFormat)
+TABLE_FORMATS = read_registry(__name__, "FORMAT", TableFormat)  # type: ignore[type-abstract]
 """Table formats by the name that users read."""
