@@ -23,7 +23,7 @@ HEAD_SECONDS = 0.5
 @pytest.fixture
 def server(start: Callable[..., Any], two_voices: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(connections, "HEAD_SECONDS", HEAD_SECONDS)
-    monkeypatch.setattr(connections, "NOTE_SECONDS", 0)
+    monkeypatch.setattr(connections, "LOG_SECONDS", 0)
     made = start(two_voices, connections=8)
     made.said("anna", "hi")
     return made

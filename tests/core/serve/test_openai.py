@@ -70,7 +70,7 @@ def test_errors_are_its_own_kinds(sync: Any) -> None:
         sync.audio.speech.create(**{**ASKED, "voice": "anne"})
     assert told.value.code == "voice_not_found"
     assert told.value.param == "voice"
-    with pytest.raises(openai.BadRequestError, match="nothing in it to speak"):
+    with pytest.raises(openai.BadRequestError, match="so nothing to speak"):
         sync.audio.speech.create(**{**ASKED, "input": " "})
 
 
