@@ -77,7 +77,9 @@ def compare(source: Source, model: nn.Module, how: str, tolerance: float) -> Com
     from vtune.training import guards
 
     prompts = [
-        _prompt(clip.text, before, guards.probe_logits(model, batch), _labels(batch, guards.places_asked(model, batch)))
+        _prompt(
+            clip.text, before, guards.probe_logits(model, batch), _labels(batch, guards.probe_positions(model, batch))
+        )
         for clip, before, batch in zip(source.clips, source.answers, source.batches, strict=True)
     ]
     found = Comparison(how, prompts, tolerance)

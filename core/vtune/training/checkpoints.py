@@ -1,4 +1,7 @@
-"""Checkpoints that are whole or absent: written aside, listed with hashes, flushed, renamed; and which are damaged."""
+"""Write checkpoints that are complete or absent, and find damaged ones.
+
+A checkpoint is written into another folder; its files are listed with hashes and flushed; then it is renamed.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +14,32 @@ from pathlib import Path
 from vtune.runtime.paths import settle, write_json
 
 MANIFEST = "complete.json"
-_BETWEEN = "stopped_here"
+_STOP_MARKER = "stopped_here"
 _NAME = re.compile(r"^checkpoint-(\d+)$")
 
 
-def place_of(folder: Path, step: int) -> Path:
-    """Return where the checkpoint of a step stands in the folder of its training."""
+def path_of(folder: Path, step: int) -> Path:
+    """Return the path of the checkpoint of a step in the folder of its training."""
     return folder / f"checkpoint-{step}"
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return the step of a checkpoint, which its name ends with."""
+    """Return the step of a checkpoint; ``checkpoint-120`` is 120."""
     return int(checkpoint.name.rsplit("-", 1)[-1])
 
 
-def aside_of(folder: Path) -> Path:
-    """Where a checkpoint is written before it takes its place in ``folder``."""
+def partial_folder(folder: Path) -> Path:
+    """Return the folder in which a checkpoint is written before it is renamed into ``folder``."""
     return folder / ".partial"
 
 
 def complete(checkpoint: Path, folder: Path) -> Path:
-    """Move a finished checkpoint from aside into ``folder`` and return where it stands."""
+    """Move a finished checkpoint from the partial folder into ``folder`` and return its new path."""
     seal(checkpoint)
-    place = folder / checkpoint.name
-    settle(checkpoint, place)
+    path = folder / checkpoint.name
+    settle(checkpoint, path)
     clean(folder)
-    return place
+    return path
 
 
 def seal(folder: Path) -> None:
@@ -47,72 +50,72 @@ def seal(folder: Path) -> None:
 
 
 def damage(folder: Path) -> str | None:
-    """Return which file of a sealed folder is not as it was written, and why; None where every file is."""
+    """Return which file of a sealed folder has changed since it was written, and how; None if no file has."""
     return _listed_damage(folder, contents=True)
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """Whether every file that the manifest lists is there with its size; cheaper than ``damage``."""
+    """Tell whether every file of the manifest exists with its size; cheaper than ``damage``."""
     return _listed_damage(checkpoint, contents=False) is None
 
 
-def all_of(folder: Path) -> list[Path]:
+def all_checkpoints(folder: Path) -> list[Path]:
     """Return every checkpoint of a training, damaged or not, the newest first."""
     if not folder.is_dir():
         return []
-    found = [path for path in folder.iterdir() if _NAME.match(path.name) and path.is_dir()]
-    return sorted(found, key=step_of, reverse=True)
+    paths = [path for path in folder.iterdir() if _NAME.match(path.name) and path.is_dir()]
+    return sorted(paths, key=step_of, reverse=True)
 
 
-def complete_ones(folder: Path) -> list[tuple[int, Path]]:
-    """Return every complete checkpoint with its step, in their order."""
-    return [(step_of(path), path) for path in reversed(all_of(folder)) if is_complete(path)]
+def complete_checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Return every complete checkpoint with its step, the oldest first."""
+    return [(step_of(path), path) for path in reversed(all_checkpoints(folder)) if is_complete(path)]
 
 
 def rotate(folder: Path, limit: int | None, newest: int, best: Path | None) -> None:
     """Remove the oldest checkpoints beyond a limit, but neither the newest nor the best.
 
-    :param newest: step of the newest; what is beyond it is left of a training that was damaged, and counts for nothing.
+    :param newest: step of the newest; later checkpoints are left over from a damaged training and do not count.
     """
     if not limit:
         return
-    counted = [path for path in reversed(all_of(folder)) if step_of(path) <= newest]
+    counted = [path for path in reversed(all_checkpoints(folder)) if step_of(path) <= newest]
     kept = {counted[-1], best} & set(counted)
-    loose = [path for path in counted if path not in kept]
-    for path in loose[: max(0, len(counted) - max(limit, len(kept)))]:
+    removable = [path for path in counted if path not in kept]
+    for path in removable[: max(0, len(counted) - max(limit, len(kept)))]:
         _remove(path, folder)
 
 
-def mark_between(checkpoint: Path) -> None:
-    """Note that a checkpoint is written only because a signal stops the training at its step."""
-    (checkpoint / _BETWEEN).touch()
+def mark_stop_only(checkpoint: Path) -> None:
+    """Mark a checkpoint that is written only because a signal stops the training at its step."""
+    (checkpoint / _STOP_MARKER).touch()
 
 
-def is_between(checkpoint: Path) -> bool:
-    """Whether a checkpoint is written only because a signal stops the training at its step."""
-    return (checkpoint / _BETWEEN).is_file()
+def is_stop_only(checkpoint: Path) -> bool:
+    """Tell whether a checkpoint was written only because a signal stopped the training at its step."""
+    return (checkpoint / _STOP_MARKER).is_file()
 
 
-def drop_between(folder: Path, newest: int) -> None:
-    """Remove checkpoints that were written only to stop, once another one is complete.
+def drop_stop_only(folder: Path, newest: int) -> None:
+    """Remove checkpoints that were written only because of a signal, once another checkpoint is complete.
 
     :param newest: step of the checkpoint that is complete.
     """
-    for path in all_of(folder):
-        if step_of(path) != newest and is_between(path):
+    for path in all_checkpoints(folder):
+        if step_of(path) != newest and is_stop_only(path):
             _remove(path, folder)
 
 
 def _remove(checkpoint: Path, folder: Path) -> None:
-    # A checkpoint that is half removed must not be found as a damaged one.
-    aside_of(folder).mkdir(exist_ok=True)
-    checkpoint.rename(aside_of(folder) / checkpoint.name)
+    # A checkpoint that is half removed must not be found and taken for a damaged one.
+    partial_folder(folder).mkdir(exist_ok=True)
+    checkpoint.rename(partial_folder(folder) / checkpoint.name)
     clean(folder)
 
 
 def clean(folder: Path) -> None:
-    """Remove what a killed run left aside."""
-    shutil.rmtree(aside_of(folder), ignore_errors=True)
+    """Remove the partial folder that a killed run has left."""
+    shutil.rmtree(partial_folder(folder), ignore_errors=True)
 
 
 def _listed_damage(folder: Path, *, contents: bool) -> str | None:
@@ -121,14 +124,14 @@ def _listed_damage(folder: Path, *, contents: bool) -> str | None:
         return f"{MANIFEST} is missing"
     try:
         files = json.loads(manifest.read_text(encoding="utf-8"))
-        for name, known in files.items():
-            path, size = folder / name, known["bytes"]
+        for name, entry in files.items():
+            path, size = folder / name, entry["bytes"]
             if not path.is_file():
                 return f"{name} is missing"
             if path.stat().st_size != size:
                 return f"{name} has {path.stat().st_size:,} bytes instead of {size:,}"
-            if contents and _hash(path) != known["sha256"]:
-                return f"{name} has other contents than were written"
+            if contents and _hash(path) != entry["sha256"]:
+                return f"{name} has changed since it was written"
     except OSError as error:
         return f"{error.filename or folder} cannot be read: {error.strerror}"
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):

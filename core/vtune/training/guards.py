@@ -1,6 +1,6 @@
-"""The training teaches something: checks that turn one that does not into an error that names the tensors.
+"""Check that the training changes the network: one that teaches nothing becomes an error that names the tensors.
 
-A known trainer updates 4 of its 96 LoRA tensors and reports success; each guard here closes one way to do that.
+A known trainer updates 4 of its 96 LoRA tensors and reports success; each guard here excludes one way to do that.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from transformers.trainer_callback import ExportableState
 from vtune.errors import TrainingError
 from vtune.types import Batch
 
-SHOWN = 6
+MAX_NAMES = 6
+"""Tensors that an error names."""
 
-MAX_PLACES = 64
-"""Places of a batch whose logits are compared: at 3B all logits of two clips of 13 s would take 1.4 GB, three times."""
+MAX_POSITIONS = 64
+"""Positions whose logits are compared: at 3B all logits of two clips of 13 s would take 1.4 GB, three times."""
 
 _MERGE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
 
 
 def adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Return what must learn, by name: the adapter's tensors; of a network without an adapter, all of them."""
+    """Return the tensors that must learn, by name: those of the adapter, or all of a network without an adapter."""
     if not isinstance(model, PeftModel):
         return dict(model.named_parameters())
-    saved = ".modules_to_save."
-    return {name: p for name, p in model.named_parameters() if "lora_" in name or saved in name}
+    copies = ".modules_to_save."
+    return {name: p for name, p in model.named_parameters() if "lora_" in name or copies in name}
 
 
 def trained_part(model: nn.Module) -> str:
@@ -44,7 +45,10 @@ def trained_part(model: nn.Module) -> str:
 
 
 def check_trainable(model: nn.Module) -> None:
-    """Before the first step: exactly what shall be trained is trainable. :raises TrainingError: names what is not."""
+    """Check before the first step that exactly what must be trained is trainable.
+
+    :raises TrainingError: names the tensors that are frozen, or trainable beside the adapter.
+    """
     adapter = adapter_parameters(model)
     if not adapter:
         raise TrainingError(
@@ -59,16 +63,16 @@ def check_trainable(model: nn.Module) -> None:
             f"the engine must leave requires_grad on for the whole {trained_part(model)}"
         )
     if isinstance(model, PeftModel):
-        loose = [name for name, p in model.named_parameters() if p.requires_grad and name not in adapter]
-        if loose:
+        unfrozen = [name for name, p in model.named_parameters() if p.requires_grad and name not in adapter]
+        if unfrozen:
             raise TrainingError(
-                f"{len(loose)} tensors of the base are trainable beside the adapter: {_some(loose)}; "
+                f"{len(unfrozen)} tensors of the base are trainable beside the adapter: {_some(unfrozen)}; "
                 "the engine must freeze the base"
             )
 
 
 class GradientGuard(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers is not typed for us
-    """After the first steps: every tensor that should learn has had a gradient that is not zero.
+    """Checks in the first steps that every tensor that must learn gets a gradient other than zero.
 
     A fresh LoRA pair ``B A`` starts with ``B = 0``, so ``A`` has a gradient of exactly zero until ``B`` has moved,
     and warm-up may make the first move zero. So a missing gradient fails at the first step; a zero one fails once a
@@ -80,11 +84,11 @@ class GradientGuard(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._moved = False
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: a tensor that has had its gradient need not have another."""
+        """Return what a checkpoint keeps: the tensors that are still without a gradient."""
         return {"args": {}, "attributes": {"_silent": self._silent, "_moved": self._moved}}
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Look at the gradients before they are used and cleared."""
+        """Check the gradients before the optimizer uses and clears them."""
         if self._silent is not None and not self._silent:
             return
         model, optimizer = _unwrapped(kwargs["model"]), kwargs["optimizer"]
@@ -107,11 +111,11 @@ class GradientGuard(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
 
 def check_adapter_speaks(model: nn.Module, batch: Batch, tuned: torch.Tensor | None = None) -> float:
-    """After training: with and without the adapter the model answers differently.
+    """Check after training that the logits with the adapter differ from those without it.
 
-    :param tuned: what ``probe_logits`` gives, where it is known: a pass through 3B on a CPU takes a minute.
+    :param tuned: the result of ``probe_logits``, if it is known: a pass through 3B on a CPU takes a minute.
     :returns: the largest difference of the logits (of the loss, for a model that returns none).
-    :raises TrainingError: it does not; names tensors that never left zero.
+    :raises TrainingError: the logits are the same; names the tensors that are still zero.
     """
     if not isinstance(model, PeftModel):
         return float("nan")
@@ -124,13 +128,13 @@ def check_adapter_speaks(model: nn.Module, batch: Batch, tuned: torch.Tensor | N
     zero = [name for name, p in adapter_parameters(model).items() if "lora_B" in name and not p.detach().any()]
     which = f"; still zero: {_some(zero)}" if zero else ""
     raise TrainingError(
-        f"the trained adapter changes nothing: with and without it the model answers the same{which}; "
+        f"the trained adapter changes nothing: the model computes the same with and without it{which}; "
         "train longer, raise train.learning_rate, or look for targets that the network does not use"
     )
 
 
 def check_reloads(model: nn.Module, folder: Path, batch: Batch, tuned: torch.Tensor | None = None) -> None:
-    """After saving: what lies in ``folder`` is what is in memory, tensor by tensor and in what the model answers.
+    """Check after saving that ``folder`` holds what is in memory: the same tensors, and the same logits.
 
     :param tuned: as for ``check_adapter_speaks``.
     :raises TrainingError: names the tensors that differ.
@@ -153,18 +157,18 @@ def check_reloads(model: nn.Module, folder: Path, batch: Batch, tuned: torch.Ten
     if not torch.equal(before, after):
         difference = float((before - after).abs().max())
         raise TrainingError(
-            f"the adapter reloaded from {folder} answers differently from the one in memory (by {difference:.3g}); "
+            f"the adapter reloaded from {folder} gives other logits than the one in memory (by {difference:.3g}); "
             "its adapter_config.json does not describe it"
         )
 
 
 def check_merge(model: nn.Module, batch: Batch, tuned: torch.Tensor | None = None) -> float | None:
-    """After training: the model answers with its adapter folded into the base as with the adapter beside it.
+    """Check after training that merging the adapter into the base changes the logits by no more than rounding.
 
     :param tuned: as for ``check_adapter_speaks``.
     :returns: the difference, as ``compare_answers``; None for a network without an adapter, and for a quantised base,
         into which nothing can be merged without loss.
-    :raises TrainingError: it answers differently.
+    :raises TrainingError: the difference is larger than rounding.
     """
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     if not isinstance(model, PeftModel) or not layers or is_quantised(model):
@@ -177,16 +181,16 @@ def check_merge(model: nn.Module, batch: Batch, tuned: torch.Tensor | None = Non
 
 
 def is_quantised(model: nn.Module) -> bool:
-    """Tell whether weights of a model are kept in fewer bits than they are multiplied in."""
+    """Tell whether a model stores weights in fewer bits than it multiplies them in."""
     return any(hasattr(p, "quant_state") or not p.is_floating_point() for p in model.parameters())
 
 
 @contextmanager
 def merged_in_passing(model: nn.Module) -> Iterator[None]:
-    """Let a model answer as it would with its adapter folded into its base, in the memory of one layer.
+    """Let a model compute as if its adapter were merged into its base, in the memory of one layer.
 
-    Each adapted layer gets copies of its own weights when it is called, PEFT merges the adapter into these, and behind
-    the call the copies are let go: no weight of the base is changed, and the answers are those of a merged network.
+    Each adapted layer gets copies of its own weights when it is called, PEFT merges the adapter into the copies, and
+    after the call the copies are freed: no weight of the base is changed, and the logits are those of a merged network.
     """
     handles = []
     for layer in [module for module in model.modules() if isinstance(module, LoraLayer)]:
@@ -201,7 +205,7 @@ def merged_in_passing(model: nn.Module) -> Iterator[None]:
 
 
 class _MergedCall:
-    """One adapted layer while it is called: the weights that it computes with are merged copies."""
+    """Holds the weights of one adapted layer while the layer computes with merged copies of them."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[nn.Module, str, nn.Parameter]] = []
@@ -216,23 +220,24 @@ class _MergedCall:
 
     def leave(self, layer: Any, *_: Any) -> None:
         if layer.merged:
-            layer.unmerge()  # of the copies, for what else PEFT notes down
+            layer.unmerge()  # the copies, because PEFT notes that it has merged
         for module, name, parameter in self._kept:
             setattr(module, name, parameter)
         self._kept = []
 
 
 def compare_answers(beside: torch.Tensor, merged: torch.Tensor, tolerance: float) -> float:
-    """Folded into the base, the adapter answers as beside it.
+    """Check that the logits of a merged network differ from those of the adapter by no more than a tolerance.
 
-    :param tolerance: of the difference, as a share of the largest answer.
-    :returns: that difference.
-    :raises TrainingError: it is larger.
+    :param beside: logits with the adapter beside the base.
+    :param tolerance: largest difference that is allowed, as a share of the largest logit.
+    :returns: the difference, as a share of the largest logit.
+    :raises TrainingError: the difference is larger.
     """
     difference = float((merged - beside).abs().max() / beside.abs().max().clamp(min=1e-9))
-    if not difference <= tolerance:  # what is no number is not within it
+    if not difference <= tolerance:  # NaN is not within the tolerance
         raise TrainingError(
-            f"merged into the base, the adapter answers differently by {difference:.2e} of the largest logit "
+            f"merging the adapter into the base changes the logits by {difference:.2e} of the largest one "
             f"(allowed {tolerance:.0e}); keep the adapter unmerged, or merge in a wider dtype"
         )
     return difference
@@ -240,47 +245,47 @@ def compare_answers(beside: torch.Tensor, merged: torch.Tensor, tolerance: float
 
 @torch.no_grad()
 def probe_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """Return what the model says to a batch: float32 logits, or the loss where it returns no logits; eval mode.
+    """Compute the float32 logits of a batch in eval mode, or its loss if the model returns no logits.
 
-    A model that may be asked without labels is, for beside a loss it may keep no logits; one that takes
-    ``logits_to_keep`` gives those of ``places_asked`` alone.
+    The batch is given without labels where the model allows that, because a model may drop its logits once it has a
+    loss. A model that takes ``logits_to_keep`` computes only those of ``probe_positions``.
     """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    given = {name: tensor.to(device) for name, tensor in batch.items()}
-    further = {name: tensor for name, tensor in given.items() if name != "labels"}
-    places = places_asked(model, batch)
-    if places is not None:
-        further["logits_to_keep"] = places.to(device)
+    inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+    unlabelled = {name: tensor for name, tensor in inputs.items() if name != "labels"}
+    positions = probe_positions(model, batch)
+    if positions is not None:
+        unlabelled["logits_to_keep"] = positions.to(device)
     try:
         with _autocast(model, device):
-            logits = model(**further).get("logits") if _takes(model, "labels") else None
-            output = model(**given) if logits is None else {"logits": logits}
+            logits = model(**unlabelled).get("logits") if _takes(model, "labels") else None
+            output = model(**inputs) if logits is None else {"logits": logits}
     finally:
         model.train(was_training)
-    said: torch.Tensor = output["loss"] if output.get("logits") is None else output["logits"]
-    return said.float().cpu()
+    result: torch.Tensor = output["loss"] if output.get("logits") is None else output["logits"]
+    return result.float().cpu()
 
 
-def places_asked(model: nn.Module, batch: Batch) -> torch.Tensor | None:
-    """Return the places of a batch ``[B, L]`` whose logits ``probe_logits`` gives, int64 ``[P]``: some labelled ones.
+def probe_positions(model: nn.Module, batch: Batch) -> torch.Tensor | None:
+    """Choose the positions of a batch ``[B, L]`` whose logits ``probe_logits`` computes, int64 ``[P]``: labelled ones.
 
-    :returns: None for a model that always gives all of its logits.
+    :returns: None for a model that always computes all of its logits.
     """
     if not _takes(model, "logits_to_keep") or not _takes(model, "labels"):
         return None
     labels = batch.get("labels")
     length = next(iter(batch.values())).shape[1]
-    places = torch.arange(length)
+    positions = torch.arange(length)
     if labels is not None and bool(labels.ne(-100).any()):
-        places = places[labels.cpu().ne(-100).any(0)]
-    chosen = torch.linspace(0, len(places) - 1, min(len(places), MAX_PLACES)).round().long()
-    return places[chosen]
+        positions = positions[labels.cpu().ne(-100).any(0)]
+    chosen = torch.linspace(0, len(positions) - 1, min(len(positions), MAX_POSITIONS)).round().long()
+    return positions[chosen]
 
 
 def _takes(model: nn.Module, name: str) -> bool:
-    """Tell whether a model's forward has an argument of this name that may be left out."""
+    """Tell whether a model's forward has an optional argument of this name."""
     network = model.get_base_model() if isinstance(model, PeftModel) else model
     argument = inspect.signature(network.forward).parameters.get(name)
     return argument is not None and argument.default is not inspect.Parameter.empty
@@ -324,5 +329,5 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 
 def _some(names: Iterable[str] | Sequence[str]) -> str:
     listed = list(names)
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return ", ".join(listed[:SHOWN]) + more
+    more = f" and {len(listed) - MAX_NAMES} more" if len(listed) > MAX_NAMES else ""
+    return ", ".join(listed[:MAX_NAMES]) + more

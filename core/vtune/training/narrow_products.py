@@ -1,7 +1,7 @@
-"""Products in half precision with frozen float32 weights, without narrow copies of them that stay until backward.
+"""Multiply by frozen float32 weights in half precision without half-precision copies that stay until backward.
 
-Autocast narrows a weight for each product and keeps the copy, for backward needs it: 5.2 GiB for a base of 3B on a CPU.
-Here the copy exists for one product, and backward makes it again: the same numbers, to the last bit.
+Autocast casts a weight for each product and keeps the copy for backward: 5.2 GiB for a base of 3B on a CPU. Here the
+copy exists for one product, and backward makes it again: the same numbers, to the last bit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 
 @contextmanager
 def narrow_in_passing(model: nn.Module, *, active: bool) -> Iterator[None]:
-    """Let frozen linear modules whose weights are wider than autocast's products narrow them for each product alone.
+    """Let frozen linear modules cast their float32 weights to autocast's dtype for each product alone.
 
     :param active: False leaves everything as it is.
     """
@@ -46,8 +46,8 @@ def _forward(
     kind = given.device.type
     if not torch.is_autocast_enabled(kind):
         return forward(given)
-    said: torch.Tensor = function.apply(given, module.weight, module.bias, torch.get_autocast_dtype(kind))
-    return said
+    product: torch.Tensor = function.apply(given, module.weight, module.bias, torch.get_autocast_dtype(kind))
+    return product
 
 
 class _Linear(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""Out of memory: which errors mean it, and what to do about it, in numbers."""
+"""Recognise out-of-memory errors, and say which settings need less memory."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from vtune.errors import TrainingError
 from vtune.recipe import Recipe
 from vtune.training.memory_estimate import savings
 
-_SIGNS = ("out of memory", "can't allocate memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+_MESSAGES = ("out of memory", "can't allocate memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch or Python says that memory ran out."""
+    """Tell whether an error of torch or Python means that memory ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in _MESSAGES)
 
 
 def advice(recipe: Recipe, lengths: list[int]) -> TrainingError:
-    """Return an error that says what was asked for and which settings would ask for less, the mildest first.
+    """Return an error that says how large the batch was and which settings need less memory, the mildest first.
 
     :param recipe: settled, see ``vtune.training.memory_estimate``.
     """

@@ -1,4 +1,4 @@
-"""Which checkpoint a stopped training goes on from: the newest whose contents can be used, and a word about others."""
+"""Choose the checkpoint that a stopped training resumes from: the newest one that is usable."""
 
 from __future__ import annotations
 
@@ -30,45 +30,45 @@ TRAINER_STATE = "trainer_state.json"
 
 
 def loop_state_of(checkpoint: Path, rank: int) -> Path:
-    """Return where a process keeps what it has counted since it last logged."""
+    """Return the file in which a process keeps what it has counted since it last logged."""
     return checkpoint / f"loop_state_{rank}.json"
 
 
 def read_json(path: Path) -> Any:
-    """Read a file of a checkpoint."""
+    """Read a JSON file of a checkpoint."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def newest_usable(folder: Path, model: nn.Module, processes: int, *, by_best: bool) -> Path | None:
-    """Return the newest checkpoint that a training can go on from, None where it starts anew; warns of damaged ones.
+    """Return the newest checkpoint that a training can resume from, None if it starts anew; warn of damaged ones.
 
-    :param by_best: the best checkpoint becomes the voice, so that a checkpoint is worth nothing without it.
+    :param by_best: the best checkpoint becomes the voice, so a checkpoint is unusable if the best one is damaged.
     """
-    found = checkpoints.all_of(folder)
-    for checkpoint, earlier in zip_longest(found, found[1:]):
-        reason = _trouble(checkpoint, model, processes, by_best=by_best)
+    newest_first = checkpoints.all_checkpoints(folder)
+    for checkpoint, earlier in zip_longest(newest_first, newest_first[1:]):
+        reason = _problem(checkpoint, model, processes, by_best=by_best)
         if reason is None:
             return checkpoint
-        instead = f"trying {earlier.name}, which is before it" if earlier else "no other is left: training starts anew"
+        instead = f"trying the earlier {earlier.name}" if earlier else "there is no earlier one: training starts anew"
         logger.warning("training: %s cannot be used: %s; %s", checkpoint, reason, instead)
     return None
 
 
-def _trouble(checkpoint: Path, model: nn.Module, processes: int, *, by_best: bool) -> str | None:
-    """Return what is wrong with a checkpoint, None where nothing is."""
+def _problem(checkpoint: Path, model: nn.Module, processes: int, *, by_best: bool) -> str | None:
+    """Return what is wrong with a checkpoint; None if it is usable."""
     reason = checkpoints.damage(checkpoint)
     if reason is not None:
         return reason
     for name, check in _checks(processes):
         try:
             check(checkpoint / name, model)
-        except Exception as error:  # whatever a damaged file makes its reader raise
+        except Exception as error:  # a damaged file can make its reader raise anything
             return f"{name} cannot be used: {in_a_line(error)}"
     best = read_json(loop_state_of(checkpoint, 0))["best_checkpoint"]
     if by_best and best not in (None, checkpoint.name):
         reason = checkpoints.damage(checkpoint.with_name(best))
         if reason is not None:
-            return f"{best}, the best before it, is damaged: {reason}"
+            return f"the best checkpoint before it, {best}, is damaged: {reason}"
     return None
 
 
@@ -86,7 +86,7 @@ def _checks(processes: int) -> Iterator[tuple[str, Callable[[Path, nn.Module], N
 def _check_state(path: Path, model: nn.Module) -> None:
     step = TrainerState(**read_json(path)).global_step
     if step != checkpoints.step_of(path.parent):
-        raise ValueError(f"it is the state of step {step}")
+        raise ValueError(f"it belongs to step {step}")
 
 
 def _check_loop_state(path: Path, model: nn.Module) -> None:
@@ -95,31 +95,31 @@ def _check_loop_state(path: Path, model: nn.Module) -> None:
 
 
 def _check_weights(folder: Path, model: nn.Module) -> None:
-    """See that the weights are this model's and are numbers."""
+    """Check that the weights have the names and shapes of this model and are finite."""
     if isinstance(model, PeftModel):
-        path, mine, exactly = folder / ADAPTER, get_peft_model_state_dict(model), True
+        path, own, exactly = folder / ADAPTER, get_peft_model_state_dict(model), True
     else:
         # Tied tensors are stored once, under one of their names.
-        path, mine, exactly = VoiceFolder(folder).weights, model.state_dict(), False
+        path, own, exactly = VoiceFolder(folder).weights, model.state_dict(), False
     with safe_open(str(path), framework="pt") as file:
         names = set(file.keys())
-        if names - mine.keys() or (exactly and mine.keys() - names):
+        if names - own.keys() or (exactly and own.keys() - names):
             raise ValueError(f"{path.name} holds tensors of another network")
         for name in names:
             tensor = file.get_tensor(name)
-            if tensor.shape != mine[name].shape:
-                raise ValueError(f"{path.name}: {name} is {tuple(tensor.shape)}, not {tuple(mine[name].shape)}")
+            if tensor.shape != own[name].shape:
+                raise ValueError(f"{path.name}: {name} is {tuple(tensor.shape)}, not {tuple(own[name].shape)}")
             _require_finite(f"{path.name}: {name}", tensor)
 
 
 def _check_optimizer(path: Path, model: nn.Module) -> None:
-    """See that the state is one of this model's trainable tensors, and is numbers."""
+    """Check that the optimizer's state belongs to this model's trainable tensors and is finite."""
     state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    learning = [tuple(parameter.shape) for parameter in model.parameters() if parameter.requires_grad]
+    trainable = [tuple(parameter.shape) for parameter in model.parameters() if parameter.requires_grad]
     count = sum(len(group["params"]) for group in state["param_groups"])
     averaged = Counter(tuple(kept["exp_avg"].shape) for kept in state["state"].values() if "exp_avg" in kept)
-    if count != len(learning) or averaged - Counter(learning):
-        raise ValueError("it is the state of other tensors than those that are trained")
+    if count != len(trainable) or averaged - Counter(trainable):
+        raise ValueError("it belongs to other tensors than those that are trained")
     for kept in state["state"].values():
         for name, value in kept.items():
             if isinstance(value, torch.Tensor):
@@ -132,13 +132,13 @@ def _check_scheduler(path: Path, model: nn.Module) -> None:
 
 
 def _check_scaler(path: Path, model: nn.Module) -> None:
-    """See that the scale of fp16's losses is a number, where there is one."""
+    """Check that the scale of fp16's losses is finite, if there is one."""
     if path.exists():
         _require_finite("the scale", torch.tensor(float(torch.load(path, weights_only=True)["scale"])))
 
 
 def _check_random_state(path: Path, model: nn.Module) -> None:
-    """See that the states fit the generators, by putting them into others of their kinds."""
+    """Check that the states fit the random generators, by loading them into new generators."""
     with safe_globals():
         states = torch.load(path, weights_only=True)
     random.Random().setstate(states["python"])

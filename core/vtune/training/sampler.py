@@ -1,4 +1,4 @@
-"""The order of clips: a function of seed and epoch alone, so that a resumed run sees what it would have seen."""
+"""Order the clips of an epoch by seed and epoch alone, so that a resumed run sees the same order."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from torch.utils.data import Sampler
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Yields rows, each with the number of its place in the whole training, in an order of its own each epoch.
+    """Yields pairs (row, position in the whole training), in another order each epoch.
 
-    A row of weight ``w`` comes ``w`` times an epoch, fractions by lot.
-
-    An epoch's length is the same every time: rows of equal weight share ``round(w * rows)`` places.
+    A row of weight ``w`` comes ``w`` times in an epoch; for a fraction, rows are drawn at random. Every epoch has the
+    same length: the rows of one weight together come ``round(w * rows)`` times.
     """
 
     def __init__(self, weights: Sequence[float], seed: int) -> None:
@@ -24,23 +23,23 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next; the loop calls this."""
+        """Set the number of the next epoch; the trainer calls this."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return sum(self._places(weight, rows) for weight, rows in self._groups.items())
+        return sum(self._count(weight, rows) for weight, rows in self._groups.items())
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
         chosen: list[int] = []
         for weight, rows in self._groups.items():
-            whole, rest = divmod(self._places(weight, rows), len(rows))
-            lot = torch.randperm(len(rows), generator=generator)[:rest].tolist()
-            chosen += rows * whole + [rows[place] for place in lot]
+            whole, rest = divmod(self._count(weight, rows), len(rows))
+            drawn = torch.randperm(len(rows), generator=generator)[:rest].tolist()
+            chosen += rows * whole + [rows[index] for index in drawn]
         first = self._epoch * len(chosen)
-        for place, row in enumerate(torch.randperm(len(chosen), generator=generator).tolist()):
-            yield chosen[row], first + place
+        for position, row in enumerate(torch.randperm(len(chosen), generator=generator).tolist()):
+            yield chosen[row], first + position
 
     @staticmethod
-    def _places(weight: float, rows: Sequence[int]) -> int:
+    def _count(weight: float, rows: Sequence[int]) -> int:
         return max(1, round(weight * len(rows)))

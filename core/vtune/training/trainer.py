@@ -232,13 +232,13 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
 
     def _save_checkpoint(self, model: nn.Module, trial: Any, between: bool = False) -> None:
         folder = Path(self.args.output_dir)
-        place = checkpoints.place_of(folder, self.state.global_step)
-        aside = checkpoints.aside_of(folder) / place.name
+        place = checkpoints.path_of(folder, self.state.global_step)
+        aside = checkpoints.partial_folder(folder) / place.name
         if self.args.should_save:
             checkpoints.clean(folder)
             aside.mkdir(parents=True)
         self.accelerator.wait_for_everyone()
-        best = checkpoints.place_of(folder, self.state.best_global_step or 0)
+        best = checkpoints.path_of(folder, self.state.best_global_step or 0)
         if best == place or best.is_dir():
             self.state.best_model_checkpoint = str(best)
         self.store_flos()
@@ -251,7 +251,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         if self.args.should_save:
             self._save_state(aside / TRAINER_STATE)
             if between:
-                checkpoints.mark_between(aside)
+                checkpoints.mark_stop_only(aside)
             checkpoints.complete(aside, folder)
             self._rotate()
         self._saved_step = self.state.global_step
@@ -261,8 +261,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         """Remove checkpoints that the one of this step makes needless."""
         if self.args.should_save:
             folder, best = Path(self.args.output_dir), self.state.best_model_checkpoint
-            checkpoints.drop_between(folder, self.state.global_step)
-            if not checkpoints.is_between(checkpoints.place_of(folder, self.state.global_step)):
+            checkpoints.drop_stop_only(folder, self.state.global_step)
+            if not checkpoints.is_stop_only(checkpoints.path_of(folder, self.state.global_step)):
                 kept = Path(best) if best else None
                 checkpoints.rotate(folder, self.args.save_total_limit, self.state.global_step, kept)
 

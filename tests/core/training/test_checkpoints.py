@@ -10,7 +10,7 @@ from vtune.training import checkpoints
 
 
 def write(folder: Path, step: int) -> Path:
-    written = checkpoints.aside_of(folder) / f"checkpoint-{step}"
+    written = checkpoints.partial_folder(folder) / f"checkpoint-{step}"
     written.mkdir(parents=True)
     (written / "optimizer.pt").write_bytes(b"x" * 100)
     (written / "trainer_state.json").write_text("{}")
@@ -18,7 +18,7 @@ def write(folder: Path, step: int) -> Path:
 
 
 def names(folder: Path) -> list[str]:
-    return [path.name for path in checkpoints.all_of(folder)]
+    return [path.name for path in checkpoints.all_checkpoints(folder)]
 
 
 def test_checkpoints_are_found_newest_first_and_nothing_stays_aside(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_checkpoints_are_found_newest_first_and_nothing_stays_aside(tmp_path: Pa
         write(tmp_path, step)
     assert names(tmp_path) == ["checkpoint-100", "checkpoint-10", "checkpoint-5"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names(tmp_path))
-    assert checkpoints.all_of(tmp_path / "nowhere") == []
+    assert checkpoints.all_checkpoints(tmp_path / "nowhere") == []
 
 
 def fifo(path: Path) -> None:
@@ -60,7 +60,7 @@ def test_damage_is_noticed_and_named(
     assert checkpoints.damage(place) is None
     harm(place)
     assert says in (checkpoints.damage(place) or "")
-    steps = [step for step, _ in checkpoints.complete_ones(tmp_path)]
+    steps = [step for step, _ in checkpoints.complete_checkpoints(tmp_path)]
     assert steps == ([5] if noticed_by_size else [5, 10])
 
 

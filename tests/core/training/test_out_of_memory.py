@@ -86,7 +86,7 @@ def test_a_merge_that_changes_what_is_said_fails(batch: dict[str, torch.Tensor])
     assert guards.check_merge(model, batch) < 1e-5
     layer = model.base_model.model.linear[-1]
     layer.get_delta_weight = lambda adapter: torch.ones(WIDTH, WIDTH)
-    with pytest.raises(guards.TrainingError, match="merged into the base, the adapter answers differently"):
+    with pytest.raises(guards.TrainingError, match="merging the adapter into the base changes the logits"):
         guards.check_merge(model, batch)
     assert not layer.merged
 

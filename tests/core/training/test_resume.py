@@ -99,9 +99,9 @@ def zero(checkpoint: Path) -> None:
 
 
 HARMS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "adapter, a byte": (flip("adapter_model.safetensors"), "adapter_model.safetensors has other contents"),
+    "adapter, a byte": (flip("adapter_model.safetensors"), "adapter_model.safetensors has changed"),
     "adapter, NaN": (edit_adapter, "holds values that are not finite numbers"),
-    "optimizer, a byte": (flip("optimizer.pt"), "optimizer.pt has other contents"),
+    "optimizer, a byte": (flip("optimizer.pt"), "optimizer.pt has changed"),
     "optimizer, NaN": (
         edit("optimizer.pt", lambda state: state["state"][0]["exp_avg"].fill_(float("nan"))),
         "optimizer.pt cannot be used: exp_avg holds values that are not finite numbers",
@@ -110,7 +110,7 @@ HARMS: dict[str, tuple[Callable[[Path], None], str]] = {
         edit("optimizer.pt", lambda state: state["param_groups"][0]["params"].pop()),
         "optimizer.pt cannot be used: it is the state of other tensors",
     ),
-    "scheduler, zeros": (zero, "scheduler.pt has other contents"),
+    "scheduler, zeros": (zero, "scheduler.pt has changed"),
     "scheduler, another": (edit("scheduler.pt", lambda state: state.pop("last_epoch")), "scheduler.pt cannot be used"),
     "random state, another": (
         edit("rng_state.pth", lambda state: state.update(cpu=state["cpu"][:100])), "rng_state.pth cannot be used"
@@ -131,11 +131,13 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
 ) -> None:
     """Each kind of damage is told in one line that names the file; what is trained again is the same, bit for bit."""
     recipe, training = stopped()
-    kept = {path.name: {p.name: p.read_bytes() for p in path.iterdir()} for path in checkpoints.all_of(training)}
+    kept = {
+        path.name: {p.name: p.read_bytes() for p in path.iterdir()} for path in checkpoints.all_checkpoints(training)
+    }
     assert list(kept) == ["checkpoint-12", "checkpoint-8"]
     results = []
     for harm, says in [(lambda _: None, None), *HARMS.values()]:
-        for folder in [*checkpoints.all_of(training), *training.glob("final")]:
+        for folder in [*checkpoints.all_checkpoints(training), *training.glob("final")]:
             shutil.rmtree(folder)
         for name, files in kept.items():
             (training / name).mkdir()
@@ -153,7 +155,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
             (line,) = warned
             assert says in line
             assert line.startswith(f"training: {training / 'checkpoint-12'} cannot be used: ")
-            assert line.endswith("; trying checkpoint-8, which is before it")
+            assert line.endswith("; trying the earlier checkpoint-8")
             assert "\n" not in line
             assert goes_on == [f"training: going on from {training / 'checkpoint-8'}"]
         results.append(final(training))
@@ -164,12 +166,12 @@ def test_without_a_sound_checkpoint_a_training_starts_anew_and_says_so(
     stopped: Callable[..., tuple[Recipe, Path]], caplog: Any
 ) -> None:
     recipe, training = stopped()
-    for checkpoint in checkpoints.all_of(training):
+    for checkpoint in checkpoints.all_checkpoints(training):
         flip("optimizer.pt")(checkpoint)
     with caplog.at_level(logging.INFO, "vtune.training"):
         pipeline.run(recipe, until_trained=True)
     said = caplog.text
-    assert "checkpoint-8 cannot be used: optimizer.pt has other contents than were written; no other is left" in said
+    assert "checkpoint-8 cannot be used: optimizer.pt has changed since it was written; there is no earlier one" in said
     assert "going on from" not in said
     assert final(training)[1]["steps"] == 16
 
@@ -183,7 +185,7 @@ def test_a_damaged_finished_adapter_is_made_again_from_its_checkpoints(
     flip("adapter_model.safetensors")(training / "final")
     with caplog.at_level(logging.INFO, "vtune.training"):
         pipeline.run(recipe, until_trained=True)
-    assert "final cannot be used: adapter_model.safetensors has other contents than were written" in caplog.text
+    assert "final cannot be used: adapter_model.safetensors has changed since it was written" in caplog.text
     assert final(training) == before
 
 
@@ -193,12 +195,12 @@ def test_the_best_checkpoint_is_needed_where_it_becomes_the_voice(
     recipe, training = stopped(
         None, validation=0.3, learning_rate=0.5, scheduler="constant", early_stopping=2, epochs=9, save_limit=9
     )
-    best = json.loads((checkpoints.all_of(training)[0] / "loop_state_0.json").read_text())["best_checkpoint"]
-    assert best != checkpoints.all_of(training)[0].name
+    best = json.loads((checkpoints.all_checkpoints(training)[0] / "loop_state_0.json").read_text())["best_checkpoint"]
+    assert best != checkpoints.all_checkpoints(training)[0].name
     flip("adapter_model.safetensors")(training / best)
     with caplog.at_level(logging.INFO, "vtune.training"):
         pipeline.run(recipe, until_trained=True)
-    assert f"{best}, the best before it, is damaged: adapter_model.safetensors has other contents" in caplog.text
+    assert f"the best checkpoint before it, {best}, is damaged: adapter_model.safetensors has changed" in caplog.text
     assert final(training)[1]["best_step"] == checkpoints.step_of(training / best)
 
 
@@ -243,7 +245,7 @@ def test_callbacks_that_can_export_their_state_get_it_back(toy: Callable[..., Re
 
 def test_seconds_add_up_over_a_stop(stopped: Callable[..., tuple[Recipe, Path]]) -> None:
     recipe, training = stopped(None)
-    newest = checkpoints.all_of(training)[0]
+    newest = checkpoints.all_checkpoints(training)[0]
     path = newest / "loop_state_0.json"
     state = json.loads(path.read_text())
     assert (state["meter"]["clips"], state["ended"]) == (32, True)

@@ -114,7 +114,7 @@ def _checkpoint(folder: VoiceFolder, step: str, runs: Path) -> Path:
     """Find a checkpoint of the training that made the voice, by its step."""
     facts = read_record(folder).training
     training = RunFolder(runs / folder.name).checkpoints / str(facts.get("key", ""))
-    found = {str(number): path for number, path in checkpoints.complete_ones(training)}
+    found = {str(number): path for number, path in checkpoints.complete_checkpoints(training)}
     if step == "best":
         step = str(facts.get("best_step", ""))
     if step not in found:

@@ -16,7 +16,7 @@ from vtune.evaluation.compare import contestants
 from vtune.evaluation.compare.contestants import opened, plain
 from vtune.recipe import Recipe
 from vtune.runtime.paths import VoiceFolder
-from vtune.training.checkpoints import complete_ones
+from vtune.training.checkpoints import complete_checkpoints
 
 
 def spoken(ann: VoiceFolder, name: str) -> np.ndarray:
@@ -114,10 +114,10 @@ def test_a_run_that_is_gone_leaves_no_checkpoints(ann: VoiceFolder) -> None:
 
 def test_a_half_written_checkpoint_is_none(ann: VoiceFolder) -> None:
     (training,) = (runs(ann) / "ann" / "checkpoints").iterdir()
-    steps = complete_ones(training)
+    steps = complete_checkpoints(training)
     assert [step for step, _ in steps] == [4, 8]
     (steps[0][1] / "adapter_model.safetensors").unlink()
-    assert [step for step, _ in complete_ones(training)] == [8]
+    assert [step for step, _ in complete_checkpoints(training)] == [8]
 
 
 @pytest.mark.parametrize(
