@@ -1,4 +1,4 @@
-"""What a recipe would do, need and take, from headers and configuration files alone."""
+"""Estimate what a run of a recipe needs, from headers and configuration files alone."""
 
 from __future__ import annotations
 
@@ -22,25 +22,30 @@ from vtune.training.memory_estimate import (
     Stage,
     footprint_of,
     host_limit,
+    memory_for_training,
     memory_of,
-    needed,
-    room_for_training,
-    settle,
+    resolve_auto,
     stages,
+    training_bytes,
 )
 from vtune.types import Footprint
 
-# Share of a measured matrix rate that training reaches at these sizes; the rest goes into attention, norms, waiting.
-_EFFICIENCY = 0.4
-# Work with gradient checkpointing, for the layers go forward again: a half of what a frozen base takes, less its head.
-_AGAIN = 1.4
-# Of raw recordings: the share that is speech, and the seconds of a clip. Both are those of a reader (docs/prepare.md).
-_SPOKEN, _CLIP = 0.8, 6.5
+_TRAINING_EFFICIENCY = 0.4
+"""Share of the measured matrix rate that training reaches; the rest goes into attention, norms and waiting."""
+
+_CHECKPOINTING_FACTOR = 1.4
+"""Work with gradient checkpointing over work without: the layers run forward again, half the work of a frozen base."""
+
+_SPEECH_FRACTION = 0.8
+"""Share of a raw recording that is speech, for somebody who reads aloud (docs/prepare.md)."""
+
+_RAW_CLIP_SECONDS = 6.5
+"""Mean length of the clips that raw recordings are cut into, for somebody who reads aloud (docs/prepare.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Numbers before a run. Memory and time are None where the engine gives no estimate."""
+    """The numbers of a run before it starts. Memory and time are None if the engine gives no estimate."""
 
     recipe: Recipe
     totals: Totals
@@ -59,26 +64,26 @@ class Plan:
     host: Limit | None = None
 
     def lines(self) -> list[str]:
-        """Say it, a line a fact."""
+        """Return the plan as text, one fact per line."""
         train = self.recipe.train
-        said = [
-            f"raw         data.{one.place}: {one.recordings:,} recordings, {one.seconds / 60:.1f} min, to be cut and "
-            f"transcribed; counted as clips of {_CLIP:g} s"
-            for one in self.raw
+        lines = [
+            f"raw         data.{source.place}: {source.recordings:,} recordings, {source.seconds / 60:.1f} min, "
+            f"still to be cut and transcribed; counted as clips of {_RAW_CLIP_SECONDS:g} s"
+            for source in self.raw
         ]
-        said += [
+        lines += [
             f"clips       {self.totals.describe()}",
             f"training    {self.rows:,} rows an epoch, {train.epochs:g} epochs, batch {train.batch_size} x "
             f"{train.gradient_accumulation} accumulated x {train.world_size or 1} process(es): {self.steps:,} steps",
         ]
         if self.footprint is None or self.tokens is None or self.memory_bytes is None or self.seconds is None:
-            return [*said, f"estimates   engine {self.recipe.engine!r} gives none"]
+            return [*lines, f"estimates   engine {self.recipe.engine!r} gives none"]
         footprint = self.footprint
         share = 100 * footprint.trainable / footprint.parameters
         way = "with" if train.gradient_checkpointing else "without"
         fits = "fits" if self.memory_bytes < self.have_bytes else "DOES NOT FIT"
         return [
-            *said,
+            *lines,
             f"tokens      {self.tokens:,.0f} an epoch, the longest clip about {self.longest:,.0f}",
             f"parameters  {footprint.parameters:,}, trainable {footprint.trainable:,} ({share:.2f} %) "
             f"in {footprint.tensors:,} tensors",
@@ -89,17 +94,17 @@ class Plan:
         ]
 
     def _memory_lines(self) -> list[str]:
-        """Say what each stage takes of the host's memory, all of it."""
+        """Return the line with the host memory of each stage."""
         if self.host is None:
             return []
         most = max(stage.host_bytes for stage in self.stages)
-        told = ", ".join(f"{stage.name} {stage.host_bytes / GIB:.2f}" for stage in self.stages)
+        shown = ", ".join(f"{stage.name} {stage.host_bytes / GIB:.2f}" for stage in self.stages)
         fits = "fits" if most < self.host.size else "DOES NOT FIT"
-        return [f"host        GiB of {self.host.size / GIB:.1f} ({self.host.whose}): {told}: {fits}"]
+        return [f"host        GiB of {self.host.size / GIB:.1f} ({self.host.whose}): {shown}: {fits}"]
 
 
 def make_plan(recipe: Recipe) -> Plan:
-    """Count and estimate; reads headers of the recordings, loads no weights.
+    """Count clips and steps, and estimate memory and time; read only headers of recordings, and load no weights.
 
     :raises VtuneError: the sources or the checkpoint's configuration cannot be read.
     """
@@ -113,7 +118,7 @@ def make_plan(recipe: Recipe) -> Plan:
     have = memory_of(device)
     longest_tokens = longest * footprint.tokens_per_second + footprint.tokens_per_clip if footprint else 0.0
     processes = recipe.train.world_size or 1
-    recipe = settle(recipe, footprint, longest_tokens, room_for_training(footprint, device, processes))
+    recipe = resolve_auto(recipe, footprint, longest_tokens, memory_for_training(footprint, device, processes))
     train = recipe.train
     batch, checkpointing = int(train.batch_size), bool(train.gradient_checkpointing)
     per_step = batch * train.gradient_accumulation * (train.world_size or 1)
@@ -122,9 +127,9 @@ def make_plan(recipe: Recipe) -> Plan:
     if footprint is None:
         return plan
     tokens = seconds * footprint.tokens_per_second + rows * footprint.tokens_per_clip
-    memory = needed(footprint, batch * longest_tokens, checkpointing)
-    work = tokens / rows * per_step * steps * footprint.token_flops * (_AGAIN if checkpointing else 1)
-    took = work / (_EFFICIENCY * _measured_flops(device, precision) * (train.world_size or 1)) if rows else 0.0
+    memory = training_bytes(footprint, batch * longest_tokens, checkpointing)
+    work = tokens / rows * per_step * steps * footprint.token_flops * (_CHECKPOINTING_FACTOR if checkpointing else 1)
+    took = work / (_TRAINING_EFFICIENCY * _measured_flops(device, precision) * (train.world_size or 1)) if rows else 0.0
     return replace(
         plan,
         tokens=tokens,
@@ -137,18 +142,18 @@ def make_plan(recipe: Recipe) -> Plan:
 
 
 def _count(recipe: Recipe, raw: Sequence[Uncut]) -> tuple[Totals, int, float, float]:
-    """Count clips as the ledger will, as far as headers tell: rows an epoch, their seconds, the longest.
+    """Count clips as far as headers tell: their totals, the rows of an epoch, their seconds, the longest clip.
 
-    Raw recordings are counted as clips of the usual length; a plan cuts nothing.
+    Raw recordings are counted as clips of the mean length; a plan cuts nothing.
     """
     totals, rows, seconds, longest = Totals(), Counter[float](), 0.0, 0.0
-    for one in raw:
-        weight = recipe.data[one.place].weight
-        spoken = one.seconds * _SPOKEN * (1 - recipe.train.validation)
-        rows[weight] += math.ceil(spoken / _CLIP)
+    for source in raw:
+        weight = recipe.data[source.place].weight
+        spoken = source.seconds * _SPEECH_FRACTION * (1 - recipe.train.validation)
+        rows[weight] += math.ceil(spoken / _RAW_CLIP_SECONDS)
         seconds += spoken * weight
         longest = recipe.prepare.max_seconds or LONGEST
-    waiting = {one.place for one in raw}
+    waiting = {source.place for source in raw}
     data = [source for place, source in enumerate(recipe.data) if place not in waiting]
     recipe = recipe.model_copy(update={"data": data})
     for item in survey(recipe, open_sources(recipe)):
@@ -163,17 +168,17 @@ def _count(recipe: Recipe, raw: Sequence[Uncut]) -> tuple[Totals, int, float, fl
 
 
 def _measured_flops(device: object, precision: str) -> float:
-    """Operations a second of one matrix product, the best of a few; takes about a tenth of a second."""
+    """Measure the operations per second of a matrix product, the best of four; it takes about 0.1 s."""
     import torch
 
-    where = torch.device(str(device))
-    dtype = weights_dtype(precision, where, "lora")
-    a = torch.randn(1024, 1024, device=where, dtype=dtype)
+    torch_device = torch.device(str(device))
+    dtype = weights_dtype(precision, torch_device, "lora")
+    a = torch.randn(1024, 1024, device=torch_device, dtype=dtype)
     best = math.inf
     for _ in range(4):
         started = time.perf_counter()
         a @ a
-        if where.type == "cuda":
+        if torch_device.type == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - started)
     return 2 * 1024**3 / best

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import vtune
-from vtune.training.memory_estimate import needed
+from vtune.training.memory_estimate import training_bytes
 from vtune_indextts2.options import IndexTTS2Options
 from vtune_indextts2.sizes import estimate
 
@@ -83,7 +83,7 @@ def test_a_plan_is_within_fifteen_percent(
     engine = vtune.load_engine("indextts2")
     lora = vtune.LoraSettings(rank=16, alpha=32, targets=("attention+mlp",))
     footprint = estimate(IndexTTS2Options(base_model=str(tmp_path)), lora, 2, engine.info.lora_targets)
-    planned = needed(footprint, by_hand(seconds)[1], checkpointing)
+    planned = training_bytes(footprint, by_hand(seconds)[1], checkpointing)
     assert planned == pytest.approx(measured(seconds, checkpointing).peak_bytes, rel=0.15)
 
 

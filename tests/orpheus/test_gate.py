@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import vtune
-from vtune.training.memory_estimate import needed
+from vtune.training.memory_estimate import training_bytes
 from vtune_orpheus.options import OrpheusOptions
 from vtune_orpheus.sizes import estimate
 
@@ -78,7 +78,7 @@ def test_a_plan_is_within_fifteen_percent(
     options = OrpheusOptions(base_model=str(tmp_path), quantization="4bit" if four_bit else "none")
     engine = vtune.load_engine("orpheus")
     footprint = estimate(options, vtune.LoraSettings(rank=32, alpha=64), 2, engine.info.lora_targets)
-    planned = needed(footprint, shape[0] * shape[1], checkpointing)
+    planned = training_bytes(footprint, shape[0] * shape[1], checkpointing)
     assert planned == pytest.approx(
         measured(*shape, checkpointing=checkpointing, four_bit=four_bit).peak_bytes, rel=0.15
     )
@@ -92,7 +92,7 @@ def test_a_plan_for_float32_weights_is_within_fifteen_percent(measured: Any, gat
     footprint = engine.footprint(OrpheusOptions(base_model=str(tmp_path)), lora, 4, 2)
     assert footprint is not None
     found = measured(1, 434, checkpointing=False, wide=True)
-    planned = needed(footprint, 434, False)
+    planned = training_bytes(footprint, 434, False)
     assert planned == pytest.approx(found.peak_bytes, rel=0.15)
     static = footprint.weight_bytes + 12 * footprint.trainable
     assert planned - static == pytest.approx(found.peak_bytes - found.static_bytes, rel=0.25)

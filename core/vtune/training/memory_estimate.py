@@ -1,7 +1,8 @@
-"""Whether a run fits into the memory there is, stage by stage, and what `auto` in a recipe comes to because of it.
+"""Estimate whether each stage of a run fits into memory, and choose the values of `auto` in a recipe by that.
 
-On a GPU the network is in its memory, and the host has the program, the codec and what passes through. On a CPU all is
-in the host's. Counted is what must be in memory: pages of a weight file that the system keeps beside it are not.
+With a GPU, the network is in the GPU's memory, and the host holds the program, the codec and the weights on their way.
+Without one, the host holds everything. Only what must be in memory is counted, not the pages of weight files that the
+system keeps as a cache.
 """
 
 from __future__ import annotations
@@ -24,28 +25,28 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 
-_SHARE = 0.9
-"""Of the memory that a training may be planned to fill; the rest is for what no estimate knows."""
+_USABLE_FRACTION = 0.9
+"""Share of the memory that a training is planned to fill; the rest is for what the estimate does not know."""
 
 _PROGRAM_BYTES = 0.45 * GIB
-"""Python, torch, transformers and what they make for themselves, measured on a CPU."""
+"""Memory of Python, torch, transformers and their caches, measured on a CPU."""
 
-_BEHIND_TRAINING_BYTES = 0.15 * GIB
-"""What a training adds to the process and leaves there: further modules, and what libraries keep; measured."""
+_AFTER_TRAINING_BYTES = 0.15 * GIB
+"""Memory that stays in the process after a training: further modules and caches of libraries; measured."""
 
 _CUDA_BYTES = 1.5 * GIB
-"""What CUDA's context and libraries take of the host beside it; from experience, not measured here."""
+"""Host memory of CUDA's context and libraries; from experience, not measured here."""
 
-_IN_PASSING = 2
-"""The largest tensor is on the host so often while it goes to a GPU: narrowed, and on its way (measured)."""
+_HOST_COPIES = 2
+"""Copies of the largest tensor on the host while it goes to a GPU: the cast one and the one in transfer (measured)."""
 
 _SHARD_BYTES = 2 * 10**9
-"""Of a merged network on a GPU that are on the host at a time, while it is written."""
+"""Bytes of a merged network on a GPU that are on the host at a time while it is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Bytes that one stage of a run takes at its peak; of the device only where that is a GPU."""
+    """Peak memory of one stage of a run, in bytes; ``device_bytes`` is 0 without a GPU."""
 
     name: str
     host_bytes: float
@@ -54,14 +55,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Bytes that there are, and whose limit they are."""
+    """A memory limit in bytes, and what sets it."""
 
     size: float
     whose: str
 
 
 def memory_of(device: torch.device) -> float:
-    """Bytes that the device has, taken or not."""
+    """Return the memory of a device in bytes, in use or not."""
     import torch
 
     if device.type == "cuda":
@@ -70,7 +71,7 @@ def memory_of(device: torch.device) -> float:
 
 
 def host_limit() -> Limit:
-    """Return the least of what the machine has, of what the control group may take, and of ``ulimit -v``."""
+    """Return the lowest of three limits: the machine's memory, the control group's and ``ulimit -v``."""
     import psutil
 
     limits = [Limit(float(psutil.virtual_memory().total), "the machine"), *_control_groups(), *_address_space()]
@@ -78,7 +79,7 @@ def host_limit() -> Limit:
 
 
 def _control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[Limit]:
-    """Yield the limits of this process's control groups and of those around them, of both versions of cgroup."""
+    """Yield the limits of this process's control groups and of their parents, for cgroup versions 1 and 2."""
     try:
         lines = own.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -89,14 +90,14 @@ def _control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc
             continue
         folder, file = (root, "memory.max") if not controllers else (root / "memory", "memory.limit_in_bytes")
         group = folder / path.strip("/")
-        # In a container the path may be that of the host; what limits it lies at the root then.
-        for place in (group, *(parent for parent in group.parents if parent.is_relative_to(folder))):
+        # In a container the path may be the host's; then the limit is in the root folder.
+        for directory in (group, *(parent for parent in group.parents if parent.is_relative_to(folder))):
             try:
-                said = (place / file).read_text(encoding="utf-8").strip()
+                limit = (directory / file).read_text(encoding="utf-8").strip()
             except OSError:
                 continue
-            if said.isdigit():
-                yield Limit(float(said), "the control group")
+            if limit.isdigit():
+                yield Limit(float(limit), "the control group")
 
 
 def _address_space() -> Iterator[Limit]:
@@ -109,11 +110,11 @@ def _address_space() -> Iterator[Limit]:
         yield Limit(float(limit), "ulimit -v")
 
 
-def needed(footprint: Footprint, tokens: float, checkpointing: bool) -> float:
-    """Bytes that training takes at its peak.
+def training_bytes(footprint: Footprint, tokens: float, checkpointing: bool) -> float:
+    """Return the peak memory of training in bytes.
 
-    :param footprint: with what is trained: of full fine-tuning, everything.
-    :param tokens: of one pass.
+    :param footprint: with the parameters that the method trains, see ``of_method``.
+    :param tokens: tokens of one forward pass.
     """
     per_token = footprint.token_bytes_checkpointed if checkpointing else footprint.token_bytes
     # Weight, gradient and Adam's two moments of what is trained.
@@ -121,31 +122,34 @@ def needed(footprint: Footprint, tokens: float, checkpointing: bool) -> float:
 
 
 def _held(footprint: Footprint, numbers: int) -> float:
-    """Bytes of the base and of so many float32 numbers a trained one, its weight among them.
+    """Return the bytes of the base and of some float32 numbers for each trained parameter.
 
-    An adapter lies beside the base; full fine-tuning trains the base itself, which is there once.
+    An adapter is beside the base; full fine-tuning trains the base itself, which is in memory once.
+
+    :param numbers: float32 numbers for each trained parameter, its weight included.
     """
     frozen = footprint.weight_bytes if footprint.trainable < footprint.parameters else 0
     return frozen + 4 * numbers * footprint.trainable
 
 
 def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, *, on_gpu: bool = False) -> list[Stage]:
-    """Count every stage of a run, in their order, and merging behind it.
+    """Estimate every stage of a run in order, and a merge after it.
 
-    :param footprint: with what is trained, see ``of_method``.
-    :param recipe: settled.
-    :param tokens: of one pass; ``seconds`` of the longest clip.
+    :param footprint: with the parameters that the method trains, see ``of_method``.
+    :param recipe: without `auto`, see ``resolve_auto``.
+    :param tokens: tokens of one forward pass.
+    :param seconds: length of the longest clip.
     """
     checkpointing = recipe.train.gradient_checkpointing is True
     weights, adapter = footprint.weight_bytes, 4 * footprint.trainable * (recipe.train.method == "lora")
-    layer = 3 * footprint.largest_bytes  # merged: a copy of its weight, what is added, and the product of both halves
-    # What is read of an optimizer's state lies beside the state for a moment, before the first pass.
+    layer = 3 * footprint.largest_bytes  # merging needs a copy of the weight, the update, and the product of A and B
+    # While an optimizer's state is read, it is in memory twice, before the first forward pass.
     restoring = _held(footprint, 6)
-    training = needed(footprint, tokens, checkpointing)
+    training = training_bytes(footprint, tokens, checkpointing)
     checking = weights + max(3 * adapter, adapter + layer) + footprint.pass_bytes
-    # A voice's conditioning is made before it speaks, and what listened stays.
+    # The conditioning is made before the voice speaks, and the networks that listen stay in memory.
     speaking = footprint.listening_bytes + footprint.speaking_bytes
-    scoring = _held(footprint, 4) + speaking  # the optimizer's state waits meanwhile
+    scoring = _held(footprint, 4) + speaking  # the optimizer's state stays in memory
     network = {
         "encoding": footprint.listening_bytes,
         "loading": weights + adapter,
@@ -157,28 +161,28 @@ def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, 
         "merging": 4 * footprint.parameters + adapter + layer,
     }
     if not on_gpu:
-        passing = {
+        extra = {
             "encoding": seconds * footprint.encoding_second_bytes,
-            "scoring checkpoints": _BEHIND_TRAINING_BYTES,
-            "checking": _BEHIND_TRAINING_BYTES,
-            "speaking": _BEHIND_TRAINING_BYTES,
+            "scoring checkpoints": _AFTER_TRAINING_BYTES,
+            "checking": _AFTER_TRAINING_BYTES,
+            "speaking": _AFTER_TRAINING_BYTES,
         }
         program = _PROGRAM_BYTES + footprint.codec_bytes
-        return [Stage(name, program + size + passing.get(name, 0)) for name, size in network.items()]
+        return [Stage(name, program + size + extra.get(name, 0)) for name, size in network.items()]
     program = _PROGRAM_BYTES + _CUDA_BYTES + footprint.codec_bytes
-    passing = {
+    extra = {
         "encoding": seconds * footprint.encoding_second_bytes,
-        "loading": _IN_PASSING * footprint.tensor_bytes,
+        "loading": _HOST_COPIES * footprint.tensor_bytes,
         "training": 12 * footprint.trainable,  # a checkpoint on its way to the disk
         "resuming": 12 * footprint.trainable,
         "checking": 2 * adapter,
         "merging": min(_SHARD_BYTES, 4 * footprint.parameters),
     }
-    return [Stage(name, program + passing.get(name, 0), size) for name, size in network.items()]
+    return [Stage(name, program + extra.get(name, 0), size) for name, size in network.items()]
 
 
 def footprint_of(engine: Engine, recipe: Recipe, device: torch.device) -> Footprint | None:
-    """Ask an engine what a recipe's training takes on a device, with what its method trains."""
+    """Return the engine's estimate for a recipe on a device, with the parameters that its method trains."""
     train = recipe.train
     width = weights_dtype(train.precision, device, train.method).itemsize
     products = 4 if pick_precision(train.precision, device) == "fp32" else 2
@@ -187,18 +191,18 @@ def footprint_of(engine: Engine, recipe: Recipe, device: torch.device) -> Footpr
 
 
 def of_method(footprint: Footprint, method: str) -> Footprint:
-    """The same with what the method trains."""
+    """Return a footprint with the number of parameters that the method trains."""
     return replace(footprint, trainable=footprint.parameters) if method == "full" else footprint
 
 
 def require(
     footprint: Footprint | None, recipe: Recipe, device: torch.device, *, longest: float = 0, processes: int = 1
 ) -> None:
-    """Refuse a run that cannot be held, before it has begun.
+    """Refuse a run that does not fit into memory, before it starts.
 
-    :param recipe: settled, or as the user wrote it; `auto` is then the least that it may become.
-    :param longest: tokens of the longest clip; 0 where nobody knows yet, which asks for the least.
-    :param processes: on this machine; on a CPU each holds everything.
+    :param recipe: for `auto`, the value that needs least memory is taken.
+    :param longest: tokens of the longest clip; 0 if unknown, which gives the lowest estimate.
+    :param processes: processes on this machine; without a GPU each of them holds everything.
     :raises TrainingError: says in one line how much is needed, how much there is, and what to change.
     """
     if footprint is None:
@@ -223,17 +227,17 @@ def require(
             steps = savings(recipe)
             if footprint.weight_bytes > have:  # nothing else helps
                 steps = [step for step in steps if "quantization" in step]
-            told = "; ".join([*steps, "a machine with more memory"])
+            advice = "; ".join([*steps, "a machine with more memory"])
             raise TrainingError(
-                f"this run does not fit: {name} needs about {wanted / GIB:.1f} GiB, and there are {have / GIB:.1f} GiB "
-                f"{where}. In this order, try: {told}"
+                f"this run does not fit into memory: {name} needs about {wanted / GIB:.1f} GiB, and there are "
+                f"{have / GIB:.1f} GiB {where}. Try, in this order: {advice}"
             )
 
 
 def savings(recipe: Recipe) -> list[str]:
-    """Name the settings that would ask for less memory, the mildest first.
+    """Return the settings that need less memory, the mildest first.
 
-    :param recipe: settled.
+    :param recipe: without `auto`, see ``resolve_auto``.
     """
     train = recipe.train
     steps = []
@@ -251,15 +255,15 @@ def savings(recipe: Recipe) -> list[str]:
     return [*steps, "shorter clips (prepare.max_seconds)"]
 
 
-def settle(recipe: Recipe, footprint: Footprint | None, longest: float, have: float) -> Recipe:
-    """Put numbers in the place of `auto`; the result of the training stays the same.
+def resolve_auto(recipe: Recipe, footprint: Footprint | None, longest: float, have: float) -> Recipe:
+    """Replace `auto` by values that fit into memory; the result of the training stays the same.
 
-    Checkpointing is switched on where it does not fit without. A batch of `auto` is as many of the clips of an
-    optimizer step at once as fit. Where an engine gives no estimate, it is one clip, without checkpointing.
+    Gradient checkpointing is switched on if the training does not fit without it. An automatic batch has as many of the
+    clips of an optimizer step as fit. If an engine gives no estimate, it has one clip, without checkpointing.
 
-    :param footprint: with what is trained, see ``of_method``.
+    :param footprint: with the parameters that the method trains, see ``of_method``.
     :param longest: tokens of the longest clip.
-    :param have: bytes of memory that training may take, see ``room_for_training``.
+    :param have: bytes of memory that training may take, see ``memory_for_training``.
     """
     train = recipe.train
     clips = train.gradient_accumulation
@@ -269,17 +273,18 @@ def settle(recipe: Recipe, footprint: Footprint | None, longest: float, have: fl
     ways = [False, True] if train.gradient_checkpointing == "auto" else [bool(train.gradient_checkpointing)]
     size, checkpointing = sizes[-1], ways[0]
     if footprint is not None:
-        candidates = ((size, way) for way in ways for size in sizes)
-        fitting = (one for one in candidates if needed(footprint, one[0] * longest, one[1]) <= _SHARE * have)
+        candidates = ((n, way) for way in ways for n in sizes)
+        limit = _USABLE_FRACTION * have
+        fitting = ((n, way) for n, way in candidates if training_bytes(footprint, n * longest, way) <= limit)
         size, checkpointing = next(fitting, (sizes[-1], ways[-1]))
-    settled = {"batch_size": size, "gradient_checkpointing": checkpointing}
+    resolved = {"batch_size": size, "gradient_checkpointing": checkpointing}
     if train.batch_size == "auto":
-        settled["gradient_accumulation"] = clips // size
-    return recipe.model_copy(update={"train": train.model_copy(update=settled)})
+        resolved["gradient_accumulation"] = clips // size
+    return recipe.model_copy(update={"train": train.model_copy(update=resolved)})
 
 
-def room_for_training(footprint: Footprint | None, device: torch.device, processes: int = 1) -> float:
-    """Bytes that training itself may take of the device: of a CPU's memory the program and the codec have a part."""
+def memory_for_training(footprint: Footprint | None, device: torch.device, processes: int = 1) -> float:
+    """Return the bytes that training itself may take; without a GPU, program and codec share the memory with it."""
     have = memory_of(device)
     if device.type == "cuda" or footprint is None:
         return have

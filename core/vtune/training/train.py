@@ -28,7 +28,7 @@ from vtune.training import checkpoints, guards
 from vtune.training import out_of_memory as memory
 from vtune.training import resume as resuming
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator, EvalFn
-from vtune.training.memory_estimate import footprint_of, require, room_for_training, settle
+from vtune.training.memory_estimate import footprint_of, memory_for_training, require, resolve_auto
 from vtune.training.progress import Meter, MetricsFile, Progress
 from vtune.training.trainer import VoiceTrainer
 from vtune.training.trainer_arguments import training_arguments
@@ -158,8 +158,8 @@ def _settled(engine: Engine, data: TrainingData, recipe: Recipe, state: PartialS
     """
     footprint = footprint_of(engine, recipe, state.device)
     longest, processes = max(data.lengths), state.num_processes
-    have = _decided(state, lambda: room_for_training(footprint, state.device, processes))  # all ranks decide alike
-    settled = settle(recipe, footprint, longest, have)
+    have = _decided(state, lambda: memory_for_training(footprint, state.device, processes))  # all ranks decide alike
+    settled = resolve_auto(recipe, footprint, longest, have)
     require(footprint, settled, state.device, longest=longest, processes=processes)
     train = settled.train
     if recipe.train.batch_size == "auto" or (train.gradient_checkpointing and recipe.train != train):

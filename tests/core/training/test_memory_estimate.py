@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from vtune.errors import TrainingError
 from vtune.recipe import Recipe
-from vtune.training import memory_estimate as room
-from vtune.training.memory_estimate import needed, of_method, settle
+from vtune.training import memory_estimate
+from vtune.training.memory_estimate import GIB, Limit, of_method, resolve_auto, training_bytes
 from vtune.types import Footprint
 
 BASE = Footprint(
@@ -36,13 +36,13 @@ def recipe(**train: Any) -> Recipe:
 
 
 def chosen(recipe: Recipe, have: float, footprint: Footprint | None = BASE) -> tuple[Any, int, Any]:
-    train = settle(recipe, footprint, 10, have).train
+    train = resolve_auto(recipe, footprint, 10, have).train
     return train.batch_size, train.gradient_accumulation, train.gradient_checkpointing
 
 
 def test_memory_is_weights_optimizer_pass_and_tokens() -> None:
-    assert needed(BASE, 7, checkpointing=False) == 1000 + 160 + 500 + 280
-    assert needed(BASE, 7, checkpointing=True) == 1000 + 160 + 500 + 70
+    assert training_bytes(BASE, 7, checkpointing=False) == 1000 + 160 + 500 + 280
+    assert training_bytes(BASE, 7, checkpointing=True) == 1000 + 160 + 500 + 70
 
 
 def test_full_fine_tuning_holds_its_weights_once() -> None:
@@ -56,7 +56,7 @@ def test_full_fine_tuning_holds_its_weights_once() -> None:
     alive = sum(tensor.nbytes for tensor in [*own, *(p.grad for p in own if p.grad is not None), *moments])
     count = sum(p.numel() for p in own)
     shape = replace(BASE, parameters=count, weight_bytes=4 * count, pass_bytes=0)
-    assert needed(of_method(shape, "full"), 0, checkpointing=False) == alive
+    assert training_bytes(of_method(shape, "full"), 0, checkpointing=False) == alive
 
 
 @pytest.mark.parametrize(("have", "with_it"), [(2300, False), (2200, True)])
@@ -120,27 +120,27 @@ def test_limits_of_control_groups_are_those_of_the_process_and_of_what_is_around
         name = "memory.max" if version == "v2" else "memory.limit_in_bytes"
         (tmp_path / group / name).write_text(f"{size}\n")
     own.write_text("5:cpu:/else\n0::/jobs/one\n")
-    assert [limit.size for limit in room._control_groups(tmp_path / "v2", own)] == [4000]
+    assert [limit.size for limit in memory_estimate._control_groups(tmp_path / "v2", own)] == [4000]
     own.write_text("9:memory:/box\n1:name=systemd:/box\n")
-    assert [limit.size for limit in room._control_groups(tmp_path / "v1", own)] == [3000]
+    assert [limit.size for limit in memory_estimate._control_groups(tmp_path / "v1", own)] == [3000]
     # In a container the path is that of the host.
     own.write_text("0::/somewhere/else\n")
     (tmp_path / "v2" / "memory.max").write_text("2000\n")
-    assert [limit.size for limit in room._control_groups(tmp_path / "v2", own)] == [2000]
-    assert list(room._control_groups(tmp_path, tmp_path / "none")) == []
+    assert [limit.size for limit in memory_estimate._control_groups(tmp_path / "v2", own)] == [2000]
+    assert list(memory_estimate._control_groups(tmp_path, tmp_path / "none")) == []
 
 
 def test_the_least_limit_counts_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_control_groups", lambda: [room.Limit(2.0, "the control group")])
-    monkeypatch.setattr(room, "_address_space", lambda: [room.Limit(1.0, "ulimit -v")])
-    assert room.host_limit() == room.Limit(1.0, "ulimit -v")
+    monkeypatch.setattr(memory_estimate, "_control_groups", lambda: [Limit(2.0, "the control group")])
+    monkeypatch.setattr(memory_estimate, "_address_space", lambda: [Limit(1.0, "ulimit -v")])
+    assert memory_estimate.host_limit() == Limit(1.0, "ulimit -v")
 
 
 def test_stages_of_a_cpu_are_all_on_the_host_and_those_of_a_gpu_are_apart() -> None:
     settled = recipe(batch_size=1, gradient_checkpointing=False)
     shape = replace(BASE, weight_bytes=int(10e9), largest_bytes=int(1e8), parameters=int(5e9), codec_bytes=1e8)
-    on_cpu = {stage.name: stage for stage in room.stages(shape, settled, 7, 1)}
-    on_gpu = {stage.name: stage for stage in room.stages(shape, settled, 7, 1, on_gpu=True)}
+    on_cpu = {stage.name: stage for stage in memory_estimate.stages(shape, settled, 7, 1)}
+    on_gpu = {stage.name: stage for stage in memory_estimate.stages(shape, settled, 7, 1, on_gpu=True)}
     assert list(on_cpu) == list(on_gpu)
     assert list(on_cpu) == [
         "encoding",
@@ -154,7 +154,7 @@ def test_stages_of_a_cpu_are_all_on_the_host_and_those_of_a_gpu_are_apart() -> N
     ]
     assert all(stage.device_bytes == 0 for stage in on_cpu.values())
     assert on_cpu["training"].host_bytes > 10e9
-    assert on_gpu["training"].device_bytes == needed(shape, 7, False)
+    assert on_gpu["training"].device_bytes == training_bytes(shape, 7, False)
     assert max(stage.host_bytes for stage in on_gpu.values()) < 5e9  # nothing of a GPU's network is on the host
 
 
@@ -162,26 +162,26 @@ def test_stages_of_a_cpu_are_all_on_the_host_and_those_of_a_gpu_are_apart() -> N
 def test_what_does_not_fit_is_told_in_one_line_with_numbers_and_what_to_change(
     monkeypatch: pytest.MonkeyPatch, clips: int, said: str
 ) -> None:
-    monkeypatch.setattr(room, "host_limit", lambda: room.Limit(2 * room.GIB, "the control group"))
-    shape = replace(BASE, weight_bytes=int(1.3 * room.GIB), speaking_bytes=room.GIB, token_bytes=10_000)
+    monkeypatch.setattr(memory_estimate, "host_limit", lambda: Limit(2 * GIB, "the control group"))
+    shape = replace(BASE, weight_bytes=int(1.3 * GIB), speaking_bytes=GIB, token_bytes=10_000)
     cpu = torch.device("cpu")
     with pytest.raises(TrainingError) as caught:
-        room.require(shape, recipe(gradient_checkpointing=False), cpu, longest=clips)
+        memory_estimate.require(shape, recipe(gradient_checkpointing=False), cpu, longest=clips)
     message = str(caught.value)
     assert said in message
     assert "there are 2.0 GiB of memory (the control group)" in message
     assert "train.gradient_checkpointing=true" in message
     assert "\n" not in message
-    room.require(replace(shape, speaking_bytes=0), recipe(), cpu, longest=1)
-    room.require(None, recipe(), cpu, longest=clips)
+    memory_estimate.require(replace(shape, speaking_bytes=0), recipe(), cpu, longest=1)
+    memory_estimate.require(None, recipe(), cpu, longest=clips)
 
 
 def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "host_limit", lambda: room.Limit(3 * room.GIB, "the machine"))
-    shape = replace(BASE, weight_bytes=room.GIB)
-    room.require(shape, recipe(), torch.device("cpu"))
+    monkeypatch.setattr(memory_estimate, "host_limit", lambda: Limit(3 * GIB, "the machine"))
+    shape = replace(BASE, weight_bytes=GIB)
+    memory_estimate.require(shape, recipe(), torch.device("cpu"))
     with pytest.raises(TrainingError, match="does not fit"):
-        room.require(shape, recipe(), torch.device("cpu"), processes=3)
+        memory_estimate.require(shape, recipe(), torch.device("cpu"), processes=3)
 
 
 def test_a_run_that_cannot_be_held_ends_before_anything_is_loaded(
@@ -192,6 +192,6 @@ def test_a_run_that_cannot_be_held_ends_before_anything_is_loaded(
 
     monkeypatch.setattr(Engine, "footprint", lambda *_: replace(BASE, weight_bytes=10**15))
     monkeypatch.setattr(Engine, "load_base", lambda *_: pytest.fail("the base was loaded"))
-    with pytest.raises(TrainingError, match=r"this run does not fit: .* needs about .* GiB, and there are .* GiB"):
+    with pytest.raises(TrainingError, match=r"does not fit into memory: .* needs about .* GiB, and there are .* GiB"):
         pipeline.run(toy())
     assert not (tmp_path / "runs").exists()
