@@ -108,7 +108,7 @@ HARMS: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "optimizer, another": (
         edit("optimizer.pt", lambda state: state["param_groups"][0]["params"].pop()),
-        "optimizer.pt cannot be used: it is the state of other tensors",
+        "optimizer.pt cannot be used: it belongs to other tensors",
     ),
     "scheduler, zeros": (zero, "scheduler.pt has changed"),
     "scheduler, another": (edit("scheduler.pt", lambda state: state.pop("last_epoch")), "scheduler.pt cannot be used"),
