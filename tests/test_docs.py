@@ -387,3 +387,17 @@ def test_the_readme_leads_to_every_page() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     pages = [*(ROOT / "docs").glob("*.md"), ROOT / "docs" / "decisions" / "README.md"]
     assert [page.name for page in pages if f"({page.relative_to(ROOT)})" not in readme] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tables_have_no_empty_cells(page: Path) -> None:
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    assert [row for row in rows if re.search(r"(?<!\\)\|\s*\|", row)] == []
+
+
+def test_the_glossary_has_every_metric_of_the_short_table() -> None:
+    from vtune.evaluation.metrics.registry import METRICS, metric_specs
+
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    names = [name for name, spec in metric_specs(METRICS).items() if spec.headline]
+    assert [name for name in names if f"- **{name}**: " not in text] == []
