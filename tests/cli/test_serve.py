@@ -52,11 +52,11 @@ def test_it_serves_until_it_is_ended(make_voice: Callable[..., Any], tmp_path: P
     ("arguments", "told"),
     [
         (["--host", "0.0.0.0"], "so the server needs API keys"),
-        (["--voices", "nowhere"], "nowhere: there is no such folder of voices"),
+        (["--voices", "nowhere"], "there is no folder of voices nowhere"),
         (["--config", "none.yaml"], "none.yaml: there is no such file"),
         (["--keys", "none"], "none cannot be read as a file of API keys"),
         (["--host", "192.0.2.1", "--keys", "keys"], "cannot serve at 192.0.2.1 port 8000"),
-        (["--port", "0", "--backend", "vlm"], "no back end 'vlm'; did you mean 'vllm'?"),
+        (["--port", "0", "--backend", "vlm"], "there is no backend 'vlm'; did you mean 'vllm'?"),
         (["--port", "0", "--backend", "http://127.0.0.1:1"], "vLLM at http://127.0.0.1:1 does not answer"),
         (["--port", "0", "--backend", "vllm"], "name it: --set base_model=..."),
     ],

@@ -442,7 +442,7 @@ def test_a_wrong_key_or_address_stops_the_start(
     for wrong in ("ftp://there", "http://", "http://there:x"):
         with pytest.raises(VtuneError, match="is no address of a vLLM server"):
             open_backend(wrong, registry, settings, "cpu", {})
-    with pytest.raises(VtuneError, match="no back end 'vlm'; did you mean 'vllm'"):
+    with pytest.raises(VtuneError, match="there is no backend 'vlm'; did you mean 'vllm'"):
         open_backend("vlm", registry, settings, "cpu", {})
 
 

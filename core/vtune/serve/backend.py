@@ -1,4 +1,4 @@
-"""What makes the sound of a server: takes a voice, words and sampling, gives sound as it is ready."""
+"""What a backend is: it takes a voice, a text and sampling options, and gives sound while it is made."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vtune.types import Audio
 
 @dataclass(frozen=True, slots=True)
 class SynthesisRequest:
-    """What one request wants spoken.
+    """The speech that one request needs.
 
-    :param text: may be empty where a voice is only to be loaded.
-    :param sampling: engine options for this once, checked by ``vtune.voices.speech.checked_sampling``.
+    :param text: empty to load the voice only.
+    :param sampling: engine options for this request only, checked by ``vtune.voices.speech.checked_sampling``.
     """
 
     voice: RequestedVoice
@@ -27,7 +27,7 @@ class SynthesisRequest:
 
 @dataclass(frozen=True, slots=True)
 class BackendLoad:
-    """How busy a back end is: requests that wait and that are spoken, bases and voices in memory."""
+    """How busy a backend is: requests that wait, requests that speak, bases and voices in memory."""
 
     waiting: int = 0
     speaking: int = 0
@@ -36,45 +36,45 @@ class BackendLoad:
 
 
 class Backend(Protocol):
-    """A way to speak. All methods are called on one event loop."""
+    """A way to make speech. All methods are called on one event loop."""
 
     def speak(self, request: SynthesisRequest) -> AsyncGenerator[Audio, None]:
-        """Yield sound at the engine's rate as it is ready, as ``vtune.contract.hookspecs.synthesize`` does.
+        """Yield sound at the engine's rate while it is made, as ``vtune.contract.hookspecs.synthesize`` does.
 
-        Closed early, it stops speaking as soon as it can.
+        If the generator is closed early, the backend stops speaking as soon as it can.
 
-        :raises BusyError: before the first sound; try again later.
-        :raises StoppingError: before the first sound; the server is being stopped.
-        :raises UpstreamError: a server that this back end needs does not answer as it should.
+        :raises BusyError: too many requests wait; raised before the first sound.
+        :raises StoppingError: the server is being stopped; raised before the first sound.
+        :raises UpstreamError: the server behind this backend does not answer as it should.
         :raises VoiceBrokenError: the voice cannot be loaded.
         :raises VtuneError: the engine cannot speak this text; the message is for the client.
         """
         ...
 
     def prepare(self, voice: RequestedVoice) -> None:
-        """Begin to load a voice, because somebody will soon ask for it; what goes wrong is for the log."""
+        """Begin to load a voice before the first request for it; errors are logged."""
         ...
 
     def load(self) -> BackendLoad:
-        """Say how busy it is."""
+        """Return how busy the backend is."""
         ...
 
     def missing(self) -> list[str]:
-        """Return what is missing before it can speak, a sentence each; empty when it is ready."""
+        """Return what is missing before the backend can speak, a sentence each; empty when it is ready."""
         ...
 
     def failure(self) -> VtuneError | None:
-        """Return why it will never speak again, if that is so: the server then ends with this error."""
+        """Return the error after which the backend never speaks again, with which the server ends; else None."""
         ...
 
     def drain(self) -> None:
-        """Refuse the requests that wait, because the server is being stopped; those that are spoken go on."""
+        """Refuse the requests that wait, because the server is being stopped; requests that speak go on."""
         ...
 
     def kill(self) -> None:
-        """End the processes that it started, at once; the server's own process ends directly after."""
+        """End the processes that the backend started, at once; the server's own process ends directly after."""
         ...
 
     def close(self) -> None:
-        """Let go of everything; nothing is asked of it any more."""
+        """Free everything; no further method is called."""
         ...

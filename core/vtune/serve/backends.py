@@ -1,4 +1,4 @@
-"""What a server speaks with, by the name that it was given."""
+"""Open the backend that the user named."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ IN_PROCESS, VLLM = "in-process", "vllm"
 def open_backend(
     name: str, registry: VoiceRegistry, settings: ServeSettings, device: str, options: Mapping[str, Any]
 ) -> Backend:
-    """Open a back end.
+    """Open a backend.
 
     :param name: ``in-process``; ``vllm``, which starts one; or the URL of a vLLM server that runs.
-    :raises VtuneError: there is none of that name, or vLLM cannot be started, or none answers at that URL.
+    :raises VtuneError: there is no such backend, vLLM cannot be started, or no vLLM answers at that URL.
     """
     if name == IN_PROCESS:
         from vtune.serve.inprocess import InProcessBackend
@@ -28,7 +28,9 @@ def open_backend(
         return InProcessBackend(settings, device, options)
     if name != VLLM and "://" not in name:
         hint = nearest(name, (IN_PROCESS, VLLM))
-        raise VtuneError(f"no back end {shown(name)}{hint} (there are: {IN_PROCESS}, {VLLM}, and a vLLM server's URL)")
+        raise VtuneError(
+            f"there is no backend {shown(name)}{hint} (backends: {IN_PROCESS}, {VLLM}, or the URL of a vLLM server)"
+        )
     from vtune.serve.vllm import VllmBackend, connect, start
     from vtune.serve.vllm.bases import base_to_serve
 

@@ -1,4 +1,4 @@
-"""The back end of this process: each base speaks on a thread of its own."""
+"""The backend of this process: each base speaks on a thread of its own."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio
 
 THREAD_END_SECONDS = 5.0
-"""Seconds for a piece to be finished when the server is ended."""
+"""Seconds that the current piece has to finish when the server ends."""
 
 
 class InProcessBackend:
     """Speaks with any engine; see ``vtune.serve.backend.Backend``.
 
-    :param device: of every base.
-    :param options: engine options that every voice has here, whatever it was trained with.
+    :param device: the device of every base.
+    :param options: engine options of every voice on this server; they replace those of the training.
     """
 
     def __init__(self, settings: ServeSettings, device: str = "auto", options: Mapping[str, Any] | None = None) -> None:
@@ -34,11 +34,11 @@ class InProcessBackend:
         self._preload = Preload()
 
     def speak(self, request: SynthesisRequest) -> AsyncGenerator[Audio, None]:
-        """Yield sound as it is ready."""
+        """Yield sound while it is made."""
         return listen(self, request, self._settings.longest_wait)
 
     def submit(self, job: Job) -> None:
-        """Let a job wait for its voice's base. :raises VtuneError: there is no such base, or too many wait for it."""
+        """Queue a job for its voice's base. :raises VtuneError: there is no such base, or too many jobs wait for it."""
         try:
             key = base_key(job.request.voice, self._options)
         except VtuneError as error:
@@ -62,15 +62,15 @@ class InProcessBackend:
             job.give(error)
 
     def load(self) -> BackendLoad:
-        """Say how busy it is."""
+        """Return how busy the backend is."""
         return self._scheduler.load()
 
     def missing(self) -> list[str]:
-        """Return what is missing before it can speak."""
+        """Return what is missing before the backend can speak."""
         return self._preload.missing(self.load().voices)
 
     def failure(self) -> VtuneError | None:
-        """Return None: a base that cannot be loaded is tried again when somebody asks for it."""
+        """Return None: a base that cannot be loaded is tried again at the next request for it."""
         return None
 
     def drain(self) -> None:
@@ -81,9 +81,9 @@ class InProcessBackend:
         """Do nothing: threads end with the process."""
 
     def close(self) -> None:
-        """Let every base go."""
+        """Free every base."""
         self._scheduler.close(THREAD_END_SECONDS)
 
     def _open_base(self, request: SynthesisRequest) -> SharedBase:
-        gc.collect()  # a network that was let go holds itself in circles, and both would not fit into memory
+        gc.collect()  # a freed network is in reference cycles, and the old and the new one would not fit into memory
         return SharedBase(request.voice, self._device, self._options, self._settings.adapters)

@@ -1,4 +1,4 @@
-"""How a server stops: no further request is taken, and answers on their way get some time to finish."""
+"""Stop a server: no further request is accepted, and running responses get some seconds to finish."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from vtune.serve.failures import StoppingError
 
 CUT_SECONDS = 2.0
-"""Seconds in which a request that was cut must have told its client."""
+"""Seconds in which a request that was cut must have sent its error."""
 
 
 class Lifecycle:
-    """The requests of one server, on one event loop, and the time when the last of them must have ended.
+    """The requests of one server, on one event loop, and the time by which they must end.
 
-    :param drain_seconds: seconds that answers have to finish when the server is stopped.
+    :param drain_seconds: seconds that responses have to finish when the server is stopped.
     """
 
     def __init__(self, drain_seconds: float = 10.0) -> None:
@@ -36,7 +36,7 @@ class Lifecycle:
         return not self._requests or asyncio.get_running_loop().time() > self._deadline + CUT_SECONDS
 
     def drain(self, seconds: float | None = None) -> None:
-        """Stop taking requests, and cut those that have not ended after some seconds; 0 cuts them now."""
+        """Accept no further request, and cut the requests that have not ended after some seconds; 0 cuts them now."""
         seconds = self._drain_seconds if seconds is None else seconds
         self._deadline = asyncio.get_running_loop().time() + seconds
         for request in self._requests:

@@ -1,4 +1,4 @@
-"""Voices and models as clients list them: one body that each of them finds its own keys in."""
+"""Lists of voices and models: one body in which each client finds the keys that it looks for."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from vtune.voice_format.record import VoiceRecord
 
 
 def voices_body(voices: Mapping[str, VoiceRecord], aliases: Mapping[str, str]) -> dict[str, Any]:
-    """Return voices and aliases: as ``voices`` with ``id`` and ``name``, and the same as the ``data`` of a ``list``."""
+    """Return voices and aliases, under ``voices`` and again as the ``data`` of a ``list``, with ``id`` and ``name``."""
     listed = [_voice(name, record) for name, record in voices.items()]
     listed += [
-        {"id": name, "name": name, "object": "audio.voice", "alias_of": meant}
-        for name, meant in aliases.items()
+        {"id": name, "name": name, "object": "audio.voice", "alias_of": target}
+        for name, target in aliases.items()
         if name not in voices
     ]
     return {"object": "list", "voices": listed, "data": listed}
 
 
 def models_body(models: Sequence[str]) -> dict[str, Any]:
-    """Return models as OpenAI lists them, and the same as ``models``."""
+    """Return models as OpenAI lists them, and again under ``models``."""
     data = [{"id": name, "object": "model", "created": 0, "owned_by": "vtune"} for name in models]
     return {"object": "list", "data": data, "models": data}
 

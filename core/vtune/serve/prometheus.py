@@ -1,4 +1,4 @@
-"""Counters of a server, as Prometheus reads them."""
+"""Counters of a server in Prometheus's text format."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import psutil
 from vtune.serve.backend import BackendLoad
 
 FIRST_SOUND_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Seconds to the first sound."""
+"""Upper bounds, in seconds, of the histogram of waiting times for the first sound."""
 
 
 class ServerMetrics:
-    """What was asked and answered since the start. For one event loop."""
+    """Counts requests and speech since the start of the server, on one event loop."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
@@ -27,37 +27,37 @@ class ServerMetrics:
         self._first_sum = 0.0
 
     def first_sound(self, seconds: float) -> None:
-        """Note how long a client waited for the first sound."""
+        """Count a client that waited some seconds for the first sound."""
         self._first[bisect_left(FIRST_SOUND_BUCKETS_SECONDS, seconds)] += 1
         self._first_sum += seconds
 
     def text(self, load: BackendLoad, voices: int) -> str:
-        """Return all of it in Prometheus's text format.
+        """Return all counters in Prometheus's text format.
 
-        :param voices: that are there.
+        :param voices: number of voices in the folder.
         """
         return "\n".join([*self._lines(load, voices), ""])
 
     def _lines(self, load: BackendLoad, voices: int) -> Iterator[str]:
         requests = {f'route="{route}",status="{status}"': n for (route, status), n in self.requests.items()}
         yield from _family("vtune_requests_total", "counter", "Requests by route and status.", requests)
-        for name, told, counts in (
-            ("vtune_speech_total", "Answers with sound, by voice.", self.spoken),
+        for name, description, counts in (
+            ("vtune_speech_total", "Responses with sound, by voice.", self.spoken),
             ("vtune_speech_seconds_total", "Seconds of sound sent, by voice.", self.seconds),
             ("vtune_characters_total", "Characters spoken, by voice.", self.characters),
         ):
-            yield from _family(name, "counter", told, _labelled("voice", counts))
+            yield from _family(name, "counter", description, _labelled("voice", counts))
         endings = _labelled("ending", self.endings)
-        yield from _family("vtune_endings_total", "counter", "Utterances by how they ended.", endings)
-        for name, told, value in (
+        yield from _family("vtune_endings_total", "counter", "Utterances by the way they ended.", endings)
+        for name, description, value in (
             ("vtune_waiting", "Requests that wait for a base.", load.waiting),
-            ("vtune_speaking", "Requests that are being spoken.", load.speaking),
+            ("vtune_speaking", "Requests that are speaking now.", load.speaking),
             ("vtune_bases", "Bases in memory.", load.bases),
             ("vtune_voices_loaded", "Voices in memory.", load.voices),
-            ("vtune_voices", "Voices that are there.", voices),
+            ("vtune_voices", "Voices in the folder.", voices),
             ("process_resident_memory_bytes", "Resident memory.", psutil.Process().memory_info().rss),
         ):
-            yield from _family(name, "gauge", told, {"": value})
+            yield from _family(name, "gauge", description, {"": value})
         yield from self._histogram()
 
     def _histogram(self) -> Iterator[str]:
@@ -70,8 +70,8 @@ class ServerMetrics:
         yield f"{name}_sum {self._first_sum}\n{name}_count {total}"
 
 
-def _family(name: str, kind: str, told: str, values: Mapping[str, float]) -> Iterator[str]:
-    yield f"# HELP {name} {told}\n# TYPE {name} {kind}"
+def _family(name: str, kind: str, description: str, values: Mapping[str, float]) -> Iterator[str]:
+    yield f"# HELP {name} {description}\n# TYPE {name} {kind}"
     for labels, value in values.items():
         yield f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"
 

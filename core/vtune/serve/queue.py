@@ -1,4 +1,4 @@
-"""Requests on their way to a thread that speaks: they wait in a line that has an end."""
+"""Queues of limited length between requests on an event loop and threads that speak."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from vtune.types import Audio
 logger = logging.getLogger(__name__)
 
 MAX_RETRY_SECONDS = 60
-"""Seconds that somebody who is refused is told to wait."""
+"""Seconds after which a refused client may try again, at most."""
 RETRY_SECONDS = 10
-"""Seconds after which somebody who has waited for too long may try again."""
+"""Seconds after which a client whose request waited too long may try again."""
 
 
 class Job:
-    """What one request wants, and where its sound goes.
+    """One request in a queue, and where its sound goes.
 
-    :param give: takes each piece, None at the end, or what went wrong; called on the thread that speaks.
+    :param give: takes each piece of sound, then None; or the error. It is called on the thread that speaks.
     """
 
     def __init__(self, request: SynthesisRequest, give: Callable[[Audio | BaseException | None], None]) -> None:
@@ -36,19 +36,19 @@ class Job:
         self.arrived = time.monotonic()
         self.left = threading.Event()
         self.stop: Callable[[], None] = lambda: None
-        """Ends whatever the thread waits for."""
+        """Ends the wait of the thread that speaks."""
         self.seconds = 0.0
 
 
 class Preload:
-    """Voices that are loaded before anybody asks for them; used from several threads."""
+    """Tracks voices that are loaded before the first request; used from several threads."""
 
     def __init__(self) -> None:
         self._loading: dict[str, None] = {}
         self._failed: dict[str, None] = {}
 
     def job(self, voice: RequestedVoice) -> Job:
-        """Return a job that only loads a voice; what goes wrong is for the log."""
+        """Return a job that loads a voice and speaks nothing; errors are logged."""
         self._loading[voice.name] = None
         self._failed.pop(voice.name, None)
 
@@ -61,9 +61,11 @@ class Preload:
         return Job(SynthesisRequest(voice, "", 0), give)
 
     def missing(self, loaded: int) -> list[str]:
-        """Return what readiness still waits for, given how many voices are in memory; names no voice.
+        """Return what readiness still waits for, without naming a voice.
 
-        A voice that cannot be loaded is missed only as long as no voice is in memory: the base itself may be broken.
+        A voice that cannot be loaded counts only while no voice is in memory, because then the base may be broken.
+
+        :param loaded: number of voices in memory.
         """
         if self._loading:
             return ["voices are being loaded"]
@@ -71,38 +73,38 @@ class Preload:
 
 
 class JobQueue:
-    """Jobs that wait for a thread.
+    """Holds jobs that wait for a thread.
 
-    :param most: jobs that may wait.
-    :param threads: that take them.
-    :param changed: of whoever takes from several lines.
+    :param max_jobs: jobs that may wait.
+    :param threads: threads that take jobs.
+    :param changed: condition to notify, for threads that take from several queues.
     """
 
-    def __init__(self, most: int, threads: int = 1, changed: threading.Condition | None = None) -> None:
-        self._most, self._threads = most, threads
+    def __init__(self, max_jobs: int, threads: int = 1, changed: threading.Condition | None = None) -> None:
+        self._max_jobs, self._threads = max_jobs, threads
         self._waiting: deque[Job] = deque()
         self._changed = changed or threading.Condition()
         self._closed = False
-        self._refused = 0  # of late; they will come again
+        self._refused = 0  # recently; these clients will try again
         self.mean = 0.0
-        """Seconds of work a job takes."""
+        """Mean seconds of work for one job."""
         self.taken = 0
-        """Jobs that were taken and are not finished."""
+        """Number of jobs that were taken and are not finished."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
     def since(self) -> float:
-        """When the first of those who wait arrived; infinity when nobody waits."""
+        """Time at which the first waiting job arrived; infinity if no job waits."""
         return self._waiting[0].arrived if self._waiting else math.inf
 
     def add(self, job: Job) -> None:
-        """Let a job wait. :raises BusyError: too many do; StoppingError: the line is closed."""
+        """Append a job. :raises BusyError: too many jobs wait; StoppingError: the queue is closed."""
         with self._changed:
             if self._closed:
                 raise StoppingError
-            if len(self._waiting) >= self._most:
+            if len(self._waiting) >= self._max_jobs:
                 self._refused += 1
                 seconds = self.mean * (len(self._waiting) / 2 + self._refused) / self._threads
                 raise BusyError(max(1, min(MAX_RETRY_SECONDS, math.ceil(seconds))))
@@ -110,7 +112,7 @@ class JobQueue:
             self._changed.notify_all()
 
     def remove(self, job: Job) -> bool:
-        """Let a job wait no longer; return whether it did."""
+        """Remove a job if it still waits; return whether it was removed."""
         with self._changed:
             if job not in self._waiting:
                 return False
@@ -118,7 +120,7 @@ class JobQueue:
             return True
 
     def take(self, *, wait: bool) -> Job | None:
-        """Return the job whose turn it is; None when there is none, or the line is closed."""
+        """Return the next job; None if there is none, or the queue is closed."""
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
@@ -128,32 +130,35 @@ class JobQueue:
             return self._waiting.popleft()
 
     def finish(self, job: Job, *, well: bool) -> None:
-        """Take note that a job is finished, well or badly."""
+        """Count a job as finished.
+
+        :param well: it ended without an error.
+        """
         with self._changed:
             self.taken -= 1
             if well and job.request.text:
                 self.mean = 0.8 * self.mean + 0.2 * job.seconds if self.mean else job.seconds
-            # Whoever still wants something when all is done has had the time to say so.
+            # When no job is left, every refused client has had the time to try again.
             self._refused = max(0, self._refused - 1) if self.taken or self._waiting else 0
 
     def close(self) -> None:
-        """Let nobody take a job any more."""
+        """Give no further job to a thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     @property
     def closed(self) -> bool:
-        """Whether it is closed."""
+        """Whether the queue is closed."""
         return self._closed
 
     def drain(self) -> None:
-        """Refuse those who wait, because the server is being stopped."""
+        """Refuse the waiting jobs, because the server is being stopped."""
         for job in self.rest():
             job.give(StoppingError())
 
     def rest(self) -> list[Job]:
-        """Return those who wait for nothing, for the line is closed."""
+        """Remove and return the waiting jobs."""
         with self._changed:
             rest = list(self._waiting)
             self._waiting.clear()
@@ -161,44 +166,44 @@ class JobQueue:
 
 
 class JobRunner(Protocol):
-    """Something with threads that speak."""
+    """Something that runs jobs on threads."""
 
     def submit(self, job: Job) -> None:
-        """Take a job. :raises BusyError: too many are waiting."""
+        """Queue a job. :raises BusyError: too many jobs wait."""
         ...
 
     def leave(self, job: Job) -> None:
-        """Drop a job whose client has gone."""
+        """Drop a job whose client is gone."""
         ...
 
     def withdraw(self, job: Job) -> bool:
-        """Drop a job if it still waits; return whether it did."""
+        """Drop a job if it still waits; return whether it was dropped."""
         ...
 
 
 async def listen(speaker: JobRunner, request: SynthesisRequest, longest_wait: float) -> AsyncGenerator[Audio, None]:
-    """Yield on an event loop what a thread speaks, or raise what it raised; closed early, the job is dropped.
+    """Yield on an event loop the sound that a thread makes, or raise its error; closed early, it drops the job.
 
     :param longest_wait: seconds that the job may wait for its turn.
-    :raises BusyError: it has waited so long, or too many wait already.
+    :raises BusyError: the job waited longer, or too many jobs wait already.
     """
     loop = asyncio.get_running_loop()
-    arrived: asyncio.Queue[Audio | BaseException | None] = asyncio.Queue()
+    items: asyncio.Queue[Audio | BaseException | None] = asyncio.Queue()
 
     def give(item: Audio | BaseException | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            loop.call_soon_threadsafe(arrived.put_nowait, item)
+        with suppress(RuntimeError):  # the loop is closed, so no client is left
+            loop.call_soon_threadsafe(items.put_nowait, item)
 
     job = Job(request, give)
 
     def expire() -> None:
         if speaker.withdraw(job):
-            arrived.put_nowait(BusyError(RETRY_SECONDS))
+            items.put_nowait(BusyError(RETRY_SECONDS))
 
     speaker.submit(job)
     expiry = loop.call_later(longest_wait, expire)
     try:
-        while (item := await arrived.get()) is not None:
+        while (item := await items.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item

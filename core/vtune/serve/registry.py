@@ -1,4 +1,4 @@
-"""Names in requests to voices: the folder is looked at afresh each time, and no name leads out of it."""
+"""Find the voice that a request names: the folder is read anew each time, and no name leads out of it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 class RequestedVoice:
     """A voice that a request named.
 
-    :param name: of the voice, or the text of the mix.
-    :param parts: of a mix, the heaviest first; a voice by itself is one part.
-    :param key: another as soon as a file of the voice is.
+    :param name: the name of the voice, or the text of the mix.
+    :param parts: the parts of a mix, the heaviest first; a single voice is one part.
+    :param key: changes when a file of the voice changes.
     """
 
     name: str
@@ -38,20 +38,20 @@ class RequestedVoice:
 
     @property
     def record(self) -> VoiceRecord:
-        """What is known of the voice, or of the heaviest of a mix."""
+        """The record of the voice, or of the heaviest voice of a mix."""
         return self.parts[0].record
 
     @property
     def is_current(self) -> bool:
-        """Whether the voice's files are still those that were found."""
+        """Whether the voice's files are unchanged since the request found them."""
         return self.key == _key(self.parts)
 
 
 class VoiceRegistry:
-    """The voices of one folder, under their names and aliases.
+    """Finds the voices of one folder by name and alias.
 
-    :param options: engine options that every voice has here, whatever it was trained with.
-    :param mix_voices: how many voices a mix may have.
+    :param options: engine options of every voice on this server; they replace those of the training.
+    :param mix_voices: voices that a mix may have.
     """
 
     def __init__(self, folder: Path, aliases: Mapping[str, str], options: Mapping[str, Any], mix_voices: int) -> None:
@@ -61,46 +61,48 @@ class VoiceRegistry:
         self._records: dict[Path, tuple[Hashable, VoiceRecord | VoiceBrokenError]] = {}
 
     def voices(self) -> dict[str, VoiceRecord]:
-        """Return every voice that can be read, by name."""
+        """Return the record of every readable voice, by name."""
         found = {}
-        there = self._there()
-        for name, folder in there.items():
+        folders = self._folders()
+        for name, folder in folders.items():
             with suppress(VoiceBrokenError):
                 found[name] = self._record(folder)
-        paths = {folder.path for folder in there.values()}
+        paths = {folder.path for folder in folders.values()}
         self._records = {path: kept for path, kept in self._records.items() if path in paths}
         return found
 
     def find(self, name: str) -> RequestedVoice:
         """Return the voice of a name, an alias or a mix.
 
-        :raises UnknownVoiceError: there is none; names those that there are.
-        :raises VoiceError: the mix is none that can be spoken.
+        :raises UnknownVoiceError: there is no such voice; the message names the voices that exist.
+        :raises VoiceError: these voices cannot be mixed.
         :raises VoiceBrokenError: the voice is damaged, or its engine is not installed.
         """
-        there = self._there()
-        name = name if name in there else self.aliases.get(name, name)
-        if name in there:
-            parts = [Part(Term(1.0, name), there[name], self._record(there[name]))]
+        folders = self._folders()
+        name = name if name in folders else self.aliases.get(name, name)
+        if name in folders:
+            parts = [Part(Term(1.0, name), folders[name], self._record(folders[name]))]
         elif looks_like_mix(name) and self._mix_voices > 1:
-            parts = self._mixed(name, there)
+            parts = self._mixed(name, folders)
         else:
-            raise self._unknown(name, there)
-        return RequestedVoice(name, self._engine(parts[0].record.engine), tuple(parts), name not in there, _key(parts))
+            raise self._unknown(name, folders)
+        return RequestedVoice(
+            name, self._engine(parts[0].record.engine), tuple(parts), name not in folders, _key(parts)
+        )
 
-    def _mixed(self, text: str, there: Mapping[str, VoiceFolder]) -> list[Part]:
+    def _mixed(self, text: str, folders: Mapping[str, VoiceFolder]) -> list[Part]:
         terms = parse_mix(text)
         if len(terms) > self._mix_voices:
-            raise VoiceError(f"a mix of {len(terms)} voices; this server mixes {self._mix_voices} at most")
+            raise VoiceError(f"the mix has {len(terms)} voices; this server mixes {self._mix_voices} at most")
 
         def find(name: str) -> VoiceFolder:
-            meant = name if name in there else self.aliases.get(name, name)
-            if meant not in there and looks_like_mix(meant):
-                raise VoiceError(f"{shown(name)} is an alias of a mix, which cannot be a part of another")
-            if meant not in there:
-                raise self._unknown(name, there)
-            self._record(there[meant])
-            return there[meant]
+            target = name if name in folders else self.aliases.get(name, name)
+            if target not in folders and looks_like_mix(target):
+                raise VoiceError(f"{shown(name)} is an alias of a mix, and a mix cannot be part of another mix")
+            if target not in folders:
+                raise self._unknown(name, folders)
+            self._record(folders[target])
+            return folders[target]
 
         try:
             return gather(text, terms, find, self._options)
@@ -109,12 +111,12 @@ class VoiceRegistry:
                 raise UnknownVoiceError(str(error)) from error
             raise
 
-    def _there(self) -> dict[str, VoiceFolder]:
-        # A file name that is no text can stand neither in a request nor in an answer.
+    def _folders(self) -> dict[str, VoiceFolder]:
+        # A file name that is not text cannot be in a request or a response.
         return {voice.name: voice for voice in list_voices(self.folder) if printable(voice.name) == voice.name}
 
-    def _unknown(self, name: str, there: Mapping[str, VoiceFolder]) -> UnknownVoiceError:
-        return UnknownVoiceError(f"no voice {shown(name)}{choices(name, [*there, *self.aliases], 'voices')}")
+    def _unknown(self, name: str, folders: Mapping[str, VoiceFolder]) -> UnknownVoiceError:
+        return UnknownVoiceError(f"no voice {shown(name)}{choices(name, [*folders, *self.aliases], 'voices')}")
 
     def _record(self, folder: VoiceFolder) -> VoiceRecord:
         stamp = _stamp_of(folder.record), _stamp_of(folder.adapter_config)
@@ -138,7 +140,7 @@ def _read(folder: VoiceFolder) -> VoiceRecord | VoiceBrokenError:
     try:
         return read_record(folder)
     except VoiceError as error:
-        logger.warning("%s", error)  # once, and not each time that the voices are listed
+        logger.warning("%s", error)  # once, not each time that the voices are listed
         return VoiceBrokenError(str(error))
 
 

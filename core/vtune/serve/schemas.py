@@ -1,4 +1,4 @@
-"""What a client may ask to have spoken: OpenAI's fields, and some of vtune's own."""
+"""The body of a request for speech: OpenAI's fields, and some fields of vtune's own."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from vtune.audio import FORMATS
 from vtune.errors import choices, shown
 
 SAMPLING_FIELDS = ("temperature", "top_p", "repetition_penalty")
-"""Fields that are options of the engine."""
+"""Fields that are sampling options of the engine."""
 NUMBER_FIELDS = ("speed", "seed", *SAMPLING_FIELDS)
-"""Fields that some clients send as text."""
+"""Fields with numbers that some clients send as text."""
 
 
 def _require_format(name: str) -> str:
     """Refuse a response format that no module of ``vtune.audio.formats`` declares."""
     if name not in FORMATS:
-        told = f"there is no response format {shown(name)}{choices(name, FORMATS, 'formats')}"
-        raise PydanticCustomError("literal_error", "{told}", {"told": told})
+        problem = f"there is no response format {shown(name)}{choices(name, FORMATS, 'formats')}"
+        raise PydanticCustomError("literal_error", "{problem}", {"problem": problem})
     return name
 
 
@@ -39,29 +39,35 @@ class VoiceId(BaseModel):
 
 
 class SpeechRequest(BaseModel):
-    """The body of ``POST /v1/audio/speech``; fields that vtune does not know are told back and pass.
+    """The body of ``POST /v1/audio/speech``.
 
-    ``null`` is as good as nothing, and a number may be text.
+    Unknown fields are ignored and named in a header of the response, ``null`` counts as missing, a number may be text.
     """
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
-    input: str = Field(min_length=1, description="the words")
+    input: str = Field(min_length=1, description="the text to speak")
     voice: Annotated[str, Field(min_length=1)] | VoiceId = Field(
         description="a voice, an alias, or a mix such as 0.7*anna+0.3*ben"
     )
-    model: str = Field("vtune", description="any name; all are the same model, and the voice decides what speaks")
+    model: str = Field(
+        "vtune", description="any name: all names mean the same model, and the voice decides what speaks"
+    )
     response_format: ResponseFormat = Field(
         "mp3", description="; ".join(f"{name}: {audio_format.description}" for name, audio_format in FORMATS.items())
     )
     stream_format: Literal["audio", "sse"] = "audio"
-    stream: bool = Field(False, description="WAV and FLAC leave as sound is ready, without their length; others always")
-    speed: float = Field(1.0, ge=0.25, le=4, description="tempo at the same pitch")
-    instructions: str | None = Field(None, description="taken from OpenAI's client, and passed over")
-    seed: int | None = Field(None, ge=0, lt=2**32, description="the same seed, the same sound; else one is drawn")
-    temperature: float | None = Field(None, ge=0, le=10, description="of sampling, for this once")
-    top_p: float | None = Field(None, gt=0, le=1, description="of sampling, for this once")
-    repetition_penalty: float | None = Field(None, gt=0, le=100, description="of sampling, for this once")
+    stream: bool = Field(
+        False, description="send WAV and FLAC while they are made, without their length; other formats always are"
+    )
+    speed: float = Field(1.0, ge=0.25, le=4, description="speed of speech, at the same pitch")
+    instructions: str | None = Field(None, description="accepted from OpenAI's client, and ignored")
+    seed: int | None = Field(
+        None, ge=0, lt=2**32, description="the same seed gives the same sound; default: a random seed"
+    )
+    temperature: float | None = Field(None, ge=0, le=10, description="sampling option, for this request only")
+    top_p: float | None = Field(None, gt=0, le=1, description="sampling option, for this request only")
+    repetition_penalty: float | None = Field(None, gt=0, le=100, description="sampling option, for this request only")
 
     @model_validator(mode="before")
     @classmethod
@@ -73,29 +79,29 @@ class SpeechRequest(BaseModel):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the sound goes out when all of it is there, as a file that says how long it is."""
+        """Whether the sound is sent when all of it is made, as a file whose header has its length."""
         is_streamed = self.stream or "stream_format" in self.model_fields_set
         return FORMATS[self.response_format].has_length and not is_streamed
 
     @property
     def voice_name(self) -> str:
-        """The voice's name, however it was sent."""
+        """The name of the voice, sent as text or as an object."""
         return self.voice if isinstance(self.voice, str) else self.voice.id
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """Options of the engine that differ for this once."""
+        """Sampling options of the engine for this request only."""
         return {name: value for name in SAMPLING_FIELDS if (value := getattr(self, name)) is not None}
 
     @property
     def ignored_fields(self) -> list[str]:
-        """Names of what was sent and changes nothing, as far as a header can hold them."""
-        told = ["instructions"] if self.instructions else []
-        return told + [name for name in self.model_extra or {} if name.isascii() and name.isidentifier()][:20]
+        """Names of fields that were sent and are ignored, as far as a header can hold them."""
+        ignored = ["instructions"] if self.instructions else []
+        return ignored + [name for name in self.model_extra or {} if name.isascii() and name.isidentifier()][:20]
 
 
 def _number(value: Any) -> Any:
-    """Return the number that a text is; anything else as it is, for pydantic to complain about."""
+    """Return the number that a text holds; return anything else unchanged, for pydantic to refuse."""
     if not isinstance(value, str):
         return value
     for kind in (int, float):

@@ -37,30 +37,30 @@ def serve(
     log_text: bool = False,
     started: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM; a second one ends the process at once.
+    """Serve until Ctrl-C or SIGTERM; a second signal ends the process at once.
 
-    :param voices: the folder of voices; looked at afresh for each request.
-    :param host: an address that other machines can reach is served only with API keys.
-    :param port: 0 takes one that is free.
+    :param voices: the folder of voices; it is read anew for each request.
+    :param host: the address to listen on; an address that other machines can reach needs API keys.
+    :param port: 0 takes a free port.
     :param backend: ``in-process``; ``vllm`` to start one; or the URL of a vLLM server that runs.
     :param config: a YAML file of ``ServeSettings``.
-    :param keys: a file of API keys, one a line; those in ``VTUNE_API_KEYS`` count as well.
-    :param options: engine options that every voice has here, whatever it was trained with.
-    :param started: is told the address.
-    :raises VtuneError: the extra is missing, the settings are wrong, the port cannot be had, or vLLM does not serve.
+    :param keys: a file of API keys, one a line; ``VTUNE_API_KEYS`` may hold further keys.
+    :param options: engine options of every voice on this server; they replace those of the training.
+    :param started: is called with the server's URL.
+    :raises VtuneError: the extra is missing, the settings are wrong, the port is taken, or vLLM does not serve.
     """
     missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
         raise VtuneError(f"vtune serve needs {' and '.join(missing)}; install vtune-tts with the extra 'serve'")
     settings = read_settings(config) if config else ServeSettings()
-    known = read_keys(keys)
-    if not known and not is_loopback(host):
+    api_keys = read_keys(keys)
+    if not api_keys and not is_loopback(host):
         raise VtuneError(
             f"other machines can reach {host}, so the server needs API keys: name a file with --keys, or set "
             f"{API_KEYS_VARIABLE}"
         )
     if not voices.is_dir():
-        raise VtuneError(f"{voices}: there is no such folder of voices")
+        raise VtuneError(f"there is no folder of voices {voices}")
     from vtune.serve.app import create_app
     from vtune.serve.connections import uvicorn_config
     from vtune.serve.uvicorn_server import StoppableServer
@@ -74,7 +74,7 @@ def serve(
     ):
         signals.kill = speaking.kill
         app = create_app(
-            registry, speaking, settings, keys=known, host=host, write=_write, log_text=log_text, lifecycle=lifecycle
+            registry, speaking, settings, keys=api_keys, host=host, write=_write, log_text=log_text, lifecycle=lifecycle
         )
         _preload(registry, speaking, settings)
         serving = uvicorn_config(app, settings, _write)

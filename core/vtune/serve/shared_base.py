@@ -1,4 +1,4 @@
-"""Many voices on one base: its network is loaded once, and each voice's adapter is put beside the others by name."""
+"""Serve many voices on one base: its network is loaded once, and each voice adds an adapter with a name."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class _VoiceParts:
 
 
 class SharedBase:
-    """One base and the voices that lately spoke with it; for one thread.
+    """Holds one base and the voices that spoke recently; for one thread.
 
-    :param first: any voice that is to speak with it.
-    :param options: engine options that every voice has here, whatever it was trained with.
-    :param most: voices in memory; the one that was longest silent makes room.
-    :raises VtuneError: the base cannot be loaded, or is not the one that the voice was trained on.
+    :param first: any voice of the base.
+    :param options: engine options of every voice on this server; they replace those of the training.
+    :param max_voices: voices in memory; a new voice replaces the least recently used one.
+    :raises VtuneError: the base cannot be loaded, or is not the base that the voice was trained on.
     """
 
-    def __init__(self, first: RequestedVoice, device: str, options: Mapping[str, Any], most: int) -> None:
-        self._options, self._most = streaming_defaults(first, options), most
+    def __init__(self, first: RequestedVoice, device: str, options: Mapping[str, Any], max_voices: int) -> None:
+        self._options, self._max_voices = streaming_defaults(first, options), max_voices
         self.engine, self._base = open_base(first.record, device, options=self._options)
         self._model: nn.Module | None = None
         self._slots: OrderedDict[Hashable, _AdapterSlot] = OrderedDict()
@@ -63,7 +63,7 @@ class SharedBase:
         return len(self._slots)
 
     def say(self, request: SynthesisRequest) -> Iterator[Audio]:
-        """Speak, piece by piece; others may speak between two pieces.
+        """Yield the sound of a request piece by piece; other voices may speak between two pieces.
 
         :raises VoiceBrokenError: the voice cannot be loaded.
         :raises VtuneError: the engine cannot speak the text.
@@ -119,14 +119,14 @@ class SharedBase:
         try:
             fill_adapter(self._model, made.adapter, f"voice {chosen.name!r}", adapter)
         except BaseException:
-            if adapter != DEFAULT:  # the first of all stays: a network without any is no PeftModel's
+            if adapter != DEFAULT:  # the first adapter stays: a PeftModel needs one
                 self._model.delete_adapter(adapter)
             raise
 
     def _make_room(self, newest: Hashable) -> None:
-        silent = [key for key, loaded in self._slots.items() if not loaded.speaking and key != newest]
-        for key in silent[: max(0, len(self._slots) - self._most)]:
-            # Not while it is on: PEFT would switch to another, and say so.
+        idle = [key for key, loaded in self._slots.items() if not loaded.speaking and key != newest]
+        for key in idle[: max(0, len(self._slots) - self._max_voices)]:
+            # Switch it off first: otherwise PEFT would switch to another adapter, and warn.
             self._turn_to(self._slots[newest].adapter)
             self._model.delete_adapter(self._slots.pop(key).adapter)  # type: ignore[union-attr, operator]
 

@@ -1,4 +1,4 @@
-"""One base at work: a thread of its own, because a base speaks with one voice at a time."""
+"""Run one base on a thread of its own, because a base speaks with one voice at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AudioPieces = Generator[Audio, None, None]
 
 
 class JobSource(Protocol):
-    """Where a worker gets its jobs; see ``Scheduler``."""
+    """Where a worker gets its jobs: the ``Scheduler``."""
 
     changed: threading.Condition
     closed: bool
@@ -39,14 +39,14 @@ class Worker:
     def __init__(self, desk: JobSource, open_base: Callable[[SynthesisRequest], SharedBase], turns: int) -> None:
         self._desk, self._open_base, self._turns = desk, open_base, turns
         self.key: Hashable | None = None
-        """Of the base that it has, or is loading."""
+        """Key of the base that the worker has or is loading."""
         self.queue: JobQueue | None = None
         self.speaking = 0
-        """Jobs that were taken and are not finished."""
+        """Number of jobs that were taken and are not finished."""
         self.since = self.used = 0.0
-        """When the base was loaded, and when a job was last finished."""
+        """Times at which the base was loaded, and at which a job was last finished."""
         self.tenure_seconds = 0.0
-        """How long the base speaks before it makes room for one that is in demand."""
+        """Seconds that the base speaks before another base in demand may replace it."""
         self._base: SharedBase | None = None
         self._base_key: Hashable | None = None
         self.thread = threading.Thread(target=self._run, name="vtune-speaks", daemon=True)
@@ -58,20 +58,20 @@ class Worker:
 
     @property
     def voices(self) -> int:
-        """Voices in memory."""
+        """Number of voices in memory."""
         base = self._base
         return 0 if base is None else len(base)
 
     def _run(self) -> None:
         speaking: deque[tuple[Job, AudioPieces]] = deque()
         while not self._desk.closed:
-            while len(speaking) < self._turns and (taken := self._next(wait=not speaking)) is not None:
-                speaking.append((taken, self._say(taken.request)))
+            while len(speaking) < self._turns and (job := self._next(wait=not speaking)) is not None:
+                speaking.append((job, self._say(job.request)))
             if speaking:
                 job, pieces = speaking.popleft()
                 if self._step(job, pieces):
                     speaking.append((job, pieces))
-                del job, pieces  # what they hold is large, and the next job may be long in coming
+                del job, pieces  # they hold much memory, and the next job may come much later
         for job, pieces in speaking:
             pieces.close()
             self._finish(job, well=False)
@@ -89,7 +89,7 @@ class Worker:
         piece: Audio | BaseException | None
         try:
             piece = None if job.left.is_set() else next(pieces, None)
-        except BaseException as error:  # whatever an engine raises is the request's, and the thread goes on
+        except BaseException as error:  # any error of an engine belongs to the request, and the thread goes on
             piece = error
         job.seconds += 0 if loading else time.monotonic() - start
         ended = piece is None or isinstance(piece, BaseException)

@@ -70,7 +70,7 @@ def test_no_other_machine_is_let_in_without_keys(tmp_path: Path, host: str, monk
 
 
 def test_what_else_stops_a_start(tmp_path: Path) -> None:
-    with pytest.raises(VtuneError, match="there is no such folder of voices"):
+    with pytest.raises(VtuneError, match="there is no folder of voices"):
         serve(tmp_path / "nowhere")
     (tmp_path / "keys").write_text(ONE)
     with pytest.raises(VtuneError, match=r"cannot serve at 192\.0\.2\.1 port 1"):
@@ -92,7 +92,7 @@ def test_settings_are_read_and_mistakes_are_told(tmp_path: Path) -> None:
         ("waiting: 0", "waiting: Input should be greater than 0"),
         ("waiting: true", "waiting: input should be a number"),
         ("adapters: 2", "adapters 2 is less than turns 8"),
-        ("- x", "settings are a mapping"),
+        ("- x", "expected a mapping of keys to values"),
         ("a: [", "serve.yaml"),
     ):
         with pytest.raises(VtuneError, match=expected):

@@ -111,7 +111,7 @@ def test_mistakes_in_a_mix_are_told_with_their_place(folder: Path, asked: str, t
 
 
 def test_mixes_have_a_limit_and_can_be_forbidden(folder: Path) -> None:
-    with pytest.raises(VoiceError, match="a mix of 3 voices; this server mixes 2 at most"):
+    with pytest.raises(VoiceError, match="the mix has 3 voices; this server mixes 2 at most"):
         registry(folder, mix_voices=2).find("anna+ben+anna")
     with pytest.raises(UnknownVoiceError, match="no voice 'anna"):
         registry(folder, mix_voices=1).find("anna+ben")

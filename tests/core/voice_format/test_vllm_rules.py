@@ -13,7 +13,7 @@ from peft import LoraConfig
 
 from vtune.errors import VoiceError
 from vtune.runtime.paths import VoiceFolder
-from vtune.voice_format.vllm_rules import LORA_RANKS, check_config
+from vtune.voice_format.vllm_rules import LORA_RANKS, check_config, is_servable
 
 
 def adapter(folder: Path, **changes: Any) -> VoiceFolder:
@@ -67,3 +67,10 @@ def test_what_vllm_does_not_know_is_named(tmp_path: Path, changes: dict[str, Any
 @pytest.mark.parametrize("init", [True, False, "gaussian", "orthogonal", "EVA"])
 def test_ways_to_begin_that_leave_the_base_alone_are_served(tmp_path: Path, init: object) -> None:
     assert check_config(adapter(tmp_path, init_lora_weights=init))
+
+
+def test_servable_is_what_the_adapter_is(tmp_path: Path) -> None:
+    assert not is_servable(VoiceFolder(tmp_path))  # fully fine-tuned: no adapter
+    assert is_servable(adapter(tmp_path))
+    assert not is_servable(adapter(tmp_path, use_dora=True))
+    assert not is_servable(adapter(tmp_path, modules_to_save=["lm_head"]))
