@@ -139,7 +139,7 @@ def _tell(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> None:
         if score.spec.headline:
             logger.info("%s", score.describe(VOICE))
     for name, reason in scores.skipped.items():
-        logger.info("%s: not measured: %s", name, reason)
+        logger.info("Not measured: %s: %s", name, reason)
     for line in scores.warnings():
         logger.warning("%s", line)
     where = voice.page if scores.texts else voice.samples

@@ -97,7 +97,8 @@ def load_checkpoint_metrics(
     try:
         measure = CheckpointMetrics(engine, base, recipe, selection, test_sets, condition)
     except VtuneError as reason:
-        logger.info("Checkpoints cannot be chosen by %s: %s", selection.rule, reason)
+        instead = "the last checkpoint" if recipe.train.early_stopping is None else "the one with the lowest loss"
+        logger.info("Checkpoints cannot be chosen by %s, so %s becomes the voice: %s", selection.rule, instead, reason)
         return None
     logger.info("The best checkpoint is chosen by quality = %s", selection.rule)
     return measure

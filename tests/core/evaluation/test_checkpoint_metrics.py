@@ -93,7 +93,7 @@ def test_without_both_metrics_the_loss_chooses(
         )
     assert found is None
     assert (
-        "Checkpoints cannot be chosen by (1 - wer) x speaker_similarity: "
+        "Checkpoints cannot be chosen by (1 - wer) x speaker_similarity, so the last checkpoint becomes the voice: "
         "wer cannot be measured here: no weights of Whisper are here"
     ) in caplog.text
 

@@ -89,7 +89,7 @@ def test_nothing_held_out_is_said_and_nothing_written(
 ) -> None:
     with caplog.at_level(logging.INFO, "vtune"):
         (folder,) = pipeline.run(toy())
-    assert "scores: not measured: train.validation is 0, so no clip is held out" in caplog.text
+    assert "Not measured: scores: train.validation is 0, so no clip is held out" in caplog.text
     assert not folder.scores.exists()
     assert not folder.page.exists()
 
