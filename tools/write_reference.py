@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,14 +38,16 @@ def pages() -> dict[str, str]:
 def hooks_page() -> str:
     """Every hook with its signature, shapes, units and errors."""
     parts = [f"# Hooks\n\n{NOTE}\n{_markdown(inspect.getdoc(hookspecs) or '')}"]
-    for name, function in vars(hookspecs).items():
-        if not hasattr(function, f"{hookspecs.PROJECT}_spec"):
-            continue
-        kind = "required" if name in hookspecs.REQUIRED else "optional"
-        if not getattr(function, f"{hookspecs.PROJECT}_spec")["firstresult"]:
-            kind = "extensions, all are asked"
-        doc = _markdown(inspect.getdoc(function) or "")
-        parts.append(f"## {name}\n\n{_signature(name, function)}\n\n*{kind}*\n\n{doc}")
+    hooks = [name for names in hookspecs.SECTIONS.values() for name in names]
+    for title, names in hookspecs.SECTIONS.items():
+        parts.append(f"## {title}")
+        for name in names:
+            function = getattr(hookspecs, name)
+            kind = "required" if name in hookspecs.REQUIRED else "optional"
+            if not getattr(function, f"{hookspecs.PROJECT}_spec")["firstresult"]:
+                kind = "extensions; the hook of every extension is called"
+            doc = re.sub(rf"`({'|'.join(hooks)})`", r"[`\1`](#\1)", _markdown(inspect.getdoc(function) or ""))
+            parts.append(f"### {name}\n\n{_signature(name, function)}\n\n*{kind}*\n\n{doc}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -257,7 +260,15 @@ def _arguments(function: Any) -> str:
 
 
 def _markdown(doc: str) -> str:
-    """Turn the docstrings' fields and double backticks into Markdown."""
+    """Turn the docstrings' fields, examples and double backticks into Markdown."""
+    doc, *examples = re.split(r"^Example::\n\n", doc, flags=re.M)
+    text = _markdown_text(doc)
+    for example in examples:
+        text += f"Example:\n\n```python\n{textwrap.dedent(example).strip()}\n```"
+    return text
+
+
+def _markdown_text(doc: str) -> str:
     doc = re.sub(r"``([^`]+)``", r"`\1`", doc)
     doc = re.sub(r"^:param (\w+): ", r"- `\1`: ", doc, flags=re.M)
     doc = re.sub(r"^:returns: ", "- returns ", doc, flags=re.M)

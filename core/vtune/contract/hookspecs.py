@@ -1,8 +1,13 @@
-"""The contract between vtune and an engine: one hook an operation, the first answer that is not None counts.
+"""The contract between vtune and an engine: one hook for each operation.
 
-An engine is a module of ``@vtune.hookimpl`` functions. Its state is whatever ``load_base`` returns: every later
-hook receives it as ``base``. A hook may take fewer arguments than its specification has, never more, and none with
-a default (pluggy would never fill it). Never return None: it means "ask the next plugin", and there is none.
+An engine is a module of ``@vtune.hookimpl`` functions. Its state is whatever ``load_base`` returns; every later hook
+receives the state as ``base``. A hook may take fewer arguments than its specification has, never more, and none with
+a default, because pluggy would never fill it. A hook of an engine must not return None: pluggy takes None for "ask the
+next plugin", and there is none.
+
+A run has one process (rank) for each GPU, and more processes if ``encode.processes`` is above 1. "Each rank" below
+means that every process calls the hook, "the first rank" that one process does. No two threads call hooks with one
+``base`` at once.
 """
 
 from __future__ import annotations
@@ -50,20 +55,55 @@ REQUIRED = (
 )
 """Hooks that every engine must implement; core has a default for each of the others."""
 
+SECTIONS = {
+    "Describe and load the engine": ("engine_info", "load_base", "fingerprint", "features_fingerprint", "footprint"),
+    "Prepare the data": ("prepare_sample", "collate"),
+    "Train": ("build_lora_model",),
+    "Make the voice": ("extract_conditioning", "mix_conditioning", "export_voice", "save_merged"),
+    "Speak": ("synthesize", "synthesize_together", "synthesize_from_sampler"),
+    "Extensions": ("extension_info", "trainer_callbacks", "metrics", "watermark", "register_commands"),
+}
+"""The hooks in the order in which a run needs them; the reference page has these headings."""
+
+
+# Describe and load the engine
+
 
 @hookspec(firstresult=True)
 def engine_info() -> EngineInfo:
-    """Say what the engine is. Must be instant: no weights, no network, no torch."""
+    """Describe the engine: sample rate, options, presets for LoRA, licence.
+
+    Return at once: read no file, use no network, and import torch inside the other hooks.
+
+    Called once whenever the engine is loaded: by each command that needs it (``vtune engines`` and ``vtune recipe
+    check`` too), on each rank and in each encoding process.
+
+    Example::
+
+        @vtune.hookimpl
+        def engine_info():
+            return vtune.EngineInfo(sample_rate=24_000, features_version="1", options=MyOptions)
+    """
 
 
 @hookspec(firstresult=True)
 def load_base(options: EngineOptions, device: torch.device, dtype: torch.dtype) -> Any:
-    """Return the engine's state: tokenizer, codec and frozen network, each loaded on first use.
+    """Return the engine's state: tokenizer, codec and frozen network, each loaded at its first use.
 
     :param options: an instance of ``EngineInfo.options``.
-    :param device: of the network; codecs may have an option of their own.
+    :param device: of the network; a codec may have a device option of its own.
     :param dtype: of the network that LoRA adapts; codecs and vocoders stay float32.
     :raises vtune.EngineError: files are missing or do not belong together.
+
+    Called once in a run on each rank, once in each encoding process (there with the CPU and float32), and whenever a
+    voice is opened. ``vtune serve`` calls it once for voices whose ``runtime`` options and ``fingerprint`` are the
+    same.
+
+    Example::
+
+        @vtune.hookimpl
+        def load_base(options, device, dtype):
+            return MyBase(options, device, dtype)  # its parts are functools.cached_property
     """
 
 
@@ -71,82 +111,235 @@ def load_base(options: EngineOptions, device: torch.device, dtype: torch.dtype) 
 def fingerprint(base: Any) -> dict[str, str]:
     """Name every part that a voice needs to speak as it was trained, each with a hash of its content.
 
-    Kept with features (they are encoded anew when it changes) and in the voice (speaking is refused, naming the
-    part, when it differs). Should cost a read of the files, not a load of the weights. Optional; default: ``{}``.
+    The hashes are kept with the features, which are encoded again when one changes, and in the voice, which refuses to
+    speak with other parts and names them. Read the files for this, but do not load the weights.
+
+    Called on each rank before encoding and after it, and whenever a voice is opened. Optional; default: ``{}``.
+    See also ``features_fingerprint``.
+
+    Example::
+
+        @vtune.hookimpl
+        def fingerprint(base):
+            return {"network": vtune.toolkit.hash_file(base.weights), "codec": vtune.toolkit.hash_file(base.codec_file)}
     """
 
 
 @hookspec(firstresult=True)
 def features_fingerprint(base: Any) -> dict[str, str]:
-    """Name further parts that only ``prepare_sample`` uses, in the same way; a voice speaks without them.
+    """Name further parts that only ``prepare_sample`` uses, each with a hash; a voice speaks without them.
 
-    Optional; default: ``{}``.
+    Called on each rank and in each encoding process before encoding. Optional; default: ``{}``. See also
+    ``fingerprint``.
+
+    Example::
+
+        @vtune.hookimpl
+        def features_fingerprint(base):
+            return {"normaliser": base.normaliser.version}
     """
+
+
+@hookspec(firstresult=True)
+def footprint(options: EngineOptions, lora: LoraSettings, dtype_bytes: int, product_bytes: int) -> Footprint | None:
+    """Estimate what a training needs of a machine, from configuration files alone.
+
+    :param dtype_bytes: bytes of one number of the loaded weights.
+    :param product_bytes: bytes of one number in matrix products: 2 under autocast, even if the weights have 4.
+
+    Called by ``vtune plan`` and ``vtune doctor``, and on each rank before a run and before its training.
+    Optional; default: None, and ``vtune plan`` says that the engine gives no estimate.
+
+    Example::
+
+        @vtune.hookimpl
+        def footprint(options, lora, dtype_bytes):
+            return vtune.Footprint(parameters=3_000_000_000, weight_bytes=3_000_000_000 * dtype_bytes, ...)
+    """
+
+
+# Prepare the data
 
 
 @hookspec(firstresult=True)
 def prepare_sample(base: Any, clip: Clip) -> Features:
     """Encode one clip into arrays without padding; the same clip gives the same arrays, bit for bit.
 
-    :param clip: waveform float32 ``[samples]`` mono at ``EngineInfo.sample_rate`` (or as recorded, if it says so).
-    :returns: arrays of integers or floats by name; the one named ``EngineInfo.length_feature`` has the length.
-    :raises vtune.SkipClip: the clip does not fit; the reason has the numbers. Never cut a clip to make it fit.
+    :param clip: waveform float32 ``[samples]``, mono, at ``EngineInfo.sample_rate``, or at the rate of its recording if
+        ``EngineInfo.clips_as_recorded`` is set.
+    :returns: arrays of integers or floats by name; the array ``EngineInfo.length_feature`` has the length of the clip.
+    :raises vtune.SkipClip: the clip does not fit; give the reason with its numbers. Never cut a clip to make it fit.
+
+    Called once for each clip (and each augmented copy) whose features are not stored yet. The clips are shared among
+    ranks and encoding processes. Options that the result depends on must declare ``affects="features"``.
+
+    Example::
+
+        @vtune.hookimpl
+        def prepare_sample(base, clip):
+            codes = base.encode(clip.waveform)  # int64 [T]
+            if len(codes) > base.options.max_tokens:
+                raise vtune.SkipClip(f"{len(codes)} tokens, more than max_tokens {base.options.max_tokens}")
+            return {"input_ids": np.concatenate([base.tokenize(clip.text), codes])}
     """
 
 
 @hookspec(firstresult=True)
 def collate(base: Any, features: Sequence[Features]) -> Batch:
-    """Pad features into one batch of CPU tensors ``[B, ...]``, on the right, labels to ignore -100.
+    """Pad features into one batch of CPU tensors ``[B, ...]``, on the right; labels to ignore are -100.
 
-    A clip must get the same loss in any batch: mask the padding. Targets are the tensor ``labels``, and others whose
-    names end in ``_labels`` where an engine has several kinds.
+    A clip must have the same loss in every batch, so mask the padding. The targets are the tensor ``labels``, and, for
+    an engine with several kinds of targets, further tensors whose names end in ``_labels``.
+
+    :param features: what ``prepare_sample`` returned for each clip of the batch, with ``EngineInfo.paired_features``
+        of another clip where the engine declares them.
+
+    Called on each rank for each of its batches, in training and in validation.
+
+    Example::
+
+        @vtune.hookimpl
+        def collate(features):
+            rows = [torch.as_tensor(row["input_ids"]) for row in features]
+            ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # [B, T]
+            labels = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-100)
+            return {"input_ids": ids, "attention_mask": labels.ne(-100).long(), "labels": labels}
     """
+
+
+# Train
 
 
 @hookspec(firstresult=True)
 def build_lora_model(base: Any, lora: LoraSettings) -> nn.Module:
-    """Return a fresh ``peft.PeftModel`` on the base's network (``vtune.attach_lora`` makes one).
+    """Return a new ``peft.PeftModel`` on the base's network; ``vtune.attach_lora`` makes one.
 
-    ``model(**batch)["loss"]`` is a float32 scalar, the mean over all labels; with the keyword
-    ``num_items_in_batch`` the sum divided by it. An engine with several kinds of labels gets a dictionary of counts
-    by name there, and adds up the means of its kinds in its own proportions. ``model(**batch)["metrics"]`` may hold
-    tensors ``[sum, count]`` by name, whose means over steps and processes are logged beside the loss. ``"logits"`` may
-    be left out beside a loss, if the model gives them when it is asked without ``labels``.
-    Only the adapter has gradients. Fresh, it speaks as the base.
-    Each call returns a new adapter; an earlier one may be gone.
+    ``model(**batch)["loss"]`` is a float32 scalar, the mean over all labels; with the keyword ``num_items_in_batch`` it
+    is their sum divided by that number. An engine with several kinds of labels gets a dictionary of counts by name
+    there, and adds up the means of its kinds in its own proportions. ``model(**batch)["metrics"]`` may hold tensors
+    ``[sum, count]`` by name, whose means over steps and processes are logged beside the loss. ``"logits"`` may be
+    missing beside a loss if the model returns them when it is called without ``labels``.
+
+    Only the adapter has gradients. A new adapter changes nothing. Each call returns a new adapter on a network of its
+    own; the earlier model may be gone.
+
+    Called once in a training on each rank, and whenever a voice is opened, exported or merged.
+
+    Example::
+
+        @vtune.hookimpl
+        def build_lora_model(base, lora):
+            return vtune.attach_lora(base.new_network(), lora, engine_info().lora_targets)
     """
+
+
+# Make the voice
 
 
 @hookspec(firstresult=True)
 def extract_conditioning(base: Any, clips: Sequence[Clip]) -> Conditioning:
-    """Keep what synthesis needs of this voice beside the adapter.
+    """Return what a voice keeps beside its adapter in order to speak.
 
-    :param clips: of one voice, best first, at the rate that ``prepare_sample`` gets them.
+    :param clips: of one voice, the best clip first, at the sample rate that ``prepare_sample`` gets.
+
+    Called on the first rank: once for each voice after training, and once for each voice before its checkpoints are
+    measured. Options that the result depends on must declare ``affects="speech"``. See also ``mix_conditioning``.
+
+    Example::
+
+        @vtune.hookimpl
+        def extract_conditioning(base, clips):
+            return vtune.Conditioning({"speaker": base.speaker_embedding(clips[0])}, {"voice": clips[0].voice})
     """
 
 
 @hookspec(firstresult=True)
 def mix_conditioning(base: Any, parts: Sequence[Conditioning], weights: Sequence[float]) -> Conditioning:
-    """Put together what synthesis needs of a voice that is a mix of others.
+    """Combine the conditioning of several voices into that of their mix.
 
-    :param parts: what each of them keeps, the heaviest first.
-    :param weights: of the parts, above 0; their sum is 1.
+    :param parts: the conditioning of each voice, the voice with the largest weight first.
+    :param weights: one for each part, above 0; their sum is 1.
 
-    Optional; default: tensors of floats that every part has in one shape are averaged by weight, everything else is the
-    heaviest part's. Implement it where such a mean would mean nothing: of sound frame by frame, say.
+    Called once whenever a mix is opened (``vtune say "0.7*anna+0.3*ben"``, ``vtune mix``, ``vtune serve``), in one
+    process. Optional; default: floating-point tensors that every part has in one shape are averaged by weight,
+    everything else is taken from the first part. Implement it where such a mean has no meaning, such as for sound frame
+    by frame.
+
+    Example::
+
+        @vtune.hookimpl
+        def mix_conditioning(parts, weights):
+            return parts[0]  # speak with the reference of the voice that has the largest weight
     """
+
+
+@hookspec(firstresult=True)
+def export_voice(base: Any, model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:
+    """Write the adapter and the conditioning of a voice into its folder.
+
+    :returns: the files that were written.
+
+    Called on the first rank once for each voice after training, and by ``vtune export`` and ``vtune mix``.
+    Optional; default: a PEFT adapter at the folder's root and ``conditioning.safetensors``. See also
+    ``extract_conditioning``.
+
+    Example::
+
+        @vtune.hookimpl
+        def export_voice(base, model, conditioning, directory):
+            model.save_pretrained(directory)
+            return base.write_conditioning(conditioning, directory / "conditioning.safetensors")
+    """
+
+
+@hookspec(firstresult=True)
+def save_merged(base: Any, network: nn.Module, directory: Path) -> list[Path]:
+    """Write the merged network, with the adapter folded in, so that other software can load the folder.
+
+    :returns: the files that were written.
+
+    Called once by ``vtune merge`` and by the export targets that need a whole network, in one process.
+    Optional; default: ``network.save_pretrained`` in safetensors. See also ``export_voice``.
+
+    Example::
+
+        @vtune.hookimpl
+        def save_merged(base, network, directory):
+            network.save_pretrained(directory)
+            base.tokenizer.save_pretrained(directory)
+            return sorted(directory.iterdir())
+    """
+
+
+# Speak
 
 
 @hookspec(firstresult=True)
 def synthesize(
     base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
 ) -> Iterator[Audio]:
-    """Speak ``text``, yielding sound as it is ready; the last piece of each utterance carries its ending.
+    """Speak a text: yield sound as soon as it is ready; the last piece of each utterance carries its ending.
 
-    :param model: in eval mode; core calls this inside ``disable_adapter()`` to hear the untuned engine.
+    :param model: in eval mode; vtune calls this hook inside ``disable_adapter()`` to hear the untuned engine.
     :param seed: the same seed gives the same sound on the same machine.
-    :param sampling: options of ``EngineInfo.sampling_options`` that this utterance has instead of the voice's; valid.
-    :returns: pieces at ``EngineInfo.sample_rate``; joined, nothing is lost or doubled.
+    :param sampling: checked values of options that declare ``affects="sampling"``; each takes the place of the base's
+        value for this utterance.
+    :returns: pieces at ``EngineInfo.sample_rate``; joined, they have no gap and no overlap.
+
+    Read no options from the base but those that affect ``sampling`` or ``runtime``: voices that differ in other options
+    may share the base.
+
+    Called for each text that is spoken: on the first rank for samples and scores, in one process by ``vtune say``, and
+    by ``vtune serve`` for each request, where several utterances of one base take turns between their pieces. See also
+    ``synthesize_together`` and ``synthesize_from_sampler``.
+
+    Example::
+
+        @vtune.hookimpl
+        def synthesize(base, model, text, conditioning, seed, sampling):
+            temperature = sampling.get("temperature", base.options.temperature)
+            codes = base.generate(model, text, conditioning, seed, temperature)
+            yield vtune.Audio(base.decode(codes), 24_000, vtune.Ending.END_TOKEN)
     """
 
 
@@ -158,70 +351,83 @@ def synthesize_together(
     conditioning: Conditioning,
     sampling: Mapping[str, Any],
 ) -> Iterator[tuple[int, list[Audio]]]:
-    """Speak several texts side by side, where that is quicker and nobody waits for the first sound.
+    """Speak several texts in one batch, where this is faster and nobody waits for the first sound.
 
-    :param lines: texts, each with its seed.
-    :returns: places in ``lines`` as they are done, each once, with the pieces of its sound. They are what
-        ``synthesize`` gives for that text and seed, up to how sums of floats round in another order.
+    :param lines: the texts, each with its seed.
+    :returns: for each text, as soon as it is done, its index in ``lines`` and the pieces of its sound. They are what
+        ``synthesize`` gives for that text and seed, up to how floating-point sums round in another order.
 
-    Optional; without it, texts are spoken one after another.
+    Called on the first rank to measure a voice or a checkpoint, and by ``vtune evaluate`` and ``vtune compare``.
+    Optional; without it, texts are spoken one after another. See also ``synthesize``.
+
+    Example::
+
+        @vtune.hookimpl
+        def synthesize_together(base, model, lines, conditioning, sampling):
+            for index, codes in base.generate_batch(model, lines, conditioning, sampling):
+                yield index, [vtune.Audio(base.decode(codes), 24_000, vtune.Ending.END_TOKEN)]
     """
 
 
 @hookspec(firstresult=True)
 def synthesize_from_sampler(
-    base: Any, draw: TokenSampler, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
+    base: Any, sampler: TokenSampler, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
 ) -> Iterator[Audio]:
-    """Speak as ``synthesize`` does, with tokens that a server of language models draws: ``vtune serve --backend vllm``.
+    """Speak as ``synthesize`` does, with tokens that a server of language models samples.
 
-    The server has the network and the voice's adapter; the base here must not load its network for this. While
-    ``draw`` waits for a token, other utterances of this base may go on, never at the same instant. Without chance
-    (temperature 0) both hooks give the same sound, up to what two implementations of a network differ.
+    The server has the network and the voice's adapter, so the base must not load its network for this. While
+    ``sampler`` waits for a token, other utterances of this base may go on, but never at the same instant. With
+    temperature 0 both hooks give the same sound, up to the difference between two implementations of a network.
 
-    :param draw: takes a ``vtune.SamplingRequest``, yields the ids as they are drawn.
+    :param sampler: takes a ``vtune.SamplingRequest`` and yields the token ids as they are sampled.
 
-    Optional, for engines whose network is a causal language model of transformers'; without it, vtune says that the
-    engine speaks in process only.
+    Called by ``vtune serve --backend vllm`` for each request, in the server's process. Optional, for engines whose
+    network is a causal language model of transformers; without it, vtune says that the engine speaks only in vtune's
+    own process. See also ``synthesize``.
+
+    Example::
+
+        @vtune.hookimpl
+        def synthesize_from_sampler(base, sampler, text, conditioning, seed, sampling):
+            request = vtune.SamplingRequest(base.tokenize(text), seed, max_tokens=1200, stop=[base.end])
+            yield vtune.Audio(base.decode(list(sampler(request))), 24_000, vtune.Ending.END_TOKEN)
     """
 
 
-@hookspec(firstresult=True)
-def footprint(options: EngineOptions, lora: LoraSettings, dtype_bytes: int, product_bytes: int) -> Footprint | None:
-    """Estimate what training asks of a machine, from configuration files alone.
-
-    :param dtype_bytes: of a number of the loaded weights.
-    :param product_bytes: of a number that products are made in: 2 under autocast, also where weights have 4.
-
-    Optional; default: None, and ``vtune plan`` says that the engine gives no estimate.
-    """
-
-
-@hookspec(firstresult=True)
-def save_merged(base: Any, network: nn.Module, directory: Path) -> list[Path]:
-    """Write the merged network (LoRA folded in) so that the field's own loaders read the folder.
-
-    Optional; default: ``network.save_pretrained`` in safetensors.
-    """
-
-
-@hookspec(firstresult=True)
-def export_voice(base: Any, model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:
-    """Write what the voice folder ships beside the card: the adapter and the conditioning.
-
-    Optional; default: a PEFT adapter at the folder's root and ``conditioning.safetensors``.
-    """
+# Extensions
 
 
 @hookspec
 def extension_info() -> ExtensionInfo:
-    """Declare a section of the recipe (extensions only)."""
+    """Declare an extension's own section of the recipe (extensions only).
+
+    Called whenever a recipe is checked, in each process. Each option declares what it affects, as those of engines do.
+
+    Example::
+
+        class Options(vtune.EngineOptions):
+            project: str = vtune.option("", affects="runtime", description="Name of the project in the tracker.")
+
+
+        @vtune.hookimpl
+        def extension_info():
+            return vtune.ExtensionInfo("tracker", Options)
+    """
 
 
 @hookspec
 def trainer_callbacks(recipe: Recipe) -> list[Any]:
-    """Add ``transformers.TrainerCallback`` objects to the loop (extensions only).
+    """Add ``transformers.TrainerCallback`` objects to the training (extensions only).
 
     A callback that is also an ``ExportableState`` of transformers gets its state back when a stopped run goes on.
+
+    Called once before each training on each rank.
+
+    Example::
+
+        @vtune.hookimpl
+        def trainer_callbacks(recipe):
+            return [TrackerCallback(recipe.extensions["tracker"].project)]
     """
 
 
@@ -233,22 +439,48 @@ def metrics(recipe: Recipe) -> dict[str, MetricMaker]:
     called with the ``vtune.contract.metrics.TestSet`` and the recipe, and returns a ``vtune.contract.metrics.Metric``,
     or raises ``VtuneError`` with the reason why it cannot be measured: the others are measured all the same. A group
     with the name of one of vtune's takes its place. Each of the metrics may stand under ``evaluate.selection``.
+
+    Called on the first rank before checkpoints and voices are measured, and by ``vtune evaluate`` and ``vtune
+    compare``.
+
+    Example::
+
+        @vtune.hookimpl
+        def metrics(recipe):
+            return {"breath": BreathMetric}
     """
 
 
 @hookspec
 def watermark(voice: str, sample_rate: int) -> Watermark:
-    """Mark what ``vtune serve`` speaks before it is encoded and sent (extensions only).
+    """Return what marks the sound of one answer of ``vtune serve`` before it is encoded and sent (extensions only).
 
-    Asked once for each answer; what it returns is called with every piece of that answer's sound in order, ``float32
-    [samples]`` in [-1, 1], and returns a piece of the same length. If it raises, the answer is broken off: no sound
-    leaves unmarked. Where several extensions answer, each marks what the one before it returned.
+    The returned function is called with every piece of that answer's sound in order, float32 ``[samples]`` in [-1, 1],
+    and returns a piece of the same length. If it raises, the answer is broken off, so no sound leaves unmarked. If
+    several extensions answer, each marks what the extension before it returned.
 
-    :param voice: as it is listed, or the text of a mix.
+    :param voice: its name in the list of voices, or the text of a mix.
     :param sample_rate: Hz of the sound.
+
+    Called once for each answer, in the server's process.
+
+    Example::
+
+        @vtune.hookimpl
+        def watermark(voice, sample_rate):
+            return Marker(key="secret", sample_rate=sample_rate).mark
     """
 
 
 @hookspec
 def register_commands(cli: click.Group) -> None:
-    """Add verbs to the command line (extensions only). Import heavy things inside the verb."""
+    """Add commands to the command line (extensions only); import slow modules inside the command.
+
+    Called once by each ``vtune`` command, before its arguments are read.
+
+    Example::
+
+        @vtune.hookimpl
+        def register_commands(cli):
+            cli.command("upload")(upload)
+    """

@@ -153,7 +153,7 @@ class Engine:
     def synthesize_from_sampler(
         self,
         base: Any,
-        draw: TokenSampler,
+        sampler: TokenSampler,
         text: str,
         conditioning: Conditioning,
         seed: int,
@@ -164,7 +164,7 @@ class Engine:
 
         def say(text: str, seed: int) -> Iterator[Audio]:
             answer = self._hook.synthesize_from_sampler(
-                base=base, draw=draw, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling)
+                base=base, sampler=sampler, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling)
             )
             pieces: Iterator[Audio] = self._answered("synthesize_from_sampler", answer)
             return pieces

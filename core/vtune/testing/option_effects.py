@@ -26,7 +26,6 @@ from vtune.dataset.features.encode import base_key
 from vtune.engines import Engine
 from vtune.errors import SkipClip, VtuneError
 from vtune.recipe import Recipe
-from vtune.recipe.model import PrepareRecipe
 from vtune.types import Clip, Conditioning, EngineOptions, Features, effects_of
 from vtune.types.options import runtime_values, sampling_names, speech_values, training_values
 from vtune.voices.speech import speak
@@ -77,7 +76,7 @@ def check_keys(engine: Engine, options: EngineOptions, base: Any) -> None:
 
 
 def _keys(engine: Engine, options: EngineOptions, base: Any) -> dict[str, Any]:
-    recipe = Recipe.model_construct(engine_options=options, extensions={}, prepare=PrepareRecipe())
+    recipe = Recipe.model_construct(voice="someone", engine=engine.name, data=[], engine_options=options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydantic warns of a value that is not of the option's type
         return {

@@ -57,7 +57,7 @@ def option(
     :param description: one sentence for ``vtune engines``, the reference and the recipe's JSON schema.
     :param constraints: further arguments of ``pydantic.Field``, such as ``ge`` and ``le``.
     """
-    effects = list(affects) if isinstance(affects, tuple | list) else [affects]
+    effects: list[Any] = list(affects) if isinstance(affects, tuple | list) else [affects]
     return Field(default, description=description, json_schema_extra={"affects": effects}, **constraints)
 
 

@@ -108,7 +108,7 @@ def synthesize_together(
 @vtune.hookimpl
 def synthesize_from_sampler(
     base: OrpheusBase,
-    draw: vtune.TokenSampler,
+    sampler: vtune.TokenSampler,
     text: str,
     conditioning: vtune.Conditioning,
     seed: int,
@@ -117,7 +117,7 @@ def synthesize_from_sampler(
     from vtune_orpheus.drawing import server_tokens
     from vtune_orpheus.speech import speak
 
-    return speak(base, partial(server_tokens, draw, base.layout), text, conditioning, seed, sampling)
+    return speak(base, partial(server_tokens, sampler, base.layout), text, conditioning, seed, sampling)
 
 
 @vtune.hookimpl
