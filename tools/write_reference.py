@@ -128,9 +128,9 @@ def _sections(model: type[BaseModel], name: str, engines: Mapping[str, EngineInf
     text = f"## {name or 'Top level'}\n\n{_markdown(inspect.getdoc(model) or '')}\n\n"
     if model is LoraRecipe:
         defaults = {f"default of `{engine}`": lora_defaults(info) for engine, info in engines.items()}
-        text += f"{_table(model, defaults)}\n\n### Presets of `targets`\n\n{_lora_presets(engines)}"
+        text += f"{_table(model, name, defaults)}\n\n### Presets of `targets`\n\n{_lora_presets(engines)}"
     else:
-        text += _table(model)
+        text += _table(model, name)
     parts = [text]
     for key, field in model.model_fields.items():
         inner = model_in(field.annotation)
@@ -139,9 +139,10 @@ def _sections(model: type[BaseModel], name: str, engines: Mapping[str, EngineInf
     return parts
 
 
-def _table(model: type[BaseModel], defaults: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+def _table(model: type[BaseModel], section: str = "", defaults: Mapping[str, Mapping[str, Any]] | None = None) -> str:
     """Write a row for each key of a model.
 
+    :param section: the section that the model describes, for links to the sections inside it.
     :param defaults: title of each default column to its values by key; None for one column with the model's own.
     """
     schema = model.model_json_schema()
@@ -153,7 +154,9 @@ def _table(model: type[BaseModel], defaults: Mapping[str, Mapping[str, Any]] | N
         required = name in schema.get("required", ())
         values = ["required" if required else _default(values[name], key) for values in defaults.values()]
         effects = [", ".join(key["affects"])] if affects else []
-        rows.append([f"`{name}`", _key_type(key, name), _key_range(key), *values, *effects, key["description"]])
+        rows.append(
+            [f"`{name}`", _key_type(key, section + name), _key_range(key), *values, *effects, key["description"]]
+        )
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
@@ -213,7 +216,9 @@ def _key_range(schema: Mapping[str, Any]) -> str:
         ranges = [_key_range(option) for option in schema["anyOf"] if option.get("type") != "null"]
         return " or ".join(dict.fromkeys(text for text in ranges if text != "any")) or "any"
     if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
+        return ", ".join(
+            f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`" for value in schema["enum"]
+        )
     if "const" in schema:
         return f"`{schema['const']}`"
     if "pattern" in schema:
@@ -243,7 +248,7 @@ def _number_range(schema: Mapping[str, Any]) -> str:
 
 
 def _default(value: Any, schema: Mapping[str, Any]) -> str:
-    if "$ref" in schema:
+    if "$ref" in schema and value != {}:
         return "its own defaults"
     if isinstance(value, float):
         return f"`{value:g}`"

@@ -98,17 +98,27 @@ def test_every_preset_is_tried(engine: vtune.Engine) -> None:
     assert set(engine.info.lora_targets) == set(TARGETS)
 
 
-@pytest.mark.parametrize("targets", [*TARGETS, r".*\.1\.mlp\..*", "c_attn"])
+@pytest.mark.parametrize(
+    ("targets", "arguments"),
+    [
+        *((targets, {}) for targets in (*TARGETS, r".*\.1\.mlp\..*", "c_attn")),
+        ("all", {"use_dora": True}),
+        ("attention+mlp+heads", {"lora_bias": True, "rank_pattern": {"mel_head": 2}}),
+        ("all", {"layers_to_transform": [1], "use_dora": True}),
+        ("all", {"exclude_modules": ["mlp.c_proj"], "rank_pattern": {r"h\.0\..*": 3}}),
+    ],
+)
 def test_the_footprint_counts_what_the_model_has(
-    targets: str, make_base: MakeBase, engine: vtune.Engine, tiny: Path
+    targets: str, arguments: dict[str, Any], make_base: MakeBase, engine: vtune.Engine, tiny: Path
 ) -> None:
-    lora = vtune.LoraSettings(rank=4, alpha=8, targets=(targets,))
+    lora = vtune.LoraSettings(rank=4, alpha=8, targets=(targets,), arguments=arguments)
     model = engine.build_lora_model(make_base(), lora)
     found = engine.footprint(IndexTTS2Options(base_model=str(tiny)), lora, 2)
     assert found is not None
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in model.parameters())
     assert (found.trainable, found.parameters) == (trainable, whole - trainable)
+    assert found.tensors == sum(parameter.requires_grad for parameter in model.parameters())
     assert found.weight_bytes == 2 * found.parameters
 
 

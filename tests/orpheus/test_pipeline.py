@@ -106,7 +106,7 @@ def test_modules_to_save_make_a_voice_that_is_only_served_merged(run: Callable[.
     assert read_record(run()).servable
     folder = run(lora={"modules_to_save": ["lm_head"], "targets": ["attention"]})
     assert not read_record(folder).servable
-    assert "can only be served merged" in folder.card.read_text()
+    assert "take this adapter merged only" in folder.card.read_text()
     assert open_voice(folder)
 
 

@@ -18,7 +18,7 @@ from vtune.recipe.model import VOICE_NAME
 from vtune.runtime.paths import VoiceFolder, new_folder, write_json
 from vtune.voice_format.record import VoiceRecord
 from vtune.voice_format.vllm_rules import is_servable
-from vtune.voices.mixing import find_parts, mixed_shape, open_mix
+from vtune.voices.mixing import find_parts, mixed_rank, open_mix
 
 
 def write_mixed_voice(
@@ -45,7 +45,7 @@ def write_mixed_voice(
     folder = VoiceFolder(voices / name)
     _require_free(folder)
     parts = find_parts(text, voices, options or {})
-    _require_rank(rank or mixed_shape([part.lora for part in parts]).rank)
+    _require_rank(rank or mixed_rank([part.lora for part in parts]))
     mix = open_mix(parts, device, options=options, rank=rank)
     record = mix.record.model_copy(update={"name": name})
     with new_folder(folder.path, keep=lambda: _require_free(folder)) as aside:

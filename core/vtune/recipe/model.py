@@ -14,9 +14,11 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     WithJsonSchema,
+    field_serializer,
 )
 from pydantic_core import PydanticCustomError
 
+from vtune.recipe.lora_arguments import MAX_RANK, LoraArguments
 from vtune.types import LoraSettings, Settings
 
 VOICE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -222,7 +224,7 @@ class LoraRecipe(Settings):
 
     rank: PositiveInt = Field(
         32,
-        le=512,
+        le=MAX_RANK,
         description="The rank of the update, which sets how much the adapter can learn: 8 is small, 32 is usual, 64 "
         "is large.",
     )
@@ -242,11 +244,25 @@ class LoraRecipe(Settings):
         description="Modules that are trained whole. A voice with such modules must be merged before other servers "
         "can use it.",
     )
+    arguments: Annotated[LoraArguments, BeforeValidator(lambda given: {} if given is None else given)] = Field(
+        LoraArguments(), description="Further settings of the adapter, such as DoRA; see the section `lora.arguments`."
+    )
+
+    @field_serializer("arguments")
+    def _only_what_was_given(self, arguments: LoraArguments) -> dict[str, Any]:
+        # So that an argument that is new to vtune changes neither the identity nor the record of earlier adapters.
+        return arguments.given()
 
     def settings(self) -> LoraSettings:
         """Return the adapter's shape as engines take it."""
         return LoraSettings(
-            self.rank, self.alpha, self.dropout, self.rslora, tuple(self.targets), tuple(self.modules_to_save)
+            self.rank,
+            self.alpha,
+            self.dropout,
+            self.rslora,
+            tuple(self.targets),
+            tuple(self.modules_to_save),
+            self.arguments.given(),
         )
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from vtune.errors import RecipeError, choices, shown
 from vtune.recipe.draft import Draft, KeyPath, dotted
+from vtune.recipe.lora_arguments import refusal
 from vtune.recipe.model import LoraRecipe, Recipe
 from vtune.recipe.parse import MAX_PROBLEMS
 from vtune.recipe.suggest import Catalogue
@@ -100,6 +101,8 @@ class _Check:
     def _explain(self, path: KeyPath, kind: str, message: str, found: Any) -> str:
         if kind == "extra_forbidden":
             key, section = str(path[-1]), dotted(path[:-1])
+            if path[:-1] == ("lora", "arguments") and (why := refusal(key)):
+                return f"{dotted(path)!r} is not an argument: {why}"
             where = f" in section {section!r}" if section else ""
             return f"unknown key {shown(key)}{where}{self._catalogue.suggest(key, path[:-1])}"
         if kind == "missing":

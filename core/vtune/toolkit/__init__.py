@@ -9,11 +9,13 @@ from vtune.toolkit.hub import (
     read_tensors,
     unreachable,
 )
-from vtune.toolkit.lora import attach_lora
+from vtune.toolkit.lora import AdapterSize, adapter_size, attach_lora
 from vtune.toolkit.pauses import PAUSE_SECONDS, is_speakable
 
 __all__ = [
     "PAUSE_SECONDS",
+    "AdapterSize",
+    "adapter_size",
     "attach_lora",
     "built_once",
     "fetch_file",

@@ -1,4 +1,7 @@
-"""Put a LoRA adapter on a network: presets and patterns to modules, and a clear word when nothing matches."""
+"""Attach LoRA adapters to a network, and count what they train.
+
+Presets and patterns become modules, and a pattern that matches nothing is an error that lists what there is.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from vtune.errors import TrainingError, listed, nearest, shown
+from vtune.errors import TrainingError, in_a_line, listed, nearest, shown
+from vtune.toolkit.rank_patterns import module_scales
 from vtune.toolkit.target_patterns import match_patterns
 from vtune.types import LoraSettings
 
@@ -23,50 +30,161 @@ def attach_lora(
     presets: Mapping[str, tuple[str, ...]],
     task_type: str | None = None,
 ) -> PeftModel:
-    """Return ``network`` inside a fresh PeftModel; an adapter that it already carries is taken off first.
+    """Return ``network`` inside a new PeftModel with one new adapter.
 
     :param presets: ``EngineInfo.lora_targets``.
     :param task_type: PEFT's, ``"CAUSAL_LM"`` for language models of transformers.
-    :raises TrainingError: a target matches no module; lists what there is.
+    :raises TrainingError: the network carries an adapter already, a target or an argument matches no module (lists
+        what there is), or PEFT refuses an argument.
     """
     from peft import get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     if any(isinstance(module, BaseTunerLayer) for module in network.modules()):
         raise TrainingError("the network carries an adapter already; load the base anew")
-    with warnings.catch_warnings():
-        # GPT-2's Conv1D stores weights the other way round; PEFT sees it, sets it right and says so each time.
-        warnings.filterwarnings("ignore", message="fan_in_fan_out")
+    with _peft_errors():
         return get_peft_model(network, _config(network, lora, presets, task_type))
 
 
 def add_lora(model: PeftModel, name: str, lora: LoraSettings, presets: Mapping[str, tuple[str, ...]]) -> None:
-    """Put another fresh adapter on a network that carries some; which of them is on does not change.
+    """Add another new adapter to a network that carries some; the active adapter stays the same.
 
     :param name: of the adapter, without a point.
     :param presets: as for ``attach_lora``, which made the model.
-    :raises TrainingError: a target matches no module.
+    :raises TrainingError: as ``attach_lora``.
     """
     task_type = next(iter(model.peft_config.values())).task_type
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="fan_in_fan_out")  # as above
+    with _peft_errors():
         model.add_adapter(name, _config(model.get_base_model(), lora, presets, task_type))
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSize:
+    """What an adapter adds to a network.
+
+    :param parameters: that are trained, in ``tensors`` tensors.
+    :param modules: adapted modules by name, each with its numbers of inputs and outputs.
+    :param token_numbers: numbers that backward keeps for each token, beside what each module is given: DoRA keeps
+        what the module and its update each answer.
+    :param pass_numbers: numbers that the largest adapted module needs for a moment: DoRA multiplies out the update of
+        each weight, for the norm of their sum.
+    """
+
+    parameters: int
+    tensors: int
+    modules: Mapping[str, tuple[int, int]]
+    token_numbers: int = 0
+    pass_numbers: int = 0
+
+
+def adapter_size(network: nn.Module, lora: LoraSettings, presets: Mapping[str, tuple[str, ...]]) -> AdapterSize:
+    """Count what ``attach_lora`` trains, by attaching it without numbers; takes half a second for 200 modules.
+
+    :param network: on the device ``meta``; it carries the adapter afterwards.
+    :raises TrainingError: as ``attach_lora``.
+    """
+    import torch
+    from peft.tuners.lora import LoraLayer
+
+    # How the numbers of an adapter begin does not change how many they are, and takes most of the time.
+    arguments = {**lora.arguments, "init_lora_weights": False}
+    with torch.device("meta"):  # else PEFT would fill the adapter's memory before it moves the adapter to the network
+        model = attach_lora(network, replace(lora, arguments=arguments), presets)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    modules = {
+        name.removeprefix("base_model.model."): (module.in_features, module.out_features)
+        for name, module in model.named_modules()
+        if isinstance(module, LoraLayer)
+    }
+    dora = bool(arguments.get("use_dora"))
+    return AdapterSize(
+        parameters=sum(parameter.numel() for parameter in trained),
+        tensors=len(trained),
+        modules=modules,
+        token_numbers=sum(2 * outputs for _, outputs in modules.values()) if dora else 0,
+        # An identity of the inputs, the update, the weight beside it and their sum.
+        pass_numbers=max(inputs * (inputs + 3 * outputs) for inputs, outputs in modules.values()) if dora else 0,
+    )
+
+
+@contextmanager
+def _peft_errors() -> Iterator[None]:
+    """Turn what PEFT refuses into one line, and leave out a warning that asks nothing of anybody."""
+    with warnings.catch_warnings():
+        # GPT-2's Conv1D stores weights the other way round; PEFT sees it, sets it right and says so each time.
+        warnings.filterwarnings("ignore", message="fan_in_fan_out")
+        try:
+            yield
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise TrainingError(f"lora: PEFT refuses this adapter: {in_a_line(error)}") from error
 
 
 def _config(
     network: nn.Module, lora: LoraSettings, presets: Mapping[str, tuple[str, ...]], task_type: str | None
 ) -> LoraConfig:
     from peft import LoraConfig
+    from peft.tuners.tuners_utils import check_target_module_exists
 
-    return LoraConfig(
+    names = list(_adaptable_names(network))
+    arguments = lora.arguments
+    targets = match_targets(network, lora.targets, presets)
+    if arguments.get("layers_to_transform") is not None:
+        # PEFT adapts a target that is a whole name whatever its layer is, and regular expressions become whole names.
+        targets = [target for target in targets if target not in names or _in_layers(target, arguments)]
+    config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha if lora.alpha != int(lora.alpha) else int(lora.alpha),
         lora_dropout=lora.dropout,
         use_rslora=lora.rslora,
-        target_modules=match_targets(network, lora.targets, presets),
+        target_modules=targets,
         modules_to_save=list(lora.modules_to_save) or None,
         task_type=task_type,
+        **arguments,
     )
+    adapted = [name for name in names if check_target_module_exists(config, name)]
+    _require_effect(network, lora, names, adapted)
+    # A target whose every module is excluded would stand in adapter_config.json without a tensor in the file.
+    config.target_modules = {target for target in targets if any(target in _ends(name) for name in adapted)}
+    return config
+
+
+def _require_effect(network: nn.Module, lora: LoraSettings, names: list[str], adapted: list[str]) -> None:
+    """Require of every argument that names modules that it means some. :raises TrainingError: names the argument."""
+    arguments = lora.arguments
+    ends = {end for name in names for end in _ends(name)}
+    for excluded in arguments.get("exclude_modules", ()):
+        if excluded not in ends:
+            hint = nearest(excluded, ends)
+            raise TrainingError(f"lora.arguments.exclude_modules: {shown(excluded)} matches no module{hint}")
+    for layer in arguments.get("layers_to_transform") or ():
+        if not any(_in_layers(name, {**arguments, "layers_to_transform": [layer]}) for name in names):
+            raise TrainingError(f"lora.arguments.layers_to_transform: the network has no layer {layer}")
+    if not adapted:
+        raise TrainingError(
+            "lora: the arguments leave no module to adapt; change exclude_modules or layers_to_transform"
+        )
+    module_scales(lora, adapted)
+    if arguments.get("lora_bias"):
+        without = [name for name in adapted if getattr(_inner(network.get_submodule(name)), "bias", None) is None]
+        if without:
+            raise TrainingError(
+                f"lora.arguments.lora_bias: {listed(without)} have no bias that the adapter's could be merged into; "
+                "leave lora_bias out, or exclude these modules"
+            )
+
+
+def _in_layers(name: str, arguments: Mapping[str, Any]) -> bool:
+    """Tell whether a module is in one of ``layers_to_transform``, as PEFT counts layers."""
+    from peft.tuners.tuners_utils import check_target_module_exists
+
+    end = name.partition(".")[2]
+    layers, pattern = arguments["layers_to_transform"], arguments.get("layers_pattern")
+    asked = SimpleNamespace(target_modules=[end], layers_to_transform=layers, layers_pattern=pattern)
+    return bool(end) and bool(check_target_module_exists(asked, name))
+
+
+def _inner(module: Any) -> Any:
+    return getattr(module, "base_layer", module)
 
 
 def match_targets(network: nn.Module, targets: tuple[str, ...], presets: Mapping[str, tuple[str, ...]]) -> list[str]:

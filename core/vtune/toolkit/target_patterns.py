@@ -1,7 +1,7 @@
-"""Match regular expressions of a stranger to names of modules: in a process of its own, which ends in time.
+"""Match a stranger's regular expressions to names of modules, in a separate process that ends in time.
 
 Python's ``re`` backtracks, so a few characters can make it run for years or fill the memory, and nothing in the same
-process can stop it. Which expressions do so cannot be seen from how they look.
+process can stop it. Nobody can see from the look of an expression whether it does so.
 """
 
 from __future__ import annotations
@@ -16,59 +16,62 @@ from vtune.errors import TrainingError, shown
 MAX_PATTERN_CHARACTERS = 1_000
 MAX_PATTERNS = 10_000
 MAX_MATCHING_SECONDS = 20
-"""For all patterns together; a healthy one takes a thousandth of a second, starting Python a twentieth."""
+"""Time for all patterns together; a healthy pattern takes a thousandth of a second, starting Python a twentieth."""
 
 _WORKER = """
 import json, re, signal, sys
-seconds, patterns, names = json.load(sys.stdin)
+seconds, patterns, names, form = json.load(sys.stdin)
 if hasattr(signal, "alarm"):
     signal.alarm(seconds)
     import resource
     resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-found = {}
+matches = {}
 for pattern in patterns:
     try:
-        compiled = re.compile(pattern)
+        re.compile(pattern)
+        compiled = re.compile(form % pattern)
     except (re.error, OverflowError, RecursionError) as error:
         print(json.dumps({"pattern": pattern, "error": str(error)}))
         sys.exit()
-    found[pattern] = [name for name in names if compiled.fullmatch(name)]
-print(json.dumps(found))
+    matches[pattern] = [name for name in names if compiled.fullmatch(name)]
+print(json.dumps({"matches": matches}))
 """
 
 
-def match_patterns(patterns: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
+def match_patterns(
+    patterns: Sequence[str], names: Sequence[str], key: str = "lora.targets", form: str = "%s"
+) -> dict[str, list[str]]:
     """Return the whole names that each regular expression matches.
 
     ``match_patterns([r"h\\.\\d+\\.mlp"], ["h.0.mlp", "h.0.attn"])`` is ``{r"h\\.\\d+\\.mlp": ["h.0.mlp"]}``.
 
-    :raises TrainingError: one of them is no regular expression or too long, or matching them does not end in time.
+    :param key: of the recipe, for the errors.
+    :param form: the expression that is matched, with ``%s`` in the place of the pattern.
+    :raises TrainingError: a pattern is no regular expression or too long, or the matching does not end in time.
     """
     if not patterns:
         return {}
     long = next((pattern for pattern in patterns if len(pattern) > MAX_PATTERN_CHARACTERS), None)
     if long is not None:
-        raise TrainingError(
-            f"lora.targets: {shown(long)} has {len(long):,} characters, at most {MAX_PATTERN_CHARACTERS:,}"
-        )
+        raise TrainingError(f"{key}: {shown(long)} has {len(long):,} characters, at most {MAX_PATTERN_CHARACTERS:,}")
     if len(patterns) > MAX_PATTERNS:
-        raise TrainingError(f"lora.targets: {len(patterns):,} patterns, at most {MAX_PATTERNS:,}")
-    told = json.dumps([MAX_MATCHING_SECONDS, patterns, names])
+        raise TrainingError(f"{key}: {len(patterns):,} patterns, at most {MAX_PATTERNS:,}")
     try:
-        done = subprocess.run(
+        worker = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _WORKER],
-            input=told,
+            input=json.dumps([MAX_MATCHING_SECONDS, patterns, names, form]),
             capture_output=True,
             text=True,
             timeout=2 * MAX_MATCHING_SECONDS,
         )
-        found: dict[str, list[str]] = json.loads(done.stdout)
+        answer = json.loads(worker.stdout)
     except (subprocess.TimeoutExpired, json.JSONDecodeError) as error:
-        listed = shown(patterns[0]) if len(patterns) == 1 else f"one of {shown(list(patterns))}"
+        which = shown(patterns[0]) if len(patterns) == 1 else f"one of {shown(list(patterns))}"
         raise TrainingError(
-            f"lora.targets: {listed} cannot be matched to the names of the network within {MAX_MATCHING_SECONDS} s and "
+            f"{key}: {which} cannot be matched to the names of the network within {MAX_MATCHING_SECONDS} s and "
             "1 GiB of memory; write a simpler regular expression, or ends of names"
         ) from error
-    if "error" in found:
-        raise TrainingError(f"lora.targets: {shown(found['pattern'])} is no regular expression: {found['error']}")
-    return found
+    if "error" in answer:
+        raise TrainingError(f"{key}: {shown(answer['pattern'])} is not a regular expression: {answer['error']}")
+    matches: dict[str, list[str]] = answer["matches"]
+    return matches

@@ -142,13 +142,20 @@ def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: in
         "extensions": {name: training_values(options) for name, options in recipe.extensions.items()},
         "base": data.fingerprint,
         "clips": data.identity,
-        "lora": recipe.lora.model_dump(mode="json"),
+        "lora": _named_lora(recipe),
         "train": recipe.train.model_dump(mode="json", exclude=set(_ASIDE)),
         # Not which sentences: a user who wants to hear others does not want to train again.
         "checkpoint_sentences": recipe.evaluate.checkpoint_sentences,
         "selection": recipe.evaluate.selection if recipe.evaluate.checkpoint_sentences else None,
         "processes": world_size,
     }
+
+
+def _named_lora(recipe: Recipe) -> dict[str, Any]:
+    lora = recipe.lora.model_dump(mode="json")
+    if not lora["arguments"]:
+        del lora["arguments"]  # a run from before there was this key is still the same training
+    return lora
 
 
 def _settled(engine: Engine, data: TrainingData, recipe: Recipe, state: PartialState) -> Recipe:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +12,8 @@ class LoraSettings:
     """A LoRA adapter's shape; names follow ``peft.LoraConfig``.
 
     ``targets`` are presets of the engine (a key of ``EngineInfo.lora_targets``), ends of module names
-    (``q_proj``) or regular expressions over whole names.
+    (``q_proj``) or regular expressions over whole names. ``arguments`` are further fields of ``LoraConfig`` under
+    PEFT's own names, those that a recipe's ``lora.arguments`` may hold.
     """
 
     rank: int = 32
@@ -19,3 +22,4 @@ class LoraSettings:
     rslora: bool = False
     targets: tuple[str, ...] = ("all",)
     modules_to_save: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -1,4 +1,4 @@
-"""Hold ``adapter_config.json`` to ``voice.json``: PEFT and vLLM read the one, vtune the other, of the same adapter."""
+"""Compare ``adapter_config.json``, which PEFT and vLLM read, with ``voice.json``, which vtune reads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vtune.errors import VoiceError, shown
+from vtune.recipe.lora_arguments import LoraArguments
 from vtune.runtime.untrusted import FileRefused, read_json_object, why
 from vtune.types import LoraSettings
 
@@ -16,7 +17,7 @@ _NEUTRAL = frozenset(
         "base_model_name_or_path",
         "fan_in_fan_out",  # how the base stores its weights; PEFT sets it right by the base itself
         "inference_mode",
-        "init_lora_weights",  # where training began
+        "init_lora_weights",  # where the training began
         "megatron_core",
         "peft_type",
         "peft_version",
@@ -65,19 +66,20 @@ def _problems(config: dict[str, Any], lora: LoraSettings) -> Iterator[str]:
     if config.get("peft_type", "LORA") != "LORA":
         yield f"peft_type {shown(config['peft_type'])}, and voice.json is of a LoRA"
     # What PEFT takes where a key is missing, what voice.json says, and how voice.json calls it.
-    compared = {
+    compared: dict[str, tuple[Any, Any, str]] = {
         "r": (8, lora.rank, "rank"),
         "lora_alpha": (8, lora.alpha, "alpha"),
         "lora_dropout": (0.0, lora.dropout, "dropout"),
         "use_rslora": (False, lora.rslora, "rslora"),
         "modules_to_save": (None, sorted(lora.modules_to_save), "modules_to_save"),
     }
+    for name, default in LoraArguments().model_dump().items():
+        if name not in _NEUTRAL:
+            compared[name] = (default, lora.arguments.get(name, default), f"arguments.{name}")
     for key, (default, ours, name) in compared.items():
-        found = config.get(key, default)
-        if isinstance(found, list) and all(isinstance(name, str) for name in found):
-            found = sorted(found)
-        if not _same(found, ours):
-            yield f"{key} {shown(found)}, voice.json says {name} {shown(ours)}"
+        theirs = config.get(key, default)
+        if not _same(theirs, ours):
+            yield f"{key} {shown(theirs)}, voice.json says {name} {shown(ours)}"
     for key, value in config.items():
         if key not in _NEUTRAL and key not in compared and key != "target_modules" and value not in _OFF:
             yield f"{key} {shown(value)}, of which voice.json says nothing"
@@ -86,7 +88,13 @@ def _problems(config: dict[str, Any], lora: LoraSettings) -> Iterator[str]:
 _OFF: tuple[object, ...] = (None, False, "none", [], {})
 
 
-def _same(found: object, ours: object) -> bool:
-    if isinstance(ours, list):
-        return (found or []) == ours
-    return isinstance(found, bool) == isinstance(ours, bool) and found == ours
+def _same(theirs: object, ours: object) -> bool:
+    """Compare two values of one key; lists may be in any order, and what is empty is off."""
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return sorted(map(repr, ours)) == sorted(map(repr, theirs))
+    if ours in _EMPTY and theirs in _EMPTY:
+        return True
+    return isinstance(theirs, bool) == isinstance(ours, bool) and theirs == ours
+
+
+_EMPTY: tuple[object, ...] = (None, [], {})

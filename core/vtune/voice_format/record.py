@@ -76,7 +76,7 @@ class VoiceRecord(BaseModel):
     method: Literal["lora", "full"]
     sample_rate: int = Field(strict=True, ge=4_000, le=192_000)
     fingerprint: dict[str, Text] = Field(description="hash of every part of the base that the adapter depends on")
-    servable: bool = Field(False, description="whether the adapter can be served unmerged, next to others")
+    servable: bool = Field(False, description="whether vLLM serves an adapter of this kind unmerged, beside others")
     lora: dict[str, Any]
     training: dict[str, Any] = Field(description="clips, minutes, steps, losses")
     ledger: dict[str, Any] = Field(description="totals: what was trained on, what was not and why")

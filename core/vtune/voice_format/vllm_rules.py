@@ -44,11 +44,13 @@ def check_config(folder: VoiceFolder) -> dict[str, str]:
         raise VoiceError(
             f"vLLM does not serve an adapter with {', '.join(broken)}; export it --to merged, which it serves whole"
         )
+    scaling = "alpha / sqrt(rank), which vLLM knows" if config.get("use_rslora") else "alpha / rank"
+    patterns = [name for name in ("rank_pattern", "alpha_pattern") if config.get(name)]
     return {
         "rank fits --max-lora-rank": f"{largest_rank(config)} of {smallest_max_rank(config)}",
         "no modules_to_save": "none",
         "no DoRA, no bias, no other variant": "none",
-        "scaling": "alpha / sqrt(rank), which vLLM knows" if config.get("use_rslora") else "alpha / rank",
+        "scaling": f"{scaling}, for each module by {' and '.join(patterns)}" if patterns else scaling,
     }
 
 

@@ -149,8 +149,7 @@ def _require_same_targets(names: Iterable[str], path: Path) -> None:
     if not os.path.lexists(path):
         return
     targets = target_modules(read_adapter_config(path), path)
-    prefix = "base_model.model."
-    adapted = {name.removeprefix(prefix).partition(".lora_")[0] for name in names if ".lora_" in name}
+    adapted = {module_of(name) for name in names if ".lora_" in name}
     ends = {module: _ends(module) & targets for module in adapted}
     strange = sorted({module for module, found in ends.items() if not found} | (targets - set().union(*ends.values())))
     if strange:
@@ -158,6 +157,14 @@ def _require_same_targets(names: Iterable[str], path: Path) -> None:
             f"{path} says target_modules of which {ADAPTER} says otherwise: {listed(strange)}; both describe one "
             "adapter and must agree, make the voice again"
         )
+
+
+def module_of(name: str) -> str:
+    """Return the module that a tensor of an adapter's file belongs to.
+
+    ``base_model.model.h.0.mlp.lora_A.weight`` belongs to ``h.0.mlp``.
+    """
+    return name.removeprefix("base_model.model.").partition(".lora_")[0]
 
 
 def _ends(name: str) -> frozenset[str]:

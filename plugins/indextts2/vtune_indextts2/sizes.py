@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtune import Footprint, LoraSettings
+from vtune.toolkit import adapter_size
 from vtune_indextts2.config import SEMANTIC_RATE, Config
 from vtune_indextts2.files import Files
 from vtune_indextts2.options import IndexTTS2Options
@@ -42,32 +43,47 @@ def estimate(
     tables = 2 * (gpt.text_rows + gpt.number_mel_codes) * width + gpt.text_rows + gpt.number_mel_codes
     positions = (gpt.text_positions + gpt.mel_positions + 2 + 4) * width  # two norms of two vectors each
     linear = linear_shapes(config)
-    chosen = {name for name in linear if any(_matches(name, p) for t in lora.targets for p in presets.get(t, (t,)))}
-    trainable = sum(lora.rank * (inputs + outputs) for inputs, outputs in (linear[name] for name in chosen))
+    adapter = adapter_size(empty_network(config), lora, presets)
     # What backward keeps of one layer: inputs of both norms, queries, keys, values and what was attended to, the inner
     # ones of the MLP, two masks of dropout, what each adapted module is given. Heads see one place each.
-    inputs = sum(linear[name][0] for name in chosen if ".h.0." in name)
+    read = Counter[str]()
+    for name, (inputs, _) in adapter.modules.items():
+        if ".h." in name:
+            read[name.partition(".h.")[2].partition(".")[0]] += inputs
     narrow = product_bytes or dtype_bytes
-    kept = ((2 + 3 + 1 + 4 + 2) * width + inputs) * narrow
+    kept = (2 + 3 + 1 + 4 + 2) * width * narrow
     if narrow < dtype_bytes:
         kept += 3 * width * 4  # hidden states stay wide, beside what is narrowed of them
+    layer = kept + (max(read.values(), default=0) + adapter.token_numbers / layers) * narrow
     head = (gpt.number_mel_codes + gpt.text_rows * TEXT_RATE / SEMANTIC_RATE) * (narrow + 3 * 4)
     return Footprint(
         parameters=body + tables + positions,
-        trainable=trainable,
-        tensors=2 * len(chosen),
+        trainable=adapter.parameters,
+        tensors=adapter.tensors,
         tokens_per_second=SEMANTIC_RATE,
         tokens_per_clip=gpt.prefix + 6 * TEXT_RATE + 3,
         weight_bytes=(body + tables + positions) * dtype_bytes,
-        token_bytes=layers * kept + head,
-        token_bytes_checkpointed=layers * width * dtype_bytes + max(kept, head),  # one is gone before the other comes
-        token_flops=4.0 * (body + gpt.number_mel_codes * width) + 6.0 * trainable,
+        token_bytes=layers * kept + (sum(read.values()) + adapter.token_numbers) * narrow + head,
+        # What one layer keeps is gone before the head comes.
+        token_bytes_checkpointed=layers * width * dtype_bytes + max(layer, head),
+        token_flops=4.0 * (body + gpt.number_mel_codes * width) + 6.0 * adapter.parameters,
+        pass_bytes=adapter.pass_numbers * 4,  # the update is float32
         longest_seconds=gpt.max_mel_tokens / SEMANTIC_RATE,
         listening_bytes=listening,
         speaking_bytes=speaking,
         tensor_bytes=max(gpt.text_rows, gpt.number_mel_codes, 4 * width) * width * dtype_bytes,
         largest_bytes=max(inputs * outputs for inputs, outputs in linear.values()) * dtype_bytes,
     )
+
+
+def empty_network(config: Config) -> nn.Module:
+    """Return the GPT that is trained without weights, on the device ``meta``."""
+    import torch
+
+    from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
+
+    with torch.device("meta"):
+        return SemanticGPT(SemanticGPTConfig(settings=config.gpt.model_dump()))
 
 
 def _listening_bytes(files: Files) -> int:
@@ -129,7 +145,3 @@ def linear_shapes(config: Config) -> dict[str, tuple[int, int]]:
     shapes["mel_head"] = (width, config.gpt.number_mel_codes)
     shapes["text_head"] = (width, config.gpt.text_rows)
     return shapes
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return name == pattern or name.endswith(f".{pattern}") or re.fullmatch(pattern, name) is not None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from vtune import EngineError, Footprint, LoraSettings
-from vtune.toolkit import load_pretrained, unreachable
+from vtune.toolkit import AdapterSize, adapter_size, load_pretrained, unreachable
 from vtune_orpheus.checkpoints import checkpoint_name
 from vtune_orpheus.llama import GROWTH, LlamaSteps
 from vtune_orpheus.loss import chunk_rows
 from vtune_orpheus.options import OrpheusOptions
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _TOKENS_PER_SECOND = 7 * 24_000 / 2048
 _TOKENS_PER_CLIP = 8 + 16  # ends, and words
@@ -55,16 +59,15 @@ def estimate(
     body = layers * sum(inputs * outputs for inputs, outputs in linear.values())
     embedding = vocabulary * hidden * (1 if config.tie_word_embeddings else 2)
     norms = (2 * layers + 1) * hidden
-    chosen = {end for target in lora.targets for end in presets.get(target, (target,))} & set(linear)
-    trainable = layers * sum(lora.rank * (linear[end][0] + linear[end][1]) for end in chosen)
+    adapter = adapter_size(empty_network(config), lora, presets)
+    read = _read_numbers(adapter)
     quantized = _BYTES.get(options.quantization, dtype_bytes)
     # What backward keeps of one layer: queries, keys, values and what was attended to; gate, its SiLU and the other
     # half of the MLP; two norms' float32; and what adapters are given, which those that read the same share.
     attended = 2 * (linear["q_proj"][1] + linear["k_proj"][1])
-    read = sum(linear[ends[0]][0] for ends in _READ_ALIKE if chosen & set(ends))
     width = product_bytes or dtype_bytes
     narrowed = width < dtype_bytes
-    kept = (attended + 3 * config.intermediate_size + read) * width + 2 * hidden * 4
+    kept = (attended + 3 * config.intermediate_size) * width + 2 * hidden * 4
     if narrowed:
         kept += 2 * hidden * 4  # hidden states stay wide, beside what is narrowed of them
     # Logits of a few places in float32 with their gradient beside them, a narrow copy of the head, and one weight of a
@@ -74,15 +77,17 @@ def estimate(
     unpacked = 2 * hidden * config.intermediate_size if quantized < 2 else 0
     return Footprint(
         parameters=body + embedding + norms,
-        trainable=trainable,
-        tensors=2 * layers * len(chosen),
+        trainable=adapter.parameters,
+        tensors=adapter.tensors,
         tokens_per_second=_TOKENS_PER_SECOND,
         tokens_per_clip=_TOKENS_PER_CLIP,
         weight_bytes=int(body * quantized + (embedding + norms) * dtype_bytes),
-        token_bytes=layers * kept,
-        token_bytes_checkpointed=layers * hidden * dtype_bytes + kept,
-        token_flops=4.0 * (body + vocabulary * hidden) + 6.0 * trainable,
-        pass_bytes=logits + unpacked,
+        token_bytes=layers * kept + (sum(read.values()) + adapter.token_numbers) * width,
+        token_bytes_checkpointed=layers * hidden * dtype_bytes
+        + kept
+        + (max(read.values(), default=0) + adapter.token_numbers / layers) * width,
+        token_flops=4.0 * (body + vocabulary * hidden) + 6.0 * adapter.parameters,
+        pass_bytes=logits + unpacked + adapter.pass_numbers * 4,  # the update is float32
         longest_seconds=(options.max_tokens - _TOKENS_PER_CLIP) / _TOKENS_PER_SECOND,
         codec_bytes=_CODEC_BYTES,
         encoding_second_bytes=_ENCODED_SECOND_BYTES,
@@ -90,6 +95,29 @@ def estimate(
         largest_bytes=max(inputs * outputs for inputs, outputs in linear.values()) * dtype_bytes,
         tensor_bytes=vocabulary * hidden * dtype_bytes,
     )
+
+
+def empty_network(config: Any) -> nn.Module:
+    """Return the checkpoint's network without weights, on the device ``meta``."""
+    import torch
+
+    with torch.device("meta"):
+        network: nn.Module = AutoModelForCausalLM.from_config(config)
+    return network
+
+
+def _read_numbers(adapter: AdapterSize) -> dict[str, int]:
+    """Return for each layer how many numbers a token its adapted modules are given; modules that share count once."""
+    shared = {
+        (name.rpartition(".")[0], group): inputs
+        for name, (inputs, _) in adapter.modules.items()
+        for group in _READ_ALIKE
+        if name.rpartition(".")[2] in group
+    }
+    read: Counter[str] = Counter()
+    for (parent, _), inputs in shared.items():
+        read[parent.rpartition(".")[0]] += inputs
+    return read
 
 
 def _cache_bytes(options: OrpheusOptions, config: Any, dtype_bytes: int) -> float:

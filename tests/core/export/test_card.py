@@ -48,7 +48,7 @@ def test_every_number_on_the_card_stands_in_a_file_beside_it(scored: VoiceFolder
     # voice.json
     expected = [
         f"Made by vtune {record['vtune']} ({record['created'][:10]}); speaks at {record['sample_rate']} Hz",
-        f"LoRA rank {lora['rank']}, alpha {lora['alpha']:g}, dropout {lora['dropout']:g}, ",
+        f"LoRA, rank {lora['rank']}, alpha {lora['alpha']:g}, dropout {lora['dropout']:g}, ",
         f"{facts['steps']} steps over {facts['clips']} rows, {facts['precision']}",
         f"| loss | training loss {facts['loss']:.3f} on average; "
         "validation loss " + ", ".join(f"{row['eval_loss']:.3f} at step {row['step']}" for row in facts["curve"]),

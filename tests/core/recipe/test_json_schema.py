@@ -149,7 +149,7 @@ def test_a_printed_recipe_states_every_default(write):
     printed = yaml.safe_load(as_yaml(load_recipe(write(HEAD))))
     assert printed["train"]["weight_decay"] == 0.0
     assert printed["engine_options"] == {"width": 16, "max_frames": 1000, "pitch": 220.0}
-    assert list(printed["lora"]) == ["rank", "alpha", "dropout", "rslora", "targets", "modules_to_save"]
+    assert list(printed["lora"]) == ["rank", "alpha", "dropout", "rslora", "targets", "modules_to_save", "arguments"]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_whole_names_are_matched():
 
 @pytest.mark.parametrize("pattern", ["(", "*", "a{2,1}", "(?P<a>x)(?P<a>y)", "a{99999999999999999999}", "(" * 900])
 def test_what_is_no_expression_is_told(pattern):
-    assert "is no regular expression: " in refusal("model", pattern)
+    assert "is not a regular expression: " in refusal("model", pattern)
 
 
 def test_a_long_one_is_told_without_being_compiled():

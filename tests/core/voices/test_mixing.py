@@ -35,6 +35,7 @@ from vtune.voices.speech import LoadedVoice, open_voice
 Make = Callable[..., VoiceFolder]
 
 ANNA = {"person": "Anna", "statement": "I agree."}
+PATTERNS = {"rank_pattern": {"inner": 7}, "alpha_pattern": {"(in|out)er": 2.5}}
 BEN = {"person": "Ben", "statement": "Mix me."}
 
 
@@ -47,6 +48,10 @@ def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Make) -> Path:
     make_voice(folder / "root", seed=3, lora={"rank": 9, "alpha": 6, "rslora": True})
     make_voice(folder / "half", seed=4, lora={"rank": 2, "targets": ["outer"]})
     make_voice(folder / "read", seed=5, lora={"rank": 3, "targets": ["letters", "inner"]})
+    make_voice(folder / "patterned", seed=7, lora={"alpha": 6, "rslora": True, "arguments": PATTERNS})
+    make_voice(folder / "narrow", seed=8, lora={"rank": 3, "arguments": {"exclude_modules": ["outer"]}})
+    make_voice(folder / "dora", seed=9, lora={"arguments": {"use_dora": True}})
+    make_voice(folder / "biased", seed=10, lora={"arguments": {"lora_bias": True}})
     make_voice(folder / "wide", seed=6, engine_options={"width": 32})
     return folder
 
@@ -219,7 +224,7 @@ def test_a_name_that_is_no_mix_is_told_as_for_any_voice(voices: Path) -> None:
             "voice 'odd' was trained on another codec than 'anna'",
         ),
         ({"engine_options": {"base_model": "other"}}, "trained on base_model None, 'odd' on 'other'; if these are the"),
-        ({"lora": {"rank": 5, "alpha": 8}}, "inner.lora_A.weight is no half of a pair of rank 5"),
+        ({"lora": {"rank": 5, "alpha": 8}}, "inner.lora_A.weight is not half of a pair of rank 5"),
     ],
 )
 def test_a_voice_that_does_not_go_with_the_others_is_refused(
@@ -264,7 +269,7 @@ def test_a_part_that_is_damaged_is_one_line(voices: Path, tmp_path: Path, harm: 
     else:
         save_file({**tensors, "base_model.model.nose.lora_A.weight": torch.zeros(6, 1),
                    "base_model.model.nose.lora_B.weight": torch.zeros(1, 6)}, path)  # fmt: skip
-    assert {"gone": "is missing", "cut": "cannot be loaded", "half": "no half of a pair", "foreign": "nose"}[
+    assert {"gone": "is missing", "cut": "cannot be loaded", "half": "not half of a pair", "foreign": "nose"}[
         harm
     ] in refusal(open_named, "anna+ben", tmp_path)
 
@@ -309,6 +314,42 @@ def test_each_weight_changes_by_the_weighted_sum(voices: Path, tmp_path: Path, w
     for voice in (open_named(said(weights), voices), open_voice(VoiceFolder(tmp_path / "voices" / "mixed"))):
         torch.testing.assert_close(logits(voice.model), changed, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(logits(voice.model.merge_and_unload()), changed, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", [{"patterned": 0.5, "anna": 0.75}, {"narrow": 1.0, "half": 0.5}, {"narrow": 0.5}])
+def test_ranks_scales_and_modules_of_their_own_are_mixed_exactly(voices: Path, weights: dict[str, float]) -> None:
+    """Against what PEFT itself folds into the base for each voice."""
+
+    def merged(name: str) -> dict[str, torch.Tensor]:
+        network: Any = open_voice(VoiceFolder(voices / name)).model
+        folded: dict[str, torch.Tensor] = network.merge_and_unload().state_dict()
+        return folded
+
+    base: Any = open_voice(VoiceFolder(voices / "anna"), untuned=True).model
+    total = {name: weight.double() for name, weight in base.unload().state_dict().items()}
+    before = dict(total)
+    for name, weight in weights.items():
+        total = {key: value + weight * (merged(name)[key] - before[key]) for key, value in total.items()}
+    mix: Any = open_named(mix_text(Term(weight, name) for name, weight in weights.items()), voices).model
+    found = mix.merge_and_unload().state_dict()
+    for key, value in total.items():
+        torch.testing.assert_close(found[key].double(), value, rtol=1e-5, atol=1e-6, msg=key)
+
+
+def test_a_narrow_mix_is_written_and_read_back(voices: Path, tmp_path: Path) -> None:
+    shutil.copytree(voices, tmp_path / "voices")
+    record = write_mixed_voice("0.5*narrow+0.5*patterned", "both", tmp_path / "voices")
+    assert record.servable
+    assert record.lora["rank"] == 3 + 7
+    assert open_named("both", tmp_path / "voices")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("dora", "a DoRA adapter"), ("biased", "an adapter with biases (lora_bias)")]
+)
+def test_an_adapter_that_is_no_product_is_refused_by_name(voices: Path, name: str, what: str) -> None:
+    told = refusal(open_named, f"anna+{name}", voices)
+    assert told.startswith(f"voice {name!r} is {what}, and such adapters cannot be added up; merge it to use it alone")
 
 
 @settings(max_examples=25)

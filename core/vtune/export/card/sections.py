@@ -46,13 +46,8 @@ def making(record: VoiceRecord, settings: Mapping[str, Any], form: Form) -> str:
     """Say what it was made from and how."""
     if record.mix is not None:
         return mixture(record.mix, record.lora["rank"])
-    facts, lora, train = record.training, record.lora, settings["train"]
-    shape = (
-        f"LoRA rank {lora['rank']}, alpha {lora['alpha']:g}, dropout {lora['dropout']:g}, "
-        f"targets {', '.join(lora['targets'])}"
-        if record.method == "lora"
-        else "every weight"
-    )
+    facts, train = record.training, settings["train"]
+    shape = _adapter_shape(record.lora) if record.method == "lora" else "every weight"
     batch = f"{train['batch_size']} x {train['gradient_accumulation']} x {facts['processes']} process(es)"
     rows = {
         "base": f"`{base_of(record) or 'in the engine'}`",
@@ -64,10 +59,25 @@ def making(record: VoiceRecord, settings: Mapping[str, Any], form: Form) -> str:
         **{f"fingerprint of {part}": f"`{digest}`" for part, digest in record.fingerprint.items()},
         **({"fingerprint of the data": f"`{facts['data']}`"} if "data" in facts else {}),
     }
-    servable = "can be served unmerged beside others" if record.servable else "can only be served merged"
-    adapter = f" The adapter {servable}." if form.relation == "adapter" else ""
+    served = (
+        "The adapter can be served unmerged beside others."
+        if record.servable
+        else "Servers such as vLLM take this adapter merged only; `vtune serve` speaks with the adapter itself."
+    )
+    adapter = f" {served}" if form.relation == "adapter" else ""
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return f"| | |\n|---|---|\n{table}\n\nThe whole recipe is `{form.files}recipe.yaml`.{adapter}"
+
+
+def _adapter_shape(lora: Mapping[str, Any]) -> str:
+    """Describe an adapter: ``LoRA (DoRA), rank 16, alpha 32, dropout 0, targets all``."""
+    arguments = dict(lora.get("arguments") or {})
+    kind = "LoRA (DoRA)" if arguments.pop("use_dora", False) else "LoRA"
+    further = "".join(f", {name} `{value}`" for name, value in arguments.items())
+    return (
+        f"{kind}, rank {lora['rank']}, alpha {lora['alpha']:g}, dropout {lora['dropout']:g}"
+        f"{', rslora' if lora.get('rslora') else ''}, targets {', '.join(lora['targets'])}{further}"
+    )
 
 
 def data(record: VoiceRecord) -> str:

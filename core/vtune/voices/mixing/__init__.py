@@ -1,6 +1,6 @@
 """Voices between voices: ``0.7*anna+0.3*ben`` names a mix wherever a voice can be named to speak."""
 
-from vtune.voices.mixing.adapters import mixed_shape
+from vtune.voices.mixing.adapters import mixed_rank
 from vtune.voices.mixing.expression import Term, looks_like_mix, mix_text, parse_mix
 from vtune.voices.mixing.open import Blend, blend, open_mix, open_named
 from vtune.voices.mixing.parts import Part, find_parts, gather
@@ -14,7 +14,7 @@ __all__ = [
     "gather",
     "looks_like_mix",
     "mix_text",
-    "mixed_shape",
+    "mixed_rank",
     "open_mix",
     "open_named",
     "parse_mix",

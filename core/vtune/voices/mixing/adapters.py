@@ -1,7 +1,7 @@
-"""Adapters added up: the sum's change of each weight is the weighted sum of the parts' changes.
+"""Add adapters up: the sum's change of each weight is the weighted sum of the parts' changes.
 
 ``sum_i w_i s_i B_i A_i`` is one product: the ``A_i`` stacked, each times ``w_i s_i``, and the ``B_i`` side by side. Its
-rank is the sum of the ranks, its own scale is 1, whatever alpha and rslora the parts had. (PEFT's
+rank is the sum of the ranks and its own scale is 1, whatever alpha, rslora and patterns the parts have. (PEFT's
 ``add_weighted_adapter`` of the kind ``cat`` does the same, but scales the sum by the root of its rank after rslora.)
 """
 
@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from vtune.errors import VoiceError, listed, shown
+from vtune.errors import TrainingError, VoiceError, listed, shown
+from vtune.toolkit.rank_patterns import ModuleScale, largest_rank, module_scales
 from vtune.types import LoraSettings
-from vtune.voice_format.weights import read_adapter
+from vtune.voice_format.weights import module_of, read_adapter
 from vtune.voices.mixing.parts import Part
 
 if TYPE_CHECKING:
@@ -25,16 +26,24 @@ Adapter = dict[str, "torch.Tensor"]
 
 _DOWN = re.compile(r"(.+\.lora_(?:embedding_)?)A((?:\.weight)?)")
 
-
-def scale_of(lora: LoraSettings) -> float:
-    """Return what PEFT multiplies ``B A`` by."""
-    return lora.alpha / (math.sqrt(lora.rank) if lora.rslora else lora.rank)
+_NARROWING = ("layers_to_transform", "exclude_modules")
+"""Arguments by which an adapter leaves out modules that its targets name."""
 
 
-def mixed_shape(shapes: Sequence[LoraSettings]) -> LoraSettings:
-    """Return the shape of a sum: every target of any part, all ranks together, scale 1."""
-    rank = sum(shape.rank for shape in shapes)
+def mixed_rank(shapes: Sequence[LoraSettings]) -> int:
+    """Return the rank of a sum of adapters: all ranks together."""
+    return sum(map(largest_rank, shapes))
+
+
+def mixed_shape(shapes: Sequence[LoraSettings], mixed: Adapter) -> LoraSettings:
+    """Return the shape of a sum of adapters: the modules of any part, all ranks together, scale 1.
+
+    :param mixed: the sum, which has the names of the modules where targets alone do not tell them.
+    """
+    rank = mixed_rank(shapes)
     targets = tuple(dict.fromkeys(target for shape in shapes for target in shape.targets))
+    if any(shape.arguments.get(argument) for shape in shapes for argument in _NARROWING):
+        targets = tuple(dict.fromkeys(module_of(down) for down, _ in pairs(mixed)))
     return LoraSettings(rank=rank, alpha=rank, targets=targets)
 
 
@@ -48,23 +57,27 @@ def pairs(adapter: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, str]]:
 def add_up(parts: Sequence[Part]) -> Adapter:
     """Read the parts' adapters and add them up, each times its weight, in float32.
 
-    A module that only some of them adapt has zeros for the others.
+    A module that only some of the parts adapt has zeros for the others.
 
-    :raises VoiceError: an adapter is missing, damaged, or not of the shape that its voice.json tells.
+    :raises VoiceError: an adapter is missing, damaged, or not of the shape that its voice.json says.
     """
     import torch
 
-    adapters = [_checked(part, read_adapter(part.folder.path)) for part in parts]
+    adapters = [read_adapter(part.folder.path) for part in parts]
+    scales = [_checked_scales(part, adapter) for part, adapter in zip(parts, adapters, strict=True)]
     _require_same_shapes(parts, adapters)
-    rank = sum(part.lora.rank for part in parts)
-    # Beside the pairs PEFT keeps the base's own embeddings where an adapter sits on them; they are all parts'.
+    rank = mixed_rank([part.lora for part in parts])
+    # Beside the pairs PEFT keeps the base's own embeddings where an adapter sits on them; all parts have the same ones.
     mixed: Adapter = {name: tensor for adapter in adapters for name, tensor in adapter.items()}
     for down, up in dict.fromkeys(pair for adapter in adapters for pair in pairs(adapter)):
-        having = [(part, adapter) for part, adapter in zip(parts, adapters, strict=True) if down in adapter]
-        downs = [part.weight * scale_of(part.lora) * adapter[down].float() for part, adapter in having]
-        ups = [adapter[up].float() for _, adapter in having]
-        mixed[down] = _padded(torch.cat(downs, dim=0), 0, rank)
-        mixed[up] = _padded(torch.cat(ups, dim=1), 1, rank)
+        module = module_of(down)
+        halves = [
+            (part.weight * scale[module].scaling * adapter[down].float(), adapter[up].float())
+            for part, scale, adapter in zip(parts, scales, adapters, strict=True)
+            if down in adapter
+        ]
+        mixed[down] = _padded(torch.cat([half for half, _ in halves], dim=0), 0, rank)
+        mixed[up] = _padded(torch.cat([half for _, half in halves], dim=1), 1, rank)
     return mixed
 
 
@@ -94,20 +107,27 @@ def compress(adapter: Mapping[str, torch.Tensor], rank: int) -> tuple[Adapter, f
     return smaller, math.sqrt(lost / whole) if whole else 0.0
 
 
-def _checked(part: Part, adapter: Adapter) -> Adapter:
-    rank = part.lora.rank
+def _checked_scales(part: Part, adapter: Adapter) -> dict[str, ModuleScale]:
+    """Return the scale of each module of a part's adapter, whose halves are those that its voice.json says."""
     halves = dict(pairs(adapter))
     alone = [name for name in adapter if ".lora_" in name and name not in {*halves, *halves.values()}]
     if alone:
-        raise VoiceError(f"voice {part.name!r}: {listed(alone)} is no whole pair of an adapter; make the voice again")
+        raise VoiceError(
+            f"voice {part.name!r}: {listed(alone)} is not a whole pair of an adapter; make the voice again"
+        )
+    try:
+        scales = module_scales(part.lora, [module_of(down) for down in halves])
+    except TrainingError as error:
+        raise VoiceError(f"voice {part.name!r}: {error}") from error
     for down, up in halves.items():
+        rank = scales[module_of(down)].rank
         whole = up in adapter and min(adapter[down].ndim, adapter[up].ndim) > 1
         if not whole or len(adapter[down]) != rank or adapter[up].shape[1] != rank:
             raise VoiceError(
-                f"voice {part.name!r}: {down} is no half of a pair of rank {rank}, which its voice.json tells; "
+                f"voice {part.name!r}: {down} is not half of a pair of rank {rank}, as its voice.json says; "
                 "make the voice again"
             )
-    return adapter
+    return scales
 
 
 def _require_same_shapes(parts: Sequence[Part], adapters: Sequence[Adapter]) -> None:
@@ -117,7 +137,7 @@ def _require_same_shapes(parts: Sequence[Part], adapters: Sequence[Adapter]) -> 
         halves = dict(pairs(adapter))
         for name, tensor in adapter.items():
             axis = 0 if name in halves else 1 if name in halves.values() else None
-            shape = tuple(size for place, size in enumerate(tensor.shape) if place != axis)
+            shape = tuple(size for index, size in enumerate(tensor.shape) if index != axis)
             other, theirs = first.setdefault(name, (shape, part))
             if shape != other:
                 raise VoiceError(

@@ -86,8 +86,9 @@ def open_mix(
 
 def blend(parts: Sequence[Part], options: Mapping[str, Any], rank: int | None = None) -> Blend:
     """Add up what voices are made of; see ``open_mix``. :raises VoiceError: a voice is damaged."""
-    shape, error = mixed_shape([part.lora for part in parts]), 0.0
-    adapter, full = add_up(parts), shape.rank
+    adapter, error = add_up(parts), 0.0
+    shape = mixed_shape([part.lora for part in parts], adapter)
+    full = shape.rank
     if rank is not None and rank < full:
         adapter, error = compress(adapter, rank)
         shape = replace(shape, rank=rank, alpha=rank)

@@ -1,4 +1,4 @@
-"""The voices of a mix: found, and held to what can be added up."""
+"""Find the voices of a mix, and refuse those that cannot be added up."""
 
 from __future__ import annotations
 
@@ -127,6 +127,16 @@ def _require_adapter(part: Part) -> None:
             f"voice {part.name!r} has whole modules beside its adapter ({', '.join(map(str, whole))}), which cannot be "
             "added up; train it without lora.modules_to_save to mix it"
         )
+    for argument, kind in _NOT_A_SUM.items():
+        if part.lora.arguments.get(argument):
+            raise VoiceError(
+                f"voice {part.name!r} is {kind}, and such adapters cannot be added up; merge it to use it alone "
+                f"('vtune merge'), or train it without lora.arguments.{argument} to mix it"
+            )
+
+
+_NOT_A_SUM = {"use_dora": "a DoRA adapter", "lora_bias": "an adapter with biases (lora_bias)"}
+"""Arguments of adapters whose change of a weight is no product of two matrices."""
 
 
 def _require_same_base(part: Part, first: Part, options: Mapping[str, Any]) -> None:
