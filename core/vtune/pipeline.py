@@ -23,7 +23,7 @@ from vtune.evaluation import (
     load_checkpoint_metrics,
     tuned_and_base,
 )
-from vtune.export.existing_voice import CLIP_SAMPLE
+from vtune.export.existing_voice import CLIP_SAMPLE_KEY
 from vtune.export.voice_folder import update_options, voice_record, write_voice
 from vtune.ingest import raw_sources as raw
 from vtune.recipe import Recipe, as_yaml
@@ -125,7 +125,7 @@ def _make_voice(
     sample = dataset.clip_sample(run_folder.features / dataset.SURVEY, voice.name)
     # How long it took stays in the run's folder: the same recipe makes the same voice, byte for byte.
     facts = {name: fact for name, fact in facts.items() if name != "seconds"}
-    facts |= {"made_from": made_from, "data": data.identity[:16], CLIP_SAMPLE: sample}
+    facts |= {"made_from": made_from, "data": data.identity[:16], CLIP_SAMPLE_KEY: sample}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
     systems = tuned_and_base(engine, base, model, kept, adapter=recipe.train.method == "lora")
     evaluation = evaluate(engine, systems, test_set, recipe)

@@ -12,7 +12,7 @@ import yaml
 from click.testing import Result
 
 from vtune import load_recipe, pipeline
-from vtune.export.consent import SENTENCE
+from vtune.export.consent import CONSENT_SENTENCE
 from vtune.export.targets import TARGETS
 
 Run = Callable[..., Result]
@@ -80,12 +80,12 @@ def test_without_a_consent_the_words_are_told_and_then_taken(vtune: Run, made: P
     refused = vtune(*arguments)
     assert refused.exit_code == 1
     assert len(refused.stderr.splitlines()) == 1
-    assert f"--without-consent {SENTENCE!r}" in refused.stderr
+    assert f"--without-consent {CONSENT_SENTENCE!r}" in refused.stderr
     wrong = vtune(*arguments, "--without-consent", "yes")
     assert wrong.exit_code == 1
     assert "word for word" in wrong.stderr
     assert not (tmp_path / "out").exists()
-    assert vtune(*arguments, "--without-consent", SENTENCE).exit_code == 0
+    assert vtune(*arguments, "--without-consent", CONSENT_SENTENCE).exit_code == 0
     assert "**Not stated.**" in (tmp_path / "out" / "README.md").read_text()
 
 

@@ -62,7 +62,7 @@ def test_options_are_kept_in_the_mix(vtune, folder):
     [
         ("0.7*anna+0.3*bne", "both", "Error: mix '0.7*anna+0.3*bne', character 14: no voice 'bne' in "),
         ("0.7*anna+*ben", "both", "Error: mix '0.7*anna+*ben', character 10: a name is missing\n"),
-        ("anna+ben", "anna", "anna is there already; "),
+        ("anna+ben", "anna", "anna exists already; "),
         ("anna+ben", "a b", "Error: a voice cannot be named 'a b'; "),
     ],
 )

@@ -22,7 +22,7 @@ from transformers import Trainer
 
 from vtune import load_recipe, pipeline
 from vtune.errors import VoiceError
-from vtune.export.consent import SENTENCE
+from vtune.export.consent import CONSENT_SENTENCE
 from vtune.export.export import export
 from vtune.export.merge import merge_voice
 from vtune.runtime.paths import VoiceFolder
@@ -353,7 +353,7 @@ def test_an_engine_without_a_licence_note_writes_none(speech: Path, tmp_path: Pa
 
 
 def test_an_adapter_is_read_back_onto_the_network_that_only_this_engine_has(made: Made, tmp_path: Path) -> None:
-    exported = export(made.folder, tmp_path / "out", "peft", without_consent=SENTENCE)
+    exported = export(made.folder, tmp_path / "out", "peft", without_consent=CONSENT_SENTENCE)
     assert exported.result.compared.difference == 0
     assert "plain transformers does not load" in exported.result.compared.how
     card = (tmp_path / "out" / "README.md").read_text()
@@ -362,7 +362,7 @@ def test_an_adapter_is_read_back_onto_the_network_that_only_this_engine_has(made
 
 
 def test_a_merged_checkpoint_is_read_back_by_this_engine(made: Made, tmp_path: Path) -> None:
-    exported = export(made.folder, tmp_path / "out", "merged", without_consent=SENTENCE)
+    exported = export(made.folder, tmp_path / "out", "merged", without_consent=CONSENT_SENTENCE)
     assert exported.result.compared.how == "read back by the engine 'indextts2'"
     assert exported.result.compared.difference < 1e-4
     assert (tmp_path / "out" / "gpt.pth").is_file()
@@ -371,6 +371,6 @@ def test_a_merged_checkpoint_is_read_back_by_this_engine(made: Made, tmp_path: P
 @pytest.mark.parametrize("target", ["gguf-ready", "vllm"])
 def test_software_for_llamas_is_refused_in_one_line(made: Made, tmp_path: Path, target: str) -> None:
     with pytest.raises(VoiceError, match=r"engine 'indextts2': .*\(SemanticGPT\)") as caught:
-        export(made.folder, tmp_path / "out", target, without_consent=SENTENCE)
+        export(made.folder, tmp_path / "out", target, without_consent=CONSENT_SENTENCE)
     assert len(str(caught.value).splitlines()) == 1
     assert not list(tmp_path.iterdir())

@@ -340,7 +340,7 @@ def test_vllm_is_told_the_base_that_the_adapter_names(voice: VoiceFolder, tiny: 
 def test_what_vllm_refuses_is_refused_before_anything_is_loaded(
     untied: VoiceFolder, voice: VoiceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vtune.export.export.open_source", lambda *_: pytest.fail("it loads the base"))
+    monkeypatch.setattr("vtune.export.export.open_export_source", lambda *_: pytest.fail("it loads the base"))
     with pytest.raises(VoiceError, match=r"adapter with modules_to_save \(lm_head\); export it --to merged"):
         export(untied, tmp_path / "out", "vllm")
     with pytest.raises(VoiceError, match="calls a model by its folder's name"):

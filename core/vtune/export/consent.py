@@ -1,4 +1,4 @@
-"""Nothing is made to be passed on before it is said on whose consent, unless somebody answers for it."""
+"""Export a voice only if it states a consent, or if the user takes the responsibility in so many words."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from datetime import UTC, datetime
 from vtune.errors import VoiceError, shown
 from vtune.voice_format.record import VoiceRecord
 
-SENTENCE = "I have the right to publish this voice"
-"""What somebody must say, word for word, who exports a voice that states no consent."""
+CONSENT_SENTENCE = "I have the right to publish this voice"
+"""The sentence that a user must give, word for word, to export a voice that states no consent."""
 
 
-def settle(record: VoiceRecord, said: str | None) -> str | None:
-    """Return None for a voice that states a consent, else a sentence for the card: who went on without one.
+def require_consent(record: VoiceRecord, sentence: str | None) -> str | None:
+    """Return None for a voice that states a consent, else a sentence for the card about who exported it without one.
 
-    :param said: what the user said in the place of a consent.
-    :raises VoiceError: neither is there; says what to do.
+    :param sentence: what the user gave instead of a consent.
+    :raises VoiceError: there is neither a consent nor the sentence; the message says what to do.
     """
     if _stated(record):
         return None
-    if said is None:
+    if sentence is None:
         raise VoiceError(
             f"voice {record.name!r} does not say whose it is and on what consent: state `consent:` in its recipe and "
-            f"run it again (nothing is trained anew), or answer for it yourself: --without-consent {SENTENCE!r}"
+            f"run the recipe again (nothing is trained anew), or take the responsibility yourself: "
+            f"--without-consent {CONSENT_SENTENCE!r}"
         )
-    if said.strip() != SENTENCE:
-        raise VoiceError(f"--without-consent takes this sentence, word for word: {SENTENCE!r}; found {shown(said)}")
+    if sentence.strip() != CONSENT_SENTENCE:
+        raise VoiceError(
+            f"--without-consent takes this sentence, word for word: {CONSENT_SENTENCE!r}; found {shown(sentence)}"
+        )
     today = datetime.now(UTC).date().isoformat()
-    return f"It was exported all the same on {today} by {_who()}, who said: \u201c{SENTENCE}.\u201d"
+    return f"It was exported all the same on {today} by {_user()}, who said: \u201c{CONSENT_SENTENCE}.\u201d"
 
 
 def _stated(record: VoiceRecord) -> bool:
@@ -36,8 +39,8 @@ def _stated(record: VoiceRecord) -> bool:
     return bool(consent.get("person", "").strip() and consent.get("statement", "").strip())
 
 
-def _who() -> str:
+def _user() -> str:
     try:
         return f"the user {getpass.getuser()!r}"
-    except (OSError, KeyError):  # a container's user that has no name
+    except (OSError, KeyError):  # the user of a container may have no name
         return "a user without a name"

@@ -1,4 +1,4 @@
-"""The voice that stands where a new one is to be written: whether it is an earlier one of the same recordings."""
+"""Look at the voice that a new voice would replace: is it an earlier voice of the same recordings?"""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from vtune.voice_format.record import VoiceRecord, read_record
 
 logger = logging.getLogger(__name__)
 
-CLIP_SAMPLE = "clip_sample"
-"""Key of a voice's training facts: some hashes of its clips, by which another voice of the same clips is known."""
+CLIP_SAMPLE_KEY = "clip_sample"
+"""Key in a voice's training facts of some hashes of its clips, by which voices of the same clips are recognised."""
 
 
 def is_of_other_clips(folder: VoiceFolder, record: VoiceRecord) -> bool:
-    """Whether a finished voice stands that shares no clip with the new one, and say what it is, for it is kept.
+    """Tell whether the folder has a finished voice that shares no clip with the new voice; log what is kept then.
 
-    :param record: of the new voice.
+    :param record: the record of the new voice.
     """
     if not folder.record.is_file():
         return False
     try:
-        standing = read_record(folder)
+        existing = read_record(folder)
     except VtuneError:
-        logger.warning("%s: what stands there has a voice.json that cannot be read", folder.path)
+        logger.warning(
+            "%s: the voice in this folder has a voice.json that cannot be read; the voice is kept", folder.path
+        )
         return True
-    before, now = (one.training.get(CLIP_SAMPLE) or () for one in (standing, record))
+    before, now = (voice.training.get(CLIP_SAMPLE_KEY) or () for voice in (existing, record))
     if isinstance(before, list | tuple) and set(map(str, before)) & set(map(str, now)):
         return False
-    made = "mixed" if standing.mix is not None else "made"
+    made = "mixed" if existing.mix is not None else "made"
     logger.warning(
-        "%s: the voice that stands there was %s %s%s, not from the recordings of this recipe",
-        folder.path, made, printable(standing.created), _origin(_sources(folder)),
+        "%s: the voice in this folder was %s %s%s, not from the recordings of this recipe; it is kept",
+        folder.path, made, printable(existing.created), _origin(_sources(folder)),
     )  # fmt: skip
     return True
 

@@ -13,7 +13,7 @@ from vtune.evaluation import read_scores
 from vtune.export import consent
 from vtune.export.card import write_card
 from vtune.export.result import ExportResult
-from vtune.export.source import open_source
+from vtune.export.source import open_export_source
 from vtune.export.target import ExportTarget
 from vtune.export.targets import TARGETS
 from vtune.export.voice_files import write_licence_note, write_records
@@ -69,12 +69,12 @@ def export(
         raise VoiceError(f"there is no export target {shown(target)}{choices(target, TARGETS, 'targets')}")
     must_be_new(directory)
     record = read_record(folder)
-    overridden = consent.settle(record, without_consent)
+    overridden = consent.require_consent(record, without_consent)
     _require_dtype(TARGETS[target], dtype)
     TARGETS[target].check(folder, record, directory)
     scores = read_scores(folder.scores)
     with announced(f"Exporting {record.name} to {target}: loading the voice and its base"):
-        source = open_source(folder, device, options)
+        source = open_export_source(folder, device, options)
     # What the user changed, say where the base lies now, is true of what is exported.
     record = record.model_copy(update={"engine_options": source.options_with().model_dump(mode="json")})
     with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:

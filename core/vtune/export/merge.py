@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vtune.errors import VoiceError
-from vtune.export.source import open_source
+from vtune.export.source import open_export_source
 from vtune.export.targets.merged import write_merged_network
 from vtune.export.voice_files import write_licence_note
 from vtune.runtime.paths import VoiceFolder, must_be_new, new_folder
@@ -28,7 +28,7 @@ def merge_voice(
     if read_record(folder).method != "lora":
         raise VoiceError(f"{folder.path} was fully fine-tuned: there is no adapter to merge")
     with announced(f"Merging {folder.name}: loading the voice and its base"):
-        source = open_source(folder, device, options)
+        source = open_export_source(folder, device, options)
     with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:
         with announced(f"Merging {folder.name}: writing the model and comparing its answers with the voice's"):
             compared = write_merged_network(source, aside, "fp32")

@@ -1,4 +1,4 @@
-"""A mix as a voice folder of its own, which speaks without the voices it was made of."""
+"""Write a mix as a voice folder of its own, which speaks without the voices that it was made from."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def write_mixed_voice(
 
 
 def _require_free(folder: VoiceFolder) -> bool:
-    """Refuse to replace a voice; at the end as well, for another process may have made one meanwhile."""
+    """Refuse to replace a voice; called at the end as well, because another process may have written one meanwhile."""
     if folder.path.exists():
-        raise VoiceError(f"{folder.path} is there already; name the mix differently, or move that away")
+        raise VoiceError(f"{folder.path} exists already; name the mix differently, or move the folder away")
     return False
 
 

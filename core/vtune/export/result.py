@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vtune.export.card import Form
-    from vtune.export.verify import Comparison
+    from vtune.export.verify import AnswerComparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ExportResult:
     """
 
     form: Form
-    compared: Comparison
+    compared: AnswerComparison
     dtype: str
     base: str | None = None
     rules: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The voice that is exported: opened in float32, with what it answers to real prompts.
+"""Open the voice to export in float32, and record its logits for real prompts.
 
 A prompt is a sentence that the voice spoke when it was made, words and sound, encoded as its training rows were.
 """
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-PROMPTS = 4
-"""At most; each is a forward pass before and after."""
+MAX_PROMPTS = 4
+"""Prompts to compare; each costs a forward pass before the export and one after."""
 
 
 @dataclass(slots=True)
-class Source:
-    """What is exported.
+class ExportSource:
+    """A voice to export, with its prompts.
 
     :param settings: the voice's recipe as plain data.
-    :param options: engine options that differ from those it was trained with.
-    :param clips: the prompts; ``features`` are what the engine makes of each, ``answers`` what the voice says to it.
+    :param options: engine options that differ from those of the training.
+    :param clips: the prompts; ``features`` are their features, ``answers`` the voice's logits for them.
     """
 
     folder: VoiceFolder
@@ -49,7 +49,7 @@ class Source:
 
     @property
     def engine(self) -> Engine:
-        """Of the voice."""
+        """The engine of the voice."""
         return self.voice.engine
 
     @property
@@ -67,15 +67,17 @@ class Source:
         return options_of(self.engine, self.voice.record, {**self.options, **changes})
 
     def take_model(self) -> nn.Module:
-        """Give the model away; nothing here keeps it in memory any more."""
+        """Return the model and forget it, so that its memory can be freed."""
         from torch import nn
 
         model, self.voice.model = self.voice.model, nn.Module()
         return model
 
 
-def open_source(folder: VoiceFolder, device: str = "auto", options: Mapping[str, Any] | None = None) -> Source:
-    """Open a voice and ask it.
+def open_export_source(
+    folder: VoiceFolder, device: str = "auto", options: Mapping[str, Any] | None = None
+) -> ExportSource:
+    """Open a voice and compute its logits for its prompts.
 
     :raises VoiceError: the voice is damaged, its base is quantised, or none of its sentences can be encoded.
     """
@@ -84,10 +86,10 @@ def open_source(folder: VoiceFolder, device: str = "auto", options: Mapping[str,
     settings = _settings(folder)
     voice = open_voice(folder, device, "fp32", options)
     if guards.is_quantised(voice.model):
-        raise VoiceError(f"{folder.path}: its base is quantised; open it in whole weights (--set quantization=none)")
+        raise VoiceError(f"{folder.path}: the base of this voice is quantised; export it with --set quantization=none")
     clips, features = _encoded(voice, folder, settings)
     place = next(voice.model.parameters()).device
-    source = Source(folder, voice, settings, options or {}, clips, features, [], place)
+    source = ExportSource(folder, voice, settings, options or {}, clips, features, [], place)
     source.answers = [guards.probe_logits(voice.model, batch) for batch in source.batches]
     return source
 
@@ -103,7 +105,7 @@ def _settings(folder: VoiceFolder) -> dict[str, Any]:
 def _encoded(voice: LoadedVoice, folder: VoiceFolder, settings: Mapping[str, Any]) -> tuple[list[Clip], list[Features]]:
     clips, features, reasons = [], [], []
     sentences = settings.get("evaluate", {}).get("sentences") or EvaluateRecipe().sentences
-    for number, text in enumerate(sentences[:PROMPTS], 1):
+    for number, text in enumerate(sentences[:MAX_PROMPTS], 1):
         try:
             clip = Clip(f"sample {number}", voice.record.name, text, *_sound(voice, folder, settings, number, text))
             features.append(voice.engine.prepare_sample(voice.base, clip))
@@ -112,7 +114,7 @@ def _encoded(voice: LoadedVoice, folder: VoiceFolder, settings: Mapping[str, Any
         else:
             clips.append(clip)
     if not clips:
-        raise VoiceError(f"{folder.path}: none of its sentences can be put to it: {'; '.join(reasons)}")
+        raise VoiceError(f"{folder.path}: no sentence of this voice can be encoded as a prompt: {'; '.join(reasons)}")
     return clips, features
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vtune.export.result import ExportResult
-    from vtune.export.source import Source
+    from vtune.export.source import ExportSource
     from vtune.runtime.paths import VoiceFolder
     from vtune.voice_format.record import VoiceRecord
 
@@ -33,4 +33,4 @@ class ExportTarget:
     description: str
     dtypes: tuple[str, ...]
     check: Callable[[VoiceFolder, VoiceRecord, Path], None]
-    write: Callable[[Source, Path, Path, str | None], ExportResult]
+    write: Callable[[ExportSource, Path, Path, str | None], ExportResult]

@@ -1,4 +1,4 @@
-"""What transformers 5 writes, so that software of the time of transformers 4 reads it and does not guess.
+"""Make what transformers 5 writes readable for software written for transformers 4.
 
 Such software finds no ``rope_theta`` and takes 10,000 in silence, and knows no tokenizer class ``TokenizersBackend``.
 """
@@ -13,7 +13,7 @@ from vtune.runtime.untrusted import MAX_TOKENIZER_BYTES, read_json_object
 
 
 def write_for_older_readers(directory: Path) -> None:
-    """Say the same under the older names, beside the newer ones; both generations then read the same."""
+    """Add the older names of settings beside the newer names, so that both generations read the same."""
     _rewrite(directory / "config.json", _positions)
     _rewrite(directory / "tokenizer_config.json", _tokenizer)
 

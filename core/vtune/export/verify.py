@@ -1,4 +1,4 @@
-"""What was written, read back and asked the same as the voice: how far apart are the answers?"""
+"""Compare the logits of files that were read back with those of the voice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VoiceError
-from vtune.export.source import Source
+from vtune.export.source import ExportSource
 from vtune.types import Batch
 
 if TYPE_CHECKING:
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 TOLERANCES = {"fp32": 1e-3, "fp16": 1e-2, "bf16": 5e-2}
-"""Of the largest difference of the logits, as a share of the largest logit, by the format of the weights."""
+"""Largest allowed difference of the logits, as a share of the largest logit, by the format of the weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt that was put to both.
+    """The comparison for one prompt.
 
-    :param rows: logits that were compared.
-    :param difference: the largest of the logits, as a share of the largest logit.
-    :param likeliest: share of places where the likeliest token is the same; None for models that give no logits.
+    :param rows: positions that were compared.
+    :param difference: the largest difference of the logits, as a share of the largest logit.
+    :param likeliest: share of positions where the likeliest token is the same; None for models without logits.
     """
 
     text: str
@@ -34,10 +34,10 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """The voice and what was read back.
+class AnswerComparison:
+    """The comparison of a voice with its exported files.
 
-    :param how: what was written was read back.
+    :param how: how the files were read back, a clause for users.
     """
 
     how: str
@@ -46,33 +46,37 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """The largest of all prompts."""
+        """The largest difference of all prompts."""
         return max(prompt.difference for prompt in self.prompts)
 
     @property
     def likeliest(self) -> float | None:
-        """The share over all places of all prompts."""
+        """The share over all positions of all prompts."""
         counted = [(prompt.likeliest, prompt.rows) for prompt in self.prompts if prompt.likeliest is not None]
         rows = sum(rows for _, rows in counted)
         return sum(share * count for share, count in counted) / rows if rows else None
 
     def describe(self) -> str:
-        """Say it in one line."""
-        same = f", the likeliest token the same at {self.likeliest:.1%} of places" if self.likeliest is not None else ""
+        """Return the result as one line."""
+        same = (
+            f", the likeliest token is the same at {self.likeliest:.1%} of positions"
+            if self.likeliest is not None
+            else ""
+        )
         return (
             f"{self.how}: answers within {self.difference:.1e} of the voice's on {len(self.prompts)} of its sentences "
             f"(allowed {self.tolerance:.0e}){same}"
         )
 
     def settings(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Return the result as plain data."""
         return {**asdict(self), "difference": self.difference, "likeliest": self.likeliest}
 
 
-def compare(source: Source, model: nn.Module, how: str, tolerance: float) -> Comparison:
-    """Ask a model that was read back what the voice was asked.
+def compare(source: ExportSource, model: nn.Module, how: str, tolerance: float) -> AnswerComparison:
+    """Compare the logits of a model that was read back with those of the voice.
 
-    :raises VoiceError: it answers differently.
+    :raises VoiceError: they differ by more than the tolerance.
     """
     from vtune.training import guards
 
@@ -82,14 +86,14 @@ def compare(source: Source, model: nn.Module, how: str, tolerance: float) -> Com
         )
         for clip, before, batch in zip(source.clips, source.answers, source.batches, strict=True)
     ]
-    found = Comparison(how, prompts, tolerance)
-    if not all(prompt.difference <= tolerance for prompt in prompts):  # what is no number is not within it
+    comparison = AnswerComparison(how, prompts, tolerance)
+    if not all(prompt.difference <= tolerance for prompt in prompts):  # NaN is not within it
         worst = next(prompt for prompt in prompts if not prompt.difference <= tolerance)
         raise VoiceError(
             f"{how}, what was written answers differently from the voice: by {worst.difference:.2e} of the largest "
             f"logit on {worst.text!r} (allowed {tolerance:.0e}); nothing was kept. A wider --dtype keeps more of it"
         )
-    return found
+    return comparison
 
 
 def _labels(batch: Batch, places: torch.Tensor | None) -> torch.Tensor | None:
@@ -105,5 +109,5 @@ def _prompt(text: str, before: torch.Tensor, after: torch.Tensor, labels: torch.
         return Prompt(text, 1, difference, None)
     same = before.argmax(-1) == after.argmax(-1)
     if labels is not None and labels.shape == same.shape:
-        same = same[labels != -100]  # padding says nothing
+        same = same[labels != -100]  # padding does not count
     return Prompt(text, same.numel(), difference, float(same.float().mean()) if same.numel() else None)

@@ -1,4 +1,4 @@
-"""What goes with every export: the voice's own files and what its engine's licence asks for."""
+"""Files that go with every export: the voice's own files, and the note that its engine's licence asks for."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from vtune.voice_format.record import VoiceRecord
 
 
 def write_licence_note(engine: Engine, directory: Path) -> None:
-    """Write down what must go with what is passed on, where the engine says something."""
+    """Write the licence note of an engine that has one."""
     if engine.info.licence_note:
         write_text(directory / LICENCE_NOTE, engine.info.licence_note)
 
 
 def write_records(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
-    """Write the record, and copy the other files that the card's figures come from, and the samples.
+    """Write the record, and copy the other files that the card's numbers come from, and the samples.
 
-    Not the page to listen to: it holds recordings of the person.
+    The page to listen to is left out, because it holds recordings of the person.
     """
     write_json(VoiceFolder(directory).record, record.model_dump())
     for path in (folder.recipe, folder.scores):
@@ -31,7 +31,7 @@ def write_records(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> 
 
 
 def _copy_samples(samples: Path, directory: Path) -> None:
-    """Copy the sound, and nothing else: whatever else a stranger put there, or links to, would be passed on."""
+    """Copy WAV files only: other files or links that a stranger put there would be published too."""
     directory.mkdir()
     for path in sorted(samples.glob("*.wav")):
         try:

@@ -1,4 +1,4 @@
-"""The folder that vtune itself keeps of a voice: adapter, conditioning, card, samples and scores."""
+"""Write the folder that vtune keeps of a voice: adapter, conditioning, card, samples and scores."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def write_voice(
 ) -> None:
     """Write a voice folder, whole or not at all, and speak the evaluation sentences into its samples.
 
-    It takes the place of an earlier voice of the same recordings; one of other recordings is kept aside.
+    It replaces an earlier voice of the same recordings; a voice of other recordings is kept under another name.
 
-    :raises VoiceError: a folder of that name is there and is no voice.
+    :raises VoiceError: the folder exists and is not a voice.
     """
     if folder.path.exists() and not folder.record.is_file() and any(folder.path.iterdir()):
-        raise VoiceError(f"{folder.path} is there and is no voice of vtune's; move it, or name the voice differently")
+        raise VoiceError(f"{folder.path} exists and is not a voice of vtune's; move it, or name the voice differently")
     with new_folder(folder.path, keep=lambda: is_of_other_clips(folder, record)) as aside:
         new = VoiceFolder(aside)
         engine.export_voice(base, model, conditioning, aside)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from vtune.errors import VoiceError
-from vtune.export.consent import SENTENCE, settle
+from vtune.export.consent import CONSENT_SENTENCE, require_consent
 from vtune.voice_format.record import VoiceRecord
 
 
@@ -20,8 +20,8 @@ def record(consent: Any) -> VoiceRecord:
 
 def test_a_stated_consent_is_enough_and_nothing_else_is_noted() -> None:
     stated = record({"person": "Anna", "statement": "She agreed."})
-    assert settle(stated, None) is None
-    assert settle(stated, SENTENCE) is None
+    assert require_consent(stated, None) is None
+    assert require_consent(stated, CONSENT_SENTENCE) is None
 
 
 @pytest.mark.parametrize(
@@ -29,20 +29,22 @@ def test_a_stated_consent_is_enough_and_nothing_else_is_noted() -> None:
 )
 def test_half_a_consent_is_none(consent: Any) -> None:
     with pytest.raises(VoiceError, match=r"voice 'anna' .* state `consent:` in its recipe"):
-        settle(record(consent), None)
-    assert settle(record(consent), SENTENCE)
+        require_consent(record(consent), None)
+    assert require_consent(record(consent), CONSENT_SENTENCE)
 
 
-@pytest.mark.parametrize("said", ["", "yes", SENTENCE.lower(), SENTENCE.removeprefix("I "), f"{SENTENCE} maybe"])
+@pytest.mark.parametrize(
+    "said", ["", "yes", CONSENT_SENTENCE.lower(), CONSENT_SENTENCE.removeprefix("I "), f"{CONSENT_SENTENCE} maybe"]
+)
 def test_other_words_do_not_do(said: str) -> None:
     with pytest.raises(VoiceError, match="word for word") as caught:
-        settle(record(None), said)
-    assert repr(SENTENCE) in str(caught.value)
+        require_consent(record(None), said)
+    assert repr(CONSENT_SENTENCE) in str(caught.value)
 
 
 def test_the_card_is_told_who_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: "jane")
-    told = settle(record(None), f" {SENTENCE}\n")
+    told = require_consent(record(None), f" {CONSENT_SENTENCE}\n")
     assert told is not None
     assert re.search(r"on \d{4}-\d\d-\d\d by the user 'jane'", told)
 
@@ -52,4 +54,4 @@ def test_a_user_without_a_name_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> N
         raise KeyError("getpwuid(): uid not found: 1234")
 
     monkeypatch.setattr("getpass.getuser", nobody)
-    assert "a user without a name" in str(settle(record(None), SENTENCE))
+    assert "a user without a name" in str(require_consent(record(None), CONSENT_SENTENCE))

@@ -39,7 +39,7 @@ def test_the_same_recordings_take_the_place_of_the_voice_and_others_keep_it_asid
     (aside,) = kept(voices)
     assert aside.name.startswith("someone-20")
     assert read_record(VoiceFolder(aside)).training["clips"] == 12
-    assert f"{voice.path}: the voice that stands there was made {first.created[:10]}" in caplog.text
+    assert f"{voice.path}: the voice in this folder was made {first.created[:10]}" in caplog.text
     assert f"from {tmp_path / 'speech'}, {tmp_path / 'more'}, not from the recordings of this recipe" in caplog.text
     assert f"what stood there is kept as {aside}" in caplog.text
     assert [one.name for one in list_voices(voices)] == ["someone"]
@@ -79,7 +79,7 @@ def test_a_mix_replaces_no_voice_that_came_meanwhile(
         make_voice(tmp_path / "both", seed=2)
 
     monkeypatch.setattr(mixdown, "write_card", another_voice_comes)
-    with pytest.raises(VoiceError, match="both is there already"):
+    with pytest.raises(VoiceError, match="both exists already"):
         write_mixed_voice("0.5*ann+0.5*ben", "both", tmp_path, "cpu")
     assert read_record(VoiceFolder(tmp_path / "both")).mix is None
     assert sorted(os.listdir(tmp_path)) == ["ann", "ben", "both"]

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import vtune
 from vtune.engines import Engine
 from vtune.errors import VoiceError, VtuneError
-from vtune.export.consent import SENTENCE
+from vtune.export.consent import CONSENT_SENTENCE
 from vtune.export.export import export
 from vtune.export.merge import merge_voice
 from vtune.export.targets import TARGETS
@@ -139,7 +139,7 @@ def test_samples_that_are_gone_are_spoken_again(voice: VoiceFolder, tmp_path: Pa
 
 def test_a_voice_whose_sentences_do_not_fit_the_engine_is_told(voice: VoiceFolder, tmp_path: Path) -> None:
     told = refusal(voice, tmp_path / "out", "peft", options={"max_frames": 2})
-    assert "none of its sentences can be put to it: sample 1: " in told
+    assert "no sentence of this voice can be encoded as a prompt: sample 1: " in told
     assert "more than max_frames 2" in told
 
 
@@ -205,7 +205,7 @@ def test_settings_that_do_not_go_together_are_one_line(
 def test_without_a_consent_nothing_is_exported(unstated: VoiceFolder, tmp_path: Path, target: str) -> None:
     told = refusal(unstated, tmp_path / "out", target)
     assert "does not say whose it is and on what consent" in told
-    assert repr(SENTENCE) in told
+    assert repr(CONSENT_SENTENCE) in told
     assert not list(tmp_path.iterdir())
 
 
@@ -213,11 +213,11 @@ def test_who_answers_for_a_voice_stands_on_its_card(
     unstated: VoiceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: "jane")
-    export(unstated, tmp_path / "out", "peft", without_consent=SENTENCE)
+    export(unstated, tmp_path / "out", "peft", without_consent=CONSENT_SENTENCE)
     card = (tmp_path / "out/README.md").read_text()
     assert "**Not stated.**" in card
     assert "exported all the same" in card
-    assert f"the user 'jane', who said: “{SENTENCE}.”" in card
+    assert f"the user 'jane', who said: “{CONSENT_SENTENCE}.”" in card
     assert "'jane'" in json.loads((tmp_path / "out/export.json").read_text())["consent"]
     assert "'jane'" not in unstated.card.read_text()
 

@@ -599,7 +599,7 @@ def test_a_name_that_no_voice_can_have_is_refused(voices: Path, name: str) -> No
 
 def test_nothing_is_written_over(mixed: VoiceFolder) -> None:
     before = mixed.record.read_bytes()
-    assert "is there already" in refusal(write_mixed_voice, "anna+root", "both", mixed.path.parent)
+    assert "exists already" in refusal(write_mixed_voice, "anna+root", "both", mixed.path.parent)
     assert mixed.record.read_bytes() == before
 
 

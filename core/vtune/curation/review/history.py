@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from vtune.dataset.editing.edit import Change, Noted
+from vtune.dataset.editing.edit import Change, OnChange
 from vtune.errors import VtuneError
 
 NAME = "review.jsonl"
@@ -88,7 +88,7 @@ class History:
                 dead.add(entry.of)
         return [entry for entry in self.entries if entry.action != "undo" and entry.id not in dead]
 
-    def carry_out(self, entry: Entry, make: Callable[[Noted], Change]) -> Entry:
+    def carry_out(self, entry: Entry, make: Callable[[OnChange], Change]) -> Entry:
         """Make a change and write it down, just before it is made; return the entry with the change.
 
         :param make: makes it, and tells what it is given of it beforehand.
@@ -97,9 +97,9 @@ class History:
         try:
             make(lambda change: told.append(self.append(dataclasses.replace(entry, change=change))))
         except BaseException:
-            for noted in told:  # a full disk, say: what was written down did not happen
+            for on_change in told:  # a full disk, say: what was written down did not happen
                 with suppress(OSError):
-                    self.append(undoing(noted))
+                    self.append(undoing(on_change))
             raise
         return told[0]
 

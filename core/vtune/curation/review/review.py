@@ -15,7 +15,7 @@ from vtune.curation.review.approvals import Digests, mark
 from vtune.curation.review.clips import Clips, Lengths, Numbers, ReviewClip, read_clips
 from vtune.curation.review.history import Entry, undoing
 from vtune.curation.review.text_location import Beside, Place, TableRow
-from vtune.dataset.editing.edit import Change, Noted, StaleError, spoken
+from vtune.dataset.editing.edit import Change, OnChange, StaleError, speakable_words
 from vtune.dataset.editing.sidecars import EditableSidecar
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.errors import DataError
@@ -62,13 +62,13 @@ class Review:
         :param was: the words that the listener saw; where they are others by now, nothing is changed.
         """
         with self._lock:
-            clip, words = self._seen(number, was), spoken(words)
+            clip, words = self._seen(number, was), speakable_words(words)
             if clip.state == "unnamed":
                 self._add(clip, words)
             elif words != clip.text:
                 place = self._place(clip)
                 after = {**_said(clip), "text": words}
-                self._make(clip, "words", after, lambda noted: place.set_words(words, noted))
+                self._make(clip, "words", after, lambda on_change: place.set_words(words, on_change))
                 clip.problem = None if clip.problem == unfit_words(clip.text) else clip.problem
                 clip.text = words
                 self._refresh(clip)
@@ -83,7 +83,7 @@ class Review:
             digest = self._digests.of(clip.audio)
             if clip.flags:
                 after = {**_said(clip), "red_flags": ""}
-                self._make(clip, "approve", after, lambda noted: place.set_flags("", noted), digest=digest)
+                self._make(clip, "approve", after, lambda on_change: place.set_flags("", on_change), digest=digest)
                 clip.flags = ""
             elif not clip.approved:
                 self._clips.history(place.path).append(self._entry(clip, "approve", _said(clip), digest=digest))
@@ -118,7 +118,7 @@ class Review:
             if dropped is None or dropped.change is None:
                 raise DataError("this clip was not dropped")
             place, change = self._place(clip), dropped.change
-            self._make(clip, "restore", _said(clip), lambda noted: place.put_back(change, noted), of=dropped.id)
+            self._make(clip, "restore", _said(clip), lambda on_change: place.put_back(change, on_change), of=dropped.id)
             clip.state, clip.dropped = "kept", None
             self._refresh(clip)
 
@@ -129,7 +129,7 @@ class Review:
         """
         with self._lock:
             clip = self._seen(number, was)
-            place, told, old = self._place(clip), [spoken(half) for half in words], Path(clip.audio)
+            place, told, old = self._place(clip), [speakable_words(half) for half in words], Path(clip.audio)
             if not clip.there:
                 raise DataError(f"this clip cannot be split: {clip.problem}")
             first, second, cut = splitting.split(old, at)
@@ -138,9 +138,9 @@ class Review:
             made = {_relative(new, place.path): self._digests.of(str(new)) for new in (first, second)}
             made |= {_relative(path, place.path): sha256(text.encode()).hexdigest() for path, text in texts.items()}
 
-            def make(noted: Noted) -> Change:
+            def make(on_change: OnChange) -> Change:
                 def note_and_write(change: Change) -> None:
-                    noted(change)
+                    on_change(change)
                     for path, text in texts.items():
                         write_text(path, text)
 
@@ -169,7 +169,7 @@ class Review:
                 if file not in self._clips.tables and file.suffix.lower() not in (".txt", ".lab"):
                     raise DataError(f"{file} is no table of {self._data}, so its edit cannot be undone here")
                 editable = self._clips.tables.get(file) or EditableSidecar(file)
-                history.carry_out(undoing(entry), lambda noted: editable.undo(change, noted))
+                history.carry_out(undoing(entry), lambda on_change: editable.undo(change, on_change))
             history.remove_made(entry)
             self.read()
             return self._number(history.path.parent / entry.audio)
@@ -190,7 +190,7 @@ class Review:
         file = max(above, key=lambda table: len(table.parts)) if above else recording.with_suffix(".txt")
         named = replace(clip, file=file, in_table=bool(above), state="kept")
         place, name = self._place(named), os.path.relpath(recording, file.parent)
-        self._make(named, "add", {"text": words}, lambda noted: place.add(name, words, noted))
+        self._make(named, "add", {"text": words}, lambda on_change: place.add(name, words, on_change))
         self.read()
 
     def _seen(self, number: int, was: str | None) -> ReviewClip:
@@ -208,7 +208,7 @@ class Review:
         return TableRow(table, self._clips.row_of(clip), self._clips.root)
 
     def _make(
-        self, clip: ReviewClip, action: str, after: Mapping[str, Any], make: Callable[[Noted], Change], **more: Any
+        self, clip: ReviewClip, action: str, after: Mapping[str, Any], make: Callable[[OnChange], Change], **more: Any
     ) -> Entry:
         entry = self._entry(clip, action, after, **more)
         return self._clips.history(Path(str(clip.file))).carry_out(entry, make)

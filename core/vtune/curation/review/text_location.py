@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vtune.curation.review.split import name_of
-from vtune.dataset.editing.edit import Change, EditableTable, Noted
+from vtune.dataset.editing.edit import Change, EditableTable, OnChange
 from vtune.dataset.editing.sidecars import EditableSidecar
 from vtune.errors import DataError
 
@@ -17,7 +17,7 @@ Halves = Sequence[tuple[Path, str]]
 
 
 class Place(Protocol):
-    """A place of words. Each method tells ``noted`` of the change before it is made.
+    """A place of words. Each method tells ``on_change`` of the change before it is made.
 
     :raises DataError: the place cannot hold what it is given, or was changed by somebody else.
     """
@@ -27,27 +27,27 @@ class Place(Protocol):
         """The file that is edited."""
         ...
 
-    def set_words(self, words: str, noted: Noted) -> Change:
+    def set_words(self, words: str, on_change: OnChange) -> Change:
         """Change the words."""
         ...
 
-    def set_flags(self, flags: str, noted: Noted) -> Change:
+    def set_flags(self, flags: str, on_change: OnChange) -> Change:
         """Change the red flags."""
         ...
 
-    def drop(self, noted: Noted) -> Change:
+    def drop(self, on_change: OnChange) -> Change:
         """Take the words away."""
         ...
 
-    def put_back(self, dropped: Change, noted: Noted) -> Change:
+    def put_back(self, dropped: Change, on_change: OnChange) -> Change:
         """Put dropped words back."""
         ...
 
-    def split(self, old: Path, halves: Halves, noted: Noted) -> Change:
+    def split(self, old: Path, halves: Halves, on_change: OnChange) -> Change:
         """Let new recordings take the place of ``old``."""
         ...
 
-    def add(self, name: str, words: str, noted: Noted) -> Change:
+    def add(self, name: str, words: str, on_change: OnChange) -> Change:
         """Give a recording without words its first."""
         ...
 
@@ -72,33 +72,33 @@ class TableRow:
         """The table."""
         return self.table.path
 
-    def set_words(self, words: str, noted: Noted) -> Change:
+    def set_words(self, words: str, on_change: OnChange) -> Change:
         """Change the cell."""
-        return self.table.set_words(self.row, words, noted)
+        return self.table.set_words(self.row, words, on_change)
 
-    def set_flags(self, flags: str, noted: Noted) -> Change:
+    def set_flags(self, flags: str, on_change: OnChange) -> Change:
         """Change the cell."""
-        return self.table.set_flags(self.row, flags, noted)
+        return self.table.set_flags(self.row, flags, on_change)
 
-    def drop(self, noted: Noted) -> Change:
+    def drop(self, on_change: OnChange) -> Change:
         """Take the row out. :raises DataError: it is the last."""
         if len(self.table.records) == 1:
             raise DataError(f"{self.table.path}: the last row stays; delete the table if none is wanted")
-        return self.table.drop(self.row, noted)
+        return self.table.drop(self.row, on_change)
 
-    def put_back(self, dropped: Change, noted: Noted) -> Change:
+    def put_back(self, dropped: Change, on_change: OnChange) -> Change:
         """Put the row back to become number ``row``."""
-        return self.table.put_back(self.row, dropped, noted)
+        return self.table.put_back(self.row, dropped, on_change)
 
-    def split(self, old: Path, halves: Halves, noted: Noted) -> Change:
+    def split(self, old: Path, halves: Halves, on_change: OnChange) -> Change:
         """Let two rows take the place of one."""
         told = self.table.records[self.row].audio
         rows = [(name_of(new, old, told, self.table.path, self.root), words) for new, words in halves]
-        return self.table.replace(self.row, rows, noted)
+        return self.table.replace(self.row, rows, on_change)
 
-    def add(self, name: str, words: str, noted: Noted) -> Change:
+    def add(self, name: str, words: str, on_change: OnChange) -> Change:
         """Add a row at the end."""
-        return self.table.add(name, words, noted)
+        return self.table.add(name, words, on_change)
 
     def texts(self, halves: Halves) -> dict[Path, str]:
         """None: the table has the words."""
@@ -116,29 +116,29 @@ class Beside:
         """The text file."""
         return self.text.path
 
-    def set_words(self, words: str, noted: Noted) -> Change:
+    def set_words(self, words: str, on_change: OnChange) -> Change:
         """Change the text."""
-        return self.text.set_words(words, noted)
+        return self.text.set_words(words, on_change)
 
-    def set_flags(self, flags: str, noted: Noted) -> Change:
+    def set_flags(self, flags: str, on_change: OnChange) -> Change:
         """A text has none."""
         raise DataError(f"{self.text.path} has no place for red flags")
 
-    def drop(self, noted: Noted) -> Change:
+    def drop(self, on_change: OnChange) -> Change:
         """Delete the text."""
-        return self.text.drop(noted)
+        return self.text.drop(on_change)
 
-    def put_back(self, dropped: Change, noted: Noted) -> Change:
+    def put_back(self, dropped: Change, on_change: OnChange) -> Change:
         """Write the text anew."""
-        return self.text.undo(dropped, noted)
+        return self.text.undo(dropped, on_change)
 
-    def split(self, old: Path, halves: Halves, noted: Noted) -> Change:
+    def split(self, old: Path, halves: Halves, on_change: OnChange) -> Change:
         """Delete the old text."""
-        return self.text.drop(noted)
+        return self.text.drop(on_change)
 
-    def add(self, name: str, words: str, noted: Noted) -> Change:
+    def add(self, name: str, words: str, on_change: OnChange) -> Change:
         """Write the file."""
-        return self.text.set_words(words, noted)
+        return self.text.set_words(words, on_change)
 
     def texts(self, halves: Halves) -> dict[Path, str]:
         """One for each half."""

@@ -1,4 +1,4 @@
-"""A text file as a text that can be changed: decoded without loss, and replaced whole or not at all."""
+"""Read a text file without loss, and replace it whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _MARKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """The text of a file and how it is written: ``utf-8``, ``cp1252``, or ``...-sig`` with a mark ahead."""
+class TextFile:
+    """The text of a file and its encoding: ``utf-8``, ``cp1252``, or ``...-sig`` with a byte order mark."""
 
     text: str
     encoding: str
@@ -37,20 +37,20 @@ class Script:
 
 
 def digest_of(data: bytes) -> str:
-    """Name a content."""
+    """Return a digest of a file's content: 32 hexadecimal digits of its SHA-256."""
     return sha256(data).hexdigest()[:32]
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file whole. :raises DataError: it cannot be read."""
+    """Read all bytes of a file. :raises DataError: it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def read_script(path: Path) -> tuple[Script, str]:
-    """Read a text file and its digest; what is not text in it is kept, so that ``encoded`` gives the same bytes.
+def read_text_file(path: Path) -> tuple[TextFile, str]:
+    """Read a text file and its digest; invalid bytes are kept, so that ``encoded`` gives the same bytes.
 
     :raises DataError: it cannot be read, or is UTF-16 that breaks off.
     """
@@ -64,14 +64,14 @@ def read_script(path: Path) -> tuple[Script, str]:
         text = data[len(_MARKS.get(encoding, b"")) :].decode(codec, _errors(codec))
     except UnicodeDecodeError as error:
         raise DataError(f"{path} cannot be edited: it is damaged UTF-16; save it as UTF-8") from error
-    return Script(text, encoding), digest_of(data)
+    return TextFile(text, encoding), digest_of(data)
 
 
 @contextmanager
 def replacing(path: Path, data: bytes) -> Iterator[Path]:
-    """Give the new file aside, to be looked at; it takes the place of ``path`` when the block ends without an error.
+    """Write a temporary file, which replaces ``path`` when the block ends without an error.
 
-    It has the suffix of ``path``. Permissions are kept; where ``path`` is a link, what it leads to is replaced.
+    The temporary file has the suffix of ``path``. Permissions are kept; if ``path`` is a link, its target is replaced.
     """
     target = Path(os.path.realpath(path))
     aside = target.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}")
@@ -89,7 +89,7 @@ def replacing(path: Path, data: bytes) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed run left aside in a folder; what is younger than a minute may still be written."""
+    """Remove temporary files of killed runs from a folder; files younger than a minute may still be in use."""
     for stale in folder.glob(".*-*.partial.*"):
         with suppress(OSError):
             if stale.stat().st_mtime < time.time() - 60:
@@ -97,5 +97,5 @@ def sweep(folder: Path) -> None:
 
 
 def _errors(codec: str) -> str:
-    # Bytes that are no text come through as lone surrogates and leave as the bytes they were.
+    # Bytes that are not text are decoded to lone surrogates and encoded to the same bytes.
     return "surrogatepass" if codec.startswith("utf-16") else "surrogateescape"

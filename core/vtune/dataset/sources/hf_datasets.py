@@ -1,4 +1,4 @@
-"""Sources that Hugging Face ``datasets`` opens: a Hub data set, one saved to disk, Parquet or Arrow files."""
+"""Sources that Hugging Face ``datasets`` opens: a Hub data set, a saved data set, Parquet or Arrow files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from vtune.types import Waveform
 
 
 class DatasetSource:
-    """Rows of a data set whose recordings are encoded files; read through soundfile, so torchcodec is not needed.
+    """Reads the rows of a data set; recordings are decoded by soundfile, so torchcodec is not needed.
 
-    :param folder: from which the data set's relative paths go.
+    :param folder: the folder that relative paths in the data set start from.
     """
 
     def __init__(self, dataset: Any, name: str, recipe: SourceRecipe, folder: Path) -> None:
@@ -43,7 +43,7 @@ class DatasetSource:
 
     @classmethod
     def from_hub(cls, recipe: SourceRecipe) -> DatasetSource:
-        """Open ``hub:owner/name``. :raises DataError: it cannot be had."""
+        """Open ``hub:owner/name``. :raises DataError: it cannot be loaded."""
         import datasets
 
         name = recipe.source.removeprefix("hub:")
@@ -52,7 +52,7 @@ class DatasetSource:
 
     @classmethod
     def from_disk(cls, path: Path, recipe: SourceRecipe) -> DatasetSource:
-        """Open what ``save_to_disk`` wrote. :raises DataError: it is damaged or lacks the split."""
+        """Open a folder that ``save_to_disk`` wrote. :raises DataError: it is damaged or lacks the split."""
         import datasets
 
         found = _opened(path, lambda: datasets.load_from_disk(str(path)))
@@ -79,7 +79,7 @@ class DatasetSource:
         return cls(found, str(path), recipe, path)
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows; ``line`` is the row's number from 1, ``audio`` the same as text."""
+        """Yield the rows; ``line`` is the row's number counted from 1, ``audio`` is that number as text."""
         for number, row in enumerate(self._words, 1):
             text = row[self._text]
             words = " ".join(text.split()) if isinstance(text, str) else ""
@@ -96,12 +96,12 @@ class DatasetSource:
         return audio.seconds_in(sound, self._place(name))
 
     def rate(self, name: str) -> int:
-        """Return the samples a second of a recording."""
+        """Return the sample rate of a recording in Hz."""
         sound = self._sound(name)
         return sound[1] if isinstance(sound, tuple) else audio.rate_in(sound, self._place(name))
 
     def digest(self, name: str) -> str:
-        """Hash the recording's bytes."""
+        """Return the SHA-256 of a recording."""
         sound = self._sound(name)
         if isinstance(sound, tuple):
             return sha256(f"{sound[1]} Hz".encode() + sound[0].tobytes()).hexdigest()
@@ -118,7 +118,7 @@ class DatasetSource:
         return f"{self._name} row {name}"
 
     def _sound(self, name: str) -> io.BytesIO | tuple[np.ndarray, int]:
-        """Return an open file of the recording, or ``[samples, channels]`` and the rate where samples are stored."""
+        """Return the recording as an open file, or as ``[samples, channels]`` and rate if samples are stored."""
         value = self._sounds[int(name) - 1][self._audio]
         if isinstance(value, dict) and value.get("bytes"):
             return io.BytesIO(value["bytes"])
@@ -142,17 +142,17 @@ class DatasetSource:
 
 
 def is_saved_dataset(path: Path) -> bool:
-    """Whether ``save_to_disk`` wrote this folder."""
+    """Tell whether ``save_to_disk`` wrote a folder."""
     return (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()
 
 
 def holds_parquet(path: Path) -> bool:
-    """Whether Parquet files lie in a folder, or in its ``data``, where the Hub keeps them."""
+    """Tell whether a folder has Parquet files, directly or in its ``data``, where the Hub keeps them."""
     return any(file.is_file() for pattern in ("*.parquet", "data/*.parquet") for file in path.glob(pattern))
 
 
 def _opened(name: object, opening: Callable[[], Any]) -> Any:
     try:
         return opening()
-    except Exception as error:  # pyarrow, datasets and the Hub raise many kinds, for what is always the data's fault
+    except Exception as error:  # pyarrow, datasets and the Hub raise errors of many classes, always because of the data
         raise DataError(f"data set {name} cannot be opened: {reason(error)}") from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vtune.dataset.sources.columns import FLAGS_COLUMN, Columns
-from vtune.dataset.sources.table import Record, Table, make_record
+from vtune.dataset.sources.table import Table, TableRecord, make_record
 from vtune.errors import DataError
 
 DECODER = json.JSONDecoder()
@@ -31,11 +31,11 @@ class ObjectTable(Table):
         """Name format, encoding and keys."""
         return self._described(self.format.name, self.columns.describe())
 
-    def _records(self, objects: Iterator[tuple[int, Any, str | None]]) -> Iterator[Record]:
+    def _records(self, objects: Iterator[tuple[int, Any, str | None]]) -> Iterator[TableRecord]:
         """Yield the rows that lines, items and problems make."""
         for line, item, problem in objects:
             if problem or not isinstance(item, dict):
-                yield Record(line, "", "", "", problem or f"a JSON object was expected, found {str(item)[:40]!r}")
+                yield TableRecord(line, "", "", "", problem or f"a JSON object was expected, found {str(item)[:40]!r}")
                 continue
             speaker = item.get(self.columns.speaker) if self.columns.speaker else None
             flags = item.get(FLAGS_COLUMN)

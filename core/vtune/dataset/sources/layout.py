@@ -8,7 +8,7 @@ Span = tuple[int, int]
 """Start and end of a part of a text: ``text[start:end]``."""
 
 
-class Layout(Protocol):
+class TableLayout(Protocol):
     """The rows of one text. ``spans[i]`` is where the i-th of ``Table.records()`` stands."""
 
     spans: list[Span]

@@ -1,4 +1,4 @@
-"""Text files of unknown origin: which encoding they are in, and opened so that reading never fails half-way."""
+"""Read text files of unknown origin: find their encoding, and open them so that reading never fails half-way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 
 
 def encoding_of(path: Path) -> str:
-    """Tell the encoding: UTF-8, UTF-16 where a mark says so, or Windows-1252, which older spreadsheets write.
+    """Return the encoding of a file: UTF-8, UTF-16 with a mark, or Windows-1252, which older spreadsheets write.
 
     :raises DataError: the file cannot be read.
     """
@@ -37,7 +37,7 @@ def encoding_of(path: Path) -> str:
 
 
 def open_text(path: Path, encoding: str, newline: str | None = None) -> TextIO:
-    """Open for reading; bytes that the encoding does not have become U+FFFD, which ``unfit_words`` finds.
+    """Open a text file for reading; invalid bytes become U+FFFD, which ``unfit_words`` finds.
 
     :raises DataError: the file cannot be opened.
     """
@@ -48,7 +48,7 @@ def open_text(path: Path, encoding: str, newline: str | None = None) -> TextIO:
 
 
 def unfit_words(words: str) -> str | None:
-    """Say why words cannot be spoken, if so; white space is expected to be single blanks."""
+    """Return why words cannot be spoken, or None; white space has to be single blanks."""
     if not words:
         return "no words"
     if (found := _UNSPEAKABLE.search(words)) is None:
@@ -59,7 +59,7 @@ def unfit_words(words: str) -> str | None:
 
 
 def _mostly_utf8(path: Path) -> bool:
-    """Whether a file that is not UTF-8 throughout is a damaged one: else a bad byte would garble every other row."""
+    """Tell whether a file with invalid UTF-8 is mostly UTF-8: then one bad byte must not change the other rows."""
     good = bad = 0
     with open_text(path, "utf-8") as file:
         while text := file.read(_BLOCK):

@@ -1,4 +1,4 @@
-"""The recordings below a folder, found by any of the names that tables give them."""
+"""Find the recordings below a folder by the names that tables give them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CREATE TABLE named (home BLOB, name BLOB, PRIMARY KEY (home, name)) WITHOUT ROWI
 
 
 class Recordings:
-    """Finds the recording that a table means: by path, by name, with or without its ending, wherever data was moved.
+    """Finds the recording that a table names: by path or by name, with or without its ending, also in moved folders.
 
-    The folder is walked once, when a name is no path of its own or the rest is asked for. Links are followed, each
-    folder is entered once, and never one that the root itself lies in.
+    The folder is walked once, when a name is not a path by itself or when ``rest`` is called. Links are followed; each
+    folder is entered once, and no folder that contains the root.
     """
 
     def __init__(self, root: Path) -> None:
@@ -32,9 +32,9 @@ class Recordings:
         self._real = lru_cache(maxsize=4096)(_real_folder)
 
     def find(self, name: str, folder: Path) -> tuple[str, str | None]:
-        """Return the path, or an empty path and the problem.
+        """Return the path of a recording, or an empty path and the problem.
 
-        :param folder: of the table that gives the name.
+        :param folder: the folder of the table that has the name.
         """
         bases = list(dict.fromkeys((folder, self._root)))
         for base in bases:
@@ -50,17 +50,17 @@ class Recordings:
         return "", f"names {name[:200]!r}, but {self._root} has no such recording"
 
     def forget_names(self) -> None:
-        """Begin anew to count which recordings are named."""
+        """Forget which recordings were named."""
         self._tables.execute("DELETE FROM named")
 
     def name(self, path: str) -> None:
-        """Note that a row names this recording."""
+        """Record that a row names a recording."""
         home, name = os.path.split(path)
         home = self._real(home) or home
         self._tables.execute("INSERT OR IGNORE INTO named VALUES (?, ?)", (_bytes(home), _bytes(name)))
 
     def rest(self) -> Iterator[tuple[str, str | None]]:
-        """Yield path and problem of what no row has named, sorted by folder and name; unreadable folders too."""
+        """Yield path and problem of each recording that no row named, by folder and name, and of unreadable folders."""
         self._walk()
         left = self._tables.execute(
             "SELECT path, problem FROM recordings LEFT JOIN named USING (home, name) "
@@ -70,7 +70,7 @@ class Recordings:
             yield _text(path), problem
 
     def _homes(self, part: str, bases: list[Path]) -> list[str]:
-        """Return the folder that a name begins with, as it lies here: its last parts, where the data was moved."""
+        """Return the folders that the folder part of a name may mean; if the data was moved, its last parts match."""
         parts = part.split("/")
         for skip in range(len(parts))[-64:]:  # no real path is deeper
             tail = "/".join(parts[skip:])
@@ -80,9 +80,9 @@ class Recordings:
         return []
 
     def _candidates(self, wanted: str, homes: list[str], *, exclusive: bool) -> list[str]:
-        """Return two paths at most: more do not matter, for one must be meant.
+        """Return two paths at most: two are enough to say that a name is ambiguous.
 
-        :param exclusive: the name says in which folder, so that a namesake elsewhere is another recording.
+        :param exclusive: the name has a folder, so a file of the same name in another folder is another recording.
         """
         self._walk()
         for stem in dict.fromkeys((_stem(wanted), _stem(f"{wanted}.wav"))):
@@ -143,7 +143,7 @@ def _stem(name: str) -> bytes:
 
 
 def _bytes(name: str) -> bytes:
-    # File names need not be text: what is none comes from the system as lone surrogates.
+    # File names need not be text: other bytes come from the system as lone surrogates.
     return name.encode("utf-8", "surrogatepass")
 
 

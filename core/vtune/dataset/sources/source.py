@@ -1,4 +1,4 @@
-"""What a source of clips is, and the usual one: recordings in a folder, words in tables or text files."""
+"""What a source of clips is, and the usual source: recordings in a folder, words in tables or text files."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MAX_DESCRIBED_TABLES = 20
 class Row:
     """One clip as its source lists it.
 
-    :param audio: what ``Source.load`` takes; where the recording is not ``there``, the name that was given.
-    :param problem: why it cannot be used, if so.
-    :param red_flags: why its words are doubtful, where a table says so.
+    :param audio: the name that ``Source.load`` takes; if the recording is not ``there``, the name in the table.
+    :param problem: why the clip cannot be used; None if it can.
+    :param red_flags: why the words are doubtful, if a table says so.
     """
 
     file: str
@@ -41,35 +41,36 @@ class Row:
 class Source(Protocol):
     """Where clips come from.
 
-    ``description`` says aloud what was understood; ``has_speakers`` whether the rows may name any.
+    ``description`` has a line for each table about what was understood; ``has_speakers`` tells whether rows may name
+    speakers.
     """
 
     description: list[str]
     has_speakers: bool
 
     def rows(self) -> Iterator[Row]:
-        """Yield every clip, in the source's own order; may be called again."""
+        """Yield every clip in the source's own order; the method may be called again."""
         ...
 
     def seconds(self, name: str) -> float:
-        """Return the seconds of a recording from its header. :raises DataError: it cannot be read."""
+        """Return the seconds of a recording, from its header. :raises DataError: it cannot be read."""
         ...
 
     def rate(self, name: str) -> int:
-        """Return the samples a second of a recording from its header. :raises DataError: it cannot be read."""
+        """Return the sample rate of a recording in Hz, from its header. :raises DataError: it cannot be read."""
         ...
 
     def digest(self, name: str) -> str:
-        """Return the SHA-256 of the recording's bytes."""
+        """Return the SHA-256 of a recording's bytes, in hexadecimal."""
         ...
 
     def load(self, name: str, sample_rate: int) -> Waveform:
-        """Read a recording, mono, at the rate. :raises DataError: it cannot be read."""
+        """Read a recording as mono at a sample rate in Hz. :raises DataError: it cannot be read."""
         ...
 
 
 class FolderSource:
-    """Recordings in a folder, words in tables (or in one text file beside each recording).
+    """Recordings in a folder, with words in tables or in a text file beside each recording.
 
     :param whole: recordings that no table names are rows too.
     """
@@ -84,7 +85,7 @@ class FolderSource:
     def rows(self) -> Iterator[Row]:
         """Yield the rows of the tables, then the recordings that no row names.
 
-        :raises DataError: a table without a header names no recording at all, so it is not what it was taken for.
+        :raises DataError: a table without a header names no recording at all, so it was misunderstood.
         """
         self._recordings.forget_names()
         if not self._tables:
@@ -94,9 +95,9 @@ class FolderSource:
             yield from self._listed(table)
         if self._whole:
             names = [table.path.name for table in self._tables]
-            among = " or ".join(names[:3]) + (f" or {len(names) - 3} more" if len(names) > 3 else "")
+            tables = " or ".join(names[:3]) + (f" or {len(names) - 3} more" if len(names) > 3 else "")
             for path, problem in self._recordings.rest():
-                reason = problem or f"no row of {among} names it"
+                reason = problem or f"no row of {tables} names it"
                 yield Row(path, None, path, "", "", reason, there=problem is None)
 
     def seconds(self, name: str) -> float:
@@ -104,11 +105,11 @@ class FolderSource:
         return audio.seconds_of(Path(name))
 
     def rate(self, name: str) -> int:
-        """Return the samples a second of a recording."""
+        """Return the sample rate of a recording in Hz."""
         return audio.rate_of(Path(name))
 
     def digest(self, name: str) -> str:
-        """Hash a file's bytes."""
+        """Return the SHA-256 of a file."""
         return audio.digest_of(Path(name))
 
     def load(self, name: str, sample_rate: int) -> Waveform:

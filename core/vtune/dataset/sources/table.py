@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vtune.dataset.sources.columns import ColumnChoice
-from vtune.dataset.sources.layout import Layout
+from vtune.dataset.sources.layout import TableLayout
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.errors import DataError
 
@@ -19,7 +19,7 @@ TABLE_STEMS = frozenset({"metadata", "transcripts", "transcript", "manifest", "t
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TableRecord:
     """One row of a table.
 
     :param line: the line that the row begins at, counted from 1.
@@ -45,7 +45,7 @@ class Certainty(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class FormatEvidence:
     """Why a format takes a file for one of its tables.
 
     :param reason: a clause for users: "its name ends with .csv".
@@ -89,10 +89,10 @@ class Table(ABC):
         """Return one line about what was understood."""
 
     @abstractmethod
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[TableRecord]:
         """Yield every row with its line number; a row that cannot be used carries its problem."""
 
-    def layout(self, text: str, records: list[Record]) -> Layout:
+    def layout(self, text: str, records: list[TableRecord]) -> TableLayout:
         """Find the rows in the text of the file, for editing.
 
         :param records: what ``records()`` yielded.
@@ -130,12 +130,12 @@ class TableFormat(ABC):
         stem, ending = Path(name).stem.lower(), Path(name).suffix.lower()
         return ending in self.endings and (is_given or ending in self.sure_endings or stem in TABLE_STEMS)
 
-    def evidence(self, path: Path) -> Evidence | None:
+    def evidence(self, path: Path) -> FormatEvidence | None:
         """Look at a regular file that ``has_name`` and say why it is a table of this format; None if it is not.
 
         :raises DataError: the file cannot be read.
         """
-        return Evidence(Certainty.BY_ENDING, f"its name ends with {path.suffix.lower()}")
+        return FormatEvidence(Certainty.BY_ENDING, f"its name ends with {path.suffix.lower()}")
 
     @abstractmethod
     def open(self, path: Path, choice: ColumnChoice) -> Table:
@@ -148,7 +148,7 @@ class TableFormat(ABC):
 
 def make_record(
     line: int, audio: Any, text: Any, speaker: Any = None, problem: str | None = None, flags: Any = None
-) -> Record:
+) -> TableRecord:
     """Return the row that holds some values; of values that no row can hold, a row with a problem."""
     name = audio.strip() if isinstance(audio, str) else ""
     words = " ".join(text.split()) if isinstance(text, str) else ""
@@ -156,7 +156,7 @@ def make_record(
         problem = "no recording is named"
     elif problem is None and "\0" in name:
         problem = "the name of the recording holds a NUL character"
-    return Record(
+    return TableRecord(
         line,
         name.replace("\0", ""),
         words,

@@ -10,7 +10,7 @@ from pathlib import Path
 from vtune import audio
 from vtune.dataset.sources.columns import ColumnChoice, listed
 from vtune.dataset.sources.formats import TABLE_FORMATS
-from vtune.dataset.sources.table import Evidence, Table, TableFormat
+from vtune.dataset.sources.table import FormatEvidence, Table, TableFormat
 from vtune.errors import DataError
 
 TABLE_ENDINGS = tuple(sorted({ending for table_format in TABLE_FORMATS.values() for ending in table_format.endings}))
@@ -107,5 +107,5 @@ def _is_sidecar(text: Path) -> bool:
     return text.suffix.lower() == ".txt" and any(os.path.isfile(text.with_suffix(s)) for s in audio.SUFFIXES)
 
 
-def _reason(name: str, evidence: Evidence) -> str:
+def _reason(name: str, evidence: FormatEvidence) -> str:
     return f"{name} ({evidence.reason})"

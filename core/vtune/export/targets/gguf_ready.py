@@ -13,7 +13,7 @@ from typing import Any
 from vtune.errors import VoiceError
 from vtune.export.network_class import is_llama, network_of
 from vtune.export.result import ExportResult
-from vtune.export.source import Source
+from vtune.export.source import ExportSource
 from vtune.export.target import ExportTarget
 from vtune.export.targets import merged
 from vtune.runtime.untrusted import MAX_TOKENIZER_BYTES, read_json_object, read_tensor_header
@@ -32,7 +32,7 @@ _LAYER = (
 )  # fmt: skip
 
 
-def _write(source: Source, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
+def _write(source: ExportSource, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
     """Merge, write, read back, and hold the folder to the converter's rules.
 
     :raises VoiceError: the network is no llama, or a rule is broken.

@@ -10,10 +10,10 @@ import numpy as np
 from vtune.errors import VoiceError
 from vtune.export.network_class import is_plain, network_of
 from vtune.export.result import ExportResult
-from vtune.export.source import Source
+from vtune.export.source import ExportSource
 from vtune.export.target import ExportTarget
 from vtune.export.transformers4 import write_for_older_readers
-from vtune.export.verify import TOLERANCES, Comparison, compare
+from vtune.export.verify import TOLERANCES, AnswerComparison, compare
 from vtune.runtime.paths import VoiceFolder
 from vtune.toolkit.hub import load_pretrained
 from vtune.voice_format.record import VoiceRecord
@@ -30,7 +30,7 @@ def accept_any_voice(folder: VoiceFolder, record: VoiceRecord, directory: Path) 
     """Refuse nothing: any voice can be one model, a fully fine-tuned one is."""
 
 
-def _write(source: Source, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
+def _write(source: ExportSource, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
     """Merge, write, and read back. :raises VoiceError: the engine writes its own format, or the answers differ."""
     from vtune.export.card import Form
 
@@ -44,7 +44,7 @@ def _write(source: Source, directory: Path, destination: Path, dtype: str | None
     return ExportResult(form, compared, dtype)
 
 
-def write_merged_network(source: Source, directory: Path, dtype: str) -> Comparison:
+def write_merged_network(source: ExportSource, directory: Path, dtype: str) -> AnswerComparison:
     """Write the merged network by the engine's hook, read the folder back, and ask it what the voice was asked.
 
     :param dtype: ``fp32``, ``bf16`` or ``fp16``.
@@ -105,7 +105,7 @@ def _tied(network: nn.Module) -> tuple[Any, Any] | None:
     return None if table is None or head is None else (table, head)
 
 
-def _read_back(source: Source, directory: Path, plain: bool) -> tuple[str, nn.Module]:
+def _read_back(source: ExportSource, directory: Path, plain: bool) -> tuple[str, nn.Module]:
     import torch
 
     model: Any
@@ -126,7 +126,7 @@ def _read_back(source: Source, directory: Path, plain: bool) -> tuple[str, nn.Mo
     return "weights read back into the engine's network", model
 
 
-def _require_same_encoding(source: Source, base: Any) -> None:
+def _require_same_encoding(source: ExportSource, base: Any) -> None:
     for clip, before in zip(source.clips, source.features, strict=True):
         after = source.engine.prepare_sample(base, clip)
         differ = [
@@ -141,7 +141,7 @@ def _require_same_encoding(source: Source, base: Any) -> None:
             )
 
 
-def _use(source: Source, destination: Path, plain: bool) -> str:
+def _use(source: ExportSource, destination: Path, plain: bool) -> str:
     record = source.voice.record
     recipe = f"```yaml\nengine: {record.engine}\nengine_options: {{base_model: {destination.name}}}\n```"
     if not plain:

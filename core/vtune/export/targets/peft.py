@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from vtune.errors import VoiceError
 from vtune.export.network_class import base_name, is_plain, network_of
 from vtune.export.result import ExportResult
-from vtune.export.source import Source
+from vtune.export.source import ExportSource
 from vtune.export.target import ExportTarget
-from vtune.export.verify import TOLERANCES, Comparison, compare
+from vtune.export.verify import TOLERANCES, AnswerComparison, compare
 from vtune.runtime.paths import VoiceFolder, write_json
 from vtune.toolkit.hub import load_pretrained
 from vtune.voice_format.adapter_config import read_adapter_config
@@ -30,7 +30,7 @@ def check(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
         raise VoiceError(f"voice {record.name!r} was fully fine-tuned: there is no adapter; export it --to merged")
 
 
-def write(source: Source, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
+def write(source: ExportSource, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
     """Write adapter and conditioning, and read the adapter back with plain PEFT.
 
     :param destination: what ``directory`` becomes.
@@ -53,7 +53,7 @@ def write(source: Source, directory: Path, destination: Path, dtype: str | None)
     )
 
 
-def _read_back(source: Source, directory: Path, plain_base: str | None) -> Comparison:
+def _read_back(source: ExportSource, directory: Path, plain_base: str | None) -> AnswerComparison:
     import torch
     from peft import PeftModel
 
@@ -71,7 +71,7 @@ def _read_back(source: Source, directory: Path, plain_base: str | None) -> Compa
     return compare(source, model, how, TOLERANCES[DTYPE])
 
 
-def _fresh_network(source: Source) -> nn.Module:
+def _fresh_network(source: ExportSource) -> nn.Module:
     source.take_model()
     network: nn.Module = source.engine.build_lora_model(source.voice.base, source.lora).unload()  # type: ignore[operator]
     return network

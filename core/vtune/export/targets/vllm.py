@@ -14,7 +14,7 @@ from typing import Any
 from vtune.errors import VoiceError, listed
 from vtune.export.network_class import is_plain, network_of
 from vtune.export.result import ExportResult
-from vtune.export.source import Source
+from vtune.export.source import ExportSource
 from vtune.export.target import ExportTarget
 from vtune.export.targets import peft
 from vtune.recipe.model import VOICE_NAME
@@ -37,7 +37,7 @@ def _check(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
     check_config(folder)
 
 
-def _write(source: Source, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
+def _write(source: ExportSource, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
     """Write the adapter, read it back, and hold it to vLLM's rules.
 
     :raises VoiceError: vLLM does not serve the network, or a rule is broken.

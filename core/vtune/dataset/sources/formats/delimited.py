@@ -25,7 +25,7 @@ from vtune.dataset.sources.columns import (
 )
 from vtune.dataset.sources.layout import LineLayout, Span
 from vtune.dataset.sources.plain_text import encoding_of, open_text
-from vtune.dataset.sources.table import Record, Table, TableFormat, make_record
+from vtune.dataset.sources.table import Table, TableFormat, TableRecord, make_record
 from vtune.errors import DataError
 
 DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with ';'", "|": "table with '|'"}
@@ -94,7 +94,7 @@ class DelimitedTable(Table):
         """Return the names of the columns: those of the header, else numbers counted from 1."""
         return self.columns.header or tuple(str(number) for number in range(1, self.columns.width + 1))
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[TableRecord]:
         """Yield every row after the header."""
         columns, width = self.columns, self.columns.width
         names = self.column_names()
@@ -117,7 +117,7 @@ class DelimitedTable(Table):
                 doubts = cells[flags] if flags is not None else None
                 yield make_record(line, cells[audio], cells[text], who, flags=doubts)
 
-    def layout(self, text: str, records: list[Record]) -> CellLayout:
+    def layout(self, text: str, records: list[TableRecord]) -> CellLayout:
         """Find the lines of each row."""
         return CellLayout(self, text, records)
 
@@ -181,7 +181,7 @@ class CellLayout(LineLayout):
 
     _breaks = ("\n", "\r")
 
-    def __init__(self, table: DelimitedTable, text: str, records: list[Record]) -> None:
+    def __init__(self, table: DelimitedTable, text: str, records: list[TableRecord]) -> None:
         self._table, self._text = table, text
         starts = list(itertools.accumulate(map(len, io.StringIO(text, newline="")), initial=0))
         ends = {}

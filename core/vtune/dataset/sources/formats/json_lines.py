@@ -13,7 +13,7 @@ from vtune.dataset.sources.columns import ColumnChoice, pick_columns
 from vtune.dataset.sources.json_objects import ObjectLayout, ObjectTable
 from vtune.dataset.sources.layout import LineLayout
 from vtune.dataset.sources.plain_text import encoding_of, open_text
-from vtune.dataset.sources.table import Record, TableFormat
+from vtune.dataset.sources.table import TableFormat, TableRecord
 from vtune.errors import DataError
 
 
@@ -42,11 +42,11 @@ class JsonLinesTable(ObjectTable):
         """JSON Lines."""
         return FORMAT
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[TableRecord]:
         """Yield a row for each line."""
         return self._records(read_json_lines(self.path, self.encoding))
 
-    def layout(self, text: str, records: list[Record]) -> JsonLinesLayout:
+    def layout(self, text: str, records: list[TableRecord]) -> JsonLinesLayout:
         """Find the line of each row."""
         return JsonLinesLayout(self, text, [record.line for record in records], escaped=self._is_escaped(text))
 

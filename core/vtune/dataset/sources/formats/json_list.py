@@ -13,7 +13,7 @@ from vtune.dataset.sources.json_objects import DECODER, ObjectLayout, ObjectTabl
 from vtune.dataset.sources.json_reader import JsonReader
 from vtune.dataset.sources.layout import Span
 from vtune.dataset.sources.plain_text import encoding_of, open_text
-from vtune.dataset.sources.table import Record, TableFormat
+from vtune.dataset.sources.table import TableFormat, TableRecord
 from vtune.errors import DataError
 
 
@@ -44,11 +44,11 @@ class JsonListTable(ObjectTable):
         """A JSON list."""
         return FORMAT
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[TableRecord]:
         """Yield a row for each item."""
         return self._records((line, item, None) for line, item in read_json_list(self.path, self.encoding))
 
-    def layout(self, text: str, records: list[Record]) -> JsonListLayout | JsonPairsLayout:
+    def layout(self, text: str, records: list[TableRecord]) -> JsonListLayout | JsonPairsLayout:
         """Find the objects, or the pairs of name and words."""
         layout = JsonPairsLayout if text.lstrip().startswith("{") else JsonListLayout
         return layout(self, text, escaped=self._is_escaped(text))

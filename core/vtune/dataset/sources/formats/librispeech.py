@@ -14,7 +14,7 @@ from pathlib import Path
 from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.layout import LineLayout
 from vtune.dataset.sources.plain_text import encoding_of, open_text
-from vtune.dataset.sources.table import Certainty, Evidence, Record, Table, TableFormat, make_record
+from vtune.dataset.sources.table import Certainty, FormatEvidence, Table, TableFormat, TableRecord, make_record
 from vtune.errors import DataError
 
 ENDING = ".trans.txt"
@@ -32,14 +32,14 @@ class LibriSpeechFormat(TableFormat):
         """Take ``*.trans.txt``."""
         return name.lower().endswith(ENDING)
 
-    def evidence(self, path: Path) -> Evidence | None:
+    def evidence(self, path: Path) -> FormatEvidence | None:
         """Compare the first line with the file's name: ``84-121123-`` begins both."""
         chapter = path.name[: -len(ENDING)]
         with open_text(path, encoding_of(path)) as file:
             first = next((line for line in file if line.strip()), "")
         if not first.startswith(f"{chapter}-"):
             return None
-        return Evidence(Certainty.BY_CONTENT, f"its lines begin with {chapter}-, as its name does")
+        return FormatEvidence(Certainty.BY_CONTENT, f"its lines begin with {chapter}-, as its name does")
 
     def open(self, path: Path, choice: ColumnChoice) -> LibriSpeechTable:
         """Refuse columns, which such a transcript does not have."""
@@ -79,7 +79,7 @@ class LibriSpeechTable(Table):
         understood = "each line has the name of a recording, whose first number is the speaker, and the words"
         return self._described(self.format.name, understood)
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[TableRecord]:
         """Yield a row for each line that is not blank."""
         with open_text(self.path, self.encoding, newline="\n") as file:
             for line, text in enumerate(file, 1):
@@ -87,7 +87,7 @@ class LibriSpeechTable(Table):
                 if name:
                     yield make_record(line, name, words, self.speaker_in(name))
 
-    def layout(self, text: str, records: list[Record]) -> LibriSpeechLayout:
+    def layout(self, text: str, records: list[TableRecord]) -> LibriSpeechLayout:
         """Find the line of each row."""
         return LibriSpeechLayout(self, text, [record.line for record in records])
 

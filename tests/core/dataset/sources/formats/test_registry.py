@@ -14,7 +14,7 @@ from vtune.dataset import open_source
 from vtune.dataset.editing.edit import EditableTable
 from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.formats import TABLE_FORMATS
-from vtune.dataset.sources.table import Certainty, Evidence, Record, Table, TableFormat, make_record
+from vtune.dataset.sources.table import Certainty, FormatEvidence, Table, TableFormat, TableRecord, make_record
 from vtune.dataset.sources.tables import format_of
 from vtune.errors import DataError
 from vtune.recipe import SourceRecipe
@@ -29,7 +29,7 @@ class KaldiTable(Table):
     def describe(self) -> str:
         return self._described(self.format.name, "names in wav.scp, words in text")
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[TableRecord]:
         scp = dict(line.split(" ", 1) for line in (self.path.parent / "wav.scp").read_text().splitlines())
         for line, text in enumerate(self.path.read_text().splitlines(), 1):
             name, _, words = text.partition(" ")
@@ -45,9 +45,9 @@ class KaldiFormat(TableFormat):
     def has_name(self, name: str, *, is_given: bool) -> bool:
         return name == "text"
 
-    def evidence(self, path: Path) -> Evidence | None:
+    def evidence(self, path: Path) -> FormatEvidence | None:
         is_kaldi = (path.parent / "wav.scp").is_file()
-        return Evidence(Certainty.BY_CONTENT, "wav.scp lies beside it") if is_kaldi else None
+        return FormatEvidence(Certainty.BY_CONTENT, "wav.scp lies beside it") if is_kaldi else None
 
     def open(self, path: Path, choice: ColumnChoice) -> Table:
         return KaldiTable(path, "utf-8-sig")
@@ -77,8 +77,8 @@ def test_the_surest_format_takes_a_file_and_two_equally_sure_ones_are_an_error(
         def has_name(self, name: str, *, is_given: bool) -> bool:
             return name == "x.csv"
 
-        def evidence(self, path: Path) -> Evidence:
-            return Evidence(certainty, "it says so")
+        def evidence(self, path: Path) -> FormatEvidence:
+            return FormatEvidence(certainty, "it says so")
 
     (tmp_path / "x.csv").write_text("filename,text\n")
     other = Other()
