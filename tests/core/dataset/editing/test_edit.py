@@ -166,8 +166,16 @@ def test_dropped_rows_go_back_in_any_order(made: tuple[str, bytes, bool], first:
             other = table.drop(second)
         except (DataError, IndexError):
             return
-        table.put_back(first if first <= second else first - 1, one)
-        table.put_back(second if second < first else second + 1, other)
+        content = path.read_bytes()
+        try:
+            table.put_back(first if first <= second else first - 1, one)
+            content = path.read_bytes()
+            table.put_back(second if second < first else second + 1, other)
+        except DataError:
+            # Without a header the first row says which form the table has, so not every row can be the first.
+            assert not made[2]
+            assert path.read_bytes() == content
+            return
         assert said(path) == before
 
 
