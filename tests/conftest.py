@@ -9,6 +9,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import csv
+import gc
 import importlib
 import shutil
 import sys
@@ -25,6 +26,8 @@ import soundfile
 
 WHISPER = os.environ.get("VTUNE_WHISPER", "")
 
+FROZEN_MODULES = pytest.StashKey[int]()
+
 # A slow machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
@@ -38,6 +41,23 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop("VTUNE_WHISPER", None)
     if not entry_points(group="vtune.engines", name="toy"):
         raise pytest.UsageError("the toy engine is not installed: pip install --no-deps --editable tests/toy")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Keep the objects of imported modules out of every later garbage collection, which takes a second with them.
+
+    A training collects garbage about four times; the tests train some hundred times. Modules come late, for vtune
+    imports them late, so this looks again before each test.
+    """
+    if len(sys.modules) > item.config.stash.get(FROZEN_MODULES, 0) + 200:
+        gc.collect()
+        gc.freeze()
+        item.config.stash[FROZEN_MODULES] = len(sys.modules)
+
+
+def pytest_sessionfinish() -> None:
+    """Let the interpreter end as it does without a frozen heap: some extension modules complain of leaks otherwise."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
