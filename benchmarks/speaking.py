@@ -39,7 +39,7 @@ from transformers import (
 
 from vtune import Conditioning, attach_lora, load_engine
 from vtune.testing import made_clip
-from vtune.voices.speech import speak_together
+from vtune.voices.speech import Speaker
 from vtune_orpheus import speech
 from vtune_orpheus.chorus import network_tokens
 from vtune_orpheus.conditioning import expected_tokens, prompt_of
@@ -170,7 +170,7 @@ class Bench:
     def together(self, texts: list[str]) -> Said:
         """Speak with vtune, all at once; the tokens are not visible, so they are counted by the sound."""
         lines = [(text, 0) for text in texts]
-        sounds = dict(speak_together(self.engine, self.base, self.model, lines, self.kept))
+        sounds = dict(Speaker(self.engine, self.base, self.model, self.kept).speak_batch(lines))
         counts = [sum(len(piece.waveform) for piece in sounds[place]) // FRAME * SLOTS for place in range(len(texts))]
         samples = sum(len(piece.waveform) for pieces in sounds.values() for piece in pieces)
         return Said([[0] * count for count in counts], samples)

@@ -39,7 +39,7 @@ from vtune import LoraSettings, attach_lora
 from vtune.dataset import TrainingData
 from vtune.runtime.device import pick_precision, weights_dtype
 from vtune.toolkit import packed_attention as attention
-from vtune.training.progress import Meter
+from vtune.training.callbacks import ThroughputMeter
 from vtune.training.trainer import VoiceTrainer
 from vtune_orpheus import network
 from vtune_orpheus.samples import pad
@@ -155,8 +155,8 @@ class Ours(Arm):
         data: Any = Rows(rows)
         training = TrainingData(data, None, [1.0] * len(rows), [], None, {}, "")  # type: ignore[arg-type] # no ledger
         return VoiceTrainer(
-            data=training, meter=Meter(), length_feature="input_ids", ear=None, model=self.model, args=arguments,
-            data_collator=self.collate,
+            data=training, meter=ThroughputMeter(), length_feature="input_ids", evaluator=None, model=self.model,
+            args=arguments, data_collator=self.collate,
         )  # fmt: skip
 
 

@@ -130,7 +130,7 @@ def test_a_killed_run_that_goes_on_is_the_run_that_was_never_stopped(
     assert len(losses) == 24 + 8
     for step in steps:
         said = (places[step] / "last.2").read_text()
-        assert f"going on from runs/someone/checkpoints/{key(places[step])}/checkpoint-{step // 3 * 3}" in said
+        assert f"resuming from runs/someone/checkpoints/{key(places[step])}/checkpoint-{step // 3 * 3}" in said
         again, resumed = results(places[step])
         assert same(adapter, again), f"killed at step {step}"
         assert resumed == losses
@@ -218,7 +218,7 @@ def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:
     told = {name: (tmp_path / f"{name}.2").read_text() for name in commands}
     assert "trained" in out["train"].decode()
     assert "written" not in told["train"]
-    assert "training: done before" in told["run"]
+    assert "The training is already finished" in told["run"]
     assert out["run"] == b"voices/someone: vtune say someone 'Hello.' --out hello.wav\n"
     assert b"someone" in out["voices"]
     with wave.open(str(tmp_path / "a.wav")) as file:

@@ -23,7 +23,7 @@ from vtune.evaluation import BASE, VOICE, System, TestSet, metric_makers, score,
 from vtune.recipe import builtin_recipes
 from vtune.runtime.paths import RunFolder, VoiceFolder
 from vtune.types import Clip, Conditioning
-from vtune.voices.speech import open_voice
+from vtune.voices.speech import Speaker, open_voice
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quickstart")]
 
@@ -94,7 +94,7 @@ def systems(tuned: VoiceFolder) -> list[System]:
     found = []
     for voice in VOICES:
         kept = Conditioning(opened.conditioning.tensors, {**opened.conditioning.strings, "voice": voice})
-        _, untuned = tuned_and_base(opened.engine, opened.base, opened.model, kept)
+        _, untuned = tuned_and_base(Speaker(opened.engine, opened.base, opened.model, kept))
         found.append(replace(untuned, name=voice))
     return found
 
@@ -110,7 +110,7 @@ def test_no_other_voice_of_the_base_is_as_near(tuned: VoiceFolder, held: list[Cl
 
 def test_an_untrained_adapter_says_what_the_base_says(tuned: VoiceFolder, held: list[Clip]) -> None:
     opened = open_voice(tuned, "cpu", untuned=True)
-    both = tuned_and_base(opened.engine, opened.base, opened.model, opened.conditioning)
+    both = tuned_and_base(opened)
     utterances = synthesize_all(both, [clip.text for clip in held[:3]], [0])
     for first, second in zip(utterances[::2], utterances[1::2], strict=True):
         assert np.array_equal(first.waveform, second.waveform)

@@ -407,7 +407,7 @@ def test_a_run_goes_on_from_a_checkpoint(project: Project, caplog: Any) -> None:
     seal(newest)
     assert {"optimizer.pt", "scheduler.pt", "rng_state.pth"} <= {path.name for path in newest.iterdir()}
     assert project.vtune("run", "recipe.yaml").exit_code == 0
-    assert f"going on from {newest.relative_to(project.folder)}" in caplog.text
+    assert f"resuming from {newest.relative_to(project.folder)}" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["optimizer.pt", *(proof(name) for name in STATE[1:])])

@@ -1,4 +1,4 @@
-"""The steps of a recipe in order; what is done under the same settings is not done again."""
+"""Run the steps of a recipe in order; a step that is done under the same settings is not repeated."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from vtune.runtime.disk import writing
 from vtune.runtime.distributed.ranks import joined
 from vtune.runtime.paths import RunFolder, VoiceFolder, sweep, write_text
 from vtune.runtime.untrusted import read_json_object
-from vtune.training import train
+from vtune.training import TrainingJob, train
 from vtune.training.losses import describe_losses
 from vtune.training.memory_estimate import footprint_of, require
 from vtune.types.options import speech_values
 from vtune.voice_format.weights import ADAPTER
 from vtune.voices import conditioning
+from vtune.voices.speech import Speaker
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from vtune.engines import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +50,13 @@ logger = logging.getLogger(__name__)
 def run(
     recipe: Recipe, *, until_trained: bool = False, folder: RunFolder | None = None, callbacks: Sequence[Any] = ()
 ) -> list[VoiceFolder]:
-    """Make every voice of a recipe: encode, train, keep conditioning, write voice folders with samples.
+    """Make every voice of a recipe: prepare and encode clips, train, write voice folders with samples and scores.
 
-    Every rank of a launch calls this. Killed at any moment and run again, it goes on where it was.
+    Every process of a launch calls this. A run that was stopped or killed resumes where it was.
 
-    :param until_trained: stop when the adapter is finished, before any voice folder is written.
-    :param folder: where it is made; default: the folder of the recipe's voice among its runs.
-    :param callbacks: of transformers' Trainer, beside those of extensions; what they raise ends the run.
+    :param until_trained: stop after the training, before any voice folder is written.
+    :param folder: folder of the run; default: the folder of the recipe's voice among its runs.
+    :param callbacks: callbacks of ``transformers.Trainer`` beside those of extensions; their exceptions end the run.
     :returns: the voice folders.
     :raises VtuneError: see each step.
     """
@@ -66,7 +66,7 @@ def run(
         engine = load_engine(recipe.engine)
         check_metrics(engine, recipe)
         device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
-        # Whoever cannot hold it is told now, and not after hours of cutting and encoding.
+        # A run that does not fit into memory is refused now, not after hours of cutting and encoding.
         require(footprint_of(engine, recipe, device), recipe, device, processes=state.num_processes)
         folder = folder or RunFolder(recipe.folders.runs / recipe.voice)
         stack.enter_context(writing(folder.path))
@@ -74,32 +74,31 @@ def run(
             stack.enter_context(folder.locked())
             sweep(folder.path)
             write_text(folder.recipe, as_yaml(recipe))
-            _begin(1, "clips: cut where they are not, looked over, encoded")
+            _begin(1, "Preparing clips: cutting recordings, checking, encoding")
             raw.make_clips(recipe, engine.info, folder)
             if recipe.prepare.examine:
                 inspect(raw.with_clips(recipe, folder), engine, folder)
         ranks.wait()
         dtype = weights_dtype(recipe.train.precision, device, recipe.train.method)
         base = engine.load_base(recipe.engine_options, device, dtype)
-        share = dataset.RankShard(state.process_index, state.num_processes)
+        shard = dataset.RankShard(state.process_index, state.num_processes)
         prepared_recipe = raw.with_clips(recipe, folder)
-        data = dataset.build(prepared_recipe, engine, base, folder, share, ranks.wait)
+        data = dataset.build(prepared_recipe, engine, base, folder, shard, ranks.wait)
         release_memory()  # of encoding
         if state.is_main_process:
             _begin(2, f"Training: the {_learner(recipe)} learns the voice")
         # Before the training, so that nobody waits for it to learn that there is nothing to compare with.
         test_sets = {name: held_out_test_set(prepared_recipe, engine, folder, name) for name in data.voices}
-        keep = partial(conditioning.extract, engine, base, prepared_recipe, folder)
-        measure = partial(load_checkpoint_metrics, engine, base, recipe, test_sets, keep)
-        model, facts = train(engine, base, data, prepared_recipe, folder, state, measure, callbacks)
+        extract = partial(conditioning.extract, engine, base, prepared_recipe, folder)
+        measure = partial(load_checkpoint_metrics, engine, base, recipe, test_sets, extract)
+        job = TrainingJob(engine, base, data, prepared_recipe, folder, state, measure, callbacks)
+        model, facts = train(job)
         voices = [VoiceFolder(recipe.folders.voices / name) for name in data.voices]
         if state.is_main_process and not until_trained:
-            _begin(3, "the voice: it keeps what it needs, speaks, and is scored")
+            _begin(3, "Finishing the voice: storing what speech needs, speaking test sentences, scoring them")
             sweep(recipe.folders.voices)
             for voice in voices:
-                _make_voice(
-                    engine, base, model, recipe, prepared_recipe, folder, voice, data, facts, test_sets[voice.name]
-                )
+                _make_voice(job, model, facts, recipe, voice, test_sets[voice.name])
         ranks.wait()
     return voices
 
@@ -108,32 +107,37 @@ def _learner(recipe: Recipe) -> str:
     return "adapter" if recipe.train.method == "lora" else "whole network"
 
 
-def _begin(step: int, what: str) -> None:
-    logger.info("[%d/3] %s", step, what)
+def _begin(step: int, description: str) -> None:
+    logger.info("[%d/3] %s", step, description)
 
 
 def _make_voice(
-    engine: Engine, base: Any, model: nn.Module, recipe: Recipe, prepared_recipe: Recipe, run_folder: RunFolder,
-    voice: VoiceFolder, data: dataset.TrainingData, facts: dict[str, Any], test_set: TestSet,
-) -> None:  # fmt: skip
+    job: TrainingJob, model: nn.Module, facts: dict[str, Any], recipe: Recipe, voice: VoiceFolder, test_set: TestSet
+) -> None:
+    """Write one voice of a finished training, unless it is there already.
+
+    :param recipe: as the user wrote it; that of the job names the prepared clips.
+    """
+    engine, data = job.engine, job.data
     made_from = _made_from(recipe, facts, voice.name)
     if _is_made(voice, made_from):
-        logger.info("voice %s: done before (%s)", voice.name, voice.path)
+        logger.info("Voice %s is already finished: %s", voice.name, voice.path)
         update_options(voice, recipe)
         return
-    kept = conditioning.extract(engine, base, prepared_recipe, run_folder, voice.name)
-    sample = dataset.clip_sample(run_folder.features / dataset.SURVEY, voice.name)
-    # How long it took stays in the run's folder: the same recipe makes the same voice, byte for byte.
+    extracted = conditioning.extract(engine, job.base, job.recipe, job.run, voice.name)
+    speaker = Speaker(engine, job.base, model, extracted)
+    sample = dataset.clip_sample(job.run.features / dataset.SURVEY, voice.name)
+    # How long the training took stays in the run's folder: the same recipe makes the same voice, byte for byte.
     facts = {name: fact for name, fact in facts.items() if name != "seconds"}
     facts |= {"made_from": made_from, "data": data.identity[:16], CLIP_SAMPLE_KEY: sample}
     record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
-    systems = tuned_and_base(engine, base, model, kept, adapter=recipe.train.method == "lora")
+    systems = tuned_and_base(speaker, adapter=recipe.train.method == "lora")
     evaluation = evaluate(engine, systems, test_set, recipe)
-    write_voice(engine, base, model, kept, record, recipe, voice, evaluation)
-    _tell(voice, facts, evaluation.scores)
+    write_voice(speaker, record, recipe, voice, evaluation)
+    _log_results(voice, facts, evaluation.scores)
 
 
-def _tell(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> None:
+def _log_results(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> None:
     logger.info("Learned: %s", describe_losses(facts))
     for score in scores.scores:
         if score.spec.headline:
@@ -142,8 +146,7 @@ def _tell(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> None:
         logger.info("Not measured: %s: %s", name, reason)
     for line in scores.warnings():
         logger.warning("%s", line)
-    where = voice.page if scores.texts else voice.samples
-    logger.info("voice %s: listen: open %s", voice.name, where)
+    logger.info("Voice %s is finished. To listen, open %s", voice.name, voice.page if scores.texts else voice.samples)
 
 
 def _made_from(recipe: Recipe, facts: dict[str, Any], name: str) -> str:
@@ -162,7 +165,7 @@ def _is_made(voice: VoiceFolder, made_from: str) -> bool:
     try:
         record = read_json_object(voice.record)
         weights = voice.weights if record["method"] == "full" else voice.path / ADAPTER
-        whole = all(path.is_file() for path in (weights, voice.conditioning, voice.card))
-        return bool(record["training"]["made_from"] == made_from) and whole
+        is_complete = all(path.is_file() for path in (weights, voice.conditioning, voice.card))
+        return bool(record["training"]["made_from"] == made_from) and is_complete
     except (OSError, ValueError, KeyError, TypeError):
         return False

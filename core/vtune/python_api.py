@@ -165,9 +165,7 @@ class Voice:
         opened = self._opened()
         folder = first_voice([self._name], self._voices)
         recipe = recipe_of(folder, overrides)
-        systems = tuned_and_base(
-            opened.engine, opened.base, opened.model, opened.conditioning, adapter=opened.record.method == "lora"
-        )
+        systems = tuned_and_base(opened, adapter=opened.record.method == "lora")
         return evaluate(opened.engine, systems, gather_test_set(folder, recipe, texts), recipe)
 
     def _opened(self) -> LoadedVoice:

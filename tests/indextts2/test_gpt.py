@@ -20,7 +20,7 @@ from vtune import dataset, load_recipe
 from vtune.engines import Engine
 from vtune.runtime.distributed.ranks import join
 from vtune.runtime.paths import RunFolder
-from vtune.training import train
+from vtune.training import TrainingJob, train
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.gpt.layout import lay_out
 from vtune_indextts2.gpt.network import CODE, TEXT, SemanticGPT, SemanticGPTConfig
@@ -381,7 +381,7 @@ def trained(tmp_path: Path, tiny: Path, speech: Callable[..., Path], engine: Eng
         base = engine.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
         state = join("cpu", 1)
         data = dataset.build(loaded, engine, base, run_folder, dataset.Ratio(0, 1), state.wait_for_everyone)
-        _, facts = train(engine, base, data, loaded, run_folder, state)
+        _, facts = train(TrainingJob(engine, base, data, loaded, run_folder, state))
         lines = (run_folder.logs / facts["key"] / "metrics.jsonl").read_text().splitlines()
         return base, data, [json.loads(line) for line in lines]
 

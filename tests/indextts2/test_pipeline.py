@@ -300,7 +300,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(
             run(tmp_path)
     with caplog.at_level(logging.INFO):
         (folder,) = run(tmp_path)
-    assert re.search("going on from .*/checkpoint-3", caplog.text)
+    assert re.search("resuming from .*/checkpoint-3", caplog.text)
     again = Made(folder, tmp_path)
     assert again.adapter.keys() == made.adapter.keys()
     assert all(torch.equal(again.adapter[name], tensor) for name, tensor in made.adapter.items())

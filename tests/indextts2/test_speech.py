@@ -18,7 +18,7 @@ import vtune
 from vtune import Audio, Conditioning, Ending, VoiceError
 from vtune.testing import made_clip
 from vtune.toolkit import PAUSE_SECONDS
-from vtune.voices.speech import speak
+from vtune.voices.speech import Speaker
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.conditioning import extract
 from vtune_indextts2.text import engines
@@ -58,7 +58,7 @@ def say(make_base: MakeBase, kept: Conditioning, network: Any, engine: vtune.Eng
         if stops is not None:
             network.mel_head.bias.data[stop] = 1e9 if stops else -1e9
         try:
-            return list(speak(engine, make_base(**options), network, text, given, seed))
+            return list(Speaker(engine, make_base(**options), network, given).speak(text, seed))
         finally:
             network.mel_head.bias.data = before
 
@@ -204,7 +204,7 @@ def test_no_code_is_said_beyond_the_last_position(
     model["mel_head.bias"][content["gpt"]["stop_mel_token"]] = -1e9
     torch.save({"model": model}, folder / "gpt.pth")
     base = make_base(base_model=str(folder), max_codes=1500, mel_pos_offset=offset)
-    (piece,) = speak(engine, base, base.new_network(), "Hello", kept, 0)
+    (piece,) = Speaker(engine, base, base.new_network(), kept).speak("Hello", 0)
     assert piece.ending == Ending.LIMIT
     assert codes_in(len(piece.waveform)) == [22 - offset]
 
@@ -214,7 +214,7 @@ def test_no_code_is_said_beyond_the_last_position(
 
 @pytest.fixture(scope="module")
 def usual(make_base: MakeBase, kept: Conditioning, network: Any, engine: vtune.Engine) -> np.ndarray:
-    return joined(list(speak(engine, make_base(segment_tokens=30, max_codes=12), network, TEXT, kept, 0)))
+    return joined(list(Speaker(engine, make_base(segment_tokens=30, max_codes=12), network, kept).speak(TEXT, 0)))
 
 
 def test_a_seed_is_a_sound(say: Speak) -> None:
@@ -280,7 +280,7 @@ def test_a_network_without_an_adapter_speaks_as_one_with_a_fresh_adapter(
 ) -> None:
     base = make_base()
     adapted = engine.build_lora_model(base, engine.info.lora)
-    sounds = [joined(list(speak(engine, base, model, TEXT, kept, 3))) for model in (network, adapted)]
+    sounds = [joined(list(Speaker(engine, base, model, kept).speak(TEXT, 3))) for model in (network, adapted)]
     assert np.array_equal(*sounds)
 
 
@@ -301,7 +301,7 @@ def test_a_voice_speaks_without_the_parts_that_only_listen(
     torch.save({name: t for name, t in content.items() if not name.startswith(listening)}, folder / "gpt.pth")
     base = make_base(base_model=str(folder))
     assert base.spoken_with.keys() == make_base().spoken_with.keys()
-    sound = joined(list(speak(engine, base, base.new_network(), TEXT, kept, 0)))
+    sound = joined(list(Speaker(engine, base, base.new_network(), kept).speak(TEXT, 0)))
     assert np.array_equal(sound, joined(say()))
 
 
@@ -309,7 +309,7 @@ def test_speaking_loads_nothing_that_only_listens(
     make_base: MakeBase, kept: Conditioning, network: Any, engine: vtune.Engine
 ) -> None:
     base = make_base()
-    assert list(speak(engine, base, network, "Hello", kept, 0))
+    assert list(Speaker(engine, base, network, kept).speak("Hello", 0))
     assert not {"semantic", "codec", "conditioning_encoder", "speaker_model", "emotions"} & base.__dict__.keys()
 
 
@@ -342,7 +342,7 @@ def test_a_voice_of_the_built_in_normaliser_asks_for_it(
     base = make_base(normaliser="auto")
     monkeypatch.setattr(base.frontend, "engine", type("Wetext", (), {"identity": "wetext 9"})())
     with pytest.raises(VoiceError, match="set normaliser=basic, or set engine option normaliser=wetext"):
-        list(speak(engine, base, network, "Hello", trained_with(kept, "basic 1"), 0))
+        list(Speaker(engine, base, network, trained_with(kept, "basic 1")).speak("Hello", 0))
 
 
 @pytest.mark.usefixtures("without_wetext")

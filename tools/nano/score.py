@@ -20,6 +20,7 @@ from vtune.evaluation import MetricValues, TestSet, synthesize_all, tuned_and_ba
 from vtune.evaluation.metrics.speaker_similarity import SpeakerSimilarity
 from vtune.evaluation.metrics.word_errors import WordErrors
 from vtune.types import Ending
+from vtune.voices.speech import Speaker
 
 OWN = 24
 """Recordings of a voice that stand for it."""
@@ -69,7 +70,7 @@ def main() -> None:
     )
     for name, clips in own.items():
         kept = engine.extract_conditioning(base, clips)
-        _, untuned = tuned_and_base(engine, base, model, kept)
+        _, untuned = tuned_and_base(Speaker(engine, base, model, kept))
         utterances = synthesize_all([untuned], texts, range(asked.seeds))
         ended = np.mean([one.ending == Ending.END_TOKEN for one in utterances])
         usual = sum(clip.seconds for clip in clips) / sum(len(clip.text) for clip in clips)

@@ -19,6 +19,7 @@ from vtune.recipe import Recipe
 from vtune.runtime.progress import ProgressBar
 from vtune.training.checkpoint_evaluation import EvalFn, EvalResult
 from vtune.types import Conditioning
+from vtune.voices.speech import Speaker
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,7 +72,7 @@ class CheckpointMetrics:
 
     def _measure(self, model: nn.Module, voice: str) -> tuple[dict[str, float], Sequence[Utterance]]:
         test_set = self._test_sets[voice]
-        system = system_of(VOICE, self._engine, self._base, model, self._condition(voice))
+        system = system_of(VOICE, Speaker(self._engine, self._base, model, self._condition(voice)))
         lines = [(text, self._recipe.evaluate.seed) for text in test_set.texts]
         with ProgressBar("speaking with the checkpoint", len(lines), "sentences") as bar:
             utterances = synthesize_batch(system, lines, bar.advance)

@@ -5,19 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vtune.contract.metrics import BASE, RECORDING, VOICE, Utterance
-from vtune.engines import Engine
 from vtune.runtime.progress import ProgressBar
-from vtune.types import Audio, Clip, Conditioning, Ending
-from vtune.voices.speech import speak, speak_together
-
-if TYPE_CHECKING:
-    from torch import nn
+from vtune.types import Audio, Clip, Ending
+from vtune.voices.speech import Speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +30,23 @@ class System:
     batch: Callable[[Sequence[tuple[str, int]]], Iterator[tuple[int, Sequence[Audio]]]] | None = None
 
 
-def system_of(
-    name: str, engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, *, untuned: bool = False
-) -> System:
-    """Return a model in memory as a system; ``untuned`` switches its adapter off."""
-    speaker = (engine, base, model)
+def system_of(name: str, speaker: Speaker, *, untuned: bool = False) -> System:
+    """Return a speaker as a system; ``untuned`` switches its adapter off."""
+    can_batch = speaker.engine.can_batch
     return System(
         name,
-        lambda text, seed: speak(*speaker, text, conditioning, seed, untuned=untuned),
-        (lambda lines: speak_together(*speaker, lines, conditioning, untuned=untuned)) if engine.can_batch else None,
+        partial(speaker.speak, untuned=untuned),
+        partial(speaker.speak_batch, untuned=untuned) if can_batch else None,
     )
 
 
-def tuned_and_base(
-    engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, *, adapter: bool = True
-) -> list[System]:
+def tuned_and_base(speaker: Speaker, *, adapter: bool = True) -> list[System]:
     """Return the voice and its base as systems of one model in memory.
 
-    :param adapter: whether there is one to switch off; a fully fine-tuned model speaks alone.
+    :param adapter: whether the model has an adapter to switch off; a fully fine-tuned model speaks alone.
     """
     names = [VOICE, *([BASE] if adapter else [])]
-    return [system_of(name, engine, base, model, conditioning, untuned=name == BASE) for name in names]
+    return [system_of(name, speaker, untuned=name == BASE) for name in names]
 
 
 def synthesize_all(systems: Sequence[System], texts: Sequence[str], seeds: Sequence[int]) -> list[Utterance]:

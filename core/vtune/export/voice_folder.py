@@ -17,13 +17,12 @@ from vtune.recipe import Recipe, as_yaml
 from vtune.runtime.paths import VoiceFolder, new_folder, write_json, write_text
 from vtune.runtime.progress import ProgressBar
 from vtune.runtime.version import VTUNE_VERSION
-from vtune.types import Conditioning
 from vtune.voice_format.record import VoiceRecord, read_record
 from vtune.voice_format.vllm_rules import is_servable
-from vtune.voices.speech import speak
+from vtune.voices.speech import Speaker
 
 if TYPE_CHECKING:
-    from torch import nn
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +57,7 @@ def voice_record(
 
 
 def write_voice(
-    engine: Engine,
-    base: Any,
-    model: nn.Module,
-    conditioning: Conditioning,
-    record: VoiceRecord,
-    recipe: Recipe,
-    folder: VoiceFolder,
-    evaluation: Evaluation,
+    speaker: Speaker, record: VoiceRecord, recipe: Recipe, folder: VoiceFolder, evaluation: Evaluation
 ) -> None:
     """Write a voice folder, whole or not at all, and speak the evaluation sentences into its samples.
 
@@ -77,9 +69,9 @@ def write_voice(
         raise VoiceError(f"{folder.path} exists and is not a voice of vtune's; move it, or name the voice differently")
     with new_folder(folder.path, keep=lambda: is_of_other_clips(folder, record)) as aside:
         new = VoiceFolder(aside)
-        engine.export_voice(base, model, conditioning, aside)
+        speaker.engine.export_voice(speaker.base, speaker.model, speaker.conditioning, aside)
         record = record.model_copy(update={"servable": is_servable(new)})
-        write_licence_note(engine, aside)
+        write_licence_note(speaker.engine, aside)
         write_text(new.recipe, as_yaml(recipe))
         new.samples.mkdir(exist_ok=True)
         # Of a fully fine-tuned voice there is no adapter to switch off; `vtune say --base` loads the base alone.
@@ -88,7 +80,7 @@ def write_voice(
         with ProgressBar("speaking samples", len(sentences) * len(kinds), "sentences") as bar:
             for number, sentence in enumerate(sentences, 1):
                 for suffix, untuned in kinds:
-                    pieces = speak(engine, base, model, sentence, conditioning, recipe.evaluate.seed, untuned=untuned)
+                    pieces = speaker.speak(sentence, recipe.evaluate.seed, untuned=untuned)
                     write_wav(new.samples / f"{number:02d}{suffix}.wav", pieces, record.sample_rate)
                     bar.advance()
         evaluation.write(new.scores, new.page, record.name)

@@ -19,7 +19,7 @@ from vtune.training import guards
 from vtune.types import Audio, Batch, Clip, Conditioning, Features, Waveform
 from vtune.voice_format.record import read_conditioning, write_conditioning
 from vtune.voice_format.weights import load_weights, save_weights
-from vtune.voices.speech import speak, speak_together
+from vtune.voices.speech import Speaker
 
 LENGTHS = (0.9, 1.7, 0.5)
 """Seconds of the clips that the kit makes: of unequal length, so that padding shows."""
@@ -178,7 +178,8 @@ def check_mixing(engine: Engine, base: Any, conditioning: Conditioning) -> None:
 def check_speech(engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, seed: int) -> None:
     """Speech is finite, in range, at the right rate, the same for the same seed, and says how it ended."""
     text = "A line to speak. And one more."
-    first = list(speak(engine, base, model, text, conditioning, seed))
+    speaker = Speaker(engine, base, model, conditioning)
+    first = list(speaker.speak(text, seed))
     assert first, "synthesize yields nothing"
     for piece in first:
         assert piece.sample_rate == engine.info.sample_rate, f"sound at {piece.sample_rate} Hz"
@@ -187,19 +188,19 @@ def check_speech(engine: Engine, base: Any, model: nn.Module, conditioning: Cond
         assert np.abs(piece.waveform).max(initial=0) <= 1, "sound is louder than full scale"
     assert first[-1].ending is not None, "the last piece does not say how the utterance ended"
     assert len(_joined(first)), "there is no sound"
-    again = _joined(list(speak(engine, base, model, text, conditioning, seed)))
+    again = _joined(list(speaker.speak(text, seed)))
     assert np.array_equal(_joined(first), again), "the same seed gave another sound"
-    assert list(speak(engine, base, model, text, conditioning, seed, untuned=True)), "the untuned base is silent"
+    assert list(speaker.speak(text, seed, untuned=True)), "the untuned base is silent"
 
 
 def check_together(engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, seed: int) -> None:
     """Several texts at once are each spoken once, as they are alone."""
     texts = ("Yes.", "A line to speak. And one more.", "A longer line of made up words.")
     lines = [(text, seed + place) for place, text in enumerate(texts)]
-    done = list(speak_together(engine, base, model, lines, conditioning))
+    done = list(Speaker(engine, base, model, conditioning).speak_batch(lines))
     assert sorted(place for place, _ in done) == list(range(len(lines))), "synthesize_together leaves texts out"
     for place, pieces in done:
-        alone = list(speak(engine, base, model, lines[place][0], conditioning, lines[place][1]))
+        alone = list(Speaker(engine, base, model, conditioning).speak(lines[place][0], lines[place][1]))
         endings, wanted = ([piece.ending for piece in several if piece.ending] for several in (pieces, alone))
         assert endings == wanted, f"text {place} ends otherwise together with others: {endings}, not {wanted}"
         one, other = _joined(pieces), _joined(alone)

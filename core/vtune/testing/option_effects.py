@@ -28,7 +28,7 @@ from vtune.errors import SkipClip, VtuneError
 from vtune.recipe import Recipe
 from vtune.types import Clip, Conditioning, EngineOptions, Features, effects_of
 from vtune.types.options import runtime_values, sampling_names, speech_values, training_values
-from vtune.voices.speech import speak
+from vtune.voices.speech import Speaker
 
 TEXT = "A line to speak. And one more."
 TOLERANCE = 1e-3
@@ -123,7 +123,8 @@ class _Made:
         return self.engine.extract_conditioning(self.base, self.clips)
 
     def sound(self, conditioning: Conditioning, sampling: Mapping[str, Any] | None = None) -> list[Features]:
-        pieces = speak(self.engine, self.base, self.model(), TEXT, conditioning, self.seed, sampling=sampling)
+        speaker = Speaker(self.engine, self.base, self.model(), conditioning)
+        pieces = speaker.speak(TEXT, self.seed, sampling=sampling)
         return [{"sound": np.concatenate([np.zeros(0), *(piece.waveform for piece in pieces)])}]
 
 
@@ -214,7 +215,7 @@ def check_reads(made: _Made, read: set[str]) -> None:
     """
     model, conditioning = made.model(), made.conditioning
     read.clear()
-    list(speak(made.engine, made.base, model, TEXT, conditioning, made.seed))
+    list(Speaker(made.engine, made.base, model, conditioning).speak(TEXT, made.seed))
     for name in sorted(read):
         declared = effects_of(type(made.options), name)
         assert {"sampling", "runtime"} & set(declared), (

@@ -1,5 +1,5 @@
-"""A data set to an adapter: the loop, its guards, its checkpoints; the only user of ``transformers.Trainer``."""
+"""Train an adapter on a data set, with guards and checkpoints; the only user of ``transformers.Trainer``."""
 
-from vtune.training.train import train
+from vtune.training.train import TrainingJob, train
 
-__all__ = ["train"]
+__all__ = ["TrainingJob", "train"]

@@ -1,4 +1,4 @@
-"""A data set and a recipe to a finished adapter: resumed where it was stopped, guarded at both ends."""
+"""Train a recipe on a data set: resume where it was stopped, and check the result."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -27,9 +28,9 @@ from vtune.runtime.paths import RunFolder, make_parent, new_folder, sweep, write
 from vtune.training import checkpoints, guards
 from vtune.training import out_of_memory as memory
 from vtune.training import resume as resuming
+from vtune.training.callbacks import MetricsFile, Progress, ThroughputMeter
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator, EvalFn
 from vtune.training.memory_estimate import footprint_of, memory_for_training, require, resolve_auto
-from vtune.training.progress import Meter, MetricsFile, Progress
 from vtune.training.trainer import VoiceTrainer
 from vtune.training.trainer_arguments import training_arguments
 from vtune.types import Batch
@@ -42,59 +43,68 @@ T = TypeVar("T")
 FACTS = "training.json"
 MAX_IDENTITY_BYTES = 1 << 20
 
-# Settings that change what is seen, not what is learned: a run may change them and still go on.
-_ASIDE = frozenset({"save_limit", "log_every", "report_to", "world_size", "device"})
+# Settings that change what is shown, not what is learned: a run may change them and still resume.
+_NOT_IN_IDENTITY = frozenset({"save_limit", "log_every", "report_to", "world_size", "device"})
 
 
-def train(
-    engine: Engine,
-    base: Any,
-    data: TrainingData,
-    recipe: Recipe,
-    run: RunFolder,
-    state: PartialState,
-    checkpoint_metrics: Callable[[], EvalFn | None] = lambda: None,
-    callbacks: Sequence[Any] = (),
-) -> tuple[nn.Module, dict[str, Any]]:
-    """Train, or find that this very training is finished; every rank calls this.
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """What one training is made of.
 
-    :param checkpoint_metrics: makes what lets a checkpoint speak and measures it, called on the first rank; then the
-        best checkpoint is kept, and not the last.
-    :param callbacks: of transformers' Trainer, beside those of extensions and behind them.
-    :returns: the tuned model in memory, and the facts about its training.
-    :raises TrainingError: a guard failed, memory ran out, or the loss is no number.
+    :param base: the engine's state, from ``load_base``.
+    :param run: folder of the run; checkpoints and logs go there.
+    :param state: which of how many processes this is, and its device.
+    :param checkpoint_metrics: makes what lets a checkpoint speak and measures it, called in the main process; if it
+        returns one, the best checkpoint is kept, and not the last.
+    :param callbacks: of ``transformers.Trainer``, after those of extensions.
     """
-    parts = _identity(engine, data, recipe, state.num_processes)
-    key = sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
-    folder = run.checkpoints / key
+
+    engine: Engine
+    base: Any
+    data: TrainingData
+    recipe: Recipe
+    run: RunFolder
+    state: PartialState
+    checkpoint_metrics: Callable[[], EvalFn | None] = lambda: None
+    callbacks: Sequence[Any] = ()
+
+
+def train(job: TrainingJob) -> tuple[nn.Module, dict[str, Any]]:
+    """Train, or load the finished training of the same job; every process calls this.
+
+    :returns: the trained model in memory, and the facts about its training.
+    :raises TrainingError: a guard failed, memory ran out, or the loss is not a number.
+    """
+    identity = _identity(job)
+    key = sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    folder = job.run.checkpoints / key
     finished = folder / "final"
-    recipe = _settled(engine, data, recipe, state)
+    state = job.state
+    job = replace(job, recipe=_with_resolved_auto(job))
+    recipe = job.recipe
     set_seed(recipe.train.seed)
-    model = engine.build_model(base, recipe.lora.settings(), recipe.train.method)
+    model = job.engine.build_model(job.base, recipe.lora.settings(), recipe.train.method)
     if _decided(state, lambda: _is_finished(finished)):
-        logger.info("training: done before (%s)", finished)
+        logger.info("The training is already finished: %s", finished)
         load_weights(model, finished)
         facts: dict[str, Any] = json.loads((finished / FACTS).read_text(encoding="utf-8"))
         return _as_finished(model, recipe), facts
     if state.is_main_process:
         sweep(folder)
         checkpoints.clean(folder)
-        _announce(run, folder, parts, model)
+        _announce(job.run, folder, identity, model)
     guards.check_trainable(model)
-    measure = checkpoint_metrics() if state.is_main_process else None
+    measure = job.checkpoint_metrics() if state.is_main_process else None
     specs = _decided(state, lambda: None if measure is None else list(measure.specs))
-    evaluator = None if specs is None else CheckpointEvaluator(measure, specs, run.logs / folder.name)
+    evaluator = None if specs is None else CheckpointEvaluator(measure, specs, job.run.logs / folder.name)
     by_best = evaluator is not None or recipe.train.early_stopping is not None
     checkpoint = _decided(state, lambda: resuming.newest_usable(folder, model, state.num_processes, by_best=by_best))
-    # Nothing here keeps the loop: its optimizer and gradients are gone before anything else is asked of the memory.
-    facts = _run(
-        _loop(engine, base, model, data, recipe, run, folder, state, evaluator, callbacks, checkpoint),
-        recipe, data, checkpoint,
-    )  # fmt: skip
+    # No name here holds the trainer, so that its optimizer and gradients are freed before the checks need memory.
+    facts = _run(_make_trainer(job, model, folder, evaluator, checkpoint), job, checkpoint)
     model.zero_grad(set_to_none=True)
     release_memory()
     logger.info("Training is done; checking that it changed the network, and that the saved files answer the same")
-    probe = _probe(engine, base, data)
+    probe = _probe(job)
     tuned = guards.probe_logits(model, probe)
     facts["key"] = key
     facts["adapter_effect"] = guards.check_adapter_speaks(model, probe, tuned)
@@ -110,16 +120,15 @@ def train(
 
 
 def _decided(state: PartialState, decide: Callable[[], T]) -> T:
-    """Return what the first rank decides; every rank calls this."""
-    decision = [decide() if state.is_main_process else None]
+    """Return what the main process decides; every process calls this."""
+    decisions = [decide() if state.is_main_process else None]
     if state.num_processes > 1:
-        broadcast_object_list(decision)
-    (found,) = decision
-    return cast(T, found)
+        broadcast_object_list(decisions)
+    return cast(T, decisions[0])
 
 
 def _is_finished(finished: Path) -> bool:
-    """Whether a finished adapter is there, undamaged; warns of a damaged one."""
+    """Tell whether an undamaged finished training is there; warn of a damaged one."""
     if not finished.is_dir():
         return False
     reason = checkpoints.damage(finished)
@@ -129,114 +138,118 @@ def _is_finished(finished: Path) -> bool:
 
 
 def _as_finished(model: nn.Module, recipe: Recipe) -> nn.Module:
-    """Return the model as whoever speaks with it finds it, trained just now or loaded: random states included."""
+    """Put the model and the random states into the same state, whether it was trained now or loaded."""
     set_seed(recipe.train.seed)
     return model.eval()
 
 
-def _identity(engine: Engine, data: TrainingData, recipe: Recipe, world_size: int) -> dict[str, Any]:
-    """Everything that the finished adapter depends on; two trainings with the same identity are one."""
+def _identity(job: TrainingJob) -> dict[str, Any]:
+    """Return everything that the result depends on; two trainings with the same identity are the same."""
+    engine, data, recipe = job.engine, job.data, job.recipe
     return {
         "engine": engine.name,
         "engine_options": training_values(recipe.engine_options),
         "extensions": {name: training_values(options) for name, options in recipe.extensions.items()},
         "base": data.fingerprint,
         "clips": data.identity,
-        "lora": _named_lora(recipe),
-        "train": recipe.train.model_dump(mode="json", exclude=set(_ASIDE)),
+        "lora": _lora_identity(recipe),
+        "train": recipe.train.model_dump(mode="json", exclude=set(_NOT_IN_IDENTITY)),
         # Not which sentences: a user who wants to hear others does not want to train again.
         "checkpoint_sentences": recipe.evaluate.checkpoint_sentences,
         "selection": recipe.evaluate.selection if recipe.evaluate.checkpoint_sentences else None,
-        "processes": world_size,
+        "processes": job.state.num_processes,
     }
 
 
-def _named_lora(recipe: Recipe) -> dict[str, Any]:
+def _lora_identity(recipe: Recipe) -> dict[str, Any]:
     lora = recipe.lora.model_dump(mode="json")
     if not lora["arguments"]:
-        del lora["arguments"]  # a run from before there was this key is still the same training
+        del lora["arguments"]  # a run from before this key existed is still the same training
     return lora
 
 
-def _settled(engine: Engine, data: TrainingData, recipe: Recipe, state: PartialState) -> Recipe:
-    """The recipe with numbers for what it leaves to the machine, which do not change the adapter.
+def _with_resolved_auto(job: TrainingJob) -> Recipe:
+    """Return the recipe with values for every `auto`, chosen by the memory; they do not change the result.
 
-    :raises TrainingError: the machine cannot hold it.
+    :raises TrainingError: the training does not fit into memory.
     """
-    footprint = footprint_of(engine, recipe, state.device)
-    longest, processes = max(data.lengths), state.num_processes
-    have = _decided(state, lambda: memory_for_training(footprint, state.device, processes))  # all ranks decide alike
-    settled = resolve_auto(recipe, footprint, longest, have)
-    require(footprint, settled, state.device, longest=longest, processes=processes)
-    train = settled.train
+    recipe, device, processes = job.recipe, job.state.device, job.state.num_processes
+    footprint = footprint_of(job.engine, recipe, device)
+    longest = max(job.data.lengths)
+    have = _decided(job.state, lambda: memory_for_training(footprint, device, processes))  # the same in all processes
+    resolved = resolve_auto(recipe, footprint, longest, have)
+    require(footprint, resolved, device, longest=longest, processes=processes)
+    train = resolved.train
     if recipe.train.batch_size == "auto" or (train.gradient_checkpointing and recipe.train != train):
-        with_it = "with" if train.gradient_checkpointing else "without"
-        logger.info("training: %s clips a pass, %s gradient checkpointing, by the memory", train.batch_size, with_it)
-    return settled
+        checkpointing = "with" if train.gradient_checkpointing else "without"
+        logger.info("By the memory estimate: batches of %s, %s gradient checkpointing", train.batch_size, checkpointing)
+    return resolved
 
 
-def _announce(run: RunFolder, folder: Path, parts: dict[str, Any], model: nn.Module) -> None:
-    """Say how much is trained, and why an earlier training is not gone on with."""
+def _announce(run: RunFolder, folder: Path, identity: dict[str, Any], model: nn.Module) -> None:
+    """Log how much is trained and why earlier trainings are not resumed, and write the identity."""
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    everything = sum(p.numel() for p in model.parameters())
-    logger.info(
-        "trainable params: %s || all params: %s || trainable%%: %.4f",
-        f"{trainable:,}", f"{everything:,}", 100 * trainable / everything,
-    )  # fmt: skip
+    total = sum(p.numel() for p in model.parameters())
+    logger.info("Trainable parameters: %s of %s (%.4f %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
     if isinstance(model, PeftModel):
         kinds = Counter(name.rsplit(".lora_", 1)[0].rsplit(".", 1)[-1] for name in guards.adapter_parameters(model))
         each = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
-        logger.info("adapter: %d tensors (%s)", kinds.total(), each)
+        logger.info("Adapter: %d tensors (%s)", kinds.total(), each)
     for other in sorted(run.checkpoints.glob("*/identity.json")):
         if other.parent != folder:
-            logger.info("not resuming %s: %s", other.parent, _what_differs(other, parts))
+            logger.info("not resuming %s: %s", other.parent, _what_differs(other, identity))
     make_parent(folder / "identity.json")
-    write_json(folder / "identity.json", parts)
+    write_json(folder / "identity.json", identity)
 
 
-def _what_differs(identity: Path, parts: dict[str, Any]) -> str:
-    """Return what another training depends on that this one does not; its damage is no matter of this one."""
+def _what_differs(file: Path, identity: dict[str, Any]) -> str:
+    """Return in which settings another training differs, from its identity file, which may be damaged."""
     try:
-        if not identity.is_file() or identity.stat().st_size > MAX_IDENTITY_BYTES:
+        if not file.is_file() or file.stat().st_size > MAX_IDENTITY_BYTES:
             raise ValueError
-        before = json.loads(identity.read_text(encoding="utf-8"))
+        before = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(before, dict):
             raise ValueError
-        changed = sorted(one.key for one in differences(before, json.loads(json.dumps(parts, default=str))))
+        changed = sorted(entry.key for entry in differences(before, json.loads(json.dumps(identity, default=str))))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return "its identity.json cannot be read"
-    return f"changed since: {', '.join(changed)[:300]}"
+    return f"these settings have changed: {', '.join(changed)[:300]}"
 
 
-def _loop(
-    engine: Engine, base: Any, model: nn.Module, data: TrainingData, recipe: Recipe, run: RunFolder, folder: Path,
-    state: PartialState, evaluator: CheckpointEvaluator | None, further: Sequence[Any], checkpoint: Path | None,
-) -> VoiceTrainer:  # fmt: skip
+def _make_trainer(
+    job: TrainingJob, model: nn.Module, folder: Path, evaluator: CheckpointEvaluator | None, checkpoint: Path | None
+) -> VoiceTrainer:
+    """Set up the trainer with its callbacks.
+
+    :param folder: gets the checkpoints.
+    :param checkpoint: that the training resumes from.
+    """
+    engine, data, recipe, state = job.engine, job.data, job.recipe, job.state
     use_cpu = state.device.type == "cpu"
     precision = pick_precision(recipe.train.precision, state.device)
     arguments = training_arguments(recipe, folder, precision, use_cpu, data.validation is not None, evaluator)
     if arguments.world_size != state.num_processes:
         raise TrainingError(
-            f"transformers sees {arguments.world_size} processes where {state.num_processes} run; each trains alone"
+            f"transformers sees {arguments.world_size} processes, but {state.num_processes} run; each would train alone"
         )
-    meter = Meter()
-    logs = run.logs / folder.name
+    meter = ThroughputMeter()
+    logs = job.run.logs / folder.name
     callbacks = [guards.GradientGuard(), Progress(meter), MetricsFile(logs / "metrics.jsonl")]
     if recipe.train.early_stopping is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.train.early_stopping))
     if "tensorboard" in recipe.train.report_to and state.is_main_process:
         from torch.utils.tensorboard import SummaryWriter
 
-        # Steps that a killed run made after its checkpoint are made again; their first curves are hidden.
-        redone = checkpoints.step_of(checkpoint) + 1 if checkpoint else 0
-        writer = SummaryWriter(log_dir=str(logs), purge_step=redone)
+        # Steps that a killed run made after its checkpoint are repeated; the curves of the first time are hidden.
+        first_repeated_step = checkpoints.step_of(checkpoint) + 1 if checkpoint else 0
+        writer = SummaryWriter(log_dir=str(logs), purge_step=first_repeated_step)
         callbacks.append(TensorBoardCallback(writer))
         if evaluator is not None:
             evaluator.writer = writer
-    callbacks += [*engine.trainer_callbacks(recipe), *further]
+    callbacks += [*engine.trainer_callbacks(recipe), *job.callbacks]
 
     def collate(rows: list[Any]) -> Batch:
-        return engine.collate(base, rows)
+        return engine.collate(job.base, rows)
 
     return VoiceTrainer(
         data=data,
@@ -250,36 +263,37 @@ def _loop(
     )
 
 
-def _run(loop: VoiceTrainer, recipe: Recipe, data: TrainingData, checkpoint: Path | None) -> dict[str, Any]:
-    """Train, or go on, and return facts that are the same whether the training was stopped or not."""
+def _run(trainer: VoiceTrainer, job: TrainingJob, checkpoint: Path | None) -> dict[str, Any]:
+    """Train or resume, and return facts that are the same whether the training was stopped or not."""
+    data = job.data
     if checkpoint is not None:
-        logger.info("training: going on from %s", checkpoint)
+        logger.info("training: resuming from %s", checkpoint)
     try:
-        with signals.deferred():  # the loop stops between two steps
-            loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except ImportError as error:  # an optimizer or a kernel that was asked for and is not installed
+        with signals.deferred():  # the trainer stops between two steps
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except ImportError as error:  # the optimizer or kernel of the recipe is not installed
         raise TrainingError(f"train: {in_a_line(error)}") from error
     except (RuntimeError, MemoryError) as error:
         if not memory.is_out_of_memory(error):
             raise
-        raise memory.advice(recipe, data.lengths) from error
-    # Accelerate left its autocast around the model, which from now on answers as one that was loaded.
-    loop.accelerator.unwrap_model(loop.model, keep_fp32_wrapper=False)
-    history = [entry for entry in loop.state.log_history if any(name.startswith("eval_") for name in entry)]
-    chosen = loop.args.load_best_model_at_end
+        raise memory.advice(job.recipe, data.lengths) from error
+    # Accelerate leaves its autocast around the model; without it the model computes as a loaded one does.
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    history = [entry for entry in trainer.state.log_history if any(name.startswith("eval_") for name in entry)]
+    chosen = trainer.args.load_best_model_at_end
     return {
-        "steps": loop.state.global_step,
-        "epochs": loop.state.epoch,
+        "steps": trainer.state.global_step,
+        "epochs": trainer.state.epoch,
         "clips": len(data.train),
         "tokens": sum(data.lengths),
-        "loss": loop.mean_loss,
+        "loss": trainer.mean_loss,
         "eval_loss": next((entry["eval_loss"] for entry in reversed(history) if "eval_loss" in entry), None),
-        "best_step": (chosen and loop.state.best_global_step) or loop.state.global_step,
-        "chosen_by": _chosen_by(loop.evaluator) if chosen else None,
-        "curve": [_checkpoint_row(entry, loop.evaluator) for entry in history],
-        "seconds": round(loop.meter.seconds, 2),
-        "processes": loop.args.world_size,
-        "precision": "bf16" if loop.args.bf16 else "fp16" if loop.args.fp16 else "fp32",
+        "best_step": (chosen and trainer.state.best_global_step) or trainer.state.global_step,
+        "chosen_by": _chosen_by(trainer.evaluator) if chosen else None,
+        "curve": [_checkpoint_row(entry, trainer.evaluator) for entry in history],
+        "seconds": round(trainer.meter.seconds, 2),
+        "processes": trainer.args.world_size,
+        "precision": "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "fp32",
     }
 
 
@@ -294,11 +308,12 @@ def _checkpoint_row(entry: Mapping[str, Any], evaluator: CheckpointEvaluator | N
     return {name: entry[name] for name in names if name in entry}
 
 
-def _probe(engine: Engine, base: Any, data: TrainingData) -> Batch:
-    """Make a batch of the shortest training clip alone, for asking the model questions.
+def _probe(job: TrainingJob) -> Batch:
+    """Make a batch of the shortest training clip alone, for comparing logits.
 
-    All checks compare weights through answers, and one clip passes through every weight that two do: a second one
-    proves nothing more, and at 3B on a CPU it doubles the time.
+    One clip passes through every weight that two clips do: a second clip proves nothing more, and at 3B on a CPU it
+    doubles the time.
     """
-    shortest = min(range(len(data.lengths)), key=lambda row: (data.lengths[row], row))
-    return engine.collate(base, [data.train[shortest]])
+    lengths = job.data.lengths
+    shortest = min(range(len(lengths)), key=lambda row: (lengths[row], row))
+    return job.engine.collate(job.base, [job.data.train[shortest]])

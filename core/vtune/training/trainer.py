@@ -20,11 +20,11 @@ from vtune.runtime import signals
 from vtune.runtime.distributed.ranks import agree
 from vtune.runtime.paths import write_json
 from vtune.training import checkpoints
+from vtune.training.callbacks import ThroughputMeter
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator
 from vtune.training.guards import trained_part
 from vtune.training.mean_metrics import MeanMetrics
 from vtune.training.narrow_products import narrow_in_passing
-from vtune.training.progress import Meter
 from vtune.training.resume import TRAINER_STATE, loop_state_of, read_json
 from vtune.training.sampler import EpochSampler
 from vtune.types import Batch
@@ -38,7 +38,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         self,
         *,
         data: TrainingData,
-        meter: Meter,
+        meter: ThroughputMeter,
         length_feature: str,
         evaluator: CheckpointEvaluator | None,
         **settings: Any,

@@ -1,9 +1,10 @@
-"""Voice and text to audio."""
+"""Open a voice and let it speak: text to audio."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -25,89 +26,84 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class LoadedVoice:
+@dataclass(eq=False, slots=True)
+class Speaker:
+    """A network in memory that can speak.
+
+    :param base: the engine's state, from ``load_base``.
+    :param model: the base's network with or without an adapter.
+    :param conditioning: what the engine keeps of the voice beside the adapter.
+    """
+
+    engine: Engine
+    base: Any
+    model: nn.Module
+    conditioning: Conditioning
+
+    def speak(
+        self, text: str, seed: int, *, untuned: bool = False, sampling: Mapping[str, Any] | None = None
+    ) -> Iterator[Audio]:
+        """Speak a text and yield its sound piece by piece; lines without a letter or a digit are pauses.
+
+        :param untuned: switch the adapter off while it speaks.
+        :param sampling: engine options of this text alone, already checked.
+        """
+        self.model.eval()
+        pieces = self.engine.synthesize(self.base, self.model, text, self.conditioning, seed, sampling)
+        yield from _in_inference_mode(self.model, pieces, untuned)
+
+    def speak_batch(
+        self, lines: Sequence[tuple[str, int]], *, untuned: bool = False
+    ) -> Iterator[tuple[int, list[Audio]]]:
+        """Speak several texts in one batch, each with its seed; for an engine that ``can_batch``.
+
+        :returns: the index of each line as it is done, with the pieces that ``speak`` yields for it.
+        """
+        self.model.eval()
+        batch = self.engine.synthesize_together(self.base, self.model, lines, self.conditioning)
+        yield from _in_inference_mode(self.model, batch, untuned)
+
+
+@dataclass(eq=False, slots=True)
+class LoadedVoice(Speaker):
     """A voice that is loaded and can speak."""
 
-    def __init__(
-        self, engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, record: VoiceRecord
-    ) -> None:
-        self.engine = engine
-        self.base = base
-        self.model = model
-        self.conditioning = conditioning
-        self.record = record
+    record: VoiceRecord
 
     @property
     def sample_rate(self) -> int:
-        """Hz of what it speaks."""
+        """Sample rate of the voice's speech in Hz."""
         return self.engine.info.sample_rate
 
     def stream(
         self, text: str, seed: int = 0, *, untuned: bool = False, sampling: Mapping[str, Any] | None = None
     ) -> Iterator[Audio]:
-        """Speak, piece by piece as sound is ready.
+        """Check a text and its sampling options, then speak it piece by piece.
 
-        :param sampling: engine options that this utterance has instead of the voice's; see ``checked_sampling``.
-        :param untuned: hear the engine without the adapter (a fully fine-tuned voice has no such thing: it must be
-            opened with ``untuned`` instead).
-        :raises VoiceError: there is nothing to say, or the engine has no such sampling.
+        :param untuned: switch the adapter off. A fully fine-tuned voice has none; open it with ``untuned`` instead.
+        :param sampling: engine options of this text instead of the voice's, see ``checked_sampling``.
+        :raises VoiceError: the text has no letter and no digit, or the engine has no such sampling option.
         """
         if not is_speakable(text):
             raise VoiceError(f"there is nothing to speak in {shown(text)}: it has no letter and no digit")
-        asked = checked_sampling(self.engine, self.record, sampling or {})
-        return speak(self.engine, self.base, self.model, text, self.conditioning, seed, untuned=untuned, sampling=asked)
+        checked = checked_sampling(self.engine, self.record, sampling or {})
+        return self.speak(text, seed, untuned=untuned, sampling=checked)
 
 
-def speak(
-    engine: Engine,
-    base: Any,
-    model: nn.Module,
-    text: str,
-    conditioning: Conditioning,
-    seed: int,
-    *,
-    untuned: bool = False,
-    sampling: Mapping[str, Any] | None = None,
-) -> Iterator[Audio]:
-    """Speak with a model in memory; ``untuned`` switches its adapter off while it does.
-
-    Lines without a letter or a digit are pauses.
-    """
-    model.eval()
-    yield from _heard(model, engine.synthesize(base, model, text, conditioning, seed, sampling), untuned)
-
-
-def speak_together(
-    engine: Engine,
-    base: Any,
-    model: nn.Module,
-    lines: Sequence[tuple[str, int]],
-    conditioning: Conditioning,
-    *,
-    untuned: bool = False,
-) -> Iterator[tuple[int, list[Audio]]]:
-    """Speak several texts at once, each with its seed; for an engine that ``can_batch``.
-
-    :returns: places in ``lines`` as they are done, with what ``speak`` gives for each.
-    """
-    model.eval()
-    yield from _heard(model, engine.synthesize_together(base, model, lines, conditioning), untuned)
-
-
-def _heard(model: nn.Module, said: Iterator[T], untuned: bool) -> Iterator[T]:
+def _in_inference_mode(model: nn.Module, items: Iterator[T], untuned: bool) -> Iterator[T]:
     import torch
     from peft import PeftModel
 
     while True:
-        # Entered for each piece and left before it is given away: whoever listens may speak with the same model,
-        # tuned and untuned in turn, and is not left in inference mode.
+        # The modes are entered for each item and left before it is yielded: the caller may speak with the same model in
+        # between, tuned and untuned in turn, and is not left in inference mode.
         adapter = model.disable_adapter() if untuned and isinstance(model, PeftModel) else nullcontext()
         with torch.inference_mode(), adapter:
-            one = next(said, None)
-        if one is None:
+            item = next(items, None)
+        if item is None:
             trim_heap()  # the next utterance has another length
             return
-        yield one
+        yield item
 
 
 def open_voice(
@@ -120,9 +116,9 @@ def open_voice(
 ) -> LoadedVoice:
     """Load a voice with its base.
 
-    :param options: engine options that differ from those it was trained with, e.g. where the base lies now.
-    :param untuned: leave the trained weights out (for a fully fine-tuned voice, the only way to hear its base).
-    :raises VoiceError: the voice is damaged, or the base is not the one it was trained on (names the part).
+    :param options: engine options that differ from those of the training, such as the base's path on this machine.
+    :param untuned: leave the trained weights out; of a fully fine-tuned voice, only this way speaks with its base.
+    :raises VoiceError: the voice is damaged, or its base is another one; names the part that differs.
     """
     record = read_record(folder)
     engine, base = open_base(record, device, precision, options)
@@ -136,15 +132,15 @@ def open_voice(
 def open_base(
     record: VoiceRecord, device: str = "auto", precision: str = "auto", options: Mapping[str, Any] | None = None
 ) -> tuple[Engine, Any]:
-    """Load the base of a voice, with its engine.
+    """Load the engine and the base of a voice.
 
     :param options: see ``open_voice``.
-    :raises VoiceError: the base is not the one that the voice was trained on (names the part).
+    :raises VoiceError: the base is not the one that the voice was trained on ; names the part that differs.
     """
     engine = load_engine(record.engine)
-    where = pick_device(device)
+    torch_device = pick_device(device)
     settings = options_of(engine, record, options or {})
-    base = engine.load_base(settings, where, weights_dtype(precision, where, record.method))
+    base = engine.load_base(settings, torch_device, weights_dtype(precision, torch_device, record.method))
     _require_same_base(engine.fingerprint(base), record)
     return engine, base
 

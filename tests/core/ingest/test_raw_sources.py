@@ -62,7 +62,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_of_recordings_is_all_that_a_run_needs(raw: Path, toy: Callable[..., Recipe], tmp_path: Path) -> None:
     recipe = toy(data=[{"source": str(raw)}], prepare={"min_seconds": 3, "max_seconds": 6})
     plan = "\n".join(make_plan(recipe).lines())
-    assert "data.0: 2 recordings, 0.8 min, to be cut and transcribed" in plan
+    assert "data.0: 2 recordings, 0.8 min, still to be cut and transcribed" in plan
     assert not (tmp_path / "runs").exists()
     (voice,) = pipeline.run(recipe)
     ((_, _, clips),) = raw_sources(recipe, RunFolder(tmp_path / "runs/someone"))
@@ -185,8 +185,8 @@ def test_a_moved_project_goes_on_as_if_it_had_stayed(
     assert make_plan_text(moved, monkeypatch).count("to be cut") == 0
     said = ran(moved, monkeypatch, caplog)
     assert "0 encoded now" in said
-    assert "training: done before" in said
-    assert "voice someone: done before" in said
+    assert "The training is already finished" in said
+    assert "Voice someone is already finished" in said
     assert "checked:" not in said, "its clips are examined again"
     assert [path.name for path in (moved / "runs/someone/clips").iterdir()] == [clips.name]
     assert Listener.calls == 8, "clips are heard again"

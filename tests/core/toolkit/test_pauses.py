@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtune.errors import VoiceError
-from vtune.evaluation.test_set import once_each
+from vtune.evaluation.test_set import unique_texts
 from vtune.toolkit.pauses import PAUSE_SECONDS, SEED_STEP, is_speakable, speakable_parts, with_pauses
 from vtune.types import Audio, Ending
-from vtune.voices.speech import open_voice, speak
+from vtune.voices.speech import open_voice
 
 PIECE = Audio(np.ones(10, np.float32), 8000, Ending.END_TOKEN)
 
@@ -79,9 +79,9 @@ def test_a_voice_refuses_a_text_that_cannot_be_read_out(make_voice: Callable[...
     both = np.concatenate([piece.waveform for piece in voice.stream("a b.\n\n* * *\n\nc.", 1)])
     silence = np.zeros(round(PAUSE_SECONDS * voice.sample_rate), np.float32)
     assert np.array_equal(both, np.concatenate([parts[0], silence, parts[1]]))
-    (alone,) = speak(voice.engine, voice.base, voice.model, "...", voice.conditioning, 1)
+    (alone,) = voice.speak("...", 1)
     assert not alone.waveform.any()
 
 
 def test_sentences_that_cannot_be_read_out_are_not_scored() -> None:
-    assert once_each(["One.", "...", "One.", " \n", "😀"]) == ["One."]
+    assert unique_texts(["One.", "...", "One.", " \n", "😀"]) == ["One."]

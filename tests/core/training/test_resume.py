@@ -148,16 +148,16 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
         with caplog.at_level(logging.INFO, "vtune.training"):
             pipeline.run(recipe, until_trained=True)
         warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-        goes_on = [record.getMessage() for record in caplog.records if "going on from" in record.getMessage()]
+        goes_on = [record.getMessage() for record in caplog.records if "resuming from" in record.getMessage()]
         if says is None:
-            assert (warned, goes_on) == ([], [f"training: going on from {training / 'checkpoint-12'}"])
+            assert (warned, goes_on) == ([], [f"training: resuming from {training / 'checkpoint-12'}"])
         else:
             (line,) = warned
             assert says in line
             assert line.startswith(f"training: {training / 'checkpoint-12'} cannot be used: ")
             assert line.endswith("; trying the earlier checkpoint-8")
             assert "\n" not in line
-            assert goes_on == [f"training: going on from {training / 'checkpoint-8'}"]
+            assert goes_on == [f"training: resuming from {training / 'checkpoint-8'}"]
         results.append(final(training))
     assert all(result == results[0] for result in results)
 
@@ -172,7 +172,7 @@ def test_without_a_sound_checkpoint_a_training_starts_anew_and_says_so(
         pipeline.run(recipe, until_trained=True)
     said = caplog.text
     assert "checkpoint-8 cannot be used: optimizer.pt has changed since it was written; there is no earlier one" in said
-    assert "going on from" not in said
+    assert "resuming from" not in said
     assert final(training)[1]["steps"] == 16
 
 

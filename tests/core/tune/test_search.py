@@ -243,7 +243,7 @@ def test_stopped_by_the_user_it_goes_on_and_nothing_is_held_against_the_trial(
     monkeypatch.setattr(Trainer, "training_step", step)
     with caplog.at_level(logging.INFO, "vtune.training"):
         found = tune(path, searched, metric="far", trials=1)
-    assert "going on from" in caplog.text
+    assert "resuming from" in caplog.text
     assert [trial.state for trial in found.trials] == [State.DONE]
     (straight,) = pipeline.run(load_recipe(path, [f"folders.runs={tmp_path / 'straight'}"]))
     assert same(adapter(voice(place, 0)), adapter(straight))

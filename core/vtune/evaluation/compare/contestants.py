@@ -142,7 +142,7 @@ def opened(
         load_weights(voice.model, one.weights)
     if one.prompt is not None:
         voice = _prompted(voice, one.prompt)
-    yield system_of(name or one.name, voice.engine, voice.base, voice.model, voice.conditioning)
+    yield system_of(name or one.name, voice)
 
 
 def _prompted(voice: LoadedVoice, path: Path) -> LoadedVoice:

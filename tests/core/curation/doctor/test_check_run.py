@@ -31,7 +31,7 @@ def test_what_is_wrong_is_said_before_the_training(
         pipeline.run(recipe)
     said = caplog.text
     assert "checked: 8 clips: " in said
-    assert said.index("checked: ") < said.index("trainable params")
+    assert said.index("checked: ") < said.index("Trainable parameters")
     (source,) = examined(tmp_path)["sources"]
     twice = [one for one in source["findings"] if one["check"] == "same-sound"]
     assert [Path(one["audio"]).name for one in twice] == ["clip_004.wav"]

@@ -27,7 +27,7 @@ _UNSAID = frozenset(
 )  # fmt: skip
 
 
-class Meter:
+class ThroughputMeter:
     """Counts what the loop has processed: clips, real tokens (padding does not count) and seconds."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Meter:
 class Progress(TrainerCallback):  # type: ignore[misc]
     """One bar a training, on the first rank, on a terminal only; elsewhere a line of log at each logging step."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: ThroughputMeter) -> None:
         self._meter = meter
         self._bar: Any = None
         self._first, self._began = 0, 0.0
