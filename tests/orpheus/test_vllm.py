@@ -419,7 +419,7 @@ def test_what_vllm_cannot_speak_is_told(fake: FakeVllm, voices: Path, make_voice
     with closing(through(fake)) as backend:
         with pytest.raises(VoiceError, match="vtune mix"):
             say(backend, voices, "0.5*anna+0.5*ben")
-        with pytest.raises(EngineError, match="engine 'toy' speaks in process only"):
+        with pytest.raises(EngineError, match="engine 'toy' speaks only in vtune's own process"):
             say(backend, voices, "toy")
         with pytest.raises(VoiceBrokenError, match=r"trained on /models/another, vLLM serves .*--set base_model"):
             say(backend, voices, "other")

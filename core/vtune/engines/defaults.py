@@ -1,4 +1,4 @@
-"""What an engine need not write: core's own implementations of the optional hooks, asked last."""
+"""Core's own implementations of the optional hooks; pluggy calls them last."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def _mean(name: str, arrays: Sequence[np.ndarray | None], weights: Sequence[floa
     if len(same) == len(arrays) and all(np.array_equal(array, heaviest) for array in same):
         return heaviest  # to the bit, which a weighted sum of equals is not
     if len(same) < len(arrays) or heaviest.dtype.kind != "f":
-        logger.info("conditioning: %s cannot be averaged; it is the heaviest voice's", name)
+        logger.info(
+            "conditioning: %s cannot be averaged; the mix takes it from the voice with the largest weight", name
+        )
         return heaviest
     mean: np.ndarray = np.average(same, axis=0, weights=weights).astype(heaviest.dtype)
     return mean

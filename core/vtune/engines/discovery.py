@@ -28,13 +28,13 @@ class Installed:
 
 
 def installed_engines() -> dict[str, list[Installed]]:
-    """Return every declared engine by name; more than one under a name is a clash."""
+    """Return every declared engine by name; several engines of one name are an error when that engine is loaded."""
     return _declared(ENGINES)
 
 
 def installed_extensions() -> list[Installed]:
     """Return every declared extension."""
-    return [one for several in _declared(EXTENSIONS).values() for one in several]
+    return [extension for extensions in _declared(EXTENSIONS).values() for extension in extensions]
 
 
 def find_engine(name: str) -> Installed:
@@ -42,18 +42,18 @@ def find_engine(name: str) -> Installed:
 
     :raises EngineError: there is none (suggests the nearest), or two distributions offer it.
     """
-    known = installed_engines()
-    if name not in known:
-        raise EngineError(f"no engine {shown(name)} is installed{choices(name, sorted(known), 'installed')}")
-    several = known[name]
-    if len(several) > 1:
-        offers = " and by ".join(one.distribution for one in several)
+    engines = installed_engines()
+    if name not in engines:
+        raise EngineError(f"no engine {shown(name)} is installed{choices(name, sorted(engines), 'installed')}")
+    candidates = engines[name]
+    if len(candidates) > 1:
+        offers = " and by ".join(candidate.distribution for candidate in candidates)
         raise EngineError(f"engine {name!r} is offered by {offers}; uninstall all but one")
-    return several[0]
+    return candidates[0]
 
 
 def import_plugin(installed: Installed, what: str) -> ModuleType:
-    """Import what a distribution declares. :raises EngineError: the import fails, whatever it raises."""
+    """Import the module that a distribution declares. :raises EngineError: the import fails, whatever it raises."""
     try:
         module = installed.entry.load()
     except (Exception, SystemExit) as error:  # whatever somebody else's module raises, the user needs one line
@@ -72,7 +72,7 @@ def import_plugin(installed: Installed, what: str) -> ModuleType:
 def import_file(path: Path) -> ModuleType:
     """Import an engine from a file: ``engine: ./my_engine.py``.
 
-    :param path: the user has named it; nothing else may come here, for what it holds runs.
+    :param path: a file that the user has named; no other path may be given, because importing a file runs it.
     :raises EngineError: the file cannot be imported.
     """
     # Once as long as it stays the same, so that what it defines is the same in every place and can be sent to workers.
@@ -101,12 +101,13 @@ def _content(path: Path) -> bytes:
 
 
 def _declared(group: str) -> dict[str, list[Installed]]:
-    found: dict[str, list[Installed]] = defaultdict(list)
+    plugins: dict[str, list[Installed]] = defaultdict(list)
     for entry in entry_points(group=group):
         named = entry.dist is not None and entry.dist.metadata["Name"]
         distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist and named else "unknown distribution"
-        one = Installed(entry.name, distribution, entry)
+        plugin = Installed(entry.name, distribution, entry)
         # An editable install beside its own wheel metadata is declared twice and is no clash.
-        if all((one.distribution, one.entry.value) != (o.distribution, o.entry.value) for o in found[entry.name]):
-            found[entry.name].append(one)
-    return dict(found)
+        others = plugins[entry.name]
+        if all((plugin.distribution, entry.value) != (other.distribution, other.entry.value) for other in others):
+            others.append(plugin)
+    return dict(plugins)

@@ -55,8 +55,8 @@ class Engine:
 
     def fingerprint(self, base: Any) -> dict[str, str]:
         """Name every part that a voice needs to speak, with a hash of each."""
-        found: dict[str, str] = self._hook.fingerprint(base=base)
-        return found
+        hashes: dict[str, str] = self._hook.fingerprint(base=base)
+        return hashes
 
     def features_fingerprint(self, base: Any) -> dict[str, str]:
         """Name every part that features depend on, with a hash of each."""
@@ -64,7 +64,7 @@ class Engine:
         return {**self.fingerprint(base), **further}
 
     def prepare_sample(self, base: Any, clip: Clip) -> Features:
-        """Encode one clip. :raises SkipClip: the engine will not take it."""
+        """Encode one clip. :raises SkipClip: the clip does not fit the engine."""
         features: Features = self._answered("prepare_sample", self._hook.prepare_sample(base=base, clip=clip))
         trim_heap()  # the next clip has another length
         if self.info.length_feature not in features:
@@ -85,7 +85,7 @@ class Engine:
         return model
 
     def build_model(self, base: Any, lora: LoraSettings, method: str) -> nn.Module:
-        """Return what is trained: the PeftModel, or for method ``full`` the same network with every weight free."""
+        """Return the model to train: the PeftModel, or for method ``full`` the network with all weights trainable."""
         model = self.build_lora_model(base, lora)
         if method != "full":
             return model
@@ -93,14 +93,14 @@ class Engine:
         return network.requires_grad_(True)
 
     def extract_conditioning(self, base: Any, clips: Sequence[Clip]) -> Conditioning:
-        """Keep what synthesis needs beside the adapter."""
+        """Return what a voice keeps beside its adapter in order to speak."""
         kept: Conditioning = self._answered(
             "extract_conditioning", self._hook.extract_conditioning(base=base, clips=clips)
         )
         return kept
 
     def mix_conditioning(self, base: Any, parts: Sequence[Conditioning], weights: Sequence[float]) -> Conditioning:
-        """Put together what synthesis needs of a mix; the heaviest part comes first."""
+        """Combine the conditioning of the voices of a mix; the voice with the largest weight comes first."""
         mixed: Conditioning = self._hook.mix_conditioning(base=base, parts=parts, weights=weights)
         return mixed
 
@@ -115,18 +115,18 @@ class Engine:
     ) -> Iterator[Audio]:
         """Speak, piece by piece; lines without a letter or a digit are pauses."""
 
-        def say(text: str, seed: int) -> Iterator[Audio]:
+        def speak_line(text: str, seed: int) -> Iterator[Audio]:
             answer = self._hook.synthesize(
                 base=base, model=model, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling or {})
             )
             pieces: Iterator[Audio] = self._answered("synthesize", answer)
             return pieces
 
-        return with_pauses(say, text, seed, self.info.sample_rate)
+        return with_pauses(speak_line, text, seed, self.info.sample_rate)
 
     @property
     def can_batch(self) -> bool:
-        """Whether it speaks several texts at once."""
+        """Whether the engine speaks several texts in one batch."""
         return bool(self._hook.synthesize_together.get_hookimpls())
 
     def synthesize_together(
@@ -137,7 +137,10 @@ class Engine:
         conditioning: Conditioning,
         sampling: Mapping[str, Any] | None = None,
     ) -> Iterator[tuple[int, list[Audio]]]:
-        """Speak several texts, each with its seed and with pauses as above; only where ``can_batch``."""
+        """Speak several texts in one batch, each with its seed; only for engines with ``can_batch``.
+
+        Lines without a letter or a digit are pauses, as in ``synthesize``.
+        """
         whole = [number for number, (text, _) in enumerate(lines) if speakable_parts(text) == [text]]
         if whole:
             answer = self._hook.synthesize_together(
@@ -159,31 +162,36 @@ class Engine:
         seed: int,
         sampling: Mapping[str, Any],
     ) -> Iterator[Audio]:
-        """Speak with tokens that a server draws. :raises EngineError: the engine speaks in process only."""
+        """Speak with tokens that a server samples. :raises EngineError: the engine cannot."""
         self.require_sampler()
 
-        def say(text: str, seed: int) -> Iterator[Audio]:
+        def speak_line(text: str, seed: int) -> Iterator[Audio]:
             answer = self._hook.synthesize_from_sampler(
                 base=base, sampler=sampler, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling)
             )
             pieces: Iterator[Audio] = self._answered("synthesize_from_sampler", answer)
             return pieces
 
-        return with_pauses(say, text, seed, self.info.sample_rate)
+        return with_pauses(speak_line, text, seed, self.info.sample_rate)
 
     def require_sampler(self) -> None:
-        """Ask for an engine that speaks with tokens of a server. :raises EngineError: it speaks in process only."""
+        """Check that the engine can speak with a server's tokens. :raises EngineError: it cannot."""
         if not self._hook.synthesize_from_sampler.get_hookimpls():
-            raise EngineError(f"engine {self.name!r} speaks in process only: no server can draw from its network")
+            raise EngineError(
+                f"engine {self.name!r} speaks only in vtune's own process: no other server can sample from its network"
+            )
 
     def footprint(
         self, options: EngineOptions, lora: LoraSettings, dtype_bytes: int, product_bytes: int | None = None
     ) -> Footprint | None:
-        """Estimate what training asks of a machine; products are made in the weights' width unless it is said."""
-        found: Footprint | None = self._hook.footprint(
+        """Estimate what training needs of a machine.
+
+        :param product_bytes: of a number in matrix products; default: ``dtype_bytes``.
+        """
+        footprint: Footprint | None = self._hook.footprint(
             options=options, lora=lora, dtype_bytes=dtype_bytes, product_bytes=product_bytes or dtype_bytes
         )
-        return found
+        return footprint
 
     def save_merged(self, base: Any, network: nn.Module, directory: Path) -> list[Path]:
         """Write a merged network."""
@@ -191,7 +199,7 @@ class Engine:
         return written
 
     def export_voice(self, base: Any, model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:
-        """Write what a voice folder ships beside the card."""
+        """Write the adapter and the conditioning of a voice."""
         written: list[Path] = self._hook.export_voice(
             base=base, model=model, conditioning=conditioning, directory=directory
         )
@@ -223,7 +231,7 @@ class Engine:
 
     def _answered(self, hook: str, answer: Any) -> Any:
         if answer is None:
-            raise EngineError(f"{self._what}: hook {hook!r} returned None; it must answer")
+            raise EngineError(f"{self._what}: hook {hook!r} returned None; it must return a value")
         return answer
 
 

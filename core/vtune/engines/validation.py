@@ -1,4 +1,4 @@
-"""What engines and extensions say of themselves, checked before anything relies on it."""
+"""Check what engines and extensions declare about themselves, before anything relies on it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vtune.types.options import sampling_names
 
 
 def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
-    """Ask the engine what it is.
+    """Return the engine's ``EngineInfo``, checked.
 
     :param what: how errors name the engine.
-    :raises EngineError: it raises, or its answer is no whole ``EngineInfo``.
+    :raises EngineError: ``engine_info`` raises, or returns something that is not a valid ``EngineInfo``.
     """
     try:
         info = manager.hook.engine_info()
@@ -26,10 +26,10 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
         raise EngineError(f"{what}: engine_info failed: {reason(error)}") from error
     if not isinstance(info, EngineInfo):
         raise EngineError(f"{what}: engine_info returned {shown(info)}, no EngineInfo")
-    for field, (kind, wanted) in _FIELDS.items():
+    for field, (kind, expected) in _FIELDS.items():
         value = getattr(info, field)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise EngineError(f"{what}: engine_info gives {field} {shown(value)}, it must be {wanted}")
+            raise EngineError(f"{what}: engine_info gives {field} {shown(value)}, it must be {expected}")
     if info.sample_rate <= 0:
         raise EngineError(f"{what}: engine_info gives sample_rate {info.sample_rate}, it must be Hz above 0")
     _check_options(info.options, what, "engine_info")
@@ -39,15 +39,15 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
         named = listed(map(shown, strangers))
         raise EngineError(f"{what}: streaming_defaults names {named}, which the options do not have{hint}")
     sampling = sampling_names(info.options)
-    if sampling and not any("sampling" in one.argnames for one in manager.hook.synthesize.get_hookimpls()):
+    if sampling and not any("sampling" in hook.argnames for hook in manager.hook.synthesize.get_hookimpls()):
         raise EngineError(f"{what}: option {sampling[0]!r} affects sampling, but synthesize does not take 'sampling'")
     return info
 
 
 def extension_models(manager: pluggy.PluginManager) -> dict[str, type[EngineOptions]]:
-    """Ask every extension for its section of the recipe.
+    """Return the option model of each extension by the name of its section in the recipe.
 
-    :raises EngineError: one raises, answers with something else, or two want the same section.
+    :raises EngineError: an extension raises or returns something else, or two extensions have one section.
     """
     models: dict[str, type[EngineOptions]] = {}
     for implementation in manager.hook.extension_info.get_hookimpls():

@@ -12,7 +12,7 @@ from vtune.errors import VoiceError, shown
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
-    """What an engine keeps of a voice beside the adapter: one safetensors file's worth.
+    """What an engine keeps of a voice beside the adapter; it is written as one safetensors file.
 
     ``strings`` become the file's metadata, so they hold short texts (a name, JSON), never sound.
     """
@@ -21,7 +21,7 @@ class Conditioning:
     strings: Mapping[str, str] = field(default_factory=dict)
 
     def number(self, name: str, highest: float) -> float:
-        """Return a number from 0 to ``highest`` that a string holds. :raises VoiceError: it holds none such."""
+        """Parse a string as a number from 0 to ``highest``. :raises VoiceError: it is not such a number."""
         text = self.strings.get(name, "")
         try:
             number = float(text)

@@ -1,4 +1,4 @@
-"""What an engine or an extension says of itself before anything is loaded."""
+"""What an engine or an extension declares about itself before anything is loaded."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from vtune.types.options import EngineOptions
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine says of itself before anything is loaded.
+    """What an engine declares about itself before anything is loaded.
 
-    :param sample_rate: Hz, of the audio that it speaks, and of the clips that it is given.
-    :param clips_as_recorded: clips come at the rate of their recording instead, for an engine that needs several.
-    :param features_version: raise it whenever ``prepare_sample`` returns something else for the same clip.
+    :param sample_rate: in Hz, of the audio that the engine speaks and of the clips that it gets.
+    :param clips_as_recorded: clips keep the sample rate of their recording, for an engine that needs several rates.
+    :param features_version: change it whenever ``prepare_sample`` returns other arrays for the same clip.
     :param options: the model behind ``engine_options``; each field is a ``vtune.option`` that says what it affects.
     :param streaming_defaults: values of options for a listener who waits for the first sound; ``vtune serve`` uses them
         unless its own options say otherwise.
-    :param lora: what ``lora:`` says when the recipe does not.
-    :param lora_targets: presets, name to ends of module names or regular expressions.
-    :param paired_features: features that ``collate`` also gets of another clip of the same voice, drawn anew for
-        each place in each epoch, as ``paired.<name>``, with a number of [0, 1) as ``paired.lot`` for its own choices.
-        A row without them (a voice of one clip, a probe) stands alone.
-    :param length_feature: the feature whose first axis grows with the clip; its length is what batches cost.
-    :param licence: what the engine's licence asks of users, in a sentence or two; goes onto the card.
-    :param licence_id: that licence as the Hub's cards name it (``apache-2.0``, ``llama3.2``), else ``other``.
-    :param licence_name: a short name of a licence that is ``other`` to the Hub.
-    :param licence_note: what must go with a voice or a merged model that is passed on; a file beside it.
+    :param lora: the defaults of the recipe's section ``lora``.
+    :param lora_targets: presets for ``lora.targets``: a name to ends of module names or regular expressions.
+    :param paired_features: features that ``collate`` also gets of another clip of the same voice, as
+        ``paired.<name>``; the other clip is chosen at random for each row in each epoch. ``paired.lot`` is a random
+        number of [0, 1) for the engine's own choices. A row without them (a voice of one clip, a probe) stands alone.
+    :param length_feature: the feature whose first axis grows with the clip; batches are built by its length.
+    :param licence: what the engine's licence requires of users, in a sentence or two, for the voice's card.
+    :param licence_id: the name of the licence on the Hub (``apache-2.0``, ``llama3.2``), otherwise ``other``.
+    :param licence_name: a short name of the licence if ``licence_id`` is ``other``.
+    :param licence_note: the text that must accompany a voice or a merged model; it is written as a file beside it.
     """
 
     sample_rate: int
@@ -49,7 +49,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class ExtensionInfo:
-    """An extension's own section of a recipe: ``extensions: {name: {...}}`` is read with ``options``."""
+    """An extension's own section of a recipe: ``options`` checks ``extensions: {name: {...}}``."""
 
     name: str
     options: type[EngineOptions]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SamplingRequest:
-    """Tokens that a server of language models is to draw.
+    """The tokens that a server of language models shall sample.
 
-    :param prompt: ids that they follow.
-    :param max_tokens: how many at most.
-    :param temperature: 0 takes the likeliest.
-    :param stop: ids after which no further one is drawn; the one that was is given too.
-    :param allowed: ids to draw from; None for all.
+    :param prompt: the token ids before them.
+    :param max_tokens: the largest number of sampled tokens.
+    :param temperature: 0 always takes the most likely token.
+    :param stop: ids that end the sampling; the id that ended it is yielded too.
+    :param allowed: the ids that may be sampled; None for all.
     """
 
     prompt: Sequence[int]
@@ -28,4 +28,4 @@ class SamplingRequest:
 
 
 TokenSampler = Callable[[SamplingRequest], Generator[int, None, None]]
-"""Yields token ids as they are drawn; closed early, no further one is drawn."""
+"""Yields token ids as they are sampled; when it is closed, no further token is sampled."""

@@ -13,12 +13,12 @@ Waveform = NDArray[np.float32]
 """Mono sound, ``[samples]``, in [-1, 1]."""
 
 Watermark = Callable[[Waveform], Waveform]
-"""Takes the pieces of one sound in order, and returns each with a mark that is not to be heard."""
+"""Takes the pieces of one sound in order, and returns each piece with an inaudible mark."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One utterance of one voice, with its words."""
+    """One recorded utterance of one voice, with its text."""
 
     id: str
     voice: str
@@ -28,7 +28,7 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """Length of the sound."""
+        """Length of the sound in seconds."""
         return len(self.waveform) / self.sample_rate
 
 

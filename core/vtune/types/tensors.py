@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     import torch
 
 Features = dict[str, np.ndarray]
-"""One encoded clip, one row of the data set: arrays of integers or floats by name, free of padding.
+"""One encoded clip, one row of the data set: arrays of integers or floats by name, without padding.
 
 A narrow type (int16, float16) saves disk; it comes back as int64 or float32.
 """
 
 Batch = dict[str, "torch.Tensor"]
-"""A collated batch: tensors ``[B, ...]`` on the CPU; labels to be ignored are -100."""
+"""A collated batch: tensors ``[B, ...]`` on the CPU; labels to ignore are -100."""

@@ -179,7 +179,7 @@ def test_a_hook_that_returns_none_is_told_when_it_is_called(load, hook, call):
     engine = load(more=f"@vtune.hookimpl\ndef {hook}(): return None\n")
     with pytest.raises(EngineError) as caught:
         call(engine)
-    assert str(caught.value) == f"engine 'acme' (acme 1.0): hook {hook!r} returned None; it must answer"
+    assert str(caught.value) == f"engine 'acme' (acme 1.0): hook {hook!r} returned None; it must return a value"
 
 
 def test_features_without_the_promised_length_are_told(load):

@@ -492,7 +492,9 @@ def test_what_has_no_mean_is_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "vtune")
     long, short = (Conditioning({"mel": np.zeros(size, dtype=np.float32)}) for size in (4, 3))
     mixed_conditioning(long, short, weights=[0.5, 0.5])
-    assert caplog.messages == ["conditioning: mel cannot be averaged; it is the heaviest voice's"]
+    assert caplog.messages == [
+        "conditioning: mel cannot be averaged; the mix takes it from the voice with the largest weight"
+    ]
 
 
 def test_weights_of_the_conditioning_add_up_to_one(voices: Path) -> None:
