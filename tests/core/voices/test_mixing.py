@@ -48,11 +48,20 @@ def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Make) -> Path:
     make_voice(folder / "root", seed=3, lora={"rank": 9, "alpha": 6, "rslora": True})
     make_voice(folder / "half", seed=4, lora={"rank": 2, "targets": ["outer"]})
     make_voice(folder / "read", seed=5, lora={"rank": 3, "targets": ["letters", "inner"]})
+    make_voice(folder / "wide", seed=6, engine_options={"width": 32})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shaped(voices: Path, tmp_path_factory: pytest.TempPathFactory, make_voice: Make) -> Path:
+    """Beside two of those, voices that were trained with ``lora.arguments``. Not to be written into."""
+    folder = tmp_path_factory.mktemp("shaped") / "voices"
+    for name in ("anna", "half"):
+        shutil.copytree(voices / name, folder / name)
     make_voice(folder / "patterned", seed=7, lora={"alpha": 6, "rslora": True, "arguments": PATTERNS})
     make_voice(folder / "narrow", seed=8, lora={"rank": 3, "arguments": {"exclude_modules": ["outer"]}})
     make_voice(folder / "dora", seed=9, lora={"arguments": {"use_dora": True}})
     make_voice(folder / "biased", seed=10, lora={"arguments": {"lora_bias": True}})
-    make_voice(folder / "wide", seed=6, engine_options={"width": 32})
     return folder
 
 
@@ -317,27 +326,27 @@ def test_each_weight_changes_by_the_weighted_sum(voices: Path, tmp_path: Path, w
 
 
 @pytest.mark.parametrize("weights", [{"patterned": 0.5, "anna": 0.75}, {"narrow": 1.0, "half": 0.5}, {"narrow": 0.5}])
-def test_ranks_scales_and_modules_of_their_own_are_mixed_exactly(voices: Path, weights: dict[str, float]) -> None:
+def test_ranks_scales_and_modules_of_their_own_are_mixed_exactly(shaped: Path, weights: dict[str, float]) -> None:
     """Against what PEFT itself folds into the base for each voice."""
 
     def merged(name: str) -> dict[str, torch.Tensor]:
-        network: Any = open_voice(VoiceFolder(voices / name)).model
+        network: Any = open_voice(VoiceFolder(shaped / name)).model
         folded: dict[str, torch.Tensor] = network.merge_and_unload().state_dict()
         return folded
 
-    base: Any = open_voice(VoiceFolder(voices / "anna"), untuned=True).model
+    base: Any = open_voice(VoiceFolder(shaped / "anna"), untuned=True).model
     total = {name: weight.double() for name, weight in base.unload().state_dict().items()}
     before = dict(total)
     for name, weight in weights.items():
         total = {key: value + weight * (merged(name)[key] - before[key]) for key, value in total.items()}
-    mix: Any = open_named(mix_text(Term(weight, name) for name, weight in weights.items()), voices).model
+    mix: Any = open_named(mix_text(Term(weight, name) for name, weight in weights.items()), shaped).model
     found = mix.merge_and_unload().state_dict()
     for key, value in total.items():
         torch.testing.assert_close(found[key].double(), value, rtol=1e-5, atol=1e-6, msg=key)
 
 
-def test_a_narrow_mix_is_written_and_read_back(voices: Path, tmp_path: Path) -> None:
-    shutil.copytree(voices, tmp_path / "voices")
+def test_a_narrow_mix_is_written_and_read_back(shaped: Path, tmp_path: Path) -> None:
+    shutil.copytree(shaped, tmp_path / "voices")
     record = write_mixed_voice("0.5*narrow+0.5*patterned", "both", tmp_path / "voices")
     assert record.servable
     assert record.lora["rank"] == 3 + 7
@@ -347,8 +356,8 @@ def test_a_narrow_mix_is_written_and_read_back(voices: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "what"), [("dora", "a DoRA adapter"), ("biased", "an adapter with biases (lora_bias)")]
 )
-def test_an_adapter_that_is_no_product_is_refused_by_name(voices: Path, name: str, what: str) -> None:
-    told = refusal(open_named, f"anna+{name}", voices)
+def test_an_adapter_that_is_no_product_is_refused_by_name(shaped: Path, name: str, what: str) -> None:
+    told = refusal(open_named, f"anna+{name}", shaped)
     assert told.startswith(f"voice {name!r} is {what}, and such adapters cannot be added up; merge it to use it alone")
 
 
