@@ -182,7 +182,8 @@ def test_any_text_is_a_mix_or_a_line_that_says_why_not(text: str) -> None:
         refusal(parse_mix, text)
         return
     assert parse_mix(mix_text(terms)) == terms
-    assert all(text[term.place - 1 :].lstrip("\"'").startswith(term.name) for term in terms)
+    written = ((text[term.place - 1 :], term.name) for term in terms)
+    assert all(rest.startswith((name, f'"{name}"', f"'{name}'")) for rest, name in written)
     assert all(0 <= term.weight <= 100 for term in terms)
 
 
