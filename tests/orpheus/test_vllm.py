@@ -272,7 +272,7 @@ def test_a_server_that_loads_nothing_is_asked_by_name(
         assert np.array_equal(say(backend, voices, "anna"), at_home(voices, "anna")[0])
         assert {body["model"] for body in server.asked} == {"anna"}
         with pytest.raises(
-            VoiceBrokenError, match=r"model `ben` does not exist.*has not loaded the voice: .*404: Not Found"
+            VoiceBrokenError, match=r"model `ben` does not exist.*did not load the voice: .*404: Not Found"
         ):
             say(backend, voices, "ben")
 

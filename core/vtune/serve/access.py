@@ -155,8 +155,8 @@ class AccessMiddleware:
                 body += message.get("body", b"")
             more = message.get("more_body", False)
         if max(seen, announced) > self._max_body_bytes:
-            message = f"the body may have {self._max_body_bytes >> 10} KiB at most"
-            raise HttpError(413, message, code="too_large", headers={"Connection": "close"})
+            problem = f"the body may have {self._max_body_bytes >> 10} KiB at most"
+            raise HttpError(413, problem, code="too_large", headers={"Connection": "close"})
         return bytes(body)
 
     def _log(self, scope: Scope, log_entry: Mapping[str, Any]) -> None:

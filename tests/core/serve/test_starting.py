@@ -173,7 +173,7 @@ def test_one_that_dies_is_started_again_with_another_client(program: Path, regis
         assert backend.failure() is None
         os.kill(starts(program)[2][0], signal.SIGKILL)
         until(lambda: backend.failure() is not None)
-        assert "vLLM ended with 137; it was started again 2 times" in str(backend.failure())
+        assert "vLLM ended with 137; it was restarted 2 times" in str(backend.failure())
     all_ended(program)
     assert len(starts(program)) == 3
 

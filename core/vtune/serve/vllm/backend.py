@@ -1,4 +1,4 @@
-"""The back end: a thread for each request that is spoken, most of whose time goes into waiting for tokens."""
+"""The backend for vLLM: a thread for each request that speaks, which mostly waits for tokens."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from vtune.voice_format.record import read_conditioning
 from vtune.voices.speech import open_base
 
 THREAD_END_SECONDS = 5.0
-"""Seconds for threads to end when the server is ended."""
+"""Seconds that threads have to end when the server ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ServerLink:
-    """One server between two starts: its client, what its bases were loaded from, and the adapters that it has."""
+    """One server between two starts: its client, the paths or ids of its bases, and its adapters."""
 
     client: Client
     served: list[str]
@@ -41,14 +41,14 @@ class _ServerLink:
 
 
 class VllmBackend:
-    """Speaks with voices of one base, which a vLLM server has; see ``vtune.serve.backend.Backend``.
+    """Speaks with voices of one base on a vLLM server; see ``vtune.serve.backend.Backend``.
 
-    Engines are never asked from two threads at once: the lock is held wherever their code runs, and let go while a
-    token is waited for.
+    Code of an engine never runs on two threads at once: a lock is held while it runs, and released while a token is
+    awaited.
 
-    :param server: which is watched, and ends with this if it was started here.
-    :param device: of the codec, where the engine puts it beside the network.
-    :param options: engine options that every voice has here, whatever it was trained with.
+    :param server: the server, which is watched, and ends with vtune if vtune started it.
+    :param device: the device of the codec, if the engine puts the codec on the device of the network.
+    :param options: engine options of every voice on this server; they replace those of the training.
     """
 
     def __init__(
@@ -76,34 +76,34 @@ class VllmBackend:
         server.watch(self._load_first)
 
     def speak(self, request: SynthesisRequest) -> AsyncGenerator[Audio, None]:
-        """Yield sound as it is ready. :raises VtuneError: this is nothing that vLLM can speak."""
+        """Yield sound while it is made. :raises VtuneError: vLLM cannot speak with this voice."""
         if request.voice.is_mix:
             raise VoiceError(
-                "this server speaks through vLLM, which mixes nothing; 'vtune mix ... --name NAME' makes a mix a voice"
+                "this server speaks through vLLM, which cannot mix voices; 'vtune mix ... --name NAME' makes a mix a voice"
             )
         request.voice.engine.require_sampler()
         return listen(self, request, self._longest_wait)
 
     def prepare(self, voice: RequestedVoice) -> None:
-        """Begin to load a voice, and again whenever the server was started anew."""
+        """Begin to load a voice, now and after each restart of the server."""
         self._first.append(voice)
         with suppress(UpstreamAwayError):
             self._server.client()
             self._load(voice)
 
     def load(self) -> BackendLoad:
-        """Say how busy it is."""
+        """Return how busy the backend is."""
         return BackendLoad(
             len(self._queue), self._queue.taken, len(self._bases), len(self._link.adapters) if self._link else 0
         )
 
     def missing(self) -> list[str]:
-        """Return what is missing before it can speak."""
+        """Return what is missing before the backend can speak."""
         why = self._server.missing()
         return [why] if why else self._preload.missing(self.load().voices)
 
     def failure(self) -> VtuneError | None:
-        """Return why it will never speak again."""
+        """Return the error after which the backend never speaks again."""
         return self._server.failure()
 
     def drain(self) -> None:
@@ -111,11 +111,11 @@ class VllmBackend:
         self._queue.drain()
 
     def kill(self) -> None:
-        """End the server at once, if it was started for this."""
+        """End the server at once, if vtune started it."""
         self._server.kill()
 
     def close(self) -> None:
-        """End the threads, and the server if it was started for this."""
+        """End the threads, and the server if vtune started it."""
         self._queue.close()
         for job in self._queue.rest():
             job.give(StoppingError())
@@ -125,15 +125,15 @@ class VllmBackend:
             thread.join(max(0.0, end - time.monotonic()))
 
     def submit(self, job: Job) -> None:
-        """Take a job. :raises BusyError: too many are waiting."""
+        """Queue a job. :raises BusyError: too many jobs wait."""
         self._queue.add(job)
 
     def withdraw(self, job: Job) -> bool:
-        """Drop a job if it still waits; return whether it did."""
+        """Drop a job if it still waits; return whether it was dropped."""
         return self._queue.remove(job)
 
     def leave(self, job: Job) -> None:
-        """Drop a job whose client has gone, at once."""
+        """Drop a job whose client is gone, at once."""
         job.left.set()
         self._queue.remove(job)
         job.stop()
@@ -147,7 +147,7 @@ class VllmBackend:
                         job.give(piece)
                         if job.left.is_set():
                             break
-            except BaseException as error:  # whatever an engine raises is the request's, and the thread goes on
+            except BaseException as error:  # any error of an engine belongs to the request, and the thread goes on
                 outcome = error
             job.seconds = time.monotonic() - started
             self._queue.finish(job, well=outcome is None)
@@ -186,7 +186,7 @@ class VllmBackend:
                 getattr(pieces, "close", lambda: None)()  # an iterator need not be a generator
 
     def _draw(self, job: Job, link: _ServerLink, drawing: SamplingRequest) -> Generator[int, None, None]:
-        """Yield ids; called by the engine, so the lock is held."""
+        """Yield token ids; the engine calls this, so the lock is held."""
         with _released(self._turn):
             chunks = self._chunks(job, link, drawing)
             following = next(chunks, None)
@@ -209,10 +209,10 @@ class VllmBackend:
                     raise upstream_error_of(error) from error
                 why = link.adapters.missing(voice)
                 if why:
-                    raise VoiceBrokenError(f"{error}; it has not loaded the voice: {why}") from error
+                    raise VoiceBrokenError(f"{error}; vLLM did not load the voice: {why}") from error
                 if last:
                     raise upstream_error_of(error) from error
-                # The server was started anew since, and has no voices yet.
+                # The server was restarted meanwhile, and has no voices yet.
 
     def _asked(self, job: Job, link: _ServerLink, drawing: SamplingRequest) -> Iterator[list[int]]:
         model = link.adapters.model_of(job.request.voice)
@@ -240,7 +240,7 @@ class VllmBackend:
             job.give(error)
 
     def _linked(self) -> _ServerLink:
-        """Return the server as it is now. :raises UpstreamError: it is not there."""
+        """Return the current server. :raises UpstreamError: it does not answer."""
         client = self._server.client()
         with self._link_lock:
             if self._link is None or self._link.client is not client:

@@ -1,4 +1,4 @@
-"""Which base a vLLM server has, and which voices are of it: any other would speak noise."""
+"""Find the base of a vLLM server, and refuse voices of another base, which would speak noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vtune.voice_format.vllm_rules import LORA_RANKS, check_config, smallest_max
 
 
 def served_bases(client: Client) -> list[str]:
-    """Return what the server's bases were loaded from: folders or Hub ids. :raises VtuneError: it has none."""
+    """Return the folders or Hub ids of the server's bases. :raises VtuneError: it has none."""
     bases = [model.root for model in client.models() if model.parent is None]
     if not bases:
         raise VtuneError(f"{client.url} serves no model")
@@ -23,18 +23,18 @@ def served_bases(client: Client) -> list[str]:
 
 
 def require_base(voice: RequestedVoice, served: Iterable[str], options: Mapping[str, Any]) -> None:
-    """Ask for a voice that a server with these bases can speak.
+    """Refuse a voice that a server with these bases cannot speak with.
 
-    Where ``base_model`` is an option of the server's, whoever set it has said that the weights are the same.
+    A user who sets the option ``base_model`` says by that that the weights are the same.
 
-    :raises VoiceError: it cannot; says why.
+    :raises VoiceError: says why the voice does not fit.
     """
     folder, record = voice.parts[0].folder, voice.record
     if record.method != "lora":
         raise VoiceError(f"voice {voice.name!r} was fully fine-tuned: vLLM serves adapters of one base")
     check_config(folder)
     wanted, served = base_of(folder), list(served)
-    if "base_model" not in options and not any(_same(wanted, one) for one in served):
+    if "base_model" not in options and not any(_same(wanted, base) for base in served):
         raise VoiceError(
             f"voice {voice.name!r} was trained on {wanted}, vLLM serves {listed(served, wanted)}; "
             "if these are the same weights, say where they lie: --set base_model=..."
@@ -42,24 +42,24 @@ def require_base(voice: RequestedVoice, served: Iterable[str], options: Mapping[
 
 
 def base_to_serve(voices: Iterable[VoiceFolder], options: Mapping[str, Any]) -> tuple[str, int]:
-    """Return the base to start a server with, and the rank that every adapter of it fits.
+    """Return the base to start a server with, and a ``--max-lora-rank`` that every adapter of the base fits.
 
-    :param options: ``base_model`` among them is the base; else the first voice's is.
-    :raises VtuneError: there is no voice that tells.
+    :param options: the base is ``base_model`` in these options, else the base of the first voice.
+    :raises VtuneError: no voice names a base.
     """
-    base, fits = options.get("base_model"), 32
+    base, max_rank = options.get("base_model"), 32
     for voice in voices:
         try:
             check_config(voice)
-            found = base_of(voice)
+            base_of_voice = base_of(voice)
         except (VtuneError, OSError, ValueError):
             continue  # a voice that vLLM does not take is refused when somebody asks for it
-        base = base or found
-        if "base_model" in options or _same(base, found):
-            fits = max(fits, smallest_max_rank(read_adapter_config(voice.adapter_config)) or LORA_RANKS[-1])
+        base = base or base_of_voice
+        if "base_model" in options or _same(base, base_of_voice):
+            max_rank = max(max_rank, smallest_max_rank(read_adapter_config(voice.adapter_config)) or LORA_RANKS[-1])
     if not base:
-        raise VtuneError("there is no voice that tells vLLM its base; put one there, or name it: --set base_model=...")
-    return str(base), fits
+        raise VtuneError("no voice in the folder names a base for vLLM; add a voice, or name it: --set base_model=...")
+    return str(base), max_rank
 
 
 def base_of(folder: VoiceFolder) -> str:
@@ -70,5 +70,5 @@ def base_of(folder: VoiceFolder) -> str:
     return base
 
 
-def _same(one: str, other: str) -> bool:
-    return one == other or os.path.realpath(one) == os.path.realpath(other)
+def _same(first: str, second: str) -> bool:
+    return first == second or os.path.realpath(first) == os.path.realpath(second)

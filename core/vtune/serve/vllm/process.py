@@ -1,4 +1,4 @@
-"""One vLLM process of this machine, below a reaper that ends it with all that it has started."""
+"""Run vLLM on this machine below a reaper process, which ends vLLM with all processes that it started."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Process:
 
     @property
     def code(self) -> int | None:
-        """Exit code, 128 + N after signal N; None while it runs."""
+        """Exit code, 128 + N after signal N; None while the process runs."""
         return self._process.poll()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A vLLM server that runs already, or one that is started and ends with vtune."""
+"""Connect to a vLLM server that runs, or start a server that ends with vtune."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from vtune.serve.vllm.watch import Elsewhere, Started
 from vtune.toolkit.hub import load_pretrained
 
 KEY = "VLLM_API_KEY"
-"""vLLM's own variable for its key."""
+"""vLLM's own environment variable for its API key."""
 
 
 def start(base: str, rank: int, settings: VllmSettings) -> Started:
-    """Start a server of one base, on this machine alone, with a key that nobody else has; it serves some time later.
+    """Start a server of one base, for this machine only, with a random key; it is ready some time later.
 
     :param rank: of the largest adapter, one of vLLM's sizes.
     :raises VtuneError: there is no such program, or no such base.
@@ -41,7 +41,7 @@ def start(base: str, rank: int, settings: VllmSettings) -> Started:
 
 
 def connect(url: str, settings: VllmSettings) -> Elsewhere:
-    """Return a server that runs, whose key is in ``VLLM_API_KEY``. :raises VtuneError: it does not answer as vLLM."""
+    """Connect to a server whose key is in ``VLLM_API_KEY``. :raises VtuneError: it does not answer as vLLM does."""
     client = Client(url, os.environ.get(KEY, ""), settings.patience)
     served_bases(client)
     return Elsewhere(client, settings)
@@ -54,7 +54,7 @@ def _length(base: str, settings: VllmSettings) -> int:
     try:
         places = int(load_pretrained(AutoConfig, base).max_position_embeddings)
     except (OSError, ValueError, AttributeError) as error:
-        raise VtuneError(f"{base}: cannot be read as a base for vLLM: {reason(error)}") from error
+        raise VtuneError(f"{base} cannot be read as a base for vLLM: {reason(error)}") from error
     return min(settings.max_model_len, places)
 
 

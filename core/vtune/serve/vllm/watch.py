@@ -1,4 +1,4 @@
-"""Whether a vLLM is there: one that runs elsewhere is watched, one that vtune started is started again when it dies."""
+"""Watch a vLLM server; one that vtune started is restarted when it dies or hangs."""
 
 from __future__ import annotations
 
@@ -20,70 +20,70 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 UNWELL_CHECKS = 2
-"""Checks in a row that must fail before a server that is there is taken for gone; one may fail under load."""
+"""Checks in a row that must fail before a server counts as gone; a single check may fail under load."""
 LONGEST_WAIT_SECONDS = 60.0
 LONGEST_RETRY_SECONDS = 120
 
 
 class WatchedServer(Protocol):
-    """A vLLM server, and what is known of it."""
+    """A vLLM server and its state."""
 
     def watch(self, ready: Callable[[], None]) -> None:
-        """Begin to watch it; ``ready`` is called on another thread whenever it begins to serve."""
+        """Begin to watch the server; ``ready`` is called on another thread whenever it begins to serve."""
         ...
 
     def client(self) -> Client:
-        """Return its client, another one after each start. :raises UpstreamAwayError: it is not there."""
+        """Return the server's client, a new one after each start. :raises UpstreamAwayError: it does not answer."""
         ...
 
     def missing(self) -> str:
-        """Return what is missing before it can be asked; empty if nothing is."""
+        """Return what is missing before the server can be used; empty if nothing is."""
         ...
 
     def failure(self) -> VtuneError | None:
-        """Return why it will not come back, if that is so."""
+        """Return the error after which the server does not come back; None if there is none."""
         ...
 
     def kill(self) -> None:
-        """End its processes at once, if it was started here."""
+        """End the server's processes at once, if vtune started it."""
         ...
 
     def close(self) -> None:
-        """Watch it no longer, and end it if it was started here."""
+        """Stop watching the server, and end it if vtune started it."""
         ...
 
 
 class Elsewhere:
-    """A server that somebody else runs: its ``/health`` decides whether it is asked."""
+    """A server that somebody else runs; its ``/health`` decides whether it is used."""
 
     def __init__(self, client: Client, settings: VllmSettings) -> None:
         self._client, self._interval = client, settings.health_interval_seconds
         self._is_away, self._closed = False, threading.Event()
 
     def watch(self, ready: Callable[[], None]) -> None:
-        """Begin to watch it; it serves already."""
+        """Begin to watch the server, which serves already."""
         ready()
         threading.Thread(target=self._watch, args=(ready,), name="vtune-watches-vllm", daemon=True).start()
 
     def client(self) -> Client:
-        """Return its client. :raises UpstreamAwayError: it is away."""
+        """Return the server's client. :raises UpstreamAwayError: it does not answer."""
         if self._is_away:
             raise UpstreamAwayError(f"vLLM at {self._client.url} does not answer")
         return self._client
 
     def missing(self) -> str:
-        """Return what is missing before it can be asked."""
+        """Return what is missing before the server can be used."""
         return "vLLM does not answer" if self._is_away else ""
 
     def failure(self) -> VtuneError | None:
-        """Return None: whoever runs it may start it again."""
+        """Return None, because its owner may restart the server."""
         return None
 
     def kill(self) -> None:
-        """Do nothing: it is not this server's."""
+        """Do nothing, because vtune did not start the server."""
 
     def close(self) -> None:
-        """Watch it no longer."""
+        """Stop watching the server."""
         self._closed.set()
 
     def _watch(self, ready: Callable[[], None]) -> None:
@@ -100,7 +100,7 @@ class Elsewhere:
 
 
 class Started:
-    """A server that is started here, and started again when it dies or hangs, but not without end.
+    """A server that vtune starts, and restarts a limited number of times when it dies or hangs.
 
     :param launch: starts one, and returns its process and its client.
     :raises VtuneError: it cannot be started at all.
@@ -118,32 +118,32 @@ class Started:
         self._closed = threading.Event()
 
     def watch(self, ready: Callable[[], None]) -> None:
-        """Begin to watch it; ``ready`` is called on another thread after each start."""
+        """Begin to watch the server; ``ready`` is called on another thread after each start."""
         self._ready = ready
         threading.Thread(target=self._run, name="vtune-watches-vllm", daemon=True).start()
 
     def client(self) -> Client:
-        """Return its client, another one after each start. :raises UpstreamAwayError: it is not there."""
+        """Return the server's client, a new one after each start. :raises UpstreamAwayError: it does not answer."""
         client = self._client
         if client is None or self._is_unwell:
             raise UpstreamAwayError(self.missing(), max(1, min(LONGEST_RETRY_SECONDS, math.ceil(self._retry_seconds))))
         return client
 
     def missing(self) -> str:
-        """Return what is missing before it can be asked."""
+        """Return what is missing before the server can be used."""
         return "vLLM does not answer" if self._is_unwell else self._missing
 
     def failure(self) -> VtuneError | None:
-        """Return why it is not started again."""
+        """Return the error after which the server is not restarted."""
         return self._failure
 
     def kill(self) -> None:
-        """End it at once."""
+        """End the server at once."""
         self._closed.set()
         self._process.kill()
 
     def close(self) -> None:
-        """End it, with all that it has started."""
+        """End the server with all processes that it started."""
         self._closed.set()
         self._process.close()
 
@@ -151,7 +151,7 @@ class Started:
         try:
             self._serve_again_and_again()
         except Exception as error:  # whatever it is, a vLLM that nobody watches is no server
-            self._failure = VtuneError(f"vLLM is watched no longer: {reason(error)}")
+            self._failure = VtuneError(f"vtune no longer watches vLLM: {reason(error)}")
             raise
 
     def _serve_again_and_again(self) -> None:
@@ -169,17 +169,19 @@ class Started:
             while deaths[0] < now - settings.restart_window_seconds:
                 deaths.popleft()
             if not served_once or len(deaths) > settings.restarts:
-                again = f"; it was started again {len(deaths) - 1} times" if len(deaths) > 1 else ""
-                self._failure = VtuneError(f"{why}{again}; its own lines above say why")
+                restarted = f"; it was restarted {len(deaths) - 1} times" if len(deaths) > 1 else ""
+                self._failure = VtuneError(f"{why}{restarted}; vLLM's own lines above say why")
                 return
             wait = min(LONGEST_WAIT_SECONDS, settings.restart_wait_seconds * 2 ** (len(deaths) - 1))
-            logger.warning("%s; it is started again in %g s (%d of %d)", why, wait, len(deaths), settings.restarts)
+            logger.warning(
+                "%s; vtune restarts it in %g s (restart %d of %d)", why, wait, len(deaths), settings.restarts
+            )
             if self._closed.wait(wait):
                 return
             try:
                 process, client = self._launch()
             except (VtuneError, OSError) as error:
-                self._failure = VtuneError(f"{why}, and cannot be started again: {error}")
+                self._failure = VtuneError(f"{why}, and cannot be restarted: {error}")
                 return
             self._process, self._next_client = process, client
             if self._closed.is_set():  # meanwhile, and whoever closed it saw the one before
@@ -187,7 +189,7 @@ class Started:
                 return
 
     def _serve(self) -> str:
-        """Wait until the server serves, and as long as it does; return why it does not any more."""
+        """Wait while the server starts and while it serves; return why it stopped."""
         started = time.monotonic()
         while not self._next_client.is_well():
             if why := self._gone():
@@ -196,7 +198,7 @@ class Started:
                 return f"vLLM did not serve within {self._settings.start:g} s (vllm: {{start: ...}} in the settings)"
             self._closed.wait(POLL_SECONDS)
         self._retry_seconds = time.monotonic() - started + 1
-        logger.info("vLLM serves, %.0f s after its start", self._retry_seconds - 1)
+        logger.info("vLLM is ready, %.0f s after its start", self._retry_seconds - 1)
         self._client = self._next_client
         self._ready()
         self._missing = ""
