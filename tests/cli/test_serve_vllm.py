@@ -142,4 +142,7 @@ def test_a_vllm_that_dies_is_started_again_and_too_many_deaths_end_vtune(serve: 
 def test_a_vllm_that_never_serves_ends_vtune(serve: Callable[..., Served]) -> None:
     served = serve("refuse")
     code, log = served.ended()
-    assert (code, log.splitlines()[-1]) == (1, "Error: vLLM ended with 3 before it served; vLLM's own lines above say why")
+    assert (code, log.splitlines()[-1]) == (
+        1,
+        "Error: vLLM ended with 3 before it served; vLLM's own lines above say why",
+    )

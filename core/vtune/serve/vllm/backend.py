@@ -79,7 +79,7 @@ class VllmBackend:
         """Yield sound while it is made. :raises VtuneError: vLLM cannot speak with this voice."""
         if request.voice.is_mix:
             raise VoiceError(
-                "this server speaks through vLLM, which cannot mix voices; 'vtune mix ... --name NAME' makes a mix a voice"
+                "this server speaks through vLLM, which cannot mix; 'vtune mix ... --name NAME' writes a mix as a voice"
             )
         request.voice.engine.require_sampler()
         return listen(self, request, self._longest_wait)
