@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import click
 import pytest
 
@@ -188,6 +191,41 @@ def test_extensions_add_verbs_and_a_broken_one_costs_only_its_own(extend, instal
 def test_options_of_an_extension_extend_the_recipes_types(extend, write):
     extend()
     assert isinstance(load_recipe(write()).extensions["colours"], vtune.EngineOptions)
+
+
+def test_an_option_of_an_extension_cannot_affect_sampling(extend):
+    extend('affects="speech"', 'affects=("speech", "sampling")')
+    told = "option 'red' affects sampling, but no request can change an extension's option; write affects='speech'"
+    assert told in refusal()
+
+
+@pytest.mark.parametrize(
+    ("effect", "changed"),
+    [
+        ("features", {"features", "training"}),
+        ("training", {"training"}),
+        ("speech", {"speech"}),
+        ("runtime", set()),
+    ],
+)
+def test_an_option_of_an_extension_counts_where_it_says(extend, write, effect, changed):
+    from vtune.dataset.features.encode import base_key
+    from vtune.pipeline import _made_from
+    from vtune.training.train import _identity
+
+    extend('affects="speech"', f'affects="{effect}"')
+    engine = load_engine("acme")
+
+    def keys(red: int) -> dict[str, Any]:
+        recipe, same = load_recipe(write(f"red: {red}")), SimpleNamespace(fingerprint={}, identity="", num_processes=1)
+        return {
+            "features": base_key(recipe, engine, None),
+            "training": _identity(SimpleNamespace(engine=engine, data=same, recipe=recipe, state=same)),
+            "speech": _made_from(recipe, {"key": "the adapter"}, "a"),
+        }
+
+    one, other = keys(1), keys(2)
+    assert {name for name in one if one[name] != other[name]} == changed
 
 
 def test_watermarks_of_all_extensions_are_asked_for_each_voice(extend):
