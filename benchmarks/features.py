@@ -96,7 +96,7 @@ def build(recipe: Recipe, engine: Engine, folder: Path) -> tuple[float, float]:
     base = engine.load_base(recipe.engine_options, torch.device("cpu"), torch.float32)
     engine.features_fingerprint(base)
     started, worked = time.perf_counter(), time.process_time()
-    dataset.build(recipe, engine, base, RunFolder(folder), dataset.Ratio(0, 1), lambda: None)
+    dataset.build_training_data(recipe, engine, base, RunFolder(folder), dataset.RankShard(0, 1), lambda: None)
     return time.perf_counter() - started, time.process_time() - worked
 
 
@@ -111,7 +111,7 @@ def in_turn(recipe: Recipe, engine: Engine, sources: Any, work: Any) -> Iterator
 def read_clips(recipe: Recipe, engine: Engine) -> list[Clip]:
     """Read all clips."""
     sources = dataset.open_sources(recipe)
-    items = [item for item in dataset.survey(recipe, sources) if item.reason is None]
+    items = [item for item in dataset.manifest_entries(recipe, sources) if item.reason is None]
     return [encoding.load_clip(recipe, engine, sources[item.source], item) for item in items]
 
 

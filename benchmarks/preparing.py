@@ -34,20 +34,20 @@ def by_vtune(path: Path, *, vad: bool) -> Callable[[], float]:
     """Run both passes of vtune, with resampling, levelling and writing."""
     import scipy.ndimage  # noqa: F401 # imported late by the limiter
 
-    from vtune.ingest.prepare import Cutting
+    from vtune.ingest.prepare import CutSettings
+    from vtune.ingest.prepare.cut_records import CutRecord
     from vtune.ingest.prepare.recording import prepare_recording
-    from vtune.ingest.prepare.records import Record
     from vtune.recipe import PrepareRecipe
 
     if vad:
         from silero_vad import load_silero_vad
 
         load_silero_vad()
-    cutting = Cutting.of(PrepareRecipe(vad=vad), 24_000)
+    cutting = CutSettings.from_recipe(PrepareRecipe(vad=vad), 24_000)
 
     def work() -> float:
         with tempfile.TemporaryDirectory() as out:
-            return prepare_recording(Record(str(path), "", "clip"), Path(out), cutting).seconds
+            return prepare_recording(CutRecord(str(path), "", "clip"), Path(out), cutting).seconds
 
     return work
 

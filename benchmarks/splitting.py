@@ -28,7 +28,7 @@ from vtune.audio.segmentation.bands import BandMeter, above_noise, speech_in
 from vtune.audio.segmentation.edges import kept
 from vtune.audio.segmentation.energy import stretches
 from vtune.audio.segmentation.segments import FRAME, Wanted, segment
-from vtune.ingest.prepare.analysis import JOINED
+from vtune.ingest.prepare.analysis import MAX_WORD_GAP_SECONDS
 
 MIN_PAUSE_SECONDS = 0.55
 BLOCK = 1 << 16
@@ -70,7 +70,7 @@ def measured(sound: np.ndarray, rate: int) -> np.ndarray:
 def grouped(mask: np.ndarray, levels: np.ndarray, bands: np.ndarray) -> Split:
     """Turn a mask of speech into clips, as ``prepare`` cuts them."""
     spoken = [(start * FRAME, end * FRAME) for start, end in stretches(mask, WANTED.pause)]
-    found = segment(stretches(mask, JOINED), levels, WANTED)
+    found = segment(stretches(mask, MAX_WORD_GAP_SECONDS), levels, WANTED)
     spans = kept(found, bands.sum(axis=1), WANTED)
     return spoken, [(one[0][0] * FRAME, one[-1][1] * FRAME) for one in spans]
 

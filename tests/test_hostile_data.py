@@ -238,7 +238,7 @@ def test_transcribe_takes_any_folder(
     class Listener:
         batch = 4
 
-        def hear(self, sounds: list[np.ndarray]) -> list[Transcript]:
+        def transcribe(self, sounds: list[np.ndarray]) -> list[Transcript]:
             return [Transcript("something that was said", "en") for _ in sounds]
 
     monkeypatch.setattr(folder, "open_recogniser", lambda _: Listener())
@@ -251,7 +251,7 @@ def test_transcribe_takes_any_folder(
     assert len(told) == len(expected)
     assert f"{len(expected)} recordings" in result.output
     again = vtune("transcribe", str(tmp_path / "raw"))
-    assert "heard now" not in again.output
+    assert "recognised in this run" not in again.output
 
 
 def test_a_run_over_the_worst_folder_ends_with_its_ledger(

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from vtune import pipeline
-from vtune.dataset import held_out
+from vtune.dataset import held_out_clips
 from vtune.engines import load_engine, load_recipe
 from vtune.errors import TrainingError
 from vtune.evaluation import BASE, VOICE, System, TestSet, metric_makers, score, synthesize_all, tuned_and_base
@@ -68,7 +68,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, whisper_weights: Path) -> Vo
 def held(tuned: VoiceFolder) -> list[Clip]:
     recipe = load_recipe("quickstart", [f"evaluate.clips={TEXTS}"])
     run = RunFolder(tuned.path.parents[1] / "runs" / "quickstart")
-    return held_out(recipe, load_engine("orpheus"), run, "quickstart")
+    return held_out_clips(recipe, load_engine("orpheus"), run, "quickstart")
 
 
 def test_the_voice_becomes_the_one_that_it_heard(tuned: VoiceFolder) -> None:

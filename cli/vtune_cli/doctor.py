@@ -73,24 +73,24 @@ def doctor(
     from vtune.curation.doctor import (
         Severity,
         as_data,
-        check_new,
+        check_new_folder,
+        check_options,
         examine,
-        fix,
-        homes,
         lines,
         open_data,
-        options_of,
+        source_folders,
         write_page,
+        write_repaired_copy,
     )
     from vtune.engines import load_users_engine
     from vtune.runtime.paths import make_parent, write_text
 
     here = Path.cwd()
     loaded = load_users_engine(engine) if engine is not None else None
-    options = options_of(loaded, engine_options(settings)) if loaded else None
+    options = check_options(loaded, engine_options(settings)) if loaded else None
     source, has_words = open_data(recipe, here)
     if out is not None:
-        check_new(out, homes(recipe, here))
+        check_new_folder(out, source_folders(recipe, here))
     found = examine(
         source, engine=loaded, options=options, processes=processes, validation=validation, has_words=has_words,
         speakers=speakers,
@@ -105,7 +105,9 @@ def doctor(
     if html_file is not None:
         write_page(html_file, source, found, processes)
     if out is not None:
-        fixed = fix(source, found, out, apart_from=homes(recipe, here), processes=processes, has_words=has_words)
+        fixed = write_repaired_copy(
+            source, found, out, apart_from=source_folders(recipe, here), processes=processes, has_words=has_words
+        )
         for line in fixed.lines():
             echo(line, err=json_file == "-")
     counts = found.counts

@@ -49,7 +49,7 @@ def prepare(
     from pydantic import ValidationError
 
     from vtune.errors import first_problem
-    from vtune.ingest.prepare import Cutting, prepare_folder
+    from vtune.ingest.prepare import CutSettings, prepare_folder
     from vtune.recipe import PrepareRecipe
 
     try:
@@ -60,7 +60,7 @@ def prepare(
         )  # fmt: skip
     except ValidationError as error:
         raise click.UsageError(first_problem(error)) from error
-    report = prepare_folder(source, out, Cutting.of(recipe, sample_rate), processes)
+    report = prepare_folder(source, out, CutSettings.from_recipe(recipe, sample_rate), processes)
     for line in report.lines():
         echo(line)
     if report.clips:

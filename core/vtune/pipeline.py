@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from vtune import dataset
-from vtune.curation.doctor.check_run import inspect
+from vtune.curation.doctor.check_run import check_run
 from vtune.engines import load_engine
 from vtune.evaluation import (
     VOICE,
@@ -75,15 +75,15 @@ def run(
             sweep(folder.path)
             write_text(folder.recipe, as_yaml(recipe))
             _begin(1, "Preparing clips: cutting recordings, checking, encoding")
-            raw.make_clips(recipe, engine.info, folder)
+            raw.prepare_clips(recipe, engine.info, folder)
             if recipe.prepare.examine:
-                inspect(raw.with_clips(recipe, folder), engine, folder)
+                check_run(raw.prepared_recipe(recipe, folder), engine, folder)
         ranks.wait()
         dtype = weights_dtype(recipe.train.precision, device, recipe.train.method)
         base = engine.load_base(recipe.engine_options, device, dtype)
         shard = dataset.RankShard(state.process_index, state.num_processes)
-        prepared_recipe = raw.with_clips(recipe, folder)
-        data = dataset.build(prepared_recipe, engine, base, folder, shard, ranks.wait)
+        prepared_recipe = raw.prepared_recipe(recipe, folder)
+        data = dataset.build_training_data(prepared_recipe, engine, base, folder, shard, ranks.wait)
         release_memory()  # of encoding
         if state.is_main_process:
             _begin(2, f"Training: the {_learner(recipe)} learns the voice")
@@ -126,7 +126,7 @@ def _make_voice(
         return
     extracted = conditioning.extract(engine, job.base, job.recipe, job.run, voice.name)
     speaker = Speaker(engine, job.base, model, extracted)
-    sample = dataset.clip_sample(job.run.features / dataset.SURVEY, voice.name)
+    sample = dataset.clip_fingerprint_sample(job.run.features / dataset.MANIFEST_NAME, voice.name)
     # How long the training took stays in the run's folder: the same recipe makes the same voice, byte for byte.
     facts = {name: fact for name, fact in facts.items() if name != "seconds"}
     facts |= {"made_from": made_from, "data": data.identity[:16], CLIP_SAMPLE_KEY: sample}

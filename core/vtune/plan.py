@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vtune.dataset import Totals, open_sources, survey
-from vtune.dataset.features.encode import variants
+from vtune.dataset import ClipTotals, manifest_entries, open_sources
+from vtune.dataset.features.encode import variant_numbers
 from vtune.engines import load_engine
-from vtune.ingest.prepare.settings import LONGEST
-from vtune.ingest.raw_sources import Uncut, pending_recordings, with_clips
+from vtune.ingest.prepare.settings import DEFAULT_MAX_SECONDS
+from vtune.ingest.raw_sources import PendingRecordings, pending_recordings, prepared_recipe
 from vtune.recipe import Recipe
 from vtune.runtime.device import pick_device, pick_precision, weights_dtype
 from vtune.runtime.paths import RunFolder
@@ -48,14 +48,14 @@ class Plan:
     """The numbers of a run before it starts. Memory and time are None if the engine gives no estimate."""
 
     recipe: Recipe
-    totals: Totals
+    totals: ClipTotals
     rows: int
     steps: int
     footprint: Footprint | None
     have_bytes: float
     device: str
     precision: str
-    raw: Sequence[Uncut] = ()
+    raw: Sequence[PendingRecordings] = ()
     tokens: float | None = None
     longest: float | None = None
     memory_bytes: float | None = None
@@ -67,7 +67,7 @@ class Plan:
         """Return the plan as text, one fact per line."""
         train = self.recipe.train
         lines = [
-            f"raw         data.{source.place}: {source.recordings:,} recordings, {source.seconds / 60:.1f} min, "
+            f"raw         data.{source.index}: {source.recordings:,} recordings, {source.seconds / 60:.1f} min, "
             f"still to be cut and transcribed; counted as clips of {_RAW_CLIP_SECONDS:g} s"
             for source in self.raw
         ]
@@ -114,7 +114,7 @@ def make_plan(recipe: Recipe) -> Plan:
     footprint = footprint_of(engine, recipe, device)
     run = RunFolder(recipe.folders.runs / recipe.voice)
     raw = tuple(pending_recordings(recipe, run))
-    totals, rows, seconds, longest = _count(with_clips(recipe, run), raw)
+    totals, rows, seconds, longest = _count(prepared_recipe(recipe, run), raw)
     have = memory_of(device)
     longest_tokens = longest * footprint.tokens_per_second + footprint.tokens_per_clip if footprint else 0.0
     processes = recipe.train.world_size or 1
@@ -141,26 +141,26 @@ def make_plan(recipe: Recipe) -> Plan:
     )
 
 
-def _count(recipe: Recipe, raw: Sequence[Uncut]) -> tuple[Totals, int, float, float]:
+def _count(recipe: Recipe, raw: Sequence[PendingRecordings]) -> tuple[ClipTotals, int, float, float]:
     """Count clips as far as headers tell: their totals, the rows of an epoch, their seconds, the longest clip.
 
     Raw recordings are counted as clips of the mean length; a plan cuts nothing.
     """
-    totals, rows, seconds, longest = Totals(), Counter[float](), 0.0, 0.0
+    totals, rows, seconds, longest = ClipTotals(), Counter[float](), 0.0, 0.0
     for source in raw:
-        weight = recipe.data[source.place].weight
+        weight = recipe.data[source.index].weight
         spoken = source.seconds * _SPEECH_FRACTION * (1 - recipe.train.validation)
         rows[weight] += math.ceil(spoken / _RAW_CLIP_SECONDS)
         seconds += spoken * weight
-        longest = recipe.prepare.max_seconds or LONGEST
-    waiting = {source.place for source in raw}
+        longest = recipe.prepare.max_seconds or DEFAULT_MAX_SECONDS
+    waiting = {source.index for source in raw}
     data = [source for place, source in enumerate(recipe.data) if place not in waiting]
     recipe = recipe.model_copy(update={"data": data})
-    for item in survey(recipe, open_sources(recipe)):
+    for item in manifest_entries(recipe, open_sources(recipe)):
         totals.add(item, item.reason)
         if item.reason is None and item.split == "train":
             weight = recipe.data[item.source].weight
-            copies = len(variants(recipe, item))
+            copies = len(variant_numbers(recipe, item))
             rows[weight] += copies
             seconds += item.seconds * copies * weight
             longest = max(longest, item.seconds)

@@ -31,7 +31,7 @@ def test_it_says_what_is_wrong_and_where(vtune, voice):
     result = vtune("doctor", str(voice), *FAST)
     assert result.exit_code == 0
     assert "2 rows" in result.output
-    assert "transcripts.csv:3 c1.wav: the wave swings about +0.050 of full scale" in result.output
+    assert "transcripts.csv:3 c1.wav: the waveform has an offset of +0.050 of full scale" in result.output
     assert vtune("doctor", str(voice), "--strict", *FAST).exit_code == 1
 
 
@@ -54,7 +54,7 @@ def test_json_alone_is_on_stdout(vtune, voice, tmp_path):
 def test_page_and_copy_are_written(vtune, voice, tmp_path):
     result = vtune("doctor", str(voice), "--html", str(tmp_path / "page.html"), "--fix", str(tmp_path / "fixed"), *FAST)
     assert result.exit_code == 0
-    assert "mended: offset removed (1)" in result.output
+    assert "repaired: offset removed (1)" in result.output
     assert "<audio" in (tmp_path / "page.html").read_text()
     assert "offset" not in vtune("doctor", str(tmp_path / "fixed"), *FAST).output
 
@@ -66,7 +66,7 @@ def test_page_and_copy_are_written(vtune, voice, tmp_path):
         (["data", "--engine", "none such"], "no engine 'none such'"),
         (["data", "--engine", "toy", "--set", "widht=3"], "engine 'toy': widht: "),
         (["data", "--table", "other.csv"], "has no table 'other.csv'"),
-        (["data", "--fix", "data"], "is there already"),
+        (["data", "--fix", "data"], "exists already"),
         (["data", "--fix", "data/new"], "lies in the source"),
     ],
 )

@@ -28,7 +28,7 @@ def test_every_flag_of_the_guide(vtune: Vtune, raw: Path, tmp_path: Path) -> Non
         "--max-duration", "5", "--silence-threshold", "-40", "--silence-min-len", "400", "--target-loudness", "-23",
     )  # fmt: skip
     assert result.exit_code == 0
-    assert "1 recordings, 0.2 min: 2 clips, 0.1 min kept; not kept, in min: pauses 0.1" in result.output
+    assert "1 recordings (0.2 min): 2 clips, 0.1 min kept; minutes not kept: pauses 0.1" in result.output
     assert f"next, vtune transcribe {tmp_path / 'out'}" in result.output
     assert soundfile.info(tmp_path / "out/talk_001.wav").samplerate == 22_050
 
@@ -51,7 +51,7 @@ def test_mistakes_are_a_line(vtune: Vtune, raw: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     for arguments, said in (
         ([str(tmp_path / "rwa"), out], "does not exist"),
-        ([str(raw), str(raw)], "holds the recordings themselves"),
+        ([str(raw), str(raw)], "is the folder of the recordings"),
         ([str(raw), out, "--min-duration", "5", "--max-duration", "4"], "the longest must be above the shortest"),
     ):
         result = vtune("prepare", *arguments)

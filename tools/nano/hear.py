@@ -21,7 +21,7 @@ from spectra import FLOOR, mel_filters
 from train_encoder import CODEC, FINE, PER_LATENT, Head
 
 from vtune.ingest.transcribe import Recogniser, open_recogniser
-from vtune.ingest.transcribe.error_rates import distance, plain
+from vtune.ingest.transcribe.error_rates import edit_distance, normalise
 from vtune.recipe import TranscribeRecipe
 
 RATE = 24_000
@@ -63,10 +63,12 @@ def word_errors(corpus: Corpus, count: int, make: Maker, recogniser: Recogniser)
     for sound, text in zip(corpus.sounds[:count], corpus.texts[:count], strict=True):
         made = make(sound.astype(np.float32) / 32768)
         level = 0.5 / max(float(np.abs(made).max()), 1e-6)
-        heard = recogniser.hear([np.pad(soxr.resample(made * level, RATE, 16_000).astype(np.float32), 8_000)])[0].text
+        heard = recogniser.transcribe([np.pad(soxr.resample(made * level, RATE, 16_000).astype(np.float32), 8_000)])[
+            0
+        ].text
         first = first or heard
-        wanted = plain(text, "en").split()
-        wrong += distance(wanted, plain(heard, "en").split())
+        wanted = normalise(text, "en").split()
+        wrong += edit_distance(wanted, normalise(heard, "en").split())
         whole += len(wanted)
     return wrong / whole, first
 

@@ -1,17 +1,17 @@
-"""Sources to clips to features: surveyed, split, encoded once, and accounted for in the ledger."""
+"""Turn sources into training data: list the clips, split them, encode each once, and record each in the ledger."""
 
-from vtune.dataset.features.build import TrainingData, best_clips, build
+from vtune.dataset.features.build import TrainingData, best_clips, build_training_data
 from vtune.dataset.features.encode import RankShard
-from vtune.dataset.features.holdout import held_out, impostor_clips, trained_words
-from vtune.dataset.features.ledger import LedgerWriter, Totals
+from vtune.dataset.features.holdout import held_out_clips, impostor_clips, training_texts
+from vtune.dataset.features.ledger import ClipTotals, LedgerWriter
 from vtune.dataset.features.manifest import (
-    SURVEY,
+    MANIFEST_NAME,
     ManifestEntry,
-    clip_sample,
+    clip_fingerprint_sample,
     in_validation,
+    manifest_entries,
     open_sources,
-    read_survey,
-    survey,
+    read_manifest,
 )
 from vtune.dataset.features.rows import FeatureRows
 from vtune.dataset.features.store import FeatureStore
@@ -19,7 +19,8 @@ from vtune.dataset.sources.detect import find_raw, open_source
 from vtune.dataset.sources.source import Row, Source
 
 __all__ = [
-    "SURVEY",
+    "MANIFEST_NAME",
+    "ClipTotals",
     "FeatureRows",
     "FeatureStore",
     "LedgerWriter",
@@ -27,18 +28,17 @@ __all__ = [
     "RankShard",
     "Row",
     "Source",
-    "Totals",
     "TrainingData",
     "best_clips",
-    "build",
-    "clip_sample",
+    "build_training_data",
+    "clip_fingerprint_sample",
     "find_raw",
-    "held_out",
+    "held_out_clips",
     "impostor_clips",
     "in_validation",
+    "manifest_entries",
     "open_source",
     "open_sources",
-    "read_survey",
-    "survey",
-    "trained_words",
+    "read_manifest",
+    "training_texts",
 ]

@@ -15,13 +15,13 @@ from vtune.toolkit.pauses import is_speakable
 def held_out_test_set(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> TestSet:
     """Gather the held-out words and recordings of a voice of a recipe.
 
-    :raises DataError: see ``vtune.dataset.held_out``.
+    :raises DataError: see ``vtune.dataset.held_out_clips``.
     """
-    clips = dataset.held_out(recipe, engine, run, voice)
+    clips = dataset.held_out_clips(recipe, engine, run, voice)
     return TestSet(
         unique_texts(clip.text for clip in clips),
         clips,
-        dataset.trained_words(run, voice),
+        dataset.training_texts(run, voice),
         dataset.impostor_clips(recipe, engine, run, voice),
         recipe.transcribe.language,
     )

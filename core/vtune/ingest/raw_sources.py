@@ -1,4 +1,4 @@
-"""Raw recordings as a source: cut and transcribed into the run's folder, then read like any folder with a table."""
+"""Cut and transcribe the raw recordings of a source into the run's folder, where they are read like any other data."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from vtune import audio
 from vtune.dataset import find_raw
 from vtune.errors import DataError
-from vtune.ingest.prepare import Cutting, prepare_folder, recordings_of
-from vtune.ingest.prepare.names import safe_stem
-from vtune.ingest.prepare.records import CONTENT_DIGITS, Records
+from vtune.ingest.prepare import CutSettings, prepare_folder, recordings_of
+from vtune.ingest.prepare.clip_names import safe_stem
+from vtune.ingest.prepare.cut_records import CONTENT_DIGITS, CutRecords
 from vtune.ingest.transcribe import transcribe_folder
-from vtune.ingest.transcribe.folder import TABLE
+from vtune.ingest.transcribe.folder import TABLE_NAME
 from vtune.recipe import Recipe
 from vtune.runtime.paths import RunFolder
 from vtune.types import EngineInfo
@@ -24,47 +24,47 @@ from vtune.types import EngineInfo
 logger = logging.getLogger(__name__)
 
 
-def raw_sources(recipe: Recipe, run: RunFolder) -> Iterator[tuple[int, Path, Path]]:
-    """Yield place, recordings and folder for clips of each source that has no words yet.
+def find_raw_sources(recipe: Recipe, run: RunFolder) -> Iterator[tuple[int, Path, Path]]:
+    """Yield ``(index in data, path of the recordings, folder for the clips)`` of each source that has no words yet.
 
-    The clips of a source are found again wherever the project was moved to, with its recordings or without them.
+    The clips of a source are found again after the project was moved, with its recordings or without them.
 
-    :raises DataError: a source is not there; says which.
+    :raises DataError: a source does not exist; the message names it.
     """
     sources: dict[int, Path] = {}
-    for place, source in enumerate(recipe.data):
+    for index, source in enumerate(recipe.data):
         try:
-            found = find_raw(source, recipe.folder)
+            recordings = find_raw(source, recipe.folder)
         except (DataError, OSError) as error:
-            raise DataError(f"data.{place}: {error}") from error
-        if found is not None:
-            sources[place] = found
-    folders = {place: _named_folder(found, run) for place, found in sources.items()}
-    others = sorted(set(run.clips.glob("*/")) - set(folders.values()))
-    for place, found in sources.items():
-        if not folders[place].is_dir():
-            former = next((clips for clips in others if _holds_clips_of(found, clips)), None)
-            if former is not None:
-                others.remove(former)
-                folders[place] = former
-        yield place, found, folders[place]
+            raise DataError(f"data.{index}: {error}") from error
+        if recordings is not None:
+            sources[index] = recordings
+    folders = {index: _named_folder(recordings, run) for index, recordings in sources.items()}
+    unclaimed = sorted(set(run.clips.glob("*/")) - set(folders.values()))
+    for index, recordings in sources.items():
+        if not folders[index].is_dir():
+            moved = next((clips for clips in unclaimed if _holds_clips_of(recordings, clips)), None)
+            if moved is not None:
+                unclaimed.remove(moved)
+                folders[index] = moved
+        yield index, recordings, folders[index]
 
 
 def _named_folder(source: Path, run: RunFolder) -> Path:
-    """Return the folder for the clips of a source, by where it lies from the run: they are moved together."""
-    where = os.path.relpath(source.absolute(), run.clips.absolute())
-    digest = sha256(where.encode("utf-8", "surrogatepass")).hexdigest()
+    """Return the folder for the clips of a source, named by its relative path: both can be moved together."""
+    relative = os.path.relpath(source.absolute(), run.clips.absolute())
+    digest = sha256(relative.encode("utf-8", "surrogatepass")).hexdigest()
     return run.clips / f"{safe_stem(source.stem)}-{digest[:8]}"
 
 
 def _holds_clips_of(source: Path, clips: Path) -> bool:
-    """Whether a folder of clips, by its records, is of this source: of its very files, or of files that are gone since
-    and that it has the contents of.
+    """Tell whether a folder holds the clips of a source, by the records in the folder.
 
-    Where the recordings of other clips are still there, they are another source's, even if one is in both.
+    It does if all recorded paths lie in the source, or if none of them exists any more and the source has a recording
+    with the same content. If some recorded paths still exist elsewhere, the clips belong to another source.
     """
     try:
-        records = list(Records(clips))
+        records = list(CutRecords(clips))
         if not records:
             return False
         recorded = [Path(record.recording).absolute() for record in records]
@@ -80,47 +80,59 @@ def _holds_clips_of(source: Path, clips: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Uncut:
-    """Raw recordings of a source that no run has cut yet; ``seconds`` by their headers."""
+class PendingRecordings:
+    """Raw recordings of one source that were not cut yet.
 
-    place: int
+    :param index: index of the source in the recipe's ``data``.
+    :param recordings: number of recordings.
+    :param seconds: their length by their headers.
+    """
+
+    index: int
     recordings: int
     seconds: float
 
 
-def pending_recordings(recipe: Recipe, run: RunFolder) -> Iterator[Uncut]:
-    """Yield the raw sources that still have to be cut, for a plan. :raises DataError: as ``raw_sources``."""
-    for place, source, clips in raw_sources(recipe, run):
-        if (clips / TABLE).is_file():
+def pending_recordings(recipe: Recipe, run: RunFolder) -> Iterator[PendingRecordings]:
+    """Yield the raw sources that must still be cut, for ``vtune plan``.
+
+    :raises DataError: a source does not exist.
+    """
+    for index, source, clips in find_raw_sources(recipe, run):
+        if (clips / TABLE_NAME).is_file():
             continue
         lengths = [_seconds(Path(path)) for path, problem in recordings_of(source, clips) if problem is None]
-        yield Uncut(place, len(lengths), sum(lengths))
+        yield PendingRecordings(index, len(lengths), sum(lengths))
 
 
-def make_clips(recipe: Recipe, info: EngineInfo, run: RunFolder) -> None:
-    """Cut and transcribe every raw source; what was done before under the same settings is not done again.
+def prepare_clips(recipe: Recipe, info: EngineInfo, run: RunFolder) -> None:
+    """Cut and transcribe every raw source. Work that was done before with the same settings is kept.
 
-    Clips get the engine's rate; those of an engine that takes several keep their own.
+    Clips get the engine's sample rate. If the engine accepts several rates, they keep the rate of their recording.
 
-    :raises VtuneError: nothing could be cut, or the recogniser cannot be had.
+    :raises VtuneError: no clip could be cut, or the recogniser cannot be loaded.
     """
-    for place, recordings, clips in raw_sources(recipe, run):
-        logger.info("data.%d: raw recordings; they are cut and transcribed into %s", place, clips)
+    for index, recordings, clips in find_raw_sources(recipe, run):
+        logger.info("data.%d has no words yet: cutting and transcribing its recordings into %s", index, clips)
         rate = None if info.clips_as_recorded else info.sample_rate
-        prepared = prepare_folder(recordings, clips, Cutting.of(recipe.prepare, rate), recipe.prepare.processes)
+        prepared = prepare_folder(
+            recordings, clips, CutSettings.from_recipe(recipe.prepare, rate), recipe.prepare.processes
+        )
         for line in prepared.lines():
             logger.info("%s", line)
         if not prepared.clips:
-            raise DataError(f"data.{place}: no clip could be cut from {recordings}; {clips / 'ledger.jsonl'} says why")
+            raise DataError(
+                f"data.{index}: no clip could be cut from {recordings}; see the reasons in {clips / 'ledger.jsonl'}"
+            )
         for line in transcribe_folder(clips, recipe.transcribe).lines():
             logger.info("%s", line)
 
 
-def with_clips(recipe: Recipe, run: RunFolder) -> Recipe:
-    """Return the recipe as the steps behind see it: clips in place of raw recordings."""
+def prepared_recipe(recipe: Recipe, run: RunFolder) -> Recipe:
+    """Return the recipe with each source of raw recordings replaced by the folder of its clips."""
     data = list(recipe.data)
-    for place, _, clips in raw_sources(recipe, run):
-        data[place] = data[place].model_copy(update={"source": str(clips.absolute())})
+    for index, _, clips in find_raw_sources(recipe, run):
+        data[index] = data[index].model_copy(update={"source": str(clips.absolute())})
     return recipe.model_copy(update={"data": data})
 
 

@@ -15,7 +15,7 @@ import soundfile
 import torch
 import yaml
 
-from vtune.dataset import RankShard, TrainingData, build
+from vtune.dataset import RankShard, TrainingData, build_training_data
 from vtune.engines import load_engine, load_recipe
 from vtune.recipe import Recipe
 from vtune.runtime.paths import RunFolder
@@ -71,7 +71,7 @@ def recipe(tmp_path: Path) -> Callable[..., Recipe]:
 
 @dataclass
 class Prepared:
-    """What ``build`` returned, and the ledger that it wrote."""
+    """What ``build_training_data`` returned, and the ledger that it wrote."""
 
     data: TrainingData
     ledger: list[dict[str, Any]]
@@ -90,7 +90,7 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
     def go(recipe: Recipe) -> Prepared:
         engine, run = load_engine("toy"), RunFolder(tmp_path / "run")
         base = engine.load_base(recipe.engine_options, torch.device("cpu"), torch.float32)
-        data = build(recipe, engine, base, run, RankShard(0, 1), lambda: None)
+        data = build_training_data(recipe, engine, base, run, RankShard(0, 1), lambda: None)
         lines = run.ledger.read_text(encoding="utf-8").splitlines()
         return Prepared(data, [json.loads(line) for line in lines], run)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vtune.dataset import FeatureStore, LedgerWriter, open_sources, read_survey, survey
-from vtune.dataset.features.manifest import write_survey
+from vtune.dataset import FeatureStore, LedgerWriter, manifest_entries, open_sources, read_manifest
+from vtune.dataset.features.manifest import write_manifest
 from vtune.dataset.features.store import EncodeResult
 from vtune.recipe import Recipe
 
@@ -36,10 +36,10 @@ def test_a_survey_holds_no_rows(folder: Callable[..., Path], recipe: Callable[..
     loaded = recipe({"source": str(root), "table": "t.jsonl"})
 
     def work() -> None:
-        listing = tmp_path / "survey.jsonl"
-        write_survey(listing, survey(loaded, open_sources(loaded)))
+        listing = tmp_path / "manifest.jsonl"
+        write_manifest(listing, manifest_entries(loaded, open_sources(loaded)))
         with LedgerWriter(tmp_path / "ledger.jsonl") as ledger:
-            for item in read_survey(listing):
+            for item in read_manifest(listing):
                 ledger.add(item, item.reason, 0, 1)
         assert sum(ledger.totals.clips.values()) == ledger.totals.clips["train"]
 
@@ -47,7 +47,7 @@ def test_a_survey_holds_no_rows(folder: Callable[..., Path], recipe: Callable[..
     for rows in (300, 800, 4000):  # the first warms up what is kept for ever
         write_table(root / "t.jsonl", rows)
         peaks.append(peak_of(work))
-    assert (tmp_path / "survey.jsonl").read_text().count("\n") == 4000
+    assert (tmp_path / "manifest.jsonl").read_text().count("\n") == 4000
     assert (peaks[2] - peaks[1]) / 3200 < 20, f"{peaks} bytes: memory grows with the rows"
 
 
@@ -63,7 +63,7 @@ def test_what_is_known_costs_few_bytes_a_clip(tmp_path: Path) -> None:
     many = peak_of(store.known)
     assert (many - few) / 20_000 < 250
     tracemalloc.start()
-    known = store.known()
+    known = store.index()
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert held / len(known) < 80

@@ -16,7 +16,7 @@ import yaml
 from vtune import dataset, pipeline
 from vtune.engines import load_engine, load_recipe
 from vtune.errors import DataError
-from vtune.ingest.raw_sources import make_clips, raw_sources, with_clips
+from vtune.ingest.raw_sources import find_raw_sources, prepare_clips, prepared_recipe
 from vtune.ingest.transcribe import Transcript
 from vtune.plan import make_plan
 from vtune.recipe import Recipe
@@ -31,7 +31,7 @@ class Listener:
     batch = 1
     calls = 0
 
-    def hear(self, sounds: Sequence[np.ndarray]) -> list[Transcript]:
+    def transcribe(self, sounds: Sequence[np.ndarray]) -> list[Transcript]:
         Listener.calls += len(sounds)
         return [
             Transcript(f"some words that last about {len(s) // 1600} tenths of a second", language="en", logprob=-0.2)
@@ -65,7 +65,7 @@ def test_a_folder_of_recordings_is_all_that_a_run_needs(raw: Path, toy: Callable
     assert "data.0: 2 recordings, 0.8 min, still to be cut and transcribed" in plan
     assert not (tmp_path / "runs").exists()
     (voice,) = pipeline.run(recipe)
-    ((_, _, clips),) = raw_sources(recipe, RunFolder(tmp_path / "runs/someone"))
+    ((_, _, clips),) = find_raw_sources(recipe, RunFolder(tmp_path / "runs/someone"))
     assert len(list(clips.glob("*.wav"))) == 8
     ledger = [json.loads(line) for line in (tmp_path / "runs/someone/ledger.jsonl").read_text().splitlines()]
     assert [entry["status"] for entry in ledger] == ["train"] * 8
@@ -91,13 +91,13 @@ def test_doubtful_words_wait_for_somebody_to_listen(
             else [first, *rest]
         )
 
-    monkeypatch.setattr(Listener, "hear", doubtful)
+    monkeypatch.setattr(Listener, "transcribe", doubtful)
     recipe = toy(data=[{"source": str(raw)}], prepare={"max_seconds": 6})
     pipeline.run(recipe)
     ledger = [json.loads(line) for line in (recipe.folders.runs / "someone/ledger.jsonl").read_text().splitlines()]
     skipped = [entry for entry in ledger if entry["status"] == "skipped"]
     assert len(skipped) == 1
-    assert "words in doubt (" in skipped[0]["reason"]
+    assert "doubtful words (" in skipped[0]["reason"]
     trusting = toy(data=[{"source": str(raw), "flagged": "use"}], prepare={"max_seconds": 6})
     pipeline.run(trusting)
     ledger = [json.loads(line) for line in (recipe.folders.runs / "someone/ledger.jsonl").read_text().splitlines()]
@@ -107,15 +107,15 @@ def test_doubtful_words_wait_for_somebody_to_listen(
 def test_what_is_raw_and_what_is_not(raw: Path, toy: Callable[..., Recipe], tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     recipe = toy(data=[{"source": str(raw / "one.wav")}, {"source": str(tmp_path / "speech")}, {"source": str(raw)}])
-    assert [(place, source) for place, source, _ in raw_sources(recipe, run)] == [(0, raw / "one.wav"), (2, raw)]
-    assert len({clips for _, _, clips in raw_sources(recipe, run)}) == 2
-    seen = with_clips(recipe, run)
+    assert [(place, source) for place, source, _ in find_raw_sources(recipe, run)] == [(0, raw / "one.wav"), (2, raw)]
+    assert len({clips for _, _, clips in find_raw_sources(recipe, run)}) == 2
+    seen = prepared_recipe(recipe, run)
     assert seen.data[1] == recipe.data[1]
     assert Path(seen.data[0].source).is_relative_to(tmp_path / "run/clips")
     (raw / "one.txt").write_text("it has words")
-    assert [place for place, *_ in raw_sources(recipe, run)] == [0]
+    assert [place for place, *_ in find_raw_sources(recipe, run)] == [0]
     with pytest.raises(DataError, match=r"data\.0: there is no source"):
-        list(raw_sources(toy(data=[{"source": str(tmp_path / "nothing")}]), run))
+        list(find_raw_sources(toy(data=[{"source": str(tmp_path / "nothing")}]), run))
 
 
 def test_recordings_without_speech_end_the_run_with_a_line(toy: Callable[..., Recipe], tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_clips_are_found_again_by_their_recordings(
 def cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do the first step of a project's run."""
     monkeypatch.chdir(folder)
-    make_clips(load_recipe("recipe.yaml"), load_engine("toy").info, RunFolder(Path("runs/someone")))
+    prepare_clips(load_recipe("recipe.yaml"), load_engine("toy").info, RunFolder(Path("runs/someone")))
 
 
 def replace_in(path: Path, old: str, new: str) -> None:
@@ -242,11 +242,11 @@ def test_clips_of_recordings_that_are_still_there_are_not_taken_for_anothers(
     """One recording may lie in two folders; the clips of the other folder's other recordings are not wanted."""
     run = RunFolder(tmp_path / "runs/someone")
     first = toy(data=[{"source": str(raw)}], prepare={"max_seconds": 6})
-    make_clips(first, load_engine("toy").info, run)
+    prepare_clips(first, load_engine("toy").info, run)
     (tmp_path / "other").mkdir()
     shutil.copy(raw / "one.wav", tmp_path / "other" / "one.wav")
     second = toy(data=[{"source": str(tmp_path / "other")}], prepare={"max_seconds": 6})
-    ((_, _, of_first),), ((_, _, of_second),) = (list(raw_sources(one, run)) for one in (first, second))
+    ((_, _, of_first),), ((_, _, of_second),) = (list(find_raw_sources(one, run)) for one in (first, second))
     assert of_first != of_second
     both = toy(data=[{"source": str(raw)}, {"source": str(raw / "one.wav")}])
-    assert len({clips for _, _, clips in raw_sources(both, run)}) == 2
+    assert len({clips for _, _, clips in find_raw_sources(both, run)}) == 2

@@ -80,7 +80,7 @@ def test_a_study_finds_the_best_and_encodes_once(
 
     assert not list(place.path.glob("trial-*/checkpoints"))
     assert not (tmp_path / "voices").exists()
-    assert json.loads((tmp_path / "runs" / "someone" / "dataset" / "survey.jsonl").read_text().splitlines()[0])
+    assert json.loads((tmp_path / "runs" / "someone" / "dataset" / "manifest.jsonl").read_text().splitlines()[0])
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "run", fail)

@@ -1,37 +1,37 @@
-"""Examine a data set of any kind: what is wrong with its recordings and its words, where, how much, and what to do."""
+"""Examine a data set: find what is wrong with its recordings and words, where, how much, and what to do about it."""
 
-from vtune.curation.doctor.checks import CHECKS
+from vtune.curation.doctor.check_titles import CHECK_TITLES
 from vtune.curation.doctor.examine import examine
-from vtune.curation.doctor.findings import Clip, Examination, Finding, Measure, Severity
-from vtune.curation.doctor.fix import Fixed, check_new, fix
+from vtune.curation.doctor.findings import Examination, ExaminedClip, Finding, Measure, Severity
 from vtune.curation.doctor.measure import Measures, measure
 from vtune.curation.doctor.page import write_page
-from vtune.curation.doctor.recordings import Whole, homes, open_data
-from vtune.curation.doctor.report import as_data, lines
-from vtune.curation.doctor.speech_levels import Speech
-from vtune.curation.doctor.text_checks import letters
-from vtune.curation.doctor.token_budget import options_of
+from vtune.curation.doctor.recording_openers import MemoryRecording, open_data, source_folders
+from vtune.curation.doctor.repaired_copy import RepairReport, check_new_folder, write_repaired_copy
+from vtune.curation.doctor.speech_levels import SpeechLevels
+from vtune.curation.doctor.text_checks import count_letters
+from vtune.curation.doctor.text_report import as_data, lines
+from vtune.curation.doctor.token_budget import check_options
 
 __all__ = [
-    "CHECKS",
-    "Clip",
+    "CHECK_TITLES",
     "Examination",
+    "ExaminedClip",
     "Finding",
-    "Fixed",
     "Measure",
     "Measures",
+    "MemoryRecording",
+    "RepairReport",
     "Severity",
-    "Speech",
-    "Whole",
+    "SpeechLevels",
     "as_data",
-    "check_new",
+    "check_new_folder",
+    "check_options",
+    "count_letters",
     "examine",
-    "fix",
-    "homes",
-    "letters",
     "lines",
     "measure",
     "open_data",
-    "options_of",
+    "source_folders",
     "write_page",
+    "write_repaired_copy",
 ]

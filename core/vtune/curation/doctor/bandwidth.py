@@ -1,7 +1,8 @@
-"""How high the sound of a recording really reaches: a file of 24 kHz may hold a telephone call.
+"""Measure the highest frequency that a recording really contains: a file of 24 kHz may hold a telephone call.
 
-From counts of the level of each band of 125 Hz: where speech ends, loud moments are hardly louder than quiet ones, and
-the level falls off a cliff. Both must be so, for noise hides the soft heights of speech too, and makes no cliff.
+The measure uses the distribution of levels in each band of 125 Hz. Above the end of speech, loud moments are hardly
+louder than quiet ones, and the level drops steeply (the cliff). Both must hold, because noise hides the high
+frequencies of speech as well, but makes no cliff.
 """
 
 from __future__ import annotations
@@ -9,63 +10,66 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vtune.curation.doctor.spectra import QUIETEST
+from vtune.curation.doctor.spectra import MIN_HISTOGRAM_DB
 
-LOUD, QUIET = 97, 20
-"""Percentiles of a band's level over a recording."""
+LOUD_PERCENTILE, QUIET_PERCENTILE = 97, 20
+"""Percentiles of the level of a band over the recording."""
 
-ALIVE = 10.0
-"""dB between them that show speech: steady noise swings by 5 to 8, clean speech by 18 and more."""
+MIN_SPEECH_SWING_DB = 10.0
+"""dB between the two percentiles in a band with speech: steady noise has 5 to 8, clean speech has 18 and more."""
 
-CLIFF = 12.0
-"""dB that the level falls by where a band ends; speech itself falls by less than 10 in as many Hz above 4 kHz."""
+MIN_CLIFF_DB = 12.0
+"""dB by which the level drops at the cliff; above 4 kHz, speech itself drops by less than 10 dB over as many Hz."""
 
-SLOPE = 2_500.0
-"""Hz below the end of what is alive, in which the cliff is looked for: gentle filters fall off over as much."""
+CLIFF_SEARCH_HZ = 2_500.0
+"""Hz below the highest band with speech in which the cliff is searched: gentle filters drop over this range."""
 
-STEP = 4
-"""Bands to either side of the cliff, 500 Hz: it is where the level falls most between them."""
+CLIFF_BANDS = 4
+"""Bands on each side of the cliff (500 Hz): the cliff is where the level drops most between the two sides."""
 
-SHOULDER = 1_500.0, 250.0
-"""Hz before the cliff, from whose median the edge is measured: not from the maximum, for speech has hills and dips."""
+SHOULDER_HZ = 1_500.0, 250.0
+"""Range of Hz below the cliff. Its median is the reference level, because speech has peaks and dips."""
 
-EDGE = 6.0
-"""dB under the shoulder that count as the edge, as for filters."""
+EDGE_DROP_DB = 6.0
+"""dB below the reference level at which the sound ends, as for filters."""
 
-BEYOND = 250.0, 1_500.0
-"""Hz above the end, where it must be quiet."""
+BEYOND_HZ = 250.0, 1_500.0
+"""Range of Hz above the end, in which it must be quiet."""
 
 
 def bandwidth(centres: NDArray[np.float64], histogram: NDArray[np.int64], rate: int) -> float:
-    """Return the Hz that the sound reaches to; half the rate where nothing speaks against it.
+    """Return the highest frequency of the sound in Hz; half the sample rate if there is no evidence for less.
 
-    :param centres: Hz of the bands; ``histogram`` counts their levels, one step a dB.
+    :param centres: centre of each band in Hz, ``float64 [bands]``.
+    :param histogram: counts of the levels of each band in steps of 1 dB, ``int64 [bands, levels]``.
     """
-    loud, quiet = (_percentile(histogram, share) for share in (LOUD, QUIET))
-    alive = np.flatnonzero((loud - quiet >= ALIVE) & (loud > QUIETEST))
+    loud, quiet = (_percentile(histogram, share) for share in (LOUD_PERCENTILE, QUIET_PERCENTILE))
+    speech_bands = np.flatnonzero((loud - quiet >= MIN_SPEECH_SWING_DB) & (loud > MIN_HISTOGRAM_DB))
     full = rate / 2
-    if not len(alive):
+    if not len(speech_bands):
         return full
-    last = float(centres[alive[-1]])
-    beyond = (centres > last + BEYOND[0]) & (centres <= last + BEYOND[1])
+    last = float(centres[speech_bands[-1]])
+    beyond = (centres > last + BEYOND_HZ[0]) & (centres <= last + BEYOND_HZ[1])
     if not beyond.any():
         return full
-    means = np.convolve(loud, np.ones(STEP) / STEP, "valid")
-    falls = means[:-STEP] - means[STEP:]
-    edges = (centres[STEP - 1 : len(centres) - STEP] + centres[STEP : len(centres) - STEP + 1]) / 2
-    near = (edges >= last - SLOPE) & (edges <= last + BEYOND[0])
+    means = np.convolve(loud, np.ones(CLIFF_BANDS) / CLIFF_BANDS, "valid")
+    falls = means[:-CLIFF_BANDS] - means[CLIFF_BANDS:]
+    edges = (
+        centres[CLIFF_BANDS - 1 : len(centres) - CLIFF_BANDS] + centres[CLIFF_BANDS : len(centres) - CLIFF_BANDS + 1]
+    ) / 2
+    near = (edges >= last - CLIFF_SEARCH_HZ) & (edges <= last + BEYOND_HZ[0])
     if not near.any():
         return full
-    place = int(np.flatnonzero(near)[np.argmax(falls[near])])
-    shoulder = (centres >= edges[place] - SHOULDER[0]) & (centres <= edges[place] - SHOULDER[1])
-    top = float(np.median(loud[shoulder])) if shoulder.any() else float(loud[: place + 1].max())
-    if top - float(loud[beyond].mean()) < CLIFF:
+    cliff = int(np.flatnonzero(near)[np.argmax(falls[near])])
+    shoulder = (centres >= edges[cliff] - SHOULDER_HZ[0]) & (centres <= edges[cliff] - SHOULDER_HZ[1])
+    top = float(np.median(loud[shoulder])) if shoulder.any() else float(loud[: cliff + 1].max())
+    if top - float(loud[beyond].mean()) < MIN_CLIFF_DB:
         return full
-    passed = (centres <= edges[place]) & (loud >= top - EDGE)
-    return float(centres[passed].max()) if passed.any() else float(edges[place])
+    passed = (centres <= edges[cliff]) & (loud >= top - EDGE_DROP_DB)
+    return float(centres[passed].max()) if passed.any() else float(edges[cliff])
 
 
 def _percentile(histogram: NDArray[np.int64], share: float) -> NDArray[np.float64]:
-    summed = np.cumsum(histogram, axis=1)
-    wanted = share / 100 * np.maximum(summed[:, -1:], 1)
-    return np.asarray((summed < wanted).sum(axis=1) + QUIETEST, dtype=np.float64)
+    cumulative = np.cumsum(histogram, axis=1)
+    target = share / 100 * np.maximum(cumulative[:, -1:], 1)
+    return np.asarray((cumulative < target).sum(axis=1) + MIN_HISTOGRAM_DB, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The clips of a run looked over before anything is trained on them: what ``vtune doctor`` finds, in a few lines."""
+"""Check the clips of a run before training, and log the worst findings of ``vtune doctor`` in a few lines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
-from vtune.curation.doctor import CHECKS, Examination, Severity, as_data, examine
-from vtune.curation.doctor.report import in_a_line
+from vtune.curation.doctor import CHECK_TITLES, Examination, Severity, as_data, examine
+from vtune.curation.doctor.text_report import in_a_line
 from vtune.dataset import Source, open_sources
 from vtune.engines import Engine
 from vtune.recipe import Recipe
@@ -20,51 +20,51 @@ from vtune.runtime.untrusted import read_json_object
 logger = logging.getLogger(__name__)
 
 MAX_EXAMINATION_BYTES = 256_000_000
-"""Of a run of some 100,000 clips."""
+"""Largest examination file that is read: that of a run with about 100,000 clips."""
 
-FEW = 300
-"""Clips that one process measures before others would have started."""
+MIN_PARALLEL_CLIPS = 300
+"""Clips from which several processes are used: one process measures fewer before others have started."""
 
-SHOWN = 3
-"""Findings that are told; the file has all."""
+SHOWN_FINDINGS = 3
+"""Findings that are logged; the file has all of them."""
 
 
-def inspect(recipe: Recipe, engine: Engine, run: RunFolder) -> None:
-    """Examine every source, say what is wrong, and write it down; the same clips are not examined again.
+def check_run(recipe: Recipe, engine: Engine, run: RunFolder) -> None:
+    """Examine every source, log a summary, and write all findings to a file. Unchanged clips are not examined again.
 
-    Nothing is left out for what is found here: what cannot be trained on goes into the ledger by itself, and what
-    sounds bad is for a person to judge.
+    No clip is left out because of a finding: clips that cannot be trained on get into the ledger anyway, and whether a
+    clip sounds bad is for a person to decide.
     """
     sources = open_sources(recipe)
-    rows = [_listed(source) for source in sources]
+    rows = [_list_clips(source) for source in sources]
     key = sha256(json.dumps([engine.name, recipe.train.validation, rows], default=str).encode()).hexdigest()[:16]
     if _key_of(run) == key:
         return
-    found = [
+    examinations = [
         examine(
             source,
             engine=engine,
             options=recipe.engine_options,
-            processes=1 if len(listed) < FEW else None,
+            processes=1 if len(clips) < MIN_PARALLEL_CLIPS else None,
             validation=recipe.train.validation,
             speakers=False,
         )
-        for source, listed in zip(sources, rows, strict=True)
+        for source, clips in zip(sources, rows, strict=True)
     ]
-    write_json(run.examination, {"key": key, "sources": [as_data(one) for one in found]})
-    for line in _told(found, run):
+    write_json(run.examination, {"key": key, "sources": [as_data(examination) for examination in examinations]})
+    for line in _summary_lines(examinations, run):
         logger.info("%s", line)
 
 
-def _listed(source: Source) -> list[tuple[str, str, int, int]]:
-    """List the clips by what survives moving the source: names below its folder, sizes, seconds of the last change."""
+def _list_clips(source: Source) -> list[tuple[str, str, int, int]]:
+    """List the clips by values that moving the source does not change: relative names, sizes, modification times."""
     rows = [(row.audio, row.text) for row in source.rows()]
     common = os.path.commonprefix([audio for audio, _ in rows])  # noqa: RUF071 -- names need not be paths
-    above = len(common.rpartition("/")[0])
-    return [(audio[above:], text, *_stamp(audio)) for audio, text in rows]
+    prefix_length = len(common.rpartition("/")[0])
+    return [(audio[prefix_length:], text, *_size_and_time(audio)) for audio, text in rows]
 
 
-def _stamp(audio: str) -> tuple[int, int]:
+def _size_and_time(audio: str) -> tuple[int, int]:
     try:
         status = os.stat(audio)
     except (OSError, ValueError):
@@ -79,13 +79,17 @@ def _key_of(run: RunFolder) -> str | None:
         return None
 
 
-def _told(found: Sequence[Examination], run: RunFolder) -> Iterator[str]:
-    counts = sum((one.counts for one in found), Counter[Severity]())
-    clips = sum(len(one.clips) for one in found)
-    said = ", ".join(f"{counts[severity]:,} {severity}{'' if counts[severity] == 1 else 's'}" for severity in Severity)
-    yield f"checked: {clips:,} clips: {said}"
-    serious = [finding for one in found for finding in one.findings if finding.severity != Severity.NOTE]
-    for finding in serious[:SHOWN]:
-        yield f"  {finding.severity} {CHECKS[finding.check]}: {in_a_line(finding)}"
-    if len(serious) > SHOWN:
-        yield f"  ... and {len(serious) - SHOWN:,} more in {run.examination}; vtune doctor shows them on a page"
+def _summary_lines(examinations: Sequence[Examination], run: RunFolder) -> Iterator[str]:
+    counts = sum((examination.counts for examination in examinations), Counter[Severity]())
+    clips = sum(len(examination.clips) for examination in examinations)
+    totals = ", ".join(
+        f"{counts[severity]:,} {severity}{'' if counts[severity] == 1 else 's'}" for severity in Severity
+    )
+    yield f"{clips:,} clips checked: {totals}"
+    findings = (finding for examination in examinations for finding in examination.findings)
+    serious = [finding for finding in findings if finding.severity != Severity.NOTE]
+    for finding in serious[:SHOWN_FINDINGS]:
+        yield f"  {finding.severity} {CHECK_TITLES[finding.check]}: {in_a_line(finding)}"
+    if len(serious) > SHOWN_FINDINGS:
+        hidden = len(serious) - SHOWN_FINDINGS
+        yield f"  ... and {hidden:,} more findings in {run.examination}; vtune doctor --html shows them on a page"

@@ -1,10 +1,10 @@
-"""What a file really is, by its first bytes, against what its ending says."""
+"""Compare the kind of a file by its first bytes with its file extension."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-KINDS: dict[str, frozenset[str]] = {
+KIND_SUFFIXES: dict[str, frozenset[str]] = {
     "WAV": frozenset({".wav", ".wave", ".w64"}),
     "W64": frozenset({".w64"}),
     "FLAC": frozenset({".flac"}),
@@ -21,9 +21,9 @@ KINDS: dict[str, frozenset[str]] = {
     "AVI": frozenset({".avi"}),
     "a web page": frozenset(),
 }
-"""Kinds of files, and the endings that are right for each."""
+"""Kinds of files, and the file extensions that are right for each kind."""
 
-_BEGINNINGS = (
+_SIGNATURES = (
     (0, b"fLaC", "FLAC"), (0, b"OggS", "Ogg"), (0, b"ID3", "MP3"), (0, b"FORM", "AIFF"), (0, b".snd", "AU"),
     (0, b"caff", "CAF"), (4, b"ftyp", "MP4"), (0, b"\x1aE\xdf\xa3", "Matroska or WebM"), (0, b"riff", "W64"),
     (0, b"0&\xb2u\x8ef\xcf\x11", "WMA"), (0, b"#!AMR", "AMR"), (0, b"<!DOCTYPE", "a web page"),
@@ -31,25 +31,30 @@ _BEGINNINGS = (
 )  # fmt: skip
 
 
-def kind_of(beginning: bytes) -> str | None:
-    """Tell a file's kind from its first bytes (16 are enough); None where they say nothing."""
-    if beginning[:4] in (b"RIFF", b"RF64", b"RIFX"):
-        return "AVI" if beginning[8:12] == b"AVI " else "WAV"
-    for place, mark, kind in _BEGINNINGS:
-        if beginning[place : place + len(mark)].lower() == mark.lower() and (kind != "W64" or beginning[:4] == mark):
+def file_kind(first_bytes: bytes) -> str | None:
+    """Return the kind of a file by its first bytes (16 are enough); None if they match no known kind."""
+    if first_bytes[:4] in (b"RIFF", b"RF64", b"RIFX"):
+        return "AVI" if first_bytes[8:12] == b"AVI " else "WAV"
+    for offset, signature, kind in _SIGNATURES:
+        if first_bytes[offset : offset + len(signature)].lower() == signature.lower() and (
+            kind != "W64" or first_bytes[:4] == signature
+        ):
             return kind
-    if len(beginning) > 1 and beginning[0] == 0xFF and beginning[1] & 0xE0 == 0xE0:
-        # The layer of an MPEG frame is 0 in AAC.
-        return "MP3" if beginning[1] & 0x06 else "AAC"
+    if len(first_bytes) > 1 and first_bytes[0] == 0xFF and first_bytes[1] & 0xE0 == 0xE0:
+        # In AAC, the layer of an MPEG frame is 0.
+        return "MP3" if first_bytes[1] & 0x06 else "AAC"
     return None
 
 
-def disguised(path: Path) -> str | None:
-    """Return what a file is, where that is not what its ending says. :raises OSError: it cannot be opened."""
-    if not path.is_file():  # a FIFO would block
+def disguised_kind(path: Path) -> str | None:
+    """Return the kind of a file if its file extension is wrong for that kind, else None.
+
+    :raises OSError: the file cannot be opened.
+    """
+    if not path.is_file():  # opening a FIFO would block
         return None
     with path.open("rb") as file:
-        kind = kind_of(file.read(16))
-    if kind is None or path.suffix.lower() in KINDS[kind]:
+        kind = file_kind(file.read(16))
+    if kind is None or path.suffix.lower() in KIND_SUFFIXES[kind]:
         return None
     return kind

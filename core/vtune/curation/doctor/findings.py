@@ -1,4 +1,4 @@
-"""What an examination finds: each thing with its place, its measure, and what to do about it."""
+"""The result of an examination: findings with their location, measure and advice."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Severity(StrEnum):
     """How bad a finding is."""
 
     ERROR = "error"
-    """The row cannot be used, or would teach the voice something wrong."""
+    """The row cannot be used, or teaches the voice something wrong."""
     WARNING = "warning"
-    """It costs quality; mend it or leave it out if there are better clips."""
+    """The row lowers the quality; correct it, or leave it out if there are better clips."""
     NOTE = "note"
-    """Good to know."""
+    """Information only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,14 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong with one row, one recording, or the whole.
+    """One problem of a row, of a recording, or of the whole data set.
 
-    :param check: the name of the check; stable, for programs.
-    :param file: the table or text that lists the row; None for what concerns the whole.
-    :param line: counted from 1; None where the recording stands for itself.
-    :param audio: the recording as its source names it.
-    :param message: what was found, with its numbers; ``advice`` what to do.
+    :param check: stable name of the check, for programs.
+    :param message: what was found, with numbers.
+    :param advice: what to do about it.
+    :param file: table or text file of the row; None if the finding concerns the whole data set.
+    :param line: line of the row, counted from 1; None if no row names the recording.
+    :param audio: name of the recording in its source.
     """
 
     check: str
@@ -52,17 +53,19 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """``file:line``, as editors understand it."""
+        """Location as ``file:line``, which editors can open."""
         if self.file is None:
-            return "the whole"
+            return "the whole data set"
         return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
-    """One row that was examined, and what became of it.
+class ExaminedClip:
+    """One examined row.
 
-    :param usable: a run would take it.
+    :param seconds: length of the recording; 0 if it could not be read.
+    :param rate: sample rate of the recording; 0 if it could not be read.
+    :param usable: True if a run would use the row.
     """
 
     file: str
@@ -77,18 +80,19 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """All that was found.
+    """The result of examining one source.
 
-    :param description: what the source was understood to be.
+    :param description: lines that describe how the source was read.
     :param clips: every row, in the order of the source.
-    :param recordings: how many files or sounds were measured.
-    :param findings: the worst first.
-    :param left_out: checks that were not done, with the reason.
-    :param advice: what the amount of speech is good for.
+    :param recordings: number of recordings that were measured.
+    :param findings: all findings, the worst first.
+    :param left_out: checks that were not done, each with the reason.
+    :param advice: what the amount of speech is good for, one line per voice.
+    :param engine: name of the engine whose limits were checked.
     """
 
     description: Sequence[str]
-    clips: Sequence[Clip]
+    clips: Sequence[ExaminedClip]
     recordings: int
     findings: Sequence[Finding]
     left_out: Sequence[str] = ()
@@ -96,11 +100,11 @@ class Examination:
     engine: str | None = None
 
     @property
-    def usable(self) -> list[Clip]:
-        """The rows that a run would take."""
+    def usable(self) -> list[ExaminedClip]:
+        """The rows that a run would use."""
         return [clip for clip in self.clips if clip.usable]
 
     @property
     def counts(self) -> Counter[Severity]:
-        """Findings of each severity."""
+        """Number of findings of each severity."""
         return Counter(finding.severity for finding in self.findings)

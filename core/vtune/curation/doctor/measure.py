@@ -1,4 +1,4 @@
-"""All measures of one recording in one pass, block by block: an hour of sound takes no more memory than its levels."""
+"""Measure one recording in one pass, block by block; an hour of sound needs only the memory for its levels."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 
 from vtune import audio
 from vtune.curation.doctor.bandwidth import bandwidth
-from vtune.curation.doctor.fingerprints import Fingerprint, fingerprint
+from vtune.curation.doctor.fingerprints import Fingerprint, make_fingerprint
 from vtune.curation.doctor.hum import Hum, HumMeter
 from vtune.curation.doctor.peaks import PeakMeter, Peaks
-from vtune.curation.doctor.recordings import Sound
+from vtune.curation.doctor.recording_openers import OpenRecording
 from vtune.curation.doctor.spectra import Spectra
-from vtune.curation.doctor.speech_levels import Speech, find_speech
+from vtune.curation.doctor.speech_levels import SpeechLevels, find_speech
 from vtune.errors import DataError
 
-BLOCK = 1 << 16
-"""Samples that are measured at a time: readers may give a thousand, or a whole clip."""
+BLOCK_SAMPLES = 1 << 16
+"""Samples that are measured at once, because readers may return a thousand samples or a whole clip."""
 
-LOUDEST = 2.0**15
-"""Times full scale; float files may hold more, and it is no sound."""
+MAX_AMPLITUDE = 2.0**15
+"""Largest amplitude, where full scale is 1; float files may hold more, but that is not sound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What one recording is like.
+    """All measures of one recording.
 
-    :param sound: hash of the decoded samples: the same in a WAV and in the FLAC made of it.
-    :param bandwidth: Hz.
+    :param sound: hash of the decoded samples, which is the same for a WAV file and a FLAC copy of it.
+    :param bandwidth: highest frequency of the sound in Hz.
     """
 
     seconds: float
@@ -39,21 +39,24 @@ class Measures:
     channels: int
     sound: str
     peaks: Peaks
-    speech: Speech
+    speech: SpeechLevels
     hum: Hum
     bandwidth: float
     fingerprint: Fingerprint
 
 
-def measure(recording: Sound) -> Measures:
-    """Measure an open recording. :raises DataError: it cannot be read to its end."""
+def measure(recording: OpenRecording) -> Measures:
+    """Measure an open recording.
+
+    :raises DataError: the recording is empty, or cannot be read to its end.
+    """
     rate, channels = recording.rate, recording.channels
     mixer, peaks, spectra, hum = audio.Mixer(channels), PeakMeter(channels), Spectra(rate), HumMeter(rate)
     digest, samples = sha256(f"{rate} Hz, {channels} channels".encode()), 0
     for block in even_blocks(recording.blocks(), channels):
         samples += len(block)
-        # Rounded to 16 bits, so that a decoder's last bit makes no other sound.
-        digest.update(np.rint(np.clip(block, -LOUDEST, LOUDEST) * 32768).astype("<i4").tobytes())
+        # Rounded to 16 bits, so that differences in a decoder's last bit do not change the hash.
+        digest.update(np.rint(np.clip(block, -MAX_AMPLITUDE, MAX_AMPLITUDE) * 32768).astype("<i4").tobytes())
         peaks.add(block)
         mixer.add(block)
         mono = mixer.mix(block)
@@ -65,20 +68,20 @@ def measure(recording: Sound) -> Measures:
     return Measures(
         samples / rate, rate, channels, digest.hexdigest(), peaks.peaks(),
         find_speech(spectra.levels, spectra.bands), hum.hum(),
-        bandwidth(spectra.centres, spectra.histogram, rate), fingerprint(spectra.marks),
+        bandwidth(spectra.centres, spectra.histogram, rate), make_fingerprint(spectra.marks),
     )  # fmt: skip
 
 
 def even_blocks(blocks: Iterator[NDArray[np.float32]], channels: int) -> Iterator[NDArray[np.float32]]:
-    """Join and part blocks ``[n, channels]`` so that each but the last has ``BLOCK`` samples."""
+    """Regroup blocks ``[samples, channels]`` so that each block except the last has ``BLOCK_SAMPLES`` samples."""
     waiting: list[NDArray[np.float32]] = []
     count = 0
     for block in blocks:
         waiting.append(block)
         count += len(block)
-        while count >= BLOCK:
+        while count >= BLOCK_SAMPLES:
             joined = np.concatenate(waiting)
-            yield joined[:BLOCK]
-            waiting, count = [joined[BLOCK:]], count - BLOCK
+            yield joined[:BLOCK_SAMPLES]
+            waiting, count = [joined[BLOCK_SAMPLES:]], count - BLOCK_SAMPLES
     if count:
         yield np.concatenate(waiting)

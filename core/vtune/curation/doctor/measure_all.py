@@ -1,4 +1,4 @@
-"""Measure all recordings of a source, each once, over several processes."""
+"""Measure all recordings of a source, each once, in several processes."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vtune.curation.doctor.measure import Measures, measure
-from vtune.curation.doctor.recordings import Listener
+from vtune.curation.doctor.recording_openers import RecordingOpener
 from vtune.errors import DataError, reason
 from vtune.runtime.progress import track
 from vtune.runtime.workers import WorkerPool
 
-AT_A_TIME = 8
-"""Recordings that a worker is given at once."""
+BATCH_ITEMS = 8
+"""Recordings that a worker gets at once."""
 
-FEW = 48
-"""Recordings up to which starting a worker takes longer than it saves."""
+MIN_ITEMS_PER_WORKER = 48
+"""Recordings up to which starting a worker takes longer than the worker saves."""
 
-AHEAD = 4
-"""Parcels that wait for each worker."""
+QUEUED_BATCHES_PER_WORKER = 4
+"""Batches that wait for each worker."""
 
-T = TypeVar("T")
-R = TypeVar("R")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one recording: measures, or the problem.
+class MeasureResult:
+    """The result of measuring one recording: measures, or the problem.
 
-    :param digest: of its bytes.
-    :param disguise: what the file is, where its ending says something else.
+    :param digest: hash of the file's bytes.
+    :param disguise: kind of the file if its file extension is wrong, else None.
     """
 
     measures: Measures | None = None
@@ -42,55 +42,58 @@ class Result:
     disguise: str | None = None
 
 
-def gather(listener: Listener, names: Sequence[str], processes: int) -> Iterator[Result]:
-    """Yield what became of each recording, in order, with a progress bar where somebody watches.
+def measure_all(listener: RecordingOpener, names: Sequence[str], processes: int) -> Iterator[MeasureResult]:
+    """Yield the result of each recording, in order, with a progress bar in a terminal.
 
-    :raises DataError: a worker was killed.
+    :raises DataError: a worker process was killed.
     """
-    work = _Listening(listener)
-    yield from track(spread(work, names, processes), "measuring", len(names), "recordings")
+    work = _MeasureByName(listener)
+    yield from track(map_in_processes(work, names, processes), "examining recordings", len(names), "recordings")
 
 
-def spread(work: Callable[[T], R], things: Sequence[T], processes: int) -> Iterator[R]:
-    """Do the same with each thing, and yield the answers in order; few are done here.
+def map_in_processes(work: Callable[[Input], Output], inputs: Sequence[Input], processes: int) -> Iterator[Output]:
+    """Call a function with each input in worker processes, and yield the outputs in order.
 
-    :param work: can be pickled, as things and answers can.
-    :raises DataError: a worker was killed.
+    A short list is processed without workers.
+
+    :param work: the function; the function, its inputs and its outputs can be pickled.
+    :raises DataError: a worker process was killed.
     """
-    processes = min(processes, -(-len(things) // FEW))
+    processes = min(processes, -(-len(inputs) // MIN_ITEMS_PER_WORKER))
     if processes <= 1:
-        yield from map(work, things)
+        yield from map(work, inputs)
         return
-    waiting: deque[Future[list[R]]] = deque()
+    queue: deque[Future[list[Output]]] = deque()
     try:
         with WorkerPool(processes) as pool:
-            for start in range(0, len(things), AT_A_TIME):
-                waiting.append(pool.submit(_several, work, things[start : start + AT_A_TIME]))
-                if len(waiting) > AHEAD * processes:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
+            for start in range(0, len(inputs), BATCH_ITEMS):
+                queue.append(pool.submit(_map_batch, work, inputs[start : start + BATCH_ITEMS]))
+                if len(queue) > QUEUED_BATCHES_PER_WORKER * processes:
+                    yield from queue.popleft().result()
+            while queue:
+                yield from queue.popleft().result()
     except BrokenProcessPool as error:
         raise DataError(
-            f"one of {processes} processes was killed, most likely for memory; run again with fewer --processes"
+            f"one of {processes} processes was killed, most likely because memory ran out; "
+            "run again with fewer --processes"
         ) from error
 
 
-def _several(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
-    return [work(thing) for thing in things]
+def _map_batch(work: Callable[[Input], Output], inputs: Sequence[Input]) -> list[Output]:
+    return [work(item) for item in inputs]
 
 
 @dataclass(frozen=True, slots=True)
-class _Listening:
-    listener: Listener
+class _MeasureByName:
+    listener: RecordingOpener
 
-    def __call__(self, name: str) -> Result:
+    def __call__(self, name: str) -> MeasureResult:
         try:
             disguise = self.listener.disguise(name)
             with self.listener.opened(name) as sound:
                 measures = measure(sound)
-            return Result(measures, "", self.listener.digest(name), disguise)
+            return MeasureResult(measures, "", self.listener.digest(name), disguise)
         except DataError as error:
-            return Result(problem=str(error))
+            return MeasureResult(problem=str(error))
         except OSError as error:
-            return Result(problem=f"{name} cannot be read: {reason(error)}")
+            return MeasureResult(problem=f"{name} cannot be read: {reason(error)}")

@@ -1,4 +1,4 @@
-"""What only shows beside the others: levels and paces that stand out, and the amount of speech there is."""
+"""Find clips that differ from the others: unusual levels, paces and sample rates."""
 
 from __future__ import annotations
 
@@ -7,86 +7,93 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from vtune.curation.doctor.checks import found
+from vtune.curation.doctor.check_titles import make_finding
 from vtune.curation.doctor.findings import Finding, Measure, Severity
 from vtune.curation.doctor.measure import Measures
-from vtune.curation.doctor.text_checks import letters
+from vtune.curation.doctor.text_checks import count_letters
 from vtune.dataset import Row
 
-ENOUGH = 10
-"""Clips from which it can be said what is usual."""
+MIN_CLIPS = 10
+"""Least clips for a median that means something."""
 
-FAR = 5.0
-"""Robust standard deviations (1.4826 times the median deviation) from the median that stand out: one clip of two
-million, were the values normal; real ones have longer tails."""
+OUTLIER_DEVIATIONS = 5.0
+"""Robust standard deviations (1.4826 times the median deviation) from the median that make an outlier. With a normal
+distribution this would be one clip in two million; real values have longer tails."""
 
-LEVEL_STEP = 6.0
-"""dB from the median at least: half the amplitude is heard by everyone."""
+MIN_LEVEL_STEP_DB = 6.0
+"""Least difference from the median: everybody hears half the amplitude."""
 
-PACE_STEP = 1.6
-"""Times the median pace at least: within one speaker's clips, names and numbers alone bring 1.4."""
+MIN_PACE_RATIO = 1.6
+"""Least ratio to the median pace: within the clips of one speaker, names and numbers alone cause a ratio of 1.4."""
 
-SLOWEST, FASTEST = 3.0, 30.0
-"""Letters a second of speech. Slow dictation has 6, quick talk 22; beyond these limits the words belong elsewhere."""
+MIN_LETTERS_PER_SECOND, MAX_LETTERS_PER_SECOND = 3.0, 30.0
+"""Limits of the pace. Slow dictation has 6, fast talk 22; outside these limits the words are of another recording."""
 
-FEW_SECONDS = 1.0
-"""Seconds of speech below which a pace tells nothing."""
+MIN_PACE_SECONDS = 1.0
+"""Seconds of speech below which a pace means nothing."""
 
-MeasuredRow = tuple[Row, Measures]
+RowMeasures = tuple[Row, Measures]
 
 
-def levels(clips: Sequence[MeasuredRow]) -> Iterator[Finding]:
-    """Yield the clips whose speech is much quieter or louder than the others'."""
-    spoken = [(row, heard.speech.level) for row, heard in clips if heard.speech.seconds]
-    if len(spoken) < ENOUGH:
+def level_outliers(clips: Sequence[RowMeasures]) -> Iterator[Finding]:
+    """Yield a finding for each clip whose speech is much quieter or louder than in the other clips."""
+    speech_levels = [(row, measures.speech.level) for row, measures in clips if measures.speech.seconds]
+    if len(speech_levels) < MIN_CLIPS:
         return
-    middle, spread = _usual([level for _, level in spoken])
-    for row, level in spoken:
-        away = level - middle
-        if abs(away) > max(LEVEL_STEP, FAR * spread):
-            than = "louder" if away > 0 else "quieter"
-            yield found(
+    median, spread = _median_and_deviation([level for _, level in speech_levels])
+    for row, level in speech_levels:
+        difference = level - median
+        if abs(difference) > max(MIN_LEVEL_STEP_DB, OUTLIER_DEVIATIONS * spread):
+            direction = "louder" if difference > 0 else "quieter"
+            yield make_finding(
                 "level-outlier", Severity.WARNING, row,
-                f"speech {abs(away):.0f} dB {than} than the others (median {middle:.0f} dBFS)",
-                "even the level (--fix does, or prepare.target_loudness in the recipe)", Measure(round(away, 1), "dB"),
+                f"the speech is {abs(difference):.0f} dB {direction} than in the others (median {median:.0f} dBFS)",
+                "adjust the level (with --fix, or with prepare.target_loudness in the recipe)",
+                Measure(round(difference, 1), "dB"),
             )  # fmt: skip
 
 
-def paces(clips: Sequence[MeasuredRow]) -> Iterator[Finding]:
-    """Yield the clips with far more or fewer words than their length holds: cut off, or of another clip."""
-    said = []
-    for row, heard in clips:
-        seconds = heard.seconds - heard.speech.lead - heard.speech.tail
-        count = letters(row.text)
-        if heard.speech.seconds and count and (seconds >= FEW_SECONDS or count > FASTEST * FEW_SECONDS):
-            said.append((row, count / max(seconds, 0.1)))
-    middle, spread = _usual([math.log(pace) for _, pace in said]) if len(said) >= ENOUGH else (0.0, 0.0)
-    for row, pace in said:
-        away = abs(math.log(pace) - middle)
-        stands_out = len(said) >= ENOUGH and away > max(math.log(PACE_STEP), FAR * spread)
-        absurd = not SLOWEST <= pace <= FASTEST
+def pace_outliers(clips: Sequence[RowMeasures]) -> Iterator[Finding]:
+    """Yield a finding for each clip with far more or fewer words than fit its length: cut off, or of another clip."""
+    paces = []
+    for row, measures in clips:
+        seconds = measures.seconds - measures.speech.lead - measures.speech.tail
+        count = count_letters(row.text)
+        if (
+            measures.speech.seconds
+            and count
+            and (seconds >= MIN_PACE_SECONDS or count > MAX_LETTERS_PER_SECOND * MIN_PACE_SECONDS)
+        ):
+            paces.append((row, count / max(seconds, 0.1)))
+    median, spread = (
+        _median_and_deviation([math.log(pace) for _, pace in paces]) if len(paces) >= MIN_CLIPS else (0.0, 0.0)
+    )
+    for row, pace in paces:
+        deviation = abs(math.log(pace) - median)
+        stands_out = len(paces) >= MIN_CLIPS and deviation > max(math.log(MIN_PACE_RATIO), OUTLIER_DEVIATIONS * spread)
+        absurd = not MIN_LETTERS_PER_SECOND <= pace <= MAX_LETTERS_PER_SECOND
         if stands_out or absurd:
-            usual = f" (the others about {math.exp(middle):.0f})" if len(said) >= ENOUGH else ""
-            yield found(
-                "pace", Severity.WARNING, row, f"{pace:.1f} letters a second of speech{usual}",
-                "listen whether all of the words are said, and nothing else", Measure(round(pace, 2), "letters/s"),
+            usual = f" (other clips have about {math.exp(median):.0f})" if len(paces) >= MIN_CLIPS else ""
+            yield make_finding(
+                "pace", Severity.WARNING, row, f"the text has {pace:.1f} letters per second of speech{usual}",
+                "listen: check that all words are spoken, and nothing else", Measure(round(pace, 2), "letters/s"),
             )  # fmt: skip
 
 
-def rates(clips: Sequence[MeasuredRow], engine_rate: int | None) -> Iterator[Finding]:
-    """Yield recordings with fewer samples a second than the engine has; one finding for all of one rate."""
+def low_rates(clips: Sequence[RowMeasures], engine_rate: int | None) -> Iterator[Finding]:
+    """Yield a finding for each sample rate in the recordings that is lower than the engine's."""
     if engine_rate is None:
         return
-    for rate in sorted({heard.rate for _, heard in clips if heard.rate < engine_rate}):
-        count = sum(heard.rate == rate for _, heard in clips)
-        yield found(
+    for rate in sorted({measures.rate for _, measures in clips if measures.rate < engine_rate}):
+        count = sum(measures.rate == rate for _, measures in clips)
+        yield make_finding(
             "rate", Severity.WARNING, None,
-            f"{count:,} of {len(clips):,} recordings have {rate:,} samples a second, the engine has {engine_rate:,}",
-            "take recordings of a higher rate where there are any; raising the rate adds nothing",
+            f"{count:,} of {len(clips):,} recordings have only {rate:,} samples per second, the engine {engine_rate:,}",
+            "use recordings with a higher sample rate if there are any; resampling does not add the missing sound",
             Measure(rate, "Hz"),
         )  # fmt: skip
 
 
-def _usual(values: Sequence[float]) -> tuple[float, float]:
-    middle = float(np.median(values))
-    return middle, 1.4826 * float(np.median(np.abs(np.asarray(values) - middle)))
+def _median_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    median = float(np.median(values))
+    return median, 1.4826 * float(np.median(np.abs(np.asarray(values) - median)))

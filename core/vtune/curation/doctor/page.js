@@ -10,18 +10,18 @@ function show() {
   let count = 0;
   for (const clip of clips) {
     const has = [...clip.querySelectorAll("li")].some(
-        (one) => severities.includes(one.className) && (!check || one.dataset.check === check))
+        (finding) => severities.includes(finding.className) && (!check || finding.dataset.check === check))
       && (!words || clip.textContent.toLowerCase().includes(words));
     clip.hidden = !has;
     count += has;
   }
-  form.querySelector("output").textContent = `${count} of ${clips.length} clips`;
+  form.querySelector("output").textContent = `Showing ${count} of ${clips.length} clips`;
 }
 
 function step(by) {
-  const seen = clips.filter((clip) => !clip.hidden);
-  const here = seen.indexOf(document.activeElement.closest("article"));
-  const next = seen[Math.min(seen.length - 1, Math.max(0, here + by))];
+  const visible = clips.filter((clip) => !clip.hidden);
+  const index = visible.indexOf(document.activeElement.closest("article"));
+  const next = visible[Math.min(visible.length - 1, Math.max(0, index + by))];
   if (next) {
     next.focus({ preventScroll: true });
     next.scrollIntoView({ block: "nearest" });

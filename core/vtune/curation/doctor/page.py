@@ -1,6 +1,6 @@
-"""An examination as one HTML page: every clip that has findings, with its wave, a player, and what to do.
+"""Write an examination as one HTML page: every clip with findings, its waveform, a player, and advice.
 
-Whatever a source gives (words, names) is escaped.
+All text from the source (words, names) is escaped.
 """
 
 from __future__ import annotations
@@ -12,58 +12,64 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from vtune.curation.doctor.checks import CHECKS
-from vtune.curation.doctor.findings import Clip, Examination, Finding, Severity
-from vtune.curation.doctor.measure_all import spread
-from vtune.curation.doctor.players import COLUMNS, HALF, LONGEST, Player, Preview
-from vtune.curation.doctor.recordings import Files, listener
+from vtune.curation.doctor.check_titles import CHECK_TITLES
+from vtune.curation.doctor.findings import Examination, ExaminedClip, Finding, Severity
+from vtune.curation.doctor.measure_all import map_in_processes
+from vtune.curation.doctor.page_players import (
+    MAX_EMBEDDED_CLIP_SECONDS,
+    OUTLINE_COLUMNS,
+    OUTLINE_HALF_HEIGHT,
+    Player,
+    PlayerMaker,
+)
+from vtune.curation.doctor.recording_openers import FileOpener, opener_of
 from vtune.dataset import Source
 from vtune.runtime.paths import make_parent, write_text
 from vtune.webpage import document, safe
 
-PICTURED = 500
-"""Clips that get a wave and a player; the worst come first."""
+MAX_PLAYERS = 500
+"""Clips that get a waveform and a player; the worst clips come first."""
 
-EMBEDDED = 1_500.0
-"""Seconds of sound in the page: about 12 MB."""
+MAX_EMBEDDED_SECONDS = 1_500.0
+"""Seconds of sound that are embedded in the page: about 12 MB."""
 
-Row = tuple[str | None, int | None, str | None]
+RowKey = tuple[str | None, int | None, str | None]
 
 
 def write_page(path: Path, source: Source, examination: Examination, processes: int | None = None) -> None:
-    """Write the page, whole or not at all."""
-    clips: dict[Row, Clip] = {(clip.file, clip.line, clip.audio): clip for clip in examination.clips}
-    by_row: dict[Row, list[Finding]] = {}
+    """Write the page; the file is complete or not written."""
+    clips: dict[RowKey, ExaminedClip] = {(clip.file, clip.line, clip.audio): clip for clip in examination.clips}
+    by_row: dict[RowKey, list[Finding]] = {}
     for finding in examination.findings:
         by_row.setdefault((finding.file, finding.line, finding.audio), []).append(finding)
-    whole = by_row.pop((None, None, None), [])
+    general_findings = by_row.pop((None, None, None), [])
     rows = [(clips[row], findings) for row, findings in by_row.items()]
-    opener = listener(source)
-    players = _players([clip for clip, _ in rows], Preview(opener), processes or os.cpu_count() or 1)
-    folder = path.absolute().parent if isinstance(opener, Files) else None
-    body = "\n".join(_body(examination, whole, rows, players, folder))
+    opener = opener_of(source)
+    players = _players([clip for clip, _ in rows], PlayerMaker(opener), processes or os.cpu_count() or 1)
+    folder = path.absolute().parent if isinstance(opener, FileOpener) else None
+    body = "\n".join(_body(examination, general_findings, rows, players, folder))
     script, style = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     make_parent(path)
     write_text(path, document("vtune doctor", body, style, script))
 
 
-def _players(clips: Sequence[Clip], preview: Preview, processes: int) -> dict[str, Player]:
-    wanted: dict[str, tuple[str, float, bool]] = {}
-    left = EMBEDDED
+def _players(clips: Sequence[ExaminedClip], preview: PlayerMaker, processes: int) -> dict[str, Player]:
+    requests: dict[str, tuple[str, float, bool]] = {}
+    seconds_left = MAX_EMBEDDED_SECONDS
     for clip in clips:
-        if len(wanted) == PICTURED:
+        if len(requests) == MAX_PLAYERS:
             break
-        if clip.rate and clip.audio not in wanted:
-            embed = clip.seconds <= min(left, LONGEST)
-            left -= clip.seconds if embed else 0
-            wanted[clip.audio] = (clip.audio, clip.seconds, embed)
-    return dict(zip(wanted, spread(preview, list(wanted.values()), processes), strict=True))
+        if clip.rate and clip.audio not in requests:
+            embed = clip.seconds <= min(seconds_left, MAX_EMBEDDED_CLIP_SECONDS)
+            seconds_left -= clip.seconds if embed else 0
+            requests[clip.audio] = (clip.audio, clip.seconds, embed)
+    return dict(zip(requests, map_in_processes(preview, list(requests.values()), processes), strict=True))
 
 
 def _body(
     examination: Examination,
-    whole: Sequence[Finding],
-    rows: Sequence[tuple[Clip, Sequence[Finding]]],
+    general_findings: Sequence[Finding],
+    rows: Sequence[tuple[ExaminedClip, Sequence[Finding]]],
     players: dict[str, Player],
     folder: Path | None,
 ) -> Iterator[str]:
@@ -73,7 +79,7 @@ def _body(
     yield "".join(f"<p class=source>{safe(line)}</p>" for line in examination.description)
     facts = [
         ("rows", f"{len(examination.clips):,}"), ("recordings", f"{examination.recordings:,}"),
-        ("minutes", f"{minutes:.1f}"), ("minutes to train on", f"{used:.1f}"),
+        ("minutes", f"{minutes:.1f}"), ("usable minutes", f"{used:.1f}"),
     ]  # fmt: skip
     yield "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     counts = examination.counts
@@ -81,13 +87,17 @@ def _body(
         f"<div class={severity}><dt>{severity}s</dt><dd>{counts[severity]:,}</dd></div>" for severity in Severity
     )
     yield "</dl>"
-    said = [*examination.advice, *(f"Not checked: {reason}" for reason in examination.left_out)]
-    yield "".join(f"<p>{safe(line)}</p>" for line in said)
+    lines = [*examination.advice, *(f"Not checked: {reason}" for reason in examination.left_out)]
+    yield "".join(f"<p>{safe(line)}</p>" for line in lines)
     yield "</header>"
-    if whole:
-        yield "<section class=whole aria-label='The whole'><ul>" + "".join(map(_finding, whole)) + "</ul></section>"
+    if general_findings:
+        yield (
+            "<section class=whole aria-label='Whole data set'><ul>"
+            + "".join(map(_finding, general_findings))
+            + "</ul></section>"
+        )
     if not rows:
-        yield "<main><p>Nothing was found that concerns a single clip.</p></main>"
+        yield "<main><p>There are no findings about single clips.</p></main>"
         return
     yield _filters(examination.findings)
     yield "<main id=clips>"
@@ -104,34 +114,35 @@ def _filters(findings: Sequence[Finding]) -> str:
     )
     options = "".join(
         f"<option value={check}>{safe(title)} ({checks[check]:,})</option>"
-        for check, title in CHECKS.items()
+        for check, title in CHECK_TITLES.items()
         if checks[check]
     )
     return (
         f"<form id=filter role=search>{severities}<label>Check <select name=check><option value=''>all</option>"
-        f"{options}</select></label><label>Words or name <input type=search name=words></label>"
-        "<output></output><span class=keys><kbd>j</kbd> <kbd>k</kbd> next, previous &middot; <kbd>space</kbd> play"
+        f"{options}</select></label><label>Search words or name <input type=search name=words></label>"
+        "<output></output><span class=keys><kbd>j</kbd> <kbd>k</kbd> next, previous clip &middot; <kbd>space</kbd> play"
         "</span></form>"
     )
 
 
-def _clip(clip: Clip, findings: Sequence[Finding], player: Player, folder: Path | None) -> str:
+def _clip(clip: ExaminedClip, findings: Sequence[Finding], player: Player, folder: Path | None) -> str:
     name = os.path.basename(clip.audio) or clip.audio
-    place = clip.file if clip.line is None else f"{clip.file}:{clip.line}"
+    location = clip.file if clip.line is None else f"{clip.file}:{clip.line}"
     length = f"{clip.seconds:.2f} s, {clip.rate / 1000:g} kHz" if clip.rate else "no sound"
-    picture = (
-        f'<svg viewBox="0 0 {COLUMNS} {2 * HALF}" preserveAspectRatio=none role=img aria-label="wave">'
-        f'<path d="M0,{HALF}H{COLUMNS}" class=zero /><path d="{player.outline}" /></svg>'
+    waveform = (
+        f'<svg viewBox="0 0 {OUTLINE_COLUMNS} {2 * OUTLINE_HALF_HEIGHT}" preserveAspectRatio=none role=img '
+        'aria-label="waveform">'
+        f'<path d="M0,{OUTLINE_HALF_HEIGHT}H{OUTLINE_COLUMNS}" class=zero /><path d="{player.outline}" /></svg>'
         if player.outline
         else ""
     )
-    address = player.sound or (_link(clip.audio, folder) if folder and clip.rate else "")
-    sound = f'<audio controls preload=none src="{escape(address)}"></audio>' if address else ""
+    url = player.sound or (_link(clip.audio, folder) if folder and clip.rate else "")
+    sound = f'<audio controls preload=none src="{escape(url)}"></audio>' if url else ""
     text = f"<blockquote dir=auto>{safe(clip.text)}</blockquote>" if clip.text else ""
     return (
         f'<article tabindex=0><h2 title="{safe(clip.audio)}">'
-        f"{safe(name)}</h2><p class=place>{safe(place)} &middot; {length}"
-        f"{' &middot; ' + safe(clip.speaker) if clip.speaker else ''}</p>{picture}{sound}{text}"
+        f"{safe(name)}</h2><p class=place>{safe(location)} &middot; {length}"
+        f"{' &middot; ' + safe(clip.speaker) if clip.speaker else ''}</p>{waveform}{sound}{text}"
         f"<ul>{''.join(map(_finding, findings))}</ul></article>"
     )
 
@@ -139,10 +150,10 @@ def _clip(clip: Clip, findings: Sequence[Finding], player: Player, folder: Path 
 def _finding(finding: Finding) -> str:
     return (
         f"<li class={finding.severity} data-check={finding.check}><b>{finding.severity}</b> "
-        f"<i>{safe(CHECKS[finding.check])}</i> {safe(finding.message)} <span>{safe(finding.advice)}</span></li>"
+        f"<i>{safe(CHECK_TITLES[finding.check])}</i> {safe(finding.message)} <span>{safe(finding.advice)}</span></li>"
     )
 
 
 def _link(audio: str, folder: Path) -> str:
-    """A relative address, so that the page can move together with its recordings."""
+    """Return a relative URL, so that the page can be moved together with its recordings."""
     return quote(os.fsencode(os.path.relpath(audio, folder)))

@@ -1,4 +1,4 @@
-"""How loud the speech is, how quiet the pauses, and what the ends are like, from one level each 10 ms."""
+"""Measure the level of the speech and of the pauses, and the ends of the speech, from one level for each 10 ms."""
 
 from __future__ import annotations
 
@@ -12,37 +12,40 @@ from vtune.audio.segmentation import energy
 from vtune.audio.segmentation.bands import above_noise, speech_in
 from vtune.audio.segmentation.segments import FRAME
 
-QUIET = 2
-"""Percentile of the levels that is taken for the noise floor: tightly cut clips have hardly any pauses but stops."""
+NOISE_PERCENTILE = 2
+"""Percentile of the levels that is taken as the noise floor: tightly cut clips have no pauses except in stops."""
 
-BIAS = 1.0
-"""dB that this percentile of steady noise lies under its mean."""
+NOISE_BIAS_DB = 1.0
+"""dB between this percentile of steady noise and its mean."""
 
-GATED = -100.0
-"""dBFS; what is softer was muted or made by a program, and says nothing of the noise under the speech."""
+GATED_DBFS = -100.0
+"""Level below which sound was muted or made by a program, and does not show the noise behind the speech."""
 
-FADED, AUDIBLE = 20.0, 10.0
-"""dB under the speech, and above the noise, to which a word goes on at its ends."""
+WORD_FADE_DB, WORD_ABOVE_NOISE_DB = 20.0, 10.0
+"""A word extends to its ends until its level is this far below the speech, or this little above the noise."""
 
-JOINED = 0.1
-"""Seconds; shorter pauses are the stops of consonants."""
+MAX_WORD_GAP_SECONDS = 0.1
+"""Seconds; shorter pauses are the stops within consonants."""
 
-INAUDIBLE = -70.0
-"""dBFS; what is softer is no speech, whatever stands out of it."""
+MIN_SPEECH_DBFS = -70.0
+"""Level below which no sound counts as speech."""
 
-LEAST_SPEECH = 0.1
-"""Seconds; less is a click or a cough."""
+MIN_SPEECH_SECONDS = 0.1
+"""Seconds; shorter sounds are clicks or coughs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
-    """What is spoken in a recording.
+class SpeechLevels:
+    """Measures of the speech in a recording.
 
-    :param seconds: of speech; 0 where there is none, and then the rest says nothing.
-    :param level: dBFS of the speech.
-    :param noise: dBFS of what sounds when nobody speaks, or of the softest moments where somebody always does.
-    :param lead: seconds before the first word; ``tail`` behind the last; ``pause`` the longest between.
-    :param start: dB of the first 32 ms above the level of the speech; ``stop`` of the last.
+    :param seconds: seconds of speech; if it is 0, the other values mean nothing.
+    :param level: level of the speech in dBFS.
+    :param noise: level in dBFS while nobody speaks, or of the softest moments if somebody always speaks.
+    :param lead: seconds before the first word.
+    :param tail: seconds after the last word.
+    :param pause: seconds of the longest pause between words.
+    :param start: level of the first 32 ms relative to the level of the speech, in dB.
+    :param stop: level of the last 32 ms relative to the level of the speech, in dB.
     """
 
     seconds: float = 0.0
@@ -55,30 +58,35 @@ class Speech:
     stop: float = energy.SILENCE
 
 
-def find_speech(levels: NDArray[np.float32], bands: NDArray[np.float32]) -> Speech:
-    """Tell speech from pauses.
+def find_speech(levels: NDArray[np.float32], bands: NDArray[np.float32]) -> SpeechLevels:
+    """Find the speech in a recording, and measure it.
 
-    :param levels: dBFS of each frame; ``bands``, its power in bands.
+    :param levels: level of each frame in dBFS, ``float32 [frames]``.
+    :param bands: power of each frame in the speech bands, ``float32 [frames, 5]``.
     """
-    heard = speech_in(bands, above_noise(bands))
-    found = energy.stretches(heard, JOINED)
-    if sum(end - start for start, end in found) * FRAME < LEAST_SPEECH:
-        return Speech()
+    is_speech = speech_in(bands, above_noise(bands))
+    stretches = energy.stretches(is_speech, MAX_WORD_GAP_SECONDS)
+    if sum(end - start for start, end in stretches) * FRAME < MIN_SPEECH_SECONDS:
+        return SpeechLevels()
     mask = np.zeros(len(levels), dtype=bool)
-    for start, end in found:
+    for start, end in stretches:
         mask[start:end] = True
     power = 10 ** (levels.astype(np.float64) / 10)
-    noise = float(np.percentile(levels[levels > GATED], QUIET)) + BIAS if (levels > GATED).any() else energy.SILENCE
+    noise = (
+        float(np.percentile(levels[levels > GATED_DBFS], NOISE_PERCENTILE)) + NOISE_BIAS_DB
+        if (levels > GATED_DBFS).any()
+        else energy.SILENCE
+    )
     loud = float(power[mask].mean())
     level = 10 * np.log10(max(loud - 10 ** (noise / 10), loud / 10))
-    if level < INAUDIBLE:
-        return Speech()
-    # A last "t" is too short for a stretch, and a last "n" too soft; both are part of their word.
-    sounding = heard | (levels > max(level - FADED, noise + AUDIBLE))
+    if level < MIN_SPEECH_DBFS:
+        return SpeechLevels()
+    # A final "t" is too short for a stretch, and a final "n" is too soft; both belong to their word.
+    sounding = is_speech | (levels > max(level - WORD_FADE_DB, noise + WORD_ABOVE_NOISE_DB))
     lasting = np.flatnonzero(sounding[1:] & sounding[:-1])
-    first, last = min(int(lasting[0]), found[0][0]), max(int(lasting[-1]) + 2, found[-1][1])
-    pauses = [after[0] - before[1] for before, after in pairwise(found)]
-    return Speech(
+    first, last = min(int(lasting[0]), stretches[0][0]), max(int(lasting[-1]) + 2, stretches[-1][1])
+    pauses = [after[0] - before[1] for before, after in pairwise(stretches)]
+    return SpeechLevels(
         seconds=FRAME * float(mask.sum()),
         level=float(level),
         noise=noise,

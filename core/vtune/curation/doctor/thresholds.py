@@ -1,149 +1,157 @@
-"""What the measures of one recording say: each check with its threshold and the reason for it."""
+"""Check the measures of one recording; each threshold is listed with its reason."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-from vtune.curation.doctor.checks import found
+from vtune.curation.doctor.check_titles import make_finding
 from vtune.curation.doctor.findings import Finding, Measure, Severity
 from vtune.curation.doctor.measure import Measures
 from vtune.dataset import Row
-from vtune.dataset.features.manifest import LEAST
+from vtune.dataset.features.manifest import MIN_CLIP_SECONDS
 
-CLIPPED, RUINED = 2e-5, 0.005
-"""Share of samples on flat tops: a few tops in a clip of 3 s; and so many that every loud vowel is distorted."""
+MIN_CLIPPED_SHARE, RUINED_CLIPPED_SHARE = 2e-5, 0.005
+"""Share of samples on flat tops: a few tops in a clip of 3 s, and so many that every loud vowel is distorted."""
 
-QUIET, LOUD = -42.0, -10.0
-"""dBFS of speech. 16 bits leave 50 dB under -42, which is what is left of a recording; speech has peaks 12 to 18 dB
-above its level, so above -10 they cannot all be there."""
+MIN_SPEECH_DBFS, MAX_SPEECH_DBFS = -42.0, -10.0
+"""Level of speech. Below -42, 16 bits leave less than 50 dB for the recording. Speech has peaks 12 to 18 dB above its
+level, so above -10 the peaks cannot all be there."""
 
-NOISY, DROWNED = 20.0, 8.0
-"""dB of speech over noise. Public sets for speech synthesis have 30 and more; models learn noise with the voice."""
+MIN_SNR_DB, UNUSABLE_SNR_DB = 20.0, 8.0
+"""dB between speech and noise. Public data sets for speech synthesis have 30 or more; models learn the noise, too."""
 
-OFFSET = 0.005
-"""Of full scale: -46 dB, as loud as a quiet voice. Good converters stay under 0.001."""
+MAX_OFFSET = 0.005
+"""Offset as a share of full scale: -46 dB, as loud as a quiet voice. Good converters stay below 0.001."""
 
-HUM = 34.0
-"""dB under the speech; a softer line is heard by nobody, and most recordings have one."""
+MIN_HUM_DISTANCE_DB = 34.0
+"""dB between speech and hum; nobody hears softer hum, and most recordings have some."""
 
-DULL = 0.75
-"""Share of the wanted band below which sound lacks height: a 16 kHz file is 0.67 of 24 kHz, MP3 at 64 kbit/s 0.85."""
+MIN_BANDWIDTH_SHARE = 0.75
+"""Least share of the possible bandwidth: a 16 kHz file has 0.67 of 24 kHz, MP3 at 64 kbit/s has 0.85."""
 
-USUAL_RATE = 24_000
-"""Hz that most engines speak at, where none is named."""
+DEFAULT_ENGINE_RATE = 24_000
+"""Sample rate of most engines, used if no engine is named."""
 
-END, PAUSE = 1.0, 2.0
-"""Seconds of silence at an end, and inside: an engine learns to be silent for as long, and it costs tokens."""
+MAX_EDGE_SILENCE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 2.0
+"""Seconds of silence at an end and between words: an engine learns to be silent as long, and silence costs tokens."""
 
-CHOPPED = -10.0
-"""dB of the first or last 32 ms against the level of the speech: a word in full swing. Whole words rise from -15 and
-less: of 593 clips that were cut by hand, 5 are above."""
+MAX_EDGE_LEVEL_DB = -10.0
+"""Level of the first or last 32 ms relative to the speech. Above it, a word is cut off: complete words start at -15 or
+less. Of 593 clips that were cut by hand, 5 are above."""
 
-ABOVE_NOISE = 10.0
-"""dB that a chopped end stands above the noise."""
+EDGE_ABOVE_NOISE_DB = 10.0
+"""dB by which the end of a cut word exceeds the noise."""
 
-SHORTEST, LONGEST = LEAST, 30.0
-"""Seconds. Below, a run leaves a clip out; above, a clip is no longer one utterance, and most engines refuse it."""
+MAX_CLIP_SECONDS = 30.0
+"""Longest clip; a longer one is more than one utterance, and most engines refuse it. A run leaves out shorter ones
+than ``MIN_CLIP_SECONDS``."""
 
 
-def hear(row: Row, heard: Measures, engine_rate: int | None) -> Iterator[Finding]:
-    """Yield what is wrong with one recording.
+def sound_findings(row: Row, measures: Measures, engine_rate: int | None) -> Iterator[Finding]:
+    """Yield the findings about the sound of one recording.
 
-    :param engine_rate: Hz that the engine speaks at, where one is named.
+    :param engine_rate: sample rate of the engine; None if no engine is named.
     """
-    yield from _length(row, heard)
-    if not heard.speech.seconds:
-        yield found(
-            "no-speech", Severity.ERROR, row, f"no speech in {heard.seconds:.2f} s", "leave it out",
+    yield from _length_findings(row, measures)
+    if not measures.speech.seconds:
+        yield make_finding(
+            "no-speech", Severity.ERROR, row,
+            f"there is no speech in {measures.seconds:.2f} s", "leave the recording out",
             Measure(0.0, "s"),
         )  # fmt: skip
         return
-    yield from _peaks(row, heard)
-    yield from _levels(row, heard)
-    yield from _ends(row, heard)
-    yield from _heights(row, heard, engine_rate or USUAL_RATE)
+    yield from _peak_findings(row, measures)
+    yield from _level_findings(row, measures)
+    yield from _edge_findings(row, measures)
+    yield from _bandwidth_findings(row, measures, engine_rate or DEFAULT_ENGINE_RATE)
 
 
-def _length(row: Row, heard: Measures) -> Iterator[Finding]:
-    seconds = Measure(round(heard.seconds, 3), "s")
-    if heard.seconds < SHORTEST:
-        advice = "join it with its neighbour, or leave it out; a run leaves it out (prepare.min_seconds)"
-        message = f"{heard.seconds:.2f} s, less than the {SHORTEST:g} s that a run takes"
-        yield found("short", Severity.WARNING, row, message, advice, seconds)
-    elif heard.seconds > LONGEST:
-        advice = "cut it into utterances (vtune prepare)"
-        yield found("long", Severity.WARNING, row, f"{heard.seconds:.1f} s in one recording", advice, seconds)
+def _length_findings(row: Row, measures: Measures) -> Iterator[Finding]:
+    seconds = Measure(round(measures.seconds, 3), "s")
+    if measures.seconds < MIN_CLIP_SECONDS:
+        advice = "join the clip with its neighbour, or leave it out; a run leaves it out (prepare.min_seconds)"
+        message = f"the clip has {measures.seconds:.2f} s; a run needs {MIN_CLIP_SECONDS:g} s or more"
+        yield make_finding("short", Severity.WARNING, row, message, advice, seconds)
+    elif measures.seconds > MAX_CLIP_SECONDS:
+        advice = "cut the recording into utterances (vtune prepare)"
+        yield make_finding(
+            "long", Severity.WARNING, row, f"the recording has {measures.seconds:.1f} s", advice, seconds
+        )
 
 
-def _peaks(row: Row, heard: Measures) -> Iterator[Finding]:
-    peaks = heard.peaks
-    if peaks.clipped >= CLIPPED:
+def _peak_findings(row: Row, measures: Measures) -> Iterator[Finding]:
+    peaks = measures.peaks
+    if peaks.clipped >= MIN_CLIPPED_SHARE:
         level = 20 * math.log10(peaks.peak)
         share = 100 * peaks.clipped
-        yield found(
-            "clipping", Severity.ERROR if peaks.clipped >= RUINED else Severity.WARNING, row,
-            f"clipped: {share:.2g} % of the samples lie on flat tops, the peak is {level:.1f} dBFS",
-            "record it again with less gain, or leave it out; turning it down does not mend it",
+        yield make_finding(
+            "clipping", Severity.ERROR if peaks.clipped >= RUINED_CLIPPED_SHARE else Severity.WARNING, row,
+            f"{share:.2g} % of the samples are clipped (on flat tops), the peak is {level:.1f} dBFS",
+            "record again with less gain, or leave the recording out; reducing its level does not help",
             Measure(round(share, 4), "%"),
         )  # fmt: skip
-    if abs(peaks.offset) >= OFFSET:
-        yield found(
-            "offset", Severity.WARNING, row, f"the wave swings about {peaks.offset:+.3f} of full scale instead of zero",
+    if abs(peaks.offset) >= MAX_OFFSET:
+        yield make_finding(
+            "offset", Severity.WARNING, row, f"the waveform has an offset of {peaks.offset:+.3f} of full scale",
             "remove the offset (--fix does)", Measure(round(peaks.offset, 5), "of full scale"),
         )  # fmt: skip
 
 
-def _levels(row: Row, heard: Measures) -> Iterator[Finding]:
-    speech = heard.speech
+def _level_findings(row: Row, measures: Measures) -> Iterator[Finding]:
+    speech = measures.speech
     level = Measure(round(speech.level, 1), "dBFS")
-    if not QUIET <= speech.level <= LOUD:
-        message = (
-            f"speech at {speech.level:.1f} dBFS, {'quieter' if speech.level < QUIET else 'louder'} than recordings are"
-        )
-        advice = "even the level (--fix does, or prepare.target_loudness in the recipe)"
-        yield found("level", Severity.WARNING, row, message, advice, level)
-    over = speech.level - speech.noise
-    if over < NOISY:
-        yield found(
-            "noise", Severity.ERROR if over < DROWNED else Severity.WARNING, row,
-            f"speech only {max(over, 0):.0f} dB above the noise ({speech.noise:.0f} dBFS)",
-            "record in a quieter place, take the noise away, or leave it out", Measure(round(over, 1), "dB"),
+    if not MIN_SPEECH_DBFS <= speech.level <= MAX_SPEECH_DBFS:
+        limit = f"below {MIN_SPEECH_DBFS:g}" if speech.level < MIN_SPEECH_DBFS else f"above {MAX_SPEECH_DBFS:g}"
+        message = f"the speech has a level of {speech.level:.1f} dBFS, {limit} dBFS"
+        advice = "adjust the level (with --fix, or with prepare.target_loudness in the recipe)"
+        yield make_finding("level", Severity.WARNING, row, message, advice, level)
+    snr = speech.level - speech.noise
+    if snr < MIN_SNR_DB:
+        yield make_finding(
+            "noise", Severity.ERROR if snr < UNUSABLE_SNR_DB else Severity.WARNING, row,
+            f"the speech is only {max(snr, 0):.0f} dB above the noise ({speech.noise:.0f} dBFS)",
+            "record in a quieter place, remove the noise, or leave the recording out", Measure(round(snr, 1), "dB"),
         )  # fmt: skip
-    under = speech.level - heard.hum.level
-    if heard.hum.hertz and under < HUM:
-        yield found(
-            "hum", Severity.WARNING, row, f"hum of {heard.hum.hertz} Hz, {under:.0f} dB under the speech",
-            "filter it out, or record with another supply", Measure(round(under, 1), "dB"),
+    hum_distance = speech.level - measures.hum.level
+    if measures.hum.hertz and hum_distance < MIN_HUM_DISTANCE_DB:
+        yield make_finding(
+            "hum", Severity.WARNING, row,
+            f"there is hum at {measures.hum.hertz} Hz, {hum_distance:.0f} dB below the speech",
+            "filter the hum out, or record with another power supply", Measure(round(hum_distance, 1), "dB"),
         )  # fmt: skip
 
 
-def _ends(row: Row, heard: Measures) -> Iterator[Finding]:
-    speech = heard.speech
-    for place, seconds in (("before the first word", speech.lead), ("behind the last word", speech.tail)):
-        if seconds > END:
-            advice = "trim it (--fix does)"
+def _edge_findings(row: Row, measures: Measures) -> Iterator[Finding]:
+    speech = measures.speech
+    for position, seconds in (("before the first word", speech.lead), ("after the last word", speech.tail)):
+        if seconds > MAX_EDGE_SILENCE_SECONDS:
+            advice = "trim the silence (--fix does)"
             measure = Measure(round(seconds, 2), "s")
-            yield found("silence", Severity.WARNING, row, f"{seconds:.1f} s of silence {place}", advice, measure)
-    if speech.pause > PAUSE:
-        advice = "cut the recording there (vtune prepare does)"
+            yield make_finding(
+                "silence", Severity.WARNING, row, f"there are {seconds:.1f} s of silence {position}", advice, measure
+            )
+    if speech.pause > MAX_PAUSE_SECONDS:
+        advice = "cut the recording in this pause (vtune prepare does)"
         measure = Measure(round(speech.pause, 2), "s")
-        yield found("pause", Severity.WARNING, row, f"a pause of {speech.pause:.1f} s inside", advice, measure)
-    for place, level in (("begins", speech.start), ("ends", speech.stop)):
-        if level > CHOPPED and level + speech.level > speech.noise + ABOVE_NOISE:
-            yield found(
+        yield make_finding(
+            "pause", Severity.WARNING, row, f"there is a pause of {speech.pause:.1f} s between words", advice, measure
+        )
+    for position, level in (("starts", speech.start), ("ends", speech.stop)):
+        if level > MAX_EDGE_LEVEL_DB and level + speech.level > speech.noise + EDGE_ABOVE_NOISE_DB:
+            yield make_finding(
                 "chopped", Severity.WARNING, row,
-                f"{place} in the middle of a word: {level:+.0f} dB against the level of the speech",
-                "cut it wider from its recording, or leave it out", Measure(round(level, 1), "dB"),
+                f"the clip {position} in the middle of a word ({level:+.0f} dB relative to the level of the speech)",
+                "cut the clip with more margin, or leave it out", Measure(round(level, 1), "dB"),
             )  # fmt: skip
 
 
-def _heights(row: Row, heard: Measures, rate: int) -> Iterator[Finding]:
-    wanted = min(heard.rate, rate) / 2
-    if heard.bandwidth < DULL * wanted:
-        yield found(
+def _bandwidth_findings(row: Row, measures: Measures, rate: int) -> Iterator[Finding]:
+    possible = min(measures.rate, rate) / 2
+    if measures.bandwidth < MIN_BANDWIDTH_SHARE * possible:
+        yield make_finding(
             "bandwidth", Severity.WARNING, row,
-            f"sound up to {heard.bandwidth / 1000:.1f} kHz in a file of {heard.rate / 1000:g} kHz",
-            "find the recording before it went through a telephone or a coder; what is cut away cannot be brought back",
-            Measure(round(heard.bandwidth), "Hz"),
+            f"the sound ends at {measures.bandwidth / 1000:.1f} kHz; the sample rate is {measures.rate / 1000:g} kHz",
+            "find the original, from before a telephone or a coder; lost frequencies cannot be restored",
+            Measure(round(measures.bandwidth), "Hz"),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How many tokens a clip becomes for an engine, and how many the engine takes: known without loading a weight."""
+"""Estimate the tokens of a clip, and compare them with the engine's limit, without loading any weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vtune.curation.doctor.checks import found
+from vtune.curation.doctor.check_titles import make_finding
 from vtune.curation.doctor.findings import Finding, Measure, Severity
 from vtune.dataset import Row
 from vtune.engines import Engine
@@ -17,10 +17,11 @@ from vtune.types import EngineOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """What one clip may cost.
+class ClipBudget:
+    """The tokens that one clip may need.
 
-    :param seconds: the longest clip that fits; None where the engine does not say.
+    :param engine: name of the engine.
+    :param seconds: longest clip that the engine accepts; None if the engine does not state it.
     """
 
     engine: str
@@ -29,41 +30,44 @@ class Budget:
     seconds: float | None
 
     def tokens(self, seconds: float) -> float:
-        """Estimate the tokens of a clip."""
+        """Return the estimated number of tokens of a clip."""
         return seconds * self.tokens_per_second + self.tokens_per_clip
 
 
-def options_of(engine: Engine, given: Mapping[str, Any]) -> EngineOptions:
-    """Check an engine's options. :raises VtuneError: one is not known or not possible."""
+def check_options(engine: Engine, values: Mapping[str, Any]) -> EngineOptions:
+    """Return the checked options of an engine.
+
+    :raises VtuneError: an option is unknown, or has an invalid value.
+    """
     try:
-        return engine.info.options.model_validate(dict(given))
+        return engine.info.options.model_validate(dict(values))
     except ValidationError as error:
         raise VtuneError(f"engine {engine.name!r}: {first_problem(error)}") from error
 
 
-def budget_of(engine: Engine, options: EngineOptions) -> tuple[Budget | None, str | None]:
-    """Ask an engine for its budget; return it, or why there is none to check against."""
+def budget_of(engine: Engine, options: EngineOptions) -> tuple[ClipBudget | None, str | None]:
+    """Return the budget of an engine (or None), and a note if clips cannot be checked against it (or None)."""
     try:
         footprint = engine.footprint(options, engine.info.lora, 2)
     except VtuneError as error:
         return None, f"budget: {error}"
     if footprint is None:
-        return None, f"budget: engine {engine.name!r} does not say how many tokens a second of sound becomes"
+        return None, f"budget: engine {engine.name!r} does not state how many tokens a second of sound needs"
     longest = footprint.longest_seconds
-    budget = Budget(engine.name, footprint.tokens_per_second, footprint.tokens_per_clip, longest)
-    unsaid = f"budget: engine {engine.name!r} does not say how long a clip may be; a run lists what it refuses"
-    return budget, unsaid if longest is None else None
+    budget = ClipBudget(engine.name, footprint.tokens_per_second, footprint.tokens_per_clip, longest)
+    note = f"budget: engine {engine.name!r} does not state how long a clip may be; a run lists the clips it refuses"
+    return budget, note if longest is None else None
 
 
-def too_long(row: Row, seconds: float, budget: Budget) -> Iterator[Finding]:
-    """Yield a finding for a clip that does not fit."""
+def budget_findings(row: Row, seconds: float, budget: ClipBudget) -> Iterator[Finding]:
+    """Yield a finding if a clip is too long for the engine."""
     if budget.seconds is None or seconds <= budget.seconds:
         return
     tokens = budget.tokens(seconds)
-    yield found(
+    yield make_finding(
         "budget", Severity.ERROR, row,
-        f"{seconds:.1f} s are about {tokens:,.0f} tokens for {budget.engine}, which takes "
-        f"{budget.tokens(budget.seconds):,.0f} ({budget.seconds:.1f} s)",
-        "cut it (vtune prepare), or raise the engine's limit if it has one",
+        f"the clip needs about {tokens:,.0f} tokens ({seconds:.1f} s); {budget.engine} accepts "
+        f"{budget.tokens(budget.seconds):,.0f} tokens ({budget.seconds:.1f} s)",
+        "cut the clip (vtune prepare), or raise the engine's limit if it has an option for it",
         Measure(round(tokens), "tokens"),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Listen to a source in a browser and put it right: words, red flags, rows to drop, clips to split."""
+"""Review a source in a browser: listen, correct words, approve or drop rows, and split clips."""
 
 from vtune.curation.review.review import Review
 

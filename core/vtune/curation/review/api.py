@@ -1,4 +1,4 @@
-"""What the page asks and what it is answered: requests as models, clips as plain data."""
+"""The requests of the review page and their answers: requests as models, clips as plain data."""
 
 from __future__ import annotations
 
@@ -12,123 +12,138 @@ from vtune.curation.review.clips import ReviewClip
 from vtune.curation.review.review import Review
 
 
-class Request(BaseModel):
-    """What a page may send; nothing more, nothing of another kind."""
+class ReviewRequest(BaseModel):
+    """Base of all requests: unknown keys and values of another type are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Nothing(Request):
-    """Concerns no clip."""
+class NoClipRequest(ReviewRequest):
+    """A request without a clip."""
 
 
-class Numbered(Request):
-    """Concerns one clip."""
+class ClipRequest(ReviewRequest):
+    """A request about one clip.
+
+    :param clip: number of the clip.
+    """
 
     clip: int
 
 
-class Seen(Numbered):
-    """Concerns a clip that had these words when the listener saw it."""
+class SeenClipRequest(ClipRequest):
+    """A request about a clip as the listener saw it.
+
+    :param was: the words that the listener saw; None skips this check.
+    """
 
     was: str | None = None
 
 
-class Worded(Seen):
-    """New words of a clip."""
+class WordsRequest(SeenClipRequest):
+    """A request to change the words of a clip."""
 
     text: str
 
 
-class Halved(Seen):
-    """Where to cut, in seconds, and the words of the halves."""
+class SplitRequest(SeenClipRequest):
+    """A request to split a clip.
+
+    :param at: seconds at which to cut.
+    :param first: words of the first half; ``second`` those of the second half.
+    """
 
     at: float
     first: str
     second: str
 
 
-def _words(review: Review, asked: Worded) -> int | None:
-    named = review.clip(asked.clip).state == "kept"
-    review.set_words(asked.clip, asked.text, asked.was)
-    return asked.clip if named else None
+def _words(review: Review, request: WordsRequest) -> int | None:
+    has_row = review.clip(request.clip).state == "kept"
+    review.set_words(request.clip, request.text, request.was)
+    return request.clip if has_row else None
 
 
-def _approve(review: Review, asked: Seen) -> int | None:
-    review.approve(asked.clip, asked.was)
-    return asked.clip
+def _approve(review: Review, request: SeenClipRequest) -> int | None:
+    review.approve(request.clip, request.was)
+    return request.clip
 
 
-def _doubt(review: Review, asked: Numbered) -> int | None:
-    review.doubt(asked.clip)
-    return asked.clip
+def _doubt(review: Review, request: ClipRequest) -> int | None:
+    review.doubt(request.clip)
+    return request.clip
 
 
-def _drop(review: Review, asked: Numbered) -> int | None:
-    review.drop(asked.clip)
-    return asked.clip
+def _drop(review: Review, request: ClipRequest) -> int | None:
+    review.drop(request.clip)
+    return request.clip
 
 
-def _restore(review: Review, asked: Numbered) -> int | None:
-    review.restore(asked.clip)
-    return asked.clip
+def _restore(review: Review, request: ClipRequest) -> int | None:
+    review.restore(request.clip)
+    return request.clip
 
 
-def _split(review: Review, asked: Halved) -> dict[str, Any]:
-    first, _ = review.split(asked.clip, asked.at, (asked.first, asked.second), asked.was)
+def _split(review: Review, request: SplitRequest) -> dict[str, Any]:
+    first, _ = review.split(request.clip, request.at, (request.first, request.second), request.was)
     return {"go": first}
 
 
-def _undo(review: Review, asked: Nothing) -> dict[str, Any]:
+def _undo(review: Review, request: NoClipRequest) -> dict[str, Any]:
     number = review.undo()
-    return {"go": number} if number is not None else {"said": "there is nothing to undo"}
+    return {"go": number} if number is not None else {"message": "There is nothing to undo"}
 
 
-def _reread(review: Review, asked: Nothing) -> dict[str, Any]:
+def _reread(review: Review, request: NoClipRequest) -> dict[str, Any]:
     review.read()
     return {"go": 0}
 
 
-ACTIONS: dict[str, tuple[type[Any], Callable[[Review, Any], int | dict[str, Any] | None]]] = {
-    "words": (Worded, _words),
-    "approve": (Seen, _approve),
-    "doubt": (Numbered, _doubt),
-    "drop": (Numbered, _drop),
-    "restore": (Numbered, _restore),
-    "split": (Halved, _split),
-    "undo": (Nothing, _undo),
-    "reread": (Nothing, _reread),
+REVIEW_ACTIONS: dict[str, tuple[type[Any], Callable[[Review, Any], int | dict[str, Any] | None]]] = {
+    "words": (WordsRequest, _words),
+    "approve": (SeenClipRequest, _approve),
+    "doubt": (ClipRequest, _doubt),
+    "drop": (ClipRequest, _drop),
+    "restore": (ClipRequest, _restore),
+    "split": (SplitRequest, _split),
+    "undo": (NoClipRequest, _undo),
+    "reread": (NoClipRequest, _reread),
 }
-"""What changes something: the request, and what does it. A number is the one clip that is to be shown anew."""
+"""Request model and function of each action. If a function returns a number, the page updates only this clip.
+
+To add an action, add its request, its function and an entry here.
+"""
 
 
-def act(review: Review, action: str, body: bytes) -> dict[str, Any]:
-    """Do what a page asks.
+def run_action(review: Review, action: str, body: bytes) -> dict[str, Any]:
+    """Run one action, and return the answer for the page.
 
-    :raises ValidationError: the request is not what it should be.
-    :raises VtuneError: it cannot be done.
+    :param action: key of ``REVIEW_ACTIONS``.
+    :param body: the request as JSON.
+    :raises ValidationError: the request is not valid.
+    :raises VtuneError: the action is not possible.
     """
-    model, do = ACTIONS[action]
-    done = do(review, model.model_validate_json(body))
-    if isinstance(done, int):
-        return {"clip": shown(review, review.clip(done)), "undo": review.undoable()}
-    return {**(done or {"go": 0}), "undo": review.undoable()}
+    model, function = REVIEW_ACTIONS[action]
+    result = function(review, model.model_validate_json(body))
+    if isinstance(result, int):
+        return {"clip": clip_data(review, review.clip(result)), "undo": review.undoable()}
+    return {**(result or {"go": 0}), "undo": review.undoable()}
 
 
-def everything(review: Review, *, flagged: bool) -> dict[str, Any]:
-    """Return all clips, and what the page needs to know beside."""
+def review_data(review: Review, *, flagged: bool) -> dict[str, Any]:
+    """Return all clips, and the other data that the page needs."""
     clips = review.clips()
     return {
         "title": clips.root.name or str(clips.root),
-        "told": clips.told,
+        "description": clips.description,
         "flagged": flagged,
-        "clips": [shown(review, clip) for clip in list(clips.listed)],
+        "clips": [clip_data(review, clip) for clip in list(clips.listed)],
         "undo": review.undoable(),
     }
 
 
-def shown(review: Review, clip: ReviewClip) -> dict[str, Any]:
-    """Return one clip as the page shows it; never a path outside the source's own folder."""
+def clip_data(review: Review, clip: ReviewClip) -> dict[str, Any]:
+    """Return one clip as plain data for the page, without any path outside the source's folder."""
     root = review.clips().root
     name = os.path.relpath(clip.audio, root) if clip.there else clip.audio
     return {

@@ -1,4 +1,4 @@
-"""The clips of a source as a review shows them: rows of tables, texts beside recordings, what was dropped, the rest."""
+"""Read the clips of a source for a review: rows of tables, sidecar texts, dropped rows, recordings without words."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from vtune import audio
-from vtune.curation.review.dropped import ghosts, interleaved
-from vtune.curation.review.history import Entry, History
+from vtune.curation.review.dropped_positions import dropped_rows, interleaved
+from vtune.curation.review.history import History, HistoryEntry
 from vtune.dataset import Row, open_source
 from vtune.dataset.editing.edit import EditableTable, StaleError
 from vtune.dataset.editing.sidecars import EditableSidecar
@@ -27,11 +27,13 @@ from vtune.runtime.progress import track
 class ReviewClip:
     """One clip of a review.
 
-    :param number: what the page calls it; stays the same while the review lasts.
     :param state: ``kept`` (a row or a sidecar has its words), ``dropped``, or ``unnamed`` (only a recording).
-    :param file: the table or the sidecar; None where there is none.
-    :param in_table: whether ``file`` is a table.
-    :param audio: path of the recording, or the name that was given where it is not ``there``.
+    :param file: the table or the sidecar; None if there is none.
+    :param in_table: True if ``file`` is a table.
+    :param audio: path of the recording, or the name in the table if the recording is not ``there``.
+    :param there: True if the recording can be read.
+    :param number: number of the clip on the page; it stays the same during a review.
+    :param dropped: the history entry that dropped the clip.
     """
 
     state: str
@@ -47,64 +49,67 @@ class ReviewClip:
     seconds: float = 0.0
     approved: bool = False
     edited: bool = False
-    dropped: Entry | None = None
+    dropped: HistoryEntry | None = None
 
 
 @dataclass(slots=True)
-class Clips:
-    """All clips of a source at one moment, in their order, and what they can be edited with."""
+class ReviewClips:
+    """All clips of a source in their order, with the tables and histories to edit them.
+
+    :param description: lines that describe how the source was read.
+    """
 
     root: Path
-    told: list[str]
+    description: list[str]
     listed: list[ReviewClip] = field(default_factory=list)
     tables: dict[Path, EditableTable] = field(default_factory=dict)
     histories: dict[Path, History] = field(default_factory=dict)
 
     def history(self, file: Path) -> History:
-        """Return the history that a table or a sidecar has."""
+        """Return the history of a table or a sidecar."""
         if file.parent not in self.histories:
             sweep(file.parent)
             self.histories[file.parent] = History(file.parent)
         return self.histories[file.parent]
 
     def rows(self, table: Path) -> list[ReviewClip]:
-        """Return the clips of a table, one for each of its rows."""
+        """Return the clips of a table, one per row."""
         return [clip for clip in self.listed if clip.file == table and clip.in_table and clip.state == "kept"]
 
     def row_of(self, clip: ReviewClip) -> int:
-        """Return which row of its table a clip is; of a dropped one, which it would become again."""
-        ahead = self.listed[: self.listed.index(clip)] if clip in self.listed else self.listed
-        return sum(other.state == "kept" and other.in_table and other.file == clip.file for other in ahead)
+        """Return the row number of a clip in its table; for a dropped clip, the number that it would get."""
+        earlier = self.listed[: self.listed.index(clip)] if clip in self.listed else self.listed
+        return sum(other.state == "kept" and other.in_table and other.file == clip.file for other in earlier)
 
-    def standing(self) -> list[tuple[History, Entry]]:
-        """Return the edits that are not undone, the oldest first."""
-        both = [(history, entry) for history in self.histories.values() for entry in history.standing()]
-        return sorted(both, key=lambda pair: pair[1].time)
+    def standing(self) -> list[tuple[History, HistoryEntry]]:
+        """Return the edits that were not undone, the oldest first, each with its history."""
+        pairs = [(history, entry) for history in self.histories.values() for entry in history.standing()]
+        return sorted(pairs, key=lambda pair: pair[1].time)
 
 
-class Numbers:
-    """Gives each clip the number that it had when the source was read before."""
+class ClipNumbers:
+    """Assigns each clip the number that it had when the source was last read."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Any, ...], int] = {}
+        self._cache: dict[tuple[Any, ...], int] = {}
 
-    def give(self, clips: list[ReviewClip]) -> None:
-        """Number clips by recording, and by order among those with the same recording."""
+    def assign(self, clips: list[ReviewClip]) -> None:
+        """Set the numbers of clips, by their recording and their order among clips with the same recording."""
         seen: Counter[str] = Counter()
         for clip in clips:
             seen[clip.audio] += 1
-            clip.number = self._known.setdefault((clip.audio, seen[clip.audio]), len(self._known) + 1)
+            clip.number = self._cache.setdefault((clip.audio, seen[clip.audio]), len(self._cache) + 1)
 
 
-class Lengths:
-    """Seconds of recordings from their headers, looked up once while a file is the same."""
+class RecordingLengths:
+    """Lengths of recordings from their headers; each is read once while its file stays the same."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int], tuple[float, str | None]] = {}
+        self._cache: dict[tuple[str, int, int], tuple[float, str | None]] = {}
 
     def fill(self, clips: list[ReviewClip]) -> None:
-        """Set seconds, and the problem of recordings that cannot be read."""
-        for clip in track(clips, "reading", len(clips), "clips"):
+        """Set the seconds of clips, and the problem of recordings that cannot be read."""
+        for clip in track(clips, "reading recordings", len(clips), "clips"):
             if not clip.there:
                 continue
             clip.seconds, problem = self._of(clip.audio)
@@ -115,19 +120,19 @@ class Lengths:
         try:
             stat = os.stat(path)
             key = (path, stat.st_size, stat.st_mtime_ns)
-            if key not in self._known:
-                self._known[key] = round(audio.seconds_of(Path(path)), 3), None
+            if key not in self._cache:
+                self._cache[key] = round(audio.seconds_of(Path(path)), 3), None
         except DataError as error:
-            self._known[key] = 0.0, str(error)
+            self._cache[key] = 0.0, str(error)
         except OSError as error:
             return 0.0, f"cannot be read: {error.strerror}"
-        return self._known[key]
+        return self._cache[key]
 
 
-def read_clips(data: str) -> Clips:
-    """Read a source whole.
+def read_clips(data: str) -> ReviewClips:
+    """Read all clips of a source.
 
-    :raises DataError: it cannot be read, or not be edited; says what to do.
+    :raises DataError: the source cannot be read or edited; the message says what to do.
     """
     path = Path(os.path.expanduser(data)).absolute()
     try:
@@ -135,67 +140,70 @@ def read_clips(data: str) -> Clips:
     except ValidationError as error:
         raise DataError(first_problem(error)) from error
     if not isinstance(source, FolderSource):
-        raise DataError(f"{data} cannot be edited row by row; export it to a folder of recordings beside a table first")
-    clips = Clips(path if path.is_dir() else path.parent, source.description)
+        raise DataError(f"{data} cannot be edited row by row; first export it to a folder with recordings and a table")
+    clips = ReviewClips(path if path.is_dir() else path.parent, source.description)
     rows: dict[Path, list[ReviewClip]] = defaultdict(list)
-    others: list[ReviewClip] = []
+    loose_clips: list[ReviewClip] = []
     for row in source.rows():
-        clip = _clip(row, lone=path.is_file())
+        clip = _clip(row, is_file=path.is_file())
         if clip.in_table and clip.file is not None:
             rows[clip.file].append(clip)
         else:
-            others.append(clip)
-    for table, found in rows.items():
-        clips.tables[table] = _editable(table, found)
+            loose_clips.append(clip)
+    for table, table_clips in rows.items():
+        clips.tables[table] = _editable(table, table_clips)
         history = clips.history(table)
         history.recover(table.name, clips.tables[table].digest)
         standing = [entry for entry in history.standing() if entry.file == table.name]
-        clips.listed += interleaved(found, [(g.place, _ghost(g.entry, table, in_table=True)) for g in ghosts(standing)])
-    _add_others(clips, others)
+        clips.listed += interleaved(
+            table_clips,
+            [(row.position, _dropped_clip(row.entry, table, in_table=True)) for row in dropped_rows(standing)],
+        )
+    _add_others(clips, loose_clips)
     return clips
 
 
-def _clip(row: Row, *, lone: bool) -> ReviewClip:
-    beside = row.line == 1 and not lone and row.there and str(sidecar(Path(row.audio))) == row.file
+def _clip(row: Row, *, is_file: bool) -> ReviewClip:
+    has_sidecar = row.line == 1 and not is_file and row.there and str(sidecar(Path(row.audio))) == row.file
     state = "unnamed" if row.line is None else "kept"
     file = None if row.line is None else Path(row.file)
-    in_table = state == "kept" and not beside
+    in_table = state == "kept" and not has_sidecar
     return ReviewClip(
         state, file, in_table, row.line, row.audio, row.text, row.red_flags, row.problem, row.there and bool(row.audio)
     )
 
 
-def _editable(table: Path, found: list[ReviewClip]) -> EditableTable:
+def _editable(table: Path, clips: list[ReviewClip]) -> EditableTable:
     editable = EditableTable(table)
-    if [record.text for record in editable.records] != [clip.text for clip in found]:
-        raise StaleError(f"{table} was changed while it was read; try again")
+    if [record.text for record in editable.records] != [clip.text for clip in clips]:
+        raise StaleError(f"{table} changed while it was read; try again")
     return editable
 
 
-def _add_others(clips: Clips, others: list[ReviewClip]) -> None:
-    """Add the texts beside recordings and the recordings without words, but not what was dropped or split."""
-    for clip in others:
+def _add_others(clips: ReviewClips, loose_clips: list[ReviewClip]) -> None:
+    """Add clips with sidecar texts and recordings without words, but not those that were dropped or split."""
+    for clip in loose_clips:
         file = clip.file or Path(clip.audio)
         history = clips.history(file)
         if clip.file and not clip.in_table:
             history.recover(file.name, EditableSidecar(file).digest)
-    gone: dict[str, Entry] = {}
+    removed_by: dict[str, HistoryEntry] = {}
     for history, entry in clips.standing():
         path = os.path.normpath(history.path.parent / entry.audio)
         if entry.action in ("drop", "split"):
-            gone[path] = entry
+            removed_by[path] = entry
         elif entry.action == "restore":
-            gone.pop(path, None)
+            removed_by.pop(path, None)
     tables = {table.name for table in clips.tables}
-    for clip in others:
-        went = gone.get(os.path.normpath(clip.audio)) if clip.state == "unnamed" else None
-        if went is None:
+    for clip in loose_clips:
+        removal = removed_by.get(os.path.normpath(clip.audio)) if clip.state == "unnamed" else None
+        if removal is None:
             clips.listed.append(clip)
-        elif went.action == "drop" and went.file not in tables:
-            clips.listed.append(_ghost(went, Path(clip.audio).with_name(went.file), in_table=False))
+        elif removal.action == "drop" and removal.file not in tables:
+            clips.listed.append(_dropped_clip(removal, Path(clip.audio).with_name(removal.file), in_table=False))
 
 
-def _ghost(entry: Entry, file: Path, *, in_table: bool) -> ReviewClip:
+def _dropped_clip(entry: HistoryEntry, file: Path, *, in_table: bool) -> ReviewClip:
     path = os.path.normpath(file.parent / entry.audio)
     there = os.path.isfile(path)
     text, flags = str(entry.before.get("text", "")), str(entry.before.get("red_flags", ""))

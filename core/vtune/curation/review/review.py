@@ -1,4 +1,4 @@
-"""A review of a source: everything that a listener may do to its clips, each on disk and in the history at once."""
+"""Review a source: all edits that a listener can make, each written to disk and to the history at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from vtune.curation.review import split as splitting
-from vtune.curation.review.approvals import Digests, mark
-from vtune.curation.review.clips import Clips, Lengths, Numbers, ReviewClip, read_clips
-from vtune.curation.review.history import Entry, undoing
-from vtune.curation.review.text_location import Beside, Place, TableRow
-from vtune.dataset.editing.edit import Change, OnChange, StaleError, speakable_words
+from vtune.curation.review import clip_split as splitting
+from vtune.curation.review.clip_marks import RecordingDigests, mark_clips
+from vtune.curation.review.clips import ClipNumbers, RecordingLengths, ReviewClip, ReviewClips, read_clips
+from vtune.curation.review.history import HistoryEntry, undo_entry
+from vtune.curation.review.text_location import SidecarLocation, TableLocation, TextLocation
+from vtune.dataset.editing.edit import Change, OnChange, StaleError, spoken
 from vtune.dataset.editing.sidecars import EditableSidecar
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.errors import DataError
@@ -23,120 +23,135 @@ from vtune.runtime.paths import write_text
 
 
 class Review:
-    """The clips of a source under one lock, each called by its number.
+    """The clips of a source, each identified by its number, under one lock.
 
-    Every method raises ``DataError`` where something cannot be done, and the files are then as they were;
-    ``StaleError`` where a file was changed by somebody else since it was read: ``read`` reads it again.
+    A method raises ``DataError`` if an edit is not possible; the files are then unchanged. It raises ``StaleError`` if
+    somebody else changed a file since it was read; ``read`` reads the source again.
     """
 
     def __init__(self, data: str) -> None:
         self._data = data
         self._lock = threading.RLock()
-        self._numbers, self._lengths, self._digests = Numbers(), Lengths(), Digests()
+        self._numbers, self._lengths, self._digests = ClipNumbers(), RecordingLengths(), RecordingDigests()
         self.read()
 
     def read(self) -> None:
-        """Read the source anew; clips keep their numbers."""
+        """Read the source again; clips keep their numbers."""
         with self._lock:
             clips = read_clips(self._data)
-            self._numbers.give(clips.listed)
+            self._numbers.assign(clips.listed)
             self._lengths.fill(clips.listed)
-            mark(clips, self._digests, clips.listed)
-            self._clips: Clips = clips
+            mark_clips(clips, self._digests, clips.listed)
+            self._clips: ReviewClips = clips
             self._by_number = {clip.number: clip for clip in clips.listed}
 
-    def clips(self) -> Clips:
-        """Return all clips as they stand now."""
+    def clips(self) -> ReviewClips:
+        """Return all clips in their current state."""
         return self._clips
 
     def clip(self, number: int) -> ReviewClip:
-        """Return one clip. :raises DataError: there is none of this number."""
+        """Return one clip by its number.
+
+        :raises DataError: there is no clip with this number.
+        """
         with self._lock:
             if number not in self._by_number:
                 raise DataError(f"there is no clip {number}")
             return self._by_number[number]
 
     def set_words(self, number: int, words: str, was: str | None = None) -> None:
-        """Change the words of a clip, or give a recording that no row names its first.
+        """Change the words of a clip, or add a row with words for a recording that no row names.
 
-        :param was: the words that the listener saw; where they are others by now, nothing is changed.
+        :param was: the words that the listener saw; nothing is changed if the clip has other words by now.
         """
         with self._lock:
-            clip, words = self._seen(number, was), speakable_words(words)
+            clip, words = self._unchanged_clip(number, was), spoken(words)
             if clip.state == "unnamed":
                 self._add(clip, words)
             elif words != clip.text:
-                place = self._place(clip)
-                after = {**_said(clip), "text": words}
-                self._make(clip, "words", after, lambda on_change: place.set_words(words, on_change))
+                location = self._location(clip)
+                after = {**_row_content(clip), "text": words}
+                self._make(clip, "words", after, lambda on_change: location.set_words(words, on_change))
                 clip.problem = None if clip.problem == unfit_words(clip.text) else clip.problem
                 clip.text = words
                 self._refresh(clip)
 
     def approve(self, number: int, was: str | None = None) -> None:
-        """Approve recording and words as they are; red flags are emptied in the table."""
+        """Approve the recording and its words; the red flags of the row are removed."""
         with self._lock:
-            clip = self._seen(number, was)
-            place = self._place(clip)
+            clip = self._unchanged_clip(number, was)
+            location = self._location(clip)
             if clip.problem is not None or not clip.there:
                 raise DataError(f"this clip cannot be approved: {clip.problem}")
             digest = self._digests.of(clip.audio)
             if clip.flags:
-                after = {**_said(clip), "red_flags": ""}
-                self._make(clip, "approve", after, lambda on_change: place.set_flags("", on_change), digest=digest)
+                after = {**_row_content(clip), "red_flags": ""}
+                self._make(clip, "approve", after, lambda on_change: location.set_flags("", on_change), digest=digest)
                 clip.flags = ""
             elif not clip.approved:
-                self._clips.history(place.path).append(self._entry(clip, "approve", _said(clip), digest=digest))
+                self._clips.history(location.path).append(
+                    self._entry(clip, "approve", _row_content(clip), digest=digest)
+                )
             self._refresh(clip)
 
     def doubt(self, number: int) -> None:
-        """Take an approval back."""
+        """Withdraw an approval."""
         with self._lock:
             clip = self.clip(number)
             if clip.approved and clip.file is not None:
                 digest = self._digests.of(clip.audio)
-                self._clips.history(clip.file).append(self._entry(clip, "doubt", _said(clip), digest=digest))
+                self._clips.history(clip.file).append(self._entry(clip, "doubt", _row_content(clip), digest=digest))
                 self._refresh(clip)
 
     def drop(self, number: int) -> None:
-        """Take a clip's row out of its table, or the text beside it away; the recording stays."""
+        """Remove a clip's row from its table, or delete its sidecar text; the recording stays."""
         with self._lock:
             clip = self.clip(number)
-            place = self._place(clip)
+            location = self._location(clip)
             kept = sum(other.state == "kept" for other in self._clips.listed)
             if kept == 1 and not clip.in_table:
-                raise DataError(f"{clip.file}: the last text stays; delete it by hand if none is wanted")
-            clip.dropped = self._make(clip, "drop", {}, place.drop)
+                raise DataError(
+                    f"{clip.file} is the last text, so it cannot be dropped here; delete it by hand if needed"
+                )
+            clip.dropped = self._make(clip, "drop", {}, location.drop)
             clip.state = "dropped"
             self._refresh(clip)
 
     def restore(self, number: int) -> None:
-        """Put a dropped clip's row, or its text, back to where it stood."""
+        """Put the row or the text of a dropped clip back in its former position."""
         with self._lock:
             clip = self.clip(number)
             dropped = clip.dropped
             if dropped is None or dropped.change is None:
                 raise DataError("this clip was not dropped")
-            place, change = self._place(clip), dropped.change
-            self._make(clip, "restore", _said(clip), lambda on_change: place.put_back(change, on_change), of=dropped.id)
+            location, change = self._location(clip), dropped.change
+            self._make(
+                clip,
+                "restore",
+                _row_content(clip),
+                lambda on_change: location.put_back(change, on_change),
+                of=dropped.id,
+            )
             clip.state, clip.dropped = "kept", None
             self._refresh(clip)
 
     def split(self, number: int, at: float, words: tuple[str, str], was: str | None = None) -> tuple[int, int]:
-        """Cut a clip in two near a second; return the numbers of the halves.
+        """Split a clip in two near ``at`` seconds; return the numbers of both halves.
 
-        The halves are new recordings beside the old one, which stays on disk, though no row names it any more.
+        The halves are new recordings beside the old one. The old recording stays on disk, but no row names it any more.
         """
         with self._lock:
-            clip = self._seen(number, was)
-            place, told, old = self._place(clip), [speakable_words(half) for half in words], Path(clip.audio)
+            clip = self._unchanged_clip(number, was)
+            location, texts_of_halves, old = self._location(clip), [spoken(half) for half in words], Path(clip.audio)
             if not clip.there:
                 raise DataError(f"this clip cannot be split: {clip.problem}")
-            first, second, cut = splitting.split(old, at)
-            halves = list(zip((first, second), told, strict=True))
-            texts = place.texts(halves)
-            made = {_relative(new, place.path): self._digests.of(str(new)) for new in (first, second)}
-            made |= {_relative(path, place.path): sha256(text.encode()).hexdigest() for path, text in texts.items()}
+            first, second, cut = splitting.split_recording(old, at)
+            halves = list(zip((first, second), texts_of_halves, strict=True))
+            texts = location.texts(halves)
+            new_files = {_relative(new, location.path): self._digests.of(str(new)) for new in (first, second)}
+            new_files |= {
+                _relative(path, location.path): sha256(text.encode()).hexdigest() for path, text in texts.items()
+            }
 
             def make(on_change: OnChange) -> Change:
                 def note_and_write(change: Change) -> None:
@@ -144,10 +159,10 @@ class Review:
                     for path, text in texts.items():
                         write_text(path, text)
 
-                return place.split(old, halves, note_and_write)
+                return location.split(old, halves, note_and_write)
 
             try:
-                self._make(clip, "split", {"texts": told, "at": round(cut, 4)}, make, made=made)
+                self._make(clip, "split", {"texts": texts_of_halves, "at": round(cut, 4)}, make, made=new_files)
             except BaseException:
                 for path in (first, second, *texts):
                     path.unlink(missing_ok=True)
@@ -156,7 +171,7 @@ class Review:
             return self._number(first), self._number(second)
 
     def undo(self) -> int | None:
-        """Take the last edit back; return the number of its clip, 0 where there is none, None if nothing was undone."""
+        """Undo the last edit; return the number of its clip (0 if it has none), or None if there is nothing to undo."""
         with self._lock:
             standing = self._clips.standing()
             if not standing:
@@ -164,62 +179,67 @@ class Review:
             history, entry = standing[-1]
             file, change = history.path.parent / entry.file, entry.change
             if change is None:
-                history.append(undoing(entry))
+                history.append(undo_entry(entry))
             else:
                 if file not in self._clips.tables and file.suffix.lower() not in (".txt", ".lab"):
-                    raise DataError(f"{file} is no table of {self._data}, so its edit cannot be undone here")
+                    raise DataError(f"{file} is not a table of {self._data}, so its edit cannot be undone here")
                 editable = self._clips.tables.get(file) or EditableSidecar(file)
-                history.carry_out(undoing(entry), lambda on_change: editable.undo(change, on_change))
+                history.carry_out(undo_entry(entry), lambda on_change: editable.undo(change, on_change))
             history.remove_made(entry)
             self.read()
             return self._number(history.path.parent / entry.audio)
 
     def undoable(self) -> str | None:
-        """Say what ``undo`` would take back; None for nothing."""
+        """Return a description of the edit that ``undo`` would undo, or None."""
         with self._lock:
             standing = self._clips.standing()
             return f"{standing[-1][1].action} {os.path.basename(standing[-1][1].audio)}" if standing else None
 
     def _add(self, clip: ReviewClip, words: str) -> None:
         recording, tables = Path(clip.audio), self._clips.tables
-        above = [table for table in tables if recording.is_relative_to(table.parent)]
+        tables_above = [table for table in tables if recording.is_relative_to(table.parent)]
         if clip.line is None and not os.path.isfile(recording):
             raise DataError(f"this clip has no row: {clip.problem}")
-        if tables and not above:
-            raise DataError(f"{clip.audio} lies below no table, so it cannot be given words")
-        file = max(above, key=lambda table: len(table.parts)) if above else recording.with_suffix(".txt")
-        named = replace(clip, file=file, in_table=bool(above), state="kept")
-        place, name = self._place(named), os.path.relpath(recording, file.parent)
-        self._make(named, "add", {"text": words}, lambda on_change: place.add(name, words, on_change))
+        if tables and not tables_above:
+            raise DataError(f"no table lies in a folder above {clip.audio}, so it cannot get words")
+        file = max(tables_above, key=lambda table: len(table.parts)) if tables_above else recording.with_suffix(".txt")
+        named = replace(clip, file=file, in_table=bool(tables_above), state="kept")
+        location, name = self._location(named), os.path.relpath(recording, file.parent)
+        self._make(named, "add", {"text": words}, lambda on_change: location.add(name, words, on_change))
         self.read()
 
-    def _seen(self, number: int, was: str | None) -> ReviewClip:
+    def _unchanged_clip(self, number: int, was: str | None) -> ReviewClip:
         clip = self.clip(number)
         if was is not None and was != clip.text:
-            raise StaleError(f"this clip was changed in another window; it now says: {clip.text}")
+            raise StaleError(f"this clip was changed in another window; its words are now: {clip.text}")
         return clip
 
-    def _place(self, clip: ReviewClip) -> Place:
+    def _location(self, clip: ReviewClip) -> TextLocation:
         if clip.file is None:
             raise DataError(f"this clip has no row: {clip.problem}")
         if not clip.in_table:
-            return Beside(EditableSidecar(clip.file))
+            return SidecarLocation(EditableSidecar(clip.file))
         table = self._clips.tables[clip.file]
-        return TableRow(table, self._clips.row_of(clip), self._clips.root)
+        return TableLocation(table, self._clips.row_of(clip), self._clips.root)
 
     def _make(
-        self, clip: ReviewClip, action: str, after: Mapping[str, Any], make: Callable[[OnChange], Change], **more: Any
-    ) -> Entry:
-        entry = self._entry(clip, action, after, **more)
+        self,
+        clip: ReviewClip,
+        action: str,
+        after: Mapping[str, Any],
+        make: Callable[[OnChange], Change],
+        **details: Any,
+    ) -> HistoryEntry:
+        entry = self._entry(clip, action, after, **details)
         return self._clips.history(Path(str(clip.file))).carry_out(entry, make)
 
-    def _entry(self, clip: ReviewClip, action: str, after: Mapping[str, Any], **more: Any) -> Entry:
-        file, before = Path(str(clip.file)), _said(clip)
+    def _entry(self, clip: ReviewClip, action: str, after: Mapping[str, Any], **details: Any) -> HistoryEntry:
+        file, before = Path(str(clip.file)), _row_content(clip)
         audio = _relative(clip.audio, file) if clip.there else clip.audio
-        return Entry(action, file.name, clip.line, audio, before, after, **more)
+        return HistoryEntry(action, file.name, clip.line, audio, before, after, **details)
 
     def _refresh(self, clip: ReviewClip) -> None:
-        mark(self._clips, self._digests, [clip])
+        mark_clips(self._clips, self._digests, [clip])
         if clip.file in self._clips.tables:
             lines = [record.line for record in self._clips.tables[clip.file].records]
             for other, line in zip(self._clips.rows(clip.file), lines, strict=True):
@@ -230,7 +250,7 @@ class Review:
         return next((clip.number for clip in self._clips.listed if os.path.normpath(clip.audio) == path), 0)
 
 
-def _said(clip: ReviewClip) -> dict[str, str]:
+def _row_content(clip: ReviewClip) -> dict[str, str]:
     return {"text": clip.text, "red_flags": clip.flags} if clip.flags else {"text": clip.text}
 
 

@@ -1,4 +1,4 @@
-"""Serve a review until the listener ends it."""
+"""Serve a review in a browser until the listener ends it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def serve(
     flagged: bool = False,
     started: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Review a source in a browser until Ctrl-C.
+    """Serve the review of a source until Ctrl-C.
 
-    :param port: 0 takes one that is free.
-    :param browser: open one, where this machine has a screen.
-    :param flagged: show first what has red flags.
-    :param started: is told the address, with the token that it needs.
-    :raises VtuneError: the source cannot be edited, or the port cannot be had.
+    :param port: port of the server; 0 takes a free port.
+    :param browser: open a browser if this machine has a screen.
+    :param flagged: first show the clips with red flags.
+    :param started: called with the URL, which contains the token.
+    :raises VtuneError: the source cannot be edited, or the port is not available.
     """
     review = Review(data)
     try:
@@ -40,13 +40,13 @@ def serve(
     except (OSError, OverflowError) as error:
         where = f"{host} port {port}" if port else host
         reason = getattr(error, "strerror", None) or str(error)
-        hint = "; leave --port out to take a free one" if port else ""
+        hint = "; leave out --port to take a free port" if port else ""
         raise VtuneError(f"cannot serve at {where}: {reason}{hint}") from error
     with server:
         if not server.guard.names.local:
             logger.warning(
-                "warning: %s can be reached by other machines; whoever has the address can listen and edit, "
-                "and it travels unencrypted", host,
+                "warning: other machines can reach %s; everybody who knows the address can listen and edit, "
+                "and the connection is not encrypted", host,
             )  # fmt: skip
         started(server.url)
         if browser and _has_screen():
@@ -56,5 +56,5 @@ def serve(
 
 
 def _has_screen() -> bool:
-    # Without one, webbrowser would open a text browser in the terminal.
+    # Without a screen, webbrowser would open a text browser in the terminal.
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

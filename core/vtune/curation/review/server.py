@@ -1,4 +1,4 @@
-"""The review's web server: the standard library's, for one listener, on this machine only unless asked otherwise."""
+"""Serve the review page with the standard library's web server, by default only on this machine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
-from vtune.curation.review.access import Guard
-from vtune.curation.review.api import ACTIONS, act, everything
-from vtune.curation.review.browser_audio import Sounds
+from vtune.curation.review.access_guard import ReviewGuard
+from vtune.curation.review.api import REVIEW_ACTIONS, review_data, run_action
+from vtune.curation.review.browser_audio import BrowserAudio
 from vtune.curation.review.review import Review
 from vtune.dataset.editing.edit import StaleError
 from vtune.errors import DataError, VtuneError, first_problem
@@ -27,15 +27,15 @@ from vtune.runtime.hostnames import address
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 64 << 10
-"""Of a request's body."""
+MAX_BODY_BYTES = 64 << 10
+"""Most bytes in the body of a request."""
 
-PAGE = {
+PAGE_FILES = {
     "/": ("page.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
-HEADERS = {
+RESPONSE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; media-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -45,14 +45,14 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE_PATTERN = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class ReviewServer(ThreadingHTTPServer):
-    """Serves one review.
+    """Serves one review to a browser.
 
-    :param port: 0 takes one that is free.
-    :raises OSError: the port is in use, or the host is none of this machine.
+    :param port: port of the server; 0 takes a free port.
+    :raises OSError: the port is in use, or the host is not an address of this machine.
     """
 
     daemon_threads = True
@@ -60,38 +60,39 @@ class ReviewServer(ThreadingHTTPServer):
 
     def __init__(self, review: Review, host: str = "127.0.0.1", port: int = 0, *, flagged: bool = False) -> None:
         self.review, self.flagged = review, flagged
-        self.guard, self.sounds = Guard(host), Sounds()
+        self.guard, self.sounds = ReviewGuard(host), BrowserAudio()
         self.page = {
-            path: (files("vtune.curation.review") / "page" / name).read_bytes() for path, (name, _) in PAGE.items()
+            path: (files("vtune.curation.review") / "page" / name).read_bytes()
+            for path, (name, _) in PAGE_FILES.items()
         }
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        """Bind without asking the network for this machine's name, as the standard library would."""
+        """Bind the socket; unlike the standard library, do not ask the network for this machine's name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie that holds the token; another server of this machine has another."""
+        """Name of the cookie with the token; each server of this machine has its own name."""
         return f"vtune-review-{self.server_port}"
 
     @property
     def url(self) -> str:
-        """The address to open, with the token."""
+        """The URL to open, with the token."""
         return f"{address(self.server_name, self.server_port)}/?token={self.guard.token}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over listeners that hang up."""
+        """Log a failed request, unless the browser closed the connection."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             logger.exception("a request failed")
 
 
-class _Refusal(Exception):  # an answer, not an error
-    def __init__(self, status: int, said: str, **headers: str) -> None:
-        super().__init__(said)
+class _Refusal(Exception):  # becomes an answer, not an error
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
         self.status, self.headers = status, headers
 
 
@@ -107,11 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer(self._post)
 
-    def _answer(self, how: Any) -> None:
+    def _answer(self, handle: Any) -> None:
         try:
             path, query = self._address()
             self._check(query)
-            how(path)
+            handle(path)
         except _Refusal as refusal:
             self._refuse(refusal.status, str(refusal), refusal.headers)
         except ValidationError as error:
@@ -126,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(500, f"{error.filename or 'the disk'}: {error.strerror}")
         except Exception:
             logger.exception("%s failed", self.path[:80])
-            self._refuse(500, "vtune has a mistake here; the terminal says which")
+            self._refuse(500, "this is an error in vtune; the terminal shows the details")
 
     def _address(self) -> tuple[str, dict[str, list[str]]]:
         try:
@@ -138,48 +139,48 @@ class _Handler(BaseHTTPRequestHandler):
     def _check(self, query: dict[str, list[str]]) -> None:
         hosts = self.headers.get_all("Host", [])
         if len(hosts) != 1 or not self.server.guard.names.include(hosts[0]):
-            raise _Refusal(403, "this server is not called by that name")
+            raise _Refusal(403, "this server does not have that host name")
         token = query.get("token", [""])[0]
         if not self.server.guard.is_known(self.headers, token, self.server.cookie):
             raise _Refusal(403, "the token is missing or wrong; open the address that the terminal shows")
 
     def _get(self, path: str) -> None:
-        if path in PAGE:
+        if path in PAGE_FILES:
             cookie = f"{self.server.cookie}={self.server.guard.token}; Path=/; HttpOnly; SameSite=Strict"
-            self._send(200, self.server.page[path], PAGE[path][1] + "; charset=utf-8", {"Set-Cookie": cookie})
+            self._send(200, self.server.page[path], PAGE_FILES[path][1] + "; charset=utf-8", {"Set-Cookie": cookie})
         elif path == "/api/clips":
-            self._send_json(200, everything(self.server.review, flagged=self.server.flagged))
-        elif found := re.fullmatch(r"/(audio|api/peaks|api/spectrogram)/(\d{1,9})", path):
-            recording = self._recording(int(found[2]))
-            if found[1] == "audio":
+            self._send_json(200, review_data(self.server.review, flagged=self.server.flagged))
+        elif match := re.fullmatch(r"/(audio|api/peaks|api/spectrogram)/(\d{1,9})", path):
+            recording = self._recording(int(match[2]))
+            if match[1] == "audio":
                 self._send_audio(self.server.sounds.wav(recording))
-            elif found[1] == "api/peaks":
+            elif match[1] == "api/peaks":
                 self._send_json(200, self.server.sounds.peaks(recording))
             else:
                 self._send_json(200, self.server.sounds.spectrogram(recording))
-        elif path.removeprefix("/api/") in ACTIONS:
-            raise _Refusal(405, "this is asked for with POST", Allow="POST")
+        elif path.removeprefix("/api/") in REVIEW_ACTIONS:
+            raise _Refusal(405, "this path needs a POST request", Allow="POST")
         else:
-            raise _Refusal(404, "there is nothing here")
+            raise _Refusal(404, "this path does not exist")
 
     def _post(self, path: str) -> None:
         if not self.server.guard.is_own(self.headers):
-            raise _Refusal(403, "only the review's own page may change something")
+            raise _Refusal(403, "only the review's own page may change data")
         action = path.removeprefix("/api/")
-        if not path.startswith("/api/") or action not in ACTIONS:
-            raise _Refusal(404, "there is nothing here")
+        if not path.startswith("/api/") or action not in REVIEW_ACTIONS:
+            raise _Refusal(404, "this path does not exist")
         if self.headers.get_content_type() != "application/json":
-            raise _Refusal(415, "only application/json is understood")
-        self._send_json(200, act(self.server.review, action, self._body()))
+            raise _Refusal(415, "the content type must be application/json")
+        self._send_json(200, run_action(self.server.review, action, self._body()))
 
     def _body(self) -> bytes:
-        told = self.headers.get("Content-Length", "")
-        if not re.fullmatch(r"\d{1,18}", told):
-            raise _Refusal(411, "a request says how long it is")
-        if int(told) > MOST_BYTES:
-            raise _Refusal(413, f"a request has {MOST_BYTES >> 10} KiB at most")
-        body = self.rfile.read(int(told))
-        if len(body) < int(told):
+        length = self.headers.get("Content-Length", "")
+        if not re.fullmatch(r"\d{1,18}", length):
+            raise _Refusal(411, "the request has no valid Content-Length")
+        if int(length) > MAX_BODY_BYTES:
+            raise _Refusal(413, f"the request is larger than {MAX_BODY_BYTES >> 10} KiB")
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
             raise ConnectionAbortedError
         self._read = True
         return body
@@ -190,36 +191,38 @@ class _Handler(BaseHTTPRequestHandler):
         except DataError as error:
             raise _Refusal(404, str(error)) from error
         if not clip.there:
-            raise _Refusal(404, f"there is no sound: {clip.problem}")
+            raise _Refusal(404, f"this clip has no sound: {clip.problem}")
         return Path(clip.audio)
 
     def _send_audio(self, wav: bytes) -> None:
         headers = {"Accept-Ranges": "bytes"}
-        found = _RANGE.fullmatch(self.headers.get("Range", "").replace(" ", ""))
-        if not found or found[0] == "bytes=-" or "If-Range" in self.headers:
+        match = _RANGE_PATTERN.fullmatch(self.headers.get("Range", "").replace(" ", ""))
+        if not match or match[0] == "bytes=-" or "If-Range" in self.headers:
             self._send(200, wav, "audio/wav", headers)
             return
-        first, last = found.groups()
+        first, last = match.groups()
         start = int(first) if first else max(0, len(wav) - int(last))
         end = min(int(last), len(wav) - 1) if first and last else len(wav) - 1
         if start >= len(wav) or start > end:
-            raise _Refusal(416, "the recording has no such part", **{"Content-Range": f"bytes */{len(wav)}"})
+            raise _Refusal(
+                416, "the recording does not have this range of bytes", **{"Content-Range": f"bytes */{len(wav)}"}
+            )
         headers["Content-Range"] = f"bytes {start}-{end}/{len(wav)}"
         self._send(206, wav[start : end + 1], "audio/wav", headers)
 
     def _send_json(self, status: int, data: Any, headers: dict[str, str] | None = None) -> None:
         self._send(status, json.dumps(data).encode(), "application/json", headers or {})
 
-    def _refuse(self, status: int, said: str, headers: dict[str, str] | None = None) -> None:
+    def _refuse(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         if self.command != "GET" and not getattr(self, "_read", False):
-            self.close_connection = True  # what is left of the body would be taken for the next request
-        self._send_json(status, {"error": said}, headers)
+            self.close_connection = True  # otherwise the rest of the body would be read as the next request
+        self._send_json(status, {"error": message}, headers)
 
     def _send(self, status: int, body: bytes, kind: str, headers: dict[str, str]) -> None:
         self._read = False
         self.send_response(status)
         ends = {"Connection": "close"} if self.close_connection else {}
-        sent = {"Content-Type": kind, "Content-Length": str(len(body)), **HEADERS, **headers, **ends}
+        sent = {"Content-Type": kind, "Content-Length": str(len(body)), **RESPONSE_HEADERS, **headers, **ends}
         for name, value in sent.items():
             self.send_header(name, value)
         self.end_headers()
@@ -227,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what the standard library refuses (a request that is none, another method) in JSON as well."""
+        """Answer in JSON if the standard library refuses a request (a malformed request, another method)."""
         status = 405 if code == 501 else code
         self.close_connection = True
         self.command = getattr(self, "command", None) or "GET"

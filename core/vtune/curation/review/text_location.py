@@ -1,4 +1,4 @@
-"""Where the words of one clip stand: a row of a table, or a text file beside the recording; edited alike."""
+"""Edit the words of one clip where they are stored: in a row of a table, or in a text file beside the recording."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from vtune.curation.review.split import name_of
+from vtune.curation.review.clip_split import name_of
 from vtune.dataset.editing.edit import Change, EditableTable, OnChange
 from vtune.dataset.editing.sidecars import EditableSidecar
 from vtune.errors import DataError
 
 Halves = Sequence[tuple[Path, str]]
-"""New recordings and their words."""
+"""Two new recordings with their words."""
 
 
-class Place(Protocol):
-    """A place of words. Each method tells ``on_change`` of the change before it is made.
+class TextLocation(Protocol):
+    """The location of a clip's words. Each method calls ``on_change`` with the change before it makes the change.
 
-    :raises DataError: the place cannot hold what it is given, or was changed by somebody else.
+    :raises DataError: the location cannot hold the new value, or somebody else changed it.
     """
 
     @property
@@ -36,7 +36,7 @@ class Place(Protocol):
         ...
 
     def drop(self, on_change: OnChange) -> Change:
-        """Take the words away."""
+        """Remove the words."""
         ...
 
     def put_back(self, dropped: Change, on_change: OnChange) -> Change:
@@ -44,20 +44,20 @@ class Place(Protocol):
         ...
 
     def split(self, old: Path, halves: Halves, on_change: OnChange) -> Change:
-        """Let new recordings take the place of ``old``."""
+        """Replace the recording ``old`` by two new recordings."""
         ...
 
     def add(self, name: str, words: str, on_change: OnChange) -> Change:
-        """Give a recording without words its first."""
+        """Add words for a recording that has none."""
         ...
 
     def texts(self, halves: Halves) -> dict[Path, str]:
-        """Return the text files that ``split`` relies on."""
+        """Return the text files that must be written for ``split``."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class TableRow:
+class TableLocation:
     """A row of a table.
 
     :param root: the folder that recordings are looked for in.
@@ -73,27 +73,29 @@ class TableRow:
         return self.table.path
 
     def set_words(self, words: str, on_change: OnChange) -> Change:
-        """Change the cell."""
+        """Change the cell of this row."""
         return self.table.set_words(self.row, words, on_change)
 
     def set_flags(self, flags: str, on_change: OnChange) -> Change:
-        """Change the cell."""
+        """Change the cell of this row."""
         return self.table.set_flags(self.row, flags, on_change)
 
     def drop(self, on_change: OnChange) -> Change:
-        """Take the row out. :raises DataError: it is the last."""
+        """Remove the row. :raises DataError: the row is the last one."""
         if len(self.table.records) == 1:
-            raise DataError(f"{self.table.path}: the last row stays; delete the table if none is wanted")
+            raise DataError(
+                f"{self.table.path}: the last row cannot be dropped; delete the table if you do not want it"
+            )
         return self.table.drop(self.row, on_change)
 
     def put_back(self, dropped: Change, on_change: OnChange) -> Change:
-        """Put the row back to become number ``row``."""
+        """Put the row back as row number ``row``."""
         return self.table.put_back(self.row, dropped, on_change)
 
     def split(self, old: Path, halves: Halves, on_change: OnChange) -> Change:
-        """Let two rows take the place of one."""
-        told = self.table.records[self.row].audio
-        rows = [(name_of(new, old, told, self.table.path, self.root), words) for new, words in halves]
+        """Replace the row by two rows."""
+        old_name = self.table.records[self.row].audio
+        rows = [(name_of(new, old, old_name, self.table.path, self.root), words) for new, words in halves]
         return self.table.replace(self.row, rows, on_change)
 
     def add(self, name: str, words: str, on_change: OnChange) -> Change:
@@ -101,12 +103,12 @@ class TableRow:
         return self.table.add(name, words, on_change)
 
     def texts(self, halves: Halves) -> dict[Path, str]:
-        """None: the table has the words."""
+        """Return no files, because the table holds the words."""
         return {}
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class SidecarLocation:
     """A text file beside a recording."""
 
     text: EditableSidecar
@@ -117,19 +119,19 @@ class Beside:
         return self.text.path
 
     def set_words(self, words: str, on_change: OnChange) -> Change:
-        """Change the text."""
+        """Write the new text."""
         return self.text.set_words(words, on_change)
 
     def set_flags(self, flags: str, on_change: OnChange) -> Change:
-        """A text has none."""
-        raise DataError(f"{self.text.path} has no place for red flags")
+        """Raise ``DataError``, because a text file has no red flags."""
+        raise DataError(f"{self.text.path} cannot hold red flags")
 
     def drop(self, on_change: OnChange) -> Change:
         """Delete the text."""
         return self.text.drop(on_change)
 
     def put_back(self, dropped: Change, on_change: OnChange) -> Change:
-        """Write the text anew."""
+        """Write the text again."""
         return self.text.undo(dropped, on_change)
 
     def split(self, old: Path, halves: Halves, on_change: OnChange) -> Change:
@@ -141,5 +143,5 @@ class Beside:
         return self.text.set_words(words, on_change)
 
     def texts(self, halves: Halves) -> dict[Path, str]:
-        """One for each half."""
+        """Return one text file for each half."""
         return {recording.with_suffix(self.text.path.suffix): words + "\n" for recording, words in halves}

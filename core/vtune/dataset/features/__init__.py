@@ -1,1 +1,1 @@
-"""Clips encoded once and kept: the manifest, the store, the validation split and the ledger."""
+"""Encode clips once and keep the features: manifest, store, validation split and ledger."""

@@ -1,4 +1,4 @@
-"""Sources to a data set that can be trained on, and the ledger of what became of every clip."""
+"""Build the training data of a run from its sources, and write the ledger."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
-from vtune.dataset.features.encode import RankShard, base_key, encode, item_key, load_clip, variants
+from vtune.dataset.features.encode import RankShard, base_key, clip_key, encode, load_clip, variant_numbers
 from vtune.dataset.features.index import FeatureIndex
-from vtune.dataset.features.ledger import LedgerWriter, Totals, kind_of
-from vtune.dataset.features.manifest import SURVEY, open_sources, read_survey, survey, write_survey
-from vtune.dataset.features.pairs import PairedRows, Partners
+from vtune.dataset.features.ledger import ClipTotals, LedgerWriter, reason_kind
+from vtune.dataset.features.manifest import MANIFEST_NAME, manifest_entries, open_sources, read_manifest, write_manifest
+from vtune.dataset.features.pairs import PairedRows, PartnerSampler
 from vtune.dataset.features.store import FeatureStore
 from vtune.engines import Engine
 from vtune.errors import DataError
@@ -31,118 +31,129 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Encoded clips, ready for the loop.
+    """Encoded clips, ready for training.
 
-    :param train: rows in the order of the sources; ``validation`` likewise, None where there is none.
-    :param weights: of each training row, from its source.
-    :param lengths: of each training row, in the engine's tokens.
-    :param fingerprint: of the base, as far as a voice needs it to speak.
-    :param identity: hash of all rows in their order, with splits and weights.
+    :param train: training rows in the order of the sources.
+    :param validation: validation rows in the same order; None if no clip is held out.
+    :param weights: weight of each training row, from its source.
+    :param lengths: length of each training row in the engine's tokens.
+    :param fingerprint: identifies the base model that the voice needs to speak.
+    :param identity: hash of all rows in their order, with their splits and weights.
     """
 
     train: PairedRows
     validation: PairedRows | None
     weights: list[float]
     lengths: list[int]
-    totals: Totals
+    totals: ClipTotals
     fingerprint: dict[str, str]
     identity: str
 
     @property
     def voices(self) -> list[str]:
-        """Every voice that has clips, the one with most first."""
+        """The names of all voices with clips; the voice with the most clips comes first."""
         return [voice for voice, _ in self.totals.voices.most_common()]
 
 
-def build(
-    recipe: Recipe, engine: Engine, base: Any, run: RunFolder, share: RankShard, barrier: Callable[[], None]
+def build_training_data(
+    recipe: Recipe, engine: Engine, base: Any, run: RunFolder, shard: RankShard, barrier: Callable[[], None]
 ) -> TrainingData:
-    """Survey, encode what is new, and write the ledger; every rank calls this and gets the same data.
+    """List the clips, encode the new ones, and write the ledger. Every rank calls this function and gets the same data.
 
-    :param share: which of how many ranks this is.
+    :param shard: the clips that this rank encodes.
     :param barrier: waits for all ranks.
-    :raises DataError: no clip can be trained on; says what became of them.
+    :raises DataError: no clip can be trained on; the message counts the reasons.
     """
     started = time.monotonic()
     sources = open_sources(recipe)
-    listing = run.features / SURVEY
+    manifest = run.features / MANIFEST_NAME
     if is_main_process():
-        for place, source in enumerate(sources):
+        for index, source in enumerate(sources):
             for line in source.description:
-                logger.info("data.%d: %s", place, line)
+                logger.info("data.%d: %s", index, line)
         store = FeatureStore(run.features)
         store.sweep() if recipe.encode.cache else store.clear()
-        write_survey(listing, survey(recipe, sources))
+        write_manifest(manifest, manifest_entries(recipe, sources))
     barrier()
-    before = len(FeatureStore(run.features).known())
+    former_count = len(FeatureStore(run.features).index())
     barrier()
-    encode(recipe, engine, base, sources, listing, run.features, share)
+    encode(recipe, engine, base, sources, manifest, run.features, shard)
     barrier()
-    known = FeatureStore(run.features).known()
-    count = len(known) - before
-    data = _gather(recipe, engine, base, run, listing, known)
+    feature_index = FeatureStore(run.features).index()
+    encoded_count = len(feature_index) - former_count
+    data = _gather_rows(recipe, engine, base, run, manifest, feature_index)
     barrier()
     logger.info("%s", data.totals.describe())
-    logger.info("features: %s encoded now, the others before; %.1f s", f"{count:,}", time.monotonic() - started)
+    logger.info(
+        "Features: %s of %s encoded in this run, the others were in the store (%.1f s)",
+        f"{encoded_count:,}", f"{len(feature_index):,}", time.monotonic() - started,
+    )  # fmt: skip
     return data
 
 
 def best_clips(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, voice: str, count: int = 8) -> list[Clip]:
-    """Read clips of one voice for its conditioning, best first: training clips, those nearest to 6 s in front.
+    """Read clips of one voice for its conditioning. Training clips with lengths nearest to 6 s come first.
 
-    Those that could not be encoded are left out.
+    Clips that could not be encoded are left out.
     """
-    key, known = base_key(recipe, engine, base), FeatureStore(run.features).known()
-    usable = (item for item in read_survey(run.features / SURVEY) if item.reason is None and item.voice == voice)
-    items = (item for item in usable if known[item_key(key, item, recipe, 0)].reason is None)
-    best = nsmallest(count, items, key=lambda item: (item.split != "train", abs(item.seconds - 6.0), item.digest))
+    key, feature_index = base_key(recipe, engine, base), FeatureStore(run.features).index()
+    usable = (
+        entry for entry in read_manifest(run.features / MANIFEST_NAME) if entry.reason is None and entry.voice == voice
+    )
+    entries = (entry for entry in usable if feature_index[clip_key(key, entry, recipe, 0)].reason is None)
+    best = nsmallest(count, entries, key=lambda entry: (entry.split != "train", abs(entry.seconds - 6.0), entry.digest))
     sources = open_sources(recipe)
-    return [load_clip(recipe, engine, sources[item.source], item) for item in best]
+    return [load_clip(recipe, engine, sources[entry.source], entry) for entry in best]
 
 
-def _gather(
-    recipe: Recipe, engine: Engine, base: Any, run: RunFolder, listing: Path, known: FeatureIndex
+def _gather_rows(
+    recipe: Recipe, engine: Engine, base: Any, run: RunFolder, manifest: Path, feature_index: FeatureIndex
 ) -> TrainingData:
     key = base_key(recipe, engine, base)
     rows = {"train": array("q"), "validation": array("q")}
     voices, clips = ({"train": array("q"), "validation": array("q")} for _ in range(2))
-    numbers: dict[str, int] = {}
+    voice_numbers: dict[str, int] = {}
     weights: list[float] = []
     lengths: list[int] = []
-    refused: Counter[str] = Counter()
+    refused_variants: Counter[str] = Counter()
     identity = sha256()
     with LedgerWriter(run.ledger if is_main_process() else None) as ledger:
-        for number, item in enumerate(read_survey(listing)):
-            keys = [item_key(key, item, recipe, number) for number in variants(recipe, item)] if not item.reason else []
-            found = [known[one] for one in keys]
-            # A clip counts as used when it is itself in the data; changed copies alone would be another clip.
-            reason = item.reason or found[0].reason
-            usable = [] if reason else [(one, its) for one, its in zip(found, keys, strict=True) if one.reason is None]
-            refused.update(kind_of(one.reason) for one in found[1:] if one.reason and not reason)
-            ledger.add(item, reason, max(0, len(usable) - 1), usable[0][0].length if usable else 0)
-            weight = recipe.data[item.source].weight
-            for one, its_key in usable:
-                rows[item.split].append(one.row)
-                voices[item.split].append(numbers.setdefault(item.voice, len(numbers)))
-                clips[item.split].append(number)
-                identity.update(f"{its_key} {item.split} {weight}\n".encode())
-                if item.split == "train":
+        for clip_number, entry in enumerate(read_manifest(manifest)):
+            variants = () if entry.reason else variant_numbers(recipe, entry)
+            keys = [clip_key(key, entry, recipe, variant) for variant in variants]
+            results = [feature_index[variant_key] for variant_key in keys]
+            # A clip counts as used if its own features are in the data; augmented copies alone do not count.
+            reason = entry.reason or results[0].reason
+            pairs = () if reason else zip(keys, results, strict=True)
+            usable = [(variant_key, result) for variant_key, result in pairs if result.reason is None]
+            if not reason:
+                refused_variants.update(reason_kind(result.reason) for result in results[1:] if result.reason)
+            ledger.add(entry, reason, max(0, len(usable) - 1), results[0].length if usable else 0)
+            weight = recipe.data[entry.source].weight
+            for variant_key, result in usable:
+                rows[entry.split].append(result.row)
+                voices[entry.split].append(voice_numbers.setdefault(entry.voice, len(voice_numbers)))
+                clips[entry.split].append(clip_number)
+                identity.update(f"{variant_key} {entry.split} {weight}\n".encode())
+                if entry.split == "train":
                     weights.append(weight)
-                    lengths.append(one.length)
+                    lengths.append(result.length)
     if not rows["train"]:
-        raise DataError(f"no clip is left to train on: {ledger.totals.describe()}; the ledger is {run.ledger}")
-    if refused and is_main_process():
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in refused.most_common(3))
-        logger.warning("augment: %s changed copies cannot be used: %s", f"{refused.total():,}", reasons)
-    among = known.select(rows["train"])
-    partners = Partners(voices["train"], clips["train"], recipe.train.seed)
-    names = engine.info.paired_features
+        raise DataError(f"no clip can be trained on: {ledger.totals.describe()}; {run.ledger} lists the reasons")
+    if refused_variants and is_main_process():
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in refused_variants.most_common(3))
+        logger.warning("augment: %s augmented copies cannot be used: %s", f"{refused_variants.total():,}", reasons)
+    training_rows = feature_index.select(rows["train"])
+    partners = PartnerSampler(voices["train"], clips["train"], recipe.train.seed)
+    paired_names = engine.info.paired_features
     validation = None
     if rows["validation"]:
-        held_out = known.select(rows["validation"])
-        validation = PairedRows(held_out, voices["validation"], clips["validation"], partners, among, names)
+        held_out_rows = feature_index.select(rows["validation"])
+        validation = PairedRows(
+            held_out_rows, voices["validation"], clips["validation"], partners, training_rows, paired_names
+        )
     return TrainingData(
-        PairedRows(among, voices["train"], clips["train"], partners, among, names),
+        PairedRows(training_rows, voices["train"], clips["train"], partners, training_rows, paired_names),
         validation,
         weights,
         lengths,

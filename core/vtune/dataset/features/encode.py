@@ -1,6 +1,6 @@
-"""Clips to features, once: what is not in the store is encoded, spread over ranks and worker processes.
+"""Encode the clips that the store does not hold yet, divided among ranks and worker processes.
 
-The next clips are read while one is encoded.
+While one clip is encoded, the next clips are read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 from vtune import audio
 from vtune.audio.augment import Augmenter
-from vtune.dataset.features.index import KEY_LENGTH, FeatureIndex
-from vtune.dataset.features.manifest import ManifestEntry, open_sources, read_survey
+from vtune.dataset.features.index import KEY_CHARACTERS, FeatureIndex
+from vtune.dataset.features.manifest import ManifestEntry, open_sources, read_manifest
 from vtune.dataset.features.store import EncodeResult, FeatureStore
 from vtune.dataset.sources.source import Source
 from vtune.engines import Engine, engine_files, import_engine_files, load_engine
@@ -33,23 +33,23 @@ from vtune.types.options import features_values
 
 logger = logging.getLogger(__name__)
 
-SHARD = 256
-"""Clips a shard: what a killed run has to encode again, at most."""
+SHARD_CLIPS = 256
+"""Clips per shard. A killed run has to encode at most this many clips again."""
 
-AHEAD = 2
-"""Clips that are read before their turn: so many waveforms wait in memory, at most."""
+READ_AHEAD_CLIPS = 2
+"""Clips that are read ahead: at most this many waveforms wait in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankShard:
-    """Which part of the work is mine: clips ``index``, ``index + of``, ``index + 2 of``, ..."""
+    """The clips that one rank or process encodes: number ``index``, ``index + count``, ``index + 2 count``, ..."""
 
     index: int
-    of: int
+    count: int
 
 
 def base_key(recipe: Recipe, engine: Engine, base: Any) -> str:
-    """Hash everything beside the clip that features depend on."""
+    """Return the hash of everything except the clip that its features depend on, 64 hexadecimal digits."""
     parts = {
         "engine": engine.name,
         "features_version": engine.info.features_version,
@@ -62,81 +62,87 @@ def base_key(recipe: Recipe, engine: Engine, base: Any) -> str:
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def item_key(base: str, item: ManifestEntry, recipe: Recipe, variant: int) -> str:
-    """Hash one clip, or one changed copy of it, with all that its features depend on."""
-    changed = recipe.augment.model_dump_json(include={"seed", "transforms"}) if variant else ""
-    return sha256(f"{base}\n{item.digest}\n{item.voice}\n{item.text}\n{variant}\n{changed}".encode()).hexdigest()[
-        :KEY_LENGTH
-    ]
+def clip_key(base: str, entry: ManifestEntry, recipe: Recipe, variant: int) -> str:
+    """Return the store key of one clip, or of one augmented copy of it: 32 hexadecimal digits.
+
+    The key covers everything that the features depend on.
+
+    :param variant: 0 for the clip itself, else the number of the copy.
+    """
+    augmentation = recipe.augment.model_dump_json(include={"seed", "transforms"}) if variant else ""
+    content = f"{base}\n{entry.digest}\n{entry.voice}\n{entry.text}\n{variant}\n{augmentation}"
+    return sha256(content.encode()).hexdigest()[:KEY_CHARACTERS]
 
 
-def variants(recipe: Recipe, item: ManifestEntry) -> range:
-    """Numbers of a clip's copies: 0 is the clip itself; only training clips have others."""
-    return range(1 + (recipe.augment.variants if item.split == "train" and recipe.augment.transforms else 0))
+def variant_numbers(recipe: Recipe, entry: ManifestEntry) -> range:
+    """Return the numbers of a clip's variants: 0 is the clip itself; only training clips have augmented copies."""
+    return range(1 + (recipe.augment.variants if entry.split == "train" and recipe.augment.transforms else 0))
 
 
 def encode(
-    recipe: Recipe, engine: Engine, base: Any, sources: list[Source], survey: Path, store: Path, share: RankShard
+    recipe: Recipe, engine: Engine, base: Any, sources: list[Source], manifest: Path, store: Path, shard: RankShard
 ) -> None:
-    """Encode this rank's share of what is not in the store yet.
+    """Encode the clips of this rank's shard that the store does not hold yet.
 
-    Time and memory: one clip at a time, whatever their number; the store's keys are held (about 60 bytes each).
+    Memory: one clip at a time, whatever their number, and the keys of the store (about 100 bytes each).
 
-    :raises RecipeError: a transform of ``augment`` does not exist or does not take its arguments.
+    :raises RecipeError: a transform in ``augment`` does not exist or does not accept its arguments.
     :raises DataError: a worker process was killed.
     """
-    Augmenter(recipe.augment)  # a mistake there shall show here, not in a worker
+    Augmenter(recipe.augment)  # a mistake in the recipe is reported here, not in a worker
     key = base_key(recipe, engine, base)
-    work = _Work(recipe, engine.name, key, survey, store, share)
+    job = _EncodeJob(recipe, engine.name, key, manifest, store, shard)
     processes = recipe.encode.processes
     if processes == 1:
-        _encode_share(work, engine, base, sources)
+        _encode_shard(job, engine, base, sources)
         return
-    parts = [
-        _Work(recipe, engine.name, key, survey, store, RankShard(share.index * processes + p, share.of * processes))
-        for p in range(processes)
+    first = shard.index * processes
+    jobs = [
+        _EncodeJob(recipe, engine.name, key, manifest, store, RankShard(first + process, shard.count * processes))
+        for process in range(processes)
     ]
     try:
         with WorkerPool(processes, import_engine_files, engine_files()) as pool:
-            list(pool.map(_encode_in_worker, parts))
+            list(pool.map(_encode_in_worker, jobs))
     except BrokenProcessPool as error:
         raise DataError(
-            f"one of {processes} encoding processes was killed, most likely for memory; "
-            "run again with fewer encode.processes (what is encoded is kept)"
+            f"one of {processes} encoding processes was killed, most likely because memory ran out; "
+            "run again with fewer encode.processes (encoded clips are kept)"
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class _EncodeJob:
     recipe: Recipe
     engine: str
     key: str
-    survey: Path
+    manifest: Path
     store: Path
-    share: RankShard
+    shard: RankShard
 
 
-def _encode_in_worker(work: _Work) -> None:
+def _encode_in_worker(job: _EncodeJob) -> None:
     import torch
 
-    torch.set_num_threads(max(1, torch.get_num_threads() // work.recipe.encode.processes))
-    engine = load_engine(work.engine)
-    base = engine.load_base(work.recipe.engine_options, torch.device("cpu"), torch.float32)
-    _encode_share(work, engine, base, open_sources(work.recipe))
+    torch.set_num_threads(max(1, torch.get_num_threads() // job.recipe.encode.processes))
+    engine = load_engine(job.engine)
+    base = engine.load_base(job.recipe.engine_options, torch.device("cpu"), torch.float32)
+    _encode_shard(job, engine, base, open_sources(job.recipe))
 
 
-def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source]) -> None:
-    store = FeatureStore(work.store)
-    known = store.known()
-    augmenter = Augmenter(work.recipe.augment)
+def _encode_shard(job: _EncodeJob, engine: Engine, base: Any, sources: list[Source]) -> None:
+    store = FeatureStore(job.store)
+    index = store.index()
+    augmenter = Augmenter(job.recipe.augment)
     pending: list[EncodeResult] = []
-    todo = sum(1 for _ in _mine(work, known))
-    task = "encoding" if work.share.of == 1 else f"encoding (process 1 of {work.share.of})"
-    clips = _read_ahead(work.recipe, engine, sources, _mine(work, known))
+    pending_count = sum(1 for _ in _pending_clips(job, index))
+    task = "encoding" if job.shard.count == 1 else f"encoding (process 1 of {job.shard.count})"
+    clips = _read_ahead(job.recipe, engine, sources, _pending_clips(job, index))
+    visible = job.shard.index == 0
     with signals.deferred():
-        for item, key, number, clip in track(clips, task, todo, "clips", visible=work.share.index == 0):
-            pending.append(_encode_one(engine, base, augmenter, clip, item, key, number))
-            if len(pending) == SHARD or signals.requested():
+        for entry, key, variant, clip in track(clips, task, pending_count, "clips", visible=visible):
+            pending.append(_encode_one(engine, base, augmenter, clip, entry, key, variant))
+            if len(pending) == SHARD_CLIPS or signals.requested():
                 store.write(pending)
                 pending = []
             signals.check()
@@ -144,54 +150,61 @@ def _encode_share(work: _Work, engine: Engine, base: Any, sources: list[Source])
             store.write(pending)
 
 
-def _mine(work: _Work, known: FeatureIndex) -> Iterator[tuple[ManifestEntry, str, int]]:
-    usable = (item for item in read_survey(work.survey) if item.reason is None)
-    for ordinal, item in enumerate(usable):
-        if ordinal % work.share.of != work.share.index:
+def _pending_clips(job: _EncodeJob, index: FeatureIndex) -> Iterator[tuple[ManifestEntry, str, int]]:
+    usable = (entry for entry in read_manifest(job.manifest) if entry.reason is None)
+    for ordinal, entry in enumerate(usable):
+        if ordinal % job.shard.count != job.shard.index:
             continue
-        for number in variants(work.recipe, item):
-            key = item_key(work.key, item, work.recipe, number)
-            if key not in known:
-                yield item, key, number
+        for variant in variant_numbers(job.recipe, entry):
+            key = clip_key(job.key, entry, job.recipe, variant)
+            if key not in index:
+                yield entry, key, variant
 
 
 def _read_ahead(
-    recipe: Recipe, engine: Engine, sources: list[Source], work: Iterable[tuple[ManifestEntry, str, int]]
+    recipe: Recipe, engine: Engine, sources: list[Source], pending: Iterable[tuple[ManifestEntry, str, int]]
 ) -> Iterator[tuple[ManifestEntry, str, int, Future[Clip]]]:
-    """Read clips on one thread, in their order. Changed copies are not made there: they draw from global chance."""
+    """Read clips in their order on another thread.
+
+    Augmented copies are made on the main thread, because the transforms use global random generators.
+    """
     waiting: deque[tuple[ManifestEntry, str, int, Future[Clip]]] = deque()
     with ThreadPoolExecutor(1, "reading") as reader:
-        for item, key, number in work:
-            waiting.append((item, key, number, reader.submit(load_clip, recipe, engine, sources[item.source], item)))
-            if len(waiting) > AHEAD:
+        for entry, key, variant in pending:
+            reading = reader.submit(load_clip, recipe, engine, sources[entry.source], entry)
+            waiting.append((entry, key, variant, reading))
+            if len(waiting) > READ_AHEAD_CLIPS:
                 yield waiting.popleft()
         while waiting:
             yield waiting.popleft()
 
 
 def _encode_one(
-    engine: Engine, base: Any, augmenter: Augmenter, read: Future[Clip], item: ManifestEntry, key: str, number: int
+    engine: Engine, base: Any, augmenter: Augmenter, reading: Future[Clip], entry: ManifestEntry, key: str, variant: int
 ) -> EncodeResult:
     try:
-        clip = read.result()
-        if number:
-            changed = augmenter.variant(clip.waveform, clip.sample_rate, item.digest, number)
+        clip = reading.result()
+        if variant:
+            changed = augmenter.variant(clip.waveform, clip.sample_rate, entry.digest, variant)
             clip = Clip(clip.id, clip.voice, clip.text, changed, clip.sample_rate)
         features = engine.prepare_sample(base, clip)
     except SkipClip as reason:
         return EncodeResult(key, None, 0, str(reason))
     except DataError as error:
-        return EncodeResult(key, None, 0, str(error), again=True)
+        return EncodeResult(key, None, 0, str(error), retry=True)
     return EncodeResult(key, features, len(features[engine.info.length_feature]))
 
 
-def load_clip(recipe: Recipe, engine: Engine, source: Source, item: ManifestEntry) -> Clip:
-    """Read one clip of a survey as its engine wants it. :raises DataError: the recording cannot be read."""
+def load_clip(recipe: Recipe, engine: Engine, source: Source, entry: ManifestEntry) -> Clip:
+    """Read one clip at the engine's sample rate and the recipe's loudness.
+
+    :raises DataError: the recording cannot be read.
+    """
     try:
-        rate = source.rate(item.audio) if engine.info.clips_as_recorded else engine.info.sample_rate
-        waveform = source.load(item.audio, rate)
+        rate = source.rate(entry.audio) if engine.info.clips_as_recorded else engine.info.sample_rate
+        waveform = source.load(entry.audio, rate)
     except OSError as error:
-        raise DataError(f"{item.audio} cannot be read: {error.strerror}") from error
+        raise DataError(f"{entry.audio} cannot be read: {error.strerror}") from error
     if recipe.prepare.target_loudness is not None:
         waveform = audio.bring_to(waveform, rate, recipe.prepare.target_loudness, recipe.prepare.loudness)
-    return Clip(item.digest[:16], item.voice, item.text, waveform, rate)
+    return Clip(entry.digest[:16], entry.voice, entry.text, waveform, rate)

@@ -1,4 +1,4 @@
-"""What a voice is compared with: recordings and words that it was not trained on, and those that it was."""
+"""Read what a voice is scored with: held-out clips, impostor clips, and the texts of its training clips."""
 
 from __future__ import annotations
 
@@ -6,75 +6,75 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vtune.dataset.features.encode import load_clip
-from vtune.dataset.features.manifest import SURVEY, ManifestEntry, open_sources, read_survey, survey
+from vtune.dataset.features.manifest import MANIFEST_NAME, ManifestEntry, manifest_entries, open_sources, read_manifest
 from vtune.engines import Engine
 from vtune.errors import DataError
 from vtune.recipe import Recipe, SourceRecipe
 from vtune.runtime.paths import RunFolder
 from vtune.types import Clip
 
-STRANGERS = 8
-"""Clips of other people that are read, at most."""
+MAX_IMPOSTOR_CLIPS = 8
+"""Most clips of other speakers that are read."""
 
 
-def held_out(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> list[Clip]:
-    """Read the clips that a voice is scored against: those of ``evaluate.source``, else the voice's validation clips.
+def held_out_clips(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> list[Clip]:
+    """Read the held-out clips of a voice: those of ``evaluate.source``, else the voice's validation clips.
 
-    At most ``evaluate.clips``, spread over them all; those of the source that cannot be used are left out.
+    At most ``evaluate.clips`` clips are read, evenly spaced over all usable clips.
 
-    :raises DataError: the source cannot be opened, nothing of it can be used, or something of it is trained on.
+    :raises DataError: the source cannot be opened, has no usable clip, or shares a clip with the training data.
     """
-    named = recipe.evaluate.source
-    if named is None:
-        items = [item for item in _surveyed(run) if item.voice == voice and item.split == "validation"]
-        return _spread(recipe, engine, items, recipe.evaluate.clips)
-    trained = {item.digest for item in _surveyed(run)}
-    recipe, items = _named(recipe, "evaluate.source", named, voice)
-    for item in items:
-        if item.digest in trained:
-            raise DataError(f"evaluate.source: {item.audio} is also among the clips of `data`; hold it out of them")
-    return _spread(recipe, engine, items, recipe.evaluate.clips)
+    source = recipe.evaluate.source
+    if source is None:
+        entries = [entry for entry in _usable_entries(run) if entry.voice == voice and entry.split == "validation"]
+        return _load_evenly(recipe, engine, entries, recipe.evaluate.clips)
+    training_digests = {entry.digest for entry in _usable_entries(run)}
+    recipe, entries = _entries_of(recipe, "evaluate.source", source, voice)
+    for entry in entries:
+        if entry.digest in training_digests:
+            raise DataError(f"evaluate.source: {entry.audio} is also a clip of `data`; remove it from one of the two")
+    return _load_evenly(recipe, engine, entries, recipe.evaluate.clips)
 
 
-def trained_words(run: RunFolder, voice: str) -> list[str]:
-    """Return the words of every training clip of a voice, as far as the run still knows them."""
-    return [item.text for item in _surveyed(run) if item.voice == voice and item.split == "train"]
+def training_texts(run: RunFolder, voice: str) -> list[str]:
+    """Return the text of every training clip of a voice; the list is empty if the run has no manifest any more."""
+    return [entry.text for entry in _usable_entries(run) if entry.voice == voice and entry.split == "train"]
 
 
 def impostor_clips(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> list[Clip]:
-    """Read a few clips of other people: those of ``evaluate.impostors``, else of the other voices of the data.
+    """Read up to 8 clips of other speakers: those of ``evaluate.impostors``, else of the other voices in the data.
 
-    :raises DataError: the source cannot be opened, or nothing of it can be used.
+    :raises DataError: the source cannot be opened, or has no usable clip.
     """
-    named = recipe.evaluate.impostors
-    if named is None:
-        items = [item for item in _surveyed(run) if item.voice != voice]
-        return _spread(recipe, engine, items, STRANGERS)
-    recipe, items = _named(recipe, "evaluate.impostors", named, "impostors")
-    return _spread(recipe, engine, items, STRANGERS)
+    source = recipe.evaluate.impostors
+    if source is None:
+        entries = [entry for entry in _usable_entries(run) if entry.voice != voice]
+        return _load_evenly(recipe, engine, entries, MAX_IMPOSTOR_CLIPS)
+    recipe, entries = _entries_of(recipe, "evaluate.impostors", source, "impostors")
+    return _load_evenly(recipe, engine, entries, MAX_IMPOSTOR_CLIPS)
 
 
-def _surveyed(run: RunFolder) -> Iterator[ManifestEntry]:
-    listing: Path = run.features / SURVEY
-    if listing.is_file():
-        yield from (item for item in read_survey(listing) if item.reason is None)
+def _usable_entries(run: RunFolder) -> Iterator[ManifestEntry]:
+    manifest: Path = run.features / MANIFEST_NAME
+    if manifest.is_file():
+        yield from (entry for entry in read_manifest(manifest) if entry.reason is None)
 
 
-def _named(recipe: Recipe, key: str, source: str, voice: str) -> tuple[Recipe, list[ManifestEntry]]:
-    """Survey another source than the recipe's data, and return the recipe that its items belong to."""
+def _entries_of(recipe: Recipe, key: str, source: str, voice: str) -> tuple[Recipe, list[ManifestEntry]]:
+    """List the usable clips of another source than the recipe's data, and return the recipe they belong to."""
     recipe = recipe.model_copy(update={"data": [SourceRecipe(source=source, voice=voice)]})
     try:
         sources = open_sources(recipe)
     except DataError as error:
         raise DataError(str(error).replace("data.0", key, 1)) from error
-    items = [item for item in survey(recipe, sources) if item.reason is None]
-    if not items:
-        raise DataError(f"{key}: no clip of {source} can be used")
-    return recipe, items
+    entries = [entry for entry in manifest_entries(recipe, sources) if entry.reason is None]
+    if not entries:
+        raise DataError(f"{key}: no clip of {source} can be used; vtune doctor {source} says why")
+    return recipe, entries
 
 
-def _spread(recipe: Recipe, engine: Engine, items: list[ManifestEntry], count: int) -> list[Clip]:
+def _load_evenly(recipe: Recipe, engine: Engine, entries: list[ManifestEntry], count: int) -> list[Clip]:
     sources = open_sources(recipe)
-    count = min(count, len(items))
-    chosen = (items[place * len(items) // count] for place in range(count))
-    return [load_clip(recipe, engine, sources[item.source], item) for item in chosen]
+    count = min(count, len(entries))
+    chosen = (entries[number * len(entries) // count] for number in range(count))
+    return [load_clip(recipe, engine, sources[entry.source], entry) for entry in chosen]

@@ -1,4 +1,4 @@
-"""The ledger: what became of every clip. Each is trained on, held for validation, or listed with its reason."""
+"""The ledger: every clip is trained on, held out for validation, or listed with the reason why it is not used."""
 
 from __future__ import annotations
 
@@ -11,41 +11,42 @@ from typing import IO, Any
 
 from vtune.dataset.features.manifest import ManifestEntry
 
-KINDS = 50
-"""Kinds of reasons that are counted apart."""
+MAX_REASON_KINDS = 50
+"""Most kinds of reasons that are counted separately; later kinds are counted as "other reasons"."""
 
 
 @dataclass(slots=True)
-class Totals:
-    """Counts and seconds by what became of the clips."""
+class ClipTotals:
+    """Number and seconds of clips by status, and the reasons why clips were skipped."""
 
     clips: Counter[str] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     reasons: Counter[str] = field(default_factory=Counter)
     voices: Counter[str] = field(default_factory=Counter)
 
-    def add(self, item: ManifestEntry, reason: str | None) -> str:
-        """Count one clip, and return what became of it."""
-        status = "skipped" if reason else item.split
+    def add(self, entry: ManifestEntry, reason: str | None) -> str:
+        """Count one clip, and return its status: ``train``, ``validation`` or ``skipped``."""
+        status = "skipped" if reason else entry.split
         self.clips[status] += 1
-        self.seconds[status] += item.seconds
+        self.seconds[status] += entry.seconds
         if reason:
-            kind = kind_of(reason, item.audio, item.file)
-            self.reasons[kind if kind in self.reasons or len(self.reasons) < KINDS else "other reasons"] += 1
+            kind = reason_kind(reason, entry.audio, entry.file)
+            self.reasons[kind if kind in self.reasons or len(self.reasons) < MAX_REASON_KINDS else "other reasons"] += 1
         else:
-            self.voices[item.voice] += 1
+            self.voices[entry.voice] += 1
         return status
 
     def describe(self) -> str:
-        """Say it in one line."""
-        parts = [f"{self.clips[s]:,} {s} ({self.seconds[s] / 60:.1f} min)" for s in ("train", "validation")]
+        """Return the totals as one line of text."""
+        splits = ("train", "validation")
+        parts = [f"{self.clips[split]:,} {split} ({self.seconds[split] / 60:.1f} min)" for split in splits]
         skipped = self.clips["skipped"]
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in self.reasons.most_common(6))
-        tail = f"; not used {skipped:,} ({self.seconds['skipped'] / 60:.1f} min): {reasons}" if skipped else ""
-        return f"{sum(self.clips.values()):,} clips: {', '.join(parts)}{tail or '; none left out'}"
+        tail = f"; {skipped:,} not used ({self.seconds['skipped'] / 60:.1f} min): {reasons}" if skipped else ""
+        return f"{sum(self.clips.values()):,} clips: {', '.join(parts)}{tail or '; all clips are used'}"
 
     def settings(self) -> dict[str, Any]:
-        """Return plain data for the voice's record."""
+        """Return the totals as plain data for the voice's record."""
         return {
             "clips": dict(self.clips),
             "seconds": {status: round(seconds, 2) for status, seconds in self.seconds.items()},
@@ -55,21 +56,21 @@ class Totals:
 
 
 class LedgerWriter:
-    """Writes the ledger clip by clip under a temporary name; it stands when the block ends without an error.
+    """Writes the ledger clip by clip to a temporary file, which replaces the ledger if the ``with`` block succeeds.
 
-    Without a path it only counts: on the ranks that do not speak for all.
+    Without a path, the writer only counts clips. Ranks other than the main process use it this way.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._file: IO[str] | None = None
-        self.totals = Totals()
+        self.totals = ClipTotals()
 
     def __enter__(self) -> LedgerWriter:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # File names need not be text; what is none is escaped as JSON has it.
-            self._file = self._aside(self._path).open("w", encoding="utf-8", errors="backslashreplace")
+            # A file name need not be valid text; such bytes are escaped as in JSON.
+            self._file = self._partial_path(self._path).open("w", encoding="utf-8", errors="backslashreplace")
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -77,38 +78,44 @@ class LedgerWriter:
             return
         self._file.close()
         if kind is None:
-            self._aside(self._path).replace(self._path)
+            self._partial_path(self._path).replace(self._path)
         else:
-            self._aside(self._path).unlink()
+            self._partial_path(self._path).unlink()
 
-    def add(self, item: ManifestEntry, reason: str | None, variants: int, length: int) -> None:
-        """Write down one clip; ``length`` is that of its features."""
-        status = self.totals.add(item, reason)
+    def add(self, clip: ManifestEntry, reason: str | None, variants: int, length: int) -> None:
+        """Write one clip.
+
+        :param variants: number of augmented copies that are trained on.
+        :param length: tokens (or frames) of the clip's features.
+        """
+        status = self.totals.add(clip, reason)
         entry = {
             "status": status,
             "reason": reason,
-            "file": item.file,
-            "line": item.line,
-            "audio": item.audio,
-            "voice": item.voice,
-            "seconds": item.seconds,
-            "source": item.source,
+            "file": clip.file,
+            "line": clip.line,
+            "audio": clip.audio,
+            "voice": clip.voice,
+            "seconds": clip.seconds,
+            "source": clip.source,
             "variants": variants,
             "length": length,
-            "text": item.text,
+            "text": clip.text,
         }
         if self._file is not None:
             self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
     @staticmethod
-    def _aside(path: Path) -> Path:
+    def _partial_path(path: Path) -> Path:
         return path.with_name(f".{path.name}.partial")
 
 
-def kind_of(reason: str, *names: str) -> str:
-    """Return a reason without its names and numbers, for counting.
+def reason_kind(reason: str, *names: str) -> str:
+    """Return a reason without names and numbers, so that equal kinds of reasons are counted together.
 
-    :param names: of files that it may hold; paths without blanks are found in any case.
+    Example: ``"a/b.wav: 0.31 s is shorter than 0.5"`` becomes ``"… n is shorter than n"``.
+
+    :param names: file names that the reason may hold; paths without spaces are recognised in any case.
     """
     general = reason[:400]
     for name in names:

@@ -1,6 +1,6 @@
-"""One pass over the sources: what each clip is, whose, which split, and which cannot be used; nothing is decoded.
+"""List the clips of all sources in one pass: voice, split, and the reason if a clip is not used. No sound is decoded.
 
-The result is a file, one JSON line a clip, so that memory does not grow with the data and every rank reads the same.
+The manifest is a file with one JSON line per clip, so memory does not grow with the data and all ranks read the same.
 """
 
 from __future__ import annotations
@@ -23,19 +23,24 @@ from vtune.recipe.model import VOICE_NAME
 
 logger = logging.getLogger(__name__)
 
-SURVEY = "survey.jsonl"
-"""Name of the file, beside the features."""
+MANIFEST_NAME = "manifest.jsonl"
+"""Name of the manifest file, which lies beside the features."""
 
-SAMPLE = 32
-"""Clips of a voice that it is known by."""
+SAMPLE_CLIPS = 32
+"""Hashes of clips that identify the data of a voice."""
 
-LEAST = 0.5
-"""Seconds of a clip, where the recipe says nothing."""
+MIN_CLIP_SECONDS = 0.5
+"""Seconds of the shortest clip that is used when the recipe sets no ``prepare.min_seconds``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """One clip of the survey. ``reason`` says why it is not used; ``split`` is ``train`` or ``validation``."""
+    """One clip in the manifest.
+
+    :param source: index of its source in the recipe's ``data``.
+    :param split: ``train`` or ``validation``.
+    :param reason: why the clip is not used; None for a usable clip.
+    """
 
     source: int
     file: str
@@ -50,134 +55,142 @@ class ManifestEntry:
 
 
 def open_sources(recipe: Recipe) -> list[Source]:
-    """Open every source of a recipe. :raises DataError: one cannot be opened; says which."""
+    """Open every source of a recipe.
+
+    :raises DataError: a source cannot be opened; the message names it.
+    """
     opened = []
-    for place, source in enumerate(recipe.data):
+    for index, source in enumerate(recipe.data):
         try:
             opened.append(open_source(source, recipe.folder))
         except DataError as error:
-            raise DataError(f"data.{place}: {error}") from error
+            raise DataError(f"data.{index}: {error}") from error
     return opened
 
 
-def survey(recipe: Recipe, sources: Sequence[Source]) -> Iterator[ManifestEntry]:
-    """Yield every clip that the sources list, usable or not, in their order."""
-    seen = _Seen()
-    for place, source in enumerate(sources):
-        voices = _voices(recipe, place, source)
+def manifest_entries(recipe: Recipe, sources: Sequence[Source]) -> Iterator[ManifestEntry]:
+    """Yield one entry for every clip that the sources list, usable or not, in the order of the sources."""
+    first_rows = _FirstRows()
+    for index, source in enumerate(sources):
+        voices = _speaker_voices(recipe, index, source)
         for row in source.rows():
-            yield _item(recipe, place, source, row, voices, seen)
+            yield _manifest_entry(recipe, index, source, row, voices, first_rows)
 
 
-def write_survey(path: Path, items: Iterator[ManifestEntry]) -> None:
-    """Write a survey, whole or not at all."""
+def write_manifest(path: Path, entries: Iterator[ManifestEntry]) -> None:
+    """Write a manifest; an interrupted write leaves the former file as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        # File names need not be text; what is none is escaped, and comes back from JSON as it was.
-        with aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            for item in items:
-                file.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
-        aside.replace(path)
+        # A file name need not be valid text; such bytes are escaped, and JSON returns them unchanged.
+        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            for entry in entries:
+                file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+        partial.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
-def read_survey(path: Path) -> Iterator[ManifestEntry]:
-    """Yield what ``write_survey`` wrote."""
+def read_manifest(path: Path) -> Iterator[ManifestEntry]:
+    """Yield the entries of a manifest that ``write_manifest`` wrote."""
     with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
             yield ManifestEntry(**json.loads(line))
 
 
-def clip_sample(path: Path, voice: str) -> list[str]:
-    """Return the smallest hashes of a voice's clips in a survey.
+def clip_fingerprint_sample(path: Path, voice: str) -> list[str]:
+    """Return the 32 smallest hashes of a voice's usable clips, 16 hexadecimal digits each.
 
-    Two sets of clips that overlap share some of these, also where one is many times the other.
+    Two overlapping sets of clips share some of these hashes, even if one set is many times larger than the other.
     """
-    clips = (item for item in read_survey(path) if item.reason is None and item.voice == voice)
-    return nsmallest(SAMPLE, {item.digest[:16] for item in clips})
+    clips = (entry for entry in read_manifest(path) if entry.reason is None and entry.voice == voice)
+    return nsmallest(SAMPLE_CLIPS, {entry.digest[:16] for entry in clips})
 
 
 def in_validation(digest: str, share: float) -> bool:
-    """Whether a clip is kept for validation: by the hash of its sound alone, so adding clips moves no other."""
-    place = int.from_bytes(sha256(f"validation:{digest}".encode()).digest()[:8], "big")
-    return place < share * 2**64
+    """Tell whether a clip is held out for validation.
+
+    Only the hash of the recording decides, so adding clips never moves another clip to the other split.
+    """
+    position = int.from_bytes(sha256(f"validation:{digest}".encode()).digest()[:8], "big")
+    return position < share * 2**64
 
 
-class _Seen:
-    """Remembers where each recording stood first with the same words."""
+class _FirstRows:
+    """Remembers the first row of each combination of recording, voice and words."""
 
     def __init__(self) -> None:
         schema = "CREATE TABLE seen (identity BLOB PRIMARY KEY, file TEXT, line INTEGER) WITHOUT ROWID"
         self._tables = scratch(self, schema)
 
-    def before(self, identity: bytes, row: Row) -> str | None:
-        """Return the place of an earlier row that is the same; else this is the first."""
+    def find_earlier(self, identity: bytes, row: Row) -> str | None:
+        """Return ``file:line`` of an earlier row with the same identity, or None if this row is the first."""
         file = row.file.encode("utf-8", "replace").decode()
         values = (identity, file, row.line)
         if self._tables.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", values).rowcount:
             return None
-        found = self._tables.execute("SELECT file, line FROM seen WHERE identity = ?", (identity,)).fetchone()
-        return ":".join(str(part) for part in found if part is not None)
+        location = self._tables.execute("SELECT file, line FROM seen WHERE identity = ?", (identity,)).fetchone()
+        return ":".join(str(part) for part in location if part is not None)
 
 
-def _item(recipe: Recipe, place: int, source: Source, row: Row, voices: dict[str, str], seen: _Seen) -> ManifestEntry:
-    voice, reason = voices.get(row.speaker, recipe.data[place].voice or recipe.voice), row.problem
+def _manifest_entry(
+    recipe: Recipe, index: int, source: Source, row: Row, voices: dict[str, str], first_rows: _FirstRows
+) -> ManifestEntry:
+    voice, reason = voices.get(row.speaker, recipe.data[index].voice or recipe.voice), row.problem
     seconds, digest = 0.0, ""
     try:
-        # A recording that cannot be used still has a length: the totals shall say how much speech is left out.
+        # An unusable recording still has a length: the totals must say how much speech is left out.
         if row.there:
             seconds = source.seconds(row.audio)
         if reason is None:
             digest = source.digest(row.audio)
-            reason = _unfit(recipe, seconds) or _doubtful(recipe.data[place], row)
+            reason = _length_problem(recipe, seconds) or _flags_problem(recipe.data[index], row)
     except (DataError, OSError) as error:
         reason = reason or str(error)
     if reason is None:
-        first = seen.before(sha256(f"{digest}\n{voice}\n{row.text}".encode()).digest()[:16], row)
-        reason = f"the same recording and words as {first}" if first else None
+        earlier = first_rows.find_earlier(sha256(f"{digest}\n{voice}\n{row.text}".encode()).digest()[:16], row)
+        reason = f"the same recording and words as {earlier}" if earlier else None
     split = "validation" if reason is None and in_validation(digest, recipe.train.validation) else "train"
     return ManifestEntry(
-        place, row.file, row.line, row.audio, row.text, voice, round(seconds, 4), digest, split, reason
+        index, row.file, row.line, row.audio, row.text, voice, round(seconds, 4), digest, split, reason
     )
 
 
-def _unfit(recipe: Recipe, seconds: float) -> str | None:
+def _length_problem(recipe: Recipe, seconds: float) -> str | None:
     low, high = recipe.prepare.min_seconds, recipe.prepare.max_seconds
-    low = LEAST if low is None else low
-    seconds = round(seconds, 2)  # as it is said, so that a clip of 3.00 s is not less than 3
+    low = MIN_CLIP_SECONDS if low is None else low
+    seconds = round(seconds, 2)  # as in the message, so that a clip of 3.00 s is not called shorter than 3 s
     if seconds < low:
-        return f"{seconds:.2f} s, less than prepare.min_seconds {low:g}"
+        return f"{seconds:.2f} s is shorter than prepare.min_seconds {low:g}"
     if high is not None and seconds > high:
-        return f"{seconds:.2f} s, more than prepare.max_seconds {high:g}"
+        return f"{seconds:.2f} s is longer than prepare.max_seconds {high:g}"
     return None
 
 
-def _doubtful(source: SourceRecipe, row: Row) -> str | None:
+def _flags_problem(source: SourceRecipe, row: Row) -> str | None:
     if not row.red_flags or source.flagged == "use":
         return None
-    return f"words in doubt ({row.red_flags[:120]}); listen and approve it (vtune review), or set flagged: use"
+    return f"doubtful words ({row.red_flags[:120]}); listen and approve them (vtune review), or set flagged: use"
 
 
-def _voices(recipe: Recipe, place: int, source: Source) -> dict[str, str]:
-    """Map the speakers of a source to voices; empty where all clips are one voice.
+def _speaker_voices(recipe: Recipe, index: int, source: Source) -> dict[str, str]:
+    """Map the speakers of a source to voices; the map is empty if all clips belong to one voice.
 
-    :raises DataError: a speaker's name cannot be a voice's.
+    :raises DataError: the name of a speaker is not a valid name for a voice.
     """
-    if recipe.data[place].voice is not None or not source.has_speakers:
+    if recipe.data[index].voice is not None or not source.has_speakers:
         return {}
-    first: dict[str, Row] = {}
+    first_row_of: dict[str, Row] = {}
     for row in source.rows():
         if row.problem is None and row.speaker:
-            first.setdefault(row.speaker, row)
-    if len(first) < 2:
+            first_row_of.setdefault(row.speaker, row)
+    if len(first_row_of) < 2:
         return {}
-    for speaker, row in first.items():
+    for speaker, row in first_row_of.items():
         if not re.match(VOICE_NAME, speaker):
             raise DataError(
-                f"{row.file}:{row.line}: speaker {speaker[:60]!r} cannot name a voice (letters, digits, '-', '_'); "
-                f"rename it, or give data.{place} one 'voice:'"
+                f"{row.file}:{row.line}: speaker {speaker[:60]!r} cannot name a voice (use letters, digits, '-', '_'); "
+                f"rename the speaker, or set 'voice:' for data.{index}"
             )
-    logger.info("data.%d: %d voices: %s", place, len(first), ", ".join(sorted(first)))
-    return {speaker: speaker for speaker in first}
+    logger.info("data.%d has %d voices: %s", index, len(first_row_of), ", ".join(sorted(first_row_of)))
+    return {speaker: speaker for speaker in first_row_of}

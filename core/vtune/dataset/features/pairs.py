@@ -1,4 +1,4 @@
-"""Rows beside another clip of the same voice: a function of seed and place, not of who asks, or when."""
+"""Pair each row with another clip of the same voice, depending only on the seed and the position in the training."""
 
 from __future__ import annotations
 
@@ -9,45 +9,54 @@ import numpy as np
 from vtune.dataset.features.rows import FeatureRows
 from vtune.types import Features
 
-PAIRED = "paired."
-LOT = "paired.lot"
+PAIRED_PREFIX = "paired."
+"""Prefix of the partner's features in a row."""
+
+PAIRED_LOT_KEY = "paired.lot"
+"""Key of the random number in [0, 1) that an engine may use for its own choices."""
 
 
-class Partners:
-    """Which training rows may stand beside a row: those of its voice, without the clip itself and its changed copies.
+class PartnerSampler:
+    """Draws partners for a row: training rows of the same voice, without the clip itself and its augmented copies.
 
-    :param voices: of each training row; ``clips`` likewise, never falling: copies of a clip follow each other.
+    :param voices: voice number of each training row.
+    :param clips: clip number of each training row, in ascending order: the copies of a clip follow each other.
     """
 
     def __init__(self, voices: Sequence[int], clips: Sequence[int], seed: int) -> None:
         self._seed = seed
-        kinds, clip = np.asarray(voices), np.asarray(clips)
-        order = np.argsort(kinds, kind="stable")  # rows by voice, in their order within it
-        self._rows, self._clips = order, clip[order]
-        self._starts = {int(kind): int(np.searchsorted(kinds[order], kind)) for kind in np.unique(kinds)}
-        self._ends = {int(kind): int(np.searchsorted(kinds[order], kind, "right")) for kind in np.unique(kinds)}
+        voice_of_row, clip_of_row = np.asarray(voices), np.asarray(clips)
+        order = np.argsort(voice_of_row, kind="stable")  # rows by voice; rows of one voice keep their order
+        self._rows, self._clips = order, clip_of_row[order]
+        sorted_voices, present = voice_of_row[order], np.unique(voice_of_row).tolist()
+        self._starts = {voice: int(np.searchsorted(sorted_voices, voice)) for voice in present}
+        self._ends = {voice: int(np.searchsorted(sorted_voices, voice, "right")) for voice in present}
 
-    def draw(self, voice: int, clip: int, place: int) -> tuple[int | None, float]:
-        """Draw a training row and a number of [0, 1) for one place of the training; None where there is no other clip.
+    def draw(self, voice: int, clip: int, draw_index: int) -> tuple[int | None, float]:
+        """Draw a partner row and a random number in [0, 1); the row is None if the voice has no other clip.
 
-        :param place: which draw this is; the same place draws the same.
+        :param draw_index: position in the training; the same position always draws the same row and number.
         """
-        random = np.random.default_rng([self._seed, place])
-        lot = float(random.random())
+        generator = np.random.default_rng([self._seed, draw_index])
+        lot = float(generator.random())
         start, end = self._starts.get(voice, 0), self._ends.get(voice, 0)
-        first, behind = (int(np.searchsorted(self._clips[start:end], clip, side)) for side in ("left", "right"))
-        others = end - start - (behind - first)
+        first, after = (int(np.searchsorted(self._clips[start:end], clip, side)) for side in ("left", "right"))
+        others = end - start - (after - first)
         if not others:
             return None, lot
-        drawn = int(random.integers(others))
-        # The clip's own rows stand together, so one step passes them.
-        return int(self._rows[start + (drawn if drawn < first else drawn + behind - first)]), lot
+        drawn = int(generator.integers(others))
+        # The rows of the clip itself follow each other, so one offset skips them all.
+        return int(self._rows[start + (drawn if drawn < first else drawn + after - first)]), lot
 
 
 class PairedRows:
-    """Encoded clips as a data set, each with some features of its partner.
+    """Encoded clips as a data set; each row also holds some features of a partner clip.
 
-    A row is asked for by its number, or by number and place in the training.
+    A row is indexed by its number, or by ``(number, position in the training)``.
+
+    :param rows: the rows of this split; ``voices`` and ``clips`` hold the numbers of their voices and clips.
+    :param training_rows: the rows that ``partners`` draws from.
+    :param names: the features that are copied from the partner.
     """
 
     def __init__(
@@ -55,28 +64,28 @@ class PairedRows:
         rows: FeatureRows,
         voices: Sequence[int],
         clips: Sequence[int],
-        partners: Partners,
-        among: FeatureRows,
+        partners: PartnerSampler,
+        training_rows: FeatureRows,
         names: frozenset[str],
     ) -> None:
         self._rows = rows
         self._voices = voices
         self._clips = clips
         self._partners = partners
-        self._among = among
+        self._training_rows = training_rows
         self._names = sorted(names)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, at: int | tuple[int, int]) -> Features:
-        row, place = at if isinstance(at, tuple) else (at, at)
+    def __getitem__(self, key: int | tuple[int, int]) -> Features:
+        row, draw_index = key if isinstance(key, tuple) else (key, key)
         features = self._rows[row]
         if not self._names:
             return features
-        partner, lot = self._partners.draw(self._voices[row], self._clips[row], place)
+        partner, lot = self._partners.draw(self._voices[row], self._clips[row], draw_index)
         if partner is None:
             return features
-        other = self._among[partner]
-        beside = {PAIRED + name: other[name] for name in self._names}
-        return {**features, **beside, LOT: np.asarray(lot, dtype=np.float32)}
+        partner_features = self._training_rows[partner]
+        paired = {PAIRED_PREFIX + name: partner_features[name] for name in self._names}
+        return {**features, **paired, PAIRED_LOT_KEY: np.asarray(lot, dtype=np.float32)}

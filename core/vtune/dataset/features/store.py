@@ -1,8 +1,8 @@
-"""Encoded clips on disk, keyed by content: Arrow shards that are complete or absent.
+"""Encoded clips on disk, keyed by content, in Arrow shards that are complete or absent.
 
-A shard is ``part-*.arrow`` with the features, and ``part-*.jsonl`` with one line for each clip that was tried, its
-key, length, and the reason if the engine refused it. The ``.jsonl`` is renamed into place last, and marks the shard
-as whole. Arrays of other than one axis are stored flat beside their shape.
+A shard is ``part-*.arrow`` with the features, and ``part-*.jsonl`` with one line per clip that was encoded or refused:
+its key, its length, and the reason if the engine refused it. The ``.jsonl`` file is renamed into place last, and marks
+the shard as complete. An array with more or fewer axes than one is stored flat, together with its shape.
 """
 
 from __future__ import annotations
@@ -24,37 +24,40 @@ from vtune.types import Features
 
 @dataclass(frozen=True, slots=True)
 class EncodeResult:
-    """One clip that was tried: its features, or the reason why there are none.
+    """The result of encoding one clip: its features, or the reason why there are none.
 
-    :param again: the reason lies in circumstances (an unreadable file), so the next run tries once more.
+    :param retry: the failure may be temporary (an unreadable file), so the next run encodes the clip again.
     """
 
     key: str
     features: Features | None
     length: int
     reason: str | None = None
-    again: bool = False
+    retry: bool = False
 
 
 class FeatureStore:
-    """All shards of one folder."""
+    """The feature shards of one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def known(self) -> FeatureIndex:
-        """Return what was tried until now."""
+    def index(self) -> FeatureIndex:
+        """Return an index of all clips that were encoded or refused until now."""
         return FeatureIndex(sorted(self._folder.glob("part-*.jsonl")))
 
-    def write(self, attempts: Sequence[EncodeResult]) -> None:
-        """Add one shard."""
+    def write(self, results: Sequence[EncodeResult]) -> None:
+        """Write one shard."""
         from datasets.arrow_writer import ArrowWriter
 
         name = f"part-{secrets.token_hex(8)}"
         arrow = self._folder / f"{name}.arrow"
-        encoded = [attempt.features for attempt in attempts if attempt.features is not None]
-        entries = [{"key": one.key, "length": one.length, "reason": one.reason, "again": one.again} for one in attempts]
+        encoded = [result.features for result in results if result.features is not None]
+        entries = [
+            {"key": result.key, "length": result.length, "reason": result.reason, "retry": result.retry}
+            for result in results
+        ]
         try:
             with writing(self._folder):
                 if encoded:
@@ -70,7 +73,7 @@ class FeatureStore:
             raise
 
     def sweep(self) -> None:
-        """Remove shards without a readable listing or without their features; forget what is to be tried again."""
+        """Remove incomplete shards, and forget the clips that must be encoded again."""
         for arrow in self._folder.glob("part-*.arrow"):
             if not arrow.with_suffix(".jsonl").is_file():
                 arrow.unlink()
@@ -79,17 +82,17 @@ class FeatureStore:
             try:
                 entries = [json.loads(line) for line in listing.read_bytes().splitlines()]
                 lost = any(not entry["reason"] for entry in entries) and not listing.with_suffix(".arrow").is_file()
-                again = any(entry["again"] for entry in entries)
-            except (ValueError, KeyError, TypeError):  # damaged, or of an older version: cheaper made anew than mended
-                lost, again = True, False
+                retry = any(entry["retry"] for entry in entries)
+            except (ValueError, KeyError, TypeError):  # damaged or of an older version: encoding is cheaper than repair
+                lost, retry = True, False
             if lost:
                 listing.unlink()
                 listing.with_suffix(".arrow").unlink(missing_ok=True)
-            elif again:
-                _write_listing(listing, [entry for entry in entries if not entry["again"]])
+            elif retry:
+                _write_listing(listing, [entry for entry in entries if not entry["retry"]])
 
     def clear(self) -> None:
-        """Forget everything that was encoded."""
+        """Remove all shards."""
         for part in self._folder.glob("part-*"):
             part.unlink()
 

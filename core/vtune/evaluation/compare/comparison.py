@@ -124,7 +124,7 @@ def gather_test_set(voice: VoiceFolder, recipe: Recipe, texts: Sequence[str] = (
     run = RunFolder(recipe.folders.runs / recipe.voice)
     texts = unique_texts(texts)
     try:
-        held = held_out_test_set(raw.with_clips(recipe, run), load_engine(recipe.engine), run, voice.name)
+        held = held_out_test_set(raw.prepared_recipe(recipe, run), load_engine(recipe.engine), run, voice.name)
     except DataError as reason:
         if not texts:
             raise

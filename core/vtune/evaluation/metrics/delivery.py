@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from vtune.contract.metrics import RECORDING, MetricResult, MetricSpec, Ratio, TestSet, Utterance
-from vtune.curation.doctor import Measures, Speech, Whole, letters, measure
+from vtune.curation.doctor import Measures, MemoryRecording, SpeechLevels, count_letters, measure
 from vtune.recipe import Recipe
 from vtune.types import Ending
 
@@ -37,7 +37,7 @@ class Delivery:
     def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
         self._recordings = test_set.recordings
         # What is to be expected of a text that nobody recorded.
-        count = sum(letters(clip.text) for clip in test_set.clips)
+        count = sum(count_letters(clip.text) for clip in test_set.clips)
         self._seconds_per_letter = sum(clip.seconds for clip in test_set.clips) / count if count else None
 
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
@@ -49,7 +49,7 @@ class Delivery:
         row = self._timing(utterance)
         if not len(utterance.waveform):
             return row
-        measures = measure(Whole(utterance.sample_rate, 1, utterance.waveform))
+        measures = measure(MemoryRecording(utterance.sample_rate, 1, utterance.waveform))
         row["clipping_rate"] = Ratio(measures.peaks.clipped)
         return row | (_speech(utterance, measures, measures.speech) if measures.speech.seconds else {})
 
@@ -67,14 +67,14 @@ class Delivery:
         """Return the length of the text's recording, else what the speaker usually takes for so many letters."""
         if text in self._recordings:
             return self._recordings[text].seconds
-        return self._seconds_per_letter and self._seconds_per_letter * letters(text)
+        return self._seconds_per_letter and self._seconds_per_letter * count_letters(text)
 
 
-def _speech(utterance: Utterance, measures: Measures, speech: Speech) -> dict[str, Ratio]:
+def _speech(utterance: Utterance, measures: Measures, speech: SpeechLevels) -> dict[str, Ratio]:
     span = max(utterance.seconds - speech.lead - speech.tail, 1e-3)
     return {
         "cutoff_rate": Ratio(float(speech.stop > CUTOFF_DB)),
-        "speaking_rate": Ratio(letters(utterance.text), span),
+        "speaking_rate": Ratio(count_letters(utterance.text), span),
         "pause_ratio": Ratio(max(span - speech.seconds, 0.0), span),
         "leading_silence_seconds": Ratio(speech.lead),
         "trailing_silence_seconds": Ratio(speech.tail),

@@ -15,8 +15,8 @@ from vtune.contract.metrics import MetricResult, MetricSpec, Ratio, TestSet, Utt
 from vtune.errors import VtuneError
 from vtune.evaluation.metrics.word_alignment import Alignment, align
 from vtune.ingest.transcribe import Recogniser, open_recogniser
-from vtune.ingest.transcribe.error_rates import distance, plain
-from vtune.ingest.transcribe.recogniser import RATE
+from vtune.ingest.transcribe.error_rates import edit_distance, normalise
+from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE
 from vtune.recipe import Recipe, TranscribeRecipe
 from vtune.types import Waveform
 
@@ -51,7 +51,7 @@ class WordErrors:
 
     def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
         self._language = test_set.language
-        self._train_texts = {plain(text, self._language) for text in test_set.train_texts} - {""}
+        self._train_texts = {normalise(text, self._language) for text in test_set.train_texts} - {""}
         model = recipe.evaluate.recogniser or _local_weights()
         settings = TranscribeRecipe(model=model, language=self._language, device=recipe.transcribe.device)
         self._recogniser: Recogniser = open_recogniser(settings)
@@ -64,12 +64,12 @@ class WordErrors:
         return MetricResult({name: [row[name] for row in rows] for name in names}, {"heard": heard})
 
     def _errors(self, utterance: Utterance, heard: str) -> dict[str, Ratio]:
-        text, words = plain(utterance.text, self._language), plain(heard, self._language)
+        text, words = normalise(utterance.text, self._language), normalise(heard, self._language)
         alignment = align(text.split(), words.split())
         count = max(len(text.split()), 1)
         return {
             "wer": Ratio(alignment.errors, count),
-            "cer": Ratio(distance(text, words), max(len(text), 1)),
+            "cer": Ratio(edit_distance(text, words), max(len(text), 1)),
             "substitutions": Ratio(alignment.substitutions, count),
             "deletions": Ratio(alignment.deletions, count),
             "insertions": Ratio(alignment.insertions, count),
@@ -82,15 +82,17 @@ class WordErrors:
         """Whether a sentence with errors is nearer to a sentence of the training than to its own text."""
         if not alignment.errors or not heard or text in self._train_texts:
             return False
-        own = distance(text, heard)
+        own = edit_distance(text, heard)
         likely = (other for other in self._train_texts if abs(len(other) - len(heard)) < own)
-        return any(distance(other, heard) < own for other in likely)
+        return any(edit_distance(other, heard) < own for other in likely)
 
     def _recognise(self, sounds: Iterator[tuple[Waveform, int]]) -> Iterator[str]:
         while batch := list(islice(sounds, self._recogniser.batch)):
-            resampled = [soxr.resample(waveform, rate, RATE).astype(np.float32) for waveform, rate in batch]
-            padded = [np.pad(sound, round(PADDING_SECONDS * RATE)) for sound in resampled]
-            yield from (result.text for result in self._recogniser.hear(padded))
+            resampled = [
+                soxr.resample(waveform, rate, RECOGNISER_SAMPLE_RATE).astype(np.float32) for waveform, rate in batch
+            ]
+            padded = [np.pad(sound, round(PADDING_SECONDS * RECOGNISER_SAMPLE_RATE)) for sound in resampled]
+            yield from (result.text for result in self._recogniser.transcribe(padded))
 
 
 def _repetitions(text: Sequence[str], heard: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from vtune.evaluation.metrics.word_alignment import Kind, align
-from vtune.ingest.transcribe.error_rates import plain
+from vtune.ingest.transcribe.error_rates import normalise
 from vtune.webpage import safe
 
 
@@ -15,7 +15,7 @@ def marked(text: str, heard: str, language: str | None) -> str:
 
     Words left out are in ``del``, added ones in ``ins``; where another word was said, both, one behind the other.
     """
-    steps = align(plain(text, language).split(), plain(heard, language).split()).steps
+    steps = align(normalise(text, language).split(), normalise(heard, language).split()).steps
     return " ".join(_run(kind, list(run)) for kind, run in groupby(steps, key=lambda step: step[0]))
 
 

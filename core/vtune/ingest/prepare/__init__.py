@@ -1,7 +1,7 @@
-"""Raw recordings to clips: each is listened to once, cut in its pauses, levelled and written; all is accounted for."""
+"""Cut raw recordings into clips: analyse each recording, cut in its pauses, set the level, record the result."""
 
 from vtune.ingest.prepare.folder import prepare_folder, recordings_of
-from vtune.ingest.prepare.report import Report
-from vtune.ingest.prepare.settings import Cutting
+from vtune.ingest.prepare.report import PrepareReport
+from vtune.ingest.prepare.settings import CutSettings
 
-__all__ = ["Cutting", "Report", "prepare_folder", "recordings_of"]
+__all__ = ["CutSettings", "PrepareReport", "prepare_folder", "recordings_of"]

@@ -1,6 +1,6 @@
-"""The first pass over a recording: how loud each moment is, where speech is, how the channels hang together.
+"""Analyse a recording in a first pass: level of each frame, frames of speech, and how to mix the channels.
 
-Memory: three numbers for each 10 ms (6 MB an hour), whatever the recording holds.
+Memory: three numbers for each 10 ms (6 MB per hour of sound).
 """
 
 from __future__ import annotations
@@ -17,20 +17,23 @@ from vtune.audio.segmentation.energy import Levels, decibel, stretches
 from vtune.audio.segmentation.segments import FRAME, Segment, segment
 from vtune.audio.segmentation.vad import VoiceMeter, with_faint_ends
 from vtune.errors import DataError
-from vtune.ingest.prepare.settings import Cutting
+from vtune.ingest.prepare.settings import CutSettings
 
-JOINED = 0.15
-"""Seconds; a shorter pause is part of the word."""
+MAX_WORD_GAP_SECONDS = 0.15
+"""Seconds; a shorter pause belongs to the word."""
 
 
 @dataclass(frozen=True, slots=True)
 class LevelAnalysis:
-    """What one pass over a recording tells.
+    """The result of the first pass over a recording.
 
-    :param rate: Hz; ``hop`` samples a frame; ``samples`` in all.
-    :param powers: mean square of each frame; ``levels``, dB above the noise, smoothed.
-    :param mask: frames of speech.
-    :param noise: frames as loud as speech that are none: music, noise (only a VAD knows).
+    :param rate: samples per second.
+    :param hop: samples per frame.
+    :param samples: samples in the whole recording.
+    :param powers: mean square of each frame, ``float32 [frames]``.
+    :param levels: smoothed dB above the noise of each frame, ``float32 [frames]``.
+    :param mask: True for each frame of speech.
+    :param noise: True for each frame that is as loud as speech but is music or noise; only a VAD finds them.
     """
 
     rate: int
@@ -45,20 +48,23 @@ class LevelAnalysis:
 
     @property
     def seconds(self) -> float:
-        """Length of the recording."""
+        """Length of the recording in seconds."""
         return self.samples / self.rate
 
-    def segments(self, cutting: Cutting) -> list[Segment]:
-        """Group the speech into clips."""
-        wanted = cutting.wanted.scaled(FRAME * self.rate / self.hop)
-        return segment(stretches(self.mask, JOINED), self.levels, wanted)
+    def segments(self, settings: CutSettings) -> list[Segment]:
+        """Group the speech into segments, one for each clip."""
+        lengths = settings.lengths.scaled(FRAME * self.rate / self.hop)
+        return segment(stretches(self.mask, MAX_WORD_GAP_SECONDS), self.levels, lengths)
 
 
-def listen(path: Path, cutting: Cutting) -> LevelAnalysis:
-    """Go through a recording once. :raises DataError: it cannot be read to its end, or holds nothing."""
+def analyse_recording(path: Path, settings: CutSettings) -> LevelAnalysis:
+    """Analyse a recording in one pass over its blocks.
+
+    :raises DataError: the recording is empty, or cannot be read to its end.
+    """
     with audio.opened(path) as recording:
         meter = BandMeter(recording.rate)
-        voices = VoiceMeter(recording.rate) if cutting.vad else None
+        voices = VoiceMeter(recording.rate) if settings.vad else None
         mixer = audio.Mixer(recording.channels)
         samples = 0
         for block in recording.blocks():
@@ -71,10 +77,10 @@ def listen(path: Path, cutting: Cutting) -> LevelAnalysis:
         raise DataError(f"{path} holds no samples")
     bands = meter.bands()
     powers, levels = bands.sum(axis=1), above_noise(bands)
-    if cutting.threshold is None:
+    if settings.threshold is None:
         loud = speech_in(bands, levels)
     else:
-        loud = decibel(powers) > _threshold(cutting.threshold, cutting.target_loudness, powers)
+        loud = decibel(powers) > _threshold(settings.threshold, settings.target_loudness, powers)
     mask = loud
     if voices is not None:
         mask = with_faint_ends(voices.frames(len(levels), meter.hop / recording.rate), loud)
@@ -83,7 +89,7 @@ def listen(path: Path, cutting: Cutting) -> LevelAnalysis:
     )
 
 
-def _threshold(asked: float, loudness: float, powers: NDArray[np.float32]) -> float:
-    """Move a fixed threshold to where it lies in this recording, which is not at the wanted loudness yet."""
+def _threshold(threshold: float, loudness: float, powers: NDArray[np.float32]) -> float:
+    """Return the fixed threshold in dBFS of this recording, which is not at the target loudness yet."""
     level = float(10 * np.log10(powers.mean())) if powers.any() else loudness
-    return asked + level - loudness
+    return threshold + level - loudness

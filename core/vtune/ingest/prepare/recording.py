@@ -1,4 +1,4 @@
-"""One recording to its clips."""
+"""Cut one recording into clips."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from vtune import audio
 from vtune.audio.segmentation.edges import kept
 from vtune.audio.segmentation.segments import FRAME, Segment, Stretch
 from vtune.errors import DataError
-from vtune.ingest.prepare.analysis import LevelAnalysis, listen
-from vtune.ingest.prepare.cut import cut
-from vtune.ingest.prepare.names import clip_name
-from vtune.ingest.prepare.records import Cut, Record
-from vtune.ingest.prepare.settings import Cutting
+from vtune.ingest.prepare.analysis import LevelAnalysis, analyse_recording
+from vtune.ingest.prepare.clip_audio import cut_clips
+from vtune.ingest.prepare.clip_names import clip_name
+from vtune.ingest.prepare.cut_records import CutRecord, CutSpan
+from vtune.ingest.prepare.settings import CutSettings
 from vtune.types import Audio
 
 
-def prepare_recording(record: Record, out: Path, cutting: Cutting) -> Record:
-    """Cut one recording, write its clips, and return what became of it; a mistake in it is no error but a reason."""
+def prepare_recording(record: CutRecord, out: Path, settings: CutSettings) -> CutRecord:
+    """Cut one recording, write its clips, and return its record, which has a ``reason`` if there are no clips."""
     path = Path(record.recording)
     try:
-        heard = listen(path, cutting)
+        analysis = analyse_recording(path, settings)
     except (DataError, OSError) as error:
-        return replace(record, done=True, reason=_told(path, error))
+        return replace(record, done=True, reason=_read_problem(path, error))
     record = replace(
-        record, done=True, seconds=heard.seconds, noise=float(heard.noise.sum()) * heard.hop / heard.rate,
-        rate=heard.rate, channels=heard.channels,
+        record, done=True, seconds=analysis.seconds, noise=float(analysis.noise.sum()) * analysis.hop / analysis.rate,
+        rate=analysis.rate, channels=analysis.channels,
     )  # fmt: skip
-    segments = heard.segments(cutting)
+    segments = analysis.segments(settings)
     if not segments:
-        return replace(record, reason=f"{path} holds no speech that could be found ({heard.seconds:.1f} s)")
-    wanted = cutting.wanted.scaled(FRAME * heard.rate / heard.hop)
-    spans = kept(segments, heard.powers, wanted)
-    cuts = [_cut(heard, segment, its, cutting) for segment, its in zip(segments, spans, strict=True)]
-    usable = [its for its, one in zip(spans, cuts, strict=True) if one.reason is None]
+        return replace(record, reason=f"no speech was found in {path} ({analysis.seconds:.1f} s)")
+    lengths = settings.lengths.scaled(FRAME * analysis.rate / analysis.hop)
+    spans = kept(segments, analysis.powers, lengths)
+    cuts = [_cut_span(analysis, segment, spans_of, settings) for segment, spans_of in zip(segments, spans, strict=True)]
+    usable = [spans_of for spans_of, span in zip(spans, cuts, strict=True) if span.reason is None]
     names = iter([clip_name(record.stem, index) for index in range(len(usable))])
-    cuts = [one if one.reason else replace(one, clip=next(names)) for one in cuts]
+    cuts = [span if span.reason else replace(span, clip=next(names)) for span in cuts]
     try:
-        clips = (one.clip for one in cuts if one.clip)
-        for name, waveform in zip(clips, cut(path, heard, usable, cutting), strict=True):
-            rate = cutting.sample_rate or heard.rate
+        clips = (span.clip for span in cuts if span.clip)
+        for name, waveform in zip(clips, cut_clips(path, analysis, usable, settings), strict=True):
+            rate = settings.sample_rate or analysis.rate
             audio.write_wav(out / name, [Audio(waveform, rate)], rate)
-    except DataError as error:  # it changed between the passes
-        return replace(record, reason=_told(path, error))
+    except DataError as error:  # the recording changed between the two passes
+        return replace(record, reason=_read_problem(path, error))
     return replace(record, cuts=cuts)
 
 
-def _cut(heard: LevelAnalysis, segment: Segment, spans: list[Stretch], cutting: Cutting) -> Cut:
-    frame = heard.hop / heard.rate
-    start, end = spans[0][0] * frame, min(spans[-1][1] * frame, heard.seconds)
-    seconds = min(sum(b - a for a, b in spans) * frame, heard.seconds)
-    shortest = cutting.wanted.shortest
-    reason = f"{seconds:.2f} s, less than {shortest:g} s, and too far from other speech" if seconds < shortest else None
-    return Cut(None, start, end, seconds, segment.forced, reason)
+def _cut_span(analysis: LevelAnalysis, segment: Segment, spans: list[Stretch], settings: CutSettings) -> CutSpan:
+    frame = analysis.hop / analysis.rate
+    start, end = spans[0][0] * frame, min(spans[-1][1] * frame, analysis.seconds)
+    seconds = min(sum(b - a for a, b in spans) * frame, analysis.seconds)
+    min_seconds = settings.lengths.shortest
+    too_short = f"{seconds:.2f} s is shorter than {min_seconds:g} s, and other speech is too far away"
+    return CutSpan(None, start, end, seconds, segment.forced, too_short if seconds < min_seconds else None)
 
 
-def _told(path: Path, error: DataError | OSError) -> str:
+def _read_problem(path: Path, error: DataError | OSError) -> str:
     return f"{path} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)

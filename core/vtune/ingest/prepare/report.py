@@ -1,4 +1,4 @@
-"""What came of a folder of recordings: minutes in, minutes kept, and why the rest is not; for people and programs."""
+"""Report the result of cutting a folder of recordings: minutes read, minutes kept, and reasons for the others."""
 
 from __future__ import annotations
 
@@ -10,15 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from vtune.errors import printable
-from vtune.ingest.prepare.records import Record
+from vtune.ingest.prepare.cut_records import CutRecord
 from vtune.runtime.paths import write_json, write_text
 
-PAUSES, NOISE = "pauses", "music or noise"
+PAUSES_KIND, NOISE_KIND = "pauses", "music or noise"
+"""Kinds of sound that are not kept."""
+
+MAX_LISTED_PROBLEMS = 10
+"""Unusable recordings that the report lists."""
 
 
 @dataclass(slots=True)
-class Report:
-    """Counts and seconds. ``left`` says of what is not kept how many seconds there are of each kind."""
+class PrepareReport:
+    """Counts and seconds of all recordings.
+
+    :param done_before: recordings that an earlier run cut with the same settings.
+    :param forced: clips that start or end inside speech that never pauses.
+    :param kept: seconds in clips.
+    :param left_out: seconds that are not kept, by kind.
+    """
 
     recordings: int = 0
     done_before: int = 0
@@ -26,81 +36,79 @@ class Report:
     forced: int = 0
     seconds: float = 0.0
     kept: float = 0.0
-    left: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    left_out: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     problems: list[str] = field(default_factory=list)
 
-    def add(self, record: Record) -> None:
-        """Count one recording."""
+    def add(self, record: CutRecord) -> None:
+        """Add the record of one recording."""
         self.recordings += 1
         self.seconds += record.seconds
         if record.reason is not None:
             self.problems.append(record.reason)
-            self.left["not usable"] += record.seconds
+            self.left_out["unusable recordings"] += record.seconds
             return
-        kept = sum(one.seconds for one in record.kept)
-        short = sum(one.seconds for one in record.cuts if one.clip is None)
+        kept = sum(span.seconds for span in record.clips)
+        short = sum(span.seconds for span in record.cuts if span.clip is None)
         noise = min(record.noise, max(0.0, record.seconds - kept - short))
-        self.clips += len(record.kept)
-        self.forced += sum(one.forced for one in record.kept)
+        self.clips += len(record.clips)
+        self.forced += sum(span.forced for span in record.clips)
         self.kept += kept
-        self.left["speech that stands alone and is too short"] += short
-        self.left[NOISE] += noise
-        self.left[PAUSES] += record.seconds - kept - short - noise
+        self.left_out["speech that is too short and too far from other speech"] += short
+        self.left_out[NOISE_KIND] += noise
+        self.left_out[PAUSES_KIND] += record.seconds - kept - short - noise
 
     def lines(self) -> list[str]:
-        """Say it, a line a fact."""
-        rest = ", ".join(f"{kind} {seconds / 60:.1f}" for kind, seconds in self.left.items() if seconds >= 0.05)
-        before = f" ({self.done_before:,} done before)" if self.done_before else ""
-        said = [
-            f"{self.recordings:,} recordings, {self.seconds / 60:.1f} min{before}: "
-            f"{self.clips:,} clips, {self.kept / 60:.1f} min kept" + (f"; not kept, in min: {rest}" if rest else "")
+        """Return the report as lines of text."""
+        not_kept = ", ".join(f"{kind} {seconds / 60:.1f}" for kind, seconds in self.left_out.items() if seconds >= 0.05)
+        before = f", {self.done_before:,} of them cut by an earlier run" if self.done_before else ""
+        lines = [
+            f"{self.recordings:,} recordings ({self.seconds / 60:.1f} min{before}): "
+            f"{self.clips:,} clips, {self.kept / 60:.1f} min kept"
+            + (f"; minutes not kept: {not_kept}" if not_kept else "")
         ]
         if self.forced:
-            said.append(f"{self.forced:,} clips begin or end inside speech that never pauses; listen to them first")
-        shown = self.problems[:10]
-        more = len(self.problems) - len(shown)
-        return [
-            *said,
-            *(f"not used: {printable(one)}" for one in shown),
-            *([f"... and {more:,} more, in the ledger"] if more else []),
-        ]
+            lines.append(f"{self.forced:,} clips start or end inside speech that never pauses; listen to them first")
+        lines += [f"not used: {printable(problem)}" for problem in self.problems[:MAX_LISTED_PROBLEMS]]
+        hidden = len(self.problems) - MAX_LISTED_PROBLEMS
+        return [*lines, f"... and {hidden:,} more recordings are not used; see ledger.jsonl"] if hidden > 0 else lines
 
     def settings(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Return the report as plain data."""
         return {
             "recordings": self.recordings,
             "clips": self.clips,
             "cut inside speech": self.forced,
             "minutes": round(self.seconds / 60, 3),
             "minutes kept": round(self.kept / 60, 3),
-            "minutes left": {kind: round(seconds / 60, 3) for kind, seconds in self.left.items()},
+            "minutes left": {kind: round(seconds / 60, 3) for kind, seconds in self.left_out.items()},
             "not used": self.problems,
         }
 
 
-def write_report(out: Path, report: Report, records: Iterable[Record]) -> None:
-    """Write ``report.json``, and ``ledger.jsonl`` with a line for each clip and each thing that became none."""
+def write_report(out: Path, report: PrepareReport, records: Iterable[CutRecord]) -> None:
+    """Write ``report.json``, and ``ledger.jsonl`` with one line for each clip and each part that is not kept."""
     lines = (json.dumps(line) for record in records for line in _entries(record))
     write_text(out / "ledger.jsonl", "".join(f"{line}\n" for line in lines))
-    # A file's name need not be text.
+    # A file name need not be valid text.
     write_json(out / "report.json", json.loads(json.dumps(report.settings()).encode("ascii", "replace")))
 
 
-def _entries(record: Record) -> Iterator[dict[str, Any]]:
-    about = {"recording": record.recording}
+def _entries(record: CutRecord) -> Iterator[dict[str, Any]]:
+    common = {"recording": record.recording}
     if record.reason is not None:
-        yield {**about, "status": "skipped", "reason": record.reason, "seconds": round(record.seconds, 3)}
+        yield {**common, "status": "skipped", "reason": record.reason, "seconds": round(record.seconds, 3)}
         return
-    for one in record.cuts:
+    for span in record.cuts:
         yield {
-            **about,
-            "status": "clip" if one.clip else "skipped",
-            "clip": one.clip,
-            "start": round(one.start, 3),
-            "end": round(one.end, 3),
-            "seconds": round(one.seconds, 3),
-            "cut inside speech": one.forced,
-            "reason": one.reason,
+            **common,
+            "status": "clip" if span.clip else "skipped",
+            "clip": span.clip,
+            "start": round(span.start, 3),
+            "end": round(span.end, 3),
+            "seconds": round(span.seconds, 3),
+            "cut inside speech": span.forced,
+            "reason": span.reason,
         }
-    rest = record.seconds - sum(one.seconds for one in record.cuts)
-    yield {**about, "status": "skipped", "reason": f"{PAUSES}, {NOISE}", "seconds": round(max(rest, 0.0), 3)}
+    seconds_left = record.seconds - sum(span.seconds for span in record.cuts)
+    reason = f"{PAUSES_KIND}, {NOISE_KIND}"
+    yield {**common, "status": "skipped", "reason": reason, "seconds": round(max(seconds_left, 0.0), 3)}

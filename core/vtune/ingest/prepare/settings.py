@@ -1,4 +1,4 @@
-"""What clips shall be like: the recipe's ``prepare:`` section with its defaults filled in."""
+"""Settings for cutting recordings: the recipe's ``prepare:`` section with its defaults filled in."""
 
 from __future__ import annotations
 
@@ -12,23 +12,29 @@ from vtune.audio.segmentation.segments import Wanted
 from vtune.errors import VtuneError
 from vtune.recipe import PrepareRecipe
 
-VERSION = 1
-"""Raised whenever the same recording would be cut otherwise."""
+CUT_VERSION = 1
+"""Increase this number whenever the same recording would be cut differently."""
 
-SHORTEST, LONGEST, LOUDNESS = 3.0, 13.0, -20.0
+DEFAULT_MIN_SECONDS, DEFAULT_MAX_SECONDS = 3.0, 13.0
+"""Seconds of the shortest and the longest clip that are cut."""
+
+DEFAULT_SPEECH_DBFS = -20.0
+"""Level of the speech in a clip."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cutting:
-    """How recordings are cut.
+class CutSettings:
+    """Settings for cutting recordings.
 
-    :param sample_rate: Hz of the clips; None leaves each recording's own.
-    :param threshold: dBFS under which it is quiet, the recording being brought to ``target_loudness``; None follows the
-        recording's own noise.
-    :param target_loudness: of the speech of each clip, in dBFS or LUFS.
+    :param lengths: wanted lengths of clips and pauses.
+    :param sample_rate: samples per second of the clips; None keeps the rate of each recording.
+    :param threshold: level below which sound is a pause, in dBFS of a recording at ``target_loudness``; None follows
+        the noise of the recording.
+    :param vad: find speech with a network that recognises music and noise.
+    :param target_loudness: loudness of the speech of each clip, in dBFS or LUFS.
     """
 
-    wanted: Wanted
+    lengths: Wanted
     sample_rate: int | None
     threshold: float | None
     vad: bool
@@ -36,30 +42,30 @@ class Cutting:
     loudness: Loudness
 
     @classmethod
-    def of(cls, recipe: PrepareRecipe, sample_rate: int | None) -> Cutting:
-        """Fill in the defaults.
+    def from_recipe(cls, recipe: PrepareRecipe, sample_rate: int | None) -> CutSettings:
+        """Return the settings of a recipe, with defaults for the values that it leaves out.
 
-        :param sample_rate: where the recipe names none.
-        :raises VtuneError: the lengths contradict each other, or an extra that is asked for is not installed.
+        :param sample_rate: samples per second of the clips if the recipe names none.
+        :raises VtuneError: the lengths contradict each other, or a required extra is not installed.
         """
-        for asked, module, extra in (
+        for required, module, extra in (
             (recipe.vad, "silero_vad", "vad"),
             (recipe.loudness == "lufs", "pyloudnorm", "loudness"),
         ):
-            if asked and find_spec(module) is None:
+            if required and find_spec(module) is None:
                 raise VtuneError(f"{extra} needs {module}: install vtune-tts with the extra {extra!r}")
-        shortest = SHORTEST if recipe.min_seconds is None else recipe.min_seconds
-        longest = LONGEST if recipe.max_seconds is None else recipe.max_seconds
+        min_seconds = DEFAULT_MIN_SECONDS if recipe.min_seconds is None else recipe.min_seconds
+        max_seconds = DEFAULT_MAX_SECONDS if recipe.max_seconds is None else recipe.max_seconds
         return cls(
-            Wanted(shortest, longest, recipe.silence_seconds),
+            Wanted(min_seconds, max_seconds, recipe.silence_seconds),
             recipe.sample_rate or sample_rate,
             recipe.silence_threshold,
             recipe.vad,
-            LOUDNESS if recipe.target_loudness is None else recipe.target_loudness,
+            DEFAULT_SPEECH_DBFS if recipe.target_loudness is None else recipe.target_loudness,
             recipe.loudness,
         )
 
     @property
     def key(self) -> str:
-        """Hash of all that clips depend on beside their recording."""
-        return sha256(json.dumps([VERSION, asdict(self)], sort_keys=True).encode()).hexdigest()[:16]
+        """Hash of all settings that the clips depend on, 16 hexadecimal digits."""
+        return sha256(json.dumps([CUT_VERSION, asdict(self)], sort_keys=True).encode()).hexdigest()[:16]

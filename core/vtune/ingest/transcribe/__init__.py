@@ -1,16 +1,16 @@
-"""What is said in recordings, written down, with reasons to doubt it; and transcripts that stand, heard again."""
+"""Transcribe recordings, flag doubtful transcripts, and check existing transcripts against the recordings."""
 
 from vtune.ingest.transcribe.backends import open_recogniser
-from vtune.ingest.transcribe.check import CheckReport, Compared, check_folder, check_source
+from vtune.ingest.transcribe.check import CheckedRow, CheckReport, check_folder, check_source
 from vtune.ingest.transcribe.folder import transcribe_folder
 from vtune.ingest.transcribe.recogniser import Recogniser, Transcript
-from vtune.ingest.transcribe.report import Report
+from vtune.ingest.transcribe.report import TranscribeReport
 
 __all__ = [
     "CheckReport",
-    "Compared",
+    "CheckedRow",
     "Recogniser",
-    "Report",
+    "TranscribeReport",
     "Transcript",
     "check_folder",
     "check_source",

@@ -1,4 +1,4 @@
-"""The recognisers that a recipe can choose from; each is imported when it is chosen."""
+"""Open the recogniser that a recipe chooses; a backend is imported only when it is chosen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vtune.runtime.device import pick_device
 def open_recogniser(settings: TranscribeRecipe) -> Recogniser:
     """Load the recogniser of a recipe.
 
-    :raises VtuneError: a model that is not there, a language that it does not know, an extra that is not installed.
+    :raises VtuneError: the model does not exist, does not support the language, or needs an extra that is missing.
     """
     device = pick_device(settings.device)
     language = None if settings.language == "auto" else settings.language

@@ -1,6 +1,6 @@
-"""What recognisers write where nobody speaks: the ends of films and videos that they learned from.
+"""Find phrases that recognisers write where nobody speaks: they learned them from the ends of films and videos.
 
-Phrases were gathered from reports of hallucinated text; what is listed here can only flag a clip, never drop it.
+The phrases come from reports of hallucinated text. A phrase listed here can only flag a clip, never drop it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_NEVER_SPOKEN = re.compile(
+_NEVER_SPOKEN_PATTERN = re.compile(
     r"amara\.org|opensubtitles|subscene|zeoranger|untertitel(ung)? (von|der|im auftrag|des)|untertitelung des zdf"
     r"|sous-titr(es|age) (par|de|st|soci)|sottotitoli (creati|e revisione|a cura)|subtítulos (por|realizados|de la)"
     r"|legendas? (por|pela)|subtitl(es|ed|ing) by|caption(s|ed|ing) by|transcri(bed|ption|pt) by|translated by"
@@ -16,9 +16,9 @@ _NEVER_SPOKEN = re.compile(
     r"|字幕(由|志愿者|製作|制作|by)|字幕組|자막 ?(제공|by)|altyazı|ترجمة نانسي|www\.|https?:|\.com\b|©|♪",
     re.IGNORECASE,
 )
-"""Anywhere in a text: nobody says this in a recording for a voice."""
+"""Phrases that count anywhere in a text: nobody says them in a recording for a voice."""
 
-_WHOLE = (
+_WHOLE_TEXTS = (
     "you",
     "thanks for watching",
     "thank you for watching",
@@ -57,27 +57,40 @@ _WHOLE = (
     "izlediğiniz için teşekkür ederim",
     "اشتركوا في القناة",
 )
-"""Where it is the whole text, and where an unsure recogniser ends with it."""
+"""Phrases that count if they are the whole text, or if an unsure recogniser ends with them."""
 
-_WHOLE_AND_UNSURE = ("thank you", "thanks", "bye", "bye bye", "okay", "oh", "so", "yeah", "hmm", "um", "uh", "the end")
-"""People do say this alone; it counts where the recogniser is unsure."""
+_WHOLE_UNSURE_TEXTS = (
+    "thank you",
+    "thanks",
+    "bye",
+    "bye bye",
+    "okay",
+    "oh",
+    "so",
+    "yeah",
+    "hmm",
+    "um",
+    "uh",
+    "the end",
+)
+"""Whole texts that people do say; they count only if the recogniser is unsure."""
 
 
-def boilerplate_in(text: str, *, unsure: bool) -> str | None:
-    """Return the phrase that gives a text away, if there is one.
+def find_boilerplate(text: str, *, unsure: bool) -> str | None:
+    """Return the phrase in a text that a recogniser probably made up, or None.
 
-    :param unsure: the recogniser gave the text a low probability, or that of silence a high one.
+    :param unsure: the recogniser gave the text a low probability, or silence a high one.
     """
-    if found := _NEVER_SPOKEN.search(text):
-        return found[0]
-    plain = _plain(text)
-    if plain in _WHOLE or (unsure and plain in _WHOLE_AND_UNSURE):
+    if match := _NEVER_SPOKEN_PATTERN.search(text):
+        return match[0]
+    letters = _plain(text)
+    if letters in _WHOLE_TEXTS or (unsure and letters in _WHOLE_UNSURE_TEXTS):
         return text.strip()
-    long = [phrase for phrase in _WHOLE if len(phrase) > 8]
-    return next((phrase for phrase in long if unsure and plain.endswith(phrase)), None)
+    long_phrases = [phrase for phrase in _WHOLE_TEXTS if len(phrase) > 8]
+    return next((phrase for phrase in long_phrases if unsure and letters.endswith(phrase)), None)
 
 
 def _plain(text: str) -> str:
-    """Letters only, in lower case, blanks made single."""
+    """Return a text in lower case, with letters and digits only and single spaces."""
     letters = "".join(c for c in unicodedata.normalize("NFC", text.casefold()) if c.isalnum() or c.isspace())
     return " ".join(letters.split())

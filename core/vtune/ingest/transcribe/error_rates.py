@@ -1,4 +1,4 @@
-"""How far two texts are apart: word and character error rates after the normalisation that Whisper is measured with."""
+"""Compare two texts: edit distance, and the normalisation with which Whisper's error rates are measured."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from vtune.ingest.transcribe.recogniser import UNPARTED
+from vtune.ingest.transcribe.recogniser import LANGUAGES_WITHOUT_SPACES
 
 
-def distance(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
-    """Return the Levenshtein distance: insertions, deletions and substitutions.
+def edit_distance(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
+    """Return the Levenshtein distance: the least number of insertions, deletions and substitutions.
 
-    Time: lengths multiplied, a row of numpy at a time; memory: the shorter.
+    Example: ``edit_distance("kitten", "sitting")`` is 3. Sequences of words work as well.
+
+    Time: product of both lengths, one numpy row at a time. Memory: the shorter length.
     """
     longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
     numbers: dict[Hashable, int] = {}
-    codes = np.array([numbers.setdefault(one, len(numbers)) for one in shorter], dtype=np.int64)
+    codes = np.array([numbers.setdefault(item, len(numbers)) for item in shorter], dtype=np.int64)
     steps = np.arange(len(shorter) + 1, dtype=np.int64)
     row = steps.copy()
-    for place, one in enumerate(longer, 1):
-        above = np.minimum(row[1:] + 1, row[:-1] + (codes != numbers.get(one, -1)))
-        # What an insertion costs from the left is a running minimum, once each place's own steps are taken off.
-        row = np.minimum.accumulate(np.concatenate([[place], above]) - steps) + steps
+    for position, item in enumerate(longer, 1):
+        above = np.minimum(row[1:] + 1, row[:-1] + (codes != numbers.get(item, -1)))
+        # The cost of insertions from the left is a running minimum after subtracting the steps of each position.
+        row = np.minimum.accumulate(np.concatenate([[position], above]) - steps) + steps
     return int(row[-1])
 
 
-def plain(text: str, language: str | None) -> str:
-    """Bring a text to what is compared: no case, no punctuation, and for English numbers and spellings made one."""
+def normalise(text: str, language: str | None) -> str:
+    """Return a text without case and punctuation; for English, numbers and spellings are unified as well.
+
+    Example: ``normalise("Colour, please!", "en")`` is ``"color please"``.
+    """
     return " ".join(_normaliser(language)(text).split())
 
 
@@ -37,4 +42,8 @@ def plain(text: str, language: str | None) -> str:
 def _normaliser(language: str | None) -> Any:
     from whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer
 
-    return EnglishTextNormalizer() if language == "en" else BasicTextNormalizer(split_letters=language in UNPARTED)
+    return (
+        EnglishTextNormalizer()
+        if language == "en"
+        else BasicTextNormalizer(split_letters=language in LANGUAGES_WITHOUT_SPACES)
+    )

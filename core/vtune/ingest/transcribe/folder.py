@@ -1,4 +1,4 @@
-"""A folder of recordings to a table of what is said in them, resumable, with what the user changed left alone."""
+"""Transcribe a folder of recordings into a table. A run can be resumed, and the user's own changes are kept."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from vtune import audio
 from vtune.dataset.sources.recordings import Recordings
 from vtune.errors import DataError, printable
 from vtune.ingest.transcribe.backends import open_recogniser
-from vtune.ingest.transcribe.entries import Entry, after, entry_of, number, reflagged, unreadable
 from vtune.ingest.transcribe.journal import Journal
-from vtune.ingest.transcribe.merge import Rows
-from vtune.ingest.transcribe.names import name_in_table
-from vtune.ingest.transcribe.recogniser import RATE, Recogniser
-from vtune.ingest.transcribe.recognition import Listened, listen
-from vtune.ingest.transcribe.report import Report
+from vtune.ingest.transcribe.journal_entries import (
+    JournalEntry,
+    carry_over,
+    finite_number,
+    make_entry,
+    unreadable_entry,
+    update_flags,
+)
+from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser
+from vtune.ingest.transcribe.recognition import RecognitionResult, recognise_recordings
+from vtune.ingest.transcribe.report import TranscribeReport
+from vtune.ingest.transcribe.table_names import name_in_table
+from vtune.ingest.transcribe.transcript_rows import TranscriptRows
 from vtune.recipe.model import TranscribeRecipe
 from vtune.runtime import signals
 from vtune.runtime.paths import alone
@@ -28,17 +35,18 @@ from vtune.runtime.progress import ProgressBar
 from vtune.toolkit.hub import hash_file
 from vtune.types import Waveform
 
-TABLE = "transcript.csv"
+TABLE_NAME = "transcript.csv"
+"""Name of the table if the user names no other."""
 
-JOURNAL = ".heard.jsonl"
-"""How the journal beside a table ends; readers of data sets know that it is no table."""
+JOURNAL_SUFFIX = ".heard.jsonl"
+"""Suffix of the journal beside a table; readers of data sets know that such a file is not a table."""
 
-VERSION = 1
-"""Raised whenever the same recogniser would write down other words of the same recording."""
+WORDS_VERSION = 1
+"""Increase this number whenever the same recogniser would write other words for the same recording."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Clip:
+class _PendingClip:
     key: str
     path: str
     name: str
@@ -46,8 +54,12 @@ class _Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """One run over one folder."""
+class _TranscribeRun:
+    """The inputs and the report of one run over one folder.
+
+    :param key: hash of the settings.
+    :param paths: path of each recording, by its key in the journal.
+    """
 
     folder: Path
     table: Path
@@ -56,11 +68,11 @@ class _Run:
     recordings: Recordings
     paths: dict[str, str]
     journal: Journal
-    report: Report
+    report: TranscribeReport
 
-    def rows(self) -> Rows:
-        """Read the table as it is now."""
-        return Rows(self.table, self.recordings, self.paths)
+    def rows(self) -> TranscriptRows:
+        """Read the table as it is now on disk."""
+        return TranscriptRows(self.table, self.recordings, self.paths)
 
 
 def transcribe_folder(
@@ -70,52 +82,56 @@ def transcribe_folder(
     *,
     limit: int | None = None,
     recogniser: Recogniser | None = None,
-) -> Report:
-    """Write down what is said in every recording below a folder.
+) -> TranscribeReport:
+    """Transcribe every recording in a folder and its subfolders into a table.
 
-    Killed at any moment and run again, it goes on where it was; what the user changed in the table stays.
+    A killed run continues when it is repeated, and rows that the user changed stay as they are.
 
-    :param output: the table; default: ``transcript.csv`` in the folder. Its journal lies beside it (``.heard.jsonl``).
-    :param limit: hear so many recordings at most.
-    :param recogniser: to be used instead of the one that the settings name.
-    :raises DataError: no folder, no recordings, or a table that cannot be read; it is left alone then.
-    :raises VtuneError: the recogniser cannot be had or fails, or another run is going on.
+    :param output: the table; default: ``transcript.csv`` in the folder. Its journal (``.heard.jsonl``) lies beside it.
+    :param limit: most recordings that this run recognises.
+    :param recogniser: used instead of the recogniser that the settings name.
+    :raises DataError: the folder does not exist or has no recordings, or the table cannot be read; it stays unchanged.
+    :raises VtuneError: the recogniser cannot be loaded or fails, or another run is writing the table.
     """
-    folder, table = Path(folder), Path(output or Path(folder) / TABLE)
+    folder, table = Path(folder), Path(output or Path(folder) / TABLE_NAME)
     if not folder.is_dir():
-        raise DataError(f"{printable(str(folder))} is no folder; name one that holds recordings")
+        raise DataError(f"{printable(str(folder))} is not a folder; name a folder with recordings")
     if table.suffix.lower() != ".csv" or table.is_dir():
-        raise DataError(f"the output is a table, a file that ends in .csv, not {printable(str(table))}")
+        raise DataError(f"the output must be a file that ends in .csv, but it is {printable(str(table))}")
     recordings = Recordings(folder)
-    found = {os.path.relpath(path, folder): (path, problem) for path, problem in recordings.rest()}
-    if not found:
-        raise DataError(f"{printable(str(folder))} has no recordings ({', '.join(sorted(audio.SUFFIXES))})")
+    problem_of = {os.path.relpath(path, folder): (path, problem) for path, problem in recordings.rest()}
+    if not problem_of:
+        raise DataError(f"{printable(str(folder))} contains no recordings ({', '.join(sorted(audio.SUFFIXES))})")
     table.parent.mkdir(parents=True, exist_ok=True)
     with alone(table, "another run is writing it"):
-        journal_path = table.with_suffix(JOURNAL)
-        report = Report(table, journal_path, recordings=len(found))
-        paths = {key: path for key, (path, _) in found.items()}
-        run = _Run(folder, table, settings, settings_key(settings), recordings, paths, Journal(journal_path), report)
-        _hear(run, _waiting(run, {key: problem for key, (_, problem) in found.items()}), limit, recogniser)
-        reflagged(run.journal.entries, list(found), settings.language)
-        rows = run.rows()  # hearing may have taken hours, and the user may have worked on the table
+        journal_path = table.with_suffix(JOURNAL_SUFFIX)
+        report = TranscribeReport(table, journal_path, recordings=len(problem_of))
+        paths = {key: path for key, (path, _) in problem_of.items()}
+        run = _TranscribeRun(
+            folder, table, settings, settings_key(settings), recordings, paths, Journal(journal_path), report
+        )
+        _transcribe_pending(
+            run, _pending_clips(run, {key: problem for key, (_, problem) in problem_of.items()}), limit, recogniser
+        )
+        update_flags(run.journal.entries, list(problem_of), settings.language)
+        rows = run.rows()  # recognition may have taken hours, and the user may have edited the table
         rows.merge(run.journal.entries)
-        run.journal.rewrite(found)
-        _count(run, rows)
+        run.journal.rewrite(problem_of)
+        _fill_report(run, rows)
     return report
 
 
 def settings_key(settings: TranscribeRecipe) -> str:
-    """Hash what the words depend on beside the recording; a model that is a file counts by its content."""
+    """Return the hash of the settings that the words depend on, 16 digits; a model file counts by its content."""
     path = Path(settings.model).expanduser()
     model = hash_file(path) if path.is_file() else settings.model
-    parts = [VERSION, settings.backend, model, settings.language]
+    parts = [WORDS_VERSION, settings.backend, model, settings.language]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _waiting(run: _Run, problems: dict[str, str | None]) -> list[_Clip]:
-    """Return the recordings that are to be heard; those that cannot be are noted down."""
-    rows, entries, waiting = run.rows(), run.journal.entries, []
+def _pending_clips(run: _TranscribeRun, problems: dict[str, str | None]) -> list[_PendingClip]:
+    """Return the recordings that must be recognised; note in the journal those that cannot be read."""
+    rows, entries, pending = run.rows(), run.journal.entries, []
     for key, problem in problems.items():
         if problem is None and rows.is_foreign(key, entries.get(key)):
             continue
@@ -125,50 +141,52 @@ def _waiting(run: _Run, problems: dict[str, str | None]) -> list[_Clip]:
                 raise DataError(problem)
             digest, name = audio.digest_of(Path(path)), name_in_table(path, run.folder, run.table, run.recordings)
         except DataError as error:
-            entries[key] = unreadable(entries.get(key), key, str(error))
+            entries[key] = unreadable_entry(entries.get(key), key, str(error))
             continue
-        if not rows.is_known(key, entries.get(key), digest, run.key):
-            waiting.append(_Clip(key, path, name, digest))
-    return waiting
+        if not rows.is_up_to_date(key, entries.get(key), digest, run.key):
+            pending.append(_PendingClip(key, path, name, digest))
+    return pending
 
 
-def _hear(run: _Run, waiting: list[_Clip], limit: int | None, recogniser: Recogniser | None) -> None:
-    journal, report, taken = run.journal, run.report, waiting[:limit]
-    report.left = len(waiting) - len(taken)
+def _transcribe_pending(
+    run: _TranscribeRun, pending: list[_PendingClip], limit: int | None, recogniser: Recogniser | None
+) -> None:
+    journal, report, clips = run.journal, run.report, pending[:limit]
+    report.left = len(pending) - len(clips)
     started, loading = time.monotonic(), 0.0
 
-    def opened() -> Recogniser:
+    def open_it() -> Recogniser:
         nonlocal loading
-        begun = time.monotonic()
-        ready = recogniser or open_recogniser(run.settings)
-        loading = time.monotonic() - begun
-        return ready
+        loading_started = time.monotonic()
+        opened_recogniser = recogniser or open_recogniser(run.settings)
+        loading = time.monotonic() - loading_started
+        return opened_recogniser
 
-    def entry(clip: _Clip, told: Listened) -> Entry:
-        made = entry_of(clip.key, clip.name, clip.digest, told, run.settings, run.key)
-        return after(journal.entries.get(clip.key), made)
+    def entry(clip: _PendingClip, result: RecognitionResult) -> JournalEntry:
+        new_entry = make_entry(clip.key, clip.name, clip.digest, result, run.settings, run.key)
+        return carry_over(journal.entries.get(clip.key), new_entry)
 
-    with ProgressBar("transcribing", len(taken), "clips") as bar:
-        for batch in listen(((clip, _reader(clip.path)) for clip in taken), opened):
+    with ProgressBar("transcribing recordings", len(clips), "recordings") as progress:
+        for batch in recognise_recordings(((clip, _reader(clip.path)) for clip in clips), open_it):
             with signals.deferred():
-                journal.add([entry(clip, told) for clip, told in batch])
-            report.heard += sum(told.status != "unreadable" for _, told in batch)
-            report.heard_seconds += sum(told.seconds for _, told in batch)
-            bar.advance(len(batch))
+                journal.add([entry(clip, result) for clip, result in batch])
+            report.heard += sum(result.status != "unreadable" for _, result in batch)
+            report.heard_seconds += sum(result.seconds for _, result in batch)
+            progress.advance(len(batch))
     report.took = time.monotonic() - started - loading
 
 
 def _reader(path: str) -> Callable[[], Waveform]:
-    return lambda: audio.read(Path(path), RATE)
+    return lambda: audio.read(Path(path), RECOGNISER_SAMPLE_RATE)
 
 
-def _count(run: _Run, rows: Rows) -> None:
+def _fill_report(run: _TranscribeRun, rows: TranscriptRows) -> None:
     report = run.report
-    told = {"empty": report.empty, "unreadable": report.unreadable}
+    lists = {"empty": report.empty, "unreadable": report.unreadable}
     for key in run.paths:
         entry = run.journal.entries.get(key, {})
-        report.seconds += number(entry.get("seconds")) or 0.0
-        if (names := told.get(entry.get("status", ""))) is not None:
-            names.append((key, entry["reason"]))
+        report.seconds += finite_number(entry.get("seconds")) or 0.0
+        if (reasons := lists.get(entry.get("status", ""))) is not None:
+            reasons.append((key, entry["reason"]))
     report.rows, report.own, report.deleted = len(rows), rows.own, rows.deleted
     report.flagged, report.flags = rows.flagged()

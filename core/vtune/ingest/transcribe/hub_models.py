@@ -1,4 +1,4 @@
-"""Any model of transformers that writes speech down: Whisper and its kin, encoders with a CTC head."""
+"""Recognise speech with a transformers model: Whisper, other encoder-decoder models, or an encoder with a CTC head."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VtuneError, in_a_line
-from vtune.ingest.transcribe.recogniser import RATE, Recogniser, Transcript
+from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser, Transcript
 from vtune.toolkit.hub import load_pretrained
 from vtune.types import Waveform
 
 if TYPE_CHECKING:
     import torch
 
-TOKENS = 15
-"""Tokens that a second of speech may take; more is a loop."""
+MAX_TOKENS_PER_SECOND = 15
+"""Tokens per second of speech; a model that writes more is in a loop."""
 
 
 def open_model(name: str, language: str | None, device: torch.device) -> Recogniser:
-    """Load a model by its folder or Hub id, as what its configuration says it is.
+    """Load a model by its folder or Hub id; its configuration decides which kind of recogniser it is.
 
-    :param language: code; only Whisper is told. None lets Whisper tell.
-    :raises VtuneError: not there, or no model that writes speech down.
+    :param language: code of the language, which only Whisper uses. None lets Whisper detect it.
+    :raises VtuneError: the model does not exist, or cannot recognise speech.
     """
     folder = Path(name).expanduser()
     name = str(folder) if folder.is_dir() else name
@@ -30,7 +30,7 @@ def open_model(name: str, language: str | None, device: torch.device) -> Recogni
         return _open(name, language, device)
     except VtuneError:
         raise
-    except Exception as error:  # transformers, the Hub, safetensors and tokenizers each have their own
+    except Exception as error:  # transformers, the Hub, safetensors and tokenizers raise different errors
         raise VtuneError(
             f"transformers cannot load {name!r} ({in_a_line(error)[:160]}); give a Hub id, or the path of a folder "
             "with config.json, the weights and the processor's files"
@@ -43,80 +43,82 @@ def _open(name: str, language: str | None, device: torch.device) -> Recogniser:
     from transformers.models.auto import modeling_auto
 
     config = load_pretrained(transformers.AutoConfig, name)
-    made = set(config.architectures or ())
-    letters, words = (
-        bool(made & set(names.values())) if made else config.model_type in names
+    architectures = set(config.architectures or ())
+    is_ctc, is_seq2seq = (
+        bool(architectures & set(names.values())) if architectures else config.model_type in names
         for names in (modeling_auto.MODEL_FOR_CTC_MAPPING_NAMES, modeling_auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES)
     )
-    if not letters and not words:
+    if not is_ctc and not is_seq2seq:
         raise VtuneError(
-            f"{name!r} is {', '.join(made) or config.model_type}, which writes no speech down by itself; take a model "
+            f"{name!r} is a {', '.join(architectures) or config.model_type}, which cannot recognise speech; use one "
             "for automatic speech recognition (Whisper, Moonshine, Speech2Text, Wav2Vec2 with a CTC head)"
         )
-    kind = transformers.AutoModelForCTC if letters else transformers.AutoModelForSpeechSeq2Seq
-    model = load_pretrained(kind, name, dtype=torch.float16 if device.type == "cuda" else torch.float32)
+    model_class = transformers.AutoModelForCTC if is_ctc else transformers.AutoModelForSpeechSeq2Seq
+    model = load_pretrained(model_class, name, dtype=torch.float16 if device.type == "cuda" else torch.float32)
     model = model.to(device).eval()
     processor = load_pretrained(transformers.AutoProcessor, name)
-    if hasattr(processor, "apply_transcription_request") or (words and not config.is_encoder_decoder):
+    if hasattr(processor, "apply_transcription_request") or (is_seq2seq and not config.is_encoder_decoder):
         raise VtuneError(
-            f"{name!r} is a {config.model_type}, a language model that must be asked in words to write speech down; "
-            "vtune does not ask. Whisper, Moonshine, Speech2Text and models with a CTC head work"
+            f"{name!r} is a {config.model_type}, a language model that needs a prompt to recognise speech, which vtune "
+            "does not support; choose Whisper, Moonshine, Speech2Text or a model with a CTC head"
         )
     rate = processor.feature_extractor.sampling_rate
-    if rate != RATE:
-        raise VtuneError(f"{name!r} wants sound at {rate} Hz; vtune gives {RATE} Hz")
-    if letters:
-        return HubLetters(model, processor)
+    if rate != RECOGNISER_SAMPLE_RATE:
+        raise VtuneError(f"{name!r} needs sound at {rate} Hz, but vtune supplies {RECOGNISER_SAMPLE_RATE} Hz")
+    if is_ctc:
+        return HubCTCModel(model, processor)
     if config.model_type == "whisper":
         from vtune.ingest.transcribe.hub_whisper import HubWhisper
 
         return HubWhisper(model, processor, language, name)
-    return HubWords(model, processor)
+    return HubSeq2SeqModel(model, processor)
 
 
-class HubLetters:
-    """A model with a CTC head: each moment of sound is a letter, or none."""
+class HubCTCModel:
+    """A model with a CTC head, which assigns a letter or nothing to each frame of sound."""
 
-    batch = 1  # most were not trained on padded sound, and hear something else in it
+    batch = 1  # most models were not trained on padded sound, and recognise other words in it
 
     def __init__(self, model: Any, processor: Any) -> None:
         self._model, self._processor = model, processor
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
-        """Write down what is said in each; the probability is that of the moments that are letters."""
-        return [self._hear(sound) for sound in sounds]
+    def transcribe(self, sounds: Sequence[Waveform]) -> list[Transcript]:
+        """Transcribe each sound; ``logprob`` is the mean over the frames with letters."""
+        return [self._transcribe(sound) for sound in sounds]
 
-    def _hear(self, sound: Waveform) -> Transcript:
+    def _transcribe(self, sound: Waveform) -> Transcript:
         import torch
 
         with torch.inference_mode():
             logits = self._model(**inputs_of(self._processor, self._model, [sound])).logits[0].float()
-        surest, letters = logits.log_softmax(-1).max(-1)
-        spoken = surest[letters != self._model.config.pad_token_id]
+        logprobs, letters = logits.log_softmax(-1).max(-1)
+        letter_logprobs = logprobs[letters != self._model.config.pad_token_id]
         text = self._processor.tokenizer.batch_decode(letters[None], skip_special_tokens=True)[0]
-        return Transcript(" ".join(text.split()), logprob=float(spoken.mean()) if len(spoken) else None)
+        return Transcript(
+            " ".join(text.split()), logprob=float(letter_logprobs.mean()) if len(letter_logprobs) else None
+        )
 
 
-class HubWords:
-    """A model that writes word after word."""
+class HubSeq2SeqModel:
+    """An encoder-decoder model, which generates the text token by token."""
 
     batch = 1
 
     def __init__(self, model: Any, processor: Any) -> None:
         self._model, self._processor = model, processor
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
-        """Write down what is said in each."""
-        return [self._hear(sound) for sound in sounds]
+    def transcribe(self, sounds: Sequence[Waveform]) -> list[Transcript]:
+        """Transcribe each sound."""
+        return [self._transcribe(sound) for sound in sounds]
 
-    def _hear(self, sound: Waveform) -> Transcript:
+    def _transcribe(self, sound: Waveform) -> Transcript:
         import torch
 
         config = self._model.config
-        room: int = (
+        max_positions: int = (
             getattr(config, "max_target_positions", None) or getattr(config, "max_position_embeddings", None) or 448
         )
-        limit = min(16 + round(TOKENS * len(sound) / RATE), room - 8)
+        limit = min(16 + round(MAX_TOKENS_PER_SECOND * len(sound) / RECOGNISER_SAMPLE_RATE), max_positions - 8)
         with torch.inference_mode():
             out = self._model.generate(
                 **inputs_of(self._processor, self._model, [sound]), max_new_tokens=limit,
@@ -127,8 +129,8 @@ class HubWords:
 
 
 def inputs_of(processor: Any, model: Any, sounds: Sequence[Waveform]) -> dict[str, torch.Tensor]:
-    """Make a model's inputs of sounds, on its device and in its number format."""
-    inputs = processor(list(sounds), sampling_rate=RATE, return_tensors="pt")
+    """Return the model inputs for sounds, on the model's device and in its number format."""
+    inputs = processor(list(sounds), sampling_rate=RECOGNISER_SAMPLE_RATE, return_tensors="pt")
     return {
         key: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)
         for key, value in inputs.items()
@@ -136,7 +138,7 @@ def inputs_of(processor: Any, model: Any, sounds: Sequence[Waveform]) -> dict[st
 
 
 def logprobs_of(model: Any, out: Any) -> list[float | None]:
-    """Return the mean log probability of each generated text, its end included."""
+    """Return the mean log probability of each generated text, including its end token."""
     scores = model.compute_transition_scores(
         out.sequences, out.scores, getattr(out, "beam_indices", None), normalize_logits=True
     ).float()
@@ -144,7 +146,7 @@ def logprobs_of(model: Any, out: Any) -> list[float | None]:
     ends = set(ends) if isinstance(ends, (list, tuple)) else {ends}
     means: list[float | None] = []
     for tokens, row in zip(out.sequences[:, -scores.shape[1] :].tolist(), scores, strict=True):
-        # Behind its end a text is padded.
-        length = next((place + 1 for place, token in enumerate(tokens) if token in ends), len(tokens))
+        # After its end token, a text is padded.
+        length = next((position + 1 for position, token in enumerate(tokens) if token in ends), len(tokens))
         means.append(float(row[:length].mean()) if length else None)
     return means

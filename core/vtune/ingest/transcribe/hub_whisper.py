@@ -1,4 +1,4 @@
-"""Whisper in transformers: several sounds at once, language and words read off one encoding."""
+"""Recognise speech with Whisper in transformers: a batch of sounds is encoded once for both language and words."""
 
 from __future__ import annotations
 
@@ -19,50 +19,55 @@ _NO_SPEECH = ("<|nospeech|>", "<|nocaptions|>")
 class HubWhisper:
     """A Whisper model of transformers.
 
-    :param language: code; None lets the model tell.
-    :raises VtuneError: the model does not know the language.
+    :param language: code of the language; None lets the model detect it.
+    :raises VtuneError: the model does not support the language.
     """
 
     def __init__(self, model: Any, processor: Any, language: str | None, name: str) -> None:
         self._model, self._processor, self._language = model, processor, language
         config = model.generation_config
-        several = getattr(config, "is_multilingual", False) and getattr(config, "lang_to_id", None)
+        multilingual = getattr(config, "is_multilingual", False) and getattr(config, "lang_to_id", None)
         self._languages: dict[str, int] = (
-            {key.strip("<|>"): value for key, value in config.lang_to_id.items()} if several else {}
+            {key.strip("<|>"): value for key, value in config.lang_to_id.items()} if multilingual else {}
         )
         if language is not None and language not in (self._languages or {"en"}):
-            known = self._languages or {"en": 0}
+            known_languages = self._languages or {"en": 0}
             raise VtuneError(
-                f"{name!r} knows no language {language!r}{choices(language, known, 'it knows')}; give one, or 'auto'"
+                f"{name!r} does not know language {language!r}{choices(language, known_languages, 'it knows')}; "
+                "give one of them, or 'auto'"
             )
         ids = processor.tokenizer.convert_tokens_to_ids(list(_NO_SPEECH))
-        self._silence = next((i for i in ids if i is not None and i != processor.tokenizer.unk_token_id), None)
+        self._silence = next(
+            (token for token in ids if token is not None and token != processor.tokenizer.unk_token_id), None
+        )
         self.batch = 16 if model.device.type == "cuda" else 4
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
-        """Write down what is said in each."""
+    def transcribe(self, sounds: Sequence[Waveform]) -> list[Transcript]:
+        """Transcribe each sound."""
         import torch
 
         with torch.inference_mode():
             encoded = self._model.get_encoder()(inputs_of(self._processor, self._model, sounds)["input_features"])
-            first = self._first(encoded)
-            languages = self._told(first)
-            asked: dict[str, Any] = {}
+            first_probabilities = self._first_probabilities(encoded)
+            languages = self._detect_languages(first_probabilities)
+            arguments: dict[str, Any] = {}
             if self._languages:
-                asked = {"language": [self._language or code for code, _ in languages], "task": "transcribe"}
+                arguments = {"language": [self._language or code for code, _ in languages], "task": "transcribe"}
             out = self._model.generate(
                 encoder_outputs=encoded, return_timestamps=False, return_dict_in_generate=True, output_scores=True,
-                **asked,
+                **arguments,
             )  # fmt: skip
         texts = self._processor.batch_decode(out.sequences, skip_special_tokens=True)
-        silent = first[:, self._silence].tolist() if self._silence is not None else [None] * len(sounds)
+        silences = first_probabilities[:, self._silence].tolist() if self._silence is not None else [None] * len(sounds)
         return [
-            Transcript(" ".join(text.split()), *told, logprob, none)
-            for text, told, logprob, none in zip(texts, languages, logprobs_of(self._model, out), silent, strict=True)
+            Transcript(" ".join(text.split()), *detected, logprob, no_speech)
+            for text, detected, logprob, no_speech in zip(
+                texts, languages, logprobs_of(self._model, out), silences, strict=True
+            )
         ]
 
-    def _first(self, encoded: Any) -> torch.Tensor:
-        """Return the probabilities of the token that follows the start, ``[B, V]``: of languages, and of no speech."""
+    def _first_probabilities(self, encoded: Any) -> torch.Tensor:
+        """Return the probabilities of the token after the start token, ``[B, V]``: languages and "no speech"."""
         import torch
 
         start = torch.full(
@@ -70,13 +75,13 @@ class HubWhisper:
             device=self._model.device,
         )  # fmt: skip
         logits = self._model(encoder_outputs=encoded, decoder_input_ids=start, use_cache=False).logits[:, -1]
-        first: torch.Tensor = logits.float().softmax(-1)
-        return first
+        probabilities: torch.Tensor = logits.float().softmax(-1)
+        return probabilities
 
-    def _told(self, first: torch.Tensor) -> list[tuple[str | None, float | None]]:
+    def _detect_languages(self, first_probabilities: torch.Tensor) -> list[tuple[str | None, float | None]]:
         if not self._languages:
-            return [(None, None)] * len(first)
+            return [(None, None)] * len(first_probabilities)
         codes = list(self._languages)
-        share = first[:, list(self._languages.values())]
-        surest, places = (share / share.sum(-1, keepdim=True)).max(-1)
-        return [(codes[place], sure) for place, sure in zip(places.tolist(), surest.tolist(), strict=True)]
+        languages = first_probabilities[:, list(self._languages.values())]
+        best, indices = (languages / languages.sum(-1, keepdim=True)).max(-1)
+        return [(codes[index], value) for index, value in zip(indices.tolist(), best.tolist(), strict=True)]

@@ -1,4 +1,4 @@
-"""The journal: one JSON line for each recording that was listened to, written at once, so that a kill loses nothing."""
+"""Keep the journal: one JSON line per recognised recording, written at once, so that a killed run loses nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vtune.errors import DataError
 from vtune.runtime.disk import writing
 from vtune.runtime.paths import write_text
 
-_STRINGS = ("recording", "digest", "status", "reason", "text", "filename")
+_STRING_KEYS = ("recording", "digest", "status", "reason", "text", "filename")
 
 
 class Journal:
-    """A file of JSON lines by key; a later line of a key stands for the earlier, and a half line is none.
+    """A file of JSON lines by key. A later line replaces an earlier one with its key; an incomplete line is ignored.
 
-    :raises DataError: what lies there is no plain file, or no journal.
+    :raises DataError: the path is not a plain file, or the file is not a journal.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,33 +27,33 @@ class Journal:
         if not os.path.lexists(path):
             return
         if not os.path.isfile(path):
-            raise DataError(f"{path} is not a plain file; take it away, the journal is written there")
-        whole = 0
+            raise DataError(f"{path} is not a plain file; move it away, because the journal is written there")
+        complete_lines = 0
         with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
             for line in file:
-                whole += line.endswith("\n")
+                complete_lines += line.endswith("\n")
                 entry = _parsed(line)
                 if entry is not None:
                     self.entries[entry["recording"]] = entry
-        if whole and not self.entries:
-            raise DataError(f"{path} is no journal of vtune's, and would be overwritten; name another output")
+        if complete_lines and not self.entries:
+            raise DataError(f"{path} is not a journal of vtune and would be overwritten; name another output")
 
     def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Append entries, each with its key as ``recording``; they are on disk when this returns."""
+        """Append entries, each with its key as ``recording``. They are on disk when this method returns."""
         lines = []
         for entry in entries:
             self.entries[entry["recording"]] = dict(entry)
             lines.append(_line(entry))
         with writing(self._path), self._path.open("ab") as file:
-            # Else the first line would be the end of one that a kill cut short.
+            # A line break first, if a killed run left an incomplete line: the entry would be appended to it.
             file.write(("" if _ends_whole(self._path) else "\n").encode() + "".join(lines).encode())
             file.flush()
             os.fsync(file.fileno())
 
     def rewrite(self, order: Iterable[str]) -> None:
-        """Write one line for each key, those of ``order`` first, whole or not at all.
+        """Rewrite the file with one line per key, the keys of ``order`` first; the file is replaced in one step.
 
-        The rest stays: a recording that is not there now may come back.
+        Other keys stay: a recording that is missing now may come back.
         """
         first = {key: self.entries[key] for key in order if key in self.entries}
         self.entries = {**first, **self.entries}
@@ -61,7 +61,7 @@ class Journal:
 
 
 def _line(entry: Mapping[str, Any]) -> str:
-    # Escaped throughout: names of files need not be text.
+    # JSON escapes all bytes that are not text: a file name need not be valid text.
     return json.dumps(entry) + "\n"
 
 
@@ -70,8 +70,8 @@ def _parsed(line: str) -> dict[str, Any] | None:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    whole = isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in _STRINGS)
-    return entry if whole else None
+    is_complete = isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in _STRING_KEYS)
+    return entry if is_complete else None
 
 
 def _ends_whole(path: Path) -> bool:

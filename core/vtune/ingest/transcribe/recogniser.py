@@ -1,4 +1,4 @@
-"""What a recogniser is, and what it says of a sound."""
+"""The interface of a recogniser, and the transcript that it returns."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Protocol
 
 from vtune.types import Waveform
 
-RATE = 16_000
-"""Hz that recognisers take."""
+RECOGNISER_SAMPLE_RATE = 16_000
+"""Samples per second of the sound that recognisers take."""
 
-LONGEST = 28.0
-"""Seconds of sound that a recogniser is given at once; Whisper's window is 30."""
+MAX_CHUNK_SECONDS = 28.0
+"""Seconds of the longest sound that a recogniser gets; Whisper's window has 30."""
 
-UNPARTED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
-"""Languages that put no blanks between words."""
+LANGUAGES_WITHOUT_SPACES = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
+"""Languages without spaces between words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was heard in one sound; None is what the recogniser does not tell.
+    """The transcript of one sound; a value is None if the recogniser does not provide it.
 
-    :param language: code of the language that the sound is in, whatever language it was written down in.
-    :param language_probability: of that language, in [0, 1].
-    :param logprob: mean natural logarithm of the probabilities of what was written down, at most 0.
+    :param language: code of the language that was detected in the sound, whatever the language of the text is.
+    :param language_probability: probability of the detected language, in [0, 1].
+    :param logprob: mean natural logarithm of the token probabilities, at most 0.
     :param no_speech: probability that nobody speaks, in [0, 1].
     """
 
@@ -37,43 +37,46 @@ class Transcript:
     no_speech: float | None = None
 
     @property
-    def compression(self) -> float:
-        """How many times smaller zlib makes the text: speech stays under 2.4, loops do not (Whisper's measure)."""
-        return compression(self.text)
+    def compression_ratio(self) -> float:
+        """Ratio by which zlib compresses the text: below 2.4 for speech, above for loops (Whisper's measure)."""
+        return compression_ratio(self.text)
 
 
 class Recogniser(Protocol):
-    """Writes down what is said.
+    """Transcribes sounds.
 
-    ``batch`` is how many sounds it likes to be given at once.
+    ``batch`` is the number of sounds that ``transcribe`` processes efficiently in one call.
     """
 
     batch: int
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
-        """Return what is said in each sound: mono at 16 kHz, ``float32 [samples]``, ``LONGEST`` seconds at most."""
+    def transcribe(self, sounds: Sequence[Waveform]) -> list[Transcript]:
+        """Transcribe sounds: mono at 16 kHz, ``float32 [samples]``, at most ``MAX_CHUNK_SECONDS`` each."""
         ...
 
 
-def compression(text: str) -> float:
-    """Return how many times smaller zlib makes a text."""
+def compression_ratio(text: str) -> float:
+    """Return the ratio by which zlib compresses a text; 0 for an empty text."""
     data = text.encode("utf-8", "replace")
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
-def joined(heard: Sequence[Transcript]) -> Transcript:
-    """Make one of the parts of a long recording; each counts by its letters, and the surest language wins."""
-    if len(heard) == 1:
-        return heard[0]
-    surest = max(heard, key=lambda part: part.language_probability or 0.0)
-    blank = "" if surest.language in UNPARTED else " "
-    weighed = [(len(part.text), part.logprob) for part in heard if part.logprob is not None]
-    total = sum(weight for weight, _ in weighed)
-    silent = [part.no_speech for part in heard if part.no_speech is not None]
+def join_transcripts(parts: Sequence[Transcript]) -> Transcript:
+    """Join the transcripts of the parts of a long recording.
+
+    Each part's ``logprob`` is weighted by the length of its text, and the most probable language is taken.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    most_probable = max(parts, key=lambda part: part.language_probability or 0.0)
+    space = "" if most_probable.language in LANGUAGES_WITHOUT_SPACES else " "
+    weighted = [(len(part.text), part.logprob) for part in parts if part.logprob is not None]
+    total = sum(weight for weight, _ in weighted)
+    no_speech = [part.no_speech for part in parts if part.no_speech is not None]
     return Transcript(
-        blank.join(part.text for part in heard if part.text),
-        surest.language,
-        surest.language_probability,
-        math.fsum(weight * value for weight, value in weighed) / total if total else None,
-        min(silent) if silent else None,
+        space.join(part.text for part in parts if part.text),
+        most_probable.language,
+        most_probable.language_probability,
+        math.fsum(weight * value for weight, value in weighted) / total if total else None,
+        min(no_speech) if no_speech else None,
     )

@@ -1,108 +1,112 @@
-"""Listening to many recordings: read, let speech through the gate, hear in batches, say what became of each."""
+"""Recognise many recordings: read them, drop silence, recognise the speech in batches, and judge each result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from vtune.errors import DataError, VtuneError, reason
-from vtune.ingest.transcribe.boilerplate import boilerplate_in
-from vtune.ingest.transcribe.recogniser import RATE, Recogniser, Transcript, joined
-from vtune.ingest.transcribe.speech_gate import LEAST, Spoken, spoken
+from vtune.ingest.transcribe.boilerplate import find_boilerplate
+from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser, Transcript, join_transcripts
+from vtune.ingest.transcribe.speech_gate import MIN_SPEECH_SECONDS, GatedSpeech, gate_speech
 from vtune.types import Waveform
 
 Key = TypeVar("Key")
 
-NOBODY = (0.6, -1.0)
-"""Probability of no speech above which, and log probability under which words are none (Whisper's own rule)."""
+MAX_NO_SPEECH_PROBABILITY, MIN_LOGPROB = 0.6, -1.0
+"""Words are made up if "no speech" is more probable and the words are less probable than this (Whisper's own rule)."""
 
+FLUSH_RECORDINGS = 64
+"""Results without speech that are collected before they are passed on."""
 
-NOTHING = Transcript("")
+EMPTY_TRANSCRIPT = Transcript("")
 
 
 @dataclass(frozen=True, slots=True)
-class Listened:
-    """What became of one recording.
+class RecognitionResult:
+    """The result of recognising one recording.
 
-    :param why: where it is empty or unreadable.
-    :param seconds: of sound; ``speech``, of speech in it.
+    :param why: the reason why the recording is empty or unreadable.
+    :param seconds: length of the recording.
+    :param speech: seconds of speech in the recording.
     """
 
     status: Literal["transcribed", "empty", "unreadable"]
-    heard: Transcript = NOTHING
+    transcript: Transcript = EMPTY_TRANSCRIPT
     why: str = ""
     seconds: float = 0.0
     speech: float = 0.0
 
 
-def listen(
+def recognise_recordings(
     recordings: Iterable[tuple[Key, Callable[[], Waveform]]], recogniser: Callable[[], Recogniser]
-) -> Iterator[list[tuple[Key, Listened]]]:
-    """Yield what became of recordings, some at a time, in their order.
+) -> Iterator[list[tuple[Key, RecognitionResult]]]:
+    """Yield the results of recordings in batches, in the order of the recordings.
 
-    :param recordings: each with what reads it: mono at 16 kHz; its ``DataError`` or ``OSError`` makes it unreadable.
-    :param recogniser: opens the recogniser; called once, when the first speech is to be heard.
+    :param recordings: for each recording, its key and a function that reads it as mono sound at 16 kHz. A recording is
+        unreadable if the function raises ``DataError`` or ``OSError``.
+    :param recogniser: opens the recogniser; called once, before the first speech is recognised.
     :raises VtuneError: the recogniser failed.
     """
-    waiting: list[tuple[Key, Listened | tuple[float, Spoken]]] = []
+    waiting: list[tuple[Key, RecognitionResult | tuple[float, GatedSpeech]]] = []
     opened: Recogniser | None = None
     for key, read in recordings:
-        waiting.append((key, _ready(read)))
-        pieces = sum(len(one[1].pieces) for _, one in waiting if isinstance(one, tuple))
+        waiting.append((key, _gate_recording(read)))
+        pieces = sum(len(state[1].pieces) for _, state in waiting if isinstance(state, tuple))
         if opened is None and pieces:
             opened = recogniser()
-        # Where nobody speaks nothing waits for a batch, so what is known is passed on.
-        if (opened is not None and pieces >= opened.batch) or (not pieces and len(waiting) >= 64):
-            yield _heard(waiting, opened)
+        # Recordings without speech do not fill a batch, so their results are passed on now and then.
+        if (opened is not None and pieces >= opened.batch) or (not pieces and len(waiting) >= FLUSH_RECORDINGS):
+            yield _recognise_waiting(waiting, opened)
             waiting = []
     if waiting:
-        yield _heard(waiting, opened)
+        yield _recognise_waiting(waiting, opened)
 
 
-def _ready(read: Callable[[], Waveform]) -> Listened | tuple[float, Spoken]:
+def _gate_recording(read: Callable[[], Waveform]) -> RecognitionResult | tuple[float, GatedSpeech]:
     try:
         sound = read()
     except (DataError, OSError) as error:
-        return Listened("unreadable", why=str(error))
-    found, seconds = spoken(sound), len(sound) / RATE
-    if not found.pieces:
-        why = f"{found.seconds:.2f} s of speech, less than {LEAST:g}"
-        return Listened("empty", NOTHING, why, seconds, found.seconds)
-    return seconds, found
+        return RecognitionResult("unreadable", why=str(error))
+    speech, seconds = gate_speech(sound), len(sound) / RECOGNISER_SAMPLE_RATE
+    if not speech.pieces:
+        why = f"there are only {speech.seconds:.2f} s of speech, less than {MIN_SPEECH_SECONDS:g} s"
+        return RecognitionResult("empty", EMPTY_TRANSCRIPT, why, seconds, speech.seconds)
+    return seconds, speech
 
 
-def _heard(
-    waiting: Sequence[tuple[Key, Listened | tuple[float, Spoken]]], recogniser: Recogniser | None
-) -> list[tuple[Key, Listened]]:
-    pieces = [piece for _, one in waiting if isinstance(one, tuple) for piece in one[1].pieces]
-    heard: list[Transcript] = []
+def _recognise_waiting(
+    waiting: Sequence[tuple[Key, RecognitionResult | tuple[float, GatedSpeech]]], recogniser: Recogniser | None
+) -> list[tuple[Key, RecognitionResult]]:
+    pieces = [piece for _, state in waiting if isinstance(state, tuple) for piece in state[1].pieces]
+    transcripts: list[Transcript] = []
     if recogniser is not None:
         for start in range(0, len(pieces), recogniser.batch):
             try:
-                heard += recogniser.hear(pieces[start : start + recogniser.batch])
-            except Exception as error:  # a model of somebody else's, an exhausted GPU
+                transcripts += recogniser.transcribe(pieces[start : start + recogniser.batch])
+            except Exception as error:  # a third-party model, or a GPU without memory
                 raise VtuneError(
-                    f"the recogniser failed ({reason(error)}); what was heard before is kept, so mend it and run again"
+                    f"the recogniser failed ({reason(error)}); finished recordings are kept; correct this and run again"
                 ) from error
-    told, rest = [], iter(heard)
-    for key, one in waiting:
-        if isinstance(one, tuple):
-            seconds, found = one
-            one = _judged(joined([next(rest) for _ in found.pieces]), seconds, found.seconds)
-        told.append((key, one))
-    return told
+    results, remaining = [], iter(transcripts)
+    for key, state in waiting:
+        if isinstance(state, tuple):
+            seconds, speech = state
+            transcript = join_transcripts([next(remaining) for _ in speech.pieces])
+            state = _judge_transcript(transcript, seconds, speech.seconds)
+        results.append((key, state))
+    return results
 
 
-def _judged(heard: Transcript, seconds: float, speech: float) -> Listened:
-    # The words go into a table: no line breaks, nothing that is no text.
-    words = " ".join(heard.text.replace("\0", " ").encode("utf-8", "replace").decode().split())
-    heard = Transcript(words, heard.language, heard.language_probability, heard.logprob, heard.no_speech)
+def _judge_transcript(transcript: Transcript, seconds: float, speech: float) -> RecognitionResult:
+    # The words go into a table: line breaks and bytes that are not text are removed.
+    words = " ".join(transcript.text.replace("\0", " ").encode("utf-8", "replace").decode().split())
+    transcript = replace(transcript, text=words)
     if not any(letter.isalnum() for letter in words):
-        return Listened("empty", heard, "no words were heard", seconds, speech)
-    silent, unsure = NOBODY
-    made_up = (heard.logprob or 0.0) < unsure or boilerplate_in(words, unsure=True)
-    if (heard.no_speech or 0.0) > silent and made_up:
-        why = f"nobody speaks (probability {heard.no_speech:.2f}), though {words[:40]!r} was made up"
-        return Listened("empty", heard, why, seconds, speech)
-    return Listened("transcribed", heard, "", seconds, speech)
+        return RecognitionResult("empty", transcript, "the recogniser heard no words", seconds, speech)
+    made_up = (transcript.logprob or 0.0) < MIN_LOGPROB or find_boilerplate(words, unsure=True)
+    if (transcript.no_speech or 0.0) > MAX_NO_SPEECH_PROBABILITY and made_up:
+        why = f"nobody speaks (probability {transcript.no_speech:.2f}); the recogniser made up {words[:40]!r}"
+        return RecognitionResult("empty", transcript, why, seconds, speech)
+    return RecognitionResult("transcribed", transcript, "", seconds, speech)

@@ -1,4 +1,4 @@
-"""What a run of transcription tells: counts, what is empty, what is doubtful, how fast it went."""
+"""Report a transcription run: counts, recordings without words, doubtful texts, and speed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from pathlib import Path
 
 from vtune.errors import printable
 
-NAMES = 10
-"""Names that a line of the summary lists."""
+MAX_LISTED_NAMES = 10
+"""Most recordings of one kind that the report lists."""
 
 
 @dataclass(slots=True)
-class Report:
-    """What became of the recordings of a folder.
+class TranscribeReport:
+    """The result of transcribing a folder of recordings.
 
-    :param rows: of the table; ``own``, those that are the user's: written or corrected by hand.
-    :param heard: recordings heard in this run, with ``heard_seconds`` of sound in ``took`` seconds.
-    :param empty: names with reasons; ``unreadable`` likewise.
-    :param left: recordings that a limit left for another run.
-    :param flags: how many texts have a red flag of each kind; ``flagged``, of any.
+    :param rows: rows of the table.
+    :param own: rows that the user wrote or corrected.
+    :param deleted: rows that the user deleted.
+    :param heard: recordings that this run recognised: ``heard_seconds`` of sound in ``took`` seconds.
+    :param left: recordings that ``limit`` left for another run.
+    :param flagged: rows with a red flag; ``flags`` counts them by kind.
+    :param empty: names of recordings without words, with reasons; ``unreadable`` likewise.
     """
 
     table: Path
@@ -40,32 +42,39 @@ class Report:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Say it in a few lines."""
-        said = [
+        """Return the report as a few lines of text."""
+        lines = [
             f"{self.recordings:,} recordings, {self.seconds / 60:.1f} minutes: "
             f"{self.rows:,} rows in {printable(str(self.table))}, "
             f"{len(self.empty):,} without words, {len(self.unreadable):,} unreadable"
         ]
         if self.heard:
-            said.append(f"heard now: {self.heard:,} ({speed(self.heard_seconds, self.took)})")
+            lines.append(f"recognised in this run: {self.heard:,} ({describe_speed(self.heard_seconds, self.took)})")
         if self.own or self.deleted:
-            said.append(f"left as you have them: {self.own:,} rows, and {self.deleted:,} that you deleted")
+            lines.append(
+                f"your changes are kept: {self.own:,} rows that you wrote or changed, {self.deleted:,} that you deleted"
+            )
         if self.left:
-            said.append(f"left for another run by the limit: {self.left:,}")
+            lines.append(f"{self.left:,} recordings are left for another run because of --limit")
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.flags.most_common())
-        said.append(f"red flags on {self.flagged:,} of {self.rows:,} rows" + (f": {kinds}" if kinds else ""))
-        said += listing("without words, so not in the table", self.empty, self.journal)
-        said += listing("unreadable", self.unreadable, self.journal)
-        return said
+        lines.append(f"{self.flagged:,} of {self.rows:,} rows have red flags" + (f": {kinds}" if kinds else ""))
+        lines += list_reasons("no words, so not in the table", self.empty, self.journal)
+        lines += list_reasons("unreadable", self.unreadable, self.journal)
+        return lines
 
 
-def speed(seconds: float, took: float) -> str:
-    """Say how long sound took: ``29.8 minutes in 312 s, 5.7 x real time``."""
+def describe_speed(seconds: float, took: float) -> str:
+    """Return the speed as text, such as ``29.8 minutes in 312 s, 5.7 x real time``."""
     return f"{seconds / 60:.1f} minutes in {took:.0f} s, {seconds / took if took else 0.0:.1f} x real time"
 
 
-def listing(what: str, named: list[tuple[str, str]], more_in: Path) -> list[str]:
-    """List names with reasons, some of them."""
-    said = [f"{what}: {printable(name)}: {printable(why)}" for name, why in named[:NAMES]]
-    rest = len(named) - NAMES
-    return [*said, f"... and {rest:,} more {what}; see {printable(str(more_in))}"] if rest > 0 else said
+def list_reasons(what: str, named: list[tuple[str, str]], more_in: Path) -> list[str]:
+    """Return up to 10 lines of names with their reasons, and a line that counts the others.
+
+    :param what: what the names have in common, such as ``unreadable``.
+    :param named: pairs of name and reason.
+    :param more_in: the file that lists all of them.
+    """
+    lines = [f"{what}: {printable(name)}: {printable(why)}" for name, why in named[:MAX_LISTED_NAMES]]
+    hidden = len(named) - MAX_LISTED_NAMES
+    return [*lines, f"... and {hidden:,} more ({what}); see {printable(str(more_in))}"] if hidden > 0 else lines

@@ -1,8 +1,8 @@
-"""The gate ahead of the recogniser: only speech passes, for recognisers write words for silence too.
+"""Pass only speech on to the recogniser, because recognisers write words for silence as well.
 
-Speech is told by its level alone: above a level that no voice is under, and a little above the floor around it, which
-noise that does not change never is. The line lies lower than where recordings are cut (``split.energy``): words that
-are made up can be told later, words that were never heard cannot.
+Speech is found by its level alone: it is above a level that every voice reaches, and a little above the noise floor
+around it, which steady noise never is. This threshold is lower than the one for cutting recordings
+(``segmentation.energy``): words that the recogniser makes up can be found later, words that it never heard cannot.
 """
 
 from __future__ import annotations
@@ -16,82 +16,90 @@ from numpy.typing import NDArray
 
 from vtune.audio.segmentation import energy
 from vtune.audio.segmentation.segments import FRAME, Stretch, Wanted, segment
-from vtune.ingest.transcribe.recogniser import LONGEST, RATE
+from vtune.ingest.transcribe.recogniser import MAX_CHUNK_SECONDS, RECOGNISER_SAMPLE_RATE
 from vtune.types import Waveform
 
-LEAST = 0.4
-"""Seconds of speech; of less, recognisers make up a word."""
+MIN_SPEECH_SECONDS = 0.4
+"""Seconds of speech in a recording; for less, recognisers make up a word."""
 
-FAINT = -75.0
-"""dB after pre-emphasis. Speech at an RMS of -60 dBFS is above it, the last bits of 16-bit silence are under -90."""
+MIN_LEVEL_DB = -75.0
+"""Level after pre-emphasis. Speech at an RMS of -60 dBFS is above it, the last bits of 16-bit silence are below -90."""
 
-RISE = 1.5
-"""dB above the floor. Steady noise stays under 1; speech that stands 10 dB out of noise is mostly above."""
+MIN_RISE_DB = 1.5
+"""Level above the noise floor. Steady noise stays below 1; speech that is 10 dB above the noise is mostly higher."""
 
-STEADY = 11
-"""Frames that the median of levels is taken over, so that a click is none."""
+MEDIAN_FRAMES = 11
+"""Frames of the running median of the levels, so that a click does not count as speech."""
 
-GAP = 0.2
-"""Seconds between syllables that count as speech."""
+MAX_SYLLABLE_GAP_SECONDS = 0.2
+"""Seconds between syllables that still count as speech."""
 
-PAUSE = 2.0
-"""Seconds; longer pauses are shortened to their two pads."""
+MAX_PAUSE_SECONDS = 2.0
+"""Seconds; a longer pause is shortened to the pads at its two ends."""
 
-PAD = 0.5
-"""Seconds of the pause that are kept on each side of speech."""
+PAD_SECONDS = 0.5
+"""Seconds of a pause that are kept on each side of speech."""
 
-_HOP = round(FRAME * RATE)
+_FRAME_SAMPLES = round(FRAME * RECOGNISER_SAMPLE_RATE)
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class GatedSpeech:
     """The speech of a recording.
 
-    :param seconds: of speech.
-    :param pieces: the sound to be heard, each of ``LONGEST`` seconds at most; none where nobody speaks.
+    :param seconds: seconds of speech.
+    :param pieces: sound for the recogniser, ``MAX_CHUNK_SECONDS`` or less each; empty if nobody speaks.
     """
 
     seconds: float
     pieces: tuple[Waveform, ...]
 
 
-def spoken(sound: Waveform) -> Spoken:
-    """Find the speech in mono sound at 16 kHz."""
-    meter = energy.LevelMeter(RATE)
+def gate_speech(sound: Waveform) -> GatedSpeech:
+    """Find the speech in mono sound at 16 kHz, ``float32 [samples]``."""
+    meter = energy.LevelMeter(RECOGNISER_SAMPLE_RATE)
     meter.add(sound[:, None])
     levels = meter.levels()
-    stretches = energy.stretches(_mask(levels), GAP)
+    stretches = energy.stretches(_mask(levels), MAX_SYLLABLE_GAP_SECONDS)
     seconds = FRAME * sum(end - start for start, end in stretches)
-    if seconds < LEAST:
-        return Spoken(seconds, ())
-    whole = _cut(sound, stretches, 0, len(levels))
-    if len(whole) <= LONGEST * RATE:
-        return Spoken(seconds, (whole,))
-    parts = segment(stretches, levels, Wanted(LONGEST / 2, LONGEST, inner=PAUSE, pad=PAD))
-    ends = [0, *(_between(a.stretches[-1][1], b.stretches[0][0]) for a, b in itertools.pairwise(parts))]
+    if seconds < MIN_SPEECH_SECONDS:
+        return GatedSpeech(seconds, ())
+    whole = _cut_piece(sound, stretches, 0, len(levels))
+    if len(whole) <= MAX_CHUNK_SECONDS * RECOGNISER_SAMPLE_RATE:
+        return GatedSpeech(seconds, (whole,))
+    parts = segment(
+        stretches, levels, Wanted(MAX_CHUNK_SECONDS / 2, MAX_CHUNK_SECONDS, inner=MAX_PAUSE_SECONDS, pad=PAD_SECONDS)
+    )
+    ends = [0, *(_midpoint(a.stretches[-1][1], b.stretches[0][0]) for a, b in itertools.pairwise(parts))]
     bounds = zip(ends, [*ends[1:], len(levels)], strict=True)
-    pieces = (_cut(sound, part.stretches, *bound) for part, bound in zip(parts, bounds, strict=True))
-    return Spoken(seconds, tuple(pieces))
+    pieces = (_cut_piece(sound, part.stretches, *bound) for part, bound in zip(parts, bounds, strict=True))
+    return GatedSpeech(seconds, tuple(pieces))
 
 
 def _mask(levels: energy.Levels) -> NDArray[np.bool_]:
-    padded = np.pad(levels, STEADY // 2, mode="edge") if len(levels) else np.full(STEADY, FAINT, dtype=np.float32)
-    steady = np.median(np.lib.stride_tricks.sliding_window_view(padded, STEADY), axis=1)
-    return np.asarray((steady > energy.floor_and_speech(steady)[0] + RISE) & (steady > FAINT))
+    padded = (
+        np.pad(levels, MEDIAN_FRAMES // 2, mode="edge")
+        if len(levels)
+        else np.full(MEDIAN_FRAMES, MIN_LEVEL_DB, dtype=np.float32)
+    )
+    steady = np.median(np.lib.stride_tricks.sliding_window_view(padded, MEDIAN_FRAMES), axis=1)
+    return np.asarray((steady > energy.floor_and_speech(steady)[0] + MIN_RISE_DB) & (steady > MIN_LEVEL_DB))
 
 
-def _between(end: int, start: int) -> int:
+def _midpoint(end: int, start: int) -> int:
     return (end + start) // 2
 
 
-def _cut(sound: Waveform, stretches: Sequence[Stretch], low: int, high: int) -> Waveform:
-    """Return the sound from the first stretch to the last with its pads, never beyond ``low`` and ``high``."""
-    pad = round(PAD / FRAME)
+def _cut_piece(sound: Waveform, stretches: Sequence[Stretch], low: int, high: int) -> Waveform:
+    """Return the sound from the first to the last stretch with its pads, within the frames ``low`` to ``high``."""
+    pad = round(PAD_SECONDS / FRAME)
     kept: list[list[int]] = []
     for start, end in stretches:
-        if kept and (start - kept[-1][1]) * FRAME < PAUSE:
+        if kept and (start - kept[-1][1]) * FRAME < MAX_PAUSE_SECONDS:
             kept[-1][1] = end
         else:
             kept.append([start, end])
-    cuts = [sound[max(low, start - pad) * _HOP : min(high, end + pad) * _HOP] for start, end in kept]
+    cuts = [
+        sound[max(low, start - pad) * _FRAME_SAMPLES : min(high, end + pad) * _FRAME_SAMPLES] for start, end in kept
+    ]
     return np.ascontiguousarray(np.concatenate(cuts))

@@ -30,8 +30,8 @@ def test_what_is_wrong_is_said_before_the_training(
     with caplog.at_level(logging.INFO, "vtune"):
         pipeline.run(recipe)
     said = caplog.text
-    assert "checked: 8 clips: " in said
-    assert said.index("checked: ") < said.index("Trainable parameters")
+    assert "8 clips checked: " in said
+    assert said.index("8 clips checked: ") < said.index("Trainable parameters")
     (source,) = examined(tmp_path)["sources"]
     twice = [one for one in source["findings"] if one["check"] == "same-sound"]
     assert [Path(one["audio"]).name for one in twice] == ["clip_004.wav"]

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from vtune.curation.doctor import Examination, Severity, as_data, examine, lines, open_data, options_of
-from vtune.curation.doctor.examine import VALIDATION
-from vtune.curation.doctor.speakers import Voices
+from vtune.curation.doctor import Examination, Severity, as_data, check_options, examine, lines, open_data
+from vtune.curation.doctor.examine import DEFAULT_VALIDATION_SHARE
+from vtune.curation.doctor.speakers import SpeakerCheck
 from vtune.dataset import in_validation
 from vtune.engines import load_engine
 from vtune.errors import DataError, VtuneError
@@ -107,7 +107,7 @@ def test_what_stands_out_among_the_others(clip: Clip, folder: Folder, examined: 
 def test_an_engine_says_what_it_takes(clip: Clip, folder: Folder, examined: Examined) -> None:
     data = folder([("long", clip(1, 6.0), sentence(1)), ("good", clip(2), "2 dogs")])
     engine = load_engine("orpheus")
-    options = options_of(engine, {"base_model": "nano", "max_tokens": 400})
+    options = check_options(engine, {"base_model": "nano", "max_tokens": 400})
     examination = examined(data, engine=engine, options=options)
     (finding,) = [one for one in examination.findings if one.check == "budget"]
     seconds = len(clip(1, 6.0)) / RATE
@@ -115,9 +115,9 @@ def test_an_engine_says_what_it_takes(clip: Clip, folder: Folder, examined: Exam
     assert finding.measure.value == pytest.approx(seconds * 82.03 + 24, abs=3)
     assert finding.line == 2
     assert "400" in finding.message
-    assert at(examined(data, engine=engine, options=options_of(engine, {"base_model": "nano"})), "budget") == []
+    assert at(examined(data, engine=engine, options=check_options(engine, {"base_model": "nano"})), "budget") == []
     with pytest.raises(VtuneError, match=r"orpheus.*max_token"):
-        options_of(engine, {"max_token": 1})
+        check_options(engine, {"max_token": 1})
 
 
 def test_an_engine_that_says_nothing_is_said_so(clip: Clip, folder: Folder, examined: Examined) -> None:
@@ -166,7 +166,7 @@ def test_without_the_extra_the_speakers_are_left_out(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "resemblyzer", None)
     with pytest.raises(VtuneError, match="similarity"):
-        Voices()
+        SpeakerCheck()
     source, _ = open_data(SourceRecipe(source=str(folder([("a", clip(1), "words")]))), Path())
     assert any("extra 'similarity'" in said for said in examine(source, processes=1).left_out)
 
@@ -195,10 +195,10 @@ def test_it_can_be_said_and_written(clip: Clip, folder: Folder, examined: Examin
     rows = [(f"c{number}", clip(number) + 0.05, sentence(number)) for number in range(8)]
     examination = examined(folder(rows))
     said = list(lines(examination, shown=3))
-    assert "warning offset: waves that do not swing about zero (8)" in said
+    assert "warning offset: waveforms with an offset from zero (8)" in said
     assert sum(re.search(r"transcripts.csv:\d", line) is not None for line in said) == 3
     assert any("5 more" in line for line in said)
     data = json.loads(json.dumps(as_data(examination)))
     assert data["counts"]["warning"] == len([one for one in data["findings"] if one["severity"] == "warning"])
     assert {"check", "severity", "message", "advice", "file", "line", "audio", "measure"} == set(data["findings"][0])
-    assert VALIDATION == 0.05
+    assert DEFAULT_VALIDATION_SHARE == 0.05

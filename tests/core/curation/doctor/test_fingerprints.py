@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import soxr
 
-from vtune.curation.doctor.fingerprints import Fingerprint, fingerprint, twins
+from vtune.curation.doctor.fingerprints import Fingerprint, make_fingerprint, similar_pairs
 from vtune.curation.doctor.spectra import Spectra
 
 RATE = 24_000
@@ -19,7 +19,7 @@ def printed(sound: np.ndarray, rate: int = RATE) -> Fingerprint:
     spectra = Spectra(rate)
     spectra.add(sound.astype(np.float32))
     spectra.end()
-    return fingerprint(spectra.marks)
+    return make_fingerprint(spectra.marks)
 
 
 def as_mp3(sound: np.ndarray) -> np.ndarray:
@@ -43,25 +43,25 @@ CLOTHES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 @pytest.mark.parametrize("clothes", CLOTHES)
 def test_a_copy_in_other_clothes_is_found_among_many(clip: Clip, clothes: str) -> None:
     sounds = [clip(seed) for seed in range(30)]
-    (found,) = twins([*map(printed, sounds), printed(CLOTHES[clothes](sounds[17]))])
+    (found,) = similar_pairs([*map(printed, sounds), printed(CLOTHES[clothes](sounds[17]))])
     assert (found.first, found.second) == (17, 30)
-    assert found.alike > 0.75
+    assert found.similarity > 0.75
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])
 def test_another_rate_is_the_same_sound(clip: Clip, rate: int) -> None:
     other = printed(soxr.resample(clip(2), RATE, rate), rate)
-    (found,) = twins([printed(clip(1)), printed(clip(2)), other])
+    (found,) = similar_pairs([printed(clip(1)), printed(clip(2)), other])
     assert (found.first, found.second) == (1, 2)
 
 
 def test_unlike_clips_of_one_voice_are_no_twins(clip: Clip) -> None:
-    assert twins([printed(clip(seed)) for seed in range(60)]) == []
+    assert similar_pairs([printed(clip(seed)) for seed in range(60)]) == []
 
 
 def test_a_clip_is_found_inside_a_longer_recording(clip: Clip) -> None:
     long = np.concatenate([clip(seed) for seed in range(10, 16)])
-    (found,) = twins([printed(clip(1)), printed(long), printed(clip(13))])
+    (found,) = similar_pairs([printed(clip(1)), printed(long), printed(clip(13))])
     assert (found.first, found.second) == (1, 2)
 
 
@@ -69,6 +69,6 @@ def test_tones_silence_and_short_sounds_tell_nothing() -> None:
     times = np.arange(2 * RATE) / RATE
     empty = [np.zeros(2 * RATE), np.zeros(2 * RATE), np.zeros(100), np.zeros(0)]
     tones = [np.sin(2 * np.pi * 440 * times)] * 100
-    assert twins([printed(sound) for sound in empty]) == []
-    assert len(twins([printed(sound) for sound in tones])) <= 100 * 99 // 2
-    assert twins([]) == []
+    assert similar_pairs([printed(sound) for sound in empty]) == []
+    assert len(similar_pairs([printed(sound) for sound in tones])) <= 100 * 99 // 2
+    assert similar_pairs([]) == []

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import minimum_filter1d
 from scipy.signal import butter, sosfiltfilt
 
-from vtune.curation.doctor.measure import BLOCK, Measures, even_blocks, measure
-from vtune.curation.doctor.thresholds import hear
+from vtune.curation.doctor.measure import BLOCK_SAMPLES, Measures, even_blocks, measure
+from vtune.curation.doctor.thresholds import sound_findings
 from vtune.dataset import Row
 from vtune.errors import DataError
 
@@ -46,7 +46,7 @@ def measured(sound: np.ndarray, rate: int = RATE, block: int = 10_000) -> Measur
 
 
 def checks(sound: np.ndarray, rate: int = RATE) -> set[str]:
-    return {finding.check for finding in hear(ROW, measured(sound, rate), None)}
+    return {finding.check for finding in sound_findings(ROW, measured(sound, rate), None)}
 
 
 def pcm16(sound: np.ndarray) -> np.ndarray:
@@ -172,9 +172,11 @@ def test_one_wire_the_wrong_way_round_is_no_silence(clip: Clip) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, 3 * BLOCK), st.integers(0, 10**6))
+@given(st.integers(1, 3 * BLOCK_SAMPLES), st.integers(0, 10**6))
 def test_measures_do_not_depend_on_how_the_sound_arrives(block: int, seed: int) -> None:
-    sound = np.random.default_rng(seed).normal(0, 0.1, 2 * BLOCK + 1234) * (np.arange(2 * BLOCK + 1234) % 9000 < 6000)
+    sound = np.random.default_rng(seed).normal(0, 0.1, 2 * BLOCK_SAMPLES + 1234) * (
+        np.arange(2 * BLOCK_SAMPLES + 1234) % 9000 < 6000
+    )
     whole, parts = measured(sound, block=len(sound)), measured(sound, block=max(block, 500))
     assert np.array_equal(whole.fingerprint, parts.fingerprint)
     assert (whole.sound, whole.peaks, whole.speech, whole.bandwidth) == (
@@ -183,11 +185,11 @@ def test_measures_do_not_depend_on_how_the_sound_arrives(block: int, seed: int) 
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(0, 2 * BLOCK), max_size=6))
+@given(st.lists(st.integers(0, 2 * BLOCK_SAMPLES), max_size=6))
 def test_blocks_are_evened_without_losing_a_sample(lengths: list[int]) -> None:
     sound = np.arange(sum(lengths), dtype=np.float32)[:, None]
     even = list(even_blocks(iter(np.split(sound, np.cumsum(lengths)[:-1]) if lengths else []), 1))
-    assert all(len(block) == BLOCK for block in even[:-1])
+    assert all(len(block) == BLOCK_SAMPLES for block in even[:-1])
     assert np.array_equal(np.concatenate([np.zeros((0, 1)), *even]), sound)
 
 

@@ -100,7 +100,7 @@ def test_the_sound_in_the_page_is_that_of_the_clip(
 def test_beyond_the_budget_clips_are_linked_to(
     clip: Clip, folder: Folder, shown: Callable[[Path, Path], Reader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "EMBEDDED", 0.0)
+    monkeypatch.setattr(page, "MAX_EMBEDDED_SECONDS", 0.0)
     data = folder([("a #1?%41", clip(1) + 0.05, "words of one kind")])
     reader = shown(data, tmp_path / "deep" / "page.html")
     (address,) = [given["src"] for tag, given in reader.tags if tag == "audio"]
@@ -112,5 +112,5 @@ def test_a_page_without_findings_says_so(
     clip: Clip, folder: Folder, shown: Callable[[Path, Path], Reader], tmp_path: Path
 ) -> None:
     reader = shown(folder([("a", clip(1), "words that fit a clip of this length")]), tmp_path / "page.html")
-    assert "Nothing was found" in reader.text
+    assert "There are no findings" in reader.text
     assert "form" not in {tag for tag, _ in reader.tags}

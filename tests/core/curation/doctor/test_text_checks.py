@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from vtune.curation.doctor.findings import Severity
-from vtune.curation.doctor.text_checks import letters, read, same
+from vtune.curation.doctor.text_checks import count_letters, spoken_form, text_findings
 from vtune.dataset import Row
 from vtune.dataset.sources.plain_text import unfit_words
 
 
 def checks(text: str, *, engine: bool = False, flags: str = "") -> dict[str, Severity]:
     row = Row("t.csv", 3, "a.wav", text, "", unfit_words(text), red_flags=flags)
-    return {finding.check: finding.severity for finding in read(row, engine=engine)}
+    return {finding.check: finding.severity for finding in text_findings(row, engine=engine)}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_red_flags_are_told() -> None:
 
 
 def test_the_same_words_are_the_same_however_written() -> None:
-    assert same("Hello,  WORLD!") == same("hello world") == same("ｈｅｌｌｏ world…")
-    assert same("don't") != same("dont t")
-    assert letters("ab, c1!") == 4
-    assert letters("你好") > letters("ab")
+    assert spoken_form("Hello,  WORLD!") == spoken_form("hello world") == spoken_form("ｈｅｌｌｏ world…")
+    assert spoken_form("don't") != spoken_form("dont t")
+    assert count_letters("ab, c1!") == 4
+    assert count_letters("你好") > count_letters("ab")

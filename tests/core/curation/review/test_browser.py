@@ -55,7 +55,7 @@ def wait(page: Any, true: str) -> None:
 
 
 def saved(page: Any) -> None:
-    wait(page, "document.getElementById('state').textContent === 'All saved'")
+    wait(page, "document.getElementById('state').textContent === 'All edits saved'")
 
 
 def press(page: Any, *keys: str) -> None:
@@ -179,8 +179,8 @@ def test_what_was_typed_is_not_lost(page, folder, table, server):
     page.keyboard.type("typed words")
     press(page, "Escape")
     wait(page, "document.getElementById('saved').textContent.startsWith('Not saved')")
-    assert "another program" in text_of(page, "trouble")
-    assert "1 not saved" in text_of(page, "state")
+    assert "another program" in text_of(page, "error")
+    assert "1 edits not saved" in text_of(page, "state")
     asked = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
     page.close(run_before_unload=True)
@@ -210,18 +210,18 @@ def test_words_that_look_like_a_page_are_words(page, server):
     page.reload()
     wait(page, "document.querySelectorAll('.row').length > 0")
     assert page.input_value("#words") == nasty
-    assert page.locator(".row .said").first.text_content() == nasty
+    assert page.locator(".row .text").first.text_content() == nasty
     assert page.locator("img").count() == 0
 
 
 def test_five_thousand_clips_are_a_window_of_rows(page, server, monkeypatch):
     from vtune.curation.review import api as answers
 
-    one = answers.shown(server.review, server.review.clip(1))
+    one = answers.clip_data(server.review, server.review.clip(1))
     many = [{**one, "n": n, "name": f"clip_{n}.wav", "text": f"words {n}", "there": False} for n in range(1, 5001)]
     monkeypatch.setattr(
-        "vtune.curation.review.server.everything",
-        lambda review, flagged: {"title": "x", "told": [], "flagged": flagged, "clips": many, "undo": None},
+        "vtune.curation.review.server.review_data",
+        lambda review, flagged: {"title": "x", "description": [], "flagged": flagged, "clips": many, "undo": None},
     )
     page.reload()
     wait(page, "document.querySelectorAll('.row').length > 0")

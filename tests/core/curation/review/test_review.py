@@ -179,7 +179,7 @@ def test_halves_are_named_as_the_table_names_recordings(tmp_path, told):
 def test_a_split_too_near_an_end_changes_nothing(spoken, at):
     folder = spoken()
     before = content(folder)
-    with pytest.raises(DataError, match="cannot be cut"):
+    with pytest.raises(DataError, match="cannot be split"):
         Review(str(folder)).split(1, at, ("a", "b"))
     assert content(folder) == before
 
@@ -231,7 +231,7 @@ def test_an_edit_is_undone_where_its_row_is_found_after_others_changed_the_table
 def test_a_second_window_does_not_overwrite_the_first(spoken):
     review = Review(str(spoken()))
     review.set_words(1, "one", was="first 0 then second")
-    with pytest.raises(StaleError, match="it now says: one"):
+    with pytest.raises(StaleError, match="its words are now: one"):
         review.set_words(1, "two", was="first 0 then second")
 
 
@@ -316,7 +316,7 @@ def test_a_killed_edit_is_as_if_it_had_never_begun(spoken, monkeypatch):
 
     review = Review(str(folder))
     with monkeypatch.context() as patch:
-        patch.setattr("vtune.curation.review.history.undoing", lambda entry: (_ for _ in ()).throw(Killed()))
+        patch.setattr("vtune.curation.review.history.undo_entry", lambda entry: (_ for _ in ()).throw(Killed()))
         patch.setattr("pathlib.Path.replace", lambda self, target: (_ for _ in ()).throw(Killed()))
         patch.setattr("vtune.audio.write_wav", _wav)
         patch.setattr(module.Path, "unlink", lambda self, missing_ok=False: None)
@@ -417,7 +417,7 @@ def test_a_history_that_came_with_the_data_reaches_nothing_outside(spoken):
     (folder / "review.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert Review(str(folder)).undoable() is None
     (folder / "review.jsonl").write_text(json.dumps({**entry, "file": "run.sh"}) + "\n")
-    with pytest.raises(DataError, match="no table of"):
+    with pytest.raises(DataError, match="not a table of"):
         Review(str(folder)).undo()
     assert sorted(os.listdir(folder.parent)) == ["data", "precious.txt"]
     assert not (folder / "run.sh").exists()

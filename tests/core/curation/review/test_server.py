@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vtune.curation.review import Review
-from vtune.curation.review.access import HEADER
+from vtune.curation.review.access_guard import TOKEN_HEADER
 from vtune.curation.review.serve import serve
-from vtune.curation.review.server import MOST_BYTES, ReviewServer
+from vtune.curation.review.server import MAX_BODY_BYTES, ReviewServer
 from vtune.errors import VtuneError
 
 Answer = tuple[int, Any, dict[str, str]]
@@ -37,7 +37,7 @@ class Client:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=10)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
-            sent[HEADER] = token or self.server.guard.token
+            sent[TOKEN_HEADER] = token or self.server.guard.token
         try:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
@@ -92,7 +92,7 @@ def test_the_page_comes_with_a_strict_policy_and_a_cookie(client):
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/api/clips", "/audio/1", "/api/peaks/1", "/nowhere"])
 def test_nothing_is_told_without_the_token(client, path):
-    for headers in ({}, {"Cookie": f"{client.server.cookie}=wrong"}, {"Cookie": '"=;{};='}, {HEADER: "é"}):
+    for headers in ({}, {"Cookie": f"{client.server.cookie}=wrong"}, {"Cookie": '"=;{};='}, {TOKEN_HEADER: "é"}):
         status, told, _ = client.get(path, token=None, **headers)
         assert status == 403
         assert "token" in told["error"]
@@ -176,8 +176,8 @@ def test_lone_surrogates_are_refused(client):
 
 def test_only_json_of_known_length_is_read(client):
     assert client.post("undo", Content_Type="text/plain")[0] == 415
-    assert client.post("words", {"clip": 1, "text": "x" * MOST_BYTES})[0] == 413
-    start = f"POST /api/undo HTTP/1.1\r\nHost: localhost\r\n{HEADER}: {client.server.guard.token}\r\n"
+    assert client.post("words", {"clip": 1, "text": "x" * MAX_BODY_BYTES})[0] == 413
+    start = f"POST /api/undo HTTP/1.1\r\nHost: localhost\r\n{TOKEN_HEADER}: {client.server.guard.token}\r\n"
     start += "Content-Type: application/json\r\n"
     for line in ("", "Content-Length: -5\r\n", "Content-Length: x\r\n", "Transfer-Encoding: chunked\r\n"):
         assert client.raw(f"{start}{line}\r\n".encode()).startswith(b"HTTP/1.1 411 ")
@@ -226,14 +226,13 @@ def test_any_bytes_harm_nothing(client, data, start):
 
 
 def test_listeners_that_hang_up_are_passed_over(client, caplog):
-    start = f"POST /api/words HTTP/1.1\r\nHost: localhost\r\n{HEADER}: {client.server.guard.token}\r\n"
+    start = f"POST /api/words HTTP/1.1\r\nHost: localhost\r\n{TOKEN_HEADER}: {client.server.guard.token}\r\n"
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", client.server.server_port)) as connection:
             connection.sendall(f"{start}Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{{".encode())
         with socket.create_connection(("127.0.0.1", client.server.server_port)) as connection:
-            connection.sendall(
-                f"GET /audio/1 HTTP/1.1\r\nHost: localhost\r\n{HEADER}: {client.server.guard.token}\r\n\r\n".encode()
-            )
+            token = f"{TOKEN_HEADER}: {client.server.guard.token}"
+            connection.sendall(f"GET /audio/1 HTTP/1.1\r\nHost: localhost\r\n{token}\r\n\r\n".encode())
     assert client.get("/api/clips")[0] == 200
     assert not caplog.records
 
@@ -353,7 +352,7 @@ def test_a_mistake_of_vtune_is_an_answer_too(client, monkeypatch, caplog):
     monkeypatch.setattr(client.server.review, "undo", lambda: 1 / 0)
     status, told, _ = client.post("undo")
     assert status == 500
-    assert "mistake" in told["error"]
+    assert "error in vtune" in told["error"]
     assert "ZeroDivisionError" in caplog.text
     assert client.get("/api/clips")[0] == 200
 
@@ -390,7 +389,7 @@ def test_names_that_are_no_text_come_through(spoken):
 
 
 def test_a_port_in_use_is_one_line(client, folder):
-    with pytest.raises(VtuneError, match=r"cannot serve at 127.0.0.1 port \d+: .*; leave --port out"):
+    with pytest.raises(VtuneError, match=r"cannot serve at 127.0.0.1 port \d+: .*; leave out --port"):
         serve(str(folder), port=client.server.server_port, browser=False)
     with pytest.raises(VtuneError, match=r"cannot serve at 192\.0\.2\.1"):
         serve(str(folder), host="192.0.2.1", browser=False)
@@ -402,7 +401,7 @@ def test_another_host_is_warned_of(folder, monkeypatch, caplog):
     )
     told: list[str] = []
     serve(str(folder), host="0.0.0.0", browser=False, started=told.append)
-    assert "can be reached by other machines" in caplog.text
+    assert "other machines can reach" in caplog.text
     caplog.clear()
     serve(str(folder), browser=False, started=told.append)
     assert not caplog.records

@@ -19,10 +19,18 @@ import torch
 import vtune_toy
 
 import vtune
-from vtune.dataset import FeatureRows, FeatureStore, RankShard, best_clips, build, open_sources, survey
+from vtune.dataset import (
+    FeatureRows,
+    FeatureStore,
+    RankShard,
+    best_clips,
+    build_training_data,
+    manifest_entries,
+    open_sources,
+)
 from vtune.dataset.features import encode as encoding
-from vtune.dataset.features.encode import base_key, encode, item_key
-from vtune.dataset.features.manifest import read_survey, write_survey
+from vtune.dataset.features.encode import base_key, clip_key, encode
+from vtune.dataset.features.manifest import read_manifest, write_manifest
 from vtune.engines import Engine, load_engine, use_engine_file
 from vtune.errors import DataError, RecipeError
 from vtune.recipe import Recipe
@@ -269,7 +277,9 @@ def test_a_recording_that_could_not_be_read_is_tried_again(
 def test_no_clip_left_says_what_became_of_them_and_leaves_the_ledger(
     root: Path, recipe: Make, prepare: Callable[..., Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match=r"no clip is left.*not used 4.*frames, more than max_frames.*ledger\.jsonl"):
+    with pytest.raises(
+        DataError, match=r"no clip can be trained on.*4 not used.*frames, more than max_frames.*ledger\.jsonl"
+    ):
         prepare(recipe(root, engine_options={"max_frames": 3}))
     lines = [json.loads(line) for line in (tmp_path / "run" / "ledger.jsonl").read_text().splitlines()]
     assert [line["status"] for line in lines] == ["skipped"] * 4
@@ -302,7 +312,7 @@ def test_copies_that_cannot_be_used_are_said_and_cost_no_clip(
     with caplog.at_level(logging.WARNING):
         prepared = prepare(recipe(root, augment=slow, engine_options={"max_frames": 35}))
     assert len(prepared.data.train) == 4
-    assert "4 changed copies cannot be used: n frames, more than max_frames n 4" in caplog.text
+    assert "4 augmented copies cannot be used: n frames, more than max_frames n 4" in caplog.text
 
 
 def test_slower_copies_are_longer_not_cut(
@@ -354,7 +364,7 @@ def test_names_that_are_no_text_go_through_to_the_ledger(root: Path, recipe: Mak
 def test_a_killed_writer_is_swept_and_its_clips_encoded(
     root: Path, recipe: Make, prepare: Callable[..., Any], encoded: list[Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoding, "SHARD", 2)
+    monkeypatch.setattr(encoding, "SHARD_CLIPS", 2)
     prepared = prepare(recipe(root))
     listings = sorted(prepared.run.features.glob("part-*.jsonl"))
     assert len(listings) == 2
@@ -373,7 +383,7 @@ class Killed(BaseException):
 def test_a_killed_encoding_goes_on_where_it_was(
     root: Path, recipe: Make, prepare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoding, "SHARD", 1)
+    monkeypatch.setattr(encoding, "SHARD_CLIPS", 1)
     plain, asked = Engine.prepare_sample, []
 
     def prepare_sample(self: Engine, base: Any, clip: Clip) -> Any:
@@ -412,7 +422,7 @@ def test_while_a_clip_is_encoded_the_next_ones_are_read_and_no_more(
         nonlocal taken
         with changed:
             taken += 1
-            assert changed.wait_for(lambda: len(read) >= min(taken + encoding.AHEAD, len(names)), timeout=20)
+            assert changed.wait_for(lambda: len(read) >= min(taken + encoding.READ_AHEAD_CLIPS, len(names)), timeout=20)
         return plain(self, base, clip)
 
     monkeypatch.setattr(FolderSource, "load", counted)
@@ -421,7 +431,7 @@ def test_while_a_clip_is_encoded_the_next_ones_are_read_and_no_more(
     assert contents(prepared.data.train) == expected(root, names)
     assert len(read) == len(names)
     # As many as wait, the one that is being encoded, and the one whose turn comes while the next is begun.
-    assert all(place - before <= encoding.AHEAD + 1 for place, before in enumerate(read, 1))
+    assert all(place - before <= encoding.READ_AHEAD_CLIPS + 1 for place, before in enumerate(read, 1))
 
 
 def test_ranks_share_the_work_without_overlap(
@@ -431,19 +441,19 @@ def test_ranks_share_the_work_without_overlap(
     root = folder(*(f"{name}.wav" for name in names), **{"t.csv": named(*names, "lost")})
     loaded, engine = recipe(root, augment={**NOISE, "variants": 1}), load_engine("toy")
     base = engine.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
-    listing, store = tmp_path / "survey.jsonl", tmp_path / "store"
+    listing, store = tmp_path / "manifest.jsonl", tmp_path / "store"
     sources = open_sources(loaded)
-    write_survey(listing, survey(loaded, sources))
+    write_manifest(listing, manifest_entries(loaded, sources))
     counts = []
     for rank in range(3):
         encode(loaded, engine, base, sources, listing, store, RankShard(rank, 3))
         counts.append(len(encoded))
     assert counts == [6, 12, 18]
-    known = FeatureStore(store).known()
+    known = FeatureStore(store).index()
     assert len(known) == 18
     key = base_key(loaded, engine, base)
-    items = [item for item in read_survey(listing) if item.reason is None]
-    assert all(item_key(key, item, loaded, number) in known for item in items for number in (0, 1))
+    items = [item for item in read_manifest(listing) if item.reason is None]
+    assert all(clip_key(key, item, loaded, number) in known for item in items for number in (0, 1))
 
 
 def test_a_rank_that_does_not_speak_writes_no_ledger(
@@ -455,7 +465,7 @@ def test_a_rank_that_does_not_speak_writes_no_ledger(
     engine = load_engine("toy")
     loaded = recipe(root)
     base = engine.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
-    data = build(loaded, engine, base, first.run, RankShard(1, 2), lambda: None)
+    data = build_training_data(loaded, engine, base, first.run, RankShard(1, 2), lambda: None)
     assert not first.run.ledger.exists()
     assert data.identity == first.data.identity
     assert data.totals.clips == first.data.totals.clips
@@ -490,7 +500,7 @@ def test_a_worker_that_is_killed_is_one_line_and_not_a_wait_for_ever(
     base = toy.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
     toy.name = str(engine)
     with pytest.raises(DataError, match=r"one of 2 encoding processes was killed.*fewer encode\.processes"):
-        build(loaded, toy, base, RunFolder(tmp_path / "run"), RankShard(0, 1), lambda: None)
+        build_training_data(loaded, toy, base, RunFolder(tmp_path / "run"), RankShard(0, 1), lambda: None)
 
 
 def test_a_mistake_in_augment_is_found_before_anything_is_encoded(

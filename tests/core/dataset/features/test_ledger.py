@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune.dataset import LedgerWriter, ManifestEntry, Totals
-from vtune.dataset.features.ledger import KINDS, kind_of
+from vtune.dataset import ClipTotals, LedgerWriter, ManifestEntry
+from vtune.dataset.features.ledger import MAX_REASON_KINDS, reason_kind
 
 ITEM = ManifestEntry(0, "t.csv", 3, "/x/a.wav", "Hello.", "ann", 30.0, "d", "train")
 
@@ -59,26 +59,26 @@ def test_any_text_is_one_line_of_json(
 
 
 def test_totals_add_up_and_are_said_in_one_line() -> None:
-    totals = Totals()
+    totals = ClipTotals()
     for _ in range(1200):
         totals.add(ITEM, None)
     totals.add(replace(ITEM, split="validation", voice="bob"), None)
-    totals.add(ITEM, "0.10 s, less than prepare.min_seconds 0.5")
-    totals.add(ITEM, "0.25 s, less than prepare.min_seconds 0.5")
+    totals.add(ITEM, "0.10 s is shorter than prepare.min_seconds 0.5")
+    totals.add(ITEM, "0.25 s is shorter than prepare.min_seconds 0.5")
     totals.add(ITEM, "names 'x', but /data has no such recording")
     assert totals.describe() == (
         "1,204 clips: 1,200 train (600.0 min), 1 validation (0.5 min); "
-        "not used 3 (1.5 min): n, less than prepare.min_seconds n 2, names …, but … has no such recording 1"
+        "3 not used (1.5 min): n is shorter than prepare.min_seconds n 2, names …, but … has no such recording 1"
     )
     assert totals.settings() == {
         "clips": {"train": 1200, "validation": 1, "skipped": 3},
         "seconds": {"train": 36000.0, "validation": 30.0, "skipped": 90.0},
-        "reasons": {"n, less than prepare.min_seconds n": 2, "names …, but … has no such recording": 1},
+        "reasons": {"n is shorter than prepare.min_seconds n": 2, "names …, but … has no such recording": 1},
         "voices": {"ann": 1200, "bob": 1},
     }
-    totals = Totals()
+    totals = ClipTotals()
     totals.add(ITEM, None)
-    assert totals.describe() == "1 clips: 1 train (0.5 min), 0 validation (0.0 min); none left out"
+    assert totals.describe() == "1 clips: 1 train (0.5 min), 0 validation (0.0 min); all clips are used"
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,11 @@ def test_totals_add_up_and_are_said_in_one_line() -> None:
     ],
 )
 def test_reasons_of_one_kind_are_counted_together(one: str, other: str) -> None:
-    assert kind_of(one) == kind_of(other)
+    assert reason_kind(one) == reason_kind(other)
 
 
 def test_file_names_with_blanks_make_no_kinds_of_their_own() -> None:
-    totals = Totals()
+    totals = ClipTotals()
     for number in range(3):
         path = f"/my speech/clip no {'x' * number}.wav"
         totals.add(replace(ITEM, audio=path), f"{path} holds no samples")
@@ -105,9 +105,9 @@ def test_file_names_with_blanks_make_no_kinds_of_their_own() -> None:
 
 
 def test_reasons_of_any_number_are_counted_in_bounded_memory() -> None:
-    totals = Totals()
+    totals = ClipTotals()
     for number in range(10_000):
         totals.add(ITEM, "reason " + "x" * number)
     assert sum(totals.reasons.values()) == 10_000
-    assert len(totals.reasons) == KINDS + 1
+    assert len(totals.reasons) == MAX_REASON_KINDS + 1
     assert max(map(len, totals.reasons)) <= 80

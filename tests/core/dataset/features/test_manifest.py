@@ -19,8 +19,8 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vtune.dataset import ManifestEntry, in_validation, open_sources, read_survey, survey
-from vtune.dataset.features.manifest import write_survey
+from vtune.dataset import ManifestEntry, in_validation, manifest_entries, open_sources, read_manifest
+from vtune.dataset.features.manifest import write_manifest
 from vtune.errors import DataError
 from vtune.recipe import Recipe
 
@@ -28,7 +28,7 @@ Folder = Callable[..., Path]
 
 
 def items_of(recipe: Recipe) -> list[ManifestEntry]:
-    return list(survey(recipe, open_sources(recipe)))
+    return list(manifest_entries(recipe, open_sources(recipe)))
 
 
 def named(*names: str, text: str = "words of") -> str:
@@ -53,7 +53,7 @@ def test_clips_outside_the_limits_are_left_out_with_the_numbers(
         clip(root / f"{name}.wav", number, seconds)
     items = items_of(recipe(root, prepare={"min_seconds": 1, "max_seconds": 2}))
     assert [item.reason for item in items] == [
-        "0.99 s, less than prepare.min_seconds 1", None, None, None, "2.01 s, more than prepare.max_seconds 2",
+        "0.99 s is shorter than prepare.min_seconds 1", None, None, None, "2.01 s is longer than prepare.max_seconds 2",
     ]  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_recordings_that_cannot_be_used_say_why(folder: Folder, recipe: Callable
     assert "text.wav cannot be read as audio" in reasons["text"]
     assert "foreign.m4a cannot be read as audio" in reasons["foreign"]
     assert "has no such recording" in reasons["folder"]
-    assert reasons["none"] == "0.00 s, less than prepare.min_seconds 0.5"
+    assert reasons["none"] == "0.00 s is shorter than prepare.min_seconds 0.5"
     assert "pipe.wav is not a plain file" in reasons["pipe"]
 
 
@@ -113,7 +113,7 @@ def test_a_file_that_vanishes_is_a_reason(
         raise FileNotFoundError(2, "No such file or directory", name)
 
     monkeypatch.setattr(source, "digest", gone)
-    (item,) = survey(loaded, [source])
+    (item,) = manifest_entries(loaded, [source])
     assert "No such file" in (item.reason or "")
 
 
@@ -131,7 +131,7 @@ def test_a_speaker_that_cannot_name_a_folder_is_one_line(
     folder: Folder, recipe: Callable[..., Recipe], speaker: str
 ) -> None:
     root = folder("a.wav", "b.wav", **{"t.csv": f"file,text,speaker\na,one,ann\nb,two,{speaker}\n"})
-    with pytest.raises(DataError, match=r"t\.csv:3: speaker .* cannot name a voice.*data\.0 one 'voice:'"):
+    with pytest.raises(DataError, match=r"t\.csv:3: speaker .* cannot name a voice.*'voice:' for data\.0"):
         items_of(recipe(root))
 
 
@@ -187,7 +187,7 @@ def test_a_survey_that_fails_leaves_no_file(tmp_path: Path) -> None:
         raise DataError("stop")
 
     with pytest.raises(DataError):
-        write_survey(tmp_path / "deep" / "survey.jsonl", items())
+        write_manifest(tmp_path / "deep" / "manifest.jsonl", items())
     assert list((tmp_path / "deep").iterdir()) == []
 
 
@@ -205,9 +205,9 @@ ANY = st.text(max_size=8)
 def test_a_survey_comes_back_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, items: list[ManifestEntry]
 ) -> None:
-    path = tmp_path_factory.mktemp("survey") / "survey.jsonl"
-    write_survey(path, iter(items))
-    assert list(read_survey(path)) == items
+    path = tmp_path_factory.mktemp("manifest") / "manifest.jsonl"
+    write_manifest(path, iter(items))
+    assert list(read_manifest(path)) == items
 
 
 NAMES = st.sampled_from(["a", "a.wav", "b", "c.wav", "lost", "sub/c", "../a.wav", "", " ", "bad", "-x", "=1", "x\ny"])

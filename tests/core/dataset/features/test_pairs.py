@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune.dataset.features.pairs import LOT, PairedRows, Partners
+from vtune.dataset.features.pairs import PAIRED_LOT_KEY, PairedRows, PartnerSampler
 
 
 @settings(deadline=None, max_examples=100)
@@ -15,7 +15,7 @@ def test_a_partner_is_another_clip_of_the_same_voice(data: st.DataObject, seed: 
     copies = data.draw(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), min_size=1, max_size=12))
     voices = [voice for voice, count in copies for _ in range(count)]
     clips = [3 * clip for clip, (_, count) in enumerate(copies) for _ in range(count)]
-    partners = Partners(voices, clips, seed)
+    partners = PartnerSampler(voices, clips, seed)
     for voice, clip in {*zip(voices, clips, strict=True), (0, 1), (7, 1)}:
         row, lot = partners.draw(voice, clip, place)
         allowed = [r for r in range(len(voices)) if voices[r] == voice and clips[r] != clip]
@@ -25,7 +25,7 @@ def test_a_partner_is_another_clip_of_the_same_voice(data: st.DataObject, seed: 
 
 
 def test_every_other_clip_is_drawn_equally_often() -> None:
-    partners = Partners([0, 0, 1, 0, 0], [0, 1, 2, 3, 4], 0)
+    partners = PartnerSampler([0, 0, 1, 0, 0], [0, 1, 2, 3, 4], 0)
     drawn = Counter(partners.draw(0, 3, place)[0] for place in range(3000))
     assert set(drawn) == {0, 1, 4}
     assert all(abs(count - 1000) < 150 for count in drawn.values())
@@ -48,10 +48,10 @@ class Numbered:
 
 def test_rows_hold_what_was_asked_for_of_their_partner() -> None:
     among = Numbered(0, 3)
-    partners = Partners([0, 0, 1], [0, 1, 2], 0)
+    partners = PartnerSampler([0, 0, 1], [0, 1, 2], 0)
     rows = PairedRows(among, [0, 0, 1], [0, 1, 2], partners, among, frozenset({"sound"}))
     assert rows[0]["paired.sound"].tolist() == [1]
-    assert set(rows[1, 7]) == {"sound", "words", "paired.sound", LOT}
+    assert set(rows[1, 7]) == {"sound", "words", "paired.sound", PAIRED_LOT_KEY}
     assert set(rows[2]) == {"sound", "words"}  # the only clip of its voice
     held_out = PairedRows(Numbered(10, 1), [1], [5], partners, among, frozenset({"sound"}))
     assert held_out[0]["paired.sound"].tolist() == [2]

@@ -51,7 +51,7 @@ def test_features_come_back_with_shape_kind_and_every_bit(
 
 def _through_disk(folder: Path, row: Features) -> Features:
     FeatureStore(folder).write([EncodeResult(key(1), row, 0)])
-    known = FeatureStore(folder).known()
+    known = FeatureStore(folder).index()
     return known.select([known[key(1)].row])[0]
 
 
@@ -60,7 +60,7 @@ def test_rows_of_many_shards_come_in_the_order_that_is_asked_for(tmp_path: Path)
     order = np.random.default_rng(0).permutation(30).tolist()
     for start in range(0, 30, 7):
         store.write([attempt(number) for number in order[start : start + 7]])
-    known = store.known()
+    known = store.index()
     assert len(known) == 30
     wanted = [17, 3, 3, 29, 0]
     rows = known.select([known[key(number)].row for number in wanted])
@@ -81,7 +81,7 @@ def test_refused_clips_are_known_with_their_reason(tmp_path: Path) -> None:
         ]
     )
     store.write([EncodeResult(key(4), None, 0, "all refused")])
-    known = store.known()
+    known = store.index()
     assert [known[key(number)].reason for number in range(5)] == ["too »long«", None, "too short", None, "all refused"]
     rows = known.select([known[key(3)].row, known[key(1)].row])
     assert [int(rows[row]["labels"][0]) for row in range(2)] == [3, 1]
@@ -91,7 +91,7 @@ def test_refused_clips_are_known_with_their_reason(tmp_path: Path) -> None:
 
 
 def test_an_empty_store_knows_nothing(tmp_path: Path) -> None:
-    known = FeatureStore(tmp_path / "new").known()
+    known = FeatureStore(tmp_path / "new").index()
     assert len(known) == 0
     assert key(0) not in known
 
@@ -100,17 +100,17 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     store.write([attempt(1)])
     store.write([attempt(2)])
-    (tmp_path / "survey.jsonl").write_text("{}")
+    (tmp_path / "manifest.jsonl").write_text("{}")
     shards = sorted(tmp_path.glob("part-*.jsonl"))
     lost = json.loads(shards[0].read_text())["key"]
     shards[0].unlink()
     (tmp_path / ".part-3.jsonl.vtune-partial").write_text("{")
     store.sweep()
     assert {path.name for path in tmp_path.iterdir()} == {
-        shards[1].name, shards[1].with_suffix(".arrow").name, "survey.jsonl",
+        shards[1].name, shards[1].with_suffix(".arrow").name, "manifest.jsonl",
     }  # fmt: skip
-    assert lost not in store.known()
-    assert len(store.known()) == 1
+    assert lost not in store.index()
+    assert len(store.index()) == 1
 
 
 def test_a_listing_without_its_features_is_swept(tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_a_listing_without_its_features_is_swept(tmp_path: Path) -> None:
     store.write([EncodeResult(key(2), None, 0, "refused: such a shard has no features")])
     next(tmp_path.glob("part-*.arrow")).unlink()
     store.sweep()
-    assert key(1) not in store.known()
-    assert key(2) in store.known()
+    assert key(1) not in store.index()
+    assert key(2) in store.index()
 
 
 def test_what_failed_by_circumstance_is_tried_again_and_its_neighbours_stay(tmp_path: Path) -> None:
@@ -128,14 +128,14 @@ def test_what_failed_by_circumstance_is_tried_again_and_its_neighbours_stay(tmp_
     store.write(
         [
             attempt(1),
-            EncodeResult(key(2), None, 0, "no such file", again=True),
+            EncodeResult(key(2), None, 0, "no such file", retry=True),
             attempt(3),
             EncodeResult(key(4), None, 0, "long"),
         ]
     )
-    assert store.known()[key(2)].reason == "no such file"
+    assert store.index()[key(2)].reason == "no such file"
     store.sweep()
-    known = store.known()
+    known = store.index()
     assert key(2) not in known
     assert known[key(4)].reason == "long"
     rows = known.select([known[key(3)].row, known[key(1)].row])
@@ -145,9 +145,9 @@ def test_what_failed_by_circumstance_is_tried_again_and_its_neighbours_stay(tmp_
 def test_a_store_that_is_cleared_keeps_what_is_not_its_own(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     store.write([attempt(1)])
-    (tmp_path / "survey.jsonl").write_text("{}")
+    (tmp_path / "manifest.jsonl").write_text("{}")
     store.clear()
-    assert [path.name for path in tmp_path.iterdir()] == ["survey.jsonl"]
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.jsonl"]
 
 
 def test_damaged_features_say_how_to_go_on(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_damaged_features_say_how_to_go_on(tmp_path: Path) -> None:
     store.write([attempt(1)])
     arrow = next(tmp_path.glob("part-*.arrow"))
     arrow.write_bytes(arrow.read_bytes()[:40])
-    known = store.known()
+    known = store.index()
     with pytest.raises(DataError, match=rf"{arrow.name} is damaged; run once with encode\.cache=false"):
         known.select([known[key(1)].row])
 
@@ -164,7 +164,7 @@ def test_a_writer_that_fails_is_not_known(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     with pytest.raises(Exception, match=r".+"):
         store.write([attempt(1), EncodeResult(key(2), {"labels": np.asarray([object()])}, 1)])
-    assert len(store.known()) == 0
+    assert len(store.index()) == 0
     store.sweep()
     assert list(tmp_path.iterdir()) == []
 
@@ -176,4 +176,4 @@ def test_a_listing_that_cannot_be_read_is_encoded_anew(tmp_path, content):
     (tmp_path / "part-00.arrow").write_bytes(b"x")
     store.sweep()
     assert not list(tmp_path.iterdir())
-    assert len(store.known()) == 0
+    assert len(store.index()) == 0

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtune.evaluation.metrics.word_alignment import align
-from vtune.ingest.transcribe.error_rates import distance
+from vtune.ingest.transcribe.error_rates import edit_distance
 
 WORDS = st.lists(st.sampled_from(["the", "cat", "sat", "on", "mat"]), max_size=8)
 
@@ -25,7 +25,7 @@ def test_a_way_leads_from_one_text_to_the_other(wanted: list[str], said: list[st
     assert [step[1] for step in found.steps if step[0] != "insertion"] == wanted
     assert [step[2] for step in found.steps if step[0] != "deletion"] == said
     assert all((kind == "match") == (old == new) for kind, old, new in found.steps)
-    assert found.errors == distance(wanted, said)
+    assert found.errors == edit_distance(wanted, said)
 
 
 def test_by_hand() -> None:

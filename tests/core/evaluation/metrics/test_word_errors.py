@@ -26,7 +26,7 @@ class Hears:
         self.texts = list(texts)
         self.asked: list[int] = []
 
-    def hear(self, sounds: Sequence[np.ndarray]) -> list[Transcript]:
+    def transcribe(self, sounds: Sequence[np.ndarray]) -> list[Transcript]:
         self.asked.append(len(sounds))
         return [Transcript(self.texts.pop(0)) for _ in sounds]
 

@@ -17,14 +17,14 @@ import soundfile
 
 from vtune import audio
 from vtune.errors import DataError
-from vtune.ingest.prepare import Cutting, Report, prepare_folder
+from vtune.ingest.prepare import CutSettings, PrepareReport, prepare_folder
 from vtune.recipe import PrepareRecipe
 
 Recording = Callable[..., Path]
 
 
-def prepare(source: Path, out: Path, processes: int = 1, **values: Any) -> Report:
-    return prepare_folder(source, out, Cutting.of(PrepareRecipe(**values), 24_000), processes)
+def prepare(source: Path, out: Path, processes: int = 1, **values: Any) -> PrepareReport:
+    return prepare_folder(source, out, CutSettings.from_recipe(PrepareRecipe(**values), 24_000), processes)
 
 
 def ledger(out: Path) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def test_a_recording_becomes_clips_that_the_guide_would_recognise(recording: Rec
     assert (report.recordings, report.clips, report.problems) == (1, 3, [])
     entries = ledger(tmp_path / "out")
     assert sum(one["seconds"] for one in entries) == pytest.approx(20, abs=0.05)
-    assert report.kept + sum(report.left.values()) == pytest.approx(20, abs=0.05)
+    assert report.kept + sum(report.left_out.values()) == pytest.approx(20, abs=0.05)
     assert json.loads((tmp_path / "out/report.json").read_text())["clips"] == 3
 
 
@@ -145,7 +145,7 @@ def test_every_file_is_accounted_for(recording: Recording, tmp_path: Path, proce
 def test_a_folder_for_clips_that_holds_the_recordings_is_refused(recording: Recording, tmp_path: Path) -> None:
     path = recording()
     for source, out in ((path.parent, path.parent), (path, path.parent), (path.parent, tmp_path)):
-        with pytest.raises(DataError, match="holds the recording"):
+        with pytest.raises(DataError, match="is the folder of the recording"):
             prepare(source, out)
 
 
@@ -156,7 +156,7 @@ def test_what_is_no_source_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="neither a folder nor a plain file"):
         prepare(tmp_path / "pipe.wav", tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="has no recordings"):
+    with pytest.raises(DataError, match="contains no recordings"):
         prepare(tmp_path / "empty", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -183,7 +183,7 @@ def test_speech_that_stands_alone_is_named_with_its_seconds(tmp_path: Path, talk
     soundfile.write(tmp_path / "in/a.wav", talk([(5, 6)], 20), 16_000)
     report = prepare(tmp_path / "in", tmp_path / "out")
     assert report.clips == 0
-    assert "less than 3 s" in str(ledger(tmp_path / "out")[0]["reason"])
+    assert "is shorter than 3 s" in str(ledger(tmp_path / "out")[0]["reason"])
     assert report.left["speech that stands alone and is too short"] == pytest.approx(1.6, abs=0.3)
 
 
@@ -237,7 +237,7 @@ def test_records_that_name_other_files_are_refused(recording: Recording, tmp_pat
         "[]",
     ):
         record.write_text(wrong)
-        with pytest.raises(DataError, match=r"a\.json is no record of vtune's"):
+        with pytest.raises(DataError, match=r"a\.json is not a record of vtune"):
             prepare(tmp_path / "in", tmp_path / "out", min_seconds=10, max_seconds=20)
     assert (tmp_path / "precious_000.wav").exists()
 
@@ -279,7 +279,7 @@ class _Deadly:
     def __init__(self, true: Callable[..., Any]) -> None:
         self.true = true
 
-    def __call__(self, record: Any, out: Path, cutting: Cutting) -> Any:
+    def __call__(self, record: Any, out: Path, cutting: CutSettings) -> Any:
         if record.recording.endswith("r1.wav"):
             _die()
         return self.true(record, out, cutting)
@@ -302,8 +302,8 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path, talk: Callable[
 PEAK = """
 import resource, sys
 from pathlib import Path
-from vtune.ingest.prepare import Cutting, prepare_folder
+from vtune.ingest.prepare import CutSettings, prepare_folder
 from vtune.recipe import PrepareRecipe
-prepare_folder(Path(sys.argv[1]), Path(sys.argv[2]), Cutting.of(PrepareRecipe(), 24_000), 1)
+prepare_folder(Path(sys.argv[1]), Path(sys.argv[2]), CutSettings.from_recipe(PrepareRecipe(), 24_000), 1)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """

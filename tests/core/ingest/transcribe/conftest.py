@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import torch
 
-from vtune.ingest.transcribe import Report, Transcript, transcribe_folder
+from vtune.ingest.transcribe import TranscribeReport, Transcript, transcribe_folder
 from vtune.recipe.model import TranscribeRecipe
 from vtune.types import Waveform
 
@@ -42,7 +42,7 @@ class Fake:
         self.sounds: list[Waveform] = []
         self._answers = list(answers)
 
-    def hear(self, sounds: Sequence[Waveform]) -> list[Transcript]:
+    def transcribe(self, sounds: Sequence[Waveform]) -> list[Transcript]:
         assert 0 < len(sounds) <= self.batch
         told = []
         for sound in sounds:
@@ -89,10 +89,10 @@ def _put(path: Path, content: Waveform | bytes) -> None:
 
 
 @pytest.fixture
-def go(settings: TranscribeRecipe) -> Callable[..., Report]:
+def go(settings: TranscribeRecipe) -> Callable[..., TranscribeReport]:
     """Transcribe with a recogniser that is told what to hear."""
 
-    def run(folder: Path, *answers: Transcript | str, recogniser: Any = None, **more: Any) -> Report:
+    def run(folder: Path, *answers: Transcript | str, recogniser: Any = None, **more: Any) -> TranscribeReport:
         return transcribe_folder(
             folder, more.pop("settings", settings), recogniser=recogniser or Fake(*answers), **more
         )

@@ -47,14 +47,16 @@ def same(first: list[Transcript], second: list[Transcript]) -> bool:
 class TestOpenAIWhisper:
     def test_a_batch_hears_what_is_heard_one_by_one(self, whisper_file, sounds) -> None:
         recogniser = open_recogniser(recipe(whisper_file(multilingual=True)))
-        together = recogniser.hear(sounds)
-        assert same(together, [one for sound in sounds for one in recogniser.hear([sound])])
-        assert same(together, recogniser.hear(sounds)), "and hears the same again"
+        together = recogniser.transcribe(sounds)
+        assert same(together, [one for sound in sounds for one in recogniser.transcribe([sound])])
+        assert same(together, recogniser.transcribe(sounds)), "and hears the same again"
         assert all(one.text and one.logprob < 0 and 0 <= one.no_speech <= 1 for one in together)
 
     def test_language_is_told_whatever_was_asked(self, whisper_file, sounds) -> None:
         path = whisper_file(multilingual=True)
-        asked, told = (open_recogniser(recipe(path, language=code)).hear(sounds[:1])[0] for code in ("de", "auto"))
+        asked, told = (
+            open_recogniser(recipe(path, language=code)).transcribe(sounds[:1])[0] for code in ("de", "auto")
+        )
         model = whisper.load_model(str(path))
         mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(sounds[0]))
         _, probabilities = model.detect_language(mel)
@@ -65,10 +67,10 @@ class TestOpenAIWhisper:
     def test_words_are_those_of_whisper_itself(self, whisper_file, sounds, monkeypatch: pytest.MonkeyPatch) -> None:
         from vtune.ingest.transcribe import openai_whisper
 
-        monkeypatch.setattr(openai_whisper, "UNSURE", -math.inf)
-        monkeypatch.setattr(openai_whisper, "LOOPING", math.inf)
+        monkeypatch.setattr(openai_whisper, "MIN_LOGPROB", -math.inf)
+        monkeypatch.setattr(openai_whisper, "MAX_COMPRESSION_RATIO", math.inf)
         path = whisper_file(multilingual=False)
-        (heard,) = open_recogniser(recipe(path)).hear(sounds[:1])
+        (heard,) = open_recogniser(recipe(path)).transcribe(sounds[:1])
         options = whisper.DecodingOptions(language="en", without_timestamps=True, fp16=False)
         mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(sounds[0]))
         alone = whisper.decode(whisper.load_model(str(path)), mel, options)
@@ -82,10 +84,10 @@ class TestOpenAIWhisper:
         from vtune.ingest.transcribe import openai_whisper
 
         recogniser = open_recogniser(recipe(whisper_file(multilingual=False)))
-        second = recogniser.hear(sounds[:2])
-        monkeypatch.setattr(openai_whisper, "UNSURE", -math.inf)
-        monkeypatch.setattr(openai_whisper, "LOOPING", math.inf)
-        first = recogniser.hear(sounds[:2])
+        second = recogniser.transcribe(sounds[:2])
+        monkeypatch.setattr(openai_whisper, "MIN_LOGPROB", -math.inf)
+        monkeypatch.setattr(openai_whisper, "MAX_COMPRESSION_RATIO", math.inf)
+        first = recogniser.transcribe(sounds[:2])
         assert all(b.logprob >= a.logprob for a, b in zip(first, second, strict=True))
 
     @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ class TestOpenAIWhisper:
 
     def test_names_of_languages_are_codes(self, whisper_file, sounds) -> None:
         by_name, by_code = (
-            open_recogniser(recipe(whisper_file(multilingual=True), language=code)).hear(sounds[:1])
+            open_recogniser(recipe(whisper_file(multilingual=True), language=code)).transcribe(sounds[:1])
             for code in ("German", "de")
         )
         assert same(by_name, by_code)
@@ -126,7 +128,7 @@ class TestOpenAIWhisper:
             torch.save({"weights": torch.zeros(3)}, path)
         else:
             path.write_bytes(content)
-        with pytest.raises(VtuneError, match="no checkpoint of openai-whisper") as caught:
+        with pytest.raises(VtuneError, match="not a checkpoint of openai-whisper") as caught:
             open_recogniser(recipe(path))
         assert "\n" not in str(caught.value)
 
@@ -211,8 +213,8 @@ def hub_moonshine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestTransformers:
     def test_whisper_in_a_batch_hears_what_is_heard_one_by_one(self, hub_whisper: Path, sounds) -> None:
         recogniser = open_recogniser(recipe(hub_whisper, backend="transformers", language="auto"))
-        together = recogniser.hear(sounds)
-        assert same(together, [one for sound in sounds for one in recogniser.hear([sound])])
+        together = recogniser.transcribe(sounds)
+        assert same(together, [one for sound in sounds for one in recogniser.transcribe([sound])])
         assert all(one.text and one.logprob < 0 and 0 <= one.no_speech <= 1 for one in together)
         assert {one.language for one in together} <= {"en", "de"}
         assert all(0.5 <= one.language_probability <= 1 for one in together), "the surer of two"
@@ -220,7 +222,7 @@ class TestTransformers:
     def test_whispers_words_and_probability_are_those_of_generate_itself(self, hub_whisper: Path, sounds) -> None:
         import transformers
 
-        (heard,) = open_recogniser(recipe(hub_whisper, backend="transformers", language="de")).hear(sounds[:1])
+        (heard,) = open_recogniser(recipe(hub_whisper, backend="transformers", language="de")).transcribe(sounds[:1])
         model = transformers.WhisperForConditionalGeneration.from_pretrained(hub_whisper)
         processor = transformers.WhisperProcessor.from_pretrained(hub_whisper)
         mel = processor(sounds[0], sampling_rate=16_000, return_tensors="pt").input_features
@@ -237,7 +239,7 @@ class TestTransformers:
     def test_a_ctc_model_tells_letters_and_their_probability(self, hub_letters: Path, sounds) -> None:
         import transformers
 
-        (heard,) = open_recogniser(recipe(hub_letters, backend="transformers")).hear(sounds[:1])
+        (heard,) = open_recogniser(recipe(hub_letters, backend="transformers")).transcribe(sounds[:1])
         model = transformers.Wav2Vec2ForCTC.from_pretrained(hub_letters).eval()
         values = (sounds[0] - sounds[0].mean()) / np.sqrt(sounds[0].var() + 1e-7)
         with torch.no_grad():
@@ -256,7 +258,7 @@ class TestTransformers:
     ) -> None:
         import transformers
 
-        first, again = open_recogniser(recipe(hub_moonshine, backend="transformers")).hear([sounds[0], sounds[0]])
+        first, again = open_recogniser(recipe(hub_moonshine, backend="transformers")).transcribe([sounds[0], sounds[0]])
         assert same([first], [again])
         model = transformers.MoonshineForConditionalGeneration.from_pretrained(hub_moonshine).eval()
         processor = transformers.AutoProcessor.from_pretrained(hub_moonshine)
@@ -270,7 +272,7 @@ class TestTransformers:
         assert first.logprob == pytest.approx(mean, rel=1e-3)
 
     def test_a_language_that_it_does_not_know_is_one_line(self, hub_whisper: Path) -> None:
-        with pytest.raises(VtuneError, match="no language 'fr'"):
+        with pytest.raises(VtuneError, match="does not know language 'fr'"):
             open_recogniser(recipe(hub_whisper, backend="transformers", language="fr"))
 
     @pytest.mark.parametrize("config", [None, "{", "{}", '{"model_type": "nothing"}', '{"model_type": "gpt2"}'])
@@ -324,14 +326,14 @@ class TestFasterWhisper:
         module.WhisperModel = Model  # type: ignore[attr-defined]
         monkeypatch.setitem(__import__("sys").modules, "faster_whisper", module)
         recogniser = open_recogniser(recipe("base", backend="faster-whisper", language="auto"))
-        one, none = recogniser.hear([np.ones(9, np.float32), np.zeros(9, np.float32)])
+        one, none = recogniser.transcribe([np.ones(9, np.float32), np.zeros(9, np.float32)])
         assert one.text == "Hello there, friend."
         assert (one.language, one.language_probability, one.no_speech) == ("de", 0.75, 0.1)
         assert one.logprob == pytest.approx((12 * -0.2 + 7 * -0.4) / 19)
         assert none.text == ""
         assert asked["condition_on_previous_text"] is False
         assert asked["compute_type"] == "int8"
-        with pytest.raises(VtuneError, match="no language 'fr'"):
+        with pytest.raises(VtuneError, match="does not know language 'fr'"):
             open_recogniser(recipe("base", backend="faster-whisper", language="fr"))
 
 

@@ -36,7 +36,7 @@ def test_rates_are_counted_by_hand_and_the_worst_comes_first(folder: Make, check
     by_name = {Path(one.row.audio).stem: one for one in report.compared}
     assert by_name["a"].cer == by_name["c"].cer == 0, "normalised, they are the same"
     worst = report.compared[0]
-    assert worst.flags[0].startswith("mismatch: character error rate 0.")
+    assert worst.flags[0].startswith("mismatch: the character error rate 0.")
     assert (worst.word_edits, worst.words) == (2, 3)
     assert worst.wer == pytest.approx(2 / 3)
     assert report.wer == pytest.approx(2 / (2 + 3 + 4))
@@ -59,7 +59,7 @@ def test_words_for_silence_are_wrong_and_flagged(folder: Make, check) -> None:
     (root / "t.csv").write_text("filename,text\nsilence,words of nobody\n")
     (one,) = check(root).compared
     assert one.cer == 1
-    assert one.flags[0].startswith("silence: 0.00 s of speech")
+    assert one.flags[0].startswith("silence: there are only 0.00 s of speech")
 
 
 def test_flags_are_of_the_tables_words(folder: Make, check) -> None:
@@ -110,7 +110,7 @@ def test_the_table_of_a_check_is_whole_and_sorted(folder: Make, check, tmp_path:
     assert rows[0]["line"] == "3"
     said = "\n".join(report.lines(tmp_path / "check.csv"))
     assert "2 rows checked" in said
-    assert "1 the same" in said
+    assert "1 rows equal" in said
 
 
 def test_a_folder_stays_a_source_when_it_was_transcribed_and_checked(folder: Make, go, check, settings) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtune.ingest.transcribe.error_rates import distance, plain
+from vtune.ingest.transcribe.error_rates import edit_distance, normalise
 
 
 def textbook(first: str, second: str) -> int:
@@ -24,7 +24,7 @@ def textbook(first: str, second: str) -> int:
 
 @given(st.text("abc", max_size=12), st.text("abcd", max_size=12))
 def test_distance_is_the_textbooks(first: str, second: str) -> None:
-    assert distance(first, second) == textbook(first, second) == distance(list(second), list(first))
+    assert edit_distance(first, second) == textbook(first, second) == edit_distance(list(second), list(first))
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_distance_is_the_textbooks(first: str, second: str) -> None:
     ],
 )
 def test_what_sounds_the_same_is_made_the_same(first: str, second: str, language: str) -> None:
-    assert plain(first, language) == plain(second, language)
+    assert normalise(first, language) == normalise(second, language)
 
 
 def test_nothing_is_left_of_signs_alone() -> None:
-    assert plain("¿...?!", "es") == ""
+    assert normalise("¿...?!", "es") == ""

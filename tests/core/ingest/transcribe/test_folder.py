@@ -136,10 +136,10 @@ def test_a_killed_run_goes_on(folder: Make, go, fake) -> None:
     root = folder(*(f"{n}.wav" for n in range(8)))
 
     class Dies(fake):
-        def hear(self, sounds):
+        def transcribe(self, sounds):
             if len(self.sounds) >= 4:
                 raise KeyboardInterrupt
-            return super().hear(sounds)
+            return super().transcribe(sounds)
 
     with pytest.raises(KeyboardInterrupt):
         go(root, recogniser=Dies(batch=2))
@@ -167,10 +167,10 @@ def test_a_failing_recogniser_is_one_line_and_what_was_heard_is_kept(folder: Mak
     root = folder("a.wav", "b.wav")
 
     class Fails(fake):
-        def hear(self, sounds):
+        def transcribe(self, sounds):
             if self.sounds:
                 raise RuntimeError("CUDA out of\nmemory")
-            return super().hear(sounds)
+            return super().transcribe(sounds)
 
     with pytest.raises(VtuneError, match="CUDA out of memory") as caught:
         go(root, recogniser=Fails(batch=1))
@@ -255,7 +255,7 @@ class TestTheUsersRows:
         assert "what was truly said" in caplog.text
         (kept,) = root.glob(".transcript-*.csv")
         assert "what was truly said" in kept.read_text()
-        assert "transcript.csv: 1 row(s) that you had changed are written anew" in caplog.text
+        assert "transcript.csv: 1 row(s) that you changed are written again" in caplog.text
         assert str(kept) in caplog.text
         go(root, "now something else is said")
         assert list(root.glob(".transcript-*.csv")) == [kept]
@@ -308,8 +308,8 @@ class TestATableThatWasThereBefore:
     @pytest.mark.parametrize(
         ("text", "told"),
         [
-            ("a|words of one\nb|words of another\n", "no CSV with a header"),
-            ("filename,text\na,one, two\n", ":2: 3 cells where the header has 2"),
+            ("a|words of one\nb|words of another\n", "not a CSV file with a header"),
+            ("filename,text\na,one, two\n", ":2: the row has 3 cells, the header has 2"),
             ('filename,text\na,"never closed\nb,x\n', ":2: cannot be parsed"),
             ("filename,speaker\na,me\n", "none has a usual name for the one that has the words"),
             ("filename,text,text\na,x,y\n", "stands twice"),
@@ -332,7 +332,7 @@ class TestATableThatWasThereBefore:
         root = folder("a.wav")
         own = '{"audio": "a.wav", "text": "by hand"}\n'
         (root / "transcript.heard.jsonl").write_text(own)
-        with pytest.raises(DataError, match="no journal of vtune's"):
+        with pytest.raises(DataError, match="not a journal of vtune"):
             go(root)
         assert (root / "transcript.heard.jsonl").read_text() == own
 
@@ -402,9 +402,9 @@ def test_long_recordings_are_heard_in_parts_and_become_one_row(folder: Make, go,
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda root: root / "nowhere", "is no folder"),
-        (lambda root: root / "a.wav", "is no folder"),
-        (lambda root: root / "none", "has no recordings"),
+        (lambda root: root / "nowhere", "is not a folder"),
+        (lambda root: root / "a.wav", "is not a folder"),
+        (lambda root: root / "none", "contains no recordings"),
     ],
 )
 def test_a_folder_that_is_none_is_one_line(folder: Make, go, make: Callable[[Path], Path], told: str) -> None:
@@ -428,9 +428,9 @@ def test_what_the_user_does_while_it_hears_is_not_lost(folder: Make, go, fake, r
     go(root, "words of one", limit=1)
 
     class Busy(fake):
-        def hear(self, sounds):
+        def transcribe(self, sounds):
             table.write_text(table.read_text().replace("words of one", "what was truly said"))
-            return super().hear(sounds)
+            return super().transcribe(sounds)
 
     go(root, recogniser=Busy("words of another"))
     assert [row["text"] for row in rows_of(table)] == ["what was truly said", "words of another"]
@@ -440,10 +440,10 @@ def test_two_runs_at_once_are_refused(folder: Make, go, fake) -> None:
     root = folder("a.wav")
 
     class Another(fake):
-        def hear(self, sounds):
+        def transcribe(self, sounds):
             with pytest.raises(VtuneError, match="another run"):
                 go(root)
-            return super().hear(sounds)
+            return super().transcribe(sounds)
 
     assert go(root, recogniser=Another()).rows == 1
 

@@ -1,8 +1,8 @@
-// The page of `vtune review`. Every edit is a POST that is answered once it is on disk; what was typed and could not be
-// saved stays in `drafts` until it is. Clips are called by number; nothing from the server is ever taken for HTML.
+// The page of `vtune review`. Every edit is a POST request, which is answered when the edit is on disk. Words that were
+// typed but not saved stay in `drafts`. Clips are identified by number; text from the server is never read as HTML.
 
 const $ = (id) => document.getElementById(id);
-const ROW = 54;
+const ROW_PIXELS = 54;
 const FILTERS = [
   ["all", (c) => c.state !== "dropped"],
   ["flagged", (c) => c.state === "kept" && c.flags !== ""],
@@ -17,19 +17,19 @@ const audio = $("audio");
 const words = $("words");
 const clips = new Map(); // number -> clip
 const drafts = new Map(); // number -> { text, error }
-let order = []; // numbers, as in the source
-let shown = []; // numbers that fit filter and search
+let order = []; // numbers, in the order of the source
+let shown = []; // numbers that match the filter and the search
 let current = 0;
 let filter = "all";
 let selection = null; // [from, to] in seconds
 let peaks = null; // of the current clip: { seconds, peaks }
 let image = null; // its spectrogram
-let queue = Promise.resolve(); // edits go one after the other
+let queue = Promise.resolve(); // edits are sent one after the other
 let busy = 0;
 
-history.replaceState(null, "", "/"); // the token shall not stay in the address
+history.replaceState(null, "", "/"); // the token must not stay in the address
 
-// --- asking the server
+// --- requests to the server
 
 async function ask(path, body) {
   let answer;
@@ -38,25 +38,25 @@ async function ask(path, body) {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
     });
   } catch {
-    throw new Error("vtune review does not answer; is it still running?");
+    throw new Error("vtune review does not answer; check that it is still running");
   }
-  const told = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
-  if (!answer.ok) throw Object.assign(new Error(told.error), { status: answer.status });
-  return told;
+  const result = await answer.json().catch(() => ({ error: `the server answered with status ${answer.status}` }));
+  if (!answer.ok) throw Object.assign(new Error(result.error), { status: answer.status });
+  return result;
 }
 
-// Do one edit after those before it; true when it is on disk.
+// Make one edit after all earlier edits; return true when it is on disk, else the error.
 function edit(action, body) {
   const done = queue.then(async () => {
     busy += 1;
     showState();
     try {
-      const told = await ask(`/api/${action}`, body);
-      hideTrouble();
-      await take(told);
+      const result = await ask(`/api/${action}`, body);
+      hideError();
+      await apply(result);
       return true;
     } catch (error) {
-      showTrouble(error, clips.get(body.clip)?.name);
+      showError(error, clips.get(body.clip)?.name);
       return error;
     } finally {
       busy -= 1;
@@ -67,29 +67,29 @@ function edit(action, body) {
   return done;
 }
 
-async function take(told) {
-  if ("undo" in told) showUndo(told.undo);
-  if (told.said) say(told.said);
-  if (told.clip) {
-    clips.set(told.clip.n, told.clip);
+async function apply(result) {
+  if ("undo" in result) showUndo(result.undo);
+  if (result.message) say(result.message);
+  if (result.clip) {
+    clips.set(result.clip.n, result.clip);
     arrange();
-    if (told.clip.n === current) showClip();
-  } else if ("go" in told) {
-    await readAll(told.go);
+    if (result.clip.n === current) showClip();
+  } else if ("go" in result) {
+    await readAll(result.go);
   }
 }
 
 async function readAll(go) {
-  const told = await ask("/api/clips");
+  const result = await ask("/api/clips");
   clips.clear();
-  for (const clip of told.clips) clips.set(clip.n, clip);
-  order = told.clips.map((clip) => clip.n);
+  for (const clip of result.clips) clips.set(clip.n, clip);
+  order = result.clips.map((clip) => clip.n);
   for (const n of drafts.keys()) if (!clips.has(n)) drafts.delete(n);
-  $("title").textContent = told.title;
-  document.title = `${told.title}: vtune review`;
-  $("told").textContent = told.told.join("\n");
-  showUndo(told.undo);
-  if (current === 0 && told.flagged) filter = "flagged";
+  $("title").textContent = result.title;
+  document.title = `${result.title}: vtune review`;
+  $("description").textContent = result.description.join("\n");
+  showUndo(result.undo);
+  if (current === 0 && result.flagged) filter = "flagged";
   arrange();
   const n = clips.has(go) ? go : clips.has(current) ? current : shown[0] ?? order[0] ?? 0;
   open(n, { again: true, quiet: n === current });
@@ -135,7 +135,7 @@ async function saveDraft(n, clip, kept) {
 
 // --- what keys and buttons do
 
-// The next clip is shown at once; a refusal is told with the name of the clip that it concerns.
+// The next clip is shown at once; if the server refuses, the error names the clip.
 async function approve() {
   const n = current, after = neighbour(1), clip = clips.get(n);
   if (!clip || $("approve").disabled) return;
@@ -158,9 +158,9 @@ async function undo() {
 }
 
 function neighbour(step) {
-  const fits = new Set(shown);
+  const visible = new Set(shown);
   for (let at = order.indexOf(current) + step; at >= 0 && at < order.length; at += step) {
-    if (fits.has(order[at])) return order[at];
+    if (visible.has(order[at])) return order[at];
   }
   return 0;
 }
@@ -202,11 +202,11 @@ async function load(clip) {
   draw();
   if (!clip.there) return;
   try {
-    const found = await ask(`/api/peaks/${clip.n}`);
-    if (clip.n === current) peaks = found;
+    const result = await ask(`/api/peaks/${clip.n}`);
+    if (clip.n === current) peaks = result;
     if ($("wide").checked) await loadImage();
     const after = clips.get(neighbour(1));
-    if (after && after.there) ask(`/api/peaks/${after.n}`).catch(() => {}); // so that it is ready
+    if (after && after.there) ask(`/api/peaks/${after.n}`).catch(() => {}); // load the next clip in advance
   } catch (error) {
     if (clip.n === current) $("level").textContent = error.message;
   }
@@ -215,20 +215,20 @@ async function load(clip) {
 
 async function loadImage() {
   const n = current;
-  const found = await ask(`/api/spectrogram/${n}`);
+  const result = await ask(`/api/spectrogram/${n}`);
   if (n !== current) return;
-  const levels = Uint8Array.from(atob(found.levels), (letter) => letter.charCodeAt(0));
+  const levels = Uint8Array.from(atob(result.levels), (letter) => letter.charCodeAt(0));
   image = document.createElement("canvas");
-  image.width = found.columns;
-  image.height = found.bands;
+  image.width = result.columns;
+  image.height = result.bands;
   const context = image.getContext("2d");
-  const pixels = context.createImageData(found.columns, found.bands);
+  const pixels = context.createImageData(result.columns, result.bands);
   const stops = colours("--sheet", "--wave", "--played", "--head").map(rgb);
-  for (let x = 0; x < found.columns; x++) {
-    for (let y = 0; y < found.bands; y++) {
-      const level = levels[x * found.bands + y] / 255 * (stops.length - 1);
+  for (let x = 0; x < result.columns; x++) {
+    for (let y = 0; y < result.bands; y++) {
+      const level = levels[x * result.bands + y] / 255 * (stops.length - 1);
       const low = Math.min(stops.length - 2, Math.floor(level));
-      const at = ((found.bands - 1 - y) * found.columns + x) * 4;
+      const at = ((result.bands - 1 - y) * result.columns + x) * 4;
       for (let part = 0; part < 3; part++) {
         pixels.data[at + part] = stops[low][part] + (stops[low + 1][part] - stops[low][part]) * (level - low);
       }
@@ -269,9 +269,9 @@ const length = () => peaks?.seconds ?? clips.get(current)?.seconds ?? 0;
 
 function halves(text, cursor, share) {
   let at = cursor;
-  if (at <= 0 || at >= text.length) { // no cursor among the words: the blank nearest to the playhead's share
-    const blanks = [...text.matchAll(/\s/g)].map((found) => found.index);
-    at = blanks.sort((a, b) => Math.abs(a - share * text.length) - Math.abs(b - share * text.length))[0] ?? text.length;
+  if (at <= 0 || at >= text.length) { // no cursor in the words: take the space nearest to the playhead's share
+    const spaces = [...text.matchAll(/\s/g)].map((match) => match.index);
+    at = spaces.sort((a, b) => Math.abs(a - share * text.length) - Math.abs(b - share * text.length))[0] ?? text.length;
   }
   return [text.slice(0, at).trim(), text.slice(at).trim()];
 }
@@ -323,17 +323,17 @@ function showState() {
   const failed = [...drafts.values()].filter((kept) => kept.error).length;
   const state = $("state");
   state.className = failed ? "bad" : "";
-  state.textContent = busy ? "Saving…" : failed ? `${failed} not saved` : drafts.size ? "Unsaved words" : "All saved";
+  state.textContent = busy ? "Saving…" : failed ? `${failed} edits not saved` : drafts.size ? "Unsaved words" : "All edits saved";
 }
 
-function showTrouble(error, name) {
+function showError(error, name) {
   $("banner").hidden = false;
-  $("trouble").textContent = name ? `${name}: ${error.message}` : error.message;
-  $("again").textContent = error.status === 409 ? "Read again" : "Close";
-  $("again").onclick = error.status === 409 ? () => edit("reread", {}) : hideTrouble;
+  $("error").textContent = name ? `${name}: ${error.message}` : error.message;
+  $("again").textContent = error.status === 409 ? "Reload" : "Close";
+  $("again").onclick = error.status === 409 ? () => edit("reread", {}) : hideError;
 }
 
-function hideTrouble() { $("banner").hidden = true; }
+function hideError() { $("banner").hidden = true; }
 
 function showUndo(what) {
   $("undo").disabled = what === null;
@@ -341,16 +341,16 @@ function showUndo(what) {
 }
 
 function arrange() {
-  const wanted = $("search").value.trim().toLowerCase();
+  const query = $("search").value.trim().toLowerCase();
   const counts = new Map();
   const buttons = [];
   const all = order.map((n) => clips.get(n));
   for (const [name, fits] of FILTERS) counts.set(name, all.filter(fits).length);
-  FILTERS.forEach(([name], place) => {
+  FILTERS.forEach(([name], index) => {
     if (!counts.get(name) && ["problems", "dropped"].includes(name) && name !== filter) return;
     const button = element("button", "", name[0].toUpperCase() + name.slice(1));
     button.type = "button";
-    button.title = `Key ${place + 1}`;
+    button.title = `Key ${index + 1}`;
     button.setAttribute("aria-pressed", String(name === filter));
     button.append(element("span", "", String(counts.get(name))));
     button.onclick = () => choose(name);
@@ -358,7 +358,7 @@ function arrange() {
   });
   $("filters").replaceChildren(...buttons);
   const [, fits] = FILTERS.find(([name]) => name === filter);
-  shown = all.filter((c) => fits(c) && (!wanted || `${c.name}\n${c.text}\n${c.flags}`.toLowerCase().includes(wanted)))
+  shown = all.filter((c) => fits(c) && (!query || `${c.name}\n${c.text}\n${c.flags}`.toLowerCase().includes(query)))
     .map((c) => c.n);
   const usable = all.filter((c) => c.state === "kept" && c.problem === null);
   const approved = usable.filter((c) => c.approved);
@@ -367,7 +367,7 @@ function arrange() {
   $("done").style.width = `${share}%`;
   $("bar").setAttribute("aria-valuenow", share.toFixed(0));
   $("count").textContent =
-    `${approved.length.toLocaleString("en")} / ${usable.length.toLocaleString("en")} approved · ` +
+    `${approved.length.toLocaleString("en")} / ${usable.length.toLocaleString("en")} clips approved · ` +
     `${minutes(approved)} of ${minutes(usable)} min`;
   showRows();
 }
@@ -382,39 +382,39 @@ function choose(name) {
 function mark(clip) {
   if (drafts.get(clip.n)?.error) return ["!", "bad", "not saved"];
   if (clip.state === "dropped") return ["×", "quiet", "dropped"];
-  if (clip.state === "unnamed") return ["○", "quiet", "no row names it"];
+  if (clip.state === "unnamed") return ["○", "quiet", "not in any table"];
   if (clip.problem) return ["!", "bad", clip.problem];
-  if (clip.flags) return ["?", "doubt", "in doubt"];
+  if (clip.flags) return ["?", "doubt", "doubtful words"];
   if (clip.approved) return ["✓", "good", "approved"];
   return drafts.has(clip.n) || clip.edited ? ["✎", "quiet", "edited"] : ["", "", ""];
 }
 
 function showRows(follow = false) {
   const list = $("list"), at = shown.indexOf(current);
-  $("rows").style.height = `${shown.length * ROW}px`;
+  $("rows").style.height = `${shown.length * ROW_PIXELS}px`;
   if (follow && at >= 0) {
-    if (at * ROW < list.scrollTop) list.scrollTop = at * ROW;
-    else if ((at + 1) * ROW > list.scrollTop + list.clientHeight) list.scrollTop = (at + 1) * ROW - list.clientHeight;
+    if (at * ROW_PIXELS < list.scrollTop) list.scrollTop = at * ROW_PIXELS;
+    else if ((at + 1) * ROW_PIXELS > list.scrollTop + list.clientHeight) list.scrollTop = (at + 1) * ROW_PIXELS - list.clientHeight;
   }
-  const first = Math.max(0, Math.floor(list.scrollTop / ROW) - 6);
-  const last = Math.min(shown.length, Math.ceil((list.scrollTop + list.clientHeight) / ROW) + 6);
+  const first = Math.max(0, Math.floor(list.scrollTop / ROW_PIXELS) - 6);
+  const last = Math.min(shown.length, Math.ceil((list.scrollTop + list.clientHeight) / ROW_PIXELS) + 6);
   const rows = [];
-  for (let place = first; place < last; place++) {
-    const clip = clips.get(shown[place]);
-    const [sign, kind, told] = mark(clip);
+  for (let index = first; index < last; index++) {
+    const clip = clips.get(shown[index]);
+    const [sign, kind, hint] = mark(clip);
     const row = element("div", `row ${clip.state}`);
     row.id = `row-${clip.n}`;
-    row.style.top = `${place * ROW}px`;
+    row.style.top = `${index * ROW_PIXELS}px`;
     row.setAttribute("role", "option");
     row.setAttribute("aria-selected", String(clip.n === current));
     row.setAttribute("aria-setsize", String(shown.length));
-    row.setAttribute("aria-posinset", String(place + 1));
+    row.setAttribute("aria-posinset", String(index + 1));
     const signed = element("span", `mark ${kind}`, sign);
-    signed.title = told;
+    signed.title = hint;
     const top = element("div", "top");
     top.append(element("span", "name", clip.name), element("span", "", clip.there ? `${clip.seconds.toFixed(1)} s` : "no sound"));
     const text = drafts.get(clip.n)?.text ?? clip.text;
-    row.append(signed, top, element("div", text ? "said" : "said none", text || "no words"));
+    row.append(signed, top, element("div", text ? "text" : "text none", text || "no words"));
     row.onclick = () => { save(); open(clip.n); };
     rows.push(row);
   }
@@ -429,7 +429,7 @@ function showClip() {
   $("place").textContent = clip.place;
   const badges = [];
   if (clip.state === "dropped") badges.push(element("span", "badge bad", "dropped"));
-  if (clip.state === "unnamed") badges.push(element("span", "badge", "no row names it"));
+  if (clip.state === "unnamed") badges.push(element("span", "badge", "not in any table"));
   if (clip.approved) badges.push(element("span", "badge good", "approved"));
   if (clip.edited) badges.push(element("span", "badge", "edited"));
   $("badges").replaceChildren(...badges);
@@ -440,12 +440,12 @@ function showClip() {
   $("wave").hidden = !clip.there;
   showImage();
   $("silent").hidden = clip.there;
-  $("silent").textContent = "There is no sound to play.";
+  $("silent").textContent = "This recording cannot be played.";
   for (const id of ["play", "speed", "wide"]) $(id).disabled = !clip.there;
   const text = drafts.get(current)?.text ?? clip.text;
   if (words.value !== text) words.value = text;
   words.readOnly = clip.state === "dropped" || (clip.state === "unnamed" && !clip.there);
-  words.placeholder = clip.state === "unnamed" ? "Write what is said to give this recording a row" : "";
+  words.placeholder = clip.state === "unnamed" ? "Type the words to add this recording to the table" : "";
   $("approve").disabled = clip.state !== "kept" || clip.problem !== null;
   $("edit").disabled = words.readOnly;
   $("split").disabled = clip.state !== "kept" || !clip.there;
@@ -467,16 +467,16 @@ function showSaved() {
   const saved = $("saved");
   saved.className = kept?.error ? "bad" : "quiet";
   $("revert").hidden = !kept;
-  saved.textContent = kept?.error ? `Not saved: ${kept.error}` : kept ? "Not saved yet; Enter or Esc saves" : "";
+  saved.textContent = kept?.error ? `Not saved: ${kept.error}` : kept ? "Not saved yet; press Enter or Esc to save" : "";
   const rate = words.value.length / (clip.seconds || Infinity);
-  $("rate").textContent = clip.there && words.value ? `${rate.toFixed(1)} characters a second` : "";
+  $("rate").textContent = clip.there && words.value ? `${rate.toFixed(1)} characters per second` : "";
 }
 
 function element(tag, kind, text = "") {
-  const made = document.createElement(tag);
-  if (kind) made.className = kind;
-  made.textContent = text;
-  return made;
+  const node = document.createElement(tag);
+  if (kind) node.className = kind;
+  node.textContent = text;
+  return node;
 }
 
 // --- drawing
@@ -489,13 +489,13 @@ const colours = (...names) => {
 const rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
 
 function canvas(id) {
-  const made = $(id), scale = window.devicePixelRatio || 1;
-  const [width, height] = [made.clientWidth, made.clientHeight];
-  if (made.width !== Math.round(width * scale) || made.height !== Math.round(height * scale)) {
-    made.width = Math.round(width * scale);
-    made.height = Math.round(height * scale);
+  const area = $(id), scale = window.devicePixelRatio || 1;
+  const [width, height] = [area.clientWidth, area.clientHeight];
+  if (area.width !== Math.round(width * scale) || area.height !== Math.round(height * scale)) {
+    area.width = Math.round(width * scale);
+    area.height = Math.round(height * scale);
   }
-  const context = made.getContext("2d");
+  const context = area.getContext("2d");
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, width, height);
   return [context, width, height];
@@ -524,8 +524,8 @@ function drawWave() {
   if (peaks) {
     const values = peaks.peaks, count = values.length / 2;
     const loudest = Math.max(1, ...values.map(Math.abs));
-    const gain = Math.min(10, 127 / loudest) * (middle - 8) / 127; // quiet recordings are drawn larger, 20 dB at most
-    $("level").textContent = `peak ${(20 * Math.log10(loudest / 127)).toFixed(0)} dB`;
+    const gain = Math.min(10, 127 / loudest) * (middle - 8) / 127; // quiet recordings are drawn larger, by 20 dB at most
+    $("level").textContent = `Peak: ${(20 * Math.log10(loudest / 127)).toFixed(0)} dB`;
     const now = x(audio.currentTime);
     for (let column = 0; column < width; column++) {
       const from = Math.floor(column / width * count), to = Math.max(from + 1, Math.floor((column + 1) / width * count));
@@ -573,7 +573,7 @@ function tick() {
   requestAnimationFrame(tick);
 }
 
-// --- listening
+// --- playback and input
 
 for (const kind of ["pause", "seeked", "ended", "loadedmetadata"]) audio.addEventListener(kind, draw);
 audio.addEventListener("play", () => requestAnimationFrame(tick));
@@ -632,7 +632,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (control || event.altKey || event.target instanceof HTMLSelectElement) return;
-  // A button that has the focus takes Space and Enter for itself.
+  // Space and Enter belong to a button that has the focus.
   if (event.target instanceof HTMLButtonElement && (event.key === " " || event.key === "Enter")) return;
   const number = Number(event.key);
   const act = number >= 1 && number <= FILTERS.length ? () => choose(FILTERS[number - 1][0]) : KEYS[event.key];
@@ -689,10 +689,10 @@ $("wide").onchange = async () => {
   draw();
 };
 for (const button of document.querySelectorAll("button")) {
-  button.addEventListener("click", () => button.blur()); // so that Space plays again
+  button.addEventListener("click", () => button.blur()); // so that Space plays the clip again
 }
 new ResizeObserver(() => { showRows(); draw(); }).observe(document.body);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { image = null; $("wide").onchange(); draw(); });
 addEventListener("beforeunload", (event) => { if (drafts.size || busy) event.preventDefault(); });
 
-readAll(0).then(showState, (error) => showTrouble(error));
+readAll(0).then(showState, (error) => showError(error));

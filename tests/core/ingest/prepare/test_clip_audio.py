@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from vtune import audio
 from vtune.audio.segmentation.edges import kept
-from vtune.ingest.prepare import Cutting
-from vtune.ingest.prepare.analysis import listen
-from vtune.ingest.prepare.cut import _ranges, cut
+from vtune.ingest.prepare import CutSettings
+from vtune.ingest.prepare.analysis import analyse_recording
+from vtune.ingest.prepare.clip_audio import _read_ranges, cut_clips
 from vtune.recipe import PrepareRecipe
 
 RATE = 16_000
 
 
-def cutting(sample_rate: int | None = None, **values: object) -> Cutting:
-    return Cutting.of(PrepareRecipe.model_validate(values), sample_rate)
+def cutting(sample_rate: int | None = None, **values: object) -> CutSettings:
+    return CutSettings.from_recipe(PrepareRecipe.model_validate(values), sample_rate)
 
 
 @settings(deadline=None)
@@ -32,7 +32,7 @@ def test_ranges_are_what_slices_of_the_whole_are(data: st.DataObject) -> None:
     blocks = [whole[a:b] for a, b in pairwise([0, *cuts, len(whole)]) if b > a]
     edges = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=8)))
     ranges = list(zip(edges[::2], edges[1::2], strict=False))
-    found = list(_ranges(iter(blocks), ranges))
+    found = list(_read_ranges(iter(blocks), ranges))
     assert [piece.tolist() for piece in found] == [whole[a:b].tolist() for a, b in ranges]
 
 
@@ -43,11 +43,11 @@ def test_clips_are_what_was_said_at_that_time(tmp_path: Path, talk: Callable[...
     sound = talk(spans, 60, rate)
     soundfile.write(tmp_path / "a.wav", sound, rate, subtype="FLOAT")
     asked = cutting()
-    heard = listen(tmp_path / "a.wav", asked)
-    clips = kept(heard.segments(asked), heard.powers, asked.wanted)
+    heard = analyse_recording(tmp_path / "a.wav", asked)
+    clips = kept(heard.segments(asked), heard.powers, asked.lengths)
     assert len(clips) == len(spans)
     for (start, end), ((first, last),), clip in zip(
-        spans, clips, cut(tmp_path / "a.wav", heard, clips, asked), strict=True
+        spans, clips, cut_clips(tmp_path / "a.wav", heard, clips, asked), strict=True
     ):
         assert start - 0.2 < first * heard.hop / rate < start - 0.03
         assert end + 0.03 < last * heard.hop / rate < end + 0.2
@@ -65,10 +65,10 @@ def test_a_long_pause_inside_a_clip_is_shortened_without_a_click(
 ) -> None:
     soundfile.write(tmp_path / "a.wav", talk([(1, 3), (7, 9)], 10, RATE), RATE, subtype="FLOAT")
     asked = cutting()
-    heard = listen(tmp_path / "a.wav", asked)
-    (spans,) = kept(heard.segments(asked), heard.powers, asked.wanted)
+    heard = analyse_recording(tmp_path / "a.wav", asked)
+    (spans,) = kept(heard.segments(asked), heard.powers, asked.lengths)
     assert len(spans) == 2
-    (clip,) = cut(tmp_path / "a.wav", heard, [spans], asked)
+    (clip,) = cut_clips(tmp_path / "a.wav", heard, [spans], asked)
     assert 4.6 < len(clip) / RATE < 5.4
     quiet = clip[int(2.2 * RATE) : int(2.6 * RATE)]
     assert np.abs(quiet).max() < 0.002
@@ -79,9 +79,9 @@ def test_a_long_pause_inside_a_clip_is_shortened_without_a_click(
 def test_the_rate_is_the_one_that_is_wanted(recording: Callable[..., Path], sample_rate: int) -> None:
     path = recording(rate=22_050)
     asked = cutting(sample_rate)
-    heard = listen(path, asked)
-    clips = kept(heard.segments(asked), heard.powers, asked.wanted)
-    for spans, clip in zip(clips, cut(path, heard, clips, asked), strict=True):
+    heard = analyse_recording(path, asked)
+    clips = kept(heard.segments(asked), heard.powers, asked.lengths)
+    for spans, clip in zip(clips, cut_clips(path, heard, clips, asked), strict=True):
         seconds = sum(end - start for start, end in spans) * heard.hop / 22_050
         assert len(clip) / sample_rate == pytest.approx(seconds, abs=2 / sample_rate)
 
@@ -90,9 +90,9 @@ def test_opposite_channels_are_heard_and_kept(tmp_path: Path, talk: Callable[...
     sound = talk([(1, 6)], 8, RATE)
     soundfile.write(tmp_path / "a.wav", np.stack([sound, -0.8 * sound], axis=1), RATE, subtype="FLOAT")
     asked = cutting(target_loudness=-26)
-    heard = listen(tmp_path / "a.wav", asked)
-    clips = kept(heard.segments(asked), heard.powers, asked.wanted)
-    (clip,) = cut(tmp_path / "a.wav", heard, clips, asked)
+    heard = analyse_recording(tmp_path / "a.wav", asked)
+    clips = kept(heard.segments(asked), heard.powers, asked.lengths)
+    (clip,) = cut_clips(tmp_path / "a.wav", heard, clips, asked)
     assert audio.speech_level(clip, RATE) == pytest.approx(-26, abs=0.05)
     ((first, last),) = clips[0]
     assert abs(np.corrcoef(clip, sound[first * heard.hop : last * heard.hop])[0, 1]) > 0.99
@@ -104,7 +104,7 @@ def test_a_fixed_threshold_counts_from_the_target(
 ) -> None:
     """As in the guide that the option comes from, where the recording is levelled before it is split."""
     soundfile.write(tmp_path / "a.wav", talk([(1, 5), (7, 11)], 12, RATE, level), RATE, subtype="FLOAT")
-    heard = listen(tmp_path / "a.wav", cutting(silence_threshold=-40))
+    heard = analyse_recording(tmp_path / "a.wav", cutting(silence_threshold=-40))
     assert len(heard.segments(cutting(silence_threshold=-40))) == (2 if level > 0.001 else 1)
 
 
@@ -117,4 +117,4 @@ def test_noise_and_silence_hold_no_speech(tmp_path: Path) -> None:
         "hum": 0.1 * np.sin(2 * np.pi * 50 * np.arange(10 * RATE) / RATE),
     }.items():
         soundfile.write(tmp_path / f"{name}.wav", sound, RATE)
-        assert not listen(tmp_path / f"{name}.wav", cutting()).segments(cutting()), name
+        assert not analyse_recording(tmp_path / f"{name}.wav", cutting()).segments(cutting()), name

@@ -1,4 +1,4 @@
-"""Which clips are approved, and which edited: the history says so, as long as recording and words are the same."""
+"""Mark approved and edited clips by the history; an approval holds while recording and words stay the same."""
 
 from __future__ import annotations
 
@@ -8,32 +8,36 @@ from pathlib import Path
 from stat import S_ISREG
 
 from vtune import audio
-from vtune.curation.review.clips import Clips, ReviewClip
+from vtune.curation.review.clips import ReviewClip, ReviewClips
 from vtune.errors import DataError
 
 
-class Digests:
-    """SHA-256 of recordings, taken once while a file is the same."""
+class RecordingDigests:
+    """SHA-256 hashes of recordings; each is computed once while its file stays the same."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int], str] = {}
+        self._cache: dict[tuple[str, int, int], str] = {}
 
     def of(self, path: str) -> str:
-        """Return the digest of a recording; empty where it cannot be read."""
+        """Return the hash of a recording; an empty string if it cannot be read."""
         try:
             stat = os.stat(path)
             key = (path, stat.st_size, stat.st_mtime_ns)
-            if not S_ISREG(stat.st_mode):  # a pipe would block, a device never end
+            if not S_ISREG(stat.st_mode):  # reading a pipe would block, and a device may never end
                 return ""
-            if key not in self._known:
-                self._known[key] = audio.digest_of(Path(path))
+            if key not in self._cache:
+                self._cache[key] = audio.digest_of(Path(path))
         except (OSError, DataError):
             return ""
-        return self._known[key]
+        return self._cache[key]
 
 
-def mark(clips: Clips, digests: Digests, among: list[ReviewClip]) -> None:
-    """Set ``approved`` and ``edited`` of some clips from the standing edits of all."""
+def mark_clips(clips: ReviewClips, digests: RecordingDigests, marked: list[ReviewClip]) -> None:
+    """Set ``approved`` and ``edited`` of some clips.
+
+    :param clips: all clips of the source, with their histories.
+    :param marked: the clips that are set.
+    """
     approved: dict[str, set[str]] = defaultdict(set)
     edited: set[tuple[str, str]] = set()
     for history, entry in clips.standing():
@@ -47,8 +51,8 @@ def mark(clips: Clips, digests: Digests, among: list[ReviewClip]) -> None:
         elif entry.action == "split":
             halves = zip(entry.made, entry.after.get("texts", ()), strict=False)
             edited.update((os.path.normpath(history.path.parent / name), words) for name, words in halves)
-    for clip in among:
-        # Only what has approved words is read to its end.
+    for clip in marked:
+        # Only recordings whose words were approved are read and hashed.
         digest = digests.of(clip.audio) if clip.there and approved.get(clip.text) else ""
         clip.approved = clip.state == "kept" and bool(digest) and digest in approved[clip.text]
         clip.edited = (os.path.normpath(clip.audio), clip.text) in edited

@@ -1,11 +1,11 @@
-"""Which letters a language is written in."""
+"""Map languages to the scripts in which they are written."""
 
 from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
 
-_SCRIPTS = {
+_SCRIPT_LANGUAGES = {
     "CYRILLIC": "ru uk be bg mk sr kk ky mn tg tt ba",
     "GREEK": "el",
     "ARABIC": "ar fa ur ps sd ug",
@@ -40,12 +40,12 @@ _SCRIPTS = {
 
 @lru_cache(maxsize=4096)
 def script_of(letter: str) -> str:
-    """Return the script of a letter, as Unicode names it: ``LATIN``, ``CJK``; empty where it has no name."""
-    # Full-width and half-width forms are written beside Chinese and Japanese.
+    """Return the script of a letter by its Unicode name, such as ``LATIN`` or ``CJK``; empty if it has no name."""
+    # Full-width and half-width letters occur in Chinese and Japanese text.
     name = unicodedata.name(unicodedata.normalize("NFKC", letter)[0], "")
     return name.partition(" ")[0]
 
 
 def scripts_of(language: str) -> frozenset[str]:
-    """Return the scripts of a language by its code; empty where it is not known, so that nothing is concluded."""
-    return frozenset(script for script, languages in _SCRIPTS.items() if language in languages.split())
+    """Return the scripts of a language by its code; empty for an unknown language, so that nothing is flagged."""
+    return frozenset(script for script, languages in _SCRIPT_LANGUAGES.items() if language in languages.split())

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtune.ingest.transcribe.boilerplate import boilerplate_in
-from vtune.ingest.transcribe.flags import Evidence, flags_among, flags_of, kind_of, letters_a_second
-from vtune.ingest.transcribe.merge import SEPARATOR
+from vtune.ingest.transcribe.boilerplate import find_boilerplate
+from vtune.ingest.transcribe.red_flags import TextEvidence, flag_kind, flags_in_folder, flags_of, letters_per_second
+from vtune.ingest.transcribe.transcript_rows import FLAG_SEPARATOR
 
-GOOD = Evidence("Author of the danger trail, Philip Steels, etc.", 2.87, "en", logprob=-0.38, no_speech=0.01)
-
-
-def kinds(one: Evidence) -> list[str]:
-    return [kind_of(flag) for flag in flags_of(one)]
+GOOD = TextEvidence("Author of the danger trail, Philip Steels, etc.", 2.87, "en", logprob=-0.38, no_speech=0.01)
 
 
-def said(text: str, speech: float | None = None, **more: object) -> Evidence:
+def kinds(one: TextEvidence) -> list[str]:
+    return [flag_kind(flag) for flag in flags_of(one)]
+
+
+def said(text: str, speech: float | None = None, **more: object) -> TextEvidence:
     letters = sum(c.isalnum() for c in text)
     return replace(GOOD, text=text, speech=speech or letters / 13, **more)
 
@@ -59,7 +59,7 @@ def test_good_texts_raise_none(text: str) -> None:
     ],
 )
 def test_loops_are_told_with_their_words_and_number(text: str, told: str) -> None:
-    (flag,) = [flag for flag in flags_of(said(text)) if kind_of(flag) == "repetition"]
+    (flag,) = [flag for flag in flags_of(said(text)) if flag_kind(flag) == "repetition"]
     assert told in flag
 
 
@@ -84,7 +84,7 @@ def test_words_that_differ_are_no_loop(words: list[str]) -> None:
     ],
 )  # fmt: skip
 def test_ends_of_films_are_told(text: str) -> None:
-    assert boilerplate_in(text, unsure=False)
+    assert find_boilerplate(text, unsure=False)
     assert "boilerplate" in kinds(said(text))
 
 
@@ -92,8 +92,8 @@ def test_what_people_do_say_counts_only_where_the_recogniser_is_unsure() -> None
     assert "boilerplate" not in kinds(said("Thank you."))
     assert "boilerplate" in kinds(said("Thank you.", no_speech=0.9))
     assert "boilerplate" in kinds(said("Thank you.", logprob=-1.4))
-    assert boilerplate_in("He left early. Thanks for watching.", unsure=False) is None
-    assert boilerplate_in("He left early. Thanks for watching.", unsure=True)
+    assert find_boilerplate("He left early. Thanks for watching.", unsure=False) is None
+    assert find_boilerplate("He left early. Thanks for watching.", unsure=True)
 
 
 def test_numbers_stand_in_the_words_of_the_flags() -> None:
@@ -114,10 +114,10 @@ def test_what_a_recogniser_does_not_tell_raises_nothing() -> None:
         ({"language": "cy", "language_probability": 0.4}, False),
         ({"text": "Это русский текст"}, True),
         ({"text": "Say Привет to him, and go on with it as before"}, False),
-        ({"text": "こんにちは", "wanted": "ja"}, False),
-        ({"text": "Zażółć gęślą jaźń", "wanted": "pl"}, False),
-        ({"text": "Это русский текст", "wanted": "auto"}, False),
-        ({"text": "Это русский текст", "wanted": "xx"}, False),
+        ({"text": "こんにちは", "expected_language": "ja"}, False),
+        ({"text": "Zażółć gęślą jaźń", "expected_language": "pl"}, False),
+        ({"text": "Это русский текст", "expected_language": "auto"}, False),
+        ({"text": "Это русский текст", "expected_language": "xx"}, False),
     ],
 )
 def test_another_language_is_told_by_sound_and_by_letters(change: dict[str, object], flagged: bool) -> None:
@@ -130,7 +130,7 @@ def test_words_that_do_not_fit_the_time_are_told(text: str, speech: float) -> No
 
 
 def test_paces_are_compared_over_scripts() -> None:
-    chinese = letters_a_second(Evidence("今天天气很好我们去公园走走", 3.0, "zh"))
+    chinese = letters_per_second(TextEvidence("今天天气很好我们去公园走走", 3.0, "zh"))
     assert chinese is not None
     assert 8 < chinese < 20
 
@@ -139,16 +139,16 @@ def test_a_clip_that_is_read_otherwise_than_the_folder_is_told_with_the_median()
     random = np.random.default_rng(0)
     folder = [said(GOOD.text, 36 / pace) for pace in 13 * np.exp(random.normal(0, 0.1, 40))]
     folder[7] = said(GOOD.text, 36 / 5.0)
-    found = flags_among(folder)
+    found = flags_in_folder(folder)
     assert [place for place, flags in enumerate(found) if flags] == [7]
-    median = np.median([letters_a_second(one) for one in folder])
+    median = np.median([letters_per_second(one) for one in folder])
     assert f"median is {median:.1f}" in found[7][0]
-    assert all(not flags for flags in flags_among(folder[:10])), "of ten clips nobody knows the pace"
+    assert all(not flags for flags in flags_in_folder(folder[:10])), "of ten clips nobody knows the pace"
 
 
 def test_digits_are_spoken_at_length() -> None:
-    number = letters_a_second(Evidence("1908", 1.2, "en"))
-    words = letters_a_second(Evidence("nineteen oh eight", 1.2, "en"))
+    number = letters_per_second(TextEvidence("1908", 1.2, "en"))
+    words = letters_per_second(TextEvidence("nineteen oh eight", 1.2, "en"))
     assert number == pytest.approx(words, rel=0.1)
 
 
@@ -156,19 +156,19 @@ def test_a_clip_that_is_less_sure_than_its_folder_is_told_with_the_median() -> N
     random = np.random.default_rng(0)
     sure = [replace(GOOD, logprob=float(value)) for value in random.normal(-0.1, 0.04, 40)]
     odd = replace(GOOD, logprob=-0.6)
-    assert not any(flags_among([odd] * 40)), "where all are so, it is the recording or the model"
-    *others, flags = flags_among([*sure, odd])
+    assert not any(flags_in_folder([odd] * 40)), "where all are so, it is the recording or the model"
+    *others, flags = flags_in_folder([*sure, odd])
     assert not any(others)
     assert "-0.60" in flags[0]
     assert "median is -0.1" in flags[0]
 
 
 def test_a_clip_in_another_language_than_most_is_told() -> None:
-    auto = replace(GOOD, wanted="auto", language="en", language_probability=0.9)
-    found = flags_among([auto] * 9 + [replace(auto, language="cy")])
+    auto = replace(GOOD, expected_language="auto", language="en", language_probability=0.9)
+    found = flags_in_folder([auto] * 9 + [replace(auto, language="cy")])
     assert [bool(flags) for flags in found] == [False] * 9 + [True]
     assert "'cy'" in found[9][0]
-    assert not any(flags_among([auto] * 3 + [replace(auto, language="cy")] * 3))
+    assert not any(flags_in_folder([auto] * 3 + [replace(auto, language="cy")] * 3))
 
 
 @given(
@@ -182,13 +182,15 @@ def test_any_text_is_examined_and_its_flags_can_be_told_apart(
     text: str, speech: float, logprob: float | None, no_speech: float | None, wanted: str
 ) -> None:
     text = " ".join(text.split())
-    flags = flags_of(Evidence(text, speech, wanted, "de", 0.9, logprob, no_speech))
+    flags = flags_of(TextEvidence(text, speech, wanted, "de", 0.9, logprob, no_speech))
     known = {"repetition", "boilerplate", "probability", "silence", "language", "pace"}
-    assert len(set(map(kind_of, flags))) == len(flags)
-    assert set(map(kind_of, flags)) <= known
-    assert [kind_of(flag) for flag in SEPARATOR.join(flags).split(SEPARATOR) if flag and kind_of(flag) in known] == [
-        kind_of(flag) for flag in flags
-    ]
+    assert len(set(map(flag_kind, flags))) == len(flags)
+    assert set(map(flag_kind, flags)) <= known
+    assert [
+        flag_kind(flag)
+        for flag in FLAG_SEPARATOR.join(flags).split(FLAG_SEPARATOR)
+        if flag and flag_kind(flag) in known
+    ] == [flag_kind(flag) for flag in flags]
 
 
 def test_loops_in_a_long_text_are_found_quickly() -> None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtune.curation.review.dropped import ghosts, interleaved
-from vtune.curation.review.history import Entry
+from vtune.curation.review.dropped_positions import dropped_rows, interleaved
+from vtune.curation.review.history import HistoryEntry
 from vtune.dataset.editing.edit import Change
 
 
-def entry(action: str, row: int, took: int, put: int, **more: str) -> Entry:
+def entry(action: str, row: int, took: int, put: int, **more: str) -> HistoryEntry:
     change = Change(row, took, put, 0, "", "", "utf-8", "", "")
-    return Entry(action, "t.csv", 1, "a", {}, {}, change=change, **more)
+    return HistoryEntry(action, "t.csv", 1, "a", {}, {}, change=change, **more)
 
 
 @given(st.integers(1, 8), st.lists(st.tuples(st.sampled_from(["drop", "restore", "split", "add"]), st.integers(0, 99))))
 def test_the_mixed_list_is_that_of_a_review_that_never_ended(count: int, steps: list[tuple[str, int]]) -> None:
     listed = [(name, True) for name in map(str, range(count))]
-    entries: list[Entry] = []
-    drops: dict[str, Entry] = {}
+    entries: list[HistoryEntry] = []
+    drops: dict[str, HistoryEntry] = {}
     for action, lot in steps:
         live = [n for n, (_, kept) in enumerate(listed) if kept]
         dead = [n for n, (_, kept) in enumerate(listed) if not kept]
@@ -42,5 +42,5 @@ def test_the_mixed_list_is_that_of_a_review_that_never_ended(count: int, steps: 
             listed.append((f"new{len(entries)}", True))
     names = {drop.id: name for name, drop in drops.items()}
     rows = [name for name, kept in listed if kept]
-    found = [(ghost.place, names[ghost.entry.id]) for ghost in ghosts(entries)]
+    found = [(ghost.position, names[ghost.entry.id]) for ghost in dropped_rows(entries)]
     assert interleaved(rows, found) == [name for name, _ in listed]

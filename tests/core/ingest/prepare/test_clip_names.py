@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtune.ingest.prepare.names import clip_name, free_stem, safe_stem
+from vtune.ingest.prepare.clip_names import clip_name, free_stem, safe_stem
 
 
 @pytest.mark.parametrize(

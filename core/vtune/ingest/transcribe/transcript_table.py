@@ -1,4 +1,4 @@
-"""The table of transcripts as rows of cells: what the user wrote in it stays, whatever columns it has."""
+"""Read and write the table of transcripts as rows of cells, so that the user's additional columns are kept."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from vtune.runtime.paths import write_text
 
 
 @dataclass(slots=True)
-class Sheet:
-    """A table with a header.
+class TranscriptTable:
+    """A table of transcripts with a header.
 
-    :param mark: it begins with a byte order mark, as spreadsheets want it.
-    :param audio: place of the column that names the recording; ``text`` and ``flags`` likewise.
+    :param mark: the file starts with a byte order mark, which spreadsheets need.
+    :param audio: index of the column that names the recording.
+    :param text: index of the column with the words.
+    :param flags: index of the column with the red flags.
     """
 
     path: Path
@@ -34,11 +36,11 @@ class Sheet:
     flags: int = 2
 
     def cells(self, row: int) -> tuple[str, str]:
-        """Return words and red flags of a row."""
+        """Return the words and the red flags of a row."""
         return self.rows[row][self.text], self.rows[row][self.flags]
 
     def put(self, row: int | None, name: str, text: str, flags: str) -> None:
-        """Change the words and flags of a row, or add one."""
+        """Change the words and red flags of a row; add a row if ``row`` is None."""
         cells = [""] * len(self.header) if row is None else self.rows[row]
         if row is None:
             cells[self.audio] = name
@@ -46,7 +48,7 @@ class Sheet:
         cells[self.text], cells[self.flags] = text, flags
 
     def write(self) -> None:
-        """Write the table, whole or not at all."""
+        """Write the table; the file is replaced in one step."""
         out = io.StringIO(newline="")
         writer = csv.writer(out, delimiter=self.delimiter, lineterminator="\n")
         writer.writerow(self.header)
@@ -54,15 +56,15 @@ class Sheet:
         write_text(self.path, ("\ufeff" if self.mark else "") + out.getvalue())
 
 
-def new_sheet(path: Path) -> Sheet:
-    """Return a table without rows."""
-    return Sheet(path, ["filename", "text", FLAGS_COLUMN])
+def new_table(path: Path) -> TranscriptTable:
+    """Return an empty table."""
+    return TranscriptTable(path, ["filename", "text", FLAGS_COLUMN])
 
 
-def read_sheet(path: Path) -> Sheet | None:
-    """Read a table, None where there is none or nothing in it.
+def read_table(path: Path) -> TranscriptTable | None:
+    """Read a table; return None if it does not exist or is empty.
 
-    :raises DataError: it is no table with a header, or a row of it cannot be read; it is left alone then.
+    :raises DataError: the file is not a table with a header, or a row cannot be read. The file stays unchanged.
     """
     if not os.path.lexists(path):
         return None
@@ -72,14 +74,16 @@ def read_sheet(path: Path) -> Sheet | None:
         return None
     table = open_table(path)
     if not isinstance(table, DelimitedTable) or table.names_are_guessed or table.delimiter == "|":
-        raise DataError(f"{path} is no CSV with a header, and was not written by vtune; name another output")
+        raise DataError(f"{path} is not a CSV file with a header; name another output")
     rows: list[list[str]] = []
     for line, cells, problem in read_rows(path, table.encoding, table.delimiter):
         width = len(rows[0]) if rows else len(cells)
         if problem is None and (len(cells) < width or any(cell.strip() for cell in cells[width:])):
-            problem = f"{len(cells)} cells where the header has {width}; quote words that hold {table.delimiter!r}"
+            problem = (
+                f"the row has {len(cells)} cells, the header has {width}; quote words that contain {table.delimiter!r}"
+            )
         if problem is not None:
-            raise DataError(f"{path}:{line}: {problem}; mend it, or name another output (nothing was changed)")
+            raise DataError(f"{path}:{line}: {problem}; correct the row, or name another output (nothing was changed)")
         rows.append(cells[:width])
     header = rows.pop(0)
     names = [name.strip() for name in header]
@@ -89,5 +93,5 @@ def read_sheet(path: Path) -> Sheet | None:
         rows = [[*cells, ""] for cells in rows]
     with path.open("rb") as file:
         mark = file.read(3) == codecs.BOM_UTF8
-    places = (names.index(name) for name in (table.columns.audio, table.columns.text, FLAGS_COLUMN))
-    return Sheet(path, header, rows, table.delimiter, mark, *places)
+    columns = (names.index(name) for name in (table.columns.audio, table.columns.text, FLAGS_COLUMN))
+    return TranscriptTable(path, header, rows, table.delimiter, mark, *columns)

@@ -1,4 +1,4 @@
-"""An examination in words for the terminal, and as plain data for programs."""
+"""Print an examination as text for the terminal, and as plain data for programs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from vtune.curation.doctor.checks import CHECKS
+from vtune.curation.doctor.check_titles import CHECK_TITLES
 from vtune.curation.doctor.findings import Examination, Finding, Severity
 from vtune.errors import printable
 
-VERSION = 1
-"""Of the keys in ``as_data``; raised when one changes its meaning or goes."""
+DATA_VERSION = 1
+"""Version of the keys in ``as_data``; increase it when a key changes its meaning or is removed."""
 
-SHOWN = 5
-"""Findings of each check that the terminal gets."""
+SHOWN_FINDINGS = 5
+"""Findings of each check that the terminal shows."""
 
 
-def lines(examination: Examination, shown: int = SHOWN) -> Iterator[str]:
-    """Say it: what was read, each check with its worst findings, what was left out, what the speech is good for."""
+def lines(examination: Examination, shown: int = SHOWN_FINDINGS) -> Iterator[str]:
+    """Yield the report as lines of text: the source, the worst findings of each check, skipped checks, and advice."""
     for line in examination.description:
         yield printable(line)
     minutes = sum(clip.seconds for clip in examination.clips) / 60
@@ -28,18 +28,20 @@ def lines(examination: Examination, shown: int = SHOWN) -> Iterator[str]:
     used = sum(clip.seconds for clip in usable) / 60
     yield (
         f"{_count(len(examination.clips), 'row')} ({minutes:.1f} min), {_count(examination.recordings, 'recording')}; "
-        f"{len(usable):,} can be trained on ({used:.1f} min)"
+        f"{len(usable):,} of the rows can be used for training ({used:.1f} min)"
     )
     counts = examination.counts
     yield ", ".join(_count(counts[severity], severity.value) for severity in Severity)
-    for (severity, check), group in groupby(examination.findings, key=lambda one: (one.severity, one.check)):
-        found = list(group)
+    for (severity, check), group in groupby(
+        examination.findings, key=lambda finding: (finding.severity, finding.check)
+    ):
+        findings = list(group)
         yield ""
-        yield f"{severity.value} {check}: {CHECKS[check]} ({len(found):,})"
-        for finding in found[:shown]:
+        yield f"{severity.value} {check}: {CHECK_TITLES[check]} ({len(findings):,})"
+        for finding in findings[:shown]:
             yield f"  {in_a_line(finding)}"
-        if len(found) > shown:
-            yield f"  ... and {len(found) - shown:,} more (--json and --html have all)"
+        if len(findings) > shown:
+            yield f"  ... and {len(findings) - shown:,} more (--json and --html list all of them)"
     yield ""
     for reason in examination.left_out:
         yield printable(f"not checked: {reason}")
@@ -48,16 +50,16 @@ def lines(examination: Examination, shown: int = SHOWN) -> Iterator[str]:
 
 
 def in_a_line(finding: Finding) -> str:
-    """Say one finding: place, recording, what was found, what to do."""
+    """Return one finding as one line: location, recording, message and advice."""
     named = f" {os.path.basename(finding.audio)}" if finding.audio and finding.audio != finding.file else ""
     return printable(f"{finding.place}{named}: {finding.message}; {finding.advice}")
 
 
 def as_data(examination: Examination) -> dict[str, Any]:
-    """Return plain data with stable keys; names that are no text are escaped by JSON itself."""
+    """Return an examination as plain data with stable keys."""
     counts = examination.counts
     return {
-        "version": VERSION,
+        "version": DATA_VERSION,
         "source": list(examination.description),
         "engine": examination.engine,
         "rows": len(examination.clips),

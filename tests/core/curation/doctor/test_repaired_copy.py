@@ -14,9 +14,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtune.curation.doctor import Examination, fix, open_data
-from vtune.curation.doctor.fix import RECORD, TABLE
-from vtune.curation.doctor.repair import clean, mend, safe_name
+from vtune.curation.doctor import Examination, open_data, write_repaired_copy
+from vtune.curation.doctor.repaired_copy import RECORD_NAME, TABLE_NAME
+from vtune.curation.doctor.row_repair import clean_text, repair_sound, safe_name
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.errors import VtuneError
 from vtune.recipe import SourceRecipe
@@ -33,8 +33,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 def repaired(data: Path, out: Path, examined: Examined) -> list[dict[str, object]]:
     source, has_words = open_data(SourceRecipe(source=str(data)), Path())
-    fix(source, examined(data), out, apart_from=[data], processes=1, has_words=has_words)
-    return [json.loads(line) for line in (out / RECORD).read_text().splitlines()]
+    write_repaired_copy(source, examined(data), out, apart_from=[data], processes=1, has_words=has_words)
+    return [json.loads(line) for line in (out / RECORD_NAME).read_text().splitlines()]
 
 
 def test_what_can_be_mended_is_gone_afterwards(clip: Clip, folder: Folder, examined: Examined, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_what_can_be_mended_is_gone_afterwards(clip: Clip, folder: Folder, exami
     assert len(after.usable) == len(rows) - 5
     (clipped,) = [one for one in record if one["clip"] == "clips/clipped.wav"]
     assert clipped["remaining"] == ["clipping"]
-    with (tmp_path / "fixed" / TABLE).open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "fixed" / TABLE_NAME).open(encoding="utf-8", newline="") as file:
         words = {row["filename"]: row["text"] for row in csv.DictReader(file)}
     assert words["bose_name"] == "café with a bell and a garden"
     for path in (tmp_path / "fixed" / "clips").iterdir():
@@ -79,7 +79,7 @@ def test_repairing_a_repaired_copy_changes_no_sound(
     data = folder([(f"c{number}", clip(number) + 0.02, f"sentence {'abc'[number]}") for number in range(3)])
     repaired(data, tmp_path / "once", examined)
     record = repaired(tmp_path / "once", tmp_path / "twice", examined)
-    assert all(one["done"] == [] for one in record)
+    assert all(one["repairs"] == [] for one in record)
     for path in (tmp_path / "once" / "clips").iterdir():
         first, second = (
             soundfile.read(folder / "clips" / path.name)[0] for folder in (path.parents[1], tmp_path / "twice")
@@ -92,7 +92,7 @@ def test_recordings_without_words_are_mended_too(clip: Clip, tmp_path: Path, exa
     soundfile.write(tmp_path / "raw" / "a.wav", clip(1) + 0.1, RATE)
     repaired(tmp_path / "raw", tmp_path / "fixed", examined)
     assert [path.name for path in (tmp_path / "fixed" / "clips").iterdir()] == ["a.wav"]
-    assert not (tmp_path / "fixed" / TABLE).exists()
+    assert not (tmp_path / "fixed" / TABLE_NAME).exists()
     assert "offset" not in {one.check for one in examined(tmp_path / "fixed").findings}
 
 
@@ -102,7 +102,7 @@ def test_no_folder_of_the_user_is_written_over(clip: Clip, folder: Folder, exami
     (tmp_path / "full" / "file").touch()
     (tmp_path / "link").symlink_to(data)
     for out in (data, data / "fixed", tmp_path / "full", tmp_path / "link", tmp_path / "link" / "fixed"):
-        with pytest.raises(VtuneError, match=r"is there already|lies in the source"):
+        with pytest.raises(VtuneError, match=r"exists already|lies in the source"):
             repaired(data, out, examined)
     assert not (data / "fixed").exists()
 
@@ -121,8 +121,8 @@ def test_names_are_safe_and_never_meet(stem: str, times: int) -> None:
 
 @given(st.text())
 def test_cleaned_words_are_clean_and_stay_so(text: str) -> None:
-    once = clean(text)
-    assert clean(once) == once
+    once = clean_text(text)
+    assert clean_text(once) == once
     assert "\ufffd" in once or not once or unfit_words(once) is None
 
 
@@ -131,7 +131,7 @@ def test_mending_removes_offset_and_silence_but_no_speech(seed: int, offset: flo
     times = np.arange(RATE) / RATE
     voice = 0.1 * np.sin(2 * np.pi * 220 * times) * (1 + np.sin(2 * np.pi * (3 + seed % 3) * times))
     sound = np.concatenate([np.zeros(int(lead * RATE)), voice, np.zeros(RATE // 2)]) + offset
-    mended, _ = mend(sound.astype(np.float32), RATE)
+    mended, _ = repair_sound(sound.astype(np.float32), RATE)
     assert abs(mended.mean()) < 0.01
     kept = np.square(mended).sum() / np.square(mended).max()
     assert kept == pytest.approx(np.square(voice).sum() / np.square(voice).max(), rel=0.05)
