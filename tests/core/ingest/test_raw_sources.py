@@ -81,7 +81,7 @@ def test_a_folder_of_recordings_is_all_that_a_run_needs(raw: Path, toy: Callable
 def test_doubtful_words_wait_for_somebody_to_listen(
     raw: Path, toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = Listener.hear
+    heard = Listener.transcribe
 
     def doubtful(self: Listener, sounds: Sequence[np.ndarray]) -> list[Transcript]:
         first, *rest = heard(self, sounds)
@@ -121,7 +121,7 @@ def test_what_is_raw_and_what_is_not(raw: Path, toy: Callable[..., Recipe], tmp_
 def test_recordings_without_speech_end_the_run_with_a_line(toy: Callable[..., Recipe], tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     soundfile.write(tmp_path / "raw/silence.wav", np.zeros(10 * RATE), RATE)
-    with pytest.raises(DataError, match=r"data\.0: no clip could be cut from .*; .*ledger\.jsonl says why"):
+    with pytest.raises(DataError, match=r"data\.0: no clip could be cut from .*; see the reasons in .*ledger\.jsonl"):
         pipeline.run(toy(data=[{"source": str(tmp_path / "raw")}]))
 
 
@@ -184,10 +184,10 @@ def test_a_moved_project_goes_on_as_if_it_had_stayed(
     record = (moved / "voices/someone/voice.json").read_bytes()
     assert make_plan_text(moved, monkeypatch).count("to be cut") == 0
     said = ran(moved, monkeypatch, caplog)
-    assert "0 encoded now" in said
+    assert "Features: 0 of " in said
     assert "The training is already finished" in said
     assert "Voice someone is already finished" in said
-    assert "checked:" not in said, "its clips are examined again"
+    assert "clips checked:" not in said, "its clips are examined again"
     assert [path.name for path in (moved / "runs/someone/clips").iterdir()] == [clips.name]
     assert Listener.calls == 8, "clips are heard again"
     assert (moved / "voices/someone/voice.json").read_bytes() == record
