@@ -15,7 +15,7 @@ from vtune.curation.review.clip_marks import RecordingDigests, mark_clips
 from vtune.curation.review.clips import ClipNumbers, RecordingLengths, ReviewClip, ReviewClips, read_clips
 from vtune.curation.review.history import HistoryEntry, undo_entry
 from vtune.curation.review.text_location import SidecarLocation, TableLocation, TextLocation
-from vtune.dataset.editing.edit import Change, OnChange, StaleError, spoken
+from vtune.dataset.editing.edit import Change, OnChange, StaleError, speakable_words
 from vtune.dataset.editing.sidecars import EditableSidecar
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.errors import DataError
@@ -65,7 +65,7 @@ class Review:
         :param was: the words that the listener saw; nothing is changed if the clip has other words by now.
         """
         with self._lock:
-            clip, words = self._unchanged_clip(number, was), spoken(words)
+            clip, words = self._unchanged_clip(number, was), speakable_words(words)
             if clip.state == "unnamed":
                 self._add(clip, words)
             elif words != clip.text:
@@ -142,7 +142,11 @@ class Review:
         """
         with self._lock:
             clip = self._unchanged_clip(number, was)
-            location, texts_of_halves, old = self._location(clip), [spoken(half) for half in words], Path(clip.audio)
+            location, texts_of_halves, old = (
+                self._location(clip),
+                [speakable_words(half) for half in words],
+                Path(clip.audio),
+            )
             if not clip.there:
                 raise DataError(f"this clip cannot be split: {clip.problem}")
             first, second, cut = splitting.split_recording(old, at)
