@@ -128,8 +128,8 @@ def test_plain_peft_reads_a_dora_voice(dora: VoiceFolder, tiny: Path, tmp_path: 
 def test_voices_of_several_kinds_share_a_base(
     make_voice: Callable[..., VoiceFolder], tiny: Path, tmp_path: Path
 ) -> None:
-    from vtune.serve.backend import Wanted
-    from vtune.serve.registry import Registry
+    from vtune.serve.backend import SynthesisRequest
+    from vtune.serve.registry import VoiceRegistry
     from vtune.serve.shared_base import SharedBase
 
     voices, options = tmp_path / "voices", {"base_model": str(tiny), "max_new_tokens": 35}
@@ -141,12 +141,12 @@ def test_voices_of_several_kinds_share_a_base(
     for seed, (name, lora) in enumerate(shapes.items()):
         make_voice(voices / name, "orpheus", lora=lora, seed=seed, engine_options=options)
 
-    def wanted(name: str) -> Wanted:
-        return Wanted(Registry(voices, {}, {}, 8).find(name), "hello", seed=3)
+    def request(name: str) -> SynthesisRequest:
+        return SynthesisRequest(VoiceRegistry(voices, {}, {}, 8).find(name), "hello", seed=3)
 
-    base = SharedBase(wanted("plain").voice, "cpu", {}, 4)
+    base = SharedBase(request("plain").voice, "cpu", {}, 4)
     names = ["plain", "dora", "some", "0.5*plain+0.5*some", "dora", "plain"]
-    said = [np.concatenate([piece.waveform for piece in base.say(wanted(name))]) for name in names]
+    said = [np.concatenate([piece.waveform for piece in base.say(request(name))]) for name in names]
     assert np.array_equal(said[1], said[4])
     assert np.array_equal(said[0], said[5])
     assert len({sound.tobytes() for sound in said}) == 4

@@ -49,7 +49,8 @@ def module_scales(lora: LoraSettings, modules: Sequence[str]) -> dict[str, Modul
 
 def largest_rank(lora: LoraSettings) -> int:
     """Return the largest rank that any module of an adapter may have."""
-    return max([lora.rank, *lora.arguments.get("rank_pattern", {}).values()])
+    ranks: list[int] = [lora.rank, *lora.arguments.get("rank_pattern", {}).values()]
+    return max(ranks)
 
 
 def _values(patterns: Mapping[str, float], modules: Sequence[str], argument: str) -> dict[str, float]:

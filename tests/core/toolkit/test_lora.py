@@ -145,7 +145,7 @@ def test_merged_answers_as_beside(arguments: dict[str, Any]) -> None:
             parameter.data += 0.1 * torch.randn_like(parameter)
     beside = model(given)
     assert (beside - before).abs().max() > 1e-4
-    torch.testing.assert_close(model.merge_and_unload()(given), beside, atol=1e-6, rtol=1e-5)  # type: ignore[operator]
+    torch.testing.assert_close(model.merge_and_unload()(given), beside, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("rslora", [False, True])
@@ -167,8 +167,8 @@ def test_each_module_has_the_scale_that_peft_gives_it(arguments: dict[str, Any],
     }
     scales = module_scales(lora, list(layers))
     for name, module in layers.items():
-        assert scales[name].scaling == pytest.approx(module.scaling["default"])  # type: ignore[index]
-        assert scales[name].rank == module.r["default"]  # type: ignore[index]
+        assert scales[name].scaling == pytest.approx(module.scaling["default"])
+        assert scales[name].rank == module.r["default"]
     assert largest_rank(lora) >= max(scale.rank for scale in scales.values())
 
 
@@ -182,7 +182,7 @@ def test_layers_are_heeded_where_a_regular_expression_names_the_modules() -> Non
 
 def test_a_target_that_is_excluded_as_a_whole_is_not_written_down() -> None:
     model = attach_lora(Network(), shape(exclude_modules=["down"]), PRESETS)
-    assert model.peft_config["default"].target_modules == {"query", "up"}  # type: ignore[union-attr]
+    assert model.peft_config["default"].target_modules == {"query", "up"}
 
 
 def test_a_plain_adapter_goes_beside_a_dora_one_and_away_again() -> None:
