@@ -192,6 +192,9 @@ ENDINGS = {
     "every weight": (BY_LOSS, "train.validation=0.25", "train.method=full", "train.epochs=2", "train.save_every=4"),
 }  # fmt: skip
 
+QUICK = ("max_steps inside an epoch", "early stopping by ear", "every weight")
+"""The endings that tox tries; the others are proofs."""
+
 TIMES = frozenset(
     {
         "seconds",
@@ -284,7 +287,9 @@ def test_killed_at_every_write(runs: Runs, tmp_path: Path, ending: str) -> None:
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "ending", [ending if ending in QUICK else pytest.param(ending, marks=pytest.mark.proof) for ending in ENDINGS]
+)
 def test_killed_at_a_few_writes(runs: Runs, tmp_path: Path, ending: str) -> None:
     straight, places = moments(runs, tmp_path / "straight", ENDINGS[ending])
     wrong = {

@@ -157,6 +157,7 @@ def test_two_processes_are_one_with_the_same_global_batch(tmp_path: Path, recipe
         assert (value - outcomes["two"][0][tensor]).abs().max() < 1e-4
 
 
+@pytest.mark.proof
 def test_a_killed_launch_goes_on_too(tmp_path: Path, recipe: Path, killer: str, ears: str) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     for at in (straight, killed):

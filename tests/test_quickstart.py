@@ -129,6 +129,7 @@ def test_a_dead_adapter_is_caught(tuned: VoiceFolder, tmp_path: Path) -> None:
     assert not (tmp_path / "voices" / "quickstart").exists()
 
 
+@pytest.mark.proof
 def test_shuffled_transcripts_cost_words(tuned: VoiceFolder, tmp_path: Path, whisper_weights: Path) -> None:
     data = tmp_path / "train"
     shutil.copytree(builtin_recipes()["quickstart"].parent / "quickstart" / "train", data)
