@@ -1,4 +1,4 @@
-"""Attention among clips that lie one behind the other in one row: nothing is padded, and no clip sees another.
+"""Compute attention of clips that lie one behind the other in one row, without padding; no clip sees another.
 
 transformers would build a dense mask of the whole row for that, which costs the square of its length.
 """
@@ -18,7 +18,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "vtune_clips"
-"""As what transformers knows it."""
+"""The name by which transformers knows this attention, in ``attn_implementation``."""
 
 
 def attend(
@@ -35,14 +35,14 @@ def attend(
     """Attend causally, within each clip where their lengths are given; else as transformers' ``sdpa`` does.
 
     :param query: ``[B, heads, T, D]``; with lengths B is 1. ``key`` and ``value`` may have fewer heads.
-    :param clip_lengths: of the clips in the row, which is all that may be asked of it; their sum is T.
+    :param clip_lengths: lengths of the clips in the row; their sum is T.
     :returns: ``[B, T, heads, D]``.
     """
     if clip_lengths is None:
-        answer: tuple[torch.Tensor, None] = sdpa_attention_forward(
+        output: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **settings
         )
-        return answer
+        return output
     varlen = _varlen() if _for_flash(query) and not dropout else None
     if varlen is not None:
         return by_kernel(varlen, query, key, value, clip_lengths, scaling), None
@@ -57,15 +57,15 @@ def one_by_one(
     dropout: float,
     scaling: float | None,
 ) -> torch.Tensor:
-    """Ask torch's own attention clip by clip."""
+    """Compute torch's own attention clip by clip; shapes as for ``attend``."""
     queries, keys, values = (torch.split(tensor, list(lengths), dim=2) for tensor in (query, key, value))
-    said = [
+    outputs = [
         nn.functional.scaled_dot_product_attention(
             q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
         )
         for q, k, v in zip(queries, keys, values, strict=True)
     ]
-    return torch.cat(said, dim=2).transpose(1, 2)
+    return torch.cat(outputs, dim=2).transpose(1, 2)
 
 
 def by_kernel(
@@ -76,32 +76,32 @@ def by_kernel(
     lengths: Sequence[int],
     scaling: float | None,
 ) -> torch.Tensor:
-    """Ask the one kernel that takes clips of any length."""
+    """Compute all clips in one kernel that takes clips of any length; shapes as for ``attend``."""
     ends = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=query.device)
     rows = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]  # (T, heads, D)
-    said = varlen(
+    output = varlen(
         *rows, ends, ends, max(lengths), max(lengths), scale=scaling, window_size=(-1, 0),
         enable_gqa=query.shape[1] != key.shape[1],
     )  # fmt: skip
-    return said[None]
+    return output[None]
 
 
 def _for_flash(query: torch.Tensor) -> bool:
-    """Whether flash attention knows the device and the dtype."""
+    """Tell whether flash attention supports the device and the dtype."""
     half = query.dtype in (torch.bfloat16, torch.float16)
     return query.is_cuda and half and torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
 
 
 @cache
 def _varlen() -> Callable[..., torch.Tensor] | None:
-    """Torch's kernel, if this version has it with all that is asked of it."""
+    """Return torch's kernel, or None where this version lacks the kernel or one of the arguments used here."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
         return None
-    known = inspect.signature(varlen_attn).parameters.keys() >= {"scale", "window_size", "enable_gqa"}
+    is_complete = inspect.signature(varlen_attn).parameters.keys() >= {"scale", "window_size", "enable_gqa"}
     kernel: Callable[..., Any] = varlen_attn
-    return kernel if known else None
+    return kernel if is_complete else None
 
 
 AttentionInterface.register(NAME, attend)
