@@ -25,7 +25,7 @@ from machine import in_a_line, machine
 from training import SHAPES, Ours, first_loss, made_clips
 from transformers import LlamaConfig
 
-from vtune.runtime.distributed.ranks import is_main_process, join
+from vtune.runtime.distributed.ranks import init_distributed, is_main_process
 
 PROCESSES = (1, 2)
 
@@ -84,7 +84,7 @@ def launched(processes: int, asked: Any) -> dict[str, float]:
 def train(asked: Any) -> None:
     """Run as one of the launched processes."""
     torch.set_num_threads(1)
-    state = join("cpu", None)
+    state = init_distributed("cpu", None)
     config = LlamaConfig(**SHAPES["small"], tie_word_embeddings=True, max_position_embeddings=4096)
     rows = made_clips(asked.clips, config.vocab_size, seed=0)
     arm = Ours(config, "cpu", "float32")

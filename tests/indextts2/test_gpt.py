@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import vtune
 from vtune import dataset, load_recipe
 from vtune.engines import Engine
-from vtune.runtime.distributed.ranks import join
+from vtune.runtime.distributed.ranks import init_distributed
 from vtune.runtime.paths import RunFolder
 from vtune.training import TrainingJob, train
 from vtune_indextts2.base import IndexTTS2Base
@@ -379,7 +379,7 @@ def trained(tmp_path: Path, tiny: Path, speech: Callable[..., Path], engine: Eng
         path.write_text(yaml.safe_dump(recipe))
         loaded, run_folder = load_recipe(path), RunFolder(tmp_path / "runs" / "someone")
         base = engine.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
-        state = join("cpu", 1)
+        state = init_distributed("cpu", 1)
         data = dataset.build_training_data(
             loaded, engine, base, run_folder, dataset.RankShard(0, 1), state.wait_for_everyone
         )

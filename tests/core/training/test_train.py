@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,12 +13,12 @@ import pytest
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
 from vtune import pipeline
 from vtune.engines import Engine
 from vtune.errors import RecipeError, TrainingError
-from vtune.recipe import Recipe
+from vtune.recipe import Recipe, TrainRecipe
 from vtune.training.out_of_memory import is_out_of_memory
 
 FOLDERS = ("runs", "voices")
@@ -205,3 +207,12 @@ def test_a_launch_that_silently_started_one_process_is_caught(
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
     with pytest.raises(TrainingError, match="was asked for several processes and started one"):
         pipeline.run(toy())
+
+
+def test_the_page_maps_every_key_to_arguments_that_exist() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `train\.(\w+)` \| (.+) \|$", page, flags=re.M)
+    arguments = {name for _, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert arguments <= inspect.signature(TrainingArguments).parameters.keys()
+    own = {"method", "device", "world_size", "validation", "early_stopping", "arguments"}
+    assert {key for key, _ in rows} == TrainRecipe.model_fields.keys() - own

@@ -54,12 +54,12 @@ class Ranks:
 
 @contextmanager
 def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
-    """Join the other ranks for a run, and end with them: see ``join``.
+    """Join the other ranks for a run, and end with them: see ``init_distributed``.
 
     :raises LostRank: another rank is gone.
     """
     global _heartbeats, _runs
-    state = join(device, world_size)
+    state = init_distributed(device, world_size)
     if state.num_processes == 1:
         yield Ranks(state)
         return
@@ -84,7 +84,7 @@ def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
     beats.leave(failed=False, patience_seconds=silence_seconds)
 
 
-def join(device: str, world_size: int | None) -> PartialState:
+def init_distributed(device: str, world_size: int | None) -> PartialState:
     """Join the process group, if this process belongs to one, and check its size.
 
     Two ways to launch silently start one process, and two start independent copies that write over each other;
