@@ -142,11 +142,8 @@ class Review:
         """
         with self._lock:
             clip = self._unchanged_clip(number, was)
-            location, texts_of_halves, old = (
-                self._location(clip),
-                [speakable_words(half) for half in words],
-                Path(clip.audio),
-            )
+            location, old = self._location(clip), Path(clip.audio)
+            texts_of_halves = [speakable_words(half) for half in words]
             if not clip.there:
                 raise DataError(f"this clip cannot be split: {clip.problem}")
             first, second, cut = splitting.split_recording(old, at)
