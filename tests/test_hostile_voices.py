@@ -31,7 +31,7 @@ from safetensors.torch import load_file, save_file
 from vtune.errors import VtuneError
 from vtune.runtime.paths import VoiceFolder
 from vtune.serve.failures import VoiceBrokenError
-from vtune_cli import comparing, export, merge, mix, say, voices  # noqa: F401 -- once, and not in each child
+from vtune_cli import compare, export, merge, mix, say, voices  # noqa: F401 -- once, and not in each child
 from vtune_cli.main import main
 
 PATIENCE_SECONDS = 60
