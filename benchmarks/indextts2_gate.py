@@ -25,11 +25,11 @@ from torch import nn
 
 import vtune_indextts2
 from vtune import LoraSettings, attach_lora
-from vtune_indextts2.config import SEMANTIC_RATE, read_config
+from vtune_indextts2.config import SEMANTIC_CODES_PER_SECOND, read_config
 from vtune_indextts2.gpt import network
-from vtune_indextts2.gpt.layout import lay_out
-from vtune_indextts2.samples import batch_rows
-from vtune_indextts2.sizes import TEXT_RATE
+from vtune_indextts2.gpt.row_layout import make_row
+from vtune_indextts2.memory_footprint import TEXT_TOKENS_PER_SECOND
+from vtune_indextts2.training_rows import batch_rows
 
 CONFIG = Path(__file__).with_name("indextts2.yaml")
 
@@ -66,7 +66,7 @@ class Padded(network.SemanticGPT):
 
     def forward(self, **batch: Any) -> dict[str, torch.Tensor]:
         """Compute the logits of every position."""
-        embedded = self.embed(batch["input_ids"], batch["kinds"], batch["places"])
+        embedded = self.embed(batch["input_ids"], batch["kinds"], batch["positions"])
         hidden = self.hidden_states(batch["conditioning"], embedded)
         text, codes = (
             nn.functional.cross_entropy(head(hidden).float().flatten(0, 1), batch[labels].flatten())
@@ -87,7 +87,11 @@ def measure(case: Case, **shape: Any) -> Found:
     """
     settings = read_config(CONFIG).gpt.model_copy(update=shape)
     rows = [
-        lay_out(settings, np.full(round(seconds * TEXT_RATE), 2), np.zeros(round(seconds * SEMANTIC_RATE), dtype=int))
+        make_row(
+            settings,
+            np.full(round(seconds * TEXT_TOKENS_PER_SECOND), 2),
+            np.zeros(round(seconds * SEMANTIC_CODES_PER_SECOND), dtype=int),
+        )
         for seconds in case.seconds
     ]
     laid = batch_rows([(torch.zeros(settings.prefix_latents, settings.model_dim), row) for row in rows])
@@ -108,7 +112,7 @@ def measure(case: Case, **shape: Any) -> Found:
     def batch() -> dict[str, torch.Tensor]:
         return {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in laid.items()}
 
-    places = sum(network.lengths(laid["attention_mask"])) + settings.prefix * len(rows)
+    positions = sum(network.lengths(laid["attention_mask"])) + settings.prefix * len(rows)
     counts = iter(found)
 
     def indices(_: torch.Tensor) -> torch.Tensor:
@@ -119,7 +123,7 @@ def measure(case: Case, **shape: Any) -> Found:
         mock.patch.object(network, "indices", indices),
         mock.patch.object(transformers.masking_utils, "find_packed_sequence_indices", return_value=None),
     ):
-        return count_step(build, batch, places, case.checkpointing, widened=not case.lean)
+        return count_step(build, batch, positions, case.checkpointing, widened=not case.lean)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ from torch import nn
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 
 from vtune_indextts2.config import read_config
+from vtune_indextts2.gpt.code_decoder import CodeDecoder, latents, sample_codes
+from vtune_indextts2.gpt.code_sampling import CodeSampling, DecodingRules
 from vtune_indextts2.gpt.conditioning import ConditioningEncoder
-from vtune_indextts2.gpt.decoding import Continuation, draw_codes, latents
 from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
-from vtune_indextts2.gpt.sampling import Rules, Sampling
+from vtune_indextts2.s2mel.length_regulator import target_frames
 from vtune_indextts2.s2mel.network import S2Mel
-from vtune_indextts2.s2mel.regulator import target_frames
 from vtune_indextts2.semantic.codec import SemanticCodec
 from vtune_indextts2.semantic.features import SemanticEncoder
 from vtune_indextts2.speaker.campplus import CAMPPlus
@@ -119,10 +119,10 @@ def speak(device: torch.device, seconds: float, repeats: int) -> None:
         network = SemanticGPT(settings).eval()
     given = torch.randn(1, 32, config.gpt.model_dim, device=device)
     # A stop code that never comes: every run says the same number of codes.
-    rules = Rules(stop=-1, limit=count, never=[config.gpt.stop_mel_token, config.gpt.start_mel_token])
-    sampling = Sampling()
-    start = clock.time("GPT, prompt", lambda: Continuation(network, given, text, 0), repeats)
-    codes, _ = clock.time(f"GPT, {count} codes", lambda: draw_codes(start, sampling, rules, 0))
+    rules = DecodingRules(stop=-1, limit=count, never=[config.gpt.stop_mel_token, config.gpt.start_mel_token])
+    sampling = CodeSampling()
+    start = clock.time("GPT, prompt", lambda: CodeDecoder(network, given, text, 0), repeats)
+    codes, _ = clock.time(f"GPT, {count} codes", lambda: sample_codes(start, sampling, rules, 0))
     said = clock.time("GPT, latents", lambda: latents(network, given, text, codes), repeats)
     s2mel = placed(S2Mel(config.s2mel, config.latent_dims), device)
     frames, prompt = torch.tensor([target_frames(count)], device=device), int(REFERENCE * 22_050 / 256)
@@ -138,9 +138,9 @@ def speak(device: torch.device, seconds: float, repeats: int) -> None:
     clock.time("flow, 10 steps", lambda: s2mel.flow(mu, ref_mel, style, noise, 10, 0.7))
     few = min(count, 50)
     clock.time(f"GPT, {few} codes without a cache", lambda: recomputed(network, given, text, few))
-    again = Continuation(network, given, text, 0)
-    few_rules = Rules(stop=-1, limit=few, never=rules.never)
-    clock.time(f"GPT, {few} codes with it", lambda: draw_codes(again, sampling, few_rules, 0))
+    again = CodeDecoder(network, given, text, 0)
+    few_rules = DecodingRules(stop=-1, limit=few, never=rules.never)
+    clock.time(f"GPT, {few} codes with it", lambda: sample_codes(again, sampling, few_rules, 0))
     clock.report("instead")
 
 

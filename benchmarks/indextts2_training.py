@@ -21,10 +21,10 @@ import torch
 import vtune_indextts2
 from vtune import LoraSettings, attach_lora
 from vtune_indextts2.config import read_config
-from vtune_indextts2.gpt.layout import Row, lay_out
 from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
+from vtune_indextts2.gpt.row_layout import TokenRow, make_row
 from vtune_indextts2.gpt.settings import GPTSettings
-from vtune_indextts2.samples import batch_rows
+from vtune_indextts2.training_rows import batch_rows
 
 GIB = 2**30
 
@@ -73,10 +73,11 @@ def report(name: str, checkpointing: bool, model: Any, batch: Any, asked: Any, d
         loss = float(found)
         took.append(time.perf_counter() - began)
     seconds = min(took[1:])  # the first step makes the optimizer's state
-    places = int(batch["attention_mask"].sum()) + 34 * len(batch["input_ids"])
+    positions = int(batch["attention_mask"].sum()) + 34 * len(batch["input_ids"])
     peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else 1024 * peak_kilobytes()
     print(
-        f"{name:14s} checkpointing {'on ' if checkpointing else 'off'}: {seconds:6.2f} s a step, {places} places, "
+        f"{name:14s} checkpointing {'on ' if checkpointing else 'off'}: {seconds:6.2f} s a step, "
+        f"{positions} positions, "
         f"{asked.batch * asked.seconds / seconds:6.2f} s of speech a second, loss {loss:.3f}, "
         f"{len(parameters)} adapter tensors, {silent} without a gradient, peak memory {peak / GIB:.2f} GiB"
     )
@@ -87,7 +88,7 @@ def peak_kilobytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def made_rows(settings: GPTSettings, count: int, seconds: float) -> list[tuple[torch.Tensor, Row]]:
+def made_rows(settings: GPTSettings, count: int, seconds: float) -> list[tuple[torch.Tensor, TokenRow]]:
     """Return rows of random codes and text, with lengths from ``seconds`` down to half of it."""
     random = np.random.default_rng(0)
     rows = []
@@ -96,11 +97,11 @@ def made_rows(settings: GPTSettings, count: int, seconds: float) -> list[tuple[t
         codes = random.integers(0, settings.start_mel_token, int(50 * length)).tolist()
         text = random.integers(3, settings.number_text_tokens, int(4 * seconds * random.uniform(0.5, 1))).tolist()
         conditioning = torch.from_numpy(random.normal(size=(32, settings.model_dim)).astype(np.float32))
-        rows.append((conditioning, lay_out(settings, text, codes)))
+        rows.append((conditioning, make_row(settings, text, codes)))
     return rows
 
 
-def padded(rows: list[tuple[torch.Tensor, Row]]) -> dict[str, torch.Tensor]:
+def padded(rows: list[tuple[torch.Tensor, TokenRow]]) -> dict[str, torch.Tensor]:
     """Pad the text of each row to the longest text, and the codes to the longest codes."""
     longest = max(int((row.kinds == 1).sum()) for _, row in rows)
     gapped = []
@@ -110,8 +111,8 @@ def padded(rows: list[tuple[torch.Tensor, Row]]) -> dict[str, torch.Tensor]:
         def widened(values: np.ndarray, fill: int, spelt: int = spelt) -> np.ndarray:
             return np.concatenate([values[:spelt], np.full(longest - spelt, fill, dtype=np.int64), values[spelt:]])
 
-        fields = (row.ids, row.kinds, row.places, row.text_labels, row.labels)
-        gapped.append((conditioning, Row(*(widened(f, -100 if i > 2 else 0) for i, f in enumerate(fields)))))
+        fields = (row.ids, row.kinds, row.positions, row.text_labels, row.labels)
+        gapped.append((conditioning, TokenRow(*(widened(f, -100 if i > 2 else 0) for i, f in enumerate(fields)))))
     batch = batch_rows(gapped)
     return {**batch, "attention_mask": torch.ones_like(batch["attention_mask"])}
 

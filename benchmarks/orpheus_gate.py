@@ -96,7 +96,7 @@ def measure(case: Case, **shape: int) -> Found:
             model = kind(config).requires_grad_(False)
             model.tie_weights()
         if case.sound:
-            model.among = loss.Among(END_OF_SPEECH, SOUND)
+            model.loss_tokens = loss.LossTokens(END_OF_SPEECH, SOUND)
         if case.four_bit:
             _pack(model.model.layers)
         presets = vtune_orpheus.engine_info().lora_targets
@@ -107,7 +107,7 @@ def measure(case: Case, **shape: int) -> Found:
 
     # What would look at a value is told what holds here: every place is real, and is labelled.
     with (
-        mock.patch.object(loss, "places_to_learn", lambda labels: torch.arange(len(labels))),
+        mock.patch.object(loss, "labelled_positions", lambda labels: torch.arange(len(labels))),
         mock.patch.object(transformers.masking_utils, "find_packed_sequence_indices", return_value=None),
     ):
         return count_step(build, batch, case.rows * case.length, case.checkpointing, widened=not case.lean)

@@ -244,7 +244,7 @@ def build_orpheus(folder: Path, **shape: int) -> None:
     from safetensors.torch import save_file
     from snac import SNAC
 
-    from vtune_orpheus.tiny import build_tokenizer
+    from vtune_orpheus.tiny_checkpoint import build_tokenizer
 
     tokenizer = build_tokenizer(CODEC["codebook_size"])
     config = transformers.LlamaConfig(
@@ -290,9 +290,9 @@ def write_random(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
 
 def build_indextts2(folder: Path, num_hidden_layers: int = 24) -> None:
     """Write a checkpoint whose GPT has the published width and depth."""
-    from vtune_indextts2 import nano
+    from vtune_indextts2 import nano_checkpoint
 
-    nano.build(folder, width=1280, layers=num_hidden_layers)
+    nano_checkpoint.build(folder, width=1280, layers=num_hidden_layers)
 
 
 BUILDERS = {"orpheus": build_orpheus, "indextts2": build_indextts2}

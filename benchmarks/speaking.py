@@ -41,11 +41,11 @@ from vtune import Conditioning, attach_lora, load_engine
 from vtune.testing import made_clip
 from vtune.voices.speech import Speaker
 from vtune_orpheus import speech
-from vtune_orpheus.chorus import network_tokens
 from vtune_orpheus.conditioning import expected_tokens, prompt_of
-from vtune_orpheus.decoding import FrameDecoder
+from vtune_orpheus.decode_batch import sample_from_network
+from vtune_orpheus.frame_decoder import FrameDecoder
 from vtune_orpheus.layout import SLOTS, Layout
-from vtune_orpheus.sampling import Sampling, most_tokens
+from vtune_orpheus.sampling import OrpheusSampling, max_tokens
 
 RATE, FRAME = 24_000, 2048
 SENTENCES = (
@@ -102,7 +102,7 @@ class Bench:
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=0.002)
         kept = self.engine.extract_conditioning(self.base, [made_clip(RATE, 1.0, 0)])
-        self.sampling = Sampling.of(self.base.options)
+        self.sampling = OrpheusSampling.of(self.base.options)
         strings = {"voice": asked.voice, "seconds_per_character": "0.07"}
         self.kept = Conditioning(kept.tensors, {**kept.strings, **strings})
         self.plain = self._plain(dtype, device)
@@ -143,8 +143,8 @@ class Bench:
 
     def most(self, text: str) -> int:
         """Return the number of tokens after which an utterance is stopped, as in vtune."""
-        runaway = int(speech.RUNAWAY * expected_tokens(self.kept, text) + SLOTS * RATE / FRAME)
-        return most_tokens(self.sampling, runaway)
+        runaway = int(speech.RUNAWAY_FACTOR * expected_tokens(self.kept, text) + SLOTS * RATE / FRAME)
+        return max_tokens(self.sampling, runaway)
 
     def alone(self, texts: list[str]) -> Said:
         """Speak with vtune, streamed."""
@@ -153,7 +153,7 @@ class Bench:
             drawn: list[int] = []
 
             def noted(*asked: Any, drawn: list[int] = drawn) -> Any:
-                for token in network_tokens(self.model, self.base.layout, *asked):
+                for token in sample_from_network(self.model, self.base.layout, *asked):
                     drawn.append(token)
                     yield token
 

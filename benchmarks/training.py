@@ -42,7 +42,7 @@ from vtune.toolkit import packed_attention as attention
 from vtune.training.callbacks import ThroughputMeter
 from vtune.training.trainer import VoiceTrainer
 from vtune_orpheus import network
-from vtune_orpheus.samples import pad
+from vtune_orpheus.training_rows import pad
 
 SHAPES: dict[str, dict[str, Any]] = {
     "small": {

@@ -318,16 +318,16 @@ def test_killed_at_random_moments(runs: Runs, tmp_path: Path, ending: str) -> No
 
 
 def build_orpheus(folder: Path) -> str:
-    from vtune_orpheus.tiny import build
+    from vtune_orpheus.tiny_checkpoint import build
 
     build(folder)
     return f"engine: orpheus\nengine_options: {{base_model: {folder}, max_new_tokens: 35}}\n"
 
 
 def build_indextts2(folder: Path) -> str:
-    from vtune_indextts2 import nano
+    from vtune_indextts2 import nano_checkpoint
 
-    nano.build(folder, width=32, layers=2)
+    nano_checkpoint.build(folder, width=32, layers=2)
     options = f"base_model: {folder}, normaliser: basic, max_codes: 20, flow_steps: 2"
     return f"engine: indextts2\nengine_options: {{{options}}}\n"
 

@@ -43,18 +43,20 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         )  # fmt: skip
     tiny = tmp_path_factory.mktemp("tiny")
     if request.param == "orpheus":
-        from vtune_orpheus.tiny import CODEC, build
+        from vtune_orpheus.tiny_checkpoint import CODEC_CONFIG, build
 
-        build(tiny, hidden=32, layers=1, codec={**CODEC, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32})
+        build(
+            tiny, hidden=32, layers=1, codec={**CODEC_CONFIG, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32}
+        )
         return Case(
             "orpheus", {"base_model": str(tiny), "max_new_tokens": 14}, 16_000,
             runtime={"codec_device": "auto", "attn_implementation": "eager", "codec": str(tiny / "snac")},
             sampling={"temperature": 0.0}, speech={"reference_clips": 1}, training={"loss_among": "sound"},
             features={"voice_prefix": False},
         )  # fmt: skip
-    from vtune_indextts2 import nano
+    from vtune_indextts2 import nano_checkpoint
 
-    nano.build(tiny, width=32, layers=1)
+    nano_checkpoint.build(tiny, width=32, layers=1)
     options = {"base_model": str(tiny), "normaliser": "basic", "max_codes": 8, "flow_steps": 1}
     return Case(
         "indextts2", options, 16_000,

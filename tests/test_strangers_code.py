@@ -450,10 +450,10 @@ def test_a_run_that_is_a_pickle_in_any_place_runs_nothing(project: Project, patt
 @pytest.fixture(scope="module")
 def orpheus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small base of Orpheus. Not to be written into."""
-    from vtune_orpheus.tiny import CODEC, build
+    from vtune_orpheus.tiny_checkpoint import CODEC_CONFIG, build
 
     folder = tmp_path_factory.mktemp("orpheus")
-    build(folder, hidden=32, layers=1, codec={**CODEC, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32})
+    build(folder, hidden=32, layers=1, codec={**CODEC_CONFIG, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32})
     return folder
 
 
@@ -510,10 +510,10 @@ def test_a_base_that_is_a_pickle_in_any_place_is_refused(project: Project, orphe
 @pytest.mark.proof
 @pytest.mark.parametrize("name", ["gpt.pth", "s2mel.pth", "wav2vec2bert_stats.pt", "feat1.pt", "config.yaml"])
 def test_a_base_of_indextts2_that_is_a_pickle_runs_nothing(project: Project, name: str) -> None:
-    from vtune_indextts2 import nano
+    from vtune_indextts2 import nano_checkpoint
 
     Path("base").mkdir()
-    nano.build(Path("base"), width=32, layers=2)
+    nano_checkpoint.build(Path("base"), width=32, layers=2)
     (path,) = list(Path("base").rglob(name))[:1] or [Path("base") / name]
     project.pickled(path)
     recipe = {**RECIPE, "engine": "indextts2", "engine_options": {"base_model": "base"}, "voice": "eve"}

@@ -10,7 +10,7 @@ import pytest
 
 from vtune.plan import make_plan
 from vtune.recipe import Recipe
-from vtune_orpheus import tiny
+from vtune_orpheus import tiny_checkpoint
 
 
 def test_a_plan_counts_what_a_run_then_does(toy: Callable[..., Recipe], tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_plan_counts_what_a_run_then_does(toy: Callable[..., Recipe], tmp_path
 def orpheus(toy: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Recipe]:
     folder = tmp_path / "tiny"
     folder.mkdir()
-    tiny.build(folder, hidden=32, layers=2)
+    tiny_checkpoint.build(folder, hidden=32, layers=2)
     shape = json.loads((folder / "config.json").read_text())
 
     def load(**train: object) -> Recipe:

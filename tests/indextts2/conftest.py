@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from vtune_indextts2 import nano
+from vtune_indextts2 import nano_checkpoint
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.options import IndexTTS2Options
 
@@ -54,7 +54,7 @@ def kit(kit_folder: Path) -> Callable[[str], Any]:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole checkpoint with small random weights. Not to be written into."""
     folder = tmp_path_factory.mktemp("indextts2")
-    nano.build(folder, width=32, layers=2)
+    nano_checkpoint.build(folder, width=32, layers=2)
     return folder
 
 

@@ -14,8 +14,8 @@ from vtune import Clip, Conditioning, EngineError
 from vtune.testing import made_clip
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.conditioning import extract, score
-from vtune_indextts2.listening import hear, portray, style
-from vtune_indextts2.reference import code_table
+from vtune_indextts2.recording_features import extract_features, extract_flow_prompt, speaker_style
+from vtune_indextts2.speaker_reference import code_embeddings_of
 
 RATE = 22_050
 
@@ -87,8 +87,8 @@ def test_all_that_speaking_needs_is_kept(base: IndexTTS2Base, clips: Sequence[Cl
 def test_the_reference_is_the_chosen_clip_itself(base: IndexTTS2Base, clips: Sequence[Clip]) -> None:
     kept = extract(base, clips)
     (best,) = (clip for clip in clips if clip.id == choice(kept)["clips"][0])
-    heard = hear(base, best.waveform, RATE)
-    portrait = portray(base, best.waveform, RATE, heard)
+    heard = extract_features(base, best.waveform, RATE)
+    portrait = extract_flow_prompt(base, best.waveform, RATE, heard)
     for name, tensor in {
         "spk_cond_emb": heard.features, "emo_cond_emb": heard.features, "condition": heard.condition,
         "emotion": heard.emotion, "ref_codes": heard.codes, "style": portrait.style, "ref_mel": portrait.ref_mel,
@@ -98,7 +98,7 @@ def test_the_reference_is_the_chosen_clip_itself(base: IndexTTS2Base, clips: Seq
 
 
 def test_the_code_table_gives_the_codec_s_own_embeddings(base: IndexTTS2Base, clips: Sequence[Clip]) -> None:
-    table = code_table(base, extract(base, clips[:1]))
+    table = code_embeddings_of(base, extract(base, clips[:1]))
     codes = torch.arange(base.config.semantic_codec.codebook_size)[None]
     torch.testing.assert_close(table.lookup(codes), base.codec.lookup(codes), rtol=1e-5, atol=1e-6)
 
@@ -106,7 +106,7 @@ def test_the_code_table_gives_the_codec_s_own_embeddings(base: IndexTTS2Base, cl
 def test_the_content_of_the_reference_can_be_made_from_its_codes(base: IndexTTS2Base, clips: Sequence[Clip]) -> None:
     """So a voice may be given another flow later: codes and table are all that ``prompt_condition`` was made of."""
     kept = extract(base, clips)
-    embedded = code_table(base, kept).lookup(torch.from_numpy(kept.tensors["ref_codes"]))
+    embedded = code_embeddings_of(base, kept).lookup(torch.from_numpy(kept.tensors["ref_codes"]))
     frames = torch.tensor([kept.tensors["ref_mel"].shape[2]])
     remade = base.s2mel.condition(embedded, frames)
     torch.testing.assert_close(remade, torch.from_numpy(kept.tensors["prompt_condition"]), rtol=1e-4, atol=1e-5)
@@ -115,7 +115,7 @@ def test_the_content_of_the_reference_can_be_made_from_its_codes(base: IndexTTS2
 def test_facts_about_the_voice_are_kept_beside_it(base: IndexTTS2Base, clips: Sequence[Clip]) -> None:
     strings = extract(base, clips).strings
     assert strings["normaliser"] == base.frontend.engine.identity
-    assert json.loads(strings["fingerprint"]) == base.spoken_with
+    assert json.loads(strings["fingerprint"]) == base.speaking_fingerprint
     tokens = sum(len(base.frontend.tokenize(clip.text)) for clip in clips)
     assert float(strings["seconds_per_token"]) == pytest.approx(sum(clip.seconds for clip in clips) / tokens, abs=1e-5)
 
@@ -134,7 +134,7 @@ def test_the_rate_of_the_recording_does_not_matter(base: IndexTTS2Base) -> None:
 def test_scores_are_computed_as_they_are_written_down(base: IndexTTS2Base, clips: Sequence[Clip]) -> None:
     listed = choice(extract(base, clips))
     assert listed["reference"] == "best"
-    styles = np.concatenate([style(base, clip.waveform, RATE).numpy() for clip in clips]).astype(np.float64)
+    styles = np.concatenate([speaker_style(base, clip.waveform, RATE).numpy() for clip in clips]).astype(np.float64)
     assert {entry["clip"] for entry in listed["scores"]} == {clip.id for clip in clips}
     for entry in listed["scores"]:
         (place,) = (place for place, clip in enumerate(clips) if clip.id == entry["clip"])
@@ -242,9 +242,9 @@ def test_joined_clips_are_the_best_that_fit(make_base: MakeBase, clips: Sequence
     pieces = [piece for name in expected for piece in (pause, waveforms[name])][1:]
     joined = np.concatenate(pieces)
     assert len(joined) <= seconds * RATE
-    heard = hear(base, joined, RATE)
+    heard = extract_features(base, joined, RATE)
     assert np.array_equal(kept.tensors["ref_codes"], heard.codes.numpy())
-    assert np.array_equal(kept.tensors["ref_mel"], portray(base, joined, RATE, heard).ref_mel.numpy())
+    assert np.array_equal(kept.tensors["ref_mel"], extract_flow_prompt(base, joined, RATE, heard).ref_mel.numpy())
 
 
 def test_only_clips_of_one_rate_are_joined(make_base: MakeBase) -> None:
@@ -263,8 +263,8 @@ def test_averaged_are_the_vectors_and_not_the_sound(make_base: MakeBase, clips: 
     base = make_base(reference="average")
     kept = extract(base, clips)
     best = extract(make_base(), clips)
-    heard = [hear(base, clip.waveform, RATE) for clip in clips]
-    styles = [style(base, clip.waveform, RATE) for clip in clips]
+    heard = [extract_features(base, clip.waveform, RATE) for clip in clips]
+    styles = [speaker_style(base, clip.waveform, RATE) for clip in clips]
     for name, each in {
         "condition": [one.condition for one in heard], "emotion": [one.emotion for one in heard], "style": styles,
     }.items():  # fmt: skip

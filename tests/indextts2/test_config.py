@@ -17,7 +17,7 @@ import yaml
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 
 from vtune import EngineError
-from vtune_indextts2 import nano
+from vtune_indextts2 import nano_checkpoint
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.config import read_config
 from vtune_indextts2.gpt.conditioning import ConditioningEncoder
@@ -343,7 +343,10 @@ def test_parts_may_lie_anywhere(other: Path, tmp_path: Path, make_base: MakeBase
         base_model=str(other), semantic_model=str(elsewhere / "w2v-bert-2.0"), codec=str(elsewhere / "MaskGCT"),
         speaker_model=str(elsewhere / "campplus"), vocoder=str(elsewhere / "bigvgan"),
     )  # fmt: skip
-    assert (base.spoken_with, base.heard_with) == (make_base().spoken_with, make_base().heard_with)
+    assert (base.speaking_fingerprint, base.features_fingerprint) == (
+        make_base().speaking_fingerprint,
+        make_base().features_fingerprint,
+    )
     assert base.semantic
     assert base.codec
     assert base.speaker_model
@@ -373,7 +376,7 @@ def change(folder: Path, file: str, **changes: Any) -> None:
 def donor(tmp_path: Path, **sizes: int) -> Path:
     folder = tmp_path / "donor"
     folder.mkdir()
-    nano.build(folder, **sizes)
+    nano_checkpoint.build(folder, **sizes)
     return folder
 
 
@@ -402,7 +405,8 @@ def test_a_tokenizer_of_another_size_is_told(other: Path, make_base: MakeBase, t
     import sentencepiece
 
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(nano.PHRASES), model_prefix=str(tmp_path / "small"), model_type="bpe", vocab_size=70,
+        sentence_iterator=iter(nano_checkpoint.TOKENIZER_PHRASES),
+        model_prefix=str(tmp_path / "small"), model_type="bpe", vocab_size=70,
         bos_id=0, eos_id=1, unk_id=2, minloglevel=2,
     )  # fmt: skip
     put(other, "bpe.model", (tmp_path / "small.model").read_bytes())

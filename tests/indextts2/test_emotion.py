@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from vtune import EngineError
 from vtune_indextts2.base import IndexTTS2Base
-from vtune_indextts2.gpt.emotion import BIAS, LIMIT, NAMES, EmotionTable, damped, merge
+from vtune_indextts2.gpt.emotion import (
+    EMOTION_BIAS,
+    EMOTION_NAMES,
+    MAX_EMOTION_SUM,
+    EmotionTable,
+    interpolate_emotion,
+    limit_weights,
+)
 
 GROUPS = (3, 1, 2, 5, 1, 1, 4, 2)
 WEIGHTS = st.lists(st.floats(0, 1.4), min_size=8, max_size=8)
@@ -30,34 +37,34 @@ def table() -> EmotionTable:
 def test_merging_goes_from_one_emotion_towards_another(strength: float) -> None:
     base, other = noise(1, 6), noise(1, 6, seed=1)
     wanted = (1 - strength) * base.double() + strength * other.double()
-    torch.testing.assert_close(merge(base, other, strength).double(), wanted, rtol=0, atol=1e-6)
+    torch.testing.assert_close(interpolate_emotion(base, other, strength).double(), wanted, rtol=0, atol=1e-6)
 
 
 @given(WEIGHTS, st.booleans())
 def test_weights_keep_their_proportions_and_leave_a_fifth(weights: list[float], biased: bool) -> None:
-    got = damped(weights, BIAS if biased else None)
-    raw = np.array(weights) * (BIAS if biased else 1)
+    got = limit_weights(weights, EMOTION_BIAS if biased else None)
+    raw = np.array(weights) * (EMOTION_BIAS if biased else 1)
     scale = min(1.0, 0.8 / raw.sum()) if raw.sum() else 1.0
     assert got.dtype == torch.float32
     np.testing.assert_allclose(got.numpy(), raw * scale, rtol=1e-5, atol=1e-7)
-    assert float(got.sum()) <= LIMIT + 1e-6
+    assert float(got.sum()) <= MAX_EMOTION_SUM + 1e-6
 
 
 def test_the_bias_is_upstreams_and_stands_by_name() -> None:
-    bias = dict(zip(NAMES, BIAS, strict=True))
+    bias = dict(zip(EMOTION_NAMES, EMOTION_BIAS, strict=True))
     assert bias == {
         "happy": 0.9375, "angry": 0.875, "sad": 1.0, "afraid": 1.0, "disgusted": 0.9375, "melancholic": 0.9375,
         "surprised": 0.6875, "calm": 0.5625,
     }  # fmt: skip
-    for place, share in enumerate(BIAS):
-        assert damped([0.5 * (place == own) for own in range(8)]).tolist()[place] == pytest.approx(0.5 * share)
+    for place, share in enumerate(EMOTION_BIAS):
+        assert limit_weights([0.5 * (place == own) for own in range(8)]).tolist()[place] == pytest.approx(0.5 * share)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_mix_is_the_nearest_speakers_row_of_each_emotion_by_its_weight(seed: int) -> None:
     emotions, speakers = table().emotions.double().numpy(), table().speakers.double().numpy()
     style, base = noise(1, 4, seed=10 + seed), noise(1, 6, seed=20 + seed)
-    weights = damped(np.random.default_rng(seed).uniform(0, 0.3, 8).tolist())
+    weights = limit_weights(np.random.default_rng(seed).uniform(0, 0.3, 8).tolist())
     asked, wanted, nearest, first = style[0].double().numpy(), np.zeros(6), [], 0
     for weight, rows in zip(weights.tolist(), GROUPS, strict=True):
         own = speakers[first : first + rows]
@@ -79,7 +86,7 @@ def test_how_loud_a_style_is_does_not_matter() -> None:
 
 def test_without_weights_the_speakers_own_emotion_stays() -> None:
     base = noise(1, 6, seed=2)
-    assert torch.equal(table().mix(damped([0.0] * 8), base, noise(1, 4)), base)
+    assert torch.equal(table().mix(limit_weights([0.0] * 8), base, noise(1, 4)), base)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from vtune_indextts2.gpt.conformer import Attention, Block, Conformer, sinusoids
-from vtune_indextts2.gpt.perceiver import HEAD, Norm, Perceiver
+from vtune_indextts2.gpt.conformer import Conformer, ConformerBlock, PositionalKeyAttention, sinusoids
+from vtune_indextts2.gpt.perceiver import HEAD_WIDTH, GammaNorm, Perceiver
 from vtune_indextts2.gpt.settings import EncoderSettings
 
 
@@ -61,7 +61,7 @@ def attention_by_hand(w: dict[str, np.ndarray], x: np.ndarray, places: np.ndarra
 @settings(deadline=None, max_examples=15)
 @given(st.integers(1, 12), st.integers(0, 99))
 def test_attention_is_the_naive_formula(frames: int, seed: int) -> None:
-    attention = filled(Attention(8, 2), seed)
+    attention = filled(PositionalKeyAttention(8, 2), seed)
     x, places = noise(2, frames, 8, seed=seed), noise(frames, 8, seed=seed + 1)
     got = attention(x, places).numpy()
     for one, wanted in zip(got, x.numpy(), strict=True):
@@ -69,7 +69,7 @@ def test_attention_is_the_naive_formula(frames: int, seed: int) -> None:
 
 
 def test_a_block_of_the_conformer_is_the_formula() -> None:
-    block, frames = filled(Block(ENCODER)), 20
+    block, frames = filled(ConformerBlock(ENCODER)), 20
     x, places, w = noise(frames, 8).numpy(), noise(frames, 8, seed=1).numpy(), arrays(block)
 
     def silu(y: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ def test_the_perceiver_is_the_formula(width: int, context: int) -> None:
         keys, values = np.split(np.concatenate([x, c]) @ w[f"layers.{layer}.0.to_kv.weight"].T, 2, axis=1)
         queries = x @ w[f"layers.{layer}.0.to_q.weight"].T
         heads = [np.split(part, 2, axis=1) for part in (queries, keys, values)]
-        mixed = [softmax(q @ k.T / math.sqrt(HEAD)) @ v for q, k, v in zip(*heads, strict=True)]
+        mixed = [softmax(q @ k.T / math.sqrt(HEAD_WIDTH)) @ v for q, k, v in zip(*heads, strict=True)]
         x = x + np.concatenate(mixed, axis=1) @ w[f"layers.{layer}.0.to_out.weight"].T
         inner = x @ w[f"layers.{layer}.1.0.weight"].T + w[f"layers.{layer}.1.0.bias"]
         value, gate = np.split(inner, 2, axis=1)
@@ -137,6 +137,6 @@ def test_the_perceiver_is_the_formula(width: int, context: int) -> None:
 
 
 def test_the_norm_is_root_mean_square_and_takes_silence() -> None:
-    norm, x = filled(Norm(8)), noise(4, 8)
+    norm, x = filled(GammaNorm(8)), noise(4, 8)
     torch.testing.assert_close(norm(x), F.rms_norm(x, (8,), norm.gamma, eps=0.0), rtol=1e-12, atol=0)
     assert not norm(torch.zeros(2, 8, dtype=torch.float64)).any()

@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 
 import vtune
 from vtune.testing import check_engine, made_clip
-from vtune_indextts2 import nano
+from vtune_indextts2 import nano_checkpoint
 from vtune_indextts2.base import IndexTTS2Base
+from vtune_indextts2.memory_footprint import estimate
 from vtune_indextts2.options import IndexTTS2Options
-from vtune_indextts2.sizes import estimate
 
 RATE = 22_050
 
@@ -53,7 +53,7 @@ def test_it_keeps_the_contract_with_other_options(options: dict[str, Any], tiny:
 def test_the_small_checkpoint_is_the_same_bytes_every_time(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        nano.build(tmp_path / name, width=32, layers=1)
+        nano_checkpoint.build(tmp_path / name, width=32, layers=1)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()]
     assert len(files) == 14
     for file in files:
@@ -64,7 +64,7 @@ def test_building_it_leaves_the_callers_random_numbers_alone(tmp_path: Path) -> 
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    nano.build(tmp_path, width=32, layers=1)
+    nano_checkpoint.build(tmp_path, width=32, layers=1)
     assert torch.equal(torch.rand(4), expected)
 
 
@@ -74,18 +74,18 @@ def test_nano_is_built_once_into_the_cache(
     asked = huggingface_hub.cached_assets_path
     monkeypatch.setattr(huggingface_hub, "cached_assets_path", lambda *names: asked(*names, assets_dir=tmp_path))
     built: list[Path] = []
-    build = nano.build
+    build = nano_checkpoint.build
 
     def count(folder: Path) -> None:
         built.append(folder)
         build(folder)
 
-    monkeypatch.setattr(nano, "build", count)
+    monkeypatch.setattr(nano_checkpoint, "build", count)
     first, second = make_base(base_model="nano"), make_base(base_model="nano")
-    assert first.spoken_with == second.spoken_with
+    assert first.speaking_fingerprint == second.speaking_fingerprint
     assert len(built) == 1
     assert Path(first.files.checkpoint).is_relative_to(tmp_path)
-    assert f"nano-{nano.VERSION}" in first.files.checkpoint
+    assert f"nano-{nano_checkpoint.NANO_VERSION}" in first.files.checkpoint
 
 
 # Sizes

@@ -11,8 +11,8 @@ import pytest
 
 import vtune
 from vtune.training.memory_estimate import training_bytes
+from vtune_indextts2.memory_footprint import estimate
 from vtune_indextts2.options import IndexTTS2Options
-from vtune_indextts2.sizes import estimate
 
 pytestmark = pytest.mark.xdist_group("indextts2-gate")  # or each worker would count the same cases
 
@@ -42,9 +42,9 @@ def measured(gate: Any) -> Callable[..., Any]:
 
 
 def by_hand(seconds: tuple[float, ...]) -> tuple[float, int]:
-    """Operations of a training step without checkpointing, and places of the clips, from the published sizes."""
+    """Operations of a training step without checkpointing, and positions of the clips, from the published sizes."""
     body, adapter = LAYERS * 12 * WIDTH**2, 16 * 20_480 * LAYERS
-    operations, places = 0.0, 0
+    operations, positions = 0.0, 0
     for one in seconds:
         text, codes = round(4 * one) + 2, round(50 * one) + 1
         length = PREFIX + text + codes
@@ -52,8 +52,8 @@ def by_hand(seconds: tuple[float, ...]) -> tuple[float, int]:
         operations += length * (4 * body + 6 * adapter)
         operations += 4 * WIDTH * (codes * CODES + (text - 1) * PIECES)
         operations -= length * 2 * 3 * WIDTH**2  # what is embedded learns nothing, so it gets no gradient
-        places += length
-    return operations, places
+        positions += length
+    return operations, positions
 
 
 @pytest.mark.slow
@@ -62,9 +62,9 @@ def test_operations_of_a_token_are_those_of_clips_without_padding(
     measured: Callable[..., Any], seconds: tuple[float, ...]
 ) -> None:
     found = measured(seconds, checkpointing=False)
-    operations, places = by_hand(seconds)
+    operations, positions = by_hand(seconds)
     assert found.trainable == 7_864_320
-    assert found.flops_per_token == pytest.approx(operations / places, rel=0.01)
+    assert found.flops_per_token == pytest.approx(operations / positions, rel=0.01)
     assert found.flops_per_token <= 2e9
 
 
@@ -99,10 +99,10 @@ def test_counting_is_the_same_every_time_and_sees_what_checkpointing_saves(gate:
 def test_every_part_that_listens_or_speaks_is_counted_from_configurations_alone(tmp_path: Path) -> None:
     import torch
 
-    from vtune_indextts2 import nano
+    from vtune_indextts2 import nano_checkpoint
     from vtune_indextts2.base import IndexTTS2Base
 
-    nano.build(tmp_path)
+    nano_checkpoint.build(tmp_path)
     options = IndexTTS2Options(base_model=str(tmp_path))
     base = IndexTTS2Base(options, torch.device("cpu"), torch.float32)
 

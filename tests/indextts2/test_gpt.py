@@ -22,9 +22,9 @@ from vtune.runtime.distributed.ranks import init_distributed
 from vtune.runtime.paths import RunFolder
 from vtune.training import TrainingJob, train
 from vtune_indextts2.base import IndexTTS2Base
-from vtune_indextts2.gpt.layout import lay_out
-from vtune_indextts2.gpt.network import CODE, TEXT, SemanticGPT, SemanticGPTConfig
-from vtune_indextts2.samples import batch_rows, collate
+from vtune_indextts2.gpt.network import CODE_TOKEN, TEXT_TOKEN, SemanticGPT, SemanticGPTConfig
+from vtune_indextts2.gpt.row_layout import make_row
+from vtune_indextts2.training_rows import batch_rows, collate
 
 Clip = tuple[torch.Tensor, list[int], list[int]]
 """Conditioning ``[32, D]``, text and codes."""
@@ -33,7 +33,7 @@ SIZES = {
     "model_dim": 16, "layers": 2, "heads": 2, "max_text_tokens": 6, "max_mel_tokens": 8,
     "number_text_tokens": 11, "number_mel_codes": 9, "start_mel_token": 7, "stop_mel_token": 8,
 }  # fmt: skip
-IGNORED = -100
+IGNORED_LABEL = -100
 TEXTS = st.lists(st.integers(2, 11), max_size=6)
 CODES = st.lists(st.integers(0, 6), max_size=8)
 
@@ -63,7 +63,7 @@ def clip(text: list[int], codes: list[int], seed: int = 0) -> Clip:
 
 
 def laid(network: SemanticGPT, clips: list[Clip]) -> vtune.Batch:
-    return batch_rows([(condition, lay_out(network.settings, text, codes)) for condition, text, codes in clips])
+    return batch_rows([(condition, make_row(network.settings, text, codes)) for condition, text, codes in clips])
 
 
 def by_hand(network: SemanticGPT, clip: Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,7 +130,7 @@ def garbled(batch: vtune.Batch, network: SemanticGPT, seed: int = 0) -> vtune.Ba
     """The same batch with other ids, kinds and positions where there is padding."""
     sizes, generator = network.settings, torch.Generator().manual_seed(seed)
     padding = batch["attention_mask"] == 0
-    most = {"input_ids": sizes.number_mel_codes, "kinds": 3, "places": sizes.text_positions}
+    most = {"input_ids": sizes.number_mel_codes, "kinds": 3, "positions": sizes.text_positions}
     changed = {name: torch.randint(limit, padding.shape, generator=generator) for name, limit in most.items()}
     return {**batch, **{name: torch.where(padding, other, batch[name]) for name, other in changed.items()}}
 
@@ -140,18 +140,18 @@ def garbled(batch: vtune.Batch, network: SemanticGPT, seed: int = 0) -> vtune.Ba
 def test_each_place_is_asked_for_what_comes_next_in_its_block(
     network: SemanticGPT, text: list[int], codes: list[int]
 ) -> None:
-    row = lay_out(network.settings, text, codes)
+    row = make_row(network.settings, text, codes)
     spelt, spoken = len(text) + 2, len(codes) + 1
     assert row.ids.tolist() == [0, *text, 1, 7, *codes]
-    assert row.kinds.tolist() == [TEXT] * spelt + [CODE] * spoken
-    assert row.places.tolist() == [*range(spelt), *range(spoken)]
-    assert row.text_labels.tolist() == [*text, 1, IGNORED, *[IGNORED] * spoken]
-    assert row.labels.tolist() == [IGNORED] * spelt + [*codes, 8]
+    assert row.kinds.tolist() == [TEXT_TOKEN] * spelt + [CODE_TOKEN] * spoken
+    assert row.positions.tolist() == [*range(spelt), *range(spoken)]
+    assert row.text_labels.tolist() == [*text, 1, IGNORED_LABEL, *[IGNORED_LABEL] * spoken]
+    assert row.labels.tolist() == [IGNORED_LABEL] * spelt + [*codes, 8]
     assert row.text_labels.tolist().count(1) == row.labels.tolist().count(8) == 1
-    assert not np.any((row.text_labels != IGNORED) & (row.labels != IGNORED))
+    assert not np.any((row.text_labels != IGNORED_LABEL) & (row.labels != IGNORED_LABEL))
     # What a place is asked for stands behind it, but for the last code, behind which the stop is not written.
-    asked = np.where(row.labels == IGNORED, row.text_labels, row.labels)
-    known = (asked[:-1] != IGNORED).nonzero()[0]
+    asked = np.where(row.labels == IGNORED_LABEL, row.text_labels, row.labels)
+    known = (asked[:-1] != IGNORED_LABEL).nonzero()[0]
     assert row.ids[known + 1].tolist() == asked[known].tolist()
 
 
@@ -164,7 +164,7 @@ def test_a_batch_is_the_formula_for_each_of_its_clips(
     batch = garbled(laid(network, clips), network, seed)
     assert batch["input_ids"].shape[1] % 8 == 0
     with torch.no_grad():
-        embedded = network.embed(batch["input_ids"], batch["kinds"], batch["places"])
+        embedded = network.embed(batch["input_ids"], batch["kinds"], batch["positions"])
         hidden = network.hidden_states(batch["conditioning"], embedded)
         said = network(**batch)
     wanted = [by_hand(network, one) for one in clips]
@@ -199,7 +199,7 @@ def assert_same(one: Any, other: Any) -> None:
 def test_gradients_know_nothing_of_padding_order_or_how_a_batch_was_cut(network: SemanticGPT) -> None:
     clips = [clip(text, codes, number) for number, (text, codes) in enumerate(MIXED)]
     whole = laid(network, clips)
-    counts = {name: (whole[name] != IGNORED).sum() for name in ("labels", "text_labels")}
+    counts = {name: (whole[name] != IGNORED_LABEL).sum() for name in ("labels", "text_labels")}
     expected = gradients(network, whole)
     assert expected[0] == pytest.approx(loss_by_hand(network, clips)[0], rel=1e-5)
     assert_same(gradients(network, garbled(whole, network)), expected)
@@ -212,7 +212,7 @@ def test_gradients_know_nothing_of_padding_order_or_how_a_batch_was_cut(network:
 
 def padded_with_all_logits(network: SemanticGPT, batch: vtune.Batch) -> torch.Tensor:
     """The plain way to the loss: every row as long as the longest, every place with its logits."""
-    embedded = network.embed(batch["input_ids"], batch["kinds"], batch["places"])
+    embedded = network.embed(batch["input_ids"], batch["kinds"], batch["positions"])
     hidden = network.hidden_states(batch["conditioning"], embedded)
     text, codes = (
         torch.nn.functional.cross_entropy(head(hidden).flatten(0, 1), batch[name].flatten())

@@ -31,9 +31,9 @@ from vtune.voice_format.record import read_record
 from vtune.voices.speech import open_voice
 from vtune_cli.main import main
 from vtune_indextts2.base import IndexTTS2Base
-from vtune_indextts2.licence import STATEMENT
-from vtune_indextts2.reference import speaker_of
-from vtune_indextts2.speech import say_codes
+from vtune_indextts2.licence import DISCLAIMER
+from vtune_indextts2.speaker_reference import speaker_of
+from vtune_indextts2.speech import generate_codes
 
 Run = Callable[..., list[VoiceFolder]]
 
@@ -139,12 +139,12 @@ def test_metrics_hold_both_losses_and_how_often_the_code_was_right(made: Made) -
 
 def test_gradient_checkpointing_trains_to_the_same_adapter(made: Made, run: Run, tmp_path: Path) -> None:
     (folder,) = run(tmp_path, train={"gradient_checkpointing": False})
-    without = Made(folder, tmp_path)
-    assert [line["loss"] for line in without.metrics] == pytest.approx(
+    unlike_run = Made(folder, tmp_path)
+    assert [line["loss"] for line in unlike_run.metrics] == pytest.approx(
         [line["loss"] for line in made.metrics], abs=1e-4
     )
     for name, tensor in made.adapter.items():
-        torch.testing.assert_close(without.adapter[name], tensor, rtol=0, atol=1e-3)
+        torch.testing.assert_close(unlike_run.adapter[name], tensor, rtol=0, atol=1e-3)
 
 
 def test_what_lies_in_a_voice_folder(made: Made) -> None:
@@ -161,17 +161,17 @@ def test_what_lies_in_a_voice_folder(made: Made) -> None:
 
 def test_what_the_licence_asks_for_goes_with_the_voice(made: Made) -> None:
     """Its own sentence, word for word, wherever the voice is passed on."""
-    assert STATEMENT == (
+    assert DISCLAIMER == (
         "Any modifications made to the original model in this Derivative Work are not endorsed, warranted, or "
         "guaranteed by the original right-holder of the original model, and the original right-holder disclaims all "
         "liability related to this Derivative Work."
     )
     note = (made.folder.path / "LICENCE-NOTE.md").read_text()
-    assert STATEMENT in note
+    assert DISCLAIMER in note
     assert "bilibili" in note
     assert "CC-BY-NC-4.0" in note
     card = made.folder.card.read_text()
-    assert STATEMENT in card
+    assert DISCLAIMER in card
     assert "LICENCE-NOTE.md" in card
 
 
@@ -236,7 +236,7 @@ def test_a_merged_folder_is_a_checkpoint_of_the_official_layout(merged: Path, ti
     before, after = ({str(p.relative_to(at)) for p in at.rglob("*") if p.is_file()} for at in (tiny, merged))
     assert after - before == {"LICENCE-NOTE.md"}
     assert not before - after
-    assert STATEMENT in (merged / "LICENCE-NOTE.md").read_text()
+    assert DISCLAIMER in (merged / "LICENCE-NOTE.md").read_text()
     for name in before - {"gpt.pth"}:
         assert (merged / name).read_bytes() == (tiny / name).read_bytes(), name
     old, new = (torch.load(at / "gpt.pth", weights_only=True)["model"] for at in (tiny, merged))
@@ -259,7 +259,7 @@ def test_a_merged_network_says_the_codes_that_the_adapter_says(
     def codes(base: IndexTTS2Base, network: Any, text: str) -> list[int]:
         ids = base.frontend.tokenize(text)
         with torch.inference_mode():
-            return say_codes(base, network, speaker_of(base, voice.conditioning), ids, 1000, 0, base.options)[0]
+            return generate_codes(base, network, speaker_of(base, voice.conditioning), ids, 1000, 0, base.options)[0]
 
     untuned = make_base(temperature=0, max_codes=60)
     differ = 0
@@ -358,7 +358,7 @@ def test_an_adapter_is_read_back_onto_the_network_that_only_this_engine_has(made
     assert "plain transformers does not load" in exported.result.compared.how
     card = (tmp_path / "out" / "README.md").read_text()
     assert "license_name: bilibili-model-use-licence\nlicense_link: LICENCE-NOTE.md" in card
-    assert STATEMENT in (tmp_path / "out" / "LICENCE-NOTE.md").read_text()
+    assert DISCLAIMER in (tmp_path / "out" / "LICENCE-NOTE.md").read_text()
 
 
 def test_a_merged_checkpoint_is_read_back_by_this_engine(made: Made, tmp_path: Path) -> None:

@@ -12,14 +12,20 @@ from hypothesis import strategies as st
 from torch import nn
 
 from vtune import EngineError
-from vtune_indextts2.checkpoints import fit
 from vtune_indextts2.s2mel.flow import solve
+from vtune_indextts2.s2mel.length_regulator import LengthRegulator, target_frames
 from vtune_indextts2.s2mel.network import S2Mel
-from vtune_indextts2.s2mel.regulator import LengthRegulator, target_frames
 from vtune_indextts2.s2mel.settings import S2MelSettings
 from vtune_indextts2.s2mel.timestep import TimestepEmbedder
-from vtune_indextts2.s2mel.transformer import Block, FeedForward, Transformer, rotary_table, rotate
+from vtune_indextts2.s2mel.transformer import (
+    DiffusionBlock,
+    DiffusionTransformer,
+    SwiGLUFeedForward,
+    rotary_table,
+    rotate,
+)
 from vtune_indextts2.s2mel.wavenet import WaveNet
+from vtune_indextts2.state_dicts import load_strictly
 
 BINS, STYLE, CONTENT, WIDTH = 5, 3, 6, 8
 SECTION: dict[str, Any] = {
@@ -114,13 +120,13 @@ def test_turned_queries_and_keys_know_only_their_distance(m: int, n: int, shift:
 
 def test_the_feed_forward_is_rounded_up_to_256() -> None:
     with torch.device("meta"):
-        assert [FeedForward(width).w1.out_features for width in (32, 96, 97, 512)] == [256, 256, 512, 1536]
+        assert [SwiGLUFeedForward(width).w1.out_features for width in (32, 96, 97, 512)] == [256, 256, 512, 1536]
 
 
 def test_a_block_is_its_definition() -> None:
     torch.manual_seed(0)
     heads, frames, width = 2, 5, 8
-    block = Block(width, heads, takes_skip=True).double().requires_grad_(False)
+    block = DiffusionBlock(width, heads, takes_skip=True).double().requires_grad_(False)
     block.attention_norm.norm.weight.uniform_(0.5, 1.5)
     block.ffn_norm.norm.weight.uniform_(0.5, 1.5)
     w = weights(block)
@@ -169,7 +175,7 @@ def test_later_blocks_take_what_the_earlier_ones_gave_the_last_one_first(depth: 
             return torch.full_like(x, self.place)
 
     seen: dict[int, int] = {}
-    transformer = Transformer(4, 1, depth)
+    transformer = DiffusionTransformer(4, 1, depth)
     spies = [Spy(place, block.skip_in_linear is not None) for place, block in enumerate(transformer.layers)]
     transformer.layers = nn.ModuleList(spies)
     transformer(torch.zeros(1, 2, 4), torch.zeros(1, 4))
@@ -180,7 +186,7 @@ def test_later_blocks_take_what_the_earlier_ones_gave_the_last_one_first(depth: 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**31))
 def test_padded_frames_do_not_reach_the_others(frames: int, padding: int, seed: int) -> None:
     torch.manual_seed(seed)
-    transformer = Transformer(8, 2, 3).double().requires_grad_(False)
+    transformer = DiffusionTransformer(8, 2, 3).double().requires_grad_(False)
     x, time = randn(1, frames + padding, 8), randn(1, 8)
     mask = torch.arange(frames + padding)[None] < frames
     got = transformer(x, time, mask)[:, :frames]
@@ -318,12 +324,12 @@ def test_unused_entries_of_the_file_are_passed_over_and_nothing_else() -> None:
     for name in ("input_pos", "t_embedder.freqs", "t_embedder2.freqs", "x_embedder.weight", "cond_embedder.weight"):
         tensors[estimator + name] = torch.zeros(1)
     tensors[f"{estimator}transformer.layers.2.skip_in_linear.bias"] = torch.zeros(1)
-    assert fit(network, tensors, "s2mel.pth", network.unused) == []
+    assert load_strictly(network, tensors, "s2mel.pth", network.unused) == []
     more = f"{estimator}transformer.layers.3.attention_bias"
-    assert fit(network, tensors | {more: torch.zeros(1)}, "s2mel.pth", network.unused) == [more]
+    assert load_strictly(network, tensors | {more: torch.zeros(1)}, "s2mel.pth", network.unused) == [more]
     del tensors[f"{estimator}transformer.layers.3.skip_in_linear.bias"]
     with pytest.raises(EngineError, match=r"1 missing: cfm\.estimator\.transformer\.layers\.3\.skip_in_linear\.bias"):
-        fit(network, tensors, "s2mel.pth", network.unused)
+        load_strictly(network, tensors, "s2mel.pth", network.unused)
 
 
 NOT_BUILT: dict[str, dict[str, Any]] = {

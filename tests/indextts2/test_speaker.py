@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtune_indextts2.speaker.campplus import CAMPPlus, Statistics
-from vtune_indextts2.speaker.dense import MaskedConvolution
-from vtune_indextts2.speaker.head import Head
+from vtune_indextts2.speaker.dense_blocks import MaskedConvolution
+from vtune_indextts2.speaker.input_head import Head
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -21,7 +21,7 @@ from vtune.toolkit import PAUSE_SECONDS
 from vtune.voices.speech import Speaker
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.conditioning import extract
-from vtune_indextts2.text import engines
+from vtune_indextts2.text import normalisers
 from vtune_indextts2.text.frontend import Frontend
 
 RATE = 22_050
@@ -93,9 +93,9 @@ def test_every_piece_is_sound_that_says_how_it_ended(say: Speak) -> None:
 def test_between_pieces_is_a_pause_of_the_length_that_was_asked_for(say: Speak, pause: float) -> None:
     silence = int(pause * RATE)
     pieces = say(segment_tokens=12, segment_pause=pause, stops=False)
-    without = say(segment_tokens=12, segment_pause=0, stops=False)
-    assert len(pieces) == len(without) > 2
-    for place, (piece, bare) in enumerate(zip(pieces, without, strict=True)):
+    bare_pieces = say(segment_tokens=12, segment_pause=0, stops=False)
+    assert len(pieces) == len(bare_pieces) > 2
+    for place, (piece, bare) in enumerate(zip(pieces, bare_pieces, strict=True)):
         assert codes_in(len(bare.waveform)) == [20]
         assert np.array_equal(piece.waveform[: len(bare.waveform)], bare.waveform)
         rest = piece.waveform[len(bare.waveform) :]
@@ -300,7 +300,7 @@ def test_a_voice_speaks_without_the_parts_that_only_listen(
     listening = ("conditioning_encoder", "perceiver_encoder", "emo")
     torch.save({name: t for name, t in content.items() if not name.startswith(listening)}, folder / "gpt.pth")
     base = make_base(base_model=str(folder))
-    assert base.spoken_with.keys() == make_base().spoken_with.keys()
+    assert base.speaking_fingerprint.keys() == make_base().speaking_fingerprint.keys()
     sound = joined(list(Speaker(engine, base, base.new_network(), kept).speak(TEXT, 0)))
     assert np.array_equal(sound, joined(say()))
 
@@ -318,7 +318,7 @@ def test_speaking_loads_nothing_that_only_listens(
 
 @pytest.fixture
 def without_wetext(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "find_spec", lambda _: None)
+    monkeypatch.setattr(normalisers, "find_spec", lambda _: None)
 
 
 def trained_with(kept: Conditioning, normaliser: str) -> Conditioning:
@@ -355,7 +355,7 @@ def test_a_voice_of_the_built_in_normaliser_asks_for_it(
         ("auto", "", False),  # a voice that does not say
     ],
 )
-def test_what_was_chosen_is_spoken_with_a_warning(
+def test_what_was_chosen_is_speaking_fingerprint_a_warning(
     say: Speak, kept: Conditioning, caplog: pytest.LogCaptureFixture, normaliser: str, recorded: str, warns: bool
 ) -> None:
     with caplog.at_level(logging.WARNING):

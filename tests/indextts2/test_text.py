@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from vtune import EngineError
 from vtune_indextts2.text.basic import BasicEngine
-from vtune_indextts2.text.engines import choose_engine
 from vtune_indextts2.text.frontend import Frontend
 from vtune_indextts2.text.glossary import apply_glossary, read_glossary
 from vtune_indextts2.text.language import language_of
+from vtune_indextts2.text.normalisers import choose_engine
 from vtune_indextts2.text.pinyin import SYLLABLE, spelt
-from vtune_indextts2.text.protecting import NAME, hide, hide_hyphens, show, show_hyphens
+from vtune_indextts2.text.protected_names import NAME, hide, hide_hyphens, show, show_hyphens
 from vtune_indextts2.text.segments import split
 from vtune_indextts2.text.spacing import spaced
 from vtune_indextts2.text.tokens import load_tokenizer

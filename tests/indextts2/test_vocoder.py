@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtune import EngineError
-from vtune_indextts2.checkpoints import fit, fold_weight_norm
+from vtune_indextts2.state_dicts import fold_weight_norm, load_strictly
 from vtune_indextts2.vocoder.activation import AntiAliasedSnake, lowpass_filter
-from vtune_indextts2.vocoder.bigvgan import UNUSED, BigVGAN, ResidualBlock
+from vtune_indextts2.vocoder.bigvgan import UNUSED_ENTRIES, AMPBlock, BigVGAN
 from vtune_indextts2.vocoder.settings import BigVGANSettings
 
 CONFIG: dict[str, Any] = {
@@ -96,7 +96,7 @@ def test_the_activation_leaves_what_it_is_given_as_it_was() -> None:
 
 
 def test_a_residual_block_of_zero_convolutions_changes_nothing() -> None:
-    block = ResidualBlock(3, 3, [1, 3]).requires_grad_(False)
+    block = AMPBlock(3, 3, [1, 3]).requires_grad_(False)
     for parameter in (*block.convs1.parameters(), *block.convs2.parameters()):
         parameter.zero_()
     x = torch.randn(1, 3, 12)
@@ -132,7 +132,7 @@ def test_stored_with_weight_norm_or_folded_is_the_same_and_filters_are_passed_ov
         else:
             pairs[name] = tensor
     again = generator(seed=1)
-    assert fit(again, fold_weight_norm(pairs), "bigvgan_generator.pt", UNUSED) == []
+    assert load_strictly(again, fold_weight_norm(pairs), "bigvgan_generator.pt", UNUSED_ENTRIES) == []
     mel = torch.randn(1, CONFIG["num_mels"], 4)
     torch.testing.assert_close(again(mel), network(mel), rtol=0, atol=1e-5)
 

@@ -8,9 +8,9 @@ import torch
 
 from vtune_orpheus.base import OrpheusBase
 from vtune_orpheus.options import OrpheusOptions
-from vtune_orpheus.tiny import CODEC, build
+from vtune_orpheus.tiny_checkpoint import CODEC_CONFIG, build
 
-TINY_CODEC = {**CODEC, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32}
+TINY_CODEC = {**CODEC_CONFIG, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32}
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import vtune
 from vtune.testing import check_engine, made_clip
 from vtune_orpheus.base import OrpheusBase
+from vtune_orpheus.memory_footprint import estimate
 from vtune_orpheus.options import OrpheusOptions
-from vtune_orpheus.sizes import estimate
-from vtune_orpheus.tiny import CODEC, build
+from vtune_orpheus.tiny_checkpoint import CODEC_CONFIG, build
 
 RATE = 24_000
 
@@ -171,7 +171,7 @@ def test_the_fingerprint_names_the_part_that_changed(
     shutil.rmtree(other / "snac")
     donor = tmp_path / "donor"
     donor.mkdir()
-    build(donor, hidden=32, layers=2, codec={**CODEC, "encoder_dim": 4, "codebook_size": 32}, seed=1)
+    build(donor, hidden=32, layers=2, codec={**CODEC_CONFIG, "encoder_dim": 4, "codebook_size": 32}, seed=1)
     shutil.copytree(donor / "snac", other / "snac")
     before, after = base.fingerprint(), make_base(base_model=str(other)).fingerprint()
     assert [part for part in before if before[part] != after[part]] == ["codec"]

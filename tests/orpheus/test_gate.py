@@ -11,8 +11,8 @@ import pytest
 
 import vtune
 from vtune.training.memory_estimate import training_bytes
+from vtune_orpheus.memory_footprint import estimate
 from vtune_orpheus.options import OrpheusOptions
-from vtune_orpheus.sizes import estimate
 
 pytestmark = pytest.mark.xdist_group("orpheus-gate")  # or each worker would count the same cases
 

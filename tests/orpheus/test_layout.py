@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtune import EngineError
-from vtune_orpheus import tiny
+from vtune_orpheus import tiny_checkpoint
 from vtune_orpheus.layout import Layout, derive_layout
 
 
@@ -110,7 +110,7 @@ def test_a_network_with_too_few_tokens_is_refused() -> None:
 
 
 def test_a_small_tokenizer_gives_a_small_layout() -> None:
-    tokenizer = tiny.build_tokenizer(32)
+    tokenizer = tiny_checkpoint.build_tokenizer(32)
     layout = derive_layout(tokenizer, {"vq_strides": [4, 2, 1], "codebook_size": 32}, len(tokenizer), "small")
     assert layout.audio == tokenizer.convert_tokens_to_ids("<custom_token_10>")
     assert layout.audio_end == len(tokenizer)

@@ -112,13 +112,13 @@ def main(folder: Path) -> dict[str, float]:
     from vtune.engines import load_recipe
     from vtune.export.merge import merge_voice
     from vtune.training import guards
-    from vtune_orpheus import tiny
+    from vtune_orpheus import tiny_checkpoint
     from vtune_orpheus.base import OrpheusBase
     from vtune_orpheus.options import OrpheusOptions
 
     checkpoint = folder / "base"
     checkpoint.mkdir()
-    tiny.build(checkpoint, hidden=HIDDEN, layers=LAYERS, heads=8)
+    tiny_checkpoint.build(checkpoint, hidden=HIDDEN, layers=LAYERS, heads=8)
     found: dict[str, Any] = {"base": (checkpoint / "model.safetensors").stat().st_size}
     for name, device, dtype in (
         ("warm up", "cpu", torch.float32),

@@ -18,7 +18,7 @@ from vtune.runtime.paths import VoiceFolder
 from vtune.voices.mixing import open_named
 from vtune.voices.speech import open_voice
 from vtune_orpheus.conditioning import prompt_of
-from vtune_orpheus.sampling import Sampling
+from vtune_orpheus.sampling import OrpheusSampling
 
 SCALES = {"anna": 2.0, "ben": 0.5}
 IDS = torch.arange(40, 60)[None]
@@ -35,7 +35,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., V
     return folder
 
 
-def spoken(voice: Any, **settings: Any) -> np.ndarray:
+def spoken_samples(voice: Any, **settings: Any) -> np.ndarray:
     return np.concatenate([piece.waveform for piece in voice.stream("hello there", **settings)])
 
 
@@ -61,13 +61,15 @@ def test_a_mix_answers_as_the_sum_of_its_adapters(voices: Path, tiny: Path) -> N
     with torch.no_grad():
         torch.testing.assert_close(mix.model(input_ids=IDS)["logits"], wanted, rtol=1e-3, atol=1e-4)
         assert (wanted - by_hand(tiny, voices, {"anna": 0.7})).abs().max() > 0.01
-    assert len(spoken(mix, seed=1))
+    assert len(spoken_samples(mix, seed=1))
 
 
 def test_a_mix_that_was_written_is_merged_like_any_voice(voices: Path, tiny: Path, tmp_path: Path) -> None:
     write_mixed_voice(f"0.7*'{voices}/anna'+0.4*'{voices}/ben'", "both", tmp_path)
     folder = VoiceFolder(tmp_path / "both")
-    assert np.array_equal(spoken(open_voice(folder), seed=1), spoken(open_named("0.7*anna+0.4*ben", voices), seed=1))
+    assert np.array_equal(
+        spoken_samples(open_voice(folder), seed=1), spoken_samples(open_named("0.7*anna+0.4*ben", voices), seed=1)
+    )
     assert merge_voice(folder, tmp_path / "merged") < 1e-3
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     with torch.no_grad():
@@ -80,7 +82,7 @@ def test_nothing_of_another_voice_draws_the_same_sound(voices: Path) -> None:
     with torch.no_grad():
         one, other = (voice.model(input_ids=IDS)["logits"] for voice in (alone, mix))
     torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
-    assert np.array_equal(spoken(alone, seed=2), spoken(mix, seed=2))
+    assert np.array_equal(spoken_samples(alone, seed=2), spoken_samples(mix, seed=2))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_the_prompt_is_the_heaviest_voices(
     assert prompt_of(mix.base, mix.conditioning, "hello") == prompt_of(mix.base, own, "hello")
     assert f"{name}: hello" in mix.base.tokenizer.decode(prompt_of(mix.base, mix.conditioning, "hello"))
     assert ("reference_0" in mix.conditioning.tensors) == references
-    assert Sampling.of(mix.base.options).temperature == temperature
+    assert OrpheusSampling.of(mix.base.options).temperature == temperature
 
 
 def test_a_base_of_another_name_is_the_users_to_settle(

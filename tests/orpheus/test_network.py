@@ -16,7 +16,7 @@ import vtune
 from vtune.toolkit import packed_attention as attention
 from vtune_orpheus import loss
 from vtune_orpheus.base import OrpheusBase
-from vtune_orpheus.samples import pad
+from vtune_orpheus.training_rows import pad
 
 LENGTHS = (37, 90, 8, 61)
 
@@ -164,7 +164,7 @@ def test_the_chunk_does_not_matter(monkeypatch: pytest.MonkeyPatch, chunk: int) 
     hidden = torch.randn(100, 16, requires_grad=True)
     head = torch.randn(50, 16, requires_grad=True)
     labels = torch.randint(0, 50, (100,)).where(torch.rand(100) < 0.7, -100)
-    monkeypatch.setattr(loss, "_LOGITS", chunk)
+    monkeypatch.setattr(loss, "_CHUNK_LOGITS", chunk)
     found = loss.summed_loss(hidden, head, labels)
     gradients = torch.autograd.grad(found, (hidden, head))
     exact = nn.functional.cross_entropy(hidden.double() @ head.double().T, labels, reduction="sum")
@@ -190,7 +190,7 @@ def test_what_a_clip_in_a_pack_says_is_what_it_says_alone(base: OrpheusBase, che
         network.train().activation_checkpointing_enable({"use_reentrant": False})
     clips = [torch.from_numpy(row["input_ids"]) for row in rows(200)]
     packed = network.lm_head(
-        network._hidden_of_clips(
+        network._packed_hidden(
             torch.cat(clips), torch.cat([torch.arange(len(clip)) for clip in clips]), [len(clip) for clip in clips]
         )
     )[0].split([len(clip) for clip in clips])
@@ -202,8 +202,8 @@ def test_another_clip_beside_it_changes_nothing_in_a_clip(base: OrpheusBase) -> 
     network: Any = base.new_network()
     one, other, third = (torch.from_numpy(row["input_ids"]) for row in rows(200, (40, 40, 40)))
     positions = torch.arange(40).repeat(2)
-    beside_other = network._hidden_of_clips(torch.cat([other, one]), positions, [40, 40])[0, 40:]
-    beside_third = network._hidden_of_clips(torch.cat([third, one]), positions, [40, 40])[0, 40:]
+    beside_other = network._packed_hidden(torch.cat([other, one]), positions, [40, 40])[0, 40:]
+    beside_third = network._packed_hidden(torch.cat([third, one]), positions, [40, 40])[0, 40:]
     assert torch.equal(beside_other, beside_third)
 
 
@@ -285,7 +285,7 @@ def test_a_checkpoint_says_that_llama_wrote_it(base: OrpheusBase, tmp_path: Path
     assert attention.NAME not in said
 
 
-AMONG = loss.Among(40, range(48, 150))
+AMONG = loss.LossTokens(40, range(48, 150))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -293,12 +293,12 @@ def test_a_loss_among_some_tokens_is_that_of_their_logits_alone(
     pair: Callable[..., tuple[Any, Any]], dtype: torch.dtype
 ) -> None:
     lean, plain = pair(dtype)
-    lean.get_base_model().among = AMONG
+    lean.get_base_model().loss_tokens = AMONG
     ids = [AMONG.end, *AMONG.sound]
     made = rows(200)
     for row in made:
-        spoken = np.random.default_rng(1).choice(ids, len(row["labels"]))
-        row["input_ids"] = row["labels"] = np.where(row["labels"] != -100, spoken, row["labels"])
+        sound_ids = np.random.default_rng(1).choice(ids, len(row["labels"]))
+        row["input_ids"] = row["labels"] = np.where(row["labels"] != -100, sound_ids, row["labels"])
         row["input_ids"] = np.where(row["labels"] != -100, row["labels"], 7)
     batch = pad(made, 3)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -314,27 +314,27 @@ def test_a_loss_among_some_tokens_is_that_of_their_logits_alone(
     assert found == pytest.approx(expected.item(), abs=2e-6 if exact else 2e-3)
     same(our_gradients, their_gradients, 2e-5 if exact else 0.05)
     chances = logits.softmax(-1)[wanted != -100]
-    outside = 1 - chances[:, ids].sum(1).mean()
-    total, count = lean(**batch)["metrics"]["outside"]
-    assert 0.1 < outside < 0.9
+    non_sound_probability = 1 - chances[:, ids].sum(1).mean()
+    total, count = lean(**batch)["metrics"]["non_sound_probability"]
+    assert 0.1 < non_sound_probability < 0.9
     # It looks at some of the places.
-    assert float(total / count) == pytest.approx(float(outside), abs=0.05)
+    assert float(total / count) == pytest.approx(float(non_sound_probability), abs=0.05)
     assert 64 <= count < 128
 
 
 def test_what_is_outside_is_counted_at_every_place_of_a_few() -> None:
     torch.manual_seed(0)
     hidden, head = torch.randn(9, 6), torch.randn(30, 6)
-    among = loss.Among(3, range(5, 20))
+    among = loss.LossTokens(3, range(5, 20))
     labels = torch.tensor([-100, 3, 5, 7, -100, 19, 6, 8, 9])
     chances = (hidden @ head.T).softmax(-1)[labels != -100]
-    total, count = loss.outside(hidden, head, labels, among)
+    total, count = loss.non_sound_probability(hidden, head, labels, among)
     assert count == 7
     assert float(total) == pytest.approx(float(7 - chances[:, [3, *range(5, 20)]].sum()), rel=1e-5)
 
 
 def test_a_head_that_is_adapted_has_no_loss_among_sound(pair: Callable[..., tuple[Any, Any]]) -> None:
     lean, _ = pair(targets=("all", "lm_head"))
-    lean.get_base_model().among = AMONG
+    lean.get_base_model().loss_tokens = AMONG
     with pytest.raises(vtune.TrainingError, match="loss_among"):
         lean(**pad(rows(200), 3))

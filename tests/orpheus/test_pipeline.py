@@ -51,10 +51,10 @@ def test_a_voice_samples_as_whoever_opens_it_says(run: Callable[..., Any]) -> No
     folder = run()
     trained, greedy = open_voice(folder), open_voice(folder, options={"temperature": 0})
     short = open_voice(folder, options={"max_new_tokens": 7, "temperature": 0})
-    cold = spoken(trained, "hello", seed=1, sampling={"temperature": 0})
-    assert np.array_equal(cold, spoken(greedy, "hello", seed=1))
-    assert not np.array_equal(cold, spoken(trained, "hello", seed=1))
-    assert len(spoken(short, "hello")) < len(cold)
+    cold = spoken_samples(trained, "hello", seed=1, sampling={"temperature": 0})
+    assert np.array_equal(cold, spoken_samples(greedy, "hello", seed=1))
+    assert not np.array_equal(cold, spoken_samples(trained, "hello", seed=1))
+    assert len(spoken_samples(short, "hello")) < len(cold)
 
 
 def test_a_loss_among_sound_learns_and_logs_what_the_base_leaves_outside(
@@ -68,8 +68,8 @@ def test_a_loss_among_sound_learns_and_logs_what_the_base_leaves_outside(
     # The adapter begins with nothing, so the first step is the base's: a table of random rows likes no token better.
     vocabulary = json.loads((tiny / "config.json").read_text())["vocab_size"]
     layout = open_voice(voice).base.layout
-    assert lines[0]["outside"] == pytest.approx(1 - (7 * layout.codebook + 1) / vocabulary, abs=0.05)
-    assert spoken(open_voice(voice), "hello there").any()
+    assert lines[0]["non_sound_probability"] == pytest.approx(1 - (7 * layout.codebook + 1) / vocabulary, abs=0.05)
+    assert spoken_samples(open_voice(voice), "hello there").any()
     assert merge_voice(voice, tmp_path / "merged") < 1e-3
 
 
@@ -78,15 +78,17 @@ def test_a_loss_among_sound_has_no_place_for_words(run: Callable[..., Any]) -> N
         run(engine_options={"loss_among": "sound", "loss_on": "all"})
 
 
-def spoken(voice: Any, text: str, **settings: Any) -> np.ndarray:
+def spoken_samples(voice: Any, text: str, **settings: Any) -> np.ndarray:
     return np.concatenate([piece.waveform for piece in voice.stream(text, **settings)])
 
 
 def test_a_voice_is_made_loaded_and_merged(run: Callable[..., Any], tmp_path: Path) -> None:
     folder = run()
     voice = open_voice(folder)
-    assert np.array_equal(spoken(voice, "hello there", seed=1), spoken(open_voice(folder), "hello there", seed=1))
-    assert not np.array_equal(spoken(voice, "hello there"), spoken(voice, "hello there", untuned=True))
+    assert np.array_equal(
+        spoken_samples(voice, "hello there", seed=1), spoken_samples(open_voice(folder), "hello there", seed=1)
+    )
+    assert not np.array_equal(spoken_samples(voice, "hello there"), spoken_samples(voice, "hello there", untuned=True))
     assert merge_voice(folder, tmp_path / "merged") < 1e-3
     ids = torch.randint(0, 400, (1, 12))
     with torch.no_grad():
@@ -112,7 +114,9 @@ def test_modules_to_save_make_a_voice_that_is_only_served_merged(run: Callable[.
 
 def test_full_fine_tuning_loads_again(run: Callable[..., Any]) -> None:
     folder = run(train={"method": "full"})
-    assert not np.array_equal(spoken(open_voice(folder), "hello"), spoken(open_voice(folder, untuned=True), "hello"))
+    assert not np.array_equal(
+        spoken_samples(open_voice(folder), "hello"), spoken_samples(open_voice(folder, untuned=True), "hello")
+    )
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

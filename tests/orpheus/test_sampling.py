@@ -18,10 +18,10 @@ from transformers import (
 
 from vtune import Ending, VoiceError
 from vtune_orpheus.base import OrpheusBase
-from vtune_orpheus.chorus import network_tokens
+from vtune_orpheus.decode_batch import sample_from_network
 from vtune_orpheus.layout import Layout
 from vtune_orpheus.prompts import prompt_ids
-from vtune_orpheus.sampling import Sampling
+from vtune_orpheus.sampling import OrpheusSampling
 from vtune_orpheus.sampling import sample_frames as frames_of
 
 
@@ -41,12 +41,14 @@ class Scripted(nn.Module):
         return {"logits": logits}
 
 
-def sampling(**changes: float) -> Sampling:
-    return Sampling(**{"temperature": 1.0, "top_p": 1.0, "repetition_penalty": 1.0, "max_new_tokens": 70, **changes})
+def sampling(**changes: float) -> OrpheusSampling:
+    return OrpheusSampling(
+        **{"temperature": 1.0, "top_p": 1.0, "repetition_penalty": 1.0, "max_new_tokens": 70, **changes}
+    )
 
 
 def sample_frames(model: nn.Module, layout: Layout, *asked: Any) -> Iterator[tuple[list[int], Ending | None]]:
-    return frames_of(partial(network_tokens, model, layout), layout, *asked)
+    return frames_of(partial(sample_from_network, model, layout), layout, *asked)
 
 
 @settings(deadline=None, max_examples=20)
@@ -72,7 +74,7 @@ def test_a_slot_alone_is_drawn_from_as_from_the_whole_vocabulary_with_all_else_m
 ) -> None:
     layout, prompt = base.layout, [1, 2, base.layout.audio + 3, base.layout.end_of_speech]
     settings_ = sampling(top_p=top_p, repetition_penalty=penalty, temperature=temperature)
-    drawn = list(network_tokens(Scripted(base.config.vocab_size, None, seed), layout, prompt, settings_, 70, seed))
+    drawn = list(sample_from_network(Scripted(base.config.vocab_size, None, seed), layout, prompt, settings_, 70, seed))
 
     model, generator = Scripted(base.config.vocab_size, None, seed), torch.Generator().manual_seed(seed)
     chain = LogitsProcessorList([RepetitionPenaltyLogitsProcessor(penalty), TemperatureLogitsWarper(temperature)])

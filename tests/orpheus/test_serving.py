@@ -17,7 +17,7 @@ from vtune.serve.inprocess import InProcessBackend
 from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio
 from vtune.voices.mixing import open_named
-from vtune_orpheus.llama import LlamaSteps
+from vtune_orpheus.llama_stepper import LlamaStepper
 
 TEXT = "Hello there. And one more sentence, which is a good deal longer than the first of the two was, as you can hear."
 FRAME = 2048
@@ -57,8 +57,8 @@ def test_the_first_sound_takes_two_frames(
     base = SharedBase(asked.voice, "cpu", options, 4)
     pieces = base.say(asked)
     calls: list[int] = []
-    read = LlamaSteps._read
-    monkeypatch.setattr(LlamaSteps, "_read", lambda *given: (calls.append(1), read(*given))[1])
+    read = LlamaStepper._forward
+    monkeypatch.setattr(LlamaStepper, "_forward", lambda *given: (calls.append(1), read(*given))[1])
     first = next(pieces)
     assert len(first.waveform) == FRAME
     assert len(calls) == 7 * frames  # the first of them reads the prompt
@@ -107,8 +107,8 @@ def test_requests_of_one_voice_are_drawn_side_by_side(
     """All at once, and one of them hangs up in the middle."""
     anna = open_named("anna", voices, "cpu")
     rows: list[int] = []
-    step = LlamaSteps.step
-    monkeypatch.setattr(LlamaSteps, "step", lambda self, tokens: (rows.append(len(tokens)), step(self, tokens))[1])
+    step = LlamaStepper.step
+    monkeypatch.setattr(LlamaStepper, "step", lambda self, tokens: (rows.append(len(tokens)), step(self, tokens))[1])
     backend = InProcessBackend(ServeSettings(), "cpu", {"first_frames": 4})
     homes = {seed: joined(list(anna.stream(TEXT, seed))) for seed in range(12)}
     # A voice of noise ends where it likes: those that speak longest.

@@ -17,7 +17,7 @@ from train_encoder import CODEC
 from train_language import SHAPE
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from vtune_orpheus.tiny import build_tokenizer
+from vtune_orpheus.tiny_checkpoint import build_tokenizer
 
 
 def codec_of(folder: Path) -> SNAC:

@@ -22,8 +22,8 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from vtune_orpheus.layout import Layout, derive_layout
-from vtune_orpheus.prompts import end_ids, prompt_ids, spoken
-from vtune_orpheus.tiny import build_tokenizer
+from vtune_orpheus.prompts import end_ids, prompt_ids, prompt_text
+from vtune_orpheus.tiny_checkpoint import build_tokenizer
 
 SHAPE = {
     "hidden_size": 256,
@@ -69,7 +69,7 @@ class Rows:
     def row(self, clip: int, voice: str) -> Row:
         """Return the training row of a clip, in the layout of the engine."""
         text = self.texts[clip]
-        prompt = prompt_ids(self.tokenizer, self.layout, spoken(text, voice, prefix=True))
+        prompt = prompt_ids(self.tokenizer, self.layout, prompt_text(text, voice, prefix=True))
         offsets = self.layout.audio + np.arange(7) * self.layout.codebook
         ids = [*prompt, *(self.frames[clip] + offsets).reshape(-1).tolist(), *end_ids(self.layout)]
         first = prompt.index(self.layout.end_of_text) - len(text)  # a token a letter

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vtune
-from vtune_indextts2.licence import NOTE, SUMMARY
+from vtune_indextts2.licence import LICENCE_NOTE_TEXT, LICENCE_SUMMARY
 from vtune_indextts2.options import IndexTTS2Options
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from vtune_indextts2.base import IndexTTS2Base
 
-ATTENTION = (r"gpt\.h\.\d+\.attn\.c_attn", r"gpt\.h\.\d+\.attn\.c_proj")
-MLP = (r"gpt\.h\.\d+\.mlp\.c_fc", r"gpt\.h\.\d+\.mlp\.c_proj")
-HEADS = ("mel_head", "text_head")
+ATTENTION_TARGETS = (r"gpt\.h\.\d+\.attn\.c_attn", r"gpt\.h\.\d+\.attn\.c_proj")
+MLP_TARGETS = (r"gpt\.h\.\d+\.mlp\.c_fc", r"gpt\.h\.\d+\.mlp\.c_proj")
+HEAD_TARGETS = ("mel_head", "text_head")
 
 
 @vtune.hookimpl
@@ -29,18 +29,18 @@ def engine_info() -> vtune.EngineInfo:
         options=IndexTTS2Options,
         lora=vtune.LoraSettings(rank=16, alpha=32, targets=("attention+mlp",)),
         lora_targets={
-            "all": (*ATTENTION, *MLP),
-            "attention": ATTENTION,
-            "attention+mlp": (*ATTENTION, *MLP),
-            "attention+mlp+heads": (*ATTENTION, *MLP, *HEADS),
-            "heads": HEADS,
+            "all": (*ATTENTION_TARGETS, *MLP_TARGETS),
+            "attention": ATTENTION_TARGETS,
+            "attention+mlp": (*ATTENTION_TARGETS, *MLP_TARGETS),
+            "attention+mlp+heads": (*ATTENTION_TARGETS, *MLP_TARGETS, *HEAD_TARGETS),
+            "heads": HEAD_TARGETS,
         },
         paired_features=frozenset({"condition", "emotion"}),
         length_feature="codes",
         clips_as_recorded=True,
-        licence=SUMMARY,
+        licence=LICENCE_SUMMARY,
         licence_name="bilibili-model-use-licence",
-        licence_note=NOTE,
+        licence_note=LICENCE_NOTE_TEXT,
     )
 
 
@@ -53,24 +53,24 @@ def load_base(options: IndexTTS2Options, device: torch.device, dtype: torch.dtyp
 
 @vtune.hookimpl
 def fingerprint(base: IndexTTS2Base) -> dict[str, str]:
-    return base.spoken_with
+    return base.speaking_fingerprint
 
 
 @vtune.hookimpl
 def features_fingerprint(base: IndexTTS2Base) -> dict[str, str]:
-    return base.heard_with
+    return base.features_fingerprint
 
 
 @vtune.hookimpl
 def prepare_sample(base: IndexTTS2Base, clip: vtune.Clip) -> vtune.Features:
-    from vtune_indextts2.samples import prepare
+    from vtune_indextts2.training_rows import prepare
 
     return prepare(base, clip)
 
 
 @vtune.hookimpl
 def collate(base: IndexTTS2Base, features: Sequence[vtune.Features]) -> vtune.Batch:
-    from vtune_indextts2.samples import collate
+    from vtune_indextts2.training_rows import collate
 
     return collate(base, features)
 
@@ -113,13 +113,13 @@ def synthesize(
 def footprint(
     options: IndexTTS2Options, lora: vtune.LoraSettings, dtype_bytes: int, product_bytes: int
 ) -> vtune.Footprint:
-    from vtune_indextts2.sizes import estimate
+    from vtune_indextts2.memory_footprint import estimate
 
     return estimate(options, lora, dtype_bytes, engine_info().lora_targets, product_bytes)
 
 
 @vtune.hookimpl
 def save_merged(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]:
-    from vtune_indextts2.merging import save
+    from vtune_indextts2.merged_checkpoint import save
 
     return save(base, network, directory)

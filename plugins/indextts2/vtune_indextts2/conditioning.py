@@ -1,4 +1,4 @@
-"""What a voice keeps: its reference, chosen among its clips by scores that are written down, or averaged."""
+"""Compute the conditioning of a voice: its reference, chosen among its clips by score, or averaged over clips."""
 
 from __future__ import annotations
 
@@ -12,24 +12,31 @@ import torch
 from torch.nn import functional as F
 
 from vtune import Clip, Conditioning, EngineError, Waveform
-from vtune_indextts2.listening import SHORTEST, Heard, Portrait, hear, portray, style
+from vtune_indextts2.recording_features import (
+    MIN_REFERENCE_SECONDS,
+    FlowPrompt,
+    RecordingFeatures,
+    extract_features,
+    extract_flow_prompt,
+    speaker_style,
+)
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
 
-PAUSE = 0.2
-"""Seconds of silence between clips that are joined."""
+JOIN_PAUSE_SECONDS = 0.2
+"""Silence between joined clips."""
 
-CLIPPED = 0.999
-"""Samples beyond this are taken for clipped."""
+CLIPPED_AMPLITUDE = 0.999
+"""Samples with at least this amplitude count as clipped."""
 
 
 @dataclass(frozen=True)
-class Score:
-    """How fit a clip is to stand for its voice.
+class ReferenceScore:
+    """How well a clip can be the reference of its voice.
 
-    :param similarity: cosine of its style to the mean style of the other clips, -1 to 1.
-    :param noise: how far its quietest tenth lies below its loudest, in dB; 40 and more is clean.
+    :param similarity: cosine similarity of its style and the mean style of the other clips, -1 to 1.
+    :param noise: how many dB its quietest tenth is below its loudest parts; 40 and more is clean.
     :param clipped: share of its samples at full scale.
     """
 
@@ -41,95 +48,97 @@ class Score:
 
     @property
     def total(self) -> float:
-        """Similarity, less up to 0.2 for noise and up to 0.5 for clipping."""
+        """Similarity minus up to 0.2 for noise and up to 0.5 for clipping."""
         return self.similarity - 0.2 * (1 - min(max(self.noise, 0.0), 40.0) / 40) - min(50 * self.clipped, 0.5)
 
 
 def extract(base: IndexTTS2Base, clips: Sequence[Clip]) -> Conditioning:
-    """Keep a reference; see ``tensors`` for what is in it.
+    """Return the conditioning of a voice; see ``tensors`` for its content.
 
-    :raises EngineError: no clip can stand for the voice.
+    :raises EngineError: no clip can be the reference of the voice.
     """
     options = base.options
     longest = options.reference_seconds
-    usable = [clip for clip in clips if SHORTEST <= clip.seconds <= longest and clip.waveform.any()]
+    usable = [clip for clip in clips if MIN_REFERENCE_SECONDS <= clip.seconds <= longest and clip.waveform.any()]
     if not usable:
         lengths = [clip.seconds for clip in clips]
         raise EngineError(
-            f"no clip of voice {clips[0].voice!r} can be its reference: it must have {SHORTEST:g} to {longest:g} s "
-            f"of sound (engine_options.reference_seconds), the clips have {min(lengths):.1f} to {max(lengths):.1f} s"
+            f"no clip of voice {clips[0].voice!r} can be its reference: a reference needs {MIN_REFERENCE_SECONDS:g} to "
+            f"{longest:g} s of sound (engine_options.reference_seconds), but the clips have {min(lengths):.1f} to "
+            f"{max(lengths):.1f} s"
         )
-    styles = torch.cat([style(base, clip.waveform, clip.sample_rate) for clip in usable])
+    styles = torch.cat([speaker_style(base, clip.waveform, clip.sample_rate) for clip in usable])
     scores = score(usable, styles)
-    ranked = sorted(range(len(usable)), key=lambda place: -scores[place].total)
+    ranked = sorted(range(len(usable)), key=lambda index: -scores[index].total)
     chosen = _joined_up_to(longest, usable, ranked) if options.reference == "join" else ranked[:1]
-    waveform, rate = _join([usable[place] for place in chosen])
-    heard = hear(base, waveform, rate)
-    portrait = portray(base, waveform, rate, heard)
+    waveform, rate = _join([usable[index] for index in chosen])
+    features = extract_features(base, waveform, rate)
+    flow_prompt = extract_flow_prompt(base, waveform, rate, features)
     if options.reference == "average":
         chosen = ranked
-        heard, portrait = _averaged(base, usable, styles, heard, portrait)
+        features, flow_prompt = _average_features(base, usable, styles, features, flow_prompt)
     choice = {
         "reference": options.reference,
-        "clips": [usable[place].id for place in chosen],
-        "scores": [{**asdict(scores[place]), "total": round(scores[place].total, 4)} for place in ranked],
+        "clips": [usable[index].id for index in chosen],
+        "scores": [{**asdict(scores[index]), "total": round(scores[index].total, 4)} for index in ranked],
     }
     strings = {
         "choice": json.dumps(choice),
         "normaliser": base.frontend.engine.identity,
-        "fingerprint": json.dumps(base.spoken_with),
+        "fingerprint": json.dumps(base.speaking_fingerprint),
         "seconds_per_token": f"{_pace(base, clips):.5f}",
     }
-    return Conditioning(tensors(base, heard, portrait), strings)
+    return Conditioning(tensors(base, features, flow_prompt), strings)
 
 
-def tensors(base: IndexTTS2Base, heard: Heard, portrait: Portrait) -> Mapping[str, np.ndarray]:
-    """Return what a voice's file holds, float32 unless said otherwise.
+def tensors(base: IndexTTS2Base, features: RecordingFeatures, flow_prompt: FlowPrompt) -> Mapping[str, np.ndarray]:
+    """Return the tensors of a voice's file, float32 except ``ref_codes``.
 
-    ``spk_cond_emb``, ``emo_cond_emb`` ``[1, T, F]``: semantic features of the reference, for other software; ``style``
-    ``[1, S]``; ``ref_mel`` ``[1, 80, P]``; ``prompt_condition`` ``[1, P, C]``; ``condition`` ``[1, 32, D]`` and
-    ``emotion`` ``[1, D]``, which the GPT takes; ``ref_codes`` int64 ``[1, T]``; and the codec's table, ``codebook``
-    ``[K, 8]`` with ``codebook_weight`` ``[H, 8]`` and ``codebook_bias`` ``[H]``: with these a voice speaks without
-    w2v-BERT, codec and CAMPPlus.
+    - ``spk_cond_emb`` and ``emo_cond_emb`` ``[1 x T x F]``: semantic features of the reference, for other software.
+    - ``style`` ``[1 x S]``, ``ref_mel`` ``[1 x 80 x P]`` and ``prompt_condition`` ``[1 x P x C]``: the flow's prompt.
+    - ``condition`` ``[1 x 32 x D]`` and ``emotion`` ``[1 x D]``: the GPT's inputs.
+    - ``ref_codes``, int64 ``[1 x T]``: the codes of the reference.
+    - ``codebook`` ``[K x 8]``, ``codebook_weight`` ``[H x 8]`` and ``codebook_bias`` ``[H]``: the codec's embeddings,
+      with which the voice speaks without w2v-BERT, codec and CAMPPlus.
     """
     quantizer = base.codec.quantizer.only
-    kept = {
-        "spk_cond_emb": heard.features,
-        "emo_cond_emb": heard.features,
-        "style": portrait.style,
-        "ref_mel": portrait.ref_mel,
-        "prompt_condition": portrait.prompt_condition,
-        "condition": heard.condition,
-        "emotion": heard.emotion,
-        "ref_codes": heard.codes,
+    stored = {
+        "spk_cond_emb": features.features,
+        "emo_cond_emb": features.features,
+        "style": flow_prompt.style,
+        "ref_mel": flow_prompt.ref_mel,
+        "prompt_condition": flow_prompt.prompt_condition,
+        "condition": features.condition,
+        "emotion": features.emotion,
+        "ref_codes": features.codes,
         "codebook": quantizer.codebook.weight,
         "codebook_weight": quantizer.out_project.weight[:, :, 0],
         "codebook_bias": quantizer.out_project.bias,
     }
-    return {name: tensor.detach().cpu().numpy() for name, tensor in kept.items() if tensor is not None}
+    return {name: tensor.detach().cpu().numpy() for name, tensor in stored.items() if tensor is not None}
 
 
-def score(clips: Sequence[Clip], styles: torch.Tensor) -> list[Score]:
-    """Score clips of one voice with styles ``[n, S]``."""
+def score(clips: Sequence[Clip], styles: torch.Tensor) -> list[ReferenceScore]:
+    """Score the clips of one voice, given their styles ``[clips x S]``."""
     total = styles.sum(dim=0)
     scores = []
     for clip, own in zip(clips, styles, strict=True):
         others = total - own if len(clips) > 1 else own
         loudness = _levels(clip.waveform, clip.sample_rate)
         scores.append(
-            Score(
+            ReferenceScore(
                 clip.id,
                 round(clip.seconds, 2),
                 round(float(F.cosine_similarity(own, others, dim=0)), 4),
                 round(float(np.percentile(loudness, 95) - np.percentile(loudness, 10)), 1),
-                round(float(np.mean(np.abs(clip.waveform) >= CLIPPED)), 5),
+                round(float(np.mean(np.abs(clip.waveform) >= CLIPPED_AMPLITUDE)), 5),
             )
         )
     return scores
 
 
 def _levels(waveform: Waveform, sample_rate: int) -> np.ndarray:
-    """Level of each 20 ms in dB."""
+    """Return the level of each 20 ms in dB: float64 ``[frames]``."""
     size = max(sample_rate // 50, 1)
     frames = waveform[: len(waveform) // size * size].reshape(-1, size) if len(waveform) >= size else waveform[None]
     levels: np.ndarray = 10 * np.log10(np.square(frames, dtype=np.float64).mean(axis=1) + 1e-10)
@@ -139,31 +148,31 @@ def _levels(waveform: Waveform, sample_rate: int) -> np.ndarray:
 def _joined_up_to(seconds: float, clips: Sequence[Clip], ranked: Sequence[int]) -> list[int]:
     chosen: list[int] = []
     left = seconds
-    for place in ranked:
-        needed = clips[place].seconds + (PAUSE if chosen else 0)
-        if needed <= left and (not chosen or clips[place].sample_rate == clips[chosen[0]].sample_rate):
-            chosen.append(place)
+    for index in ranked:
+        needed = clips[index].seconds + (JOIN_PAUSE_SECONDS if chosen else 0)
+        if needed <= left and (not chosen or clips[index].sample_rate == clips[chosen[0]].sample_rate):
+            chosen.append(index)
             left -= needed
     return chosen
 
 
 def _join(clips: Sequence[Clip]) -> tuple[Waveform, int]:
     rate = clips[0].sample_rate
-    pause = np.zeros(int(PAUSE * rate), dtype=np.float32)
+    pause = np.zeros(int(JOIN_PAUSE_SECONDS * rate), dtype=np.float32)
     pieces = [piece for clip in clips for piece in (pause, clip.waveform)][1:]
     return np.concatenate(pieces), rate
 
 
-def _averaged(
-    base: IndexTTS2Base, clips: Sequence[Clip], styles: torch.Tensor, best: Heard, portrait: Portrait
-) -> tuple[Heard, Portrait]:
-    # Only what has no time axis has a mean that means something.
-    each = [hear(base, clip.waveform, clip.sample_rate) for clip in clips]
-    condition = torch.stack([heard.condition for heard in each]).mean(dim=0)
-    emotion = torch.stack([heard.emotion for heard in each]).mean(dim=0)
+def _average_features(
+    base: IndexTTS2Base, clips: Sequence[Clip], styles: torch.Tensor, best: RecordingFeatures, flow_prompt: FlowPrompt
+) -> tuple[RecordingFeatures, FlowPrompt]:
+    # Only tensors without a time axis have a meaningful mean.
+    all_features = [extract_features(base, clip.waveform, clip.sample_rate) for clip in clips]
+    condition = torch.stack([features.condition for features in all_features]).mean(dim=0)
+    emotion = torch.stack([features.emotion for features in all_features]).mean(dim=0)
     return (
-        Heard(best.features, best.codes, best.embedding, condition, emotion),
-        Portrait(styles.mean(dim=0, keepdim=True), portrait.ref_mel, portrait.prompt_condition),
+        RecordingFeatures(best.features, best.codes, best.embedding, condition, emotion),
+        FlowPrompt(styles.mean(dim=0, keepdim=True), flow_prompt.ref_mel, flow_prompt.prompt_condition),
     )
 
 

@@ -16,7 +16,7 @@ from vtune_indextts2.gpt.settings import GPTSettings
 from vtune_indextts2.s2mel.settings import S2MelSettings
 from vtune_indextts2.waveform.mel import MelSettings
 
-SEMANTIC_RATE = 50
+SEMANTIC_CODES_PER_SECOND = 50
 """Semantic codes a second."""
 
 

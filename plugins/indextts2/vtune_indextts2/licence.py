@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 # Word for word the agreement's own sentence, as its section 4.1 (a) asks.
-STATEMENT = (
+DISCLAIMER = (
     "Any modifications made to the original model in this Derivative Work are not endorsed, warranted, or guaranteed "
     "by the original right-holder of the original model, and the original right-holder disclaims all liability related "
     "to this Derivative Work."
 )
 
-SUMMARY = (
+LICENCE_SUMMARY = (
     "IndexTTS-2's weights are under the bilibili Model Use License Agreement, which binds you and whoever you give the "
     "voice to; what it asks is in LICENCE-NOTE.md. The semantic codec of MaskGCT is under CC-BY-NC-4.0, not for "
-    f"commercial use. {STATEMENT}"
+    f"commercial use. {DISCLAIMER}"
 )
 
-NOTE = f"""# Licence note for this IndexTTS2 voice
+LICENCE_NOTE_TEXT = f"""# Licence note for this IndexTTS2 voice
 
 The adapter and the conditioning in this folder were made from IndexTTS-2 and are a Derivative Work of it under the
 bilibili Model Use License Agreement. Read that agreement: it binds you, and this is no more than a summary.
 
 Where you distribute this voice, its page or its documentation must say:
 
-> {STATEMENT}
+> {DISCLAIMER}
 
 The agreement also asks that you
 

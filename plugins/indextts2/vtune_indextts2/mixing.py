@@ -8,7 +8,7 @@ import numpy as np
 
 from vtune import Conditioning, VoiceError
 
-TIMELESS = ("style", "condition", "emotion")
+AVERAGED_TENSORS = ("style", "condition", "emotion")
 """A speaker in a fixed number of vectors. Everything else goes frame by frame: a mean of two recordings is neither."""
 
 
@@ -17,7 +17,7 @@ def mix(parts: Sequence[Conditioning], weights: Sequence[float]) -> Conditioning
 
     :raises VoiceError: a voice lacks a tensor.
     """
-    means = {name: _mean([_stored(part, name) for part in parts], weights) for name in TIMELESS}
+    means = {name: _mean([_stored(part, name) for part in parts], weights) for name in AVERAGED_TENSORS}
     return Conditioning({**parts[0].tensors, **means}, parts[0].strings)
 
 

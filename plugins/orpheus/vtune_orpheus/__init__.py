@@ -1,4 +1,4 @@
-"""Orpheus as a vtune engine: a Llama that speaks SNAC tokens, tuned by LoRA, 24 kHz."""
+"""Orpheus as a vtune engine: a Llama that generates SNAC tokens, tuned with LoRA, 24 kHz."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def fingerprint(base: OrpheusBase) -> dict[str, str]:
 
 @vtune.hookimpl
 def prepare_sample(base: OrpheusBase, clip: vtune.Clip) -> vtune.Features:
-    from vtune_orpheus.samples import prepare
+    from vtune_orpheus.training_rows import prepare
 
     return prepare(base, clip)
 
 
 @vtune.hookimpl
 def collate(base: OrpheusBase, features: Sequence[vtune.Features]) -> vtune.Batch:
-    from vtune_orpheus import samples
+    from vtune_orpheus import training_rows
 
-    return samples.collate(base, features)
+    return training_rows.collate(base, features)
 
 
 @vtune.hookimpl
@@ -86,10 +86,10 @@ def synthesize(
     seed: int,
     sampling: Mapping[str, Any],
 ) -> Iterator[vtune.Audio]:
-    from vtune_orpheus.chorus import network_tokens
+    from vtune_orpheus.decode_batch import sample_from_network
     from vtune_orpheus.speech import speak
 
-    return speak(base, partial(network_tokens, model, base.layout), text, conditioning, seed, sampling)
+    return speak(base, partial(sample_from_network, model, base.layout), text, conditioning, seed, sampling)
 
 
 @vtune.hookimpl
@@ -114,17 +114,17 @@ def synthesize_from_sampler(
     seed: int,
     sampling: Mapping[str, Any],
 ) -> Iterator[vtune.Audio]:
-    from vtune_orpheus.drawing import server_tokens
+    from vtune_orpheus.server_sampler import sample_from_server
     from vtune_orpheus.speech import speak
 
-    return speak(base, partial(server_tokens, sampler, base.layout), text, conditioning, seed, sampling)
+    return speak(base, partial(sample_from_server, sampler, base.layout), text, conditioning, seed, sampling)
 
 
 @vtune.hookimpl
 def footprint(
     options: OrpheusOptions, lora: vtune.LoraSettings, dtype_bytes: int, product_bytes: int
 ) -> vtune.Footprint:
-    from vtune_orpheus.sizes import estimate
+    from vtune_orpheus.memory_footprint import estimate
 
     return estimate(options, lora, dtype_bytes, engine_info().lora_targets, product_bytes)
 

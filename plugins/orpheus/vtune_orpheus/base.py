@@ -1,4 +1,4 @@
-"""The engine's state: tokenizer, layout, codec and network, each loaded on first use."""
+"""The state of the engine: tokenizer, layout, codec and network, each loaded on first use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from vtune_orpheus.options import OrpheusOptions
 class OrpheusBase:
     """One checkpoint with its codec.
 
-    ``device`` and ``dtype`` are the network's; the codec is float32, on the CPU unless the options say otherwise.
+    ``device`` and ``dtype`` belong to the network. The codec is float32, and on the CPU unless ``codec_device`` is
+    auto.
     """
 
     def __init__(self, options: OrpheusOptions, device: torch.device, dtype: torch.dtype) -> None:
@@ -47,7 +48,7 @@ class OrpheusBase:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where things stand in the vocabulary."""
+        """The token ids of the vocabulary."""
         config = checkpoints.codec_config(self._codec_name)
         return derive_layout(self.tokenizer, config, self.config.vocab_size, self.checkpoint)
 
@@ -63,55 +64,57 @@ class OrpheusBase:
             codec.load_state_dict(read_tensors(path))
         except EngineError:
             raise
-        except Exception as error:  # what a wrong configuration leads to inside SNAC and torch is beyond listing
+        except Exception as error:  # a wrong configuration can raise any error inside SNAC and torch
             raise EngineError(f"{path} does not fit its config.json: {in_a_line(error)}") from error
         device = self.device if self.options.codec_device == "auto" else torch.device("cpu")
         return codec.eval().requires_grad_(False).to(device)
 
     def new_network(self) -> nn.Module:
-        """Load the frozen network; each call gives one of its own, for PEFT changes it in place."""
+        """Load the frozen network; each call loads a new one, because PEFT changes a network in place."""
         from vtune.toolkit import packed_attention as attention
         from vtune_orpheus import network
-        from vtune_orpheus.loss import Among
+        from vtune_orpheus.loss import LossTokens
 
         options = self.options
-        ours = self.config.model_type == "llama"
-        automatic = attention.NAME if ours else None
+        is_llama = self.config.model_type == "llama"
+        automatic = attention.NAME if is_llama else None
         quantized = _quantization_config(options.quantization, self.dtype)
-        # Each tensor goes from the file to the device by itself: a host of 12 GB never holds the whole network.
+        # Each tensor goes from the file to the device on its own, so a host with 12 GB never holds the whole network.
         placement = {"device_map": {"": self.device}} if self.device.type != "cpu" else {}
         loaded: Any = self._from_checkpoint(
-            network.LlamaForCausalLM if ours else AutoModelForCausalLM,
+            network.LlamaForCausalLM if is_llama else AutoModelForCausalLM,
             dtype=self.dtype,
             attn_implementation=automatic if options.attn_implementation == "auto" else options.attn_implementation,
             quantization_config=quantized,
             **placement,
         )
         if options.loss_among == "sound":
-            if not ours:
-                kind = self.config.model_type
-                raise EngineError(f"engine_options.loss_among: 'sound' needs a Llama, and {self.checkpoint} is {kind}")
-            loaded.among = Among(self.layout.end_of_speech, range(self.layout.audio, self.layout.audio_end))
-        # What is not quantised stays in half precision, as it is without quantisation: PEFT's preparation would make
-        # embeddings and head float32, 0.9 GiB more at 3B, and autocast would narrow the head again for each pass.
-        made: nn.Module = loaded
-        return made.requires_grad_(False)
+            if not is_llama:
+                raise EngineError(
+                    f"engine_options.loss_among: 'sound' needs a Llama, but {self.checkpoint} is a "
+                    f"{self.config.model_type}; use 'vocabulary'"
+                )
+            loaded.loss_tokens = LossTokens(self.layout.end_of_speech, range(self.layout.audio, self.layout.audio_end))
+        # Weights that are not quantised stay in half precision, as without quantisation. PEFT's preparation would make
+        # embeddings and head float32, 0.9 GiB more at 3B, and autocast would convert the head back in each pass.
+        frozen: nn.Module = loaded.requires_grad_(False)
+        return frozen
 
     @torch.no_grad()
     def encode(self, waveform: Waveform) -> list[torch.Tensor]:
-        """Encode one clip by itself (padding a batch would change the codes at its end).
+        """Encode one clip to SNAC codes. Clips are encoded one by one, because padding would change the last codes.
 
         :param waveform: float32 ``[samples]`` at 24 kHz.
-        :returns: int64 code levels ``[1, T]``, ``[1, 2T]``, ``[1, 4T]`` on the CPU.
+        :returns: three code levels, int64 ``[1 x T]``, ``[1 x 2T]`` and ``[1 x 4T]``, on the CPU.
         """
         device = next(self.codec.parameters()).device
-        sound = torch.from_numpy(waveform).to(device)[None, None]  # (1, 1, samples)
-        return [level.cpu() for level in self.codec.encode(sound)]
+        batch = torch.from_numpy(waveform).to(device)[None, None]  # [1 x 1 x samples]
+        return [level.cpu() for level in self.codec.encode(batch)]
 
     def fingerprint(self) -> dict[str, str]:
-        """Hash the parts that features and adapters depend on; the network by its configuration."""
+        """Return a hash of each part that features and adapters depend on; of the network, only its shape is hashed."""
         tokenizer = json.dumps(self.tokenizer.get_vocab(), sort_keys=True).encode()
-        shape = {name: value for name, value in self.config.to_dict().items() if name in _SHAPE}
+        shape = {name: value for name, value in self.config.to_dict().items() if name in _SHAPE_KEYS}
         return {
             "tokenizer": sha256(tokenizer).hexdigest()[:16],
             "codec": hash_file(checkpoints.codec_weights(self._codec_name)),
@@ -120,10 +123,10 @@ class OrpheusBase:
         }
 
     def save(self, network: nn.Module, directory: Path) -> list[Path]:
-        """Write a whole checkpoint: network, tokenizer and codec, which this engine and plain transformers load."""
+        """Write network, tokenizer and codec as a checkpoint that this engine and plain transformers can load."""
         from safetensors.torch import save_file
 
-        # A file at a time is on the host when the network is on a GPU.
+        # If the network is on a GPU, the host holds one file at a time.
         network.save_pretrained(directory, max_shard_size=_MAX_SHARD_BYTES)  # type: ignore[operator]
         self.tokenizer.save_pretrained(directory)
         codec = directory / "snac"
@@ -136,9 +139,9 @@ class OrpheusBase:
         )
         return sorted(path for path in directory.rglob("*") if path.is_file())
 
-    def _from_checkpoint(self, kind: Any, **settings: Any) -> Any:
+    def _from_checkpoint(self, auto_class: Any, **settings: Any) -> Any:
         try:
-            return load_pretrained(kind, self.checkpoint, **settings)
+            return load_pretrained(auto_class, self.checkpoint, **settings)
         except (OSError, ValueError, ImportError) as error:
             if Path(self.checkpoint).is_dir():
                 raise EngineError(f"checkpoint {self.checkpoint} cannot be loaded: {in_a_line(error)}") from error
@@ -146,7 +149,9 @@ class OrpheusBase:
 
 
 _MAX_SHARD_BYTES = 2 * 10**9
-_SHAPE = frozenset({"hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size"})
+_SHAPE_KEYS = frozenset(
+    {"hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size"}
+)
 
 
 def _require_bitsandbytes(quantization: str, device: torch.device) -> None:

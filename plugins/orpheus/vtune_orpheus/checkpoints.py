@@ -1,4 +1,4 @@
-"""Finding and reading the files of a checkpoint and its codec; nothing is unpickled but tensors."""
+"""Find and read the files of a checkpoint and of its codec. Only tensors are ever unpickled."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from vtune.toolkit import fetch_file, folder_or_hub_id
 
 SNAC_24KHZ = "hubertsiuzdak/snac_24khz"
 NANO = "nano"
-"""Names the small trained checkpoint that comes with vtune, and its folder in this package."""
+"""The name of the small trained checkpoint that comes with vtune, and of its folder in this package."""
 
 
 def checkpoint_name(base_model: str) -> str:
-    """Return the folder or Hub id that transformers should load."""
+    """Return the folder or Hub id that transformers loads."""
     if base_model == NANO:
         return str(Path(__file__).with_name(NANO))
     return folder_or_hub_id(base_model, "base_model")
 
 
 def codec_name(codec: str | None, checkpoint: str) -> str:
-    """Return the folder or Hub id of the codec: the one asked for, the checkpoint's own ``snac/``, or SNAC 24 kHz."""
+    """Return the folder or Hub id of the codec: the requested one, the checkpoint's own ``snac/``, or SNAC 24 kHz."""
     own = Path(checkpoint) / "snac"
     if codec is not None:
         return str(Path(codec).expanduser()) if Path(codec).expanduser().is_dir() else codec
@@ -30,10 +30,10 @@ def codec_name(codec: str | None, checkpoint: str) -> str:
 
 
 def codec_config(name: str) -> dict[str, Any]:
-    """Read the codec's ``config.json``. :raises EngineError: there is none."""
+    """Read the codec's ``config.json``. :raises EngineError: the file is missing or cannot be read."""
     path = fetch_file(name, "config.json")
     if path is None:
-        raise EngineError(f"{name}: no config.json; it is not a SNAC codec")
+        raise EngineError(f"{name}: there is no config.json, so it is not a SNAC codec; name another codec")
     try:
         return read_json_object(path)
     except (OSError, FileRefused) as error:
@@ -41,9 +41,11 @@ def codec_config(name: str) -> dict[str, Any]:
 
 
 def codec_weights(name: str) -> Path:
-    """Return the codec's weights: safetensors where there are some, else the published ``pytorch_model.bin``."""
+    """Return the path of the codec's weights: safetensors if there are any, otherwise ``pytorch_model.bin``."""
     for file in ("model.safetensors", "pytorch_model.bin"):
         path = fetch_file(name, file)
         if path is not None:
             return path
-    raise EngineError(f"{name}: neither model.safetensors nor pytorch_model.bin; it is not a SNAC codec")
+    raise EngineError(
+        f"{name}: there is no model.safetensors and no pytorch_model.bin, so it is not a SNAC codec; name another codec"
+    )

@@ -1,4 +1,4 @@
-"""The sequence that Orpheus reads and writes, in the official layout.
+"""The token sequence of a prompt, in the official layout.
 
 ``human( begin-of-text words end-of-text )human ai( speech( sound )speech )ai``
 """
@@ -10,14 +10,14 @@ from typing import Any
 from vtune_orpheus.layout import Layout
 
 
-def spoken(text: str, voice: str, prefix: bool) -> str:
-    """Return the words as the tokenizer sees them: ``"{voice}: {text}"``, or the text alone."""
+def prompt_text(text: str, voice: str, prefix: bool) -> str:
+    """Return the text that the tokenizer gets: ``"{voice}: {text}"``, or the text alone."""
     return f"{voice}: {text}" if prefix else text
 
 
 def prompt_ids(tokenizer: Any, layout: Layout, words: str) -> list[int]:
-    """Return everything before the first sound token: int64 ids ``[P]``, ending in start-of-speech."""
-    # Special tokens that a text spells out are words to be read, not marks of the sequence.
+    """Return the P token ids before the first sound token; the last one is start-of-speech."""
+    # Special tokens that a text spells out are words to read aloud, not marks of the sequence.
     ids = tokenizer.encode(words, add_special_tokens=False, split_special_tokens=True)
     return [
         layout.start_of_human,
@@ -31,5 +31,5 @@ def prompt_ids(tokenizer: Any, layout: Layout, words: str) -> list[int]:
 
 
 def end_ids(layout: Layout) -> list[int]:
-    """Return what follows the last sound token."""
+    """Return the two token ids after the last sound token."""
     return [layout.end_of_speech, layout.end_of_ai]

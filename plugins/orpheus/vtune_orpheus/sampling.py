@@ -1,4 +1,4 @@
-"""How the next token is drawn, and frames of seven out of whoever draws."""
+"""Choose the next token from logits, and collect sampled tokens into frames of seven."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from vtune_orpheus.options import OrpheusOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
-    """How the next token is drawn. A temperature of 0 takes the likeliest."""
+class OrpheusSampling:
+    """Settings of sampling. A temperature of 0 always takes the most likely token."""
 
     temperature: float
     top_p: float
@@ -28,19 +28,19 @@ class Sampling:
 
     @classmethod
     def of(cls, options: OrpheusOptions) -> Self:
-        """Take what a voice was trained with, or whoever opened it has said instead."""
+        """Take the sampling settings out of the engine's options."""
         return cls(options.temperature, options.top_p, options.repetition_penalty, options.max_new_tokens)
 
-    def scores(self, logits: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
-        """Return what is drawn from: the penalty, then transformers' own temperature and top-p.
+    def scores(self, logits: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        """Apply the repetition penalty, then transformers' temperature and top-p; return ``[B x n]``.
 
-        :param logits: float32 ``[B, n]`` of those tokens that may come, so top-p counts them alone; -inf where one may
-            not.
-        :param heard: bool ``[B, n]``: stands in the prompt, or was drawn.
+        :param logits: float32 ``[B x n]`` of the allowed tokens only, so that top-p counts no others; -inf where a
+            token is not allowed in a row.
+        :param seen: bool ``[B x n]``: the token is in the prompt or was sampled before.
         """
         penalty = self.repetition_penalty
         if penalty != 1.0:
-            logits = torch.where(heard, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
+            logits = torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
         if self.temperature > 0:
             logits = TemperatureLogitsWarper(self.temperature)(None, logits)
             if self.top_p < 1.0:
@@ -48,43 +48,44 @@ class Sampling:
         return logits
 
     def pick(self, scores: torch.Tensor, generators: Sequence[torch.Generator]) -> list[int]:
-        """Return which of the ``n`` it is in each row of scores ``[B, n]``.
+        """Choose one column in each row of scores ``[B x n]``; return B column indices.
 
-        It is drawn on the CPU, so that a seed means the same on every device.
+        The choice is made on the CPU, so that a seed gives the same tokens on every device.
 
-        :raises NoNumbersError: the scores are no numbers.
+        :raises NoNumbersError: the scores are not finite.
         """
         if self.temperature == 0:
-            best, places = scores.max(-1)
+            best, columns = scores.max(-1)
             if not all(map(math.isfinite, best.tolist())):
                 raise NoNumbersError
-            return places.tolist()
-        chances = scores.softmax(-1).cpu()
+            return columns.tolist()
+        probabilities = scores.softmax(-1).cpu()
         try:
-            return [int(torch.multinomial(row, 1, generator=one)) for row, one in zip(chances, generators, strict=True)]
-        except RuntimeError as error:  # torch has looked already, so that looking here would cost time for nothing
-            if chances.isfinite().all():
+            rows = zip(probabilities, generators, strict=True)
+            return [int(torch.multinomial(row, 1, generator=generator)) for row, generator in rows]
+        except RuntimeError as error:  # torch has checked the values already; checking them before would cost time
+            if probabilities.isfinite().all():
                 raise
             raise NoNumbersError from error
 
 
-Tokens = Callable[[list[int], Sampling, int, int], Generator[int, None, None]]
-"""Takes a prompt, how to sample, how many tokens at most, and a seed; yields sound tokens, each in its slot, and last
-the end of speech where it was drawn."""
+SoundTokens = Callable[[list[int], OrpheusSampling, int, int], Generator[int, None, None]]
+"""A function of a prompt, the sampling settings, the largest number of tokens and a seed. It yields sound tokens, each
+in its slot, and at the end the end-of-speech token if it was sampled."""
 
 
 def sample_frames(
-    tokens: Tokens, layout: Layout, prompt: list[int], sampling: Sampling, runaway: int, seed: int
+    tokens: SoundTokens, layout: Layout, prompt: list[int], sampling: OrpheusSampling, runaway_tokens: int, seed: int
 ) -> Iterator[tuple[list[int], Ending | None]]:
-    """Yield frames of 7 token ids as they are drawn; the last item is empty and says how the utterance ended.
+    """Yield frames of 7 token ids as they are sampled; the last item has no tokens and says how the utterance ended.
 
-    :param prompt: int64 ids up to start-of-speech.
-    :param runaway: tokens after which no honest reading of the text goes on.
+    :param prompt: token ids up to start-of-speech.
+    :param runaway_tokens: an utterance with more tokens than this cannot be a reading of the text.
     """
     frame: list[int] = []
-    most = most_tokens(sampling, runaway)
-    with closing(tokens(prompt, sampling, most, seed)) as drawn:
-        for token in drawn:
+    limit = max_tokens(sampling, runaway_tokens)
+    with closing(tokens(prompt, sampling, limit, seed)) as stream:
+        for token in stream:
             if token == layout.end_of_speech:
                 yield [], Ending.END_TOKEN
                 return
@@ -92,9 +93,9 @@ def sample_frames(
             if len(frame) == SLOTS:
                 yield frame, None
                 frame = []
-    yield [], Ending.RUNAWAY if most < sampling.max_new_tokens // SLOTS * SLOTS else Ending.LIMIT
+    yield [], Ending.RUNAWAY if limit < sampling.max_new_tokens // SLOTS * SLOTS else Ending.LIMIT
 
 
-def most_tokens(sampling: Sampling, runaway: int) -> int:
-    """Return how many tokens an utterance may have: whole frames, and at least one."""
-    return max(min(sampling.max_new_tokens, runaway) // SLOTS, 1) * SLOTS
+def max_tokens(sampling: OrpheusSampling, runaway_tokens: int) -> int:
+    """Return the largest number of tokens of an utterance: whole frames, at least one frame."""
+    return max(min(sampling.max_new_tokens, runaway_tokens) // SLOTS, 1) * SLOTS

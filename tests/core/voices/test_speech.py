@@ -11,13 +11,18 @@ import pytest
 from vtune.errors import EngineError, VoiceError
 from vtune.runtime.paths import VoiceFolder
 from vtune.voices.speech import LoadedVoice, open_voice
-from vtune_orpheus.tiny import CODEC, build
+from vtune_orpheus.tiny_checkpoint import CODEC_CONFIG, build
 
 
 @pytest.fixture(scope="module")
 def voice(make_voice: Callable[..., VoiceFolder], tmp_path_factory: pytest.TempPathFactory) -> LoadedVoice:
     checkpoint = tmp_path_factory.mktemp("tiny")
-    build(checkpoint, hidden=32, layers=1, codec={**CODEC, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32})
+    build(
+        checkpoint,
+        hidden=32,
+        layers=1,
+        codec={**CODEC_CONFIG, "encoder_dim": 4, "decoder_dim": 32, "codebook_size": 32},
+    )
     options = {"base_model": str(checkpoint), "max_new_tokens": 28}
     return open_voice(make_voice(tmp_path_factory.mktemp("made") / "anna", "orpheus", engine_options=options))
 

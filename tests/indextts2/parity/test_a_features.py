@@ -53,10 +53,17 @@ def test_sample_rates(fx: Any) -> None:
 def test_kaldi_filter_bank(fx: Any) -> None:
     wanted = fx.config["fbank"]
     rate = wanted["sample_rate"]
-    assert (rate, wanted["fft"], wanted["bins"]) == (filterbank.SAMPLE_RATE, filterbank.FFT, filterbank.BINS)
-    assert (wanted["low_hz"], wanted["high_hz"]) == (filterbank.LOW, filterbank.HIGH)
-    assert (wanted["frame_ms"] * rate / 1000, wanted["hop_ms"] * rate / 1000) == (filterbank.FRAME, filterbank.HOP)
-    assert (wanted["preemphasis"], wanted["log_floor"]) == (filterbank.PREEMPHASIS, filterbank.FLOOR)
+    assert (rate, wanted["fft"], wanted["bins"]) == (
+        filterbank.SAMPLE_RATE,
+        filterbank.FFT_SAMPLES,
+        filterbank.MEL_BINS,
+    )
+    assert (wanted["low_hz"], wanted["high_hz"]) == (filterbank.MIN_FREQUENCY_HZ, filterbank.MAX_FREQUENCY_HZ)
+    assert (wanted["frame_ms"] * rate / 1000, wanted["hop_ms"] * rate / 1000) == (
+        filterbank.FRAME_SAMPLES,
+        filterbank.HOP_SAMPLES,
+    )
+    assert (wanted["preemphasis"], wanted["log_floor"]) == (filterbank.PREEMPHASIS, filterbank.POWER_FLOOR)
 
     def results() -> Iterator[tuple[str, str, torch.Tensor]]:
         for case in cases_giving(fx, "fbank"):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from vtune_indextts2.checkpoints import fit, fold_weight_norm
-from vtune_indextts2.semantic.codec import UNUSED, SemanticCodec
+from vtune_indextts2.semantic.codec import UNUSED_ENTRIES, SemanticCodec
+from vtune_indextts2.state_dicts import fold_weight_norm, load_strictly
 
 FILE = "semantic_codec/model.safetensors"
 
@@ -39,7 +39,7 @@ def results(codec: SemanticCodec, fx: Any) -> Iterator[tuple[str, str, torch.Ten
 def test_codes_and_embeddings(fx: Any) -> None:
     with torch.device("meta"):
         codec = SemanticCodec(**{name: value for name, value in fx.config.items() if name != "real"})
-    fit(codec, fold_weight_norm(fx.weights("codec")), FILE, UNUSED)
+    load_strictly(codec, fold_weight_norm(fx.weights("codec")), FILE, UNUSED_ENTRIES)
     failures = []
     for case, name, got in results(codec.eval(), fx):
         try:
@@ -56,5 +56,5 @@ def test_the_network_in_its_real_size_takes_the_released_names(kit_folder: Path)
     with torch.device("meta"):
         codec = SemanticCodec(**keys["config_yaml"]["semantic_codec"])
         default = SemanticCodec()
-    fit(codec, fold_weight_norm(tensors), FILE, UNUSED)
-    fit(default, fold_weight_norm(tensors), FILE, UNUSED)
+    load_strictly(codec, fold_weight_norm(tensors), FILE, UNUSED_ENTRIES)
+    load_strictly(default, fold_weight_norm(tensors), FILE, UNUSED_ENTRIES)

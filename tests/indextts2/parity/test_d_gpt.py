@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from vtune_indextts2.checkpoints import fit, fold_weight_norm
 from vtune_indextts2.gpt import conditioning as conditioning_module
-from vtune_indextts2.gpt.beams import search_codes
+from vtune_indextts2.gpt.beam_search import search_codes
+from vtune_indextts2.gpt.code_decoder import CodeDecoder, latents, sample_codes
+from vtune_indextts2.gpt.code_sampling import CodeSampling, DecodingRules
 from vtune_indextts2.gpt.conditioning import ConditioningEncoder
-from vtune_indextts2.gpt.decoding import Continuation, draw_codes, latents
-from vtune_indextts2.gpt.emotion import EmotionTable, damped, merge
-from vtune_indextts2.gpt.layout import lay_out
+from vtune_indextts2.gpt.emotion import EmotionTable, interpolate_emotion, limit_weights
 from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
-from vtune_indextts2.gpt.sampling import Rules, Sampling
+from vtune_indextts2.gpt.row_layout import make_row
 from vtune_indextts2.gpt.settings import GPTSettings
-from vtune_indextts2.samples import batch_rows
+from vtune_indextts2.state_dicts import fold_weight_norm, load_strictly
+from vtune_indextts2.training_rows import batch_rows
 
 CLIPS = "clip"
 
@@ -41,16 +41,16 @@ def tensors(stage: Any) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def encoder(settings: GPTSettings, tensors: dict[str, torch.Tensor]) -> ConditioningEncoder:
     encoder = ConditioningEncoder(settings).eval()
-    own = {name: t for name, t in tensors.items() if name.startswith(conditioning_module.ROOTS)}
-    fit(encoder, own, "the kit", conditioning_module.UNUSED)
+    own = {name: t for name, t in tensors.items() if name.startswith(conditioning_module.CONDITIONING_PREFIXES)}
+    load_strictly(encoder, own, "the kit", conditioning_module.UNUSED_ENTRIES)
     return encoder.requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
 def network(stage: Any, settings: GPTSettings, tensors: dict[str, torch.Tensor]) -> SemanticGPT:
     network = SemanticGPT(SemanticGPTConfig(settings=settings.model_dump())).eval()
-    own = {name: t for name, t in tensors.items() if not name.startswith(conditioning_module.ROOTS)}
-    fit(network, own, "the kit")
+    own = {name: t for name, t in tensors.items() if not name.startswith(conditioning_module.CONDITIONING_PREFIXES)}
+    load_strictly(network, own, "the kit")
     return network
 
 
@@ -77,23 +77,23 @@ def test_each_clip_alone(stage: Any, encoder: ConditioningEncoder, network: Sema
 
 def all_logits(network: SemanticGPT, row: torch.Tensor, text: list[int], codes: list[int]) -> Any:
     # The reference also shows what follows the stop code, which training and synthesis never ask for.
-    laid = lay_out(network.settings, text, [*codes, network.settings.stop_mel_token])
-    ids, kinds, places = (torch.from_numpy(x)[None] for x in (laid.ids, laid.kinds, laid.places))
-    hidden = network.hidden_states(row, network.embed(ids, kinds, places))
+    laid = make_row(network.settings, text, [*codes, network.settings.stop_mel_token])
+    ids, kinds, positions = (torch.from_numpy(x)[None] for x in (laid.ids, laid.kinds, laid.positions))
+    hidden = network.hidden_states(row, network.embed(ids, kinds, positions))
     return network.text_head(hidden[:, : len(text) + 2]), network.mel_head(hidden[:, len(text) + 2 :])
 
 
 def test_emotions_merged(stage: Any, encoder: ConditioningEncoder) -> None:
     base, emotion = (encoder.emotion(stage.inp(case, "feat")) for case in clips(stage)[:2])
     alphas = stage.json["cases"]["merge_emotion"]["inputs"]["alphas"]
-    stage.compare("merge_emotion", "emo", torch.cat([merge(base, emotion, alpha) for alpha in alphas]))
+    stage.compare("merge_emotion", "emo", torch.cat([interpolate_emotion(base, emotion, alpha) for alpha in alphas]))
 
 
 def test_losses_and_gradients_of_a_batch(stage: Any, encoder: ConditioningEncoder, network: SemanticGPT) -> None:
     rows, alone = [], []
     for case in clips(stage):
         features, text, codes = (stage.inp(case, name) for name in ("feat", "text", "codes"))
-        row = lay_out(network.settings, text[0].tolist(), codes[0].tolist())
+        row = make_row(network.settings, text[0].tolist(), codes[0].tolist())
         rows.append((conditioned(encoder, features, features)[0], row))
     for row in rows:
         with torch.no_grad():
@@ -126,7 +126,7 @@ def test_decoding(stage: Any, encoder: ConditioningEncoder, network: SemanticGPT
     assert cases
     for case in cases:
         asked = stage.json["cases"][case]["inputs"]
-        sampling = Sampling(
+        sampling = CodeSampling(
             temperature=0,
             repetition_penalty=asked.get("repetition_penalty", 1.0),
             penalty_history="upstream",
@@ -136,9 +136,9 @@ def test_decoding(stage: Any, encoder: ConditioningEncoder, network: SemanticGPT
         )
         text = stage.inp(case, "text")[0].tolist()
         with torch.no_grad():
-            start = Continuation(network, row, text, sampling.mel_pos_offset, sampling.beams)
-            rules = Rules(stop, asked["max_new"], sampling.history(network.settings, start.length))
-            method = search_codes if sampling.beams > 1 else draw_codes
+            start = CodeDecoder(network, row, text, sampling.mel_pos_offset, sampling.beams)
+            rules = DecodingRules(stop, asked["max_new"], sampling.history(network.settings, start.length))
+            method = search_codes if sampling.beams > 1 else sample_codes
             codes, stopped = method(start, sampling, rules, seed=0)
         stage.compare(case, "codes", torch.tensor([codes + [stop] * stopped]))
 
@@ -148,8 +148,8 @@ def test_scores_that_codes_are_drawn_from(stage: Any) -> None:
         if case.startswith("sampling_scores"):
             asked = content["inputs"]
             names = ("repetition_penalty", "temperature", "top_k", "top_p")
-            sampling = Sampling(**{name: asked[name] for name in names})
-            rules = Rules(stop=0, limit=1, history=range(stage.inp(case, "history").shape[1] + 1))
+            sampling = CodeSampling(**{name: asked[name] for name in names})
+            rules = DecodingRules(stop=0, limit=1, history=range(stage.inp(case, "history").shape[1] + 1))
             scores = sampling.processors(rules)(stage.inp(case, "history"), stage.inp(case, "scores"))
             stage.compare(case, "scores", scores)
 
@@ -161,6 +161,6 @@ def test_emotion_from_a_list_of_weights(stage: Any, encoder: ConditioningEncoder
     style, base = stage.inp(case, "style"), encoder.emotion(stage.inp(clips(stage)[0], "feat"))
     stage.compare(case, "rows", table.nearest(style))
     for suffix, bias in (("with_bias", asked["bias"]), ("without_bias", None)):
-        weights = damped(asked["weights"], bias)
+        weights = limit_weights(asked["weights"], bias)
         stage.compare(case, f"weights_{suffix}", weights)
         stage.compare(case, f"emo_{suffix}", table.mix(weights, base, style))

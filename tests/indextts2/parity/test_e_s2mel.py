@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from vtune_indextts2.checkpoints import fit, flat, fold_weight_norm
 from vtune_indextts2.s2mel.network import LATENT_DIMS, S2Mel
 from vtune_indextts2.s2mel.settings import S2MelSettings
+from vtune_indextts2.state_dicts import flatten_state_dict, fold_weight_norm, load_strictly
 
 
 def latent_dims(named: Iterable[tuple[str, list[int]]]) -> list[int]:
@@ -29,7 +29,7 @@ def network(fx: Any) -> S2Mel:
     dims = latent_dims((name, shape) for name, shape, *_ in fx.json["weights"]["s2mel"]["tensors"])
     with torch.device("meta"):
         network = S2Mel(S2MelSettings.read(fx.config, "config.yaml"), dims)
-    fit(network, fold_weight_norm(fx.weights("s2mel")), "s2mel.pth", network.unused)
+    load_strictly(network, fold_weight_norm(fx.weights("s2mel")), "s2mel.pth", network.unused)
     return network.eval()
 
 
@@ -74,8 +74,8 @@ def test_the_real_file_fits_a_network_of_the_real_size(kit_folder: Path) -> None
         part: {name: torch.empty(shape, dtype=getattr(torch, dtype), device="meta") for name, shape, dtype in tensors}
         for part, tensors in keys["files"]["s2mel.pth"]["nested"].items()
     }
-    tensors = fold_weight_norm(flat(nested, Path("s2mel.pth")))
+    tensors = fold_weight_norm(flatten_state_dict(nested, Path("s2mel.pth")))
     with torch.device("meta"):
         network = S2Mel(S2MelSettings.read(keys["config_yaml"]["s2mel"], "config.yaml"))
     assert latent_dims((name, list(tensor.shape)) for name, tensor in tensors.items()) == list(LATENT_DIMS)
-    assert fit(network, tensors, "s2mel.pth", network.unused) == []
+    assert load_strictly(network, tensors, "s2mel.pth", network.unused) == []

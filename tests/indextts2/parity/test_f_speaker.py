@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from vtune_indextts2.checkpoints import fit, fold_weight_norm
 from vtune_indextts2.speaker.campplus import CAMPPlus
+from vtune_indextts2.state_dicts import fold_weight_norm, load_strictly
 
 FILE = "campplus_cn_common.bin"
 
@@ -25,7 +25,7 @@ def fx(kit: Callable[[str], Any]) -> Any:
 def test_speaker_embeddings(fx: Any) -> None:
     with torch.device("meta"):
         network = CAMPPlus(**fx.config)
-    fit(network, fold_weight_norm(fx.weights("campplus")), FILE)
+    load_strictly(network, fold_weight_norm(fx.weights("campplus")), FILE)
     failures = []
     for case in fx.json["cases"]:
         try:
@@ -40,4 +40,4 @@ def test_the_network_in_its_real_size_takes_the_released_names(kit_folder: Path)
     tensors = {name: torch.empty(shape, dtype=getattr(torch, kind), device="meta") for name, shape, kind in listed}
     with torch.device("meta"):
         network = CAMPPlus()
-    fit(network, fold_weight_norm(tensors), FILE)
+    load_strictly(network, fold_weight_norm(tensors), FILE)

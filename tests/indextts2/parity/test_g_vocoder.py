@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from vtune_indextts2.checkpoints import fit, fold_weight_norm
+from vtune_indextts2.state_dicts import fold_weight_norm, load_strictly
 from vtune_indextts2.vocoder.activation import lowpass_filter
-from vtune_indextts2.vocoder.bigvgan import UNUSED, BigVGAN
+from vtune_indextts2.vocoder.bigvgan import UNUSED_ENTRIES, BigVGAN
 from vtune_indextts2.vocoder.settings import BigVGANSettings
 
 
@@ -23,7 +23,7 @@ def fx(kit: Callable[[str], Any]) -> Any:
 def network(fx: Any) -> BigVGAN:
     with torch.device("meta"):
         network = BigVGAN(BigVGANSettings.read(fx.config, "config.json"))
-    fit(network, fold_weight_norm(fx.weights("bigvgan")), "bigvgan_generator.pt", UNUSED)
+    load_strictly(network, fold_weight_norm(fx.weights("bigvgan")), "bigvgan_generator.pt", UNUSED_ENTRIES)
     return network.eval()
 
 
@@ -56,4 +56,4 @@ def test_the_real_file_fits_a_network_of_the_real_size(kit_folder: Path) -> None
     settings = BigVGANSettings.read(described["config"], "config.json")
     with torch.device("meta"):
         network = BigVGAN(settings)
-    assert fit(network, fold_weight_norm(tensors), "bigvgan_generator.pt", UNUSED) == []
+    assert load_strictly(network, fold_weight_norm(tensors), "bigvgan_generator.pt", UNUSED_ENTRIES) == []

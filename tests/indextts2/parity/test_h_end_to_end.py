@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 
-from vtune_indextts2.checkpoints import fit, fold_weight_norm
 from vtune_indextts2.gpt import conditioning
+from vtune_indextts2.gpt.code_decoder import latents
 from vtune_indextts2.gpt.conditioning import ConditioningEncoder
-from vtune_indextts2.gpt.decoding import latents
 from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
 from vtune_indextts2.gpt.settings import GPTSettings
 from vtune_indextts2.s2mel.network import S2Mel
@@ -20,6 +19,7 @@ from vtune_indextts2.semantic import codec as codec_module
 from vtune_indextts2.semantic.codec import SemanticCodec
 from vtune_indextts2.semantic.features import SemanticEncoder
 from vtune_indextts2.speaker.campplus import CAMPPlus
+from vtune_indextts2.state_dicts import fold_weight_norm, load_strictly
 from vtune_indextts2.vocoder import bigvgan
 from vtune_indextts2.vocoder.bigvgan import BigVGAN
 from vtune_indextts2.vocoder.settings import BigVGANSettings
@@ -44,9 +44,9 @@ class Chain:
         extractor = SeamlessM4TFeatureExtractor(padding_value=config["w2vbert"]["padding_value"])
         statistics = tensors["w2v_stats"]
         self.semantic = SemanticEncoder(model, statistics["mean"], statistics["var"], extractor)
-        self.codec = filled(SemanticCodec(**config["codec"]), tensors["codec"], codec_module.UNUSED)
-        encoders = {n: t for n, t in tensors["gpt"].items() if n.startswith(conditioning.ROOTS)}
-        self.encoder = filled(ConditioningEncoder(gpt), encoders, conditioning.UNUSED)
+        self.codec = filled(SemanticCodec(**config["codec"]), tensors["codec"], codec_module.UNUSED_ENTRIES)
+        encoders = {n: t for n, t in tensors["gpt"].items() if n.startswith(conditioning.CONDITIONING_PREFIXES)}
+        self.encoder = filled(ConditioningEncoder(gpt), encoders, conditioning.UNUSED_ENTRIES)
         own = {n: t for n, t in tensors["gpt"].items() if n not in encoders}
         self.network = filled(SemanticGPT(SemanticGPTConfig(settings=gpt.model_dump())), own)
         dims = (gpt.model_dim, 256, 128, config["codec"]["hidden_size"])
@@ -54,11 +54,11 @@ class Chain:
         self.s2mel = filled(s2mel, tensors["s2mel"], s2mel.unused)
         self.speaker = filled(CAMPPlus(), tensors["campplus"])
         vocoder = BigVGAN(BigVGANSettings.read(config["bigvgan"], "the kit"))
-        self.vocoder = filled(vocoder, tensors["bigvgan"], bigvgan.UNUSED)
+        self.vocoder = filled(vocoder, tensors["bigvgan"], bigvgan.UNUSED_ENTRIES)
 
 
 def filled(network: Any, tensors: dict[str, torch.Tensor], unused: tuple[str, ...] = ()) -> Any:
-    assert not fit(network, tensors, "the kit", unused)
+    assert not load_strictly(network, tensors, "the kit", unused)
     return network.eval().requires_grad_(False)
 
 

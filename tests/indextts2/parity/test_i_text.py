@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from vtune_indextts2.text import pinyin, punctuation, spacing
-from vtune_indextts2.text.engines import TextEngine, WetextEngine
 from vtune_indextts2.text.frontend import Frontend
 from vtune_indextts2.text.language import language_of
+from vtune_indextts2.text.normalisers import TextEngine, WetextEngine
 from vtune_indextts2.text.spacing import spaced
 from vtune_indextts2.text.tokens import load_tokenizer
 

@@ -9,7 +9,7 @@ from vtune_indextts2.gpt.conformer import Conformer
 from vtune_indextts2.gpt.perceiver import Perceiver
 from vtune_indextts2.gpt.settings import GPTSettings
 
-ROOTS = (
+CONDITIONING_PREFIXES = (
     "conditioning_encoder.",
     "perceiver_encoder.",
     "emo_conditioning_encoder.",
@@ -19,7 +19,7 @@ ROOTS = (
 )
 """How the names of these tensors begin in the GPT's checkpoint; the network's own begin otherwise."""
 
-UNUSED = ("*.embed.pos_enc.pe",)
+UNUSED_ENTRIES = ("*.embed.pos_enc.pe",)
 """A table of sines that is computed here."""
 
 

@@ -1,4 +1,4 @@
-"""Emotion vectors mixed: of two recordings, or from a list of eight weights."""
+"""Mix emotion vectors: of two recordings, or from a list of eight weights."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch.nn import functional as F
 
 from vtune import EngineError
 
-NAMES = ("happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm")
-"""What the eight weights stand for, in the checkpoint's order."""
+EMOTION_NAMES = ("happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm")
+"""The names of the eight weights, in the checkpoint's order."""
 
-BIAS = (0.9375, 0.875, 1.0, 1.0, 0.9375, 0.9375, 0.6875, 0.5625)
-"""Upstream's damping of emotions that overpower the speaker."""
+EMOTION_BIAS = (0.9375, 0.875, 1.0, 1.0, 0.9375, 0.9375, 0.6875, 0.5625)
+"""Upstream's factors, which weaken emotions that overpower the speaker."""
 
-LIMIT = 0.8
-"""Of the sum of the weights: a fifth of the speaker's own emotion always stays."""
+MAX_EMOTION_SUM = 0.8
+"""The largest sum of the weights: a fifth of the speaker's own emotion always stays."""
 
 
-def merge(base: torch.Tensor, emotion: torch.Tensor, strength: float) -> torch.Tensor:
-    """Go from one emotion vector ``[1, D]`` towards another: 0 stays, 1 arrives."""
+def interpolate_emotion(base: torch.Tensor, emotion: torch.Tensor, strength: float) -> torch.Tensor:
+    """Move from one emotion vector ``[1 x D]`` towards another: 0 gives ``base``, 1 gives ``emotion``."""
     return base + strength * (emotion - base)
 
 
@@ -39,9 +39,9 @@ class EmotionTable:
     groups: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Check the sizes. :raises EngineError: they do not belong together."""
-        if len(self.groups) != len(NAMES):
-            raise EngineError(f"emo_num has {len(self.groups)} groups, the emotions are {len(NAMES)}")
+        """Check the sizes. :raises EngineError: they do not fit together."""
+        if len(self.groups) != len(EMOTION_NAMES):
+            raise EngineError(f"emo_num has {len(self.groups)} groups, the emotions are {len(EMOTION_NAMES)}")
         rows = (len(self.emotions), len(self.speakers), sum(self.groups))
         if len(set(rows)) != 1:
             raise EngineError(
@@ -49,26 +49,26 @@ class EmotionTable:
             )
 
     def to(self, device: torch.device) -> EmotionTable:
-        """Move it."""
+        """Return the table on another device."""
         return EmotionTable(self.emotions.to(device), self.speakers.to(device), self.groups)
 
     def nearest(self, style: torch.Tensor) -> torch.Tensor:
-        """For each emotion, the row within its group whose speaker is most like ``style`` ``[1, S]``; int64 ``[G]``."""
-        alike = F.cosine_similarity(self.speakers, style, dim=-1)
-        return torch.stack([group.argmax() for group in torch.split(alike, list(self.groups))])
+        """Return the row in each emotion's group whose speaker is most similar to ``style [1 x S]``: int64 ``[G]``."""
+        similarity = F.cosine_similarity(self.speakers, style, dim=-1)
+        return torch.stack([group.argmax() for group in torch.split(similarity, list(self.groups))])
 
     def mix(self, weights: torch.Tensor, base: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        """Emotion vector ``[1, D]``: each emotion's nearest row by its weight, and what is left of 1 from ``base``."""
+        """Mix the nearest row of each emotion by its weight, and ``base`` by the rest up to 1: ``[1 x D]``."""
         groups = torch.split(self.emotions, list(self.groups))
         rows = [group[row] for group, row in zip(groups, self.nearest(style), strict=True)]
         mixed = weights @ torch.stack(rows)
         return mixed[None] + (1 - weights.sum()) * base
 
 
-def damped(weights: Sequence[float], bias: Sequence[float] | None = BIAS) -> torch.Tensor:
-    """Weights as they are used, float32 ``[8]``: times ``bias``, then scaled to a sum of ``LIMIT`` where it is more."""
+def limit_weights(weights: Sequence[float], bias: Sequence[float] | None = EMOTION_BIAS) -> torch.Tensor:
+    """Multiply weights with ``bias`` and scale them to a sum of at most ``MAX_EMOTION_SUM``: float32 ``[8]``."""
     scaled = torch.tensor(weights, dtype=torch.float32)
     if bias is not None:
         scaled = scaled * torch.tensor(bias)
     total = float(scaled.sum())
-    return scaled * (LIMIT / total) if total > LIMIT else scaled
+    return scaled * (MAX_EMOTION_SUM / total) if total > MAX_EMOTION_SUM else scaled

@@ -1,8 +1,8 @@
 """The GPT of IndexTTS2 on transformers' GPT-2 blocks: text and conditioning in, semantic codes out.
 
-A row is ``[latents | rate | text | codes]``, text and codes each with positions of their own that begin at 0. A batch
-comes padded; before the first block its clips are laid one behind the other, so no work is done on padding, and none
-sees another: a clip gets the same hidden states in any batch.
+A row is ``[latents | rate | text | codes]``; text and codes each have their own positions, which begin at 0. A batch is
+padded. Before the first block its clips are packed into one row, so no work is done on padding, and no clip attends to
+another: a clip gets the same hidden states in any batch.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch import nn
 from transformers import Cache, GPT2Config, GPT2Model, PretrainedConfig, PreTrainedModel
 
 from vtune.toolkit import packed_attention as attention
-from vtune_indextts2.gpt.loss import IGNORED, score
+from vtune_indextts2.gpt.loss import IGNORED_LABEL, score
 from vtune_indextts2.gpt.settings import GPTSettings
 
-TEXT, CODE = 1, 2
-"""What a place of a row holds; 0 is padding."""
+TEXT_TOKEN, CODE_TOKEN = 1, 2
+"""The kinds of tokens in a row; 0 is padding."""
 
 TEXT_WEIGHT = 0.2
-"""Share of the text loss in the loss; the codes have the rest."""
+"""The share of the text loss in the loss; the rest is the loss of the codes."""
 
 
 class SemanticGPTConfig(PretrainedConfig):  # type: ignore[misc] # transformers is not typed for us
-    """``GPTSettings`` in the form that transformers carries about, with the dropout of training."""
+    """``GPTSettings`` as a configuration of transformers, with the dropout of training."""
 
     model_type = "indextts2-gpt"
 
@@ -36,31 +36,31 @@ class SemanticGPTConfig(PretrainedConfig):  # type: ignore[misc] # transformers 
         super().__init__(**others)
 
 
-class Positions(nn.Module):
+class LearnedPositions(nn.Module):
     """A learned table of positions."""
 
-    def __init__(self, places: int, width: int) -> None:
+    def __init__(self, count: int, width: int) -> None:
         super().__init__()
-        self.emb = nn.Embedding(places, width)
+        self.emb = nn.Embedding(count, width)
 
-    def forward(self, places: torch.Tensor) -> torch.Tensor:
-        """Look up ``[...]`` to ``[..., D]``."""
-        looked_up: torch.Tensor = self.emb(places)
+    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+        """Look up positions ``[...]``: ``[... x D]``."""
+        looked_up: torch.Tensor = self.emb(positions)
         return looked_up
 
 
 class NoPositions(nn.Module):
-    """In the place of GPT-2's own table: here positions are part of the embeddings."""
+    """Replaces GPT-2's own table, because here positions are part of the embeddings."""
 
-    def forward(self, places: torch.Tensor) -> torch.Tensor:
-        """Add nothing, to any shape."""
-        return torch.zeros((), device=places.device)
+    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+        """Return 0, which adds nothing to any shape."""
+        return torch.zeros((), device=positions.device)
 
 
 class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
-    """What LoRA adapts: embeddings, blocks, final norm and the two heads.
+    """The network that LoRA adapts: embeddings, blocks, final norm and the two heads.
 
-    Its names are the checkpoint's, without those of the conditioning encoders.
+    The names of its tensors are those of the checkpoint, without the conditioning encoders.
     """
 
     config_class = SemanticGPTConfig
@@ -77,8 +77,8 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         width = settings.model_dim
         self.text_embedding = nn.Embedding(settings.text_rows, width)
         self.mel_embedding = nn.Embedding(settings.number_mel_codes, width)
-        self.text_pos_embedding = Positions(settings.text_positions, width)
-        self.mel_pos_embedding = Positions(settings.mel_positions, width)
+        self.text_pos_embedding = LearnedPositions(settings.text_positions, width)
+        self.mel_pos_embedding = LearnedPositions(settings.mel_positions, width)
         self.speed_emb = nn.Embedding(2, width)
         self.gpt = GPT2Model(_gpt2_config(settings, config))
         self.gpt.wte = None  # the two embeddings above take its place
@@ -88,7 +88,7 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         self.mel_head = nn.Linear(width, settings.number_mel_codes)
 
     def get_input_embeddings(self) -> nn.Module:
-        """PEFT and checkpointing hook here to let gradients through a frozen network."""
+        """Return the module where PEFT and checkpointing let gradients enter a frozen network."""
         embedding: nn.Module = self.mel_embedding
         return embedding
 
@@ -97,31 +97,35 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         conditioning: torch.Tensor,
         input_ids: torch.Tensor,
         kinds: torch.Tensor,
-        places: torch.Tensor,
+        positions: torch.Tensor,
         attention_mask: torch.Tensor,
         text_labels: torch.Tensor,
         labels: torch.Tensor,
         num_items_in_batch: dict[str, torch.Tensor] | None = None,
     ) -> dict[str, Any]:
-        """Loss ``0.2 text + 0.8 codes``, each a mean over its labels, and what is measured on the way.
+        """Return the loss ``0.2 text + 0.8 codes``, each a mean over its labels, with logits and metrics.
 
-        :param conditioning: latents with the emotion vector added, float32 ``[B, 32, D]``.
-        :param input_ids: text ids and codes as they follow each other, ``[B, L]``, padded on the right.
-        :param kinds: ``TEXT``, ``CODE`` or 0 for padding, ``[B, L]``; ``places`` their positions.
-        :param attention_mask: 1 where there is something, ``[B, L]``.
-        :param text_labels: the next text id ``[B, L]``, -100 elsewhere; ``labels`` likewise the next code.
-        :param num_items_in_batch: labels by name over all that one optimizer step sees; default: of this batch.
-        :returns: ``loss``; ``logits`` of the codes ``[labels, V]``; ``metrics``: sums and counts, float32 ``[2]``.
+        :param conditioning: speaker latents plus the emotion vector, float32 ``[B x 32 x D]``.
+        :param input_ids: text ids, then codes, ``[B x L]``, padded on the right.
+        :param kinds: ``TEXT_TOKEN``, ``CODE_TOKEN`` or 0 for padding, ``[B x L]``.
+        :param positions: the position of each token in its own block, ``[B x L]``.
+        :param attention_mask: 1 at tokens and 0 at padding, ``[B x L]``.
+        :param text_labels: the next text id ``[B x L]``, -100 elsewhere; ``labels`` likewise the next code.
+        :param num_items_in_batch: the number of labels in one optimizer step, by name; default: of this batch.
+        :returns: ``loss``; ``logits`` of the codes ``[labels x V]``; ``metrics``: sums and counts, float32 ``[2]``.
         """
+        # 1. Pack the tokens of all clips: [T].
         real = indices(attention_mask != 0)
-        ids, kinds, places, text_labels, labels = (
-            tensor.flatten()[real] for tensor in (input_ids, kinds, places, text_labels, labels)
+        ids, kinds, positions, text_labels, labels = (
+            tensor.flatten()[real] for tensor in (input_ids, kinds, positions, text_labels, labels)
         )
-        hidden = self.hidden_of_clips(conditioning, self.embed(ids, kinds, places), lengths(attention_mask))
-        spelt, spoken = indices(text_labels != IGNORED), indices(labels != IGNORED)
-        logits = self.mel_head(hidden[spoken])
-        text = score(self.text_head(hidden[spelt]), text_labels[spelt])
-        semantic = score(logits, labels[spoken])
+        # 2. Hidden states [T x D] and the logits at labelled positions.
+        hidden = self.packed_hidden_states(conditioning, self.embed(ids, kinds, positions), lengths(attention_mask))
+        text_index, code_index = indices(text_labels != IGNORED_LABEL), indices(labels != IGNORED_LABEL)
+        logits = self.mel_head(hidden[code_index])
+        text = score(self.text_head(hidden[text_index]), text_labels[text_index])
+        semantic = score(logits, labels[code_index])
+        # 3. The loss, each part divided by the labels of the whole optimizer step.
         counts = num_items_in_batch or {"text_labels": text.count, "labels": semantic.count}
         loss = TEXT_WEIGHT * text.loss / counts["text_labels"] + (1 - TEXT_WEIGHT) * semantic.loss / counts["labels"]
         metrics = {
@@ -129,65 +133,65 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         }  # fmt: skip
         return {"loss": loss, "logits": logits, "metrics": metrics}
 
-    def embed(self, ids: torch.Tensor, kinds: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """Embed text ids and codes side by side, ``[...]`` to ``[..., D]``; padding gets what a code 0 would."""
-        text = (kinds == TEXT)[..., None]
-        as_text = self.text_embedding(ids.masked_fill(kinds != TEXT, 0)) + self.text_pos_embedding(
-            places.masked_fill(kinds != TEXT, 0)
+    def embed(self, ids: torch.Tensor, kinds: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Embed text ids and codes, ``[...]`` to ``[... x D]``; padding is embedded as code 0."""
+        text = (kinds == TEXT_TOKEN)[..., None]
+        as_text = self.text_embedding(ids.masked_fill(kinds != TEXT_TOKEN, 0)) + self.text_pos_embedding(
+            positions.masked_fill(kinds != TEXT_TOKEN, 0)
         )
-        as_code = self.mel_embedding(ids.masked_fill(kinds != CODE, 0)) + self.mel_pos_embedding(
-            places.masked_fill(kinds != CODE, 0)
+        as_code = self.mel_embedding(ids.masked_fill(kinds != CODE_TOKEN, 0)) + self.mel_pos_embedding(
+            positions.masked_fill(kinds != CODE_TOKEN, 0)
         )
         return torch.where(text, as_text, as_code)
 
     def prefix(self, conditioning: torch.Tensor) -> torch.Tensor:
-        """Append the two vectors of the speaking rate, rows 1 and 0: ``[B, 32, D]`` to ``[B, 34, D]``."""
+        """Append the two vectors of the speaking rate, rows 1 and 0: ``[B x 32 x D]`` to ``[B x 34 x D]``."""
         rates = self.speed_emb.weight.flip(0).expand(len(conditioning), -1, -1)
         return torch.cat([conditioning.to(rates), rates], dim=1)
 
     def hidden_states(self, conditioning: torch.Tensor, embedded: torch.Tensor) -> torch.Tensor:
-        """Normed hidden states ``[B, L, D]`` of what follows the prefix."""
+        """Return the normed hidden states ``[B x L x D]`` of the tokens after the prefix."""
         prefix = self.prefix(conditioning)
-        return self.see(torch.cat([prefix, embedded], dim=1))[:, prefix.shape[1] :]
+        return self.run_blocks(torch.cat([prefix, embedded], dim=1))[:, prefix.shape[1] :]
 
-    def hidden_of_clips(
+    def packed_hidden_states(
         self, conditioning: torch.Tensor, embedded: torch.Tensor, counts: Sequence[int]
     ) -> torch.Tensor:
-        """Normed hidden states ``[T, D]`` of clips one behind the other, ``counts`` places each beside the prefix."""
+        """Return the normed hidden states ``[T x D]`` of packed clips of ``counts`` tokens, without their prefixes."""
         prefixes = self.prefix(conditioning)
         clips = [part for pair in zip(prefixes, torch.split(embedded, list(counts)), strict=True) for part in pair]
         sizes = [len(part) for part in clips]
-        whole = [before + own for before, own in zip(sizes[::2], sizes[1::2], strict=True)]
-        seen = self.see(torch.cat(clips)[None], clip_lengths=whole)[0]
-        return torch.cat(torch.split(seen, sizes)[1::2])
+        lengths_ = [prefix + clip for prefix, clip in zip(sizes[::2], sizes[1::2], strict=True)]
+        hidden = self.run_blocks(torch.cat(clips)[None], clip_lengths=lengths_)[0]
+        return torch.cat(torch.split(hidden, sizes)[1::2])
 
-    def see(
+    def run_blocks(
         self, embedded: torch.Tensor, cache: Cache | None = None, clip_lengths: Sequence[int] | None = None
     ) -> torch.Tensor:
-        """Put embeddings ``[B, L, D]`` through the blocks; normed hidden states.
+        """Run the blocks on embeddings ``[B x L x D]``; return the normed hidden states ``[B x L x D]``.
 
-        :param cache: holds what comes before.
-        :param clip_lengths: of clips that lie one behind the other in a single row.
+        :param cache: the KV cache of the tokens before these.
+        :param clip_lengths: lengths of the clips that are packed into a single row.
         """
         clips = {} if clip_lengths is None else {"clip_lengths": clip_lengths}
-        seen = self.gpt(
+        output = self.gpt(
             inputs_embeds=embedded, past_key_values=cache, use_cache=cache is not None, **clips
         ).last_hidden_state
-        normed: torch.Tensor = self.final_norm(seen)
+        normed: torch.Tensor = self.final_norm(output)
         return normed
 
     def _init_weights(self, module: nn.Module) -> None:
-        # A network that is built to be filled from a file needs no random start.
+        # The weights come from a file, so no random start is needed.
         pass
 
 
 def indices(mask: torch.Tensor) -> torch.Tensor:
-    """Where a mask of any shape holds, in it laid flat: ``[N]``."""
+    """Return the indices at which a flattened mask is true: ``[N]``."""
     return mask.flatten().nonzero().squeeze(1)
 
 
 def lengths(mask: torch.Tensor) -> list[int]:
-    """How many places of each row hold something."""
+    """Return the number of tokens in each row."""
     counts: list[int] = mask.sum(1).tolist()
     return counts
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-HEAD = 64
+HEAD_WIDTH = 64
 """Width of an attention head."""
 
-DEPTH = 2
+LAYER_COUNT = 2
 
 
 class Perceiver(nn.Module):
@@ -22,9 +22,9 @@ class Perceiver(nn.Module):
         self.latents = nn.Parameter(torch.zeros(latents, width))
         self.proj_context = nn.Linear(context, width) if context != width else nn.Identity()
         self.layers = nn.ModuleList(
-            nn.ModuleList([CrossAttention(width, heads), feed_forward(width, mult)]) for _ in range(DEPTH)
+            nn.ModuleList([CrossAttention(width, heads), feed_forward(width, mult)]) for _ in range(LAYER_COUNT)
         )
-        self.norm = Norm(width)
+        self.norm = GammaNorm(width)
 
     def forward(self, context: torch.Tensor) -> torch.Tensor:
         """Draw the latents; they are among the keys themselves, so even an empty context gives some."""
@@ -44,19 +44,21 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.to_q = nn.Linear(width, heads * HEAD, bias=False)
-        self.to_kv = nn.Linear(width, 2 * heads * HEAD, bias=False)
-        self.to_out = nn.Linear(heads * HEAD, width, bias=False)
+        self.to_q = nn.Linear(width, heads * HEAD_WIDTH, bias=False)
+        self.to_kv = nn.Linear(width, 2 * heads * HEAD_WIDTH, bias=False)
+        self.to_out = nn.Linear(heads * HEAD_WIDTH, width, bias=False)
 
     def forward(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Map latents ``[B, N, C]`` with context ``[B, T, C]`` to ``[B, N, C]``."""
         keys, values = self.to_kv(torch.cat([x, context], dim=1)).chunk(2, dim=-1)
-        q, k, v = (y.reshape(*y.shape[:2], self.heads, HEAD).transpose(1, 2) for y in (self.to_q(x), keys, values))
+        q, k, v = (
+            y.reshape(*y.shape[:2], self.heads, HEAD_WIDTH).transpose(1, 2) for y in (self.to_q(x), keys, values)
+        )
         out: torch.Tensor = self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         return out
 
 
-class Gate(nn.Module):
+class GatedGELU(nn.Module):
     """The first half times GELU of the second (Shazeer 2020)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -65,7 +67,7 @@ class Gate(nn.Module):
         return value * F.gelu(gate)
 
 
-class Norm(nn.Module):
+class GammaNorm(nn.Module):
     """RMS norm: ``x / |x| * sqrt(width) * gamma``."""
 
     def __init__(self, width: int) -> None:
@@ -80,4 +82,4 @@ class Norm(nn.Module):
 def feed_forward(width: int, mult: int) -> nn.Sequential:
     """A gated feed-forward whose inner width is two thirds of ``mult`` times the outer."""
     inner = int(width * mult * 2 / 3)
-    return nn.Sequential(nn.Linear(width, 2 * inner), Gate(), nn.Linear(inner, width))
+    return nn.Sequential(nn.Linear(width, 2 * inner), GatedGELU(), nn.Linear(inner, width))

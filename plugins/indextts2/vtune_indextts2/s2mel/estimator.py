@@ -8,7 +8,7 @@ from torch import nn
 
 from vtune_indextts2.s2mel.settings import S2MelSettings
 from vtune_indextts2.s2mel.timestep import TimestepEmbedder
-from vtune_indextts2.s2mel.transformer import Transformer
+from vtune_indextts2.s2mel.transformer import DiffusionTransformer
 from vtune_indextts2.s2mel.wavenet import WaveNet
 
 FINAL_NORM_EPSILON = 1e-6
@@ -45,7 +45,7 @@ class Estimator(nn.Module):
         self.cond_projection = nn.Linear(dit.content_dim, width)
         self.cond_x_merge_linear = nn.Linear(2 * bins + width + settings.style_encoder.dim, width)
         self.t_embedder = TimestepEmbedder(width)
-        self.transformer = Transformer(width, dit.num_heads, dit.depth)
+        self.transformer = DiffusionTransformer(width, dit.num_heads, dit.depth)
         self.skip_linear = nn.Linear(width + bins, width)
         self.conv1 = nn.Linear(width, wavenet.hidden_dim)
         self.t_embedder2 = TimestepEmbedder(wavenet.hidden_dim)
@@ -81,8 +81,8 @@ class Estimator(nn.Module):
         """Return the part of the merged input that does not depend on state or time, ``[B, T, width]``."""
         frames = mu.shape[1]
         parts = [prompt.transpose(1, 2), self.cond_projection(mu), style[:, None].expand(-1, frames, -1)]
-        merge = self.cond_x_merge_linear
-        return F.linear(torch.cat(parts, dim=-1), merge.weight[:, self._bins :], merge.bias)
+        merge_layer = self.cond_x_merge_linear
+        return F.linear(torch.cat(parts, dim=-1), merge_layer.weight[:, self._bins :], merge_layer.bias)
 
     def velocity(
         self,

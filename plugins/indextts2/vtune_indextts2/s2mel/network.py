@@ -10,10 +10,10 @@ from torch import nn
 
 from vtune_indextts2.s2mel.estimator import Estimator
 from vtune_indextts2.s2mel.flow import solve
-from vtune_indextts2.s2mel.regulator import LengthRegulator
+from vtune_indextts2.s2mel.length_regulator import LengthRegulator
 from vtune_indextts2.s2mel.settings import S2MelSettings
 
-UNUSED = (
+UNUSED_ENTRIES = (
     "cfm.estimator.cond_embedder.*",
     "cfm.estimator.content_mask_embedder.*",
     "cfm.estimator.input_pos",
@@ -22,12 +22,12 @@ UNUSED = (
     "length_regulator.embedding.*",
     "length_regulator.mask_token",
 )
-"""What the file has at any depth and the network does not need: parts for other inputs, and constants."""
+"""Entries that the network does not need, at any depth: parts for other inputs, and constants."""
 
 LATENT_DIMS = (1280, 256, 128, 1024)
 
 
-class _Flow(nn.Module):
+class _FlowModule(nn.Module):
     def __init__(self, settings: S2MelSettings) -> None:
         super().__init__()
         self.estimator = Estimator(settings)
@@ -42,16 +42,16 @@ class S2Mel(nn.Module):
     def __init__(self, settings: S2MelSettings, latent_dims: Sequence[int] = LATENT_DIMS) -> None:
         super().__init__()
         regulator = settings.length_regulator
-        self.cfm = _Flow(settings)
+        self.cfm = _FlowModule(settings)
         self.length_regulator = LengthRegulator(regulator.channels, regulator.in_channels, regulator.sampling_ratios)
         self.gpt_layer = nn.Sequential(*(nn.Linear(before, after) for before, after in pairwise(latent_dims)))
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """Patterns of what the file has and the network does not need: ``UNUSED``, and skips that no block takes."""
+        """Patterns of entries that the network does not need: ``UNUSED_ENTRIES``, and skips that no block takes."""
         blocks = self.cfm.estimator.transformer.layers
-        untaken = (place for place, block in enumerate(blocks) if block.skip_in_linear is None)
-        return (*UNUSED, *(f"cfm.estimator.transformer.layers.{place}.skip_in_linear.*" for place in untaken))
+        untaken = (index for index, block in enumerate(blocks) if block.skip_in_linear is None)
+        return (*UNUSED_ENTRIES, *(f"cfm.estimator.transformer.layers.{index}.skip_in_linear.*" for index in untaken))
 
     @torch.no_grad()
     def project(self, latent: torch.Tensor) -> torch.Tensor:

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import nn
 
-SINUSOIDS = 256
+SINUSOID_CHANNELS = 256
 LONGEST_PERIOD = 10_000.0
-SCALE = 1000.0
+TIME_SCALE = 1000.0
 """Flow time 0 to 1 is embedded as diffusion time 0 to 1000."""
 
 
@@ -18,12 +18,12 @@ class TimestepEmbedder(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(SINUSOIDS, channels), nn.SiLU(), nn.Linear(channels, channels))
+        self.mlp = nn.Sequential(nn.Linear(SINUSOID_CHANNELS, channels), nn.SiLU(), nn.Linear(channels, channels))
 
     def forward(self, t: torch.Tensor) -> torch.Tensor:
         """Embed times from 0 to 1."""
-        half = SINUSOIDS // 2
+        half = SINUSOID_CHANNELS // 2
         frequencies = torch.exp(-math.log(LONGEST_PERIOD) * torch.arange(half, dtype=t.dtype, device=t.device) / half)
-        angles = SCALE * t[:, None] * frequencies
+        angles = TIME_SCALE * t[:, None] * frequencies
         embedded: torch.Tensor = self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1))
         return embedded

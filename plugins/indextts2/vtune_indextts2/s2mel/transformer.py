@@ -15,7 +15,7 @@ from torch import nn
 
 NORM_EPSILON = 1e-5
 ROTARY_BASE = 10_000.0
-INNER_MULTIPLE = 256
+INNER_WIDTH_MULTIPLE = 256
 
 
 @lru_cache(maxsize=4)
@@ -49,7 +49,7 @@ class AdaptiveNorm(nn.Module):
         return torch.addcmul(shift, scale, self.norm(x))
 
 
-class Attention(nn.Module):
+class RotaryAttention(nn.Module):
     """Self-attention with rotary positions."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -69,12 +69,12 @@ class Attention(nn.Module):
         return mixed
 
 
-class FeedForward(nn.Module):
+class SwiGLUFeedForward(nn.Module):
     """SwiGLU, ``8 / 3`` times as wide inside, rounded up to a multiple of 256."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        inner = math.ceil(int(8 * width / 3) / INNER_MULTIPLE) * INNER_MULTIPLE
+        inner = math.ceil(int(8 * width / 3) / INNER_WIDTH_MULTIPLE) * INNER_WIDTH_MULTIPLE
         self.w1 = nn.Linear(width, inner, bias=False)
         self.w3 = nn.Linear(width, inner, bias=False)
         self.w2 = nn.Linear(inner, width, bias=False)
@@ -85,7 +85,7 @@ class FeedForward(nn.Module):
         return mapped
 
 
-class Block(nn.Module):
+class DiffusionBlock(nn.Module):
     """Attention and feed-forward, each normed before and added to what came in.
 
     :param takes_skip: whether the block merges an earlier block's output into its input.
@@ -93,8 +93,8 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, takes_skip: bool) -> None:
         super().__init__()
-        self.attention = Attention(width, heads)
-        self.feed_forward = FeedForward(width)
+        self.attention = RotaryAttention(width, heads)
+        self.feed_forward = SwiGLUFeedForward(width)
         self.attention_norm = AdaptiveNorm(width)
         self.ffn_norm = AdaptiveNorm(width)
         self.skip_in_linear = nn.Linear(2 * width, width) if takes_skip else None
@@ -110,12 +110,14 @@ class Block(nn.Module):
         return x
 
 
-class Transformer(nn.Module):
+class DiffusionTransformer(nn.Module):
     """Blocks before the middle give their output to those behind it, the last one first."""
 
     def __init__(self, width: int, heads: int, depth: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Block(width, heads, takes_skip=place > depth // 2) for place in range(depth))
+        self.layers = nn.ModuleList(
+            DiffusionBlock(width, heads, takes_skip=place > depth // 2) for place in range(depth)
+        )
         self.norm = AdaptiveNorm(width)
 
     def forward(self, x: torch.Tensor, time: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-UNUSED = ("decoder.*",)
+UNUSED_ENTRIES = ("decoder.*",)
 """Entries of the released file that take no part: the way back from codes to w2v-BERT's features."""
 
 EPSILON = 1e-6

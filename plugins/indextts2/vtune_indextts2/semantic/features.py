@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from vtune_indextts2.semantic import released
+from vtune_indextts2.semantic import released_weights
 
-LAYERS = 17
+SEMANTIC_LAYERS = 17
 """How far into the network IndexTTS2 listens."""
 
-LEAST_SAMPLES = 560
+MIN_SAMPLES = 560
 """Two frames of 25 ms, 10 ms apart: a pair of them makes a frame of features, and one has no variance."""
 
 
@@ -38,7 +38,7 @@ class SemanticEncoder:
 
     @classmethod
     def load(
-        cls, checkpoint: str, stats: Path, layers: int = LAYERS, device: torch.device | str = "cpu"
+        cls, checkpoint: str, stats: Path, layers: int = SEMANTIC_LAYERS, device: torch.device | str = "cpu"
     ) -> SemanticEncoder:
         """Load the released parts.
 
@@ -46,10 +46,10 @@ class SemanticEncoder:
         :param stats: ``wav2vec2bert_stats.pt``.
         :raises EngineError: names what is missing or does not fit.
         """
-        config = released.read_config(checkpoint, layers)
-        extractor = released.read_extractor(checkpoint)
-        mean, var = released.read_statistics(stats, config.hidden_size)
-        return cls(released.read_model(checkpoint, config).to(device), mean, var, extractor)
+        config = released_weights.read_config(checkpoint, layers)
+        extractor = released_weights.read_extractor(checkpoint)
+        mean, var = released_weights.read_statistics(stats, config.hidden_size)
+        return cls(released_weights.read_model(checkpoint, config).to(device), mean, var, extractor)
 
     @property
     def width(self) -> int:
@@ -65,8 +65,8 @@ class SemanticEncoder:
         :raises ValueError: a clip has fewer than 560 samples.
         """
         shortest = min(len(waveform) for waveform in waveforms)
-        if shortest < LEAST_SAMPLES:
-            raise ValueError(f"{shortest} samples are too few: semantic features take at least {LEAST_SAMPLES}")
+        if shortest < MIN_SAMPLES:
+            raise ValueError(f"{shortest} samples are too few: semantic features take at least {MIN_SAMPLES}")
         clips = [waveform.float().cpu().numpy() for waveform in waveforms]
         found = self._extractor(clips, sampling_rate=self._extractor.sampling_rate, return_tensors="pt")
         return found["input_features"].to(self._device), found["attention_mask"].long().to(self._device)

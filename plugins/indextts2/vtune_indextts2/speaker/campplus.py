@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from vtune_indextts2.speaker.dense import DenseBlock, Transit, normed
-from vtune_indextts2.speaker.head import Head
+from vtune_indextts2.speaker.dense_blocks import DenseBlock, Transit, normed
+from vtune_indextts2.speaker.input_head import Head
 
-LEAST_FRAMES = 3
+MIN_FRAMES = 3
 """Half as many, rounded up, are left for the statistics, and one has no deviation."""
 
 
@@ -68,8 +68,8 @@ class CAMPPlus(nn.Module):
         :raises ValueError: fewer than 3 frames.
         """
         frames = fbank.shape[1]
-        if frames < LEAST_FRAMES:
-            raise ValueError(f"{frames} frames are too few: a speaker embedding takes at least {LEAST_FRAMES}")
+        if frames < MIN_FRAMES:
+            raise ValueError(f"{frames} frames are too few: a speaker embedding takes at least {MIN_FRAMES}")
         embedding: torch.Tensor = self.xvector(self.head(fbank.transpose(1, 2)))
         return embedding.squeeze(-1)
 

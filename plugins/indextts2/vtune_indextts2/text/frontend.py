@@ -7,11 +7,11 @@ import re
 from sentencepiece import SentencePieceProcessor
 
 from vtune.toolkit import is_speakable
-from vtune_indextts2.text.engines import TextEngine
 from vtune_indextts2.text.glossary import Glossary, apply_glossary
 from vtune_indextts2.text.language import language_of
+from vtune_indextts2.text.normalisers import TextEngine
 from vtune_indextts2.text.pinyin import SYLLABLE, spelt
-from vtune_indextts2.text.protecting import NAME, hide, hide_hyphens, show, show_hyphens
+from vtune_indextts2.text.protected_names import NAME, hide, hide_hyphens, show, show_hyphens
 from vtune_indextts2.text.punctuation import map_punctuation
 from vtune_indextts2.text.segments import split
 from vtune_indextts2.text.spacing import spaced

@@ -20,7 +20,7 @@ CUTOFF = 0.25
 HALF_WIDTH = 0.3
 """Half the transition band, in the same unit."""
 EPSILON = 1e-9
-EDGE = TAPS // 4
+EDGE_SAMPLES = TAPS // 4
 
 
 @cache
@@ -63,11 +63,11 @@ class AntiAliasedSnake(nn.Module):
         """Map ``[B, C, T]`` to the same shape; the ends are continued by their last value, at either rate."""
         rising = lowpass_filter()[::2]
         falling = rising[::-1]  # the taps between, for the filter is symmetric
-        padded = F.pad(x, (2 * EDGE, 2 * EDGE), mode="replicate")
+        padded = F.pad(x, (2 * EDGE_SAMPLES, 2 * EDGE_SAMPLES), mode="replicate")
         even = self.act(_filter(padded[..., :-1], [2 * tap for tap in rising]))  # (B, C, EDGE + T + EDGE)
         odd = self.act(_filter(padded[..., 1:], [2 * tap for tap in falling]))
-        even[..., :EDGE] = odd[..., :EDGE] = even[..., EDGE, None]
-        even[..., -EDGE:] = odd[..., -EDGE:] = odd[..., -EDGE - 1, None]
+        even[..., :EDGE_SAMPLES] = odd[..., :EDGE_SAMPLES] = even[..., EDGE_SAMPLES, None]
+        even[..., -EDGE_SAMPLES:] = odd[..., -EDGE_SAMPLES:] = odd[..., -EDGE_SAMPLES - 1, None]
         return _filter(even[..., 1:], falling).add_(_filter(odd[..., :-1], rising))
 
 

@@ -10,13 +10,13 @@ from torch import nn
 from vtune_indextts2.vocoder.activation import AntiAliasedSnake
 from vtune_indextts2.vocoder.settings import BigVGANSettings
 
-UNUSED = ("*.filter",)
+UNUSED_ENTRIES = ("*.filter",)
 """What the file has and the network does not need: the low-pass filter, which is a constant."""
 
-OUTER_KERNEL = 7
+OUTER_KERNEL_SIZE = 7
 
 
-class ResidualBlock(nn.Module):
+class AMPBlock(nn.Module):
     """For each dilation: activation, dilated convolution, activation, convolution, added to what came in."""
 
     def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int]) -> None:
@@ -41,7 +41,7 @@ class BigVGAN(nn.Module):
     def __init__(self, settings: BigVGANSettings) -> None:
         super().__init__()
         channels = settings.upsample_initial_channel
-        self.conv_pre = nn.Conv1d(settings.num_mels, channels, OUTER_KERNEL, padding="same")
+        self.conv_pre = nn.Conv1d(settings.num_mels, channels, OUTER_KERNEL_SIZE, padding="same")
         self.ups = nn.ModuleList()
         self.resblocks = nn.ModuleList()
         for rate, kernel_size in zip(settings.upsample_rates, settings.upsample_kernel_sizes, strict=True):
@@ -51,13 +51,13 @@ class BigVGAN(nn.Module):
             )
             channels //= 2
             self.resblocks.extend(
-                ResidualBlock(channels, size, dilations)
+                AMPBlock(channels, size, dilations)
                 for size, dilations in zip(
                     settings.resblock_kernel_sizes, settings.resblock_dilation_sizes, strict=True
                 )
             )
         self.activation_post = AntiAliasedSnake(channels)
-        self.conv_post = nn.Conv1d(channels, 1, OUTER_KERNEL, padding="same", bias=False)
+        self.conv_post = nn.Conv1d(channels, 1, OUTER_KERNEL_SIZE, padding="same", bias=False)
 
     @torch.no_grad()
     def forward(self, mel: torch.Tensor) -> torch.Tensor:

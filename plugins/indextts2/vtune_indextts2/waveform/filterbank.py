@@ -14,13 +14,13 @@ import torch
 from transformers.audio_utils import mel_filter_bank, window_function
 
 SAMPLE_RATE = 16_000
-FRAME = 400
-HOP = 160
-FFT = 512
-BINS = 80
-LOW, HIGH = 20.0, 8_000.0
+FRAME_SAMPLES = 400
+HOP_SAMPLES = 160
+FFT_SAMPLES = 512
+MEL_BINS = 80
+MIN_FREQUENCY_HZ, MAX_FREQUENCY_HZ = 20.0, 8_000.0
 PREEMPHASIS = 0.97
-FLOOR = torch.finfo(torch.float32).eps
+POWER_FLOOR = torch.finfo(torch.float32).eps
 
 
 def filter_bank(waveform: torch.Tensor) -> torch.Tensor:
@@ -31,14 +31,14 @@ def filter_bank(waveform: torch.Tensor) -> torch.Tensor:
     :raises ValueError: there is no whole frame.
     """
     samples = waveform.reshape(-1)
-    if len(samples) < FRAME:
-        raise ValueError(f"{len(samples)} samples are shorter than one frame of {FRAME}")
-    frames = samples.unfold(0, FRAME, HOP)
+    if len(samples) < FRAME_SAMPLES:
+        raise ValueError(f"{len(samples)} samples are shorter than one frame of {FRAME_SAMPLES}")
+    frames = samples.unfold(0, FRAME_SAMPLES, HOP_SAMPLES)
     frames = frames - frames.mean(dim=1, keepdim=True)
     # The first sample of a frame has none before it, but the window is 0 there.
     frames = (frames - PREEMPHASIS * frames.roll(1, dims=1)) * _window().to(samples)
-    power: torch.Tensor = torch.fft.rfft(frames, n=FFT).abs().square()
-    return (power @ _triangles().to(samples)).clamp(min=FLOOR).log()
+    power: torch.Tensor = torch.fft.rfft(frames, n=FFT_SAMPLES).abs().square()
+    return (power @ _triangles().to(samples)).clamp(min=POWER_FLOOR).log()
 
 
 def centred_filter_bank(waveform: torch.Tensor) -> torch.Tensor:
@@ -52,16 +52,16 @@ def centred_filter_bank(waveform: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=1)
 def _window() -> torch.Tensor:
-    return torch.from_numpy(window_function(FRAME, "povey", periodic=False)).float()
+    return torch.from_numpy(window_function(FRAME_SAMPLES, "povey", periodic=False)).float()
 
 
 @lru_cache(maxsize=1)
 def _triangles() -> torch.Tensor:
     weights = mel_filter_bank(
-        num_frequency_bins=FFT // 2 + 1,
-        num_mel_filters=BINS,
-        min_frequency=LOW,
-        max_frequency=HIGH,
+        num_frequency_bins=FFT_SAMPLES // 2 + 1,
+        num_mel_filters=MEL_BINS,
+        min_frequency=MIN_FREQUENCY_HZ,
+        max_frequency=MAX_FREQUENCY_HZ,
         sampling_rate=SAMPLE_RATE,
         mel_scale="kaldi",
         triangularize_in_mel_space=True,

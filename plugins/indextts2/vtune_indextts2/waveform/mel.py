@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 from transformers.audio_utils import mel_filter_bank
 
-FLOOR = 1e-5
+MAGNITUDE_FLOOR = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class MelSettings:
     fmax: float | None = None
 
 
-DEFAULT = MelSettings()
+RELEASED_MEL_SETTINGS = MelSettings()
 
 
-def log_mel(waveform: torch.Tensor, settings: MelSettings = DEFAULT) -> torch.Tensor:
+def log_mel(waveform: torch.Tensor, settings: MelSettings = RELEASED_MEL_SETTINGS) -> torch.Tensor:
     """Compute ``[B, bins, frames]``; silence is ``ln(1e-5) = -11.51``.
 
     :param waveform: ``[B, n]`` at the settings' sample rate, full scale at 1.
@@ -52,7 +52,7 @@ def log_mel(waveform: torch.Tensor, settings: MelSettings = DEFAULT) -> torch.Te
         return_complex=True,
     )
     magnitude = torch.view_as_real(spectrum).square().sum(dim=-1).add(1e-9).sqrt()
-    return (_triangles(settings).to(waveform) @ magnitude).clamp(min=FLOOR).log()
+    return (_triangles(settings).to(waveform) @ magnitude).clamp(min=MAGNITUDE_FLOOR).log()
 
 
 @lru_cache(maxsize=4)

@@ -21,7 +21,7 @@ ZERO_CROSSINGS = 6
 
 ROLLOFF = 0.99
 
-LARGEST_KERNEL = 1 << 20
+MAX_KERNEL_TAPS = 1 << 20
 """Taps; 4 MB."""
 
 
@@ -38,7 +38,7 @@ def resample(waveform: torch.Tensor, old: int, new: int) -> torch.Tensor:
     old, new = old // common, new // common
     reach = _reach(old, new)
     clips = waveform.reshape(math.prod(waveform.shape[:-1]), waveform.shape[-1])
-    if new * (old + 2 * reach) > LARGEST_KERNEL:
+    if new * (old + 2 * reach) > MAX_KERNEL_TAPS:
         # Rates with next to nothing in common, say 47999 and 22050 Hz, have a filter for each of 22050 places between
         # two samples, 4 GB of them. Nobody trained on such clips, so another good filter does as well.
         return _by_soxr(clips, old, new, length).reshape(*waveform.shape[:-1], length)

@@ -1,0 +1,121 @@
+"""Where the parts of a checkpoint lie: each in a folder or on the Hub, by one option of its own."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from vtune import EngineError
+from vtune.toolkit import fetch_file, folder_or_hub_id
+from vtune_indextts2.config import Config, read_config
+from vtune_indextts2.options import IndexTTS2Options
+
+NANO_NAME = "nano"
+SEMANTIC_SOURCE = ("w2v-bert-2.0", "facebook/w2v-bert-2.0")
+CODEC_SOURCE = ("semantic_codec", "amphion/MaskGCT")
+SPEAKER_SOURCE = ("campplus", "funasr/campplus")
+VOCODER_SOURCE = ("bigvgan", "nvidia/bigvgan_v2_22khz_80band_256x")
+"""Each part's folder in a checkpoint that holds everything, and where it is published."""
+
+
+class CheckpointFiles:
+    """The files of one checkpoint; nothing is fetched before it is asked for."""
+
+    def __init__(self, options: IndexTTS2Options) -> None:
+        self._options = options
+
+    @cached_property
+    def checkpoint(self) -> str:
+        """Folder or Hub id of the checkpoint itself."""
+        if self._options.base_model != NANO_NAME:
+            return folder_or_hub_id(self._options.base_model, "base_model")
+        from vtune_indextts2.nano_checkpoint import nano_checkpoint
+
+        return str(nano_checkpoint())
+
+    @cached_property
+    def config(self) -> Config:
+        """What ``config.yaml`` says."""
+        return read_config(self._required(self.checkpoint, ("config.yaml",), "base_model"))
+
+    @property
+    def gpt(self) -> Path:
+        """The GPT with its conditioning encoders."""
+        return self.own(self.config.gpt_checkpoint)
+
+    @property
+    def s2mel(self) -> Path:
+        """Flow, length regulator and projection of the latents."""
+        return self.own(self.config.s2mel_checkpoint)
+
+    @property
+    def tokenizer(self) -> Path:
+        """The SentencePiece model."""
+        return self.own(self.config.bpe_model)
+
+    @property
+    def statistics(self) -> Path:
+        """Mean and variance of the semantic features."""
+        return self.own(self.config.w2v_stat)
+
+    @property
+    def emotions(self) -> tuple[Path, Path]:
+        """The tables of emotion vectors and of their speakers."""
+        return self.own(self.config.emo_matrix), self.own(self.config.spk_matrix)
+
+    @property
+    def semantic_model(self) -> str:
+        """Folder or Hub id of w2v-BERT, which transformers loads by itself."""
+        return self._place(self._options.semantic_model, SEMANTIC_SOURCE, "semantic_model")
+
+    @property
+    def semantic_files(self) -> tuple[Path, ...]:
+        """All that w2v-BERT's features depend on, for hashing."""
+        names = ("config.json", "preprocessor_config.json", "model.safetensors")
+        return tuple(self._required(self.semantic_model, (name,), "semantic_model") for name in names)
+
+    @property
+    def codec(self) -> Path:
+        """The weights of the semantic codec."""
+        place = self._place(self._options.codec, CODEC_SOURCE, "codec")
+        return self._required(place, ("semantic_codec/model.safetensors", "model.safetensors"), "codec")
+
+    @property
+    def speaker_model(self) -> Path:
+        """The weights of CAMPPlus."""
+        place = self._place(self._options.speaker_model, SPEAKER_SOURCE, "speaker_model")
+        return self._required(place, ("campplus_cn_common.bin",), "speaker_model")
+
+    @property
+    def vocoder(self) -> tuple[Path, Path]:
+        """Configuration and weights of BigVGAN."""
+        place = self._place(self._options.vocoder, VOCODER_SOURCE, "vocoder")
+        return (
+            self._required(place, ("config.json",), "vocoder"),
+            self._required(place, ("bigvgan_generator.pt",), "vocoder"),
+        )
+
+    @property
+    def vocoder_config(self) -> Path | None:
+        """Configuration of a BigVGAN that is on this machine; None of one on the Hub."""
+        path = Path(self._place(self._options.vocoder, VOCODER_SOURCE, "vocoder")) / "config.json"
+        return path if path.is_file() else None
+
+    def own(self, file: str) -> Path:
+        """Return a file of the checkpoint. :raises EngineError: there is none."""
+        return self._required(self.checkpoint, (file,), "base_model")
+
+    def _place(self, asked: str | None, part: tuple[str, str], option: str) -> str:
+        folder, published = part
+        if asked is not None:
+            return folder_or_hub_id(asked, option)
+        beside = Path(self.checkpoint) / folder
+        return str(beside) if beside.is_dir() else published
+
+    @staticmethod
+    def _required(place: str, names: tuple[str, ...], option: str) -> Path:
+        for name in names:
+            path = fetch_file(place, name)
+            if path is not None:
+                return path
+        raise EngineError(f"engine_options.{option}: {place} has no {' or '.join(names)}")

@@ -1,0 +1,34 @@
+"""A merged GPT back into a checkpoint of the official layout, which upstream's software and this engine load."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from vtune_indextts2.checkpoint_files import CODEC_SOURCE, SEMANTIC_SOURCE, SPEAKER_SOURCE, VOCODER_SOURCE
+from vtune_indextts2.part_loaders import UNUSED_GPT_ENTRIES, gpt_tensors
+from vtune_indextts2.state_dicts import drop_entries
+
+if TYPE_CHECKING:
+    from vtune_indextts2.base import IndexTTS2Base
+
+
+def save(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]:
+    """Write ``gpt.pth`` with the merged tensors in the place of the base's, beside the other files of the checkpoint.
+
+    Parts that lie in the base's folder come along; those that lie elsewhere stay there, and their options name them.
+    """
+    files = base.files
+    kept = drop_entries(gpt_tensors(files.gpt), UNUSED_GPT_ENTRIES)
+    merged = {name: tensor.detach().cpu().float().contiguous() for name, tensor in network.state_dict().items()}
+    torch.save({"model": {**kept, **merged}}, directory / base.config.gpt_checkpoint)
+    for path in (files.own("config.yaml"), files.s2mel, files.tokenizer, files.statistics, *files.emotions):
+        shutil.copy(path, directory / path.name)
+    for folder, _ in (SEMANTIC_SOURCE, CODEC_SOURCE, SPEAKER_SOURCE, VOCODER_SOURCE):
+        if (Path(files.checkpoint) / folder).is_dir():
+            shutil.copytree(Path(files.checkpoint) / folder, directory / folder)
+    return sorted(path for path in directory.rglob("*") if path.is_file())

@@ -1,0 +1,88 @@
+"""Compute everything that is taken from a recording: codes for training, and the speaker for a voice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from vtune import Waveform
+from vtune_indextts2.waveform.filterbank import SAMPLE_RATE, centred_filter_bank
+from vtune_indextts2.waveform.mel import log_mel
+from vtune_indextts2.waveform.resampling import resample
+
+if TYPE_CHECKING:
+    from vtune_indextts2.base import IndexTTS2Base
+
+
+MIN_REFERENCE_SECONDS = 0.5
+"""The shortest recording that can be the reference of a voice or of an emotion."""
+
+
+@dataclass(frozen=True)
+class RecordingFeatures:
+    """The features that the GPT learns from, on the device of the frozen parts.
+
+    :param features: semantic features ``[1 x T x F]`` at 50 Hz.
+    :param codes: int64 ``[1 x T]``; ``embedding`` are their embeddings ``[1 x T x H]``.
+    :param condition: speaker latents ``[1 x 32 x D]``.
+    :param emotion: emotion vector ``[1 x D]``.
+    """
+
+    features: torch.Tensor
+    codes: torch.Tensor
+    embedding: torch.Tensor
+    condition: torch.Tensor
+    emotion: torch.Tensor
+
+
+@dataclass(frozen=True)
+class FlowPrompt:
+    """The reference that the flow continues.
+
+    :param style: speaker embedding ``[1 x S]``.
+    :param ref_mel: log-mel ``[1 x 80 x P]``.
+    :param prompt_condition: content of the reference ``[1 x P x C]``.
+    """
+
+    style: torch.Tensor
+    ref_mel: torch.Tensor
+    prompt_condition: torch.Tensor
+
+
+@torch.no_grad()
+def extract_features(base: IndexTTS2Base, waveform: Waveform, sample_rate: int) -> RecordingFeatures:
+    """Compute the features of a recording; each network gets the recording resampled once to its own rate.
+
+    :param waveform: float32 ``[samples]``, at least a few frames of 20 ms.
+    """
+    # TF32, the default of convolutions on a GPU, is inexact enough to turn one code into another.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        features = base.semantic.encode(_resampled(waveform, sample_rate, SAMPLE_RATE))
+        codes, embedding = base.codec.quantize(features)
+        encoder = base.conditioning_encoder
+        return RecordingFeatures(features, codes, embedding, encoder.speaker(features), encoder.emotion(features))
+
+
+@torch.no_grad()
+def extract_flow_prompt(
+    base: IndexTTS2Base, waveform: Waveform, sample_rate: int, features: RecordingFeatures
+) -> FlowPrompt:
+    """Compute the flow's prompt from a recording and its features."""
+    settings = base.config.mel
+    mel = log_mel(_resampled(waveform, sample_rate, settings.sample_rate)[None], settings).to(base.frozen_device)
+    frames = torch.tensor([mel.shape[-1]], device=base.frozen_device)
+    return FlowPrompt(speaker_style(base, waveform, sample_rate), mel, base.s2mel.condition(features.embedding, frames))
+
+
+@torch.no_grad()
+def speaker_style(base: IndexTTS2Base, waveform: Waveform, sample_rate: int) -> torch.Tensor:
+    """Compute the speaker embedding of a recording: ``[1 x S]``."""
+    bank = centred_filter_bank(_resampled(waveform, sample_rate, SAMPLE_RATE))
+    embedding: torch.Tensor = base.speaker_model(bank[None].to(base.frozen_device))
+    return embedding
+
+
+def _resampled(waveform: Waveform, old: int, new: int) -> torch.Tensor:
+    return resample(torch.from_numpy(waveform), old, new)

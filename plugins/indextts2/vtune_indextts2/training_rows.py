@@ -1,0 +1,98 @@
+"""Turn clips into training rows and rows into batches; choose the prompt and the emotion of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from vtune import Batch, Clip, Features, SkipClip
+from vtune_indextts2.gpt.loss import IGNORED_LABEL
+from vtune_indextts2.gpt.row_layout import TokenRow, make_row
+from vtune_indextts2.recording_features import extract_features
+
+if TYPE_CHECKING:
+    from vtune_indextts2.base import IndexTTS2Base
+
+PAD_MULTIPLE = 8
+"""Rows are padded to a multiple of this length, because matrix units work in blocks."""
+
+MIN_CLIP_SECONDS = 0.1
+"""The shortest clip: the conditioning encoders need three frames, which are 0.065 s."""
+
+
+def prepare(base: IndexTTS2Base, clip: Clip) -> Features:
+    """Encode one clip to ``text_ids``, ``codes``, ``condition`` and ``emotion``.
+
+    ``text_ids`` is int32 ``[T]``, ``codes`` int32 ``[N]`` at 50 Hz, ``condition`` float16 ``[32 x D]`` and ``emotion``
+    float16 ``[D]``. A clip of any length takes about 84 kB, because the latents are the largest part.
+
+    :raises SkipClip: the clip has no text or almost no sound, or more text or sound than the GPT has positions for.
+    """
+    settings = base.config.gpt
+    if not clip.waveform.any():
+        raise SkipClip(f"{clip.seconds:.2f} s of digital silence")
+    if clip.seconds < MIN_CLIP_SECONDS:
+        raise SkipClip(f"{clip.seconds:.3f} s, less than the {MIN_CLIP_SECONDS:g} s that the encoders need")
+    text = base.frontend.tokenize(clip.text)
+    if not text:
+        raise SkipClip(f"the text has no words to speak: {clip.text!r}")
+    if len(text) > settings.max_text_tokens:
+        raise SkipClip(f"{len(text)} text tokens, more than the base's max_text_tokens {settings.max_text_tokens}")
+    longest = settings.max_mel_tokens / base.semantic_rate
+    if clip.seconds > longest:
+        raise SkipClip(f"{clip.seconds:.1f} s, more than the {longest:.1f} s of the base's max_mel_tokens")
+    recording = extract_features(base, clip.waveform, clip.sample_rate)
+    return {
+        "text_ids": np.asarray(text, dtype=np.int32),
+        "codes": recording.codes[0].cpu().numpy().astype(np.int32),
+        "condition": recording.condition[0].cpu().numpy().astype(np.float16),
+        "emotion": recording.emotion[0].cpu().numpy().astype(np.float16),
+    }
+
+
+def collate(base: IndexTTS2Base, features: Sequence[Features]) -> Batch:
+    """Combine rows to a batch; see ``SemanticGPT.forward`` for its tensors.
+
+    A row without a paired clip is its own prompt.
+    """
+    options = base.options
+    rows = []
+    for row_features in features:
+        paired = {name: row_features.get(f"paired.{name}", row_features[name]) for name in ("condition", "emotion")}
+        lot = float(row_features.get("paired.lot", 1.0))
+        from_prompt = options.emo_source == "prompt" or (options.emo_source == "mix" and lot < options.emo_mix)
+        condition = (paired if options.prompt == "other" else row_features)["condition"]
+        emotion = (paired if from_prompt else row_features)["emotion"]
+        conditioning = condition.astype(np.float32) + emotion.astype(np.float32)
+        row = make_row(base.config.gpt, row_features["text_ids"].tolist(), row_features["codes"].tolist())
+        rows.append((torch.from_numpy(conditioning), row))
+    return batch_rows(rows)
+
+
+def batch_rows(rows: Sequence[tuple[torch.Tensor, TokenRow]]) -> Batch:
+    """Pad rows on the right and stack them with their conditioning ``[32 x D]`` to ``[B x L]`` and ``[B x 32 x D]``.
+
+    Rows of 5 and 7 positions become L = 8: ``attention_mask`` is ``[[1]*5 + [0]*3, [1]*7 + [0]]``.
+    """
+    longest = max(len(row.ids) for _, row in rows)
+    shape = (len(rows), -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE)
+    batch = {
+        "input_ids": torch.zeros(shape, dtype=torch.long),
+        "kinds": torch.zeros(shape, dtype=torch.long),
+        "positions": torch.zeros(shape, dtype=torch.long),
+        "attention_mask": torch.zeros(shape, dtype=torch.long),
+        "text_labels": torch.full(shape, IGNORED_LABEL),
+        "labels": torch.full(shape, IGNORED_LABEL),
+    }
+    for number, (_, row) in enumerate(rows):
+        length = len(row.ids)
+        batch["attention_mask"][number, :length] = 1
+        for name, values in (
+            ("input_ids", row.ids), ("kinds", row.kinds), ("positions", row.positions),
+            ("text_labels", row.text_labels), ("labels", row.labels),
+        ):  # fmt: skip
+            batch[name][number, :length] = torch.from_numpy(values)
+    return {"conditioning": torch.stack([conditioning for conditioning, _ in rows]), **batch}
