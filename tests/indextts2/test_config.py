@@ -469,14 +469,14 @@ def test_features_of_a_width_that_the_gpt_does_not_read_are_told(
     (other / "wav2vec2bert_stats.pt").unlink()
     torch.save({"mean": torch.zeros(32), "var": torch.ones(32)}, other / "wav2vec2bert_stats.pt")
     said = refusal(lambda: make_base(base_model=str(other)).semantic)
-    assert said == f"{other / 'w2v-bert-2.0'} gives 32 features, the GPT reads 64"
+    assert said == f"{other / 'w2v-bert-2.0'} gives 32 features, but the GPT reads 64"
 
 
 @pytest.mark.parametrize(
     ("feat1", "feat2", "says"),
     [
-        ((73, 192), (73, 40), "feat2.pt holds vectors of 40, the checkpoint's are 32"),
-        ((73, 100), (73, 32), "feat1.pt holds vectors of 100, the checkpoint's are 192"),
+        ((73, 192), (73, 40), "feat2.pt holds vectors of 40 numbers, but the checkpoint has 32"),
+        ((73, 100), (73, 32), "feat1.pt holds vectors of 100 numbers, but the checkpoint has 192"),
         ((73, 32), (73, 192), "holds vectors of"),
         ((70, 192), (70, 32), "73"),
         ((73, 192), (72, 32), "72"),

@@ -362,7 +362,7 @@ def test_what_was_chosen_is_speaking_fingerprint_a_warning(
         assert say(given=trained_with(kept, recorded), normaliser=normaliser, max_codes=2)
     messages = [record.message for record in caplog.records]
     assert messages == (
-        [f"the voice was trained with the normaliser {recorded}, here it is basic 1: numbers may be read otherwise"]
+        [f"the voice was trained with the normaliser {recorded}, here it is basic 1: numbers may be read differently"]
         if warns
         else []
     )

@@ -46,7 +46,7 @@ def speak(
     longest = min(options.segment_tokens, base.config.gpt.max_text_tokens)
     segments = base.frontend.spoken_segments(text, longest, options.quick_tokens)
     if not any(segments):
-        raise VoiceError(f"there are no words to speak in {text!r}")
+        raise VoiceError(f"there is nothing to speak in {text!r}")
     while not segments[0]:
         segments.pop(0)
     while not segments[-1]:
@@ -91,7 +91,7 @@ def generate_codes(
     codes, stopped = (search_codes if code_sampling.beams > 1 else sample_codes)(start, code_sampling, rules, seed)
     if stopped:
         return codes, Ending.END_TOKEN
-    return codes, Ending.RUNAWAY_FACTOR if runaway < longest else Ending.MAX_EMOTION_SUM
+    return codes, Ending.RUNAWAY if runaway < longest else Ending.LIMIT
 
 
 def codes_to_waveform(
