@@ -22,8 +22,8 @@ from vtune.runtime.paths import VoiceFolder
 from vtune.voice_format.record import read_record
 from vtune.voices.speech import open_voice
 from vtune_orpheus.base import OrpheusBase
-from vtune_orpheus.options import OrpheusOptions
 from vtune_orpheus.memory_footprint import estimate
+from vtune_orpheus.options import OrpheusOptions
 
 PRESETS = {"all": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")}
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from vtune import Footprint, LoraSettings
 from vtune.toolkit import adapter_size
-from vtune_indextts2.config import SEMANTIC_CODES_PER_SECOND, Config
 from vtune_indextts2.checkpoint_files import CheckpointFiles
+from vtune_indextts2.config import SEMANTIC_CODES_PER_SECOND, Config
 from vtune_indextts2.options import IndexTTS2Options
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def estimate(
     if narrow < dtype_bytes:
         kept += 3 * width * 4  # hidden states stay wide, beside what is narrowed of them
     layer = kept + (max(read.values(), default=0) + adapter.token_numbers / layers) * narrow
-    head = (gpt.number_mel_codes + gpt.text_rows * TEXT_TOKENS_PER_SECOND / SEMANTIC_CODES_PER_SECOND) * (narrow + 3 * 4)
+    head = (gpt.number_mel_codes + gpt.text_rows * TEXT_TOKENS_PER_SECOND / SEMANTIC_CODES_PER_SECOND) * (
+        narrow + 3 * 4
+    )
     return Footprint(
         parameters=body + tables + positions,
         trainable=adapter.parameters,
