@@ -528,7 +528,7 @@ def test_options_that_differ_are_the_heaviests_and_told(
     caplog.clear()
     write_mixed_voice("low+high", "both", tmp_path, options={"pitch": 220.0})
     assert caplog.messages == [
-        "the weights add up to 2, as strong as so many voices at once; with a sum of 1 it is their mean"
+        "the weights add up to 2, as strong as that many voices at once; with a sum of 1 the mix is their mean"
     ]
     assert open_voice(VoiceFolder(tmp_path / "both")).base.options.pitch == 220
 

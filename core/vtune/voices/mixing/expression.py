@@ -1,4 +1,4 @@
-"""The words of a mix: ``0.7*anna + 0.3*ben`` to weights and names, and back.
+"""Parse the text of a mix: ``0.7*anna + 0.3*ben`` to weights and names, and back.
 
     mix     term { "+" term }
     term    [ weight "*" ] name             without a weight it is 1
@@ -20,8 +20,8 @@ from vtune.errors import VoiceError, shown
 _WEIGHT = re.compile(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", re.ASCII | re.IGNORECASE)
 _PIECE = re.compile(r""""[^"]*"|'[^']*'|[+*"']|[^+*"'\s](?:[^+*"']*[^+*"'\s])?""")
 
-HEAVIEST = 100
-"""Of weights; any voice is noise long before."""
+MAX_MIX_WEIGHT = 100
+"""Largest weight of a voice in a mix; any voice is noise long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ def _weight(written: str, pieces: _Pieces, place: int) -> float:
     weight = float(written) if _WEIGHT.fullmatch(written) else math.nan
     if math.isnan(weight):
         raise refusal(pieces.text, place, f"{shown(written)} before '*' is no number such as 0.7")
-    if weight > HEAVIEST:
-        raise refusal(pieces.text, place, f"the weight {shown(written)} is above {HEAVIEST}")
+    if weight > MAX_MIX_WEIGHT:
+        raise refusal(pieces.text, place, f"the weight {shown(written)} is above {MAX_MIX_WEIGHT}")
     return weight
 
 

@@ -1,4 +1,4 @@
-"""A mix to a voice that speaks: one base, and an adapter that is the sum of the parts'."""
+"""Open a mix as a voice that speaks: one base, and an adapter that is the sum of the parts' adapters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vtune.voice_format.record import MixRecord, VoiceRecord, find_voice, read_c
 from vtune.voice_format.weights import fill_adapter
 from vtune.voices.mixing.adapters import Adapter, add_up, compress, mixed_shape
 from vtune.voices.mixing.expression import looks_like_mix, mix_text
-from vtune.voices.mixing.parts import Part, combined_consent, find_parts, tell_differences
+from vtune.voices.mixing.parts import Part, combined_consent, find_parts, log_differences
 from vtune.voices.speech import LoadedVoice, open_base, open_voice
 
 
@@ -74,7 +74,7 @@ def open_mix(
     :raises VoiceError: a voice is damaged, or the base is not theirs.
     """
     options = options or {}
-    tell_differences(parts, options)
+    log_differences(parts, options)
     mixed = blend(parts, options, rank)
     engine, base = open_base(mixed.record, device, precision)
     conditioning = mixed.conditioning(engine, base)

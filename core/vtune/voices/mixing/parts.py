@@ -30,21 +30,21 @@ class Part:
 
     @property
     def name(self) -> str:
-        """As it was typed."""
+        """The voice's name as the user typed it."""
         return self.term.name
 
     @property
     def weight(self) -> float:
-        """How much of its adapter is added."""
+        """The factor with which the voice's adapter is added."""
         return self.term.weight
 
     @property
     def lora(self) -> LoraSettings:
-        """Its adapter's shape."""
+        """The shape of the voice's adapter."""
         return LoraRecipe.model_validate(self.record.lora).settings()
 
     def settings(self) -> PartRecord:
-        """Return what a mix keeps on record of it."""
+        """Return what the record of a mix says of this voice."""
         adapter = hash_file(self.folder.path / ADAPTER)
         name = self.folder.path.resolve().name
         return PartRecord(
@@ -86,13 +86,13 @@ def gather(
         parts[key] = part = Part(term, folder, read_record(folder))
         _require_adapter(part)
         _require_same_base(part, next(iter(parts.values())), options)
-    heard = sorted((part for part in parts.values() if part.weight > 0), key=lambda part: -part.weight)
-    if not heard:
+    audible = sorted((part for part in parts.values() if part.weight > 0), key=lambda part: -part.weight)
+    if not audible:
         raise VoiceError(f"mix {shown(text)}: every weight is 0; a voice with --base lets you hear the base alone")
-    return heard
+    return audible
 
 
-def tell_differences(parts: Sequence[Part], options: Mapping[str, Any]) -> None:
+def log_differences(parts: Sequence[Part], options: Mapping[str, Any]) -> None:
     """Log which engine options the parts do not share, and weights that add up to more than one voice.
 
     :param parts: the heaviest first.
@@ -104,7 +104,8 @@ def tell_differences(parts: Sequence[Part], options: Mapping[str, Any]) -> None:
     total = sum(part.weight for part in parts)
     if total > 1.5:
         logger.warning(
-            "the weights add up to %g, as strong as so many voices at once; with a sum of 1 it is their mean", total
+            "the weights add up to %g, as strong as that many voices at once; with a sum of 1 the mix is their mean",
+            total,
         )
 
 
@@ -153,9 +154,9 @@ def _require_same_base(part: Part, first: Part, options: Mapping[str, Any]) -> N
             "only voices of one base can be mixed"
         )
     # A fingerprint may know a network by its shape alone; then the name is what tells two bases apart.
-    wanted, found = (one.record.engine_options.get("base_model") for one in (first, part))
-    if found != wanted and "base_model" not in options:
+    first_base, part_base = (voice.record.engine_options.get("base_model") for voice in (first, part))
+    if part_base != first_base and "base_model" not in options:
         raise VoiceError(
-            f"voice {first.name!r} was trained on base_model {shown(wanted)}, {part.name!r} on {shown(found)}; "
+            f"voice {first.name!r} was trained on base_model {shown(first_base)}, {part.name!r} on {shown(part_base)}; "
             "if these are the same weights, say where they lie: --set base_model=..."
         )
