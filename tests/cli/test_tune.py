@@ -74,7 +74,7 @@ def test_a_study_ends_in_a_table_and_a_command(vtune, recipe, monkeypatch):
         "--timeout", "1.5", "--study", "mine", "--metric", "duration_ratio",
     )  # fmt: skip
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.splitlines() == ["place  trial  alpha  rank  seconds", "no trial is done"]
+    assert result.stdout.splitlines() == ["place  trial  alpha  rank  seconds", "no trial has finished"]
     assert seen == {
         "path": str(recipe), "space": "lora.alpha=1..64:log lora.rank=2..8", "overrides": ("train.epochs=1",),
         "trials": 7, "minutes": 1.5, "name": "mine", "metric": "duration_ratio",

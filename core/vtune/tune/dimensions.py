@@ -12,8 +12,8 @@ from typing import Any
 from vtune.errors import RecipeError, nearest, shown
 from vtune.recipe.parse import parse, plain_value
 
-DIGITS = 4
-"""Significant digits of a number from a range: nobody needs more of a learning rate, and people read them."""
+SIGNIFICANT_DIGITS = 4
+"""Digits of a number from a range: a learning rate needs no more, and people read them."""
 
 _NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})((?::[^:]*)*)")
@@ -58,7 +58,7 @@ class Range:
         """Return a number as it is used: whole, on its step, or with few digits, and never out of the range."""
         if self.whole:
             return round(number)
-        short = float(f"{number:.12g}" if self.step else f"{number:.{DIGITS}g}")
+        short = float(f"{number:.12g}" if self.step else f"{number:.{SIGNIFICANT_DIGITS}g}")
         return min(max(short, self.low), self.high)
 
     def own(self, value: Any) -> Value | None:

@@ -1,4 +1,4 @@
-"""What a study has found, for people: a table, the best settings as a command, and a line a trial."""
+"""What a study has found, for people: a table, the best settings as a command, and one line for each trial."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vtune.tune.trials import State, Trial, ranked
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A study as it stands.
+class StudyReport:
+    """A study at one moment.
 
-    :param voice: what the recipe calls it.
+    :param voice: name of the voice in the recipe.
     :param kinds: figures of the trials, the metric first.
     :param importances: share of each key in being among the best; empty where too few trials are done.
     :param command: that makes the voice with the settings of the recipe.
     """
 
     voice: str
-    place: StudyFolder
+    study_folder: StudyFolder
     space: Space
     metric: str
     trials: Sequence[Trial]
@@ -68,27 +68,28 @@ class Found:
         return f"trial {trial.number}: " + ", ".join(f"{spec.name} {spec.shown(number)}" for spec, number in shown)
 
     def told(self, number: int) -> str:
-        """Return what became of a trial, and the best until now, in one line."""
+        """Return the result of a trial, and the best trial so far, in one line."""
         trial = self.trials[number]
         what = self.reached(trial) if trial.state == State.DONE else f"trial {number}: {trial.ending}"
         best = self.best
-        beside = "" if best is None else "; the best yet" if best is trial else f"; the best is {self.reached(best)}"
+        beside = "" if best is None else "; the best so far" if best is trial else f"; the best is {self.reached(best)}"
         return f"{what} ({trial.seconds:.0f} s){beside}"
 
     def lines(self) -> Iterator[str]:
-        """Yield the table, what was not finished, and the best as a command."""
-        yield from _aligned([self.heads, *(self.cells(place, trial) for place, trial in enumerate(self.ranked, 1))])
+        """Yield the table, the trials that did not finish, and the best settings as a command."""
+        yield from _aligned([self.heads, *(self.cells(rank, trial) for rank, trial in enumerate(self.ranked, 1))])
         for trial in self.ended:
             if trial.state != State.DONE:
                 yield f"trial {trial.number}: {trial.ending}; {self.settings(trial)}"
         best = self.best
         if best is None:
-            yield "no trial is done"
+            yield "no trial has finished"
             return
         yield f"best: {self.reached(best)}{' (the recipe as it is)' if self.is_own(best) else ''}"
         yield f"  {self.best_command}"
-        yield f"the same as a recipe: {self.place.best}; its voice: {self.place.voices(best.number)}"
-        yield f"to look at: open {self.place.page}"
+        yield f"the best settings as a recipe: {self.study_folder.best}"
+        yield f"the voice of that trial: {self.study_folder.voices(best.number)}"
+        yield f"to see the study, open {self.study_folder.page}"
 
     @property
     def best_command(self) -> str:
@@ -100,11 +101,11 @@ class Found:
         """The columns of the table."""
         return ["place", "trial", *(spec.name for spec in self.specs), *self.keys.values(), "seconds"]
 
-    def cells(self, place: int, trial: Trial) -> list[str]:
+    def cells(self, rank: int, trial: Trial) -> list[str]:
         """Return a row of the table; metrics are as people read them."""
         texts = [dimension.text(trial.values[key]) for key, dimension in self.space.dimensions.items()]
         metrics = [spec.shown(trial.metrics.get(spec.name)) for spec in self.specs]
-        return [str(place), str(trial.number), *metrics, *texts, f"{trial.seconds:.0f}"]
+        return [str(rank), str(trial.number), *metrics, *texts, f"{trial.seconds:.0f}"]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

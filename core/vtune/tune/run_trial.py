@@ -1,4 +1,4 @@
-"""One trial to its end: done, pruned or failed, or stopped with the whole process, and then gone on with."""
+"""One trial until it is done, pruned or failed. A trial that was stopped with its process continues."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ from vtune.tune.trials import State, Trial
 if TYPE_CHECKING:
     from vtune.tune.study import Study
 
-KILLED = 2
-"""Times that a process may be killed at the same place of a trial."""
+MAX_KILLS = 2
+"""Times that a process may be killed at the same point of a trial."""
 
 
-def try_out(study: Study, trial: Trial, place: StudyFolder, run: RunFolder, space: Space, metric: str) -> None:
-    """Make the voices of a trial, and write down what became of it. It goes on where it was stopped.
+def run_trial(study: Study, trial: Trial, study_folder: StudyFolder, run: RunFolder, space: Space, metric: str) -> None:
+    """Make the voices of a trial, and write down its result. A trial that was stopped continues.
 
     :param run: whose clips and features it uses.
     :raises VtuneError: something that would end any other trial as well.
     """
-    folder = place.trial(trial.number)
+    folder = study_folder.trial(trial.number)
     progress = " ".join(sorted(path.name for path in folder.glob("checkpoints/*/*")))
-    if trial.starts.count(progress) >= KILLED:
-        study.end(trial, State.FAILED, 0.0, reason=f"its process was killed {KILLED} times at the same place")
+    if trial.starts.count(progress) >= MAX_KILLS:
+        study.end(trial, State.FAILED, 0.0, reason=f"its process was killed {MAX_KILLS} times at the same point")
     else:
         study.start(trial, progress)
-        recipe = _recipe(load_recipe(place.recipe, space.overrides(trial.values)), place.voices(trial.number))
+        settings = load_recipe(study_folder.recipe, space.overrides(trial.values))
+        recipe = _recipe(settings, study_folder.voices(trial.number))
         try:
             _make(study, trial, recipe, RunFolder(folder, material=run), metric, space.same_loss)
         except (KeyboardInterrupt, Stopped):
@@ -55,7 +56,7 @@ def drop_checkpoints(folder: Path) -> None:
 
 def _recipe(recipe: Recipe, voices: Path) -> Recipe:
     folders = recipe.folders.model_copy(update={"voices": voices})
-    # Features are known by content: those of another trial are this one's, whatever the recipe thinks of a cache.
+    # Features are found by their content: those of another trial serve this one too, whatever `encode.cache` says.
     encode = recipe.encode.model_copy(update={"cache": True})
     return recipe.model_copy(update={"folders": folders, "encode": encode})
 
@@ -73,13 +74,13 @@ def _make(study: Study, trial: Trial, recipe: Recipe, folder: RunFolder, metric:
         study.end(trial, state, time.monotonic() - began, **facts)
 
     try:
-        found = outcome(
+        result = outcome(
             pipeline.run(recipe, folder=folder, callbacks=[watch]),
             metric,
             read_selection(load_engine(recipe.engine), recipe),
         )
-        _hold_to(study, found)
-        end(State.DONE, merit=found.merit, metrics=found.metrics)
+        _hold_to(study, result)
+        end(State.DONE, merit=result.merit, metrics=result.metrics)
     except Pruned as stopped:
         end(State.PRUNED, reason=str(stopped))
     except TrainingError as failure:
@@ -92,19 +93,19 @@ def _make(study: Study, trial: Trial, recipe: Recipe, folder: RunFolder, metric:
         _free_memory()
 
 
-def _hold_to(study: Study, found: Outcome) -> None:
+def _hold_to(study: Study, result: Outcome) -> None:
     """See that trials are judged by the same words, and keep what their metrics mean."""
-    judged_by = study.facts.setdefault("judged_by", list(found.judged_by))
-    if judged_by != list(found.judged_by):
+    judged_by = study.facts.setdefault("judged_by", list(result.judged_by))
+    if judged_by != list(result.judged_by):
         raise DataError(
             "the held-out clips have changed since the first trial, so merits cannot be compared; "
             "begin another study with --study NAME, or give evaluate.source"
         )
-    study.note(judged_by=judged_by, metrics=[asdict(spec) for spec in found.specs])
+    study.note(judged_by=judged_by, metrics=[asdict(spec) for spec in result.specs])
 
 
 def _free_memory() -> None:
-    """Let go of the network before the next one is loaded; an error's frames would hold it."""
+    """Release the network before the next one is loaded; an error's frames would hold it."""
     import torch
 
     gc.collect()

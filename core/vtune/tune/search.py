@@ -1,4 +1,4 @@
-"""A study from its first trial to its last: each a whole run with settings of its own, over the same clips."""
+"""A study from its first trial to its last. Each trial is a whole run with its own settings, over the same clips."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from vtune.runtime.paths import RunFolder, write_text
 from vtune.tune.objective import check_metric
 from vtune.tune.page import write_page
 from vtune.tune.paths import StudyFolder
-from vtune.tune.report import Found
-from vtune.tune.run_trial import drop_checkpoints, try_out
+from vtune.tune.report import StudyReport
+from vtune.tune.run_trial import drop_checkpoints, run_trial
 from vtune.tune.space import Space
 from vtune.tune.trials import State, Trial
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-HOPELESS = 3
-"""Trials of a call that fail, all that there were, before it is not their settings' fault any more."""
+MAX_FAILED_TRIALS = 3
+"""Trials after which a call ends if all of them failed: then it is not the settings' fault."""
 
-# Settings that change what is seen or where it lies, not what is found: a study may change them and still go on.
-_ASIDE = re.compile(
+# Settings that change what is shown or where files are, but no result: a study may change them and still continue.
+_NOT_IN_IDENTITY = re.compile(
     r"(folders|encode|consent)(\..+)?|(train|transcribe)\.device|train\.(log_every|report_to|save_limit)|"
     r"prepare\.(processes|examine)"
 )
@@ -49,14 +49,14 @@ def tune(
     minutes: float | None = None,
     name: str = "study",
     metric: str = QUALITY,
-) -> Found:
-    """Search a space for the settings whose voices score best. Killed at any moment and called again, it goes on.
+) -> StudyReport:
+    """Search a space for the settings whose voices score best. A search that was killed continues when called again.
 
     :param recipe: a file, or the name of a built-in recipe; ``overrides`` hold for every trial.
-    :param trials: that the study shall have in all, those of earlier calls included.
-    :param minutes: no trial is begun after so many.
+    :param trials: number of trials that the study has at the end, those of earlier calls included.
+    :param minutes: no trial is started after this time.
     :param metric: ``quality`` (the rule of ``evaluate.selection``), or the name of any metric, an extension's too.
-    :raises RecipeError: the settings cannot be used, or are not those that the study was begun with.
+    :raises RecipeError: the settings cannot be used, or are not those that the study was started with.
     :raises DataError: there is nothing to train on, or to judge by.
     :raises VtuneError: the extra is not installed, or no trial comes to its end.
     """
@@ -67,28 +67,28 @@ def tune(
     checked = standing_alone(load_recipe(recipe, overrides))
     _check(checked, name, metric)
     run = RunFolder(checked.folders.runs / checked.voice)
-    place = StudyFolder(run.tuning / name)
+    study_folder = StudyFolder(run.tuning / name)
     until = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
-    with run.locked(), writing(place.path):
-        study = Study(place.database, space)
-        _begin(study, place, checked, space, metric)
-        count = _sweep(study, place)
+    with run.locked(), writing(study_folder.path):
+        study = Study(study_folder.database, space)
+        _begin(study, study_folder, checked, space, metric)
+        count = _sweep(study, study_folder)
         before = count
-        found = _written(checked.voice, study, place, space, metric, ["vtune", "run", recipe, *overrides])
+        report = _written(checked.voice, study, study_folder, space, metric, ["vtune", "run", recipe, *overrides])
         while count < trials and time.monotonic() < until:
             trial = _next(study, checked.train.seed)
             if trial is None:
-                logger.info("every point of the space was tried")
+                logger.info("The study ends: every point of the space was tried")
                 break
-            logger.info("trial %d (%d of %d): %s", trial.number, count + 1, trials, found.settings(trial))
-            try_out(study, trial, place, run, space, metric)
+            logger.info("Trial %d (%d of %d): %s", trial.number, count + 1, trials, report.settings(trial))
+            run_trial(study, trial, study_folder, run, space, metric)
             count += 1
-            found = _written(checked.voice, study, place, space, metric, found.command)
-            logger.info("%s", found.told(trial.number))
-            fresh = found.ended[before:]
-            if len(fresh) >= HOPELESS and all(one.state == State.FAILED for one in fresh):
+            report = _written(checked.voice, study, study_folder, space, metric, report.command)
+            logger.info("%s", report.told(trial.number))
+            fresh = report.ended[before:]
+            if len(fresh) >= MAX_FAILED_TRIALS and all(one.state == State.FAILED for one in fresh):
                 raise VtuneError(f"the first {len(fresh)} trials failed; the last: {fresh[-1].reason}")
-    return found
+    return report
 
 
 def _check(recipe: Recipe, name: str, metric: str) -> None:
@@ -99,12 +99,12 @@ def _check(recipe: Recipe, name: str, metric: str) -> None:
     check_metric(metric, recipe)
 
 
-def _begin(study: Study, place: StudyFolder, recipe: Recipe, space: Space, metric: str) -> None:
-    """Note what a new study is of, or hold an old one to it. :raises RecipeError: it is of something else."""
+def _begin(study: Study, study_folder: StudyFolder, recipe: Recipe, space: Space, metric: str) -> None:
+    """Note the settings of a new study, or compare them with an old one. :raises RecipeError: they differ."""
     facts = study.facts
     if "metric" in facts:
-        before = load_recipe(place.recipe).settings()
-        settings = (one for one in differences(before, recipe.settings()) if not _ASIDE.fullmatch(one.key))
+        before = load_recipe(study_folder.recipe).settings()
+        settings = (one for one in differences(before, recipe.settings()) if not _NOT_IN_IDENTITY.fullmatch(one.key))
         said = [str(one) for one in settings if one.key not in space.dimensions]
         said += [f"--search {one}" for one in differences(facts["space"], space.settings())]
         said += [f"--{one}" for one in differences({"metric": facts["metric"]}, {"metric": metric})]
@@ -112,26 +112,26 @@ def _begin(study: Study, place: StudyFolder, recipe: Recipe, space: Space, metri
             others = f" and {len(said) - 3} more" if len(said) > 3 else ""
             raise RecipeError(
                 [
-                    f"study {place.path} was begun with other settings: {'; '.join(said[:3])}{others}; "
-                    "go on with those, or begin another with --study NAME"
+                    f"study {study_folder.path} was started with other settings: {'; '.join(said[:3])}{others}; "
+                    "continue with those settings, or start another study with --study NAME"
                 ]
             )
-    write_text(place.recipe, as_yaml(recipe))
+    write_text(study_folder.recipe, as_yaml(recipe))
     study.note(space=space.settings(), metric=metric)
     if not space.same_loss:
-        logger.info("no trial is pruned by its loss: what is searched changes what the loss measures")
+        logger.info("No trial is pruned by its loss, because the searched keys change what the loss measures")
 
 
-def _sweep(study: Study, place: StudyFolder) -> int:
-    """Remove what a killed process left of trials that had ended; returns how many there are."""
+def _sweep(study: Study, study_folder: StudyFolder) -> int:
+    """Remove what a killed process left of trials that had ended; returns the number of ended trials."""
     ended = [trial for trial in study.trials if trial.state != State.RUNNING]
     for trial in ended:
-        drop_checkpoints(place.trial(trial.number))
+        drop_checkpoints(study_folder.trial(trial.number))
     return len(ended)
 
 
 def _next(study: Study, seed: int) -> Trial | None:
-    """Return the trial that was stopped, else a new one; None where nothing is left to try."""
+    """Return the trial that was stopped, else a new one; None if nothing is left to try."""
     running = next((trial for trial in study.trials if trial.state == State.RUNNING), None)
     if running is not None:
         return running
@@ -139,12 +139,14 @@ def _next(study: Study, seed: int) -> Trial | None:
     return None if values is None else study.begin(values)
 
 
-def _written(voice: str, study: Study, place: StudyFolder, space: Space, metric: str, command: Sequence[str]) -> Found:
-    """Write the page and the best recipe as things stand."""
+def _written(
+    voice: str, study: Study, study_folder: StudyFolder, space: Space, metric: str, command: Sequence[str]
+) -> StudyReport:
+    """Write the page and the recipe of the best trial so far."""
     specs = [MetricSpec(**spec) for spec in study.facts.get("metrics", [])]
-    found = Found(voice, place, space, metric, study.trials, specs, study.importances(), command)
-    if found.best is not None:
-        made = as_yaml(load_recipe(place.recipe, space.overrides(found.best.values)))
-        write_text(place.best, f"# Found by vtune tune: {found.reached(found.best)}\n{made}")
-    write_page(found)
-    return found
+    report = StudyReport(voice, study_folder, space, metric, study.trials, specs, study.importances(), command)
+    if report.best is not None:
+        made = as_yaml(load_recipe(study_folder.recipe, space.overrides(report.best.values)))
+        write_text(study_folder.best, f"# Found by vtune tune: {report.reached(report.best)}\n{made}")
+    write_page(report)
+    return report

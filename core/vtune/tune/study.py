@@ -26,17 +26,16 @@ from vtune.tune.dimensions import Dimension, Range, Value
 from vtune.tune.space import Space, Values
 from vtune.tune.trials import State, Trial
 
-UNPRUNED = 5
+MIN_TRIALS_BEFORE_PRUNING = 5
 """Trials that are done before one is pruned."""
 
-COMPARED = 3
+MIN_TRIALS_TO_COMPARE = 3
 """Trials that must have come as far before one is pruned there."""
 
-LISTED = 10_000
-"""Points of a space up to which none is tried twice."""
+MAX_LISTED_POINTS = 10_000
+"""Points of a space up to which no point is tried twice."""
 
-TELLING = 10
-"""Trials that must be done before importances say anything."""
+MIN_TRIALS_FOR_IMPORTANCES = 10
 
 _STATES = {
     TrialState.COMPLETE: State.DONE,
@@ -64,7 +63,7 @@ class Study:
             self._study = optuna.create_study(
                 storage=self._storage,
                 sampler=optuna.samplers.RandomSampler(0),
-                pruner=optuna.pruners.MedianPruner(UNPRUNED, n_min_trials=COMPARED),
+                pruner=optuna.pruners.MedianPruner(MIN_TRIALS_BEFORE_PRUNING, n_min_trials=MIN_TRIALS_TO_COMPARE),
                 study_name="vtune",
                 direction="maximize",
                 load_if_exists=True,
@@ -108,7 +107,7 @@ class Study:
         asked = copy.ask(self._distributions).params
         point = {key: one.tidy(asked[key]) if isinstance(one, Range) else asked[key] for key, one in self._dimensions}
         known = [dict(one.params) for one in tried]
-        if point not in known or (self._space.size or LISTED + 1) > LISTED:
+        if point not in known or (self._space.size or MAX_LISTED_POINTS + 1) > MAX_LISTED_POINTS:
             return point
         left = [point for point in self._points() if point not in known]
         return random.Random(lot).choice(left) if left else None
@@ -129,13 +128,13 @@ class Study:
         """Take a start back: the user stopped it, not a mishap."""
         self._handle(trial).set_user_attr("starts", list(trial.starts))
 
-    def report(self, trial: Trial, place: int, value: float) -> bool:
+    def report(self, trial: Trial, step: int, value: float) -> bool:
         """Note a value on the way, higher is better, and say whether to stop there: it was never as good as half of
-        the others at that place.
+        the others at that step.
         """
         handle = self._handle(trial)
-        if place not in self._frozen(trial).intermediate_values:  # it is, where a trial goes on before its last report
-            handle.report(value, place)
+        if step not in self._frozen(trial).intermediate_values:  # it is, where a trial goes on before its last report
+            handle.report(value, step)
         return bool(handle.should_prune())  # numpy's own otherwise
 
     def end(
@@ -160,7 +159,7 @@ class Study:
         a tenth) lie from those of all.
         """
         done = len(self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-        if done < TELLING:
+        if done < MIN_TRIALS_FOR_IMPORTANCES:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=max(0.1, 5 / done))
         with warnings.catch_warnings():

@@ -19,7 +19,7 @@ from vtune.tune.charts import BOTTOM, LEFT, RIGHT, TOP, Axis, Dot, bars, dots
 from vtune.tune.dimensions import Choice, Range
 from vtune.tune.page import write_page
 from vtune.tune.paths import StudyFolder
-from vtune.tune.report import Found
+from vtune.tune.report import StudyReport
 from vtune.tune.space import Space
 from vtune.tune.trials import State, Trial
 
@@ -40,7 +40,7 @@ def trial(number: int, rate: float, quality: float | None, **further: Any) -> Tr
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> Found:
+def found(tmp_path: Path) -> StudyReport:
     trials = [
         trial(0, 1e-3, 0.6), trial(1, 1e-5, 0.4), trial(2, 2e-4, 0.8),
         trial(3, 9e-3, None, reason="loss became <nan> & worse"),
@@ -54,12 +54,12 @@ def found(tmp_path: Path) -> Found:
         write_text(folder.page, "<p>listen")
     specs = [MetricSpec("quality", "quality", "high"), MetricSpec("wer", "wrong words", "low", "%")]
     shares = {"train.learning_rate": 0.75, "lora.targets": 0.25}
-    return Found(
+    return StudyReport(
         "anna", place, SPACE, "quality", trials, specs, shares, ("vtune", "run", "my recipe.yaml", "a.b=[1, 2]")
     )
 
 
-def test_the_table_is_ranked_and_every_trial_is_accounted_for(found: Found) -> None:
+def test_the_table_is_ranked_and_every_trial_is_accounted_for(found: StudyReport) -> None:
     lines = list(found.lines())
     rows = [line.split() for line in lines[:4]]
     assert rows[0] == ["place", "trial", "quality", "wer", "learning_rate", "targets", "seconds"]
@@ -72,7 +72,7 @@ def test_the_table_is_ranked_and_every_trial_is_accounted_for(found: Found) -> N
     assert lines[6] == "best: trial 2: quality 0.80, wer 20.0 %"
 
 
-def test_the_command_can_be_pasted(found: Found, toy_recipe: Callable[..., Path]) -> None:
+def test_the_command_can_be_pasted(found: StudyReport, toy_recipe: Callable[..., Path]) -> None:
     assert shlex.split(found.best_command) == [
         "vtune", "run", "my recipe.yaml", "a.b=[1, 2]", "train.learning_rate=0.0002", "lora.targets=all",
     ]  # fmt: skip
@@ -80,22 +80,22 @@ def test_the_command_can_be_pasted(found: Found, toy_recipe: Callable[..., Path]
     assert recipe.train.learning_rate == 2e-4
 
 
-def test_a_line_says_what_became_of_a_trial(found: Found) -> None:
-    assert found.told(2) == "trial 2: quality 0.80, wer 20.0 % (60 s); the best yet"
+def test_a_line_says_what_became_of_a_trial(found: StudyReport) -> None:
+    assert found.told(2) == "trial 2: quality 0.80, wer 20.0 % (60 s); the best so far"
     assert found.told(4) == (
         "trial 4: pruned after 1 of 3 epochs: eval_loss 4 (60 s); the best is trial 2: quality 0.80, wer 20.0 %"
     )
     assert found.settings(found.trials[0]).endswith("lora.targets=all (the recipe as it is)")
 
 
-def test_keys_are_shortened_where_they_stay_apart(found: Found) -> None:
+def test_keys_are_shortened_where_they_stay_apart(found: StudyReport) -> None:
     assert list(found.keys.values()) == ["learning_rate", "targets"]
     two = Space({"augment.seed": Range(1, 2), "train.seed": Range(1, 2), "lora.rank": Range(1, 2)})
-    other = Found("a", found.place, two, "quality", [], [], {}, ())
+    other = StudyReport("a", found.study_folder, two, "quality", [], [], {}, ())
     assert list(other.keys.values()) == ["augment.seed", "train.seed", "rank"]
 
 
-def test_the_page_works_from_the_disk(found: Found, browser: Any) -> None:
+def test_the_page_works_from_the_disk(found: StudyReport, browser: Any) -> None:
     write_page(found)
     context = browser.new_context(viewport={"width": 390, "height": 800})
     page = context.new_page()
@@ -103,7 +103,7 @@ def test_the_page_works_from_the_disk(found: Found, browser: Any) -> None:
     page.on("console", lambda said: wrong.append(said.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda asked: wrong.append(asked.url) if not asked.url.startswith("file:") else None)
-    page.goto(found.place.page.absolute().as_uri())
+    page.goto(found.study_folder.page.absolute().as_uri())
     assert not wrong
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.locator("tbody tr").count() == 3
@@ -118,9 +118,9 @@ def test_the_page_works_from_the_disk(found: Found, browser: Any) -> None:
     assert not wrong
 
 
-def test_every_trial_is_a_dot_where_it_belongs(found: Found) -> None:
+def test_every_trial_is_a_dot_where_it_belongs(found: StudyReport) -> None:
     write_page(found)
-    page = found.place.page.read_text()
+    page = found.study_folder.page.read_text()
     pictures = [ElementTree.fromstring(quoted(part)) for part in page.split("<figure>")[1:]]
     by_rate = next(one for one in pictures if one.get("aria-label") == "quality by train.learning_rate")
     across = {number: float(dot.get("cx", "")) for dot in circles(by_rate) if (number := dot[0].text or "")}

@@ -20,7 +20,7 @@ from vtune.runtime.paths import RunFolder, VoiceFolder
 from vtune.tune import Space
 from vtune.tune import study as studies
 from vtune.tune.paths import StudyFolder
-from vtune.tune.report import Found
+from vtune.tune.report import StudyReport
 from vtune.tune.search import tune
 from vtune.tune.study import Study
 from vtune.tune.trials import State
@@ -145,8 +145,8 @@ def test_no_memory_is_a_failure_wherever_it_runs_out(
 def test_a_trial_that_learns_nothing_is_pruned_and_leaves_nothing_half_done(
     recipe: Callable[..., str], space: Callable[..., Space], place: StudyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studies, "UNPRUNED", 1)
-    monkeypatch.setattr(studies, "COMPARED", 1)
+    monkeypatch.setattr(studies, "MIN_TRIALS_BEFORE_PRUNING", 1)
+    monkeypatch.setattr(studies, "MIN_TRIALS_TO_COMPARE", 1)
     rates = iter([0.03, 1e-9, 0.06])
     monkeypatch.setattr(Study, "propose", lambda *_: {RATE: next(rates)})
     path = recipe()
@@ -173,8 +173,8 @@ def test_a_trial_that_learns_nothing_is_pruned_and_leaves_nothing_half_done(
 def test_where_the_loss_measures_something_else_it_prunes_nothing(
     recipe: Callable[..., str], space: Callable[..., Space], place: StudyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studies, "UNPRUNED", 1)
-    monkeypatch.setattr(studies, "COMPARED", 1)
+    monkeypatch.setattr(studies, "MIN_TRIALS_BEFORE_PRUNING", 1)
+    monkeypatch.setattr(studies, "MIN_TRIALS_TO_COMPARE", 1)
     path = recipe(train={"epochs": 2})
     points = iter([{"engine_options.width": 16}, {"engine_options.width": 4}])
     monkeypatch.setattr(Study, "propose", lambda *_: next(points))
@@ -188,7 +188,7 @@ def test_another_recipe_space_or_metric_is_refused_and_what_differs_is_told(
 ) -> None:
     path = recipe(train={"epochs": 1})
 
-    def go_on(*overrides: str, search: str = f"{RATE}=1e-3..1:log", metric: str = "far") -> Found:
+    def go_on(*overrides: str, search: str = f"{RATE}=1e-3..1:log", metric: str = "far") -> StudyReport:
         return tune(path, space(path, search), overrides, metric=metric, trials=1)
 
     first = go_on()
@@ -201,7 +201,7 @@ def test_another_recipe_space_or_metric_is_refused_and_what_differs_is_told(
         (lambda: go_on(search="lora.rank=2..4"), r"--search lora.rank: None before, '2..4' now"),
         (lambda: go_on(metric="near"), r"--metric: 'far' before, 'near' now"),
     ):
-        with pytest.raises(RecipeError, match=f"study .* was begun with other settings: .*{says}") as caught:
+        with pytest.raises(RecipeError, match=f"study .* was started with other settings: .*{says}") as caught:
             changed()
         assert "\n" not in str(caught.value)
     # What is only seen, or where the searched key itself stands, is no other study.
@@ -261,7 +261,7 @@ def test_a_trial_that_kills_its_process_is_not_started_for_ever(
     study.start(study.trials[0], "")
     found = tune(path, searched, metric="far", trials=2)
     assert [trial.state for trial in found.trials] == [State.FAILED, State.DONE]
-    assert found.trials[0].reason == "its process was killed 2 times at the same place"
+    assert found.trials[0].reason == "its process was killed 2 times at the same point"
 
 
 def test_no_trial_begins_after_the_time_is_up(
@@ -271,7 +271,7 @@ def test_no_trial_begins_after_the_time_is_up(
     path = recipe()
     found = tune(path, space(path, "lora.rank=2..8"), metric="far", minutes=0)
     assert not found.trials
-    assert list(found.lines())[-1] == "no trial is done"
+    assert list(found.lines())[-1] == "no trial has finished"
     assert "No trial is done yet." in place.page.read_text()
     assert not place.best.exists()
 

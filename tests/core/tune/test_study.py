@@ -16,7 +16,7 @@ from vtune.errors import VtuneError
 from vtune.runtime.disk import DiskError, writing
 from vtune.tune.dimensions import Choice, Range
 from vtune.tune.space import Space, Values
-from vtune.tune.study import COMPARED, TELLING, UNPRUNED, Study
+from vtune.tune.study import MIN_TRIALS_BEFORE_PRUNING, MIN_TRIALS_FOR_IMPORTANCES, MIN_TRIALS_TO_COMPARE, Study
 from vtune.tune.trials import State
 
 WIDE = Space({"rate": Range(1e-5, 1e-1, log=True), "rank": Choice(("4", "8")), "width": Range(1, 50, whole=True)})
@@ -98,10 +98,10 @@ def test_a_trial_is_stopped_where_it_is_worse_than_half_of_the_others_ever_since
     for number, value in enumerate(values):
         trial = study.begin({"rank": "4", "depth": 1 + number % 3})
         assert not study.report(trial, 1000, value)
-        if number < COMPARED - 1:
+        if number < MIN_TRIALS_TO_COMPARE - 1:
             assert not study.report(trial, 2000, 0.9)
         study.end(trial, State.DONE, 1.0, merit=value)
-    assert len(values) == UNPRUNED
+    assert len(values) == MIN_TRIALS_BEFORE_PRUNING
     half = median(values)
     for value in (half - 0.01, half + 0.01):
         assert study.report(study.begin({"rank": "8", "depth": 1}), 1000, value) is (value < half)
@@ -112,7 +112,7 @@ def test_a_trial_is_stopped_where_it_is_worse_than_half_of_the_others_ever_since
 
 def test_before_enough_are_done_nothing_is_pruned(tmp_path: Path) -> None:
     study = Study(tmp_path / "study.db", SMALL)
-    for _ in range(UNPRUNED):
+    for _ in range(MIN_TRIALS_BEFORE_PRUNING):
         trial = study.begin({"rank": "4", "depth": 1})
         assert not study.report(trial, 1000, 0.9)
         assert not study.report(study.begin({"rank": "8", "depth": 1}), 1000, 0.0)
@@ -124,7 +124,7 @@ def test_importances_are_told_of_enough_trials_and_name_the_key_that_matters(tmp
     study = Study(tmp_path / "study.db", SMALL)
     points = [{"rank": rank, "depth": depth} for rank in ("4", "8", "16") for depth in (1, 2, 3, 2)]
     for number, point in enumerate(points):
-        assert bool(study.importances()) == (number >= TELLING)
+        assert bool(study.importances()) == (number >= MIN_TRIALS_FOR_IMPORTANCES)
         study.end(study.begin(point), State.DONE, 1.0, merit=float(point["rank"]))
     found = study.importances()
     assert list(found) == ["rank", "depth"]
