@@ -28,9 +28,9 @@ def read_scores(path: Path) -> Scores:
                 f"{path} was written by another version of vtune: its format is {shown(version)}, this vtune reads "
                 f"{SCORES_VERSION}; make the voice again"
             )
-        identical = tuple((one, other) for one, other in kept.pop("identical"))
+        identical = tuple((first, second) for first, second in kept.pop("identical"))
         whole = {**kept, "scores": [_score(score) for score in kept["scores"]], "identical": identical}
-        # Checked, for the card computes with these values: a dataclass takes a value of any type.
+        # Checked, because the card computes with these values: a dataclass accepts a value of any type.
         return TypeAdapter(Scores).validate_python(whole, extra="forbid")
     except FileNotFoundError:
         return Scores()

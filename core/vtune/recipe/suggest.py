@@ -16,7 +16,7 @@ RENAMED: Mapping[KeyPath, str] = {
     ("evaluate", "others"): "impostors",
     ("evaluate", "judges"): "metrics",
 }
-"""Keys of older recipes with their names of today, which no likeness of letters would find."""
+"""Keys of older recipes with their names of today, which the nearest-name search would not find."""
 
 
 class Catalogue:

@@ -36,7 +36,7 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers is not typed 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Mapping[str, float] | None = None, **kwargs: Any
     ) -> None:
-        """Report. What has come to the end of its training is not stopped: it may as well be judged."""
+        """Report a validation to the study. A trial at the end of its training is not stopped: it can be scored."""
         metrics = metrics or {}
         name = self._watched(metrics)
         if name is None:

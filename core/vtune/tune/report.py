@@ -18,8 +18,8 @@ class StudyReport:
     """A study at one moment.
 
     :param voice: name of the voice in the recipe.
-    :param kinds: figures of the trials, the metric first.
-    :param importances: share of each key in being among the best; empty where too few trials are done.
+    :param specs: what the metrics of the trials mean, the objective first.
+    :param importances: how much each key matters to be among the best, in shares of 1; empty if too few trials are done.
     :param command: that makes the voice with the settings of the recipe.
     """
 

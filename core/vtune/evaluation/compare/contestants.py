@@ -1,6 +1,6 @@
-"""Who can be heard beside a voice: its base, its checkpoints, other voices, mixes, a recording used as a prompt.
+"""What a voice can be compared with: its base, its checkpoints, other voices, mixes, a recording used as a prompt.
 
-Written as people type it: ``ann``, ``base``, ``ann@40``, ``ann@best``, ``0.7*ann+0.3*ben``, ``prompt:clip.wav``.
+Names as people type them: ``ann``, ``base``, ``ann@40``, ``ann@best``, ``0.7*ann+0.3*ben``, ``prompt:clip.wav``.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from vtune.voices.speech import LoadedVoice
 PROMPT = "prompt:"
 
 LABELS = {"lora": "lora", "full": "finetuned"}
-"""What the files of a comparison's own voice are called, by how it was trained."""
+"""Part of the file names of the voice that a comparison is about, by its training method."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One of those that are compared.
+    """One system of a comparison.
 
-    :param name: as it was typed; of a path its end, where that tells it from the others.
-    :param label: in the names of files: ``base``, ``lora``, ``finetuned``, or the name made plain.
-    :param opens: voice or mix that is loaded for it, looked up in ``voices``.
-    :param untuned: without what the training learned.
-    :param weights: of a checkpoint instead of the voice's own.
-    :param prompt: recording that is spoken after.
+    :param name: as it was typed; of a path its last part, where that is different from all others.
+    :param label: part of file names: ``base``, ``lora``, ``finetuned``, or the name without special characters.
+    :param opens: voice or mix that is loaded, looked up in the folder ``voices``.
+    :param untuned: whether it speaks without what the training learned.
+    :param weights: weights of a checkpoint that are loaded instead of the voice's own.
+    :param prompt: recording whose voice is imitated.
     """
 
     name: str
@@ -51,22 +51,22 @@ class Contestant:
 
     @property
     def is_voice(self) -> bool:
-        """Whether it is the finished voice that a comparison is about: words of its training are known."""
+        """Whether it is the finished voice that the comparison is about: the sentences of its training are known."""
         return self.label in LABELS.values()
 
 
 def contestants(names: Sequence[str], voices: Path, runs: Path) -> list[Contestant]:
-    """Resolve what a user typed; ``base`` and ``prompt:`` are those of the first voice named.
+    """Resolve the names that a user typed; ``base`` and ``prompt:`` belong to the first voice.
 
     :raises VoiceError: there is no such voice, checkpoint or recording; suggests the nearest.
     """
     first = first_voice(names, voices)
     repeated = next((name for name in names if list(names).count(name) > 1), None)
     if repeated is not None:
-        raise VoiceError(f"{repeated} is named twice")
-    found = [_resolve(name, first, voices, runs) for name in names]
-    short = [_end_of(one.name) for one in found]
-    return [replace(one, name=end) if short.count(end) == 1 else one for one, end in zip(found, short, strict=True)]
+        raise VoiceError(f"{repeated} is named twice; name each voice once")
+    resolved = [_resolve(name, first, voices, runs) for name in names]
+    ends = [_end_of(one.name) for one in resolved]
+    return [replace(one, name=end) if ends.count(end) == 1 else one for one, end in zip(resolved, ends, strict=True)]
 
 
 def _end_of(name: str) -> str:
@@ -74,14 +74,14 @@ def _end_of(name: str) -> str:
 
 
 def first_voice(names: Sequence[str], voices: Path) -> VoiceFolder:
-    """Find the voice that a comparison is about: the first that is named; of a mix, its heaviest.
+    """Find the voice that a comparison is about: the first one; of a mix, its heaviest part.
 
-    :raises VoiceError: none is named, or it is not there.
+    :raises VoiceError: no voice is named, or the voice does not exist.
     """
     for name in names:
         if name != BASE and not name.startswith(PROMPT):
             return _found(name, voices)
-    raise VoiceError(f"name a voice: {listed(names)} has none, and a base is that of a voice")
+    raise VoiceError(f"name a voice: {listed(names)} names none, and a base belongs to a voice")
 
 
 def _found(name: str, voices: Path) -> VoiceFolder:
@@ -125,28 +125,28 @@ def _checkpoint(folder: VoiceFolder, step: str, runs: Path) -> Path:
 
 
 def plain(name: str) -> str:
-    """Make a name fit for files."""
+    """Replace the characters of a name that do not belong into a file name."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "voice"
 
 
 @contextmanager
 def opened(
-    one: Contestant, device: str = "auto", options: Mapping[str, Any] | None = None, *, name: str | None = None
+    contestant: Contestant, device: str = "auto", options: Mapping[str, Any] | None = None, *, name: str | None = None
 ) -> Iterator[System]:
-    """Load a contestant and let it speak; its memory is free again afterwards.
+    """Load a contestant as a system that speaks; its memory is free again afterwards.
 
-    :param name: of the system, if it is not the contestant's own.
+    :param name: name of the system; default: the contestant's.
     """
-    voice = open_named(one.opens, one.voices, device, options=options, untuned=one.untuned)
-    if one.weights is not None:
-        load_weights(voice.model, one.weights)
-    if one.prompt is not None:
-        voice = _prompted(voice, one.prompt)
-    yield system_of(name or one.name, voice)
+    voice = open_named(contestant.opens, contestant.voices, device, options=options, untuned=contestant.untuned)
+    if contestant.weights is not None:
+        load_weights(voice.model, contestant.weights)
+    if contestant.prompt is not None:
+        voice = _prompted(voice, contestant.prompt)
+    yield system_of(name or contestant.name, voice)
 
 
 def _prompted(voice: LoadedVoice, path: Path) -> LoadedVoice:
-    """Keep what the engine keeps of one recording, instead of what it kept of the voice's."""
+    """Replace a voice's conditioning by that of one recording."""
     rate = audio.rate_of(path) if voice.engine.info.clips_as_recorded else voice.sample_rate
     waveform = audio.read(path, rate)
     kept = voice.engine.extract_conditioning(voice.base, [Clip("prompt", voice.record.name, "", waveform, rate)])

@@ -1,4 +1,4 @@
-"""Sound as networks take it that estimate a mean opinion score (MOS)."""
+"""The input of networks that estimate a mean opinion score (MOS)."""
 
 from __future__ import annotations
 

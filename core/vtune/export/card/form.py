@@ -1,4 +1,4 @@
-"""What a card is the card of: a voice's own folder, or one that was exported."""
+"""The folder that a card describes: a voice's own, or an exported one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from vtune.voice_format.record import VoiceRecord
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What lies in a card's folder.
+    """What is in a card's folder.
 
-    :param what: it is, at the beginning of a sentence.
-    :param relation: to the base, as the Hub names it.
-    :param library: that loads it, as the Hub names it.
-    :param use: how it is used, in Markdown.
-    :param files: from the card to the files that the figures come from; empty, or a folder with its slash.
-    :param page: whether ``listen.html`` lies there.
-    :param checked: what was found when it was written, a sentence each.
-    :param overridden: who passed it on without a stated consent and what they said; None where nobody had to.
+    :param what: what the folder holds, at the beginning of a sentence.
+    :param relation: relation to the base, as the Hub names it.
+    :param library: library that loads the folder, as the Hub names it.
+    :param use: how the folder is used, in Markdown.
+    :param files: path from the card to the files with its numbers; empty, or a folder with its slash.
+    :param page: whether the folder has ``listen.html``.
+    :param checked: results of the checks when the folder was written, one sentence each.
+    :param overridden: who passed the voice on without a stated consent, and their reason; None if nobody did.
     """
 
     what: str

@@ -41,7 +41,7 @@ def head(
 
 
 def base_of(record: VoiceRecord) -> str:
-    """Return what the recipe names as the base, by the option that engines have for it; empty where there is none."""
+    """Return the base that the recipe names by the option ``base_model``; empty if there is none."""
     return str(record.engine_options.get("base_model") or "")
 
 
@@ -66,9 +66,9 @@ def _on_the_hub(base: str) -> bool:
 def _results(scores: Scores) -> list[dict[str, object]]:
     """Return the headline metrics of the voice as the Hub lists evaluations, numbers as in ``scores.json``."""
     metrics = [
-        {"type": one.spec.name, "name": one.spec.title, "value": round(one.means[VOICE], 4)}
-        for one in scores.scores
-        if one.spec.headline and VOICE in one.means
+        {"type": score.spec.name, "name": score.spec.title, "value": round(score.means[VOICE], 4)}
+        for score in scores.scores
+        if score.spec.headline and VOICE in score.means
     ]
     held_out = {"type": "held-out", "name": "sentences of the speaker that the voice was not trained on"}
     return [{"task": {"type": TASK}, "dataset": held_out, "metrics": metrics}] if metrics else []

@@ -1,4 +1,4 @@
-"""What the card of a mix says instead of a training."""
+"""The card's sections about a mix, which has no training."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from vtune.voice_format.record import MixRecord
 
 
 def mixture(mix: MixRecord, rank: int) -> str:
-    """Say what was mixed, how much of each, and what squeezing cost.
+    """Write which voices were mixed, how much of each, and what a smaller rank left out.
 
-    :param rank: that the mix's adapter has.
+    :param rank: rank of the mix's adapter.
     """
     rows = "".join(f"\n| `{part.voice}` | {part.weight:g} | `{part.adapter}` |" for part in mix.parts)
     squeezed = f", squeezed to {rank}: {mix.error:.1%} of it are left out" if rank < mix.rank else ""
@@ -19,6 +19,6 @@ def mixture(mix: MixRecord, rank: int) -> str:
 
 
 def unstated(mix: MixRecord) -> str:
-    """Say whose consent is missing."""
+    """Write whose consent is missing."""
     silent = ", ".join(f"`{part.voice}`" for part in mix.parts if part.consent is None)
     return f"Several voices in one. **Not stated** for {silent}: who speaks, and on what consent."

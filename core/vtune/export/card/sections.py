@@ -1,4 +1,4 @@
-"""The card's sections. Every figure stands in a file too: ``voice.json``, ``recipe.yaml`` or ``scores.json``."""
+"""The card's sections. Every number stands in a file too: ``voice.json``, ``recipe.yaml`` or ``scores.json``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOT_FOR = """It is not for
 
 
 def whose(record: VoiceRecord, form: Form) -> str:
-    """Say whose voice it is and on what consent."""
+    """Write whose voice it is, and on what consent."""
     if record.consent is not None:
         return f"{record.consent['person']}. {record.consent['statement']}"
     silent = "**Not stated.** The recipe says neither who speaks nor on what consent (`consent:`)."
@@ -34,7 +34,7 @@ def whose(record: VoiceRecord, form: Form) -> str:
 
 
 def purpose(record: VoiceRecord) -> str:
-    """Say what the voice is for and what it is not for."""
+    """Write what the voice is for, and what it is not for."""
     if record.consent is not None:
         intended = "Reading texts aloud in this voice, by those and for that which the consent above covers."
     else:
@@ -43,7 +43,7 @@ def purpose(record: VoiceRecord) -> str:
 
 
 def making(record: VoiceRecord, settings: Mapping[str, Any], form: Form) -> str:
-    """Say what it was made from and how."""
+    """Write what the voice was made from, and how."""
     if record.mix is not None:
         return mixture(record.mix, record.lora["rank"])
     facts, train = record.training, settings["train"]
@@ -81,7 +81,7 @@ def _adapter_shape(lora: Mapping[str, Any]) -> str:
 
 
 def data(record: VoiceRecord) -> str:
-    """Say how much speech was used, and what was not; nothing of a mix."""
+    """Write how much speech was used, and why some was not; empty for a mix."""
     if record.mix is not None:
         return ""
     clips, seconds = record.ledger["clips"], record.ledger["seconds"]
@@ -93,15 +93,15 @@ def data(record: VoiceRecord) -> str:
 
 
 def measured(scores: Scores, form: Form) -> str:
-    """Tell the headline metrics as a table."""
+    """Write the headline metrics as a table."""
     times = f", each {len(scores.seeds)} times" if len(scores.seeds) > 1 else ""
     columns = scores.columns
     differ = [name for name in scores.systems if any(name in one.intervals for one in scores.scores)]
     heads = [*columns, *(f"{name} - {scores.baseline} (95 %)" for name in differ)]
     rows = [
-        [one.spec.title, *map(one.shown, columns), *map(one.difference, differ)]
-        for one in scores.scores
-        if one.spec.headline
+        [score.spec.title, *map(score.shown, columns), *map(score.difference, differ)]
+        for score in scores.scores
+        if score.spec.headline
     ]
     table = [["", *heads], ["---"] * (len(heads) + 1), *rows]
     skipped = "".join(f"\n\nNot measured: {name}: {reason}." for name, reason in scores.skipped.items())
@@ -113,7 +113,7 @@ def measured(scores: Scores, form: Form) -> str:
 
 
 def samples(settings: Mapping[str, Any], form: Form) -> str:
-    """List what the samples say; empty where there are none."""
+    """List the sentences of the samples; empty if there are none."""
     sentences = settings["evaluate"]["sentences"] if settings else []
     listed = "\n".join(f"{number}. {text}" for number, text in enumerate(sentences, 1))
     at = f"{form.files}samples"
@@ -121,13 +121,13 @@ def samples(settings: Mapping[str, Any], form: Form) -> str:
 
 
 def licence(record: VoiceRecord, *, note: bool) -> str:
-    """Say what the base's licence asks; empty where the engine says nothing."""
+    """Write what the licence of the base demands; empty if the engine does not say it."""
     beside = f"\n\n`{LICENCE_NOTE}` says what must go with it." if note and LICENCE_NOTE not in record.licence else ""
     return record.licence and f"{record.licence}{beside}"
 
 
 def origins(record: VoiceRecord, form: Form) -> str:
-    """Say where the figures of this card come from."""
+    """Write which files the numbers of this card come from."""
     if record.mix is not None:
         return f"Fingerprints and parts: `{form.files}voice.json`."
     return (

@@ -1,4 +1,4 @@
-"""Head and sections to one file."""
+"""Writing the card: head and sections in one file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vtune.voice_format.record import VoiceRecord
 def write_card(
     path: Path, record: VoiceRecord, settings: Mapping[str, Any], scores: Scores, form: Form | None = None
 ) -> None:
-    """Write ``README.md`` into a folder that holds everything else already; default: a voice's own."""
+    """Write ``README.md`` into a folder that holds all other files already; default: a voice's own folder."""
     note = (path.parent / LICENCE_NOTE).is_file()
     write_text(path, card_text(record, settings, scores, form or voice_form(record), note=note))
 
@@ -35,7 +35,7 @@ def card_text(
     """
     base = base_of(record)
     made = f"Made by vtune {record.vtune} ({record.created[:10]})"
-    told = {
+    texts = {
         "Whose voice": sections.whose(record, form),
         "What it is for": sections.purpose(record),
         "Use": form.use,
@@ -46,7 +46,7 @@ def card_text(
         "Scores": sections.measured(scores, form) if scores.texts else "",
         "Samples": sections.samples(settings, form),
         "Licence": sections.licence(record, note=note),
-        "Where the figures come from": sections.origins(record, form),
+        "Where the numbers come from": sections.origins(record, form),
     }
     top = yaml.safe_dump(head(record, settings, scores, form, note=note), sort_keys=False, allow_unicode=True)
     parts = [
@@ -54,6 +54,6 @@ def card_text(
         f"# {record.name}",
         f"{form.what}, of the engine `{record.engine}`{f' (base `{base}`)' if base else ''}. {made}; speaks at "
         f"{record.sample_rate} Hz.",
-        *(f"## {title}\n\n{text}" for title, text in told.items() if text),
+        *(f"## {title}\n\n{text}" for title, text in texts.items() if text),
     ]
     return "\n\n".join(parts) + "\n"
