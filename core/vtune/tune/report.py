@@ -19,7 +19,7 @@ class StudyReport:
 
     :param voice: name of the voice in the recipe.
     :param specs: what the metrics of the trials mean, the objective first.
-    :param importances: how much each key matters to be among the best, in shares of 1; empty if too few trials are done.
+    :param importances: how much each key matters to be among the best, in shares of 1; empty after too few trials.
     :param command: that makes the voice with the settings of the recipe.
     """
 

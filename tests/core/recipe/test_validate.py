@@ -58,6 +58,11 @@ def test_a_section_with_nothing_in_it_has_its_defaults(write):
         ("weight: 2\n", "unknown key 'weight'; it belongs in section 'data'"),
         ("lora: {epoch: 1}\n", "unknown key 'epoch' in section 'lora'; did you mean 'epochs' in section 'train'?"),
         ("encode: {zzzz: 1}\n", "unknown key 'zzzz' in section 'encode' (known: processes, cache)"),
+        (
+            "evaluate: {during: 4}\n",
+            "unknown key 'during' in section 'evaluate'; it is named 'checkpoint_sentences' now",
+        ),
+        ("evaluate: {judges: []}\n", "unknown key 'judges' in section 'evaluate'; it is named 'metrics' now"),
         ("seed: 1\n", "unknown key 'seed'; it belongs in section 'augment' or section 'train' or section 'evaluate'"),
     ],
 )

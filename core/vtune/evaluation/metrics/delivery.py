@@ -64,7 +64,7 @@ class Delivery:
         return row
 
     def _expected_seconds(self, text: str) -> float | None:
-        """Return the length of the text's recording, else the time that the speaker usually needs for so many letters."""
+        """Return the length of the text's recording, else the speaker's usual time for so many letters."""
         if text in self._recordings:
             return self._recordings[text].seconds
         return self._seconds_per_letter and self._seconds_per_letter * count_letters(text)
