@@ -440,8 +440,8 @@ def metrics(recipe: Recipe) -> dict[str, MetricMaker]:
     or raises ``VtuneError`` with the reason why it cannot be measured: the others are measured all the same. A group
     with the name of one of vtune's takes its place. Each of the metrics may stand under ``evaluate.selection``.
 
-    Called on the first rank before checkpoints and voices are measured, and by ``vtune evaluate`` and ``vtune
-    compare``.
+    Called on every rank when a run begins, to check the names in the recipe, and again before speech is measured: on
+    the main process, once for the checkpoints of a training and once for the finished voice.
 
     Example::
 
