@@ -58,13 +58,13 @@ def test_what_a_study_cannot_be_is_one_line(vtune, recipe, monkeypatch, also):
 def test_a_study_ends_in_a_table_and_a_command(vtune, recipe, monkeypatch):
     """What the search calls is told what the line said; the search itself has tests of its own."""
     from vtune.tune.paths import StudyFolder
-    from vtune.tune.report import Found
+    from vtune.tune.report import StudyReport
 
     seen = {}
 
     def tune(path, space, overrides, **settings):
         seen.update(path=path, space=str(space), overrides=overrides, **settings)
-        return Found("someone", StudyFolder(recipe.parent), space, "quality", [], [], {}, ())
+        return StudyReport("someone", StudyFolder(recipe.parent), space, "quality", [], [], {}, ())
 
     monkeypatch.setattr(searching, "tune", tune)
     space = recipe.parent / "space.yaml"

@@ -193,7 +193,7 @@ def test_another_recipe_space_or_metric_is_refused_and_what_differs_is_told(
 
     first = go_on()
     for changed, says in (
-        (lambda: go_on("train.batch_size=4"), r"train\.batch_size: 2 before, 4 now; go on with those"),
+        (lambda: go_on("train.batch_size=4"), r"train\.batch_size: 2 before, 4 now; continue with those"),
         (
             lambda: go_on(search=f"{RATE}=1e-3..1"),
             r"--search train.learning_rate: '0.001..1:log' before, '0.001..1' now",
