@@ -46,7 +46,7 @@ train: {batch_size: 1, gradient_accumulation: 1, learning_rate: 0.001, scheduler
 evaluate: {sentences: [hi], metrics: [delivery], train_sentences: 0}
 """
 TRAINING = {
-    "steps": 1, "clips": 1, "seconds": 1.0, "processes": 1, "precision": "fp32", "first_loss": 1.0, "last_loss": 1.0,
+    "steps": 1, "clips": 1, "seconds": 1.0, "processes": 1, "precision": "fp32", "best_step": 1,
     "loss": 1.0, "eval_loss": None,
 }  # fmt: skip
 LEDGER = {"clips": {"train": 1}, "seconds": {"train": 1.0}, "reasons": {}}
