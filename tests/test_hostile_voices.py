@@ -81,7 +81,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., 
         voice = make_voice(root / "voices" / name, seed=1, seconds=0.5, **facts)
         voice.recipe.write_text(RECIPE)
         voice.card.write_text("# A card\n")
-        voice.scores.write_text('{"version": 2, "scores": [], "identical": []}')
+        voice.scores.write_text('{"version": 3, "scores": [], "identical": []}')
         voice.samples.mkdir()
         from vtune.audio import write_wav
         from vtune.types import Audio
