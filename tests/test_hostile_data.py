@@ -344,18 +344,18 @@ NAMES = [f"name{number:04d}" for number in range(1_000)]
 
 def test_of_a_thousand_names_the_nearest_few_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     from vtune.engines import discovery as finding
-    from vtune.evaluation.metrics import registry
+    from vtune.evaluation import metric_registry
     from vtune.recipe import builtin
 
     monkeypatch.setattr(finding, "installed_engines", lambda: {name: [] for name in NAMES})
     monkeypatch.setattr(builtin, "builtin_recipes", lambda: dict.fromkeys(NAMES, Path()))
-    monkeypatch.setattr(registry, "METRICS", {name: type(name, (), {"specs": ()}) for name in NAMES})
+    monkeypatch.setattr(metric_registry, "METRICS", {name: type(name, (), {"specs": ()}) for name in NAMES})
     engine: Any = type("Metricless", (), {"metrics": lambda self, recipe: {}})()
     recipe: Any = None
     asking: list[Callable[[], object]] = [
         lambda: finding.find_engine("nam0500"),
         lambda: builtin.find_recipe("nam0500"),
-        lambda: registry.metric_makers(engine, recipe, ["zzzz"]),
+        lambda: metric_registry.metric_makers(engine, recipe, ["zzzz"]),
     ]
     told = []
     for ask in asking:

@@ -15,7 +15,7 @@ from vtune.contract.metrics import (
 )
 from vtune.evaluation.checkpoint_metrics import load_checkpoint_metrics
 from vtune.evaluation.evaluation_run import Evaluation, evaluate
-from vtune.evaluation.metrics.registry import metric_makers, metric_specs
+from vtune.evaluation.metric_registry import metric_makers, metric_specs
 from vtune.evaluation.read_scores import read_scores
 from vtune.evaluation.scores import Score, Scores, score
 from vtune.evaluation.selection import QUALITY, Selection, check_metrics, read_selection

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vtune.contract.metrics import BASE, TestSet, Utterance
 from vtune.engines import Engine
-from vtune.evaluation.metrics.registry import metric_makers
+from vtune.evaluation.metric_registry import metric_makers
 from vtune.evaluation.report import write_page
 from vtune.evaluation.scores import Scores, score
 from vtune.evaluation.synthesis import System, synthesize_all, synthesize_train_sentences

@@ -9,7 +9,7 @@ from math import prod
 from vtune.contract.metrics import MetricMaker, MetricSpec
 from vtune.engines import Engine
 from vtune.errors import RecipeError, choices, listed
-from vtune.evaluation.metrics.registry import metric_makers, metric_specs
+from vtune.evaluation.metric_registry import metric_makers, metric_specs
 from vtune.evaluation.scores import Scores
 from vtune.recipe import Recipe
 

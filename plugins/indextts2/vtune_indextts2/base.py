@@ -17,7 +17,7 @@ from vtune_indextts2.gpt.conditioning import ConditioningEncoder
 from vtune_indextts2.gpt.emotion import EmotionTable
 from vtune_indextts2.gpt.network import SemanticGPT
 from vtune_indextts2.options import IndexTTS2Options
-from vtune_indextts2.recording_features import FlowPrompt, RecordingFeatures
+from vtune_indextts2.recording_tensors import FlowPrompt, RecordingFeatures
 from vtune_indextts2.s2mel.network import S2Mel
 from vtune_indextts2.semantic.codec import SemanticCodec
 from vtune_indextts2.semantic.features import SemanticEncoder

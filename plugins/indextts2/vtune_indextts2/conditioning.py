@@ -14,12 +14,11 @@ from torch.nn import functional as F
 from vtune import Clip, Conditioning, EngineError, Waveform
 from vtune_indextts2.recording_features import (
     MIN_REFERENCE_SECONDS,
-    FlowPrompt,
-    RecordingFeatures,
     extract_features,
     extract_flow_prompt,
     speaker_style,
 )
+from vtune_indextts2.recording_tensors import FlowPrompt, RecordingFeatures
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base

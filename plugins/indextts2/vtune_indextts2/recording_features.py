@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from vtune import Waveform
+from vtune_indextts2.recording_tensors import FlowPrompt, RecordingFeatures
 from vtune_indextts2.waveform.filterbank import SAMPLE_RATE, centred_filter_bank
 from vtune_indextts2.waveform.mel import log_mel
 from vtune_indextts2.waveform.resampling import resample
@@ -18,37 +18,6 @@ if TYPE_CHECKING:
 
 MIN_REFERENCE_SECONDS = 0.5
 """The shortest recording that can be the reference of a voice or of an emotion."""
-
-
-@dataclass(frozen=True)
-class RecordingFeatures:
-    """The features that the GPT learns from, on the device of the frozen parts.
-
-    :param features: semantic features ``[1 x T x F]`` at 50 Hz.
-    :param codes: int64 ``[1 x T]``; ``embedding`` are their embeddings ``[1 x T x H]``.
-    :param condition: speaker latents ``[1 x 32 x D]``.
-    :param emotion: emotion vector ``[1 x D]``.
-    """
-
-    features: torch.Tensor
-    codes: torch.Tensor
-    embedding: torch.Tensor
-    condition: torch.Tensor
-    emotion: torch.Tensor
-
-
-@dataclass(frozen=True)
-class FlowPrompt:
-    """The reference that the flow continues.
-
-    :param style: speaker embedding ``[1 x S]``.
-    :param ref_mel: log-mel ``[1 x 80 x P]``.
-    :param prompt_condition: content of the reference ``[1 x P x C]``.
-    """
-
-    style: torch.Tensor
-    ref_mel: torch.Tensor
-    prompt_condition: torch.Tensor
 
 
 @torch.no_grad()

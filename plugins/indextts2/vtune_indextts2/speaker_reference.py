@@ -12,13 +12,8 @@ from torch.nn import functional as F
 from vtune import Conditioning, VoiceError
 from vtune.audio import recorded
 from vtune_indextts2.gpt.emotion import EMOTION_BIAS, interpolate_emotion, limit_weights
-from vtune_indextts2.recording_features import (
-    MIN_REFERENCE_SECONDS,
-    FlowPrompt,
-    RecordingFeatures,
-    extract_features,
-    extract_flow_prompt,
-)
+from vtune_indextts2.recording_features import MIN_REFERENCE_SECONDS, extract_features, extract_flow_prompt
+from vtune_indextts2.recording_tensors import FlowPrompt, RecordingFeatures
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base

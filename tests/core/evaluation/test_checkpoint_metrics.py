@@ -9,9 +9,16 @@ import pytest
 
 from vtune import pipeline
 from vtune.errors import VtuneError
-from vtune.evaluation import MetricResult, MetricSpec, Ratio, TestSet, Utterance, load_checkpoint_metrics
+from vtune.evaluation import (
+    MetricResult,
+    MetricSpec,
+    Ratio,
+    TestSet,
+    Utterance,
+    load_checkpoint_metrics,
+    metric_registry,
+)
 from vtune.evaluation.checkpoint_metrics import _share_sentences
-from vtune.evaluation.metrics import registry
 from vtune.recipe import Recipe
 from vtune.runtime.paths import VoiceFolder
 from vtune.types import Clip
@@ -43,8 +50,8 @@ class Likeness(Counts):
 
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.METRICS, "intelligibility", Words)
-    monkeypatch.setitem(registry.METRICS, "speaker", Likeness)
+    monkeypatch.setitem(metric_registry.METRICS, "intelligibility", Words)
+    monkeypatch.setitem(metric_registry.METRICS, "speaker", Likeness)
     Counts.made = Words.made = Likeness.made = 0
 
 
@@ -86,7 +93,7 @@ def test_without_both_metrics_the_loss_chooses(
         def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
             raise VtuneError("no weights of Whisper are here")
 
-    monkeypatch.setitem(registry.METRICS, "intelligibility", Missing)
+    monkeypatch.setitem(metric_registry.METRICS, "intelligibility", Missing)
     with caplog.at_level("INFO", "vtune"):
         found = load_checkpoint_metrics(
             voice.engine, voice.base, toy(), {"a": TestSet(["a"], [])}, lambda _: voice.conditioning

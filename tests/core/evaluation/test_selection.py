@@ -14,8 +14,8 @@ from extensions import METRICS, extension
 from vtune import pipeline
 from vtune.engines import load_engine
 from vtune.errors import RecipeError
-from vtune.evaluation import MetricSpec, Score, Scores, Selection, metric_makers, read_selection
-from vtune.evaluation.metrics import registry
+from vtune.evaluation import MetricSpec, Score, Scores, Selection, metric_makers, metric_registry, read_selection
+from vtune.evaluation.metrics import METRIC_GROUPS
 from vtune.recipe import Recipe
 
 
@@ -126,11 +126,17 @@ def test_an_extension_s_metric_chooses_the_checkpoint(
 def test_metrics_are_found_by_their_own_names_and_by_their_groups(toy: Callable[..., Recipe]) -> None:
     engine, recipe = load_engine("toy"), toy()
     assert list(metric_makers(engine, recipe, ["speed", "wer"])) == ["intelligibility", "speed"]
-    assert list(metric_makers(engine, recipe)) == list(registry.METRICS)
+    assert list(metric_makers(engine, recipe)) == list(metric_registry.METRICS)
     with pytest.raises(RecipeError, match=r"evaluate.metrics: there is no metric 'spead'; did you mean 'speed'"):
         metric_makers(engine, recipe, ["spead"])
 
 
 def test_no_two_metrics_have_one_name() -> None:
-    names = [spec.name for maker in registry.METRICS.values() for spec in maker.specs]  # type: ignore[attr-defined]
+    names = [spec.name for maker in metric_registry.METRICS.values() for spec in maker.specs]  # type: ignore[attr-defined]
     assert len(names) == len(set(names))
+
+
+def test_tables_show_the_most_telling_metrics_first() -> None:
+    groups = ["intelligibility", "speaker", "delivery", "pitch", "naturalness", "dnsmos", "speed"]
+    assert list(metric_registry.METRICS) == groups
+    assert len({group.position for group in METRIC_GROUPS.values()}) == len(groups)

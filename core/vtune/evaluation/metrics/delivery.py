@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from vtune.contract.metrics import RECORDING, MetricResult, MetricSpec, Ratio, TestSet, Utterance
 from vtune.curation.doctor import Measures, MemoryRecording, SpeechLevels, count_letters, measure
+from vtune.evaluation.metric_group import MetricGroup
 from vtune.recipe import Recipe
 from vtune.types import Ending
 
@@ -68,6 +69,9 @@ class Delivery:
         if text in self._recordings:
             return self._recordings[text].seconds
         return self._seconds_per_letter and self._seconds_per_letter * count_letters(text)
+
+
+METRICS = MetricGroup("delivery", Delivery, position=30)
 
 
 def _speech(utterance: Utterance, measures: Measures, speech: SpeechLevels) -> dict[str, Ratio]:

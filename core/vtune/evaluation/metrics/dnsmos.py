@@ -10,7 +10,8 @@ import numpy as np
 from vtune.audio import bring_to
 from vtune.contract.metrics import MetricResult, MetricSpec, Ratio, TestSet, Utterance
 from vtune.errors import VtuneError
-from vtune.evaluation.metrics.mos_input import MOS_SAMPLE_RATE, mos_input
+from vtune.evaluation.metric_group import MetricGroup
+from vtune.evaluation.mos_input import MOS_SAMPLE_RATE, mos_input
 from vtune.recipe import Recipe
 
 INPUT_LEVEL_DBFS = -20.0
@@ -50,3 +51,6 @@ class Dnsmos:
             return None
         levelled = np.clip(bring_to(sound, MOS_SAMPLE_RATE, INPUT_LEVEL_DBFS), -1, 1)
         return {key: float(mean) for key, mean in self._run(levelled, MOS_SAMPLE_RATE).items()}
+
+
+METRICS = MetricGroup("dnsmos", Dnsmos, position=60)

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from vtune.contract.metrics import MetricResult, MetricSpec, Ratio, TestSet, Utterance
 from vtune.errors import VtuneError
-from vtune.evaluation.metrics.mos_input import mos_input
+from vtune.evaluation.metric_group import MetricGroup
+from vtune.evaluation.mos_input import mos_input
 from vtune.recipe import Recipe
 
 
@@ -41,6 +42,9 @@ class Naturalness:
             sounds = [mos_input(utterance) for utterance in utterances]
             scores = [None if sound is None else self._model(torch.from_numpy(sound)[None]) for sound in sounds]
         return MetricResult({"naturalness": [None if score is None else Ratio(float(score)) for score in scores]})
+
+
+METRICS = MetricGroup("naturalness", Naturalness, position=50)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import soxr
 
 from vtune.contract.metrics import MetricResult, MetricSpec, Ratio, TestSet, Utterance
 from vtune.errors import VtuneError
+from vtune.evaluation.metric_group import MetricGroup
 from vtune.recipe import Recipe
 from vtune.types import Waveform
 
@@ -67,3 +68,6 @@ class Pitch:
             hop_length=HOP_SAMPLES, resolution=0.2,
         )  # fmt: skip
         return np.asarray(f0[voiced])
+
+
+METRICS = MetricGroup("pitch", Pitch, position=40)

@@ -10,6 +10,7 @@ import numpy as np
 from vtune.audio.speaker_embedding import LEAST_SECONDS, SpeakerEncoder, centre_of
 from vtune.contract.metrics import RECORDING, MetricResult, MetricSpec, Ratio, TestSet, Utterance
 from vtune.errors import VtuneError
+from vtune.evaluation.metric_group import MetricGroup
 from vtune.recipe import Recipe
 from vtune.types import Clip
 
@@ -69,3 +70,6 @@ class SpeakerSimilarity:
 
     def _embed(self, sound: Clip | Utterance) -> np.ndarray:
         return self._encoder.embed(sound.waveform, sound.sample_rate)
+
+
+METRICS = MetricGroup("speaker", SpeakerSimilarity, position=20)

@@ -9,6 +9,7 @@ from typing import ClassVar
 import psutil
 
 from vtune.contract.metrics import MetricResult, MetricSpec, Ratio, TestSet, Utterance
+from vtune.evaluation.metric_group import MetricGroup
 from vtune.recipe import Recipe
 
 
@@ -35,6 +36,9 @@ class Speed:
         return MetricResult(
             {"rtf": rtf, "first_audio_seconds": first, "peak_memory_gib": [memory if one else None for one in rtf]}
         )
+
+
+METRICS = MetricGroup("speed", Speed, position=70)
 
 
 def _peak_bytes() -> int:

@@ -13,7 +13,8 @@ import soxr
 
 from vtune.contract.metrics import MetricResult, MetricSpec, Ratio, TestSet, Utterance
 from vtune.errors import VtuneError
-from vtune.evaluation.metrics.word_alignment import Alignment, align
+from vtune.evaluation.metric_group import MetricGroup
+from vtune.evaluation.word_alignment import Alignment, align
 from vtune.ingest.transcribe import Recogniser, open_recogniser
 from vtune.ingest.transcribe.error_rates import edit_distance, normalise
 from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE
@@ -93,6 +94,9 @@ class WordErrors:
             ]
             padded = [np.pad(sound, round(PADDING_SECONDS * RECOGNISER_SAMPLE_RATE)) for sound in resampled]
             yield from (result.text for result in self._recogniser.transcribe(padded))
+
+
+METRICS = MetricGroup("intelligibility", WordErrors, position=10)
 
 
 def _repetitions(text: Sequence[str], heard: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from vtune.evaluation.metrics.word_alignment import Kind, align
+from vtune.evaluation.word_alignment import Kind, align
 from vtune.ingest.transcribe.error_rates import normalise
 from vtune.webpage import safe
 

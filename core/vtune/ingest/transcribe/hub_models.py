@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VtuneError, in_a_line
+from vtune.ingest.transcribe.hub_inference import inputs_of, logprobs_of
+from vtune.ingest.transcribe.hub_whisper import HubWhisper
 from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser, Transcript
 from vtune.toolkit.hub import load_pretrained
 from vtune.types import Waveform
@@ -68,8 +70,6 @@ def _open(name: str, language: str | None, device: torch.device) -> Recogniser:
     if is_ctc:
         return HubCTCModel(model, processor)
     if config.model_type == "whisper":
-        from vtune.ingest.transcribe.hub_whisper import HubWhisper
-
         return HubWhisper(model, processor, language, name)
     return HubSeq2SeqModel(model, processor)
 
@@ -126,27 +126,3 @@ class HubSeq2SeqModel:
             )  # fmt: skip
         text = self._processor.batch_decode(out.sequences, skip_special_tokens=True)[0]
         return Transcript(" ".join(text.split()), logprob=logprobs_of(self._model, out)[0])
-
-
-def inputs_of(processor: Any, model: Any, sounds: Sequence[Waveform]) -> dict[str, torch.Tensor]:
-    """Return the model inputs for sounds, on the model's device and in its number format."""
-    inputs = processor(list(sounds), sampling_rate=RECOGNISER_SAMPLE_RATE, return_tensors="pt")
-    return {
-        key: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)
-        for key, value in inputs.items()
-    }
-
-
-def logprobs_of(model: Any, out: Any) -> list[float | None]:
-    """Return the mean log probability of each generated text, including its end token."""
-    scores = model.compute_transition_scores(
-        out.sequences, out.scores, getattr(out, "beam_indices", None), normalize_logits=True
-    ).float()
-    ends = model.generation_config.eos_token_id
-    ends = set(ends) if isinstance(ends, (list, tuple)) else {ends}
-    means: list[float | None] = []
-    for tokens, row in zip(out.sequences[:, -scores.shape[1] :].tolist(), scores, strict=True):
-        # After its end token, a text is padded.
-        length = next((position + 1 for position, token in enumerate(tokens) if token in ends), len(tokens))
-        means.append(float(row[:length].mean()) if length else None)
-    return means

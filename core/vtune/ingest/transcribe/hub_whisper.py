@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VtuneError, choices
-from vtune.ingest.transcribe.hub_models import inputs_of, logprobs_of
+from vtune.ingest.transcribe.hub_inference import inputs_of, logprobs_of
 from vtune.ingest.transcribe.recogniser import Transcript
 from vtune.types import Waveform
 

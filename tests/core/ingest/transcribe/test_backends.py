@@ -92,7 +92,11 @@ class TestOpenAIWhisper:
 
     @pytest.mark.parametrize(
         ("language", "multilingual", "told"),
-        [("xx", True, "no language 'xx'"), ("de", False, "English only"), ("germn", True, "did you mean 'german'")],
+        [
+            ("xx", True, "does not know language 'xx'"),
+            ("de", False, "only knows English"),
+            ("germn", True, "did you mean 'german'"),
+        ],
     )
     def test_a_language_that_it_does_not_know_is_one_line(self, whisper_file, language, multilingual, told) -> None:
         with pytest.raises(VtuneError, match=told) as caught:

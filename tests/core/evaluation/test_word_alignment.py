@@ -4,7 +4,7 @@ import jiwer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtune.evaluation.metrics.word_alignment import align
+from vtune.evaluation.word_alignment import align
 from vtune.ingest.transcribe.error_rates import edit_distance
 
 WORDS = st.lists(st.sampled_from(["the", "cat", "sat", "on", "mat"]), max_size=8)

@@ -1,4 +1,4 @@
-"""All metrics: vtune's own, one file a group beside this one, and those of extensions. This is the one list of them."""
+"""Find metrics by name: vtune's own, one module a group in ``metrics/``, and those of extensions."""
 
 from __future__ import annotations
 
@@ -7,25 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from vtune.contract.metrics import MetricMaker, MetricSpec
 from vtune.engines import Engine
 from vtune.errors import EngineError, RecipeError, choices
-from vtune.evaluation.metrics.delivery import Delivery
-from vtune.evaluation.metrics.dnsmos import Dnsmos
-from vtune.evaluation.metrics.naturalness import Naturalness
-from vtune.evaluation.metrics.pitch import Pitch
-from vtune.evaluation.metrics.speaker_similarity import SpeakerSimilarity
-from vtune.evaluation.metrics.speed import Speed
-from vtune.evaluation.metrics.word_errors import WordErrors
+from vtune.evaluation.metrics import METRIC_GROUPS
 from vtune.recipe import Recipe
 
 METRICS: dict[str, MetricMaker] = {
-    "intelligibility": WordErrors,
-    "speaker": SpeakerSimilarity,
-    "delivery": Delivery,
-    "pitch": Pitch,
-    "naturalness": Naturalness,
-    "dnsmos": Dnsmos,
-    "speed": Speed,
+    group.name: group.maker for group in sorted(METRIC_GROUPS.values(), key=lambda group: group.position)
 }
-"""Makers by the name of their group, in the order of the table. A new metric is one file and one line here."""
+"""Makers by the name of their group, in the order of the table."""
 
 
 def metric_makers(engine: Engine, recipe: Recipe, names: Iterable[str] | None = None) -> dict[str, MetricMaker]:
@@ -42,8 +30,8 @@ def metric_makers(engine: Engine, recipe: Recipe, names: Iterable[str] | None = 
     for name in names:
         if name not in group_of:
             raise RecipeError([f"evaluate.metrics: there is no metric {name!r}{choices(name, group_of, 'known')}"])
-    wanted = {group_of[name] for name in names}
-    return {group: maker for group, maker in makers.items() if group in wanted}
+    groups = {group_of[name] for name in names}
+    return {group: maker for group, maker in makers.items() if group in groups}
 
 
 def metric_specs(makers: Mapping[str, MetricMaker]) -> dict[str, MetricSpec]:
