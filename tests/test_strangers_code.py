@@ -376,7 +376,7 @@ def test_yaml_makes_no_objects(project: Project, tag: str) -> None:
     for path in (project.voice / "recipe.yaml", project.run / "recipe.yaml", Path("recipe.yaml")):
         path.write_text(f"{path.read_text()}\nfurther: {text}\n")
         for verb in RECIPE_VERBS.values():
-            project.refuses(*verb, str(path), told="is not used here")
+            project.refuses(*verb, str(path), told="YAML tags are not allowed")
     project.refuses("evaluate", "ann")
     config = Path("serve.yaml")
     config.write_text(f"aliases: {text}\n")

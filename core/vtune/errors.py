@@ -115,7 +115,10 @@ def choices(name: str, names: Iterable[str], what: str) -> str:
     return f"{nearest(name, every)} ({what}: {listed(every, name)})"
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the valid name nearest to ``name``, or an empty string."""
-    found = difflib.get_close_matches(name[:MAX_NAME_CHARACTERS], list(names), n=1, cutoff=0.6)
-    return f"; did you mean {found[0]!r}?" if found else ""
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return ``"; did you mean 'x'?"`` for the valid name nearest to ``name``, or an empty string.
+
+    :param cutoff: the least similarity, 0 to 1.
+    """
+    matches = difflib.get_close_matches(name[:MAX_NAME_CHARACTERS], list(names), n=1, cutoff=cutoff)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -90,18 +90,18 @@ def test_what_a_dora_voice_cannot_do_is_one_sentence(vtune: Run, made: Path, tmp
     ("arguments", "line", "told"),
     [
         ("{use_dorra: true}", 5, "unknown key 'use_dorra' in section 'lora.arguments'; did you mean 'use_dora'?"),
-        ("{r: 8}", 5, "'lora.arguments.r' is not an argument: write it as the key 'lora.rank'"),
+        ("{r: 8}", 5, "'lora.arguments.r' cannot be set here: write it as the key 'lora.rank'"),
         ("{target_modules: [inner]}", 5, "write it as the key 'lora.targets'"),
-        ("{task_type: CAUSAL_LM}", 5, "'lora.arguments.task_type' is not an argument: the engine sets it"),
+        ("{task_type: CAUSAL_LM}", 5, "'lora.arguments.task_type' cannot be set here: the engine sets it"),
         ("\n    layer_replication: [[0, 1]]", 6, "it gives the network more layers than the voice's base has"),
-        ("\n    use_dora: perhaps", 6, "'lora.arguments.use_dora': input should be a valid boolean"),
+        ("\n    use_dora: perhaps", 6, "'lora.arguments.use_dora' must be true or false"),
         (
             "\n    rank_pattern: {inner: many}",
             6,
-            "'lora.arguments.rank_pattern.inner': input should be a valid",
+            "'lora.arguments.rank_pattern.inner' must be a",
         ),
         ("\n    init_lora_weights: pissa", 6, "pissa changes the weights of the base, which other voices on that base"),
-        ("\n    init_lora_weights: eva", 6, "eva begins from calibration data, and vtune collects none, found 'eva'"),
+        ("\n    init_lora_weights: eva", 6, "eva begins from calibration data, and vtune collects none (found 'eva')"),
         ("{lora_bias: true, use_dora: true}", 5, "lora_bias and use_dora cannot be combined; choose one"),
     ],
 )

@@ -78,7 +78,7 @@ def test_check_tells_every_problem_on_its_line(vtune, recipe):
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
         f"Error: {recipe}:3: unknown key 'trian'; did you mean 'train'?",
-        f"Error: {recipe}:4: 'lora.rank': input should be greater than 0, found -1",
+        f"Error: {recipe}:4: 'lora.rank' must be above 0, found -1",
         f"Error: {recipe}: 'data' is missing",
     ]
 

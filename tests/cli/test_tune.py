@@ -31,7 +31,7 @@ def test_every_mistake_is_told_before_anything_runs(vtune, recipe, monkeypatch):
     assert result.stderr.splitlines() == [
         "Error: --search train.learnin_rate: unknown key 'learnin_rate' in section 'train'; "
         "did you mean 'learning_rate'?",
-        "Error: --search lora.rank: 'lora.rank': input should be greater than 0, found 0",
+        "Error: --search lora.rank: 'lora.rank' must be above 0, found 0",
     ]
     result = vtune("tune", str(recipe), "--search", searches[2])
     assert result.stderr.startswith("Error: --search train.epochs: '3' alone is nothing to search")

@@ -25,7 +25,7 @@ class Augmenter:
 
     def __init__(self, recipe: AugmentRecipe) -> None:
         self._seed = recipe.seed
-        self._transforms = [_build(entry, place) for place, entry in enumerate(recipe.transforms)]
+        self._transforms = [_build(entry, index) for index, entry in enumerate(recipe.transforms)]
 
     def variant(self, waveform: Waveform, sample_rate: int, key: str, number: int) -> Waveform:
         """Return variant ``number`` of the clip known by ``key``; the length may change, the rate does not.
@@ -54,22 +54,24 @@ class Augmenter:
         return changed / np.float32(peak) if peak > 1 else changed
 
 
-def _build(entry: dict[str, dict[str, Any] | None], place: int) -> Any:
+def _build(entry: dict[str, dict[str, Any] | None], index: int) -> Any:
     import audiomentations
     from audiomentations.core.transforms_interface import BaseWaveformTransform
 
     if len(entry) != 1:
-        raise RecipeError([f"augment.transforms.{place}: one transform an item, found {listed(entry)}"])
+        raise RecipeError([f"'augment.transforms.{index}' must be one transform, found {listed(entry)}"])
     ((name, arguments),) = entry.items()
-    known = _transform_names(audiomentations, BaseWaveformTransform)
-    if name not in known:
-        hint = nearest(name, known) or f" (known: {listed(known, name)})"
-        raise RecipeError([f"augment.transforms.{place}: audiomentations has no transform {name!r}{hint}"])
+    names = _transform_names(audiomentations, BaseWaveformTransform)
+    if name not in names:
+        hint = nearest(name, names) or f" (transforms: {listed(names, name)})"
+        raise RecipeError([f"'augment.transforms.{index}': audiomentations has no transform {name!r}{hint}"])
     defaults = {"p": 1.0, **_DEFAULTS.get(name, {})}
     try:
         return getattr(audiomentations, name)(**{**defaults, **(arguments or {})})
     except (TypeError, ValueError, AssertionError, ImportError, OSError) as error:
-        raise RecipeError([f"augment.transforms.{place}: {name} refuses its arguments: {in_a_line(error)}"]) from error
+        raise RecipeError(
+            [f"'augment.transforms.{index}': {name} does not take these arguments: {in_a_line(error)}"]
+        ) from error
 
 
 def _transform_names(module: Any, kind: type) -> Sequence[str]:

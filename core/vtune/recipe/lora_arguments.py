@@ -88,7 +88,7 @@ def _init(value: Any) -> Any:
     kind = "pissa" if re.fullmatch(r"pissa(_niter_\d+)?", kind) else kind
     if kind in _REFUSED_INITS:
         raise PydanticCustomError("lora_init", "{kind} {why}", {"kind": kind, "why": _REFUSED_INITS[kind]})
-    raise PydanticCustomError("lora_init", "input should be true, 'gaussian' or 'orthogonal'")
+    raise PydanticCustomError("lora_init", "must be true, 'gaussian' or 'orthogonal'")
 
 
 def _listed(value: Any) -> Any:

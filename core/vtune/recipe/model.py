@@ -39,7 +39,7 @@ Names = Annotated[
 def _count_or_auto(value: Any) -> Any:
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
         return value
-    raise PydanticCustomError("count_or_auto", "input should be a whole number above 0, or 'auto'")
+    raise PydanticCustomError("count_or_auto", "must be a whole number above 0, or 'auto'")
 
 
 def _yes_no_or_auto(value: Any) -> Any:
@@ -47,7 +47,7 @@ def _yes_no_or_auto(value: Any) -> Any:
         return value
     if isinstance(value, int) and value in (0, 1):
         return bool(value)
-    raise PydanticCustomError("yes_no_or_auto", "input should be true, false or 'auto'")
+    raise PydanticCustomError("yes_no_or_auto", "must be true, false or 'auto'")
 
 
 # One validator each, for pydantic's own unions tell of a wrong value once for each of their kinds.

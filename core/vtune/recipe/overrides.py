@@ -24,7 +24,7 @@ def override_texts(overrides: Sequence[str] | Mapping[str, Any]) -> Sequence[str
 def apply_overrides(draft: Draft, overrides: Sequence[str]) -> None:
     """Change ``draft`` in place: ``train.epochs=3`` sets, ``data.0.voice=a`` reaches into lists, ``~lora`` removes.
 
-    Values are YAML. Sections that are not there yet are made; a list grows by naming the place after its end.
+    Values are YAML. Sections that are not there yet are made; the number after the last item makes a list longer.
 
     :raises RecipeError: every override that cannot be applied, one line each.
     """
@@ -62,7 +62,7 @@ def _apply(draft: Draft, override: str) -> None:
 def _parts(text: str, origin: str) -> list[str]:
     parts = text.strip().split(".")
     if not all(parts):
-        raise RecipeError([f"{origin}: the key has an empty part; write it like train.epochs"])
+        raise RecipeError([f"{origin}: the key has an empty part; write a key such as train.epochs"])
     return parts
 
 
@@ -79,7 +79,7 @@ def _descend(draft: Draft, parts: Sequence[str], origin: str) -> tuple[Any, KeyP
             node[step] = {}
         child = node[step]
         if not isinstance(child, dict | list):
-            raise RecipeError([f"{origin}: {dotted(path)!r} is {shown(child)}, it has no keys"])
+            raise RecipeError([f"{origin}: {dotted(path)!r} has the value {shown(child)} and no keys"])
         node = child
     return node, (*path, _step(node, parts[-1], path, origin))
 
@@ -87,11 +87,11 @@ def _descend(draft: Draft, parts: Sequence[str], origin: str) -> tuple[Any, KeyP
 def _step(node: Any, part: str, path: KeyPath, origin: str) -> str | int:
     if not isinstance(node, list):
         return part
-    place = _number(part)
-    if place is None or place > len(node):
-        found = f"{dotted(path)!r} is a list of {len(node)}"
-        raise RecipeError([f"{origin}: {found}; name an item from 0 to {len(node)}, not {shown(part)}"])
-    return place
+    index = _number(part)
+    if index is None or index > len(node):
+        fact = f"{dotted(path)!r} is a list of {len(node)} items"
+        raise RecipeError([f"{origin}: {fact}; write an item number from 0 to {len(node)}, found {shown(part)}"])
+    return index
 
 
 def _number(part: str) -> int | None:
@@ -119,7 +119,7 @@ def _moved_up(path: KeyPath, removed: KeyPath) -> KeyPath:
     """Return the path that ``path`` has once the list item ``removed`` is gone."""
     *parents, gone = removed
     depth = len(parents)
-    place = path[depth] if len(path) > depth and path[:depth] == tuple(parents) else None
-    if isinstance(place, int) and isinstance(gone, int) and place > gone:
-        return (*path[:depth], place - 1, *path[depth + 1 :])
+    index = path[depth] if len(path) > depth and path[:depth] == tuple(parents) else None
+    if isinstance(index, int) and isinstance(gone, int) and index > gone:
+        return (*path[:depth], index - 1, *path[depth + 1 :])
     return path

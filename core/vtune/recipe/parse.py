@@ -75,38 +75,40 @@ def _read(path: Path, above: tuple[Path, ...]) -> Draft:
     reader = _Reader(str(path), numbered=True)
     data, origins = reader.read(_text(path))
     if data is None:
-        raise RecipeError([f"{path}: the recipe is empty; 'vtune recipe copy' gives one to start from"])
+        raise RecipeError([f"{path}: the recipe is empty; 'vtune recipe copy' writes a recipe to start from"])
     if not isinstance(data, dict):
-        raise RecipeError([f"{path}:1: a recipe is a mapping of keys to values, found {_kind(data)}"])
+        raise RecipeError([f"{path}:1: a recipe must be a mapping of keys to values, found {_kind(data)}"])
     draft = Draft(str(path), path.parent, data, origins, dict.fromkeys(data, path))
     if "extends" not in data:
         return draft
-    place = draft.origin(("extends",))
+    origin = draft.origin(("extends",))
     parent = data.pop("extends")
     if not isinstance(parent, str) or not parent:
-        raise RecipeError([f"{place}: 'extends' names one recipe file, found {shown(parent)}"])
+        raise RecipeError([f"{origin}: 'extends' must name one recipe file, found {shown(parent)}"])
     parent_path = path.parent / parent
     if os.path.exists(parent_path) and not os.path.isdir(parent_path):
         require_regular(parent_path)
     if not os.path.isfile(parent_path):  # unlike Path.is_file, false for a name that no file system takes
-        raise RecipeError([f"{place}: 'extends' names {shown(parent)}, but there is no such file in {path.parent}"])
+        raise RecipeError(
+            [f"{origin}: 'extends' names {shown(parent)}, but the folder {str(path.parent)!r} has no such file"]
+        )
     chain = (*above, path.resolve())
     if parent_path.resolve() in chain:
-        raise RecipeError([f"{place}: 'extends' goes in a circle back to {parent_path}"])
+        raise RecipeError([f"{origin}: 'extends' leads back to {parent_path}; a recipe cannot extend itself"])
     if len(chain) > MAX_EXTENDS:
-        raise RecipeError([f"{place}: more than {MAX_EXTENDS} recipes extend one another; put them into fewer files"])
+        raise RecipeError([f"{origin}: more than {MAX_EXTENDS} recipes extend one another; merge some of them"])
     return merge(_read(parent_path, chain), draft)
 
 
 def _text(path: Path) -> str:
     try:
         if not os.path.isfile(path):
-            raise RecipeError([f"{path}: no such recipe; 'vtune recipe list' shows the ones that come with vtune"])
+            raise RecipeError([f"{path}: there is no such recipe; 'vtune recipe list' shows the built-in recipes"])
         if path.stat().st_size > MAX_BYTES:
-            raise RecipeError([f"{path}: {path.stat().st_size:,} bytes is no recipe (at most {MAX_BYTES:,})"])
+            raise RecipeError([f"{path}: the file has {path.stat().st_size:,} bytes, a recipe at most {MAX_BYTES:,}"])
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RecipeError([f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8"]) from error
+        raise RecipeError([f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8"]) from error
     except OSError as error:
         raise RecipeError([f"{path}: cannot be read: {error.strerror}"]) from error
 
@@ -139,7 +141,7 @@ class _Reader:
         if path and path not in self._origins:
             self._origins[path] = self._at(line)
         if node.tag:
-            self._problem(line, f"tag {shown(node.tag)} is not used here; drop it")
+            self._problem(line, f"YAML tags are not allowed; remove {shown(node.tag)}")
             return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
@@ -152,12 +154,12 @@ class _Reader:
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag:
-                self._problem(line, "a key must be a plain word")
+                self._problem(line, "a key must be plain text, without a tag, a list or a mapping")
                 continue
             key = self._text(key_node, line)
             here = (*path, key)
             if key in data:
-                self._problem(line, f"key {shown(key)} stands twice, first at {self._origins[here]}")
+                self._problem(line, f"the key {shown(key)} is written twice; the first is at {self._origins[here]}")
                 continue
             self._origins[here] = self._at(line)
             data[key] = self._value(value_node, here, depth + 1)
@@ -169,9 +171,9 @@ class _Reader:
 
     def _text(self, node: yaml.Node, line: int) -> str:
         text = str(node.value)
-        stranger = _UNTEXT.search(text)
-        if stranger:  # an escape can write what neither a terminal nor a file takes
-            self._problem(line, f"not text: the character {character_code(stranger.group())}")
+        character = _UNTEXT.search(text)
+        if character:  # an escape can write what neither a terminal nor a file takes
+            self._problem(line, f"the character {character_code(character.group())} is not allowed in text; remove it")
         return text
 
     def _problem(self, line: int, text: str) -> None:

@@ -1,4 +1,4 @@
-"""For a key that nothing knows: what was meant, or where it belongs."""
+"""Suggest what an unknown key should have been: its new name, another section, or the nearest key."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ RENAMED: Mapping[KeyPath, str] = {
     ("evaluate", "others"): "impostors",
     ("evaluate", "judges"): "metrics",
 }
-"""Keys of older recipes with their names of today, which the nearest-name search would not find."""
+"""Keys of older recipes with their new names, which the search for the nearest name would not find."""
+
+ELSEWHERE_CUTOFF = 0.8
+"""Similarity from which a key of another section is suggested: at 0.6, `temperature` is taken for `sample_rate`."""
 
 
 class Catalogue:
-    """Every section of a recipe with its keys.
+    """The valid keys of each section of a recipe.
 
-    :param models: the model at each place, those of the engine and the extensions included.
+    :param models: the model of each section, engine options and extensions included.
     """
 
     def __init__(self, models: Mapping[KeyPath, type[BaseModel]]) -> None:
@@ -31,26 +34,26 @@ class Catalogue:
             self._sections.update(_sections(model, at))
 
     def suggest(self, key: str, section: KeyPath) -> str:
-        """Name the key that was renamed, else the section that has the key, else the nearest key here or elsewhere."""
+        """Return the end of an error line: the new name of ``key``, else its section, else the nearest key."""
         section = tuple(part for part in section if not isinstance(part, int))
         if (*section, key) in RENAMED:
-            return f"; it is named {RENAMED[*section, key]!r} now"
-        owners = [_place(other) for other, keys in self._sections.items() if key in keys]
+            return f"; its name is now {RENAMED[*section, key]!r}"
+        owners = [_section_name(path) for path, keys in self._sections.items() if key in keys]
         if owners:
-            return f"; it belongs in {' or '.join(owners)}"
-        own = self._sections.get(section, [])
-        close = nearest(key, own)
-        if close:
-            return close
-        for other, keys in self._sections.items():
-            guess = nearest(key, keys)
-            if guess:
-                return f"{guess.removesuffix('?')} in {_place(other)}?"
-        return f" (known: {listed(own, key)})" if own else ""
+            return f"; move it to {' or '.join(owners)}"
+        valid_keys = self._sections.get(section, [])
+        suggestion = nearest(key, valid_keys)
+        if suggestion:
+            return suggestion
+        for path, keys in self._sections.items():
+            suggestion = nearest(key, keys, ELSEWHERE_CUTOFF)
+            if suggestion:
+                return f"{suggestion.removesuffix('?')} in {_section_name(path)}?"
+        return f" (valid keys: {listed(valid_keys, key)})" if valid_keys else ""
 
 
-def _place(section: KeyPath) -> str:
-    return f"section {dotted(section)!r}" if section else "the top of the recipe"
+def _section_name(section: KeyPath) -> str:
+    return f"section {dotted(section)!r}" if section else "the top level of the recipe"
 
 
 def _sections(model: type[BaseModel], at: KeyPath) -> Iterator[tuple[KeyPath, list[str]]]:

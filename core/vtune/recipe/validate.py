@@ -1,4 +1,4 @@
-"""A draft against the models: every problem at once, each with its place, what was found and what was meant."""
+"""Check a draft against the models: all problems at once, each with file, line, expected value and value found."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from vtune.errors import RecipeError, choices, shown
 from vtune.recipe.draft import Draft, KeyPath, dotted
+from vtune.recipe.explain import as_written, explain
 from vtune.recipe.lora_arguments import refusal
 from vtune.recipe.model import LoraRecipe, Recipe
 from vtune.recipe.parse import MAX_PROBLEMS
@@ -23,7 +24,7 @@ def check_recipe(
 ) -> Recipe:
     """Check a draft as a whole.
 
-    :param engine: what the draft's engine says of itself, or the line that says why there is none.
+    :param engine: the `EngineInfo` of the draft's engine, or the error line that says why there is none.
     :param extensions: option models of the installed extensions by name; None where one of them is broken.
     :raises RecipeError: one line for each problem, in the order of the file.
     """
@@ -44,13 +45,13 @@ def check_recipe(
         options = check.model(engine.options, draft.data.get("engine_options"), ("engine_options",))
     elif not any(path == ("engine",) for path, _ in check.problems):
         check.problems.append((("engine",), engine))
-    tuned = {}
+    options_by_extension = {}
     if extensions is not None:
         given = draft.data.get("extensions")
-        tuned = check.extensions(given if isinstance(given, dict) else {}, extensions)
+        options_by_extension = check.extensions(given if isinstance(given, dict) else {}, extensions)
     if check.problems or recipe is None:
-        raise RecipeError(check.told())
-    checked = recipe.model_copy(update={"engine_options": options, "extensions": tuned})
+        raise RecipeError(check.lines())
+    checked = recipe.model_copy(update={"engine_options": options, "extensions": options_by_extension})
     checked._folder = draft.folder
     return checked
 
@@ -68,45 +69,45 @@ class _Check:
         self._catalogue = catalogue
 
     def model(self, model: type[M], data: Any, at: KeyPath) -> M | None:
-        """Validate one model at its place in the recipe."""
+        """Validate the section at path ``at`` against its model; None if the section has problems."""
         data = {} if data is None else data
         if not isinstance(data, dict):
-            self.problems.append((at, f"section {dotted(at)!r} holds keys and values, found {shown(data)}"))
+            self.problems.append((at, f"{dotted(at)!r} must be a section (keys with values), found {as_written(data)}"))
             return None
         try:
             return model.model_validate(data)
         except ValidationError as error:
             for detail in error.errors(include_url=False)[:MAX_PROBLEMS]:
-                loc = tuple(detail["loc"])
-                text = self._explain((*at, *loc), detail["type"], detail["msg"], detail["input"])
-                self.problems.append(((*at, *loc), text))
+                path = (*at, *detail["loc"])
+                self.problems.append((path, self._explain(path, detail)))
             return None
 
     def extensions(
         self, given: Mapping[str, Any], models: Mapping[str, type[EngineOptions]]
     ) -> dict[str, EngineOptions]:
-        """Validate the section of every extension; those that the recipe leaves out have their defaults."""
+        """Validate the section of each extension; a section that the recipe leaves out has its defaults."""
         for name in [name for name in given if name not in models][:MAX_PROBLEMS]:
             text = f"no extension {shown(name)} is installed{choices(name, models, 'installed')}"
             self.problems.append((("extensions", name), text))
         checked = {name: self.model(model, given.get(name), ("extensions", name)) for name, model in models.items()}
         return {name: options for name, options in checked.items() if options is not None}
 
-    def told(self) -> list[str]:
-        """Write every problem with its place, in the order of the file."""
-        order = {path: place for place, path in enumerate(self._draft.origins)}
+    def lines(self) -> list[str]:
+        """Return one line for each problem, with file and line, in the order of the file."""
+        order = {path: index for index, path in enumerate(self._draft.origins)}
         self.problems.sort(key=lambda problem: order.get(self._draft.written(problem[0]), len(order)))
         return [f"{self._draft.origin(path)}: {' '.join(text.split())}" for path, text in self.problems]
 
-    def _explain(self, path: KeyPath, kind: str, message: str, found: Any) -> str:
-        if kind == "extra_forbidden":
+    def _explain(self, path: KeyPath, error: Mapping[str, Any]) -> str:
+        if error["type"] == "extra_forbidden":
             key, section = str(path[-1]), dotted(path[:-1])
             if path[:-1] == ("lora", "arguments") and (why := refusal(key)):
-                return f"{dotted(path)!r} is not an argument: {why}"
+                return f"{dotted(path)!r} cannot be set here: {why}"
             where = f" in section {section!r}" if section else ""
             return f"unknown key {shown(key)}{where}{self._catalogue.suggest(key, path[:-1])}"
-        if kind == "missing":
+        if error["type"] == "missing":
             return f"{dotted(path)!r} is missing"
-        if kind == "string_pattern_mismatch" and path[-1] == "voice":
-            message = "use letters, digits, '-' and '_', starting with a letter or digit, 64 at most"
-        return f"{dotted(path)!r}: {message[:1].lower()}{message[1:]}, found {shown(found)}"
+        if error["type"] == "string_pattern_mismatch" and path[-1] == "voice":
+            rule = "must have 1 to 64 letters, digits, '-' and '_', and start with a letter or a digit"
+            return f"{dotted(path)!r} {rule}, found {as_written(error['input'])}"
+        return f"{dotted(path)!r}{explain(error)}"

@@ -11,7 +11,7 @@ from vtune.errors import in_a_line, shown
 
 MAX_VALUES = 20_000
 MAX_DEPTH = 40
-TOO_LARGE = "too many or too deeply nested values"
+TOO_LARGE = f"too many values (at most {MAX_VALUES:,}) or too many levels (at most {MAX_DEPTH})"
 
 
 class Unreadable(Exception):
@@ -41,11 +41,15 @@ def compose(text: str) -> yaml.Node | None:
         raise _syntax(error, text) from error
     except ReaderError as error:
         before = text.count("\n", 0, error.position)
-        raise Unreadable(before + 1, f"not text: the character {character_code(error.character)}") from error
+        raise Unreadable(
+            before + 1, f"the character {character_code(error.character)} is not allowed in text; remove it"
+        ) from error
     except (ValueError, OverflowError) as error:  # PyYAML does not check every escape and directive
         raise Unreadable(line, f"not YAML: {in_a_line(error)}") from error
     if len(nodes) > 1:
-        raise Unreadable(nodes[1].start_mark.line + 1, "a second document starts here; the file must hold one")
+        raise Unreadable(
+            nodes[1].start_mark.line + 1, "a second YAML document starts here; the file must have one only"
+        )
     return nodes[0] if nodes else None
 
 
@@ -79,9 +83,10 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> Unreadable:
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else 1
     lines = text.splitlines()
-    found = lines[line - 1] if 0 < line <= len(lines) else ""
+    content = lines[line - 1] if 0 < line <= len(lines) else ""
     problem = " ".join(str(error.problem or error.context or "cannot be parsed").split())
-    indent = found[: len(found) - len(found.lstrip())]
+    indent = content[: len(content) - len(content.lstrip())]
     if "\t" in indent or "'\\t'" in problem:
-        return Unreadable(line, "a tab character; YAML indents with spaces")
-    return Unreadable(line, f"not YAML: {problem[:120]}, found {shown(found.strip())}")
+        return Unreadable(line, "there is a tab character; indent YAML with spaces")
+    place = f"found {shown(content.strip())}" if content.strip() else "found an empty line or the end"
+    return Unreadable(line, f"not YAML: {problem[:120]}, {place}")

@@ -21,7 +21,7 @@ class Settings(BaseModel):
     def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         # pydantic takes true for 1, so `early_stopping: true` would mean one validation.
         if isinstance(value, bool) and _is_number(cls.model_fields[str(info.field_name)].annotation):
-            raise PydanticCustomError("number_type", "input should be a number")
+            raise PydanticCustomError("number_type", "must be a number")
         return value
 
 

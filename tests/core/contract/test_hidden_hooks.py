@@ -22,7 +22,7 @@ def test_a_sub_module_that_hides_a_hook_is_named(tmp_path: Path, monkeypatch: py
 
 
 def test_options_are_finite_and_true_is_no_number() -> None:
-    with pytest.raises(ValueError, match="should be a number"):
+    with pytest.raises(ValueError, match="must be a number"):
         vtune.load_engine("toy").info.options.model_validate({"width": True})
     with pytest.raises(ValueError, match="finite"):
         vtune.load_engine("toy").info.options.model_validate({"pitch": float("nan")})

@@ -65,10 +65,9 @@ def test_problems_name_the_file_that_has_them(write, refused):
     child = write("extends: parent.yaml\n\nlora: {alpha: -1}\nvoice: '?'\n", "child.yaml")
     assert refused(child) == [
         "parent.yaml:4: unknown key 'rnk' in section 'lora'; did you mean 'rank'?",
-        "parent.yaml:6: 'train.epochs': input should be a valid number, unable to parse string as a number, "
-        "found 'none'",
-        "child.yaml:3: 'lora.alpha': input should be greater than 0, found -1",
-        "child.yaml:4: 'voice': use letters, digits, '-' and '_', starting with a letter or digit, 64 at most, "
+        "parent.yaml:6: 'train.epochs' must be a number, found 'none'",
+        "child.yaml:3: 'lora.alpha' must be above 0, found -1",
+        "child.yaml:4: 'voice' must have 1 to 64 letters, digits, '-' and '_', and start with a letter or a digit, "
         "found '?'",
     ]
 
@@ -81,7 +80,7 @@ def test_a_value_that_the_child_mends_is_no_problem(write):
 def test_a_parent_that_cannot_be_parsed_is_named(write, refused):
     write("voice: a\n\tengine: toy\n", "parent.yaml")
     assert refused(write("extends: parent.yaml\n", "child.yaml")) == [
-        "parent.yaml:2: a tab character; YAML indents with spaces"
+        "parent.yaml:2: there is a tab character; indent YAML with spaces"
     ]
 
 
@@ -97,26 +96,26 @@ def test_an_empty_parent_is_named(write, refused):
 def test_a_missing_parent_is_told_where_it_is_named(write, refused, tmp_path, parent):
     (problem,) = refused(write(f"voice: a\nextends: {parent}\n", "child.yaml"))
     assert problem.startswith("child.yaml:2: 'extends' names '")
-    assert problem.endswith(f"but there is no such file in {tmp_path}")
+    assert problem.endswith(f"but the folder {str(tmp_path)!r} has no such file")
     assert len(problem.splitlines()) == 1
 
 
 @pytest.mark.parametrize("value", ["", "3", "[a.yaml, b.yaml]", "{a: b}", "''"])
 def test_extends_must_name_one_file(write, refused, value):
     (problem,) = refused(write(f"voice: a\nextends: {value}\n", "child.yaml"))
-    assert problem.startswith("child.yaml:2: 'extends' names one recipe file, found ")
+    assert problem.startswith("child.yaml:2: 'extends' must name one recipe file, found ")
 
 
 def test_a_recipe_that_extends_itself_is_a_circle(write, refused, tmp_path):
     (problem,) = refused(write("extends: ./child.yaml\n", "child.yaml"))
-    assert problem == "child.yaml:1: 'extends' goes in a circle back to child.yaml"
+    assert problem == "child.yaml:1: 'extends' leads back to child.yaml; a recipe cannot extend itself"
 
 
 def test_a_circle_of_three_is_told_where_it_closes(write, refused, tmp_path):
     write("voice: a\nextends: b.yaml\n", "a.yaml")
     write("extends: c.yaml\n", "b.yaml")
     write("extends: a.yaml\n", "c.yaml")
-    assert refused(tmp_path / "a.yaml") == ["c.yaml:1: 'extends' goes in a circle back to a.yaml"]
+    assert refused(tmp_path / "a.yaml") == ["c.yaml:1: 'extends' leads back to a.yaml; a recipe cannot extend itself"]
 
 
 def test_two_children_of_one_parent_are_no_circle(write):

@@ -148,7 +148,14 @@ def test_a_printed_recipe_loads_again_to_the_same_settings(write, good):
 def test_a_printed_recipe_states_every_default(write):
     printed = yaml.safe_load(as_yaml(load_recipe(write(HEAD))))
     assert printed["train"]["weight_decay"] == 0.0
-    assert printed["engine_options"] == {"width": 16, "max_frames": 1000, "pitch": 220.0}
+    assert printed["engine_options"] == {
+        "width": 16,
+        "dropout": 0.0,
+        "max_frames": 1000,
+        "pace": 1.0,
+        "pitch": 220.0,
+        "codec_device": "cpu",
+    }
     assert list(printed["lora"]) == ["rank", "alpha", "dropout", "rslora", "targets", "modules_to_save", "arguments"]
 
 

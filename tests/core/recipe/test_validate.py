@@ -49,21 +49,21 @@ def test_a_section_with_nothing_in_it_has_its_defaults(write):
         ("train: {epoch: 1}\n", "unknown key 'epoch' in section 'train'; did you mean 'epochs'?"),
         ("lora: {rnak: 1}\n", "unknown key 'rnak' in section 'lora'; did you mean 'rank'?"),
         ("engine_options: {widht: 5}\n", "unknown key 'widht' in section 'engine_options'; did you mean 'width'?"),
-        ("epochs: 3\n", "unknown key 'epochs'; it belongs in section 'train'"),
-        ("width: 3\n", "unknown key 'width'; it belongs in section 'engine_options'"),
-        ("prepare: {max_steps: 3}\n", "unknown key 'max_steps' in section 'prepare'; it belongs in section 'train'"),
-        ("train: {rank: 3}\n", "unknown key 'rank' in section 'train'; it belongs in section 'lora'"),
-        ("train: {engine: toy}\n", "unknown key 'engine' in section 'train'; it belongs in the top of the recipe"),
-        ("encode: {pitch: 5}\n", "unknown key 'pitch' in section 'encode'; it belongs in section 'engine_options'"),
-        ("weight: 2\n", "unknown key 'weight'; it belongs in section 'data'"),
+        ("epochs: 3\n", "unknown key 'epochs'; move it to section 'train'"),
+        ("width: 3\n", "unknown key 'width'; move it to section 'engine_options'"),
+        ("prepare: {max_steps: 3}\n", "unknown key 'max_steps' in section 'prepare'; move it to section 'train'"),
+        ("train: {rank: 3}\n", "unknown key 'rank' in section 'train'; move it to section 'lora'"),
+        ("train: {engine: toy}\n", "unknown key 'engine' in section 'train'; move it to the top level of the recipe"),
+        ("encode: {pitch: 5}\n", "unknown key 'pitch' in section 'encode'; move it to section 'engine_options'"),
+        ("weight: 2\n", "unknown key 'weight'; move it to section 'data'"),
         ("lora: {epoch: 1}\n", "unknown key 'epoch' in section 'lora'; did you mean 'epochs' in section 'train'?"),
-        ("encode: {zzzz: 1}\n", "unknown key 'zzzz' in section 'encode' (known: processes, cache)"),
+        ("encode: {zzzz: 1}\n", "unknown key 'zzzz' in section 'encode' (valid keys: processes, cache)"),
         (
             "evaluate: {during: 4}\n",
-            "unknown key 'during' in section 'evaluate'; it is named 'checkpoint_sentences' now",
+            "unknown key 'during' in section 'evaluate'; its name is now 'checkpoint_sentences'",
         ),
-        ("evaluate: {judges: []}\n", "unknown key 'judges' in section 'evaluate'; it is named 'metrics' now"),
-        ("seed: 1\n", "unknown key 'seed'; it belongs in section 'augment' or section 'train' or section 'evaluate'"),
+        ("evaluate: {judges: []}\n", "unknown key 'judges' in section 'evaluate'; its name is now 'metrics'"),
+        ("seed: 1\n", "unknown key 'seed'; move it to section 'augment' or section 'train' or section 'evaluate'"),
     ],
 )
 def test_an_unknown_key_is_told_what_was_meant_or_where_it_belongs(problems, text, problem):
@@ -84,9 +84,9 @@ def test_an_unknown_key_of_a_source_names_the_item(problems):
         ("train: {epochs: .nan}", "train.epochs", "nan"),
         ("train: {epochs: 1e999}", "train.epochs", "inf"),
         ("train: {epochs: [1]}", "train.epochs", "[1]"),
-        ("train: {epochs:}", "train.epochs", "None"),
-        ("train: {epochs: true}", "train.epochs", "True"),
-        ("train: {early_stopping: true}", "train.early_stopping", "True"),
+        ("train: {epochs:}", "train.epochs", "null"),
+        ("train: {epochs: true}", "train.epochs", "true"),
+        ("train: {early_stopping: true}", "train.early_stopping", "true"),
         ("train: {seed: 1e400}", "train.seed", "inf"),
         ("train: {seed: 99999999999999999999}", "train.seed", "1e+20"),
         ("train: {batch_size: 1.5}", "train.batch_size", "1.5"),
@@ -104,20 +104,20 @@ def test_an_unknown_key_of_a_source_names_the_item(problems):
         ("folders: {runs: 3}", "folders.runs", "3"),
         ("extensions: [a]", "extensions", "['a']"),
         ("engine_options: {width: 2}", "engine_options.width", "2"),
-        ("engine_options: {width:}", "engine_options.width", "None"),
+        ("engine_options: {width:}", "engine_options.width", "null"),
         ("engine_options: {pitch: high}", "engine_options.pitch", "'high'"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_place_and_what_was_found(problems, text, path, found):
     (problem,) = problems(f"{HEAD}{text}\n")
-    assert problem.startswith(f"r.yaml:4: '{path}': ")
-    assert problem.endswith(f", found {found}")
+    assert problem.startswith(f"r.yaml:4: '{path}' must ")
+    assert f", found {found}" in problem
 
 
 @pytest.mark.parametrize("text", ["engine_options: [1]", "engine_options: words"])
 def test_engine_options_must_be_a_section(problems, text):
     (problem,) = problems(f"{HEAD}{text}\n")
-    assert problem.startswith("r.yaml:4: section 'engine_options' holds keys and values, found ")
+    assert problem.startswith("r.yaml:4: 'engine_options' must be a section (keys with values), found ")
 
 
 def test_what_is_found_is_shortened(problems):
@@ -138,9 +138,9 @@ def test_a_missing_key_of_a_section_has_the_line_of_the_section(problems):
     [
         (NO_ENGINE, "r.yaml: 'engine' is missing"),
         (NO_ENGINE + "engine:\n", "r.yaml:3: 'engine' is missing"),
-        (NO_ENGINE + "engine: ''\n", "r.yaml:3: 'engine': string should have at least 1 char"),
-        (NO_ENGINE + "engine: 3\n", "r.yaml:3: 'engine': input should be a valid string, found 3"),
-        (NO_ENGINE + "engine: [toy]\n", "r.yaml:3: 'engine': input should be a valid string, found ['toy']"),
+        (NO_ENGINE + "engine: ''\n", "r.yaml:3: 'engine' must not be empty, found ''"),
+        (NO_ENGINE + "engine: 3\n", "r.yaml:3: 'engine' must be text, found 3; put it in quotes"),
+        (NO_ENGINE + "engine: [toy]\n", "r.yaml:3: 'engine' must be text, found ['toy']"),
         (NO_ENGINE + "engine: tyo\n", "r.yaml:3: no engine 'tyo' is installed; did you mean 'toy'? (insta"),
     ],
 )
@@ -197,9 +197,9 @@ def test_null_reaches_an_option_that_takes_it(check):
     [
         ("{colors: {}}", "no extension 'colors' is installed; did you mean 'colours'? (installed: colours)"),
         ("{colours: {rde: 1}}", "unknown key 'rde' in section 'extensions.colours'; did you mean 'red'?"),
-        ("{colours: {rank: 1}}", "unknown key 'rank' in section 'extensions.colours'; it belongs in section 'lora'"),
-        ("{colours: {shade: -1}}", "'extensions.colours.shade': input should be greater than or equal to 0, found -1"),
-        ("{colours: 3}", "section 'extensions.colours' holds keys and values, found 3"),
+        ("{colours: {rank: 1}}", "unknown key 'rank' in section 'extensions.colours'; move it to section 'lora'"),
+        ("{colours: {shade: -1}}", "'extensions.colours.shade' must be 0 or more, found -1"),
+        ("{colours: 3}", "'extensions.colours' must be a section (keys with values), found 3"),
     ],
 )
 def test_problems_of_an_extension_are_problems_of_the_recipe(check, tmp_path, text, problem):
@@ -223,7 +223,7 @@ def test_a_check_over_several_options_stays_on_one_line(write):
     with pytest.raises(RecipeError) as caught:
         check_recipe(draft, vtune.load_engine("toy").info, {"pair": Pair})
     (problem,) = caught.value.problems
-    assert "'extensions.pair': value error, low is above high; swap them, found " in problem
+    assert problem.endswith("'extensions.pair': low is above high; swap them")
     assert len(problem.splitlines()) == 1
 
 

@@ -90,7 +90,7 @@ def test_settings_are_read_and_mistakes_are_told(tmp_path: Path) -> None:
     for text, expected in (
         ("alias: {a: b}", "there is no key 'alias'; did you mean 'aliases'"),
         ("waiting: 0", "waiting: Input should be greater than 0"),
-        ("waiting: true", "waiting: input should be a number"),
+        ("waiting: true", "waiting: must be a number"),
         ("adapters: 2", "adapters 2 is less than turns 8"),
         ("- x", "expected a mapping of keys to values"),
         ("a: [", "serve.yaml"),

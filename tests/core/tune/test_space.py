@@ -139,7 +139,7 @@ def test_every_key_is_held_to_the_recipe_and_all_problems_are_told(plain: str) -
     assert list(told) == [search.split("=")[0] for search in searches[:-1]]
     assert told["train.learnin_rate"].endswith("did you mean 'learning_rate'?")
     assert told["trian.epochs"].endswith("did you mean 'train'?")
-    assert "less than 1, found 1" in told["lora.dropout"]
+    assert "below 1, found 1" in told["lora.dropout"]
     assert "found 0.5" in told["lora.rank"]
     assert "found 1" in told["train.scheduler"]
     assert "found 'ful'" in told["train.method"]
@@ -156,7 +156,7 @@ def test_every_key_is_held_to_the_recipe_and_all_problems_are_told(plain: str) -
         (["data.0.source=a,b"], "name evaluate.source"),
         (["lora.rank=4,8", "lora={rank: 2},{rank: 4}"], "'lora' is given as well"),
         (["lora.alpha=4,8"], "'lora.alpha' is given as well"),
-        (["train.warmup=true,false"], "should be a number, found True"),
+        (["train.warmup=true,false"], "must be a number, found true"),
         (["train.gradient_checkpointing=0..1"], "holds no number"),
         (["lora.rank=2..8:step=1.5"], "a step is whole, not 1.5"),
     ],
