@@ -191,7 +191,7 @@ def test_a_launch_that_starts_one_process_fails_with_a_line(tmp_path: Path, reci
     ]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, check=False)
     assert done.returncode != 0
-    assert b"Error: 'accelerate launch' was asked for several processes and started one" in done.stderr
+    assert b"Error: 'accelerate launch' should start several processes, but it started one" in done.stderr
 
 
 def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:

@@ -222,12 +222,12 @@ def folder(path: Path) -> Path:
 
 
 STOPS = [
-    ("clip 5", "SIGTERM", "stopped after SIGTERM; nothing is half written"),
+    ("clip 5", "SIGTERM", "stopped after SIGTERM; no file was left unfinished"),
     ("step 5", "SIGTERM", "stopped at step 5 of 21 after SIGTERM; the checkpoint is complete"),
     ("step 7", "SIGINT", "stopped at step 7 of 21 after SIGINT; the checkpoint is complete"),
     ("step 13", "SIGHUP", "stopped at step 13 of 21 after SIGHUP; the checkpoint is complete"),
     ("step 15", "SIGUSR1", "stopped at step 15 of 21 after SIGUSR1; the checkpoint is complete"),
-    ("sentence 1", "SIGINT", "stopped after SIGINT; nothing is half written"),
+    ("sentence 1", "SIGINT", "stopped after SIGINT; no file was left unfinished"),
 ]
 
 
@@ -269,11 +269,11 @@ def test_a_terminal_that_closes_counts_once(forks: Forks, tmp_path: Path, recipe
 
 
 LAUNCHED = [
-    ("clip 2", "SIGUSR1", "self", "1", "stopped after SIGUSR1; nothing is half written"),
+    ("clip 2", "SIGUSR1", "self", "1", "stopped after SIGUSR1; no file was left unfinished"),
     ("step 5", "SIGTERM", "self", "1", "stopped at step 5 of 12 after SIGTERM; the checkpoint is complete"),
     ("step 7", "SIGHUP", "parent", "0", "stopped at step"),
     ("step 11", "SIGINT", "group", "0", "stopped at step 11 of 12 after SIGINT; the checkpoint is complete"),
-    ("sentence 1", "SIGTERM", "parent", "0", "stopped after SIGTERM; nothing is half written"),
+    ("sentence 1", "SIGTERM", "parent", "0", "stopped after SIGTERM; no file was left unfinished"),
 ]
 
 
@@ -312,7 +312,7 @@ def test_the_launch_says_which_rank_was_killed(
     assert code == expected
     errors = [each for each in said.splitlines() if each.startswith("Error")]
     dead = (tmp_path / "here").read_text()
-    ending = "the other ranks were ended. Run the same command to go on from the last checkpoint"
+    ending = "the other ranks were ended. Run the same command to resume from the last checkpoint"
     assert errors == [f"Error: {line.format(dead)}{ending}"]
     assert "Traceback" not in said
     assert time.monotonic() - began < 60

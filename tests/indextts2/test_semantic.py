@@ -186,7 +186,7 @@ def test_what_is_wrong_with_the_files_is_one_line_that_names_it(
 
 @pytest.mark.parametrize("name", ["w2v-bert-2.0", "./a/b", "/no/such", "~/models", "a/b/c"])
 def test_a_name_that_can_be_no_hub_id_is_not_looked_for_there(name: str, released: Path) -> None:
-    with pytest.raises(EngineError, match=r"there is no folder .* and it is no Hub id"):
+    with pytest.raises(EngineError, match=r"there is no folder .* and the name is not a Hub id"):
         SemanticEncoder.load(name, released / "stats.pt", LAYERS)
 
 

@@ -1,1 +1,1 @@
-"""What every command stands on: devices, processes, signals, disks, and files that are whole or absent."""
+"""The ground of every command: devices, processes, signals, disks, and files that are complete or absent."""

@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there, and locks that say whose the half written ones are."""
+"""Write files and folders completely or not at all, with locks that tell which process owns an unfinished one."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from vtune.runtime.locks import Lock, acquire
 logger = logging.getLogger(__name__)
 
 KEPT_FOLDER = ".former"
-"""Where finished voices go that another voice of their name took the place of; hidden, so that nobody lists it."""
+"""Folder of finished voices that a new voice of the same name has replaced; hidden, so no list of voices shows it."""
 
 WAIT_SECONDS = 10.0
-"""How long a file is waited for that another process is writing."""
+"""Seconds to wait for a file that another process is writing."""
 
 SWEEP_SECONDS = 5.0
-"""How long a folder is waited for: it is locked for a moment by whoever sweeps, else by somebody who writes it."""
+"""Seconds to wait for a folder: ``sweep`` locks it for a moment only, a process that writes it for longer."""
 
-# All names begin with a dot and end in a word of ours: nothing of anybody else's is ever taken for a leftover.
+# All names begin with a dot and end in a word of vtune's, so no file of another program is ever taken for a leftover.
 _LOCK = ".vtune-lock"
 _PARTIAL_FILE = ".vtune-partial"
 _ASIDE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.vtune-(?P<kind>partial|former|kept)", re.DOTALL)
@@ -39,11 +39,11 @@ _ASIDE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.vtune-(?P<kind>partial|former
 
 @contextmanager
 def alone(path: Path, otherwise: str, wait_seconds: float | None = None) -> Iterator[None]:
-    """Keep everybody else out of a folder that is there, or off a file.
+    """Lock a file, or a folder that exists, against all other processes.
 
-    :param otherwise: what is going on if somebody is in.
-    :param wait_seconds: how long to wait then; default: not at all, or as long as somebody may sweep there.
-    :raises VtuneError: somebody is.
+    :param otherwise: what another process is doing if it holds the lock, for the error.
+    :param wait_seconds: seconds to wait for that process; default: none for a folder, ``SWEEP_SECONDS`` for a file.
+    :raises VtuneError: another process holds the lock.
     """
     inside = path.is_dir()
     wait_seconds = wait_seconds if wait_seconds is not None else 0.0 if inside else SWEEP_SECONDS
@@ -57,7 +57,7 @@ def alone(path: Path, otherwise: str, wait_seconds: float | None = None) -> Iter
 
 @contextmanager
 def place_locked(path: Path) -> Iterator[None]:
-    """Keep whoever would replace a folder from doing so. :raises VtuneError: somebody is writing it."""
+    """Keep other processes from replacing a folder. :raises VtuneError: another process is writing the folder."""
     with writing(path):
         lock = _taken(path, _lock_beside(path), "another process is writing it", SWEEP_SECONDS)
     try:
@@ -73,19 +73,19 @@ def _lock_beside(path: Path) -> Path:
 def _taken(path: Path, lock_file: Path, otherwise: str, wait_seconds: float) -> Lock:
     lock = acquire(lock_file, wait_seconds)
     if lock is None:
-        raise VtuneError(f"{path}: {otherwise}; wait for it or stop it")
+        raise VtuneError(f"{path}: {otherwise}; wait until it ends, or stop it")
     if not lock.proven:
-        logger.warning("%s: its file system has no locks; see to it that nothing else writes there", path)
+        logger.warning("%s: the file system has no locks; make sure that no other process writes there", path)
     return lock
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Give a file to fill; flushed to disk, it takes the place of ``path`` only when the block ends without an error.
+    """Yield a temporary file to fill; it is flushed to disk and replaces ``path`` when the block ends without an error.
 
-    The folder has to be there: one that was removed meanwhile does not come back with this one file in it.
+    The folder must exist: a folder that was removed meanwhile does not come back with this file alone in it.
 
-    :raises VtuneError: another process is writing it, or the disk cannot be written.
+    :raises VtuneError: another process is writing the file, or the disk cannot be written.
     """
     aside = path.with_name(f".{path.name}{_PARTIAL_FILE}")
     with writing(path, aside):
@@ -99,47 +99,48 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: aside, flushed to disk, renamed. Its folder has to be there."""
+    """Write a text file completely or not at all; its folder must exist. See ``new_file``."""
     with new_file(path) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON whole or not at all."""
+    """Write a JSON file completely or not at all."""
     text = json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n"
-    # File names that are no text hold lone surrogates; Python's escape of them is JSON's and reads back as the name.
+    # File names that are not UTF-8 hold lone surrogates; Python escapes them as JSON does, so they read back the same.
     write_text(path, text.encode("utf-8", "backslashreplace").decode())
 
 
 def make_parent(path: Path) -> None:
-    """Make the folder that a file or folder is going to lie in, and remove what killed processes left there."""
+    """Create the parent folder of a path, and remove what killed processes left in it."""
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
 
 
 def must_be_new(path: Path) -> bool:
-    """See that a folder may be filled.
+    """Require that a path is an empty folder or does not exist.
 
-    :returns: False, for there is nothing to be kept: ``new_folder`` may ask this at its end.
-    :raises VoiceError: something is there already.
+    :returns: False, because nothing there has to be kept: ``new_folder`` takes this function as ``keep``.
+    :raises VoiceError: there is a file, or a folder that is not empty.
     """
     if path.is_dir() and not any(path.iterdir()):
         return False
     if os.path.lexists(path):
-        raise VoiceError(f"{path} {'is not empty' if path.is_dir() else 'is no folder'}; name a new folder")
+        raise VoiceError(f"{path} {'is not empty' if path.is_dir() else 'is not a folder'}; name a new folder")
     return False
 
 
 @contextmanager
 def new_folder(path: Path, keep: Callable[[], bool] = lambda: False) -> Iterator[Path]:
-    """Give a folder to fill; it takes the place of ``path`` only when the block ends without an error.
+    """Yield a temporary folder to fill; it replaces ``path`` only when the block ends without an error.
 
-    What killed processes left half written in the folder above is removed first.
+    Unfinished folders that killed processes left in the parent folder are removed first.
 
-    :param keep: asked at the end, when nobody else can change what stands at ``path``, whether that is kept in
-        ``KEPT_FOLDER``; else it is removed.
-    :raises VtuneError: another process is writing it, it was removed meanwhile, or the disk cannot be written.
+    :param keep: called at the end, while no other process can change ``path``; True moves the old content of ``path``
+        to ``KEPT_FOLDER``, False removes it.
+    :raises VtuneError: another process is writing the folder, the folder was removed meanwhile, or the disk cannot be
+        written.
     """
     make_parent(path)
     aside = _aside(path, "partial")
@@ -155,24 +156,26 @@ def new_folder(path: Path, keep: Callable[[], bool] = lambda: False) -> Iterator
 
 @contextmanager
 def _must_stay(aside: Path, path: Path) -> Iterator[None]:
-    """See that a folder is still the one that was made: libraries make anew what they write to, if it was removed."""
-    opened = os.open(aside, os.O_RDONLY | os.O_DIRECTORY)  # while it is open, no other folder gets its number
+    """Require that a folder is the same one at the end: libraries create a removed folder again when they write."""
+    opened = os.open(aside, os.O_RDONLY | os.O_DIRECTORY)  # while it is open, no other folder gets its inode number
     try:
         yield
         if not os.path.lexists(aside) or not os.path.samestat(os.fstat(opened), aside.lstat()):
-            raise VtuneError(f"{path}: somebody removed {aside.name} while it was written; give the same command again")
+            raise VtuneError(
+                f"{path}: its unfinished folder {aside.name} was removed from outside; run the same command again"
+            )
     finally:
         os.close(opened)
 
 
 def settle(aside: Path, path: Path) -> None:
-    """Put a finished folder in its place; what stood there is gone only once the new one stands."""
+    """Replace a folder with a finished one; the old content is removed only after the new folder is in place."""
     with writing(path, aside), place_locked(path):
         _replace(aside, path, keep=False)
 
 
 def _replace(aside: Path, path: Path, *, keep: bool) -> None:
-    """Exchange folders whose lock is held; ``sweep`` completes it, or takes it back, from every point in between."""
+    """Exchange two folders while their lock is held; after a crash, ``sweep`` completes the exchange or undoes it."""
     follow_umask(aside)
     sync_folder(aside)
     former = _aside(path, "kept" if keep else "former")
@@ -184,9 +187,9 @@ def _replace(aside: Path, path: Path, *, keep: bool) -> None:
 
 
 def follow_umask(folder: Path) -> None:
-    """Give every file of a folder the mode of a new file.
+    """Give every file of a folder the permissions of a new file.
 
-    Libraries write weights to a temporary file, which only its owner may read: another account could not serve a voice.
+    Libraries write weights to a temporary file that only its owner may read: another account could not serve a voice.
     """
     umask = os.umask(0o077)
     os.umask(umask)
@@ -196,7 +199,7 @@ def follow_umask(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush every file of a folder to disk, so that a rename cannot outrun its content."""
+    """Flush every file of a folder to disk, so that a rename of the folder cannot reach the disk before its content."""
     for file in folder.rglob("*"):
         if file.is_file():
             with file.open("rb") as opened:
@@ -204,9 +207,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left half written, and put back what they had moved out of the way for nothing.
+    """Remove unfinished files and folders of killed processes, and restore folders that they moved but did not replace.
 
-    What belongs to a living process, here, in another container or on another host, is known by its lock.
+    The lock tells what belongs to a living process, on this host, in another container or on another host.
     """
     try:
         names = os.listdir(folder)
@@ -230,7 +233,7 @@ def sweep(folder: Path) -> None:
 
 
 def _tidy(path: Path, asides: list[Path]) -> None:
-    """Remove what is left beside a place whose lock is held; if nothing stands there, what stood there comes back."""
+    """Remove what is left beside a path whose lock is held; if the path is gone, its old content comes back."""
     formers = [aside for aside in asides if not aside.name.endswith("partial") and os.path.lexists(aside)]
     for former in formers:
         if not os.path.lexists(path):
@@ -243,7 +246,7 @@ def _tidy(path: Path, asides: list[Path]) -> None:
 
 
 def _dispose(former: Path, path: Path) -> None:
-    """Remove what was replaced, or move it to where those are that are kept, under its name and when it was written."""
+    """Remove a replaced folder, or move it to ``KEPT_FOLDER`` under its name and the time of its last change."""
     if not former.name.endswith("kept") or not os.path.lexists(former):
         _remove(former)
         return
@@ -253,7 +256,7 @@ def _dispose(former: Path, path: Path) -> None:
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     place = next(place for place in map(kept.joinpath, names) if not os.path.lexists(place))
     former.rename(place)
-    logger.warning("%s: what stood there is kept as %s", path, place)
+    logger.warning("%s: the voice that was there is kept as %s", path, place)
 
 
 def _aside(path: Path, kind: str) -> Path:

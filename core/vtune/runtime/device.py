@@ -1,4 +1,4 @@
-"""Which device and which number format: one answer for training and for speaking; and memory that is given back."""
+"""Choose the device and the number format for training and synthesis, and return freed memory to the system."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ def pick_device(name: str) -> torch.device:
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise TrainingError("device 'cuda' was asked for, but torch sees no GPU; use 'cpu' or mend the driver")
+        raise TrainingError("the device is 'cuda', but torch finds no GPU; use device 'cpu', or check the GPU driver")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """Turn ``auto`` into ``bf16``, ``fp16`` or ``fp32``; see ``train.precision``."""
+    """Turn ``auto`` into ``bf16``, ``fp16`` or ``fp32``; see ``train.precision``.
+
+    :raises TrainingError: fp16 on a CPU.
+    """
     import torch
 
     if name == "fp16" and device.type == "cpu":
-        raise TrainingError("train.precision is 'fp16', which the CPU cannot train in; use fp32 or bf16")
+        raise TrainingError("train.precision is 'fp16', but a CPU cannot train in fp16; use 'fp32' or 'bf16'")
     if name != "auto":
         return name
     if device.type == "cpu":
@@ -39,10 +42,10 @@ def pick_precision(name: str, device: torch.device) -> str:
 
 
 def weights_dtype(name: str, device: torch.device, method: str) -> torch.dtype:
-    """The dtype of the loaded network: half precision for a frozen base, float32 where every weight is trained.
+    """Return the dtype of the loaded network: half precision for a frozen base, float32 if every weight is trained.
 
-    A CPU that chooses for itself keeps float32 weights and multiplies in bf16 while it trains, which is as fast as with
-    bf16 weights (``benchmarks/README.md``), and it speaks as any other machine does.
+    With ``auto`` on a CPU the weights stay float32 and products are computed in bf16 during training, which is as fast
+    as with bf16 weights (``benchmarks/README.md``); the voice then sounds the same as on any other machine.
     """
     import torch
 
@@ -52,7 +55,7 @@ def weights_dtype(name: str, device: torch.device, method: str) -> torch.dtype:
 
 
 def release_memory() -> None:
-    """Give freed memory back to the system: what only cycles keep, and what the allocators hold back."""
+    """Return freed memory to the system: collect reference cycles, and empty the caches of the allocators."""
     import torch
 
     gc.collect()
@@ -62,10 +65,10 @@ def release_memory() -> None:
 
 
 def trim_heap() -> None:
-    """Give the holes of the C heap back, some milliseconds' work; only where glibc is.
+    """Return the holes of the C heap to the system, which takes a few milliseconds; only glibc can do it.
 
-    They grow with each tensor of another length than those before: six clips of 3 to 5 s, encoded by SNAC one after
-    the other, left 0.8 GiB of holes, and none with this behind each.
+    The holes grow with each tensor of a new length: six clips of 3 to 5 s, encoded by SNAC one after another, left
+    0.8 GiB of holes, and none when this function was called after each clip.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
@@ -74,7 +77,7 @@ def trim_heap() -> None:
 
 
 def _multiplies_bf16() -> bool:
-    """Whether the CPU has instructions for products in bf16; without them bf16 is slower than float32."""
+    """Tell whether the CPU has instructions for products in bf16; without them bf16 is slower than float32."""
     import torch
 
     able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch

@@ -1,4 +1,4 @@
-"""What the operating system says of a disk that cannot be written, whichever library passes it on."""
+"""Turn every failure to write a disk, whichever library reports it, into one line with advice."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from vtune.errors import VtuneError, printable
 
 _ADVICE = {
-    errno.ENOSPC: "there is no room left on its disk; make room",
-    errno.EDQUOT: "the quota on its disk is used up; make room",
-    errno.EFBIG: "a file would grow beyond what is allowed (ulimit -f, or the file system's limit); raise the limit",
-    errno.EROFS: "its disk can only be read; make it writable, or name another folder",
-    errno.EIO: "its disk reports an error; look into the system's log, and mend the disk or name another folder",
-    errno.EACCES: "this account is not allowed to; change the permissions or name another folder,",
-    errno.EPERM: "this account is not allowed to; change the permissions or name another folder,",
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EFBIG: "a file would exceed the largest size allowed (by ulimit -f or by the file system); raise the limit",
+    errno.EROFS: "the disk is read-only; make it writable or name another folder,",
+    errno.EIO: "the disk reports an error; read the system log, then repair the disk or name another folder,",
+    errno.EACCES: "this account may not write here; change the permissions or name another folder,",
+    errno.EPERM: "this account may not write here; change the permissions or name another folder,",
 }
 _TEXTS = {
     os.strerror(errno.ENOSPC): errno.ENOSPC,
@@ -37,9 +37,9 @@ _PROBE_BYTES = 1 << 20
 
 
 class DiskError(VtuneError):
-    """A folder that cannot be written: a full disk, a quota, a disk that can only be read or is broken.
+    """A path that cannot be written: the disk is full, read-only or broken, or a quota is used up.
 
-    ``place`` is what could not be written, ``number`` the operating system's reason.
+    ``place`` is the path that could not be written, ``number`` the operating system's error number.
     """
 
     place = ""
@@ -47,25 +47,25 @@ class DiskError(VtuneError):
 
 
 def disk_error(path: Path | str | bytes, number: int) -> DiskError:
-    """Say in one line what is wrong with a place, and how to go on.
+    """Return an error of one line: why a path cannot be written, and what to do.
 
-    :param number: the operating system's, one that ``errno_of`` returned.
+    :param number: the operating system's error number, as ``errno_of`` returned it.
     """
     place = os.fsdecode(path)
-    error = DiskError(f"{printable(place)}: {_ADVICE[number]} and give the same command again ({os.strerror(number)})")
-    error.place, error.number = place, number  # not arguments: an error of a worker process is made anew from those
+    error = DiskError(f"{printable(place)}: {_ADVICE[number]} and run the same command again ({os.strerror(number)})")
+    error.place, error.number = place, number  # not arguments: from those, pickle builds a worker's error again
     return error
 
 
 def errno_of(error: BaseException) -> int | None:
-    """Find in an exception, or in what it was raised from, the reason why a disk could not be written."""
+    """Return the disk's error number that an exception or one of its causes holds, None if there is none."""
     seen: set[int] = set()
     link: BaseException | None = error
     caused = True
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         if isinstance(link, OSError) and link.errno is not None:
-            # What was being handled when another error came up need not be its reason: a probe for a file, say.
+            # An error that was being handled when another one occurred need not be the cause: a probe for a file, say.
             if link.errno in _ADVICE and (caused or link.errno not in (errno.EACCES, errno.EPERM)):
                 return link.errno
         elif not isinstance(link, VtuneError):
@@ -85,25 +85,25 @@ def _errno_in(text: str) -> int | None:
 
 
 def named_place(error: BaseException) -> str | None:
-    """Return the file that an operating system's error names, None where it names none."""
+    """Return the file that an error of the operating system names, None if it names none."""
     name = error.filename2 or error.filename if isinstance(error, OSError) else None
     return None if name is None or isinstance(name, int) else os.fsdecode(name)
 
 
 def told(error: BaseException) -> str | None:
-    """Say in one line that a disk could not be written, None if that is not what an exception is about."""
+    """Return one line about a disk that could not be written, None if the exception has another reason."""
     number = errno_of(error)
     return None if number is None else str(disk_error(named_place(error) or "a file that was being written", number))
 
 
 @contextmanager
 def writing(path: Path, inside: Path | None = None) -> Iterator[None]:
-    """Tell a failure of the disk in one line that names ``path``, whatever is raised for it.
+    """Turn every failure of the disk in this block into one line that names ``path``.
 
-    Errors that name a file elsewhere are left as they are: they are not about this place.
+    Errors that name a file in another folder pass unchanged: they are not about this path.
 
-    :param inside: where the files are written meanwhile, if not at ``path``.
-    :raises DiskError: the disk is full, can only be read, or is broken.
+    :param inside: temporary path where the files are written, if it is not ``path``.
+    :raises DiskError: the disk is full, read-only or broken, or the account may not write there.
     """
     aside, inside = inside, inside or path
     try:
@@ -111,7 +111,7 @@ def writing(path: Path, inside: Path | None = None) -> Iterator[None]:
     except DiskError as error:
         if aside is None or not _is_in(error.place, aside):
             raise
-        raise disk_error(path, error.number) from error  # who knows what is written aside?
+        raise disk_error(path, error.number) from error  # users know the path, not the temporary name
     except VtuneError:
         raise
     except Exception as error:
@@ -127,7 +127,7 @@ def writing(path: Path, inside: Path | None = None) -> Iterator[None]:
 
 
 def _is_below(name: str, path: Path) -> bool:
-    # What is written aside lies beside its place.
+    # A temporary file lies in the same folder as the file that it replaces.
     return _is_in(name, path) or os.path.dirname(os.path.abspath(name)) == os.path.dirname(os.path.abspath(path))
 
 
@@ -137,7 +137,7 @@ def _is_in(name: str, path: Path) -> bool:
 
 
 def _probed(path: Path) -> int | None:
-    """Write a little beside what could not be written: some libraries say that they failed, and not why."""
+    """Return the error number of a small test write beside a path: some libraries say that they failed, but not why."""
     folder = path if path.is_dir() else path.parent
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     files = (file for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())

@@ -1,4 +1,4 @@
-"""What a server may be called: names and addresses, and which of them are this machine alone."""
+"""Names and addresses of a server, and which of them can only be this machine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 
 class Names:
-    """The names of one server.
+    """The names by which clients may call one server.
 
-    :param host: that it is bound to.
+    :param host: name or address that the server is bound to.
     """
 
     def __init__(self, host: str) -> None:
@@ -18,9 +18,9 @@ class Names:
         self._names = {"localhost"} if self.local else {"localhost", host.lower(), socket.gethostname().lower()}
 
     def include(self, host: str) -> bool:
-        """Tell whether a ``Host`` header names this server; any other name may be one that was rebound to it.
+        """Tell whether a ``Host`` header names this server; another name may come from an attack by DNS rebinding.
 
-        The port may be another: that of a tunnel.
+        The port is not compared, because a tunnel has a port of its own.
         """
         name = _name(host)
         return name in self._names or is_loopback(name) or (not self.local and _is_address(name))
@@ -34,7 +34,7 @@ def is_loopback(host: str) -> bool:
 
 
 def address(host: str, port: int) -> str:
-    """Return the address of a server as a browser takes it."""
+    """Return the URL of a server, for a browser."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 

@@ -1,4 +1,4 @@
-"""Locks on files that no process can leave behind: the kernel drops them when their holder ends, however it ends.
+"""Lock files with locks that never outlive a process: the kernel drops a lock when its holder ends, however it ends.
 
 A process number would prove nothing: numbers are used again, and mean nothing on another host or in another container.
 """
@@ -20,7 +20,7 @@ _held: set[int] = set()
 class Lock:
     """A lock that this process holds.
 
-    ``proven`` is False on a file system that knows no locks: there, another process may hold it as well.
+    ``proven`` is False on a file system without locks: there, another process may hold the same lock.
     """
 
     def __init__(self, path: Path, descriptor: int, *, proven: bool) -> None:
@@ -31,26 +31,26 @@ class Lock:
         _held.add(descriptor)
 
     def release(self, *, remove: bool = True) -> None:
-        """Let the next process in.
+        """Release the lock.
 
-        :param remove: take the file away first, which nobody else does while the lock is held.
+        :param remove: remove the lock file first, which no other process does while the lock is held.
         """
-        if os.getpid() != self._process:  # a forked child unwinds: the lock is its parent's
+        if os.getpid() != self._process:  # a forked child leaves the block: the lock belongs to its parent
             return
         try:
             if remove and _is_at(self.descriptor, self.path):
                 self.path.unlink(missing_ok=True)
         except OSError:
-            pass  # a disk that can only be read by now; the file is empty, and no lock by itself
+            pass  # the disk has become read-only; the file that stays is empty and locks nothing by itself
         finally:
             _held.discard(self.descriptor)
             os.close(self.descriptor)
 
 
 def acquire(path: Path, wait_seconds: float = 0.0) -> Lock | None:
-    """Lock a file, made where there is none; None if another process holds it for longer than ``wait_seconds``.
+    """Lock a file, and create it if it does not exist; None if another process holds it longer than ``wait_seconds``.
 
-    :raises OSError: the file cannot be made.
+    :raises OSError: the file cannot be created.
     """
     until = time.monotonic() + wait_seconds
     while True:
@@ -64,7 +64,7 @@ def acquire(path: Path, wait_seconds: float = 0.0) -> Lock | None:
             raise
         os.close(descriptor)
         if proven is not None:
-            continue  # its last holder took the file away meanwhile: lock the one that is there now
+            continue  # the last holder has removed the file meanwhile: lock the file that is there now
         if time.monotonic() >= until:
             return None
         time.sleep(_POLL_SECONDS)
@@ -74,12 +74,12 @@ def _opened(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except PermissionError:
-        # A lock file that a killed process of another account left behind can be locked without being written.
+        # The lock file of a killed process of another account cannot be written, but it can be locked.
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def _locked(descriptor: int) -> bool | None:
-    """Whether the lock could be taken: True, None if somebody else has it, False where there are no locks."""
+    """Try to lock an open file: True if it worked, None if another process has the lock, False without locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -99,7 +99,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _forget() -> None:
-    """Close the descriptors in a forked child, which would keep the locks of a parent that was killed."""
+    """Close the descriptors in a forked child, because they would keep the locks of a parent that was killed."""
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()

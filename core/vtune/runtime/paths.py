@@ -1,4 +1,4 @@
-"""Where things lie, and how they are written so that nothing is ever half there."""
+"""Name the paths of a run folder and of a voice folder, and offer the functions that write there safely."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """``runs/<voice>/``: how a voice was made.
+    """Paths of ``runs/<voice>/``, which holds everything that a voice was made from.
 
-    :param material: the run whose clips and features this one uses and adds to; its own where none is named.
+    :param material: another run whose clips and features this run uses and extends; None for its own.
     """
 
     path: Path
@@ -41,17 +41,17 @@ class RunFolder:
 
     @property
     def clips(self) -> Path:
-        """Raw recordings cut and transcribed, one folder a source."""
+        """Clips that were cut from raw recordings and transcribed, one folder for each source."""
         return self.material.clips if self.material else self.path / "clips"
 
     @property
     def features(self) -> Path:
-        """Arrow files of encoded clips, keyed by content."""
+        """Arrow files of encoded clips, with keys made from their content."""
         return self.material.features if self.material else self.path / "dataset"
 
     @property
     def checkpoints(self) -> Path:
-        """One folder a training (named by its key), each with its checkpoints and the finished adapter."""
+        """One folder for each training, named by its key, with its checkpoints and the finished adapter."""
         return self.path / "checkpoints"
 
     @property
@@ -61,12 +61,12 @@ class RunFolder:
 
     @property
     def ledger(self) -> Path:
-        """What became of every clip, one JSON line each."""
+        """The state of every clip (trained on, held out, left out and why), one JSON line for each."""
         return self.path / "ledger.jsonl"
 
     @property
     def examination(self) -> Path:
-        """What was wrong with the clips when they were last looked over."""
+        """Findings of the last check of the clips."""
         return self.material.examination if self.material else self.path / "examination.json"
 
     @property
@@ -76,15 +76,15 @@ class RunFolder:
 
     @property
     def tuning(self) -> Path:
-        """Searches for better settings, one folder a study."""
+        """Searches for better settings, one folder for each study."""
         return self.path / "tuning"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second run of the same voice out. :raises VtuneError: one is going on."""
+        """Lock the run folder against a second run of the voice. :raises VtuneError: another process holds the lock."""
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        with alone(self.path, "another run of this voice is going on"):
+        with alone(self.path, "another process is running a recipe for this voice"):
             yield
 
 
@@ -93,7 +93,7 @@ LICENCE_NOTE = "LICENCE-NOTE.md"
 
 @dataclass(frozen=True, slots=True)
 class VoiceFolder:
-    """``voices/<voice>/``: what is shipped. Its root is a PEFT adapter."""
+    """Paths of ``voices/<voice>/``, the finished voice. The root of the folder is a PEFT adapter."""
 
     path: Path
 
@@ -104,32 +104,32 @@ class VoiceFolder:
 
     @property
     def adapter_config(self) -> Path:
-        """PEFT's own description; there for LoRA and QLoRA."""
+        """PEFT's description of the adapter; exists for LoRA and QLoRA."""
         return self.path / "adapter_config.json"
 
     @property
     def weights(self) -> Path:
-        """Every weight of the network; there for full fine-tuning instead of an adapter."""
+        """Every weight of the network; exists for full fine-tuning, instead of an adapter."""
         return self.path / "model.safetensors"
 
     @property
     def conditioning(self) -> Path:
-        """What synthesis needs beside the adapter."""
+        """Tensors and strings that synthesis needs beside the adapter."""
         return self.path / "conditioning.safetensors"
 
     @property
     def record(self) -> Path:
-        """Facts about the voice for programs."""
+        """The facts about the voice, for programs."""
         return self.path / "voice.json"
 
     @property
     def card(self) -> Path:
-        """Facts about the voice for people."""
+        """The model card: the facts about the voice, for people."""
         return self.path / "README.md"
 
     @property
     def recipe(self) -> Path:
-        """The recipe that made it."""
+        """The recipe that made the voice."""
         return self.path / "recipe.yaml"
 
     @property
@@ -139,10 +139,10 @@ class VoiceFolder:
 
     @property
     def scores(self) -> Path:
-        """How the voice was scored against recordings that it was not trained on."""
+        """The scores of the voice, measured against recordings that it was not trained on."""
         return self.path / "scores.json"
 
     @property
     def page(self) -> Path:
-        """The same to listen to, in a browser."""
+        """The page with the scored utterances, to listen to in a browser."""
         return self.path / "listen.html"

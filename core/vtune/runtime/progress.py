@@ -1,6 +1,6 @@
-"""Say how far a long step is: a bar with the time left on a terminal, elsewhere a line of log every half minute.
+"""Show the progress of a long step: a bar with the time left on a terminal, elsewhere a log line every half minute.
 
-All progress bars of vtune but that of the training are made here.
+Every progress bar of vtune is made here, except that of the training.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 LINE_INTERVAL_SECONDS = 30.0
-"""Seconds between two lines of log where there is no terminal; a step that takes less says nothing."""
+"""Seconds between two log lines where there is no terminal; a shorter step logs nothing."""
 
 
 class ProgressBar:
-    """Counts what is done of one step and shows it; use it in a ``with`` statement.
+    """Counts the finished items of one step and shows them; use it in a ``with`` statement.
 
     With 12 of 40 sentences done after two minutes the line is ``scoring: 12 of 40 sentences, about 5 minutes left``.
 
-    :param task: what is done, such as ``scoring``.
-    :param total: how many there are.
-    :param unit: what is counted, in the plural: ``sentences``.
-    :param visible: False shows nothing; so do all processes of a run but the main one, and ``vtune --quiet``.
+    :param task: name of the step, such as ``scoring``.
+    :param total: number of items.
+    :param unit: what the items are, in the plural: ``sentences``.
+    :param visible: False shows nothing; nothing is shown either by ``vtune --quiet`` and outside the main process.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ProgressBar:
         self.close()
 
     def advance(self, count: int = 1) -> None:
-        """Count what has been done since the last call."""
+        """Count the items that were finished since the last call."""
         self._done += count
         if self._bar is not None:
             self._bar.update(count)
@@ -75,7 +75,7 @@ class ProgressBar:
             logger.info("%s: %d of %d %s%s", self._task, self._done, self._total, self._unit, self._time_left())
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
 
@@ -87,7 +87,7 @@ class ProgressBar:
 
 
 def track(items: Iterable[T], task: str, total: int, unit: str, *, visible: bool = True) -> Iterator[T]:
-    """Yield items, and count each as done when the next one is asked for; see ``ProgressBar``.
+    """Yield items, and count each as finished when the loop asks for the next one; see ``ProgressBar``.
 
     ``for clip in track(clips, "listening", len(clips), "clips")``
     """
@@ -98,9 +98,9 @@ def track(items: Iterable[T], task: str, total: int, unit: str, *, visible: bool
 
 
 class CountedSequence(Sequence[T]):
-    """A sequence that counts its items in a bar while it is iterated for the first time.
+    """A sequence that counts its items in a bar during the first loop over it.
 
-    It lets code that knows nothing of progress, such as a metric of an extension, say how far it is.
+    It shows the progress of code that has no bar of its own, such as a metric of an extension.
     """
 
     def __init__(self, items: Sequence[T], bar: ProgressBar) -> None:
@@ -126,7 +126,7 @@ class CountedSequence(Sequence[T]):
 
 @contextmanager
 def announced(task: str) -> Iterator[None]:
-    """Log a step that has no parts to count, such as loading a network, and how long it took if it took long."""
+    """Log the start of a step without parts to count, such as loading a network, and its duration if it was long."""
     started = time.monotonic()
     if is_main_process():
         logger.info("%s", task)
@@ -137,7 +137,7 @@ def announced(task: str) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: ``40 seconds``, ``3 minutes``, ``2 h 5 min``."""
+    """Return a duration in plain words: ``40 seconds``, ``3 minutes``, ``2 h 5 min``."""
     if seconds < 90:
         return f"{max(1, round(seconds))} second{'s' if round(seconds) > 1 else ''}"
     minutes = round(seconds / 60)
@@ -145,5 +145,5 @@ def duration(seconds: float) -> str:
 
 
 def _is_quiet() -> bool:
-    """Tell whether the user asked for silence; a program that never set up logging gets bars."""
+    """Tell whether ``--quiet`` is set; a program that never set up logging gets bars."""
     return logging.getLogger("vtune").level != logging.NOTSET and not logger.isEnabledFor(logging.INFO)

@@ -1,4 +1,4 @@
-"""What stops a command from outside: the first signal stops it at the next safe point, a second one ends it at once."""
+"""Handle stop signals: the first signal stops a command at the next safe point, a second one ends it at once."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from types import FrameType
 from typing import Any
 
 EXIT_UNFINISHED = 75
-"""Exit code of a command that was stopped and should be run again (EX_TEMPFAIL of sysexits.h)."""
+"""Exit code of a command that a signal stopped and that should be run again (EX_TEMPFAIL of sysexits.h)."""
 
 STOP_SIGNALS = tuple(
     signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1") if name in signal.Signals.__members__
 )
 
-# Its default is to be ignored, so that one which comes late does no harm.
+# By default this signal is ignored, so one that arrives late does no harm.
 _PASSED_ON = signal.Signals.__members__.get("SIGURG")
 
-# A terminal that closes sends SIGHUP twice, by the kernel and by its shell: that is one wish.
+# A terminal that closes sends SIGHUP twice, from the kernel and from its shell: both mean one stop.
 _HANGUP_SECONDS = 1.0
-# torchrun passes on to its ranks what the whole process group has received as well.
+# torchrun forwards to its ranks a signal that the whole process group has received already.
 _TORCHRUN_SECONDS = 5.0
 
 
 class Stopped(BaseException):
-    """Raised in the main thread to leave work that a signal has asked to stop; what is whole is kept.
+    """Raised in the main thread to stop work because of a signal; finished files are kept.
 
-    :param point: where, as in ``stopped{point} after SIGTERM``.
-    :param kept: what the user finds.
+    :param point: where the work stopped, as in ``stopped{point} after SIGTERM``.
+    :param kept: what the user finds afterwards.
     """
 
-    def __init__(self, signum: int, point: str = "", kept: str = "nothing is half written") -> None:
+    def __init__(self, signum: int, point: str = "", kept: str = "no file was left unfinished") -> None:
         super().__init__(signum, point, kept)
         self.signum, self.point, self.kept = signum, point, kept
 
@@ -45,10 +45,11 @@ class Stopped(BaseException):
 
 @dataclass
 class _State:
-    """What this process has been asked for.
+    """The stop signals that this process has received.
 
-    :param process: whose handlers are installed; a forked child has them too and leaves everything to its parent.
-    :param deferred: depth of blocks in which nothing is raised.
+    :param process: the process that installed the handlers; a forked child inherits them, but leaves signals to its
+        parent.
+    :param deferred: number of nested blocks in which ``Stopped`` is not raised.
     """
 
     process: int = 0
@@ -65,8 +66,8 @@ _state = _State()
 def handled() -> Iterator[None]:
     """Let the first stop signal raise ``Stopped`` in this block; a second one ends the process at once.
 
-    Signals that the parent has told this process to ignore (``nohup``) stay ignored. Does nothing outside the main
-    thread.
+    Signals that this process was started to ignore (``nohup``) stay ignored. Outside the main thread this block does
+    nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -85,7 +86,7 @@ def handled() -> Iterator[None]:
 
 
 def leave_to_parent() -> None:
-    """Ignore the stop signals in a worker process: its parent tells it, by ``pass_on``, when to stop.
+    """Ignore the stop signals in a worker process, whose parent stops it by ``pass_on``.
 
     ``Stopped`` is raised inside ``raising`` blocks only.
     """
@@ -96,7 +97,7 @@ def leave_to_parent() -> None:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Let nothing be interrupted in this block: ``Stopped`` is raised at its end, or where it calls ``check``."""
+    """Defer ``Stopped`` in this block: it is raised at the end of the block, or where the block calls ``check``."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -111,7 +112,7 @@ def deferred() -> Iterator[None]:
 
 @contextmanager
 def raising() -> Iterator[None]:
-    """Let ``Stopped`` be raised anywhere in this block, inside a process that otherwise defers it."""
+    """Allow ``Stopped`` anywhere in this block, in a process that otherwise defers it."""
     _state.deferred -= 1
     try:
         check()
@@ -121,28 +122,28 @@ def raising() -> Iterator[None]:
 
 
 def requested() -> int | None:
-    """Return the signal that asks this process to stop, None where there is none."""
+    """Return the number of the stop signal that this process has received, or None."""
     return _state.signum
 
 
 def check() -> None:
-    """Stop here if a signal asks for it. :raises Stopped: it does."""
+    """Raise ``Stopped`` if this process has received a stop signal. :raises Stopped: it has."""
     if _state.signum is not None:
         raise Stopped(_state.signum)
 
 
 def pass_on(signum: int) -> None:
-    """Ask the main thread to stop, from another thread; it never counts as a second signal."""
+    """Stop the main thread from another thread; this never counts as a second signal."""
     if _state.process == os.getpid() and _PASSED_ON is not None:
         _state.passed_on = signum
         signal.pthread_kill(threading.main_thread().ident or 0, _PASSED_ON)
 
 
 def end_by(signum: int) -> None:
-    """End this process as one that the signal has killed: shells see 128 + its number."""
+    """End this process by a signal, so that shells see the exit code 128 + ``signum``."""
     signal.signal(signum, signal.SIG_DFL)
     os.kill(os.getpid(), signum)
-    os._exit(128 + signum)  # the first process of a container is not killed by its own signals
+    os._exit(128 + signum)  # the first process of a container does not die from its own signals
 
 
 def _begin(depth: int) -> None:
@@ -162,7 +163,7 @@ def _receive(signum: int, frame: FrameType | None) -> Any:
         return
     if _state.signum is None:
         for each in STOP_SIGNALS:
-            # The system ends the process then, even while it is deep inside a computation.
+            # The system then ends the process at the next signal, even in the middle of a long computation.
             if signal.getsignal(each) is _receive and not _patience_seconds(each):
                 signal.signal(each, signal.SIG_DFL)
         _accept(signum)

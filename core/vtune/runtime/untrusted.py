@@ -1,9 +1,9 @@
 """Read files that a stranger may have made: a voice, a base, a recipe, a table.
 
-Only regular files are read (a FIFO or a device would block or never end), never more bytes than a limit, and what is
-read is held to limits of depth and size, so that whoever uses it can neither hang nor run out of stack or memory.
-Whatever breaks a limit is a ``FileRefused`` of one line; that there is no such file, or that it may not be read, stays
-an ``OSError``.
+Only regular files are read, because a FIFO or a device would block or never end, and never more bytes than a limit.
+The content is checked against limits of depth and size, so that later code can neither hang nor run out of stack or
+memory. A file that breaks a limit raises ``FileRefused`` with one line; a file that is missing, or that this account
+may not read, still raises ``OSError``.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import Any, BinaryIO
 from vtune.errors import VtuneError, in_a_line, shown
 
 MAX_TEXT_BYTES = 4_000_000
-"""Bytes of a text file of a voice or a base; the largest that vtune writes (scores.json) has some 100 kB."""
+"""Bytes of a text file of a voice or a base; the largest that vtune writes (scores.json) has about 100 kB."""
 
 MAX_TOKENIZER_BYTES = 100_000_000
 """Bytes of a tokenizer.json; that of Llama 3 has 17 MB."""
 
 MAX_JSON_DEPTH = 40
-"""Lists and objects inside each other; vtune itself writes less than ten."""
+"""Levels of nested lists and objects; vtune itself writes fewer than ten."""
 
 MAX_INTEGER_DIGITS = 18
-"""Digits of a whole number, so that it fits 64 bits and a float."""
+"""Digits of an integer, so that it fits into 64 bits and into a float."""
 
 MAX_HEADER_BYTES = 10_000_000
 """Bytes of a safetensors header; that of a network with 10,000 tensors has 1.5 MB."""
@@ -47,9 +47,9 @@ _KINDS = {
 
 
 class FileRefused(VtuneError, ValueError):
-    """A file that is not what it should be; like the errors of JSON and Unicode it is a ``ValueError``.
+    """A file that is not what it should be; a ``ValueError``, like the errors of JSON and Unicode.
 
-    :param reason: what was found, without the file's name.
+    :param reason: what was found, without the name of the file.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -59,9 +59,9 @@ class FileRefused(VtuneError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """What a safetensors header says of one tensor.
+    """One tensor, as a safetensors header describes it.
 
-    :param dtype: by safetensors' name, such as ``F32`` or ``BF16``.
+    :param dtype: safetensors' name of the number format, such as ``F32`` or ``BF16``.
     """
 
     dtype: str
@@ -69,7 +69,7 @@ class TensorInfo:
 
 
 def why(error: Exception) -> str:
-    """Say in one line why a file could not be read, without the name of the file."""
+    """Return in one line why a file could not be read, without the name of the file."""
     if isinstance(error, FileRefused):
         return error.reason
     if isinstance(error, OSError) and error.strerror:
@@ -78,17 +78,18 @@ def why(error: Exception) -> str:
 
 
 def require_regular(path: Path) -> None:
-    """Refuse what is no regular file, without opening it. :raises FileRefused: it is a FIFO, a device, a folder."""
+    """Refuse a path that is not a regular file, without opening it. :raises FileRefused: a FIFO, a device, a folder."""
     kind = stat.S_IFMT(os.stat(path).st_mode)
     if kind != stat.S_IFREG:
-        raise FileRefused(path, f"it is {_KINDS.get(kind, 'no regular file')}, expected a regular file")
+        raise FileRefused(path, f"it is {_KINDS.get(kind, 'a special file')}, expected a regular file")
 
 
 def require_regular_files(folder: Path) -> None:
-    """Refuse a folder in which, or in whose sub-folders, lies anything but regular files and folders.
+    """Refuse a folder that holds, itself or in a sub-folder, anything but regular files and folders.
 
-    For folders that another library reads, which would wait for a FIFO for ever. Links that lead nowhere are as good
-    as no file. :raises FileRefused: names the first such file.
+    For folders that another library reads: it would wait for a FIFO for ever. Broken links count as no file.
+
+    :raises FileRefused: names the first such file.
     """
     for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
         try:
@@ -99,24 +100,24 @@ def require_regular_files(folder: Path) -> None:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading bytes, without ever waiting. :raises FileRefused: it is no regular file."""
+    """Open a regular file for reading bytes, without ever waiting. :raises FileRefused: it is not a regular file."""
     require_regular(path)
-    # Should it have become a FIFO meanwhile, opening it does not block either.
+    # If the file has become a FIFO meanwhile, opening it does not block either.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     return os.fdopen(descriptor, "rb")
 
 
 def read_bytes(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
-    """Read a whole file. :raises FileRefused: it is no regular file, or has more than ``max_bytes``."""
+    """Read all bytes of a file. :raises FileRefused: it is not a regular file, or has more than ``max_bytes``."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > max_bytes:
-            raise FileRefused(path, f"it has {size:,} bytes, {max_bytes:,} are allowed")
+            raise FileRefused(path, f"it has {size:,} bytes, at most {max_bytes:,} are allowed")
         return file.read(max_bytes)
 
 
 def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark. :raises FileRefused: it is none or too large."""
+    """Read a UTF-8 text file, with or without a byte order mark. :raises FileRefused: it is not UTF-8, or too large."""
     try:
         return read_bytes(path, max_bytes).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -124,12 +125,12 @@ def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
 
 
 def read_json(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> Any:
-    """Read a JSON file. :raises FileRefused: it is none, or breaks a limit; see ``parse_json``."""
+    """Read a JSON file. :raises FileRefused: it is not JSON, or it breaks a limit; see ``parse_json``."""
     text = read_text(path, max_bytes)
     try:
         return parse_json(text)
     except ValueError as error:
-        raise FileRefused(path, f"it is not JSON that can be used: {in_a_line(error)}") from error
+        raise FileRefused(path, f"it is not valid JSON: {in_a_line(error)}") from error
 
 
 def read_json_object(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> dict[str, Any]:
@@ -141,9 +142,10 @@ def read_json_object(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> dict[str, A
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON more strictly than Python: no key twice, no whole number beyond 64 bits, not too deep.
+    """Parse JSON more strictly than Python: no key twice, no integer beyond 64 bits, no deep nesting.
 
-    NaN and Infinity pass, for vtune itself writes a figure that could not be had as NaN: check a number before its use.
+    NaN and Infinity pass, because vtune itself writes NaN for a number that it could not measure: check each number
+    before you use it.
 
     :raises ValueError: says what is wrong.
     """
@@ -156,47 +158,47 @@ def parse_json(text: str) -> Any:
 
 
 def read_tensor_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
-    """Return the tensors and the strings (metadata) that a safetensors file says it has, without reading a tensor.
+    """Read the header of a safetensors file, without its tensors: a ``TensorInfo`` for each name, and the metadata.
 
-    :raises FileRefused: the header is damaged, too large, or describes what cannot be. Whether the offsets of the
-        tensors fit together is left to safetensors, which checks it when the file is opened.
+    :raises FileRefused: the header is damaged, too large or impossible. The offsets of the tensors are not checked
+        here: safetensors checks them when it opens the file.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
-            raise FileRefused(path, "it is no whole safetensors file")
+            raise FileRefused(path, "it is not a complete safetensors file")
         if length > MAX_HEADER_BYTES:
-            raise FileRefused(path, f"its header has {length:,} bytes, {MAX_HEADER_BYTES:,} are allowed")
+            raise FileRefused(path, f"its header has {length:,} bytes, at most {MAX_HEADER_BYTES:,} are allowed")
         header = file.read(length)
     try:
         entries = parse_json(header.decode("utf-8"))
     except ValueError as error:
-        raise FileRefused(path, f"its header is not JSON that can be used: {in_a_line(error)}") from error
+        raise FileRefused(path, f"its header is not valid JSON: {in_a_line(error)}") from error
     if not isinstance(entries, dict):
         raise FileRefused(path, "its header is not a JSON object")
     strings = entries.pop("__metadata__", None) or {}
     if not isinstance(strings, dict) or not all(isinstance(value, str) for value in strings.values()):
-        raise FileRefused(path, "the metadata in its header are not strings")
+        raise FileRefused(path, "the metadata in its header must be strings")
     return {name: _tensor_info(path, name, entry) for name, entry in entries.items()}, strings
 
 
 def require_sane(path: Path, name: str, lowest: float, highest: float, limit: float) -> None:
     """Refuse a tensor whose values cannot be those of a voice.
 
-    :param lowest: its smallest value, ``highest`` its largest; NaN if any value is.
-    :param limit: of their magnitude.
+    :param lowest: smallest value of the tensor, ``highest`` the largest; NaN if any value is NaN.
+    :param limit: largest magnitude allowed.
     :raises FileRefused: a value is NaN or infinite, or larger than ``limit``; names the tensor.
     """
     for value in (lowest, highest):
         if not math.isfinite(value):
-            raise FileRefused(path, f"tensor {shown(name)} holds {value}, which is no number to speak with")
+            raise FileRefused(path, f"tensor {shown(name)} holds {value}, and a voice needs finite numbers")
         if abs(value) > limit:
-            raise FileRefused(path, f"tensor {shown(name)} holds {value:.3g}; the magnitude may be {limit:g} at most")
+            raise FileRefused(path, f"tensor {shown(name)} holds {value:.3g}, magnitudes up to {limit:g} are allowed")
 
 
 def require_dtypes(path: Path, tensors: Mapping[str, TensorInfo], dtypes: Iterable[str]) -> None:
-    """Refuse tensors of a number format that is not among ``dtypes``. :raises FileRefused: names the first one."""
+    """Refuse tensors whose dtype is not in ``dtypes``. :raises FileRefused: names the first such tensor."""
     allowed = tuple(dtypes)
     for name, info in tensors.items():
         if info.dtype not in allowed:
@@ -204,20 +206,20 @@ def require_dtypes(path: Path, tensors: Mapping[str, TensorInfo], dtypes: Iterab
             raise FileRefused(path, f"tensor {shown(name)} has the dtype {shown(info.dtype)}, expected {listed}")
 
 
-_TOO_DEEP = f"lists and objects lie more than {MAX_JSON_DEPTH} deep in each other"
+_TOO_DEEP = f"lists and objects are nested more than {MAX_JSON_DEPTH} levels deep"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key {shown(twice)} stands twice")
+        raise ValueError(f"the key {shown(twice)} appears twice")
     return found
 
 
 def _integer(digits: str) -> int:
     if len(digits.lstrip("-")) > MAX_INTEGER_DIGITS:
-        raise ValueError(f"a number of {len(digits):,} digits")
+        raise ValueError(f"a number has {len(digits):,} digits, at most {MAX_INTEGER_DIGITS} are allowed")
     return int(digits)
 
 
@@ -239,9 +241,9 @@ def _inside(value: Any) -> Iterable[Any]:
 def _tensor_info(path: Path, name: str, entry: Any) -> TensorInfo:
     dtype, shape = (entry.get("dtype"), entry.get("shape")) if isinstance(entry, dict) else (None, None)
     if not isinstance(dtype, str) or not isinstance(shape, list) or not all(map(_is_count, shape)):
-        raise FileRefused(path, f"tensor {shown(name)} has no dtype and shape in the header, found {shown(entry)}")
+        raise FileRefused(path, f"tensor {shown(name)} needs a dtype and a shape in the header, found {shown(entry)}")
     if len(shape) > MAX_TENSOR_AXES:
-        raise FileRefused(path, f"tensor {shown(name)} has {len(shape)} axes, {MAX_TENSOR_AXES} are allowed")
+        raise FileRefused(path, f"tensor {shown(name)} has {len(shape)} axes, at most {MAX_TENSOR_AXES} are allowed")
     return TensorInfo(dtype, tuple(shape))
 
 

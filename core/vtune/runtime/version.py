@@ -1,3 +1,3 @@
-"""The version of vtune, which voices, cards and servers name."""
+"""The version of vtune, as voices, cards and servers name it."""
 
 VTUNE_VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""Worker processes: the one place where they are started, so that none outlives the process that started it."""
+"""Start worker processes. Every pool of vtune is made here, so that no worker outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ T = TypeVar("T")
 
 
 class WorkerPool(ProcessPoolExecutor):
-    """Spawned processes that end when this process does, however that ends, and stop when the block is left early.
+    """A pool of spawned processes that end when this process ends, even if it is killed.
 
-    When a block ends with an error or is stopped by a signal, what no worker has begun is dropped, and each worker
-    stops at its next safe point. Workers ignore the signals of a process group: their parent decides.
+    When the ``with`` block ends with an error or by a signal, tasks that no worker has begun are dropped, and each
+    worker stops at its next safe point. Workers ignore the signals of a process group: their parent decides.
 
     :param prepare: called in each worker before anything else, with ``arguments``.
     """
 
     def __init__(self, processes: int, prepare: Callable[..., None] | None = None, *arguments: Any) -> None:
-        # Spawned, because forking a process that has started torch's threads can hang.
+        # Workers are spawned, because forking a process that has started torch's threads can hang.
         context = multiprocessing.get_context("spawn")
         stopped, self._stop = context.Pipe(duplex=False)
         super().__init__(processes, context, _begin, (stopped, prepare, arguments))
 
     def submit(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """Let a worker call a function; both it and its arguments can be pickled."""
+        """Let a worker call a function; the function and its arguments must be picklable."""
         return super().submit(_work, partial(function, *arguments, **named))
 
     def __exit__(
@@ -55,7 +55,7 @@ def _begin(stopped: Connection, prepare: Callable[..., None] | None, arguments: 
 
 
 def _follow_parent(stopped: Connection) -> None:
-    """Stop when the parent process says so, and end when it is gone: killed, it says nothing, but its pipes close."""
+    """Stop when the parent process closes the pipe, and end when the parent is gone."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

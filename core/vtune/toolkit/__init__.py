@@ -1,4 +1,4 @@
-"""What engines may use: LoRA adapters, files of models, pauses; packed attention is a module of its own."""
+"""Tools for engines: LoRA adapters, model files, pauses. Packed attention is a module of its own."""
 
 from vtune.toolkit.hub import (
     built_once,

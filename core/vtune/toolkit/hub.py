@@ -1,4 +1,4 @@
-"""Files of models: in a folder, on the Hub, or built once by an engine itself. Nothing that comes with them is run."""
+"""Load model files from a folder, from the Hub, or from a cache that an engine fills; code of a model is never run."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from vtune.runtime.untrusted import MAX_TOKENIZER_BYTES, read_json, require_regu
 logger = logging.getLogger(__name__)
 
 CONFIG_FILES = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
-"""Files of a model in which transformers looks for the names of Python files (``auto_map``) to import."""
+"""Files of a model in which transformers looks for names of Python files to import (``auto_map``)."""
 
-NOT_TENSORS = "damaged, or more than tensors, which would have to run; take safetensors"
+NOT_TENSORS = "damaged, or they hold more than tensors, and vtune runs no code; use safetensors files"
 
 
 def folder_or_hub_id(name: str, option: str) -> str:
-    """Return a folder's path, or a Hub id as it is.
+    """Return the path of a folder, or a Hub id unchanged.
 
-    :raises EngineError: it is neither; names the option.
-    :raises FileRefused: in the folder lies what a library would wait for without end: a FIFO, a device.
+    :raises EngineError: the name is neither; names the option.
+    :raises FileRefused: the folder holds a FIFO or a device, for which a library would wait for ever.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
         require_regular_files(folder)
         return str(folder)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise EngineError(f"engine_options.{option}: there is no folder {name!r}, and it is no Hub id")
+        raise EngineError(f"engine_options.{option}: there is no folder {name!r}, and the name is not a Hub id")
     return name
 
 
 def fetch_file(name: str, file: str) -> Path | None:
-    """Return a file of a folder or Hub repository, None where it has no such file.
+    """Return the path of one file of a folder or Hub repository, None if there is no such file.
 
     :raises EngineError: the repository cannot be reached and the file is not in the local cache.
     """
@@ -61,24 +61,24 @@ def fetch_file(name: str, file: str) -> Path | None:
 
 
 def unreachable(name: str, error: Exception) -> str:
-    """Say in one line why a model could not be had, and what to do."""
+    """Return in one line why a model cannot be downloaded, and what to do."""
     return (
-        f"{name!r} is no folder here and cannot be had from the Hub ({in_a_line(error)[:160]}); check the name, "
-        "accept its licence on its page and run 'hf auth login', or name a folder"
+        f"{name!r} is not a folder and cannot be downloaded from the Hub ({in_a_line(error)[:160]}); check the name, "
+        "accept the licence on the model's page and run 'hf auth login', or name a folder"
     )
 
 
 def load_pretrained(kind: Any, name: str | Path, **settings: Any) -> Any:
-    """Load a configuration, a tokenizer, a processor or a network of transformers without the code that came with it.
+    """Load a configuration, tokenizer, processor or network of transformers, without running code of the model.
 
-    A folder that brings code for a kind of model that transformers knows is loaded as what transformers knows.
+    If a folder brings code for a model type that transformers knows, the code of transformers is used.
 
     :param kind: a class of transformers: ``AutoConfig``, ``AutoModelForCausalLM``, ``LlamaForCausalLM``.
     :param name: folder or Hub id.
     :param settings: see ``kind.from_pretrained``.
-    :raises EngineError: it cannot be loaded without its code (names the file that was refused), or its weights
+    :raises EngineError: the model cannot be loaded without its code (names the file that was refused), or its weights
         are damaged or hold more than tensors.
-    :raises OSError, ValueError, ImportError: whatever else transformers says of it.
+    :raises OSError, ValueError, ImportError: any other error of transformers.
     """
     import torch
     from safetensors import SafetensorError
@@ -89,32 +89,32 @@ def load_pretrained(kind: Any, name: str | Path, **settings: Any) -> Any:
     _require_no_kernels(name)
     try:
         loaded = kind.from_pretrained(name, trust_remote_code=False, **settings)
-    except UnpicklingError as error:  # torch's own message tells how to run it all the same
+    except UnpicklingError as error:  # torch's own message explains how to run the code
         raise EngineError(f"{name}: its weights are {NOT_TENSORS}") from error
     except SafetensorError as error:
-        raise EngineError(f"{name}: its weights are damaged: {in_a_line(error)[:160]}; fetch them again") from error
+        raise EngineError(f"{name}: its weights are damaged: {in_a_line(error)[:160]}; download them again") from error
     except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
         if code := _code_of(name):
             raise EngineError(
-                f"{name}: cannot be loaded without its own code ({code}), and vtune runs no code that comes with a "
-                f"model; take a model of a kind that transformers knows ({in_a_line(error)[:80]})"
+                f"{name} cannot be loaded without its own code ({code}), and vtune never runs code that comes with a "
+                f"model; use a model type that transformers knows ({in_a_line(error)[:80]})"
             ) from error
         if isinstance(error, OSError | ValueError | ImportError):
             raise
-        raise EngineError(f"{name}: cannot be loaded: {reason(error)}") from error
+        raise EngineError(f"{name} cannot be loaded: {reason(error)}") from error
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # what damaged files lead to inside transformers is beyond listing
-        raise EngineError(f"{name}: cannot be loaded: {reason(error)}") from error
+    except Exception as error:  # damaged files lead to errors of any kind inside transformers
+        raise EngineError(f"{name} cannot be loaded: {reason(error)}") from error
     if code := _code_of(name):
-        logger.info("%s: its own code (%s) is not run; transformers knows this kind of model", name, code)
+        logger.info("%s: its own code (%s) is not run, because transformers knows this model type", name, code)
     return loaded
 
 
 def read_tensors(path: Path) -> Any:
-    """Read a ``.safetensors`` file, or what ``torch.save`` wrote, as far as it consists of tensors and plain data.
+    """Read the tensors of a ``.safetensors`` file, or tensors and plain data of a file by ``torch.save``.
 
-    :raises EngineError: it is damaged, or holds anything that would have to be run.
+    :raises EngineError: the file is damaged, or holds anything that would run code.
     """
     import torch
     from safetensors.torch import load_file
@@ -122,17 +122,17 @@ def read_tensors(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(str(path))
-        # Mapped, not read, so that a part of a large file costs no more than itself; old files cannot be mapped.
+        # The file is mapped, not read, so that a part of a large file takes only its own memory; old files cannot be.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except UnpicklingError as error:  # as above
-        raise EngineError(f"{path} cannot be read as a checkpoint: it is {NOT_TENSORS}") from error
-    except Exception as error:  # what a damaged file leads to inside torch, pickle and zipfile is beyond listing
+        raise EngineError(f"{path} cannot be read as a checkpoint: its weights are {NOT_TENSORS}") from error
+    except Exception as error:  # a damaged file leads to errors of any kind inside torch, pickle and zipfile
         raise EngineError(f"{path} cannot be read as a checkpoint: {in_a_line(error)}") from error
 
 
 @lru_cache(maxsize=64)
 def _code_of(name: str) -> str:
-    """Name the Python files that a model's configurations ask for; empty where there are none."""
+    """Return the Python files that the configurations of a model ask for, as one text; empty if there are none."""
     files = {
         f"{str(entry).rpartition('--')[2].partition('.')[0]}.py"
         for settings in _settings_of(name)
@@ -143,13 +143,13 @@ def _code_of(name: str) -> str:
 
 
 def _require_no_kernels(name: str) -> None:
-    """Refuse a model whose configuration names attention or experts to be downloaded as code from the Hub."""
+    """Refuse a model whose configuration asks for attention or expert kernels as code from the Hub."""
     for settings in _settings_of(name, CONFIG_FILES[:1]):
         for key, value in _pairs(settings):
             if key.endswith(("implementation", "implementation_internal")) and isinstance(value, str) and "/" in value:
                 raise EngineError(
                     f"{name}: its configuration asks for code from the Hub ({printable(key)}: {shown(value)}), and "
-                    "vtune runs no code that a model names; take that line out of its config.json"
+                    "vtune never runs code that a model names; remove this line from its config.json"
                 )
 
 
@@ -159,13 +159,13 @@ def _settings_of(name: str, files: Sequence[str] = CONFIG_FILES) -> Iterator[dic
             path = fetch_file(name, file)
             settings = read_json(path, MAX_TOKENIZER_BYTES) if path else None
         except (EngineError, OSError, ValueError):
-            continue  # whoever loads it says what is wrong with it
+            continue  # loading the model reports what is wrong with the file
         if isinstance(settings, dict):
             yield settings
 
 
 def _pairs(tree: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every key of nested dictionaries with its value; where that is a dictionary, with its leaves as well."""
+    """Yield each key of nested dictionaries with its value; the key of a dictionary also with every leaf below."""
     for key, value in tree.items() if isinstance(tree, dict) else ():
         yield key, value
         yield from _pairs(value)
@@ -188,8 +188,8 @@ _BLOCKS = 1024
 def hash_file(path: Path) -> str:
     """Return the first 16 digits of a SHA-256 over a file's size and content.
 
-    Of a file over 64 MiB, over 1,024 blocks of 64 KiB that are spread evenly: weights differ everywhere or nowhere, and
-    a voice shall not read gigabytes before it speaks.
+    For a file over 64 MiB, the hash covers 1,024 blocks of 64 KiB that are spread evenly: two trainings differ in every
+    block, and a voice must not read gigabytes before it speaks.
     """
     require_regular(path)
     size = path.stat().st_size
@@ -203,10 +203,10 @@ def hash_file(path: Path) -> str:
 
 
 def built_once(engine: str, name: str, build: Callable[[Path], None], proof: str) -> Path:
-    """Return a folder of the user's cache of model files, filled by ``build`` on first use.
+    """Return a folder in the user's cache of model files, and fill it by ``build`` on first use.
 
-    :param build: fills an existing empty folder; whoever asks meanwhile waits.
-    :param proof: a file whose presence says that the folder is whole.
+    :param build: fills an existing empty folder; other processes wait until it is done.
+    :param proof: a file whose existence shows that the folder is complete.
     """
     from huggingface_hub import cached_assets_path
 
@@ -214,7 +214,7 @@ def built_once(engine: str, name: str, build: Callable[[Path], None], proof: str
     if not (folder / proof).is_file():
         building = folder.with_name(f"{name}.building")
         with alone(building, "another process is building it", wait_seconds=math.inf):
-            if not (folder / proof).is_file():  # else another process has built it meanwhile
+            if not (folder / proof).is_file():  # else another process has built the folder meanwhile
                 with new_folder(folder) as aside:
                     build(aside)
     return folder

@@ -1,6 +1,6 @@
 """Attach LoRA adapters to a network, and count what they train.
 
-Presets and patterns become modules, and a pattern that matches nothing is an error that lists what there is.
+Presets and patterns are turned into modules. A pattern that matches no module is an error that lists the modules.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -33,25 +33,25 @@ def attach_lora(
     """Return ``network`` inside a new PeftModel with one new adapter.
 
     :param presets: ``EngineInfo.lora_targets``.
-    :param task_type: PEFT's, ``"CAUSAL_LM"`` for language models of transformers.
-    :raises TrainingError: the network carries an adapter already, a target or an argument matches no module (lists
-        what there is), or PEFT refuses an argument.
+    :param task_type: PEFT's task type, ``"CAUSAL_LM"`` for language models of transformers.
+    :raises TrainingError: the network has an adapter already, a target or an argument matches no module (lists the
+        modules), or PEFT refuses an argument.
     """
     from peft import get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     if any(isinstance(module, BaseTunerLayer) for module in network.modules()):
-        raise TrainingError("the network carries an adapter already; load the base anew")
+        raise TrainingError("the network has an adapter already; load the base again")
     with _peft_errors():
         return get_peft_model(network, _config(network, lora, presets, task_type))
 
 
 def add_lora(model: PeftModel, name: str, lora: LoraSettings, presets: Mapping[str, tuple[str, ...]]) -> None:
-    """Add another new adapter to a network that carries some; the active adapter stays the same.
+    """Add one more new adapter to a network that has adapters; the active adapter stays the same.
 
-    :param name: of the adapter, without a point.
+    :param name: name of the adapter, without a dot.
     :param presets: as for ``attach_lora``, which made the model.
-    :raises TrainingError: as ``attach_lora``.
+    :raises TrainingError: as for ``attach_lora``.
     """
     task_type = next(iter(model.peft_config.values())).task_type
     with _peft_errors():
@@ -60,14 +60,14 @@ def add_lora(model: PeftModel, name: str, lora: LoraSettings, presets: Mapping[s
 
 @dataclass(frozen=True, slots=True)
 class AdapterSize:
-    """What an adapter adds to a network.
+    """Size of an adapter, counted in parameters and in numbers that it keeps in memory.
 
-    :param parameters: that are trained, in ``tensors`` tensors.
-    :param modules: adapted modules by name, each with its numbers of inputs and outputs.
-    :param token_numbers: numbers that backward keeps for each token, beside what each module is given: DoRA keeps
-        what the module and its update each answer.
+    :param parameters: number of parameters that are trained, in ``tensors`` tensors.
+    :param modules: adapted modules by name, each with its number of inputs and of outputs.
+    :param token_numbers: numbers that the backward pass keeps for each token, beside the input of each module: DoRA
+        keeps the output of the module and the output of its update.
     :param pass_numbers: numbers that the largest adapted module needs for a moment: DoRA multiplies out the update of
-        each weight, for the norm of their sum.
+        each weight, to take the norm of their sum.
     """
 
     parameters: int
@@ -78,15 +78,15 @@ class AdapterSize:
 
 
 def adapter_size(network: nn.Module, lora: LoraSettings, presets: Mapping[str, tuple[str, ...]]) -> AdapterSize:
-    """Count what ``attach_lora`` trains, by attaching it without numbers; takes half a second for 200 modules.
+    """Count the parameters that ``attach_lora`` trains, by attaching an adapter without memory; 200 modules take 0.5 s.
 
-    :param network: on the device ``meta``; it carries the adapter afterwards.
-    :raises TrainingError: as ``attach_lora``.
+    :param network: on the device ``meta``; it has the adapter afterwards.
+    :raises TrainingError: as for ``attach_lora``.
     """
     import torch
     from peft.tuners.lora import LoraLayer
 
-    # How the numbers of an adapter begin does not change how many they are, and takes most of the time.
+    # The initial values of an adapter do not change its size, and computing them takes most of the time.
     arguments = {**lora.arguments, "init_lora_weights": False}
     with torch.device("meta"):  # else PEFT would fill the adapter's memory before it moves the adapter to the network
         model = attach_lora(network, replace(lora, arguments=arguments), presets)
@@ -109,9 +109,9 @@ def adapter_size(network: nn.Module, lora: LoraSettings, presets: Mapping[str, t
 
 @contextmanager
 def _peft_errors() -> Iterator[None]:
-    """Turn what PEFT refuses into one line, and leave out a warning that asks nothing of anybody."""
+    """Turn PEFT's refusals into one line, and hide a warning that needs no action."""
     with warnings.catch_warnings():
-        # GPT-2's Conv1D stores weights the other way round; PEFT sees it, sets it right and says so each time.
+        # GPT-2's Conv1D stores weights transposed; PEFT corrects its setting itself and warns each time.
         warnings.filterwarnings("ignore", message="fan_in_fan_out")
         try:
             yield
@@ -125,11 +125,12 @@ def _config(
     from peft import LoraConfig
     from peft.tuners.tuners_utils import check_target_module_exists
 
+    _require_modules(network, lora.modules_to_save)
     names = list(_adaptable_names(network))
     arguments = lora.arguments
     targets = match_targets(network, lora.targets, presets)
     if arguments.get("layers_to_transform") is not None:
-        # PEFT adapts a target that is a whole name whatever its layer is, and regular expressions become whole names.
+        # PEFT adapts a target that is a full name in any layer, and regular expressions become full names.
         targets = [target for target in targets if target not in names or _in_layers(target, arguments)]
     config = LoraConfig(
         r=lora.rank,
@@ -143,13 +144,27 @@ def _config(
     )
     adapted = [name for name in names if check_target_module_exists(config, name)]
     _require_effect(network, lora, names, adapted)
-    # A target whose every module is excluded would stand in adapter_config.json without a tensor in the file.
+    # A target without any adapted module would be in adapter_config.json, but have no tensor in the file.
     config.target_modules = {target for target in targets if any(target in _ends(name) for name in adapted)}
     return config
 
 
+def _require_modules(network: nn.Module, modules_to_save: Sequence[str]) -> None:
+    """Require that each entry of ``modules_to_save`` is the end of a module's name.
+
+    PEFT also matches the entries as regular expressions, and one from a stranger's voice could run for ever.
+
+    :raises TrainingError: names the entry.
+    """
+    names = [name for name, _ in network.named_modules()]
+    for entry in modules_to_save:
+        if not entry or not any(name.endswith(entry) for name in names):
+            hint = nearest(entry, {name.rpartition(".")[2] for name in names})
+            raise TrainingError(f"lora.modules_to_save: {shown(entry)} matches no module{hint}; write ends of names")
+
+
 def _require_effect(network: nn.Module, lora: LoraSettings, names: list[str], adapted: list[str]) -> None:
-    """Require of every argument that names modules that it means some. :raises TrainingError: names the argument."""
+    """Require that every argument that names modules matches some. :raises TrainingError: names the argument."""
     arguments = lora.arguments
     ends = {end for name in names for end in _ends(name)}
     for excluded in arguments.get("exclude_modules", ()):
@@ -168,7 +183,7 @@ def _require_effect(network: nn.Module, lora: LoraSettings, names: list[str], ad
         without = [name for name in adapted if getattr(_inner(network.get_submodule(name)), "bias", None) is None]
         if without:
             raise TrainingError(
-                f"lora.arguments.lora_bias: {listed(without)} have no bias that the adapter's could be merged into; "
+                f"lora.arguments.lora_bias: {listed(without)} have no bias, so the adapter's bias could not be merged; "
                 "leave lora_bias out, or exclude these modules"
             )
 
@@ -188,16 +203,16 @@ def _inner(module: Any) -> Any:
 
 
 def match_targets(network: nn.Module, targets: tuple[str, ...], presets: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Return what ``LoraConfig.target_modules`` should hold.
+    """Return the value of ``LoraConfig.target_modules``: names of modules, or ends of names.
 
-    Ends of names stay as they are written (servers read them), regular expressions become whole names.
+    Ends of names stay as they are written, because servers read them; regular expressions become full names.
 
-    :raises TrainingError: a target matches nothing.
+    :raises TrainingError: a target matches no module.
     """
     names = list(_adaptable_names(network))
     ends = {end for name in names for end in _ends(name)}
     patterns = [pattern for target in targets for pattern in presets.get(target, (target,))]
-    # The engine's own expressions are trusted; the others may come with a voice.
+    # The engine's own expressions are trusted; other expressions may come from a stranger's voice.
     strange = [target for target in targets if target not in presets and target not in ends]
     matches = match_patterns(strange, names)
     chosen: dict[str, None] = {}
@@ -216,7 +231,7 @@ def match_targets(network: nn.Module, targets: tuple[str, ...], presets: Mapping
 
 
 def _adaptable_names(network: nn.Module) -> Iterator[str]:
-    """Yield names of modules that an adapter can sit on, the same whether some sit there already or not."""
+    """Yield the names of all modules that an adapter can adapt; adapters that are there already do not change them."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from torch import nn
     from transformers.pytorch_utils import Conv1D
@@ -234,7 +249,7 @@ def _adaptable_names(network: nn.Module) -> Iterator[str]:
 
 
 def _ends(name: str) -> Iterator[str]:
-    """Yield a dotted name's ends: ``a.b.c``, ``b.c`` and ``c``."""
+    """Yield the ends of a dotted name: ``a.b.c``, ``b.c`` and ``c``."""
     parts = name.split(".")
     return (".".join(parts[start:]) for start in range(len(parts)))
 

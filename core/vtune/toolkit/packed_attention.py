@@ -1,6 +1,6 @@
-"""Compute attention of clips that lie one behind the other in one row, without padding; no clip sees another.
+"""Compute attention for clips that are packed into one row without padding; no clip attends to another clip.
 
-transformers would build a dense mask of the whole row for that, which costs the square of its length.
+transformers would build a dense mask of the whole row, whose size grows with the square of the row's length.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def attend(
     clip_lengths: Sequence[int] | None = None,
     **settings: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attend causally, within each clip where their lengths are given; else as transformers' ``sdpa`` does.
+    """Compute causal attention within each clip if the lengths of the clips are given, else by transformers' ``sdpa``.
 
     :param query: ``[B, heads, T, D]``; with lengths B is 1. ``key`` and ``value`` may have fewer heads.
     :param clip_lengths: lengths of the clips in the row; their sum is T.
@@ -57,7 +57,7 @@ def one_by_one(
     dropout: float,
     scaling: float | None,
 ) -> torch.Tensor:
-    """Compute torch's own attention clip by clip; shapes as for ``attend``."""
+    """Compute attention clip by clip with torch's own function; shapes as for ``attend``."""
     queries, keys, values = (torch.split(tensor, list(lengths), dim=2) for tensor in (query, key, value))
     outputs = [
         nn.functional.scaled_dot_product_attention(
@@ -76,7 +76,7 @@ def by_kernel(
     lengths: Sequence[int],
     scaling: float | None,
 ) -> torch.Tensor:
-    """Compute all clips in one kernel that takes clips of any length; shapes as for ``attend``."""
+    """Compute attention of all clips in one kernel for variable lengths; shapes as for ``attend``."""
     ends = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=query.device)
     rows = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]  # (T, heads, D)
     output = varlen(

@@ -1,4 +1,4 @@
-"""Text without a letter or a digit, such as ``* * *`` or an emoji: nobody can read it out, so it is a pause."""
+"""Replace text without a letter or a digit, such as ``* * *`` or an emoji, by a pause, because it cannot be spoken."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from vtune.types import Audio, Ending
 
 PAUSE_SECONDS = 1.0
-"""Seconds of silence in the place of text that cannot be read out."""
+"""Seconds of silence in the place of text that cannot be spoken."""
 SEED_STEP = 15_485_863
-"""Between the seeds of two parts of a text: a prime, other than those by which engines tell their sentences apart."""
+"""Difference between the seeds of two parts of a text: a prime that no engine uses between the seeds of sentences."""
 
 
 def is_speakable(text: str) -> bool:
@@ -21,9 +21,9 @@ def is_speakable(text: str) -> bool:
 
 
 def speakable_parts(text: str) -> list[str]:
-    r"""Split a text at lines that cannot be read out: ``"One.\n* * *\nTwo."`` is ``["One.", "Two."]``.
+    r"""Split a text at lines that cannot be spoken: ``"One.\n* * *\nTwo."`` gives ``["One.", "Two."]``.
 
-    Empty lines do not split. A text that holds no such line is returned as it is.
+    Empty lines do not split. A text without such a line is returned unchanged, as one part.
     """
     parts = [""]
     for line in text.splitlines(keepends=True):
@@ -41,10 +41,10 @@ def pause(sample_rate: int, ending: Ending | None = None) -> Audio:
 
 
 def with_pauses(say: Callable[[str, int], Iterator[Audio]], text: str, seed: int, sample_rate: int) -> Iterator[Audio]:
-    """Speak a text part by part, with a pause in the place of each line that cannot be read out.
+    """Speak a text part by part, with a pause in the place of each line that cannot be spoken.
 
     :param say: speaks one part with a seed.
-    :returns: what ``say`` gives, if the text is one part; a pause alone, if nothing of it can be read out.
+    :returns: the sound of ``say`` if the text is one part; a single pause if no part of the text can be spoken.
     """
     parts = speakable_parts(text)
     if parts == [text]:

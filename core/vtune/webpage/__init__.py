@@ -1,4 +1,4 @@
-"""A page that needs nothing but itself: no foreign host, no script but its own, sound embedded."""
+"""Build HTML pages that need no other file and no other host: the script, the style and the sound are embedded."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vtune.errors import printable
 from vtune.types import Waveform
 
 RATE = 24_000
-"""Hz of embedded sound: MP3 has it, and engines hear no more."""
+"""Hz of embedded sound: MP3 supports this rate, and it is the rate of the engines."""
 
 
 def document(title: str, body: str, style: str, script: str) -> str:
-    """Return a whole HTML document; the browser is told to run the script given and nothing else.
+    """Return a complete HTML document whose security policy lets the browser run the given script and no other.
 
-    :param body: HTML whose foreign parts went through ``safe``.
-    :param style: CSS beside the base's colours and type.
+    :param body: HTML whose foreign parts were escaped by ``safe``.
+    :param style: CSS that is added to ``base.css``.
     """
     base = Path(__file__).with_name("base.css").read_text(encoding="utf-8")
     allowed = base64.b64encode(sha256(script.encode()).digest()).decode()
@@ -40,7 +40,7 @@ def document(title: str, body: str, style: str, script: str) -> str:
 
 
 def embedded(waveform: Waveform, sample_rate: int) -> str:
-    """Return sound as a ``data:`` address, a small MP3; empty where libsndfile cannot write MP3."""
+    """Encode sound as a small MP3 in a ``data:`` URL; empty if libsndfile cannot write MP3."""
     try:
         file = audio.encoded(soxr.resample(waveform, sample_rate, RATE), RATE, "MP3")
     except ValueError:
@@ -49,5 +49,5 @@ def embedded(waveform: Waveform, sample_rate: int) -> str:
 
 
 def safe(text: str) -> str:
-    """Escape what a source or a user gave."""
+    """Escape a text of a source or a user for HTML."""
     return escape(printable(text))

@@ -1,4 +1,4 @@
-"""Small pictures of few colours, as a page holds them."""
+"""Encode small images of few colours for an HTML page."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 
 def png(pixels: np.ndarray, palette: np.ndarray) -> bytes:
-    """Return a PNG of 8 bits a pixel.
+    """Encode pixels as a PNG with 8 bits for each pixel.
 
-    :param pixels: ``uint8 [rows, columns]``, places in the palette; one pixel at least.
+    :param pixels: ``uint8 [rows, columns]``, indices into the palette; at least one pixel.
     :param palette: ``uint8 [colours, 3]``, red, green and blue of up to 256 colours.
     """
     rows, columns = pixels.shape
-    # The filter "Sub": neighbours in time differ little, and what is left packs better (by about 7 %).
+    # The filter "Sub": neighbours in time differ little, and their differences compress better (by about 7 %).
     left = np.diff(pixels, axis=1, prepend=np.uint8(0))
     lines = np.hstack([np.ones((rows, 1), np.uint8), left.astype(np.uint8)])
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -30,7 +30,7 @@ def png(pixels: np.ndarray, palette: np.ndarray) -> bytes:
 
 
 def address(file: bytes) -> str:
-    """Return a PNG as a ``data:`` address."""
+    """Return a PNG as a ``data:`` URL."""
     return f"data:image/png;base64,{base64.b64encode(file).decode()}"
 
 

@@ -41,7 +41,7 @@ def test_the_same_recordings_take_the_place_of_the_voice_and_others_keep_it_asid
     assert read_record(VoiceFolder(aside)).training["clips"] == 12
     assert f"{voice.path}: the voice in this folder was made {first.created[:10]}" in caplog.text
     assert f"from {tmp_path / 'speech'}, {tmp_path / 'more'}, not from the recordings of this recipe" in caplog.text
-    assert f"what stood there is kept as {aside}" in caplog.text
+    assert f"the voice that was there is kept as {aside}" in caplog.text
     assert [one.name for one in list_voices(voices)] == ["someone"]
     assert list(open_voice(VoiceFolder(aside)).stream("hello"))
 
@@ -90,7 +90,7 @@ def test_two_runs_do_not_write_one_voice_at_once(
 ) -> None:
     monkeypatch.setattr("vtune.runtime.atomic_files.SWEEP_SECONDS", 0.1)
     with new_folder(tmp_path / "voices" / "someone") as aside:
-        with pytest.raises(VtuneError, match="someone: another process is writing it; wait for it or stop it"):
+        with pytest.raises(VtuneError, match="someone: another process is writing it; wait until it ends, or stop it"):
             pipeline.run(toy())
         assert aside.is_dir(), "it was swept under its writer"
         (aside / "voice.json").write_text("{}")

@@ -170,7 +170,7 @@ def test_a_folder_that_holds_something_is_left_alone(voice: VoiceFolder, tmp_pat
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "diary.txt").write_text("dear")
     assert refusal(voice, tmp_path / "out", target).endswith("out is not empty; name a new folder")
-    assert refusal(voice, tmp_path / "out" / "diary.txt", target).endswith("is no folder; name a new folder")
+    assert refusal(voice, tmp_path / "out" / "diary.txt", target).endswith("is not a folder; name a new folder")
     assert (tmp_path / "out" / "diary.txt").read_text() == "dear"
 
 

@@ -32,5 +32,5 @@ def test_what_was_asked_for_is_done() -> None:
     assert pick_precision("fp32", CPU) == "fp32"
     assert weights_dtype("bf16", CPU, "lora") == torch.bfloat16
     assert weights_dtype("bf16", CPU, "full") == torch.float32
-    with pytest.raises(TrainingError, match="fp32 or bf16"):
+    with pytest.raises(TrainingError, match="use 'fp32' or 'bf16'"):
         pick_precision("fp16", CPU)

@@ -34,7 +34,7 @@ NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errn
 def test_each_reason_is_one_line_that_says_how_to_go_on(number: int) -> None:
     error = disk_error("/some/folder", number)
     assert str(error).startswith("/some/folder: ")
-    assert "give the same command again" in str(error)
+    assert "run the same command again" in str(error)
     assert os.strerror(number) in str(error)
     assert "\n" not in str(error)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
@@ -115,7 +115,7 @@ def test_a_file_that_may_not_grow_is_one_line(tmp_path: Path, save: Callable[[Pa
             with writing(place):
                 save(place / "file.wav")
 
-    with file_limit(100_000), pytest.raises(DiskError, match=rf"^{place}.*: a file would grow beyond what is allowed"):
+    with file_limit(100_000), pytest.raises(DiskError, match=rf"^{place}.*: a file would exceed the largest size"):
         write()
     if inside == "a new folder":
         assert list(tmp_path.iterdir()) == []
@@ -129,7 +129,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, save: Callab
             with new_folder(disk / "ann") as aside:
                 save(aside / "file.wav")
 
-        with pytest.raises(DiskError, match=rf"^{disk / 'ann'}: there is no room left on its disk; make room"):
+        with pytest.raises(DiskError, match=rf"^{disk / 'ann'}: the disk is full; free some space"):
             write()
         assert list(disk.iterdir()) == []
 
@@ -150,7 +150,7 @@ def test_a_full_disk_of_temporary_files_is_named(tmp_path: Path) -> None:
             [sys.executable, "-c", FILLING], env=environment, capture_output=True, text=True, check=False
         )
     last = ended.stderr.splitlines()[-1]
-    assert f"DiskError: {disk} (temporary files, see TMPDIR): there is no room left on its disk" in last
+    assert f"DiskError: {disk} (temporary files, see TMPDIR): the disk is full" in last
 
 
 def test_errors_that_are_about_other_places_or_none_stay_what_they_are(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_run_that_found_no_room_goes_on_to_the_same_voice(
     undisturbed = made()
     shutil.rmtree(tmp_path / "runs")
     shutil.rmtree(tmp_path / "voices")
-    with file_limit(limit), pytest.raises(DiskError, match=r"/runs/.*: a file would grow .* same command again"):
+    with file_limit(limit), pytest.raises(DiskError, match=r"/runs/.*: a file would exceed .* same command again"):
         pipeline.run(recipe)
     assert not (tmp_path / "voices").exists()
     assert made() == undisturbed

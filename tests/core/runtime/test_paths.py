@@ -186,7 +186,7 @@ def test_a_folder_that_a_living_process_fills_is_not_swept(tmp_path: Path, monke
     os.read(full[0], 1)
     sweep(tmp_path)
     with (
-        pytest.raises(VtuneError, match="ann: another process is writing it; wait for it or stop it"),
+        pytest.raises(VtuneError, match="ann: another process is writing it; wait until it ends, or stop it"),
         new_folder(tmp_path / "ann"),
     ):
         pytest.fail("two write it at once")
@@ -223,7 +223,7 @@ def test_a_folder_that_was_removed_while_it_was_written_does_not_come_back_half(
 
     with pytest.raises(FileNotFoundError):
         fill_after_it_was_removed(lambda aside: write_text(aside / "voice.json", "{}"))
-    with pytest.raises(VtuneError, match=r"somebody removed \.ann.* while it was written"):
+    with pytest.raises(VtuneError, match=r"its unfinished folder \.ann.* was removed from outside"):
         # As transformers and peft make the folder that they save to.
         fill_after_it_was_removed(lambda aside: (aside / "samples").mkdir(parents=True))
     assert list(tmp_path.iterdir()) == []
@@ -261,7 +261,7 @@ def test_where_there_are_no_locks_nothing_is_swept_and_it_is_said(
     with new_folder(tmp_path / "ann") as aside:
         (aside / "one").write_text("1")
     assert content(tmp_path) == {"ann/one": "1", ".ann.0123abcd.vtune-partial/deep/file": "somebody's, perhaps"}
-    assert "its file system has no locks" in caplog.text
+    assert "the file system has no locks" in caplog.text
 
 
 def test_names_with_dots_are_put_back_under_their_own_name(tmp_path: Path) -> None:
@@ -291,7 +291,10 @@ def test_syncing_passes_over_what_is_no_file(tmp_path: Path, odd: str) -> None:
 def test_a_second_run_of_the_same_voice_is_kept_out(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "runs" / "ann")
     with run.locked():
-        with pytest.raises(VtuneError, match=r"runs/ann: another run of this voice is going on"), run.locked():
+        with (
+            pytest.raises(VtuneError, match=r"runs/ann: another process is running a recipe for this voice"),
+            run.locked(),
+        ):
             pass
         with RunFolder(tmp_path / "runs" / "bob").locked():
             pass

@@ -26,7 +26,7 @@ def stops(work: Callable[[], None]) -> Stopped:
 @pytest.mark.parametrize("signum", signals.STOP_SIGNALS)
 def test_a_signal_stops_a_block_and_nothing_after_it(signum: signal.Signals) -> None:
     before = [signal.getsignal(each) for each in signals.STOP_SIGNALS]
-    with pytest.raises(Stopped, match=f"^stopped after {signum.name}; nothing is half written$"), signals.handled():
+    with pytest.raises(Stopped, match=f"^stopped after {signum.name}; no file was left unfinished$"), signals.handled():
         send(signum)
     assert signals.requested() is None
     assert [signal.getsignal(each) for each in signals.STOP_SIGNALS] == before

@@ -228,6 +228,14 @@ def test_a_pattern_that_never_ends_is_refused_before_peft_sees_it(monkeypatch: p
     assert "within 1 s" in told
 
 
+@pytest.mark.parametrize("entry", ["(([a-z_.0-9])+)+[!?]", "heads", ""])
+def test_modules_to_save_are_ends_of_names_and_never_reach_peft_otherwise(entry: str) -> None:
+    lora = LoraSettings(4, 8, 0.0, False, ("up",), ("head", entry))
+    with pytest.raises(TrainingError, match=r"^lora\.modules_to_save: '.*' matches no module.*; write ends of names$"):
+        attach_lora(Network(), lora, PRESETS)
+    assert attach_lora(Network(), dataclasses.replace(lora, modules_to_save=("head",)), PRESETS)
+
+
 def test_arguments_are_kept_as_they_were_given() -> None:
     given = {"use_dora": True, "rank_pattern": {"up": 2}, "layers_to_transform": 1}
     recipe = LoraRecipe.model_validate({"arguments": given})

@@ -156,7 +156,8 @@ def test_weights_that_are_a_pickle_run_nothing(llama, tmp_path) -> None:
     (llama / "model.safetensors").unlink()
     torch.save({"lm_head.weight": Code(tmp_path / "ran")}, llama / "pytorch_model.bin")
     told = refusal(load_pretrained, AutoModelForCausalLM, llama)
-    assert told == f"{llama}: its weights are damaged, or more than tensors, which would have to run; take safetensors"
+    refused = "damaged, or they hold more than tensors, and vtune runs no code; use safetensors files"
+    assert told == f"{llama}: its weights are {refused}"
     assert not (tmp_path / "ran").exists()
 
 
@@ -173,7 +174,7 @@ def test_vllm_is_not_started_on_a_base_with_code(with_code) -> None:
 
 
 def test_nothing_in_the_project_loads_a_model_by_another_way() -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     loads = "from_pretrained(|torch.load(|pickle.load|np.load(|trust_remote_code|yaml.load(|import_module("
     found = {
         f"{path.name}: {line.strip()}"
@@ -188,6 +189,9 @@ def test_nothing_in_the_project_loads_a_model_by_another_way() -> None:
         "hub.py: loaded = kind.from_pretrained(name, trust_remote_code=False, **settings)",
         # an adapter that vtune has just written there
         "peft.py: model = PeftModel.from_pretrained(fresh.to(source.device), str(directory))",
+        # registries, by the names of vtune's own packages
+        "registry.py: for module in pkgutil.iter_modules(import_module(package).__path__):",
+        "registry.py: entry = getattr(import_module(dotted), attribute, None)",
         # the verbs of the command line, by a name in a table
-        'main.py: found: click.Command = getattr(importlib.import_module(f"vtune_cli.{cmd_name}"), cmd_name)',
+        'main.py: command: click.Command = getattr(importlib.import_module(f"vtune_cli.{cmd_name}"), cmd_name)',
     }

@@ -195,7 +195,7 @@ def test_adapters_are_given_bf16_without_a_detour(
 
 
 def test_the_world_size_that_was_asked_for_is_asserted(toy: Callable[..., Recipe]) -> None:
-    with pytest.raises(TrainingError, match="2 processes were asked for, but 1 joined"):
+    with pytest.raises(TrainingError, match="2 processes were requested, but 1 joined"):
         pipeline.run(toy(train={"world_size": 2}))
 
 
@@ -205,7 +205,7 @@ def test_a_launch_that_silently_started_one_process_is_caught(
     """What ``accelerate launch --cpu --num_processes 2`` leaves in the environment."""
     monkeypatch.setenv("MASTER_PORT", "29500")
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
-    with pytest.raises(TrainingError, match="was asked for several processes and started one"):
+    with pytest.raises(TrainingError, match="should start several processes, but it started one"):
         pipeline.run(toy())
 
 

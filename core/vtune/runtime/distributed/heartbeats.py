@@ -1,4 +1,4 @@
-"""Ranks that know of each other: each says that it lives, and notices when another one does not."""
+"""Send heartbeats between the ranks of a run, and notice when a rank is lost."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _LEFT, _FAILED = -1, -2
 
 
 class LostRank(TrainingError):
-    """Another rank of this run is gone or frozen; what became of it, it says itself or its launcher."""
+    """Another rank of this run is gone or frozen; that rank or its launcher reports the reason."""
 
 
 class Heartbeats:
-    """A thread of each rank that counts up in the store which all of them share, and looks at the others' counts.
+    """A thread of each rank that increases its count in a shared store, and watches the counts of the other ranks.
 
-    So waiting may take as long as work does, hours where there is much to encode, and still ends soon when the rank
-    that is waited for is gone. A signal that one rank has received is passed on to all.
+    So a rank may wait for hours while another rank works, but it notices soon when that rank is gone. A stop signal
+    that one rank has received is passed on to all ranks.
 
-    :param silence_seconds: a rank that does not count for so long is lost.
-    :param lost: is told, in one line, what is wrong before this process ends; called in the thread.
+    :param silence_seconds: seconds without a new count after which a rank is lost.
+    :param lost: called in the thread, with the error in one line, before this process ends.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Heartbeats:
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait for every rank. :raises LostRank: the store is gone; a rank that is lost ends this process."""
+        """Wait until every rank has called this. A lost rank ends this process. :raises LostRank: the store is gone."""
         self._waits += 1
         key, pause = f"wait/{self._waits}", 0.005
         try:
@@ -56,14 +56,14 @@ class Heartbeats:
             raise LostRank(self._gone()) from error
 
     def first_to_say(self, text: str) -> bool:
-        """Whether no other rank has said the same before."""
+        """Tell whether no other rank has printed this text before."""
         try:
             return self._add(self._mine, f"said/{text}", 1) == 1
         except RuntimeError:
             return True
 
     def leave(self, *, failed: bool, patience_seconds: float) -> None:
-        """Say that this rank is over. The first rank, which may hold the store, waits a little for the others."""
+        """Report the end of this rank. The first rank, which may hold the store, waits for the others for a while."""
         self._over.set()
         self._thread.join()
         try:
@@ -75,10 +75,10 @@ class Heartbeats:
                 time.sleep(0.02)
                 count = self._add(self._mine, "left", 0)
         except RuntimeError:
-            pass  # whoever held the store has left before
+            pass  # the process that held the store has ended already
 
     def asked_to_stop(self) -> int:
-        """Return the signal by which some rank was stopped, 0 where none was."""
+        """Return the signal that has stopped any of the ranks, or 0."""
         try:
             return signals.requested() or self._add(self._mine, "stop", 0)
         except RuntimeError:
@@ -95,7 +95,7 @@ class Heartbeats:
                 self._add(self._store, f"beat/{self._rank}", 1)
                 self._pass_on()
                 now = time.monotonic()
-                if now - looked > self._silence_seconds / 2:  # it was this process that was frozen
+                if now - looked > self._silence_seconds / 2:  # this process was frozen, not the others
                     heard = dict.fromkeys(others, now)
                 looked = now
                 for rank in others:
@@ -108,7 +108,8 @@ class Heartbeats:
                     if now - heard[rank] > self._silence_seconds:
                         self._end(
                             f"rank {rank} of {self._world_size} has not answered for {self._silence_seconds:g} "
-                            "seconds: it or its machine is frozen; the other ranks end. Run the same command to go on"
+                            "seconds: the rank or its machine is frozen; the other ranks end. Run the same command "
+                            "to resume"
                         )
             except RuntimeError:
                 if not self._over.is_set():
@@ -122,15 +123,15 @@ class Heartbeats:
             signals.pass_on(asked)
 
     def _end(self, text: str) -> NoReturn:
-        # From here, because the main thread waits inside torch, maybe for ever.
+        # This thread ends the process, because the main thread may wait inside torch for ever.
         self._lost(text)
         os._exit(1)
 
     def _gone(self) -> str:
-        return "the first rank or the launcher is gone; this rank ends. Run the same command to go on"
+        return "the first rank or the launcher is gone; this rank ends. Run the same command to resume"
 
     def _connect(self) -> Any:
-        from torch.distributed import TCPStore  # type: ignore[attr-defined] # it comes from C++
+        from torch.distributed import TCPStore  # type: ignore[attr-defined] # defined in C++
 
         where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         patience = timedelta(seconds=self._silence_seconds)

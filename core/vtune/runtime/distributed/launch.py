@@ -1,4 +1,4 @@
-"""Start a run in several processes on this machine, and end all of them when one dies or this process does."""
+"""Start a run in several processes on this machine, and end all of them when one of them or this process dies."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from vtune.runtime import signals
 from vtune.runtime.distributed.ranks import LAUNCHER_VARIABLE
 
 GRACE_SECONDS = 2.0
-"""Seconds that the other ranks have, after one has failed, to tell what they know of it."""
+"""Seconds that the other ranks have to report their errors after one rank has failed."""
 
 LEAVING_SECONDS = 300.0
-"""Seconds that the other ranks have after one has ended without an error."""
+"""Seconds that the other ranks have to end after one rank has ended without an error."""
 
 POLL_SECONDS = 0.1
 
 
 def launch(command: Sequence[str], processes: int) -> NoReturn:
-    """Run ``vtune`` with ``command`` in several processes, and exit as they did.
+    """Run ``vtune`` with ``command`` in several processes, and exit with their exit code.
 
-    Exit codes: 1 where a rank failed, told once; ``EXIT_UNFINISHED`` after a signal, to whichever process; 128 + n
-    where a rank was killed by signal n.
+    Exit codes: 1 if a rank failed (its error is printed once), ``EXIT_UNFINISHED`` after a stop signal to any of the
+    processes, 128 + n if a rank was killed by signal n.
 
     :raises TrainingError: this process belongs to a launch already.
     """
     if "WORLD_SIZE" in os.environ:
-        raise TrainingError("this process was started by a launcher already; leave --launch out")
+        raise TrainingError(
+            "a launcher has started this process already (WORLD_SIZE is set in the environment); leave out --launch"
+        )
     sys.stdout.flush()
     with signals.deferred(), _started(command, processes) as launched:
         code, line = launched.supervise()
@@ -50,8 +52,8 @@ def launch(command: Sequence[str], processes: int) -> NoReturn:
 class _Rank:
     """One process of a launch.
 
-    :param control: a pipe to it: a byte is a signal that asks it to stop; its end is the end of this process.
-    :param ended: that it was ended from here.
+    :param control: pipe to the rank: a byte is the number of a stop signal; the pipe closes when the launcher ends.
+    :param ended: whether the launcher has killed the rank.
     """
 
     number: int
@@ -61,11 +63,11 @@ class _Rank:
 
     @property
     def code(self) -> int | None:
-        """Its exit code, negative where a signal killed it, None while it runs."""
+        """Exit code of the rank: negative if a signal killed the rank, None while it runs."""
         return self.process.poll()
 
     def end(self) -> None:
-        """Kill it, stopped or not."""
+        """Kill the rank, even if it is suspended."""
         if self.code is None:
             self.ended = True
             self.process.kill()
@@ -75,18 +77,19 @@ class _Rank:
 class _Launched:
     """The processes of a launch.
 
-    :param reports: a pipe from them: a line for each error, see ``vtune.runtime.distributed.ranks.report``.
-    :param failed: in the order in which they did.
+    :param reports: pipe from the ranks: one line of JSON for each error, see ``vtune.runtime.distributed.ranks``.
+    :param errors: the reports that were read.
+    :param failed: the ranks that failed, in the order of their failures.
     """
 
     ranks: Sequence[_Rank]
     reports: int
-    told: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
     failed: list[_Rank] = field(default_factory=list)
-    _rest: bytes = b""
+    _unread: bytes = b""
 
     def supervise(self) -> tuple[int, str | None]:
-        """Wait for every rank; returns the exit code of the launch, and what is to be said."""
+        """Wait for every rank; return the exit code of the launch and the error lines to print, if any."""
         deadline, asked = float("inf"), False
         while any(rank.code is None for rank in self.ranks):
             if not asked and (signum := signals.requested()) is not None:
@@ -111,21 +114,21 @@ class _Launched:
             data = os.read(self.reports, 1 << 16)
             if not data:
                 return
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            self.told += [json.loads(line) for line in lines]
+            *lines, self._unread = (self._unread + data).split(b"\n")
+            self.errors += [json.loads(line) for line in lines]
             seconds = 0.0
 
     def _note_failures(self) -> None:
         fine = {None, 0, signals.EXIT_UNFINISHED}
         if signals.requested() is not None:
-            fine |= {-signum for signum in signals.STOP_SIGNALS}  # it was not ready to stop more gently
+            fine |= {-signum for signum in signals.STOP_SIGNALS}  # the rank had not installed its handlers yet
         for rank in self.ranks:
             if rank.code not in fine and not rank.ended and rank not in self.failed:
                 self.failed.append(rank)
 
     def _outcome(self) -> tuple[int, str | None]:
         killed = next((rank for rank in self.failed if (rank.code or 0) < 0), None)
-        errors = sorted(self.told, key=lambda report: bool(report["lost"]))
+        errors = sorted(self.errors, key=lambda report: bool(report["lost"]))
         if killed is not None:
             return 128 - (killed.code or 0), self._killed(killed)
         if errors and (self.failed or any(rank.ended for rank in self.ranks)):
@@ -137,12 +140,15 @@ class _Launched:
         if self.failed:
             first_failed = self.failed[0]
             return 1, (
-                f"Error: {self._name(first_failed)} ended with exit code {first_failed.code}; what it said stands "
+                f"Error: {self._name(first_failed)} ended with exit code {first_failed.code}; its own messages are "
                 "above. The other ranks were ended"
             )
         stuck = next((rank for rank in self.ranks if rank.ended), None)
         if stuck is not None:
-            return 1, f"Error: {self._name(stuck)} did not end with the others, and was ended"
+            return 1, (
+                f"Error: {self._name(stuck)} did not end within {LEAVING_SECONDS:g} seconds after another rank, and "
+                "was killed; run the same command to resume"
+            )
         signum = signals.requested()
         if signum is not None and self.ranks[0].code != signals.EXIT_UNFINISHED and any(r.code for r in self.ranks):
             return signals.EXIT_UNFINISHED, f"{signals.Stopped(signum)}; run the same command to resume"
@@ -150,10 +156,10 @@ class _Launched:
 
     def _killed(self, rank: _Rank) -> str:
         name = signal.Signals(-(rank.code or 0)).name
-        why = ", most likely because memory ran out" if name == "SIGKILL" else ""
+        cause = ", most likely because memory ran out" if name == "SIGKILL" else ""
         return (
-            f"Error: {self._name(rank)} was killed by {name}{why}; the other ranks were ended. "
-            "Run the same command to go on from the last checkpoint"
+            f"Error: {self._name(rank)} was killed by {name}{cause}; the other ranks were ended. "
+            "Run the same command to resume from the last checkpoint"
         )
 
     def _name(self, rank: _Rank) -> str:
@@ -162,11 +168,11 @@ class _Launched:
 
 @contextmanager
 def _started(command: Sequence[str], processes: int) -> Iterator[_Launched]:
-    """Start the ranks with what torchrun would tell them; when the block is left, none of them runs."""
+    """Start the ranks with the environment variables of torchrun; after the block no rank is running."""
     reports, report = os.pipe()
     common = {
         **os.environ,
-        # Started with -m, Python would import modules from the current folder, which may be anybody's.
+        # Without this, `python -m` would import modules from the current folder, which may hold a stranger's files.
         "PYTHONSAFEPATH": "1",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
@@ -177,12 +183,14 @@ def _started(command: Sequence[str], processes: int) -> Iterator[_Launched]:
     ranks: list[_Rank] = []
     try:
         for number in range(processes):
-            told, control = os.pipe()
-            place = {"RANK": str(number), "LOCAL_RANK": str(number), LAUNCHER_VARIABLE: f"{told},{report}"}
+            control_reader, control = os.pipe()
+            own = {"RANK": str(number), "LOCAL_RANK": str(number), LAUNCHER_VARIABLE: f"{control_reader},{report}"}
             process = subprocess.Popen(
-                [sys.executable, "-m", "vtune_cli", *command], env={**common, **place}, pass_fds=(told, report)
+                [sys.executable, "-m", "vtune_cli", *command],
+                env={**common, **own},
+                pass_fds=(control_reader, report),
             )
-            os.close(told)
+            os.close(control_reader)
             ranks.append(_Rank(number, process, control))
         os.close(report)
         yield _Launched(ranks, reports)

@@ -1,4 +1,4 @@
-"""Several processes of one run: who they are, that they are as many as asked for, and waiting for each other."""
+"""Join the processes (ranks) of one run, check their number, wait for each other, and print each error once."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
 COLLECTIVE_TIMEOUT = timedelta(hours=3)
-"""Longest wait inside torch: for a rank that lives but does not come, as after hours of judging a checkpoint."""
+"""Longest wait inside torch, for a rank that lives but is busy, for example with hours of measuring a checkpoint."""
 
 SILENCE_SECONDS = 120.0
-"""Seconds without a heartbeat after which a rank is lost, where ``VTUNE_RANK_TIMEOUT`` says nothing else."""
+"""Seconds without a heartbeat after which a rank is lost; ``VTUNE_RANK_TIMEOUT`` sets another number."""
 
 LAUNCHER_VARIABLE = "VTUNE_LAUNCHER"
-"""Environment variable of a rank that ``vtune run --launch`` started: numbers of two pipes, from it and to it."""
+"""Environment variable of a rank that ``--launch`` started: descriptors of two pipes, from and to the launcher."""
 
 _LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "gloo", "nccl", "socket", "tcpstore")
 
-# A pipe takes 4,096 bytes at once, and an escaped character is six of them.
+# A pipe takes 4,096 bytes in one write, and an escaped character needs six bytes.
 _REPORT_LENGTH = 600
 
 _report_pipe: int | None = None
@@ -41,20 +41,20 @@ _group: Any = None
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """The processes of this run, once all have joined."""
+    """The processes of this run after all of them have joined."""
 
     state: PartialState
     heartbeats: Heartbeats | None = None
 
     def wait(self) -> None:
-        """Wait until every rank is here, however long it works, but not for one that is gone."""
+        """Wait until every rank has called this, for hours if need be, but never for a rank that is gone."""
         if self.heartbeats is not None:
             self.heartbeats.wait()
 
 
 @contextmanager
 def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
-    """Join the other ranks for a run, and end with them: see ``init_distributed``.
+    """Join the other ranks for the time of this block, and end together with them; see ``init_distributed``.
 
     :raises LostRank: another rank is gone.
     """
@@ -76,7 +76,7 @@ def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
         lost = isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _LOST)
         stopped = beats.asked_to_stop() if lost else 0
         beats.leave(failed=not stopped, patience_seconds=1.0)
-        if stopped:  # the others have left sooner
+        if stopped:  # the other ranks have ended first
             raise signals.Stopped(stopped) from error
         if lost:
             raise LostRank(f"another rank is gone: {in_a_line(error)}") from error
@@ -87,43 +87,43 @@ def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
 def init_distributed(device: str, world_size: int | None) -> PartialState:
     """Join the process group, if this process belongs to one, and check its size.
 
-    Two ways to launch silently start one process, and two start independent copies that write over each other;
-    none of them passes here.
+    Two wrong launch commands silently start one process, and two others start independent copies that overwrite each
+    other's files; this check refuses all four.
 
     :param device: ``auto``, ``cpu`` or ``cuda``.
-    :param world_size: what the recipe asks for.
-    :raises TrainingError: fewer or more processes run than were asked for.
+    :param world_size: number of processes that the recipe asks for.
+    :raises TrainingError: the number of processes differs from ``world_size``.
     """
     import torch
     from accelerate import PartialState
 
     use_cpu = device == "cpu" or not torch.cuda.is_available()
     if device == "cuda" and use_cpu:
-        raise TrainingError("train.device is 'cuda', but torch sees no GPU; use device=cpu or mend the driver")
+        raise TrainingError("train.device is 'cuda', but torch finds no GPU; use 'cpu', or check the GPU driver")
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     backend = {"backend": "gloo"} if use_cpu and launched > 1 else {}
     state = PartialState(cpu=use_cpu, timeout=COLLECTIVE_TIMEOUT, **backend)
     asked = world_size or launched
     if state.num_processes != asked:
         raise TrainingError(
-            f"{asked} processes were asked for, but {state.num_processes} joined; "
+            f"{asked} processes were requested, but {state.num_processes} joined; "
             "launch with 'vtune run RECIPE --launch N' or 'accelerate launch --multi_gpu --num_processes N'"
         )
     if launched == 1 and "MASTER_PORT" in os.environ and "ACCELERATE_MIXED_PRECISION" in os.environ:
         raise TrainingError(
-            "'accelerate launch' was asked for several processes and started one (it does so with --cpu); "
+            "'accelerate launch' should start several processes, but it started one (it does so with --cpu); "
             "use 'vtune run RECIPE --launch N' or 'accelerate launch --multi_gpu --num_processes N'"
         )
     return state
 
 
 def is_main_process() -> bool:
-    """Whether this process speaks for all of them."""
+    """Tell whether this process is rank 0, which logs and writes for all ranks."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def agree(value: int) -> int:
-    """Return the largest value that any rank gives; every rank calls this. Cheap: one number, not through a GPU."""
+    """Return the largest value that any rank gives; every rank must call this. It sends one number, on the CPU."""
     import torch
     from torch import distributed
 
@@ -135,19 +135,19 @@ def agree(value: int) -> int:
 
 
 def follow_launcher() -> None:
-    """Stop when the launcher of this rank says so, and end when it is gone. Nothing where none of ours started it."""
+    """Stop when the launcher of this rank says so, and end when it is gone; only in ranks of ``--launch``."""
     global _report_pipe
     pipes = os.environ.pop(LAUNCHER_VARIABLE, None)
     if pipes is None:
         return
     control, _report_pipe = map(int, pipes.split(","))
     for pipe in (control, _report_pipe):
-        os.set_inheritable(pipe, False)  # worker processes are none of the launcher's
+        os.set_inheritable(pipe, False)  # worker processes do not belong to the launcher
     threading.Thread(target=_follow, args=(control,), name="launcher", daemon=True).start()
 
 
 def said_once(lines: Sequence[str], error: Exception) -> Sequence[str]:
-    """Return the lines of an error that this process prints; none where its launcher or another rank says them."""
+    """Return the lines of an error that this process must print: none if its launcher or another rank prints them."""
     text = "\n".join(lines)
     if _report(text, lost=isinstance(error, LostRank)):
         return []
@@ -164,7 +164,7 @@ def _say_lost(text: str) -> None:
 
 
 def _report(text: str, *, lost: bool) -> bool:
-    """Tell the launcher of this rank an error, to be said once; returns whether there is one."""
+    """Report an error to the launcher of this rank, which prints it once; return False if there is no launcher."""
     if _report_pipe is None:
         return False
     report = {"rank": int(os.environ["RANK"]), "error": text[:_REPORT_LENGTH], "lost": lost}
@@ -180,7 +180,7 @@ def _follow(control: int) -> None:
 
 
 def _cpu_group() -> Any:
-    """Return the group of all ranks that speaks without a GPU."""
+    """Return the process group of all ranks that communicates on the CPU."""
     global _group
     from torch import distributed
 

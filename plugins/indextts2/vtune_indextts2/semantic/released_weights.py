@@ -33,7 +33,7 @@ def read_config(checkpoint: str, layers: int) -> Any:
     :raises EngineError: it cannot be had, is another model, or has fewer layers.
     """
     if not Path(checkpoint).is_dir() and (checkpoint.count("/") != 1 or checkpoint.startswith((".", "/", "~"))):
-        raise EngineError(f"w2v-BERT: there is no folder {checkpoint!r}, and it is no Hub id")
+        raise EngineError(f"w2v-BERT: there is no folder {checkpoint!r}, and the name is not a Hub id")
     with _readable(f"{checkpoint}: config.json"):
         found, _ = PreTrainedConfig.get_config_dict(checkpoint)
         if found.get("model_type") != MODEL_TYPE:

@@ -197,7 +197,7 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(recording: Recording, tmp_path
             time.sleep(0.005)
         process.terminate()
         _, said = process.communicate()
-    line = "stopped after SIGTERM; nothing is half written; run the same command to resume\n"
+    line = "stopped after SIGTERM; no file was left unfinished; run the same command to resume\n"
     assert (process.returncode, said[said.find("stopped") :]) == (75, line)
     assert "Traceback" not in said
     assert not list(out.glob(".*partial*"))
