@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 import vtune
+from vtune import python_api, recipe, toolkit
 from vtune.runtime.paths import VoiceFolder
 from vtune.voices.speech import open_voice
 
@@ -119,13 +120,15 @@ def test_nothing_to_speak_is_one_line(voice: vtune.Voice) -> None:
 
 
 def test_importing_vtune_imports_nothing_heavy() -> None:
-    code = "import sys, vtune; print({'torch', 'soundfile', 'vtune.pipeline'} & set(sys.modules) or None)"
+    heavy = {"torch", "soundfile", "numpy", "pydantic", "vtune.engines"}
+    code = f"import sys, vtune; print({heavy} & set(sys.modules) or None)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "None"
 
 
 def test_every_public_name_is_there() -> None:
     assert all(getattr(vtune, name) is not None for name in vtune.__all__)
+    assert (vtune.run, vtune.Recipe, vtune.toolkit) == (python_api.run, recipe.Recipe, toolkit)
     with pytest.raises(AttributeError, match="no_such_name"):
         vtune.no_such_name  # noqa: B018
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class ExportTarget:
     """A kind of folder that other software loads a voice from; its module declares it as ``TARGET``.
 
-    The modules import torch and what needs torch inside their functions only: ``vtune export --help`` reads them.
+    A module imports torch, NumPy, pydantic and what needs them inside its functions only: ``vtune export --help`` reads
+    the modules of all targets.
 
     :param name: what users write after ``--to``.
     :param description: what it is, a few words for help texts and docs.

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VoiceError
-from vtune.export.source import ExportSource
-from vtune.types import Batch
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from vtune.export.source import ExportSource
+    from vtune.types import Batch
 
 TOLERANCES = {"fp32": 1e-3, "fp16": 1e-2, "bf16": 5e-2}
 """Largest allowed difference of the logits, as a share of the largest logit, by the format of the weights."""

@@ -43,7 +43,10 @@ class SpeakerSimilarity:
     def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
         clips = [clip for clip in test_set.clips if clip.seconds >= LEAST_SECONDS]
         if len(clips) < 2:
-            raise VtuneError(f"it needs two held-out recordings of {LEAST_SECONDS:g} s or more, and has {len(clips)}")
+            remedy = "raise evaluate.clips" if recipe.evaluate.clips < 2 else "name longer ones under evaluate.source"
+            raise VtuneError(
+                f"the metric needs two held-out recordings of at least {LEAST_SECONDS:g} s and has {len(clips)}; {remedy}"
+            )
         self._encoder = SpeakerEncoder()
         self._embeddings = np.stack([self._embed(clip) for clip in clips])
         self._rows = {clip.text: row for row, clip in enumerate(clips)}

@@ -8,15 +8,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VoiceError
 from vtune.export.network_class import is_llama, network_of
 from vtune.export.result import ExportResult
-from vtune.export.source import ExportSource
 from vtune.export.target import ExportTarget
 from vtune.export.targets import merged
 from vtune.runtime.untrusted import MAX_TOKENIZER_BYTES, read_json_object, read_tensor_header
+
+if TYPE_CHECKING:
+    from vtune.export.source import ExportSource
 
 DTYPES = {"bf16": "BF16", "fp16": "F16"}
 """Formats as users and as safetensors name them."""

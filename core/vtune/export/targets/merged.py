@@ -5,22 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vtune.errors import VoiceError
 from vtune.export.network_class import is_plain, network_of
 from vtune.export.result import ExportResult
-from vtune.export.source import ExportSource
 from vtune.export.target import ExportTarget
 from vtune.export.transformers4 import write_for_older_readers
 from vtune.export.verify import TOLERANCES, AnswerComparison, compare
 from vtune.runtime.paths import VoiceFolder
-from vtune.toolkit.hub import load_pretrained
-from vtune.voice_format.record import VoiceRecord
-from vtune.voice_format.weights import load_weights
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from vtune.export.source import ExportSource
+    from vtune.voice_format.record import VoiceRecord
 
 VOICE_FILES = "voice/"
 """Where a model folder keeps what is vtune's, out of the way of loaders that take every ``*.safetensors``."""
@@ -108,6 +105,8 @@ def _tied(network: nn.Module) -> tuple[Any, Any] | None:
 def _read_back(source: ExportSource, directory: Path, plain: bool) -> tuple[str, nn.Module]:
     import torch
 
+    from vtune.voice_format.weights import load_weights
+
     model: Any
     takes_folder = "base_model" in source.engine.info.options.model_fields
     if takes_folder:
@@ -115,6 +114,8 @@ def _read_back(source: ExportSource, directory: Path, plain: bool) -> tuple[str,
         _require_same_encoding(source, base)
     if plain:
         from transformers import AutoModelForCausalLM
+
+        from vtune.toolkit import load_pretrained
 
         model = load_pretrained(AutoModelForCausalLM, directory, dtype=torch.float32)
         return "read back by plain transformers", model.to(source.device)
@@ -127,6 +128,8 @@ def _read_back(source: ExportSource, directory: Path, plain: bool) -> tuple[str,
 
 
 def _require_same_encoding(source: ExportSource, base: Any) -> None:
+    import numpy as np
+
     for clip, before in zip(source.clips, source.features, strict=True):
         after = source.engine.prepare_sample(base, clip)
         differ = [

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 from vtune.errors import VoiceError
 from vtune.export.network_class import base_name, is_plain, network_of
 from vtune.export.result import ExportResult
-from vtune.export.source import ExportSource
 from vtune.export.target import ExportTarget
 from vtune.export.verify import TOLERANCES, AnswerComparison, compare
 from vtune.runtime.paths import VoiceFolder, write_json
-from vtune.toolkit.hub import load_pretrained
-from vtune.voice_format.adapter_config import read_adapter_config
-from vtune.voice_format.record import VoiceRecord
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from vtune.export.source import ExportSource
+    from vtune.voice_format.record import VoiceRecord
 
 DTYPE = "fp32"
 """Of an adapter: it is kept as it was trained."""
@@ -36,6 +35,7 @@ def write(source: ExportSource, directory: Path, destination: Path, dtype: str |
     :param destination: what ``directory`` becomes.
     """
     from vtune.export.card import Form
+    from vtune.voice_format.adapter_config import read_adapter_config
 
     voice, network = source.voice, network_of(source.voice.model)
     base, plain = base_name(network, source.options_with()), is_plain(network)
@@ -60,6 +60,8 @@ def _read_back(source: ExportSource, directory: Path, plain_base: str | None) ->
     fresh: Any
     if plain_base is not None:
         from transformers import AutoModelForCausalLM
+
+        from vtune.toolkit import load_pretrained
 
         source.take_model()
         fresh = load_pretrained(AutoModelForCausalLM, plain_base, dtype=torch.float32)

@@ -9,26 +9,27 @@ import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VoiceError, listed
 from vtune.export.network_class import is_plain, network_of
 from vtune.export.result import ExportResult
-from vtune.export.source import ExportSource
 from vtune.export.target import ExportTarget
 from vtune.export.targets import peft
-from vtune.recipe.model import VOICE_NAME
 from vtune.runtime.paths import VoiceFolder
 from vtune.runtime.untrusted import read_tensor_header
-from vtune.voice_format.adapter_config import read_adapter_config
-from vtune.voice_format.record import VoiceRecord
-from vtune.voice_format.vllm_rules import check_config, smallest_max_rank
-from vtune.voice_format.weights import ADAPTER
+
+if TYPE_CHECKING:
+    from vtune.export.source import ExportSource
+    from vtune.voice_format.record import VoiceRecord
 
 _NAMES = re.compile(r"^base_model\.model\.(?P<module>.+)\.(lora_[AB]\.weight|lora_embedding_[AB])$")
 
 
 def _check(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
+    from vtune.recipe.model import VOICE_NAME
+    from vtune.voice_format.vllm_rules import check_config
+
     peft.check(folder, record, directory)
     if not re.match(VOICE_NAME, directory.resolve().name):
         raise VoiceError(
@@ -42,6 +43,10 @@ def _write(source: ExportSource, directory: Path, destination: Path, dtype: str 
 
     :raises VoiceError: vLLM does not serve the network, or a rule is broken.
     """
+    from vtune.voice_format.adapter_config import read_adapter_config
+    from vtune.voice_format.vllm_rules import check_config, smallest_max_rank
+    from vtune.voice_format.weights import ADAPTER
+
     network = network_of(source.voice.model)
     if not is_plain(network):
         raise VoiceError(

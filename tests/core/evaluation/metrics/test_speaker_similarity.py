@@ -71,5 +71,7 @@ def test_strangers_show_how_near_anybody_comes(
 
 
 def test_too_few_recordings_are_no_measure(toy: Callable[..., Recipe], clip: Callable[..., Clip]) -> None:
-    with pytest.raises(VtuneError, match=r"two held-out recordings of 2 s or more, and has 1"):
+    with pytest.raises(VtuneError, match=r"two held-out recordings of at least 2 s and has 1; name longer ones under"):
         SpeakerSimilarity(TestSet([], [clip("a"), clip("b", 1.0)]), toy())
+    with pytest.raises(VtuneError, match=r"has 0; raise evaluate\.clips"):
+        SpeakerSimilarity(TestSet([], []), toy(evaluate={"clips": 0}))
