@@ -13,26 +13,43 @@ from vtune_cli.output import echo, echo_text
 
 @click.command()
 @click.argument("data")
-@click.option("--engine", metavar="NAME", help="Check against what this engine takes: its rate, its budget of a clip.")
-@click.option("--set", "settings", multiple=True, metavar="option=value", help="An engine option, as in a recipe.")
-@click.option("--json", "json_file", metavar="FILE", help="Write all findings for programs; - for stdout.")
-@click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with players.")
+@click.option(
+    "--engine", metavar="NAME", help="Check the data for this engine too: its sample rate and its longest clip."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="option=value",
+    help="Change an option of the engine, as in a recipe. May be repeated.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write all findings as JSON; '-' for stdout.")
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a web page with the findings and players.",
+)
 @click.option("--fix", "out", type=click.Path(path_type=Path), metavar="OUT", help="Write a repaired copy to OUT.")
-@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too, not for errors alone.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 after warnings too, not only after errors.")
 @click.option(
     "--validation", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,
-    help="Share of the clips that the recipe holds for validation.",
+    help="Share of the clips that the recipe holds out for validation.",
 )  # fmt: skip
 @click.option(
     "--speakers/--no-speakers", default=True, show_default=True,
-    help="Compare the speakers of the clips, which takes longest (extra: similarity).",
+    help="Check whether all clips have one speaker. This is the slowest check (extra: similarity).",
 )  # fmt: skip
-@click.option("--table", help="The table inside the folder, where several could be meant.")
-@click.option("--audio-column", help="The column that names recordings; default: detected.")
-@click.option("--text-column", help="The column that holds words; default: detected.")
-@click.option("--speaker-column", help="The column that names speakers; default: detected.")
-@click.option("--split", default="train", show_default=True, help="Which split of a data set.")
-@click.option("--processes", type=click.IntRange(min=1), help="Recordings listened to at a time; default: one a core.")
+@click.option("--table", help="File name of the table, for a folder with several tables.")
+@click.option("--audio-column", help="Column with the names of the recordings. Default: detected.")
+@click.option("--text-column", help="Column with the words. Default: detected.")
+@click.option("--speaker-column", help="Column with the names of the speakers. Default: detected.")
+@click.option("--split", default="train", show_default=True, help="Split of a Hugging Face data set.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Number of recordings to examine at once. Default: one for each core.",
+)
 @click.pass_context
 def doctor(
     context: click.Context,
@@ -52,12 +69,13 @@ def doctor(
     split: str,
     processes: int | None,
 ) -> None:
-    """Examine DATA and say what is wrong with it, where, how much, and what to do.
+    """Examine DATA and report each problem: what it is, which clips have it, and what to do.
 
-    DATA is anything that a recipe's `source:` may be, or a folder of recordings without words. Exit code 1: errors.
+    DATA is anything that a recipe's `source:` may be, or a folder of recordings without words. The exit code is 1 if
+    there are errors.
     """
     if settings and engine is None:
-        raise click.UsageError("--set goes with --engine")
+        raise click.UsageError("--set needs --engine")
     from pydantic import ValidationError
 
     from vtune.errors import first_problem

@@ -14,37 +14,61 @@ from vtune_cli.output import echo
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--sample-rate", type=click.IntRange(8_000, 192_000), default=24_000, show_default=True, help="Hz of the clips."
+    "--sample-rate",
+    type=click.IntRange(8_000, 192_000),
+    default=24_000,
+    show_default=True,
+    help="Sample rate of the clips, Hz.",
 )
 @click.option(
-    "--min-duration", type=click.FloatRange(0), default=3.0, show_default=True, help="Shortest clip, seconds."
+    "--min-duration",
+    type=click.FloatRange(0),
+    default=3.0,
+    show_default=True,
+    help="Length of the shortest clip, seconds.",
 )
 @click.option(
-    "--max-duration", type=click.FloatRange(1), default=13.0, show_default=True, help="Longest clip, seconds."
+    "--max-duration",
+    type=click.FloatRange(1),
+    default=13.0,
+    show_default=True,
+    help="Length of the longest clip, seconds.",
 )
 @click.option(
     "--silence-threshold", type=click.FloatRange(-100, -5),
-    help="A fixed threshold in dBFS, of the recording at the target loudness. Default: follows its own noise.",
+    help="Level in dBFS below which sound is a pause. Default: it follows the noise of the recording.",
 )  # fmt: skip
 @click.option(
-    "--silence-min-len", type=click.IntRange(1, 5_000), default=500, show_default=True, help="A pause to cut in, ms."
+    "--silence-min-len",
+    type=click.IntRange(1, 5_000),
+    default=500,
+    show_default=True,
+    help="Length of the shortest pause to cut in, milliseconds.",
 )
 @click.option(
     "--target-loudness", type=click.FloatRange(-60, -3), default=-20.0, show_default=True,
-    help="Level of the speech; peaks are held under -1 dBFS by a limiter.",
+    help="Level of the speech in the clips. A limiter holds peaks under -1 dBFS.",
 )  # fmt: skip
 @click.option(
-    "--loudness", type=click.Choice(["rms", "lufs"]), default="rms", show_default=True, help="What the target means."
+    "--loudness",
+    type=click.Choice(["rms", "lufs"]),
+    default="rms",
+    show_default=True,
+    help="How loudness is measured: rms in dBFS, or lufs.",
 )
-@click.option("--vad", is_flag=True, help="Find speech by a network that knows music and noise (extra: vad).")
-@click.option("--processes", type=click.IntRange(1), help="Recordings at a time. Default: one a core.")
+@click.option(
+    "--vad", is_flag=True, help="Find speech with a neural network that tells it from music and noise (extra: vad)."
+)
+@click.option(
+    "--processes", type=click.IntRange(1), help="Number of recordings to cut at once. Default: one for each core."
+)
 def prepare(
     source: Path, out: Path, sample_rate: int, silence_min_len: int, processes: int | None,
     loudness: Literal["rms", "lufs"], **given: Any,
 ) -> None:  # fmt: skip
     """Cut the recordings of IN into clips in OUT.
 
-    IN is a recording or a folder of them, in any format. Run again, it cuts only what is new or changed.
+    IN is a recording or a folder of them, in any format. A second run cuts only new and changed recordings.
     """
     from pydantic import ValidationError
 
@@ -64,4 +88,4 @@ def prepare(
     for line in report.lines():
         echo(line)
     if report.clips:
-        echo(f"{out}: next, vtune transcribe {out}")
+        echo(f"{out}: the next step is `vtune transcribe {out}`")

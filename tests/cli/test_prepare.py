@@ -29,7 +29,7 @@ def test_every_flag_of_the_guide(vtune: Vtune, raw: Path, tmp_path: Path) -> Non
     )  # fmt: skip
     assert result.exit_code == 0
     assert "1 recordings (0.2 min): 2 clips, 0.1 min kept; minutes not kept: pauses 0.1" in result.output
-    assert f"next, vtune transcribe {tmp_path / 'out'}" in result.output
+    assert f"the next step is `vtune transcribe {tmp_path / 'out'}`" in result.output
     assert soundfile.info(tmp_path / "out/talk_001.wav").samplerate == 22_050
 
 
