@@ -34,7 +34,7 @@ def test_every_mistake_is_told_before_anything_runs(vtune, recipe, monkeypatch):
         "Error: --search lora.rank: 'lora.rank' must be above 0, found 0",
     ]
     result = vtune("tune", str(recipe), "--search", searches[2])
-    assert result.stderr.startswith("Error: --search train.epochs: '3' alone is nothing to search")
+    assert result.stderr.startswith("Error: --search train.epochs: '3' is a single choice")
     assert not (recipe.parent / "runs").exists()
 
 

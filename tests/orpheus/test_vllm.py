@@ -32,8 +32,8 @@ from vtune.serve.http_errors import http_error_of
 from vtune.serve.inprocess import InProcessBackend
 from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm import VllmBackend, connect
-from vtune.serve.vllm.client import Client
-from vtune.serve.vllm.watch import Elsewhere
+from vtune.serve.vllm.client import VllmClient
+from vtune.serve.vllm.watch import ExternalServer
 from vtune.voice_format.weights import ADAPTER
 
 TEXT = "Hello there. And one more sentence, which is a good deal longer."
@@ -313,19 +313,19 @@ def test_a_server_that_was_started_anew_gets_its_voices_again(fake: FakeVllm, vo
 def test_each_start_of_a_server_gets_the_voices_that_are_to_be_there_first(
     fake: FakeVllm, tiny: Path, voices: Path
 ) -> None:
-    class Restarted(Elsewhere):
+    class Restarted(ExternalServer):
         """Another server is there whenever it is told so."""
 
         def watch(self, ready: Callable[[], None]) -> None:
             self.ready = ready
 
         def turn_to(self, server: FakeVllm) -> None:
-            self._client, self._is_away = Client(server.url, KEY), False
+            self._client, self._is_away = VllmClient(server.url, KEY), False
             self.ready()
 
     registry = VoiceRegistry(voices, {}, {}, 8)
     with closing(FakeVllm(tiny)) as second:
-        watched = Restarted(Client(fake.url, KEY), VllmSettings())
+        watched = Restarted(VllmClient(fake.url, KEY), VllmSettings())
         watched._is_away = True
         with closing(VllmBackend(watched, ServeSettings(vllm=VllmSettings(at_once=2)), "cpu")) as backend:
             backend.prepare(registry.find("anna"))
@@ -421,7 +421,7 @@ def test_what_vllm_cannot_speak_is_told(fake: FakeVllm, voices: Path, make_voice
             say(backend, voices, "0.5*anna+0.5*ben")
         with pytest.raises(EngineError, match="engine 'toy' speaks only in vtune's own process"):
             say(backend, voices, "toy")
-        with pytest.raises(VoiceBrokenError, match=r"trained on /models/another, vLLM serves .*--set base_model"):
+        with pytest.raises(VoiceBrokenError, match=r"trained on /models/another, but vLLM serves .*--set base_model"):
             say(backend, voices, "other")
         with pytest.raises(VoiceBrokenError, match=r"modules_to_save \(lm_head\)"):
             say(backend, voices, "whole")
@@ -440,7 +440,7 @@ def test_a_wrong_key_or_address_stops_the_start(
     with pytest.raises(UpstreamAwayError, match=r"vLLM at http://127\.0\.0\.1:1 does not answer"):
         open_backend("http://127.0.0.1:1", registry, settings, "cpu", {})
     for wrong in ("ftp://there", "http://", "http://there:x"):
-        with pytest.raises(VtuneError, match="is no address of a vLLM server"):
+        with pytest.raises(VtuneError, match="is not the address of a vLLM server"):
             open_backend(wrong, registry, settings, "cpu", {})
     with pytest.raises(VtuneError, match="there is no backend 'vlm'; did you mean 'vllm'"):
         open_backend("vlm", registry, settings, "cpu", {})

@@ -1,4 +1,4 @@
-"""Voices measured as people judge them: are the words there, is it the person, does it end; beside the untuned base."""
+"""Measure voices beside their untuned base: word errors, similarity to the speaker, endings and more."""
 
 from vtune.contract.metrics import (
     BASE,

@@ -1,4 +1,4 @@
-"""How good a checkpoint is: the voice speaks a few sentences, measured by the rule that voices are chosen by."""
+"""Measure a checkpoint: its voice speaks a few sentences, which the metrics of ``evaluate.selection`` score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measured utterances become scores of systems: means, and differences to a baseline with their intervals."""
+"""Compute the scores of systems from measured utterances: means, and differences to a baseline with intervals."""
 
 from __future__ import annotations
 
@@ -74,30 +74,30 @@ class Scores:
     @property
     def columns(self) -> list[str]:
         """Systems, the recordings, and anchors: what a table shows beside each other."""
-        anchors = dict.fromkeys(name for one in self.scores for name in one.anchors)
-        own = [RECORDING] if any(RECORDING in one.means for one in self.scores) else []
+        anchors = dict.fromkeys(name for score in self.scores for name in score.anchors)
+        own = [RECORDING] if any(RECORDING in score.means for score in self.scores) else []
         return [*self.systems, *own, *anchors]
 
     def __getitem__(self, name: str) -> Score:
         """Return the score of one metric. :raises KeyError: it was not measured."""
-        for one in self.scores:
-            if one.spec.name == name:
-                return one
+        for score in self.scores:
+            if score.spec.name == name:
+                return score
         raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
         """Whether a metric was measured."""
-        return any(one.spec.name == name for one in self.scores)
+        return any(score.spec.name == name for score in self.scores)
 
     def mean(self, name: str, system: str) -> float | None:
         """Return a mean, None where it was not measured."""
-        return next((one.means.get(system) for one in self.scores if one.spec.name == name), None)
+        return next((score.means.get(system) for score in self.scores if score.spec.name == name), None)
 
     def warnings(self) -> list[str]:
-        """Return what nobody should overlook, a line each."""
+        """Return warnings, one line each."""
         return [
-            f"{one} and {other} sound exactly the same: the training changed nothing that can be heard"
-            for one, other in self.identical
+            f"{first} and {second} sound exactly the same: the training changed nothing that can be heard"
+            for first, second in self.identical
         ]
 
     def settings(self) -> dict[str, Any]:
@@ -151,10 +151,10 @@ def _identical(utterances: Sequence[Utterance]) -> tuple[tuple[str, str], ...]:
     for utterance in utterances:
         by_system.setdefault(utterance.system, {})[utterance.text, utterance.seed] = utterance
     return tuple(
-        (one, other)
-        for one, other in combinations(by_system, 2)
-        if (shared := by_system[one].keys() & by_system[other].keys())
-        and all(np.array_equal(by_system[one][key].waveform, by_system[other][key].waveform) for key in shared)
+        (first, second)
+        for first, second in combinations(by_system, 2)
+        if (shared := by_system[first].keys() & by_system[second].keys())
+        and all(np.array_equal(by_system[first][key].waveform, by_system[second][key].waveform) for key in shared)
     )
 
 
@@ -176,11 +176,11 @@ def _score(
         name: _by_text(utterances, values, name) for name in dict.fromkeys(utterance.system for utterance in utterances)
     }
     means = {name: mean for name, texts in by_system.items() if (mean := _mean(texts.values())) is not None}
-    other = by_system.get(baseline, {})
+    baseline_ratios = by_system.get(baseline, {})
     intervals = {
         name: interval
         for name, texts in by_system.items()
-        if name not in (baseline, RECORDING) and (interval := _interval(texts, other, seed)) is not None
+        if name not in (baseline, RECORDING) and (interval := _interval(texts, baseline_ratios, seed)) is not None
     }
     return Score(group, spec, means, intervals)
 

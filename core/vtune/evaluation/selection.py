@@ -65,24 +65,24 @@ def read_selection(engine: Engine, recipe: Recipe) -> Selection:
     :raises RecipeError: a metric is not known, is named twice, has no better and worse, or cannot be multiplied.
     """
     makers = metric_makers(engine, recipe)
-    known = metric_specs(makers)
+    specs = metric_specs(makers)
     names: Sequence[str] = recipe.evaluate.selection
     for name in names:
-        if name not in known:
-            raise RecipeError([f"evaluate.selection: there is no metric {name!r}{choices(name, known, 'known')}"])
+        if name not in specs:
+            raise RecipeError([f"evaluate.selection: there is no metric {name!r}{choices(name, specs, 'known')}"])
         if names.count(name) > 1:
             raise RecipeError([f"evaluate.selection: {name} is named twice; name it once"])
-        if known[name].better == "neither":
-            raise RecipeError([f"evaluate.selection: {name} ({known[name].title}) only describes: no value is better"])
-        if len(names) > 1 and known[name].worst_and_best is None:
-            scaled = [other for other, spec in known.items() if spec.worst_and_best is not None]
+        if specs[name].better == "neither":
+            raise RecipeError([f"evaluate.selection: {name} ({specs[name].title}) only describes: no value is better"])
+        if len(names) > 1 and specs[name].worst_and_best is None:
+            scaled = [candidate for candidate, spec in specs.items() if spec.worst_and_best is not None]
             raise RecipeError(
                 [
                     f"evaluate.selection: {name} has no worst and best value, so it cannot be multiplied with others; "
                     f"name it alone, or take one of {listed(scaled)}"
                 ]
             )
-    return Selection(tuple(known[name] for name in names), metric_makers(engine, recipe, names))
+    return Selection(tuple(specs[name] for name in names), metric_makers(engine, recipe, names))
 
 
 def check_metrics(engine: Engine, recipe: Recipe) -> None:

@@ -1,4 +1,4 @@
-"""Systems that speak, and what they spoke."""
+"""Let systems speak texts, and collect their utterances."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def synthesize_batch(
 def _joined(system: System, text: str, seed: int, pieces: Sequence[Audio]) -> Utterance:
     endings = [piece.ending for piece in pieces if piece.ending is not None]
     # An utterance in the middle that ran away is no better than a last one.
-    ending = next((one for one in endings if one != Ending.END_TOKEN), endings[-1] if endings else None)
+    ending = next((ending for ending in endings if ending != Ending.END_TOKEN), endings[-1] if endings else None)
     waveform = np.concatenate([piece.waveform for piece in pieces])
     return Utterance(text, seed, system.name, waveform, pieces[0].sample_rate, ending)
 

@@ -1,4 +1,4 @@
-"""Two texts aligned word by word: which words are missing, which were added, which were replaced."""
+"""Align two texts word by word: which words are missing, which were added, which were replaced."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Kind = Literal["match", "substitution", "deletion", "insertion"]
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """A shortest way from one text to another.
+    """A shortest list of edits that turns one text into another.
 
     :param steps: kind, the word of the text (empty for an insertion), and the word that was said (empty for a
         deletion).
@@ -45,32 +45,32 @@ class Alignment:
         return sum(step[0] == kind for step in self.steps)
 
 
-def align(text: Sequence[str], said: Sequence[str]) -> Alignment:
-    """Align two lists of words by a shortest way; of several, one that keeps most words of the text.
+def align(text: Sequence[str], heard: Sequence[str]) -> Alignment:
+    """Align two lists of words with the fewest edits; of several alignments, one that keeps most words of the text.
 
-    A change costs more than all words together can save by staying. Time and memory: ``len(text) * len(said)``.
+    A change costs more than all words together can save by staying. Time and memory: ``len(text) * len(heard)``.
 
     >>> align(["a", "b", "c"], ["a", "c", "d"]).steps
     (('match', 'a', 'a'), ('deletion', 'b', ''), ('match', 'c', 'c'), ('insertion', '', 'd'))
     """
     change = len(text) + 1
-    cost = np.zeros((len(text) + 1, len(said) + 1), dtype=np.int64)
-    cost[:, 0], cost[0, :] = change * np.arange(len(text) + 1), change * np.arange(len(said) + 1)
-    for row, wanted in enumerate(text, 1):
-        for column, word in enumerate(said, 1):
-            kept = cost[row - 1, column - 1] + (-1 if wanted == word else change)
+    cost = np.zeros((len(text) + 1, len(heard) + 1), dtype=np.int64)
+    cost[:, 0], cost[0, :] = change * np.arange(len(text) + 1), change * np.arange(len(heard) + 1)
+    for row, expected in enumerate(text, 1):
+        for column, word in enumerate(heard, 1):
+            kept = cost[row - 1, column - 1] + (-1 if expected == word else change)
             cost[row, column] = min(kept, cost[row - 1, column] + change, cost[row, column - 1] + change)
     steps: list[tuple[Kind, str, str]] = []
-    row, column = len(text), len(said)
+    row, column = len(text), len(heard)
     while row or column:
-        match = bool(row and column) and text[row - 1] == said[column - 1]
+        match = bool(row and column) and text[row - 1] == heard[column - 1]
         if row and column and cost[row, column] == cost[row - 1, column - 1] + (-1 if match else change):
-            steps.append(("match" if match else "substitution", text[row - 1], said[column - 1]))
+            steps.append(("match" if match else "substitution", text[row - 1], heard[column - 1]))
             row, column = row - 1, column - 1
         elif row and cost[row, column] == cost[row - 1, column] + change:
             steps.append(("deletion", text[row - 1], ""))
             row -= 1
         else:
-            steps.append(("insertion", "", said[column - 1]))
+            steps.append(("insertion", "", heard[column - 1]))
             column -= 1
     return Alignment(tuple(reversed(steps)))

@@ -52,12 +52,12 @@ class AudioOutput:
 
     def end(self) -> bytes:
         """Return the last bytes."""
-        rest = np.zeros(0, dtype=np.float32)
+        last_samples = np.zeros(0, dtype=np.float32)
         if self._resampled is not None:
-            rest = self._resampled.resample_chunk(rest, last=True)
+            last_samples = self._resampled.resample_chunk(last_samples, last=True)
         if self._tempo is not None:
-            rest = np.concatenate([self._tempo.add(rest), self._tempo.end()])
-        return self._encoder.add(self._marked(rest)) + self._encoder.end()
+            last_samples = np.concatenate([self._tempo.add(last_samples), self._tempo.end()])
+        return self._encoder.add(self._marked(last_samples)) + self._encoder.end()
 
     def with_length(self, file: bytes) -> bytes:
         """Return the finished file with its length in the header, where the format's header has a length."""

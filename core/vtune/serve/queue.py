@@ -1,4 +1,4 @@
-"""Queues of limited length between requests on an event loop and threads that speak."""
+"""Pass requests from an event loop to threads that speak, through queues of limited length."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ RETRY_SECONDS = 10
 
 
 class Job:
-    """One request in a queue, and where its sound goes.
+    """A request in a queue, with the function that receives its sound.
 
-    :param give: takes each piece of sound, then None; or the error. It is called on the thread that speaks.
+    :param give: called on the thread that speaks, with each piece of sound, then with None or the error.
     """
 
     def __init__(self, request: SynthesisRequest, give: Callable[[Audio | BaseException | None], None]) -> None:
@@ -132,7 +132,7 @@ class JobQueue:
     def finish(self, job: Job, *, well: bool) -> None:
         """Count a job as finished.
 
-        :param well: it ended without an error.
+        :param well: whether the job ended without an error.
         """
         with self._changed:
             self.taken -= 1
@@ -142,7 +142,7 @@ class JobQueue:
             self._refused = max(0, self._refused - 1) if self.taken or self._waiting else 0
 
     def close(self) -> None:
-        """Give no further job to a thread."""
+        """Close the queue: no thread gets a further job."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

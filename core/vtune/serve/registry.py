@@ -62,14 +62,14 @@ class VoiceRegistry:
 
     def voices(self) -> dict[str, VoiceRecord]:
         """Return the record of every readable voice, by name."""
-        found = {}
+        records = {}
         folders = self._folders()
         for name, folder in folders.items():
             with suppress(VoiceBrokenError):
-                found[name] = self._record(folder)
+                records[name] = self._record(folder)
         paths = {folder.path for folder in folders.values()}
         self._records = {path: kept for path, kept in self._records.items() if path in paths}
-        return found
+        return records
 
     def find(self, name: str) -> RequestedVoice:
         """Return the voice of a name, an alias or a mix.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
@@ -28,7 +28,7 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
@@ -38,14 +38,14 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
-        # The server cuts its answers on the second one, and writes them down, before it ends.
+        # On the second signal the server first ends its responses early and logs them.
         if self.count > 2 or (self.count == 2 and not self.serving):
             self.end(number)
         if self.count == 1 and not self.serving:
             raise KeyboardInterrupt
 
     def end(self, number: int = signal.SIGTERM) -> None:
-        """End the process at once, as a shell says that a signal did it."""
+        """End the process at once, with the exit code that a shell gives for a signal."""
         self.kill()
         sys.stderr.flush()
         os._exit(128 + number)

@@ -1,4 +1,4 @@
-"""uvicorn's server with an end of its own: it answers 503 while the last answers finish, and only then closes."""
+"""Run uvicorn so that it answers new requests with 503 while the last responses finish, and closes afterwards."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vtune.serve.stop_signals import StopSignals
 
 
 class StoppableServer(Server):
-    """Runs until a signal or a back end that has failed for good."""
+    """A uvicorn server that runs until a signal arrives or its backend has failed permanently."""
 
     def __init__(self, config: Config, lifecycle: Lifecycle, backend: Backend, signals: StopSignals) -> None:
         super().__init__(config)
         self._lifecycle, self._backend, self._signals = lifecycle, backend, signals
-        self._hurried = False
+        self._is_hurried = False
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -32,12 +32,12 @@ class StoppableServer(Server):
             self._signals.end()
 
     async def on_tick(self, counter: int) -> bool:
-        """Begin or hurry the end when a signal asks for it; return whether the server closes now."""
+        """Begin or shorten the shutdown after a signal; return whether the server closes now."""
         should_exit = await super().on_tick(counter)
         if self._signals.count and not self._lifecycle.draining:
             self._lifecycle.drain()
             self._backend.drain()
-        if self._signals.count > 1 and not self._hurried:
-            self._hurried = True
+        if self._signals.count > 1 and not self._is_hurried:
+            self._is_hurried = True
             self._lifecycle.drain(0)
         return should_exit or self._lifecycle.drained or self._backend.failure() is not None

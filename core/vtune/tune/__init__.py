@@ -1,4 +1,4 @@
-"""A recipe tried with many settings over the same clips, and the best of them named."""
+"""Search for the settings of a recipe whose voice scores best on the same clips."""
 
 from vtune.tune.space import Space, check_space, read_space
 

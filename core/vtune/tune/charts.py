@@ -1,4 +1,4 @@
-"""Small pictures in SVG: bars, a history, and one key against the metric; colours are the page's own."""
+"""Draw small charts in SVG: bars, and dots over two axes; the colours are the page's own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from vtune.webpage import safe
 
 WIDTH, HEIGHT = 480, 230
 LEFT, RIGHT, TOP, BOTTOM = 62, 468, 14, 200
+"""Pixels: size of a chart, and the four sides of the area inside its labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """One trial in a picture.
+    """One trial in a chart.
 
     :param kind: a class of the page's style.
-    :param title: is shown while the mouse rests on it.
+    :param title: text that is shown while the mouse is over the dot.
     """
 
     x: float
@@ -28,11 +29,12 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Numbers to places along one side of a picture.
+    """Maps numbers to coordinates along one side of a chart, in pixels.
 
-    :param whole: has whole numbers only; ``log``: is laid out by logarithms.
-    :param names: of the ticks at 0, 1, 2 ..., where they are no numbers.
-    :param unit: ``%`` shows a share of 1 as a percentage.
+    :param log: the axis is logarithmic.
+    :param whole: the axis has whole numbers only.
+    :param names: names of the ticks at 0, 1, 2 ... of an axis without numbers.
+    :param unit: ``%`` shows a fraction of 1 as a percentage.
     """
 
     low: float
@@ -44,25 +46,25 @@ class Axis:
 
     @classmethod
     def over(cls, numbers: Sequence[float], *, whole: bool = False, unit: str = "") -> Axis:
-        """Return an axis that holds all numbers, with a little room."""
+        """Return an axis that holds all numbers, with some space at both ends."""
         low, high = min(numbers), max(numbers)
         room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
         return cls(low - room, high + room, whole=whole, unit=unit)
 
     @classmethod
     def of_names(cls, names: Sequence[str]) -> Axis:
-        """Return an axis of things without an order."""
+        """Return an axis with a tick for each name; names have no order."""
         return cls(-0.5, len(names) - 0.5, names=names)
 
-    def place(self, number: float, first: float, last: float) -> float:
-        """Return where a number lies between two ends of the picture."""
-        low, high, at = (math.log(one) if self.log else one for one in (self.low, self.high, number))
-        return round(first + (last - first) * (at - low) / (high - low), 1)
+    def coordinate(self, number: float, first: float, last: float) -> float:
+        """Return the coordinate of a number between those of the two ends of the axis, in pixels."""
+        low, high, value = (math.log(end) if self.log else end for end in (self.low, self.high, number))
+        return round(first + (last - first) * (value - low) / (high - low), 1)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return a few round numbers and how they are written."""
+        """Return a few round numbers with their labels."""
         if self.names:
-            return [(float(place), _shortened(name)) for place, name in enumerate(self.names)]
+            return [(float(index), _shortened(name)) for index, name in enumerate(self.names)]
         scale = 100 if self.unit == "%" else 1
         return [(number, f"{scale * number:.6g}{' %' if scale > 1 else ''}") for number in self._round_numbers()]
 
@@ -76,17 +78,17 @@ class Axis:
             unit = 10.0 ** math.floor(math.log10(raw))
             step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw * 0.999)
             first = math.ceil(self.low / step)
-            every = (step * place for place in range(first, first + 8))
+            every = (step * index for index in range(first, first + 8))
         return [number for number in every if self.low <= number <= self.high]
 
 
 def bars(shares: Mapping[str, float], title: str) -> str:
-    """Return one bar a name, each with its share of 1."""
+    """Return a chart with one bar for each name, labelled with its share as a percentage."""
     row, first = 30, 150
     largest = max(shares.values())
     parts = []
-    for place, (name, share) in enumerate(shares.items()):
-        y = TOP + place * row
+    for index, (name, share) in enumerate(shares.items()):
+        y = TOP + index * row
         width = round((RIGHT - 56 - first) * share / largest, 1)
         parts.append(
             f'<text x="{first - 10}" y="{y + 15}" text-anchor=end>{safe(_shortened(name, 20))}</text>'
@@ -97,29 +99,29 @@ def bars(shares: Mapping[str, float], title: str) -> str:
 
 
 def dots(x: Axis, y: Axis, marks: Sequence[Dot], title: str, line: Sequence[tuple[float, float]] = ()) -> str:
-    """Return dots over two axes.
+    """Return a chart of dots over two axes.
 
-    :param line: steps through these points: what was the best until then.
+    :param line: points of a line with steps: the best number so far.
     """
     parts = [*_frame(x, y)]
     if line:
-        steps = [(x.place(across, LEFT, RIGHT), y.place(up, BOTTOM, TOP)) for across, up in line]
+        steps = [(x.coordinate(across, LEFT, RIGHT), y.coordinate(up, BOTTOM, TOP)) for across, up in line]
         path = f"M{steps[0][0]},{steps[0][1]}" + "".join(f"H{across}V{up}" for across, up in steps[1:])
         parts.append(f'<path d="{path}" class=best />')
     for dot in marks:
-        across, up = x.place(dot.x, LEFT, RIGHT), y.place(dot.y, BOTTOM, TOP)
-        told = f"<title>{safe(dot.title)}</title>"
-        parts.append(f'<circle cx="{across}" cy="{up}" r="5" class="{dot.kind}">{told}</circle>')
+        across, up = x.coordinate(dot.x, LEFT, RIGHT), y.coordinate(dot.y, BOTTOM, TOP)
+        tooltip = f"<title>{safe(dot.title)}</title>"
+        parts.append(f'<circle cx="{across}" cy="{up}" r="5" class="{dot.kind}">{tooltip}</circle>')
     return _picture(title, parts, HEIGHT)
 
 
 def _frame(x: Axis, y: Axis) -> Iterator[str]:
     for number, label in y.ticks():
-        at = y.place(number, BOTTOM, TOP)
+        at = y.coordinate(number, BOTTOM, TOP)
         yield f'<path d="M{LEFT},{at}H{RIGHT}" class=grid />'
         yield f'<text x="{LEFT - 8}" y="{at + 4}" text-anchor=end>{safe(label)}</text>'
     for number, label in x.ticks():
-        at = x.place(number, LEFT, RIGHT)
+        at = x.coordinate(number, LEFT, RIGHT)
         yield f'<text x="{at}" y="{BOTTOM + 20}" text-anchor=middle>{safe(label)}</text>'
     yield f'<path d="M{LEFT},{BOTTOM}H{RIGHT}" class=base />'
 
@@ -131,5 +133,5 @@ def _picture(title: str, parts: Sequence[str], height: float) -> str:
     )
 
 
-def _shortened(name: str, most: int = 14) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+def _shortened(name: str, max_length: int = 14) -> str:
+    return name if len(name) <= max_length else f"{name[: max_length - 1]}…"

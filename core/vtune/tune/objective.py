@@ -1,4 +1,4 @@
-"""What a study improves: the quality that checkpoints are chosen by, or any metric that voices are scored by."""
+"""Compute what a study improves: the quality that checkpoints are chosen by, or any metric of the scores."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Outcome:
 
 
 def check_metric(metric: str, recipe: Recipe) -> None:
-    """Find what can be found before a trial is made.
+    """Check the objective of a study before its first trial.
 
-    :raises RecipeError: nothing will be held out, or there is no such metric, or it has no better and worse.
+    :raises RecipeError: no clip will be held out, the metric does not exist, or none of its values is better.
     """
     settings = recipe.evaluate
     if not settings.clips:
@@ -53,10 +53,10 @@ def check_metric(metric: str, recipe: Recipe) -> None:
         )
     engine = load_engine(recipe.engine)
     selection = read_selection(engine, recipe)
-    known = {QUALITY: selection.quality_spec, **metric_specs(metric_makers(engine, recipe))}
-    if metric not in known:
-        raise RecipeError([f"--metric {metric}: there is no metric {metric!r}{choices(metric, known, 'known')}"])
-    _merit(known[metric], 0.0)
+    specs = {QUALITY: selection.quality_spec, **metric_specs(metric_makers(engine, recipe))}
+    if metric not in specs:
+        raise RecipeError([f"--metric {metric}: there is no metric {metric!r}{choices(metric, specs, 'known')}"])
+    _merit(specs[metric], 0.0)
     measured = metric_specs(metric_makers(engine, recipe, settings.metrics))
     for name in selection.names if metric == QUALITY else [metric]:
         if name not in measured:
@@ -66,14 +66,16 @@ def check_metric(metric: str, recipe: Recipe) -> None:
 
 
 def outcome(voices: Sequence[VoiceFolder], metric: str, selection: Selection) -> Outcome:
-    """Read what a trial reached from its voices' scores; of several voices the mean.
+    """Read the outcome of a trial from the scores of its voices; several voices are averaged.
 
-    :raises RecipeError: it was not measured, and would not be in any other trial; says why.
-    :raises TrainingError: this trial spoke nothing that it could be measured on.
+    :raises RecipeError: the metric was not measured, and cannot be in any other trial; the message says why.
+    :raises TrainingError: this trial spoke nothing that the metric can be measured on.
     """
     scores = [_scores(voice) for voice in voices]
-    reached = [_metrics(one, metric, selection) for one in scores]
-    specs = {QUALITY: selection.quality_spec} | {score.spec.name: score.spec for one in scores for score in one.scores}
+    reached = [_metrics(voice_scores, metric, selection) for voice_scores in scores]
+    specs = {QUALITY: selection.quality_spec} | {
+        score.spec.name: score.spec for voice_scores in scores for score in voice_scores.scores
+    }
     shown = [
         name
         for name in dict.fromkeys([metric, QUALITY, *selection.names])
@@ -81,7 +83,9 @@ def outcome(voices: Sequence[VoiceFolder], metric: str, selection: Selection) ->
     ]
     means = {name: fmean(metrics[name] for metrics in reached) for name in shown}
     merit = fmean(_merit(specs[metric], metrics[metric]) for metrics in reached)
-    return Outcome(merit, means, [specs[name] for name in shown], [text for one in scores for text in one.texts])
+    return Outcome(
+        merit, means, [specs[name] for name in shown], [text for voice_scores in scores for text in voice_scores.texts]
+    )
 
 
 def _scores(voice: VoiceFolder) -> Scores:

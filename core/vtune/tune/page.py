@@ -57,8 +57,9 @@ def _pictures(report: StudyReport, metric: MetricSpec) -> Iterator[str]:
     yield "<section class=charts>"
     if report.importances:
         shares = {report.keys[key]: share for key, share in report.importances.items()}
-        yield f"<figure>{bars(shares, 'Which settings matter')}<figcaption>Which settings matter: how far those of the "
-        yield f"best trials lie from all, by PED-ANOVA over {len(report.ranked)} trials.</figcaption></figure>"
+        yield f"<figure>{bars(shares, 'Which settings matter')}<figcaption>Which settings matter: how far the values "
+        yield "of the best trials differ from all values, by PED-ANOVA "
+        yield f"over {len(report.ranked)} trials.</figcaption></figure>"
     numbers = [trial.metrics[metric.name] for trial in report.ranked]
     up = Axis.over(numbers, unit=metric.unit)
     yield f"<figure>{_history(report, metric, up)}<figcaption>{safe(metric.title)} by trial; {metric.direction}. "
@@ -74,7 +75,7 @@ def _pictures(report: StudyReport, metric: MetricSpec) -> Iterator[str]:
         yield f"<figure>{picture}<figcaption>{safe(metric.title)} by {safe(key)}</figcaption></figure>"
     yield "</section>"
     if not report.importances:
-        yield "<p class=source>How much each setting matters is told once ten trials are done.</p>"
+        yield "<p class=source>How much each setting matters is shown after ten trials.</p>"
 
 
 def _history(report: StudyReport, metric: MetricSpec, up: Axis) -> str:
@@ -111,8 +112,8 @@ def _kind(report: StudyReport, trial: Trial) -> str:
 
 
 def _title(report: StudyReport, trial: Trial) -> str:
-    what = report.reached(trial) if trial.state == State.DONE else f"trial {trial.number}: {trial.ending}"
-    return f"{what}; {report.settings(trial)}"
+    outcome = report.reached(trial) if trial.state == State.DONE else f"trial {trial.number}: {trial.ending}"
+    return f"{outcome}; {report.settings(trial)}"
 
 
 def _table(report: StudyReport) -> Iterator[str]:
@@ -132,12 +133,12 @@ def _links(report: StudyReport, trial: Trial) -> str:
     pages = [voice.page for voice in list_voices(report.study_folder.voices(trial.number)) if voice.page.is_file()]
     names: Sequence[str] = [page.parent.name for page in pages] if len(pages) > 1 else ["listen"] * len(pages)
     addresses = [quote(os.fsencode(page.relative_to(report.study_folder.path))) for page in pages]
-    return " ".join(f'<a href="{one}">{safe(name)}</a>' for one, name in zip(addresses, names, strict=True))
+    return " ".join(f'<a href="{address}">{safe(name)}</a>' for address, name in zip(addresses, names, strict=True))
 
 
 def _unfinished(report: StudyReport) -> Iterator[str]:
-    rest = [trial for trial in report.trials if trial.state != State.DONE]
-    if rest:
+    unfinished = [trial for trial in report.trials if trial.state != State.DONE]
+    if unfinished:
         yield "<section><h2>Not finished</h2><ul>"
-        yield from (f"<li class={trial.state}>{safe(_title(report, trial))}</li>" for trial in rest)
+        yield from (f"<li class={trial.state}>{safe(_title(report, trial))}</li>" for trial in unfinished)
         yield "</ul></section>"

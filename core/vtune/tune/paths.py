@@ -1,4 +1,4 @@
-"""Where a study lies."""
+"""Paths of the files of a study."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class StudyFolder:
 
     @property
     def database(self) -> Path:
-        """The trials, as Optuna keeps them."""
+        """Optuna's database of the trials."""
         return self.path / "study.db"
 
     @property
     def recipe(self) -> Path:
-        """What every trial begins with."""
+        """The recipe that every trial begins with."""
         return self.path / "recipe.yaml"
 
     @property
@@ -29,7 +29,7 @@ class StudyFolder:
 
     @property
     def page(self) -> Path:
-        """The study to look at, in a browser."""
+        """The page that shows the study in a browser."""
         return self.path / "tuning.html"
 
     def trial(self, number: int) -> Path:

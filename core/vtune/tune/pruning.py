@@ -1,4 +1,4 @@
-"""A trial that is worse than the others were at the same point is stopped: its validations are compared with theirs."""
+"""Stop a trial whose validations are worse than those of the other trials at the same point of the training."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _QUALITY, _LOSS = f"eval_{QUALITY}", "eval_loss"
 
 
 class Pruned(Exception):
-    """A trial was stopped; the message says after how much training, and what it had reached."""
+    """A trial was stopped; the message says after how much training, and which metric it had reached."""
 
 
-class Watch(TrainerCallback):  # type: ignore[misc] # transformers is not typed for us
-    """Reports each validation to the study, and ends the training in good order when it is not worth going on.
+class PruningCallback(TrainerCallback):  # type: ignore[misc] # transformers is not typed for us
+    """Reports each validation to the study, and ends the training early when the trial is worse than the others.
 
     :param by_loss: whether the losses of trials can be compared, where the quality of checkpoints is not measured.
     """
@@ -48,15 +48,15 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers is not typed 
             control.should_training_stop, control.should_save = True, False
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Leave before the half-trained adapter is taken for a finished one; by now all other callbacks are done."""
+        """End the trial before its half-trained adapter counts as finished; all other callbacks are done by now."""
         if self._stopped:
             raise Pruned(self._stopped)
 
     def _watched(self, metrics: Mapping[str, float]) -> str | None:
-        """Return the metric that all trials of the study are held to: what its first validation had to offer."""
+        """Return the metric that the trials of the study are compared by, as the first validation decides."""
         name: str | None = self._study.facts.get("watched")
         if name is None:
-            name = next((one for one in self._offers if one in metrics), None)
+            name = next((offer for offer in self._offers if offer in metrics), None)
             if name is not None:
                 self._study.note(watched=name)
         return name if name in metrics else None

@@ -1,4 +1,4 @@
-"""What a study has found, for people: a table, the best settings as a command, and one line for each trial."""
+"""Describe the results of a study: a table, the best settings as a command, and one line for each trial."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StudyReport:
     :param voice: name of the voice in the recipe.
     :param specs: what the metrics of the trials mean, the objective first.
     :param importances: how much each key matters to be among the best, in shares of 1; empty after too few trials.
-    :param command: that makes the voice with the settings of the recipe.
+    :param command: the command that makes the voice with the settings of the recipe.
     """
 
     voice: str
@@ -67,13 +67,13 @@ class StudyReport:
         shown = ((spec, trial.metrics.get(spec.name)) for spec in self.specs)
         return f"trial {trial.number}: " + ", ".join(f"{spec.name} {spec.shown(number)}" for spec, number in shown)
 
-    def told(self, number: int) -> str:
+    def result_line(self, number: int) -> str:
         """Return the result of a trial, and the best trial so far, in one line."""
         trial = self.trials[number]
-        what = self.reached(trial) if trial.state == State.DONE else f"trial {number}: {trial.ending}"
+        outcome = self.reached(trial) if trial.state == State.DONE else f"trial {number}: {trial.ending}"
         best = self.best
         beside = "" if best is None else "; the best so far" if best is trial else f"; the best is {self.reached(best)}"
-        return f"{what} ({trial.seconds:.0f} s){beside}"
+        return f"{outcome} ({trial.seconds:.0f} s){beside}"
 
     def lines(self) -> Iterator[str]:
         """Yield the table, the trials that did not finish, and the best settings as a command."""

@@ -62,12 +62,12 @@ def _recipe(recipe: Recipe, voices: Path) -> Recipe:
 
 
 def _make(study: Study, trial: Trial, recipe: Recipe, folder: RunFolder, metric: str, by_loss: bool) -> None:
-    # Late, so that a mistake in the settings is told before torch is loaded.
+    # Late, so that a mistake in the settings is reported before torch is loaded.
     from vtune import pipeline
     from vtune.training.out_of_memory import is_out_of_memory
-    from vtune.tune.pruning import Pruned, Watch
+    from vtune.tune.pruning import Pruned, PruningCallback
 
-    watch = Watch(study, trial, by_loss)
+    watch = PruningCallback(study, trial, by_loss)
     began = time.monotonic()
 
     def end(state: State, **facts: Any) -> None:
@@ -94,7 +94,7 @@ def _make(study: Study, trial: Trial, recipe: Recipe, folder: RunFolder, metric:
 
 
 def _hold_to(study: Study, result: Outcome) -> None:
-    """See that trials are judged by the same words, and keep what their metrics mean."""
+    """Check that all trials are scored on the same texts, and store the specifications of the metrics."""
     judged_by = study.facts.setdefault("judged_by", list(result.judged_by))
     if judged_by != list(result.judged_by):
         raise DataError(

@@ -1,4 +1,4 @@
-"""A study from its first trial to its last. Each trial is a whole run with its own settings, over the same clips."""
+"""Run a study from its first trial to its last; each trial is a whole run with its own settings on the same clips."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ def tune(
             run_trial(study, trial, study_folder, run, space, metric)
             count += 1
             report = _written(checked.voice, study, study_folder, space, metric, report.command)
-            logger.info("%s", report.told(trial.number))
+            logger.info("%s", report.result_line(trial.number))
             fresh = report.ended[before:]
-            if len(fresh) >= MAX_FAILED_TRIALS and all(one.state == State.FAILED for one in fresh):
+            if len(fresh) >= MAX_FAILED_TRIALS and all(trial.state == State.FAILED for trial in fresh):
                 raise VtuneError(f"the first {len(fresh)} trials failed; the last: {fresh[-1].reason}")
     return report
 
@@ -104,15 +104,14 @@ def _begin(study: Study, study_folder: StudyFolder, recipe: Recipe, space: Space
     facts = study.facts
     if "metric" in facts:
         before = load_recipe(study_folder.recipe).settings()
-        settings = (one for one in differences(before, recipe.settings()) if not _NOT_IN_IDENTITY.fullmatch(one.key))
-        said = [str(one) for one in settings if one.key not in space.dimensions]
-        said += [f"--search {one}" for one in differences(facts["space"], space.settings())]
-        said += [f"--{one}" for one in differences({"metric": facts["metric"]}, {"metric": metric})]
-        if said:
-            others = f" and {len(said) - 3} more" if len(said) > 3 else ""
+        changes = [str(change) for change in differences(before, recipe.settings()) if _counts(change.key, space)]
+        changes += [f"--search {change}" for change in differences(facts["space"], space.settings())]
+        changes += [f"--{change}" for change in differences({"metric": facts["metric"]}, {"metric": metric})]
+        if changes:
+            more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
             raise RecipeError(
                 [
-                    f"study {study_folder.path} was started with other settings: {'; '.join(said[:3])}{others}; "
+                    f"study {study_folder.path} was started with other settings: {'; '.join(changes[:3])}{more}; "
                     "continue with those settings, or start another study with --study NAME"
                 ]
             )
@@ -122,8 +121,13 @@ def _begin(study: Study, study_folder: StudyFolder, recipe: Recipe, space: Space
         logger.info("No trial is pruned by its loss, because the searched keys change what the loss measures")
 
 
+def _counts(key: str, space: Space) -> bool:
+    """Whether a changed setting makes another study."""
+    return not _NOT_IN_IDENTITY.fullmatch(key) and key not in space.dimensions
+
+
 def _sweep(study: Study, study_folder: StudyFolder) -> int:
-    """Remove what a killed process left of trials that had ended; returns the number of ended trials."""
+    """Remove the checkpoints that a killed process left of ended trials; return the number of ended trials."""
     ended = [trial for trial in study.trials if trial.state != State.RUNNING]
     for trial in ended:
         drop_checkpoints(study_folder.trial(trial.number))

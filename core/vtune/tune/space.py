@@ -1,4 +1,4 @@
-"""What a study searches: keys of a recipe with their dimensions, checked against the recipe before anything runs."""
+"""Read the space that a study searches, and check it against the recipe before anything runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Space:
 
     @property
     def size(self) -> int | None:
-        """How many points there are; None where there is no end of them."""
+        """Number of points; None if there are infinitely many."""
         every = [dimension.values() for dimension in self.dimensions.values()]
         return None if None in every else prod(len(values) for values in every if values is not None)
 
@@ -67,14 +67,14 @@ class Space:
 def read_space(searches: Sequence[str], file: Path | None = None) -> dict[str, Dimension]:
     """Read ``key=range`` and ``key=choices``, and a YAML file of the same, with or without sections.
 
-    :raises RecipeError: every one that cannot be understood, a line each.
+    :raises RecipeError: texts that cannot be understood, one line for each.
     """
     found: dict[str, Dimension] = {}
     problems: list[str] = []
     for key, written, origin in [*(_in_file(file) if file else ()), *_in_line(searches)]:
         try:
             if key in found:
-                raise RecipeError([f"{origin}: it is searched already; drop one"])
+                raise RecipeError([f"{origin}: it is given twice; remove one of the two"])
             found[key] = read_dimension(written, origin)
         except RecipeError as error:
             problems += error.problems
@@ -99,8 +99,9 @@ def check_space(recipe: str, overrides: Sequence[str], dimensions: Mapping[str, 
             tried = [_tried(recipe, overrides, key, text) for text in dimension.ends]
             checked[key] = typed = _typed(dimension, key, tried)
             mine = _at(settings, key)
-            known = zip(dimension.ends, tried, strict=True)
-            value = typed.own(mine) if isinstance(typed, Range) else next((t for t, one in known if one == mine), None)
+            texts = zip(dimension.ends, tried, strict=True)
+            same = (text for text, parsed in texts if parsed == mine)
+            value = typed.own(mine) if isinstance(typed, Range) else next(same, None)
             own |= {key: value} if value is not None else {}
         except RecipeError as error:
             problems.append(error.problems[0])
@@ -117,28 +118,28 @@ def _allow(key: str, given: set[str], keys: Mapping[str, Any], settings: Mapping
         raise RecipeError(
             [f"--search {key}: it changes which clips are held out; name evaluate.source, to judge every trial alike"]
         )
-    for other in [*given, *(one for one in keys if one != key)]:
+    for other in [*given, *(name for name in keys if name != key)]:
         if key == other or key.startswith(f"{other}.") or other.startswith(f"{key}."):
-            raise RecipeError([f"--search {key}: {shown(other)} is given as well; drop one"])
+            raise RecipeError([f"--search {key}: {shown(other)} is given as well; remove one of the two"])
 
 
 def _tried(recipe: str, overrides: Sequence[str], key: str, text: str) -> Any:
-    """Return what a recipe makes of a value. :raises RecipeError: nothing; it is told as ``--search``'s."""
+    """Return the value that a recipe reads from a text. :raises RecipeError: the recipe does not accept the text."""
     override = f"{key}={text}"
     try:
         return _at(load_recipe(recipe, [*overrides, override]).settings(), key)
     except RecipeError as error:
-        # The recipe alone is fine, so whatever is wrong comes of this value.
+        # The recipe itself is valid, so this value is the mistake.
         lines = (line.removeprefix(f"override {override[:80]!r}: ") for line in error.problems)
         raise RecipeError([f"--search {key}: {line}" for line in lines]) from error
 
 
 def _typed(dimension: Dimension, key: str, values: Sequence[Any]) -> Dimension:
-    """Let a range have the kind of numbers that its key has."""
+    """Make a range whole if its key holds whole numbers. :raises RecipeError: the key holds no numbers."""
     if not isinstance(dimension, Range):
         return dimension
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        raise RecipeError([f"--search {key}: it holds no number, so it has no range; list its choices"])
+        raise RecipeError([f"--search {key}: it does not hold a number, so it cannot have a range; list its choices"])
     if not all(isinstance(value, int) for value in values):
         return dimension
     if dimension.step is not None and not dimension.step.is_integer():

@@ -1,7 +1,7 @@
-"""The trials of a study in a database of Optuna's, which survives a kill at any moment; the only user of Optuna.
+"""Keep the trials of a study in Optuna's database, which survives a kill at any moment. Nothing else uses Optuna.
 
-SQLite and not Optuna's journal file: a write that a kill cuts short is undone, where the journal would keep half a line
-and a lock that nobody holds.
+SQLite and not Optuna's journal file: a write that a kill cuts short is undone, but the journal would keep half a line
+and a lock that no process holds.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class Study:
-    """A study in a file, made where there is none. One process writes it at a time.
+    """A study in a file, which is created if it does not exist. One process writes it at a time.
 
-    :raises VtuneError: the file cannot be read or written as one.
+    :raises VtuneError: the file cannot be read or written as a study.
     """
 
     def __init__(self, path: Path, space: Space) -> None:
         logging.getLogger("optuna").setLevel(logging.WARNING)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._space = space
-        self._distributions = {key: _distribution(one) for key, one in space.dimensions.items()}
+        self._distributions = {key: _distribution(dimension) for key, dimension in space.dimensions.items()}
         try:
             self._storage = optuna.storages.RDBStorage(str(URL.create("sqlite", database=str(path))))
             self._study = optuna.create_study(
@@ -72,29 +72,29 @@ class Study:
             if errno_of(error) is not None:
                 raise
             raise VtuneError(
-                f"{path} is no study: {reason(error)}; take it away, or name another with --study"
+                f"{path} is not a study: {reason(error)}; remove the file, or name another study with --study"
             ) from error
 
     @property
     def trials(self) -> list[Trial]:
-        """Every trial, in their order."""
-        return [_trial(one) for one in self._study.get_trials(deepcopy=False)]
+        """All trials, in their order."""
+        return [_trial(frozen) for frozen in self._study.get_trials(deepcopy=False)]
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the study knows beside its trials."""
+        """Facts that the study stores besides its trials."""
         return dict(self._study.user_attrs)
 
     def note(self, **facts: Any) -> None:
-        """Keep facts, as plain data."""
+        """Store facts, as plain data."""
         for name, fact in facts.items():
             self._study.set_user_attr(name, fact)
 
     def propose(self, seed: int) -> Values | None:
         """Return the next point to try: the recipe's own first, then what Optuna's TPE expects most of.
 
-        A function of the seed, of what was tried and of what came of it, so that a study that was stopped goes on as
-        it would have. Of a space that can be listed no point comes twice; None where none is left.
+        The point depends only on the seed, the tried points and their results, so that a stopped study continues as it
+        would have without the stop. In a space that can be listed, no point is tried twice; None if no point is left.
         """
         tried = self._study.get_trials(deepcopy=False, states=_ENDED)
         if not tried and self._space.own is not None:
@@ -104,12 +104,15 @@ class Study:
         # Asked of a copy: the point is written into the study whole, or not at all.
         copy = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=lot))
         copy.add_trials(tried)
-        asked = copy.ask(self._distributions).params
-        point = {key: one.tidy(asked[key]) if isinstance(one, Range) else asked[key] for key, one in self._dimensions}
-        known = [dict(one.params) for one in tried]
-        if point not in known or (self._space.size or MAX_LISTED_POINTS + 1) > MAX_LISTED_POINTS:
+        drawn = copy.ask(self._distributions).params
+        point = {
+            key: dimension.tidy(drawn[key]) if isinstance(dimension, Range) else drawn[key]
+            for key, dimension in self._dimensions
+        }
+        tried_points = [dict(trial.params) for trial in tried]
+        if point not in tried_points or (self._space.size or MAX_LISTED_POINTS + 1) > MAX_LISTED_POINTS:
             return point
-        left = [point for point in self._points() if point not in known]
+        left = [point for point in self._points() if point not in tried_points]
         return random.Random(lot).choice(left) if left else None
 
     def begin(self, values: Values) -> Trial:
@@ -121,11 +124,11 @@ class Study:
         return self.trials[-1]
 
     def start(self, trial: Trial, progress: str) -> None:
-        """Note that a running trial is started, new or again, and how far it was."""
+        """Record a start of a running trial, and how far the trial was."""
         self._handle(trial).set_user_attr("starts", [*trial.starts, progress])
 
     def forget_start(self, trial: Trial) -> None:
-        """Take a start back: the user stopped it, not a mishap."""
+        """Remove the last start, because the user stopped the trial and no error did."""
         self._handle(trial).set_user_attr("starts", list(trial.starts))
 
     def report(self, trial: Trial, step: int, value: float) -> bool:
@@ -133,7 +136,9 @@ class Study:
         the others at that step.
         """
         handle = self._handle(trial)
-        if step not in self._frozen(trial).intermediate_values:  # it is, where a trial goes on before its last report
+        if (
+            step not in self._frozen(trial).intermediate_values
+        ):  # it is there if a trial continues from before its last report
             handle.report(value, step)
         return bool(handle.should_prune())  # numpy's own otherwise
 
@@ -147,13 +152,13 @@ class Study:
         metrics: Mapping[str, float] | None = None,
         reason: str = "",
     ) -> None:
-        """Write down what became of a trial."""
+        """Record the end of a trial."""
         facts = {"metrics": dict(metrics or {}), "seconds": round(seconds, 2), "reason": reason}
         self._handle(trial).set_user_attr("ended", facts)
-        self._study.tell(trial.number, merit, next(key for key, one in _STATES.items() if one == state))
+        self._study.tell(trial.number, merit, next(key for key, value in _STATES.items() if value == state))
 
     def importances(self) -> dict[str, float]:
-        """Return how much each key matters to be among the best, in shares of 1; empty where too few trials are done.
+        """Return how much each key matters for the best results, as fractions of 1; empty after too few trials.
 
         PED-ANOVA, which needs no further package: how far the values of the five best (at most half of all, at least
         a tenth) lie from those of all.
@@ -192,10 +197,15 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     return FloatDistribution(dimension.low, dimension.high, dimension.log, dimension.step)
 
 
-def _trial(one: FrozenTrial) -> Trial:
+def _trial(frozen: FrozenTrial) -> Trial:
     # Optuna gives a pruned trial its last report for a value.
-    merit = one.value if one.state == TrialState.COMPLETE else None
-    starts = tuple(one.user_attrs.get("starts", ()))
+    merit = frozen.value if frozen.state == TrialState.COMPLETE else None
+    starts = tuple(frozen.user_attrs.get("starts", ()))
     return Trial(
-        one.number, _STATES[one.state], dict(one.params), merit, starts=starts, **one.user_attrs.get("ended", {})
+        frozen.number,
+        _STATES[frozen.state],
+        dict(frozen.params),
+        merit,
+        starts=starts,
+        **frozen.user_attrs.get("ended", {}),
     )

@@ -1,4 +1,4 @@
-"""What became of each trial of a study."""
+"""The trials of a study: their points, states and results."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One point of the space, tried.
+    """One tried point of the space.
 
-    :param merit: what the search makes as high as it can, made of the objective; None until it is done.
+    :param merit: the objective as a number that the search maximises; None until the trial is done.
     :param metrics: means of the voices by name: the objective, and quality with what it is made of.
-    :param seconds: of its last start, to its end.
+    :param seconds: from its last start to its end.
     :param reason: why it was pruned or failed.
-    :param starts: how far its training was at each start, for one that is stopped again and again.
+    :param starts: how far its training was at each start; a trial may be stopped several times.
     """
 
     number: int
@@ -40,11 +40,11 @@ class Trial:
 
     @property
     def ending(self) -> str:
-        """Say how it ended, where it is not done."""
+        """How the trial ended, if it is not done."""
         return f"{self.state}: {self.reason}" if self.state == State.FAILED else f"{self.state} {self.reason}".strip()
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
-    """Return those that are done, the best first; of equals the earlier."""
+    """Return the trials that are done, the best first; of equal trials, the earlier first."""
     done = [(trial.merit, trial) for trial in trials if trial.state == State.DONE and trial.merit is not None]
     return [trial for _, trial in sorted(done, key=lambda pair: (-pair[0], pair[1].number))]

@@ -24,9 +24,9 @@ from vtune.serve.failures import UpstreamAwayError
 from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm import reaper
 from vtune.serve.vllm.bases import base_to_serve
-from vtune.serve.vllm.client import Client
-from vtune.serve.vllm.process import Process
-from vtune.serve.vllm.watch import Elsewhere
+from vtune.serve.vllm.client import VllmClient
+from vtune.serve.vllm.process import VllmProcess
+from vtune.serve.vllm.watch import ExternalServer
 from vtune.voice_format.record import list_voices
 
 PROGRAM = Path(__file__).with_name("fake_vllm.py")
@@ -165,7 +165,7 @@ def test_one_that_dies_is_started_again_with_another_client(program: Path, regis
         assert away.value.retry_after
         until(lambda: not backend.missing())
         assert server.client() is not first
-        assert server.client().is_well()
+        assert server.client().is_healthy()
         assert len(starts(program)) == 2
         assert not [pid for pid in starts(program)[0] if alive(pid)]  # before the next one takes their memory
         os.kill(starts(program)[1][0], signal.SIGKILL)
@@ -190,7 +190,7 @@ def test_deaths_that_lie_long_back_do_not_count(program: Path, registry: VoiceRe
 
 
 def test_one_that_hangs_is_ended_and_started_again(program: Path, registry: VoiceRegistry, monkeypatch: Any) -> None:
-    monkeypatch.setattr("vtune.serve.vllm.client.HEALTH_SECONDS", 0.2)
+    monkeypatch.setattr("vtune.serve.vllm.client.HEALTH_TIMEOUT_SECONDS", 0.2)
     with closing(open_backend("vllm", registry, settings(program, hang_seconds=1), "cpu", {})) as backend:
         until(lambda: not backend.missing())
         (program.parent / "deaf").touch()
@@ -206,7 +206,7 @@ def test_one_that_hangs_is_ended_and_started_again(program: Path, registry: Voic
 def test_one_that_takes_no_sigterm_is_killed(program: Path) -> None:
     (program.parent / "stubborn").touch()
     command = [str(program), "serve", "base", "--port", "0"]
-    process = Process(command, {"VLLM_API_KEY": "x"}, term_seconds=0.3)
+    process = VllmProcess(command, {"VLLM_API_KEY": "x"}, term_seconds=0.3)
     until(lambda: starts(program))
     process.close()
     assert process.code == 137
@@ -215,7 +215,7 @@ def test_one_that_takes_no_sigterm_is_killed(program: Path) -> None:
 
 def test_it_can_be_killed_while_it_is_waited_for(program: Path) -> None:
     (program.parent / "stubborn").touch()
-    process = Process([str(program), "serve", "base", "--port", "0"], {"VLLM_API_KEY": "x"}, term_seconds=60)
+    process = VllmProcess([str(program), "serve", "base", "--port", "0"], {"VLLM_API_KEY": "x"}, term_seconds=60)
     until(lambda: starts(program))
     started = time.monotonic()
     signal.signal(signal.SIGALRM, lambda *_: process.kill())  # a second signal, while the first is still obeyed
@@ -252,7 +252,7 @@ def test_it_ends_when_vtune_or_the_reaper_is_killed(program: Path, victim: str) 
 
 
 def test_the_group_is_killed_when_the_reaper_was(program: Path) -> None:
-    process = Process([str(program), "serve", "base", "--port", "0"], {"VLLM_API_KEY": "x"})
+    process = VllmProcess([str(program), "serve", "base", "--port", "0"], {"VLLM_API_KEY": "x"})
     until(lambda: starts(program))
     os.kill(process._process.pid, signal.SIGKILL)
     until(lambda: process.code is not None)
@@ -263,9 +263,9 @@ def test_the_group_is_killed_when_the_reaper_was(program: Path) -> None:
 
 def test_one_that_runs_elsewhere_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     well, ready = [True], []
-    monkeypatch.setattr(Client, "is_well", lambda self: well[0])
-    client = Client("http://127.0.0.1:1")
-    with closing(Elsewhere(client, VllmSettings(health_interval_seconds=0.02))) as server:
+    monkeypatch.setattr(VllmClient, "is_healthy", lambda self: well[0])
+    client = VllmClient("http://127.0.0.1:1")
+    with closing(ExternalServer(client, VllmSettings(health_interval_seconds=0.02))) as server:
         server.watch(lambda: ready.append(1))
         assert server.client() is client
         well[0] = False

@@ -16,7 +16,7 @@ pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 from vtune.errors import VtuneError
 from vtune.serve.failures import UpstreamAwayError, UpstreamError, VoiceBrokenError
 from vtune.serve.http_errors import HttpError, http_error_of
-from vtune.serve.vllm.client import Client, VllmRefusalError, upstream_error_of
+from vtune.serve.vllm.client import VllmClient, VllmRefusalError, upstream_error_of
 from vtune.types import SamplingRequest
 
 DRAWING = SamplingRequest(
@@ -26,7 +26,7 @@ HTML = b"<html><head><title>502 Bad Gateway</title></head></html>"
 TOKEN = b'data: {"choices": [{"index": 0, "token_ids": [7]}]}\n\n'
 SSE = {"Content-Type": "text/event-stream"}
 
-Upstream = Callable[..., Client]
+Upstream = Callable[..., VllmClient]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def upstream() -> Iterator[Upstream]:
     """Make a server that gives every connection the same bytes, then hangs up, or does not."""
     listening: list[socket.socket] = []
 
-    def make(answer: bytes, patience: float = 10.0, hangs: bool = False) -> Client:
+    def make(answer: bytes, patience: float = 10.0, hangs: bool = False) -> VllmClient:
         server = socket.create_server(("127.0.0.1", 0))
         listening.append(server)
 
@@ -52,7 +52,7 @@ def upstream() -> Iterator[Upstream]:
                     connection.close()
 
         threading.Thread(target=serve, daemon=True).start()
-        return Client(f"http://127.0.0.1:{server.getsockname()[1]}", "key", patience)
+        return VllmClient(f"http://127.0.0.1:{server.getsockname()[1]}", "key", patience)
 
     yield make
     for server in listening:
@@ -81,7 +81,7 @@ def error(message: str, code: int) -> bytes:
     return json.dumps({"error": {"message": message, "type": "BadRequestError", "code": code}}).encode()
 
 
-def refused(client: Client) -> tuple[HttpError, VtuneError, list[int]]:
+def refused(client: VllmClient) -> tuple[HttpError, VtuneError, list[int]]:
     """Draw, as a request to speak does; return what its client is told, what the log is told, and the tokens before."""
     tokens: list[int] = []
 
@@ -145,7 +145,7 @@ def test_a_stream_that_breaks_off_is_never_taken_for_whole(upstream: Upstream, w
     refusal, log, tokens = refused(upstream(http(200, TOKEN, whole, Content_Type="text/event-stream")))
     assert tokens == [7]
     assert isinstance(log, UpstreamAwayError)
-    assert "ends before its end" in str(log)
+    assert "ends too early" in str(log)
     assert refusal.status == 503
 
 
@@ -170,7 +170,7 @@ def test_a_server_that_never_answers_is_waited_for_no_longer_than_told(upstream:
     for answer in (b"", b"HTTP/1.1 200 OK\r\n", http(200, TOKEN, whole=False, Content_Type="text/event-stream")):
         client = upstream(answer, patience=0.2, hangs=True)
         assert refused(client)[0].status == 503
-        assert not client.is_well()
+        assert not client.is_healthy()
         with pytest.raises(UpstreamAwayError):
             client.models()
     assert time.monotonic() - started < 10
@@ -193,5 +193,5 @@ def test_a_list_of_models_that_is_none(upstream: Upstream, answer: bytes, kind: 
 
 def test_a_vllm_that_is_too_old_says_so(upstream: Upstream) -> None:
     event = b'data: {"choices": [{"index": 0, "text": "a"}]}\n\n'
-    with pytest.raises(VoiceBrokenError, match="takes a newer one"):
+    with pytest.raises(VoiceBrokenError, match="install a newer vLLM"):
         list(upstream(http(200, event, Content_Type="text/event-stream")).draw("anna", DRAWING).ids())

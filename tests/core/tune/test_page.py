@@ -81,8 +81,8 @@ def test_the_command_can_be_pasted(found: StudyReport, toy_recipe: Callable[...,
 
 
 def test_a_line_says_what_became_of_a_trial(found: StudyReport) -> None:
-    assert found.told(2) == "trial 2: quality 0.80, wer 20.0 % (60 s); the best so far"
-    assert found.told(4) == (
+    assert found.result_line(2) == "trial 2: quality 0.80, wer 20.0 % (60 s); the best so far"
+    assert found.result_line(4) == (
         "trial 4: pruned after 1 of 3 epochs: eval_loss 4 (60 s); the best is trial 2: quality 0.80, wer 20.0 %"
     )
     assert found.settings(found.trials[0]).endswith("lora.targets=all (the recipe as it is)")
@@ -152,8 +152,8 @@ spans = st.tuples(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_an_axis_keeps_its_numbers_and_a_few_round_ticks_inside(span: tuple[float, float], whole: bool) -> None:
     low, high = span[0], span[0] + span[1]
     axis = Axis.over([low, high], whole=whole)
-    assert LEFT < axis.place(low, LEFT, RIGHT) <= axis.place(high, LEFT, RIGHT) < RIGHT
-    ticks = [axis.place(number, BOTTOM, TOP) for number, _ in axis.ticks()]
+    assert LEFT < axis.coordinate(low, LEFT, RIGHT) <= axis.coordinate(high, LEFT, RIGHT) < RIGHT
+    ticks = [axis.coordinate(number, BOTTOM, TOP) for number, _ in axis.ticks()]
     assert len(ticks) <= 8
     assert all(TOP - 0.1 <= tick <= BOTTOM + 0.1 for tick in ticks)
     assert whole or len(ticks) >= 2
@@ -162,7 +162,7 @@ def test_an_axis_keeps_its_numbers_and_a_few_round_ticks_inside(span: tuple[floa
 @given(st.floats(-7, 3), st.floats(0.4, 8))
 def test_decades_are_as_far_apart_as_decades(power: float, decades: float) -> None:
     axis = Axis(10**power, 10 ** (power + decades), log=True)
-    assert axis.place(10 ** (power + decades / 2), 0, 100) == pytest.approx(50, abs=0.1)
+    assert axis.coordinate(10 ** (power + decades / 2), 0, 100) == pytest.approx(50, abs=0.1)
     assert 1 <= len(axis.ticks()) <= 10
 
 

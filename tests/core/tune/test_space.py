@@ -46,16 +46,16 @@ def test_ranges_and_choices(written: Any, read: Range | Choice) -> None:
     [
         ("1e-3..1e-5", "ends before it begins"),
         ("1..1", "ends before it begins"),
-        ("0..1:log", "begins above 0, not at 0"),
-        ("1..2:logs", r"not in ':logs'; did you mean 'log'\?"),
-        ("1..2:step=x", "not in ':step=x'"),
+        ("0..1:log", "must begin above 0, not at 0"),
+        ("1..2:logs", r"not with ':logs'; did you mean 'log'\?"),
+        ("1..2:step=x", "not with ':step=x'"),
         ("1..2:step=3", "a step of 3 does not fit into 1..2"),
         ("1..2:step=0", "a step of 0 does not fit"),
-        ("1..2:log:step=1", "has :log or :step, not both"),
-        ("1..two", "'1..two' is no range"),
-        ("8", "'8' alone is nothing to search"),
-        ("", "'nothing' alone is nothing to search"),
-        ("8,8", "the choice 8 stands twice"),
+        ("1..2:log:step=1", "can have :log or :step, not both"),
+        ("1..two", "'1..two' is not a range"),
+        ("8", "'8' is a single choice"),
+        ("", "'nothing' is a single choice"),
+        ("8,8", "the choice 8 is given twice"),
         ("[1,2", "not YAML"),
     ],
 )
@@ -77,7 +77,7 @@ def test_a_choice_is_read_back_as_it_was_given(given_values: list[Any]) -> None:
     try:
         choice = read_dimension(given_values, "x")
     except RecipeError as error:
-        assert "stands twice" in str(error)  # noqa: PT017 -- 1 and 1.0 are written alike
+        assert "is given twice" in str(error)  # noqa: PT017 -- 1 and 1.0 are written alike
         return
     assert isinstance(choice, Choice)
     assert [parse(option, "x") for option in choice.options] == given_values
@@ -157,7 +157,7 @@ def test_every_key_is_held_to_the_recipe_and_all_problems_are_told(plain: str) -
         (["lora.rank=4,8", "lora={rank: 2},{rank: 4}"], "'lora' is given as well"),
         (["lora.alpha=4,8"], "'lora.alpha' is given as well"),
         (["train.warmup=true,false"], "must be a number, found true"),
-        (["train.gradient_checkpointing=0..1"], "holds no number"),
+        (["train.gradient_checkpointing=0..1"], "does not hold a number"),
         (["lora.rank=2..8:step=1.5"], "a step is whole, not 1.5"),
     ],
 )
@@ -199,7 +199,7 @@ def test_a_space_stands_in_a_file_with_or_without_sections(tmp_path: Path) -> No
     [
         ("- a\n", "a search space is a mapping"),
         ("", "a search space is a mapping"),
-        ("lora: {rank: 8}\n", "space.yaml: lora.rank: '8' alone is nothing to search"),
+        ("lora: {rank: 8}\n", "space.yaml: lora.rank: '8' is a single choice"),
         ("lora.rank: 8..4\n", "space.yaml: lora.rank: the range 8..4 ends before it begins"),
         ("a: [1\n", "space.yaml: not YAML"),
     ],
@@ -216,5 +216,5 @@ def test_a_file_that_is_no_space_is_one_line(tmp_path: Path, text: str, says: st
 def test_a_key_is_searched_once(tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text("lora.rank: 8,16\n")
-    with pytest.raises(RecipeError, match=r"--search lora.rank: it is searched already"):
+    with pytest.raises(RecipeError, match=r"--search lora.rank: it is given twice"):
         read_space(["lora.rank=1..2"], file)

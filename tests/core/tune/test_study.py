@@ -143,7 +143,7 @@ def test_the_file_lies_where_it_was_asked_for(tmp_path: Path) -> None:
 def test_a_file_that_is_no_study_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "study.db"
     path.write_bytes(content)
-    with pytest.raises(VtuneError, match=r"study.db is no study: .*; take it away") as caught:
+    with pytest.raises(VtuneError, match=r"study.db is not a study: .*; remove the file") as caught:
         Study(path, SMALL)
     assert "\n" not in str(caught.value)
     assert path.read_bytes()[: len(content)] == content
@@ -153,4 +153,4 @@ def test_a_study_that_found_no_room_is_not_called_broken(tmp_path: Path) -> None
     """Whoever took it away, as a file that is no study is to be, would lose its trials."""
     with file_limit(8_192), pytest.raises(DiskError, match=rf"^{tmp_path}: ") as caught, writing(tmp_path):
         Study(tmp_path / "study.db", SMALL)
-    assert "take it away" not in str(caught.value)
+    assert "remove the file" not in str(caught.value)

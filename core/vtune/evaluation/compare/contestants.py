@@ -65,8 +65,11 @@ def contestants(names: Sequence[str], voices: Path, runs: Path) -> list[Contesta
     if repeated is not None:
         raise VoiceError(f"{repeated} is named twice; name each voice once")
     resolved = [_resolve(name, first, voices, runs) for name in names]
-    ends = [_end_of(one.name) for one in resolved]
-    return [replace(one, name=end) if ends.count(end) == 1 else one for one, end in zip(resolved, ends, strict=True)]
+    ends = [_end_of(contestant.name) for contestant in resolved]
+    return [
+        replace(contestant, name=end) if ends.count(end) == 1 else contestant
+        for contestant, end in zip(resolved, ends, strict=True)
+    ]
 
 
 def _end_of(name: str) -> str:
@@ -80,11 +83,11 @@ def first_voice(names: Sequence[str], voices: Path) -> VoiceFolder:
     """
     for name in names:
         if name != BASE and not name.startswith(PROMPT):
-            return _found(name, voices)
+            return _folder_of(name, voices)
     raise VoiceError(f"name a voice: {listed(names)} names none, and a base belongs to a voice")
 
 
-def _found(name: str, voices: Path) -> VoiceFolder:
+def _folder_of(name: str, voices: Path) -> VoiceFolder:
     if voice_there(name, voices) is None and looks_like_mix(name):
         return find_parts(name, voices, {})[0].folder
     return find_voice(name if voice_there(name, voices) else name.partition("@")[0], voices)
@@ -99,7 +102,7 @@ def _resolve(name: str, first: VoiceFolder, voices: Path, runs: Path) -> Contest
         if not path.is_file():
             raise VoiceError(f"{name}: there is no recording {path}")
         return Contestant(name, plain(path.stem), own, voices, untuned=True, prompt=path)
-    folder = _found(name, voices)
+    folder = _folder_of(name, voices)
     if voice_there(name, voices) is None:
         if looks_like_mix(name):
             return Contestant(name, plain(name), name, voices)
@@ -114,14 +117,14 @@ def _checkpoint(folder: VoiceFolder, step: str, runs: Path) -> Path:
     """Find a checkpoint of the training that made the voice, by its step."""
     facts = read_record(folder).training
     training = RunFolder(runs / folder.name).checkpoints / str(facts.get("key", ""))
-    found = {str(number): path for number, path in checkpoints.complete_checkpoints(training)}
+    paths = {str(number): path for number, path in checkpoints.complete_checkpoints(training)}
     if step == "best":
         step = str(facts.get("best_step", ""))
-    if step not in found:
+    if step not in paths:
         raise VoiceError(
-            f"{folder.name}@{step}: no checkpoint of that step in {training} (there: {listed(found, step)})"
+            f"{folder.name}@{step}: no checkpoint of that step in {training} (there: {listed(paths, step)})"
         )
-    return found[step]
+    return paths[step]
 
 
 def plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""How it is said: whether it ends by itself, how long it takes, its pauses and its level."""
+"""Measure delivery: whether an utterance ends by itself, its length, its pauses and its level."""
 
 from __future__ import annotations
 

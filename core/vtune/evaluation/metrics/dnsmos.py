@@ -1,4 +1,4 @@
-"""How clean utterances sound, by a network whose weights come inside its package. It is optional."""
+"""Estimate how clean utterances sound, with a network in an optional package that includes its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How high a voice lies, and how far its pitch moves."""
+"""Measure the pitch of a voice in Hz, and its movement in semitones."""
 
 from __future__ import annotations
 

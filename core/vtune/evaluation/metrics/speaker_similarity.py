@@ -1,4 +1,4 @@
-"""Whether it is the same person: similarity of speaker embeddings to recordings that were not trained on."""
+"""Measure whether the same person speaks: similarity of speaker embeddings to recordings that were held out."""
 
 from __future__ import annotations
 
@@ -56,11 +56,14 @@ class SpeakerSimilarity:
 
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
         """Compare each utterance with the centre of the recordings."""
-        found = [self._similarity(utterance) for utterance in utterances]
-        same = [None if one is None else Ratio(float(one.numerator >= SAME_SPEAKER_SIMILARITY)) for one in found]
+        similarities = [self._similarity(utterance) for utterance in utterances]
+        same = [
+            None if ratio is None else Ratio(float(ratio.numerator >= SAME_SPEAKER_SIMILARITY))
+            for ratio in similarities
+        ]
         impostors = [float(self._embed(clip) @ self._centre) for clip in self._impostors]
         anchors = {"speaker_similarity": {IMPOSTORS: float(np.mean(impostors))}} if impostors else {}
-        return MetricResult({"speaker_similarity": found, "same_speaker": same}, anchors=anchors)
+        return MetricResult({"speaker_similarity": similarities, "same_speaker": same}, anchors=anchors)
 
     def _similarity(self, utterance: Utterance) -> Ratio | None:
         if utterance.system == RECORDING:

@@ -1,4 +1,4 @@
-"""What speaking costs: time and memory."""
+"""Measure the time and the memory that speaking takes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Speed:
         ]
         first = [None if utterance.first is None else Ratio(utterance.first) for utterance in utterances]
         return MetricResult(
-            {"rtf": rtf, "first_audio_seconds": first, "peak_memory_gib": [memory if one else None for one in rtf]}
+            {"rtf": rtf, "first_audio_seconds": first, "peak_memory_gib": [memory if ratio else None for ratio in rtf]}
         )
 
 

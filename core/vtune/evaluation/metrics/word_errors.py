@@ -1,4 +1,4 @@
-"""Whether the words are there: what a recogniser hears is compared with the text, as it is for the recordings."""
+"""Measure word errors: the words that a recogniser hears are compared with the text."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class WordErrors:
         if not alignment.errors or not heard or text in self._train_texts:
             return False
         own = edit_distance(text, heard)
-        likely = (other for other in self._train_texts if abs(len(other) - len(heard)) < own)
-        return any(edit_distance(other, heard) < own for other in likely)
+        likely = (sentence for sentence in self._train_texts if abs(len(sentence) - len(heard)) < own)
+        return any(edit_distance(sentence, heard) < own for sentence in likely)
 
     def _recognise(self, sounds: Iterator[tuple[Waveform, int]]) -> Iterator[str]:
         while batch := list(islice(sounds, self._recogniser.batch)):

@@ -1,4 +1,4 @@
-"""The page to listen to: what each system reached, every sentence to hear and see, and a blind comparison."""
+"""Write the listening page: scores of each system, every sentence to hear and see, and a blind comparison."""
 
 from vtune.evaluation.report.page import write_page
 

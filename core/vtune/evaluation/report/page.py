@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page: what each system reached, and every sentence to listen to beside the recording."""
+"""Write an evaluation as one HTML page: the scores of each system, and every sentence to hear beside the recording."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vtune.contract.metrics import RECORDING, TestSet, Utterance
 from vtune.errors import printable
-from vtune.evaluation.report.players import LEVEL, Track, track
+from vtune.evaluation.report.players import PLAYBACK_LEVEL_DBFS, Track, track
 from vtune.evaluation.report.sentences import sentence
 from vtune.evaluation.report.table import means_table
 from vtune.evaluation.scores import Scores
@@ -30,7 +30,7 @@ def write_page(path: Path, title: str, scores: Scores, utterances: Sequence[Utte
 
 def _body(title: str, scores: Scores, utterances: Sequence[Utterance], test_set: TestSet) -> Iterator[str]:
     yield f"<header><h1>{safe(title)}</h1>"
-    yield f"<p class=source>{_what(scores, test_set)}</p>"
+    yield f"<p class=source>{_summary(scores, test_set)}</p>"
     yield "<p class=buttons><button type=button id=blind-open class=main hidden>Compare blind</button></p>"
     if scores.scores:
         yield from _metrics(scores)
@@ -48,7 +48,7 @@ def _body(title: str, scores: Scores, utterances: Sequence[Utterance], test_set:
     yield _beside("blind.html")
 
 
-def _what(scores: Scores, test_set: TestSet) -> str:
+def _summary(scores: Scores, test_set: TestSet) -> str:
     held = " that the voice was not trained on" if test_set.recordings else ""
     times = f", each {len(scores.seeds)} times" if len(scores.seeds) > 1 else ""
     count = len(scores.texts)
@@ -57,8 +57,8 @@ def _what(scores: Scores, test_set: TestSet) -> str:
 
 
 def _metrics(scores: Scores) -> Iterator[str]:
-    yield from means_table([one for one in scores.scores if one.spec.headline], scores)
-    if any(one.intervals for one in scores.scores):
+    yield from means_table([metric_score for metric_score in scores.scores if metric_score.spec.headline], scores)
+    if any(metric_score.intervals for metric_score in scores.scores):
         yield (
             f"<p class=source>Under a mean: the 95 % interval of its difference to {safe(scores.baseline)}. Where it "
             "excludes zero, it is marked <span class=better>✓ better</span>, <span class=worse>✗ worse</span> or "
@@ -71,21 +71,21 @@ def _metrics(scores: Scores) -> Iterator[str]:
 
 def _how() -> Iterator[str]:
     yield (
-        f"<p class=source>For listening, all sounds are brought to one level ({LEVEL:g} dBFS of speech, peaks under "
-        "-1 dBFS; the change is given beside the length): of two sounds, the louder one seems better. Metrics "
-        "are those of the original sound. Pictures show 0 to 12 kHz in mel, with a line each second. What was heard: "
-        "<del>left out</del>, <ins class=added>added</ins>, <del>wanted</del> <ins>said instead</ins>.</p>"
+        f"<p class=source>For listening, all sounds are brought to one level ({PLAYBACK_LEVEL_DBFS:g} dBFS of speech, "
+        "peaks under -1 dBFS; the change is given beside the length): of two sounds, the louder one seems better. "
+        "Metrics are those of the original sound. Pictures show 0 to 12 kHz in mel, with a line each second. "
+        "What was heard: <del>left out</del>, <ins class=added>added</ins>, <del>text</del> <ins>said instead</ins>."
+        "</p>"
     )
 
 
 def _controls(scores: Scores) -> Iterator[str]:
     """Yield the controls that only work with the script, and appear with it."""
     yield "<form id=controls hidden><label>order <select id=order><option value=''>as given</option>"
-    for one in scores.scores:
-        if one.spec.headline and one.spec.better != "neither":
+    for spec in (metric_score.spec for metric_score in scores.scores):
+        if spec.headline and spec.better != "neither":
             yield (
-                f'<option value="{safe(one.spec.name)}" data-better={one.spec.better}>'
-                f"worst first: {safe(one.spec.title)}</option>"
+                f'<option value="{safe(spec.name)}" data-better={spec.better}>worst first: {safe(spec.title)}</option>'
             )
     yield "</select></label><label id=of>of <select id=whose></select></label><fieldset id=shown></fieldset>"
     yield (

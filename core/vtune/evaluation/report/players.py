@@ -1,4 +1,4 @@
-"""One utterance to hear: a player over its spectrogram, its headline metrics, and what the recogniser heard."""
+"""Write the HTML of one utterance: a player, its spectrogram, its headline metrics, and the recognised words."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from vtune.evaluation.scores import Scores
 from vtune.types import Waveform
 from vtune.webpage import RATE, embedded, safe
 
-LEVEL = -20.0
-"""dBFS of the speech of all that is played: of two sounds the louder one seems to be the better one."""
+PLAYBACK_LEVEL_DBFS = -20.0
+"""Level of the speech in every player: the louder of two sounds seems to be better."""
 
 MAX_KEYS = 9
 """Digits that play utterances."""
@@ -30,8 +30,8 @@ class Track:
     """An utterance as it is played.
 
     :param sound: samples at the page's sample rate and level.
-    :param gain: dB by which it was made louder; None for silence.
-    :param row: what ``Scores.utterances`` has of it.
+    :param gain: dB by which the sound was made louder; None for silence.
+    :param row: the utterance's row in ``Scores.utterances``.
     """
 
     utterance: Utterance
@@ -49,35 +49,40 @@ def track(utterance: Utterance, row: Mapping[str, Any]) -> Track:
     """Bring an utterance to the page's sample rate and level, with peaks under -1 dBFS."""
     sound = np.asarray(soxr.resample(utterance.waveform, utterance.sample_rate, RATE), dtype=np.float32)
     level = speech_level(sound, RATE)
-    return Track(utterance, bring_to(sound, RATE, LEVEL), LEVEL - level if np.isfinite(level) else None, row)
+    return Track(
+        utterance,
+        bring_to(sound, RATE, PLAYBACK_LEVEL_DBFS),
+        PLAYBACK_LEVEL_DBFS - level if np.isfinite(level) else None,
+        row,
+    )
 
 
-def player(one: Track, number: int, scores: Scores, scale: float, language: str | None) -> Iterator[str]:
+def player(track: Track, number: int, scores: Scores, scale: float, language: str | None) -> Iterator[str]:
     """Yield the HTML of one utterance.
 
     :param number: its number within the sentence, from 1: the key that plays it.
     :param scale: number of seconds that are as wide as the page.
     :param language: of the words, as Whisper names it.
     """
-    who = name_of(one.utterance, scores)
-    sound = embedded(one.sound, RATE) if len(one.sound) else ""
-    seed = "null" if one.utterance.system == RECORDING else one.utterance.seed
-    metrics = {spec.name: number for spec, number in _headlines(one.row, scores) if np.isfinite(number)}
+    name = name_of(track.utterance, scores)
+    sound = embedded(track.sound, RATE) if len(track.sound) else ""
+    seed = "null" if track.utterance.system == RECORDING else track.utterance.seed
+    metrics = {spec.name: number for spec, number in _headlines(track.row, scores) if np.isfinite(number)}
     yield (
-        f'<div class=utterance role=group aria-label="{safe(who)}" data-system="{safe(one.utterance.system)}" '
-        f'data-seed={seed} data-seconds={one.seconds:.3f} data-metrics="{safe(json.dumps(metrics))}">'
+        f'<div class=utterance role=group aria-label="{safe(name)}" data-system="{safe(track.utterance.system)}" '
+        f'data-seed={seed} data-seconds={track.seconds:.3f} data-metrics="{safe(json.dumps(metrics))}">'
     )
     key = f"<kbd>{number}</kbd> " if number <= MAX_KEYS else ""
-    yield f"<p class=who>{key}<b>{safe(who)}</b> <small>{_length(one)}</small></p>"
+    yield f"<p class=who>{key}<b>{safe(name)}</b> <small>{_length(track)}</small></p>"
     if sound:
-        yield f'<button class=play hidden aria-label="play {safe(who)}"></button>'
-        yield from _picture(one, scale)
+        yield f'<button class=play hidden aria-label="play {safe(name)}"></button>'
+        yield from _picture(track, scale)
         yield f'<audio controls preload=none src="{sound}"></audio>'
     else:
         yield "<p class=nothing>no sound</p>"
-    yield f"<ul class=metrics>{''.join(_metrics(one.row, scores))}</ul>"
-    if "heard" in one.row:
-        yield f"<p class=heard>{_heard(one.utterance.text, str(one.row['heard']), language)}</p>"
+    yield f"<ul class=metrics>{''.join(_metrics(track.row, scores))}</ul>"
+    if "heard" in track.row:
+        yield f"<p class=heard>{_heard(track.utterance.text, str(track.row['heard']), language)}</p>"
     yield "</div>"
 
 
@@ -88,17 +93,17 @@ def name_of(utterance: Utterance, scores: Scores) -> str:
     )
 
 
-def _length(one: Track) -> str:
-    change = round(one.gain or 0.0)
-    return f"{one.seconds:.1f} s" + (f", {change:+} dB" if change else "")
+def _length(track: Track) -> str:
+    change = round(track.gain or 0.0)
+    return f"{track.seconds:.1f} s" + (f", {change:+} dB" if change else "")
 
 
-def _picture(one: Track, scale: float) -> Iterator[str]:
+def _picture(track: Track, scale: float) -> Iterator[str]:
     step = max(1, -(-round(scale * RATE) // COLUMNS))
-    width = 100 * one.seconds / scale
+    width = 100 * track.seconds / scale
     yield (
-        f'<div class=strip><div class=picture style="width:{width:.2f}%;--seconds:{one.seconds:.3f}">'
-        f'<img alt="" src="{spectrogram(one.sound, step)}"><i hidden></i></div></div>'
+        f'<div class=strip><div class=picture style="width:{width:.2f}%;--seconds:{track.seconds:.3f}">'
+        f'<img alt="" src="{spectrogram(track.sound, step)}"><i hidden></i></div></div>'
     )
 
 
@@ -108,7 +113,7 @@ def _metrics(row: Mapping[str, Any], scores: Scores) -> Iterator[str]:
 
 
 def _headlines(row: Mapping[str, Any], scores: Scores) -> Iterator[tuple[MetricSpec, float]]:
-    for spec in (one.spec for one in scores.scores if one.spec.headline):
+    for spec in (metric_score.spec for metric_score in scores.scores if metric_score.spec.headline):
         number = row["metrics"].get(spec.name)
         if number is not None:
             yield spec, number

@@ -1,4 +1,4 @@
-"""One text: the recording and every utterance of it beneath each other, on one time scale."""
+"""Write the HTML of one text: its recording and its utterances below each other, on one time scale."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def sentence(number: int, text: str, tracks: Sequence[Track], scores: Scores, la
 
     :param number: the number of the text, from 1.
     """
-    scale = _scale([one.seconds for one in tracks])
+    scale = _scale([track.seconds for track in tracks])
     yield f"<article id=sentence-{number} tabindex=0 data-number={number}>"
     yield f"<h2><small>{number}</small> <span class=text dir=auto>{safe(text)}</span></h2>"
-    for place, one in enumerate(tracks, 1):
-        yield from player(one, place, scores, scale, language)
+    for key, track in enumerate(tracks, 1):
+        yield from player(track, key, scores, scale, language)
     if scores.scores and tracks:
         yield "<details><summary>every metric of this sentence</summary>"
-        yield from sentence_table([(name_of(one.utterance, scores), one.row) for one in tracks], scores)
+        yield from sentence_table([(name_of(track.utterance, scores), track.row) for track in tracks], scores)
         yield "</details>"
     yield "</article>"
 
 
 def _scale(seconds: Sequence[float]) -> float:
     """Return the seconds that are as wide as the page."""
-    sounding = [one for one in seconds if one]
+    sounding = [length for length in seconds if length]
     return min(max(sounding), MAX_SCALE_RATIO * median(sounding)) if sounding else 1.0

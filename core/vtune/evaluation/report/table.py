@@ -1,4 +1,4 @@
-"""Metrics as tables: means of systems beside each other, and the numbers of one sentence."""
+"""Write HTML tables of metrics: means of systems beside each other, and the numbers of one sentence."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def means_table(several: Iterable[Score], scores: Scores, *, grouped: bool = Fal
     """
     notes = {scores.baseline: "baseline"} if len(scores.systems) > 1 else {}
     yield from _head([(name, notes.get(name, "")) for name in scores.columns])
-    for group, members in groupby(several, key=lambda one: one.group):
+    for group, members in groupby(several, key=lambda score: score.group):
         yield "<tbody>"
         if grouped:
             yield f"<tr class=group><th scope=rowgroup colspan={len(scores.columns) + 1}>{safe(group)}"
-        for one in members:
-            cells = "".join(_mean(one, name, scores.baseline) for name in scores.columns)
-            yield f"<tr><th scope=row>{_title(one)}{cells}"
+        for score in members:
+            cells = "".join(_mean(score, name, scores.baseline) for name in scores.columns)
+            yield f"<tr><th scope=row>{_title(score)}{cells}"
         yield "</tbody>"
     yield "</table></div>"
 
@@ -54,15 +54,15 @@ def means_table(several: Iterable[Score], scores: Scores, *, grouped: bool = Fal
 def sentence_table(columns: Sequence[tuple[str, Mapping[str, Any]]], scores: Scores) -> Iterator[str]:
     """Yield a table of every metric of a text's utterances.
 
-    :param columns: who speaks, and the utterance's row in ``Scores.utterances``.
+    :param columns: name of the system, and the utterance's row in ``Scores.utterances``.
     """
-    yield from _head([(who, "") for who, _ in columns])
+    yield from _head([(name, "") for name, _ in columns])
     yield "<tbody>"
-    for one in scores.scores:
-        numbers = [row["metrics"].get(one.spec.name) for _, row in columns]
+    for score in scores.scores:
+        numbers = [row["metrics"].get(score.spec.name) for _, row in columns]
         if any(number is not None for number in numbers):
-            cells = "".join(f"<td>{one.spec.shown(number)}" for number in numbers)
-            yield f"<tr><th scope=row>{_title(one)}{cells}"
+            cells = "".join(f"<td>{score.spec.shown(number)}" for number in numbers)
+            yield f"<tr><th scope=row>{_title(score)}{cells}"
     yield "</tbody></table></div>"
 
 
@@ -77,10 +77,10 @@ def _title(score: Score) -> str:
 
 
 def _mean(score: Score, system: str, baseline: str) -> str:
-    difference, found = score.difference(system), verdict(score, system, baseline)
+    difference, mark = score.difference(system), verdict(score, system, baseline)
     cell = f"<td>{safe(score.shown(system))}"
     if difference:
         cell += f"<small>{safe(difference)}</small>"
-    if found:
-        cell += f"<span class={found}>{MARKS[found]} {found}</span>"
+    if mark:
+        cell += f"<span class={mark}>{MARKS[mark]} {mark}</span>"
     return cell

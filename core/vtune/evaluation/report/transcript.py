@@ -1,4 +1,4 @@
-"""What the recogniser heard, with differences to the text marked: by words and strokes, not by colour alone."""
+"""Mark the differences between recognised words and the text, with words and strokes, not only with colours."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def marked(text: str, heard: str, language: str | None) -> str:
 
 
 def _run(kind: Kind, steps: list[tuple[Kind, str, str]]) -> str:
-    wanted, said = (safe(" ".join(step[place] for step in steps)) for place in (1, 2))
-    return " ".join(_marks(kind, wanted, said))
+    expected, heard = (safe(" ".join(step[part] for step in steps)) for part in (1, 2))
+    return " ".join(_marks(kind, expected, heard))
 
 
-def _marks(kind: Kind, wanted: str, said: str) -> Iterator[str]:
+def _marks(kind: Kind, expected: str, heard: str) -> Iterator[str]:
     if kind == "match":
-        yield said
+        yield heard
     if kind == "deletion":
-        yield f"<del>{_spoken_mark('left out:')} {wanted}</del>"
+        yield f"<del>{_spoken_mark('left out:')} {expected}</del>"
     if kind == "substitution":
-        yield f"<del>{_spoken_mark('instead of:')} {wanted}</del>"
-        yield f"<ins>{_spoken_mark('said:')} {said}</ins>"
+        yield f"<del>{_spoken_mark('instead of:')} {expected}</del>"
+        yield f"<ins>{_spoken_mark('said:')} {heard}</ins>"
     if kind == "insertion":
-        yield f"<ins class=added>{_spoken_mark('added:')} {said}</ins>"
+        yield f"<ins class=added>{_spoken_mark('added:')} {heard}</ins>"
 
 
 def _spoken_mark(words: str) -> str:

@@ -21,7 +21,7 @@ from vtune.serve.settings import ServeSettings
 from vtune.serve.streaming import ClientGoneError
 from vtune.serve.vllm.adapters import Adapters
 from vtune.serve.vllm.bases import require_base, served_bases
-from vtune.serve.vllm.client import Client, VllmRefusalError, upstream_error_of
+from vtune.serve.vllm.client import VllmClient, VllmRefusalError, upstream_error_of
 from vtune.serve.vllm.watch import WatchedServer
 from vtune.types import Audio, SamplingRequest
 from vtune.voice_format.record import read_conditioning
@@ -35,7 +35,7 @@ THREAD_END_SECONDS = 5.0
 class _ServerLink:
     """One server between two starts: its client, the paths or ids of its bases, and its adapters."""
 
-    client: Client
+    client: VllmClient
     served: list[str]
     adapters: Adapters
 
@@ -185,10 +185,10 @@ class VllmBackend:
             with self._turn:
                 getattr(pieces, "close", lambda: None)()  # an iterator need not be a generator
 
-    def _draw(self, job: Job, link: _ServerLink, drawing: SamplingRequest) -> Generator[int, None, None]:
+    def _draw(self, job: Job, link: _ServerLink, sampling_request: SamplingRequest) -> Generator[int, None, None]:
         """Yield token ids; the engine calls this, so the lock is held."""
         with _released(self._turn):
-            chunks = self._chunks(job, link, drawing)
+            chunks = self._chunks(job, link, sampling_request)
             following = next(chunks, None)
         try:
             while following is not None:
@@ -198,11 +198,13 @@ class VllmBackend:
         finally:
             chunks.close()
 
-    def _chunks(self, job: Job, link: _ServerLink, drawing: SamplingRequest) -> Generator[list[int], None, None]:
+    def _chunks(
+        self, job: Job, link: _ServerLink, sampling_request: SamplingRequest
+    ) -> Generator[list[int], None, None]:
         voice = job.request.voice
         for last in (False, True):
             try:
-                yield from self._asked(job, link, drawing)
+                yield from self._sampled(job, link, sampling_request)
                 return
             except VllmRefusalError as error:
                 if error.status != 404:
@@ -212,14 +214,14 @@ class VllmBackend:
                     raise VoiceBrokenError(f"{error}; vLLM did not load the voice: {why}") from error
                 if last:
                     raise upstream_error_of(error) from error
-                # The server was restarted meanwhile, and has no voices yet.
+                # The server was restarted in the meantime, and has no voices yet.
 
-    def _asked(self, job: Job, link: _ServerLink, drawing: SamplingRequest) -> Iterator[list[int]]:
+    def _sampled(self, job: Job, link: _ServerLink, sampling_request: SamplingRequest) -> Iterator[list[int]]:
         model = link.adapters.model_of(job.request.voice)
-        with closing(link.client.draw(model, drawing)) as drawn:
+        with closing(link.client.draw(model, sampling_request)) as drawn:
             job.stop = drawn.break_off
             try:
-                # After it can be stopped: whoever leaves says so first, and then stops it.
+                # Checked after `job.stop` is set: a leaving client sets `left` first, and then calls `stop`.
                 if job.left.is_set():
                     raise ClientGoneError
                 yield from drawn.ids()

@@ -9,13 +9,13 @@ from typing import Any
 from vtune.errors import VoiceError, VtuneError, listed
 from vtune.runtime.paths import VoiceFolder
 from vtune.serve.registry import RequestedVoice
-from vtune.serve.vllm.client import Client
+from vtune.serve.vllm.client import VllmClient
 from vtune.voice_format.adapter_config import read_adapter_config
 from vtune.voice_format.vllm_rules import LORA_RANKS, check_config, smallest_max_rank
 
 
-def served_bases(client: Client) -> list[str]:
-    """Return the folders or Hub ids of the server's bases. :raises VtuneError: it has none."""
+def served_bases(client: VllmClient) -> list[str]:
+    """Return the folders or Hub ids of the server's bases. :raises VtuneError: the server has no base."""
     bases = [model.root for model in client.models() if model.parent is None]
     if not bases:
         raise VtuneError(f"{client.url} serves no model")
@@ -25,19 +25,19 @@ def served_bases(client: Client) -> list[str]:
 def require_base(voice: RequestedVoice, served: Iterable[str], options: Mapping[str, Any]) -> None:
     """Refuse a voice that a server with these bases cannot speak with.
 
-    A user who sets the option ``base_model`` says by that that the weights are the same.
+    A user who sets the option ``base_model`` states that the weights are the same.
 
-    :raises VoiceError: says why the voice does not fit.
+    :raises VoiceError: the voice does not fit; the message says why.
     """
     folder, record = voice.parts[0].folder, voice.record
     if record.method != "lora":
         raise VoiceError(f"voice {voice.name!r} was fully fine-tuned: vLLM serves adapters of one base")
     check_config(folder)
-    wanted, served = base_of(folder), list(served)
-    if "base_model" not in options and not any(_same(wanted, base) for base in served):
+    trained_on, served = base_of(folder), list(served)
+    if "base_model" not in options and not any(_same(trained_on, base) for base in served):
         raise VoiceError(
-            f"voice {voice.name!r} was trained on {wanted}, vLLM serves {listed(served, wanted)}; "
-            "if these are the same weights, say where they lie: --set base_model=..."
+            f"voice {voice.name!r} was trained on {trained_on}, but vLLM serves {listed(served, trained_on)}; "
+            "if these are the same weights, name their folder: --set base_model=..."
         )
 
 
@@ -53,7 +53,7 @@ def base_to_serve(voices: Iterable[VoiceFolder], options: Mapping[str, Any]) -> 
             check_config(voice)
             base_of_voice = base_of(voice)
         except (VtuneError, OSError, ValueError):
-            continue  # a voice that vLLM does not take is refused when somebody asks for it
+            continue  # a voice that vLLM does not take is refused when a request names it
         base = base or base_of_voice
         if "base_model" in options or _same(base, base_of_voice):
             max_rank = max(max_rank, smallest_max_rank(read_adapter_config(voice.adapter_config)) or LORA_RANKS[-1])
@@ -63,10 +63,12 @@ def base_to_serve(voices: Iterable[VoiceFolder], options: Mapping[str, Any]) -> 
 
 
 def base_of(folder: VoiceFolder) -> str:
-    """Return the base that an adapter names. :raises VoiceError: it names none."""
+    """Return the base that an adapter names. :raises VoiceError: the adapter names no base."""
     base = read_adapter_config(folder.adapter_config).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
-        raise VoiceError(f"{folder.adapter_config} names no base; 'vtune export --to vllm' writes one that does")
+        raise VoiceError(
+            f"{folder.adapter_config} names no base; 'vtune export --to vllm' writes an adapter that names its base"
+        )
     return base
 
 

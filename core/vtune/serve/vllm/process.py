@@ -18,10 +18,10 @@ TERM_SECONDS = 20.0
 KILL_SECONDS = reaper.KILL_SECONDS + 2
 
 
-class Process:
-    """A command with its processes, which end with this process, however it ends.
+class VllmProcess:
+    """Runs a command whose processes end when this process ends, in whatever way.
 
-    :raises VtuneError: there is no such program.
+    :raises VtuneError: the program of the command does not exist.
     """
 
     def __init__(
@@ -46,19 +46,19 @@ class Process:
         return self._process.poll()
 
     def close(self) -> None:
-        """End it and wait until all of it has ended."""
-        self._tell(reaper.TERM)
+        """End the command, and wait until all of its processes have ended."""
+        self._send(reaper.TERM)
         self._wait(self._term_seconds + KILL_SECONDS)
 
     def kill(self) -> None:
-        """End it at once."""
-        self._tell(reaper.KILL)
+        """Kill the command and its processes at once."""
+        self._send(reaper.KILL)
         self._wait(KILL_SECONDS)
 
-    def _tell(self, word: bytes) -> None:
+    def _send(self, signal_byte: bytes) -> None:
         assert self._process.stdin is not None
-        with suppress(OSError):  # it has ended
-            os.write(self._process.stdin.fileno(), word)
+        with suppress(OSError):  # the reaper has ended
+            os.write(self._process.stdin.fileno(), signal_byte)
 
     def _wait(self, seconds: float) -> None:
         with suppress(subprocess.TimeoutExpired):

@@ -1,11 +1,11 @@
 """Run one command, and end it with every process that it has started when standard input ends.
 
-``python reaper.py SECONDS COMMAND...``: whoever starts this holds the other end of a pipe as standard input. The pipe
-ends when it is closed, or when its holder dies, by SIGKILL as well. The command then gets SIGTERM, and after some
-seconds SIGKILL; what it leaves behind is killed, in whatever session or group it is. The byte TERM in the pipe does the
-same, KILL does it at once. The exit code is the command's.
+``python reaper.py SECONDS COMMAND...``: the process that starts this one holds the other end of a pipe as standard
+input. The pipe ends when it is closed, or when its holder dies, even by SIGKILL. The command then gets SIGTERM, and
+after some seconds SIGKILL; all processes that it leaves behind are killed, in every session and group. The byte TERM in
+the pipe does the same, the byte KILL does it at once. The exit code is the command's.
 
-It stands alone (only the standard library), so that it starts at once and takes no memory to speak of.
+This module imports only the standard library, so that it starts at once and takes little memory.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ KILL_SECONDS = 5.0
 def main(patience: float, command: list[str]) -> int:
     """Run the command until it or standard input ends; return its exit code, 128 + N after signal N."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)  # the pipe alone ends this; to ignore them would be inherited
+        # Only the pipe ends this process. The signals are not ignored: the command would inherit that.
+        signal.signal(number, lambda *_: None)
     prctl = _prctl()
-    prctl(PR_SET_CHILD_SUBREAPER, 1)  # whatever loses its parent becomes a child of this process
+    prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphans become children of this process
     try:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -42,25 +43,25 @@ def main(patience: float, command: list[str]) -> int:
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return 127
-    told = None
-    while child.poll() is None and told is None:
-        told = _told()
-    if told != KILL and child.poll() is None:
+    signal_byte = None
+    while child.poll() is None and signal_byte is None:
+        signal_byte = _read_pipe()
+    if signal_byte != KILL and child.poll() is None:
         child.terminate()
     end = time.monotonic() + patience
-    while child.poll() is None and told != KILL and time.monotonic() < end:
-        if told == b"":  # nothing more will be told
+    while child.poll() is None and signal_byte != KILL and time.monotonic() < end:
+        if signal_byte == b"":  # the pipe has ended
             time.sleep(INTERVAL_SECONDS)
         else:
-            more = _told()
-            told = told if more is None else more
+            next_byte = _read_pipe()
+            signal_byte = signal_byte if next_byte is None else next_byte
     _kill_all(child)
     code = child.poll()
     return 128 + signal.SIGKILL if code is None else code if code >= 0 else 128 - code
 
 
-def _told() -> bytes | None:
-    """Wait a moment, and return what stands in the pipe, b"" at its end; None if there is nothing new."""
+def _read_pipe() -> bytes | None:
+    """Wait a moment, and read one byte of the pipe, b"" at its end; None if there is nothing new."""
     ready, _, _ = select.select([0], [], [], INTERVAL_SECONDS)
     return os.read(0, 1) if ready else None
 
@@ -70,17 +71,17 @@ def _kill_all(child: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < end:
         if child.poll() is None:
             child.kill()
-        there = _descendants()
-        for pid in there:
+        descendants = _descendants()
+        for pid in descendants:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         with suppress(ChildProcessError):
             while child.poll() is not None and os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        if not there and child.poll() is not None:
+        if not descendants and child.poll() is not None:
             break
         time.sleep(INTERVAL_SECONDS / 5)
-    if not Path("/proc/self/stat").exists():  # nobody was found, and the group is all that is known; this one is in it
+    if not Path("/proc/self/stat").exists():  # without /proc only the group is known, which includes this process
         os.killpg(0, signal.SIGKILL)
 
 
@@ -92,11 +93,11 @@ def _descendants() -> list[int]:
             # "PID (NAME) STATE PARENT ...", and a name may hold anything.
             parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
             children[int(parent)].append(int(folder.name))
-    found, new = [], [os.getpid()]
-    while new:
-        new = [pid for parent in new for pid in children[parent]]
-        found += new
-    return found
+    descendants, generation = [], [os.getpid()]
+    while generation:
+        generation = [pid for parent in generation for pid in children[parent]]
+        descendants += generation
+    return descendants
 
 
 def _prctl() -> Callable[[int, int], int]:
@@ -109,6 +110,6 @@ def _prctl() -> Callable[[int, int], int]:
 
 if __name__ == "__main__":
     code = main(float(sys.argv[1]), sys.argv[2:])
-    # Not by sys.exit: whatever could not be killed must not keep this process.
+    # Not by sys.exit: a process that could not be killed must not keep this one alive.
     sys.stderr.flush()
     os._exit(code)

@@ -13,16 +13,16 @@ from typing import Protocol
 from vtune.errors import VtuneError, reason
 from vtune.serve.failures import UpstreamAwayError
 from vtune.serve.settings import VllmSettings
-from vtune.serve.vllm.client import Client
-from vtune.serve.vllm.process import Process
+from vtune.serve.vllm.client import VllmClient
+from vtune.serve.vllm.process import VllmProcess
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 UNWELL_CHECKS = 2
 """Checks in a row that must fail before a server counts as gone; a single check may fail under load."""
-LONGEST_WAIT_SECONDS = 60.0
-LONGEST_RETRY_SECONDS = 120
+MAX_RESTART_WAIT_SECONDS = 60.0
+MAX_RETRY_SECONDS = 120
 
 
 class WatchedServer(Protocol):
@@ -32,7 +32,7 @@ class WatchedServer(Protocol):
         """Begin to watch the server; ``ready`` is called on another thread whenever it begins to serve."""
         ...
 
-    def client(self) -> Client:
+    def client(self) -> VllmClient:
         """Return the server's client, a new one after each start. :raises UpstreamAwayError: it does not answer."""
         ...
 
@@ -53,10 +53,10 @@ class WatchedServer(Protocol):
         ...
 
 
-class Elsewhere:
-    """A server that somebody else runs; its ``/health`` decides whether it is used."""
+class ExternalServer:
+    """Watches a server that vtune did not start; its ``/health`` decides whether it is used."""
 
-    def __init__(self, client: Client, settings: VllmSettings) -> None:
+    def __init__(self, client: VllmClient, settings: VllmSettings) -> None:
         self._client, self._interval = client, settings.health_interval_seconds
         self._is_away, self._closed = False, threading.Event()
 
@@ -65,7 +65,7 @@ class Elsewhere:
         ready()
         threading.Thread(target=self._watch, args=(ready,), name="vtune-watches-vllm", daemon=True).start()
 
-    def client(self) -> Client:
+    def client(self) -> VllmClient:
         """Return the server's client. :raises UpstreamAwayError: it does not answer."""
         if self._is_away:
             raise UpstreamAwayError(f"vLLM at {self._client.url} does not answer")
@@ -89,7 +89,7 @@ class Elsewhere:
     def _watch(self, ready: Callable[[], None]) -> None:
         failed = 0
         while not self._closed.wait(self._interval):
-            failed = 0 if self._client.is_well() else failed + 1
+            failed = 0 if self._client.is_healthy() else failed + 1
             if self._is_away and not failed:
                 logger.warning("vLLM at %s answers again", self._client.url)
                 self._is_away = False
@@ -99,18 +99,18 @@ class Elsewhere:
                 self._is_away = True
 
 
-class Started:
-    """A server that vtune starts, and restarts a limited number of times when it dies or hangs.
+class StartedServer:
+    """Starts a server, and restarts it a limited number of times when it dies or hangs.
 
-    :param launch: starts one, and returns its process and its client.
-    :raises VtuneError: it cannot be started at all.
+    :param launch: starts a server; returns its process and its client.
+    :raises VtuneError: the server cannot be started.
     """
 
-    def __init__(self, launch: Callable[[], tuple[Process, Client]], settings: VllmSettings) -> None:
+    def __init__(self, launch: Callable[[], tuple[VllmProcess, VllmClient]], settings: VllmSettings) -> None:
         self._ready: Callable[[], None] = lambda: None
         self._launch, self._settings = launch, settings
         self._process, self._next_client = launch()
-        self._client: Client | None = None
+        self._client: VllmClient | None = None
         self._is_unwell = False
         self._missing = "vLLM is being started"
         self._retry_seconds = 30.0
@@ -122,11 +122,11 @@ class Started:
         self._ready = ready
         threading.Thread(target=self._run, name="vtune-watches-vllm", daemon=True).start()
 
-    def client(self) -> Client:
+    def client(self) -> VllmClient:
         """Return the server's client, a new one after each start. :raises UpstreamAwayError: it does not answer."""
         client = self._client
         if client is None or self._is_unwell:
-            raise UpstreamAwayError(self.missing(), max(1, min(LONGEST_RETRY_SECONDS, math.ceil(self._retry_seconds))))
+            raise UpstreamAwayError(self.missing(), max(1, min(MAX_RETRY_SECONDS, math.ceil(self._retry_seconds))))
         return client
 
     def missing(self) -> str:
@@ -150,7 +150,7 @@ class Started:
     def _run(self) -> None:
         try:
             self._serve_again_and_again()
-        except Exception as error:  # whatever it is, a vLLM that nobody watches is no server
+        except Exception as error:  # any error: a vLLM that is not watched any more must not be used
             self._failure = VtuneError(f"vtune no longer watches vLLM: {reason(error)}")
             raise
 
@@ -172,7 +172,7 @@ class Started:
                 restarted = f"; it was restarted {len(deaths) - 1} times" if len(deaths) > 1 else ""
                 self._failure = VtuneError(f"{why}{restarted}; vLLM's own lines above say why")
                 return
-            wait = min(LONGEST_WAIT_SECONDS, settings.restart_wait_seconds * 2 ** (len(deaths) - 1))
+            wait = min(MAX_RESTART_WAIT_SECONDS, settings.restart_wait_seconds * 2 ** (len(deaths) - 1))
             logger.warning(
                 "%s; vtune restarts it in %g s (restart %d of %d)", why, wait, len(deaths), settings.restarts
             )
@@ -184,14 +184,14 @@ class Started:
                 self._failure = VtuneError(f"{why}, and cannot be restarted: {error}")
                 return
             self._process, self._next_client = process, client
-            if self._closed.is_set():  # meanwhile, and whoever closed it saw the one before
+            if self._closed.is_set():  # `close` was called in the meantime, and ended the previous process
                 process.close()
                 return
 
     def _serve(self) -> str:
         """Wait while the server starts and while it serves; return why it stopped."""
         started = time.monotonic()
-        while not self._next_client.is_well():
+        while not self._next_client.is_healthy():
             if why := self._gone():
                 return f"{why} before it served"
             if time.monotonic() - started > self._settings.start:
@@ -204,14 +204,14 @@ class Started:
         self._missing = ""
         return self._watch(self._next_client)
 
-    def _watch(self, client: Client) -> str:
+    def _watch(self, client: VllmClient) -> str:
         well = checked = time.monotonic()
         failed = 0
         while not (why := self._gone()):
             self._closed.wait(POLL_SECONDS)
             if time.monotonic() - checked < self._settings.health_interval_seconds:
                 continue
-            failed = 0 if client.is_well() else failed + 1
+            failed = 0 if client.is_healthy() else failed + 1
             checked = time.monotonic()
             well = well if failed else checked
             self._is_unwell = failed >= UNWELL_CHECKS
@@ -221,6 +221,6 @@ class Started:
 
     def _gone(self) -> str:
         if self._closed.is_set():
-            return "vLLM is ended"
+            return "vLLM was ended"
         code = self._process.code
         return "" if code is None else f"vLLM ended with {code}"
