@@ -64,7 +64,7 @@ def compare_voices(
     from vtune.errors import VoiceError
     from vtune.evaluation import BASE
     from vtune.evaluation import compare as comparing
-    from vtune.runtime.paths import place_locked
+    from vtune.runtime.paths import replacement_lock
 
     several = [*names, *against]
     if BASE not in several and (against or len(several) == 1):
@@ -78,7 +78,7 @@ def compare_voices(
         first.name, contestants, test_set, recipe, several[0], device=device, options=options
     )
     directory = out or first.path / "evaluation"
-    with place_locked(first.path) if out is None else nullcontext():
+    with replacement_lock(first.path) if out is None else nullcontext():
         if out is None and not os.path.samestat(evaluated, first.path.stat()):
             raise VoiceError(f"{first.path}: the voice was replaced during the evaluation; evaluate it again")
         comparison.write(directory)

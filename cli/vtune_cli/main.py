@@ -83,10 +83,10 @@ class Verbs(click.Group):
             lines = _mistake(error)
             if not lines:
                 raise
-            from vtune.runtime.distributed.ranks import said_once
+            from vtune.runtime.distributed.ranks import lines_to_print
             from vtune_cli.output import echo
 
-            for line in said_once(lines, error):
+            for line in lines_to_print(lines, error):
                 echo(f"Error: {line}", err=True)
             ctx.exit(1)
 
@@ -94,12 +94,12 @@ class Verbs(click.Group):
 def _mistake(error: Exception) -> list[str]:
     """Return the lines of an error that the user can correct; none for a bug."""
     from vtune.errors import RecipeError, VtuneError
-    from vtune.runtime.disk import told
+    from vtune.runtime.disk import disk_error_text
 
     if isinstance(error, VtuneError):
         # A recipe reports every problem at once. Any other error is one line, whatever it quotes.
         return list(error.problems) if isinstance(error, RecipeError) else [str(error)]
-    line = told(error)
+    line = disk_error_text(error)
     if line is None and isinstance(error, OSError) and error.filename is not None:
         line = f"{os.fsdecode(error.filename)}: {error.strerror}"
     return [] if line is None else [line]

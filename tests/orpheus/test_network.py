@@ -225,7 +225,7 @@ def test_attention_clip_by_clip_is_attention_with_a_mask(heads: tuple[int, int])
     repeated = [tensor.repeat_interleave(heads[0] // heads[1], 1) for tensor in (key, value)]
     scores = (query @ repeated[0].transpose(2, 3) * 0.3).masked_fill(~mask, -torch.inf)
     wanted = (scores.softmax(-1) @ repeated[1]).transpose(1, 2)
-    found = attention.one_by_one(query, key, value, lengths, 0.0, 0.3)
+    found = attention.attend_clip_by_clip(query, key, value, lengths, 0.0, 0.3)
     torch.testing.assert_close(found, wanted)
     weight = torch.randn_like(found)
     for ours, theirs in zip(
@@ -256,8 +256,8 @@ def test_the_kernel_for_gpus_is_asked_for_what_it_takes() -> None:
         return torch.cat(clips)
 
     query, key, value = torch.randn(1, 4, 15, 8), torch.randn(1, 2, 15, 8), torch.randn(1, 2, 15, 8)
-    found = attention.by_kernel(kernel, query, key, value, [5, 1, 9], 0.3)
-    torch.testing.assert_close(found, attention.one_by_one(query, key, value, [5, 1, 9], 0.0, 0.3))
+    found = attention.attend_with_kernel(kernel, query, key, value, [5, 1, 9], 0.3)
+    torch.testing.assert_close(found, attention.attend_clip_by_clip(query, key, value, [5, 1, 9], 0.0, 0.3))
     (given, settings) = calls[0]
     assert given[3].tolist() == [0, 5, 6, 15]
     assert given[3].dtype == torch.int32

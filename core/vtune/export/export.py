@@ -17,8 +17,8 @@ from vtune.export.source import open_export_source
 from vtune.export.target import ExportTarget
 from vtune.export.targets import TARGETS
 from vtune.export.voice_files import write_licence_note, write_records
-from vtune.runtime.paths import VoiceFolder, must_be_new, new_folder, write_json
-from vtune.runtime.progress import announced
+from vtune.runtime.paths import VoiceFolder, require_new_folder, new_folder, write_json
+from vtune.runtime.progress import logged_step
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.voice_format.record import VoiceRecord, read_record, write_conditioning
 
@@ -67,18 +67,18 @@ def export(
     """
     if target not in TARGETS:
         raise VoiceError(f"there is no export target {shown(target)}{choices(target, TARGETS, 'targets')}")
-    must_be_new(directory)
+    require_new_folder(directory)
     record = read_record(folder)
     overridden = consent.require_consent(record, without_consent)
     _require_dtype(TARGETS[target], dtype)
     TARGETS[target].check(folder, record, directory)
     scores = read_scores(folder.scores)
-    with announced(f"Exporting {record.name} to {target}: loading the voice and its base"):
+    with logged_step(f"Exporting {record.name} to {target}: loading the voice and its base"):
         source = open_export_source(folder, device, options)
     # What the user changed, say where the base lies now, is true of what is exported.
     record = record.model_copy(update={"engine_options": source.options_with().model_dump(mode="json")})
-    with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:
-        with announced(f"Exporting {record.name} to {target}: writing the files and comparing what they answer"):
+    with new_folder(directory, keep=lambda: require_new_folder(directory)) as aside:
+        with logged_step(f"Exporting {record.name} to {target}: writing the files and comparing what they answer"):
             result = TARGETS[target].write(source, aside, directory, dtype)
         checks = (result.compared.describe(), *(f"{rule}: {found}" for rule, found in result.rules.items()))
         form = replace(result.form, checked=checks, overridden=overridden)

@@ -10,8 +10,8 @@ from vtune.errors import VoiceError
 from vtune.export.source import open_export_source
 from vtune.export.targets.merged import write_merged_network
 from vtune.export.voice_files import write_licence_note
-from vtune.runtime.paths import VoiceFolder, must_be_new, new_folder
-from vtune.runtime.progress import announced
+from vtune.runtime.paths import VoiceFolder, require_new_folder, new_folder
+from vtune.runtime.progress import logged_step
 from vtune.voice_format.record import read_record
 
 
@@ -24,13 +24,13 @@ def merge_voice(
     :raises VoiceError: the folder is there already, the voice has no adapter, its base is quantised, or what was
         written answers differently.
     """
-    must_be_new(directory)
+    require_new_folder(directory)
     if read_record(folder).method != "lora":
         raise VoiceError(f"{folder.path} was fully fine-tuned: there is no adapter to merge")
-    with announced(f"Merging {folder.name}: loading the voice and its base"):
+    with logged_step(f"Merging {folder.name}: loading the voice and its base"):
         source = open_export_source(folder, device, options)
-    with new_folder(directory, keep=lambda: must_be_new(directory)) as aside:
-        with announced(f"Merging {folder.name}: writing the model and comparing its answers with the voice's"):
+    with new_folder(directory, keep=lambda: require_new_folder(directory)) as aside:
+        with logged_step(f"Merging {folder.name}: writing the model and comparing its answers with the voice's"):
             compared = write_merged_network(source, aside, "fp32")
         write_licence_note(source.engine, aside)
     return compared.difference

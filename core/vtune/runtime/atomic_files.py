@@ -34,11 +34,11 @@ SWEEP_SECONDS = 5.0
 # All names begin with a dot and end in a word of vtune's, so no file of another program is ever taken for a leftover.
 _LOCK = ".vtune-lock"
 _PARTIAL_FILE = ".vtune-partial"
-_ASIDE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.vtune-(?P<kind>partial|former|kept)", re.DOTALL)
+_LEFTOVER_NAME = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.vtune-(?P<kind>partial|former|kept)", re.DOTALL)
 
 
 @contextmanager
-def alone(path: Path, otherwise: str, wait_seconds: float | None = None) -> Iterator[None]:
+def exclusive_access(path: Path, otherwise: str, wait_seconds: float | None = None) -> Iterator[None]:
     """Lock a file, or a folder that exists, against all other processes.
 
     :param otherwise: what another process is doing if it holds the lock, for the error.
@@ -56,7 +56,7 @@ def alone(path: Path, otherwise: str, wait_seconds: float | None = None) -> Iter
 
 
 @contextmanager
-def place_locked(path: Path) -> Iterator[None]:
+def replacement_lock(path: Path) -> Iterator[None]:
     """Keep other processes from replacing a folder. :raises VtuneError: another process is writing the folder."""
     with writing(path):
         lock = _taken(path, _lock_beside(path), "another process is writing it", SWEEP_SECONDS)
@@ -118,7 +118,7 @@ def make_parent(path: Path) -> None:
         sweep(path.parent)
 
 
-def must_be_new(path: Path) -> bool:
+def require_new_folder(path: Path) -> bool:
     """Require that a path is an empty folder or does not exist.
 
     :returns: False, because nothing there has to be kept: ``new_folder`` takes this function as ``keep``.
@@ -144,10 +144,10 @@ def new_folder(path: Path, keep: Callable[[], bool] = lambda: False) -> Iterator
     """
     make_parent(path)
     aside = _aside(path, "partial")
-    with writing(path, aside), place_locked(path):
+    with writing(path, aside), replacement_lock(path):
         try:
             aside.mkdir()
-            with _must_stay(aside, path):
+            with _require_same_folder(aside, path):
                 yield aside
             _replace(aside, path, keep=keep())
         finally:
@@ -155,7 +155,7 @@ def new_folder(path: Path, keep: Callable[[], bool] = lambda: False) -> Iterator
 
 
 @contextmanager
-def _must_stay(aside: Path, path: Path) -> Iterator[None]:
+def _require_same_folder(aside: Path, path: Path) -> Iterator[None]:
     """Require that a folder is the same one at the end: libraries create a removed folder again when they write."""
     opened = os.open(aside, os.O_RDONLY | os.O_DIRECTORY)  # while it is open, no other folder gets its inode number
     try:
@@ -168,9 +168,9 @@ def _must_stay(aside: Path, path: Path) -> Iterator[None]:
         os.close(opened)
 
 
-def settle(aside: Path, path: Path) -> None:
+def replace_folder(aside: Path, path: Path) -> None:
     """Replace a folder with a finished one; the old content is removed only after the new folder is in place."""
-    with writing(path, aside), place_locked(path):
+    with writing(path, aside), replacement_lock(path):
         _replace(aside, path, keep=False)
 
 
@@ -215,7 +215,7 @@ def sweep(folder: Path) -> None:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return
-    matches = [match for match in map(_ASIDE.fullmatch, names) if match]
+    matches = [match for match in map(_LEFTOVER_NAME.fullmatch, names) if match]
     locked = {name[1 : -len(_LOCK)] for name in names if name.startswith(".") and name.endswith(_LOCK)}
     for name in sorted({match["name"] for match in matches} | (locked - {""})):
         lock = acquire(_lock_beside(folder / name))

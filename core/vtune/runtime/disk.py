@@ -84,16 +84,16 @@ def _errno_in(text: str) -> int | None:
     return next((number for said, number in _TEXTS.items() if said in text), None)
 
 
-def named_place(error: BaseException) -> str | None:
+def named_path(error: BaseException) -> str | None:
     """Return the file that an error of the operating system names, None if it names none."""
     name = error.filename2 or error.filename if isinstance(error, OSError) else None
     return None if name is None or isinstance(name, int) else os.fsdecode(name)
 
 
-def told(error: BaseException) -> str | None:
+def disk_error_text(error: BaseException) -> str | None:
     """Return one line about a disk that could not be written, None if the exception has another reason."""
     number = errno_of(error)
-    return None if number is None else str(disk_error(named_place(error) or "a file that was being written", number))
+    return None if number is None else str(disk_error(named_path(error) or "a file that was being written", number))
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def writing(path: Path, inside: Path | None = None) -> Iterator[None]:
     except VtuneError:
         raise
     except Exception as error:
-        named = named_place(error)
+        named = named_path(error)
         if named is not None and not _is_below(named, inside) and not _is_below(named, path):
             raise
         number = errno_of(error)

@@ -7,7 +7,7 @@ import socket
 from urllib.parse import urlsplit
 
 
-class Names:
+class ServerNames:
     """The names by which clients may call one server.
 
     :param host: name or address that the server is bound to.

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from vtune.runtime.atomic_files import (
     KEPT_FOLDER,
-    alone,
+    exclusive_access,
     make_parent,
-    must_be_new,
+    require_new_folder,
     new_file,
     new_folder,
-    place_locked,
-    settle,
+    replacement_lock,
+    replace_folder,
     sweep,
     sync_folder,
     write_json,
@@ -24,8 +24,8 @@ from vtune.runtime.atomic_files import (
 from vtune.runtime.disk import writing
 
 __all__ = [
-    "KEPT_FOLDER", "LICENCE_NOTE", "RunFolder", "VoiceFolder", "alone", "make_parent", "must_be_new", "new_file",
-    "new_folder", "place_locked", "settle", "sweep", "sync_folder", "write_json", "write_text",
+    "KEPT_FOLDER", "LICENCE_NOTE", "RunFolder", "VoiceFolder", "exclusive_access", "make_parent", "require_new_folder", "new_file",
+    "new_folder", "replacement_lock", "replace_folder", "sweep", "sync_folder", "write_json", "write_text",
 ]  # fmt: skip
 
 
@@ -84,7 +84,7 @@ class RunFolder:
         """Lock the run folder against a second run of the voice. :raises VtuneError: another process holds the lock."""
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        with alone(self.path, "another process is running a recipe for this voice"):
+        with exclusive_access(self.path, "another process is running a recipe for this voice"):
             yield
 
 

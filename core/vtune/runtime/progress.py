@@ -125,7 +125,7 @@ class CountedSequence(Sequence[T]):
 
 
 @contextmanager
-def announced(task: str) -> Iterator[None]:
+def logged_step(task: str) -> Iterator[None]:
     """Log the start of a step without parts to count, such as loading a network, and its duration if it was long."""
     started = time.monotonic()
     if is_main_process():

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vtune.errors import reason
-from vtune.runtime.hostnames import Names
+from vtune.runtime.hostnames import ServerNames
 from vtune.serve.api_keys import ApiKeys
 from vtune.serve.failures import StoppingError
 from vtune.serve.http_errors import HttpError, http_error_of
@@ -67,7 +67,7 @@ class AccessMiddleware:
         self,
         app: ASGIApp,
         keys: ApiKeys,
-        names: Names,
+        names: ServerNames,
         max_body_bytes: int,
         metrics: ServerMetrics,
         write: Callable[[str], None],

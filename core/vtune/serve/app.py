@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from vtune.audio import FORMATS
 from vtune.engines import extension_watermarks
 from vtune.errors import VtuneError, reason
-from vtune.runtime.hostnames import Names
+from vtune.runtime.hostnames import ServerNames
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.serve.access import LISTING_PATHS, PUBLIC_PATHS, AccessMiddleware, error_response, log_entry_of
 from vtune.serve.api_keys import ApiKeys
@@ -134,7 +134,7 @@ def create_app(
     # A character is six bytes of JSON at most, twelve beyond the first plane; the rest of a body is short.
     max_body_bytes = 12 * settings.max_characters + (16 << 10)
     public = PUBLIC_PATHS | LISTING_PATHS if settings.open_lists else PUBLIC_PATHS
-    return AccessMiddleware(app, keys or ApiKeys(), Names(host), max_body_bytes, metrics, write, public, lifecycle)
+    return AccessMiddleware(app, keys or ApiKeys(), ServerNames(host), max_body_bytes, metrics, write, public, lifecycle)
 
 
 def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:

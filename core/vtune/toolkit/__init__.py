@@ -1,7 +1,7 @@
 """Tools for engines: LoRA adapters, model files, pauses. Packed attention is a module of its own."""
 
 from vtune.toolkit.hub import (
-    built_once,
+    build_once,
     fetch_file,
     folder_or_hub_id,
     hash_file,
@@ -17,7 +17,7 @@ __all__ = [
     "AdapterSize",
     "adapter_size",
     "attach_lora",
-    "built_once",
+    "build_once",
     "fetch_file",
     "folder_or_hub_id",
     "hash_file",

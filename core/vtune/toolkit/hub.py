@@ -13,7 +13,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 from vtune.errors import EngineError, in_a_line, printable, reason, shown
-from vtune.runtime.paths import alone, new_folder
+from vtune.runtime.paths import exclusive_access, new_folder
 from vtune.runtime.untrusted import MAX_TOKENIZER_BYTES, read_json, require_regular, require_regular_files
 
 logger = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def built_once(engine: str, name: str, build: Callable[[Path], None], proof: str) -> Path:
+def build_once(engine: str, name: str, build: Callable[[Path], None], proof: str) -> Path:
     """Return a folder in the user's cache of model files, and fill it by ``build`` on first use.
 
     :param build: fills an existing empty folder; other processes wait until it is done.
@@ -213,7 +213,7 @@ def built_once(engine: str, name: str, build: Callable[[Path], None], proof: str
     folder = Path(cached_assets_path("vtune", engine, name))
     if not (folder / proof).is_file():
         building = folder.with_name(f"{name}.building")
-        with alone(building, "another process is building it", wait_seconds=math.inf):
+        with exclusive_access(building, "another process is building it", wait_seconds=math.inf):
             if not (folder / proof).is_file():  # else another process has built the folder meanwhile
                 with new_folder(folder) as aside:
                     build(aside)

@@ -45,11 +45,11 @@ def attend(
         return output
     varlen = _varlen() if _for_flash(query) and not dropout else None
     if varlen is not None:
-        return by_kernel(varlen, query, key, value, clip_lengths, scaling), None
-    return one_by_one(query, key, value, clip_lengths, dropout, scaling), None
+        return attend_with_kernel(varlen, query, key, value, clip_lengths, scaling), None
+    return attend_clip_by_clip(query, key, value, clip_lengths, dropout, scaling), None
 
 
-def one_by_one(
+def attend_clip_by_clip(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -68,7 +68,7 @@ def one_by_one(
     return torch.cat(outputs, dim=2).transpose(1, 2)
 
 
-def by_kernel(
+def attend_with_kernel(
     varlen: Callable[..., torch.Tensor],
     query: torch.Tensor,
     key: torch.Tensor,

@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-from vtune.runtime.paths import settle, write_json
+from vtune.runtime.paths import replace_folder, write_json
 
 MANIFEST = "complete.json"
 _STOP_MARKER = "stopped_here"
@@ -37,7 +37,7 @@ def complete(checkpoint: Path, folder: Path) -> Path:
     """Move a finished checkpoint from the partial folder into ``folder`` and return its new path."""
     seal(checkpoint)
     path = folder / checkpoint.name
-    settle(checkpoint, path)
+    replace_folder(checkpoint, path)
     clean(folder)
     return path
 

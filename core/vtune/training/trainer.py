@@ -17,7 +17,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from vtune.dataset import TrainingData
 from vtune.errors import TrainingError
 from vtune.runtime import signals
-from vtune.runtime.distributed.ranks import agree
+from vtune.runtime.distributed.ranks import max_over_ranks
 from vtune.runtime.paths import write_json
 from vtune.training import checkpoints
 from vtune.training.callbacks import ThroughputMeter
@@ -223,7 +223,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         step = self.state.global_step
         if self.control.should_training_stop:
             return  # it is over anyway, and so is what comes of it
-        signum = agree(signals.requested() or 0)
+        signum = max_over_ranks(signals.requested() or 0)
         if signum:
             if self._saved_step != step:
                 _, _, model, trial, *_ = due

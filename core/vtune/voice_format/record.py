@@ -118,14 +118,14 @@ def find_voice(name: str, voices: Path) -> VoiceFolder:
 
     :raises VoiceError: there is none; suggests the nearest name.
     """
-    found = voice_there(name, voices)
+    found = voice_or_none(name, voices)
     if found is not None:
         return found
     known = [voice.name for voice in list_voices(voices)]
     raise VoiceError(f"no voice {shown(name)} in {voices}{choices(name, known, 'voices')}")
 
 
-def voice_there(name: str, voices: Path) -> VoiceFolder | None:
+def voice_or_none(name: str, voices: Path) -> VoiceFolder | None:
     """Return the voice of a path or a name in ``voices``, None where there is none."""
     folders = (VoiceFolder(path) for path in (Path(name), voices / name))
     return next((folder for folder in folders if _is_voice(folder)), None)

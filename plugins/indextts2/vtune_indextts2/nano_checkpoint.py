@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vtune.toolkit import built_once
+from vtune.toolkit import build_once
 
 NANO_VERSION = 1
 """Raise it whenever the files built here change; old ones stay in the cache under their own number."""
@@ -31,7 +31,7 @@ TOKENIZER_PHRASES = (
 
 def nano_checkpoint() -> Path:
     """Return the folder of the small checkpoint, built on first use into the user's cache of model files."""
-    return built_once("indextts2", f"nano-{NANO_VERSION}", build, "config.yaml")
+    return build_once("indextts2", f"nano-{NANO_VERSION}", build, "config.yaml")
 
 
 def build(folder: Path, *, width: int = 64, layers: int = 3, seed: int = 0) -> None:

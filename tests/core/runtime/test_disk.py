@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from vtune import audio, pipeline
 from vtune.errors import VtuneError
 from vtune.recipe import Recipe
-from vtune.runtime.disk import DiskError, disk_error, errno_of, told, writing
+from vtune.runtime.disk import DiskError, disk_error, errno_of, disk_error_text, writing
 from vtune.runtime.paths import new_folder, write_text
 from vtune.types import Audio
 
@@ -61,7 +61,7 @@ def test_the_reason_is_found_wherever_it_stands(error: Exception, number: int | 
     outer = RuntimeError("saving failed")
     outer.__cause__ = error
     assert errno_of(outer) == number
-    assert (told(outer) is None) == (number is None)
+    assert (disk_error_text(outer) is None) == (number is None)
 
 
 def test_what_was_looked_for_before_is_no_reason() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vtune.runtime.progress import CountedSequence, ProgressBar, announced, duration, track
+from vtune.runtime.progress import CountedSequence, ProgressBar, logged_step, duration, track
 
 
 class Terminal(io.StringIO):
@@ -102,7 +102,7 @@ def test_a_counted_sequence_counts_each_item_once(caplog: pytest.LogCaptureFixtu
 
 
 def test_a_step_without_parts_is_announced(caplog: pytest.LogCaptureFixture) -> None:
-    with announced("Loading the voice"):
+    with logged_step("Loading the voice"):
         assert caplog.messages == ["Loading the voice"]
     assert caplog.messages == ["Loading the voice"]
 

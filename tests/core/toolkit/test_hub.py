@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtune import EngineError
-from vtune.toolkit import built_once, fetch_file, folder_or_hub_id, hash_file
+from vtune.toolkit import build_once, fetch_file, folder_or_hub_id, hash_file
 
 
 def refusal(call: Callable[..., object], *arguments: object) -> str:
@@ -114,12 +114,12 @@ def test_a_folder_is_built_once(cache: Path) -> None:
         (folder / "weights").write_text("x")
         (folder / "proof").write_text("x")
 
-    first = built_once("engine", "small-1", build, "proof")
+    first = build_once("engine", "small-1", build, "proof")
     assert first.is_relative_to(cache)
     assert sorted(path.name for path in first.iterdir()) == ["proof", "weights"]
-    assert built_once("engine", "small-1", build, "proof") == first
+    assert build_once("engine", "small-1", build, "proof") == first
     assert len(built) == 1
-    assert built_once("engine", "small-2", build, "proof") != first
+    assert build_once("engine", "small-2", build, "proof") != first
     assert len(built) == 2
 
 
@@ -131,17 +131,17 @@ def test_a_build_that_fails_leaves_nothing_and_is_tried_again(cache: Path, error
         raise error
 
     with pytest.raises(type(error)):
-        built_once("engine", "small", fail, "proof")
+        build_once("engine", "small", fail, "proof")
     assert {path.name for path in cache.rglob("*") if path.is_file()} <= {".small.lock"}
-    folder = built_once("engine", "small", lambda folder: (folder / "proof").write_text("whole"), "proof")
+    folder = build_once("engine", "small", lambda folder: (folder / "proof").write_text("whole"), "proof")
     assert [path.name for path in folder.iterdir()] == ["proof"]
 
 
 def test_what_was_left_half_built_is_replaced(cache: Path) -> None:
-    folder = built_once("engine", "small", lambda folder: (folder / "proof").write_text("x"), "proof")
+    folder = build_once("engine", "small", lambda folder: (folder / "proof").write_text("x"), "proof")
     (folder / "proof").unlink()
     (folder / "stale").write_text("x")
-    again = built_once("engine", "small", lambda folder: (folder / "proof").write_text("y"), "proof")
+    again = build_once("engine", "small", lambda folder: (folder / "proof").write_text("y"), "proof")
     assert again == folder
     assert [path.name for path in folder.iterdir()] == ["proof"]
 
@@ -158,7 +158,7 @@ def test_of_those_who_ask_at_once_one_builds_and_all_get_the_whole_folder(cache:
 
     def ask() -> set[str]:
         together.wait(timeout=30)
-        folder = built_once("engine", "small", build, "proof")
+        folder = build_once("engine", "small", build, "proof")
         return {path.name for path in folder.iterdir()}
 
     with ThreadPoolExecutor(4) as pool:

@@ -16,7 +16,7 @@ from vtune.curation.doctor.recording_openers import opener_of
 from vtune.curation.doctor.row_repair import RecordingRepairer, RepairPlan, plan_rows
 from vtune.dataset import Source
 from vtune.errors import VtuneError
-from vtune.runtime.paths import must_be_new, new_folder
+from vtune.runtime.paths import require_new_folder, new_folder
 from vtune.runtime.progress import track
 
 CLIPS_FOLDER, TABLE_NAME, RECORD_NAME = "clips", "transcripts.csv", "fixes.jsonl"
@@ -83,7 +83,7 @@ def write_repaired_copy(
     plans = list(plan_rows(source.rows(), duplicates, unusable, has_words=has_words))
     kept = [plan for plan in plans if plan.reason is None]
     report = RepairReport(out, len(kept))
-    with new_folder(out, keep=lambda: must_be_new(out)) as folder:
+    with new_folder(out, keep=lambda: require_new_folder(out)) as folder:
         (folder / CLIPS_FOLDER).mkdir()
         repairer = RecordingRepairer(opener_of(source), str(folder / CLIPS_FOLDER))
         names = [(plan.row.audio, plan.name) for plan in kept]

@@ -7,7 +7,7 @@ import secrets
 from email.message import Message
 from http.cookies import CookieError, SimpleCookie
 
-from vtune.runtime.hostnames import Names
+from vtune.runtime.hostnames import ServerNames
 
 TOKEN_HEADER = "X-Vtune-Token"
 
@@ -20,7 +20,7 @@ class ReviewGuard:
 
     def __init__(self, host: str) -> None:
         self.token = secrets.token_urlsafe(24)
-        self.names = Names(host)
+        self.names = ServerNames(host)
 
     def is_known(self, headers: Message, token: str, cookie: str) -> bool:
         """Tell whether a request has the token: in its URL, in a header, or in a cookie."""

@@ -18,7 +18,7 @@ from vtune.evaluation import BASE, System, system_of
 from vtune.runtime.paths import RunFolder, VoiceFolder
 from vtune.training import checkpoints
 from vtune.types import Clip, Conditioning
-from vtune.voice_format.record import find_voice, read_record, voice_there
+from vtune.voice_format.record import find_voice, read_record, voice_or_none
 from vtune.voice_format.weights import load_weights
 from vtune.voices.mixing import find_parts, looks_like_mix, open_named
 from vtune.voices.speech import LoadedVoice
@@ -88,9 +88,9 @@ def first_voice(names: Sequence[str], voices: Path) -> VoiceFolder:
 
 
 def _folder_of(name: str, voices: Path) -> VoiceFolder:
-    if voice_there(name, voices) is None and looks_like_mix(name):
+    if voice_or_none(name, voices) is None and looks_like_mix(name):
         return find_parts(name, voices, {})[0].folder
-    return find_voice(name if voice_there(name, voices) else name.partition("@")[0], voices)
+    return find_voice(name if voice_or_none(name, voices) else name.partition("@")[0], voices)
 
 
 def _resolve(name: str, first: VoiceFolder, voices: Path, runs: Path) -> Contestant:
@@ -103,7 +103,7 @@ def _resolve(name: str, first: VoiceFolder, voices: Path, runs: Path) -> Contest
             raise VoiceError(f"{name}: there is no recording {path}")
         return Contestant(name, plain(path.stem), own, voices, untuned=True, prompt=path)
     folder = _folder_of(name, voices)
-    if voice_there(name, voices) is None:
+    if voice_or_none(name, voices) is None:
         if looks_like_mix(name):
             return Contestant(name, plain(name), name, voices)
         step = name.partition("@")[2]

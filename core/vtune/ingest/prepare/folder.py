@@ -18,7 +18,7 @@ from vtune.ingest.prepare.cut_records import CONTENT_DIGITS, RECORDS_FOLDER, Cut
 from vtune.ingest.prepare.recording import prepare_recording
 from vtune.ingest.prepare.report import PrepareReport, write_report
 from vtune.ingest.prepare.settings import CutSettings
-from vtune.runtime.paths import alone, sweep
+from vtune.runtime.paths import exclusive_access, sweep
 from vtune.runtime.progress import track
 from vtune.runtime.workers import WorkerPool
 
@@ -35,7 +35,7 @@ def prepare_folder(source: Path, out: Path, settings: CutSettings, processes: in
     """
     paths = list(recordings_of(source, out))
     out.mkdir(parents=True, exist_ok=True)
-    with alone(out, "another run is writing clips into it"):
+    with exclusive_access(out, "another run is writing clips into it"):
         sweep(out)
         (out / RECORDS_FOLDER).mkdir(exist_ok=True)
         records = CutRecords(out)

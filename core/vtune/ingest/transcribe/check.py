@@ -22,7 +22,7 @@ from vtune.ingest.transcribe.recognition import recognise_recordings
 from vtune.ingest.transcribe.red_flags import flag_kind, flags_in_folder
 from vtune.ingest.transcribe.report import MAX_LISTED_NAMES, describe_speed, list_reasons
 from vtune.recipe.model import SourceRecipe, TranscribeRecipe
-from vtune.runtime.paths import alone, write_text
+from vtune.runtime.paths import exclusive_access, write_text
 from vtune.runtime.progress import ProgressBar
 from vtune.types import Waveform
 
@@ -222,7 +222,7 @@ def check_folder(
         raise DataError(f"the output must be a file that ends in .csv, but it is {printable(str(output))}")
     opened = open_source(source, Path())
     output.parent.mkdir(parents=True, exist_ok=True)
-    with alone(output, "another run is writing it"):
+    with exclusive_access(output, "another run is writing it"):
         report = check_source(opened, settings, journal=output.with_suffix(JOURNAL_SUFFIX), limit=limit)
         report.write(output)
     return report, output

@@ -30,7 +30,7 @@ from vtune.ingest.transcribe.table_names import name_in_table
 from vtune.ingest.transcribe.transcript_rows import TranscriptRows
 from vtune.recipe.model import TranscribeRecipe
 from vtune.runtime import signals
-from vtune.runtime.paths import alone
+from vtune.runtime.paths import exclusive_access
 from vtune.runtime.progress import ProgressBar
 from vtune.toolkit.hub import hash_file
 from vtune.types import Waveform
@@ -103,7 +103,7 @@ def transcribe_folder(
     if not problem_of:
         raise DataError(f"{printable(str(folder))} contains no recordings ({', '.join(sorted(audio.SUFFIXES))})")
     table.parent.mkdir(parents=True, exist_ok=True)
-    with alone(table, "another run is writing it"):
+    with exclusive_access(table, "another run is writing it"):
         journal_path = table.with_suffix(JOURNAL_SUFFIX)
         report = TranscribeReport(table, journal_path, recordings=len(problem_of))
         paths = {key: path for key, (path, _) in problem_of.items()}

@@ -55,7 +55,7 @@ class Heartbeats:
         except RuntimeError as error:
             raise LostRank(self._gone()) from error
 
-    def first_to_say(self, text: str) -> bool:
+    def is_first_report(self, text: str) -> bool:
         """Tell whether no other rank has printed this text before."""
         try:
             return self._add(self._mine, f"said/{text}", 1) == 1

@@ -122,7 +122,7 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def agree(value: int) -> int:
+def max_over_ranks(value: int) -> int:
     """Return the largest value that any rank gives; every rank must call this. It sends one number, on the CPU."""
     import torch
     from torch import distributed
@@ -146,14 +146,14 @@ def follow_launcher() -> None:
     threading.Thread(target=_follow, args=(control,), name="launcher", daemon=True).start()
 
 
-def said_once(lines: Sequence[str], error: Exception) -> Sequence[str]:
+def lines_to_print(lines: Sequence[str], error: Exception) -> Sequence[str]:
     """Return the lines of an error that this process must print: none if its launcher or another rank prints them."""
     text = "\n".join(lines)
     if _report(text, lost=isinstance(error, LostRank)):
         return []
     if _heartbeats is None:
         return lines if is_main_process() else []
-    if not _heartbeats.first_to_say(text):
+    if not _heartbeats.is_first_report(text):
         return []
     return lines if is_main_process() else [f"{line} (rank {os.environ['RANK']})" for line in lines]
 

@@ -11,7 +11,7 @@ from typing import Any
 from vtune.engines import Engine
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.types import Conditioning, LoraSettings
-from vtune.voice_format.record import MixRecord, VoiceRecord, find_voice, read_conditioning, voice_there
+from vtune.voice_format.record import MixRecord, VoiceRecord, find_voice, read_conditioning, voice_or_none
 from vtune.voice_format.weights import fill_adapter
 from vtune.voices.mixing.adapters import Adapter, add_up, compress, mixed_shape
 from vtune.voices.mixing.expression import looks_like_mix, mix_text
@@ -34,7 +34,7 @@ def open_named(
     :param options: see ``vtune.voices.speech.open_voice``; so is ``untuned``.
     :raises VoiceError: there is no such voice, or the voices cannot be mixed; one line.
     """
-    if voice_there(name, voices) is None and looks_like_mix(name):
+    if voice_or_none(name, voices) is None and looks_like_mix(name):
         return open_mix(find_parts(name, voices, options or {}), device, precision, options, untuned=untuned)
     return open_voice(find_voice(name, voices), device, precision, options, untuned=untuned)
 

@@ -13,7 +13,7 @@ from vtune.recipe import LoraRecipe
 from vtune.runtime.paths import VoiceFolder
 from vtune.toolkit.hub import hash_file
 from vtune.types import LoraSettings
-from vtune.voice_format.record import PartRecord, VoiceRecord, find_voice, read_record, voice_there
+from vtune.voice_format.record import PartRecord, VoiceRecord, find_voice, read_record, voice_or_none
 from vtune.voice_format.weights import ADAPTER
 from vtune.voices.mixing.expression import Term, parse_mix, refusal
 
@@ -62,7 +62,7 @@ def find_parts(text: str, voices: Path, options: Mapping[str, Any]) -> list[Part
     :raises VoiceError: the text is no mix, a voice is not there, damaged or named twice (tells the place), or they
         cannot be mixed (names the voices and what differs).
     """
-    terms = (Term(1.0, text, 1),) if voice_there(text, voices) else parse_mix(text)
+    terms = (Term(1.0, text, 1),) if voice_or_none(text, voices) else parse_mix(text)
     return gather(text, terms, lambda name: find_voice(name, voices), options)
 
 
