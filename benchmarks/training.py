@@ -143,7 +143,7 @@ class Ours(Arm):
 
     batch = 8
     kind = network.LlamaForCausalLM
-    attention = attention.NAME
+    attention = attention.ATTENTION_NAME
 
     def numbers(self, device: torch.device, dtype: str) -> tuple[torch.dtype, str]:
         """Return the dtypes that a recipe's ``precision`` stands for."""

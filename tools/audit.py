@@ -28,14 +28,14 @@ UNRESOLVED_EXTRAS = ("similarity",)
 def main() -> int:
     """Run the audit, or say why it is skipped; return the exit code."""
     service = os.environ.get("VTUNE_ADVISORIES", ADVISORY_URL)
-    reason = unreachable(service)
+    reason = unreachable_message(service)
     if reason is not None:
         print(f"audit: skipped, nothing was checked: the advisory database {service} cannot be reached ({reason})")
         return 0
     return audit(service, requirements(ROOT / "pyproject.toml"))
 
 
-def unreachable(service: str) -> str | None:
+def unreachable_message(service: str) -> str | None:
     """Return the reason why the database does not answer, or None if it answers."""
     question = b'{"package": {"name": "pip", "ecosystem": "PyPI"}, "version": "26.0"}'
     request = urllib.request.Request(service, question, {"Content-Type": "application/json"})

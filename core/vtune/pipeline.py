@@ -36,7 +36,7 @@ from vtune.training import TrainingJob, train
 from vtune.training.losses import describe_losses
 from vtune.training.memory_estimate import footprint_of, require
 from vtune.types.options import speech_values
-from vtune.voice_format.weights import ADAPTER
+from vtune.voice_format.weights import ADAPTER_FILE
 from vtune.voices import conditioning
 from vtune.voices.speech import Speaker
 
@@ -164,7 +164,7 @@ def _made_from(recipe: Recipe, facts: dict[str, Any], name: str) -> str:
 def _is_made(voice: VoiceFolder, made_from: str) -> bool:
     try:
         record = read_json_object(voice.record)
-        weights = voice.weights if record["method"] == "full" else voice.path / ADAPTER
+        weights = voice.weights if record["method"] == "full" else voice.path / ADAPTER_FILE
         is_complete = all(path.is_file() for path in (weights, voice.conditioning, voice.card))
         return bool(record["training"]["made_from"] == made_from) and is_complete
     except (OSError, ValueError, KeyError, TypeError):

@@ -263,7 +263,7 @@ def test_the_kernel_for_gpus_is_asked_for_what_it_takes() -> None:
     assert given[3].dtype == torch.int32
     assert given[5:] == (9, 9)
     assert settings == {"scale": 0.3, "window_size": (-1, 0), "enable_gqa": True}
-    known = attention._varlen()
+    known = attention._varlen_kernel()
     assert known is None or "cu_seq_q" in attention.inspect.signature(known).parameters
 
 
@@ -282,7 +282,7 @@ def test_a_checkpoint_says_that_llama_wrote_it(base: OrpheusBase, tmp_path: Path
     network.save_pretrained(tmp_path)
     said = (tmp_path / "config.json").read_text()
     assert '"LlamaForCausalLM"' in said
-    assert attention.NAME not in said
+    assert attention.ATTENTION_NAME not in said
 
 
 AMONG = loss.LossTokens(40, range(48, 150))

@@ -34,7 +34,7 @@ from vtune.serve.settings import VllmSettings
 from vtune.serve.vllm import VllmBackend, connect
 from vtune.serve.vllm.client import VllmClient
 from vtune.serve.vllm.watch import ExternalServer
-from vtune.voice_format.weights import ADAPTER
+from vtune.voice_format.weights import ADAPTER_FILE
 
 TEXT = "Hello there. And one more sentence, which is a good deal longer."
 KEY = "a key of vLLM's own"
@@ -242,7 +242,7 @@ def test_two_voices_of_one_base_speak_as_they_do_in_process(fake: FakeVllm, made
         # A third comes, the first is made anew: neither takes a restart.
         shutil.copytree(made.parent / "cleo", voices / "cleo")
         assert np.array_equal(say(backend, voices, "cleo"), at_home(voices, "cleo")[0])
-        shutil.copy(voices / "cleo" / ADAPTER, voices / "anna" / ADAPTER)
+        shutil.copy(voices / "cleo" / ADAPTER_FILE, voices / "anna" / ADAPTER_FILE)
         new = say(backend, voices, "anna")
         assert np.array_equal(new, at_home(voices, "anna")[0])
         assert not np.array_equal(new, anna)

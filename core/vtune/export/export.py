@@ -17,7 +17,7 @@ from vtune.export.source import open_export_source
 from vtune.export.target import ExportTarget
 from vtune.export.targets import TARGETS
 from vtune.export.voice_files import write_licence_note, write_records
-from vtune.runtime.paths import VoiceFolder, require_new_folder, new_folder, write_json
+from vtune.runtime.paths import VoiceFolder, new_folder, require_new_folder, write_json
 from vtune.runtime.progress import logged_step
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.voice_format.record import VoiceRecord, read_record, write_conditioning

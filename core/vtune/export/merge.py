@@ -10,7 +10,7 @@ from vtune.errors import VoiceError
 from vtune.export.source import open_export_source
 from vtune.export.targets.merged import write_merged_network
 from vtune.export.voice_files import write_licence_note
-from vtune.runtime.paths import VoiceFolder, require_new_folder, new_folder
+from vtune.runtime.paths import VoiceFolder, new_folder, require_new_folder
 from vtune.runtime.progress import logged_step
 from vtune.voice_format.record import read_record
 

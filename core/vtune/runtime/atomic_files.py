@@ -32,23 +32,23 @@ SWEEP_SECONDS = 5.0
 """Seconds to wait for a folder: ``sweep`` locks it for a moment only, a process that writes it for longer."""
 
 # All names begin with a dot and end in a word of vtune's, so no file of another program is ever taken for a leftover.
-_LOCK = ".vtune-lock"
-_PARTIAL_FILE = ".vtune-partial"
+_LOCK_SUFFIX = ".vtune-lock"
+_PARTIAL_SUFFIX = ".vtune-partial"
 _LEFTOVER_NAME = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.vtune-(?P<kind>partial|former|kept)", re.DOTALL)
 
 
 @contextmanager
-def exclusive_access(path: Path, otherwise: str, wait_seconds: float | None = None) -> Iterator[None]:
+def exclusive_access(path: Path, busy_reason: str, wait_seconds: float | None = None) -> Iterator[None]:
     """Lock a file, or a folder that exists, against all other processes.
 
-    :param otherwise: what another process is doing if it holds the lock, for the error.
+    :param busy_reason: what another process is doing if it holds the lock, for the error.
     :param wait_seconds: seconds to wait for that process; default: none for a folder, ``SWEEP_SECONDS`` for a file.
     :raises VtuneError: another process holds the lock.
     """
     inside = path.is_dir()
     wait_seconds = wait_seconds if wait_seconds is not None else 0.0 if inside else SWEEP_SECONDS
     with writing(path):
-        lock = _taken(path, path / ".lock" if inside else _lock_beside(path), otherwise, wait_seconds)
+        lock = _acquire_or_refuse(path, path / ".lock" if inside else _lock_beside(path), busy_reason, wait_seconds)
     try:
         yield
     finally:
@@ -59,7 +59,7 @@ def exclusive_access(path: Path, otherwise: str, wait_seconds: float | None = No
 def replacement_lock(path: Path) -> Iterator[None]:
     """Keep other processes from replacing a folder. :raises VtuneError: another process is writing the folder."""
     with writing(path):
-        lock = _taken(path, _lock_beside(path), "another process is writing it", SWEEP_SECONDS)
+        lock = _acquire_or_refuse(path, _lock_beside(path), "another process is writing it", SWEEP_SECONDS)
     try:
         yield
     finally:
@@ -67,13 +67,13 @@ def replacement_lock(path: Path) -> Iterator[None]:
 
 
 def _lock_beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}{_LOCK}")
+    return path.with_name(f".{path.name}{_LOCK_SUFFIX}")
 
 
-def _taken(path: Path, lock_file: Path, otherwise: str, wait_seconds: float) -> Lock:
+def _acquire_or_refuse(path: Path, lock_file: Path, busy_reason: str, wait_seconds: float) -> Lock:
     lock = acquire(lock_file, wait_seconds)
     if lock is None:
-        raise VtuneError(f"{path}: {otherwise}; wait until it ends, or stop it")
+        raise VtuneError(f"{path}: {busy_reason}; wait until it ends, or stop it")
     if not lock.proven:
         logger.warning("%s: the file system has no locks; make sure that no other process writes there", path)
     return lock
@@ -87,21 +87,21 @@ def new_file(path: Path) -> Iterator[Path]:
 
     :raises VtuneError: another process is writing the file, or the disk cannot be written.
     """
-    aside = path.with_name(f".{path.name}{_PARTIAL_FILE}")
-    with writing(path, aside):
-        lock = _taken(path, aside, "another process is writing it", WAIT_SECONDS)
+    partial = path.with_name(f".{path.name}{_PARTIAL_SUFFIX}")
+    with writing(path, partial):
+        lock = _acquire_or_refuse(path, partial, "another process is writing it", WAIT_SECONDS)
         try:
-            yield aside
+            yield partial
             os.fsync(lock.descriptor)
-            aside.replace(path)
+            partial.replace(path)
         finally:
             lock.release()
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file completely or not at all; its folder must exist. See ``new_file``."""
-    with new_file(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with new_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -143,47 +143,47 @@ def new_folder(path: Path, keep: Callable[[], bool] = lambda: False) -> Iterator
         written.
     """
     make_parent(path)
-    aside = _aside(path, "partial")
-    with writing(path, aside), replacement_lock(path):
+    partial = _sibling(path, "partial")
+    with writing(path, partial), replacement_lock(path):
         try:
-            aside.mkdir()
-            with _require_same_folder(aside, path):
-                yield aside
-            _replace(aside, path, keep=keep())
+            partial.mkdir()
+            with _require_same_folder(partial, path):
+                yield partial
+            _replace(partial, path, keep=keep())
         finally:
-            _remove(aside)
+            _remove(partial)
 
 
 @contextmanager
-def _require_same_folder(aside: Path, path: Path) -> Iterator[None]:
+def _require_same_folder(partial: Path, path: Path) -> Iterator[None]:
     """Require that a folder is the same one at the end: libraries create a removed folder again when they write."""
-    opened = os.open(aside, os.O_RDONLY | os.O_DIRECTORY)  # while it is open, no other folder gets its inode number
+    opened = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)  # while it is open, no other folder gets its inode number
     try:
         yield
-        if not os.path.lexists(aside) or not os.path.samestat(os.fstat(opened), aside.lstat()):
+        if not os.path.lexists(partial) or not os.path.samestat(os.fstat(opened), partial.lstat()):
             raise VtuneError(
-                f"{path}: its unfinished folder {aside.name} was removed from outside; run the same command again"
+                f"{path}: its unfinished folder {partial.name} was removed from outside; run the same command again"
             )
     finally:
         os.close(opened)
 
 
-def replace_folder(aside: Path, path: Path) -> None:
+def replace_folder(finished: Path, path: Path) -> None:
     """Replace a folder with a finished one; the old content is removed only after the new folder is in place."""
-    with writing(path, aside), replacement_lock(path):
-        _replace(aside, path, keep=False)
+    with writing(path, finished), replacement_lock(path):
+        _replace(finished, path, keep=False)
 
 
-def _replace(aside: Path, path: Path, *, keep: bool) -> None:
+def _replace(finished: Path, path: Path, *, keep: bool) -> None:
     """Exchange two folders while their lock is held; after a crash, ``sweep`` completes the exchange or undoes it."""
-    follow_umask(aside)
-    sync_folder(aside)
-    former = _aside(path, "kept" if keep else "former")
+    follow_umask(finished)
+    sync_folder(finished)
+    former = _sibling(path, "kept" if keep else "former")
     with signals.deferred():
         if os.path.lexists(path):
             path.rename(former)
-        aside.rename(path)
-    _dispose(former, path)
+        finished.rename(path)
+    _retire(former, path)
 
 
 def follow_umask(folder: Path) -> None:
@@ -216,36 +216,38 @@ def sweep(folder: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     matches = [match for match in map(_LEFTOVER_NAME.fullmatch, names) if match]
-    locked = {name[1 : -len(_LOCK)] for name in names if name.startswith(".") and name.endswith(_LOCK)}
+    locked = {name[1 : -len(_LOCK_SUFFIX)] for name in names if name.startswith(".") and name.endswith(_LOCK_SUFFIX)}
     for name in sorted({match["name"] for match in matches} | (locked - {""})):
         lock = acquire(_lock_beside(folder / name))
         if lock is not None:
             try:
                 if lock.proven:
-                    _tidy(folder / name, [folder / match[0] for match in matches if match["name"] == name])
+                    _recover(folder / name, [folder / match[0] for match in matches if match["name"] == name])
             finally:
                 lock.release()
     for name in names:
-        if name.startswith(".") and name.endswith(_PARTIAL_FILE) and (folder / name).is_file():
+        if name.startswith(".") and name.endswith(_PARTIAL_SUFFIX) and (folder / name).is_file():
             lock = acquire(folder / name)
             if lock is not None:
                 lock.release(remove=lock.proven)
 
 
-def _tidy(path: Path, asides: list[Path]) -> None:
+def _recover(path: Path, leftovers: list[Path]) -> None:
     """Remove what is left beside a path whose lock is held; if the path is gone, its old content comes back."""
-    formers = [aside for aside in asides if not aside.name.endswith("partial") and os.path.lexists(aside)]
-    for former in formers:
+    replaced = [
+        leftover for leftover in leftovers if not leftover.name.endswith("partial") and os.path.lexists(leftover)
+    ]
+    for former in replaced:
         if not os.path.lexists(path):
             former.rename(path)
         else:
-            _dispose(former, path)
-    for aside in asides:
-        if aside not in formers:
-            _remove(aside)
+            _retire(former, path)
+    for leftover in leftovers:
+        if leftover not in replaced:
+            _remove(leftover)
 
 
-def _dispose(former: Path, path: Path) -> None:
+def _retire(former: Path, path: Path) -> None:
     """Remove a replaced folder, or move it to ``KEPT_FOLDER`` under its name and the time of its last change."""
     if not former.name.endswith("kept") or not os.path.lexists(former):
         _remove(former)
@@ -254,12 +256,12 @@ def _dispose(former: Path, path: Path) -> None:
     kept.mkdir(exist_ok=True)
     name = f"{path.name}-{time.strftime('%Y-%m-%dT%H%M%S', time.localtime(former.stat().st_mtime))}"
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    place = next(place for place in map(kept.joinpath, names) if not os.path.lexists(place))
-    former.rename(place)
-    logger.warning("%s: the voice that was there is kept as %s", path, place)
+    target = next(target for target in map(kept.joinpath, names) if not os.path.lexists(target))
+    former.rename(target)
+    logger.warning("%s: the voice that was there is kept as %s", path, target)
 
 
-def _aside(path: Path, kind: str) -> Path:
+def _sibling(path: Path, kind: str) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.vtune-{kind}")
 
 

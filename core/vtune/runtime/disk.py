@@ -22,7 +22,7 @@ _ADVICE = {
     errno.EACCES: "this account may not write here; change the permissions or name another folder,",
     errno.EPERM: "this account may not write here; change the permissions or name another folder,",
 }
-_TEXTS = {
+_ERRNO_BY_TEXT = {
     os.strerror(errno.ENOSPC): errno.ENOSPC,
     "disk is full": errno.ENOSPC,  # SQLite
     os.strerror(errno.EDQUOT): errno.EDQUOT,
@@ -39,10 +39,10 @@ _PROBE_BYTES = 1 << 20
 class DiskError(VtuneError):
     """A path that cannot be written: the disk is full, read-only or broken, or a quota is used up.
 
-    ``place`` is the path that could not be written, ``number`` the operating system's error number.
+    ``path_text`` is the path that could not be written, ``number`` the operating system's error number.
     """
 
-    place = ""
+    path_text = ""
     number = 0
 
 
@@ -51,9 +51,11 @@ def disk_error(path: Path | str | bytes, number: int) -> DiskError:
 
     :param number: the operating system's error number, as ``errno_of`` returned it.
     """
-    place = os.fsdecode(path)
-    error = DiskError(f"{printable(place)}: {_ADVICE[number]} and run the same command again ({os.strerror(number)})")
-    error.place, error.number = place, number  # not arguments: from those, pickle builds a worker's error again
+    path_text = os.fsdecode(path)
+    error = DiskError(
+        f"{printable(path_text)}: {_ADVICE[number]} and run the same command again ({os.strerror(number)})"
+    )
+    error.path_text, error.number = path_text, number  # not arguments: from those, pickle builds a worker's error again
     return error
 
 
@@ -78,10 +80,10 @@ def errno_of(error: BaseException) -> int | None:
 
 
 def _errno_in(text: str) -> int | None:
-    found = _RUST_ERROR.search(text)
-    if found and int(found[1]) in _ADVICE:
-        return int(found[1])
-    return next((number for said, number in _TEXTS.items() if said in text), None)
+    match = _RUST_ERROR.search(text)
+    if match and int(match[1]) in _ADVICE:
+        return int(match[1])
+    return next((number for sign, number in _ERRNO_BY_TEXT.items() if sign in text), None)
 
 
 def named_path(error: BaseException) -> str | None:
@@ -105,22 +107,22 @@ def writing(path: Path, inside: Path | None = None) -> Iterator[None]:
     :param inside: temporary path where the files are written, if it is not ``path``.
     :raises DiskError: the disk is full, read-only or broken, or the account may not write there.
     """
-    aside, inside = inside, inside or path
+    written = inside or path
     try:
         yield
     except DiskError as error:
-        if aside is None or not _is_in(error.place, aside):
+        if inside is None or not _is_in(error.path_text, inside):
             raise
         raise disk_error(path, error.number) from error  # users know the path, not the temporary name
     except VtuneError:
         raise
     except Exception as error:
         named = named_path(error)
-        if named is not None and not _is_below(named, inside) and not _is_below(named, path):
+        if named is not None and not _is_below(named, written) and not _is_below(named, path):
             raise
         number = errno_of(error)
         if number is None and not isinstance(error, OSError):
-            number = _probed(inside)
+            number = _probe_errno(written)
         if number is None:
             raise
         raise disk_error(path, number) from error
@@ -136,7 +138,7 @@ def _is_in(name: str, path: Path) -> bool:
     return whole == folder or whole.startswith(folder + os.sep)
 
 
-def _probed(path: Path) -> int | None:
+def _probe_errno(path: Path) -> int | None:
     """Return the error number of a small test write beside a path: some libraries say that they failed, but not why."""
     folder = path if path.is_dir() else path.parent
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]

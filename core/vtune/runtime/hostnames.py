@@ -33,7 +33,7 @@ def is_loopback(host: str) -> bool:
     return _is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
-def address(host: str, port: int) -> str:
+def server_url(host: str, port: int) -> str:
     """Return the URL of a server, for a browser."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 

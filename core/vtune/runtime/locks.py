@@ -14,7 +14,7 @@ from pathlib import Path
 _NO_LOCKS_ERRNOS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 _POLL_SECONDS = 0.02
 
-_held: set[int] = set()
+_held_descriptors: set[int] = set()
 
 
 class Lock:
@@ -28,7 +28,7 @@ class Lock:
         self.descriptor = descriptor
         self.proven = proven
         self._process = os.getpid()
-        _held.add(descriptor)
+        _held_descriptors.add(descriptor)
 
     def release(self, *, remove: bool = True) -> None:
         """Release the lock.
@@ -38,12 +38,12 @@ class Lock:
         if os.getpid() != self._process:  # a forked child leaves the block: the lock belongs to its parent
             return
         try:
-            if remove and _is_at(self.descriptor, self.path):
+            if remove and _is_same_file(self.descriptor, self.path):
                 self.path.unlink(missing_ok=True)
         except OSError:
             pass  # the disk has become read-only; the file that stays is empty and locks nothing by itself
         finally:
-            _held.discard(self.descriptor)
+            _held_descriptors.discard(self.descriptor)
             os.close(self.descriptor)
 
 
@@ -52,12 +52,12 @@ def acquire(path: Path, wait_seconds: float = 0.0) -> Lock | None:
 
     :raises OSError: the file cannot be created.
     """
-    until = time.monotonic() + wait_seconds
+    deadline = time.monotonic() + wait_seconds
     while True:
-        descriptor = _opened(path)
+        descriptor = _open(path)
         try:
-            proven = _locked(descriptor)
-            if proven is not None and _is_at(descriptor, path):
+            proven = _try_lock(descriptor)
+            if proven is not None and _is_same_file(descriptor, path):
                 return Lock(path, descriptor, proven=proven)
         except BaseException:
             os.close(descriptor)
@@ -65,12 +65,12 @@ def acquire(path: Path, wait_seconds: float = 0.0) -> Lock | None:
         os.close(descriptor)
         if proven is not None:
             continue  # the last holder has removed the file meanwhile: lock the file that is there now
-        if time.monotonic() >= until:
+        if time.monotonic() >= deadline:
             return None
         time.sleep(_POLL_SECONDS)
 
 
-def _opened(path: Path) -> int:
+def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except PermissionError:
@@ -78,7 +78,7 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
-def _locked(descriptor: int) -> bool | None:
+def _try_lock(descriptor: int) -> bool | None:
     """Try to lock an open file: True if it worked, None if another process has the lock, False without locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,18 +91,18 @@ def _locked(descriptor: int) -> bool | None:
     return True
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
+def _is_same_file(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
         return False
 
 
-def _forget() -> None:
+def _close_in_child() -> None:
     """Close the descriptors in a forked child, because they would keep the locks of a parent that was killed."""
-    for descriptor in _held:
+    for descriptor in _held_descriptors:
         os.close(descriptor)
-    _held.clear()
+    _held_descriptors.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_close_in_child)

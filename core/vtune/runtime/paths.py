@@ -11,11 +11,11 @@ from vtune.runtime.atomic_files import (
     KEPT_FOLDER,
     exclusive_access,
     make_parent,
-    require_new_folder,
     new_file,
     new_folder,
-    replacement_lock,
     replace_folder,
+    replacement_lock,
+    require_new_folder,
     sweep,
     sync_folder,
     write_json,
@@ -24,8 +24,21 @@ from vtune.runtime.atomic_files import (
 from vtune.runtime.disk import writing
 
 __all__ = [
-    "KEPT_FOLDER", "LICENCE_NOTE", "RunFolder", "VoiceFolder", "exclusive_access", "make_parent", "require_new_folder", "new_file",
-    "new_folder", "replacement_lock", "replace_folder", "sweep", "sync_folder", "write_json", "write_text",
+    "KEPT_FOLDER",
+    "LICENCE_NOTE",
+    "RunFolder",
+    "VoiceFolder",
+    "exclusive_access",
+    "make_parent",
+    "new_file",
+    "new_folder",
+    "replace_folder",
+    "replacement_lock",
+    "require_new_folder",
+    "sweep",
+    "sync_folder",
+    "write_json",
+    "write_text",
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ STOP_SIGNALS = tuple(
 )
 
 # By default this signal is ignored, so one that arrives late does no harm.
-_PASSED_ON = signal.Signals.__members__.get("SIGURG")
+_FORWARD_SIGNAL = signal.Signals.__members__.get("SIGURG")
 
 # A terminal that closes sends SIGHUP twice, from the kernel and from its shell: both mean one stop.
 _HANGUP_SECONDS = 1.0
@@ -72,17 +72,21 @@ def handled() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {each: signal.getsignal(each) for each in (*STOP_SIGNALS, _PASSED_ON) if each is not None}
-    _begin(0)
-    for each in STOP_SIGNALS:
-        if former[each] != signal.SIG_IGN:
-            signal.signal(each, _receive)
+    previous_handlers = {
+        stop_signal: signal.getsignal(stop_signal)
+        for stop_signal in (*STOP_SIGNALS, _FORWARD_SIGNAL)
+        if stop_signal is not None
+    }
+    _reset_state(0)
+    for stop_signal in STOP_SIGNALS:
+        if previous_handlers[stop_signal] != signal.SIG_IGN:
+            signal.signal(stop_signal, _receive)
     try:
         yield
     finally:
-        for each, handler in former.items():
-            signal.signal(each, handler or signal.SIG_DFL)
-        _begin_nothing()
+        for stop_signal, handler in previous_handlers.items():
+            signal.signal(stop_signal, handler or signal.SIG_DFL)
+        _clear_state()
 
 
 def leave_to_parent() -> None:
@@ -90,9 +94,9 @@ def leave_to_parent() -> None:
 
     ``Stopped`` is raised inside ``raising`` blocks only.
     """
-    _begin(1)
-    for each in STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    _reset_state(1)
+    for stop_signal in STOP_SIGNALS:
+        signal.signal(stop_signal, signal.SIG_IGN)
 
 
 @contextmanager
@@ -134,9 +138,9 @@ def check() -> None:
 
 def pass_on(signum: int) -> None:
     """Stop the main thread from another thread; this never counts as a second signal."""
-    if _state.process == os.getpid() and _PASSED_ON is not None:
+    if _state.process == os.getpid() and _FORWARD_SIGNAL is not None:
         _state.passed_on = signum
-        signal.pthread_kill(threading.main_thread().ident or 0, _PASSED_ON)
+        signal.pthread_kill(threading.main_thread().ident or 0, _FORWARD_SIGNAL)
 
 
 def end_by(signum: int) -> None:
@@ -146,14 +150,14 @@ def end_by(signum: int) -> None:
     os._exit(128 + signum)  # the first process of a container does not die from its own signals
 
 
-def _begin(depth: int) -> None:
+def _reset_state(depth: int) -> None:
     global _state
     _state = _State(process=os.getpid(), deferred=depth)
-    if _PASSED_ON is not None:
-        signal.signal(_PASSED_ON, _receive_passed_on)
+    if _FORWARD_SIGNAL is not None:
+        signal.signal(_FORWARD_SIGNAL, _receive_passed_on)
 
 
-def _begin_nothing() -> None:
+def _clear_state() -> None:
     global _state
     _state = _State()
 
@@ -162,10 +166,10 @@ def _receive(signum: int, frame: FrameType | None) -> Any:
     if _state.process != os.getpid():
         return
     if _state.signum is None:
-        for each in STOP_SIGNALS:
+        for stop_signal in STOP_SIGNALS:
             # The system then ends the process at the next signal, even in the middle of a long computation.
-            if signal.getsignal(each) is _receive and not _patience_seconds(each):
-                signal.signal(each, signal.SIG_DFL)
+            if signal.getsignal(stop_signal) is _receive and not _patience_seconds(stop_signal):
+                signal.signal(stop_signal, signal.SIG_DFL)
         _accept(signum)
     elif time.monotonic() - _state.since >= _patience_seconds(signum):
         end_by(signum)

@@ -37,7 +37,7 @@ MAX_HEADER_BYTES = 10_000_000
 
 MAX_TENSOR_AXES = 8
 
-_KINDS = {
+_KIND_NAMES = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -81,7 +81,7 @@ def require_regular(path: Path) -> None:
     """Refuse a path that is not a regular file, without opening it. :raises FileRefused: a FIFO, a device, a folder."""
     kind = stat.S_IFMT(os.stat(path).st_mode)
     if kind != stat.S_IFREG:
-        raise FileRefused(path, f"it is {_KINDS.get(kind, 'a special file')}, expected a regular file")
+        raise FileRefused(path, f"it is {_KIND_NAMES.get(kind, 'a special file')}, expected a regular file")
 
 
 def require_regular_files(folder: Path) -> None:
@@ -150,7 +150,7 @@ def parse_json(text: str) -> Any:
     :raises ValueError: says what is wrong.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
+        value = json.loads(text, object_pairs_hook=_unique_keys_object, parse_int=_bounded_integer)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     _require_shallow(value)
@@ -209,15 +209,15 @@ def require_dtypes(path: Path, tensors: Mapping[str, TensorInfo], dtypes: Iterab
 _TOO_DEEP = f"lists and objects are nested more than {MAX_JSON_DEPTH} levels deep"
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key {shown(twice)} appears twice")
-    return found
+def _unique_keys_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        duplicate, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {shown(duplicate)} appears twice")
+    return result
 
 
-def _integer(digits: str) -> int:
+def _bounded_integer(digits: str) -> int:
     if len(digits.lstrip("-")) > MAX_INTEGER_DIGITS:
         raise ValueError(f"a number has {len(digits):,} digits, at most {MAX_INTEGER_DIGITS} are allowed")
     return int(digits)
@@ -226,13 +226,13 @@ def _integer(digits: str) -> int:
 def _require_shallow(value: Any) -> None:
     level = [value]
     for _ in range(MAX_JSON_DEPTH + 1):
-        level = [inner for outer in level for inner in _inside(outer)]
+        level = [inner for outer in level for inner in _children(outer)]
         if not level:
             return
     raise ValueError(_TOO_DEEP)
 
 
-def _inside(value: Any) -> Iterable[Any]:
+def _children(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()

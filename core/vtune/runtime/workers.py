@@ -31,12 +31,12 @@ class WorkerPool(ProcessPoolExecutor):
     def __init__(self, processes: int, prepare: Callable[..., None] | None = None, *arguments: Any) -> None:
         # Workers are spawned, because forking a process that has started torch's threads can hang.
         context = multiprocessing.get_context("spawn")
-        stopped, self._stop = context.Pipe(duplex=False)
-        super().__init__(processes, context, _begin, (stopped, prepare, arguments))
+        stop_pipe, self._stop = context.Pipe(duplex=False)
+        super().__init__(processes, context, _start_worker, (stop_pipe, prepare, arguments))
 
     def submit(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
         """Let a worker call a function; the function and its arguments must be picklable."""
-        return super().submit(_work, partial(function, *arguments, **named))
+        return super().submit(_run_task, partial(function, *arguments, **named))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -47,24 +47,24 @@ class WorkerPool(ProcessPoolExecutor):
         self._stop.close()
 
 
-def _begin(stopped: Connection, prepare: Callable[..., None] | None, arguments: Sequence[Any]) -> None:
+def _start_worker(stop_pipe: Connection, prepare: Callable[..., None] | None, arguments: Sequence[Any]) -> None:
     signals.leave_to_parent()
-    threading.Thread(target=_follow_parent, args=(stopped,), name="parent", daemon=True).start()
+    threading.Thread(target=_follow_parent, args=(stop_pipe,), name="parent", daemon=True).start()
     if prepare is not None:
         prepare(*arguments)
 
 
-def _follow_parent(stopped: Connection) -> None:
+def _follow_parent(stop_pipe: Connection) -> None:
     """Stop when the parent process closes the pipe, and end when the parent is gone."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    if parent.sentinel not in wait([parent.sentinel, stopped]):
+    if parent.sentinel not in wait([parent.sentinel, stop_pipe]):
         signals.pass_on(signal.SIGTERM)
         wait([parent.sentinel])
     os._exit(1)
 
 
-def _work(task: Callable[[], T]) -> T:
+def _run_task(task: Callable[[], T]) -> T:
     with signals.raising():
         return task()

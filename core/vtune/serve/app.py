@@ -134,7 +134,9 @@ def create_app(
     # A character is six bytes of JSON at most, twelve beyond the first plane; the rest of a body is short.
     max_body_bytes = 12 * settings.max_characters + (16 << 10)
     public = PUBLIC_PATHS | LISTING_PATHS if settings.open_lists else PUBLIC_PATHS
-    return AccessMiddleware(app, keys or ApiKeys(), ServerNames(host), max_body_bytes, metrics, write, public, lifecycle)
+    return AccessMiddleware(
+        app, keys or ApiKeys(), ServerNames(host), max_body_bytes, metrics, write, public, lifecycle
+    )
 
 
 def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:

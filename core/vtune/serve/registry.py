@@ -15,7 +15,7 @@ from vtune.errors import EngineError, VoiceError, choices, printable, shown
 from vtune.runtime.paths import VoiceFolder
 from vtune.serve.failures import UnknownVoiceError, VoiceBrokenError
 from vtune.voice_format.record import VoiceRecord, list_voices, read_record
-from vtune.voice_format.weights import ADAPTER
+from vtune.voice_format.weights import ADAPTER_FILE
 from vtune.voices.mixing import Part, Term, gather, looks_like_mix, parse_mix
 
 logger = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ def _key(parts: Iterable[Part]) -> Hashable:
 
 
 def _stamp(folder: VoiceFolder) -> Hashable:
-    return tuple(map(_stamp_of, (folder.path / ADAPTER, folder.weights, folder.conditioning, folder.record)))
+    return tuple(map(_stamp_of, (folder.path / ADAPTER_FILE, folder.weights, folder.conditioning, folder.record)))
 
 
 def _stamp_of(path: Path) -> Hashable:

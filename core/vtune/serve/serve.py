@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vtune.errors import VtuneError
-from vtune.runtime.hostnames import address, is_loopback
+from vtune.runtime.hostnames import is_loopback, server_url
 from vtune.serve.api_keys import API_KEYS_VARIABLE, read_keys
 from vtune.serve.backend import Backend
 from vtune.serve.backends import IN_PROCESS, open_backend
@@ -79,7 +79,7 @@ def serve(
         _preload(registry, speaking, settings)
         serving = uvicorn_config(app, settings, _write)
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
-        started(address(host, listening.getsockname()[1]))
+        started(server_url(host, listening.getsockname()[1]))
         StoppableServer(serving, lifecycle, speaking, signals).run(sockets=[listening])
         if (failure := speaking.failure()) is not None:
             raise failure

@@ -18,7 +18,7 @@ from vtune.serve.registry import RequestedVoice
 from vtune.toolkit.lora import add_lora
 from vtune.types import Audio, Conditioning, LoraSettings
 from vtune.voice_format.record import VoiceRecord, read_conditioning
-from vtune.voice_format.weights import DEFAULT, fill_adapter, load_weights, read_adapter
+from vtune.voice_format.weights import DEFAULT_ADAPTER, fill_adapter, load_weights, read_adapter
 from vtune.voices.mixing import blend
 from vtune.voices.speech import LoadedVoice, open_base
 
@@ -101,7 +101,7 @@ class SharedBase:
         if not chosen.is_current:
             raise VoiceBrokenError(f"voice {chosen.name!r} was replaced while it was read")
         if self._model is None:
-            self._model, adapter = self.engine.build_model(self._base, made.shape, made.record.method), DEFAULT
+            self._model, adapter = self.engine.build_model(self._base, made.shape, made.record.method), DEFAULT_ADAPTER
         else:
             adapter = f"voice-{next(self._numbers)}"
             add_lora(self._model, adapter, made.shape, self.engine.info.lora_targets)
@@ -119,7 +119,7 @@ class SharedBase:
         try:
             fill_adapter(self._model, made.adapter, f"voice {chosen.name!r}", adapter)
         except BaseException:
-            if adapter != DEFAULT:  # the first adapter stays: a PeftModel needs one
+            if adapter != DEFAULT_ADAPTER:  # the first adapter stays: a PeftModel needs one
                 self._model.delete_adapter(adapter)
             raise
 

@@ -7,7 +7,7 @@ from vtune.toolkit.hub import (
     hash_file,
     load_pretrained,
     read_tensors,
-    unreachable,
+    unreachable_message,
 )
 from vtune.toolkit.lora import AdapterSize, adapter_size, attach_lora
 from vtune.toolkit.pauses import PAUSE_SECONDS, is_speakable
@@ -24,5 +24,5 @@ __all__ = [
     "is_speakable",
     "load_pretrained",
     "read_tensors",
-    "unreachable",
+    "unreachable_message",
 ]

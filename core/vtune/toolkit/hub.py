@@ -18,10 +18,10 @@ from vtune.runtime.untrusted import MAX_TOKENIZER_BYTES, read_json, require_regu
 
 logger = logging.getLogger(__name__)
 
-CONFIG_FILES = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
+CONFIG_FILE_NAMES = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
 """Files of a model in which transformers looks for names of Python files to import (``auto_map``)."""
 
-NOT_TENSORS = "damaged, or they hold more than tensors, and vtune runs no code; use safetensors files"
+_UNSAFE_WEIGHTS = "damaged, or they hold more than tensors, and vtune runs no code; use safetensors files"
 
 
 def folder_or_hub_id(name: str, option: str) -> str:
@@ -53,14 +53,14 @@ def fetch_file(name: str, file: str) -> Path | None:
     try:
         return Path(hf_hub_download(name, file))
     except LocalEntryNotFoundError as error:
-        raise EngineError(unreachable(name, error)) from error
+        raise EngineError(unreachable_message(name, error)) from error
     except EntryNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise EngineError(unreachable(name, error)) from error
+        raise EngineError(unreachable_message(name, error)) from error
 
 
-def unreachable(name: str, error: Exception) -> str:
+def unreachable_message(name: str, error: Exception) -> str:
     """Return in one line why a model cannot be downloaded, and what to do."""
     return (
         f"{name!r} is not a folder and cannot be downloaded from the Hub ({in_a_line(error)[:160]}); check the name, "
@@ -90,11 +90,11 @@ def load_pretrained(kind: Any, name: str | Path, **settings: Any) -> Any:
     try:
         loaded = kind.from_pretrained(name, trust_remote_code=False, **settings)
     except UnpicklingError as error:  # torch's own message explains how to run the code
-        raise EngineError(f"{name}: its weights are {NOT_TENSORS}") from error
+        raise EngineError(f"{name}: its weights are {_UNSAFE_WEIGHTS}") from error
     except SafetensorError as error:
         raise EngineError(f"{name}: its weights are damaged: {in_a_line(error)[:160]}; download them again") from error
     except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
-        if code := _code_of(name):
+        if code := _model_code_files(name):
             raise EngineError(
                 f"{name} cannot be loaded without its own code ({code}), and vtune never runs code that comes with a "
                 f"model; use a model type that transformers knows ({in_a_line(error)[:80]})"
@@ -106,7 +106,7 @@ def load_pretrained(kind: Any, name: str | Path, **settings: Any) -> Any:
         raise
     except Exception as error:  # damaged files lead to errors of any kind inside transformers
         raise EngineError(f"{name} cannot be loaded: {reason(error)}") from error
-    if code := _code_of(name):
+    if code := _model_code_files(name):
         logger.info("%s: its own code (%s) is not run, because transformers knows this model type", name, code)
     return loaded
 
@@ -125,17 +125,17 @@ def read_tensors(path: Path) -> Any:
         # The file is mapped, not read, so that a part of a large file takes only its own memory; old files cannot be.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except UnpicklingError as error:  # as above
-        raise EngineError(f"{path} cannot be read as a checkpoint: its weights are {NOT_TENSORS}") from error
+        raise EngineError(f"{path} cannot be read as a checkpoint: its weights are {_UNSAFE_WEIGHTS}") from error
     except Exception as error:  # a damaged file leads to errors of any kind inside torch, pickle and zipfile
         raise EngineError(f"{path} cannot be read as a checkpoint: {in_a_line(error)}") from error
 
 
 @lru_cache(maxsize=64)
-def _code_of(name: str) -> str:
+def _model_code_files(name: str) -> str:
     """Return the Python files that the configurations of a model ask for, as one text; empty if there are none."""
     files = {
         f"{str(entry).rpartition('--')[2].partition('.')[0]}.py"
-        for settings in _settings_of(name)
+        for settings in _configurations(name)
         for entry in _leaves(settings.get("auto_map"))
         if entry
     }
@@ -144,7 +144,7 @@ def _code_of(name: str) -> str:
 
 def _require_no_kernels(name: str) -> None:
     """Refuse a model whose configuration asks for attention or expert kernels as code from the Hub."""
-    for settings in _settings_of(name, CONFIG_FILES[:1]):
+    for settings in _configurations(name, CONFIG_FILE_NAMES[:1]):
         for key, value in _pairs(settings):
             if key.endswith(("implementation", "implementation_internal")) and isinstance(value, str) and "/" in value:
                 raise EngineError(
@@ -153,7 +153,7 @@ def _require_no_kernels(name: str) -> None:
                 )
 
 
-def _settings_of(name: str, files: Sequence[str] = CONFIG_FILES) -> Iterator[dict[str, Any]]:
+def _configurations(name: str, files: Sequence[str] = CONFIG_FILE_NAMES) -> Iterator[dict[str, Any]]:
     for file in files:
         try:
             path = fetch_file(name, file)
@@ -181,8 +181,8 @@ def _leaves(tree: Any) -> Iterator[Any]:
         yield tree
 
 
-_BLOCK = 1 << 16
-_BLOCKS = 1024
+_HASH_BLOCK_BYTES = 1 << 16
+_MAX_HASH_BLOCKS = 1024
 
 
 def hash_file(path: Path) -> str:
@@ -194,11 +194,11 @@ def hash_file(path: Path) -> str:
     require_regular(path)
     size = path.stat().st_size
     digest = sha256(str(size).encode())
-    step = max(_BLOCK, size // _BLOCKS)
+    step = max(_HASH_BLOCK_BYTES, size // _MAX_HASH_BLOCKS)
     with path.open("rb") as file:
         for place in range(0, size, step):
             file.seek(place)
-            digest.update(file.read(_BLOCK))
+            digest.update(file.read(_HASH_BLOCK_BYTES))
     return digest.hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-NAME = "vtune_clips"
+ATTENTION_NAME = "vtune_clips"
 """The name by which transformers knows this attention, in ``attn_implementation``."""
 
 
@@ -43,7 +43,7 @@ def attend(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **settings
         )
         return output
-    varlen = _varlen() if _for_flash(query) and not dropout else None
+    varlen = _varlen_kernel() if _flash_is_supported(query) and not dropout else None
     if varlen is not None:
         return attend_with_kernel(varlen, query, key, value, clip_lengths, scaling), None
     return attend_clip_by_clip(query, key, value, clip_lengths, dropout, scaling), None
@@ -86,14 +86,14 @@ def attend_with_kernel(
     return output[None]
 
 
-def _for_flash(query: torch.Tensor) -> bool:
+def _flash_is_supported(query: torch.Tensor) -> bool:
     """Tell whether flash attention supports the device and the dtype."""
     half = query.dtype in (torch.bfloat16, torch.float16)
     return query.is_cuda and half and torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
 
 
 @cache
-def _varlen() -> Callable[..., torch.Tensor] | None:
+def _varlen_kernel() -> Callable[..., torch.Tensor] | None:
     """Return torch's kernel, or None where this version lacks the kernel or one of the arguments used here."""
     try:
         from torch.nn.attention.varlen import varlen_attn
@@ -104,5 +104,5 @@ def _varlen() -> Callable[..., torch.Tensor] | None:
     return kernel if is_complete else None
 
 
-AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionInterface.register(ATTENTION_NAME, attend)
+AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)

@@ -22,7 +22,7 @@ from transformers.trainer_pt_utils import safe_globals
 from vtune.errors import in_a_line
 from vtune.runtime.paths import VoiceFolder
 from vtune.training import checkpoints
-from vtune.voice_format.weights import ADAPTER
+from vtune.voice_format.weights import ADAPTER_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def _check_loop_state(path: Path, model: nn.Module) -> None:
 def _check_weights(folder: Path, model: nn.Module) -> None:
     """Check that the weights have the names and shapes of this model and are finite."""
     if isinstance(model, PeftModel):
-        path, own, exactly = folder / ADAPTER, get_peft_model_state_dict(model), True
+        path, own, exactly = folder / ADAPTER_FILE, get_peft_model_state_dict(model), True
     else:
         # Tied tensors are stored once, under one of their names.
         path, own, exactly = VoiceFolder(folder).weights, model.state_dict(), False

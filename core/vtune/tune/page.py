@@ -14,14 +14,14 @@ from vtune.tune.dimensions import Dimension, Range
 from vtune.tune.report import StudyReport
 from vtune.tune.trials import State, Trial
 from vtune.voice_format.record import list_voices
-from vtune.webpage import document, safe
+from vtune.webpage import html_document, safe
 
 
 def write_page(report: StudyReport) -> None:
     """Write the page, whole or not at all; it needs no network and no script."""
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     body = "\n".join(_body(report))
-    write_text(report.study_folder.page, document(f"{report.voice}: settings tried", body, style, ""))
+    write_text(report.study_folder.page, html_document(f"{report.voice}: settings tried", body, style, ""))
 
 
 def _body(report: StudyReport) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The registry of voices, and the two files of a voice folder that vtune itself reads."""
+"""Find voices, and read and write the two files of a voice folder that only vtune uses."""
 
 from __future__ import annotations
 
@@ -19,53 +19,53 @@ from vtune.voice_format.adapter_config import check_adapter_config
 from vtune.voice_format.tensor_files import sort_metadata
 
 MAX_CONDITIONING_BYTES = 256_000_000
-"""Bytes of a voice's conditioning; that of the engines here has 0.1 to 10 MB."""
+"""Bytes of a voice's conditioning; the engines of this project write 0.1 to 10 MB."""
 
 MAX_CONDITIONING_VALUE = 1e6
-"""Largest magnitude in a voice's conditioning: ids of tokens reach 200,000, features stay below 1,000."""
+"""Largest magnitude in a voice's conditioning: token ids reach 200,000, features stay below 1,000."""
 
 CONDITIONING_DTYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 
 Text = Annotated[str, Field(max_length=20_000)]
 
 
-def _whole_or_none(consent: dict[str, str] | None) -> dict[str, str] | None:
-    """Take half a consent for none."""
+def _complete_or_none(consent: dict[str, str] | None) -> dict[str, str] | None:
+    """Return a consent only if it is complete, else None."""
     stated = consent is not None and all(consent.get(key, "").strip() for key in ("person", "statement"))
     return consent if stated else None
 
 
-Consent = Annotated[dict[str, Text] | None, AfterValidator(_whole_or_none)]
+Consent = Annotated[dict[str, Text] | None, AfterValidator(_complete_or_none)]
 
 
 class PartRecord(BaseModel):
-    """A voice that went into a mix, as it was then."""
+    """One voice of a mix, as it was when the mix was made."""
 
     model_config = ConfigDict(extra="ignore")
 
     voice: Text
     weight: float = Field(ge=0, allow_inf_nan=False)
-    adapter: Text = Field(description="hash of its adapter's file")
+    adapter: Text = Field(description="hash of the voice's adapter file")
     consent: Consent
     mix: MixRecord | None = None
 
 
 class MixRecord(BaseModel):
-    """What a mix was made of."""
+    """The voices that a mix was made of."""
 
     model_config = ConfigDict(extra="ignore")
 
     parts: list[PartRecord] = Field(min_length=1)
-    rank: int = Field(ge=1, description="of the whole sum; the voice's own may be less")
+    rank: int = Field(ge=1, description="rank of the whole sum; the rank of the mixed voice may be lower")
     error: float = Field(
         0.0,
         allow_inf_nan=False,
-        description="what the lower rank leaves out, as a share of the sum (Frobenius norms)",
+        description="part of the sum that the lower rank loses, as a ratio of Frobenius norms",
     )
 
 
 class VoiceRecord(BaseModel):
-    """``voice.json``: everything about a voice that a program may want to know."""
+    """Content of ``voice.json``: the facts about a voice, for programs."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -75,22 +75,22 @@ class VoiceRecord(BaseModel):
     engine_options: dict[str, Any]
     method: Literal["lora", "full"]
     sample_rate: int = Field(strict=True, ge=4_000, le=192_000)
-    fingerprint: dict[str, Text] = Field(description="hash of every part of the base that the adapter depends on")
-    servable: bool = Field(False, description="whether vLLM serves an adapter of this kind unmerged, beside others")
+    fingerprint: dict[str, Text] = Field(description="hash of each part of the base that the adapter depends on")
+    servable: bool = Field(False, description="whether vLLM can serve this adapter unmerged, next to others")
     lora: dict[str, Any]
     training: dict[str, Any] = Field(description="clips, minutes, steps, losses")
-    ledger: dict[str, Any] = Field(description="totals: what was trained on, what was not and why")
+    ledger: dict[str, Any] = Field(description="totals: clips trained on, clips left out and why")
     consent: Consent
     licence: Text
     licence_id: Text = "other"
     licence_name: Text = ""
     vtune: Text
     created: Text
-    mix: MixRecord | None = Field(None, description="for a voice that was mixed, not trained")
+    mix: MixRecord | None = Field(None, description="set if the voice was mixed instead of trained")
 
     @field_validator("lora")
     @classmethod
-    def _an_adapter_of_such_a_shape_can_be(cls, lora: dict[str, Any]) -> dict[str, Any]:
+    def _require_valid_adapter(cls, lora: dict[str, Any]) -> dict[str, Any]:
         try:
             LoraRecipe.model_validate(lora)
         except ValidationError as error:
@@ -99,9 +99,9 @@ class VoiceRecord(BaseModel):
 
 
 def list_voices(voices: Path) -> list[VoiceFolder]:
-    """Return every voice of a folder, by name; looked up afresh at each call.
+    """Return all voices of a folder, sorted by name; each call reads the folder again.
 
-    A voice is a sub-folder with ``adapter_config.json``, or with ``voice.json`` for a full fine-tuning.
+    A voice is a sub-folder with ``adapter_config.json``, or with ``voice.json`` after full fine-tuning.
     """
     try:
         names = sorted(name for name in os.listdir(voices) if not name.startswith("."))
@@ -109,44 +109,46 @@ def list_voices(voices: Path) -> list[VoiceFolder]:
         return []
     except OSError as error:
         raise VoiceError(f"{voices} cannot be read: {error.strerror}") from error
-    found = (VoiceFolder(voices / name) for name in names)
-    return [voice for voice in found if _is_voice(voice)]
+    folders = (VoiceFolder(voices / name) for name in names)
+    return [voice for voice in folders if _is_voice(voice)]
 
 
 def find_voice(name: str, voices: Path) -> VoiceFolder:
-    """Resolve what a user typed: the path of a voice folder, or a name in ``voices``.
+    """Find a voice by the path of its folder or by its name in ``voices``.
 
-    :raises VoiceError: there is none; suggests the nearest name.
+    :raises VoiceError: there is no such voice; suggests the nearest name.
     """
-    found = voice_or_none(name, voices)
-    if found is not None:
-        return found
-    known = [voice.name for voice in list_voices(voices)]
-    raise VoiceError(f"no voice {shown(name)} in {voices}{choices(name, known, 'voices')}")
+    voice = voice_or_none(name, voices)
+    if voice is not None:
+        return voice
+    names = [voice.name for voice in list_voices(voices)]
+    raise VoiceError(f"no voice {shown(name)} in {voices}{choices(name, names, 'voices')}")
 
 
 def voice_or_none(name: str, voices: Path) -> VoiceFolder | None:
-    """Return the voice of a path or a name in ``voices``, None where there is none."""
+    """Return the voice with a path, or with a name in ``voices``; None if there is no such voice."""
     folders = (VoiceFolder(path) for path in (Path(name), voices / name))
     return next((folder for folder in folders if _is_voice(folder)), None)
 
 
 def read_record(folder: VoiceFolder) -> VoiceRecord:
-    """Read ``voice.json`` and hold ``adapter_config.json`` to it.
+    """Read ``voice.json``, and check that ``adapter_config.json`` agrees with it.
 
-    :raises VoiceError: it is not there or damaged, or the two do not describe one adapter.
+    :raises VoiceError: a file is missing or damaged, or the two describe different adapters.
     """
-    record = _record_alone(folder)
+    record = _read_unchecked_record(folder)
     if record.method == "lora" and os.path.lexists(folder.adapter_config):
         check_adapter_config(folder.adapter_config, LoraRecipe.model_validate(record.lora).settings())
     return record
 
 
-def _record_alone(folder: VoiceFolder) -> VoiceRecord:
+def _read_unchecked_record(folder: VoiceFolder) -> VoiceRecord:
     try:
         return VoiceRecord.model_validate(read_json(folder.record))
     except FileNotFoundError as error:
-        raise VoiceError(f"{folder.path} has an adapter but no voice.json, so vtune cannot tell its engine") from error
+        raise VoiceError(
+            f"{folder.path} has an adapter but no voice.json, so vtune does not know the engine of the voice"
+        ) from error
     except ValidationError as error:
         problem = first_problem(error)
         raise VoiceError(f"{folder.record} is damaged: {problem}; make the voice again") from error
@@ -155,20 +157,20 @@ def _record_alone(folder: VoiceFolder) -> VoiceRecord:
 
 
 def write_conditioning(conditioning: Conditioning, path: Path) -> None:
-    """Write one safetensors file: tensors as they are, strings as its metadata."""
+    """Write a conditioning as one safetensors file: tensors as tensors, strings as metadata."""
     from safetensors.numpy import save_file
 
-    # Not np.ascontiguousarray, which turns a single number into an array of one.
+    # np.ascontiguousarray would turn a single number into an array with one number.
     tensors = {name: np.asarray(array, order="C") for name, array in conditioning.tensors.items()}
-    # safetensors 0.8 writes a file that it cannot read when there is neither a tensor nor a string.
+    # Without a tensor and a string, safetensors 0.8 writes a file that it cannot read.
     save_file(tensors, str(path), metadata=dict(conditioning.strings) or None)
     sort_metadata(path)
 
 
 def read_conditioning(path: Path) -> Conditioning:
-    """Read what ``write_conditioning`` wrote.
+    """Read a conditioning that ``write_conditioning`` wrote.
 
-    :raises VoiceError: the file is not there or damaged, or a tensor holds what no voice has; names the tensor.
+    :raises VoiceError: the file is missing or damaged, or a tensor holds impossible values; names the tensor.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -188,5 +190,5 @@ def read_conditioning(path: Path) -> Conditioning:
 
 
 def _is_voice(folder: VoiceFolder) -> bool:
-    # Unlike Path.is_file, os.path's is false for a name that no file system takes.
+    # Unlike Path.is_file, os.path.isfile is false for a name that no file system accepts.
     return os.path.isfile(folder.adapter_config) or os.path.isfile(folder.record)

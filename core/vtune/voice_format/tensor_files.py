@@ -1,4 +1,4 @@
-"""Safetensors files that are the same bytes whenever they hold the same."""
+"""Make safetensors files reproducible: the same content gives the same bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SIZE_BYTES = 8
 
 
 def sort_metadata(path: Path) -> None:
-    """Put the strings of a safetensors file in order, which safetensors writes in another one in every process."""
+    """Sort the metadata of a safetensors file, which safetensors writes in a different order in each process."""
     with path.open("r+b") as file:
         size = int.from_bytes(file.read(_SIZE_BYTES), "little")
         header = json.loads(file.read(size))
@@ -17,7 +17,7 @@ def sort_metadata(path: Path) -> None:
         if len(strings) < 2:
             return
         ordered = {"__metadata__": dict(sorted(strings.items())), **header}
-        # The same keys and values are as long in any order; what is left is padding, as before.
+        # The keys and values have the same length in any order; the rest is padding, as before.
         written = json.dumps(ordered, ensure_ascii=False, separators=(",", ":")).encode().ljust(size)
         if len(written) != size:
             raise ValueError(f"{path}: the header takes {len(written)} bytes instead of {size}")

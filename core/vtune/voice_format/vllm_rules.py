@@ -1,4 +1,4 @@
-"""What vLLM asks of ``adapter_config.json``: read in its source (0.32), which refuses what it does not know."""
+"""Check ``adapter_config.json`` by vLLM's rules, from the source of vLLM 0.32, which refuses what it does not know."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vtune.runtime.paths import VoiceFolder
 from vtune.voice_format.adapter_config import read_adapter_config
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What ``--max-lora-rank`` may be; vLLM's default is 16."""
+"""Values that ``--max-lora-rank`` allows; vLLM's default is 16."""
 
 _UNSUPPORTED_KEYS = (
     "use_dora",
@@ -27,7 +27,7 @@ _NEUTRAL_INITIALISATIONS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
 
 
 def is_servable(folder: VoiceFolder) -> bool:
-    """Tell whether the adapter of a voice can be served unmerged, beside others of its base.
+    """Tell whether vLLM can serve the adapter of a voice unmerged, next to other adapters of the same base.
 
     :raises VoiceError: ``adapter_config.json`` is damaged.
     """
@@ -35,14 +35,14 @@ def is_servable(folder: VoiceFolder) -> bool:
 
 
 def check_config(folder: VoiceFolder) -> dict[str, str]:
-    """Return vLLM's rules for ``adapter_config.json`` and what was found for each rule.
+    """Return vLLM's rules for ``adapter_config.json``, each with the value that was found.
 
     :raises VoiceError: names every rule that is broken.
     """
     config = read_adapter_config(folder.adapter_config)
     if broken := broken_rules(config):
         raise VoiceError(
-            f"vLLM does not serve an adapter with {', '.join(broken)}; export it --to merged, which it serves whole"
+            f"vLLM does not serve an adapter with {', '.join(broken)}; export it --to merged, which vLLM can serve"
         )
     scaling = "alpha / sqrt(rank), which vLLM knows" if config.get("use_rslora") else "alpha / rank"
     patterns = [name for name in ("rank_pattern", "alpha_pattern") if config.get(name)]
@@ -55,7 +55,7 @@ def check_config(folder: VoiceFolder) -> dict[str, str]:
 
 
 def broken_rules(config: Mapping[str, Any]) -> list[str]:
-    """Return what vLLM does not serve in the configuration of an adapter, a few words each; empty for none."""
+    """Return the settings of an adapter that vLLM does not serve, a few words for each; empty if there are none."""
     rank, whole, init = largest_rank(config), config.get("modules_to_save") or [], config.get("init_lora_weights", True)
     unsupported = [name for name in _UNSUPPORTED_KEYS if config.get(name)]
     is_neutral = not isinstance(init, str) or init.lower() in _NEUTRAL_INITIALISATIONS
@@ -75,5 +75,5 @@ def largest_rank(config: Mapping[str, Any]) -> int:
 
 
 def smallest_max_rank(config: Mapping[str, Any]) -> int | None:
-    """Return the smallest ``--max-lora-rank`` that an adapter fits, or None if it fits none."""
+    """Return the smallest ``--max-lora-rank`` that an adapter fits, None if its rank is too large for vLLM."""
     return next((allowed for allowed in LORA_RANKS if allowed >= largest_rank(config)), None)

@@ -1,4 +1,4 @@
-"""Trained weights to a folder and back: a PEFT adapter, or every weight of a network; safetensors only."""
+"""Write and read trained weights: a PEFT adapter, or every weight of a network; safetensors only."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from torch import nn
 
-ADAPTER = "adapter_model.safetensors"
+ADAPTER_FILE = "adapter_model.safetensors"
 
-MAX_WEIGHT = 1e4
-"""Largest magnitude of a weight: those of healthy adapters stay below 10, those of whole networks below 1,000; beyond
-10,000 the products of two overflow half precision, and what is spoken is noise."""
+MAX_WEIGHT_VALUE = 1e4
+"""Largest magnitude of a weight. Healthy adapters stay below 10, whole networks below 1,000; beyond 10,000 the product
+of two weights overflows half precision, and the voice speaks noise."""
 
 ADAPTER_DTYPES = ("F64", "F32", "F16", "BF16")
 WEIGHTS_DTYPES = (*ADAPTER_DTYPES, "I64", "I32", "I16", "I8", "U8", "BOOL")
-"""A whole network may count in whole numbers as well, in its buffers."""
+"""A whole network may also have integers, in its buffers."""
 
-DEFAULT = "default"
+DEFAULT_ADAPTER = "default"
 """PEFT's name for a model's first adapter."""
 
 
 def save_weights(model: nn.Module, folder: Path) -> None:
-    """Write an adapter at the folder's root, or ``model.safetensors`` for a network without one.
+    """Write an adapter to the root of a folder, or ``model.safetensors`` for a network without an adapter.
 
-    The same weights are the same bytes, in whichever process they are written.
+    The same weights give the same bytes in every process.
     """
     from peft import PeftModel
     from safetensors.torch import save_model
 
     if isinstance(model, PeftModel):
-        model.save_pretrained(str(folder), selected_adapters=[DEFAULT])
-        (folder / "README.md").unlink(missing_ok=True)  # PEFT's template; a voice gets a card of its own
+        model.save_pretrained(str(folder), selected_adapters=[DEFAULT_ADAPTER])
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's template; vtune writes a card of its own
         _sort_sets(model, VoiceFolder(folder).adapter_config)
     else:
         save_model(model, str(VoiceFolder(folder).weights))
@@ -52,24 +52,24 @@ def save_weights(model: nn.Module, folder: Path) -> None:
 
 
 def _sort_sets(model: PeftModel, path: Path) -> None:
-    """Order what PEFT keeps as sets, whose order differs from process to process."""
+    """Sort the lists in ``adapter_config.json`` that PEFT holds as sets, whose order differs between processes."""
     settings = json.loads(path.read_text(encoding="utf-8"))
-    sets = (name for name, value in vars(model.peft_config[DEFAULT]).items() if isinstance(value, set))
+    sets = (name for name, value in vars(model.peft_config[DEFAULT_ADAPTER]).items() if isinstance(value, set))
     settings |= {name: sorted(settings[name]) for name in sets}
     path.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def load_weights(model: nn.Module, folder: Path) -> None:
-    """Load what ``save_weights`` wrote into a model of the same shape.
+    """Load weights that ``save_weights`` wrote into a model of the same shape.
 
-    :raises VoiceError: a file is missing or damaged, holds values that no network has, or its tensors or
-        ``adapter_config.json`` are not this model's; names some.
+    :raises VoiceError: a file is missing or damaged, holds impossible values, or does not fit the model; names some of
+        the tensors that differ.
     """
     from peft import PeftModel
     from safetensors.torch import load_model
 
     if isinstance(model, PeftModel):
-        fill_adapter(model, read_adapter(folder), folder / ADAPTER)
+        fill_adapter(model, read_adapter(folder), folder / ADAPTER_FILE)
         return
     path = VoiceFolder(folder).weights
     with _readable(path):
@@ -80,11 +80,11 @@ def load_weights(model: nn.Module, folder: Path) -> None:
 
 
 def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
-    """Return an adapter's tensors on the CPU by the names of its file.
+    """Read the tensors of an adapter to the CPU, by their names in the file.
 
-    :raises VoiceError: the file is missing or damaged, or a tensor holds what no adapter has; names the tensor.
+    :raises VoiceError: the file is missing or damaged, or a tensor holds impossible values; names the tensor.
     """
-    path = folder / ADAPTER
+    path = folder / ADAPTER_FILE
     with _readable(path):
         tensors = dict(_checked_tensors(path, ADAPTER_DTYPES))
     _require_same_targets(tensors, VoiceFolder(folder).adapter_config)
@@ -92,7 +92,7 @@ def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _checked_tensors(path: Path, dtypes: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield a file's tensors, each looked through for values that no network has; memory is mapped, not copied."""
+    """Yield the tensors of a file after a check of their values; memory is mapped, not copied."""
     import torch
     from safetensors import safe_open
 
@@ -105,22 +105,28 @@ def _checked_tensors(path: Path, dtypes: Iterable[str]) -> Iterator[tuple[str, t
                 raise FileRefused(path, f"tensor {name!r} is empty, its shape is {list(tensor.shape)}")
             if tensor.is_floating_point():
                 lowest, highest = torch.aminmax(tensor)
-                require_sane(path, name, float(lowest), float(highest), MAX_WEIGHT)
+                require_sane(path, name, float(lowest), float(highest), MAX_WEIGHT_VALUE)
             yield name, tensor
 
 
-def fill_adapter(model: PeftModel, tensors: Mapping[str, torch.Tensor], origin: object, name: str = DEFAULT) -> None:
-    """Put tensors into an adapter of a model.
+def fill_adapter(
+    model: PeftModel, tensors: Mapping[str, torch.Tensor], origin: object, name: str = DEFAULT_ADAPTER
+) -> None:
+    """Copy tensors into an adapter of a model.
 
-    :param origin: where they are from, for the error.
-    :param name: of the adapter in the model; a model with one calls it as PEFT does.
-    :raises VoiceError: they are not this model's; names some.
+    :param origin: path of the tensors, for the error.
+    :param name: name of the adapter in the model; the first adapter has PEFT's default name.
+    :raises VoiceError: the tensors do not fit the adapter; names some of them.
     """
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
-    mine = get_peft_model_state_dict(model, adapter_name=name)
-    unexpected = [n for n, tensor in tensors.items() if n not in mine or mine[n].shape != tensor.shape]
-    _require_same(sorted(mine.keys() - tensors.keys()), unexpected, origin)
+    expected = get_peft_model_state_dict(model, adapter_name=name)
+    unexpected = [
+        tensor_name
+        for tensor_name, tensor in tensors.items()
+        if tensor_name not in expected or expected[tensor_name].shape != tensor.shape
+    ]
+    _require_same(sorted(expected.keys() - tensors.keys()), unexpected, origin)
     set_peft_model_state_dict(model, dict(tensors), adapter_name=name)
 
 
@@ -135,7 +141,7 @@ def _readable(path: Path) -> Iterator[None]:
     except FileRefused as error:
         raise VoiceError(f"{path} cannot be loaded: {error.reason}; make the voice again") from error
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise VoiceError(f"{path} cannot be loaded: {in_a_line(error)}") from error
+        raise VoiceError(f"{path} cannot be loaded: {in_a_line(error)}; make the voice again") from error
 
 
 def _require_same(missing: Iterable[str], unexpected: Iterable[str], origin: object) -> None:
@@ -145,22 +151,24 @@ def _require_same(missing: Iterable[str], unexpected: Iterable[str], origin: obj
 
 
 def _require_same_targets(names: Iterable[str], path: Path) -> None:
-    """Compare the modules that ``adapter_config.json`` names with those that there are tensors of."""
+    """Require that ``adapter_config.json`` names the same modules as the tensors."""
     if not os.path.lexists(path):
         return
     targets = target_modules(read_adapter_config(path), path)
     adapted = {module_of(name) for name in names if ".lora_" in name}
     ends = {module: _ends(module) & targets for module in adapted}
-    strange = sorted({module for module, found in ends.items() if not found} | (targets - set().union(*ends.values())))
-    if strange:
+    differing = sorted(
+        {module for module, matching in ends.items() if not matching} | (targets - set().union(*ends.values()))
+    )
+    if differing:
         raise VoiceError(
-            f"{path} says target_modules of which {ADAPTER} says otherwise: {listed(strange)}; both describe one "
-            "adapter and must agree, make the voice again"
+            f"{path} and {ADAPTER_FILE} name different target_modules: {listed(differing)}; both files describe the "
+            "same adapter and must agree, make the voice again"
         )
 
 
 def module_of(name: str) -> str:
-    """Return the module that a tensor of an adapter's file belongs to.
+    """Return the name of the module that a tensor of an adapter belongs to.
 
     ``base_model.model.h.0.mlp.lora_A.weight`` belongs to ``h.0.mlp``.
     """
@@ -168,6 +176,6 @@ def module_of(name: str) -> str:
 
 
 def _ends(name: str) -> frozenset[str]:
-    """Return a dotted name's ends: ``a.b.c``, ``b.c`` and ``c``."""
+    """Return the ends of a dotted name: ``a.b.c``, ``b.c`` and ``c``."""
     parts = name.split(".")
     return frozenset(".".join(parts[start:]) for start in range(len(parts)))

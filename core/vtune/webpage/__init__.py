@@ -13,11 +13,11 @@ from vtune import audio
 from vtune.errors import printable
 from vtune.types import Waveform
 
-RATE = 24_000
+PAGE_SAMPLE_RATE = 24_000
 """Hz of embedded sound: MP3 supports this rate, and it is the rate of the engines."""
 
 
-def document(title: str, body: str, style: str, script: str) -> str:
+def html_document(title: str, body: str, style: str, script: str) -> str:
     """Return a complete HTML document whose security policy lets the browser run the given script and no other.
 
     :param body: HTML whose foreign parts were escaped by ``safe``.
@@ -39,10 +39,10 @@ def document(title: str, body: str, style: str, script: str) -> str:
     )
 
 
-def embedded(waveform: Waveform, sample_rate: int) -> str:
+def sound_data_url(waveform: Waveform, sample_rate: int) -> str:
     """Encode sound as a small MP3 in a ``data:`` URL; empty if libsndfile cannot write MP3."""
     try:
-        file = audio.encoded(soxr.resample(waveform, sample_rate, RATE), RATE, "MP3")
+        file = audio.encoded(soxr.resample(waveform, sample_rate, PAGE_SAMPLE_RATE), PAGE_SAMPLE_RATE, "MP3")
     except ValueError:
         return ""
     return f"data:audio/mpeg;base64,{base64.b64encode(file).decode()}"

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 
 
-def png(pixels: np.ndarray, palette: np.ndarray) -> bytes:
+def encode_png(pixels: np.ndarray, palette: np.ndarray) -> bytes:
     """Encode pixels as a PNG with 8 bits for each pixel.
 
     :param pixels: ``uint8 [rows, columns]``, indices into the palette; at least one pixel.
@@ -29,7 +29,7 @@ def png(pixels: np.ndarray, palette: np.ndarray) -> bytes:
     )
 
 
-def address(file: bytes) -> str:
+def png_data_url(file: bytes) -> str:
     """Return a PNG as a ``data:`` URL."""
     return f"data:image/png;base64,{base64.b64encode(file).decode()}"
 

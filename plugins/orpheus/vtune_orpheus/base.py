@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from vtune import EngineError, Waveform
 from vtune.errors import in_a_line
-from vtune.toolkit import hash_file, load_pretrained, read_tensors, unreachable
+from vtune.toolkit import hash_file, load_pretrained, read_tensors, unreachable_message
 from vtune_orpheus import checkpoints
 from vtune_orpheus.layout import Layout, derive_layout
 from vtune_orpheus.options import OrpheusOptions
@@ -77,7 +77,7 @@ class OrpheusBase:
 
         options = self.options
         is_llama = self.config.model_type == "llama"
-        automatic = attention.NAME if is_llama else None
+        automatic = attention.ATTENTION_NAME if is_llama else None
         quantized = _quantization_config(options.quantization, self.dtype)
         # Each tensor goes from the file to the device on its own, so a host with 12 GB never holds the whole network.
         placement = {"device_map": {"": self.device}} if self.device.type != "cpu" else {}
@@ -145,7 +145,7 @@ class OrpheusBase:
         except (OSError, ValueError, ImportError) as error:
             if Path(self.checkpoint).is_dir():
                 raise EngineError(f"checkpoint {self.checkpoint} cannot be loaded: {in_a_line(error)}") from error
-            raise EngineError(unreachable(self.checkpoint, error)) from error
+            raise EngineError(unreachable_message(self.checkpoint, error)) from error
 
 
 _MAX_SHARD_BYTES = 2 * 10**9

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from vtune import EngineError, Footprint, LoraSettings
-from vtune.toolkit import AdapterSize, adapter_size, load_pretrained, unreachable
+from vtune.toolkit import AdapterSize, adapter_size, load_pretrained, unreachable_message
 from vtune_orpheus.checkpoints import checkpoint_name
 from vtune_orpheus.llama_stepper import CACHE_GROWTH_POSITIONS, LlamaStepper
 from vtune_orpheus.loss import chunk_rows
@@ -54,7 +54,7 @@ def estimate(
     try:
         config: Any = load_pretrained(AutoConfig, name)
     except (OSError, ValueError) as error:
-        raise EngineError(unreachable(name, error)) from error
+        raise EngineError(unreachable_message(name, error)) from error
     linear = linear_shapes(config)
     layers, hidden, vocabulary = config.num_hidden_layers, config.hidden_size, config.vocab_size
     body = layers * sum(inputs * outputs for inputs, outputs in linear.values())

@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from vtune import audio, pipeline
 from vtune.errors import VtuneError
 from vtune.recipe import Recipe
-from vtune.runtime.disk import DiskError, disk_error, errno_of, disk_error_text, writing
+from vtune.runtime.disk import DiskError, disk_error, disk_error_text, errno_of, writing
 from vtune.runtime.paths import new_folder, write_text
 from vtune.types import Audio
 

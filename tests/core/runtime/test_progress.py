@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vtune.runtime.progress import CountedSequence, ProgressBar, logged_step, duration, track
+from vtune.runtime.progress import CountedSequence, ProgressBar, duration, logged_step, track
 
 
 class Terminal(io.StringIO):

@@ -131,7 +131,7 @@ def test_a_record_is_read_with_all_it_says(make):
 
 def test_a_voice_without_a_record_says_what_is_missing(make):
     assert refusal(read_record, make("anna", record=None)).endswith(
-        "has an adapter but no voice.json, so vtune cannot tell its engine"
+        "has an adapter but no voice.json, so vtune does not know the engine of the voice"
     )
 
 

@@ -61,7 +61,7 @@ def test_what_vllm_does_not_know_is_named(tmp_path: Path, changes: dict[str, Any
     with pytest.raises(VoiceError) as caught:
         check_config(adapter(tmp_path, **changes))
     assert f"adapter with {says}" in str(caught.value)
-    assert str(caught.value).endswith("export it --to merged, which it serves whole")
+    assert str(caught.value).endswith("export it --to merged, which vLLM can serve")
 
 
 @pytest.mark.parametrize("init", [True, False, "gaussian", "orthogonal", "EVA"])

@@ -25,7 +25,7 @@ from vtune.curation.doctor.page_players import (
 from vtune.curation.doctor.recording_openers import FileOpener, opener_of
 from vtune.dataset import Source
 from vtune.runtime.paths import make_parent, write_text
-from vtune.webpage import document, safe
+from vtune.webpage import html_document, safe
 
 MAX_PLAYERS = 500
 """Clips that get a waveform and a player; the worst clips come first."""
@@ -50,7 +50,7 @@ def write_page(path: Path, source: Source, examination: Examination, processes: 
     body = "\n".join(_body(examination, general_findings, rows, players, folder))
     script, style = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     make_parent(path)
-    write_text(path, document("vtune doctor", body, style, script))
+    write_text(path, html_document("vtune doctor", body, style, script))
 
 
 def _players(clips: Sequence[ExaminedClip], preview: PlayerMaker, processes: int) -> dict[str, Player]:

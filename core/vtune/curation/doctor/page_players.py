@@ -10,7 +10,7 @@ import numpy as np
 from vtune.curation.doctor.measure import even_blocks
 from vtune.curation.doctor.recording_openers import RecordingOpener
 from vtune.errors import DataError
-from vtune.webpage import embedded
+from vtune.webpage import sound_data_url
 
 OUTLINE_COLUMNS = 480
 """Columns of the outline."""
@@ -74,4 +74,4 @@ class PlayerMaker:
         return f"M{' '.join([*forward, *reversed(backward)])}z"
 
     def _sound(self, name: str) -> str:
-        return embedded(*self.listener.load(name))
+        return sound_data_url(*self.listener.load(name))

@@ -16,7 +16,7 @@ from vtune.curation.doctor.recording_openers import opener_of
 from vtune.curation.doctor.row_repair import RecordingRepairer, RepairPlan, plan_rows
 from vtune.dataset import Source
 from vtune.errors import VtuneError
-from vtune.runtime.paths import require_new_folder, new_folder
+from vtune.runtime.paths import new_folder, require_new_folder
 from vtune.runtime.progress import track
 
 CLIPS_FOLDER, TABLE_NAME, RECORD_NAME = "clips", "transcripts.csv", "fixes.jsonl"

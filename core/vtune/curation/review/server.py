@@ -23,7 +23,7 @@ from vtune.curation.review.browser_audio import BrowserAudio
 from vtune.curation.review.review import Review
 from vtune.dataset.editing.edit import StaleError
 from vtune.errors import DataError, VtuneError, first_problem
-from vtune.runtime.hostnames import address
+from vtune.runtime.hostnames import server_url
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class ReviewServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """The URL to open, with the token."""
-        return f"{address(self.server_name, self.server_port)}/?token={self.guard.token}"
+        return f"{server_url(self.server_name, self.server_port)}/?token={self.guard.token}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log a failed request, unless the browser closed the connection."""

@@ -15,7 +15,7 @@ from vtune.evaluation.report.table import means_table
 from vtune.evaluation.scores import Scores
 from vtune.evaluation.synthesis import recordings_as_utterances
 from vtune.runtime.paths import write_text
-from vtune.webpage import document, safe
+from vtune.webpage import html_document, safe
 
 STYLES = ("page.css", "table.css", "blind.css")
 SCRIPTS = ("sound.js", "sentences.js", "sign_test.js", "votes.js", "result.js", "blind.js")
@@ -25,7 +25,7 @@ def write_page(path: Path, title: str, scores: Scores, utterances: Sequence[Utte
     """Write the page, whole or not at all; its sound and pictures are in it (about 10 kB a second of sound)."""
     body = "\n".join(_body(title, scores, utterances, test_set))
     style, script = ("".join(map(_beside, names)) for names in (STYLES, SCRIPTS))
-    write_text(path, document(f"{title}: listen", body, style, script))
+    write_text(path, html_document(f"{title}: listen", body, style, script))
 
 
 def _body(title: str, scores: Scores, utterances: Sequence[Utterance], test_set: TestSet) -> Iterator[str]:

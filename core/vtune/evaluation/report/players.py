@@ -16,7 +16,7 @@ from vtune.evaluation.report.spectrogram import COLUMNS, spectrogram
 from vtune.evaluation.report.transcript import marked
 from vtune.evaluation.scores import Scores
 from vtune.types import Waveform
-from vtune.webpage import RATE, embedded, safe
+from vtune.webpage import PAGE_SAMPLE_RATE, safe, sound_data_url
 
 PLAYBACK_LEVEL_DBFS = -20.0
 """Level of the speech in every player: the louder of two sounds seems to be better."""
@@ -42,16 +42,16 @@ class Track:
     @property
     def seconds(self) -> float:
         """Length of the sound."""
-        return len(self.sound) / RATE
+        return len(self.sound) / PAGE_SAMPLE_RATE
 
 
 def track(utterance: Utterance, row: Mapping[str, Any]) -> Track:
     """Bring an utterance to the page's sample rate and level, with peaks under -1 dBFS."""
-    sound = np.asarray(soxr.resample(utterance.waveform, utterance.sample_rate, RATE), dtype=np.float32)
-    level = speech_level(sound, RATE)
+    sound = np.asarray(soxr.resample(utterance.waveform, utterance.sample_rate, PAGE_SAMPLE_RATE), dtype=np.float32)
+    level = speech_level(sound, PAGE_SAMPLE_RATE)
     return Track(
         utterance,
-        bring_to(sound, RATE, PLAYBACK_LEVEL_DBFS),
+        bring_to(sound, PAGE_SAMPLE_RATE, PLAYBACK_LEVEL_DBFS),
         PLAYBACK_LEVEL_DBFS - level if np.isfinite(level) else None,
         row,
     )
@@ -65,7 +65,7 @@ def player(track: Track, number: int, scores: Scores, scale: float, language: st
     :param language: of the words, as Whisper names it.
     """
     name = name_of(track.utterance, scores)
-    sound = embedded(track.sound, RATE) if len(track.sound) else ""
+    sound = sound_data_url(track.sound, PAGE_SAMPLE_RATE) if len(track.sound) else ""
     seed = "null" if track.utterance.system == RECORDING else track.utterance.seed
     metrics = {spec.name: number for spec, number in _headlines(track.row, scores) if np.isfinite(number)}
     yield (
@@ -99,7 +99,7 @@ def _length(track: Track) -> str:
 
 
 def _picture(track: Track, scale: float) -> Iterator[str]:
-    step = max(1, -(-round(scale * RATE) // COLUMNS))
+    step = max(1, -(-round(scale * PAGE_SAMPLE_RATE) // COLUMNS))
     width = 100 * track.seconds / scale
     yield (
         f'<div class=strip><div class=picture style="width:{width:.2f}%;--seconds:{track.seconds:.3f}">'

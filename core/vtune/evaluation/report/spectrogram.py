@@ -6,8 +6,8 @@ import numpy as np
 
 from vtune.audio import mel_levels
 from vtune.types import Waveform
-from vtune.webpage import RATE
-from vtune.webpage.picture import address, png
+from vtune.webpage import PAGE_SAMPLE_RATE
+from vtune.webpage.picture import encode_png, png_data_url
 
 COLUMNS = 360
 """Across the time scale of a text."""
@@ -31,9 +31,9 @@ def spectrogram(sound: Waveform, step: int) -> str:
     :param sound: at the page's rate and level; one sample at least.
     :param step: samples that one column stands for.
     """
-    levels = mel_levels(sound, RATE, step, BANDS, RATE / 2)
+    levels = mel_levels(sound, PAGE_SAMPLE_RATE, step, BANDS, PAGE_SAMPLE_RATE / 2)
     shades = np.clip((levels - MAX_LEVEL_DB) / RANGE_DB + 1, 0, 1) * (SHADES - 1)
-    return address(png(np.rint(shades).astype(np.uint8).T[::-1], PALETTE))
+    return png_data_url(encode_png(np.rint(shades).astype(np.uint8).T[::-1], PALETTE))
 
 
 def _palette() -> np.ndarray:

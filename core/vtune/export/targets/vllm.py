@@ -45,7 +45,7 @@ def _write(source: ExportSource, directory: Path, destination: Path, dtype: str 
     """
     from vtune.voice_format.adapter_config import read_adapter_config
     from vtune.voice_format.vllm_rules import check_config, smallest_max_rank
-    from vtune.voice_format.weights import ADAPTER
+    from vtune.voice_format.weights import ADAPTER_FILE
 
     network = network_of(source.voice.model)
     if not is_plain(network):
@@ -57,7 +57,7 @@ def _write(source: ExportSource, directory: Path, destination: Path, dtype: str 
     result = peft.write(source, directory, destination, dtype)
     if result.base is None:
         raise VoiceError(f"engine {source.engine.name!r} does not say where its base lies, so vLLM cannot load it")
-    rules = {**check_config(VoiceFolder(directory)), **_check_tensors(directory / ADAPTER, modules)}
+    rules = {**check_config(VoiceFolder(directory)), **_check_tensors(directory / ADAPTER_FILE, modules)}
     rank = str(smallest_max_rank(read_adapter_config(VoiceFolder(directory).adapter_config)))
     use = "```sh\n" + "\n".join(_commands(result.base, rank, Path(destination.resolve().name))) + "\n```"
     form = replace(result.form, use=f"{use}\n\n{result.form.use}")

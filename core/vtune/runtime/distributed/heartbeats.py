@@ -53,7 +53,7 @@ class Heartbeats:
                 pause = min(2 * pause, 0.25)
                 count = self._add(self._mine, key, 0)
         except RuntimeError as error:
-            raise LostRank(self._gone()) from error
+            raise LostRank(self._lost_store_text()) from error
 
     def is_first_report(self, text: str) -> bool:
         """Tell whether no other rank has printed this text before."""
@@ -70,14 +70,14 @@ class Heartbeats:
             if (signum := signals.requested()) is not None:
                 self._mine.set(self._key("stop"), str(signum))
             self._mine.set(self._key(f"beat/{self._rank}"), str(_FAILED if failed else _LEFT))
-            count, until = self._add(self._mine, "left", 1), time.monotonic() + patience_seconds
-            while self._rank == 0 and count < self._world_size and time.monotonic() < until:
+            count, deadline = self._add(self._mine, "left", 1), time.monotonic() + patience_seconds
+            while self._rank == 0 and count < self._world_size and time.monotonic() < deadline:
                 time.sleep(0.02)
                 count = self._add(self._mine, "left", 0)
         except RuntimeError:
             pass  # the process that held the store has ended already
 
-    def asked_to_stop(self) -> int:
+    def stop_signal(self) -> int:
         """Return the signal that has stopped any of the ranks, or 0."""
         try:
             return signals.requested() or self._add(self._mine, "stop", 0)
@@ -88,24 +88,24 @@ class Heartbeats:
         pause = min(BEAT_SECONDS, self._silence_seconds / 5)
         others = [rank for rank in range(self._world_size) if rank != self._rank]
         counts = dict.fromkeys(others, 0)
-        heard = dict.fromkeys(others, time.monotonic())
-        looked = time.monotonic()
+        last_changes = dict.fromkeys(others, time.monotonic())
+        last_look = time.monotonic()
         while not self._over.wait(pause):
             try:
                 self._add(self._store, f"beat/{self._rank}", 1)
                 self._pass_on()
                 now = time.monotonic()
-                if now - looked > self._silence_seconds / 2:  # this process was frozen, not the others
-                    heard = dict.fromkeys(others, now)
-                looked = now
+                if now - last_look > self._silence_seconds / 2:  # this process was frozen, not the others
+                    last_changes = dict.fromkeys(others, now)
+                last_look = now
                 for rank in others:
                     count = self._add(self._store, f"beat/{rank}", 0)
                     if count != counts[rank] or count == _LEFT:
-                        counts[rank], heard[rank] = count, now
+                        counts[rank], last_changes[rank] = count, now
                     if count == _FAILED:
                         self._add(self._store, "left", 1)
                         os._exit(1)
-                    if now - heard[rank] > self._silence_seconds:
+                    if now - last_changes[rank] > self._silence_seconds:
                         self._end(
                             f"rank {rank} of {self._world_size} has not answered for {self._silence_seconds:g} "
                             "seconds: the rank or its machine is frozen; the other ranks end. Run the same command "
@@ -113,29 +113,29 @@ class Heartbeats:
                         )
             except RuntimeError:
                 if not self._over.is_set():
-                    self._end(self._gone())
+                    self._end(self._lost_store_text())
 
     def _pass_on(self) -> None:
         signum = signals.requested()
         if signum is not None:
             self._store.set(self._key("stop"), str(signum))
-        elif asked := self._add(self._store, "stop", 0):
-            signals.pass_on(asked)
+        elif signum := self._add(self._store, "stop", 0):
+            signals.pass_on(signum)
 
     def _end(self, text: str) -> NoReturn:
         # This thread ends the process, because the main thread may wait inside torch for ever.
         self._lost(text)
         os._exit(1)
 
-    def _gone(self) -> str:
+    def _lost_store_text(self) -> str:
         return "the first rank or the launcher is gone; this rank ends. Run the same command to resume"
 
     def _connect(self) -> Any:
         from torch.distributed import TCPStore  # type: ignore[attr-defined] # defined in C++
 
-        where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         patience = timedelta(seconds=self._silence_seconds)
-        return TCPStore(*where, is_master=False, wait_for_workers=False, timeout=patience)
+        return TCPStore(*address, is_master=False, wait_for_workers=False, timeout=patience)
 
     def _add(self, store: Any, key: str, amount: int) -> int:
         return int(store.add(self._key(key), amount))

@@ -90,10 +90,10 @@ class _Launched:
 
     def supervise(self) -> tuple[int, str | None]:
         """Wait for every rank; return the exit code of the launch and the error lines to print, if any."""
-        deadline, asked = float("inf"), False
+        deadline, is_stopping = float("inf"), False
         while any(rank.code is None for rank in self.ranks):
-            if not asked and (signum := signals.requested()) is not None:
-                asked = True
+            if not is_stopping and (signum := signals.requested()) is not None:
+                is_stopping = True
                 for rank in self.ranks:
                     with suppress(OSError):
                         os.write(rank.control, bytes([signum]))
@@ -133,9 +133,9 @@ class _Launched:
             return 128 - (killed.code or 0), self._killed(killed)
         if errors and (self.failed or any(rank.ended for rank in self.ranks)):
             text = errors[0]["error"]
-            where = {report["rank"] for report in errors if report["error"] == text}
-            if len(where) < len(self.ranks):
-                text += f" (rank {min(where)} of {len(self.ranks)})"
+            reporting_ranks = {report["rank"] for report in errors if report["error"] == text}
+            if len(reporting_ranks) < len(self.ranks):
+                text += f" (rank {min(reporting_ranks)} of {len(self.ranks)})"
             return 1, "\n".join(f"Error: {line}" for line in text.splitlines())
         if self.failed:
             first_failed = self.failed[0]

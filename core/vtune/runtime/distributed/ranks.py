@@ -28,15 +28,23 @@ SILENCE_SECONDS = 120.0
 LAUNCHER_VARIABLE = "VTUNE_LAUNCHER"
 """Environment variable of a rank that ``--launch`` started: descriptors of two pipes, from and to the launcher."""
 
-_LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "gloo", "nccl", "socket", "tcpstore")
+_LOSS_SIGNS = (
+    "connection closed by peer",
+    "connection reset by peer",
+    "broken pipe",
+    "gloo",
+    "nccl",
+    "socket",
+    "tcpstore",
+)
 
 # A pipe takes 4,096 bytes in one write, and an escaped character needs six bytes.
-_REPORT_LENGTH = 600
+MAX_REPORT_CHARACTERS = 600
 
 _report_pipe: int | None = None
 _heartbeats: Heartbeats | None = None
-_runs = 0
-_group: Any = None
+_run_count = 0
+_process_group: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +66,14 @@ def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
 
     :raises LostRank: another rank is gone.
     """
-    global _heartbeats, _runs
+    global _heartbeats, _run_count
     state = init_distributed(device, world_size)
     if state.num_processes == 1:
         yield Ranks(state)
         return
-    _runs += 1
+    _run_count += 1
     silence_seconds = float(os.environ.get("VTUNE_RANK_TIMEOUT") or SILENCE_SECONDS)
-    beats = Heartbeats(state.process_index, state.num_processes, _runs, silence_seconds, _say_lost)
+    beats = Heartbeats(state.process_index, state.num_processes, _run_count, silence_seconds, _report_lost_rank)
     _heartbeats = beats
     try:
         yield Ranks(state, beats)
@@ -73,8 +81,8 @@ def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
         beats.leave(failed=False, patience_seconds=silence_seconds)
         raise
     except BaseException as error:
-        lost = isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _LOST)
-        stopped = beats.asked_to_stop() if lost else 0
+        lost = isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _LOSS_SIGNS)
+        stopped = beats.stop_signal() if lost else 0
         beats.leave(failed=not stopped, patience_seconds=1.0)
         if stopped:  # the other ranks have ended first
             raise signals.Stopped(stopped) from error
@@ -103,10 +111,10 @@ def init_distributed(device: str, world_size: int | None) -> PartialState:
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     backend = {"backend": "gloo"} if use_cpu and launched > 1 else {}
     state = PartialState(cpu=use_cpu, timeout=COLLECTIVE_TIMEOUT, **backend)
-    asked = world_size or launched
-    if state.num_processes != asked:
+    expected = world_size or launched
+    if state.num_processes != expected:
         raise TrainingError(
-            f"{asked} processes were requested, but {state.num_processes} joined; "
+            f"{expected} processes were requested, but {state.num_processes} joined; "
             "launch with 'vtune run RECIPE --launch N' or 'accelerate launch --multi_gpu --num_processes N'"
         )
     if launched == 1 and "MASTER_PORT" in os.environ and "ACCELERATE_MIXED_PRECISION" in os.environ:
@@ -158,7 +166,7 @@ def lines_to_print(lines: Sequence[str], error: Exception) -> Sequence[str]:
     return lines if is_main_process() else [f"{line} (rank {os.environ['RANK']})" for line in lines]
 
 
-def _say_lost(text: str) -> None:
+def _report_lost_rank(text: str) -> None:
     if not _report(text, lost=False):
         print(f"Error: {text}", file=sys.stderr, flush=True)
 
@@ -167,23 +175,23 @@ def _report(text: str, *, lost: bool) -> bool:
     """Report an error to the launcher of this rank, which prints it once; return False if there is no launcher."""
     if _report_pipe is None:
         return False
-    report = {"rank": int(os.environ["RANK"]), "error": text[:_REPORT_LENGTH], "lost": lost}
+    report = {"rank": int(os.environ["RANK"]), "error": text[:MAX_REPORT_CHARACTERS], "lost": lost}
     with suppress(OSError):
         os.write(_report_pipe, json.dumps(report).encode() + b"\n")
     return True
 
 
 def _follow(control: int) -> None:
-    while asked := os.read(control, 1):
-        signals.pass_on(asked[0])
+    while data := os.read(control, 1):
+        signals.pass_on(data[0])
     os._exit(1)  # the launcher was killed
 
 
 def _cpu_group() -> Any:
     """Return the process group of all ranks that communicates on the CPU."""
-    global _group
+    global _process_group
     from torch import distributed
 
-    if _group is None and distributed.get_backend() != "gloo":
-        _group = distributed.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
-    return _group
+    if _process_group is None and distributed.get_backend() != "gloo":
+        _process_group = distributed.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
+    return _process_group

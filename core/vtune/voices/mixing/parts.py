@@ -14,7 +14,7 @@ from vtune.runtime.paths import VoiceFolder
 from vtune.toolkit.hub import hash_file
 from vtune.types import LoraSettings
 from vtune.voice_format.record import PartRecord, VoiceRecord, find_voice, read_record, voice_or_none
-from vtune.voice_format.weights import ADAPTER
+from vtune.voice_format.weights import ADAPTER_FILE
 from vtune.voices.mixing.expression import Term, parse_mix, refusal
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Part:
 
     def settings(self) -> PartRecord:
         """Return what the record of a mix says of this voice."""
-        adapter = hash_file(self.folder.path / ADAPTER)
+        adapter = hash_file(self.folder.path / ADAPTER_FILE)
         name = self.folder.path.resolve().name
         return PartRecord(
             voice=name, weight=self.weight, adapter=adapter, consent=self.record.consent, mix=self.record.mix
