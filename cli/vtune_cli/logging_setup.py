@@ -47,7 +47,6 @@ def configure(*, verbose: bool, quiet: bool) -> None:
         # Libraries greet and advise at warning level; a user of vtune can do nothing about it.
         for name in (
             "transformers",
-            "datasets",
             "accelerate",
             "peft",
             "httpx",
@@ -55,6 +54,10 @@ def configure(*, verbose: bool, quiet: bool) -> None:
             "huggingface_hub",
         ):
             logging.getLogger(name).setLevel(logging.ERROR)
+        # An error that this library logs is raised as well, and vtune tells it then. The library sets its level when it
+        # is imported, by the variable.
+        logging.getLogger("datasets").setLevel(logging.CRITICAL)
+        os.environ.setdefault("DATASETS_VERBOSITY", "critical")
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft")
         # The warning comes in torch's name; transformers before 5.2x knows the argument by no other name.
         warnings.filterwarnings("ignore", "`past_key_values` is deprecated", FutureWarning)
