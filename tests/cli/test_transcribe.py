@@ -92,7 +92,7 @@ def test_check_compares_a_table_with_what_is_heard(vtune: Callable, clips: Path,
         (["--language", "e"], 2, "language: "),
         (["--model", ""], 2, "model: "),
         (["--model", "nowhere.pt"], 1, "there is no whisper model 'nowhere.pt'"),
-        (["--language", "xx"], 1, "no language 'xx'"),
+        (["--language", "xx"], 1, "does not know language 'xx'"),
         (["--output", "words.txt"], 1, "ends in .csv"),
     ],
 )

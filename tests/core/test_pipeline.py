@@ -188,7 +188,7 @@ def test_an_adapter_loads_with_plain_peft(toy: Callable[..., Recipe]) -> None:
 def test_a_folder_that_is_no_voice_is_never_replaced(toy: Callable[..., Recipe], tmp_path: Path) -> None:
     (tmp_path / "voices" / "someone").mkdir(parents=True)
     (tmp_path / "voices" / "someone" / "diary.txt").write_text("dear")
-    with pytest.raises(VoiceError, match="is no voice of vtune's"):
+    with pytest.raises(VoiceError, match="is not a voice of vtune's"):
         pipeline.run(toy())
     assert (tmp_path / "voices" / "someone" / "diary.txt").read_text() == "dear"
 

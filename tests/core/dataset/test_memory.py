@@ -57,10 +57,10 @@ def test_what_is_known_costs_few_bytes_a_clip(tmp_path: Path) -> None:
 
     store = FeatureStore(tmp_path)
     store.write(attempts(0, 1000))
-    few = peak_of(store.known)
+    few = peak_of(store.index)
     for first in range(1000, 21_000, 1000):
         store.write(attempts(first, 1000))
-    many = peak_of(store.known)
+    many = peak_of(store.index)
     assert (many - few) / 20_000 < 250
     tracemalloc.start()
     known = store.index()

@@ -96,7 +96,7 @@ def test_nothing_held_out_is_said_and_nothing_written(
 
 def test_clips_that_are_trained_on_are_no_test(toy: Callable[..., Recipe], tmp_path: Path) -> None:
     recipe = toy(evaluate={"source": str(tmp_path / "speech")})
-    with pytest.raises(DataError, match=r"evaluate.source: .*clip_000.wav is also among the clips of `data`"):
+    with pytest.raises(DataError, match=r"evaluate.source: .*clip_000.wav is also a clip of `data`"):
         pipeline.run(recipe)
     assert not (tmp_path / "runs" / "someone" / "checkpoints").exists()
 

@@ -192,6 +192,9 @@ def test_nothing_in_the_project_loads_a_model_by_another_way() -> None:
         # registries, by the names of vtune's own packages
         "registry.py: for module in pkgutil.iter_modules(import_module(package).__path__):",
         "registry.py: entry = getattr(import_module(dotted), attribute, None)",
+        # the public names of vtune itself, imported at their first use
+        '__init__.py: members = vars(import_module(f"vtune.{module}"))',
+        '__init__.py: return import_module(f"vtune.{name}")',
         # the verbs of the command line, by a name in a table
         'main.py: command: click.Command = getattr(importlib.import_module(f"vtune_cli.{cmd_name}"), cmd_name)',
     }
