@@ -1,4 +1,4 @@
-"""Which engines and extensions are installed, and the import of one of them."""
+"""Find the installed engines and extensions, and import one of them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def installed_extensions() -> list[Installed]:
 def find_engine(name: str) -> Installed:
     """Return the one engine of that name.
 
-    :raises EngineError: there is none (suggests the nearest), or two distributions offer it.
+    :raises EngineError: the engine is not installed (suggests the nearest name), or two distributions offer it.
     """
     engines = installed_engines()
     if name not in engines:
@@ -75,7 +75,7 @@ def import_file(path: Path) -> ModuleType:
     :param path: a file that the user has named; no other path may be given, because importing a file runs it.
     :raises EngineError: the file cannot be imported.
     """
-    # Once as long as it stays the same, so that what it defines is the same in every place and can be sent to workers.
+    # An unchanged file is imported only once, so that its classes are the same everywhere and can be sent to workers.
     digest = sha256(os.fsencode(path) + b"\0" + _content(path)).hexdigest()
     name = f"vtune_engine_file_{path.stem}_{digest[:12]}"
     if name in sys.modules:
@@ -107,7 +107,10 @@ def _declared(group: str) -> dict[str, list[Installed]]:
         distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist and named else "unknown distribution"
         plugin = Installed(entry.name, distribution, entry)
         # An editable install beside its own wheel metadata is declared twice and is no clash.
-        others = plugins[entry.name]
-        if all((plugin.distribution, entry.value) != (other.distribution, other.entry.value) for other in others):
-            others.append(plugin)
+        same_name = plugins[entry.name]
+        if all(
+            (plugin.distribution, entry.value) != (declared.distribution, declared.entry.value)
+            for declared in same_name
+        ):
+            same_name.append(plugin)
     return dict(plugins)

@@ -147,8 +147,8 @@ class Engine:
                 base=base, model=model, lines=[lines[number] for number in whole], conditioning=conditioning,
                 sampling=dict(sampling or {}),
             )  # fmt: skip
-            for place, pieces in self._answered("synthesize_together", answer):
-                yield whole[place], pieces
+            for index, pieces in self._answered("synthesize_together", answer):
+                yield whole[index], pieces
         for number in sorted(set(range(len(lines))) - set(whole)):
             text, seed = lines[number]
             yield number, list(self.synthesize(base, model, text, conditioning, seed, sampling))

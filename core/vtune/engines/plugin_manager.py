@@ -1,6 +1,6 @@
-"""One PluginManager a run: core's defaults, the one engine, the extensions; every pluggy trap is an error here.
+"""Build the plugin manager of a run from core's defaults, one engine and the extensions; check every hook.
 
-pluggy by itself lets these pass: a hook that is missing (the call returns None), a parameter with a default or by
+pluggy itself accepts these mistakes: a hook that is missing (the call returns None), a parameter with a default or by
 keyword only (it never gets the caller's value), a misspelt hook name (it is never called), an extension that
 implements an engine's hook (it is asked before the engine).
 """
@@ -28,42 +28,42 @@ _SPEC, _IMPL = f"{hookspecs.PROJECT}_spec", f"{hookspecs.PROJECT}_impl"
 _SPECIFICATIONS = {name: thing for name, thing in vars(hookspecs).items() if hasattr(thing, _SPEC)}
 
 
-def new_manager(engine: ModuleType, what: str) -> pluggy.PluginManager:
-    """Build the manager of one run.
+def new_manager(engine: ModuleType, title: str) -> pluggy.PluginManager:
+    """Build the plugin manager of one run.
 
-    :param what: how errors name the engine.
-    :raises EngineError: the engine or an extension breaks the contract; says which hook and how.
+    :param title: name of the engine in error texts.
+    :raises EngineError: the engine or an extension breaks the contract; the message names the hook and the mistake.
     """
     manager = _empty_manager()
     manager.register(defaults, name="vtune defaults")
-    _register(manager, engine, what)
-    _check_complete(manager, engine, what)
+    _register(manager, engine, title)
+    _check_complete(manager, engine, title)
     _register_extensions(manager)
     return manager
 
 
 def extensions_alone() -> pluggy.PluginManager:
-    """Build a manager of the extensions without an engine. :raises EngineError: one of them is broken."""
+    """Build a plugin manager of the extensions without an engine. :raises EngineError: an extension is broken."""
     manager = _empty_manager()
     _register_extensions(manager)
     return manager
 
 
 def extension_commands(cli: click.Group) -> None:
-    """Let every extension add its verbs; a broken one is left out here, ``vtune run`` says what is wrong with it."""
+    """Let every extension add its commands; a broken extension is skipped here, and ``vtune run`` reports its error."""
     for extension in installed_extensions():
         manager = _empty_manager()
         try:
             _register_extension(manager, import_plugin(extension, "extension"), "extension")
             manager.hook.register_commands(cli=cli)
-        except Exception:  # somebody else's code; every other verb must go on working
+        except Exception:  # somebody else's code; every other command must work
             continue
 
 
 def extension_watermarks() -> Callable[[str, int], list[Watermark]]:
-    """Return what asks every extension for its watermark of one voice at one rate; they are imported here.
+    """Import the extensions; return a function that makes their watermarks for one voice at one sample rate.
 
-    :raises EngineError: one of them is broken, or its answer is no watermark.
+    :raises EngineError: an extension is broken, or returns something other than a watermark.
     """
     hook = extensions_alone().hook.watermark
 
@@ -85,36 +85,36 @@ def _empty_manager() -> pluggy.PluginManager:
 
 def _register_extensions(manager: pluggy.PluginManager) -> None:
     for extension in installed_extensions():
-        what = f"extension {extension.name!r} ({extension.distribution})"
-        _register_extension(manager, import_plugin(extension, "extension"), what)
+        title = f"extension {extension.name!r} ({extension.distribution})"
+        _register_extension(manager, import_plugin(extension, "extension"), title)
 
 
-def _register_extension(manager: pluggy.PluginManager, module: ModuleType, what: str) -> None:
+def _register_extension(manager: pluggy.PluginManager, module: ModuleType, title: str) -> None:
     for hook, _, options in _hookimpls(module):
         specification = getattr(_SPECIFICATIONS.get(hook), _SPEC, None)
         is_wrapper = options.get("wrapper") or options.get("hookwrapper")
         if specification and specification["firstresult"] and not is_wrapper:
             raise EngineError(
-                f"{what} implements the hook {hook!r}, which would take the place of every engine's; "
+                f"{title} implements the hook {hook!r}, which would take the place of every engine's; "
                 "an engine has an entry point and a module of its own"
             )
-    _register(manager, module, what)
+    _register(manager, module, title)
 
 
-def _register(manager: pluggy.PluginManager, module: ModuleType, what: str) -> None:
+def _register(manager: pluggy.PluginManager, module: ModuleType, title: str) -> None:
     if manager.is_registered(module):
         return
     for hook in _SPECIFICATIONS:
         # Importing my_engine.collate makes it an attribute of my_engine, in the place of a function of that name.
         if isinstance(vars(module).get(hook), ModuleType):
-            raise EngineError(f"{what}: a module named {hook!r} hides the hook of that name; rename the module")
+            raise EngineError(f"{title}: a module named {hook!r} hides the hook of that name; rename the module")
     for hook, function, options in _hookimpls(module):
-        _check_hookimpl(hook, function, options, what)
+        _check_hookimpl(hook, function, options, title)
     try:
-        manager.register(module, name=what)
+        manager.register(module, name=title)
         manager.check_pending()
     except (pluggy.PluginValidationError, ValueError) as error:
-        raise EngineError(f"{what} was written for another version of vtune's hooks: {reason(error)}") from error
+        raise EngineError(f"{title} was written for another version of vtune's hooks: {reason(error)}") from error
 
 
 def _hookimpls(module: ModuleType) -> Iterator[tuple[str, Any, dict[str, Any]]]:
@@ -124,37 +124,37 @@ def _hookimpls(module: ModuleType) -> Iterator[tuple[str, Any, dict[str, Any]]]:
             yield options.get("specname") or name, thing, options
 
 
-def _check_hookimpl(hook: str, function: Any, options: dict[str, Any], what: str) -> None:
+def _check_hookimpl(hook: str, function: Any, options: dict[str, Any], title: str) -> None:
     if hook not in _SPECIFICATIONS:
         if options.get("optionalhook"):
             return
         raise EngineError(
-            f"{what} was written for another version of vtune's hooks: there is no hook {hook!r}"
+            f"{title} was written for another version of vtune's hooks: there is no hook {hook!r}"
             f"{choices(hook, _SPECIFICATIONS, 'hooks')}"
         )
     allowed = inspect.signature(_SPECIFICATIONS[hook]).parameters
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise EngineError(f"{what}: hook {hook!r} takes *{parameter.name}; name the arguments")
+            raise EngineError(f"{title}: hook {hook!r} takes *{parameter.name}; name the arguments")
         if parameter.name not in allowed:
             raise EngineError(
-                f"{what} was written for another version of vtune's hooks: {hook!r} has no argument "
+                f"{title} was written for another version of vtune's hooks: {hook!r} has no argument "
                 f"{parameter.name!r}{choices(parameter.name, allowed, 'it has')}"
             )
         if parameter.default is not parameter.empty:
             raise EngineError(
-                f"{what}: hook {hook!r} gives {parameter.name!r} a default, so it would never get a value; "
+                f"{title}: hook {hook!r} gives {parameter.name!r} a default, so it would never get a value; "
                 "remove the default"
             )
         if parameter.kind is parameter.KEYWORD_ONLY:
             raise EngineError(
-                f"{what}: hook {hook!r} takes {parameter.name!r} by keyword only, so it would never get a value; "
+                f"{title}: hook {hook!r} takes {parameter.name!r} by keyword only, so it would never get a value; "
                 "remove the '*'"
             )
 
 
-def _check_complete(manager: pluggy.PluginManager, engine: ModuleType, what: str) -> None:
+def _check_complete(manager: pluggy.PluginManager, engine: ModuleType, title: str) -> None:
     implemented = {caller.name for caller in manager.get_hookcallers(engine) or []}
     missing = [hook for hook in hookspecs.REQUIRED if hook not in implemented]
     if missing:
-        raise EngineError(f"{what} lacks the hooks {', '.join(missing)}; every engine must implement them")
+        raise EngineError(f"{title} lacks the hooks {', '.join(missing)}; every engine must implement them")

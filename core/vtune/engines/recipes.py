@@ -1,4 +1,4 @@
-"""A recipe together with its engine: the check that needs both."""
+"""Load a recipe and check it together with its engine and extensions."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def load_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
 
 
 def load_foreign_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
-    """Read, override and check a recipe that nobody answers for: one of a voice, or one that is only looked at.
+    """Read, override and check a recipe that nobody answers for: the recipe of a voice, or one that is only inspected.
 
-    It runs no engine file but those that the user has named (``use_engine_file``). See ``load_recipe`` for the rest.
+    It runs only engine files that the user has named (``use_engine_file``). See ``load_recipe`` for the rest.
     """
     return _checked(_draft(name, overrides))
 
@@ -60,38 +60,38 @@ def _draft(name: str | Path, overrides: Sequence[str] | Mapping[str, Any]) -> Dr
 
 
 def _use_own_engine_file(draft: Draft) -> None:
-    """Name the engine file of a draft for the user, who named the recipe or typed the override.
+    """Allow the engine file of a draft to run, because the user named the recipe or typed the override.
 
-    :raises EngineError: there is no such file.
+    :raises EngineError: the file does not exist.
     """
-    wanted, writer = draft.data.get("engine"), draft.writers.get("engine")
-    if not isinstance(wanted, str) or not is_engine_file(wanted):
+    name, writer = draft.data.get("engine"), draft.writers.get("engine")
+    if not isinstance(name, str) or not is_engine_file(name):
         return
     # A file beside the recipe goes first: the current folder may be anybody's. What was typed was typed here.
     folders = (writer.parent, Path()) if writer else (Path(), draft.folder)
-    found = [folder / wanted for folder in folders if os.path.isfile(folder / wanted)]
-    if not found:
+    paths = [folder / name for folder in folders if os.path.isfile(folder / name)]
+    if not paths:
         raise EngineError(
-            f"no engine file {shown(wanted)}; it is looked up from the recipe's folder, then from the current one"
+            f"no engine file {shown(name)}; it is looked up from the recipe's folder, then from the current one"
         )
-    somebody_elses = came_with(found[0]) or (writer and came_with(writer))
+    somebody_elses = came_with(paths[0]) or (writer and came_with(writer))
     if somebody_elses:
         try:
-            named_engine_file(wanted)
+            named_engine_file(name)
         except EngineError as error:
             raise EngineError(f"{error} (it comes with {somebody_elses}, which somebody else may have made)") from None
         return
-    use_engine_file(found[0])
-    if not os.path.isfile(wanted) or not os.path.samefile(wanted, found[0]):
-        draft.data["engine"] = str(found[0])
+    use_engine_file(paths[0])
+    if not os.path.isfile(name) or not os.path.samefile(name, paths[0]):
+        draft.data["engine"] = str(paths[0])
 
 
 def _checked(draft: Draft) -> Recipe:
-    wanted = draft.data.get("engine")
-    if not isinstance(wanted, str) or not wanted:
+    name = draft.data.get("engine")
+    if not isinstance(name, str) or not name:
         return check_recipe(draft, "'engine' is missing", _extensions())
     try:
-        engine = load_engine(wanted)
+        engine = load_engine(name)
         return check_recipe(draft, engine.info, engine.extension_options())
     except EngineError as error:
         return check_recipe(draft, str(error), _extensions())
@@ -105,14 +105,14 @@ def _extensions() -> dict[str, type[EngineOptions]] | None:
 
 
 def available_engines() -> dict[str, Engine | EngineError]:
-    """Load every installed engine, each alone; a broken one stands there with its error."""
-    found: dict[str, Engine | EngineError] = {}
+    """Load every installed engine separately; return the engines, and the errors of broken engines, by name."""
+    engines: dict[str, Engine | EngineError] = {}
     for name in sorted(installed_engines()):
         try:
-            found[name] = load_engine(name)
+            engines[name] = load_engine(name)
         except EngineError as error:
-            found[name] = error
-    return found
+            engines[name] = error
+    return engines
 
 
 def schema() -> dict[str, Any]:

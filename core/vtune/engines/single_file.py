@@ -1,6 +1,6 @@
-"""Engine files: a Python file in the place of an installed engine, which runs only because the user has named it.
+"""Allow engine files: Python files instead of installed engines, which run only if the user has named them.
 
-Anybody may have written a voice, a checkpoint, a run or a download, so a file that only they name is refused.
+A voice, a checkpoint, a run or a download may come from anybody, so a file that only they name is refused.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def is_engine_file(name: str) -> bool:
 
 
 def use_engine_file(path: str | Path) -> None:
-    """Let recipes and voices of this process run one engine file; it is imported when one of them asks for it.
+    """Let recipes and voices of this process run one engine file; it is imported when a recipe or a voice names it.
 
     :param path: a file that the user answers for, as with ``--engine-file``; of two with one name the last counts.
-    :raises EngineError: there is no such file, or it is no Python file.
+    :raises EngineError: the file does not exist, or is not a Python file.
     """
     if not is_engine_file(str(path)):
         raise EngineError(f"{shown(str(path))} is not an engine file: its name must end in .py")
@@ -56,7 +56,7 @@ def engine_files() -> tuple[Path, ...]:
 def named_engine_file(name: str) -> Path:
     """Return the file that the user has named under a path or a file name.
 
-    :raises EngineError: the user has named no such file; says how to.
+    :raises EngineError: the user has not named this file; the message says how to name it.
     """
     path = Path(name)
     # Unlike Path.is_file, os.path.isfile is false for a name that no file system takes.
@@ -71,9 +71,9 @@ def named_engine_file(name: str) -> Path:
 
 
 def came_with(path: Path) -> str | None:
-    """Say what folder a file lies in that may be somebody else's; None for the user's own.
+    """Return the folder of a file if somebody else may have made the folder; None for the user's own files.
 
-    Both the path as it is written and the path behind its links are looked at.
+    Both the path as it is written and the path behind its links are checked.
     """
     absolute = Path(os.path.abspath(path))
     for folder in dict.fromkeys((*absolute.parents, *absolute.resolve().parents)):

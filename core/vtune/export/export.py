@@ -27,7 +27,7 @@ EXPORT_JSON_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class ExportedVoice:
-    """A voice that was exported, and what was found when the files were read back."""
+    """An exported voice, with the result of reading its files back."""
 
     directory: Path
     voice: str
@@ -40,7 +40,7 @@ class ExportedVoice:
         return [
             f"{self.directory}: {self.voice} as {self.target}, {result.dtype}",
             f"checked: {result.compared.describe()}",
-            *(f"rule: {name}: {found}" for name, found in result.rules.items()),
+            *(f"rule: {name}: {value}" for name, value in result.rules.items()),
             *(f"note: {note}" for note in result.notes),
             *result.commands,
         ]
@@ -75,12 +75,12 @@ def export(
     scores = read_scores(folder.scores)
     with logged_step(f"Exporting {record.name} to {target}: loading the voice and its base"):
         source = open_export_source(folder, device, options)
-    # What the user changed, say where the base lies now, is true of what is exported.
+    # Options that the user changed, such as the folder of the base, belong to the exported voice.
     record = record.model_copy(update={"engine_options": source.options_with().model_dump(mode="json")})
     with new_folder(directory, keep=lambda: require_new_folder(directory)) as aside:
         with logged_step(f"Exporting {record.name} to {target}: writing the files and comparing what they answer"):
             result = TARGETS[target].write(source, aside, directory, dtype)
-        checks = (result.compared.describe(), *(f"{rule}: {found}" for rule, found in result.rules.items()))
+        checks = (result.compared.describe(), *(f"{rule}: {value}" for rule, value in result.rules.items()))
         form = replace(result.form, checked=checks, overridden=overridden)
         kept = aside / form.files
         kept.mkdir(exist_ok=True)
@@ -102,8 +102,8 @@ def _require_dtype(target: ExportTarget, dtype: str | None) -> None:
     """Refuse a format of the weights that a target does not write, and name the targets that write it."""
     if dtype is None or dtype in target.dtypes:
         return
-    others = [name for name, other in TARGETS.items() if dtype in other.dtypes]
-    instead = f"; --dtype {dtype} goes with --to {' or '.join(others)}" if others else ""
+    names = [name for name, candidate in TARGETS.items() if dtype in candidate.dtypes]
+    instead = f"; --dtype {dtype} goes with --to {' or '.join(names)}" if names else ""
     raise VoiceError(f"--dtype {dtype}: --to {target.name} writes {' or '.join(target.dtypes)} only{instead}")
 
 

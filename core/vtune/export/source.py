@@ -88,8 +88,8 @@ def open_export_source(
     if guards.is_quantised(voice.model):
         raise VoiceError(f"{folder.path}: the base of this voice is quantised; export it with --set quantization=none")
     clips, features = _encoded(voice, folder, settings)
-    place = next(voice.model.parameters()).device
-    source = ExportSource(folder, voice, settings, options or {}, clips, features, [], place)
+    model_device = next(voice.model.parameters()).device
+    source = ExportSource(folder, voice, settings, options or {}, clips, features, [], model_device)
     source.answers = [guards.probe_logits(voice.model, batch) for batch in source.batches]
     return source
 

@@ -1,4 +1,4 @@
-"""Every promise of the contract between vtune and an engine, checked with a small base on the CPU."""
+"""Check every promise of the contract between vtune and an engine, with a small base on the CPU."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from vtune.voice_format.record import read_conditioning, write_conditioning
 from vtune.voice_format.weights import load_weights, save_weights
 from vtune.voices.speech import Speaker
 
-LENGTHS = (0.9, 1.7, 0.5)
-"""Seconds of the clips that the kit makes: of unequal length, so that padding shows."""
+CLIP_SECONDS = (0.9, 1.7, 0.5)
+"""Lengths of the clips that the kit makes; they are unequal, so that padding has an effect."""
 
 
 def check_engine(
@@ -44,7 +44,7 @@ def check_engine(
     """
     engine = load_users_engine(name)
     base = engine.load_base(engine.info.options.model_validate(dict(options)), torch.device("cpu"), torch.float32)
-    clips = clips or [made_clip(engine.info.sample_rate, seconds, place) for place, seconds in enumerate(LENGTHS)]
+    clips = clips or [made_clip(engine.info.sample_rate, seconds, index) for index, seconds in enumerate(CLIP_SECONDS)]
     features = check_features(engine, base, clips)
     batch = check_batch(engine, base, features)
     torch.manual_seed(seed)
@@ -145,9 +145,9 @@ def check_saving(engine: Engine, base: Any, model: nn.Module, batch: Batch, fold
     before = guards.probe_logits(model, batch)
     save_weights(model, folder)
     guards.check_reloads(model, folder, batch)
-    other = engine.build_lora_model(base, engine.info.lora)
-    load_weights(other, folder)
-    assert torch.equal(guards.probe_logits(other, batch), before), (
+    reloaded = engine.build_lora_model(base, engine.info.lora)
+    load_weights(reloaded, folder)
+    assert torch.equal(guards.probe_logits(reloaded, batch), before), (
         "an adapter that was saved and loaded answers differently"
     )
 
@@ -196,16 +196,16 @@ def check_speech(engine: Engine, base: Any, model: nn.Module, conditioning: Cond
 def check_together(engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, seed: int) -> None:
     """Several texts at once are each spoken once, as they are alone."""
     texts = ("Yes.", "A line to speak. And one more.", "A longer line of made up words.")
-    lines = [(text, seed + place) for place, text in enumerate(texts)]
+    lines = [(text, seed + index) for index, text in enumerate(texts)]
     done = list(Speaker(engine, base, model, conditioning).speak_batch(lines))
-    assert sorted(place for place, _ in done) == list(range(len(lines))), "synthesize_together leaves texts out"
-    for place, pieces in done:
-        alone = list(Speaker(engine, base, model, conditioning).speak(lines[place][0], lines[place][1]))
-        endings, wanted = ([piece.ending for piece in several if piece.ending] for several in (pieces, alone))
-        assert endings == wanted, f"text {place} ends otherwise together with others: {endings}, not {wanted}"
-        one, other = _joined(pieces), _joined(alone)
-        assert one.shape == other.shape, f"text {place} has {len(one)} samples together, {len(other)} alone"
-        assert np.allclose(one, other, atol=1e-4), f"text {place} sounds otherwise together with others"
+    assert sorted(index for index, _ in done) == list(range(len(lines))), "synthesize_together leaves texts out"
+    for index, pieces in done:
+        alone = list(Speaker(engine, base, model, conditioning).speak(*lines[index]))
+        endings, expected = ([piece.ending for piece in several if piece.ending] for several in (pieces, alone))
+        assert endings == expected, f"text {index} ends otherwise together with others: {endings}, not {expected}"
+        together, single = _joined(pieces), _joined(alone)
+        assert together.shape == single.shape, f"text {index} has {len(together)} samples together, {len(single)} alone"
+        assert np.allclose(together, single, atol=1e-4), f"text {index} sounds otherwise together with others"
 
 
 def check_export(engine: Engine, base: Any, model: nn.Module, conditioning: Conditioning, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Clips that need no recording."""
+"""Synthesise clips, so that tests need no recordings."""
 
 from __future__ import annotations
 

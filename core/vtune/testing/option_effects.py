@@ -1,4 +1,4 @@
-"""The options of an engine, changed one by one: each affects what it declares, and nothing else.
+"""Change the options of an engine one by one, and check that each affects what it declares and nothing else.
 
 1. Keys: another value changes exactly the keys that the option's declaration names.
 2. Features, loss, conditioning, speech: options that do not declare an effect on one of them are changed together, and
@@ -32,7 +32,7 @@ from vtune.voices.speech import Speaker
 
 TEXT = "A line to speak. And one more."
 TOLERANCE = 1e-3
-"""Of arrays and losses: another attention kernel may round differently."""
+"""Tolerance for arrays and losses: another attention kernel may round differently."""
 
 
 def check_options(
@@ -54,11 +54,11 @@ def check_options(
     made = _Made(engine, recorded, sorted(clips, key=lambda clip: clip.seconds)[:2], seed)
     check_keys(engine, recorded, made.base)
     check_reads(made, read)
-    others = {name: value for name in model.model_fields for value in _other_values(made, name, changes or {})}
+    new_values = {name: value for name in model.model_fields for value in _other_values(made, name, changes or {})}
     for stage in _STAGES:
-        names = [name for name in others if not stage.effects & set(effects_of(model, name))]
-        _check_unaffected(made, stage, {name: others[name] for name in names})
-    _check_sampling(made, {name: others[name] for name in sampling_names(model) if name in others})
+        names = [name for name in new_values if not stage.effects & set(effects_of(model, name))]
+        _check_unaffected(made, stage, {name: new_values[name] for name in names})
+    _check_sampling(made, {name: new_values[name] for name in sampling_names(model) if name in new_values})
 
 
 def check_keys(engine: Engine, options: EngineOptions, base: Any) -> None:
@@ -268,15 +268,15 @@ def _guesses(annotation: Any, current: Any) -> list[Any]:
     return [guess for inner in get_args(annotation) for guess in _guesses(inner, current)]
 
 
-def _same(one: list[Any], other: list[Any]) -> bool:
-    if len(one) != len(other):
+def _same(first: list[Any], second: list[Any]) -> bool:
+    if len(first) != len(second):
         return False
-    return all(_same_arrays(a, b) if isinstance(a, dict) else a == b for a, b in zip(one, other, strict=True))
+    return all(_same_arrays(a, b) if isinstance(a, dict) else a == b for a, b in zip(first, second, strict=True))
 
 
-def _same_arrays(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return one.keys() == other.keys() and all(
-        one[name].shape == other[name].shape
-        and np.allclose(one[name], other[name], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
-        for name in one
+def _same_arrays(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    return first.keys() == second.keys() and all(
+        first[name].shape == second[name].shape
+        and np.allclose(first[name], second[name], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+        for name in first
     )

@@ -66,7 +66,7 @@ class CheckpointFiles:
     @property
     def semantic_model(self) -> str:
         """Folder or Hub id of w2v-BERT, which transformers loads by itself."""
-        return self._place(self._options.semantic_model, SEMANTIC_SOURCE, "semantic_model")
+        return self._folder(self._options.semantic_model, SEMANTIC_SOURCE, "semantic_model")
 
     @property
     def semantic_files(self) -> tuple[Path, ...]:
@@ -77,45 +77,45 @@ class CheckpointFiles:
     @property
     def codec(self) -> Path:
         """The weights of the semantic codec."""
-        place = self._place(self._options.codec, CODEC_SOURCE, "codec")
-        return self._required(place, ("semantic_codec/model.safetensors", "model.safetensors"), "codec")
+        folder = self._folder(self._options.codec, CODEC_SOURCE, "codec")
+        return self._required(folder, ("semantic_codec/model.safetensors", "model.safetensors"), "codec")
 
     @property
     def speaker_model(self) -> Path:
         """The weights of CAMPPlus."""
-        place = self._place(self._options.speaker_model, SPEAKER_SOURCE, "speaker_model")
-        return self._required(place, ("campplus_cn_common.bin",), "speaker_model")
+        folder = self._folder(self._options.speaker_model, SPEAKER_SOURCE, "speaker_model")
+        return self._required(folder, ("campplus_cn_common.bin",), "speaker_model")
 
     @property
     def vocoder(self) -> tuple[Path, Path]:
         """Configuration and weights of BigVGAN."""
-        place = self._place(self._options.vocoder, VOCODER_SOURCE, "vocoder")
+        folder = self._folder(self._options.vocoder, VOCODER_SOURCE, "vocoder")
         return (
-            self._required(place, ("config.json",), "vocoder"),
-            self._required(place, ("bigvgan_generator.pt",), "vocoder"),
+            self._required(folder, ("config.json",), "vocoder"),
+            self._required(folder, ("bigvgan_generator.pt",), "vocoder"),
         )
 
     @property
     def vocoder_config(self) -> Path | None:
         """Configuration of a BigVGAN that is on this machine; None of one on the Hub."""
-        path = Path(self._place(self._options.vocoder, VOCODER_SOURCE, "vocoder")) / "config.json"
+        path = Path(self._folder(self._options.vocoder, VOCODER_SOURCE, "vocoder")) / "config.json"
         return path if path.is_file() else None
 
     def own(self, file: str) -> Path:
         """Return a file of the checkpoint. :raises EngineError: there is none."""
         return self._required(self.checkpoint, (file,), "base_model")
 
-    def _place(self, asked: str | None, part: tuple[str, str], option: str) -> str:
+    def _folder(self, given: str | None, part: tuple[str, str], option: str) -> str:
         folder, published = part
-        if asked is not None:
-            return folder_or_hub_id(asked, option)
+        if given is not None:
+            return folder_or_hub_id(given, option)
         beside = Path(self.checkpoint) / folder
         return str(beside) if beside.is_dir() else published
 
     @staticmethod
-    def _required(place: str, names: tuple[str, ...], option: str) -> Path:
+    def _required(folder: str, names: tuple[str, ...], option: str) -> Path:
         for name in names:
-            path = fetch_file(place, name)
+            path = fetch_file(folder, name)
             if path is not None:
                 return path
-        raise EngineError(f"engine_options.{option}: {place} has no {' or '.join(names)}")
+        raise EngineError(f"engine_options.{option}: {folder} has no {' or '.join(names)}")

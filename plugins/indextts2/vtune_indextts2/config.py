@@ -1,4 +1,4 @@
-"""The checkpoint's ``config.yaml``: which files there are, and the sizes of what they hold."""
+"""Read the checkpoint's ``config.yaml``: names of its files, and sizes of its networks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vtune_indextts2.s2mel.settings import S2MelSettings
 from vtune_indextts2.waveform.mel import MelSettings
 
 SEMANTIC_CODES_PER_SECOND = 50
-"""Semantic codes a second."""
+"""Semantic codes for each second of sound."""
 
 
 class CodecSettings(BaseModel):
-    """Sizes of the semantic codec; names as ``SemanticCodec`` has them."""
+    """Sizes of the semantic codec; the names are the arguments of ``SemanticCodec``."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -34,7 +34,7 @@ class CodecSettings(BaseModel):
 
 
 class SpectrumSettings(BaseModel):
-    """Mel spectrograms; names as the file has them."""
+    """Settings of mel spectrograms; the names are those of the file."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -47,7 +47,7 @@ class SpectrumSettings(BaseModel):
 
 
 class PreprocessSettings(BaseModel):
-    """Sound as the flow and the vocoder know it; names as the file has them."""
+    """Sample rate and spectrogram of the flow and the vocoder; the names are those of the file."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -56,9 +56,9 @@ class PreprocessSettings(BaseModel):
 
 
 class Config(BaseModel):
-    """All that is read of the file.
+    """All settings that are read from the file.
 
-    ``semantic_layers`` and ``latent_dims`` are fixed in the published model and not in its file.
+    ``semantic_layers`` and ``latent_dims`` are constants of the published model; its file does not have them.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -83,7 +83,10 @@ class Config(BaseModel):
 
 
 def read_config(path: Path) -> Config:
-    """Read and check the file. :raises EngineError: of another version, damaged, or its parts do not fit together."""
+    """Read and check the file.
+
+    :raises EngineError: the file is damaged or of another version, or its sizes do not fit together.
+    """
     try:
         content = read_yaml(path)
     except FileRefused as error:
@@ -118,12 +121,12 @@ def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _mel(section: Mapping[str, Any], path: Path) -> MelSettings:
     try:
-        found = PreprocessSettings.model_validate(section)
+        settings = PreprocessSettings.model_validate(section)
     except ValidationError as error:
         raise EngineError(f"{path}: {first_problem(error, 's2mel', 'preprocess_params')}") from error
-    spectrum = found.spect_params
+    spectrum = settings.spect_params
     return MelSettings(
-        sample_rate=found.sr,
+        sample_rate=settings.sr,
         n_fft=spectrum.n_fft,
         win_length=spectrum.win_length,
         hop_length=spectrum.hop_length,
@@ -137,19 +140,19 @@ def _require_version(content: Mapping[str, Any], path: Path) -> None:
     gpt = content["gpt"]
     version = str(content.get("version", ""))
     if version.startswith("1") or "emo_condition_module" not in gpt:
-        found = f"IndexTTS {version or '1'}"
+        release = f"IndexTTS {version or '1'}"
     elif version not in {"", "2", "2.0"} or "spk_cond_mode" in gpt:
-        found = f"IndexTTS {version or '2.5'}"
+        release = f"IndexTTS {version or '2.5'}"
     else:
         return
-    raise EngineError(f"{path} is of {found}: this engine speaks IndexTTS-2, whose text, prefix and codec are others")
+    raise EngineError(f"{path} is of {release}: this engine speaks IndexTTS-2, whose text, prefix and codec are others")
 
 
 def _require_fit(config: Config, path: Path) -> None:
     gpt, codec, s2mel = config.gpt, config.semantic_codec, config.s2mel
     wrong = [
-        f"{one} is {found}, {other} asks for {asked}"
-        for one, found, other, asked in (
+        f"{name} is {size}, {source} asks for {expected}"
+        for name, size, source, expected in (
             ("semantic_codec.codebook_size", codec.codebook_size, "gpt.start_mel_token", gpt.start_mel_token),
             ("gpt.number_mel_codes", gpt.number_mel_codes, "gpt.stop_mel_token", gpt.stop_mel_token + 1),
             ("semantic_codec.hidden_size", codec.hidden_size, "the GPT's feature_dim", gpt.feature_dim),
@@ -157,7 +160,7 @@ def _require_fit(config: Config, path: Path) -> None:
             ("s2mel.DiT.in_channels", s2mel.dit.in_channels, "spect_params.n_mels", config.mel.bins),
             ("s2mel.length_regulator.channels", s2mel.length_regulator.channels, "s2mel.DiT", s2mel.dit.content_dim),
         )
-        if found != asked
+        if size != expected
     ]
     wrong += [
         f"{name} is {width}, which {heads} heads cannot share"

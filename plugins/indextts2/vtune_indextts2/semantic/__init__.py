@@ -1,1 +1,1 @@
-"""What is said and how: w2v-BERT's hidden states of 50 frames a second, and the codec that makes codes of them."""
+"""Encode sound to semantic features, the hidden states of w2v-BERT at 50 Hz, and quantise the features to codes."""

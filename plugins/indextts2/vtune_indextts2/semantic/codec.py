@@ -1,4 +1,4 @@
-"""The semantic codec: w2v-BERT's features to one of 8192 codes a frame, and codes to what they mean.
+"""Quantise w2v-BERT features ``[B, T, H]`` to semantic codes, int64 ``[B, T]`` below 8192, and embed the codes.
 
 A convolutional encoder, a projection to 8 numbers, and the nearest code by angle. Source: MaskGCT (Wang et al., 2024,
 arXiv:2409.00750); its backbone is that of Vocos (Siuzdak, 2023, arXiv:2306.00814).
@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 UNUSED_ENTRIES = ("decoder.*",)
-"""Entries of the released file that take no part: the way back from codes to w2v-BERT's features."""
+"""Entries of the released file that vtune does not use: the decoder from codes to w2v-BERT's features."""
 
 EPSILON = 1e-6
 
@@ -28,7 +28,7 @@ class ConvNeXtBlock(nn.Module):
         self.gamma = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Add to ``x`` what the block computes."""
+        """Return ``x`` plus the output of the block, ``[B, C, T]``."""
         y: torch.Tensor = self.norm(self.dwconv(x).transpose(1, 2))
         y = self.gamma * self.pwconv2(F.gelu(self.pwconv1(y)))
         return x + y.transpose(1, 2)
@@ -45,7 +45,7 @@ class Backbone(nn.Module):
         self.final_layer_norm = nn.LayerNorm(channels, eps=EPSILON)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Compute as many frames as come in."""
+        """Map ``[B, T, H]`` to ``[B, T, C]``."""
         y = self.norm(self.embed(x.transpose(1, 2)).transpose(1, 2)).transpose(1, 2)
         for block in self.convnext:
             y = block(y)
@@ -89,7 +89,9 @@ class Quantizers(nn.Module):
 
 
 class SemanticCodec(nn.Module):
-    """Codes and their embeddings. Clips of a batch have one length: a frame hears 39 more to each side, padding too."""
+    """Encodes features to codes and embeddings. Clips of a batch have one length: 39 frames on each side, also padding,
+    influence a frame.
+    """
 
     def __init__(
         self,
@@ -108,7 +110,7 @@ class SemanticCodec(nn.Module):
         self.quantizer = Quantizers(VectorQuantizer(codebook_size, hidden_size, codebook_dim))
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """Compute what is quantized, ``[B, T, H]``, from normalised features ``[B, T, H]``."""
+        """Encode normalised features ``[B, T, H]`` to vectors ``[B, T, H]``, which ``quantize`` turns into codes."""
         encoded: torch.Tensor = self.encoder(x)
         return encoded
 

@@ -1,4 +1,4 @@
-"""What w2v-BERT 2.0 hears: one of its hidden states, 50 frames a second, brought to mean 0 and variance 1.
+"""Encode sound to semantic features: a hidden state of w2v-BERT 2.0 at 50 Hz, normalised to mean 0 and variance 1.
 
 IndexTTS2 takes content, speaker and emotion from it. Source: Seamless (Barrault et al., 2023, arXiv:2312.05187).
 """
@@ -14,16 +14,16 @@ import torch
 from vtune_indextts2.semantic import released_weights
 
 SEMANTIC_LAYERS = 17
-"""How far into the network IndexTTS2 listens."""
+"""Layers of w2v-BERT below the hidden state that IndexTTS2 uses."""
 
 MIN_SAMPLES = 560
 """Two frames of 25 ms, 10 ms apart: a pair of them makes a frame of features, and one has no variance."""
 
 
 class SemanticEncoder:
-    """w2v-BERT up to one layer, frozen, with the filter bank before it and the statistics behind it.
+    """Runs the first layers of w2v-BERT, frozen, with the filter bank before them and the normalisation after them.
 
-    :param model: a ``Wav2Vec2BertModel`` of just the layers that are wanted.
+    :param model: a ``Wav2Vec2BertModel`` with only the needed layers.
     :param mean: float32 ``[H]``, of the features.
     :param var: float32 ``[H]``, above 0.
     :param extractor: the ``SeamlessM4TFeatureExtractor`` of the same checkpoint, which knows what to pad with.
@@ -44,7 +44,7 @@ class SemanticEncoder:
 
         :param checkpoint: folder or Hub id of w2v-BERT 2.0; layers above ``layers`` are not read.
         :param stats: ``wav2vec2bert_stats.pt``.
-        :raises EngineError: names what is missing or does not fit.
+        :raises EngineError: a file is missing or does not fit; the message names it.
         """
         config = released_weights.read_config(checkpoint, layers)
         extractor = released_weights.read_extractor(checkpoint)
@@ -53,7 +53,7 @@ class SemanticEncoder:
 
     @property
     def width(self) -> int:
-        """How many numbers a frame of features has."""
+        """Numbers in each frame of features."""
         return len(self._mean)
 
     def input_features(self, waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,8 +68,8 @@ class SemanticEncoder:
         if shortest < MIN_SAMPLES:
             raise ValueError(f"{shortest} samples are too few: semantic features take at least {MIN_SAMPLES}")
         clips = [waveform.float().cpu().numpy() for waveform in waveforms]
-        found = self._extractor(clips, sampling_rate=self._extractor.sampling_rate, return_tensors="pt")
-        return found["input_features"].to(self._device), found["attention_mask"].long().to(self._device)
+        inputs = self._extractor(clips, sampling_rate=self._extractor.sampling_rate, return_tensors="pt")
+        return inputs["input_features"].to(self._device), inputs["attention_mask"].long().to(self._device)
 
     @torch.no_grad()
     def normalised(self, input_features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

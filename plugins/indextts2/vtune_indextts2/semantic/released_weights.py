@@ -1,4 +1,4 @@
-"""Reading w2v-BERT 2.0 as transformers stores it, and IndexTTS2's statistics of its features; strict, and quiet."""
+"""Load w2v-BERT 2.0 from its transformers files, and IndexTTS2's statistics of its features, float32 ``[H]``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vtune_indextts2 import state_dicts
 
 MODEL_TYPE = "wav2vec2-bert"
 FILTER_BANK = {"num_mel_bins": 80, "stride": 2, "sampling_rate": 16_000}
-"""What the network was trained on, as the extractor's settings."""
+"""Settings of the feature extractor that the network was trained with."""
 
 _LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
 
@@ -30,16 +30,16 @@ def read_config(checkpoint: str, layers: int) -> Any:
     """Read a ``Wav2Vec2BertConfig`` for the first ``layers`` of a checkpoint.
 
     :param checkpoint: folder or Hub id.
-    :raises EngineError: it cannot be had, is another model, or has fewer layers.
+    :raises EngineError: the checkpoint is not available, is another model, or has fewer layers.
     """
     if not Path(checkpoint).is_dir() and (checkpoint.count("/") != 1 or checkpoint.startswith((".", "/", "~"))):
         raise EngineError(f"w2v-BERT: there is no folder {checkpoint!r}, and the name is not a Hub id")
     with _readable(f"{checkpoint}: config.json"):
-        found, _ = PreTrainedConfig.get_config_dict(checkpoint)
-        if found.get("model_type") != MODEL_TYPE:
-            kind = found.get("model_type", "nothing")
+        content, _ = PreTrainedConfig.get_config_dict(checkpoint)
+        if content.get("model_type") != MODEL_TYPE:
+            kind = content.get("model_type", "nothing")
             raise EngineError(f"{checkpoint} is not w2v-BERT: its config.json says {kind}, should say {MODEL_TYPE}")
-        config = Wav2Vec2BertConfig.from_dict(found)
+        config = Wav2Vec2BertConfig.from_dict(content)
     if not 1 <= layers <= config.num_hidden_layers:
         raise EngineError(f"{checkpoint} has {config.num_hidden_layers} layers, {layers} are needed")
     config.num_hidden_layers = layers
@@ -74,11 +74,11 @@ def read_extractor(checkpoint: str) -> Any:
     """
     where = f"{checkpoint}: preprocessor_config.json"
     with _readable(where):
-        found, _ = SeamlessM4TFeatureExtractor.get_feature_extractor_dict(checkpoint)
-        said = {name: found.get(name, taken) for name, taken in FILTER_BANK.items()}
-        padding = found.get("padding_value", 0.0)  # what transformers makes of a file that leaves it out
-    if said != FILTER_BANK:
-        raise EngineError(f"{where} says {said}, w2v-BERT takes {FILTER_BANK}")
+        content, _ = SeamlessM4TFeatureExtractor.get_feature_extractor_dict(checkpoint)
+        settings = {name: content.get(name, default) for name, default in FILTER_BANK.items()}
+        padding = content.get("padding_value", 0.0)  # what transformers makes of a file that leaves it out
+    if settings != FILTER_BANK:
+        raise EngineError(f"{where} says {settings}, w2v-BERT takes {FILTER_BANK}")
     if not isinstance(padding, (int, float)) or not math.isfinite(padding):
         raise EngineError(f"{where} says padding_value {padding!r}, should be a number")
     return SeamlessM4TFeatureExtractor(padding_value=padding, **FILTER_BANK)
@@ -104,14 +104,14 @@ def read_statistics(path: Path, width: int) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def _require_whole(report: dict[str, Any], checkpoint: str, layers: int) -> None:
-    found = {
+    differences = {
         "missing": report["missing_keys"],
         "unexpected": [name for name in report["unexpected_keys"] if not _is_unused(name, layers)],
         "of another shape": [
             f"{name} is {list(theirs)}, should be {list(ours)}" for name, theirs, ours in report["mismatched_keys"]
         ],
     }
-    problems = [f"{len(names)} {what}: {_some(names)}" for what, names in found.items() if names]
+    problems = [f"{len(names)} {kind}: {_some(names)}" for kind, names in differences.items() if names]
     if problems:
         raise EngineError(f"{checkpoint} does not hold {layers} layers of w2v-BERT: {'; '.join(problems)}")
 

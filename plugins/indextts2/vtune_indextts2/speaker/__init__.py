@@ -1,1 +1,1 @@
-"""Who speaks: the CAM++ network, from a filter bank to one embedding a clip."""
+"""Encode who speaks: the CAM++ network maps a filter bank ``[B, T, 80]`` to a speaker embedding ``[B, 192]``."""

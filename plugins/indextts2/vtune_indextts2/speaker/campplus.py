@@ -1,4 +1,7 @@
-"""CAM++: a clip's filter bank to one speaker embedding. Source: Wang et al., 2023, arXiv:2303.00332."""
+"""Encode a filter bank ``[B, T, 80]`` to a speaker embedding ``[B, 192]`` with CAM++.
+
+Source: Wang et al., 2023, arXiv:2303.00332.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from vtune_indextts2.speaker.dense_blocks import DenseBlock, Transit, normed
 from vtune_indextts2.speaker.input_head import Head
 
 MIN_FRAMES = 3
-"""Half as many, rounded up, are left for the statistics, and one has no deviation."""
+"""The network halves the frames, rounded up, and the standard deviation needs two of them."""
 
 
 class CAMPPlus(nn.Module):
-    """The network in the size of ``campplus_cn_common.bin``, in eval mode: it normalises by what the file holds.
+    """The CAM++ network in the size of ``campplus_cn_common.bin``, in eval mode: batch norm uses the file's statistics.
 
     :param feat_dim: bins of the filter bank.
     :param growth_rate: channels that a dense layer adds.
@@ -62,7 +65,7 @@ class CAMPPlus(nn.Module):
         self.eval()
 
     def forward(self, fbank: torch.Tensor) -> torch.Tensor:
-        """Embed clips of one length as ``[B, 192]``; padding would be heard.
+        """Embed clips of one length as ``[B, 192]``; padding would change the embedding.
 
         :param fbank: ``[B, T, 80]``, see ``filterbank.centred_filter_bank``.
         :raises ValueError: fewer than 3 frames.

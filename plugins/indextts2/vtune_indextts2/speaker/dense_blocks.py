@@ -1,4 +1,4 @@
-"""CAM++'s body: densely connected layers over time, each masked by what it hears around it.
+"""The body of CAM++: densely connected layers over time, each masked by its acoustic context.
 
 Source: Wang et al., 2023, arXiv:2303.00332 (context-aware masking), after Huang et al., 2017, arXiv:1608.06993.
 """
@@ -18,15 +18,15 @@ def normed(channels: int) -> nn.Sequential:
 
 
 class DenseBlock(nn.Sequential):
-    """``[B, C, T]`` to ``[B, C + layers * growth, T]``: each layer's output is put behind its input."""
+    """``[B, C, T]`` to ``[B, C + layers * growth, T]``: each layer appends its output to its input."""
 
     def __init__(
         self, layers: int, channels: int, bottleneck: int, growth: int, kernel: int, dilation: int, segment: int
     ) -> None:
         super().__init__()
-        for place in range(layers):
-            layer = DenseLayer(channels + place * growth, bottleneck, growth, kernel, dilation, segment)
-            self.add_module(f"tdnnd{place + 1}", layer)
+        for index in range(layers):
+            layer = DenseLayer(channels + index * growth, bottleneck, growth, kernel, dilation, segment)
+            self.add_module(f"tdnnd{index + 1}", layer)
 
 
 class DenseLayer(nn.Module):
@@ -46,7 +46,7 @@ class DenseLayer(nn.Module):
 
 
 class MaskedConvolution(nn.Module):
-    """A dilated convolution times a mask from 0 to 1 that the clip as a whole and the segment around a frame give."""
+    """A dilated convolution times a mask from 0 to 1, which depends on the whole clip and the segment of a frame."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int, segment: int) -> None:
         super().__init__()
@@ -74,6 +74,6 @@ class Transit(nn.Module):
         self.linear = nn.Conv1d(channels, channels // 2, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Go frame by frame."""
+        """Map ``[B, C, T]`` to ``[B, C / 2, T]``."""
         halved: torch.Tensor = self.linear(self.nonlinear(x))
         return halved

@@ -1,4 +1,4 @@
-"""CAM++'s front: a small 2-D residual network that reads the filter bank as a picture, frequency by time.
+"""The input head of CAM++: a small 2-D residual network over frequency and time.
 
 Source: He et al., 2016, arXiv:1512.03385; as the front of CAM++, Wang et al., 2023, arXiv:2303.00332.
 """
@@ -13,7 +13,7 @@ HEAD_CHANNELS = 32
 
 
 class Head(nn.Module):
-    """``[B, bins, T]`` to ``[B, channels, T]``: frequency is halved three times and laid into the channels."""
+    """``[B, bins, T]`` to ``[B, channels, T]``: frequency is halved three times and moved into the channels."""
 
     def __init__(self, bins: int) -> None:
         super().__init__()
@@ -26,14 +26,14 @@ class Head(nn.Module):
         self.out_channels = HEAD_CHANNELS * -(-bins // 8)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Keep the number of frames."""
+        """Map ``[B, bins, T]`` to ``[B, channels, T]``."""
         picture = F.relu(self.bn1(self.conv1(features[:, None])))
         picture = self.layer2(self.layer1(picture))
         return F.relu(self.bn2(self.conv2(picture))).flatten(1, 2)
 
 
 class HeadResidualBlock(nn.Module):
-    """Two convolutions beside a shortcut, ``[B, 32, bins, T]``; where ``halved``, every second bin goes on."""
+    """Two convolutions beside a shortcut, ``[B, 32, bins, T]``; with ``halved``, every second bin remains."""
 
     def __init__(self, halved: bool) -> None:
         super().__init__()

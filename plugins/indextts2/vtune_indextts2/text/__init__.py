@@ -1,1 +1,1 @@
-"""From written text to token ids: language, protected parts, an engine that reads numbers out, pieces, segments."""
+"""Turn written text into token ids: language, protected parts, numbers in words, pieces, segments."""

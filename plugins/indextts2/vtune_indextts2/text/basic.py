@@ -1,4 +1,4 @@
-"""The built-in text engine: no dependency, no exception, and time in proportion to the text."""
+"""Write numbers in words with the built-in text engine: no dependency, no exception, linear time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class BasicEngine:
     """Rules for English and Chinese that leave no digit in a text."""
 
     name = "basic"
-    version = "1"  # counts up with every change of what it gives
+    version = "1"  # counts up with every change of its results
 
     @property
     def identity(self) -> str:

@@ -1,4 +1,4 @@
-"""Chinese text with every number in words; the order of the passes decides between readings."""
+"""Write every number of a Chinese text in words; the order of the passes decides between readings."""
 
 from __future__ import annotations
 

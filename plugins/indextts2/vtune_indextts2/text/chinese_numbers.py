@@ -1,11 +1,12 @@
-"""Chinese numbers in words: cardinals, decimals, single digits."""
+"""Write Chinese numbers in words: cardinals, decimals, single digits."""
 
 from __future__ import annotations
 
 _DIGITS = "零一二三四五六七八九"
 _PLACES = ("", "十", "百", "千")
 _GROUPS = ("", "万", "亿", "万亿")
-LONGEST = 16  # digits; a longer number is read digit by digit
+MAX_CARDINAL_DIGITS = 16
+"""A longer number is read digit by digit."""
 
 
 def cardinal(number: int) -> str:
@@ -14,10 +15,10 @@ def cardinal(number: int) -> str:
     gap = False
     for group in reversed(range(len(_GROUPS))):
         four = number // 10 ** (4 * group) % 10_000
-        for place in reversed(range(len(_PLACES))):
-            digit = four // 10**place % 10
+        for power in reversed(range(len(_PLACES))):
+            digit = four // 10**power % 10
             if digit:
-                words += "零" * (gap and bool(words)) + _DIGITS[digit] + _PLACES[place]
+                words += "零" * (gap and bool(words)) + _DIGITS[digit] + _PLACES[power]
             gap = not digit
         if four:
             words += _GROUPS[group]
@@ -29,7 +30,7 @@ def cardinal(number: int) -> str:
 
 
 def digits(text: str, one: str = "一") -> str:
-    """Read digit by digit, whatever else there is left out.
+    """Read a text digit by digit; all other characters are left out.
 
     :param one: ``幺`` in telephone numbers.
     """
@@ -37,8 +38,8 @@ def digits(text: str, one: str = "一") -> str:
 
 
 def number(text: str) -> str:
-    """Read ``1,250.75``; digit by digit what begins with a zero or is too long."""
+    """Read ``1,250.75``; a number that begins with a zero or is too long is read digit by digit."""
     front, point, behind = text.replace(",", "").partition(".")
-    coded = len(front) > LONGEST or (front.startswith("0") and len(front) > 1)
+    coded = len(front) > MAX_CARDINAL_DIGITS or (front.startswith("0") and len(front) > 1)
     words = digits(front) if coded else cardinal(int(front or 0))
     return f"{words}点{digits(behind)}" if point else words

@@ -1,4 +1,4 @@
-"""English text with everything in words; the order of the passes decides between readings."""
+"""Write an English text without digits and abbreviations; the order of the passes decides between readings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""English abbreviations in words."""
+"""Write English abbreviations in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""English dates, years, decades and times of day in words."""
+"""Write English dates, years, decades and times of day in words."""
 
 from __future__ import annotations
 
@@ -58,7 +58,10 @@ _HOUR = re.compile(r"(?<![\w:.,])(?P<hour>1[0-2]|0?\d) ?(?P<half>[AaPp]) ?[Mm]\b
 
 
 def read_dates(text: str) -> str:
-    """Write out dates with a month, and decades. ``4/7/2019`` is a seventh of April, 13/7/2019 a thirteenth of July."""
+    """Write out dates with a month, and decades.
+
+    ``4/7/2019`` is the seventh of April, ``13/7/2019`` the thirteenth of July.
+    """
     text = _ISO.sub(lambda match: _date(int(match["day"]), _MONTHS[int(match["month"]) - 1], match["year"]), text)
     text = _SLASHED.sub(_slashed, text)
     text = _DAY_FIRST.sub(lambda match: _date(int(match["day"]), _month(match), match["year"]), text)
@@ -78,7 +81,7 @@ def read_year_ranges(text: str) -> str:
 
 
 def read_years(text: str) -> str:
-    """Write out four digits that a word in front makes a year, or that stand by themselves from 1500 to 2099."""
+    """Write out years: four digits after a word such as "in", or four digits alone from 1500 to 2099."""
     text = _NAMED_YEAR.sub(_year_or_count, text)
     return _LONE_YEAR.sub(_year_or_count, text)
 
@@ -122,12 +125,12 @@ def _year_range(match: re.Match[str]) -> str:
 
 
 def _year_or_count(match: re.Match[str]) -> str:
-    found = match.groupdict(default="")
-    number, noun = int(found["year"]), found["noun"]
-    recent = bool(found.get("sure")) and number >= 1900  # "in 2019 sales fell", but "in 1200 cases"
+    groups = match.groupdict(default="")
+    number, noun = int(groups["year"]), groups["noun"]
+    recent = bool(groups.get("sure")) and number >= 1900  # "in 2019 sales fell", but "in 1200 cases"
     if noun and noun.strip() not in _NO_PLURAL and not recent:
         return match[0]
-    return f"{found.get('sure', '')}{found.get('before', '')}{year(number)}{noun}"
+    return f"{groups.get('sure', '')}{groups.get('before', '')}{year(number)}{noun}"
 
 
 def _time(match: re.Match[str]) -> str:

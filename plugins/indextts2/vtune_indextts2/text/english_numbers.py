@@ -1,4 +1,4 @@
-"""English numbers in words: cardinals with "and", ordinals, years, decades, decimals, single digits."""
+"""Write English numbers in words: cardinals with "and", ordinals, years, decades, decimals, single digits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ _IRREGULAR = {
     "nine": "ninth",
     "twelve": "twelfth",
 }
-LONGEST = 15  # digits; a longer number is read digit by digit
+MAX_CARDINAL_DIGITS = 15
+"""A longer number is read digit by digit."""
 
 
 def cardinal(number: int) -> str:
@@ -82,7 +83,7 @@ def decade(number: int) -> str:
 
 
 def digits(text: str) -> str:
-    """Read digit by digit, whatever else there is left out."""
+    """Read a text digit by digit; all other characters are left out."""
     return " ".join(_SMALL[int(digit)] for digit in text if digit.isdecimal())
 
 
@@ -91,7 +92,7 @@ def whole(text: str) -> str:
     bare = text.replace(",", "")
     coded = len(bare) > 1 and bare.startswith("0")
     coded = coded or (len(bare) > 9 and "," not in text and not bare.endswith("000"))
-    return digits(bare) if coded or len(bare) > LONGEST else cardinal(int(bare))
+    return digits(bare) if coded or len(bare) > MAX_CARDINAL_DIGITS else cardinal(int(bare))
 
 
 def number(text: str) -> str:

@@ -114,7 +114,7 @@ _LOCAL = re.compile(r"(?<![\w.,-])(\d{3})-(\d{4})(?![\w-]|[.,]\d)")
 
 
 def read_telephones(text: str) -> str:
-    """Write out digit by digit what is grouped like a telephone or card number."""
+    """Write out digits that are grouped like a telephone or card number, one by one."""
     for pattern in _TELEPHONES:
         text = pattern.sub(_spelt, text)
     return _LOCAL.sub(_local, text)
@@ -187,5 +187,5 @@ def _fraction(match: re.Match[str]) -> str:
 
 
 def _unit(match: re.Match[str]) -> str:
-    one, more = _UNITS[match["unit"]]
-    return f"{number(match['number'])} {one if match['number'] == '1' else more}"
+    singular, plural = _UNITS[match["unit"]]
+    return f"{number(match['number'])} {singular if match['number'] == '1' else plural}"

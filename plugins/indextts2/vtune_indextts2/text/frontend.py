@@ -1,4 +1,4 @@
-"""The whole way from a text to the ids that the network reads."""
+"""Turn a text into the token ids that the network reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTRACTION = re.compile(r"(what|where|who|which|how|there|here|it|she|he|that|
 
 
 class Frontend:
-    """Texts to token ids, with a tokenizer, a text engine and perhaps a glossary."""
+    """Turns texts into token ids with a tokenizer, a text engine and, if given, a glossary."""
 
     def __init__(self, tokenizer: SentencePieceProcessor, engine: TextEngine, glossary: Glossary | None = None) -> None:
         self.tokenizer = tokenizer
@@ -43,30 +43,33 @@ class Frontend:
         return map_punctuation(show_hyphens(text), language)
 
     def pieces(self, text: str) -> list[str]:
-        """Return the tokenizer's pieces; a single character is taken as it is."""
+        """Return the tokenizer's pieces; a single character stays unchanged."""
         spoken = text if len(text.strip()) == 1 else spaced(self.normalise(text))
         # SentencePiece takes no lone surrogates, which a command line may hold.
         pieces: list[str] = self.tokenizer.encode(spoken.encode("utf-8", "replace").decode("utf-8"), out_type=str)
         return pieces
 
     def tokenize(self, text: str) -> list[int]:
-        """Return the ids of the pieces; what the tokenizer does not know is its unknown id, 2."""
+        """Return the ids of the pieces; unknown pieces get the id 2."""
         return self._ids(self.pieces(text))
 
     def segments(self, text: str, longest: int, quick: int = 0, repeat_apostrophe: bool = False) -> list[list[int]]:
         """Return ids in segments of at most ``longest``; see :func:`vtune_indextts2.text.segments.split`."""
         pieces = self.pieces(text)
         ids = self._ids(pieces)
-        return [[ids[place] for place in segment] for segment in split(pieces, longest, quick, repeat_apostrophe)]
+        return [[ids[index] for index in segment] for segment in split(pieces, longest, quick, repeat_apostrophe)]
 
     def spoken_segments(self, text: str, longest: int, quick: int = 0) -> list[list[int]]:
-        """Return the same; a segment without a letter or a digit, which cannot be read out, is an empty list."""
+        """Return segments like ``segments``.
+
+        A segment without a letter or a digit, which cannot be read out, is an empty list.
+        """
         pieces = self.pieces(text)
         ids = self._ids(pieces)
         segments = split(pieces, longest, quick)
-        speakable = [is_speakable("".join(pieces[place] for place in segment)) for segment in segments]
+        speakable = [is_speakable("".join(pieces[index] for index in segment)) for segment in segments]
         return [
-            [ids[place] for place in segment] if can else [] for segment, can in zip(segments, speakable, strict=True)
+            [ids[index] for index in segment] if can else [] for segment, can in zip(segments, speakable, strict=True)
         ]
 
     def _ids(self, pieces: list[str]) -> list[int]:

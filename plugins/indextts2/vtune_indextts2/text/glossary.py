@@ -1,4 +1,4 @@
-"""Terms that are always read in the same way: ``M.2: M dot two``, or one reading per language."""
+"""Read and apply a glossary of terms with fixed readings: ``M.2: M dot two``, or one reading per language."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Glossary = Mapping[str, Readings]
 def read_glossary(path: Path) -> dict[str, Readings]:
     """Read a YAML file: term -> reading, or term -> {en: reading, zh: reading}.
 
-    :raises EngineError: names the file and the entry that is wrong.
+    :raises EngineError: an entry is wrong; the message names the file and the entry.
     """
     try:
         entries = read_yaml(path)
@@ -36,7 +36,10 @@ def read_glossary(path: Path) -> dict[str, Readings]:
 
 
 def apply_glossary(text: str, glossary: Glossary, language: Language) -> str:
-    """Replace the terms, longest first and in any case, by their readings; without one for the language they stay."""
+    """Replace the terms, longest first and in any case, by their readings.
+
+    A term without a reading for the language stays.
+    """
     for term in sorted(glossary, key=len, reverse=True):
         readings = glossary[term]
         reading = readings if isinstance(readings, str) else readings.get(language)

@@ -1,4 +1,4 @@
-"""Which of the engine's two languages a text is read in."""
+"""Choose which of the engine's two languages a text is read in."""
 
 from __future__ import annotations
 

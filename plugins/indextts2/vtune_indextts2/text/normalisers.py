@@ -1,4 +1,4 @@
-"""Engines that read out numbers, dates and abbreviations: wetext where it is installed, else the built-in one."""
+"""Write numbers, dates and abbreviations in words, with wetext if it is installed, else with the built-in engine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO = re.compile(r"\bNo\.")
 
 
 class TextEngine(Protocol):
-    """Something that writes out what is not words."""
+    """Writes numbers, dates and abbreviations of a text in words."""
 
     @property
     def name(self) -> str: ...
@@ -35,7 +35,7 @@ class TextEngine(Protocol):
 
     @property
     def identity(self) -> str:
-        """What a voice records: two engines of one identity give the same texts."""
+        """Name and version, which a voice records: two engines of one identity return the same texts."""
         ...
 
     def normalise(self, text: str, language: Language) -> str:
@@ -44,7 +44,7 @@ class TextEngine(Protocol):
 
 
 class WetextEngine:
-    """The finite-state grammars of wetext, kept from what is known to confuse them.
+    """Runs the finite-state grammars of wetext, without the input that is known to break them.
 
     :param exact: hand texts over as they are, as the original does: wetext then raises on doubled blanks and on a sign
         such as ``]`` or ``/`` behind a number, whereupon English stays as it was and Chinese is lost, sets backslashes
@@ -93,13 +93,13 @@ class WetextEngine:
     def _read(self, text: str, language: Language) -> str | None:
         try:
             spoken: str = self._grammar.normalize(text, lang=language)
-        except Exception:  # whatever comes up inside, mostly a bare AssertionError
+        except Exception:  # any error of wetext, mostly a bare AssertionError
             return None
         return spoken
 
 
 def choose_engine(name: EngineName) -> TextEngine:
-    """Return an engine by name; ``auto`` is wetext where it is installed, else the built-in one.
+    """Return an engine by name; ``auto`` is wetext if it is installed, else the built-in engine.
 
     :raises EngineError: wetext is asked for and not installed.
     """

@@ -1,4 +1,4 @@
-"""Pinyin syllables with a tone (``zhong4``), by which a writer fixes a reading, and how the tokenizer spells them."""
+"""Find pinyin syllables with a tone (``zhong4``), which fix a reading, and spell them for the tokenizer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROUNDED = re.compile(r"(?<=^[jqx])[uü](?=(?:n|e|an)?[1-5]$)", re.IGNORECASE)
 
 
 def spelt(syllable: str) -> str:
-    """Return a syllable as the tokenizer knows it: ``ju3`` is ``JV3``, for behind j, q and x a u is always an ü."""
+    """Return a syllable as the tokenizer knows it: ``ju3`` is ``JV3``, because u after j, q and x is always ü."""
     if syllable[0] not in "jqxJQX":
         return syllable
     return _ROUNDED.sub("v", syllable).upper()

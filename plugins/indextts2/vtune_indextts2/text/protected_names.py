@@ -1,4 +1,4 @@
-"""What an engine must not read out or take apart goes behind placeholders: hyphens of terms, pinyin, names."""
+"""Replace parts that a text engine must not change by placeholders: hyphens of terms, pinyin, names."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def hide_hyphens(text: str) -> str:
 
 
 def show_hyphens(text: str) -> str:
-    """Put the hyphens back, without the blanks that an engine has set around them."""
-    first, *others = text.split(HYPHEN)
-    if not others:
+    """Put the hyphens back, without the spaces that an engine has put around them."""
+    first, *parts = text.split(HYPHEN)
+    if not parts:
         return text
-    *middle, last = others
+    *middle, last = parts
     return "-".join([first.rstrip(), *(part.strip() for part in middle), last.lstrip()])
 
 
@@ -35,14 +35,14 @@ def hide(text: str, pattern: re.Pattern[str], tag: str) -> tuple[str, list[str]]
     :return: the text, and the matches in the order of their letters.
     """
     hidden = list(dict.fromkeys(match.group() for match in pattern.finditer(text)))
-    for place, original in enumerate(hidden):
-        text = text.replace(original, f"<{tag}_{_letters(place)}>")
+    for index, original in enumerate(hidden):
+        text = text.replace(original, f"<{tag}_{_letters(index)}>")
     return text, hidden
 
 
 def show(text: str, hidden: Sequence[str], tag: str, spelling: Callable[[str], str] = str) -> str:
     """Put back what :func:`hide` has hidden, each as ``spelling`` writes it."""
-    originals = {_letters(place): spelling(original) for place, original in enumerate(hidden)}
+    originals = {_letters(index): spelling(original) for index, original in enumerate(hidden)}
     return re.sub(rf"<{tag}_([a-z]+)>", lambda match: originals.get(match[1], match[0]), text)
 
 
@@ -53,7 +53,7 @@ def _hide(match: re.Match[str]) -> str:
     return chain[:start] + chain[start:].replace("-", HYPHEN)
 
 
-def _letters(place: int) -> str:
+def _letters(index: int) -> str:
     """Count a ... z, aa, ab ...: engines read digits out."""
-    more, last = divmod(place, len(ascii_lowercase))
+    more, last = divmod(index, len(ascii_lowercase))
     return (_letters(more - 1) if more else "") + ascii_lowercase[last]

@@ -1,4 +1,4 @@
-"""The marks that the tokenizer knows: every other one is written as one of them."""
+"""Replace punctuation marks by those that the tokenizer knows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CHINESE_MARKS = (("$", "."), *MARKS)
 
 
 def map_punctuation(text: str, language: Language) -> str:
-    """Write all marks in one pass as the tokenizer knows them."""
+    """Replace all marks in one pass by marks that the tokenizer knows."""
     written, pattern = _TABLES[language]
     return pattern.sub(lambda match: written[match.group()], text)
 

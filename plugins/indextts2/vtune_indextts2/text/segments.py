@@ -1,4 +1,4 @@
-"""Long texts in parts that are spoken one by one: cut at sentence ends, else at commas, hyphens, or anywhere."""
+"""Cut long texts into segments that are spoken one by one: at sentence ends, else at commas, hyphens, or anywhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def split(pieces: Sequence[str], longest: int, quick: int = 0, repeat_apostrophe
     :param repeat_apostrophe: an apostrophe behind a sentence end is spoken twice, as the last piece of that segment,
         which it may make one piece too long, and as the first of the next: what the original does. Else a closing
         one goes with its sentence where there is room, and the segments joined are the pieces.
-    :return: the places of the pieces, per segment.
+    :return: for each segment, the indices of its pieces.
     """
     if longest < 1:
         raise ValueError(f"longest must be at least 1, not {longest}")
@@ -29,23 +29,23 @@ class _Splitter:
     def __init__(self, pieces: Sequence[str], longest: int, quick: int, repeat_apostrophe: bool) -> None:
         self.pieces, self.longest, self.quick, self.repeat = pieces, longest, quick, repeat_apostrophe
 
-    def cut(self, places: Sequence[int], marks: frozenset[str]) -> list[list[int]]:
+    def cut(self, indices: Sequence[int], marks: frozenset[str]) -> list[list[int]]:
         segments: list[list[int]] = []
         buffer: list[int] = []
         skipped = -1
-        for order, place in enumerate(places):
+        for order, index in enumerate(indices):
             if order == skipped:
                 continue
-            buffer.append(place)
+            buffer.append(index)
             # What is cut at a finer mark leaves the buffer at once, so such a mark can only be the last piece in it.
-            finer = self._finer(self.pieces[place], marks)
+            finer = self._finer(self.pieces[index], marks)
             if finer is not None:
                 segments += self.cut(buffer, finer)
             elif len(buffer) > self.longest:
                 segments += [buffer[start : start + self.longest] for start in range(0, len(buffer), self.longest)]
-            elif self.pieces[place] in marks and len(buffer) > 2:
-                if order + 1 < len(places) and self._closes(self.pieces[places[order + 1]], len(buffer)):
-                    buffer.append(places[order + 1])
+            elif self.pieces[index] in marks and len(buffer) > 2:
+                if order + 1 < len(indices) and self._closes(self.pieces[indices[order + 1]], len(buffer)):
+                    buffer.append(indices[order + 1])
                     skipped = -1 if self.repeat else order + 1
                 segments.append(buffer)
             else:

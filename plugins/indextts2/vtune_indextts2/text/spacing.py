@@ -1,4 +1,4 @@
-"""Text as the tokenizer was trained on it: East Asian characters one by one, everything in capitals."""
+"""Write a text as the tokenizer was trained: in capitals, with spaces around each East Asian character."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checkpoint's SentencePiece model."""
+"""Load the checkpoint's SentencePiece model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def load_tokenizer(path: Path, expected_pieces: int | None = None) -> SentencePi
     """Read a SentencePiece model.
 
     :param expected_pieces: the number of text tokens in the checkpoint's ``config.yaml``; None: any.
-    :raises EngineError: it is not there, cannot be read, or has another number of pieces.
+    :raises EngineError: the file is missing or cannot be read, or has another number of pieces.
     """
     if not path.is_file():
         raise EngineError(f"there is no tokenizer {path}")

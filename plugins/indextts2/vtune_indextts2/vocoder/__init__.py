@@ -1,1 +1,1 @@
-"""Mel to waveform: BigVGAN v2."""
+"""Turn log-mel spectrograms ``[B, bins, T]`` into sound with BigVGAN v2."""

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import nn
 
 TAPS = 12
-CUTOFF = 0.25
-"""Of the filter, in cycles a sample of the doubled rate: the band of the original rate."""
-HALF_WIDTH = 0.3
-"""Half the transition band, in the same unit."""
+CUTOFF_CYCLES = 0.25
+"""Cutoff of the filter, in cycles per sample at the doubled rate: the band of the original rate."""
+TRANSITION_HALF_WIDTH = 0.3
+"""Half of the transition band, in cycles per sample at the doubled rate."""
 EPSILON = 1e-9
 EDGE_SAMPLES = TAPS // 4
 
@@ -26,11 +26,11 @@ EDGE_SAMPLES = TAPS // 4
 @cache
 def lowpass_filter() -> tuple[float, ...]:
     """Return the 12 taps, symmetric, of sum 1: a sinc under a Kaiser window."""
-    attenuation = 2.285 * (TAPS // 2 - 1) * math.pi * 4 * HALF_WIDTH + 7.95
+    attenuation = 2.285 * (TAPS // 2 - 1) * math.pi * 4 * TRANSITION_HALF_WIDTH + 7.95
     beta = 0.1102 * (attenuation - 8.7)  # the design's rule for more than 50 dB
     window = torch.kaiser_window(TAPS, periodic=False, beta=beta, dtype=torch.float64, device="cpu")
     times = torch.arange(TAPS, dtype=torch.float64, device="cpu") - (TAPS - 1) / 2
-    taps = window * torch.sinc(2 * CUTOFF * times)
+    taps = window * torch.sinc(2 * CUTOFF_CYCLES * times)
     return tuple((taps / taps.sum()).tolist())
 
 
@@ -60,7 +60,7 @@ class AntiAliasedSnake(nn.Module):
         self.act = SnakeBeta(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map ``[B, C, T]`` to the same shape; the ends are continued by their last value, at either rate."""
+        """Map ``[B, C, T]`` to the same shape; both ends are padded with their last value, at both rates."""
         rising = lowpass_filter()[::2]
         falling = rising[::-1]  # the taps between, for the filter is symmetric
         padded = F.pad(x, (2 * EDGE_SAMPLES, 2 * EDGE_SAMPLES), mode="replicate")
@@ -78,6 +78,6 @@ def _filter(x: torch.Tensor, taps: Sequence[float]) -> torch.Tensor:
     """
     length = x.shape[-1] - len(taps) + 1
     total = x[..., :length] * taps[0]
-    for place, tap in enumerate(taps[1:], start=1):
-        total.add_(x[..., place : place + length], alpha=tap)
+    for offset, tap in enumerate(taps[1:], start=1):
+        total.add_(x[..., offset : offset + length], alpha=tap)
     return total

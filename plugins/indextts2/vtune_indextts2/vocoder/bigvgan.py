@@ -1,4 +1,4 @@
-"""BigVGAN's generator (Lee et al., 2023, arXiv:2206.04658), in the shape of its second release."""
+"""Generate sound from log-mel spectrograms with BigVGAN v2 (Lee et al., 2023, arXiv:2206.04658)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from vtune_indextts2.vocoder.activation import AntiAliasedSnake
 from vtune_indextts2.vocoder.settings import BigVGANSettings
 
 UNUSED_ENTRIES = ("*.filter",)
-"""What the file has and the network does not need: the low-pass filter, which is a constant."""
+"""Entries of the file that the network does not need: the low-pass filter, which is a constant."""
 
 OUTER_KERNEL_SIZE = 7
 
 
 class AMPBlock(nn.Module):
-    """For each dilation: activation, dilated convolution, activation, convolution, added to what came in."""
+    """For each dilation: activation, dilated convolution, activation, convolution, added to the input."""
 
     def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int]) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class AMPBlock(nn.Module):
 
 
 class BigVGAN(nn.Module):
-    """Mel to waveform, frozen: nothing here tracks gradients."""
+    """BigVGAN's generator, frozen: it computes no gradients."""
 
     def __init__(self, settings: BigVGANSettings) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class BigVGAN(nn.Module):
 
     @torch.no_grad()
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
-        """Return a waveform.
+        """Generate sound from a spectrogram.
 
         :param mel: log-mel ``[B, num_mels, T]``.
         :returns: ``[B, 1, T * hop_size]`` at ``sampling_rate``, from -1 to 1.

@@ -1,4 +1,4 @@
-"""BigVGAN's own ``config.json``, as far as the generator is built from it."""
+"""Read the keys of BigVGAN's ``config.json`` that the generator is built from."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class BigVGANSettings(BaseModel):
     def _agree(self) -> BigVGANSettings:
         if prod(self.upsample_rates) != self.hop_size:
             raise ValueError(f"upsample_rates multiply to {prod(self.upsample_rates)}, hop_size is {self.hop_size}")
-        for one, other in (
+        for first, second in (
             ("upsample_rates", "upsample_kernel_sizes"),
             ("resblock_kernel_sizes", "resblock_dilation_sizes"),
         ):
-            if len(getattr(self, one)) != len(getattr(self, other)):
-                raise ValueError(f"{one} and {other} are of different lengths")
+            if len(getattr(self, first)) != len(getattr(self, second)):
+                raise ValueError(f"{first} and {second} have different lengths")
         return self
 
     @classmethod
     def read(cls, config: Mapping[str, Any], where: str) -> BigVGANSettings:
         """Check the file's contents.
 
-        :param where: what the error names: the file.
-        :raises EngineError: names the first key that is missing, or asks for what is not built.
+        :param where: name of the file in the error text.
+        :raises EngineError: a key is missing or has a value that vtune does not support; the message names the key.
         """
         try:
             return cls.model_validate(config)

@@ -1,7 +1,7 @@
-"""Kaldi's log-mel filter bank, which the speaker encoder listens to.
+"""Compute Kaldi's log-mel filter bank ``[frames, 80]``, the input of the speaker encoder.
 
-Frames of 25 ms every 10 ms, none beyond the end; of each its mean is taken off, then pre-emphasis, the Povey window
-(Hann to the power 0.85), power spectrum, 80 triangles in the mel domain, natural logarithm. No dither.
+Frames have 25 ms, every 10 ms, none beyond the end. The mean of each frame is subtracted. Then follow pre-emphasis,
+the Povey window (Hann to the power 0.85), power spectrum, 80 triangles in the mel domain, natural logarithm. No dither.
 
 Source: Kaldi's ``compute-fbank-feats`` and its documentation.
 """
@@ -28,14 +28,14 @@ def filter_bank(waveform: torch.Tensor) -> torch.Tensor:
 
     :param waveform: ``[n]`` or ``[1, n]`` at 16 kHz, full scale at 1 (not at 32768).
     :returns: ``frames = 1 + (n - 400) // 160``.
-    :raises ValueError: there is no whole frame.
+    :raises ValueError: the sound is shorter than one frame.
     """
     samples = waveform.reshape(-1)
     if len(samples) < FRAME_SAMPLES:
         raise ValueError(f"{len(samples)} samples are shorter than one frame of {FRAME_SAMPLES}")
     frames = samples.unfold(0, FRAME_SAMPLES, HOP_SAMPLES)
     frames = frames - frames.mean(dim=1, keepdim=True)
-    # The first sample of a frame has none before it, but the window is 0 there.
+    # The first sample of a frame has no sample before it, but the window is 0 there.
     frames = (frames - PREEMPHASIS * frames.roll(1, dims=1)) * _window().to(samples)
     power: torch.Tensor = torch.fft.rfft(frames, n=FFT_SAMPLES).abs().square()
     return (power @ _triangles().to(samples)).clamp(min=POWER_FLOOR).log()

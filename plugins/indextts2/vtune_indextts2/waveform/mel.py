@@ -1,4 +1,4 @@
-"""Log-mel spectrograms as the vocoder speaks them: magnitudes, Slaney's mel scale and norm, natural logarithm.
+"""Compute the log-mel spectrograms of the vocoder: magnitudes, Slaney's mel scale and norm, natural logarithm.
 
 Source: HiFi-GAN (Kong et al., 2020, arXiv:2010.05646), whose features BigVGAN kept.
 """
@@ -32,7 +32,7 @@ RELEASED_MEL_SETTINGS = MelSettings()
 
 
 def log_mel(waveform: torch.Tensor, settings: MelSettings = RELEASED_MEL_SETTINGS) -> torch.Tensor:
-    """Compute ``[B, bins, frames]``; silence is ``ln(1e-5) = -11.51``.
+    """Compute log-mel spectrograms ``[B, bins, frames]``; silence is ``ln(1e-5) = -11.51``.
 
     :param waveform: ``[B, n]`` at the settings' sample rate, full scale at 1.
     :returns: ``frames = n // hop_length``, the clip mirrored by ``(n_fft - hop_length) / 2`` samples at both ends.

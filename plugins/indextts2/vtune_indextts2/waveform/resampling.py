@@ -1,4 +1,4 @@
-"""Other sample rates, by the Hann-windowed sinc that IndexTTS2's networks heard in training.
+"""Change sample rates with the Hann-windowed sinc that IndexTTS2's networks were trained with.
 
 An output sample at ``t`` is the sum of ``x[n] h(t - n)`` over the input, which is zero outside the clip, with
 ``h(t) = c sinc(c t) cos^2(pi c t / 2 W)`` where ``|c t| < W``, and 0 elsewhere; ``c = 0.99 min(1, new / old)``.
@@ -22,7 +22,7 @@ ZERO_CROSSINGS = 6
 ROLLOFF = 0.99
 
 MAX_KERNEL_TAPS = 1 << 20
-"""Taps; 4 MB."""
+"""Largest number of taps; 4 MB."""
 
 
 def resample(waveform: torch.Tensor, old: int, new: int) -> torch.Tensor:
@@ -39,8 +39,8 @@ def resample(waveform: torch.Tensor, old: int, new: int) -> torch.Tensor:
     reach = _reach(old, new)
     clips = waveform.reshape(math.prod(waveform.shape[:-1]), waveform.shape[-1])
     if new * (old + 2 * reach) > MAX_KERNEL_TAPS:
-        # Rates with next to nothing in common, say 47999 and 22050 Hz, have a filter for each of 22050 places between
-        # two samples, 4 GB of them. Nobody trained on such clips, so another good filter does as well.
+        # Rates with next to nothing in common, say 47999 and 22050 Hz, need a filter for each of 22050 positions
+        # between two samples: 4 GB. Nobody trained on such clips, so another good filter works as well.
         return _by_soxr(clips, old, new, length).reshape(*waveform.shape[:-1], length)
     # Each step over ``old`` samples gives the next ``new`` outputs, one a channel.
     steps = F.conv1d(F.pad(clips[:, None], (reach, reach + old)), _kernel(old, new).to(waveform), stride=old)
