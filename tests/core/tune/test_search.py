@@ -296,7 +296,10 @@ def test_a_study_keeps_other_runs_of_the_voice_out_and_is_kept_out(
     recipe: Callable[..., str], space: Callable[..., Space], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = recipe()
-    with RunFolder(tmp_path / "runs" / "someone").locked(), pytest.raises(VtuneError, match="another run of this"):
+    with (
+        RunFolder(tmp_path / "runs" / "someone").locked(),
+        pytest.raises(VtuneError, match="another process is running a recipe for this voice"),
+    ):
         tune(path, space(path, "lora.rank=2..8"), metric="far")
 
     def intrude(*_: Any, **__: Any) -> Iterator[Any]:
@@ -304,7 +307,7 @@ def test_a_study_keeps_other_runs_of_the_voice_out_and_is_kept_out(
             raise AssertionError("let in")
 
     monkeypatch.setattr(pipeline, "run", intrude)
-    with pytest.raises(VtuneError, match="another run of this"):
+    with pytest.raises(VtuneError, match="another process is running a recipe for this voice"):
         tune(path, space(path, "lora.rank=2..8"), metric="far")
 
 
