@@ -24,15 +24,15 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from vtune.audio.segmentation.bands import BandMeter, above_noise, speech_in
-from vtune.audio.segmentation.edges import kept
-from vtune.audio.segmentation.energy import stretches
-from vtune.audio.segmentation.segments import FRAME, Wanted, segment
+from vtune.audio.segmentation.bands import BandMeter, above_noise, band_speech_mask
+from vtune.audio.segmentation.edges import clip_spans
+from vtune.audio.segmentation.energy import find_stretches
+from vtune.audio.segmentation.segments import FRAME_SECONDS, ClipLengths, segment
 from vtune.ingest.prepare.analysis import MAX_WORD_GAP_SECONDS
 
 MIN_PAUSE_SECONDS = 0.55
 BLOCK = 1 << 16
-WANTED = Wanted()
+WANTED = ClipLengths()
 Span = tuple[float, float]
 """Start and end in seconds."""
 
@@ -44,7 +44,7 @@ def energy(sound: np.ndarray, rate: int) -> Split:
     """Cut with vtune's default, by level."""
     bands = measured(sound, rate)
     levels = above_noise(bands)
-    return grouped(speech_in(bands, levels), levels, bands)
+    return grouped(band_speech_mask(bands, levels), levels, bands)
 
 
 def vad(sound: np.ndarray, rate: int) -> Split:
@@ -56,7 +56,7 @@ def vad(sound: np.ndarray, rate: int) -> Split:
         voices.add(sound[start : start + BLOCK])
     bands = measured(sound, rate)
     levels = above_noise(bands)
-    return grouped(with_faint_ends(voices.frames(len(levels)), speech_in(bands, levels)), levels, bands)
+    return grouped(with_faint_ends(voices.frames(len(levels)), band_speech_mask(bands, levels)), levels, bands)
 
 
 def measured(sound: np.ndarray, rate: int) -> np.ndarray:
@@ -69,10 +69,10 @@ def measured(sound: np.ndarray, rate: int) -> np.ndarray:
 
 def grouped(mask: np.ndarray, levels: np.ndarray, bands: np.ndarray) -> Split:
     """Turn a mask of speech into clips, as ``prepare`` cuts them."""
-    spoken = [(start * FRAME, end * FRAME) for start, end in stretches(mask, WANTED.pause)]
-    found = segment(stretches(mask, MAX_WORD_GAP_SECONDS), levels, WANTED)
-    spans = kept(found, bands.sum(axis=1), WANTED)
-    return spoken, [(one[0][0] * FRAME, one[-1][1] * FRAME) for one in spans]
+    spoken = [(start * FRAME_SECONDS, end * FRAME_SECONDS) for start, end in find_stretches(mask, WANTED.pause_seconds)]
+    found = segment(find_stretches(mask, MAX_WORD_GAP_SECONDS), levels, WANTED)
+    spans = clip_spans(found, bands.sum(axis=1), WANTED)
+    return spoken, [(one[0][0] * FRAME_SECONDS, one[-1][1] * FRAME_SECONDS) for one in spans]
 
 
 def alike(spans: Iterable[Span]) -> Split:
@@ -86,7 +86,7 @@ def fixed(sound: np.ndarray, rate: int) -> Split:
     size = rate // 20
     power = np.mean(np.square(sound[: len(sound) // size * size].reshape(-1, size)), axis=1)
     mask = np.repeat(10 * np.log10(power + 1e-12) > -40, 5)
-    return alike((start * FRAME, end * FRAME) for start, end in stretches(mask, 0.5))
+    return alike((start * FRAME_SECONDS, end * FRAME_SECONDS) for start, end in find_stretches(mask, 0.5))
 
 
 def by_librosa(sound: np.ndarray, rate: int) -> Split:
@@ -201,7 +201,7 @@ def row(truth: Any, spoken: list[Span], clips: list[Span], loud: np.ndarray) -> 
     inside = sum(any(start + 0.1 < (a + b) / 2 < end - 0.1 for start, end in utterances) for a, b in pauses)
     chopped = sum(bool(loud[min(int(max(edge, 0) / 0.03), len(loud) - 1)]) for clip in clips for edge in clip)
     # Two seconds more, for pauses that are shortened when a clip is cut.
-    usable = [clip for clip in clips if WANTED.shortest <= clip[1] - clip[0] <= WANTED.longest + 2]
+    usable = [clip for clip in clips if WANTED.min_seconds <= clip[1] - clip[0] <= WANTED.max_seconds + 2]
     kept = sum(overlap(utterances, usable)) / sum(end - start for start, end in utterances)
     share = 100 * found / max(len(gaps), 1)
     return f"{share:.0f} % | {inside} | {chopped} | {len(clips)} | {100 * kept:.1f} %"

@@ -1,7 +1,7 @@
-"""Read recordings as the engines want them, write sound as people want it; the only user of soundfile and PyAV."""
+"""Read recordings, measure and change sound, write sound files; soundfile and PyAV are used only here."""
 
-from vtune.audio.blocks import RATES, SUFFIXES, Recording, digest_of, opened, require_file
-from vtune.audio.downmix import Mixer
+from vtune.audio.blocks import SAMPLE_RATES, SUFFIXES, Recording, digest_of, opened, require_file
+from vtune.audio.downmix import ChannelMixer
 from vtune.audio.encode import AudioFormat, Encoder, write_encoded
 from vtune.audio.formats import FORMATS, format_of, write_speech
 from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
@@ -12,11 +12,11 @@ from vtune.audio.write import encoded, pcm16, stream_pcm, synthetic_note, wav_he
 
 __all__ = [
     "FORMATS",
-    "RATES",
+    "SAMPLE_RATES",
     "SUFFIXES",
     "AudioFormat",
+    "ChannelMixer",
     "Encoder",
-    "Mixer",
     "Recording",
     "Tempo",
     "bring_to",

@@ -1,4 +1,4 @@
-"""Changed copies of a clip, by audiomentations: the same seed and clip give the same copy."""
+"""Make changed copies of a clip with audiomentations; the same seed and clip give the same copy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _DEFAULTS = {"TimeStretch": {"leave_length_unchanged": False}}
 
 
 class Augmenter:
-    """The transforms of a recipe, applied one after the other; each is applied to every copy unless ``p`` is given.
+    """Applies the transforms of a recipe one after the other, each to every copy unless ``p`` is given.
 
-    :raises RecipeError: a transform does not exist or does not take its arguments.
+    :raises RecipeError: a transform does not exist, or does not take its arguments.
     """
 
     def __init__(self, recipe: AugmentRecipe) -> None:
@@ -28,11 +28,11 @@ class Augmenter:
         self._transforms = [_build(entry, index) for index, entry in enumerate(recipe.transforms)]
 
     def variant(self, waveform: Waveform, sample_rate: int, key: str, number: int) -> Waveform:
-        """Return variant ``number`` of the clip known by ``key``; the length may change, the rate does not.
+        """Return copy ``number`` of the clip with the id ``key``, ``float32 [samples]``; its length may differ.
 
-        :raises DataError: a transform fails on this clip, or leaves nothing that can be used.
+        :raises DataError: a transform fails on this clip, or leaves no usable sound.
         """
-        # audiomentations draws from the global generators, so they are set for this copy and put back after it.
+        # audiomentations uses the global random generators, so they are seeded for this copy and restored afterwards.
         digest = sha256(f"{self._seed}:{key}:{number}".encode()).digest()
         before, before_numpy = random.getstate(), np.random.get_state()
         random.seed(digest)
@@ -40,7 +40,7 @@ class Augmenter:
         try:
             for transform in self._transforms:
                 waveform = transform(samples=waveform, sample_rate=sample_rate)
-        except Exception as error:  # a transform may raise anything; the clip itself is none the worse
+        except Exception as error:  # a transform may raise anything; the clip itself stays usable
             name = type(transform).__name__
             raise DataError(f"changed copy {number}: {name} failed: {in_a_line(error)}") from error
         finally:
@@ -48,8 +48,8 @@ class Augmenter:
             np.random.set_state(before_numpy)
         changed = np.ascontiguousarray(waveform, dtype=np.float32)
         if not len(changed) or not np.isfinite(changed).all():
-            left = "samples that are not numbers" if len(changed) else "no samples"
-            raise DataError(f"changed copy {number}: the transforms leave {left}")
+            problem = "samples that are not numbers" if len(changed) else "no samples"
+            raise DataError(f"changed copy {number}: the transforms leave {problem}")
         peak = float(np.abs(changed).max())
         return changed / np.float32(peak) if peak > 1 else changed
 
@@ -75,7 +75,7 @@ def _build(entry: dict[str, dict[str, Any] | None], index: int) -> Any:
 
 
 def _transform_names(module: Any, kind: type) -> Sequence[str]:
-    things = ((name, getattr(module, name)) for name in dir(module) if not name.startswith("_"))
+    members = ((name, getattr(module, name)) for name in dir(module) if not name.startswith("_"))
     return sorted(
-        name for name, thing in things if isinstance(thing, type) and issubclass(thing, kind) and thing is not kind
+        name for name, member in members if isinstance(member, type) and issubclass(member, kind) and member is not kind
     )

@@ -1,4 +1,4 @@
-"""Recordings as streams of blocks, whoever can read them, and nothing that their headers say is believed."""
+"""Open recordings of any format as streams of blocks, and check what their headers say."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ from typing import IO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vtune.audio import av_container as film
-from vtune.audio import sound_file as sound
+from vtune.audio import av_container as av_container
+from vtune.audio import sound_file as sound_file
 from vtune.errors import DataError, in_a_line
 
-SUFFIXES = sound.SUFFIXES | film.SUFFIXES
-"""What is taken for a recording, as file name endings."""
+SUFFIXES = sound_file.SUFFIXES | av_container.SUFFIXES
+"""File name endings of recordings."""
 
-RATES = range(1_000, 1_000_001)
-"""Hz; a header that says anything else is wrong, and believing it could fill the memory."""
+SAMPLE_RATES = range(1_000, 1_000_001)
+"""Hz; a header with any other rate is wrong, and resampling from that rate could fill the memory."""
 
-CHANNELS = range(1, 65)
+CHANNEL_COUNTS = range(1, 65)
 
-_CUT_OFF = 0.05  # seconds that may be missing at the end: padding, rounding
+_MAX_MISSING_SECONDS = 0.05  # padding and rounding may shorten a recording by this
 
 Block = NDArray[np.float32]
 """``[samples, channels]``."""
 
 
-class Stream(Protocol):
-    """What a reader gives: header and samples. ``promised`` is the length in seconds by the header, if it says."""
+class AudioStream(Protocol):
+    """The header and the samples of a file that a reader has opened.
+
+    ``header_seconds`` is the length that the header states; None if the header states none.
+    """
 
     rate: int
     channels: int
-    promised: float | None
+    header_seconds: float | None
 
     def blocks(self) -> Iterator[Block]:
-        """Yield what is there, once, from beginning to end."""
+        """Yield all blocks from beginning to end; call it once."""
         ...
 
 
@@ -48,28 +51,28 @@ class Recording:
     """An open recording.
 
     :param rate: Hz.
-    :param promised: seconds by the header; None where only reading tells.
+    :param header_seconds: the length that the header states; None if only reading shows it.
     """
 
     name: str
     rate: int
     channels: int
-    promised: float | None
-    _stream: Stream
+    header_seconds: float | None
+    _stream: AudioStream
 
     def blocks(self) -> Iterator[Block]:
-        """Yield ``float32 [samples, channels]``, once, until there are no more.
+        """Yield blocks ``float32 [samples, channels]`` until the end; call it once.
 
-        :raises DataError: unreadable further on, cut off, or holding values that are not numbers.
+        :raises DataError: the rest is unreadable or cut off, or samples are not numbers.
         """
-        held = 0
+        samples = 0
         blocks = self._stream.blocks()
         while (block := self._next(blocks)) is not None:
             if not np.isfinite(block).all():
                 raise DataError(f"{self.name} holds samples that are not numbers (NaN or infinity)")
-            held += len(block)
+            samples += len(block)
             yield block
-        _check_whole(held / self.rate, self.promised, self.name)
+        _check_complete(samples / self.rate, self.header_seconds, self.name)
 
     def _next(self, blocks: Iterator[Block]) -> Block | None:
         try:
@@ -78,39 +81,42 @@ class Recording:
             raise DataError(f"{self.name} cannot be read as audio: {_why(error)}") from error
 
 
-# The readers let several kinds through; a length beyond all memory is a ValueError of numpy's.
-UNREADABLE = (*sound.ERRORS, *film.ERRORS, OSError, RuntimeError, ValueError, MemoryError)
+# Both readers raise several kinds of errors; for a length beyond all memory numpy raises ValueError.
+UNREADABLE = (*sound_file.ERRORS, *av_container.ERRORS, OSError, RuntimeError, ValueError, MemoryError)
 
 
 @contextmanager
 def opened(file: Path | IO[bytes], name: str | None = None) -> Iterator[Recording]:
-    """Open a recording: libsndfile first, and FFmpeg for what it cannot read.
+    """Open a recording with libsndfile, or with FFmpeg if libsndfile cannot read the recording.
 
     :param file: a path, or an open file with its ``name``.
-    :raises DataError: no plain file, unreadable, cut off, or a header that cannot be true.
+    :raises DataError: the file is not a plain file, unreadable or cut off, or its header is wrong.
     """
     if isinstance(file, Path):
         require_file(file)
         name = name or str(file)
-    name = name or "sound"
+    name = name or "sound_file"
     with ExitStack() as stack:
         stream = _stream(file, name, stack)
-        if stream.rate not in RATES:
-            raise DataError(f"{name} says that it has {stream.rate} samples a second, which no recording has")
-        if stream.channels not in CHANNELS:
-            raise DataError(f"{name} says that it has {stream.channels} channels, which no recording has")
-        yield Recording(name, stream.rate, stream.channels, stream.promised, stream)
+        if stream.rate not in SAMPLE_RATES:
+            raise DataError(f"the header of {name} states {stream.rate} samples a second, which no recording has")
+        if stream.channels not in CHANNEL_COUNTS:
+            raise DataError(f"the header of {name} states {stream.channels} channels, which no recording has")
+        yield Recording(name, stream.rate, stream.channels, stream.header_seconds, stream)
 
 
 def require_file(path: Path) -> None:
-    """See to it that a path is a plain file: a FIFO or a device would block or never end. :raises DataError: not."""
+    """Check that a path is a plain file, because a FIFO or a device would block or never end.
+
+    :raises DataError: the path is not a plain file.
+    """
     if not os.path.isfile(path):
         what = "is not a plain file" if os.path.lexists(path) else "does not exist"
         raise DataError(f"{path} {what}")
 
 
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a recording's bytes. :raises DataError: it is no plain file, or cannot be read."""
+    """Return the SHA-256 of a recording's bytes. :raises DataError: the path is not a plain file, or cannot be read."""
     require_file(path)
     try:
         with path.open("rb") as file:
@@ -119,27 +125,31 @@ def digest_of(path: Path) -> str:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _stream(file: Path | IO[bytes], name: str, stack: ExitStack) -> Stream:
+def _stream(file: Path | IO[bytes], name: str, stack: ExitStack) -> AudioStream:
     try:
-        found = stack.enter_context(sound.opened(file))
+        stream = stack.enter_context(sound_file.opened(file))
     except UNREADABLE as error:
-        first = error
+        libsndfile_error = error
     else:
-        # libsndfile takes what the file holds for its length, and only notes down what the header promised.
-        _check_whole(found.held, found.promised, name)
-        return found
+        # libsndfile takes the sound in the file for its length, and only notes what the header states.
+        _check_complete(stream.file_seconds, stream.header_seconds, name)
+        return stream
     try:
-        return stack.enter_context(film.opened(file))
+        return stack.enter_context(av_container.opened(file))
     except UNREADABLE as error:
-        own = Path(name).suffix.lower() in sound.SUFFIXES
-        raise DataError(f"{name} cannot be read as audio: {_why(first if own else error)}") from error
+        is_libsndfile = Path(name).suffix.lower() in sound_file.SUFFIXES
+        raise DataError(
+            f"{name} cannot be read as audio: {_why(libsndfile_error if is_libsndfile else error)}"
+        ) from error
 
 
-def _check_whole(held: float, promised: float | None, name: str) -> None:
-    if promised is not None and promised - held > _CUT_OFF:
-        raise DataError(f"{name} was cut off: its header promises {promised:.2f} s, the file holds {held:.2f} s")
+def _check_complete(file_seconds: float, header_seconds: float | None, name: str) -> None:
+    if header_seconds is not None and header_seconds - file_seconds > _MAX_MISSING_SECONDS:
+        raise DataError(
+            f"{name} was cut off: its header states {header_seconds:.2f} s, the file has {file_seconds:.2f} s"
+        )
 
 
 def _why(error: BaseException) -> str:
-    said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
-    return in_a_line(said)[:160] or type(error).__name__
+    message = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+    return in_a_line(message)[:160] or type(error).__name__

@@ -1,6 +1,6 @@
-"""Channels to one: their mean, with those turned round whose phase is opposite to the loudest one's.
+"""Mix channels to one: their mean, after inverting each channel whose phase is opposite to the loudest channel.
 
-A plain mean of a stereo recording with one side wired the wrong way round is silence.
+The plain mean of a stereo recording with one inverted channel is silence.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from vtune.types import Waveform
 
-OPPOSITE = -0.5
-"""Correlation with the loudest channel under which a channel is turned round."""
+OPPOSITE_CORRELATION = -0.5
+"""A channel is inverted if its correlation with the loudest channel is lower."""
 
 
-class Mixer:
-    """Learns how the channels of a recording hang together, block by block, and mixes them.
+class ChannelMixer:
+    """Measures the correlation of a recording's channels block by block, and mixes the channels.
 
-    :param channels: of the recording.
+    :param channels: the number of channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -26,7 +26,7 @@ class Mixer:
         self._products = np.zeros((channels, channels))
 
     def add(self, block: NDArray[np.float32]) -> None:
-        """Take samples ``[n, channels]``."""
+        """Measure samples ``[n, channels]``."""
         if len(self._sum) == 1:
             return
         self._count += len(block)
@@ -35,7 +35,7 @@ class Mixer:
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """What each channel is multiplied with: ``1 / channels`` in size."""
+        """The factor of each channel, ``1 / channels`` or its negative; float32 [channels]."""
         channels = len(self._sum)
         weights = np.full(channels, 1 / channels, dtype=np.float32)
         if not self._count:
@@ -43,7 +43,7 @@ class Mixer:
         covariance = self._products / self._count - np.outer(self._sum, self._sum) / self._count**2
         power = np.maximum(np.diag(covariance), 0)
         loudest = int(np.argmax(power))
-        bound = OPPOSITE * np.sqrt(power * power[loudest])
+        bound = OPPOSITE_CORRELATION * np.sqrt(power * power[loudest])
         weights[covariance[:, loudest] < bound] *= -1
         return weights
 

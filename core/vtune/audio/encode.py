@@ -1,4 +1,4 @@
-"""Encode sound while it is still being made: no encoder seeks back, so a pipe or a socket can take the bytes."""
+"""Encode sound piece by piece while it is synthesised; encoders never seek, so pipes and sockets can take the bytes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vtune.audio.write import pcm16
 from vtune.runtime.paths import new_file
 from vtune.types import Audio, Waveform
 
-BIT_RATE = 64_000
-"""Bits a second of the lossy formats: mono speech needs no more."""
+BITS_PER_SECOND = 64_000
+"""Bit rate of the lossy formats; mono speech needs no more."""
 
 
 class Encoder(Protocol):
-    """Takes mono sound piece by piece and gives the bytes of one file."""
+    """Encodes mono sound piece by piece to the bytes of one file."""
 
     def add(self, waveform: Waveform) -> bytes:
-        """Return the bytes that can be written now; there may be none."""
+        """Encode one piece; return the bytes that can be written now, possibly none."""
         ...
 
     def end(self) -> bytes:
@@ -32,7 +32,7 @@ class Encoder(Protocol):
         ...
 
     def with_length(self, file: bytes) -> bytes:
-        """Return the finished file with its length in the header, where the format's header has a length."""
+        """Return the finished file with its length in the header, if the format's header has a length."""
         ...
 
 
@@ -89,7 +89,7 @@ class FFmpegEncoder:
 
     :param container: FFmpeg's name of the muxer.
     :param codec: FFmpeg's name of the encoder.
-    :param options: of the muxer, so that it writes at once and nothing twice.
+    :param options: options of the muxer, so that it writes at once and never seeks.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class FFmpegEncoder:
         *,
         container: str,
         codec: str,
-        bit_rate: int | None = BIT_RATE,
+        bit_rate: int | None = BITS_PER_SECOND,
         options: Mapping[str, str] | None = None,
     ) -> None:
         self._sink = _Sink()
@@ -109,10 +109,10 @@ class FFmpegEncoder:
             self._stream.bit_rate = bit_rate
         if comment:
             self._file.metadata["comment"] = comment
-        self._file.start_encoding()  # otherwise a file without sound would have no header either
+        self._file.start_encoding()  # otherwise a file without sound would have no header
         self._rate = sample_rate
         self.samples = 0
-        """Samples that were added."""
+        """The number of samples that were added."""
 
     def add(self, waveform: Waveform) -> bytes:
         """Encode one piece."""
@@ -135,7 +135,7 @@ class FFmpegEncoder:
 
 
 class LibsndfileEncoder:
-    """Encodes with libsndfile, whose wheel brings codecs that FFmpeg's lacks."""
+    """Encodes with libsndfile, whose package has codecs that FFmpeg's package lacks."""
 
     def __init__(self, sample_rate: int, comment: str, *, container: str, codec: str) -> None:
         self._sink = _SeekableSink()
@@ -179,7 +179,7 @@ class _Sink:
 
 
 class _SeekableSink(_Sink):
-    """The file that libsndfile writes to: it asks how long the file is, and then writes in order only."""
+    """The file that libsndfile writes to: libsndfile asks for the length once, and then writes in order only."""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._position

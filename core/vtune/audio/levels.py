@@ -1,4 +1,4 @@
-"""How loud speech is, and bringing it to a level without clipping a peak."""
+"""Measure the level of speech, and bring speech to a level without clipping."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ import numpy as np
 from vtune.errors import VtuneError
 from vtune.types import Waveform
 
-PEAK_CEILING = 10 ** (-1 / 20)
+MAX_PEAK = 10 ** (-1 / 20)
 """-1 dBFS."""
 
-FRAME = 0.02
-"""Seconds."""
+LEVEL_FRAME_SECONDS = 0.02
 
-MARGIN = 15.9
-"""dB under the level of speech at which a frame counts as a pause (ITU-T P.56)."""
+PAUSE_MARGIN_DB = 15.9
+"""A frame that is this much below the level of the speech counts as a pause (ITU-T P.56)."""
 
-LOOK_AHEAD = 0.02
-"""Seconds that the limiter's gain takes to fall before a peak, and to rise behind it: longer than a glottal period."""
+LOOK_AHEAD_SECONDS = 0.02
+"""Time in which the gain of the limiter falls before a peak and rises after it: longer than a glottal period."""
 
 Loudness = Literal["rms", "lufs"]
 
 
 def rms_dbfs(waveform: Waveform) -> float:
-    """Level of the whole waveform in dB below full scale; -inf for silence."""
+    """Return the RMS level of the whole waveform in dBFS; -inf for silence."""
     return _decibel(float(np.mean(np.square(waveform, dtype=np.float64)))) if len(waveform) else float("-inf")
 
 
 def speech_level(waveform: Waveform, sample_rate: int, loudness: Loudness = "rms") -> float:
-    """Level of the speech alone, pauses left out; -inf for silence.
+    """Return the level of the speech without its pauses; -inf for silence.
 
-    ``rms`` is in dBFS and counts the frames less than 15.9 dB under the level of those that count, as the active speech
-    level of ITU-T P.56 does (without its hangover); ``lufs`` is the gated loudness of ITU-R BS.1770.
+    ``rms`` is in dBFS. Frames more than 15.9 dB below that level are left out, as in the active speech level of ITU-T
+    P.56 (without its hangover); ``lufs`` is the gated loudness of ITU-R BS.1770.
 
     :raises VtuneError: ``lufs`` without the extra.
     """
@@ -41,19 +40,19 @@ def speech_level(waveform: Waveform, sample_rate: int, loudness: Loudness = "rms
         return float("-inf")
     if loudness == "lufs":
         return _lufs(waveform, sample_rate)
-    size = max(1, min(round(sample_rate * FRAME), len(waveform)))
+    size = max(1, min(round(sample_rate * LEVEL_FRAME_SECONDS), len(waveform)))
     frames = waveform[: len(waveform) // size * size].reshape(-1, size).astype(np.float64)
     power = np.mean(np.square(frames), axis=1)
     counted, former = np.ones(len(power), dtype=bool), -1
-    # Each round leaves out more, so it ends.
+    # Each round leaves out more frames, so the loop ends.
     while counted.sum() != former:
         former = counted.sum()
-        counted = power >= power[counted].mean() * 10 ** (-MARGIN / 10)
+        counted = power >= power[counted].mean() * 10 ** (-PAUSE_MARGIN_DB / 10)
     return _decibel(float(power[counted].mean()))
 
 
 def bring_to(waveform: Waveform, sample_rate: int, loudness: float, kind: Loudness = "rms") -> Waveform:
-    """Bring the speech to a level, peaks held under -1 dBFS by ``limit``. Silence stays.
+    """Bring speech to a level, with peaks below -1 dBFS by ``limit``; silence stays silence.
 
     :param loudness: dBFS, or LUFS with the kind ``lufs``.
     :raises VtuneError: as ``speech_level``.
@@ -67,21 +66,21 @@ def bring_to(waveform: Waveform, sample_rate: int, loudness: float, kind: Loudne
 
 
 def limit(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Hold peaks under -1 dBFS: a gain that falls ahead of each, smoothly, so that the wave keeps its form.
+    """Keep peaks below -1 dBFS, by a gain that falls smoothly before each peak, so that the wave keeps its shape.
 
-    The least gain that any sample within 20 ms needs, averaged over 20 ms to either side: so no sample gets more than
-    it needs, and far from peaks nothing changes.
+    The gain is the least that any sample within 20 ms needs, averaged over 20 ms on both sides. So no sample is louder
+    than -1 dBFS, and far from peaks nothing changes.
     """
     peaks = np.abs(waveform)
-    if peaks.max(initial=0) <= PEAK_CEILING:
+    if peaks.max(initial=0) <= MAX_PEAK:
         return waveform
     from scipy.ndimage import convolve1d, minimum_filter1d
 
-    wide = 2 * max(1, round(sample_rate * LOOK_AHEAD)) + 1
-    needed = np.minimum(1.0, PEAK_CEILING / np.maximum(peaks, PEAK_CEILING))
+    wide = 2 * max(1, round(sample_rate * LOOK_AHEAD_SECONDS)) + 1
+    needed = np.minimum(1.0, MAX_PEAK / np.maximum(peaks, MAX_PEAK))
     window = np.hanning(wide + 2)[1:-1]
     gain = convolve1d(minimum_filter1d(needed, wide, mode="nearest"), window / window.sum(), mode="nearest")
-    return np.asarray(np.clip(waveform * gain, -PEAK_CEILING, PEAK_CEILING))  # the last rounding
+    return np.asarray(np.clip(waveform * gain, -MAX_PEAK, MAX_PEAK))  # clips what rounding leaves above the limit
 
 
 def _decibel(power: float) -> float:

@@ -1,4 +1,4 @@
-"""What libsndfile reads: WAV, FLAC, Ogg, Opus, MP3 and their kin."""
+"""Read WAV, FLAC, Ogg, Opus, MP3 and similar files with libsndfile."""
 
 from __future__ import annotations
 
@@ -15,70 +15,73 @@ import numpy as np
 import soundfile
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf"})
-"""File name endings."""
+"""File name endings of these files."""
 
 ERRORS = (soundfile.SoundFileError,)
 
-_BLOCK = 1 << 16
-# A header written before the length was known says 0 or about 2^31, 2^32 or 2^63; then the file itself decides.
+_BLOCK_FRAMES = 1 << 16
+# A header that was written before the length was known states 0 or about 2^31, 2^32 or 2^63; then the file decides.
 _UNKNOWN_BYTES = 0x7FFF0000
 _UNKNOWN_FRAMES = 1 << 40
-_PROMISE = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_NOTED_LENGTH = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
-class SoundStream:
+class LibsndfileStream:
     """A file that libsndfile has opened.
 
-    ``held`` is what it found in the file, in seconds, at most what the header promises.
+    ``file_seconds`` is the length of the samples in the file, at most the length that the header states.
     """
 
-    def __init__(self, file: _Sound) -> None:
+    def __init__(self, file: _SequentialSoundFile) -> None:
         self._file = file
         self.rate: int = file.samplerate
         self.channels: int = file.channels
-        known = file.frames < _UNKNOWN_FRAMES and self.rate > 0
-        self.promised: float | None = file.frames / self.rate if known else None
-        self.held = self.promised or 0.0
-        noted = _PROMISE.search(file.extra_info)
-        if noted and self.promised and int(noted[2]) < int(noted[1]) < _UNKNOWN_BYTES:
-            self.promised = self.held * int(noted[1]) / int(noted[2])
+        is_known = file.frames < _UNKNOWN_FRAMES and self.rate > 0
+        self.header_seconds: float | None = file.frames / self.rate if is_known else None
+        self.file_seconds = self.header_seconds or 0.0
+        noted = _NOTED_LENGTH.search(file.extra_info)
+        if noted and self.header_seconds and int(noted[2]) < int(noted[1]) < _UNKNOWN_BYTES:
+            self.header_seconds = self.file_seconds * int(noted[1]) / int(noted[2])
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Yield blocks ``float32 [samples, channels]`` until there are no more."""
-        while len(block := self._file.read(_BLOCK, dtype="float32", always_2d=True)):
+        """Yield all blocks, ``float32 [samples, channels]``."""
+        while len(block := self._file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
             yield block
 
 
 @contextmanager
-def opened(file: Path | IO[bytes]) -> Iterator[SoundStream]:
-    """Open a file. :raises SoundFileError: not one of libsndfile's; OSError, RuntimeError, ValueError likewise."""
+def opened(file: Path | IO[bytes]) -> Iterator[LibsndfileStream]:
+    """Open a file.
+
+    :raises SoundFileError: libsndfile cannot read the file; OSError, RuntimeError and ValueError have the same meaning.
+    """
     with open(file, "rb") if isinstance(file, Path) else nullcontext(file) as encoded:
         encoded.seek(0)
         if not _length_is_guessed(encoded):
-            with _Sound(os.fsencode(file) if isinstance(file, Path) else file) as sound:
-                yield SoundStream(sound)
+            with _SequentialSoundFile(os.fsencode(file) if isinstance(file, Path) else file) as sound:
+                yield LibsndfileStream(sound)
             return
-        # libsndfile cannot guess through a pipe, so it reads to the end.
-        end, beginning = os.pipe()
-        feeder = threading.Thread(target=_feed, args=(encoded, beginning), daemon=True)
+        # libsndfile cannot guess the length of a pipe, so it reads to the end.
+        read_end, write_end = os.pipe()
+        feeder = threading.Thread(target=_feed, args=(encoded, write_end), daemon=True)
         feeder.start()
         try:
-            with open(end, "rb") as pipe, _Sound(pipe.fileno(), closefd=False) as sound:
-                yield SoundStream(sound)
+            with open(read_end, "rb") as pipe, _SequentialSoundFile(pipe.fileno(), closefd=False) as sound:
+                yield LibsndfileStream(sound)
         finally:
             feeder.join()
 
 
-class _Sound(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
-    """Reads from beginning to end and trusts no length that a header gives."""
+class _SequentialSoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
+    """A file that is read from beginning to end, whatever length its header states."""
 
     def seekable(self) -> bool:
-        # Else each read ends with a seek, which fails where the header is wrong.
+        # Otherwise each read ends with a seek, which fails if the header is wrong.
         return False
 
 
 def _length_is_guessed(file: IO[bytes]) -> bool:
-    """Whether this is an MP3 without a count of its frames: libsndfile guesses, and stops where the guess ends."""
+    """Tell whether this is an MP3 without a frame count: libsndfile guesses its length and stops reading there."""
     head = file.read(10)
     if head[:3] == b"ID3":
         file.seek(sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)) + 10)
@@ -89,6 +92,6 @@ def _length_is_guessed(file: IO[bytes]) -> bool:
     return is_mp3 and not any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
 
 
-def _feed(file: IO[bytes], beginning: int) -> None:
-    with suppress(BrokenPipeError), open(beginning, "wb") as pipe:
+def _feed(file: IO[bytes], write_end: int) -> None:
+    with suppress(BrokenPipeError), open(write_end, "wb") as pipe:
         shutil.copyfileobj(file, pipe)

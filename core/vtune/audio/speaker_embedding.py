@@ -1,4 +1,4 @@
-"""How alike two voices are: speaker embeddings by Resemblyzer (extra ``similarity``), weights in its package."""
+"""Compute speaker embeddings with Resemblyzer (extra ``similarity``), whose package contains the weights."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import soxr
 from vtune.errors import VtuneError
 from vtune.types import Waveform
 
-RATE = 16_000
-"""Hz that the network hears."""
+ENCODER_SAMPLE_RATE = 16_000
 
-LEVEL = 0.03
-"""RMS that it was trained at: -30 dBFS."""
+ENCODER_RMS = 0.03
+"""RMS of the network's training data: -30 dBFS."""
 
-LEAST_SECONDS = 2.0
-"""Shorter clips embed badly: one of 1 s of the same voice comes no nearer than another speaker's of 3 s."""
+MIN_EMBEDDING_SECONDS = 2.0
+"""Shorter clips embed badly: 1 s of the same voice is no closer than 3 s of another speaker."""
 
 
 class SpeakerEncoder:
-    """The network; runs on the CPU. :raises VtuneError: the extra is not installed."""
+    """Resemblyzer's network, on the CPU. :raises VtuneError: the extra is not installed."""
 
     def __init__(self) -> None:
         try:
@@ -31,16 +30,18 @@ class SpeakerEncoder:
         self._encoder: Any = VoiceEncoder("cpu", verbose=False)
 
     def embed(self, waveform: Waveform, sample_rate: int) -> np.ndarray:
-        """Return the embedding of one clip's voice: ``float32 [256]`` of length 1. Their products are likenesses:
-        0.86 to 0.96 within one speaker, 0.45 to 0.75 between speakers of one sex.
+        """Return the embedding of one clip's voice: ``float32 [256]`` of length 1.
+
+        The dot product of two embeddings is their similarity: 0.86 to 0.96 within one speaker, 0.45 to
+        0.75 between speakers of one sex.
         """
-        sound = soxr.resample(waveform, sample_rate, RATE, quality="HQ")
-        sound *= LEVEL / max(float(np.sqrt(np.mean(np.square(sound)))), 1e-6)
+        sound = soxr.resample(waveform, sample_rate, ENCODER_SAMPLE_RATE, quality="HQ")
+        sound *= ENCODER_RMS / max(float(np.sqrt(np.mean(np.square(sound)))), 1e-6)
         return np.asarray(self._encoder.embed_utterance(sound))
 
 
 def centre_of(embeddings: np.ndarray) -> np.ndarray:
-    """The mean of the half of ``[N, 256]`` that is nearest to the median, so that strangers do not pull it."""
+    """Return the mean of the half of ``[N, 256]`` that is nearest to the median, so that outliers have no effect."""
     median = np.median(embeddings, axis=0)
     near = np.argsort(-(embeddings @ median))[: max(1, len(embeddings) // 2)]
     mean = embeddings[near].mean(axis=0)

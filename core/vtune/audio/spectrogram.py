@@ -1,4 +1,4 @@
-"""Sound as it is drawn: how strong each band of frequencies is, moment by moment."""
+"""Compute mel spectrograms for drawing."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 
 from vtune.types import Waveform
 
-WINDOW = 0.032
-"""Seconds of sound under one spectrum, brought to the nearest power of two in samples."""
+WINDOW_SECONDS = 0.032
+"""Sound under one spectrum, rounded to the nearest power of two in samples."""
 
-SILENCE = 1e-12
-"""Power that is added, so that silence has a level: -120 dB."""
+SILENCE_POWER = 1e-12
+"""Power that is added, so that silence has a level of -120 dB."""
 
 
 def mel_levels(waveform: Waveform, sample_rate: int, step: int, bands: int, highest: float) -> np.ndarray:
-    """Return levels ``[ceil(samples / step), bands]`` in dB: columns in time, low bands first.
+    """Return levels ``[ceil(samples / step), bands]`` in dB: one row for each step in time, low bands first.
 
-    Bands are evenly spaced in mel from 0 Hz to ``highest``; a level is the mean power of the band's bins under a Hann
-    window, 0 dB for a bin that holds a sine of full scale.
+    Bands are evenly spaced in mel from 0 Hz to ``highest``; a level is the mean power of the band's bins with a
+    Hann window, where a bin with a sine of full scale has 0 dB.
 
-    :param step: samples from column to column.
+    :param step: samples from row to row.
     :param highest: Hz, at most half the sample rate.
     """
     size = window_samples(sample_rate)
@@ -32,9 +32,9 @@ def mel_levels(waveform: Waveform, sample_rate: int, step: int, bands: int, high
     edges = (700 * np.expm1(mel) / sample_rate * size).astype(int)
     power = np.abs(np.fft.rfft(frames * (window * 2 / window.sum()), axis=1)) ** 2
     each = [power[:, low : max(low + 1, high)].mean(axis=1) for low, high in pairwise(edges)]
-    return np.asarray(10 * np.log10(np.stack(each, axis=1) + SILENCE))
+    return np.asarray(10 * np.log10(np.stack(each, axis=1) + SILENCE_POWER))
 
 
 def window_samples(sample_rate: int) -> int:
-    """Return the samples under one spectrum."""
-    return int(1 << max(6, round(np.log2(WINDOW * sample_rate))))
+    """Return the number of samples under one spectrum."""
+    return int(1 << max(6, round(np.log2(WINDOW_SECONDS * sample_rate))))

@@ -1,4 +1,4 @@
-"""Faster or slower at the same pitch, piece by piece: FFmpeg's ``atempo``."""
+"""Change the tempo of sound at the same pitch, piece by piece, with FFmpeg's filter ``atempo``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from av.filter import Graph
 
 from vtune.types import Waveform
 
-BLOCK = 512
-"""Samples that FFmpeg gets at once: where it is given other blocks, it cuts elsewhere."""
+BLOCK_SAMPLES = 512
+"""Samples that FFmpeg gets at once, always the same number: with other blocks the filter cuts at other points."""
 
 
 class Tempo:
@@ -35,16 +35,16 @@ class Tempo:
         graph.configure()
 
     def add(self, waveform: Waveform) -> Waveform:
-        """Take a piece, ``float32 [samples]``; return what is ready of the whole."""
+        """Add a piece, ``float32 [samples]``; return the samples that are ready, possibly none."""
         held = np.concatenate([self._held, waveform])
-        whole = len(held) // BLOCK * BLOCK
-        for start in range(0, whole, BLOCK):
-            self._push(held[start : start + BLOCK])
+        whole = len(held) // BLOCK_SAMPLES * BLOCK_SAMPLES
+        for start in range(0, whole, BLOCK_SAMPLES):
+            self._push(held[start : start + BLOCK_SAMPLES])
         self._held = held[whole:]
         return self._ready()
 
     def end(self) -> Waveform:
-        """Return the rest."""
+        """Return the remaining samples."""
         if len(self._held):
             self._push(self._held)
         if self._samples:  # FFmpeg cannot end a sound that never began
@@ -58,14 +58,14 @@ class Tempo:
         self._graph.push(frame)
 
     def _ready(self) -> Waveform:
-        found = [np.zeros(0, dtype=np.float32)]
+        pieces = [np.zeros(0, dtype=np.float32)]
         try:
             while True:
-                found.append(self._graph.pull().to_ndarray()[0])
+                pieces.append(self._graph.pull().to_ndarray()[0])
         except (av.BlockingIOError, av.EOFError):
-            return np.concatenate(found)
+            return np.concatenate(pieces)
 
 
 def _factors(speed: float) -> list[float]:
-    # One step of atempo does not go below half.
+    # One atempo filter does not go below 0.5.
     return [speed] if speed >= 0.5 else [0.5, *_factors(speed / 0.5)]

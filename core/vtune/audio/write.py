@@ -1,4 +1,4 @@
-"""Sound to files and pipes: 16-bit samples, as pieces arrive."""
+"""Write sound to files and pipes as 16-bit samples, piece by piece."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from vtune.runtime.paths import new_file
 from vtune.types import Audio, Waveform
 
 UNKNOWN_BYTES = 0xFFFFFFFF
-"""What a WAV of unknown length has for its sizes."""
+"""The sizes in the header of a WAV of unknown length."""
 
 
 def synthetic_note(voice: str) -> str:
-    """Return what files of a voice's speech say of themselves."""
+    """Return the comment in files of a voice's speech."""
     return f"synthetic speech, made with vtune; voice {voice}"
 
 
 def write_wav(path: Path, pieces: Iterable[Audio], sample_rate: int, comment: str = "") -> float:
-    """Write 16-bit PCM as pieces arrive, under a temporary name until the last one; return the seconds.
+    """Write a WAV of 16 bits piece by piece, under a temporary name until the last piece; return its seconds.
 
-    The folder has to be there.
+    The folder must exist.
 
-    :param comment: kept in the file, before the samples.
+    :param comment: is written into the file before the samples.
     :raises VtuneError: the disk cannot be written.
     """
     samples = 0
@@ -48,9 +48,9 @@ def write_wav(path: Path, pieces: Iterable[Audio], sample_rate: int, comment: st
 
 
 def encoded(waveform: Waveform, sample_rate: int, kind: Literal["WAV", "MP3"]) -> bytes:
-    """Return a whole sound as a file would hold it; WAV with 16 bits.
+    """Return a waveform as the bytes of a WAV file of 16 bits, or of an MP3 file.
 
-    :raises ValueError: this libsndfile does not write the kind at this rate.
+    :raises ValueError: this libsndfile does not write the format at this sample rate.
     """
     file = io.BytesIO()
     try:
@@ -61,7 +61,7 @@ def encoded(waveform: Waveform, sample_rate: int, kind: Literal["WAV", "MP3"]) -
 
 
 def stream_pcm(out: IO[bytes], pieces: Iterable[Audio]) -> int:
-    """Write little-endian 16-bit samples to a pipe as they arrive; return how many."""
+    """Write little-endian 16-bit samples to a pipe, piece by piece; return the number of samples."""
     samples = 0
     for piece in pieces:
         out.write(pcm16(piece.waveform).astype("<i2").tobytes())
@@ -73,9 +73,9 @@ def stream_pcm(out: IO[bytes], pieces: Iterable[Audio]) -> int:
 def wav_header(sample_rate: int, comment: str = "", data_bytes: int | None = None) -> bytes:
     """Return the header of a WAV of 16-bit mono samples.
 
-    :param comment: kept in a LIST chunk before the samples.
-    :param data_bytes: of the samples; None where that is not known yet: sizes are then at their maximum, 0xFFFFFFFF, as
-        players of pipes expect.
+    :param comment: is written into a LIST chunk before the samples.
+    :param data_bytes: the size of the samples; None if it is not known yet. Then the sizes have their maximum,
+        0xFFFFFFFF, as players of pipes expect.
     """
     fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16)
     chunks = b"WAVE" + fmt + _note(comment)
@@ -85,14 +85,14 @@ def wav_header(sample_rate: int, comment: str = "", data_bytes: int | None = Non
 
 
 def _note(comment: str) -> bytes:
-    """Return a LIST chunk with a comment; nothing for none."""
+    """Return a LIST chunk with a comment, or no bytes without a comment."""
     if not comment:
         return b""
     text = comment.encode("utf-8") + b"\0"
-    text += b"\0" * (len(text) % 2)  # chunks begin at even places
+    text += b"\0" * (len(text) % 2)  # chunks begin at even offsets
     return struct.pack("<4sI4s4sI", b"LIST", 12 + len(text), b"INFO", b"ICMT", len(text)) + text
 
 
 def pcm16(waveform: Waveform) -> np.ndarray:
-    """Round to int16 ``[samples]``; what is beyond full scale is clipped."""
+    """Round to int16 ``[samples]``; samples beyond full scale are clipped."""
     return np.clip(np.rint(waveform * 32768), -32768, 32767).astype(np.int16)

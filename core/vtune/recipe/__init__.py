@@ -18,7 +18,7 @@ from vtune.recipe.model import (
 )
 from vtune.recipe.overrides import apply_overrides, override_texts
 from vtune.recipe.parse import read_draft
-from vtune.recipe.portable import source_paths, standing_alone
+from vtune.recipe.portable import portable_recipe, source_paths
 from vtune.recipe.validate import check_recipe
 
 __all__ = [
@@ -41,8 +41,8 @@ __all__ = [
     "differences",
     "find_recipe",
     "override_texts",
+    "portable_recipe",
     "read_draft",
     "recipe_schema",
     "source_paths",
-    "standing_alone",
 ]

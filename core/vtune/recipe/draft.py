@@ -46,10 +46,10 @@ def merge(below: Draft, above: Draft) -> Draft:
     return merged
 
 
-def forget(draft: Draft, path: KeyPath) -> None:
+def drop_origins(draft: Draft, path: KeyPath) -> None:
     """Drop the origins of ``path`` and of all below it."""
-    for known in [k for k in draft.origins if k[: len(path)] == path]:
-        del draft.origins[known]
+    for path in [k for k in draft.origins if k[: len(path)] == path]:
+        del draft.origins[path]
 
 
 def _lay_over(merged: Draft, into: dict[str, Any], above: Draft, data: dict[str, Any], path: KeyPath) -> None:
@@ -61,6 +61,6 @@ def _lay_over(merged: Draft, into: dict[str, Any], above: Draft, data: dict[str,
             merged.origins[here] = above.origin(here)
             _lay_over(merged, into[key], above, value, here)
         else:
-            forget(merged, here)
+            drop_origins(merged, here)
             into[key] = value
             merged.origins.update({k: v for k, v in above.origins.items() if k[: len(here)] == here})

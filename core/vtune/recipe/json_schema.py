@@ -10,7 +10,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from vtune.recipe.model import Recipe
 from vtune.recipe.parse import plain_value
-from vtune.recipe.portable import standing_alone
+from vtune.recipe.portable import portable_recipe
 from vtune.types import EngineInfo, EngineOptions
 
 
@@ -43,7 +43,7 @@ def recipe_schema(engines: Mapping[str, EngineInfo], extensions: Mapping[str, ty
 
 def as_yaml(recipe: Recipe) -> str:
     """Write a resolved recipe out, every default included; it can be run again from here, wherever it is kept."""
-    text = yaml.dump(standing_alone(recipe).settings(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.dump(portable_recipe(recipe).settings(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return str(text)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vtune.errors import RecipeError, shown
-from vtune.recipe.draft import Draft, KeyPath, dotted, forget
+from vtune.recipe.draft import Draft, KeyPath, dotted, drop_origins
 from vtune.recipe.parse import parse
 
 
@@ -54,7 +54,7 @@ def _apply(draft: Draft, override: str) -> None:
         parent.append(value)
     else:
         parent[last] = value
-    forget(draft, path)
+    drop_origins(draft, path)
     draft.origins[path] = origin
     draft.writers.pop(parts[0], None)
 
@@ -110,9 +110,9 @@ def _remove(draft: Draft, parts: Sequence[str], origin: str) -> None:
         path = (*path, step)
         holder, node = node, node[step]
     del holder[path[-1]]
-    forget(draft, path)
+    drop_origins(draft, path)
     if isinstance(holder, list):
-        draft.origins = {_moved_up(known, path): origin for known, origin in draft.origins.items()}
+        draft.origins = {_moved_up(path, path): origin for path, origin in draft.origins.items()}
 
 
 def _moved_up(path: KeyPath, removed: KeyPath) -> KeyPath:

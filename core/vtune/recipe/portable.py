@@ -13,7 +13,7 @@ def source_paths(source: str, folder: Path) -> tuple[Path, Path]:
     return Path(os.path.expanduser(source)), folder / source
 
 
-def standing_alone(recipe: Recipe) -> Recipe:
+def portable_recipe(recipe: Recipe) -> Recipe:
     """Return a recipe that is the same wherever its file lies: sources beside the file are named from here."""
 
     def moved(source: str | None) -> str | None:

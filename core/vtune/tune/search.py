@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vtune.engines import load_recipe
 from vtune.errors import RecipeError, VtuneError, shown
 from vtune.evaluation import QUALITY, MetricSpec
-from vtune.recipe import Recipe, as_yaml, differences, standing_alone
+from vtune.recipe import Recipe, as_yaml, differences, portable_recipe
 from vtune.recipe.model import VOICE_NAME
 from vtune.runtime.disk import writing
 from vtune.runtime.paths import RunFolder, write_text
@@ -64,7 +64,7 @@ def tune(
         raise VtuneError("tuning needs the extra 'tune' (pip install 'vtune-tts[tune]')")
     from vtune.tune.study import Study
 
-    checked = standing_alone(load_recipe(recipe, overrides))
+    checked = portable_recipe(load_recipe(recipe, overrides))
     _check(checked, name, metric)
     run = RunFolder(checked.folders.runs / checked.voice)
     study_folder = StudyFolder(run.tuning / name)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune.audio import Mixer
+from vtune.audio import ChannelMixer
 
 
 def mixed(*channels: np.ndarray, block: int = 1000) -> np.ndarray:
     sound = np.stack(channels, axis=1).astype(np.float32)
-    mixer = Mixer(len(channels))
+    mixer = ChannelMixer(len(channels))
     for start in range(0, len(sound), block):
         mixer.add(sound[start : start + block])
     return mixer.mix(sound)

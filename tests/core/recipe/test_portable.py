@@ -12,7 +12,7 @@ from vtune import pipeline
 from vtune.dataset.features.manifest import open_sources
 from vtune.engines import load_recipe
 from vtune.evaluation.compare import gather_test_set, recipe_of
-from vtune.recipe import standing_alone
+from vtune.recipe import portable_recipe
 
 
 def test_a_recipe_stands_alone_wherever_its_file_lies(
@@ -21,12 +21,12 @@ def test_a_recipe_stands_alone_wherever_its_file_lies(
     path = toy_recipe(data=[{"source": "speech"}], evaluate={"source": "hub:owner/held", "impostors": "speech"})
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    found = standing_alone(load_recipe(path))
+    found = portable_recipe(load_recipe(path))
     assert found.data[0].source == found.evaluate.impostors == os.path.join("..", "speech")
     assert found.evaluate.source == "hub:owner/held"
     assert len(list(open_sources(found.model_copy(update={"_folder": Path()}))[0].rows())) == 8
     monkeypatch.chdir(tmp_path)
-    assert standing_alone(load_recipe(path)).data[0].source == "speech"
+    assert portable_recipe(load_recipe(path)).data[0].source == "speech"
 
 
 def test_a_voice_finds_what_it_was_made_of(

@@ -14,7 +14,7 @@ from torch import nn
 
 import vtune
 
-RATE, FRAME, LEVELS, LETTERS = 8000, 160, 32, 128
+SAMPLE_RATE, FRAME_SAMPLES, LEVEL_COUNT, LETTER_COUNT = 8000, 160, 32, 128
 
 
 class ToyOptions(vtune.EngineOptions):
@@ -47,10 +47,10 @@ class ToyNetwork(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
-        self.letters = nn.Embedding(LETTERS, width)
-        self.levels = nn.Embedding(LEVELS, width)
+        self.letters = nn.Embedding(LETTER_COUNT, width)
+        self.levels = nn.Embedding(LEVEL_COUNT, width)
         self.inner = nn.Linear(width, width)
-        self.outer = nn.Linear(width, LEVELS)
+        self.outer = nn.Linear(width, LEVEL_COUNT)
 
     def forward(
         self,
@@ -60,7 +60,7 @@ class ToyNetwork(nn.Module):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> dict[str, torch.Tensor]:
         hidden = torch.tanh(self.inner(self.letters(letters) + self.levels(before)))
-        logits = self.outer(nn.functional.dropout(hidden, self.dropout, self.training))  # (B, T, LEVELS)
+        logits = self.outer(nn.functional.dropout(hidden, self.dropout, self.training))  # (B, T, LEVEL_COUNT)
         if labels is None:
             return {"logits": logits}
         total = nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="sum")
@@ -85,7 +85,7 @@ class ToyBase:
 @vtune.hookimpl
 def engine_info() -> vtune.EngineInfo:
     return vtune.EngineInfo(
-        sample_rate=RATE,
+        sample_rate=SAMPLE_RATE,
         features_version="1",
         options=ToyOptions,
         lora=vtune.LoraSettings(rank=4, alpha=8),
@@ -107,12 +107,12 @@ def fingerprint(base: ToyBase) -> dict[str, str]:
 
 @vtune.hookimpl
 def prepare_sample(base: ToyBase, clip: vtune.Clip) -> vtune.Features:
-    frames = -(-len(clip.waveform) // FRAME)
+    frames = -(-len(clip.waveform) // FRAME_SAMPLES)
     if frames > base.options.max_frames:
         raise vtune.SkipClip(f"{frames} frames, more than max_frames {base.options.max_frames}")
-    padded = np.pad(clip.waveform, (0, frames * FRAME - len(clip.waveform))).reshape(frames, FRAME)
+    padded = np.pad(clip.waveform, (0, frames * FRAME_SAMPLES - len(clip.waveform))).reshape(frames, FRAME_SAMPLES)
     loudness = np.sqrt(np.square(padded).mean(axis=1))
-    levels = np.clip(np.log1p(255 * loudness) / np.log(256) * LEVELS, 0, LEVELS - 1).astype(np.int64)
+    levels = np.clip(np.log1p(255 * loudness) / np.log(256) * LEVEL_COUNT, 0, LEVEL_COUNT - 1).astype(np.int64)
     return {"letters": _letters(clip.text, frames), "labels": levels}
 
 
@@ -122,11 +122,11 @@ def collate(features: Sequence[vtune.Features]) -> vtune.Batch:
     labels = torch.full((len(features), longest), -100)
     letters = torch.zeros((len(features), longest), dtype=torch.long)
     before = torch.zeros((len(features), longest), dtype=torch.long)
-    for place, row in enumerate(features):
+    for index, row in enumerate(features):
         length = len(row["labels"])
-        labels[place, :length] = torch.as_tensor(row["labels"])
-        letters[place, :length] = torch.as_tensor(row["letters"])
-        before[place, 1:length] = labels[place, : length - 1]
+        labels[index, :length] = torch.as_tensor(row["labels"])
+        letters[index, :length] = torch.as_tensor(row["letters"])
+        before[index, 1:length] = labels[index, : length - 1]
     return {"letters": letters, "before": before, "labels": labels}
 
 
@@ -152,17 +152,19 @@ def synthesize(
 ) -> Iterator[vtune.Audio]:
     pitch = sampling.get("pitch", base.options.pitch)
     generator = torch.Generator().manual_seed(seed)
-    frames = max(1, int(len(text) * _pace(conditioning) * RATE / FRAME))
+    frames = max(1, int(len(text) * _pace(conditioning) * SAMPLE_RATE / FRAME_SAMPLES))
     letters = torch.as_tensor(_letters(text, frames), device=base.device)
     level = torch.zeros(1, 1, dtype=torch.long, device=base.device)
     for frame in range(frames):
         logits = model(letters=letters[None, frame : frame + 1], before=level)["logits"][0, -1]
         level = torch.multinomial(logits.float().cpu().softmax(-1), 1, generator=generator)[None].to(base.device)
-        times = (frame * FRAME + torch.arange(FRAME, device=base.codec_device, dtype=torch.float64)) / RATE
-        loudness = (256 ** (float(level.item()) / LEVELS) - 1) / 255
+        times = (
+            frame * FRAME_SAMPLES + torch.arange(FRAME_SAMPLES, device=base.codec_device, dtype=torch.float64)
+        ) / SAMPLE_RATE
+        loudness = (256 ** (float(level.item()) / LEVEL_COUNT) - 1) / 255
         tone = np.sqrt(2) * loudness * torch.sin(2 * np.pi * pitch * times).cpu().numpy()
         ending = vtune.Ending.END_TOKEN if frame == frames - 1 else None
-        yield vtune.Audio(np.clip(tone, -1, 1).astype(np.float32), RATE, ending)
+        yield vtune.Audio(np.clip(tone, -1, 1).astype(np.float32), SAMPLE_RATE, ending)
 
 
 def _pace(conditioning: vtune.Conditioning) -> float:

@@ -1,8 +1,8 @@
-"""Where speech is, by level alone: a threshold that follows the recording's own noise floor.
+"""Find speech by its level alone, with a threshold that follows the noise floor of the recording.
 
-Levels are taken of 10 ms frames after a pre-emphasis that takes rumble and hum away, smoothed over 50 ms. The floor is
-a low percentile of the levels around each moment, the speech a high one, and the threshold lies a share of the way
-between them: so it holds for a whisper in a quiet room and for a loud voice in a crowd.
+Each 10 ms frame has a level, after a pre-emphasis that removes rumble and hum, smoothed over 50 ms. The floor is a low
+percentile of the levels around each frame, the speech level is a high percentile, and the threshold lies between them.
+So one threshold works for a whisper in a quiet room and for a loud voice in a crowd.
 """
 
 from __future__ import annotations
@@ -14,42 +14,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtune.audio.segmentation.framing import Framer, mean_square
-from vtune.audio.segmentation.segments import FRAME, Stretch
+from vtune.audio.segmentation.segments import FRAME_SECONDS, Stretch
 
 Levels = NDArray[np.float32]
 
-EMPHASIS = 0.97
+PRE_EMPHASIS = 0.97
 
-SMOOTHED = 5
-"""Frames."""
+SMOOTHING_FRAMES = 5
 
-AROUND = 3_000
-"""Frames that the floor is taken from: 30 s."""
+FLOOR_WINDOW_FRAMES = 3_000
+"""Frames around each frame whose levels give the floor: 30 s."""
 
-STEP = 500
-FLOOR, SPEECH = 10, 95
+FLOOR_STEP_FRAMES = 500
+FLOOR_PERCENTILE, SPEECH_PERCENTILE = 10, 95
 """Percentiles."""
 
-SHARE = 0.25
-"""Where between floor and speech the threshold lies."""
+THRESHOLD_SHARE = 0.25
+"""Position of the threshold between the floor (0) and the speech level (1)."""
 
-LEAST = 3.0
-"""dB that speech stands above the floor, at least."""
+MIN_RISE_DB = 3.0
+"""Least difference in dB between speech and floor."""
 
-SILENCE = -120.0
-"""dB that stands for digital silence."""
+SILENCE_DB = -120.0
+"""Level in dB that is used for digital silence."""
 
-FAINTEST = -85.0
-"""dB; what is fainter is the rounding of 16 bits (-95 dB with dither), never speech."""
+MIN_SPEECH_DBFS = -85.0
+"""Fainter frames are never speech: the rounding of 16 bits alone has -95 dB with dither."""
 
-BLIP = 6
-"""Frames; what is shorter is a click, not speech."""
+MIN_SPEECH_FRAMES = 6
+"""A shorter sound is a click, not speech."""
 
 
 class LevelMeter:
-    """Takes a recording block by block and keeps one level a frame of ``hop`` samples, emphasised.
+    """Measures a recording block by block: one level for each frame of ``hop`` samples, after pre-emphasis.
 
-    Channels are added by power, so that opposite phases do not cancel.
+    The powers of the channels are added, so that opposite phases do not cancel.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -60,57 +59,71 @@ class LevelMeter:
 
     def add(self, block: NDArray[np.float32]) -> None:
         """Take samples ``[n, channels]``."""
-        sharp = self._framer.add(block)
-        if not len(sharp):
+        emphasised = self._framer.add(block)
+        if not len(emphasised):
             return
-        last = sharp[-1].copy()
-        sharp[1:] -= np.float32(EMPHASIS) * sharp[:-1]
-        sharp[0] -= np.float32(EMPHASIS) * self._last
+        last = emphasised[-1].copy()
+        emphasised[1:] -= np.float32(PRE_EMPHASIS) * emphasised[:-1]
+        emphasised[0] -= np.float32(PRE_EMPHASIS) * self._last
         self._last = last
-        self._powers.append(mean_square(sharp, self._framer.size))
+        self._powers.append(mean_square(emphasised, self._framer.size))
 
     def levels(self) -> Levels:
-        """Return dB of all frames, smoothed."""
-        return decibel(np.concatenate([np.zeros(0), *self._powers]))
+        """Return the smoothed level of each frame in dB, float32 [frames]."""
+        return smoothed_levels(np.concatenate([np.zeros(0), *self._powers]))
 
 
-def decibel(powers: NDArray[np.float32]) -> Levels:
-    """Return dB of frames, smoothed over 50 ms."""
-    smooth = np.convolve(powers, np.ones(SMOOTHED) / SMOOTHED, "same") if len(powers) >= SMOOTHED else powers
-    return np.asarray(10 * np.log10(smooth + 10 ** (SILENCE / 10)), dtype=np.float32)
+def smoothed_levels(powers: NDArray[np.float32]) -> Levels:
+    """Return the levels of frames in dB, float32 [frames], smoothed over 50 ms.
+
+    :param powers: the mean square of each frame.
+    """
+    smooth = (
+        np.convolve(powers, np.ones(SMOOTHING_FRAMES) / SMOOTHING_FRAMES, "same")
+        if len(powers) >= SMOOTHING_FRAMES
+        else powers
+    )
+    return np.asarray(10 * np.log10(smooth + 10 ** (SILENCE_DB / 10)), dtype=np.float32)
 
 
 def speech(levels: Levels) -> NDArray[np.bool_]:
-    """Tell the frames that hold speech, by a threshold that follows the floor."""
+    """Return which frames hold speech, bool [frames]."""
     floor, loud = floor_and_speech(levels)
-    return np.asarray(levels > np.maximum(floor + np.maximum(SHARE * (loud - floor), LEAST), FAINTEST))
+    return np.asarray(
+        levels > np.maximum(floor + np.maximum(THRESHOLD_SHARE * (loud - floor), MIN_RISE_DB), MIN_SPEECH_DBFS)
+    )
 
 
 def floor_and_speech(levels: Levels) -> tuple[Levels, Levels]:
-    """Two percentiles of the levels 15 s to either side of each frame, followed every 5 s: the noise, the speech."""
+    """Return the noise floor and the speech level of each frame in dB, each float32 [frames].
+
+    They are two percentiles of the levels 15 s before and after the frame, computed every 5 s and interpolated.
+    """
     if not len(levels):
         return levels, levels
-    centres = np.arange(0, len(levels), STEP)
-    found = []
+    centres = np.arange(0, len(levels), FLOOR_STEP_FRAMES)
+    percentiles = []
     for centre in centres:
-        # Smoothed levels say in every fifth frame what the others say. A partition costs a third of np.percentile.
-        window = levels[max(0, centre - AROUND // 2) : centre + AROUND // 2 + 1 : SMOOTHED]
-        places = [round((len(window) - 1) * share / 100) for share in (FLOOR, SPEECH)]
-        found.append(np.partition(window, places)[places])
-    every = np.arange(len(levels))
-    floor, loud = (np.interp(every, centres, values).astype(np.float32) for values in np.stack(found, axis=1))
+        # Every fifth frame is enough, as levels are smoothed over five. A partition costs a third of np.percentile.
+        window = levels[
+            max(0, centre - FLOOR_WINDOW_FRAMES // 2) : centre + FLOOR_WINDOW_FRAMES // 2 + 1 : SMOOTHING_FRAMES
+        ]
+        ranks = [round((len(window) - 1) * share / 100) for share in (FLOOR_PERCENTILE, SPEECH_PERCENTILE)]
+        percentiles.append(np.partition(window, ranks)[ranks])
+    frames = np.arange(len(levels))
+    floor, loud = (np.interp(frames, centres, values).astype(np.float32) for values in np.stack(percentiles, axis=1))
     return floor, loud
 
 
-def stretches(mask: Iterable[bool] | NDArray[np.bool_], pause: float) -> list[Stretch]:
-    """Return the stretches of a mask, without blips, joined over pauses shorter than ``pause`` seconds."""
+def find_stretches(mask: Iterable[bool] | NDArray[np.bool_], pause: float) -> list[Stretch]:
+    """Return the stretches of a speech mask, without clicks, joined over pauses shorter than ``pause`` seconds."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, dtype=np.int8), [0]])))
-    found: list[Stretch] = []
+    stretches: list[Stretch] = []
     for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if end - start < BLIP:
+        if end - start < MIN_SPEECH_FRAMES:
             continue
-        if found and (start - found[-1][1]) * FRAME < pause:
-            found[-1] = (found[-1][0], end)
+        if stretches and (start - stretches[-1][1]) * FRAME_SECONDS < pause:
+            stretches[-1] = (stretches[-1][0], end)
         else:
-            found.append((start, end))
-    return found
+            stretches.append((start, end))
+    return stretches

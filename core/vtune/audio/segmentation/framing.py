@@ -1,37 +1,37 @@
-"""Blocks of any length to whole frames of about 10 ms, at a rate that is enough to tell levels."""
+"""Cut blocks of any length into frames of about 10 ms, at a low sample rate that is enough for levels."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtune.audio.segmentation.segments import FRAME
+from vtune.audio.segmentation.segments import FRAME_SECONDS
 
-BAND = 8_000
-"""Hz that the sound is brought down to before its levels are taken, by averaging neighbours."""
+LEVEL_SAMPLE_RATE = 8_000
+"""Hz; neighbouring samples are averaged down to about this rate before levels are measured."""
 
 
 class Framer:
-    """Takes a recording block by block and gives whole frames of ``hop`` samples, 10 ms as near as that goes.
+    """Takes a recording block by block and returns whole frames of ``hop`` samples, as close to 10 ms as possible.
 
-    :param multiple: of which a frame's samples are, after averaging.
+    :param multiple: a frame has a multiple of this many samples, after averaging.
     """
 
     def __init__(self, sample_rate: int, multiple: int = 1) -> None:
-        self._down = max(1, sample_rate // BAND)
-        self.size = multiple * max(1, round(sample_rate * FRAME / self._down / multiple))
+        self._down = max(1, sample_rate // LEVEL_SAMPLE_RATE)
+        self.size = multiple * max(1, round(sample_rate * FRAME_SECONDS / self._down / multiple))
         self.hop = self._down * self.size
         self._rest: NDArray[np.float32] | None = None
 
     def add(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take samples ``[n, channels]``; return whole frames of averaged ones, ``[frames * size, channels]``."""
+        """Take samples ``[n, channels]``; return whole frames, averaged, ``[frames * size, channels]``."""
         block = block if self._rest is None else np.concatenate([self._rest, block])
         whole = len(block) // self.hop * self.hop
         self._rest = block[whole:]
-        apart = block[:whole].reshape(-1, self._down, block.shape[1])
-        averaged = apart[:, 0].copy()
-        for place in range(1, self._down):  # strided sums are faster than a mean over an axis of three
-            averaged += apart[:, place]
+        groups = block[:whole].reshape(-1, self._down, block.shape[1])
+        averaged = groups[:, 0].copy()
+        for offset in range(1, self._down):  # strided sums are faster than a mean over an axis of three
+            averaged += groups[:, offset]
         averaged /= np.float32(self._down)
         return averaged
 

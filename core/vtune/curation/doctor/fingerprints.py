@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vtune.audio.segmentation.segments import FRAME
+from vtune.audio.segmentation.segments import FRAME_SECONDS
 from vtune.curation.doctor.spectra import FINGERPRINT_BANDS, FRAMES_PER_ROW
 
 Fingerprint = NDArray[np.uint32]
 """One row for each 40 ms, ``uint32 [rows]``; the highest bit is set if the row is loud enough to compare."""
 
-ROW_SECONDS = FRAMES_PER_ROW * FRAME
+ROW_SECONDS = FRAMES_PER_ROW * FRAME_SECONDS
 """Seconds per row."""
 
 SMOOTHED_ROWS = 8

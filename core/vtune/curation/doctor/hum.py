@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vtune.audio.segmentation.energy import SILENCE
+from vtune.audio.segmentation.energy import SILENCE_DB
 
 MAINS_HZ = 50, 60
 """Frequencies of the mains."""
@@ -40,7 +40,7 @@ class Hum:
     """Mains hum: its frequency in Hz (0 if there is no hum), and its level in dBFS."""
 
     hertz: int = 0
-    level: float = SILENCE
+    level: float = SILENCE_DB
 
 
 class HumMeter:
@@ -73,7 +73,7 @@ class HumMeter:
         count = len(MAINS_HZ) * LINE_COUNT
         lines = soft[:count].reshape(len(MAINS_HZ), LINE_COUNT)
         beside = soft[count:].reshape(len(MAINS_HZ), LINE_COUNT, 2).max(axis=2)
-        is_line = lines > np.maximum(beside * 10 ** (MIN_LINE_RISE_DB / 10), 10 ** (SILENCE / 10))
+        is_line = lines > np.maximum(beside * 10 ** (MIN_LINE_RISE_DB / 10), 10 ** (SILENCE_DB / 10))
         is_line &= loud[:count].reshape(len(MAINS_HZ), LINE_COUNT) < lines * 10 ** (MAX_LINE_SWING_DB / 10)
         power = np.where(is_line, lines, 0).sum(axis=1)
         best = int(np.argmax(power))

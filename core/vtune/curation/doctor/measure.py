@@ -51,7 +51,7 @@ def measure(recording: OpenRecording) -> Measures:
     :raises DataError: the recording is empty, or cannot be read to its end.
     """
     rate, channels = recording.rate, recording.channels
-    mixer, peaks, spectra, hum = audio.Mixer(channels), PeakMeter(channels), Spectra(rate), HumMeter(rate)
+    mixer, peaks, spectra, hum = audio.ChannelMixer(channels), PeakMeter(channels), Spectra(rate), HumMeter(rate)
     digest, samples = sha256(f"{rate} Hz, {channels} channels".encode()), 0
     for block in even_blocks(recording.blocks(), channels):
         samples += len(block)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from vtune.audio.speaker_embedding import LEAST_SECONDS, SpeakerEncoder, centre_of
+from vtune.audio.speaker_embedding import MIN_EMBEDDING_SECONDS, SpeakerEncoder, centre_of
 from vtune.curation.doctor.check_titles import make_finding
 from vtune.curation.doctor.findings import Finding, Measure, Severity
 from vtune.curation.doctor.measure import Measures
@@ -39,7 +39,7 @@ class SpeakerCheck:
 
     def strangers(self, clips: Sequence[RowMeasures], listener: RecordingOpener) -> Iterator[Finding]:
         """Yield a finding for each clip that does not sound like its speaker's other clips."""
-        long_clips = [(row, measures) for row, measures in clips if measures.speech.seconds > LEAST_SECONDS]
+        long_clips = [(row, measures) for row, measures in clips if measures.speech.seconds > MIN_EMBEDDING_SECONDS]
         counts = defaultdict[str, int](int)
         for row, _ in long_clips:
             counts[row.speaker] += 1

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vtune.audio.segmentation.energy import SILENCE
-from vtune.audio.segmentation.segments import FRAME
+from vtune.audio.segmentation.energy import SILENCE_DB
+from vtune.audio.segmentation.segments import FRAME_SECONDS
 
 WINDOW_SECONDS = 0.032
 """Seconds of sound in one spectrum."""
@@ -74,10 +74,10 @@ class Spectra:
         """Add mono samples, ``float32 [samples]``."""
         self._rest = np.concatenate([self._rest, mono])
         last = self._begins + len(self._rest) - self._size
-        count = int(last / (self._rate * FRAME)) + 1 - self._frame if last >= 0 else 0
+        count = int(last / (self._rate * FRAME_SECONDS)) + 1 - self._frame if last >= 0 else 0
         if count <= 0:
             return
-        starts = np.rint((self._frame + np.arange(count)) * self._rate * FRAME).astype(np.int64) - self._begins
+        starts = np.rint((self._frame + np.arange(count)) * self._rate * FRAME_SECONDS).astype(np.int64) - self._begins
         starts = starts[starts <= len(self._rest) - self._size]
         if len(starts):
             self._take(starts)
@@ -119,7 +119,7 @@ class Spectra:
         self.histogram += np.bincount(bins.ravel(), minlength=self.histogram.size).reshape(self.histogram.shape)
         self._gather(power @ self._marks)
         self._frame += len(starts)
-        consumed = max(0, int(self._frame * self._rate * FRAME) - self._begins - 1)
+        consumed = max(0, int(self._frame * self._rate * FRAME_SECONDS) - self._begins - 1)
         self._rest = self._rest[consumed:]
         self._begins += consumed
 
@@ -147,4 +147,4 @@ def _mel_bands(hertz: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def _decibels(powers: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     whole = np.concatenate(powers) if powers else np.zeros(0, dtype=np.float32)
-    return np.asarray(10 * np.log10(whole + np.float32(10 ** (SILENCE / 10))), dtype=np.float32)
+    return np.asarray(10 * np.log10(whole + np.float32(10 ** (SILENCE_DB / 10))), dtype=np.float32)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtune.audio.segmentation import energy
-from vtune.audio.segmentation.bands import above_noise, speech_in
-from vtune.audio.segmentation.segments import FRAME
+from vtune.audio.segmentation.bands import above_noise, band_speech_mask
+from vtune.audio.segmentation.segments import FRAME_SECONDS
 
 NOISE_PERCENTILE = 2
 """Percentile of the levels that is taken as the noise floor: tightly cut clips have no pauses except in stops."""
@@ -49,13 +49,13 @@ class SpeechLevels:
     """
 
     seconds: float = 0.0
-    level: float = energy.SILENCE
-    noise: float = energy.SILENCE
+    level: float = energy.SILENCE_DB
+    noise: float = energy.SILENCE_DB
     lead: float = 0.0
     tail: float = 0.0
     pause: float = 0.0
-    start: float = energy.SILENCE
-    stop: float = energy.SILENCE
+    start: float = energy.SILENCE_DB
+    stop: float = energy.SILENCE_DB
 
 
 def find_speech(levels: NDArray[np.float32], bands: NDArray[np.float32]) -> SpeechLevels:
@@ -64,9 +64,9 @@ def find_speech(levels: NDArray[np.float32], bands: NDArray[np.float32]) -> Spee
     :param levels: level of each frame in dBFS, ``float32 [frames]``.
     :param bands: power of each frame in the speech bands, ``float32 [frames, 5]``.
     """
-    is_speech = speech_in(bands, above_noise(bands))
-    stretches = energy.stretches(is_speech, MAX_WORD_GAP_SECONDS)
-    if sum(end - start for start, end in stretches) * FRAME < MIN_SPEECH_SECONDS:
+    is_speech = band_speech_mask(bands, above_noise(bands))
+    stretches = energy.find_stretches(is_speech, MAX_WORD_GAP_SECONDS)
+    if sum(end - start for start, end in stretches) * FRAME_SECONDS < MIN_SPEECH_SECONDS:
         return SpeechLevels()
     mask = np.zeros(len(levels), dtype=bool)
     for start, end in stretches:
@@ -75,7 +75,7 @@ def find_speech(levels: NDArray[np.float32], bands: NDArray[np.float32]) -> Spee
     noise = (
         float(np.percentile(levels[levels > GATED_DBFS], NOISE_PERCENTILE)) + NOISE_BIAS_DB
         if (levels > GATED_DBFS).any()
-        else energy.SILENCE
+        else energy.SILENCE_DB
     )
     loud = float(power[mask].mean())
     level = 10 * np.log10(max(loud - 10 ** (noise / 10), loud / 10))
@@ -87,12 +87,12 @@ def find_speech(levels: NDArray[np.float32], bands: NDArray[np.float32]) -> Spee
     first, last = min(int(lasting[0]), stretches[0][0]), max(int(lasting[-1]) + 2, stretches[-1][1])
     pauses = [after[0] - before[1] for before, after in pairwise(stretches)]
     return SpeechLevels(
-        seconds=FRAME * float(mask.sum()),
+        seconds=FRAME_SECONDS * float(mask.sum()),
         level=float(level),
         noise=noise,
-        lead=FRAME * first,
-        tail=FRAME * (len(levels) - last),
-        pause=FRAME * max(pauses, default=0),
+        lead=FRAME_SECONDS * first,
+        tail=FRAME_SECONDS * (len(levels) - last),
+        pause=FRAME_SECONDS * max(pauses, default=0),
         start=float(levels[0] - level),
         stop=float(levels[-1] - level),
     )

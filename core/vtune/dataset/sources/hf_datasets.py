@@ -135,7 +135,7 @@ class DatasetSource:
             samples, rate = np.asarray(value["array"], dtype=np.float32), int(value["sampling_rate"])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{self._place(name)}: samples that cannot be read: {reason(error)}") from error
-        if rate not in audio.RATES or samples.ndim not in (1, 2):
+        if rate not in audio.SAMPLE_RATES or samples.ndim not in (1, 2):
             raise DataError(f"{self._place(name)}: samples of shape {samples.shape} at {rate} Hz are no recording")
         # ``datasets`` keeps channels first, soundfile last.
         return (samples.T if samples.ndim == 2 and samples.shape[0] < samples.shape[1] else samples), rate

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from vtune.audio.speaker_embedding import LEAST_SECONDS, SpeakerEncoder, centre_of
+from vtune.audio.speaker_embedding import MIN_EMBEDDING_SECONDS, SpeakerEncoder, centre_of
 from vtune.contract.metrics import RECORDING, MetricResult, MetricSpec, Ratio, TestSet, Utterance
 from vtune.errors import VtuneError
 from vtune.evaluation.metric_group import MetricGroup
@@ -41,11 +41,11 @@ class SpeakerSimilarity:
     )
 
     def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
-        clips = [clip for clip in test_set.clips if clip.seconds >= LEAST_SECONDS]
+        clips = [clip for clip in test_set.clips if clip.seconds >= MIN_EMBEDDING_SECONDS]
         if len(clips) < 2:
             remedy = "raise evaluate.clips" if recipe.evaluate.clips < 2 else "name longer ones under evaluate.source"
             raise VtuneError(
-                f"the metric needs two held-out recordings of at least {LEAST_SECONDS:g} s and has {len(clips)}; "
+                f"the metric needs two held-out recordings of at least {MIN_EMBEDDING_SECONDS:g} s and has {len(clips)}; "
                 f"{remedy}"
             )
         self._encoder = SpeakerEncoder()

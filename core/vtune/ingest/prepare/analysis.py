@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtune import audio
-from vtune.audio.segmentation.bands import BandMeter, above_noise, speech_in
-from vtune.audio.segmentation.energy import Levels, decibel, stretches
-from vtune.audio.segmentation.segments import FRAME, Segment, segment
+from vtune.audio.segmentation.bands import BandMeter, above_noise, band_speech_mask
+from vtune.audio.segmentation.energy import Levels, find_stretches, smoothed_levels
+from vtune.audio.segmentation.segments import FRAME_SECONDS, Segment, segment
 from vtune.audio.segmentation.vad import VoiceMeter, with_faint_ends
 from vtune.errors import DataError
 from vtune.ingest.prepare.settings import CutSettings
@@ -40,7 +40,7 @@ class LevelAnalysis:
     channels: int
     hop: int
     samples: int
-    mixer: audio.Mixer
+    mixer: audio.ChannelMixer
     powers: NDArray[np.float32]
     levels: Levels
     mask: NDArray[np.bool_]
@@ -53,8 +53,8 @@ class LevelAnalysis:
 
     def segments(self, settings: CutSettings) -> list[Segment]:
         """Group the speech into segments, one for each clip."""
-        lengths = settings.lengths.scaled(FRAME * self.rate / self.hop)
-        return segment(stretches(self.mask, MAX_WORD_GAP_SECONDS), self.levels, lengths)
+        lengths = settings.lengths.scaled(FRAME_SECONDS * self.rate / self.hop)
+        return segment(find_stretches(self.mask, MAX_WORD_GAP_SECONDS), self.levels, lengths)
 
 
 def analyse_recording(path: Path, settings: CutSettings) -> LevelAnalysis:
@@ -65,7 +65,7 @@ def analyse_recording(path: Path, settings: CutSettings) -> LevelAnalysis:
     with audio.opened(path) as recording:
         meter = BandMeter(recording.rate)
         voices = VoiceMeter(recording.rate) if settings.vad else None
-        mixer = audio.Mixer(recording.channels)
+        mixer = audio.ChannelMixer(recording.channels)
         samples = 0
         for block in recording.blocks():
             samples += len(block)
@@ -78,9 +78,9 @@ def analyse_recording(path: Path, settings: CutSettings) -> LevelAnalysis:
     bands = meter.bands()
     powers, levels = bands.sum(axis=1), above_noise(bands)
     if settings.threshold is None:
-        loud = speech_in(bands, levels)
+        loud = band_speech_mask(bands, levels)
     else:
-        loud = decibel(powers) > _threshold(settings.threshold, settings.target_loudness, powers)
+        loud = smoothed_levels(powers) > _threshold(settings.threshold, settings.target_loudness, powers)
     mask = loud
     if voices is not None:
         mask = with_faint_ends(voices.frames(len(levels), meter.hop / recording.rate), loud)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vtune import audio
-from vtune.audio.segmentation.edges import kept
-from vtune.audio.segmentation.segments import FRAME, Segment, Stretch
+from vtune.audio.segmentation.edges import clip_spans
+from vtune.audio.segmentation.segments import FRAME_SECONDS, Segment, Stretch
 from vtune.errors import DataError
 from vtune.ingest.prepare.analysis import LevelAnalysis, analyse_recording
 from vtune.ingest.prepare.clip_audio import cut_clips
@@ -31,8 +31,8 @@ def prepare_recording(record: CutRecord, out: Path, settings: CutSettings) -> Cu
     segments = analysis.segments(settings)
     if not segments:
         return replace(record, reason=f"no speech was found in {path} ({analysis.seconds:.1f} s)")
-    lengths = settings.lengths.scaled(FRAME * analysis.rate / analysis.hop)
-    spans = kept(segments, analysis.powers, lengths)
+    lengths = settings.lengths.scaled(FRAME_SECONDS * analysis.rate / analysis.hop)
+    spans = clip_spans(segments, analysis.powers, lengths)
     cuts = [_cut_span(analysis, segment, spans_of, settings) for segment, spans_of in zip(segments, spans, strict=True)]
     usable = [spans_of for spans_of, span in zip(spans, cuts, strict=True) if span.reason is None]
     names = iter([clip_name(record.stem, index) for index in range(len(usable))])
@@ -51,7 +51,7 @@ def _cut_span(analysis: LevelAnalysis, segment: Segment, spans: list[Stretch], s
     frame = analysis.hop / analysis.rate
     start, end = spans[0][0] * frame, min(spans[-1][1] * frame, analysis.seconds)
     seconds = min(sum(b - a for a, b in spans) * frame, analysis.seconds)
-    min_seconds = settings.lengths.shortest
+    min_seconds = settings.lengths.min_seconds
     too_short = f"{seconds:.2f} s is shorter than {min_seconds:g} s, and other speech is too far away"
     return CutSpan(None, start, end, seconds, segment.forced, too_short if seconds < min_seconds else None)
 

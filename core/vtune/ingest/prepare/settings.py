@@ -8,7 +8,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 
 from vtune.audio.levels import Loudness
-from vtune.audio.segmentation.segments import Wanted
+from vtune.audio.segmentation.segments import ClipLengths
 from vtune.errors import VtuneError
 from vtune.recipe import PrepareRecipe
 
@@ -34,7 +34,7 @@ class CutSettings:
     :param target_loudness: loudness of the speech of each clip, in dBFS or LUFS.
     """
 
-    lengths: Wanted
+    lengths: ClipLengths
     sample_rate: int | None
     threshold: float | None
     vad: bool
@@ -57,7 +57,7 @@ class CutSettings:
         min_seconds = DEFAULT_MIN_SECONDS if recipe.min_seconds is None else recipe.min_seconds
         max_seconds = DEFAULT_MAX_SECONDS if recipe.max_seconds is None else recipe.max_seconds
         return cls(
-            Wanted(min_seconds, max_seconds, recipe.silence_seconds),
+            ClipLengths(min_seconds, max_seconds, recipe.silence_seconds),
             recipe.sample_rate or sample_rate,
             recipe.silence_threshold,
             recipe.vad,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtune.audio.segmentation import energy
-from vtune.audio.segmentation.segments import FRAME, Stretch, Wanted, segment
+from vtune.audio.segmentation.segments import FRAME_SECONDS, ClipLengths, Stretch, segment
 from vtune.ingest.transcribe.recogniser import MAX_CHUNK_SECONDS, RECOGNISER_SAMPLE_RATE
 from vtune.types import Waveform
 
@@ -40,7 +40,7 @@ MAX_PAUSE_SECONDS = 2.0
 PAD_SECONDS = 0.5
 """Seconds of a pause that are kept on each side of speech."""
 
-_FRAME_SAMPLES = round(FRAME * RECOGNISER_SAMPLE_RATE)
+_FRAME_SAMPLES = round(FRAME_SECONDS * RECOGNISER_SAMPLE_RATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +60,19 @@ def gate_speech(sound: Waveform) -> GatedSpeech:
     meter = energy.LevelMeter(RECOGNISER_SAMPLE_RATE)
     meter.add(sound[:, None])
     levels = meter.levels()
-    stretches = energy.stretches(_mask(levels), MAX_SYLLABLE_GAP_SECONDS)
-    seconds = FRAME * sum(end - start for start, end in stretches)
+    stretches = energy.find_stretches(_mask(levels), MAX_SYLLABLE_GAP_SECONDS)
+    seconds = FRAME_SECONDS * sum(end - start for start, end in stretches)
     if seconds < MIN_SPEECH_SECONDS:
         return GatedSpeech(seconds, ())
     whole = _cut_piece(sound, stretches, 0, len(levels))
     if len(whole) <= MAX_CHUNK_SECONDS * RECOGNISER_SAMPLE_RATE:
         return GatedSpeech(seconds, (whole,))
     parts = segment(
-        stretches, levels, Wanted(MAX_CHUNK_SECONDS / 2, MAX_CHUNK_SECONDS, inner=MAX_PAUSE_SECONDS, pad=PAD_SECONDS)
+        stretches,
+        levels,
+        ClipLengths(
+            MAX_CHUNK_SECONDS / 2, MAX_CHUNK_SECONDS, max_pause_seconds=MAX_PAUSE_SECONDS, pad_seconds=PAD_SECONDS
+        ),
     )
     ends = [0, *(_midpoint(a.stretches[-1][1], b.stretches[0][0]) for a, b in itertools.pairwise(parts))]
     bounds = zip(ends, [*ends[1:], len(levels)], strict=True)
@@ -92,10 +96,10 @@ def _midpoint(end: int, start: int) -> int:
 
 def _cut_piece(sound: Waveform, stretches: Sequence[Stretch], low: int, high: int) -> Waveform:
     """Return the sound from the first to the last stretch with its pads, within the frames ``low`` to ``high``."""
-    pad = round(PAD_SECONDS / FRAME)
+    pad = round(PAD_SECONDS / FRAME_SECONDS)
     kept: list[list[int]] = []
     for start, end in stretches:
-        if kept and (start - kept[-1][1]) * FRAME < MAX_PAUSE_SECONDS:
+        if kept and (start - kept[-1][1]) * FRAME_SECONDS < MAX_PAUSE_SECONDS:
             kept[-1][1] = end
         else:
             kept.append([start, end])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune.audio.segmentation.bands import BandMeter, above_noise, speech_in
+from vtune.audio.segmentation.bands import BandMeter, above_noise, band_speech_mask
 
 RATE = 16_000
 
@@ -71,7 +71,7 @@ def test_speech_is_found_in_noise_of_any_colour(kind: str, level: float) -> None
         sound[start * RATE : (start + 5) * RATE] += speech
         truth[start * 100 : (start + 5) * 100] = True
     bands, _ = measured(sound)
-    mask = speech_in(bands, above_noise(bands))
+    mask = band_speech_mask(bands, above_noise(bands))
     assert mask[truth].mean() > 0.9
     assert mask[~truth].mean() < 0.03
 
@@ -86,4 +86,4 @@ def test_noise_that_does_not_change_is_no_speech() -> None:
         np.zeros(3),
     ):
         bands, _ = measured(np.asarray(sound))
-        assert not speech_in(bands, above_noise(bands)).any()
+        assert not band_speech_mask(bands, above_noise(bands)).any()

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune.audio.segmentation.edges import kept
-from vtune.audio.segmentation.segments import FRAME, Segment, Stretch, Wanted, segment
+from vtune.audio.segmentation.edges import clip_spans
+from vtune.audio.segmentation.segments import FRAME_SECONDS, ClipLengths, Segment, Stretch, segment
 
-WANTED = Wanted()
-PAD = round(WANTED.pad / FRAME)
+WANTED = ClipLengths()
+PAD = round(WANTED.pad_seconds / FRAME_SECONDS)
 
 
 @st.composite
@@ -36,17 +36,17 @@ def test_spans_hold_all_speech_in_order_and_no_more_pause_than_is_wanted(
     case: tuple[list[Segment], np.ndarray],
 ) -> None:
     segments, powers = case
-    found = kept(segments, powers, WANTED)
+    found = clip_spans(segments, powers, WANTED)
     flat = [span for spans in found for span in spans]
     assert all(0 <= start < end <= len(powers) for start, end in flat)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(flat))
     for one, spans in zip(segments, found, strict=True):
         covered = {frame for start, end in spans for frame in range(start, end)}
         assert all(frame in covered for start, end in one.stretches for frame in range(start, end))
-        seconds = FRAME * len(covered)
-        assert seconds <= WANTED.longest + 1e-6
+        seconds = FRAME_SECONDS * len(covered)
+        assert seconds <= WANTED.max_seconds + 1e-6
         # More than a pad is kept only for a clip that would be too short.
-        if seconds > WANTED.shortest + 2 * FRAME:
+        if seconds > WANTED.min_seconds + 2 * FRAME_SECONDS:
             assert one.stretches[0][0] - spans[0][0] <= PAD
             assert spans[-1][1] - one.stretches[-1][1] <= PAD
         for before, after in itertools.pairwise(spans):
@@ -58,7 +58,7 @@ def test_an_edge_lies_in_the_quietest_20_ms() -> None:
     powers[400:600] = 0.1
     powers[388], powers[389] = 1e-9, 1e-9
     powers[609], powers[610] = 1e-9, 1e-9
-    assert kept([Segment(((400, 600),))], powers, Wanted(1, 13)) == [[(389, 610)]]
+    assert clip_spans([Segment(((400, 600),))], powers, ClipLengths(1, 13)) == [[(389, 610)]]
 
 
 @pytest.mark.parametrize("place", [606, 609, 612])
@@ -66,22 +66,22 @@ def test_clips_that_share_a_short_pause_meet_at_its_quietest_place(place: int) -
     powers = np.full(1300, 0.1)
     powers[600:620] = 1e-4
     powers[place : place + 2] = 1e-9
-    first, second = kept([Segment(((100, 600),)), Segment(((620, 1200),))], powers, WANTED)
+    first, second = clip_spans([Segment(((100, 600),)), Segment(((620, 1200),))], powers, WANTED)
     assert first[-1][1] == second[0][0] == place + 1
 
 
 def test_speech_that_is_cut_for_want_of_a_pause_loses_nothing() -> None:
     powers = np.full(2000, 0.1)
-    first, second = kept([Segment(((0, 900),), True), Segment(((900, 2000),), True)], powers, WANTED)
+    first, second = clip_spans([Segment(((0, 900),), True), Segment(((900, 2000),), True)], powers, WANTED)
     assert (first, second) == ([(0, 900)], [(900, 2000)])
 
 
 def test_a_clip_a_little_too_short_keeps_more_of_its_pauses() -> None:
     powers = np.full(1000, 1e-6)
     powers[300:570] = 0.1
-    ((span,),) = kept([Segment(((300, 570),))], powers, WANTED)
+    ((span,),) = clip_spans([Segment(((300, 570),))], powers, WANTED)
     assert span[1] - span[0] == 300
     powers = powers[:575]  # nothing behind: what is lacking is taken before
-    ((span,),) = kept([Segment(((300, 570),))], powers, WANTED)
+    ((span,),) = clip_spans([Segment(((300, 570),))], powers, WANTED)
     assert span[0] >= 270
     assert span[1] <= 575

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune.audio.segmentation.energy import LevelMeter, speech, stretches
-from vtune.audio.segmentation.segments import FRAME
+from vtune.audio.segmentation.energy import LevelMeter, find_stretches, speech
+from vtune.audio.segmentation.segments import FRAME_SECONDS
 
 RATE = 16_000
 
@@ -43,8 +43,8 @@ def levels(sound: np.ndarray, rate: int = RATE, block: int = 1 << 16) -> np.ndar
 
 
 def found(sound: np.ndarray, moments: list[float], rate: int = RATE) -> int:
-    spoken = stretches(speech(levels(sound, rate)), 0.5)
-    pauses = [(before[1] * FRAME, after[0] * FRAME) for before, after in pairwise(spoken)]
+    spoken = find_stretches(speech(levels(sound, rate)), 0.5)
+    pauses = [(before[1] * FRAME_SECONDS, after[0] * FRAME_SECONDS) for before, after in pairwise(spoken)]
     return sum(any(start < moment < end for start, end in pauses) for moment in moments)
 
 
@@ -92,13 +92,13 @@ def test_a_level_is_that_of_its_frame() -> None:
 
 
 def test_silence_and_nothing_hold_no_speech() -> None:
-    assert not stretches(speech(levels(np.zeros(RATE, dtype=np.float32))), 0.5)
+    assert not find_stretches(speech(levels(np.zeros(RATE, dtype=np.float32))), 0.5)
     assert len(levels(np.zeros(0, dtype=np.float32))) == 0
-    assert stretches(np.zeros(0, dtype=bool), 0.5) == []
+    assert find_stretches(np.zeros(0, dtype=bool), 0.5) == []
 
 
 def test_blips_are_dropped_and_short_pauses_joined() -> None:
     mask = np.zeros(300, dtype=bool)
     mask[20:23] = mask[50:100] = mask[120:180] = mask[250:290] = True
-    assert stretches(mask, 0.5) == [(50, 180), (250, 290)]
-    assert stretches(mask, 0.1) == [(50, 100), (120, 180), (250, 290)]
+    assert find_stretches(mask, 0.5) == [(50, 180), (250, 290)]
+    assert find_stretches(mask, 0.1) == [(50, 100), (120, 180), (250, 290)]

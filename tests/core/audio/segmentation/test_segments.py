@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune.audio.segmentation.segments import FRAME, Segment, Stretch, Wanted, segment
+from vtune.audio.segmentation.segments import FRAME_SECONDS, ClipLengths, Segment, Stretch, segment
 
-WANTED = Wanted()
+WANTED = ClipLengths()
 
 
 def silent(stretches: list[Stretch]) -> np.ndarray:
@@ -27,9 +27,9 @@ def recordings(draw: st.DrawFn, longest: int = 900, most: int = 9) -> list[Stret
     return stretches
 
 
-def seconds(found: Segment, wanted: Wanted) -> float:
-    pauses = [FRAME * (after[0] - before[1]) for before, after in itertools.pairwise(found.stretches)]
-    return found.speech + sum(min(pause, wanted.inner) for pause in pauses) + 2 * wanted.pad
+def seconds(found: Segment, wanted: ClipLengths) -> float:
+    pauses = [FRAME_SECONDS * (after[0] - before[1]) for before, after in itertools.pairwise(found.stretches)]
+    return found.speech + sum(min(pause, wanted.max_pause_seconds) for pause in pauses) + 2 * wanted.pad_seconds
 
 
 @settings(deadline=None, max_examples=80)
@@ -40,23 +40,23 @@ def test_all_speech_is_in_some_clip_and_in_order(stretches: list[Stretch]) -> No
     assert sum(end - start for start, end in pieces) == sum(end - start for start, end in stretches)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(pieces))
     assert all(any(start <= a and b <= end for start, end in stretches) for a, b in pieces)
-    assert all(seconds(one, WANTED) <= WANTED.longest + 1e-6 for one in found)
+    assert all(seconds(one, WANTED) <= WANTED.max_seconds + 1e-6 for one in found)
 
 
-def cost(groups: list[list[Stretch]], wanted: Wanted) -> float:
+def cost(groups: list[list[Stretch]], wanted: ClipLengths) -> float:
     """What a way to group costs, added up by the words of the module alone."""
     total = 0.0
     for number, run in enumerate(groups):
         length = seconds(Segment(tuple(run)), wanted)
-        spoken = FRAME * sum(end - start for start, end in run)
-        pauses = [FRAME * (after[0] - before[1]) for before, after in itertools.pairwise(run)]
-        middle, width = (wanted.shortest + wanted.longest) / 2, wanted.longest - wanted.shortest
-        short = length < wanted.shortest
-        waited = sum(0.5 * max(0.0, pause - wanted.inner) for pause in pauses)
+        spoken = FRAME_SECONDS * sum(end - start for start, end in run)
+        pauses = [FRAME_SECONDS * (after[0] - before[1]) for before, after in itertools.pairwise(run)]
+        middle, width = (wanted.min_seconds + wanted.max_seconds) / 2, wanted.max_seconds - wanted.min_seconds
+        short = length < wanted.min_seconds
+        waited = sum(0.5 * max(0.0, pause - wanted.max_pause_seconds) for pause in pauses)
         total += 10 * spoken if short else 0.3 * ((length - middle) / width) ** 2 + waited
         if number + 1 < len(groups):
-            pause = FRAME * (groups[number + 1][0][0] - run[-1][1])
-            total += max(0.0, 1 - pause / wanted.pause)
+            pause = FRAME_SECONDS * (groups[number + 1][0][0] - run[-1][1])
+            total += max(0.0, 1 - pause / wanted.pause_seconds)
     return total
 
 
@@ -75,7 +75,7 @@ def test_no_other_grouping_is_cheaper(stretches: list[Stretch]) -> None:
                 run = []
             run.append(stretch)
         groups.append(run)
-        if all(len(one) == 1 or seconds(Segment(tuple(one)), WANTED) <= WANTED.longest for one in groups):
+        if all(len(one) == 1 or seconds(Segment(tuple(one)), WANTED) <= WANTED.max_seconds for one in groups):
             others.append(cost(groups, WANTED))
     assert cost(found, WANTED) == pytest.approx(min(others), abs=1e-6)
 
@@ -83,7 +83,7 @@ def test_no_other_grouping_is_cheaper(stretches: list[Stretch]) -> None:
 def test_short_sentences_are_joined_and_not_lost() -> None:
     stretches = [(place, place + 150) for place in range(100, 4000, 230)]  # 1.5 s each, 0.8 s between
     found = segment(stretches, silent(stretches), WANTED)
-    assert all(WANTED.shortest <= seconds(one, WANTED) <= WANTED.longest for one in found)
+    assert all(WANTED.min_seconds <= seconds(one, WANTED) <= WANTED.max_seconds for one in found)
 
 
 def test_speech_without_a_pause_is_cut_where_it_is_quietest_and_marked() -> None:

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from vtune.audio.segmentation import vad
-from vtune.audio.segmentation.vad import EARLY, ROW, ROWS, WINDOW, VoiceMeter, with_faint_ends
+from vtune.audio.segmentation.vad import (
+    BATCH_ROWS,
+    ROW_WINDOWS,
+    WARM_UP_WINDOWS,
+    WINDOW_SAMPLES,
+    VoiceMeter,
+    with_faint_ends,
+)
 from vtune.errors import VtuneError
 
 
@@ -22,7 +29,7 @@ class Loudness:
 
     def __call__(self, windows: torch.Tensor, rate: int) -> torch.Tensor:
         assert rate == 16_000
-        assert windows.shape[1] == WINDOW
+        assert windows.shape[1] == WINDOW_SAMPLES
         self.calls += 1
         return windows.abs().amax(dim=1, keepdim=True)
 
@@ -39,7 +46,9 @@ def bursts(seconds: float) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(on, 160).astype(np.float32), on
 
 
-@pytest.mark.parametrize("seconds", [0.02, 1.0, 7.7, 60.0, 2 * ROWS * ROW * WINDOW / 16_000 + 3.3])
+@pytest.mark.parametrize(
+    "seconds", [0.02, 1.0, 7.7, 60.0, 2 * BATCH_ROWS * ROW_WINDOWS * WINDOW_SAMPLES / 16_000 + 3.3]
+)
 @pytest.mark.parametrize("block", [1000, 1 << 20])
 def test_rows_side_by_side_give_each_frame_its_own(meter: VoiceMeter, seconds: float, block: int) -> None:
     sound, on = bursts(seconds)
@@ -57,7 +66,7 @@ def test_each_row_begins_early(meter: VoiceMeter) -> None:
     sound, _ = bursts(30)
     meter.add(sound)
     meter.frames(3000)
-    assert meter._model.calls == EARLY + ROW
+    assert meter._model.calls == WARM_UP_WINDOWS + ROW_WINDOWS
 
 
 @pytest.mark.parametrize("count", [0, 50])
@@ -77,5 +86,5 @@ def test_faint_ends_are_kept_as_far_as_they_are_loud() -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "silero_vad", None)
-    with pytest.raises(VtuneError, match="extra 'vad'"):
+    with pytest.raises(VtuneError, match=r"vtune-tts\[vad\]"):
         VoiceMeter(16_000)

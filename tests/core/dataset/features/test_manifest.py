@@ -87,8 +87,8 @@ def test_recordings_that_cannot_be_used_say_why(folder: Folder, recipe: Callable
     soundfile.write(root / "none.wav", np.zeros(0), 8000)
     os.mkfifo(root / "pipe.wav")
     reasons = {Path(item.audio).name.split(".")[0]: item.reason or "" for item in items_of(recipe(root))}
-    assert "cut.wav was cut off: its header promises 0.60 s, the file holds 0.31 s" in reasons["cut"]
-    assert "promises.wav was cut off: its header promises 6250.00 s, the file holds 0.60 s" in reasons["promises"]
+    assert "cut.wav was cut off: its header states 0.60 s, the file has 0.31 s" in reasons["cut"]
+    assert "promises.wav was cut off: its header states 6250.00 s, the file has 0.60 s" in reasons["promises"]
     assert "empty.wav cannot be read as audio" in reasons["empty"]
     assert "noise.wav cannot be read as audio" in reasons["noise"]
     assert "text.wav cannot be read as audio" in reasons["text"]

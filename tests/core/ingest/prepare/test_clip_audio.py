@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtune import audio
-from vtune.audio.segmentation.edges import kept
+from vtune.audio.segmentation.edges import clip_spans
 from vtune.ingest.prepare import CutSettings
 from vtune.ingest.prepare.analysis import analyse_recording
 from vtune.ingest.prepare.clip_audio import _read_ranges, cut_clips
@@ -44,7 +44,7 @@ def test_clips_are_what_was_said_at_that_time(tmp_path: Path, talk: Callable[...
     soundfile.write(tmp_path / "a.wav", sound, rate, subtype="FLOAT")
     asked = cutting()
     heard = analyse_recording(tmp_path / "a.wav", asked)
-    clips = kept(heard.segments(asked), heard.powers, asked.lengths)
+    clips = clip_spans(heard.segments(asked), heard.powers, asked.lengths)
     assert len(clips) == len(spans)
     for (start, end), ((first, last),), clip in zip(
         spans, clips, cut_clips(tmp_path / "a.wav", heard, clips, asked), strict=True
@@ -66,7 +66,7 @@ def test_a_long_pause_inside_a_clip_is_shortened_without_a_click(
     soundfile.write(tmp_path / "a.wav", talk([(1, 3), (7, 9)], 10, RATE), RATE, subtype="FLOAT")
     asked = cutting()
     heard = analyse_recording(tmp_path / "a.wav", asked)
-    (spans,) = kept(heard.segments(asked), heard.powers, asked.lengths)
+    (spans,) = clip_spans(heard.segments(asked), heard.powers, asked.lengths)
     assert len(spans) == 2
     (clip,) = cut_clips(tmp_path / "a.wav", heard, [spans], asked)
     assert 4.6 < len(clip) / RATE < 5.4
@@ -80,7 +80,7 @@ def test_the_rate_is_the_one_that_is_wanted(recording: Callable[..., Path], samp
     path = recording(rate=22_050)
     asked = cutting(sample_rate)
     heard = analyse_recording(path, asked)
-    clips = kept(heard.segments(asked), heard.powers, asked.lengths)
+    clips = clip_spans(heard.segments(asked), heard.powers, asked.lengths)
     for spans, clip in zip(clips, cut_clips(path, heard, clips, asked), strict=True):
         seconds = sum(end - start for start, end in spans) * heard.hop / 22_050
         assert len(clip) / sample_rate == pytest.approx(seconds, abs=2 / sample_rate)
@@ -91,7 +91,7 @@ def test_opposite_channels_are_heard_and_kept(tmp_path: Path, talk: Callable[...
     soundfile.write(tmp_path / "a.wav", np.stack([sound, -0.8 * sound], axis=1), RATE, subtype="FLOAT")
     asked = cutting(target_loudness=-26)
     heard = analyse_recording(tmp_path / "a.wav", asked)
-    clips = kept(heard.segments(asked), heard.powers, asked.lengths)
+    clips = clip_spans(heard.segments(asked), heard.powers, asked.lengths)
     (clip,) = cut_clips(tmp_path / "a.wav", heard, clips, asked)
     assert audio.speech_level(clip, RATE) == pytest.approx(-26, abs=0.05)
     ((first, last),) = clips[0]
