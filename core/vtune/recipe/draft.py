@@ -1,4 +1,4 @@
-"""A recipe before it is checked: plain data, and where each value was written."""
+"""A recipe before its check: plain data, and the file and line of each value."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Draft:
     """Plain data with origins.
 
     ``origins`` maps the path of a key or list item to ``"file:line"`` or ``"override 'key=value'"``.
-    ``folder`` is where the recipe lies: sources may be given relative to it.
-    ``writers`` maps each key of the top level to the file that wrote it last; what an override wrote has none.
+    ``folder`` holds the recipe: sources may be relative to this folder.
+    ``writers`` maps each top-level key to the last file that wrote it; keys of overrides are not in it.
     """
 
     name: str
@@ -25,12 +25,12 @@ class Draft:
     writers: dict[str, Path] = field(default_factory=dict)
 
     def origin(self, path: KeyPath) -> str:
-        """Say where ``path`` was written; for a value that is not there, where its parent was."""
+        """Return the file and line of ``path``, or of its nearest parent if the value is missing."""
         written = self.written(path)
         return self.origins[written] if written else self.name
 
     def written(self, path: KeyPath) -> KeyPath:
-        """Return ``path``, or the nearest parent of it that was written; empty if none was."""
+        """Return ``path`` or its nearest parent that is in the file; empty if there is none."""
         return next((path[:end] for end in range(len(path), 0, -1) if path[:end] in self.origins), ())
 
 
@@ -47,9 +47,9 @@ def merge(below: Draft, above: Draft) -> Draft:
 
 
 def drop_origins(draft: Draft, path: KeyPath) -> None:
-    """Drop the origins of ``path`` and of all below it."""
-    for path in [k for k in draft.origins if k[: len(path)] == path]:
-        del draft.origins[path]
+    """Remove the origins of ``path`` and of all values below ``path``."""
+    for written in [key_path for key_path in draft.origins if key_path[: len(path)] == path]:
+        del draft.origins[written]
 
 
 def _lay_over(merged: Draft, into: dict[str, Any], above: Draft, data: dict[str, Any], path: KeyPath) -> None:

@@ -112,7 +112,7 @@ def _remove(draft: Draft, parts: Sequence[str], origin: str) -> None:
     del holder[path[-1]]
     drop_origins(draft, path)
     if isinstance(holder, list):
-        draft.origins = {_moved_up(path, path): origin for path, origin in draft.origins.items()}
+        draft.origins = {_moved_up(written, path): origin for written, origin in draft.origins.items()}
 
 
 def _moved_up(path: KeyPath, removed: KeyPath) -> KeyPath:

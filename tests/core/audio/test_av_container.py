@@ -97,7 +97,7 @@ def test_a_film_without_sound_says_so(tmp_path: Path) -> None:
         picture.pix_fmt = "yuv420p"
         container.mux(picture.encode(av.VideoFrame(16, 16, "yuv420p")))
         container.mux(picture.encode(None))
-    with pytest.raises(DataError, match="it has no sound"):
+    with pytest.raises(DataError, match="the file has no sound"):
         audio.seconds_of(tmp_path / "a.mp4")
 
 

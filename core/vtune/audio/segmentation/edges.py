@@ -21,7 +21,7 @@ def clip_spans(segments: list[Segment], powers: NDArray[np.float32], lengths: Cl
     """Return the spans of frames that each clip keeps: one, or several if a long pause inside the clip is shortened.
 
     Where the pause is long enough, between a third of a pad and a whole pad lies between speech and edge. Two clips
-    with a short pause between them meet at its quietest point. A clip that is slightly too short keeps more of its pauses.
+    with a short pause between them meet at its quietest point. A slightly too short clip keeps more of its pauses.
 
     :param powers: mean square of each frame.
     """
