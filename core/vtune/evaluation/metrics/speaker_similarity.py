@@ -45,8 +45,8 @@ class SpeakerSimilarity:
         if len(clips) < 2:
             remedy = "raise evaluate.clips" if recipe.evaluate.clips < 2 else "name longer ones under evaluate.source"
             raise VtuneError(
-                f"the metric needs two held-out recordings of at least {MIN_EMBEDDING_SECONDS:g} s and has {len(clips)}; "
-                f"{remedy}"
+                f"the metric needs two held-out recordings of at least {MIN_EMBEDDING_SECONDS:g} s "
+                f"and has {len(clips)}; {remedy}"
             )
         self._encoder = SpeakerEncoder()
         self._embeddings = np.stack([self._embed(clip) for clip in clips])

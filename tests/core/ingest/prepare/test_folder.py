@@ -184,7 +184,7 @@ def test_speech_that_stands_alone_is_named_with_its_seconds(tmp_path: Path, talk
     report = prepare(tmp_path / "in", tmp_path / "out")
     assert report.clips == 0
     assert "is shorter than 3 s" in str(ledger(tmp_path / "out")[0]["reason"])
-    assert report.left_out["speech that stands alone and is too short"] == pytest.approx(1.6, abs=0.3)
+    assert report.left_out["speech that is too short and too far from other speech"] == pytest.approx(1.6, abs=0.3)
 
 
 def test_stopped_by_a_signal_it_says_how_to_go_on(recording: Recording, tmp_path: Path) -> None:
