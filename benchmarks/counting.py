@@ -28,7 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
-from vtune.training.narrow_products import narrow_in_passing
+from vtune.training.weight_casting import cast_weights_per_product
 
 GIB = 2**30
 
@@ -72,7 +72,10 @@ def count_step(
         batch = make_batch()
         gc.collect()
         static, alive.peak, alive.flops = alive.now, alive.now, 0
-        with disable_input_dtype_casting(tuned, active=not widened), narrow_in_passing(tuned, active=not widened):
+        with (
+            disable_input_dtype_casting(tuned, active=not widened),
+            cast_weights_per_product(tuned, active=not widened),
+        ):
             with torch.autocast("cpu", torch.bfloat16):
                 loss = tuned(**batch)["loss"]
             loss.backward()

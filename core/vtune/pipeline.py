@@ -25,7 +25,7 @@ from vtune.evaluation import (
 )
 from vtune.export.existing_voice import CLIP_SAMPLE_KEY
 from vtune.export.voice_folder import update_options, voice_record, write_voice
-from vtune.ingest import raw_sources as raw
+from vtune.ingest import raw_sources
 from vtune.recipe import Recipe, as_yaml
 from vtune.runtime.device import pick_device, release_memory, weights_dtype
 from vtune.runtime.disk import writing
@@ -75,19 +75,19 @@ def run(
             sweep(folder.path)
             write_text(folder.recipe, as_yaml(recipe))
             _begin(1, "Preparing clips: cutting recordings, checking, encoding")
-            raw.prepare_clips(recipe, engine.info, folder)
+            raw_sources.prepare_clips(recipe, engine.info, folder)
             if recipe.prepare.examine:
-                check_run(raw.prepared_recipe(recipe, folder), engine, folder)
+                check_run(raw_sources.prepared_recipe(recipe, folder), engine, folder)
         ranks.wait()
         dtype = weights_dtype(recipe.train.precision, device, recipe.train.method)
         base = engine.load_base(recipe.engine_options, device, dtype)
         shard = dataset.RankShard(state.process_index, state.num_processes)
-        prepared_recipe = raw.prepared_recipe(recipe, folder)
+        prepared_recipe = raw_sources.prepared_recipe(recipe, folder)
         data = dataset.build_training_data(prepared_recipe, engine, base, folder, shard, ranks.wait)
         release_memory()  # of encoding
         if state.is_main_process:
             _begin(2, f"Training: the {_learner(recipe)} learns the voice")
-        # Before the training, so that nobody waits for it to learn that there is nothing to compare with.
+        # Before the training: nobody waits for hours to learn that no test sentences exist.
         test_sets = {name: held_out_test_set(prepared_recipe, engine, folder, name) for name in data.voices}
         extract = partial(conditioning.extract, engine, base, prepared_recipe, folder)
         measure = partial(load_checkpoint_metrics, engine, base, recipe, test_sets, extract)

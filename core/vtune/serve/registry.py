@@ -16,7 +16,7 @@ from vtune.runtime.paths import VoiceFolder
 from vtune.serve.failures import UnknownVoiceError, VoiceBrokenError
 from vtune.voice_format.record import VoiceRecord, list_voices, read_record
 from vtune.voice_format.weights import ADAPTER_FILE
-from vtune.voices.mixing import Part, Term, gather, looks_like_mix, parse_mix
+from vtune.voices.mixing import MixPart, MixTerm, gather, looks_like_mix, parse_mix
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class RequestedVoice:
 
     name: str
     engine: Engine
-    parts: tuple[Part, ...]
+    parts: tuple[MixPart, ...]
     is_mix: bool
     key: Hashable
 
@@ -81,7 +81,7 @@ class VoiceRegistry:
         folders = self._folders()
         name = name if name in folders else self.aliases.get(name, name)
         if name in folders:
-            parts = [Part(Term(1.0, name), folders[name], self._record(folders[name]))]
+            parts = [MixPart(MixTerm(1.0, name), folders[name], self._record(folders[name]))]
         elif looks_like_mix(name) and self._mix_voices > 1:
             parts = self._mixed(name, folders)
         else:
@@ -90,7 +90,7 @@ class VoiceRegistry:
             name, self._engine(parts[0].record.engine), tuple(parts), name not in folders, _key(parts)
         )
 
-    def _mixed(self, text: str, folders: Mapping[str, VoiceFolder]) -> list[Part]:
+    def _mixed(self, text: str, folders: Mapping[str, VoiceFolder]) -> list[MixPart]:
         terms = parse_mix(text)
         if len(terms) > self._mix_voices:
             raise VoiceError(f"the mix has {len(terms)} voices; this server mixes {self._mix_voices} at most")
@@ -144,7 +144,7 @@ def _read(folder: VoiceFolder) -> VoiceRecord | VoiceBrokenError:
         return VoiceBrokenError(str(error))
 
 
-def _key(parts: Iterable[Part]) -> Hashable:
+def _key(parts: Iterable[MixPart]) -> Hashable:
     return tuple((part.folder.path, part.weight, _stamp(part.folder)) for part in parts)
 
 

@@ -19,7 +19,7 @@ from vtune.toolkit.lora import add_lora
 from vtune.types import Audio, Conditioning, LoraSettings
 from vtune.voice_format.record import VoiceRecord, read_conditioning
 from vtune.voice_format.weights import DEFAULT_ADAPTER, fill_adapter, load_weights, read_adapter
-from vtune.voices.mixing import blend
+from vtune.voices.mixing import prepare_mix
 from vtune.voices.speech import LoadedVoice, open_base
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class SharedBase:
 
 def _voice_parts(chosen: RequestedVoice, options: Mapping[str, Any]) -> _VoiceParts:
     if chosen.is_mix:
-        mixed = blend(chosen.parts, options)
+        mixed = prepare_mix(chosen.parts, options)
         return _VoiceParts(mixed.record, mixed.shape, mixed.adapter, mixed.conditioning)
     folder, record = chosen.parts[0].folder, chosen.record
     return _VoiceParts(

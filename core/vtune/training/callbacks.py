@@ -1,4 +1,4 @@
-"""What a user sees while it trains, and what stays: a bar with speed and time left, metrics as JSON lines."""
+"""Callbacks of the training loop: a progress bar with speed and time left, and the metrics as JSON lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vtune.runtime.paths import make_parent, write_text
 logger = logging.getLogger(__name__)
 
 
-_UNSAID = frozenset(
+_UNPRINTED_METRICS = frozenset(
     {
         "epoch", "grad_norm", "clips_per_second", "tokens_per_second", "eval_runtime", "eval_samples_per_second",
         "eval_steps_per_second",
@@ -28,30 +28,30 @@ _UNSAID = frozenset(
 
 
 class ThroughputMeter:
-    """Counts what the loop has processed: clips, real tokens (padding does not count) and seconds."""
+    """Counts the clips, the tokens without padding, and the seconds of a training."""
 
     def __init__(self) -> None:
         self.clips = 0
         self.tokens = 0
-        self._before = 0.0
+        self._earlier_seconds = 0.0
         self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Seconds of training, without those whose steps a kill has undone."""
-        return self._before + time.monotonic() - self._started
+        """Seconds of training, without the seconds of steps that were lost when the run was killed."""
+        return self._earlier_seconds + time.monotonic() - self._started
 
     def start(self) -> None:
-        """Let the time run, which has stood still since the last checkpoint."""
+        """Start the clock; the seconds of an earlier process come from its checkpoint."""
         self._started = time.monotonic()
 
     def state(self) -> dict[str, float]:
-        """Return what a checkpoint keeps."""
+        """Return the counts, which a checkpoint stores."""
         return {"clips": self.clips, "tokens": self.tokens, "seconds": self.seconds}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        """Count on from where a checkpoint was written."""
-        self.clips, self.tokens, self._before = int(state["clips"]), int(state["tokens"]), state["seconds"]
+        """Continue with the counts of a checkpoint."""
+        self.clips, self.tokens, self._earlier_seconds = int(state["clips"]), int(state["tokens"]), state["seconds"]
 
     def add(self, clips: int, tokens: int) -> None:
         """Count one forward pass."""
@@ -59,7 +59,7 @@ class ThroughputMeter:
         self.tokens += tokens
 
     def rates(self, world_size: int) -> dict[str, float]:
-        """Clips and tokens per second over all ranks since training began."""
+        """Return clips and tokens per second over all ranks since the training began."""
         elapsed = max(self.seconds, 1e-9)
         return {
             "clips_per_second": round(self.clips * world_size / elapsed, 3),
@@ -67,18 +67,18 @@ class ThroughputMeter:
         }
 
 
-class Progress(TrainerCallback):  # type: ignore[misc]
-    """One bar a training, on the first rank, on a terminal only; elsewhere a line of log at each logging step."""
+class TrainingProgress(TrainerCallback):  # type: ignore[misc]
+    """A progress bar on a terminal, shown by the main process; without a terminal, a log line at each logging step."""
 
     def __init__(self, meter: ThroughputMeter) -> None:
         self._meter = meter
         self._bar: Any = None
-        self._first, self._began = 0, 0.0
+        self._first_step, self._began = 0, 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Open the bar where training begins or goes on."""
+        """Open the bar at the step where the training begins or resumes."""
         self._meter.start()
-        self._first, self._began = state.global_step, time.monotonic()
+        self._first_step, self._began = state.global_step, time.monotonic()
         if state.is_world_process_zero:
             self._bar = tqdm(
                 total=state.max_steps, initial=state.global_step, desc="training", unit="step", disable=None
@@ -95,7 +95,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             )
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Say the loss where there is no bar to show it."""
+        """Print the metrics, above the bar or as a log line. :raises TrainingError: a loss is not finite."""
         for name in ("loss", "eval_loss"):
             value = (logs or {}).get(name)
             if value is not None and not math.isfinite(value):
@@ -105,19 +105,20 @@ class Progress(TrainerCallback):  # type: ignore[misc]
                 )
         if self._bar is None or not logs or not ("loss" in logs or "eval_loss" in logs):
             return
-        said = ", ".join(f"{name} {value:.4g}" for name, value in logs.items() if name not in _UNSAID)
+        metrics = ", ".join(f"{name} {value:.4g}" for name, value in logs.items() if name not in _UNPRINTED_METRICS)
         rates = self._meter.rates(args.world_size)
         if self._bar.disable:
-            left = (state.max_steps - state.global_step) * self._seconds_a_step(state.global_step)
+            seconds_left = (state.max_steps - state.global_step) * self._seconds_per_step(state.global_step)
             logger.info(
                 "step %d/%d: %s; %.1f clips/s, %.0f tokens/s, %.0f s left",
-                state.global_step, state.max_steps, said, rates["clips_per_second"], rates["tokens_per_second"], left,
+                state.global_step, state.max_steps, metrics,
+                rates["clips_per_second"], rates["tokens_per_second"], seconds_left,
             )  # fmt: skip
         else:
-            self._bar.write(f"step {state.global_step}: {said}")
+            self._bar.write(f"step {state.global_step}: {metrics}")
 
-    def _seconds_a_step(self, step: int) -> float:
-        return (time.monotonic() - self._began) / max(step - self._first, 1)
+    def _seconds_per_step(self, step: int) -> float:
+        return (time.monotonic() - self._began) / max(step - self._first_step, 1)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the bar."""
@@ -126,13 +127,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
 
 class MetricsFile(TrainerCallback):  # type: ignore[misc]
-    """Every logged metric as one JSON line; after a resume the file is what an uninterrupted run would have written."""
+    """Writes logged metrics as JSON lines; after a resume the file is the same as that of an uninterrupted run."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write what the checkpoint remembers; lines of steps that a killed run made after it are gone."""
+        """Write the log of the checkpoint again; lines of later steps, which a killed run has lost, disappear."""
         if state.is_world_process_zero:
             make_parent(self._path)
             write_text(self._path, "".join(map(_line, state.log_history)))
@@ -145,5 +146,5 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
 
 
 def _line(entry: Mapping[str, Any]) -> str:
-    # In the order that a checkpoint keeps them in, which the order of logging is not.
+    # Sorted, as a checkpoint stores them; the order of logging is another one.
     return json.dumps({"step": entry["step"], **dict(sorted(entry.items()))}) + "\n"

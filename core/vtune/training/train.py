@@ -28,7 +28,7 @@ from vtune.runtime.paths import RunFolder, make_parent, new_folder, sweep, write
 from vtune.training import checkpoints, guards
 from vtune.training import out_of_memory as memory
 from vtune.training import resume as resuming
-from vtune.training.callbacks import MetricsFile, Progress, ThroughputMeter
+from vtune.training.callbacks import MetricsFile, ThroughputMeter, TrainingProgress
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator, EvalFn
 from vtune.training.memory_estimate import footprint_of, memory_for_training, require, resolve_auto
 from vtune.training.trainer import VoiceTrainer
@@ -234,7 +234,7 @@ def _make_trainer(
         )
     meter = ThroughputMeter()
     logs = job.run.logs / folder.name
-    callbacks = [guards.GradientGuard(), Progress(meter), MetricsFile(logs / "metrics.jsonl")]
+    callbacks = [guards.GradientGuard(), TrainingProgress(meter), MetricsFile(logs / "metrics.jsonl")]
     if recipe.train.early_stopping is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.train.early_stopping))
     if "tensorboard" in recipe.train.report_to and state.is_main_process:

@@ -1,4 +1,4 @@
-"""The one loop for every engine: transformers' Trainer with an order of clips and checkpoints that can be trusted."""
+"""The training loop of every engine: transformers' Trainer with its own sampler, evaluation and checkpoints."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from vtune.training.callbacks import ThroughputMeter
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator
 from vtune.training.guards import trained_part
 from vtune.training.mean_metrics import MeanMetrics
-from vtune.training.narrow_products import narrow_in_passing
 from vtune.training.resume import TRAINER_STATE, loop_state_of, read_json
 from vtune.training.sampler import EpochSampler
+from vtune.training.weight_casting import cast_weights_per_product
 from vtune.types import Batch
 from vtune.voice_format.weights import load_weights, save_weights
 
 
 class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed for us
-    """Trainer with its own order of clips, its own way to write a checkpoint and to evaluate, and a meter."""
+    """Trainer with its own sampler, checkpoints and evaluation, and with a throughput meter."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         evaluator: CheckpointEvaluator | None,
         **settings: Any,
     ) -> None:
-        # Trainer wants something to evaluate, even where there is only something to speak.
+        # Trainer requires an eval_dataset, even if the evaluator alone measures a checkpoint.
         validation: Any = data.validation if data.validation is not None or evaluator is None else []
         super().__init__(train_dataset=data.train, eval_dataset=validation, **settings)
         self._data = data
@@ -61,7 +61,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
 
     @property
     def mean_loss(self) -> float:
-        """Mean over all steps that were made and logged, whichever process made them."""
+        """Mean loss of all logged steps, those before a resume included."""
         return float(self._total_loss_scalar / max(self.state.global_step, 1))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
@@ -69,19 +69,19 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         return self._sampler
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """Let the warm-up end before the last step: one over every step would leave a learning rate of 0 alone."""
+        """Let the warm-up end before the last step; otherwise a run of one step would have the learning rate 0 only."""
         if self.args.get_warmup_steps(num_training_steps) >= num_training_steps:
             self.args.warmup_steps = num_training_steps - 1
         return super().create_scheduler(num_training_steps, optimizer)
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Count what is processed, and say it plainly when nothing can be learned from it."""
+        """Count the clips and tokens of a batch. :raises TrainingError: the loss depends on no trainable tensor."""
         self.meter.add(*self._count(inputs))
         narrow = self.args.bf16 or self.args.fp16
         try:
             # PEFT would widen what adapters are given to float32, and autocast narrow it again: the same numbers, in a
             # copy for each adapter that stays until backward.
-            with disable_input_dtype_casting(model, active=narrow), narrow_in_passing(model, active=narrow):
+            with disable_input_dtype_casting(model, active=narrow), cast_weights_per_product(model, active=narrow):
                 loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         except RuntimeError as error:
             if "does not require grad" not in str(error):
@@ -96,24 +96,24 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Note what the model measures beside its loss."""
+        """Compute the loss, and collect the metrics that the model returns beside the loss."""
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         self._means.add(outputs.get("metrics"))
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the means of what was measured since the last time; every rank comes here."""
-        for sign, prefix, means in (("loss", "", self._means), ("eval_loss", "eval_", self._eval_means)):
-            if sign in logs:
-                found = means.take(self.accelerator)
-                logs.update({f"{prefix}{name}": value for name, value in found.items()})
+        """Add the mean metrics since the last log line; every rank calls this."""
+        for loss_name, prefix, means in (("loss", "", self._means), ("eval_loss", "eval_", self._eval_means)):
+            if loss_name in logs:
+                metrics = means.take(self.accelerator)
+                logs.update({f"{prefix}{name}": value for name, value in metrics.items()})
                 logs.update(self.meter.rates(self.args.world_size))
         if "train_loss" in logs:
             logs["train_loss"] = self.mean_loss  # transformers divides by the steps of this process
         super().log(logs, start_time)
 
     def evaluation_loop(self, *args: Any, **settings: Any) -> EvalLoopOutput:
-        """Compute the validation loss, then let the checkpoint speak and measure it."""
+        """Compute the validation loss, then let the checkpoint speak and score the speech."""
         if self._data.validation is None:
             output = EvalLoopOutput(predictions=None, label_ids=None, metrics={}, num_samples=0)
         else:
@@ -125,7 +125,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
     def prediction_step(
         self, model: nn.Module, inputs: Batch, prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[torch.Tensor, None, None]:
-        """Return the loss alone, as every engine's model gives it."""
+        """Return the validation loss of a batch, without predictions."""
         with torch.no_grad(), self.compute_loss_context_manager():
             outputs = model(**self._prepare_inputs(inputs))
         self._eval_means.add(outputs.get("metrics"))
@@ -167,7 +167,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         return trained
 
     def restore(self) -> None:
-        """Take back what transformers begins anew in each process; called when everything else is set up."""
+        """Restore the counts that transformers starts at 0 in each process; called when the training begins."""
         if self._resumed:
             self._tr_loss += self._resumed["unlogged_loss"]
             self._total_loss_scalar = self._resumed["logged_loss"]
@@ -197,8 +197,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
     def _evaluate(self, trial: Any, ignore_keys: Any, skip_scheduler: bool = False) -> dict[str, float]:
         if skip_scheduler and self._resumed:  # ``eval_on_start``: the start was another process's
             return {}
-        found: dict[str, float] = super()._evaluate(trial, ignore_keys, skip_scheduler)
-        return found
+        metrics: dict[str, float] = super()._evaluate(trial, ignore_keys, skip_scheduler)
+        return metrics
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         # Not as transformers does, which adds a pickle of the arguments that nobody reads.
@@ -227,38 +227,38 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         if signum:
             if self._saved_step != step:
                 _, _, model, trial, *_ = due
-                self._save_checkpoint(model, trial, between=True)
+                self._save_checkpoint(model, trial, stop_only=True)
             raise signals.Stopped(signum, f" at step {step} of {self.state.max_steps}", "the checkpoint is complete")
 
-    def _save_checkpoint(self, model: nn.Module, trial: Any, between: bool = False) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: Any, stop_only: bool = False) -> None:
         folder = Path(self.args.output_dir)
-        place = checkpoints.path_of(folder, self.state.global_step)
-        aside = checkpoints.partial_folder(folder) / place.name
+        checkpoint = checkpoints.path_of(folder, self.state.global_step)
+        partial = checkpoints.partial_folder(folder) / checkpoint.name
         if self.args.should_save:
             checkpoints.clean(folder)
-            aside.mkdir(parents=True)
+            partial.mkdir(parents=True)
         self.accelerator.wait_for_everyone()
         best = checkpoints.path_of(folder, self.state.best_global_step or 0)
-        if best == place or best.is_dir():
+        if best == checkpoint or best.is_dir():
             self.state.best_model_checkpoint = str(best)
         self.store_flos()
-        self.save_model(str(aside), _internal_call=True)
-        self._save_optimizer_and_scheduler(str(aside))
-        self._save_scaler(str(aside))
-        self._save_rng_state(str(aside))
-        write_json(loop_state_of(aside, self.args.process_index), self._loop_state())
+        self.save_model(str(partial), _internal_call=True)
+        self._save_optimizer_and_scheduler(str(partial))
+        self._save_scaler(str(partial))
+        self._save_rng_state(str(partial))
+        write_json(loop_state_of(partial, self.args.process_index), self._loop_state())
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            self._save_state(aside / TRAINER_STATE)
-            if between:
-                checkpoints.mark_stop_only(aside)
-            checkpoints.complete(aside, folder)
+            self._save_state(partial / TRAINER_STATE)
+            if stop_only:
+                checkpoints.mark_stop_only(partial)
+            checkpoints.complete(partial, folder)
             self._rotate()
         self._saved_step = self.state.global_step
         self.accelerator.wait_for_everyone()
 
     def _rotate(self) -> None:
-        """Remove checkpoints that the one of this step makes needless."""
+        """Remove the checkpoints that are not needed any more after the checkpoint of this step."""
         if self.args.should_save:
             folder, best = Path(self.args.output_dir), self.state.best_model_checkpoint
             checkpoints.drop_stop_only(folder, self.state.global_step)
@@ -267,7 +267,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
                 checkpoints.rotate(folder, self.args.save_total_limit, self.state.global_step, kept)
 
     def _loop_state(self) -> dict[str, Any]:
-        """Return what this process counts beside transformers' own state."""
+        """Return the state of this process that transformers does not save."""
         best = self.state.best_model_checkpoint
         return {
             "ended": self.control.should_training_stop,
@@ -289,9 +289,10 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
 
 
 class _Flow(DefaultFlowCallback):  # type: ignore[misc] # transformers is not typed for us
-    """What is due at the end of an epoch is done with its last step: logged, then evaluated, then saved, once.
+    """Logs, evaluates and saves once at the last step of an epoch, in this order.
 
-    Saved before the epoch ends and evaluated after it, a run that was killed in between would never be evaluated there.
+    By default a checkpoint is saved before the epoch ends and evaluated after it; a run that is killed between the two
+    would never evaluate that checkpoint.
 
     :param restore: called before anything else when training begins.
     """
@@ -301,18 +302,18 @@ class _Flow(DefaultFlowCallback):  # type: ignore[misc] # transformers is not ty
         self._closed = -1
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Go on where the checkpoint was written."""
+        """Restore the counts of the checkpoint."""
         self._restore()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Say what is due after a step; after the last of an epoch or of all, what is due after an epoch too."""
+        """Decide what follows a step; the last step of an epoch, or of the training, ends the epoch as well."""
         control = super().on_step_end(args, state, control, **kwargs)
         if control.should_training_stop or float(state.epoch).is_integer():
             control = self.on_epoch_end(args, state, control, **kwargs)
         return control
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Say what is due after an epoch, where its last step has not: another callback has stopped in its middle."""
+        """Decide what follows an epoch, unless its last step did: another callback may stop the training mid-epoch."""
         if self._closed != state.global_step:
             self._closed = state.global_step
             control = super().on_epoch_end(args, state, control, **kwargs)

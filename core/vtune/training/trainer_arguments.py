@@ -14,8 +14,8 @@ from vtune.errors import RecipeError, TrainingError, in_a_line, listed, nearest
 from vtune.recipe import Recipe
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator
 
-# What core decides itself; a recipe that set these would break resuming, guards or the folders.
-_OURS = frozenset(
+# Arguments that core sets itself; a recipe that set them would break resuming, the guards or the folders.
+_RESERVED_ARGUMENTS = frozenset(
     {
         "output_dir", "remove_unused_columns", "disable_tqdm", "use_cpu", "train_sampling_strategy",
         "save_only_model", "ignore_data_skip", "resume_from_checkpoint", "auto_find_batch_size", "push_to_hub",
@@ -32,10 +32,11 @@ def training_arguments(
     validated: bool,
     evaluator: CheckpointEvaluator | None = None,
 ) -> Any:
-    """Translate; see ``TrainRecipe`` for what each key means.
+    """Translate the section ``train`` of a recipe; ``TrainRecipe`` says what each key means.
 
     :param validated: whether there are validation clips.
-    :param evaluator: measures each save, where there is one. The best is kept then, and every validation is a save.
+    :param evaluator: scores each checkpoint, or None. With an evaluator, the best checkpoint is kept, and each
+        validation saves a checkpoint.
     :raises RecipeError: an unknown scheduler, optimizer, tracker or argument.
     """
     train = recipe.train
@@ -44,12 +45,12 @@ def training_arguments(
         hint = nearest(train.scheduler, schedulers) or f" (known: {listed(schedulers, train.scheduler)})"
         raise RecipeError([f"train.scheduler: there is no {train.scheduler!r}{hint}"])
     _require_trackers(train.report_to)
-    heard = evaluator is not None
-    evaluate, chosen = validated or heard, heard or train.early_stopping is not None
+    has_evaluator = evaluator is not None
+    evaluate, keeps_best = validated or has_evaluator, has_evaluator or train.early_stopping is not None
     if train.early_stopping is not None and not evaluate:
         raise RecipeError(["train.early_stopping needs validation clips, and there are none; raise train.validation"])
-    between = train.evaluate_every or (train.save_every if heard else None)
-    every = between if chosen else train.save_every
+    eval_steps = train.evaluate_every or (train.save_every if has_evaluator else None)
+    save_steps = eval_steps if keeps_best else train.save_every
     settings: dict[str, Any] = {
         "output_dir": str(folder),
         "num_train_epochs": train.epochs,
@@ -75,16 +76,16 @@ def training_arguments(
         "logging_first_step": True,
         # The default replaces a NaN loss by the average in what is logged, and hides it.
         "logging_nan_inf_filter": False,
-        "eval_strategy": ("steps" if between else "epoch") if evaluate else "no",
-        "eval_steps": between,
-        "save_strategy": "steps" if every else "epoch",
-        "save_steps": every or 500,
+        "eval_strategy": ("steps" if eval_steps else "epoch") if evaluate else "no",
+        "eval_steps": eval_steps,
+        "save_strategy": "steps" if save_steps else "epoch",
+        "save_steps": save_steps or 500,
         "save_total_limit": train.save_limit,
-        "load_best_model_at_end": chosen,
+        "load_best_model_at_end": keeps_best,
         "metric_for_best_model": (f"eval_{evaluator.specs[0].name}" if evaluator else "eval_loss")
         if evaluate
         else None,
-        "greater_is_better": heard if evaluate else None,
+        "greater_is_better": has_evaluator if evaluate else None,
         "prediction_loss_only": True,
         "label_names": ["labels"],
         "report_to": [tracker for tracker in train.report_to if tracker not in {"tensorboard", "none"}],
@@ -95,7 +96,7 @@ def training_arguments(
         "ddp_timeout": 24 * 3600,
         "logging_strategy": "steps",
     }
-    settings.update(_further(train.arguments))
+    settings.update(_extra_arguments(train.arguments))
     try:
         return TrainingArguments(**settings)
     except (ValueError, TypeError, ImportError) as error:
@@ -103,7 +104,7 @@ def training_arguments(
 
 
 def _require_trackers(names: list[str]) -> None:
-    """A tracker that is unknown or not installed would only be noticed deep inside Trainer."""
+    """Refuse a tracker that is unknown or not installed: Trainer itself would fail late, with a traceback."""
     for name in names:
         if name not in {*INTEGRATION_TO_CALLBACK, "none"}:
             hint = nearest(name, INTEGRATION_TO_CALLBACK) or f" (known: {listed(INTEGRATION_TO_CALLBACK, name)})"
@@ -112,13 +113,13 @@ def _require_trackers(names: list[str]) -> None:
             raise RecipeError([f"train.report_to: {name!r} is not installed; install it or take it out"])
 
 
-def _further(arguments: dict[str, Any]) -> dict[str, Any]:
-    known = list(inspect.signature(TrainingArguments).parameters)
+def _extra_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    names = list(inspect.signature(TrainingArguments).parameters)
     problems = [
-        f"train.arguments: TrainingArguments has no {name!r}{nearest(name, known)}"
+        f"train.arguments: TrainingArguments has no {name!r}{nearest(name, names)}"
         for name in arguments
-        if name not in known
-    ] + [f"train.arguments: {name!r} is vtune's own to set" for name in arguments if name in _OURS]
+        if name not in names
+    ] + [f"train.arguments: {name!r} is set by vtune; take it out" for name in arguments if name in _RESERVED_ARGUMENTS]
     if problems:
         raise RecipeError(problems)
     return arguments

@@ -1,4 +1,4 @@
-"""What synthesis needs of a voice beside the adapter, taken from its best clips."""
+"""Extract the conditioning of a voice, the data that speech needs beside the adapter, from its best clips."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from vtune.types import Conditioning
 
 
 def extract(engine: Engine, base: Any, recipe: Recipe, run: RunFolder, voice: str) -> Conditioning:
-    """Choose clips of one voice and let the engine keep what it needs of them; notes which clips they were."""
+    """Choose the best clips of a voice, let the engine extract its conditioning, and record the ids of the clips."""
     clips = best_clips(recipe, engine, base, run, voice)
-    kept = engine.extract_conditioning(base, clips)
-    return Conditioning(kept.tensors, {**kept.strings, "vtune.clips": " ".join(clip.id for clip in clips)})
+    conditioning = engine.extract_conditioning(base, clips)
+    return Conditioning(
+        conditioning.tensors, {**conditioning.strings, "vtune.clips": " ".join(clip.id for clip in clips)}
+    )

@@ -135,7 +135,7 @@ def open_base(
     """Load the engine and the base of a voice.
 
     :param options: see ``open_voice``.
-    :raises VoiceError: the base is not the one that the voice was trained on ; names the part that differs.
+    :raises VoiceError: the base is not the one that the voice was trained on; names the part that differs.
     """
     engine = load_engine(record.engine)
     torch_device = pick_device(device)
@@ -146,34 +146,37 @@ def open_base(
 
 
 def checked_sampling(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options of the engine that one utterance may have for its own, as its options read them.
+    """Check the sampling options of one utterance, and return their values as the engine's options parse them.
 
-    :raises VoiceError: the engine has no such setting; EngineError: the value is none.
+    :raises VoiceError: the engine has no such sampling option.
+    :raises EngineError: a value is not valid.
     """
-    takes = sampling_names(engine.info.options)
-    strange = next((name for name in changes if name not in takes), None)
-    if strange is not None:
-        there = choices(strange, sorted(takes), "it takes")
-        raise VoiceError(f"engine {engine.name!r} takes no {shown(strange)} for one utterance{there}")
+    names = sampling_names(engine.info.options)
+    unknown = next((name for name in changes if name not in names), None)
+    if unknown is not None:
+        hint = choices(unknown, sorted(names), "it takes")
+        raise VoiceError(f"engine {engine.name!r} takes no {shown(unknown)} for one utterance{hint}")
     options = options_of(engine, record, changes)
     return {name: getattr(options, name) for name in changes}
 
 
 def options_of(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> EngineOptions:
-    """Return the options that a voice was trained with, changed. :raises EngineError: one cannot be; names it."""
+    """Return the options of a voice with some of them changed. :raises EngineError: an option is not valid."""
     try:
         return engine.info.options.model_validate({**record.engine_options, **changes})
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        name = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            hint = nearest(place, engine.info.options.model_fields)
-            raise EngineError(f"engine {engine.name!r} has no option {shown(place)}{hint}") from error
-        raise EngineError(f"engine option {shown(place)}: {first['msg']}, found {shown(first['input'])}") from error
+            hint = nearest(name, engine.info.options.model_fields)
+            raise EngineError(f"engine {engine.name!r} has no option {shown(name)}{hint}") from error
+        raise EngineError(f"engine option {shown(name)}: {first['msg']}, found {shown(first['input'])}") from error
 
 
-def _require_same_base(found: Mapping[str, str], record: VoiceRecord) -> None:
-    differ = [part for part in {**record.fingerprint, **found} if found.get(part) != record.fingerprint.get(part)]
+def _require_same_base(fingerprint: Mapping[str, str], record: VoiceRecord) -> None:
+    differ = [
+        part for part in {**record.fingerprint, **fingerprint} if fingerprint.get(part) != record.fingerprint.get(part)
+    ]
     if differ:
         raise VoiceError(
             f"voice {record.name!r} was trained on another {' and '.join(differ)} than this base has; it would speak "

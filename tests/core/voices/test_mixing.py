@@ -28,7 +28,7 @@ from vtune.recipe import Recipe
 from vtune.runtime.paths import VoiceFolder
 from vtune.types import Conditioning
 from vtune.voice_format.record import list_voices, read_conditioning, read_record
-from vtune.voices.mixing import Term, find_parts, mix_text, open_mix, open_named, parse_mix
+from vtune.voices.mixing import MixTerm, find_parts, mix_text, open_mix, open_named, parse_mix
 from vtune.voices.mixing.adapters import add_up, compress
 from vtune.voices.speech import LoadedVoice, open_voice
 
@@ -132,7 +132,7 @@ def logits(network: Any) -> torch.Tensor:
     ],
 )
 def test_a_mix_is_weights_and_names(text: str, terms: list[tuple[float, str]]) -> None:
-    assert parse_mix(text) == tuple(Term(weight, name) for weight, name in terms)
+    assert parse_mix(text) == tuple(MixTerm(weight, name) for weight, name in terms)
 
 
 @pytest.mark.parametrize(
@@ -143,16 +143,16 @@ def test_a_mix_is_weights_and_names(text: str, terms: list[tuple[float, str]]) -
         ("+anna", 1, "a name is missing"),
         ("anna+", 6, "a name is missing"),
         ("anna++ben", 6, "a name is missing"),
-        ("0.7*+ben", 5, "a name is missing behind '*'"),
-        ("0.7*", 5, "a name is missing behind '*'"),
+        ("0.7*+ben", 5, "a name is missing after '*'"),
+        ("0.7*", 5, "a name is missing after '*'"),
         ("*anna", 1, "a name is missing"),
         ("anna+''", 6, "a name is missing between the quotes"),
-        ("a + x*anna", 5, "'x' before '*' is no number"),
-        ("anna*0.7", 1, "'anna' before '*' is no number"),
-        ("1_0*anna", 1, "'1_0' before '*' is no number"),
-        ("nan*anna", 1, "'nan' before '*' is no number"),
-        ("inf*anna", 1, "'inf' before '*' is no number"),
-        ("١*anna", 1, "'١' before '*' is no number"),
+        ("a + x*anna", 5, "'x' before '*' is not a number"),
+        ("anna*0.7", 1, "'anna' before '*' is not a number"),
+        ("1_0*anna", 1, "'1_0' before '*' is not a number"),
+        ("nan*anna", 1, "'nan' before '*' is not a number"),
+        ("inf*anna", 1, "'inf' before '*' is not a number"),
+        ("١*anna", 1, "'١' before '*' is not a number"),
         ("anna + -0.3*ben", 8, "the weight '-0.3' is negative; a mix lies between its voices"),
         ("100.5*anna", 1, "the weight '100.5' is above 100"),
         ("1e999*anna", 1, "the weight '1e999' is above 100"),
@@ -169,8 +169,8 @@ def test_what_is_no_mix_is_told_with_its_place(text: str, place: int, why: str) 
 NAMES = st.text(min_size=1).filter(lambda name: not ('"' in name and "'" in name))
 
 
-@given(st.lists(st.builds(Term, st.floats(0, 100), NAMES), min_size=1))
-def test_what_is_written_reads_back(terms: list[Term]) -> None:
+@given(st.lists(st.builds(MixTerm, st.floats(0, 100), NAMES), min_size=1))
+def test_what_is_written_reads_back(terms: list[MixTerm]) -> None:
     assert parse_mix(mix_text(terms)) == tuple(terms)
 
 
@@ -340,7 +340,7 @@ def test_ranks_scales_and_modules_of_their_own_are_mixed_exactly(shaped: Path, w
     before = dict(total)
     for name, weight in weights.items():
         total = {key: value + weight * (merged(name)[key] - before[key]) for key, value in total.items()}
-    mix: Any = open_named(mix_text(Term(weight, name) for name, weight in weights.items()), shaped).model
+    mix: Any = open_named(mix_text(MixTerm(weight, name) for name, weight in weights.items()), shaped).model
     found = mix.merge_and_unload().state_dict()
     for key, value in total.items():
         torch.testing.assert_close(found[key].double(), value, rtol=1e-5, atol=1e-6, msg=key)

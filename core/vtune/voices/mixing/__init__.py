@@ -1,15 +1,14 @@
 """Voices between voices: ``0.7*anna+0.3*ben`` names a mix wherever a voice can be named to speak."""
 
 from vtune.voices.mixing.adapters import mixed_rank
-from vtune.voices.mixing.expression import Term, looks_like_mix, mix_text, parse_mix
-from vtune.voices.mixing.open import Blend, blend, open_mix, open_named
-from vtune.voices.mixing.parts import Part, find_parts, gather
+from vtune.voices.mixing.expression import MixTerm, looks_like_mix, mix_text, parse_mix
+from vtune.voices.mixing.open import PreparedMix, open_mix, open_named, prepare_mix
+from vtune.voices.mixing.parts import MixPart, find_parts, gather
 
 __all__ = [
-    "Blend",
-    "Part",
-    "Term",
-    "blend",
+    "MixPart",
+    "MixTerm",
+    "PreparedMix",
     "find_parts",
     "gather",
     "looks_like_mix",
@@ -18,4 +17,5 @@ __all__ = [
     "open_mix",
     "open_named",
     "parse_mix",
+    "prepare_mix",
 ]

@@ -16,7 +16,7 @@ from vtune.errors import TrainingError, VoiceError, listed, shown
 from vtune.toolkit.rank_patterns import ModuleScale, largest_rank, module_scales
 from vtune.types import LoraSettings
 from vtune.voice_format.weights import module_of, read_adapter
-from vtune.voices.mixing.parts import Part
+from vtune.voices.mixing.parts import MixPart
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ def pairs(adapter: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, str]]:
             yield name, f"{match[1]}B{match[2]}"
 
 
-def add_up(parts: Sequence[Part]) -> Adapter:
+def add_up(parts: Sequence[MixPart]) -> Adapter:
     """Read the parts' adapters and add them up, each times its weight, in float32.
 
     A module that only some of the parts adapt has zeros for the others.
@@ -107,7 +107,7 @@ def compress(adapter: Mapping[str, torch.Tensor], rank: int) -> tuple[Adapter, f
     return smaller, math.sqrt(lost / whole) if whole else 0.0
 
 
-def _checked_scales(part: Part, adapter: Adapter) -> dict[str, ModuleScale]:
+def _checked_scales(part: MixPart, adapter: Adapter) -> dict[str, ModuleScale]:
     """Return the scale of each module of a part's adapter, whose halves are those that its voice.json says."""
     halves = dict(pairs(adapter))
     alone = [name for name in adapter if ".lora_" in name and name not in {*halves, *halves.values()}]
@@ -130,9 +130,9 @@ def _checked_scales(part: Part, adapter: Adapter) -> dict[str, ModuleScale]:
     return scales
 
 
-def _require_same_shapes(parts: Sequence[Part], adapters: Sequence[Adapter]) -> None:
+def _require_same_shapes(parts: Sequence[MixPart], adapters: Sequence[Adapter]) -> None:
     """Refuse parts whose tensors differ in more than their rank: they are of another network."""
-    first: dict[str, tuple[tuple[int, ...], Part]] = {}
+    first: dict[str, tuple[tuple[int, ...], MixPart]] = {}
     for part, adapter in zip(parts, adapters, strict=True):
         halves = dict(pairs(adapter))
         for name, tensor in adapter.items():

@@ -5,7 +5,7 @@
     weight  0 to 100: digits, at most one point, at most one exponent (1e-3)
     name    of a voice, or the path of its folder; in quotes where it holds + * " or '
 
-Blanks around all of these mean nothing.
+Blanks around each of these are ignored.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from dataclasses import dataclass, field
 from vtune.errors import VoiceError, shown
 
 _WEIGHT = re.compile(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", re.ASCII | re.IGNORECASE)
-_PIECE = re.compile(r""""[^"]*"|'[^']*'|[+*"']|[^+*"'\s](?:[^+*"']*[^+*"'\s])?""")
+_TOKEN = re.compile(r""""[^"]*"|'[^']*'|[+*"']|[^+*"'\s](?:[^+*"']*[^+*"'\s])?""")
 
 MAX_MIX_WEIGHT = 100
-"""Largest weight of a voice in a mix; any voice is noise long before."""
+"""Largest weight of a voice in a mix; any voice is noise at far smaller weights."""
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """A voice and how much of it.
+class MixTerm:
+    """A voice of a mix, and its weight.
 
     :param weight: 0 to 100.
-    :param place: of the name in the text, counted from 1.
+    :param place: position of the name in the text, in characters, counted from 1.
     """
 
     weight: float
@@ -38,13 +38,16 @@ class Term:
 
 
 def looks_like_mix(text: str) -> bool:
-    """Say whether a text that names no voice can only be meant as a mix."""
+    """Return whether a text that names no voice can only be a mix: it has a + or a *."""
     return "+" in text or "*" in text
 
 
-def parse_mix(text: str) -> tuple[Term, ...]:
-    """Read the terms of a mix. :raises VoiceError: it is none; one line with the place where it goes wrong."""
-    pieces = _Pieces(text)
+def parse_mix(text: str) -> tuple[MixTerm, ...]:
+    """Parse a mix: ``0.7*anna+ben`` is ``MixTerm(0.7, "anna")`` and ``MixTerm(1.0, "ben")``.
+
+    :raises VoiceError: the text is not a mix; one line names the character where the mistake is.
+    """
+    pieces = _Tokens(text)
     terms = [_term(pieces)]
     while pieces.now:
         if pieces.now != "+":
@@ -54,46 +57,46 @@ def parse_mix(text: str) -> tuple[Term, ...]:
     return tuple(terms)
 
 
-def mix_text(terms: Iterable[Term]) -> str:
-    """Write terms as a text that reads back as they are."""
+def mix_text(terms: Iterable[MixTerm]) -> str:
+    """Write terms as a text that ``parse_mix`` reads back to the same terms."""
     return "+".join(f"{repr(term.weight).replace('e+', 'e')}*{_quoted(term.name)}" for term in terms)
 
 
-def refusal(text: str, place: int, why: object) -> VoiceError:
-    """Say in one line what is wrong with a mix, and where."""
+def mix_error(text: str, place: int, why: object) -> VoiceError:
+    """Return the error of a mix: one line with the text, the character and the reason."""
     return VoiceError(f"mix {shown(text)}, character {place}: {why}")
 
 
-def _term(pieces: _Pieces) -> Term:
+def _term(pieces: _Tokens) -> MixTerm:
     weight = 1.0
     first, place = pieces.take_name("a name is missing")
     if pieces.now == "*":
         weight = _weight(first, pieces, place)
         pieces.step()
-        first, place = pieces.take_name("a name is missing behind '*'")
+        first, place = pieces.take_name("a name is missing after '*'")
     name = first[1:-1] if first[0] in "\"'" else first
     if not name:
-        raise refusal(pieces.text, place, "a name is missing between the quotes")
-    return Term(weight, name, place)
+        raise mix_error(pieces.text, place, "a name is missing between the quotes")
+    return MixTerm(weight, name, place)
 
 
-def _weight(written: str, pieces: _Pieces, place: int) -> float:
+def _weight(written: str, pieces: _Tokens, place: int) -> float:
     if written[0] == "-" and _WEIGHT.fullmatch(written[1:].lstrip()):
-        raise refusal(pieces.text, place, f"the weight {shown(written)} is negative; a mix lies between its voices")
+        raise mix_error(pieces.text, place, f"the weight {shown(written)} is negative; a mix lies between its voices")
     weight = float(written) if _WEIGHT.fullmatch(written) else math.nan
     if math.isnan(weight):
-        raise refusal(pieces.text, place, f"{shown(written)} before '*' is no number such as 0.7")
+        raise mix_error(pieces.text, place, f"{shown(written)} before '*' is not a number such as 0.7")
     if weight > MAX_MIX_WEIGHT:
-        raise refusal(pieces.text, place, f"the weight {shown(written)} is above {MAX_MIX_WEIGHT}")
+        raise mix_error(pieces.text, place, f"the weight {shown(written)} is above {MAX_MIX_WEIGHT}")
     return weight
 
 
-class _Pieces:
-    """Names, signs and weights of a text, one after another; ``now`` is the next, empty at the end."""
+class _Tokens:
+    """The names, signs and weights of a mix, in order; ``now`` is the current one, empty at the end."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._left = list(_PIECE.finditer(text))[::-1]
+        self._left = list(_TOKEN.finditer(text))[::-1]
 
     @property
     def now(self) -> str:
@@ -103,10 +106,10 @@ class _Pieces:
         self._left.pop()
 
     def error(self, why: str) -> VoiceError:
-        return refusal(self.text, self._left[-1].start() + 1 if self._left else len(self.text) + 1, why)
+        return mix_error(self.text, self._left[-1].start() + 1 if self._left else len(self.text) + 1, why)
 
     def take_name(self, otherwise: str) -> tuple[str, int]:
-        """Return what may be a name or a weight, with its place."""
+        """Return a name or a weight with its position, and step to the next piece."""
         if self.now in ("", "+", "*"):
             raise self.error(otherwise)
         if self.now in ("'", '"'):

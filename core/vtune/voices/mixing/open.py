@@ -15,7 +15,7 @@ from vtune.voice_format.record import MixRecord, VoiceRecord, find_voice, read_c
 from vtune.voice_format.weights import fill_adapter
 from vtune.voices.mixing.adapters import Adapter, add_up, compress, mixed_shape
 from vtune.voices.mixing.expression import looks_like_mix, mix_text
-from vtune.voices.mixing.parts import Part, combined_consent, find_parts, log_differences
+from vtune.voices.mixing.parts import MixPart, combined_consent, find_parts, log_differences
 from vtune.voices.speech import LoadedVoice, open_base, open_voice
 
 
@@ -28,7 +28,7 @@ def open_named(
     *,
     untuned: bool = False,
 ) -> LoadedVoice:
-    """Load what a user typed: the name or path of a voice, or a mix of voices. What is a voice is never read as a mix.
+    """Load a voice by name or path, or a mix of voices; the name of a voice is never read as a mix.
 
     :param voices: the folder in which names are looked up.
     :param options: see ``vtune.voices.speech.open_voice``; so is ``untuned``.
@@ -40,8 +40,8 @@ def open_named(
 
 
 @dataclass(frozen=True, slots=True)
-class Blend:
-    """What a mix is made of, before there is a base for it."""
+class PreparedMix:
+    """A mix before its base is loaded: the record, the summed adapter, and the conditioning of each voice."""
 
     record: VoiceRecord
     shape: LoraSettings
@@ -50,12 +50,12 @@ class Blend:
     weights: Sequence[float]
 
     def conditioning(self, engine: Engine, base: Any) -> Conditioning:
-        """Return what synthesis needs of the mix."""
+        """Return the conditioning of the mix, from the conditionings of its voices."""
         return engine.mix_conditioning(base, self.kept, self.weights)
 
 
 def open_mix(
-    parts: Sequence[Part],
+    parts: Sequence[MixPart],
     device: str = "auto",
     precision: str = "auto",
     options: Mapping[str, Any] | None = None,
@@ -70,12 +70,12 @@ def open_mix(
     :param parts: from ``find_parts``, asked with the same options.
     :param options: engine options that the mix has, whatever the voices were trained with.
     :param untuned: leave the adapters out: the base, with the mix's conditioning.
-    :param rank: squeeze the sum into an adapter of this rank; ``record.mix.error`` says what it leaves out.
+    :param rank: compress the sum to an adapter of this rank; ``record.mix.error`` is the share that is lost.
     :raises VoiceError: a voice is damaged, or the base is not theirs.
     """
     options = options or {}
     log_differences(parts, options)
-    mixed = blend(parts, options, rank)
+    mixed = prepare_mix(parts, options, rank)
     engine, base = open_base(mixed.record, device, precision)
     conditioning = mixed.conditioning(engine, base)
     model = engine.build_model(base, mixed.shape, mixed.record.method)
@@ -84,8 +84,8 @@ def open_mix(
     return LoadedVoice(engine, base, model.eval(), conditioning, mixed.record)
 
 
-def blend(parts: Sequence[Part], options: Mapping[str, Any], rank: int | None = None) -> Blend:
-    """Add up what voices are made of; see ``open_mix``. :raises VoiceError: a voice is damaged."""
+def prepare_mix(parts: Sequence[MixPart], options: Mapping[str, Any], rank: int | None = None) -> PreparedMix:
+    """Add up the adapters of voices; see ``open_mix``. :raises VoiceError: a voice is damaged."""
     adapter, error = add_up(parts), 0.0
     shape = mixed_shape([part.lora for part in parts], adapter)
     full = shape.rank
@@ -94,7 +94,7 @@ def blend(parts: Sequence[Part], options: Mapping[str, Any], rank: int | None = 
         shape = replace(shape, rank=rank, alpha=rank)
     of = MixRecord(parts=[part.settings() for part in parts], rank=full, error=error)
     total = sum(part.weight for part in parts)
-    return Blend(
+    return PreparedMix(
         _record(parts, shape, of, options),
         shape,
         adapter,
@@ -103,7 +103,7 @@ def blend(parts: Sequence[Part], options: Mapping[str, Any], rank: int | None = 
     )
 
 
-def _record(parts: Sequence[Part], shape: LoraSettings, mix: MixRecord, options: Mapping[str, Any]) -> VoiceRecord:
+def _record(parts: Sequence[MixPart], shape: LoraSettings, mix: MixRecord, options: Mapping[str, Any]) -> VoiceRecord:
     heaviest = parts[0].record
     return heaviest.model_copy(
         update={

@@ -15,16 +15,16 @@ from vtune.toolkit.hub import hash_file
 from vtune.types import LoraSettings
 from vtune.voice_format.record import PartRecord, VoiceRecord, find_voice, read_record, voice_or_none
 from vtune.voice_format.weights import ADAPTER_FILE
-from vtune.voices.mixing.expression import Term, parse_mix, refusal
+from vtune.voices.mixing.expression import MixTerm, mix_error, parse_mix
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A voice of a mix and how much of it."""
+class MixPart:
+    """A voice of a mix, with its weight, its folder and its record."""
 
-    term: Term
+    term: MixTerm
     folder: VoiceFolder
     record: VoiceRecord
 
@@ -44,7 +44,7 @@ class Part:
         return LoraRecipe.model_validate(self.record.lora).settings()
 
     def settings(self) -> PartRecord:
-        """Return what the record of a mix says of this voice."""
+        """Return the entry of this voice in the record of a mix."""
         adapter = hash_file(self.folder.path / ADAPTER_FILE)
         name = self.folder.path.resolve().name
         return PartRecord(
@@ -52,38 +52,38 @@ class Part:
         )
 
 
-def find_parts(text: str, voices: Path, options: Mapping[str, Any]) -> list[Part]:
-    """Find the voices that a mix names, the heaviest first; what is a voice itself is a mix of that voice alone.
+def find_parts(text: str, voices: Path, options: Mapping[str, Any]) -> list[MixPart]:
+    """Find the voices that a mix names, the heaviest first; a text that names a voice is a mix of that voice alone.
 
     Voices of weight 0 are held to the same rules and then left out.
 
     :param voices: the folder in which names are looked up.
     :param options: engine options that the mix will have, whatever the voices have.
-    :raises VoiceError: the text is no mix, a voice is not there, damaged or named twice (tells the place), or they
-        cannot be mixed (names the voices and what differs).
+    :raises VoiceError: the text is no mix, a voice is missing, damaged or named twice (with the character), or the
+        voices cannot be mixed (with their names and what differs).
     """
-    terms = (Term(1.0, text, 1),) if voice_or_none(text, voices) else parse_mix(text)
+    terms = (MixTerm(1.0, text, 1),) if voice_or_none(text, voices) else parse_mix(text)
     return gather(text, terms, lambda name: find_voice(name, voices), options)
 
 
 def gather(
-    text: str, terms: Iterable[Term], find: Callable[[str], VoiceFolder], options: Mapping[str, Any]
-) -> list[Part]:
+    text: str, terms: Iterable[MixTerm], find: Callable[[str], VoiceFolder], options: Mapping[str, Any]
+) -> list[MixPart]:
     """Find the voices of a mix by any rule; see ``find_parts``.
 
-    :param text: that the terms were read from, for the errors.
-    :param find: takes a name; raises ``VoiceError`` where there is no such voice.
+    :param text: the text of the terms, for errors.
+    :param find: returns the folder of a name; raises ``VoiceError`` if there is no such voice.
     """
-    parts: dict[Path, Part] = {}
+    parts: dict[Path, MixPart] = {}
     for term in terms:
         try:
             folder = find(term.name)
         except VoiceError as error:
-            raise refusal(text, term.place, error) from error
+            raise mix_error(text, term.place, error) from error
         key = folder.path.resolve()
         if key in parts:
-            raise refusal(text, term.place, f"voice {shown(term.name)} is named twice; add up its weights")
-        parts[key] = part = Part(term, folder, read_record(folder))
+            raise mix_error(text, term.place, f"voice {shown(term.name)} is named twice; add up its weights")
+        parts[key] = part = MixPart(term, folder, read_record(folder))
         _require_adapter(part)
         _require_same_base(part, next(iter(parts.values())), options)
     audible = sorted((part for part in parts.values() if part.weight > 0), key=lambda part: -part.weight)
@@ -92,7 +92,7 @@ def gather(
     return audible
 
 
-def log_differences(parts: Sequence[Part], options: Mapping[str, Any]) -> None:
+def log_differences(parts: Sequence[MixPart], options: Mapping[str, Any]) -> None:
     """Log which engine options the parts do not share, and weights that add up to more than one voice.
 
     :param parts: the heaviest first.
@@ -119,7 +119,7 @@ def combined_consent(consents: Sequence[Mapping[str, str] | None]) -> dict[str, 
     return {"person": ", ".join(people), "statement": " ".join(statements)}
 
 
-def _require_adapter(part: Part) -> None:
+def _require_adapter(part: MixPart) -> None:
     if part.record.method != "lora":
         raise VoiceError(f"voice {part.name!r} was fully fine-tuned: it has no adapter that could be mixed")
     whole = part.record.lora.get("modules_to_save")
@@ -140,7 +140,7 @@ _NOT_A_SUM = {"use_dora": "a DoRA adapter", "lora_bias": "an adapter with biases
 """Arguments of adapters whose change of a weight is no product of two matrices."""
 
 
-def _require_same_base(part: Part, first: Part, options: Mapping[str, Any]) -> None:
+def _require_same_base(part: MixPart, first: MixPart, options: Mapping[str, Any]) -> None:
     if part.record.engine != first.record.engine:
         raise VoiceError(
             f"voice {first.name!r} is of engine {first.record.engine!r}, {part.name!r} of {part.record.engine!r}; "

@@ -18,10 +18,10 @@ from transformers.pytorch_utils import Conv1D
 
 
 @contextmanager
-def narrow_in_passing(model: nn.Module, *, active: bool) -> Iterator[None]:
-    """Let frozen linear modules cast their float32 weights to autocast's dtype for each product alone.
+def cast_weights_per_product(model: nn.Module, *, active: bool) -> Iterator[None]:
+    """Cast the float32 weights of frozen linear modules to autocast's dtype for one product at a time.
 
-    :param active: False leaves everything as it is.
+    :param active: False changes nothing.
     """
     kinds: dict[type, Any] = {nn.Linear: _Linear, Conv1D: _Conv1D}
     changed = [module for module in model.modules() if active and type(module) in kinds and _is_frozen(module)]
@@ -41,50 +41,50 @@ def _is_frozen(module: Any) -> bool:
 
 
 def _forward(
-    function: Any, module: Any, forward: Callable[[torch.Tensor], torch.Tensor], given: torch.Tensor
+    function: Any, module: Any, forward: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor
 ) -> torch.Tensor:
-    kind = given.device.type
+    kind = inputs.device.type
     if not torch.is_autocast_enabled(kind):
-        return forward(given)
-    product: torch.Tensor = function.apply(given, module.weight, module.bias, torch.get_autocast_dtype(kind))
+        return forward(inputs)
+    product: torch.Tensor = function.apply(inputs, module.weight, module.bias, torch.get_autocast_dtype(kind))
     return product
 
 
 class _Linear(torch.autograd.Function):
-    """``given @ weight.T + bias`` as ``nn.Linear`` has it, ``given`` of any shape."""
+    """``inputs @ weight.T + bias`` as ``nn.Linear`` has it; ``inputs`` is [..., in_features]."""
 
     @staticmethod
     def forward(
-        ctx: Any, given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype
+        ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype
     ) -> torch.Tensor:
         ctx.save_for_backward(weight)
-        ctx.dtypes = given.dtype, dtype
-        with torch.autocast(given.device.type, enabled=False):
+        ctx.dtypes = inputs.dtype, dtype
+        with torch.autocast(inputs.device.type, enabled=False):
             narrow = None if bias is None else bias.to(dtype)
-            return nn.functional.linear(given.to(dtype), weight.to(dtype), narrow)
+            return nn.functional.linear(inputs.to(dtype), weight.to(dtype), narrow)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, outer: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (weight,), (wide, narrow) = ctx.saved_tensors, ctx.dtypes
-        return (outer @ weight.to(narrow)).to(wide), None, None, None
+        return (grad_output @ weight.to(narrow)).to(wide), None, None, None
 
 
 class _Conv1D(torch.autograd.Function):
-    """``given @ weight + bias`` as GPT-2's modules have it, ``given`` of any shape."""
+    """``inputs @ weight + bias`` as GPT-2's modules have it; ``inputs`` is [..., in_features]."""
 
     @staticmethod
     def forward(
-        ctx: Any, given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, dtype: torch.dtype
+        ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, dtype: torch.dtype
     ) -> torch.Tensor:
         ctx.save_for_backward(weight)
-        ctx.dtypes = given.dtype, dtype
-        with torch.autocast(given.device.type, enabled=False):
-            rows = given.to(dtype).view(-1, given.shape[-1])
-            return torch.addmm(bias.to(dtype), rows, weight.to(dtype)).view(*given.shape[:-1], -1)
+        ctx.dtypes = inputs.dtype, dtype
+        with torch.autocast(inputs.device.type, enabled=False):
+            rows = inputs.to(dtype).view(-1, inputs.shape[-1])
+            return torch.addmm(bias.to(dtype), rows, weight.to(dtype)).view(*inputs.shape[:-1], -1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, outer: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (weight,), (wide, narrow) = ctx.saved_tensors, ctx.dtypes
-        return (outer @ weight.to(narrow).T).to(wide), None, None, None
+        return (grad_output @ weight.to(narrow).T).to(wide), None, None, None

@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from vtune.training.narrow_products import narrow_in_passing
+from vtune.training.weight_casting import cast_weights_per_product
 
 WIDTH, LAYERS = 96, 12
 
@@ -36,7 +36,7 @@ KINDS = {
 def step(model: Any, *, narrowed: bool, alive: Any = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
     given = torch.randn(2, 7, WIDTH, generator=torch.Generator().manual_seed(1))
     model.zero_grad()
-    with narrow_in_passing(model, active=narrowed):
+    with cast_weights_per_product(model, active=narrowed):
         with torch.autocast("cpu", torch.bfloat16):
             said = model(given)
         if alive is not None:
@@ -72,6 +72,6 @@ def test_no_narrow_copy_waits_for_backward(kind: str, benchmark: Callable[[str],
 
 def test_modules_are_as_before_and_trained_ones_are_left_alone() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 4).half())
-    with narrow_in_passing(model, active=True):
+    with cast_weights_per_product(model, active=True):
         assert ["forward" in vars(module) for module in model] == [False, True, False]
     assert not any("forward" in vars(module) for module in model)
