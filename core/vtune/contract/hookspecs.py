@@ -2,8 +2,8 @@
 
 An engine is a module of ``@vtune.hookimpl`` functions. Its state is whatever ``load_base`` returns; every later hook
 receives the state as ``base``. A hook may take fewer arguments than its specification has, never more, and none with
-a default, because pluggy would never fill it. A hook of an engine must not return None: pluggy takes None for "ask the
-next plugin", and there is none.
+a default, because pluggy would never fill it. A hook of an engine must not return None: pluggy then asks the next
+plugin, and there is no other.
 
 A run has one process (rank) for each GPU, and more processes if ``encode.processes`` is above 1. "Each rank" below
 means that every process calls the hook, "the first rank" that one process does. No two threads call hooks with one
@@ -324,7 +324,7 @@ def synthesize(
     :param seed: the same seed gives the same sound on the same machine.
     :param sampling: checked values of options that declare ``affects="sampling"``; each takes the place of the base's
         value for this utterance.
-    :returns: pieces at ``EngineInfo.sample_rate``; joined, they have no gap and no overlap.
+    :returns: pieces of sound at ``EngineInfo.sample_rate``; the joined pieces have no gap and no overlap.
 
     Read no options from the base but those that affect ``sampling`` or ``runtime``: voices that differ in other options
     may share the base.

@@ -1,4 +1,4 @@
-"""What speech is measured by. A metric that cannot be measured here says why, and the others are measured."""
+"""Interfaces of metrics and their results. If one metric cannot be measured, the others are measured all the same."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from vtune.recipe import Recipe
 from vtune.types import Clip, Ending, Waveform
 
 Better = Literal["high", "low", "one", "neither"]
-"""Where a perfect voice lies: as high or as low as possible, at 1, or nowhere (the metric only describes)."""
+"""Which numbers are better: high ones, low ones, those near 1, or neither (the metric only describes)."""
 
 
 VOICE, BASE, RECORDING = "voice", "base", "recording"
-"""Systems of every evaluation: the tuned voice, the engine without the training, and the person's recordings."""
+"""Systems of every evaluation: the trained voice, the engine without training, and the recordings of the person."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """Held-out words and sound of one voice.
+    """Held-out texts and recordings of one voice.
 
-    :param texts: sentences that are spoken, each once.
-    :param clips: recordings of the voice that nothing was trained on; perhaps of other words than ``texts``.
-    :param train_texts: sentences that the voice was trained on, where they are known.
-    :param impostors: recordings of other people, where there are some: how similar is a stranger's voice?
-    :param language: of the words, as Whisper names it; None where the recipe does not say.
+    :param texts: sentences that are spoken, once each.
+    :param clips: recordings of the voice that were not trained on; they may have other words than ``texts``.
+    :param train_texts: sentences that the voice was trained on, if they are known.
+    :param impostors: recordings of other people, if there are any; they show how similar a stranger's voice is.
+    :param language: language of the texts, as Whisper names it; None if the recipe does not name a language.
     """
 
     texts: Sequence[str]
@@ -35,10 +35,10 @@ class TestSet:
     language: str | None = "en"
     __test__: ClassVar[bool] = False  # pytest takes every class called Test... for tests
     recordings: Mapping[str, Clip] = field(init=False)
-    """The clip of each text that has one."""
+    """The recording of each text, for the texts that have one."""
 
     def __post_init__(self) -> None:
-        # One clip for each text: utterances are told apart by their text.
+        # Only one clip for each text: utterances are told apart by their text.
         clips = {clip.text: clip for clip in reversed(self.clips)}
         object.__setattr__(self, "clips", [clip for clip in self.clips if clips[clip.text] is clip])
         object.__setattr__(self, "recordings", {text: clips[text] for text in self.texts if text in clips})
@@ -48,9 +48,9 @@ class TestSet:
 class Utterance:
     """One text spoken once by one system; a recording is an utterance of the system ``recording``.
 
-    :param ending: how the worst piece of the utterance stopped; None where nothing says so, as in a recording.
-    :param took: seconds of work; ``first``: seconds until there was sound. None for a recording, and for what was
-        spoken in one batch with other texts.
+    :param ending: how the worst piece of the utterance ended; None if this is unknown, as for a recording.
+    :param took: seconds of computing; ``first``: seconds until the first sound. Both are None for a recording and for a
+        text that was spoken in one batch with other texts.
     """
 
     text: str
@@ -70,16 +70,16 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """What one number of a metric means.
+    """Name, unit and direction of one number of a metric.
 
     :param name: key in ``scores.json``, in logs and in the recipe; the field's own name, such as ``wer``.
-    :param title: the same in plain words, such as ``wrong words (WER)``.
+    :param title: the name in plain words, such as ``wrong words (WER)``.
     :param better: which numbers are better.
-    :param unit: stands behind the number; ``%`` shows a ratio as a percentage.
-    :param headline: whether the metric belongs into a short table, as the card has it.
+    :param unit: unit that is shown after the number; ``%`` shows a ratio as a percentage.
+    :param headline: whether the metric belongs into a short table, such as that of the card.
     :param scale: the worst and the best number, such as ``(1, 5)`` for a MOS. A metric with a scale can be multiplied
         with other metrics to choose a checkpoint, see ``goodness``; a metric without one can choose only by itself.
-        Default: a percentage goes from 0 to 1 or back, and what is best at 1 is worst at 0 and at 2.
+        Default: 0 to 1 for a percentage; a metric that is best at 1 is worst at 0 and at 2.
     """
 
     name: str
@@ -96,7 +96,7 @@ class MetricSpec:
         return f"{100 * number:.1f} %" if self.unit == "%" else f"{number:.2f}{self.unit and ' ' + self.unit}"
 
     def shown_interval(self, interval: tuple[float, float] | None) -> str:
-        """Return an interval of differences as people read it; empty where there is none."""
+        """Return an interval of differences as people read it; empty if there is no interval."""
         if interval is None:
             return ""
         scale = 100 if self.unit == "%" else 1
@@ -126,7 +126,7 @@ class MetricSpec:
 
     @property
     def formula(self) -> str:
-        """How ``goodness`` is computed, as a factor of a product: ``(1 - wer)``."""
+        """Formula of ``goodness``, as a factor of a product: ``(1 - wer)``."""
         if self.better == "one":
             return f"(1 - |{self.name} - 1|)"
         worst, best = self.worst_and_best or (0.0, 1.0)
@@ -138,7 +138,7 @@ class MetricSpec:
 
     @property
     def direction(self) -> str:
-        """Which numbers are better, in words."""
+        """Which numbers are better, in plain words."""
         return {
             "high": "higher is better",
             "low": "lower is better",
@@ -149,23 +149,23 @@ class MetricSpec:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A number as ``numerator / denominator``, so that a mean over utterances weighs it: wrong words / words."""
+    """A number as ``numerator / denominator``, such as wrong words / words; a mean of utterances adds up both parts."""
 
     numerator: float
     denominator: float = 1.0
 
 
 MetricValues = list[Ratio | None]
-"""One number for each utterance; None where the metric cannot be measured, as on an utterance that is too short."""
+"""One number for each utterance; None if the metric cannot be measured, as on an utterance that is too short."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricResult:
-    """What was measured.
+    """Numbers that a metric measured.
 
-    :param values: by the name of the metric, one number for each utterance.
-    :param notes: by name, one line of text for each utterance: what was heard.
-    :param anchors: by the name of the metric, what others reach who did not speak here:
+    :param values: for each metric by name, one number for each utterance.
+    :param notes: for each note by name, one line of text for each utterance, such as the words that were recognised.
+    :param anchors: for each metric by name, numbers of other speakers to compare with:
         ``{"speaker_similarity": {"impostors": 0.55}}``.
     """
 
@@ -175,23 +175,23 @@ class MetricResult:
 
 
 class Metric(Protocol):
-    """Measures utterances; recordings are among them and show which numbers can be reached.
+    """Measures utterances. The recordings of the person are among them, and show which numbers are possible.
 
-    Several numbers that come from one measurement are one metric: the recogniser's words give ``wer`` and ``cer``.
+    Several numbers from one measurement are one metric: the words of the recogniser give ``wer`` and ``cer``.
     """
 
     @property
     def specs(self) -> Sequence[MetricSpec]:
-        """What may be measured, in the order of the table."""
+        """The specs of all numbers that this metric may measure, in the order of the table."""
         ...
 
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
-        """Measure all utterances, in their order."""
+        """Measure all utterances, and return the numbers in the order of the utterances."""
         ...
 
 
 MetricMaker = Callable[[TestSet, Recipe], Metric]
-"""Makes a metric for a test set; a class of metrics is one. :raises VtuneError: it cannot be measured here, and why.
+"""Makes a metric for a test set, usually a class. :raises VtuneError: the reason why it cannot be measured.
 
-A maker that an extension adds has ``specs`` as well (a class attribute), so that names are known before it is made.
+A maker of an extension also has the class attribute ``specs``, so that the names are known before the metric is made.
 """

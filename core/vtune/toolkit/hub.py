@@ -196,8 +196,8 @@ def hash_file(path: Path) -> str:
     digest = sha256(str(size).encode())
     step = max(_HASH_BLOCK_BYTES, size // _MAX_HASH_BLOCKS)
     with path.open("rb") as file:
-        for place in range(0, size, step):
-            file.seek(place)
+        for offset in range(0, size, step):
+            file.seek(offset)
             digest.update(file.read(_HASH_BLOCK_BYTES))
     return digest.hexdigest()[:16]
 
