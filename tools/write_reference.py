@@ -38,12 +38,12 @@ def pages() -> dict[str, str]:
 def hooks_page() -> str:
     """Every hook with its signature, shapes, units and errors."""
     parts = [f"# Hooks\n\n{NOTE}\n{_markdown(inspect.getdoc(hookspecs) or '')}"]
-    hooks = [name for names in hookspecs.SECTIONS.values() for name in names]
-    for title, names in hookspecs.SECTIONS.items():
+    hooks = [name for names in hookspecs.HOOK_SECTIONS.values() for name in names]
+    for title, names in hookspecs.HOOK_SECTIONS.items():
         parts.append(f"## {title}")
         for name in names:
             function = getattr(hookspecs, name)
-            kind = "required" if name in hookspecs.REQUIRED else "optional"
+            kind = "required" if name in hookspecs.REQUIRED_HOOKS else "optional"
             if not getattr(function, f"{hookspecs.PROJECT}_spec")["firstresult"]:
                 kind = "extensions; the hook of every extension is called"
             doc = re.sub(rf"`({'|'.join(hooks)})`", r"[`\1`](#\1)", _markdown(inspect.getdoc(function) or ""))

@@ -44,7 +44,7 @@ PROJECT = "vtune"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-REQUIRED = (
+REQUIRED_HOOKS = (
     "engine_info",
     "load_base",
     "prepare_sample",
@@ -55,7 +55,7 @@ REQUIRED = (
 )
 """Hooks that every engine must implement; core has a default for each of the others."""
 
-SECTIONS = {
+HOOK_SECTIONS = {
     "Describe and load the engine": ("engine_info", "load_base", "fingerprint", "features_fingerprint", "footprint"),
     "Prepare the data": ("prepare_sample", "collate"),
     "Train": ("build_lora_model",),

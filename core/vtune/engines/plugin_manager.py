@@ -155,6 +155,6 @@ def _check_hookimpl(hook: str, function: Any, options: dict[str, Any], title: st
 
 def _check_complete(manager: pluggy.PluginManager, engine: ModuleType, title: str) -> None:
     implemented = {caller.name for caller in manager.get_hookcallers(engine) or []}
-    missing = [hook for hook in hookspecs.REQUIRED if hook not in implemented]
+    missing = [hook for hook in hookspecs.REQUIRED_HOOKS if hook not in implemented]
     if missing:
         raise EngineError(f"{title} lacks the hooks {', '.join(missing)}; every engine must implement them")
