@@ -43,7 +43,7 @@ class ClipLengths:
     def __post_init__(self) -> None:
         if not 0 < self.min_seconds < self.max_seconds:
             raise DataError(
-                f"clips of {self.min_seconds:g} to {self.max_seconds:g} s: the greatest length must be above the least"
+                f"clips of {self.min_seconds:g} to {self.max_seconds:g} s: the longest must be above the shortest"
             )
         if self.max_seconds < 1:
             raise DataError(
