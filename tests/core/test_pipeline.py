@@ -208,7 +208,7 @@ def test_a_failure_while_speaking_leaves_no_half_voice(
 def test_a_second_run_of_the_same_voice_is_kept_out(toy: Callable[..., Recipe], tmp_path: Path) -> None:
     from vtune.runtime.paths import RunFolder
 
-    with RunFolder(tmp_path / "runs" / "someone").locked(), pytest.raises(vtune.VtuneError, match="another run"):
+    with RunFolder(tmp_path / "runs" / "someone").locked(), pytest.raises(vtune.VtuneError, match="another process"):
         pipeline.run(toy())
 
 

@@ -79,6 +79,7 @@ def test_other_ranks_show_nothing(caplog: pytest.LogCaptureFixture, monkeypatch:
 
 
 def test_quiet_shows_nothing_and_a_program_without_logging_gets_bars(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.NOTSET, "vtune.runtime.progress")  # a command of an earlier test may have set it
     for level, shown in ((logging.WARNING, False), (logging.NOTSET, True)):
         caplog.set_level(level, "vtune")
         terminal = Terminal()
