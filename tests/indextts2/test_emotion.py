@@ -112,8 +112,8 @@ def test_a_checkpoints_tables_are_checked_where_they_are_read(
     other = tmp_path / "other"
     shutil.copytree(tiny, other)
     for name, content, says in (
-        ("feat2.pt", noise(rows, 31), r"feat2\.pt holds vectors of 31, .* 32$"),
-        ("feat1.pt", noise(rows, 191), r"feat1\.pt holds vectors of 191, .* 192$"),
+        ("feat2.pt", noise(rows, 31), r"feat2\.pt holds vectors of 31 numbers, .* 32$"),
+        ("feat1.pt", noise(rows, 191), r"feat1\.pt holds vectors of 191 numbers, .* 192$"),
         ("feat2.pt", noise(5, 32), f"5 emotions, {rows} speakers"),
         ("feat2.pt", noise(5), r"feat2\.pt does not hold one table"),
     ):
