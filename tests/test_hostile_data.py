@@ -312,7 +312,7 @@ def test_something_else_in_the_place_of_a_file_is_named_at_once(
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
     assert Path(place).name in line
-    assert f"it is {kind}, expected a regular file" in line or "is no regular file" in line
+    assert f"it is {kind}, expected a regular file" in line or "is not a regular file" in line
 
 
 @pytest.mark.parametrize("kind", ODD)

@@ -220,7 +220,7 @@ def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:
     assert "trained" in out["train"].decode()
     assert "written" not in told["train"]
     assert "The training is already finished" in told["run"]
-    assert out["run"] == b"voices/someone: vtune say someone 'Hello.' --out hello.wav\n"
+    assert out["run"] == b"voices/someone: try it with: vtune say someone 'Hello.' --out hello.wav\n"
     assert b"someone" in out["voices"]
     with wave.open(str(tmp_path / "a.wav")) as file:
         frames = file.readframes(file.getnframes())

@@ -242,7 +242,7 @@ def test_a_run_that_signals_stop_is_the_run_that_was_never_stopped(forks: Forks,
         assert "Traceback" not in said
         assert [path.name for path in (stopped / "voices").glob("*")] == []
         if place == "step 5":
-            assert "Features: 11 of 11 encoded in this run" in said
+            assert "Features: 11 of 16 encoded in this run" in said
     code, said = forks.run(stopped, "run", str(recipe))
     assert code == 0, said
     assert outcome(stopped) == outcome(straight)
