@@ -13,8 +13,7 @@ from typing import IO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vtune.audio import av_container as av_container
-from vtune.audio import sound_file as sound_file
+from vtune.audio import av_container, sound_file
 from vtune.errors import DataError, in_a_line
 
 SUFFIXES = sound_file.SUFFIXES | av_container.SUFFIXES
@@ -95,7 +94,7 @@ def opened(file: Path | IO[bytes], name: str | None = None) -> Iterator[Recordin
     if isinstance(file, Path):
         require_file(file)
         name = name or str(file)
-    name = name or "sound_file"
+    name = name or "sound"
     with ExitStack() as stack:
         stream = _stream(file, name, stack)
         if stream.rate not in SAMPLE_RATES:

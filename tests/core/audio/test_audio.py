@@ -329,3 +329,8 @@ def test_a_stream_with_its_header_is_a_wav(tmp_path: Path, rate: int) -> None:
         assert parsed.getnframes() == samples
     (tmp_path / "a.wav").write_bytes(out.getvalue())
     np.testing.assert_allclose(audio.read(tmp_path / "a.wav", rate), sine(440, 0.5, rate), atol=1 / 16384)
+
+
+def test_a_recording_without_a_name_is_called_sound() -> None:
+    with pytest.raises(DataError, match=r"^sound cannot be read as audio"), audio.opened(io.BytesIO(b"no audio")):
+        pass
