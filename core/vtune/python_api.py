@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vtune import pipeline
 from vtune.audio import synthetic_note, write_speech
 from vtune.engines import load_recipe
@@ -16,7 +14,7 @@ from vtune.errors import VoiceError
 from vtune.evaluation import Evaluation, evaluate, tuned_and_base
 from vtune.evaluation.compare import first_voice, gather_test_set, recipe_of
 from vtune.recipe import Recipe
-from vtune.types import Audio, Ending
+from vtune.types import Audio, join_audio
 from vtune.voice_format.record import VoiceRecord
 from vtune.voices.mixing import open_named
 from vtune.voices.speech import LoadedVoice
@@ -133,11 +131,8 @@ class Voice:
         :param sampling: the engine's sampling options for this text alone, such as ``temperature=0.4``.
         :raises VoiceError: the text has no letter and no digit, or the engine has no such sampling option.
         """
-        pieces = list(self.stream(text, seed=seed, untuned=untuned, **sampling))
-        waveform = np.concatenate([piece.waveform for piece in pieces])
-        endings = [piece.ending for piece in pieces if piece.ending is not None]
-        ending = next((ending for ending in endings if ending != Ending.END_TOKEN), endings[-1] if endings else None)
-        return SpokenAudio(waveform, self.sample_rate, ending, self.name)
+        sound = join_audio(list(self.stream(text, seed=seed, untuned=untuned, **sampling)))
+        return SpokenAudio(sound.waveform, sound.sample_rate, sound.ending, self.name)
 
     def stream(self, text: str, *, seed: int = 0, untuned: bool = False, **sampling: Any) -> Iterator[Audio]:
         """Speak a text and yield its sound piece by piece, as each is ready; the pieces join without gaps.

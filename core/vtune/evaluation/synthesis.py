@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
-import numpy as np
-
 from vtune.contract.metrics import BASE, RECORDING, VOICE, Utterance
 from vtune.runtime.progress import ProgressBar
-from vtune.types import Audio, Clip, Ending
+from vtune.types import Audio, Clip, join_audio
 from vtune.voices.speech import Speaker
 
 
@@ -110,11 +108,8 @@ def synthesize_batch(
 
 
 def _joined(system: System, text: str, seed: int, pieces: Sequence[Audio]) -> Utterance:
-    endings = [piece.ending for piece in pieces if piece.ending is not None]
-    # An utterance in the middle that ran away is no better than a last one.
-    ending = next((ending for ending in endings if ending != Ending.END_TOKEN), endings[-1] if endings else None)
-    waveform = np.concatenate([piece.waveform for piece in pieces])
-    return Utterance(text, seed, system.name, waveform, pieces[0].sample_rate, ending)
+    sound = join_audio(pieces)
+    return Utterance(text, seed, system.name, sound.waveform, sound.sample_rate, sound.ending)
 
 
 def recordings_as_utterances(clips: Sequence[Clip]) -> list[Utterance]:

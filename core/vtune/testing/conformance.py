@@ -16,7 +16,7 @@ from vtune.runtime.paths import VoiceFolder
 from vtune.testing.made_clip import made_clip
 from vtune.testing.option_effects import check_options
 from vtune.training import guards
-from vtune.types import Audio, Batch, Clip, Conditioning, Features, Waveform
+from vtune.types import Audio, Batch, Clip, Conditioning, Features, Waveform, join_audio
 from vtune.voice_format.record import read_conditioning, write_conditioning
 from vtune.voice_format.weights import load_weights, save_weights
 from vtune.voices.speech import Speaker
@@ -221,4 +221,4 @@ def check_export(engine: Engine, base: Any, model: nn.Module, conditioning: Cond
 
 
 def _joined(pieces: Sequence[Audio]) -> Waveform:
-    return np.concatenate([piece.waveform for piece in pieces])
+    return join_audio(pieces).waveform

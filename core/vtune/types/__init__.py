@@ -9,7 +9,7 @@ from vtune.types.info import EngineInfo, ExtensionInfo
 from vtune.types.lora import LoraSettings
 from vtune.types.options import EFFECTS, Effect, EngineOptions, Settings, effects_of, option
 from vtune.types.sampling import SamplingRequest, TokenSampler
-from vtune.types.sound import Audio, Clip, Ending, Watermark, Waveform
+from vtune.types.sound import Audio, Clip, Ending, Watermark, Waveform, join_audio
 from vtune.types.tensors import Batch, Features
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "Watermark",
     "Waveform",
     "effects_of",
+    "join_audio",
     "option",
 ]

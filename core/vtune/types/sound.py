@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,3 +50,14 @@ class Audio:
     waveform: Waveform
     sample_rate: int
     ending: Ending | None = None
+
+
+def join_audio(pieces: Sequence[Audio]) -> Audio:
+    """Join the pieces of one sound; the worst ending of its utterances is the ending of the whole.
+
+    :param pieces: at least one piece, all with one sample rate.
+    """
+    endings = [piece.ending for piece in pieces if piece.ending is not None]
+    # An utterance in the middle that ran away is no better than a last one.
+    ending = next((ending for ending in endings if ending != Ending.END_TOKEN), endings[-1] if endings else None)
+    return Audio(np.concatenate([piece.waveform for piece in pieces]), pieces[0].sample_rate, ending)
