@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from vtune.audio import write_wav
 from vtune.contract.metrics import MetricSpec
+from vtune.runtime.distributed.ranks import from_main_process
 from vtune.runtime.paths import make_parent
 from vtune.types import Audio, Waveform
 
@@ -66,17 +66,17 @@ class CheckpointEvaluator:
 
     def evaluate(self, model: nn.Module, step: int, accelerator: Any) -> dict[str, float]:
         """Return the metrics of a step as ``eval_<name>``. The random states are left as they were."""
-        shared: list[Any] = [None]
-        if self._measure is not None:
-            began = time.monotonic()
-            with _preserved_rng_state():
-                result = self._measure(accelerator.unwrap_model(model))
-            self._keep(result, step)
-            self._log(result, step, time.monotonic() - began)
-            shared = [dict(result.metrics)]
-        if accelerator.num_processes > 1:
-            shared = broadcast_object_list(shared)
-        return {f"eval_{name}": value for name, value in shared[0].items()}
+        metrics = from_main_process(accelerator, lambda: self._measured(accelerator.unwrap_model(model), step))
+        return {f"eval_{name}": value for name, value in metrics.items()}
+
+    def _measured(self, model: nn.Module, step: int) -> dict[str, float]:
+        assert self._measure is not None, "the main process has what measures"
+        began = time.monotonic()
+        with _preserved_rng_state():
+            result = self._measure(model)
+        self._keep(result, step)
+        self._log(result, step, time.monotonic() - began)
+        return dict(result.metrics)
 
     def _keep(self, result: EvalResult, step: int) -> None:
         for name, sound, rate in result.sounds:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from peft import PeftModel
 from torch import nn
 from transformers import EarlyStoppingCallback, set_seed
@@ -24,10 +23,9 @@ from vtune.errors import TrainingError, in_a_line
 from vtune.recipe import Recipe, differences
 from vtune.runtime import signals
 from vtune.runtime.device import pick_precision, release_memory
+from vtune.runtime.distributed.ranks import from_main_process
 from vtune.runtime.paths import RunFolder, make_parent, new_folder, sweep, write_json
-from vtune.training import checkpoints, guards
-from vtune.training import out_of_memory as memory
-from vtune.training import resume as resuming
+from vtune.training import checkpoints, guards, out_of_memory, resume
 from vtune.training.callbacks import MetricsFile, ThroughputMeter, TrainingProgress
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator, EvalFn
 from vtune.training.memory_estimate import footprint_of, memory_for_training, require, resolve_auto
@@ -39,7 +37,6 @@ from vtune.voice_format.weights import load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 FACTS = "training.json"
 MAX_IDENTITY_BYTES = 1 << 20
 
@@ -84,7 +81,7 @@ def train(job: TrainingJob) -> tuple[nn.Module, dict[str, Any]]:
     recipe = job.recipe
     set_seed(recipe.train.seed)
     model = job.engine.build_model(job.base, recipe.lora.settings(), recipe.train.method)
-    if _decided(state, lambda: _is_finished(finished)):
+    if from_main_process(state, lambda: _is_finished(finished)):
         logger.info("The training is already finished: %s", finished)
         load_weights(model, finished)
         facts: dict[str, Any] = json.loads((finished / FACTS).read_text(encoding="utf-8"))
@@ -95,10 +92,12 @@ def train(job: TrainingJob) -> tuple[nn.Module, dict[str, Any]]:
         _announce(job.run, folder, identity, model)
     guards.check_trainable(model)
     measure = job.checkpoint_metrics() if state.is_main_process else None
-    specs = _decided(state, lambda: None if measure is None else list(measure.specs))
+    specs = from_main_process(state, lambda: None if measure is None else list(measure.specs))
     evaluator = None if specs is None else CheckpointEvaluator(measure, specs, job.run.logs / folder.name)
     by_best = evaluator is not None or recipe.train.early_stopping is not None
-    checkpoint = _decided(state, lambda: resuming.newest_usable(folder, model, state.num_processes, by_best=by_best))
+    checkpoint = from_main_process(
+        state, lambda: resume.newest_usable(folder, model, state.num_processes, by_best=by_best)
+    )
     # No name here holds the trainer, so that its optimizer and gradients are freed before the checks need memory.
     facts = _run(_make_trainer(job, model, folder, evaluator, checkpoint), job, checkpoint)
     model.zero_grad(set_to_none=True)
@@ -117,14 +116,6 @@ def train(job: TrainingJob) -> tuple[nn.Module, dict[str, Any]]:
             checkpoints.seal(aside)
     state.wait_for_everyone()
     return _as_finished(model, recipe), facts
-
-
-def _decided(state: PartialState, decide: Callable[[], T]) -> T:
-    """Return what the main process decides; every process calls this."""
-    decisions = [decide() if state.is_main_process else None]
-    if state.num_processes > 1:
-        broadcast_object_list(decisions)
-    return cast(T, decisions[0])
 
 
 def _is_finished(finished: Path) -> bool:
@@ -176,7 +167,9 @@ def _with_resolved_auto(job: TrainingJob) -> Recipe:
     recipe, device, processes = job.recipe, job.state.device, job.state.num_processes
     footprint = footprint_of(job.engine, recipe, device)
     longest = max(job.data.lengths)
-    have = _decided(job.state, lambda: memory_for_training(footprint, device, processes))  # the same in all processes
+    have = from_main_process(
+        job.state, lambda: memory_for_training(footprint, device, processes)
+    )  # the same in all processes
     resolved = resolve_auto(recipe, footprint, longest, have)
     require(footprint, resolved, device, longest=longest, processes=processes)
     train = resolved.train
@@ -274,9 +267,9 @@ def _run(trainer: VoiceTrainer, job: TrainingJob, checkpoint: Path | None) -> di
     except ImportError as error:  # the optimizer or kernel of the recipe is not installed
         raise TrainingError(f"train: {in_a_line(error)}") from error
     except (RuntimeError, MemoryError) as error:
-        if not memory.is_out_of_memory(error):
+        if not out_of_memory.is_out_of_memory(error):
             raise
-        raise memory.advice(job.recipe, data.lengths) from error
+        raise out_of_memory.advice(job.recipe, data.lengths) from error
     # Accelerate leaves its autocast around the model; without it the model computes as a loaded one does.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     history = [entry for entry in trainer.state.log_history if any(name.startswith("eval_") for name in entry)]

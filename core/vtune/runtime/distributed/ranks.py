@@ -6,18 +6,20 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from vtune.errors import TrainingError, in_a_line
 from vtune.runtime import signals
 from vtune.runtime.distributed.heartbeats import Heartbeats, LostRank
 
 if TYPE_CHECKING:
-    from accelerate import PartialState
+    from accelerate import Accelerator, PartialState
+
+T = TypeVar("T")
 
 COLLECTIVE_TIMEOUT = timedelta(hours=3)
 """Longest wait inside torch, for a rank that lives but is busy, for example with hours of measuring a checkpoint."""
@@ -140,6 +142,19 @@ def max_over_ranks(value: int) -> int:
     largest = torch.tensor([value])
     distributed.all_reduce(largest, distributed.ReduceOp.MAX, group=_cpu_group())
     return int(largest.item())
+
+
+def from_main_process(processes: PartialState | Accelerator, decide: Callable[[], T]) -> T:
+    """Return in every process what the main process decides; every process must call this.
+
+    :param decide: is called in the main process only; its result must be picklable.
+    """
+    from accelerate.utils import broadcast_object_list
+
+    decisions = [decide() if processes.is_main_process else None]
+    if processes.num_processes > 1:
+        broadcast_object_list(decisions)
+    return cast(T, decisions[0])
 
 
 def follow_launcher() -> None:
