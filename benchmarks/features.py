@@ -29,7 +29,7 @@ import torch
 from machine import in_a_line, machine
 
 from vtune import Clip, dataset, load_engine, load_recipe
-from vtune.dataset.features import encode as encoding
+from vtune.dataset.features import encode
 from vtune.engines import Engine
 from vtune.recipe import Recipe
 from vtune.runtime.paths import RunFolder
@@ -80,7 +80,7 @@ def once(recipe: Recipe, engine: Engine, reading: float) -> dict[str, tuple[floa
         return {engine.info.length_feature: clip.waveform[:1]}
 
     waits = partial(mock.patch.object, Engine, "prepare_sample", elsewhere)
-    serial = partial(mock.patch.object, encoding, "_read_ahead", in_turn)
+    serial = partial(mock.patch.object, encode, "_read_ahead", in_turn)
     with tempfile.TemporaryDirectory() as folder:
         taken = {name: build(recipe, engine, Path(folder)) for name in ("first", "second")}
     for name, changes in {"serial": [serial], "elsewhere": [waits], "elsewhere, serial": [waits, serial]}.items():
@@ -104,7 +104,7 @@ def in_turn(recipe: Recipe, engine: Engine, sources: Any, work: Any) -> Iterator
     """Read each clip when it is needed."""
     for item, key, number in work:
         read: Future[Any] = Future()
-        read.set_result(encoding.load_clip(recipe, engine, sources[item.source], item))
+        read.set_result(encode.load_clip(recipe, engine, sources[item.source], item))
         yield item, key, number, read
 
 
@@ -112,7 +112,7 @@ def read_clips(recipe: Recipe, engine: Engine) -> list[Clip]:
     """Read all clips."""
     sources = dataset.open_sources(recipe)
     items = [item for item in dataset.manifest_entries(recipe, sources) if item.reason is None]
-    return [encoding.load_clip(recipe, engine, sources[item.source], item) for item in items]
+    return [encode.load_clip(recipe, engine, sources[item.source], item) for item in items]
 
 
 def changed_by_bf16(recipe: Recipe, engine: Engine, clips: list[Clip]) -> tuple[float, int]:

@@ -19,7 +19,7 @@ from torch import nn
 
 import vtune_orpheus
 from vtune import LoraSettings, attach_lora
-from vtune.toolkit import packed_attention as attention
+from vtune.toolkit import packed_attention
 from vtune_orpheus import loss, network
 
 SHAPE: dict[str, Any] = {
@@ -89,7 +89,7 @@ def measure(case: Case, **shape: int) -> Found:
     """
     kind = network.LlamaForCausalLM if case.lean else transformers.LlamaForCausalLM
     config = transformers.LlamaConfig(**{**SHAPE, **shape})
-    config._attn_implementation = attention.ATTENTION_NAME if case.lean else "sdpa"
+    config._attn_implementation = packed_attention.ATTENTION_NAME if case.lean else "sdpa"
 
     def build() -> nn.Module:
         with default_dtype(torch.float32 if case.wide else torch.bfloat16):

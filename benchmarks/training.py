@@ -38,7 +38,7 @@ import vtune_orpheus
 from vtune import LoraSettings, attach_lora
 from vtune.dataset import TrainingData
 from vtune.runtime.device import pick_precision, weights_dtype
-from vtune.toolkit import packed_attention as attention
+from vtune.toolkit import packed_attention
 from vtune.training.callbacks import ThroughputMeter
 from vtune.training.trainer import VoiceTrainer
 from vtune_orpheus import network
@@ -143,7 +143,7 @@ class Ours(Arm):
 
     batch = 8
     kind = network.LlamaForCausalLM
-    attention = attention.ATTENTION_NAME
+    attention = packed_attention.ATTENTION_NAME
 
     def numbers(self, device: torch.device, dtype: str) -> tuple[torch.dtype, str]:
         """Return the dtypes that a recipe's ``precision`` stands for."""

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import LlamaForCausalLM
 
 import vtune
-from vtune.toolkit import packed_attention as attention
+from vtune.toolkit import packed_attention
 from vtune_orpheus import loss
 from vtune_orpheus.base import OrpheusBase
 from vtune_orpheus.training_rows import pad
@@ -225,7 +225,7 @@ def test_attention_clip_by_clip_is_attention_with_a_mask(heads: tuple[int, int])
     repeated = [tensor.repeat_interleave(heads[0] // heads[1], 1) for tensor in (key, value)]
     scores = (query @ repeated[0].transpose(2, 3) * 0.3).masked_fill(~mask, -torch.inf)
     wanted = (scores.softmax(-1) @ repeated[1]).transpose(1, 2)
-    found = attention.attend_clip_by_clip(query, key, value, lengths, 0.0, 0.3)
+    found = packed_attention.attend_clip_by_clip(query, key, value, lengths, 0.0, 0.3)
     torch.testing.assert_close(found, wanted)
     weight = torch.randn_like(found)
     for ours, theirs in zip(
@@ -256,15 +256,15 @@ def test_the_kernel_for_gpus_is_asked_for_what_it_takes() -> None:
         return torch.cat(clips)
 
     query, key, value = torch.randn(1, 4, 15, 8), torch.randn(1, 2, 15, 8), torch.randn(1, 2, 15, 8)
-    found = attention.attend_with_kernel(kernel, query, key, value, [5, 1, 9], 0.3)
-    torch.testing.assert_close(found, attention.attend_clip_by_clip(query, key, value, [5, 1, 9], 0.0, 0.3))
+    found = packed_attention.attend_with_kernel(kernel, query, key, value, [5, 1, 9], 0.3)
+    torch.testing.assert_close(found, packed_attention.attend_clip_by_clip(query, key, value, [5, 1, 9], 0.0, 0.3))
     (given, settings) = calls[0]
     assert given[3].tolist() == [0, 5, 6, 15]
     assert given[3].dtype == torch.int32
     assert given[5:] == (9, 9)
     assert settings == {"scale": 0.3, "window_size": (-1, 0), "enable_gqa": True}
-    known = attention._varlen_kernel()
-    assert known is None or "cu_seq_q" in attention.inspect.signature(known).parameters
+    known = packed_attention._varlen_kernel()
+    assert known is None or "cu_seq_q" in packed_attention.inspect.signature(known).parameters
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
@@ -282,7 +282,7 @@ def test_a_checkpoint_says_that_llama_wrote_it(base: OrpheusBase, tmp_path: Path
     network.save_pretrained(tmp_path)
     said = (tmp_path / "config.json").read_text()
     assert '"LlamaForCausalLM"' in said
-    assert attention.ATTENTION_NAME not in said
+    assert packed_attention.ATTENTION_NAME not in said
 
 
 AMONG = loss.LossTokens(40, range(48, 150))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vtune.audio import write_wav
 from vtune.engines import Engine
@@ -20,9 +20,6 @@ from vtune.runtime.version import VTUNE_VERSION
 from vtune.voice_format.record import VoiceRecord, read_record
 from vtune.voice_format.vllm_rules import is_servable
 from vtune.voices.speech import Speaker
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

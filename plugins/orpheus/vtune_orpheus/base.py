@@ -71,13 +71,13 @@ class OrpheusBase:
 
     def new_network(self) -> nn.Module:
         """Load the frozen network; each call loads a new one, because PEFT changes a network in place."""
-        from vtune.toolkit import packed_attention as attention
+        from vtune.toolkit import packed_attention
         from vtune_orpheus import network
         from vtune_orpheus.loss import LossTokens
 
         options = self.options
         is_llama = self.config.model_type == "llama"
-        automatic = attention.ATTENTION_NAME if is_llama else None
+        automatic = packed_attention.ATTENTION_NAME if is_llama else None
         quantized = _quantization_config(options.quantization, self.dtype)
         # Each tensor goes from the file to the device on its own, so a host with 12 GB never holds the whole network.
         placement = {"device_map": {"": self.device}} if self.device.type != "cpu" else {}

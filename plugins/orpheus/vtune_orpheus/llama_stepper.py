@@ -18,7 +18,7 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 from transformers.models.llama import modeling_llama as llama
 
-from vtune.toolkit import packed_attention as attention
+from vtune.toolkit import packed_attention
 from vtune_orpheus import network
 
 CACHE_GROWTH_POSITIONS = 256
@@ -40,7 +40,7 @@ def can_step(model: nn.Module) -> bool:
     return (
         isinstance(model, llama.LlamaForCausalLM)
         and config is not None
-        and config._attn_implementation in (attention.ATTENTION_NAME, "sdpa")
+        and config._attn_implementation in (packed_attention.ATTENTION_NAME, "sdpa")
         and config.rope_parameters["rope_type"] in ("default", "linear", "llama3")
         and all(type(module) in _PLAIN_MODULES and not hasattr(module, "_hf_hook") for module in model.modules())
         and all(_is_plain_lora(module) for module in model.modules() if isinstance(module, LoraLinear))

@@ -16,7 +16,7 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from vtune import TrainingError
-from vtune.toolkit import packed_attention as attention
+from vtune.toolkit import packed_attention
 from vtune_orpheus.loss import IGNORED_LABEL, LossTokens, non_sound_probability, summed_loss
 
 
@@ -65,7 +65,7 @@ class LlamaForCausalLM(transformers.LlamaForCausalLM):  # type: ignore[misc] # t
                 further["num_items_in_batch"] = num_items_in_batch
             return super().forward(input_ids=input_ids, attention_mask=attention_mask, labels=labels, **further)
         next_labels = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED_LABEL)  # [B x L]
-        if attention_mask is not None and self.config._attn_implementation == attention.ATTENTION_NAME:
+        if attention_mask is not None and self.config._attn_implementation == packed_attention.ATTENTION_NAME:
             is_token = attention_mask.bool()
             positions = attention_mask.cumsum(1)[is_token] - 1  # [T] for T tokens of all clips
             hidden = self._packed_hidden(input_ids[is_token], positions, is_token.sum(1).tolist())  # [1 x T x H]

@@ -10,8 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from vtune.curation.review import clip_split as splitting
 from vtune.curation.review.clip_marks import RecordingDigests, mark_clips
+from vtune.curation.review.clip_split import split_recording
 from vtune.curation.review.clips import ClipNumbers, RecordingLengths, ReviewClip, ReviewClips, read_clips
 from vtune.curation.review.history import HistoryEntry, undo_entry
 from vtune.curation.review.text_location import SidecarLocation, TableLocation, TextLocation
@@ -146,7 +146,7 @@ class Review:
             texts_of_halves = [speakable_words(half) for half in words]
             if not clip.there:
                 raise DataError(f"this clip cannot be split: {clip.problem}")
-            first, second, cut = splitting.split_recording(old, at)
+            first, second, cut = split_recording(old, at)
             halves = list(zip((first, second), texts_of_halves, strict=True))
             texts = location.texts(halves)
             new_files = {_relative(new, location.path): self._digests.of(str(new)) for new in (first, second)}

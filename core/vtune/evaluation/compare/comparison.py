@@ -26,7 +26,7 @@ from vtune.evaluation import (
 )
 from vtune.evaluation.compare.contestants import Contestant, opened
 from vtune.evaluation.compare.table import table
-from vtune.ingest import raw_sources as raw
+from vtune.ingest.raw_sources import prepared_recipe
 from vtune.recipe import Recipe
 from vtune.runtime.paths import RunFolder, VoiceFolder, new_folder, write_text
 from vtune.types import Audio
@@ -124,7 +124,7 @@ def gather_test_set(voice: VoiceFolder, recipe: Recipe, texts: Sequence[str] = (
     run = RunFolder(recipe.folders.runs / recipe.voice)
     texts = unique_texts(texts)
     try:
-        held = held_out_test_set(raw.prepared_recipe(recipe, run), load_engine(recipe.engine), run, voice.name)
+        held = held_out_test_set(prepared_recipe(recipe, run), load_engine(recipe.engine), run, voice.name)
     except DataError as reason:
         if not texts:
             raise
