@@ -119,7 +119,7 @@ def test_an_hour_of_work_in_a_minute(page, folder, table):
     at_clip(page, "clip_2.wav")
     saved(page)
     assert table(folder)[1] == ["clip_1", "first 1 then second <b>& more", ""]
-    assert "1 / 6 approved" in text_of(page, "count")
+    assert "1 / 6 clips approved" in text_of(page, "count")
     press(page, "d")
     wait(page, "document.getElementById('badges').textContent.includes('dropped')")
     assert "clip_2" not in texts(folder, table)
@@ -168,7 +168,7 @@ def test_search_filter_and_help(page):
     assert page.locator("#keys").is_visible()
     press(page, "a", "d", "Escape")
     assert not page.locator("#keys").is_visible()
-    assert "0 / 6 approved" in text_of(page, "count")
+    assert "0 / 6 clips approved" in text_of(page, "count")
 
 
 def test_what_was_typed_is_not_lost(page, folder, table, server):

@@ -27,13 +27,16 @@ def long(*_: object) -> np.ndarray:
 
 def test_every_player_has_its_sound(page: Any) -> None:
     page.evaluate("""
-        for (const take of sentences.flatMap((one) => one.takes)) {
-          const audio = new Audio(take.track.address);
-          audio.onloadedmetadata = () => { take.lasts = audio.duration; };
+        for (const utterance of sentences.flatMap((sentence) => sentence.utterances)) {
+          const audio = new Audio(utterance.track.address);
+          audio.onloadedmetadata = () => { utterance.lasts = audio.duration; };
         }
     """)
-    wait(page, "sentences.flatMap((one) => one.takes).every((take) => take.lasts)")
-    lengths = page.evaluate("sentences.flatMap((one) => one.takes).map((take) => [take.lasts, take.track.seconds])")
+    wait(page, "sentences.flatMap((sentence) => sentence.utterances).every((utterance) => utterance.lasts)")
+    lengths = page.evaluate("""
+        sentences.flatMap((sentence) => sentence.utterances)
+          .map((utterance) => [utterance.lasts, utterance.track.seconds])
+    """)
     assert len(lengths) == 3 * 3
     for lasts, told in lengths:
         assert told == 0.5
