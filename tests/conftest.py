@@ -107,9 +107,11 @@ def whisper_weights() -> Path:
     return Path(WHISPER)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A real browser: the Chromium that ``VTUNE_CHROMIUM`` names, or one on the path."""
+    """Start a real browser: the Chromium that ``VTUNE_CHROMIUM`` names, or one on the path.
+    The browser ends with its module: while playwright runs, asyncio counts as running in every later test of the process.
+    """
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     path = os.environ.get("VTUNE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
