@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vtune import audio
 from vtune.curation.doctor.bandwidth import bandwidth
+from vtune.curation.doctor.edge_levels import EdgeLevels, EdgeMeter
 from vtune.curation.doctor.fingerprints import Fingerprint, make_fingerprint
 from vtune.curation.doctor.hum import Hum, HumMeter
 from vtune.curation.doctor.peaks import PeakMeter, Peaks
@@ -40,6 +41,7 @@ class Measures:
     sound: str
     peaks: Peaks
     speech: SpeechLevels
+    edges: EdgeLevels
     hum: Hum
     bandwidth: float
     fingerprint: Fingerprint
@@ -51,7 +53,8 @@ def measure(recording: OpenRecording) -> Measures:
     :raises DataError: the recording is empty, or cannot be read to its end.
     """
     rate, channels = recording.rate, recording.channels
-    mixer, peaks, spectra, hum = audio.ChannelMixer(channels), PeakMeter(channels), Spectra(rate), HumMeter(rate)
+    mixer, peaks, edges = audio.ChannelMixer(channels), PeakMeter(channels), EdgeMeter(rate)
+    spectra, hum = Spectra(rate), HumMeter(rate)
     digest, samples = sha256(f"{rate} Hz, {channels} channels".encode()), 0
     for block in even_blocks(recording.blocks(), channels):
         samples += len(block)
@@ -60,6 +63,7 @@ def measure(recording: OpenRecording) -> Measures:
         peaks.add(block)
         mixer.add(block)
         mono = mixer.mix(block)
+        edges.add(mono)
         spectra.add(mono)
         hum.add(mono)
     if not samples:
@@ -67,7 +71,7 @@ def measure(recording: OpenRecording) -> Measures:
     spectra.end()
     return Measures(
         samples / rate, rate, channels, digest.hexdigest(), peaks.peaks(),
-        find_speech(spectra.levels, spectra.bands), hum.hum(),
+        find_speech(spectra.levels, spectra.bands), edges.levels(), hum.hum(),
         bandwidth(spectra.centres, spectra.histogram, rate), make_fingerprint(spectra.marks),
     )  # fmt: skip
 

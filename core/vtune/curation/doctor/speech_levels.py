@@ -44,8 +44,6 @@ class SpeechLevels:
     :param lead: seconds before the first word.
     :param tail: seconds after the last word.
     :param pause: seconds of the longest pause between words.
-    :param start: level of the first 32 ms relative to the level of the speech, in dB.
-    :param stop: level of the last 32 ms relative to the level of the speech, in dB.
     """
 
     seconds: float = 0.0
@@ -54,8 +52,6 @@ class SpeechLevels:
     lead: float = 0.0
     tail: float = 0.0
     pause: float = 0.0
-    start: float = energy.SILENCE_DB
-    stop: float = energy.SILENCE_DB
 
 
 def find_speech(levels: NDArray[np.float32], bands: NDArray[np.float32]) -> SpeechLevels:
@@ -93,6 +89,4 @@ def find_speech(levels: NDArray[np.float32], bands: NDArray[np.float32]) -> Spee
         lead=FRAME_SECONDS * first,
         tail=FRAME_SECONDS * (len(levels) - last),
         pause=FRAME_SECONDS * max(pauses, default=0),
-        start=float(levels[0] - level),
-        stop=float(levels[-1] - level),
     )

@@ -36,12 +36,14 @@ DEFAULT_ENGINE_RATE = 24_000
 MAX_EDGE_SILENCE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 2.0
 """Seconds of silence at an end and between words: an engine learns to be silent as long, and silence costs tokens."""
 
-MAX_EDGE_LEVEL_DB = -10.0
-"""Level of the first or last 32 ms relative to the speech. Above it, a word is cut off: complete words start at -15 or
-less. Of 593 clips that were cut by hand, 5 are above."""
+MAX_EDGE_LEVEL_DB = -18.0
+"""Level of the first or last 5 ms relative to the speech; above it, a word is cut off. Of 593 clips of a reader, 0.4 % of
+the edges are above it as a person cut them, and none if they are cut anew 5 to 20 ms outside of their sound. Of cuts in
+loud vowels, 99 % are above it, in fricatives 93 %, in soft voiced sounds 82 %. Cuts in the silence of a stop
+("ca|pital") cannot be heard, and are not found."""
 
 EDGE_ABOVE_NOISE_DB = 10.0
-"""dB by which the end of a cut word exceeds the noise."""
+"""dB by which the edge of a cut word exceeds the noise."""
 
 MAX_CLIP_SECONDS = 30.0
 """Longest clip; a longer one is more than one utterance, and most engines refuse it. A run leaves out shorter ones
@@ -137,11 +139,13 @@ def _edge_findings(row: Row, measures: Measures) -> Iterator[Finding]:
         yield make_finding(
             "pause", Severity.WARNING, row, f"there is a pause of {speech.pause:.1f} s between words", advice, measure
         )
-    for position, level in (("starts", speech.start), ("ends", speech.stop)):
-        if level > MAX_EDGE_LEVEL_DB and level + speech.level > speech.noise + EDGE_ABOVE_NOISE_DB:
+    for position, edge in (("starts", measures.edges.start), ("ends", measures.edges.stop)):
+        level = edge - speech.level
+        if level > MAX_EDGE_LEVEL_DB and edge > speech.noise + EDGE_ABOVE_NOISE_DB:
             yield make_finding(
                 "chopped", Severity.WARNING, row,
-                f"the clip {position} in the middle of a word ({level:+.0f} dB relative to the level of the speech)",
+                f"the clip {position} in the middle of a word: its {'first' if position == 'starts' else 'last'} 5 ms "
+                f"are only {max(-level, 0):.0f} dB softer than the speech",
                 "cut the clip with more margin, or leave it out", Measure(round(level, 1), "dB"),
             )  # fmt: skip
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import minimum_filter1d
 from scipy.signal import butter, sosfiltfilt
 
+from vtune.curation.doctor.edge_levels import EdgeMeter
 from vtune.curation.doctor.measure import BLOCK_SAMPLES, Measures, even_blocks, measure
 from vtune.curation.doctor.thresholds import sound_findings
 from vtune.dataset import Row
@@ -151,6 +152,26 @@ def test_a_word_that_was_cut_is_found_at_either_end(clip: Clip, seed: int) -> No
     at = int(loud[len(loud) // 2])
     assert "chopped" in checks(sound[at:])
     assert "chopped" in checks(sound[:at])
+
+
+@pytest.mark.parametrize("margin", [0.006, 0.012])
+def test_a_tight_cut_outside_the_words_is_not_taken_for_a_cut_word(clip: Clip, margin: float) -> None:
+    sound = clip(3)
+    audible = np.flatnonzero(np.abs(sound) > 10 * np.abs(sound[: RATE // 10]).max())
+    tight = sound[audible[0] - int(margin * RATE) : audible[-1] + int(margin * RATE)]
+    assert np.abs(tight[: int(0.032 * RATE)]).max() > 0.05, "the first word begins within 32 ms"
+    assert checks(tight) == set()
+
+
+def test_levels_of_the_edges_ignore_an_offset_and_rumble_and_blocks() -> None:
+    times = np.arange(RATE) / RATE
+    tone = 0.1 * np.sin(2 * np.pi * 1_000 * times)
+    rumble = 0.2 + 0.3 * np.sin(2 * np.pi * 4 * times)
+    meter = EdgeMeter(RATE)
+    for block in np.array_split((tone + rumble).astype(np.float32), 997):
+        meter.add(block)
+    assert meter.levels().start == pytest.approx(20 * np.log10(0.1 / np.sqrt(2)), abs=0.2)
+    assert meter.levels().stop == pytest.approx(20 * np.log10(0.1 / np.sqrt(2)), abs=0.2)
 
 
 @pytest.mark.parametrize(
