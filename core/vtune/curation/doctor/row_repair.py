@@ -165,4 +165,4 @@ def _left_out_reason(
     if row.problem and row.problem != unfit_words(row.text):
         return row.problem, "broken row, or recording without words"
     unfit = unfit_words(text)
-    return unfit, "no words" if not text else "words with lost characters"
+    return unfit, "no words" if not text else "words that cannot be trained on"

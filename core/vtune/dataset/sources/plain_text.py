@@ -14,6 +14,31 @@ _BLOCK = 1 << 16
 # Control characters, halves of surrogate pairs, and what stands for bytes that could not be read.
 _UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 
+_MARKUP_NAMES = (
+    "a|abbr|article|b|big|blockquote|body|br|code|cite|del|div|em|font|footer|h[1-6]|head|header|hr|html|i|img|ins|li|"
+    "link|mark|meta|ol|p|pre|q|s|script|section|small|span|strike|strong|style|sub|sup|table|tbody|td|th|tr|tt|u|ul|"
+    # SSML and its dialects
+    r"speak|voice|lang|break|prosody|phoneme|say-as|emphasis|audio|w|lexeme|lexicon|desc|metadata|(?:amazon|mstts):[\w-]+|"
+    "c|v|ruby|rt"  # WebVTT
+)
+_MARKUP = re.compile(
+    rf"</?(?:{_MARKUP_NAMES})(?:\.[\w.-]{{1,40}})?(?:\s[^<>]{{0,200}})?/?>"
+    r"|<[A-Za-z][\w:-]{0,40}\s[^<>=]{0,80}=[^<>]{0,200}>"  # a tag with attributes
+    r"|<!--|<!doctype|<\?xml"
+    r"|<\d{1,4}:\d\d(?::\d\d)?[.,]\d{3}>"  # WebVTT's time of a word
+    r"|\{\\[^{}]{0,200}\}"  # ASS and SSA
+    r"|&(?:amp|lt|gt|quot|apos|nbsp|#\d+|#x[0-9a-f]+);"
+    r"|\[\d{1,4}:\d\d(?::\d\d)?(?:[.,]\d{1,6})?\]",  # a time
+    re.IGNORECASE,
+)
+_MISSING_WORDS = re.compile(
+    r"[\[(<](?:inaudible|unintelligible|unclear|indistinct|incomprehensible|crosstalk|unk|unverständlich|ininteligible|"
+    r"incompréhensible|неразборчиво|听不清)(?:\W[^\[\]()<>]{0,80})?[\])>]",
+    re.IGNORECASE,
+)
+# A parenthesis may be a whole sentence: "(He paused.)". Up to three words without a full stop describe a sound.
+_SOUND_DESCRIPTION = re.compile(r"\[[^\[\]]{0,200}\]|[(*]\w{1,40}(?:[\s-]{1,3}\w{1,40}){0,2}[)*]|♪[^♪]*(?:♪|$)|[♩♫♬#]")
+
 
 def encoding_of(path: Path) -> str:
     """Return the encoding of a file: UTF-8, UTF-16 with a mark, or Windows-1252, which older spreadsheets write.
@@ -48,14 +73,27 @@ def open_text(path: Path, encoding: str, newline: str | None = None) -> TextIO:
 
 
 def unfit_words(words: str) -> str | None:
-    """Return why words cannot be spoken, or None; white space has to be single blanks."""
+    """Return why words cannot be trained on, or None; white space has to be single blanks.
+
+    A text without a letter or a digit is no text, and neither is a text that only describes sounds: ``[music]``,
+    ``(laughs)``. HTML, SSML, subtitle tags and notes about missing words would be read aloud. A tag that only an engine
+    knows, such as ``<laugh>``, is part of the words.
+    """
     if not words:
         return "no words"
-    if (found := _UNSPEAKABLE.search(words)) is None:
-        return None
-    if found[0] == "\ufffd":
-        return "the words hold U+FFFD, which stands for a lost character; save the text as UTF-8 with the right one"
-    return f"the words hold U+{ord(found[0]):04X}, which cannot be spoken; take it out"
+    if (unspeakable := _UNSPEAKABLE.search(words)) is not None:
+        if unspeakable[0] == "\ufffd":
+            return "the words hold U+FFFD, which stands for a lost character; save the text as UTF-8 with the right one"
+        return f"the words hold U+{ord(unspeakable[0]):04X}, which cannot be spoken; take it out"
+    if not any(map(str.isalnum, words)):
+        return f"no words: {words[:40]!r} has neither letters nor digits"
+    if (gap := _MISSING_WORDS.search(words)) is not None:
+        return f"words are missing where the text says {gap[0][:40]!r}; write them, or leave the row out"
+    if (markup := _MARKUP.search(words)) is not None:
+        return f"the words hold markup, {markup[0][:40]!r}; take it out"
+    if not any(map(str.isalnum, _SOUND_DESCRIPTION.sub("", words))):
+        return f"no words: {words[:40]!r} only describes sounds"
+    return None
 
 
 def _mostly_utf8(path: Path) -> bool:
