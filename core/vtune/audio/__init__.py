@@ -5,6 +5,7 @@ from vtune.audio.downmix import ChannelMixer
 from vtune.audio.encode import AudioFormat, Encoder, write_encoded
 from vtune.audio.formats import FORMATS, format_of, write_speech
 from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
+from vtune.audio.parts import RecordingPart, cached_digest_of, header_of, part_bounds, read_part
 from vtune.audio.read import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
 from vtune.audio.spectrogram import mel_levels, window_samples
 from vtune.audio.tempo import Tempo
@@ -18,19 +19,24 @@ __all__ = [
     "ChannelMixer",
     "Encoder",
     "Recording",
+    "RecordingPart",
     "Tempo",
     "bring_to",
+    "cached_digest_of",
     "decode",
     "digest_of",
     "encoded",
     "format_of",
+    "header_of",
     "limit",
     "mel_levels",
     "opened",
+    "part_bounds",
     "pcm16",
     "rate_in",
     "rate_of",
     "read",
+    "read_part",
     "recorded",
     "require_file",
     "rms_dbfs",

@@ -26,6 +26,8 @@ FORMATS = "mov,matroska,asf,aac,ac3,eac3,amr,avi,flv,mpegts,mpeg,wv,ape,tta,wav,
 class FFmpegStream:
     """The first sound track of a file that FFmpeg has opened."""
 
+    can_seek = False
+
     def __init__(self, container: Any) -> None:
         track = next(iter(container.streams.audio), None)
         if track is None:
@@ -46,6 +48,10 @@ class FFmpegStream:
         for frame in chain(self._frames, [None]):
             for piece in resampler.resample(frame):
                 yield piece.to_ndarray().reshape(-1, self.channels)
+
+    def seek(self, sample: int) -> None:
+        """Refuse: packets say at which time their sound is played, not always at which sample the sound begins."""
+        raise ValueError("the file is read from its beginning")
 
 
 @contextmanager

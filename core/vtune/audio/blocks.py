@@ -33,15 +33,21 @@ Block = NDArray[np.float32]
 class AudioStream(Protocol):
     """The header and the samples of a file that a reader has opened.
 
-    ``header_seconds`` is the length that the header states; None if the header states none.
+    ``header_seconds`` is the length that the header states; None if the header states none. ``can_seek`` tells whether
+    a sample can be reached without reading what lies before it.
     """
 
     rate: int
     channels: int
     header_seconds: float | None
+    can_seek: bool
 
     def blocks(self) -> Iterator[Block]:
-        """Yield all blocks from beginning to end; call it once."""
+        """Yield all blocks to the end; call it once."""
+        ...
+
+    def seek(self, sample: int) -> None:
+        """Let ``blocks`` begin at a sample; only for a stream that ``can_seek``."""
         ...
 
 
@@ -59,19 +65,37 @@ class Recording:
     header_seconds: float | None
     _stream: AudioStream
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield blocks ``float32 [samples, channels]`` until the end; call it once.
+    def blocks(self, first: int = 0) -> Iterator[Block]:
+        """Yield blocks ``float32 [samples, channels]`` from sample ``first`` to the end; call it once.
 
         :raises DataError: the rest is unreadable or cut off, or samples are not numbers.
         """
-        samples = 0
+        samples = self._seek(first)
         blocks = self._stream.blocks()
         while (block := self._next(blocks)) is not None:
+            before, samples = samples, samples + len(block)
+            if samples <= first:
+                continue
+            block = block[max(0, first - before) :]
             if not np.isfinite(block).all():
                 raise DataError(f"{self.name} holds samples that are not numbers (NaN or infinity)")
-            samples += len(block)
             yield block
         _check_complete(samples / self.rate, self.header_seconds, self.name)
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether ``blocks`` reaches its first sample without reading what lies before it."""
+        return self._stream.can_seek
+
+    def _seek(self, sample: int) -> int:
+        """Go to a sample if possible, and return the sample that the stream is at."""
+        if not sample or not self.can_seek:
+            return 0
+        try:
+            self._stream.seek(sample)
+        except UNREADABLE as error:
+            raise DataError(f"{self.name} cannot be read as audio: {_why(error)}") from error
+        return sample
 
     def _next(self, blocks: Iterator[Block]) -> Block | None:
         try:

@@ -32,8 +32,8 @@ class LibsndfileStream:
     ``file_seconds`` is the length of the samples in the file, at most the length that the header states.
     """
 
-    def __init__(self, file: _SequentialSoundFile) -> None:
-        self._file = file
+    def __init__(self, file: _SequentialSoundFile, *, can_seek: bool) -> None:
+        self._file, self.can_seek = file, can_seek
         self.rate: int = file.samplerate
         self.channels: int = file.channels
         is_known = file.frames < _UNKNOWN_FRAMES and self.rate > 0
@@ -48,6 +48,10 @@ class LibsndfileStream:
         while len(block := self._file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
             yield block
 
+    def seek(self, sample: int) -> None:
+        """Go to a sample; a pipe cannot."""
+        self._file.seek(sample)
+
 
 @contextmanager
 def opened(file: Path | IO[bytes]) -> Iterator[LibsndfileStream]:
@@ -59,7 +63,7 @@ def opened(file: Path | IO[bytes]) -> Iterator[LibsndfileStream]:
         encoded.seek(0)
         if not _length_is_guessed(encoded):
             with _SequentialSoundFile(os.fsencode(file) if isinstance(file, Path) else file) as sound:
-                yield LibsndfileStream(sound)
+                yield LibsndfileStream(sound, can_seek=True)
             return
         # libsndfile cannot guess the length of a pipe, so it reads to the end.
         read_end, write_end = os.pipe()
@@ -67,7 +71,7 @@ def opened(file: Path | IO[bytes]) -> Iterator[LibsndfileStream]:
         feeder.start()
         try:
             with open(read_end, "rb") as pipe, _SequentialSoundFile(pipe.fileno(), closefd=False) as sound:
-                yield LibsndfileStream(sound)
+                yield LibsndfileStream(sound, can_seek=False)
         finally:
             feeder.join()
 

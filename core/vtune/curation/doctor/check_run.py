@@ -12,6 +12,7 @@ from hashlib import sha256
 from vtune.curation.doctor import CHECK_TITLES, Examination, Severity, as_data, examine
 from vtune.curation.doctor.text_report import in_a_line
 from vtune.dataset import Source, open_sources
+from vtune.dataset.sources.fragments import recording_path
 from vtune.engines import Engine
 from vtune.recipe import Recipe
 from vtune.runtime.paths import RunFolder, write_json
@@ -66,7 +67,7 @@ def _list_clips(source: Source) -> list[tuple[str, str, int, int]]:
 
 def _size_and_time(audio: str) -> tuple[int, int]:
     try:
-        status = os.stat(audio)
+        status = os.stat(recording_path(audio))
     except (OSError, ValueError):
         return 0, 0
     return status.st_size, int(status.st_mtime)

@@ -16,6 +16,7 @@ from vtune.curation.doctor.speakers import SpeakerCheck
 from vtune.curation.doctor.speech_amount import amount_advice, amount_findings
 from vtune.curation.doctor.token_budget import budget_findings, budget_of
 from vtune.dataset import Row, Source
+from vtune.dataset.sources.fragments import recording_path
 from vtune.engines import Engine
 from vtune.errors import VtuneError
 from vtune.recipe import TrainRecipe
@@ -111,7 +112,7 @@ def _row_findings(row: Row, results: Mapping[str, MeasureResult], *, named: bool
         advice = "get the complete file again" if check == "truncated" else "replace the file, or remove the row"
         yield make_finding(check, Severity.ERROR, row, result.problem, advice)
     if result.disguise is not None:
-        suffix = os.path.splitext(row.audio)[1]
+        suffix = recording_path(row.audio).suffix
         message = f"the file is {result.disguise}, but its name ends in {suffix!r}"
         yield make_finding("extension", Severity.WARNING, row, message, "rename the file, or convert it")
     if has_words:

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from vtune.audio import RecordingPart
 from vtune.curation.doctor.check_titles import CHECK_TITLES
 from vtune.curation.doctor.findings import Examination, ExaminedClip, Finding, Severity
 from vtune.curation.doctor.measure_all import map_in_processes
@@ -24,6 +25,7 @@ from vtune.curation.doctor.page_players import (
 )
 from vtune.curation.doctor.recording_openers import FileOpener, opener_of
 from vtune.dataset import Source
+from vtune.dataset.sources.fragments import fragment_name, split_fragment, without_neighbours
 from vtune.runtime.paths import make_parent, write_text
 from vtune.webpage import html_document, safe
 
@@ -126,7 +128,7 @@ def _filters(findings: Sequence[Finding]) -> str:
 
 
 def _clip(clip: ExaminedClip, findings: Sequence[Finding], player: Player, folder: Path | None) -> str:
-    name = os.path.basename(clip.audio) or clip.audio
+    name = os.path.basename(without_neighbours(clip.audio)) or clip.audio
     location = clip.file if clip.line is None else f"{clip.file}:{clip.line}"
     length = f"{clip.seconds:.2f} s, {clip.rate / 1000:g} kHz" if clip.rate else "no sound"
     waveform = (
@@ -156,4 +158,7 @@ def _finding(finding: Finding) -> str:
 
 def _link(audio: str, folder: Path) -> str:
     """Return a relative URL, so that the page can be moved together with its recordings."""
-    return quote(os.fsencode(os.path.relpath(audio, folder)))
+    recording, part = split_fragment(audio)
+    # Browsers know such fragments: the player begins and ends with the part.
+    times = "" if part is None else fragment_name("", RecordingPart(part.start, part.end))
+    return quote(os.fsencode(os.path.relpath(recording, folder))) + times

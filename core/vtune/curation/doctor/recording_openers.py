@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vtune import audio
 from vtune.curation.doctor.file_types import disguised_kind
 from vtune.dataset import Source, find_raw, open_source
+from vtune.dataset.sources.fragments import clip_digest, read_clip, recording_path, split_fragment
 from vtune.dataset.sources.source import FolderSource
 from vtune.recipe import SourceRecipe
 from vtune.types import Waveform
@@ -60,23 +61,30 @@ class RecordingOpener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileOpener:
-    """Opens recordings whose names are paths."""
+    """Opens recordings whose names are paths, or parts of recordings."""
 
-    def opened(self, name: str) -> AbstractContextManager[OpenRecording]:
-        """Open an audio file."""
-        return audio.opened(Path(name))
+    @contextmanager
+    def opened(self, name: str) -> Iterator[OpenRecording]:
+        """Open an audio file; a part of one is read as a whole, as mono."""
+        recording, part = split_fragment(name)
+        if part is not None:
+            waveform, rate = audio.read_part(Path(recording), part)
+            yield MemoryRecording(rate, 1, waveform)
+            return
+        with audio.opened(Path(recording)) as sound:
+            yield sound
 
     def digest(self, name: str) -> str:
-        """Return the hash of a file's bytes."""
-        return audio.digest_of(Path(name))
+        """Return the hash of a file's bytes, or of a part."""
+        return clip_digest(name)
 
     def load(self, name: str) -> tuple[Waveform, int]:
-        """Return a whole file as mono, and its sample rate."""
-        return audio.recorded(Path(name))
+        """Return a whole file or a part as mono, and its sample rate."""
+        return read_clip(name)
 
     def disguise(self, name: str) -> str | None:
         """Compare the first bytes of a file with its file extension."""
-        return disguised_kind(Path(name))
+        return disguised_kind(recording_path(name))
 
 
 @dataclass(frozen=True, slots=True)

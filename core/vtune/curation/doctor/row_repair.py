@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from vtune.curation.doctor.text_checks import INVISIBLE_PATTERN
 from vtune.curation.doctor.thresholds import MAX_OFFSET
 from vtune.dataset import Row
 from vtune.dataset.features.manifest import MIN_CLIP_SECONDS
+from vtune.dataset.sources.fragments import clip_stem
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.types import Audio, Waveform
 
@@ -75,7 +75,7 @@ def plan_rows(
         if reason is not None:
             yield RepairPlan(row, "", text, reason, kind)
             continue
-        stem = os.path.splitext(os.path.basename(row.audio))[0]
+        stem = clip_stem(row.audio)
         name = safe_name(stem, used_names)
         steps = (["words cleaned"] if text != row.text else []) + (["name made safe"] if name != stem else [])
         yield RepairPlan(row, name, text, steps=steps)

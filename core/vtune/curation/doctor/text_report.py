@@ -10,6 +10,7 @@ from typing import Any
 
 from vtune.curation.doctor.check_titles import CHECK_TITLES
 from vtune.curation.doctor.findings import Examination, Finding, Severity
+from vtune.dataset.sources.fragments import without_neighbours
 from vtune.errors import printable
 
 DATA_VERSION = 1
@@ -51,7 +52,11 @@ def lines(examination: Examination, shown: int = SHOWN_FINDINGS) -> Iterator[str
 
 def in_a_line(finding: Finding) -> str:
     """Return one finding as one line: location, recording, message and advice."""
-    named = f" {os.path.basename(finding.audio)}" if finding.audio and finding.audio != finding.file else ""
+    named = (
+        f" {os.path.basename(without_neighbours(finding.audio))}"
+        if finding.audio and finding.audio != finding.file
+        else ""
+    )
     return printable(f"{finding.place}{named}: {finding.message}; {finding.advice}")
 
 

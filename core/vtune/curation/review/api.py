@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from vtune.curation.review.clips import ReviewClip
 from vtune.curation.review.review import Review
+from vtune.dataset.sources.fragments import without_neighbours
 
 
 class ReviewRequest(BaseModel):
@@ -145,10 +146,11 @@ def review_data(review: Review, *, flagged: bool) -> dict[str, Any]:
 def clip_data(review: Review, clip: ReviewClip) -> dict[str, Any]:
     """Return one clip as plain data for the page, without any path outside the source's folder."""
     root = review.clips().root
-    name = os.path.relpath(clip.audio, root) if clip.there else clip.audio
+    audio = without_neighbours(clip.audio)
+    name = os.path.relpath(audio, root) if clip.there else audio
     return {
         "n": clip.number,
-        "name": name if not name.startswith("..") else os.path.basename(clip.audio),
+        "name": name if not name.startswith("..") else os.path.basename(audio),
         "state": clip.state,
         "place": "" if clip.file is None else clip.file.name + (f":{clip.line}" if clip.in_table else ""),
         "text": clip.text,

@@ -7,12 +7,12 @@ import io
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from vtune import audio
+from vtune.dataset.sources.fragments import clip_rate, clip_seconds, read_clip, recording_path
 from vtune.errors import DataError
 from vtune.types import Waveform
 
@@ -43,32 +43,32 @@ class BrowserAudio:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def wav(self, path: Path) -> bytes:
+    def wav(self, name: str) -> bytes:
         """Return a recording as mono 16-bit WAV. :raises DataError: it cannot be read, or is too long."""
-        return self._get("wav", path, lambda: audio.encoded(*_read(path), "WAV"), len)
+        return self._get("wav", name, lambda: audio.encoded(*_read(name), "WAV"), len)
 
-    def peaks(self, path: Path) -> dict[str, Any]:
+    def peaks(self, name: str) -> dict[str, Any]:
         """Return ``seconds`` and ``peaks``: lowest and highest sample of up to 2,000 equal parts, in [-127, 127].
 
         :raises DataError: it cannot be read, or is too long.
         """
-        return self._get("peaks", path, lambda: _peaks(self.wav(path)), lambda result: 64 * len(result["peaks"]))
+        return self._get("peaks", name, lambda: _peaks(self.wav(name)), lambda result: 64 * len(result["peaks"]))
 
-    def spectrogram(self, path: Path) -> dict[str, Any]:
+    def spectrogram(self, name: str) -> dict[str, Any]:
         """Return ``bands``, ``columns`` and ``levels`` (base64, one byte per level, by column, low bands first).
 
         :raises DataError: it cannot be read, or is too long.
         """
         return self._get(
-            "spectrogram", path, lambda: _spectrogram(self.wav(path)), lambda result: len(result["levels"])
+            "spectrogram", name, lambda: _spectrogram(self.wav(name)), lambda result: len(result["levels"])
         )
 
-    def _get(self, kind: str, path: Path, make: Callable[[], T], size: Callable[[T], int]) -> T:
+    def _get(self, kind: str, name: str, make: Callable[[], T], size: Callable[[T], int]) -> T:
         try:
-            stat = path.stat()
+            stat = recording_path(name).stat()
         except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from error
-        key = (kind, str(path), stat.st_size, stat.st_mtime_ns)
+            raise DataError(f"{name} cannot be read: {getattr(error, 'strerror', error)}") from error
+        key = (kind, name, stat.st_size, stat.st_mtime_ns)
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)
@@ -85,14 +85,14 @@ class BrowserAudio:
         return result
 
 
-def _read(path: Path) -> tuple[Waveform, int]:
-    seconds, recorded = audio.seconds_of(path), audio.rate_of(path)
+def _read(name: str) -> tuple[Waveform, int]:
+    seconds, recorded = clip_seconds(name), clip_rate(name)
     if seconds > MAX_RECORDING_SECONDS or seconds * recorded > MAX_RECORDING_SAMPLES:
         raise DataError(
-            f"{path} has {seconds / 60:.0f} min, which is too long to review; cut it into clips with vtune prepare"
+            f"{name} has {seconds / 60:.0f} min, which is too long to review; cut it into clips with vtune prepare"
         )
     rate = min(max(recorded, BROWSER_RATES_HZ[0]), BROWSER_RATES_HZ[1])
-    return audio.read(path, rate), rate
+    return read_clip(name, rate)
 
 
 def _samples(wav: bytes) -> tuple[Waveform, int]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from pathlib import Path
 from stat import S_ISREG
 
-from vtune import audio
-from vtune.curation.review.clips import ReviewClip, ReviewClips
+from vtune.curation.review.clips import ReviewClip, ReviewClips, normal_name
+from vtune.dataset.sources.fragments import clip_digest, recording_path, without_neighbours
 from vtune.errors import DataError
 
 
@@ -18,15 +17,16 @@ class RecordingDigests:
     def __init__(self) -> None:
         self._cache: dict[tuple[str, int, int], str] = {}
 
-    def of(self, path: str) -> str:
-        """Return the hash of a recording; an empty string if it cannot be read."""
+    def of(self, name: str) -> str:
+        """Return the hash of a recording or a part; an empty string if it cannot be read."""
         try:
-            stat = os.stat(path)
-            key = (path, stat.st_size, stat.st_mtime_ns)
+            name = without_neighbours(name)  # an approval holds when another row comes or goes
+            stat = os.stat(recording_path(name))
+            key = (name, stat.st_size, stat.st_mtime_ns)
             if not S_ISREG(stat.st_mode):  # reading a pipe would block, and a device may never end
                 return ""
             if key not in self._cache:
-                self._cache[key] = audio.digest_of(Path(path))
+                self._cache[key] = clip_digest(name)
         except (OSError, DataError):
             return ""
         return self._cache[key]
@@ -47,12 +47,12 @@ def mark_clips(clips: ReviewClips, digests: RecordingDigests, marked: list[Revie
         elif entry.action == "doubt" and entry.digest:
             approved[text].discard(entry.digest)
         elif entry.action in ("words", "add"):
-            edited.add((os.path.normpath(history.path.parent / entry.audio), text))
+            edited.add((normal_name(history.path.parent / entry.audio), text))
         elif entry.action == "split":
             halves = zip(entry.made, entry.after.get("texts", ()), strict=False)
-            edited.update((os.path.normpath(history.path.parent / name), words) for name, words in halves)
+            edited.update((normal_name(history.path.parent / name), words) for name, words in halves)
     for clip in marked:
         # Only recordings whose words were approved are read and hashed.
         digest = digests.of(clip.audio) if clip.there and approved.get(clip.text) else ""
         clip.approved = clip.state == "kept" and bool(digest) and digest in approved[clip.text]
-        clip.edited = (os.path.normpath(clip.audio), clip.text) in edited
+        clip.edited = (normal_name(clip.audio), clip.text) in edited

@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vtune import audio
 from vtune.curation.review.dropped_positions import dropped_rows, interleaved
 from vtune.curation.review.history import History, HistoryEntry
 from vtune.dataset import Row, open_source
 from vtune.dataset.editing.edit import EditableTable, StaleError
 from vtune.dataset.editing.sidecars import EditableSidecar
 from vtune.dataset.editing.text_file import sweep
+from vtune.dataset.sources.fragments import clip_seconds, recording_path, without_neighbours
 from vtune.dataset.sources.source import FolderSource, sidecar
 from vtune.errors import DataError, first_problem
 from vtune.recipe import SourceRecipe
@@ -30,7 +30,8 @@ class ReviewClip:
     :param state: ``kept`` (a row or a sidecar has its words), ``dropped``, or ``unnamed`` (only a recording).
     :param file: the table or the sidecar; None if there is none.
     :param in_table: True if ``file`` is a table.
-    :param audio: path of the recording, or the name in the table if the recording is not ``there``.
+    :param audio: path of the recording or name of its part, or the name in the table if the recording is not
+        ``there``.
     :param there: True if the recording can be read.
     :param number: number of the clip on the page; it stays the same during a review.
     :param dropped: the history entry that dropped the clip.
@@ -97,8 +98,9 @@ class ClipNumbers:
         """Set the numbers of clips, by their recording and their order among clips with the same recording."""
         seen: Counter[str] = Counter()
         for clip in clips:
-            seen[clip.audio] += 1
-            clip.number = self._cache.setdefault((clip.audio, seen[clip.audio]), len(self._cache) + 1)
+            name = without_neighbours(clip.audio)
+            seen[name] += 1
+            clip.number = self._cache.setdefault((name, seen[name]), len(self._cache) + 1)
 
 
 class RecordingLengths:
@@ -116,12 +118,12 @@ class RecordingLengths:
             clip.problem = clip.problem or problem
             clip.there = problem is None
 
-    def _of(self, path: str) -> tuple[float, str | None]:
+    def _of(self, name: str) -> tuple[float, str | None]:
         try:
-            stat = os.stat(path)
-            key = (path, stat.st_size, stat.st_mtime_ns)
+            stat = os.stat(recording_path(name))
+            key = (name, stat.st_size, stat.st_mtime_ns)
             if key not in self._cache:
-                self._cache[key] = round(audio.seconds_of(Path(path)), 3), None
+                self._cache[key] = round(clip_seconds(name), 3), None
         except DataError as error:
             self._cache[key] = 0.0, str(error)
         except OSError as error:
@@ -163,6 +165,11 @@ def read_clips(data: str) -> ReviewClips:
     return clips
 
 
+def normal_name(name: str | Path) -> str:
+    """Return the name of a clip in the one form that histories are compared by."""
+    return os.path.normpath(without_neighbours(str(name)))
+
+
 def _clip(row: Row, *, is_file: bool) -> ReviewClip:
     has_sidecar = row.line == 1 and not is_file and row.there and str(sidecar(Path(row.audio))) == row.file
     state = "unnamed" if row.line is None else "kept"
@@ -189,14 +196,14 @@ def _add_others(clips: ReviewClips, loose_clips: list[ReviewClip]) -> None:
             history.recover(file.name, EditableSidecar(file).digest)
     removed_by: dict[str, HistoryEntry] = {}
     for history, entry in clips.standing():
-        path = os.path.normpath(history.path.parent / entry.audio)
+        path = normal_name(history.path.parent / entry.audio)
         if entry.action in ("drop", "split"):
             removed_by[path] = entry
         elif entry.action == "restore":
             removed_by.pop(path, None)
     tables = {table.name for table in clips.tables}
     for clip in loose_clips:
-        removal = removed_by.get(os.path.normpath(clip.audio)) if clip.state == "unnamed" else None
+        removal = removed_by.get(normal_name(clip.audio)) if clip.state == "unnamed" else None
         if removal is None:
             clips.listed.append(clip)
         elif removal.action == "drop" and removal.file not in tables:
@@ -204,8 +211,8 @@ def _add_others(clips: ReviewClips, loose_clips: list[ReviewClip]) -> None:
 
 
 def _dropped_clip(entry: HistoryEntry, file: Path, *, in_table: bool) -> ReviewClip:
-    path = os.path.normpath(file.parent / entry.audio)
-    there = os.path.isfile(path)
+    path = normal_name(file.parent / entry.audio)
+    there = os.path.isfile(recording_path(path))
     text, flags = str(entry.before.get("text", "")), str(entry.before.get("red_flags", ""))
     name = path if there else entry.audio
     return ReviewClip("dropped", file, in_table, entry.line, name, text, flags, None, there, dropped=entry)

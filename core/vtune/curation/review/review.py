@@ -12,11 +12,12 @@ from typing import Any
 
 from vtune.curation.review.clip_marks import RecordingDigests, mark_clips
 from vtune.curation.review.clip_split import split_recording
-from vtune.curation.review.clips import ClipNumbers, RecordingLengths, ReviewClip, ReviewClips, read_clips
+from vtune.curation.review.clips import ClipNumbers, RecordingLengths, ReviewClip, ReviewClips, normal_name, read_clips
 from vtune.curation.review.history import HistoryEntry, undo_entry
 from vtune.curation.review.text_location import SidecarLocation, TableLocation, TextLocation
 from vtune.dataset.editing.edit import Change, OnChange, StaleError, speakable_words
 from vtune.dataset.editing.sidecars import EditableSidecar
+from vtune.dataset.sources.fragments import recording_path, without_neighbours
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.errors import DataError
 from vtune.runtime.paths import write_text
@@ -142,7 +143,12 @@ class Review:
         """
         with self._lock:
             clip = self._unchanged_clip(number, was)
-            location, old = self._location(clip), Path(clip.audio)
+            location, old = self._location(clip), recording_path(clip.audio)
+            if str(old) != clip.audio:
+                raise DataError(
+                    f"this clip is a part of {old}, so it cannot be split here; write two rows with times "
+                    f"into {clip.file}"
+                )
             texts_of_halves = [speakable_words(half) for half in words]
             if not clip.there:
                 raise DataError(f"this clip cannot be split: {clip.problem}")
@@ -198,6 +204,11 @@ class Review:
 
     def _add(self, clip: ReviewClip, words: str) -> None:
         recording, tables = Path(clip.audio), self._clips.tables
+        if recording != recording_path(clip.audio):
+            raise DataError(
+                f"this is a part of {recording_path(clip.audio)} that no row names, so it cannot get words here; "
+                "write a row with its times into the table"
+            )
         tables_above = [table for table in tables if recording.is_relative_to(table.parent)]
         if clip.line is None and not os.path.isfile(recording):
             raise DataError(f"this clip has no row: {clip.problem}")
@@ -236,7 +247,7 @@ class Review:
 
     def _entry(self, clip: ReviewClip, action: str, after: Mapping[str, Any], **details: Any) -> HistoryEntry:
         file, before = Path(str(clip.file)), _row_content(clip)
-        audio = _relative(clip.audio, file) if clip.there else clip.audio
+        audio = _relative(without_neighbours(clip.audio), file) if clip.there else clip.audio
         return HistoryEntry(action, file.name, clip.line, audio, before, after, **details)
 
     def _refresh(self, clip: ReviewClip) -> None:
@@ -247,8 +258,8 @@ class Review:
                 other.line = line
 
     def _number(self, recording: Path) -> int:
-        path = os.path.normpath(recording)
-        return next((clip.number for clip in self._clips.listed if os.path.normpath(clip.audio) == path), 0)
+        path = normal_name(recording)
+        return next((clip.number for clip in self._clips.listed if normal_name(clip.audio) == path), 0)
 
 
 def _row_content(clip: ReviewClip) -> dict[str, str]:

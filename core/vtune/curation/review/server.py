@@ -11,7 +11,6 @@ import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -185,14 +184,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._read = True
         return body
 
-    def _recording(self, number: int) -> Path:
+    def _recording(self, number: int) -> str:
         try:
             clip = self.server.review.clip(number)
         except DataError as error:
             raise _Refusal(404, str(error)) from error
         if not clip.there:
             raise _Refusal(404, f"this clip has no sound: {clip.problem}")
-        return Path(clip.audio)
+        return clip.audio
 
     def _send_audio(self, wav: bytes) -> None:
         headers = {"Accept-Ranges": "bytes"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from vtune.dataset.editing.text_file import TextFile, digest_of, read_bytes, read_text_file, replacing
@@ -184,8 +185,13 @@ class EditableTable:
 
     def _hold(self, script: TextFile, digest: str, table: Table, records: list[TableRecord]) -> None:
         self._script, self.digest, self.records = script, digest, records
+        self.__dict__.pop("_layout", None)
         self._table = table
-        self._layout: TableLayout = table.layout(script.text, records)
+
+    @cached_property
+    def _layout(self) -> TableLayout:
+        """Where the rows stand in the text. :raises DataError: tables of this format cannot be edited."""
+        return self._table.layout(self._script.text, self.records)
 
 
 class _MisreadError(Exception):
@@ -208,9 +214,9 @@ def _read_back(
     return table, records
 
 
-def _without_line(record: TableRecord) -> tuple[str, str, str, str | None, str]:
-    """Return all fields but the line, which changes when rows before it come or go."""
-    return record.audio, record.text, record.speaker, record.problem, record.red_flags
+def _without_line(record: TableRecord) -> TableRecord:
+    """Return a record without its line, which changes when rows before it come or go."""
+    return replace(record, line=0)
 
 
 def _reworded(record: TableRecord, words: str) -> TableRecord:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.layout import TableLayout
+from vtune.dataset.sources.part_times import WHOLE_RECORDING, PartTimes
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.errors import DataError
 
@@ -26,6 +27,8 @@ class TableRecord:
     :param audio: the name of the recording as the table writes it.
     :param problem: why the row cannot be used; None if it can.
     :param red_flags: why the words are doubtful, where the table says so.
+    :param start: second of the recording at which the row begins; None if the row is the whole recording.
+    :param end: second at which the row ends; None for the start of the recording's next row, or the recording's end.
     """
 
     line: int
@@ -34,6 +37,8 @@ class TableRecord:
     speaker: str
     problem: str | None = None
     red_flags: str = ""
+    start: float | None = None
+    end: float | None = None
 
 
 class Certainty(IntEnum):
@@ -70,6 +75,11 @@ class Table(ABC):
     @property
     def has_speakers(self) -> bool:
         """Whether rows may name a speaker."""
+        return False
+
+    @property
+    def has_times(self) -> bool:
+        """Whether rows may be parts of recordings."""
         return False
 
     @property
@@ -147,7 +157,13 @@ class TableFormat(ABC):
 
 
 def make_record(
-    line: int, audio: Any, text: Any, speaker: Any = None, problem: str | None = None, flags: Any = None
+    line: int,
+    audio: Any,
+    text: Any,
+    speaker: Any = None,
+    problem: str | None = None,
+    flags: Any = None,
+    times: PartTimes = WHOLE_RECORDING,
 ) -> TableRecord:
     """Return the row that holds some values; of values that no row can hold, a row with a problem."""
     name = audio.strip() if isinstance(audio, str) else ""
@@ -161,6 +177,8 @@ def make_record(
         name.replace("\0", ""),
         words,
         str(speaker).strip() if speaker is not None else "",
-        problem or unfit_words(words),
+        problem or times.problem or unfit_words(words),
         " ".join(flags.split()) if isinstance(flags, str) else "",
+        times.start,
+        times.end,
     )

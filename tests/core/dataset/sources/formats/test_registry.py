@@ -65,7 +65,7 @@ def test_a_format_of_several_files_without_endings_fits_in(tmp_path: Path, monke
     assert source.description == ["text: Kaldi data folder; names in wav.scp, words in text"]
     assert [(row.text, row.problem) for row in source.rows()] == [("Hello there.", None)]
     with pytest.raises(DataError, match="cannot edit tables of the format Kaldi data folder; edit it by hand"):
-        EditableTable(tmp_path / "text")
+        EditableTable(tmp_path / "text").set_words(0, "Goodbye.")
 
 
 def test_the_surest_format_takes_a_file_and_two_equally_sure_ones_are_an_error(
