@@ -10,12 +10,13 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from hashlib import sha256
 from heapq import nsmallest
 from pathlib import Path
 
 from vtune.dataset.sources.detect import open_source
-from vtune.dataset.sources.scratch import scratch
+from vtune.dataset.sources.scratch import number_of, scratch
 from vtune.dataset.sources.source import Row, Source
 from vtune.errors import DataError
 from vtune.recipe import Recipe, SourceRecipe
@@ -120,16 +121,20 @@ class _FirstRows:
     """Remembers the first row of each combination of recording, voice and words."""
 
     def __init__(self) -> None:
-        schema = "CREATE TABLE seen (identity BLOB PRIMARY KEY, file TEXT, line INTEGER) WITHOUT ROWID"
-        self._tables = scratch(self, schema)
+        self._tables = scratch(
+            self,
+            "CREATE TABLE seen (identity BLOB PRIMARY KEY, file INTEGER, line INTEGER) WITHOUT ROWID;"
+            "CREATE TABLE files (id INTEGER PRIMARY KEY, key TEXT UNIQUE)",
+        )
+        self._file_id = lru_cache(maxsize=4096)(partial(number_of, self._tables, "files"))
 
     def find_earlier(self, identity: bytes, row: Row) -> str | None:
         """Return ``file:line`` of an earlier row with the same identity, or None if this row is the first."""
-        file = row.file.encode("utf-8", "replace").decode()
-        values = (identity, file, row.line)
+        values = (identity, self._file_id(row.file.encode("utf-8", "replace").decode()), row.line)
         if self._tables.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", values).rowcount:
             return None
-        location = self._tables.execute("SELECT file, line FROM seen WHERE identity = ?", (identity,)).fetchone()
+        query = "SELECT key, line FROM seen JOIN files ON files.id = seen.file WHERE identity = ?"
+        location = self._tables.execute(query, (identity,)).fetchone()
         return ":".join(str(part) for part in location if part is not None)
 
 

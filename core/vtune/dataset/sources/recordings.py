@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from vtune import audio
-from vtune.dataset.sources.scratch import scratch
+from vtune.dataset.sources.scratch import number_of, scratch
 
+# A path is stored once for each folder: 500,000 recordings then take about 60 bytes each.
 _SCHEMA = """
-CREATE TABLE recordings (id INTEGER PRIMARY KEY, stem BLOB, home BLOB, name BLOB, path BLOB, problem TEXT);
-CREATE INDEX by_stem ON recordings (stem, home);
-CREATE TABLE named (home BLOB, name BLOB, PRIMARY KEY (home, name)) WITHOUT ROWID
+CREATE TABLE folders (id INTEGER PRIMARY KEY, key BLOB UNIQUE, path BLOB);
+CREATE TABLE recordings (id INTEGER PRIMARY KEY, stem BLOB, folder INTEGER, name BLOB, problem TEXT);
+CREATE INDEX by_stem ON recordings (stem, folder);
+CREATE TABLE named (folder INTEGER, name BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID
 """
 
 
@@ -30,6 +32,7 @@ class Recordings:
         self._tables = scratch(self, _SCHEMA)
         self._walked = False
         self._real = lru_cache(maxsize=4096)(_real_folder)
+        self._folder_id = lru_cache(maxsize=4096)(partial(number_of, self._tables, "folders"))
 
     def find(self, name: str, folder: Path) -> tuple[str, str | None]:
         """Return the path of a recording, or an empty path and the problem.
@@ -55,19 +58,20 @@ class Recordings:
 
     def name(self, path: str) -> None:
         """Record that a row names a recording."""
-        home, name = os.path.split(path)
-        home = self._real(home) or home
-        self._tables.execute("INSERT OR IGNORE INTO named VALUES (?, ?)", (_bytes(home), _bytes(name)))
+        folder, name = os.path.split(path)
+        folder_id = self._folder_id(_bytes(self._real(folder) or folder))
+        self._tables.execute("INSERT OR IGNORE INTO named VALUES (?, ?)", (folder_id, _bytes(name)))
 
     def rest(self) -> Iterator[tuple[str, str | None]]:
         """Yield path and problem of each recording that no row named, by folder and name, and of unreadable folders."""
         self._walk()
         left = self._tables.execute(
-            "SELECT path, problem FROM recordings LEFT JOIN named USING (home, name) "
-            "WHERE named.name IS NULL ORDER BY id"
+            "SELECT path, recordings.name, problem FROM recordings JOIN folders ON folders.id = recordings.folder "
+            "LEFT JOIN named ON named.folder = recordings.folder AND named.name = recordings.name "
+            "WHERE named.name IS NULL ORDER BY recordings.id"
         )
-        for path, problem in left:
-            yield _text(path), problem
+        for folder, name, problem in left:
+            yield os.path.join(_text(folder), _text(name)), problem
 
     def _homes(self, part: str, bases: list[Path]) -> list[str]:
         """Return the folders that the folder part of a name may mean; if the data was moved, its last parts match."""
@@ -87,19 +91,21 @@ class Recordings:
         self._walk()
         for stem in dict.fromkeys((_stem(wanted), _stem(f"{wanted}.wav"))):
             for home in homes:
-                if found := self._lookup(wanted, "stem = ? AND home = ?", stem, _bytes(home)):
+                if found := self._lookup(wanted, "stem = ? AND folder = ?", stem, self._folder_id(_bytes(home))):
                     return found
             if not (homes and exclusive) and (found := self._lookup(wanted, "stem = ?", stem)):
                 return found
         return []
 
-    def _lookup(self, wanted: str, where: str, *values: bytes) -> list[str]:
+    def _lookup(self, wanted: str, where: str, *values: bytes | int) -> list[str]:
         rows = self._tables.execute(
-            f"SELECT path, name FROM recordings WHERE {where} ORDER BY name != ?, id LIMIT 2", (*values, _bytes(wanted))
+            "SELECT path, name FROM recordings JOIN folders ON folders.id = recordings.folder "
+            f"WHERE {where} ORDER BY name != ?, recordings.id LIMIT 2",
+            (*values, _bytes(wanted)),
         ).fetchall()
         if rows and rows[0][1] == _bytes(wanted) != rows[-1][1]:
             rows = rows[:1]
-        return [_text(path) for path, _ in rows]
+        return [os.path.join(_text(folder), _text(name)) for folder, name in rows]
 
     def _walk(self) -> None:
         if self._walked:
@@ -119,16 +125,20 @@ class Recordings:
             self._insert(folder, sorted(name for name in files if _is_recording(name) and not name.startswith(".")))
 
     def _insert(self, folder: str, names: list[str]) -> None:
-        home = _bytes(os.path.realpath(folder))
+        folder_id = self._folder_id(_bytes(os.path.realpath(folder)))
+        self._tables.execute("UPDATE folders SET path = ? WHERE id = ?", (_bytes(folder), folder_id))
         self._tables.executemany(
-            "INSERT INTO recordings (stem, home, name, path) VALUES (?, ?, ?, ?)",
-            ((_stem(name), home, _bytes(name), _bytes(os.path.join(folder, name))) for name in names),
+            "INSERT INTO recordings (stem, folder, name) VALUES (?, ?, ?)",
+            ((_stem(name), folder_id, _bytes(name)) for name in names),
         )
 
     def _unreadable(self, error: OSError) -> None:
+        parent, name = os.path.split(error.filename)
+        folder_id = self._folder_id(_bytes(os.path.realpath(parent)))
+        self._tables.execute("UPDATE folders SET path = ? WHERE id = ? AND path IS NULL", (_bytes(parent), folder_id))
         self._tables.execute(
-            "INSERT INTO recordings (path, problem) VALUES (?, ?)",
-            (_bytes(error.filename), f"the folder cannot be opened: {error.strerror}"),
+            "INSERT INTO recordings (folder, name, problem) VALUES (?, ?, ?)",
+            (folder_id, _bytes(name), f"the folder cannot be opened: {error.strerror}"),
         )
 
 
