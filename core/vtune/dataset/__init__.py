@@ -15,7 +15,7 @@ from vtune.dataset.features.manifest import (
 )
 from vtune.dataset.features.rows import FeatureRows
 from vtune.dataset.features.store import FeatureStore
-from vtune.dataset.sources.detect import find_raw, open_source
+from vtune.dataset.sources.detect import find_raw, missing_sources, notes_on_words, open_source
 from vtune.dataset.sources.source import Row, Source
 
 __all__ = [
@@ -37,6 +37,8 @@ __all__ = [
     "impostor_clips",
     "in_validation",
     "manifest_entries",
+    "missing_sources",
+    "notes_on_words",
     "open_source",
     "open_sources",
     "read_manifest",

@@ -132,7 +132,7 @@ def prepared_recipe(recipe: Recipe, run: RunFolder) -> Recipe:
     """Return the recipe with each source of raw recordings replaced by the folder of its clips."""
     data = list(recipe.data)
     for index, _, clips in find_raw_sources(recipe, run):
-        data[index] = data[index].model_copy(update={"source": str(clips.absolute())})
+        data[index] = data[index].model_copy(update={"source": str(clips.absolute()), "word_files": "use"})
     return recipe.model_copy(update={"data": data})
 
 

@@ -94,6 +94,16 @@ class SourceRecipe(Settings):
     speaker_column: str | None = Field(
         None, description="The column with the name of the speaker. If it is null, vtune finds the column."
     )
+    speaker_folders: bool | None = Field(
+        None,
+        description="Whether each folder that divides the recordings is a speaker. If it is null, vtune decides by the "
+        "names of the folders where no table names speakers, and asks where the names are unclear.",
+    )
+    word_files: Literal["use", "ignore"] = Field(
+        "use",
+        description="What happens to tables, texts and subtitles beside the recordings: `use` reads them, and stops "
+        "where vtune does not understand them; `ignore` cuts and transcribes the recordings all the same.",
+    )
     split: str = Field("train", description="The split of a data set that is used.")
     flagged: Literal["skip", "use"] = Field(
         "skip",

@@ -113,7 +113,7 @@ def test_what_is_raw_and_what_is_not(raw: Path, toy: Callable[..., Recipe], tmp_
     assert seen.data[1] == recipe.data[1]
     assert Path(seen.data[0].source).is_relative_to(tmp_path / "run/clips")
     (raw / "one.txt").write_text("it has words")
-    assert [place for place, *_ in find_raw_sources(recipe, run)] == [0]
+    assert [place for place, *_ in find_raw_sources(recipe, run)] == []
     with pytest.raises(DataError, match=r"data\.0: there is no source"):
         list(find_raw_sources(toy(data=[{"source": str(tmp_path / "nothing")}]), run))
 

@@ -16,7 +16,7 @@ from vtune import audio
 from vtune.curation.doctor.file_types import disguised_kind
 from vtune.dataset import Source, find_raw, open_source
 from vtune.dataset.sources.fragments import clip_digest, read_clip, recording_path, split_fragment
-from vtune.dataset.sources.source import FolderSource
+from vtune.dataset.sources.source import FolderSource, RawFolder
 from vtune.recipe import SourceRecipe
 from vtune.types import Waveform
 
@@ -140,7 +140,7 @@ def open_data(recipe: SourceRecipe, folder: Path) -> tuple[Source, bool]:
     :raises DataError: the source cannot be opened.
     """
     raw = find_raw(recipe, folder)
-    return (open_source(recipe, folder), True) if raw is None else (FolderSource(raw, [], whole=True), False)
+    return (open_source(recipe, folder), True) if raw is None else (RawFolder(raw), False)
 
 
 def source_folders(recipe: SourceRecipe, folder: Path) -> list[Path]:

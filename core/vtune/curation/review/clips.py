@@ -17,7 +17,8 @@ from vtune.dataset.editing.edit import EditableTable, StaleError
 from vtune.dataset.editing.sidecars import EditableSidecar
 from vtune.dataset.editing.text_file import sweep
 from vtune.dataset.sources.fragments import clip_seconds, recording_path, without_neighbours
-from vtune.dataset.sources.source import FolderSource, sidecar
+from vtune.dataset.sources.sidecars import sidecar_of
+from vtune.dataset.sources.source import FolderSource
 from vtune.errors import DataError, first_problem
 from vtune.recipe import SourceRecipe
 from vtune.runtime.progress import track
@@ -171,7 +172,8 @@ def normal_name(name: str | Path) -> str:
 
 
 def _clip(row: Row, *, is_file: bool) -> ReviewClip:
-    has_sidecar = row.line == 1 and not is_file and row.there and str(sidecar(Path(row.audio))) == row.file
+    sidecar = sidecar_of(Path(row.audio)) if row.line == 1 and not is_file and row.there else None
+    has_sidecar = sidecar is not None and str(sidecar.path) == row.file
     state = "unnamed" if row.line is None else "kept"
     file = None if row.line is None else Path(row.file)
     in_table = state == "kept" and not has_sidecar

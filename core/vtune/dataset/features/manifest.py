@@ -183,7 +183,11 @@ def _speaker_voices(recipe: Recipe, index: int, source: Source) -> dict[str, str
 
     :raises DataError: the name of a speaker is not a valid name for a voice.
     """
-    if recipe.data[index].voice is not None or not source.has_speakers:
+    if recipe.data[index].voice is not None:
+        return {}
+    if (question := source.speaker_question) is not None:
+        raise DataError(f"data.{index}: {question}")
+    if not source.has_speakers:
         return {}
     first_row_of: dict[str, Row] = {}
     for row in source.rows():

@@ -35,6 +35,7 @@ class DatasetSource:
         if isinstance(dataset.features[self._audio], Audio):
             dataset = dataset.cast_column(self._audio, Audio(decode=False))
         self.has_speakers = self._speaker is not None
+        self.speaker_question: str | None = None
         self._words = dataset.select_columns([self._text, *([self._speaker] if self._speaker else [])])
         self._sounds = dataset.select_columns([self._audio])
         label = dataset.features[self._speaker] if self._speaker else None

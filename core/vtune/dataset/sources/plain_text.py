@@ -41,7 +41,7 @@ _SOUND_DESCRIPTION = re.compile(r"\[[^\[\]]{0,200}\]|[(*]\w{1,40}(?:[\s-]{1,3}\w
 
 
 def encoding_of(path: Path) -> str:
-    """Return the encoding of a file: UTF-8, UTF-16 with a mark, or Windows-1252, which older spreadsheets write.
+    """Return the encoding of a file: UTF-8, UTF-16 with a mark, GB 18030 if that makes Chinese, else Windows-1252.
 
     :raises DataError: the file cannot be read.
     """
@@ -56,7 +56,9 @@ def encoding_of(path: Path) -> str:
                     pass
                 return "utf-8-sig"
             except UnicodeDecodeError:
-                return "utf-8-sig" if _mostly_utf8(path) else "cp1252"
+                if _mostly_utf8(path):
+                    return "utf-8-sig"
+                return "gb18030" if _is_chinese(path) else "cp1252"
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -105,3 +107,26 @@ def _mostly_utf8(path: Path) -> bool:
             bad += lost
             good += len(text) - len(text.encode("ascii", "ignore")) - lost
     return good > bad
+
+
+def _is_chinese(path: Path) -> bool:
+    """Tell whether the first 64 KiB of a file are Chinese text in GBK or GB 18030.
+
+    Accents of Windows-1252 stand alone between letters; Chinese characters are pairs of bytes, and mostly common ones.
+    """
+    with path.open("rb") as file:
+        block = file.read(_BLOCK)
+    text = codecs.getincrementaldecoder("gb18030")("replace").decode(block)
+    characters = [character for character in text if character > "\x7f"]
+    common = sum("\u4e00" <= character <= "\u9fff" and _is_common(character) for character in characters)
+    runs = re.findall("[\u4e00-\u9fff]{2}", text)
+    return bool(runs) and common > 0.6 * len(characters) and "\ufffd" not in text
+
+
+def _is_common(character: str) -> bool:
+    """Tell whether a character is among the 3,755 of GB 2312's first level."""
+    try:
+        first, _ = character.encode("gb2312")
+    except (UnicodeEncodeError, ValueError):
+        return False
+    return 0xB0 <= first <= 0xD7

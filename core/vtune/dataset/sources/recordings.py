@@ -16,8 +16,14 @@ _SCHEMA = """
 CREATE TABLE folders (id INTEGER PRIMARY KEY, key BLOB UNIQUE, path BLOB);
 CREATE TABLE recordings (id INTEGER PRIMARY KEY, stem BLOB, folder INTEGER, name BLOB, problem TEXT);
 CREATE INDEX by_stem ON recordings (stem, folder);
-CREATE TABLE named (folder INTEGER, name BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID
+CREATE TABLE named (folder INTEGER, name BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID;
+CREATE TABLE others (id INTEGER PRIMARY KEY, stem BLOB, short_stem BLOB, ending TEXT, folder INTEGER, name BLOB)
 """
+
+_NAMESAKE = "SELECT 1 FROM recordings WHERE recordings.stem IN (others.stem, others.short_stem)"
+
+MAX_ANCESTORS = 4
+"""Folders above a table from which its paths are tried: ``egs/x/data/train/wav.scp`` names ``downloads/a.wav``."""
 
 
 class Recordings:
@@ -44,8 +50,10 @@ class Recordings:
             path = str(base / name)
             if _is_recording(path) and os.path.isfile(path):
                 return path, None
+        if os.sep in name and (path := _from_above(name, folder)):
+            return path, None
         part, _, wanted = name.replace("\\", "/").rpartition("/")
-        found = self._candidates(wanted, self._homes(part, bases), exclusive=bool(part))
+        found = self._candidates(wanted, self._homes(part, bases), "" if part else os.path.realpath(folder))
         if len(found) > 1:
             return "", f"{name[:200]!r} could be {found[0]} or {found[1]}; say which"
         if found:
@@ -73,6 +81,47 @@ class Recordings:
         for folder, name, problem in left:
             yield os.path.join(_text(folder), _text(name)), problem
 
+    def has_stem(self, name: str) -> bool:
+        """Tell whether a recording has this name; folders and the ending of the name do not matter."""
+        self._walk()
+        wanted = name.replace("\\", "/").rpartition("/")[2]
+        stems = (_stem(wanted), _stem(f"{wanted}.wav"))
+        query = "SELECT 1 FROM recordings WHERE stem IN (?, ?) LIMIT 1"
+        return bool(wanted) and self._tables.execute(query, stems).fetchone() is not None
+
+    def count(self) -> int:
+        """Return the number of recordings."""
+        self._walk()
+        query = "SELECT COUNT(*) FROM recordings WHERE problem IS NULL"
+        return int(self._tables.execute(query).fetchone()[0])
+
+    def counts_of_folders(self) -> dict[str, int]:
+        """Return the number of recordings in each folder that holds some, by real path, in the order of the walk."""
+        self._walk()
+        query = (
+            "SELECT key, COUNT(*) FROM recordings JOIN folders ON folders.id = recordings.folder WHERE problem IS NULL "
+            "GROUP BY folder ORDER BY MIN(recordings.id)"
+        )
+        return {_text(folder): count for folder, count in self._tables.execute(query)}
+
+    def namesakes(self, count: int) -> list[str]:
+        """Return the first ``count`` files of each ending that have a recording's name and are no recordings."""
+        return self._others(f"EXISTS ({_NAMESAKE})", count)
+
+    def loose_files(self, count: int) -> list[str]:
+        """Return the first ``count`` files of each ending that are no recordings and have no recording's name."""
+        return self._others(f"NOT EXISTS ({_NAMESAKE})", count)
+
+    def _others(self, where: str, count: int) -> list[str]:
+        self._walk()
+        rows = self._tables.execute(
+            "SELECT path, other.name FROM (SELECT *, row_number() OVER (PARTITION BY ending ORDER BY id) AS number "
+            f"FROM others WHERE {where}) AS other JOIN folders ON folders.id = other.folder WHERE number <= ? "
+            "ORDER BY other.id",
+            (count,),
+        )
+        return [os.path.join(_text(folder), _text(name)) for folder, name in rows]
+
     def _homes(self, part: str, bases: list[Path]) -> list[str]:
         """Return the folders that the folder part of a name may mean; if the data was moved, its last parts match."""
         parts = part.split("/")
@@ -83,17 +132,24 @@ class Recordings:
                 return list(dict.fromkeys(found))
         return []
 
-    def _candidates(self, wanted: str, homes: list[str], *, exclusive: bool) -> list[str]:
+    def _candidates(self, wanted: str, homes: list[str], start: str) -> list[str]:
         """Return two paths at most: two are enough to say that a name is ambiguous.
 
-        :param exclusive: the name has a folder, so a file of the same name in another folder is another recording.
+        :param start: folder of the table, from which the search widens; empty if the name has a folder, because then a
+            file of the same name in another folder is another recording.
         """
         self._walk()
         for stem in dict.fromkeys((_stem(wanted), _stem(f"{wanted}.wav"))):
             for home in homes:
                 if found := self._lookup(wanted, "stem = ? AND folder = ?", stem, self._folder_id(_bytes(home))):
                     return found
-            if not (homes and exclusive) and (found := self._lookup(wanted, "stem = ?", stem)):
+            # Two corpora side by side use the same names: the recording nearest to the table is meant.
+            for base in _upwards(start, os.path.realpath(self._root)):
+                inside = _bytes(base.rstrip(os.sep) + os.sep)
+                span = "stem = ? AND folder IN (SELECT id FROM folders WHERE key = ? OR key >= ? AND key < ?)"
+                if found := self._lookup(wanted, span, stem, _bytes(base), inside, inside[:-1] + b"0"):
+                    return found
+            if (start or not homes) and (found := self._lookup(wanted, "stem = ?", stem)):
                 return found
         return []
 
@@ -113,6 +169,7 @@ class Recordings:
         self._walked = True
         if os.path.isfile(self._root):
             self._insert(os.fspath(self._root.parent), [self._root.name])
+            self._insert_others(os.fspath(self._root.parent), sorted(os.listdir(self._root.parent)))
         root, seen = os.path.realpath(self._root), set[str]()
         for folder, folders, files in os.walk(self._root, followlinks=True, onerror=self._unreadable):
             home = os.path.realpath(folder)
@@ -122,7 +179,9 @@ class Recordings:
                 continue
             seen.add(home)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            self._insert(folder, sorted(name for name in files if _is_recording(name) and not name.startswith(".")))
+            names = sorted(name for name in files if not name.startswith("."))
+            self._insert(folder, [name for name in names if _is_recording(name)])
+            self._insert_others(folder, names)
 
     def _insert(self, folder: str, names: list[str]) -> None:
         folder_id = self._folder_id(_bytes(os.path.realpath(folder)))
@@ -130,6 +189,15 @@ class Recordings:
         self._tables.executemany(
             "INSERT INTO recordings (stem, folder, name) VALUES (?, ?, ?)",
             ((_stem(name), folder_id, _bytes(name)) for name in names),
+        )
+
+    def _insert_others(self, folder: str, names: list[str]) -> None:
+        folder_id = self._folder_id(_bytes(os.path.realpath(folder)))
+        self._tables.execute("UPDATE folders SET path = ? WHERE id = ?", (_bytes(folder), folder_id))
+        others = (name for name in names if not _is_recording(name))
+        self._tables.executemany(
+            "INSERT INTO others (stem, short_stem, ending, folder, name) VALUES (?, ?, ?, ?, ?)",
+            ((*map(_plain, _stems(name)), _ending(name), folder_id, _bytes(name)) for name in others),
         )
 
     def _unreadable(self, error: OSError) -> None:
@@ -146,9 +214,42 @@ def _is_recording(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in audio.SUFFIXES
 
 
+def _from_above(name: str, folder: Path) -> str | None:
+    """Return the recording that a path names from a folder above the table; people write tables from there."""
+    if not _is_recording(name) or os.path.isabs(name):
+        return None
+    above = list(folder.absolute().parents)[:MAX_ANCESTORS]
+    return next((str(base / name) for base in above if os.path.isfile(base / name)), None)
+
+
+def _upwards(start: str, root: str) -> list[str]:
+    """Return a folder and the folders above it up to the root; an empty list if it does not lie in the root."""
+    bases = []
+    while start and (start == root or start.startswith(root.rstrip(os.sep) + os.sep)):
+        bases.append(start)
+        if start == root:
+            break
+        start = os.path.dirname(start)
+    return bases
+
+
+def _stems(name: str) -> tuple[str, str]:
+    """Return a file name without its ending and without two: ``a.normalized.txt`` belongs to ``a.wav``."""
+    stem, _ = os.path.splitext(name)
+    inner, middle = os.path.splitext(stem)
+    return stem, inner if middle[1:].isalpha() else stem
+
+
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower().encode("utf-8", "replace").decode()
+
+
 def _stem(name: str) -> bytes:
     # macOS writes letters and their accents apart in file names, tables mostly together.
-    stem = os.path.splitext(name)[0] if _is_recording(name) else name
+    return _plain(os.path.splitext(name)[0] if _is_recording(name) else name)
+
+
+def _plain(stem: str) -> bytes:
     return _bytes(unicodedata.normalize("NFC", stem))
 
 

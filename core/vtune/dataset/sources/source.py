@@ -6,6 +6,8 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -13,10 +15,12 @@ from vtune import audio
 from vtune.audio.parts import OUTWARD_SECONDS, RecordingPart
 from vtune.dataset.sources.fragments import clip_digest, clip_rate, clip_seconds, fragment_name, read_clip
 from vtune.dataset.sources.part_index import PartIndex
-from vtune.dataset.sources.plain_text import encoding_of, open_text, unfit_words
 from vtune.dataset.sources.recordings import Recordings
+from vtune.dataset.sources.sidecars import Sidecar, other_microphone, sidecar_of
+from vtune.dataset.sources.speaker_folders import SpeakerFolders, divide_by_folders
 from vtune.dataset.sources.table import Table, TableRecord
-from vtune.errors import DataError
+from vtune.dataset.sources.word_files import WordEvidence, word_files
+from vtune.errors import DataError, printable
 from vtune.types import Waveform
 
 MAX_DESCRIBED_TABLES = 20
@@ -24,6 +28,12 @@ MAX_DESCRIBED_TABLES = 20
 
 MIN_ROWS_OF_ONE_RECORDING = 3
 """Rows from which a table of one recording without times was not understood; two may be two readings of the words."""
+
+SHOWN_NAMES = 4
+"""Files that a line names."""
+
+SAMPLED_RECORDINGS = 50
+"""Recordings whose texts are looked at to tell what a folder holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +57,22 @@ class Row:
 
 
 class Source(Protocol):
-    """Where clips come from.
+    """Where clips come from."""
 
-    ``description`` has a line for each table about what was understood; ``has_speakers`` tells whether rows may name
-    speakers.
-    """
+    @property
+    def description(self) -> list[str]:
+        """Lines about what was understood: one for each table, and one for files that are not read."""
+        ...
 
-    description: list[str]
-    has_speakers: bool
+    @property
+    def has_speakers(self) -> bool:
+        """Whether rows may name speakers."""
+        ...
+
+    @property
+    def speaker_question(self) -> str | None:
+        """What the user has to say before clips become voices, because folders may be speakers; else None."""
+        ...
 
     def rows(self) -> Iterator[Row]:
         """Yield every clip in the source's own order; the method may be called again."""
@@ -83,13 +101,41 @@ class FolderSource:
     :param whole: recordings that no table names are rows too.
     """
 
-    def __init__(self, root: Path, tables: list[Table], *, whole: bool) -> None:
+    def __init__(self, root: Path, tables: list[Table], *, whole: bool, speaker_folders: bool | None = None) -> None:
+        self._root = root
         self._tables = tables
         self._whole = whole
         self._recordings = Recordings(root)
         self._parts = PartIndex()
-        self.description = _describe(tables) or ["a text file beside each recording"]
-        self.has_speakers = any(table.has_speakers for table in tables)
+        self._folders_choice = speaker_folders
+        self._names_speakers = any(table.has_speakers for table in tables)
+
+    @cached_property
+    def description(self) -> list[str]:
+        """A line for each table, or one about the texts; then folders of speakers, and files that are not read."""
+        lines = _describe(self._tables) if self._tables else self._describe_sidecars()
+        if self._folders is not None and (self._folders.are_speakers or self.speaker_question):
+            role = "the speakers" if self._folders.are_speakers else "perhaps the speakers"
+            lines.append(f"the folders of the recordings are {role}: {self._folders.listed()}")
+        unread = self._unread_files() if self._whole else []
+        return [*lines, *([f"not read, although lines name recordings: {shortly(unread)}"] if unread else [])]
+
+    @cached_property
+    def has_speakers(self) -> bool:
+        """Whether a table, a text's layout or the folders name speakers."""
+        if self._names_speakers or (self._folders is not None and bool(self._folders.are_speakers)):
+            return True
+        return not self._tables and any(sidecar and sidecar.speaker for _, sidecar in self._first_sidecars())
+
+    @property
+    def speaker_question(self) -> str | None:
+        """The question whether the folders of the recordings are speakers; None where something answers it."""
+        if self.has_speakers or self._folders is None:
+            return None
+        return (
+            f"the folders {self._folders.listed()} divide the recordings, and nothing names the speakers: set "
+            "'speaker_folders: true' if each folder is another speaker, 'speaker_folders: false' if all are one"
+        )
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows of the tables, then the recordings that no row names.
@@ -144,7 +190,7 @@ class FolderSource:
             elif path and not problem and len(rows_of) < 2:
                 rows_of[path] += 1
             yield Row(
-                str(table.path), record.line, name, record.text, record.speaker, problem,
+                str(table.path), record.line, name, record.text, record.speaker or self._folder_speaker(path), problem,
                 there=bool(path), red_flags=record.red_flags,
             )  # fmt: skip
         if first and table.names_are_guessed and not any_there:
@@ -182,18 +228,107 @@ class FolderSource:
 
     def _sidecars(self) -> Iterator[Row]:
         for path, problem in self._recordings.rest():
-            text = sidecar(Path(path))
-            if problem or text is None:
+            recording = Path(path)
+            sidecar = sidecar_of(recording)
+            if problem or sidecar is None:
                 reason = problem or "no table names it and no .txt or .lab lies beside it"
-                yield Row(path, None, path, "", "", reason, there=problem is None)
+                yield Row(path, None, path, "", self._folder_speaker(path), reason, there=problem is None)
+                continue
+            speaker = sidecar.speaker or self._folder_speaker(path)
+            if (twin := other_microphone(recording, sidecar)) is not None:
+                problem = f"the same words as {twin.name}, from another microphone; one microphone is used"
+                yield Row(path, None, path, "", speaker, problem)
                 continue
             try:
-                with open_text(text, encoding_of(text)) as file:
-                    words = " ".join(file.read().split())
+                words, problem = sidecar.read()
             except DataError as error:
-                yield Row(str(text), 1, path, "", "", str(error))
-                continue
-            yield Row(str(text), 1, path, words, "", unfit_words(words))
+                words, problem = "", str(error)
+            yield Row(str(sidecar.path), 1, path, words, speaker, problem)
+
+    def _first_sidecars(self) -> list[tuple[str, Sidecar | None]]:
+        """Return the first recordings with their texts: enough to tell what the folder holds."""
+        usable = (path for path, problem in self._recordings.rest() if problem is None)
+        return [(path, sidecar_of(Path(path))) for path in islice(usable, SAMPLED_RECORDINGS)]
+
+    def _describe_sidecars(self) -> list[str]:
+        texts = [(Path(path), sidecar) for path, sidecar in self._first_sidecars() if sidecar is not None]
+        is_beside = all(sidecar.path.parent == path.parent for path, sidecar in texts)
+        lines = [
+            "a text file beside each recording" if is_beside else "a text file for each recording, in another folder"
+        ]
+        several = next((sidecar for _, sidecar in texts if sidecar.unused), None)
+        if several is not None:
+            lines.append(
+                f"{several.path.name} is read, {shortly([path.name for path in several.unused])} is not; so for others"
+            )
+        if any(sidecar.microphone for _, sidecar in texts):
+            lines.append("several microphones recorded the same words: the first is used, the others are left out")
+        return lines
+
+    def _unread_files(self) -> list[str]:
+        """Return the names of files with words that no table of this source is."""
+        tables = {os.path.realpath(table.path) for table in self._tables}
+        return [
+            os.path.relpath(file.path, self._root)
+            for file in word_files(self._recordings, sidecars_are_read=True)
+            if file.evidence == WordEvidence.NAMES_RECORDINGS and os.path.realpath(file.path) not in tables
+        ]
+
+    @cached_property
+    def _folders(self) -> SpeakerFolders | None:
+        if self._names_speakers:
+            return None
+        counts = self._recordings.counts_of_folders() if self._whole else self._counts_of_named_folders()
+        return divide_by_folders(counts, self._folders_choice)
+
+    def _counts_of_named_folders(self) -> dict[str, int]:
+        """Return the recordings in each folder that the tables name; one name of each folder is looked up."""
+        counts, places = Counter[str](), dict[tuple[Path, str], str]()
+        for table in self._tables:
+            for record in table.records():
+                part = record.audio.replace("\\", "/").rpartition("/")[0]
+                key = (table.path.parent, part)
+                if part and key not in places:
+                    path, _ = self._recordings.find(record.audio, table.path.parent)
+                    places[key] = os.path.realpath(os.path.dirname(path)) if path else ""
+                if places.get(key):
+                    counts[places[key]] += 1
+        return dict(counts)
+
+    def _folder_speaker(self, path: str) -> str:
+        """Return the speaker whose folder holds a recording; an empty text where folders are no speakers."""
+        if not path or self._folders is None or not self._folders.are_speakers:
+            return ""
+        return self._folders.speaker_of.get(os.path.realpath(os.path.dirname(path)), "")
+
+
+class RawFolder(FolderSource):
+    """Recordings without words, or whose words the recipe ignores: a file, or all recordings in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, [], whole=True)
+
+    @cached_property
+    def description(self) -> list[str]:
+        """Say that there are no words, and name files that may hold some."""
+        files = [file.describe(self._root) for file in word_files(self._recordings)]
+        return ["recordings without words", *([f"not read: {shortly(files)}"] if files else [])]
+
+    @property
+    def has_speakers(self) -> bool:
+        """Whether rows may name a speaker; none does."""
+        return False
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every recording, with the reason why it cannot be used yet."""
+        for path, problem in self._recordings.rest():
+            yield Row(path, None, path, "", "", problem or "it has no words yet", there=problem is None)
+
+
+def shortly(names: list[str]) -> str:
+    """Join the first names for a message, and count the others."""
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(printable(name) for name in names[:SHOWN_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _describe(tables: list[Table]) -> list[str]:
@@ -215,8 +350,3 @@ def _is_as_long(path: str, record: TableRecord) -> bool:
     except DataError:
         return False  # reading the part gives the reason
     return abs(record.end - record.start - seconds) <= OUTWARD_SECONDS
-
-
-def sidecar(recording: Path) -> Path | None:
-    """Return the text file beside a recording, if one is there."""
-    return next((p for p in (recording.with_suffix(".txt"), recording.with_suffix(".lab")) if os.path.isfile(p)), None)

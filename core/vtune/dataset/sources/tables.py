@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from vtune import audio
 from vtune.dataset.sources.columns import ColumnChoice, listed
 from vtune.dataset.sources.formats import TABLE_FORMATS
+from vtune.dataset.sources.own_files import is_own_file
 from vtune.dataset.sources.table import FormatEvidence, Table, TableFormat
 from vtune.errors import DataError
 
 TABLE_ENDINGS = tuple(sorted({ending for table_format in TABLE_FORMATS.values() for ending in table_format.endings}))
 """Endings of the tables of all formats, for error texts."""
-
-_OWN_FILE = re.compile(r"(ledger|review|fixes)\.jsonl|check\.csv|.*\.heard\.jsonl")
-"""What vtune's own steps leave beside clips and tables."""
 
 
 def open_table(path: Path, choice: ColumnChoice | None = None) -> Table:
@@ -85,7 +82,7 @@ def require_one_a_folder(tables: list[Path]) -> None:
 
 def _tables_in(folder: Path, depth: int) -> Iterator[Path]:
     for name in sorted(os.listdir(folder)):
-        if name.startswith(".") or _OWN_FILE.fullmatch(name):
+        if name.startswith(".") or is_own_file(name):
             continue
         takers = [f for f in TABLE_FORMATS.values() if depth <= f.max_depth and f.has_name(name, is_given=False)]
         path = folder / name

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtune import audio
+from vtune.dataset.sources.own_files import JOURNAL_SUFFIX
 from vtune.dataset.sources.recordings import Recordings
 from vtune.errors import DataError, printable
 from vtune.ingest.transcribe.backends import open_recogniser
@@ -37,9 +38,6 @@ from vtune.types import Waveform
 
 TABLE_NAME = "transcript.csv"
 """Name of the table if the user names no other."""
-
-JOURNAL_SUFFIX = ".heard.jsonl"
-"""Suffix of the journal beside a table; readers of data sets know that such a file is not a table."""
 
 WORDS_VERSION = 1
 """Increase this number whenever the same recogniser would write other words for the same recording."""

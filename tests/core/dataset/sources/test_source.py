@@ -287,9 +287,9 @@ def test_a_source_is_looked_up_from_the_recipe(folder: Folder, monkeypatch: pyte
 
 def test_a_file_that_is_no_table_says_which_are(folder: Folder) -> None:
     with pytest.raises(
-        DataError, match=r"a\.wav is not a table of clips \(\.csv.*\.parquet\); name a folder or a table"
+        DataError, match=r"a\.bin is not a table of clips \(.*\.csv.*\.parquet\); name a folder or a table"
     ):
-        source_of(folder("a.wav") / "a.wav")
+        source_of(folder("a.wav", **{"a.bin": b"\0\1"}) / "a.bin")
 
 
 def test_rows_can_be_asked_for_again(folder: Folder) -> None:

@@ -5,16 +5,13 @@ The first number of a name is the reader. The words are in capital letters witho
 
 from __future__ import annotations
 
-import io
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
-from vtune.dataset.sources.layout import LineLayout
+from vtune.dataset.sources.name_lines import NameLinesTable
 from vtune.dataset.sources.plain_text import encoding_of, open_text
-from vtune.dataset.sources.table import Certainty, FormatEvidence, Table, TableFormat, TableRecord, make_record
+from vtune.dataset.sources.table import Certainty, FormatEvidence, TableFormat
 from vtune.errors import DataError
 
 ENDING = ".trans.txt"
@@ -52,7 +49,7 @@ class LibriSpeechFormat(TableFormat):
 
 
 @dataclass(frozen=True, slots=True)
-class LibriSpeechTable(Table):
+class LibriSpeechTable(NameLinesTable):
     """The transcript of one chapter."""
 
     @property
@@ -65,11 +62,6 @@ class LibriSpeechTable(Table):
         """Each name begins with the number of its reader."""
         return True
 
-    @property
-    def names_are_guessed(self) -> bool:
-        """No header says that the first word of a line is the name of a recording."""
-        return True
-
     def speaker_in(self, name: str) -> str:
         """Return the first number of a name."""
         return name.partition("-")[0]
@@ -78,50 +70,6 @@ class LibriSpeechTable(Table):
         """Say what the parts of a line are."""
         understood = "each line has the name of a recording, whose first number is the speaker, and the words"
         return self._described(self.format.name, understood)
-
-    def records(self) -> Iterator[TableRecord]:
-        """Yield a row for each line that is not blank."""
-        with open_text(self.path, self.encoding, newline="\n") as file:
-            for line, text in enumerate(file, 1):
-                name, _, words = text.strip().partition(" ")
-                if name:
-                    yield make_record(line, name, words, self.speaker_in(name))
-
-    def layout(self, text: str, records: list[TableRecord]) -> LibriSpeechLayout:
-        """Find the line of each row."""
-        return LibriSpeechLayout(self, text, [record.line for record in records])
-
-
-class LibriSpeechLayout(LineLayout):
-    """Rows of a name, a blank and words."""
-
-    _breaks = ("\n",)
-
-    def __init__(self, table: LibriSpeechTable, text: str, lines: list[int]) -> None:
-        self._table, self._text = table, text
-        self._end = "\r\n" if "\r\n" in text else "\n"
-        starts = list(itertools.accumulate(map(len, io.StringIO(text, newline="\n")), initial=0))
-        self.spans = [(starts[line - 1], starts[line]) for line in lines]
-
-    def with_words(self, row: str, words: str) -> str:
-        """Exchange what follows the name."""
-        name, _, _ = row.strip().partition(" ")
-        return f"{name} {words}{_line_end(row)}"
-
-    def with_flags(self, row: str, flags: str) -> str:
-        """Refuse: a line has a name and words only."""
-        raise DataError(f"{self._table.path} holds names and words only, so it cannot hold red flags")
-
-    def new_row(self, like: str | None, name: str, words: str) -> str:
-        """Write a line."""
-        if " " in name:
-            raise DataError(f"{self._table.path}: the name {name!r} has a blank, which separates name and words here")
-        return f"{name} {words}{self._end if like is None else _line_end(like)}"
-
-
-def _line_end(row: str) -> str:
-    """Return the white space that a line ends with."""
-    return row[len(row.rstrip()) :]
 
 
 FORMAT = LibriSpeechFormat()

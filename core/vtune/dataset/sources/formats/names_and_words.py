@@ -1,0 +1,49 @@
+"""Lists of prompts: a name, a blank and the words on each line, with nothing that says so.
+
+Only the recordings tell that the first word of a line is a name: ``vtune.dataset.sources.word_files`` finds such lists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vtune.dataset.sources.columns import ColumnChoice
+from vtune.dataset.sources.name_lines import NameLinesTable
+from vtune.dataset.sources.plain_text import encoding_of
+from vtune.dataset.sources.table import TableFormat
+from vtune.errors import DataError
+
+
+class NamesAndWordsFormat(TableFormat):
+    """Any text file whose lines begin with the names of recordings."""
+
+    name = "names and words"
+    endings = ()
+
+    def has_name(self, name: str, *, is_given: bool) -> bool:
+        """Take no file by its name."""
+        return False
+
+    def open(self, path: Path, choice: ColumnChoice) -> NamesAndWordsTable:
+        """Refuse columns, which such a list does not have."""
+        if choice.names:
+            raise DataError(f"{path} has no columns, so none can be named {choice.names[0]!r}")
+        return NamesAndWordsTable(path, encoding_of(path))
+
+
+@dataclass(frozen=True, slots=True)
+class NamesAndWordsTable(NameLinesTable):
+    """A list of prompts."""
+
+    @property
+    def format(self) -> TableFormat:
+        """Names and words."""
+        return FORMAT
+
+    def describe(self) -> str:
+        """Say what the parts of a line are."""
+        return self._described(self.format.name, "each line has the name of a recording and the words")
+
+
+FORMAT = NamesAndWordsFormat()

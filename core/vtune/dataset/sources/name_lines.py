@@ -1,0 +1,91 @@
+"""Tables whose lines are a name, a blank and words: LibriSpeech, Kaldi, AISHELL and many lists of prompts."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vtune.dataset.sources.layout import LineLayout
+from vtune.dataset.sources.plain_text import open_text
+from vtune.dataset.sources.table import Table, TableRecord, make_record
+from vtune.errors import DataError
+
+_LINE = re.compile(r"\s*(\S+)(\s+)(.*\S)?\s*", re.S)
+
+
+_WORD_GAP = re.compile("(?<=[\u3040-\u30ff\u3400-\u9fff])[ \t]+(?=[\u3040-\u30ff\u3400-\u9fff])")
+
+
+def without_word_gaps(words: str) -> str:
+    """Take out blanks between Chinese or Japanese characters: lists write them between words, nobody speaks them.
+
+    ``"而 对 楼市"`` becomes ``"而对楼市"``; ``"说 OK 吗"`` stays as it is.
+    """
+    return _WORD_GAP.sub("", words)
+
+
+@dataclass(frozen=True, slots=True)
+class NameLinesTable(Table):
+    """A text file with a name and the words on each line."""
+
+    @property
+    def names_are_guessed(self) -> bool:
+        """No header says that the first word of a line is the name of a recording."""
+        return True
+
+    def records(self) -> Iterator[TableRecord]:
+        """Yield a row for each line that is not blank."""
+        for line, name, words in self.lines():
+            yield make_record(line, name, without_word_gaps(words), self.speaker_in(name))
+
+    def lines(self) -> Iterator[tuple[int, str, str]]:
+        """Yield number, name and words of each line that is not blank."""
+        with open_text(self.path, self.encoding, newline="\n") as file:
+            for line, text in enumerate(file, 1):
+                parts = text.split(maxsplit=1)
+                if parts:
+                    yield line, parts[0], parts[1] if len(parts) > 1 else ""
+
+    def layout(self, text: str, records: list[TableRecord]) -> NameLinesLayout:
+        """Find the line of each row."""
+        return NameLinesLayout(self, text, [record.line for record in records])
+
+
+class NameLinesLayout(LineLayout):
+    """Rows of a name, blanks and words."""
+
+    _breaks = ("\n",)
+
+    def __init__(self, table: NameLinesTable, text: str, lines: list[int]) -> None:
+        self._table, self._text = table, text
+        self._end = "\r\n" if "\r\n" in text else "\n"
+        starts = list(itertools.accumulate(map(len, io.StringIO(text, newline="\n")), initial=0))
+        self.spans = [(starts[line - 1], starts[line]) for line in lines]
+
+    def with_words(self, row: str, words: str) -> str:
+        """Exchange what follows the name."""
+        return f"{_before_words(row)}{words}{_line_end(row)}"
+
+    def with_flags(self, row: str, flags: str) -> str:
+        """Refuse: a line has a name and words only."""
+        raise DataError(f"{self._table.path} holds names and words only, so it cannot hold red flags")
+
+    def new_row(self, like: str | None, name: str, words: str) -> str:
+        """Write a line."""
+        if " " in name:
+            raise DataError(f"{self._table.path}: the name {name!r} has a blank, which separates name and words here")
+        return f"{name} {words}{self._end if like is None else _line_end(like)}"
+
+
+def _before_words(row: str) -> str:
+    """Return the name of a row and the blanks after it."""
+    match = _LINE.fullmatch(row)
+    return row[: match.start(3)] if match and match[3] else f"{row.rstrip()} "
+
+
+def _line_end(row: str) -> str:
+    """Return the white space that a line ends with."""
+    return row[len(row.rstrip()) :]
