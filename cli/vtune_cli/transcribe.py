@@ -32,6 +32,10 @@ from vtune_cli.output import echo
     help="Where the recogniser runs.",
 )
 @click.option(
+    "--numbers", type=click.Choice(["words", "digits"]), default="words", show_default=True,
+    help="How to write numbers: in words, as they are spoken, or in digits.",
+)  # fmt: skip
+@click.option(
     "--limit",
     type=click.IntRange(min=1),
     help="Transcribe at most N recordings now, and the rest in another run.",
@@ -43,8 +47,8 @@ from vtune_cli.output import echo
     help="Compare the transcripts that DIR has with what is heard. DIR may be any source of clips.",
 )
 def transcribe(
-    directory: str, output: Path | None, backend: str, model: str, language: str, device: str, limit: int | None,
-    check: bool,
+    directory: str, output: Path | None, backend: str, model: str, language: str, device: str, numbers: str,
+    limit: int | None, check: bool,
 ) -> None:  # fmt: skip
     """Transcribe the recordings of DIR into a table, with red flags at doubtful transcripts.
 
@@ -57,7 +61,7 @@ def transcribe(
 
     if not directory:
         raise click.UsageError("DIR is empty; name a folder that holds recordings")
-    values = {"backend": backend, "model": model, "language": language, "device": device}
+    values = {"backend": backend, "model": model, "language": language, "device": device, "numbers": numbers}
     try:
         settings = TranscribeRecipe.model_validate(values)
         source = SourceRecipe(source=directory) if check else None

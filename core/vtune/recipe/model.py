@@ -180,6 +180,10 @@ class PrepareRecipe(Settings):
     )
 
 
+NumberStyle = Literal["words", "digits"]
+"""How transcripts write numbers."""
+
+
 class TranscribeRecipe(Settings):
     """How clips that were cut from raw recordings get their words: by speech recognition."""
 
@@ -199,6 +203,11 @@ class TranscribeRecipe(Settings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="The device of the recogniser; `auto` uses the GPU if there is one."
+    )
+    numbers: NumberStyle = Field(
+        "words",
+        description="How numbers are written: `words` as they are spoken (twentieth, five dollars), or `digits` as the "
+        "recogniser likes to write them (20th, $5), which an engine may read in another way than they were spoken.",
     )
 
 

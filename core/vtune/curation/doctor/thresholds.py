@@ -37,9 +37,9 @@ MAX_EDGE_SILENCE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 2.0
 """Seconds of silence at an end and between words: an engine learns to be silent as long, and silence costs tokens."""
 
 MAX_EDGE_LEVEL_DB = -18.0
-"""Level of the first or last 5 ms relative to the speech; above it, a word is cut off. Of 593 clips of a reader, 0.4 % of
-the edges are above it as a person cut them, and none if they are cut anew 5 to 20 ms outside of their sound. Of cuts in
-loud vowels, 99 % are above it, in fricatives 93 %, in soft voiced sounds 82 %. Cuts in the silence of a stop
+"""Level of the first or last 5 ms relative to the speech; above it, a word is cut off. Of 593 clips of a reader, 0.4 %
+of the edges are above it as a person cut them, and none if they are cut anew 5 to 20 ms outside of their sound. Of cuts
+in loud vowels, 99 % are above it, in fricatives 93 %, in soft voiced sounds 82 %. Cuts in the silence of a stop
 ("ca|pital") cannot be heard, and are not found."""
 
 EDGE_ABOVE_NOISE_DB = 10.0

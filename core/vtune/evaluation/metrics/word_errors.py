@@ -54,7 +54,9 @@ class WordErrors:
         self._language = test_set.language
         self._train_texts = {normalise(text, self._language) for text in test_set.train_texts} - {""}
         model = recipe.evaluate.recogniser or _local_weights()
-        settings = TranscribeRecipe(model=model, language=self._language, device=recipe.transcribe.device)
+        settings = TranscribeRecipe(
+            model=model, language=self._language, device=recipe.transcribe.device, numbers="digits"
+        )
         self._recogniser: Recogniser = open_recogniser(settings)
 
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:

@@ -24,6 +24,8 @@ from vtune.ingest.transcribe.journal_entries import (
     unreadable_entry,
     update_flags,
 )
+from vtune.ingest.transcribe.number_words import missing_rules
+from vtune.ingest.transcribe.numerals import numerals_in
 from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser
 from vtune.ingest.transcribe.recognition import RecognitionResult, recognise_recordings
 from vtune.ingest.transcribe.report import TranscribeReport
@@ -39,7 +41,7 @@ from vtune.types import Waveform
 TABLE_NAME = "transcript.csv"
 """Name of the table if the user names no other."""
 
-WORDS_VERSION = 1
+WORDS_VERSION = 2
 """Increase this number whenever the same recogniser would write other words for the same recording."""
 
 
@@ -123,7 +125,7 @@ def settings_key(settings: TranscribeRecipe) -> str:
     """Return the hash of the settings that the words depend on, 16 digits; a model file counts by its content."""
     path = Path(settings.model).expanduser()
     model = hash_file(path) if path.is_file() else settings.model
-    parts = [WORDS_VERSION, settings.backend, model, settings.language]
+    parts = [WORDS_VERSION, settings.backend, model, settings.language, settings.numbers]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -178,13 +180,24 @@ def _reader(path: str) -> Callable[[], Waveform]:
     return lambda: audio.read(Path(path), RECOGNISER_SAMPLE_RATE)
 
 
+def _why_numerals_stay(settings: TranscribeRecipe) -> str:
+    if settings.numbers == "digits":
+        return "transcribe.numbers is 'digits'"
+    language = "en" if settings.language == "auto" else settings.language
+    return missing_rules(language) or "neither the recogniser nor the rules of the language know their words"
+
+
 def _fill_report(run: _TranscribeRun, rows: TranscriptRows) -> None:
     report = run.report
     lists = {"empty": report.empty, "unreadable": report.unreadable}
     for key in run.paths:
         entry = run.journal.entries.get(key, {})
         report.seconds += finite_number(entry.get("seconds")) or 0.0
+        if entry.get("status") == "transcribed":
+            report.written_out += bool(entry.get("written_out"))
+            report.numerals += numerals_in(entry["text"])
         if (reasons := lists.get(entry.get("status", ""))) is not None:
             reasons.append((key, entry["reason"]))
+    report.numerals_why = _why_numerals_stay(run.settings)
     report.rows, report.own, report.deleted = len(rows), rows.own, rows.deleted
     report.flagged, report.flags = rows.flagged()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vtune.ingest.transcribe.numerals import numeral_tokens
 from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE
 from vtune.types import Waveform
 
@@ -19,6 +20,13 @@ def inputs_of(processor: Any, model: Any, sounds: Sequence[Waveform]) -> dict[st
         key: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)
         for key, value in inputs.items()
     }
+
+
+def tokens_to_suppress(model: Any, processor: Any) -> list[int]:
+    """Return the tokens to suppress so that a model writes no numerals, with those that it always suppresses."""
+    tokenizer = processor.tokenizer
+    numerals = numeral_tokens(tokenizer.batch_decode([[token] for token in range(len(tokenizer))]))
+    return sorted({*(model.generation_config.suppress_tokens or ()), *numerals})
 
 
 def logprobs_of(model: Any, out: Any) -> list[float | None]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VtuneError, in_a_line
-from vtune.ingest.transcribe.hub_inference import inputs_of, logprobs_of
+from vtune.ingest.transcribe.hub_inference import inputs_of, logprobs_of, tokens_to_suppress
 from vtune.ingest.transcribe.hub_whisper import HubWhisper
+from vtune.ingest.transcribe.numerals import decode_numerals_in_words
 from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser, Transcript
+from vtune.recipe.model import NumberStyle
 from vtune.toolkit.hub import load_pretrained
 from vtune.types import Waveform
 
@@ -20,16 +23,18 @@ MAX_TOKENS_PER_SECOND = 15
 """Tokens per second of speech; a model that writes more is in a loop."""
 
 
-def open_model(name: str, language: str | None, device: torch.device) -> Recogniser:
+def open_model(name: str, language: str | None, device: torch.device, numbers: NumberStyle = "words") -> Recogniser:
     """Load a model by its folder or Hub id; its configuration decides which kind of recogniser it is.
 
     :param language: code of the language, which only Whisper uses. None lets Whisper detect it.
+    :param numbers: "words" decodes texts with numerals again, without the tokens of numerals; a CTC model writes what
+        it hears.
     :raises VtuneError: the model does not exist, or cannot recognise speech.
     """
     folder = Path(name).expanduser()
     name = str(folder) if folder.is_dir() else name
     try:
-        return _open(name, language, device)
+        return _open(name, language, device, numbers)
     except VtuneError:
         raise
     except Exception as error:  # transformers, the Hub, safetensors and tokenizers raise different errors
@@ -39,7 +44,7 @@ def open_model(name: str, language: str | None, device: torch.device) -> Recogni
         ) from error
 
 
-def _open(name: str, language: str | None, device: torch.device) -> Recogniser:
+def _open(name: str, language: str | None, device: torch.device, numbers: NumberStyle) -> Recogniser:
     import torch
     import transformers
     from transformers.models.auto import modeling_auto
@@ -70,8 +75,8 @@ def _open(name: str, language: str | None, device: torch.device) -> Recogniser:
     if is_ctc:
         return HubCTCModel(model, processor)
     if config.model_type == "whisper":
-        return HubWhisper(model, processor, language, name)
-    return HubSeq2SeqModel(model, processor)
+        return HubWhisper(model, processor, language, name, numbers)
+    return HubSeq2SeqModel(model, processor, numbers)
 
 
 class HubCTCModel:
@@ -104,14 +109,26 @@ class HubSeq2SeqModel:
 
     batch = 1
 
-    def __init__(self, model: Any, processor: Any) -> None:
-        self._model, self._processor = model, processor
+    def __init__(self, model: Any, processor: Any, numbers: NumberStyle = "words") -> None:
+        self._model, self._processor, self._numbers = model, processor, numbers
 
     def transcribe(self, sounds: Sequence[Waveform]) -> list[Transcript]:
         """Transcribe each sound."""
-        return [self._transcribe(sound) for sound in sounds]
+        transcripts = [self._transcribe(sound) for sound in sounds]
+        if self._numbers == "digits":
+            return transcripts
+        return decode_numerals_in_words(
+            transcripts,
+            lambda indices: [
+                self._transcribe(sounds[index], suppress_tokens=self._suppressed_tokens) for index in indices
+            ],
+        )
 
-    def _transcribe(self, sound: Waveform) -> Transcript:
+    @cached_property
+    def _suppressed_tokens(self) -> list[int]:
+        return tokens_to_suppress(self._model, self._processor)
+
+    def _transcribe(self, sound: Waveform, **options: Any) -> Transcript:
         import torch
 
         config = self._model.config
@@ -122,7 +139,7 @@ class HubSeq2SeqModel:
         with torch.inference_mode():
             out = self._model.generate(
                 **inputs_of(self._processor, self._model, [sound]), max_new_tokens=limit,
-                return_dict_in_generate=True, output_scores=True,
+                return_dict_in_generate=True, output_scores=True, **options,
             )  # fmt: skip
         text = self._processor.batch_decode(out.sequences, skip_special_tokens=True)[0]
         return Transcript(" ".join(text.split()), logprob=logprobs_of(self._model, out)[0])

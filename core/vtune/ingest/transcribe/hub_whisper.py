@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VtuneError, choices
-from vtune.ingest.transcribe.hub_inference import inputs_of, logprobs_of
+from vtune.ingest.transcribe.hub_inference import inputs_of, logprobs_of, tokens_to_suppress
+from vtune.ingest.transcribe.numerals import decode_numerals_in_words
 from vtune.ingest.transcribe.recogniser import Transcript
+from vtune.recipe.model import NumberStyle
 from vtune.types import Waveform
 
 if TYPE_CHECKING:
@@ -20,11 +23,14 @@ class HubWhisper:
     """A Whisper model of transformers.
 
     :param language: code of the language; None lets the model detect it.
+    :param numbers: "words" decodes texts with numerals again, without the tokens of numerals.
     :raises VtuneError: the model does not support the language.
     """
 
-    def __init__(self, model: Any, processor: Any, language: str | None, name: str) -> None:
-        self._model, self._processor, self._language = model, processor, language
+    def __init__(
+        self, model: Any, processor: Any, language: str | None, name: str, numbers: NumberStyle = "words"
+    ) -> None:
+        self._model, self._processor, self._language, self._numbers = model, processor, language, numbers
         config = model.generation_config
         multilingual = getattr(config, "is_multilingual", False) and getattr(config, "lang_to_id", None)
         self._languages: dict[str, int] = (
@@ -50,21 +56,49 @@ class HubWhisper:
             encoded = self._model.get_encoder()(inputs_of(self._processor, self._model, sounds)["input_features"])
             first_probabilities = self._first_probabilities(encoded)
             languages = self._detect_languages(first_probabilities)
-            arguments: dict[str, Any] = {}
-            if self._languages:
-                arguments = {"language": [self._language or code for code, _ in languages], "task": "transcribe"}
-            out = self._model.generate(
-                encoder_outputs=encoded, return_timestamps=False, return_dict_in_generate=True, output_scores=True,
-                **arguments,
-            )  # fmt: skip
-        texts = self._processor.batch_decode(out.sequences, skip_special_tokens=True)
-        silences = first_probabilities[:, self._silence].tolist() if self._silence is not None else [None] * len(sounds)
-        return [
-            Transcript(" ".join(text.split()), *detected, logprob, no_speech)
-            for text, detected, logprob, no_speech in zip(
-                texts, languages, logprobs_of(self._model, out), silences, strict=True
+            codes = [self._language or code for code, _ in languages]
+            decoded = self._generate(encoded.last_hidden_state, codes)
+            count = len(sounds)
+            silences = first_probabilities[:, self._silence].tolist() if self._silence is not None else [None] * count
+            transcripts = [
+                Transcript(text, *detected, logprob, no_speech)
+                for (text, logprob), detected, no_speech in zip(decoded, languages, silences, strict=True)
+            ]
+            if self._numbers == "digits":
+                return transcripts
+            return decode_numerals_in_words(
+                transcripts,
+                lambda indices: [
+                    Transcript(text, logprob=logprob)
+                    for text, logprob in self._generate(
+                        encoded.last_hidden_state[indices],
+                        [codes[index] for index in indices],
+                        suppress_tokens=self._suppressed_tokens,
+                    )
+                ],
             )
+
+    def _generate(
+        self, encoded: torch.Tensor, codes: Sequence[str | None], **options: Any
+    ) -> list[tuple[str, float | None]]:
+        """Return the text and the mean log probability for each row of the encoder's output ``[B, T, C]``."""
+        from transformers.modeling_outputs import BaseModelOutput
+
+        if self._languages:
+            options |= {"language": list(codes), "task": "transcribe"}
+        out = self._model.generate(
+            encoder_outputs=BaseModelOutput(encoded), return_timestamps=False, return_dict_in_generate=True,
+            output_scores=True, **options,
+        )  # fmt: skip
+        texts = self._processor.batch_decode(out.sequences, skip_special_tokens=True)
+        return [
+            (" ".join(text.split()), logprob)
+            for text, logprob in zip(texts, logprobs_of(self._model, out), strict=True)
         ]
+
+    @cached_property
+    def _suppressed_tokens(self) -> list[int]:
+        return tokens_to_suppress(self._model, self._processor)
 
     def _first_probabilities(self, encoded: Any) -> torch.Tensor:
         """Return the probabilities of the token after the start token, ``[B, V]``: languages and "no speech"."""

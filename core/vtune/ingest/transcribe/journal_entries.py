@@ -31,6 +31,7 @@ def make_entry(
         "status": result.status,
         "reason": result.why,
         "text": transcript.text,
+        "written_out": list(transcript.numerals),
         "flags": [],
         "seconds": round(result.seconds, 3),
         "speech": round(result.speech, 3),

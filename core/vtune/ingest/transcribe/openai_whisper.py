@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.errors import VtuneError, in_a_line, nearest
-from vtune.ingest.transcribe.recogniser import Transcript
+from vtune.ingest.transcribe.numerals import decode_numerals_in_words, numeral_tokens
+from vtune.ingest.transcribe.recogniser import MAX_COMPRESSION_RATIO, Transcript
+from vtune.recipe.model import NumberStyle
 from vtune.types import Waveform
 
 if TYPE_CHECKING:
     import torch
 
-MAX_COMPRESSION_RATIO, MIN_LOGPROB = 2.4, -1.0
-"""A second attempt follows above this compression ratio or below this log probability (Whisper's own thresholds)."""
+MIN_LOGPROB = -1.0
+"""A second attempt follows below this log probability, or above the ratio of a loop (Whisper's own thresholds)."""
 
 BEAM_COUNT = 5
 """Beams of the second attempt."""
@@ -31,10 +35,12 @@ class OpenAIWhisper:
 
     :param model: a size, or the path of a ``.pt`` file.
     :param language: code of the language; None lets the model detect it.
+    :param numbers: "words" decodes texts with numerals again, without the tokens of numerals.
     :raises VtuneError: the model does not exist, or does not support the language.
     """
 
-    def __init__(self, model: str, language: str | None, device: torch.device) -> None:
+    def __init__(self, model: str, language: str | None, device: torch.device, numbers: NumberStyle = "words") -> None:
+        self._numbers = numbers
         self._model = _load(model, device)
         self._half = device.type == "cuda"
         self._language = _language_code(language, model, multilingual=self._model.is_multilingual)
@@ -51,14 +57,33 @@ class OpenAIWhisper:
             mel = torch.stack(windows).to(self._model.device)
             encoded = self._model.encoder(mel.half() if self._half else mel)
             languages = self._languages(encoded)
-            results = whisper.decode(self._model, encoded, self._options())
-            results = [self._retry(result, encoded[index]) for index, result in enumerate(results)]
-        return [
-            Transcript(
-                result.text.strip(), language, probability, float(result.avg_logprob), float(result.no_speech_prob)
+            results = self._decode(encoded)
+            transcripts = [
+                replace(_transcript(result), language=language, language_probability=probability)
+                for result, (language, probability) in zip(results, languages, strict=True)
+            ]
+            if self._numbers == "digits":
+                return transcripts
+            return decode_numerals_in_words(
+                transcripts,
+                lambda indices: [
+                    _transcript(result)
+                    for result in self._decode(encoded[indices], suppress_tokens=[-1, *self._numeral_tokens])
+                ],
             )
-            for result, (language, probability) in zip(results, languages, strict=True)
-        ]
+
+    def _decode(self, encoded: torch.Tensor, **options: Any) -> list[Any]:
+        import whisper
+
+        results = whisper.decode(self._model, encoded, self._options(**options))
+        return [self._retry(result, encoded[index], **options) for index, result in enumerate(results)]
+
+    @cached_property
+    def _numeral_tokens(self) -> list[int]:
+        from whisper.tokenizer import get_tokenizer
+
+        tokenizer = get_tokenizer(self._model.is_multilingual, num_languages=self._model.num_languages)
+        return numeral_tokens(tokenizer.decode([token]) for token in range(tokenizer.eot))
 
     def _languages(self, encoded: torch.Tensor) -> list[tuple[str | None, float | None]]:
         if not self._model.is_multilingual:
@@ -66,19 +91,24 @@ class OpenAIWhisper:
         _, probabilities = self._model.detect_language(encoded)
         return [max(languages.items(), key=lambda pair: pair[1]) for languages in probabilities]
 
-    def _retry(self, result: Any, encoded: torch.Tensor) -> Any:
+    def _retry(self, result: Any, encoded: torch.Tensor, **options: Any) -> Any:
         """Decode again with a beam search if the first result failed. Whisper's beam search takes no batches."""
         import whisper
 
         if not _needs_retry(result):
             return result
-        retried = whisper.decode(self._model, encoded, self._options(beam_size=BEAM_COUNT))
+        retried = whisper.decode(self._model, encoded, self._options(beam_size=BEAM_COUNT, **options))
         return retried if not _needs_retry(retried) or retried.avg_logprob > result.avg_logprob else result
 
     def _options(self, **options: Any) -> Any:
         import whisper
 
         return whisper.DecodingOptions(language=self._language, without_timestamps=True, fp16=self._half, **options)
+
+
+def _transcript(result: Any) -> Transcript:
+    logprob, no_speech = float(result.avg_logprob), float(result.no_speech_prob)
+    return Transcript(result.text.strip(), logprob=logprob, no_speech=no_speech)
 
 
 def _needs_retry(result: Any) -> bool:

@@ -20,6 +20,10 @@ LANGUAGES_WITHOUT_SPACES = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km",
 """Languages without spaces between words."""
 
 
+MAX_COMPRESSION_RATIO = 2.4
+"""Compression ratio above which a text is a loop (Whisper's own threshold)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """The transcript of one sound; a value is None if the recogniser does not provide it.
@@ -28,6 +32,7 @@ class Transcript:
     :param language_probability: probability of the detected language, in [0, 1].
     :param logprob: mean natural logarithm of the token probabilities, at most 0.
     :param no_speech: probability that nobody speaks, in [0, 1].
+    :param numerals: the numerals that the recogniser wrote first, and that ``text`` has in words: ``("20th", "$5")``.
     """
 
     text: str
@@ -35,6 +40,7 @@ class Transcript:
     language_probability: float | None = None
     logprob: float | None = None
     no_speech: float | None = None
+    numerals: tuple[str, ...] = ()
 
     @property
     def compression_ratio(self) -> float:
@@ -79,4 +85,5 @@ def join_transcripts(parts: Sequence[Transcript]) -> Transcript:
         most_probable.language_probability,
         math.fsum(weight * value for weight, value in weighted) / total if total else None,
         min(no_speech) if no_speech else None,
+        tuple(numeral for part in parts for numeral in part.numerals),
     )

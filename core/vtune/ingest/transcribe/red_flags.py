@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 
 from vtune.ingest.transcribe.boilerplate import find_boilerplate
 from vtune.ingest.transcribe.language_scripts import script_of, scripts_of
-from vtune.ingest.transcribe.recogniser import compression_ratio
-
-MAX_COMPRESSION_RATIO = 2.4
-"""Compression ratio above which a text is a loop (Whisper's own threshold)."""
+from vtune.ingest.transcribe.recogniser import MAX_COMPRESSION_RATIO, compression_ratio
 
 MIN_LOGPROB = -0.8
 """Mean log probability below which more texts are wrong than right."""

@@ -11,6 +11,9 @@ from vtune.errors import printable
 MAX_LISTED_NAMES = 10
 """Most recordings of one kind that the report lists."""
 
+MAX_LISTED_NUMERALS = 8
+"""Most numerals that the report shows."""
+
 
 @dataclass(slots=True)
 class TranscribeReport:
@@ -22,6 +25,8 @@ class TranscribeReport:
     :param heard: recordings that this run recognised: ``heard_seconds`` of sound in ``took`` seconds.
     :param left: recordings that ``limit`` left for another run.
     :param flagged: rows with a red flag; ``flags`` counts them by kind.
+    :param written_out: rows whose numbers are written in words.
+    :param numerals: numerals that are left, of rows that vtune wrote; ``numerals_why`` says why.
     :param empty: names of recordings without words, with reasons; ``unreadable`` likewise.
     """
 
@@ -38,6 +43,9 @@ class TranscribeReport:
     left: int = 0
     flagged: int = 0
     flags: Counter[str] = field(default_factory=Counter)
+    written_out: int = 0
+    numerals: list[str] = field(default_factory=list)
+    numerals_why: str = ""
     empty: list[tuple[str, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
@@ -58,6 +66,18 @@ class TranscribeReport:
             lines.append(f"{self.left:,} recordings are left for another run because of --limit")
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.flags.most_common())
         lines.append(f"{self.flagged:,} of {self.rows:,} rows have red flags" + (f": {kinds}" if kinds else ""))
+        if self.written_out:
+            lines.append(
+                f"numbers are written in words in {self.written_out:,} rows; the column written_out has the digits"
+            )
+        if self.numerals:
+            shown = " ".join(self.numerals[:MAX_LISTED_NUMERALS])
+            lines.append(
+                printable(
+                    f"{len(self.numerals):,} numbers are left in digits ({shown}): {self.numerals_why}; write them as "
+                    "they are spoken (vtune review)"
+                )
+            )
         lines += list_reasons("no words, so not in the table", self.empty, self.journal)
         lines += list_reasons("unreadable", self.unreadable, self.journal)
         return lines

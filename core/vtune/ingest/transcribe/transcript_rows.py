@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 FLAG_SEPARATOR = "; "
 """Text between the red flags of a row."""
 
+WORD_SEPARATOR = " "
+"""Text between the numerals of a row that were written out."""
+
 
 class TranscriptRows:
     """The rows of a table by the recordings that they name.
@@ -79,7 +82,7 @@ class TranscriptRows:
             if entry["status"] == "transcribed":
                 text, flags = entry["text"], FLAG_SEPARATOR.join(entry["flags"])
                 replaced += self._replaces_words(key, row, entry, text)
-                self._table.put(row, entry["filename"], text, flags)
+                self._table.put(row, entry["filename"], text, flags, WORD_SEPARATOR.join(entry.get("written_out", ())))
                 entry["written"] = [text, flags]
             elif entry["status"] == "empty" and row is not None:
                 replaced += self._replaces_words(key, row, entry, "")

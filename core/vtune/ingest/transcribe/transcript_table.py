@@ -15,6 +15,9 @@ from vtune.dataset.sources.tables import open_table
 from vtune.errors import DataError
 from vtune.runtime.paths import write_text
 
+WRITTEN_OUT_COLUMN = "written_out"
+"""Column with the numerals that the words of a row have in letters, such as ``20th``."""
+
 
 @dataclass(slots=True)
 class TranscriptTable:
@@ -24,6 +27,7 @@ class TranscriptTable:
     :param audio: index of the column that names the recording.
     :param text: index of the column with the words.
     :param flags: index of the column with the red flags.
+    :param written_out: index of the column with the numerals that the words have in letters; None if there is none yet.
     """
 
     path: Path
@@ -34,18 +38,26 @@ class TranscriptTable:
     audio: int = 0
     text: int = 1
     flags: int = 2
+    written_out: int | None = None
 
     def cells(self, row: int) -> tuple[str, str]:
         """Return the words and the red flags of a row."""
         return self.rows[row][self.text], self.rows[row][self.flags]
 
-    def put(self, row: int | None, name: str, text: str, flags: str) -> None:
-        """Change the words and red flags of a row; add a row if ``row`` is None."""
+    def put(self, row: int | None, name: str, text: str, flags: str, written_out: str = "") -> None:
+        """Change the words, red flags and written out numerals of a row; add a row if ``row`` is None."""
+        if written_out and self.written_out is None:
+            self.written_out = len(self.header)
+            self.header.append(WRITTEN_OUT_COLUMN)
+            for others in self.rows:
+                others.append("")
         cells = [""] * len(self.header) if row is None else self.rows[row]
         if row is None:
             cells[self.audio] = name
             self.rows.append(cells)
         cells[self.text], cells[self.flags] = text, flags
+        if self.written_out is not None:
+            cells[self.written_out] = written_out
 
     def write(self) -> None:
         """Write the table; the file is replaced in one step."""
@@ -94,4 +106,5 @@ def read_table(path: Path) -> TranscriptTable | None:
     with path.open("rb") as file:
         mark = file.read(3) == codecs.BOM_UTF8
     columns = (names.index(name) for name in (table.columns.audio, table.columns.text, FLAGS_COLUMN))
-    return TranscriptTable(path, header, rows, table.delimiter, mark, *columns)
+    written_out = names.index(WRITTEN_OUT_COLUMN) if WRITTEN_OUT_COLUMN in names else None
+    return TranscriptTable(path, header, rows, table.delimiter, mark, *columns, written_out)

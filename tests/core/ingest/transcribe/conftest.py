@@ -19,6 +19,11 @@ from vtune.types import Waveform
 
 RATE = 16_000
 
+SPECIAL = [
+    "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>",
+    "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>",
+]  # fmt: skip
+
 
 def _babble(seconds: float, seed: int = 0) -> Waveform:
     times = np.arange(round(seconds * RATE)) / RATE
@@ -145,3 +150,55 @@ def whisper_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def hub_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Whisper of transformers with a tokenizer of single letters."""
+    import transformers
+
+    torch.manual_seed(0)
+    letters = [chr(code) for code in range(33, 127)] + ["Ġ", "Ċ"]
+    tokenizer = transformers.WhisperTokenizer(vocab={c: n for n, c in enumerate(letters)}, merges=[])
+    tokenizer.add_tokens(SPECIAL, special_tokens=True)
+    ids = dict(zip(SPECIAL, tokenizer.convert_tokens_to_ids(SPECIAL), strict=True))
+    start, end = ids["<|startoftranscript|>"], ids["<|endoftext|>"]
+    tokens = {"decoder_start_token_id": start, "eos_token_id": end, "pad_token_id": end, "bos_token_id": end}
+    config = transformers.WhisperConfig(
+        vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_target_positions=32, init_std=0.5,
+        **tokens,
+    )  # fmt: skip
+    model = transformers.WhisperForConditionalGeneration(config)
+    model.generation_config = transformers.GenerationConfig(max_length=32, **tokens)
+    model.generation_config.is_multilingual = True
+    model.generation_config.lang_to_id = {code: ids[code] for code in ("<|en|>", "<|de|>")}
+    model.generation_config.task_to_id = {task: ids[f"<|{task}|>"] for task in ("transcribe", "translate")}
+    model.generation_config.no_timestamps_token_id = ids["<|notimestamps|>"]
+    path = tmp_path_factory.mktemp("hub_whisper")
+    model.save_pretrained(path)
+    transformers.WhisperProcessor(transformers.WhisperFeatureExtractor(), tokenizer).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def hub_moonshine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Moonshine, which is told by no language and has no window of its own."""
+    import tokenizers
+    import transformers
+
+    torch.manual_seed(0)
+    vocabulary = {word: number for number, word in enumerate(["<pad>", "<s>", "</s>", "<unk>", *"abcdef12"])}
+    letters = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=letters, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    config = transformers.MoonshineConfig(
+        vocab_size=len(vocabulary), hidden_size=16, intermediate_size=16, encoder_num_hidden_layers=1,
+        decoder_num_hidden_layers=1, encoder_num_attention_heads=2, decoder_num_attention_heads=2,
+        decoder_start_token_id=1, bos_token_id=1, eos_token_id=2, pad_token_id=0, initializer_range=0.8,
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("hub_moonshine")
+    transformers.MoonshineForConditionalGeneration(config).save_pretrained(path)
+    transformers.Wav2Vec2Processor(transformers.Wav2Vec2FeatureExtractor(), tokenizer).save_pretrained(path)
+    return path
