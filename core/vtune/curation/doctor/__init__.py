@@ -10,6 +10,7 @@ from vtune.curation.doctor.repaired_copy import RepairReport, check_new_folder, 
 from vtune.curation.doctor.speech_levels import SpeechLevels
 from vtune.curation.doctor.text_checks import count_letters
 from vtune.curation.doctor.text_report import as_data, lines
+from vtune.curation.doctor.thresholds import is_cut_off
 from vtune.curation.doctor.token_budget import check_options
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "check_options",
     "count_letters",
     "examine",
+    "is_cut_off",
     "lines",
     "measure",
     "open_data",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from vtune.curation.doctor.check_titles import make_finding
 from vtune.curation.doctor.findings import Finding, Measure, Severity
 from vtune.curation.doctor.measure import Measures
+from vtune.curation.doctor.speech_levels import SpeechLevels
 from vtune.dataset import Row
 from vtune.dataset.features.manifest import MIN_CLIP_SECONDS
 
@@ -124,6 +125,14 @@ def _level_findings(row: Row, measures: Measures) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def is_cut_off(edge: float, speech: SpeechLevels) -> bool:
+    """Tell whether a recording begins or ends within a word.
+
+    :param edge: level in dBFS of the first or last 5 ms.
+    """
+    return edge - speech.level > MAX_EDGE_LEVEL_DB and edge > speech.noise + EDGE_ABOVE_NOISE_DB
+
+
 def _edge_findings(row: Row, measures: Measures) -> Iterator[Finding]:
     speech = measures.speech
     for position, seconds in (("before the first word", speech.lead), ("after the last word", speech.tail)):
@@ -141,7 +150,7 @@ def _edge_findings(row: Row, measures: Measures) -> Iterator[Finding]:
         )
     for position, edge in (("starts", measures.edges.start), ("ends", measures.edges.stop)):
         level = edge - speech.level
-        if level > MAX_EDGE_LEVEL_DB and edge > speech.noise + EDGE_ABOVE_NOISE_DB:
+        if is_cut_off(edge, speech):
             yield make_finding(
                 "chopped", Severity.WARNING, row,
                 f"the clip {position} in the middle of a word: its {'first' if position == 'starts' else 'last'} 5 ms "

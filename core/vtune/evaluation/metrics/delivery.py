@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from vtune.contract.metrics import RECORDING, MetricResult, MetricSpec, Ratio, TestSet, Utterance
-from vtune.curation.doctor import Measures, MemoryRecording, SpeechLevels, count_letters, measure
+from vtune.curation.doctor import Measures, MemoryRecording, SpeechLevels, count_letters, is_cut_off, measure
 from vtune.evaluation.metric_group import MetricGroup
 from vtune.recipe import Recipe
 from vtune.types import Ending
 
 RUNAWAY_RATIO = 2.0
 """Times the expected length from which an utterance has run away, whatever its ending says."""
-
-CUTOFF_DB = -12.0
-"""dB under the speech; an utterance whose last 32 ms are louder stops within a word."""
 
 
 class Delivery:
@@ -77,7 +74,7 @@ METRICS = MetricGroup("delivery", Delivery, position=30)
 def _speech(utterance: Utterance, measures: Measures, speech: SpeechLevels) -> dict[str, Ratio]:
     span = max(utterance.seconds - speech.lead - speech.tail, 1e-3)
     return {
-        "cutoff_rate": Ratio(float(speech.stop > CUTOFF_DB)),
+        "cutoff_rate": Ratio(float(is_cut_off(measures.edges.stop, speech))),
         "speaking_rate": Ratio(count_letters(utterance.text), span),
         "pause_ratio": Ratio(max(span - speech.seconds, 0.0), span),
         "leading_silence_seconds": Ratio(speech.lead),
