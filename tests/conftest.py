@@ -110,7 +110,7 @@ def whisper_weights() -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Start a real browser: the Chromium that ``VTUNE_CHROMIUM`` names, or one on the path.
-    The browser ends with its module: while playwright runs, asyncio counts as running in every later test of the process.
+    The browser ends with its module, for while playwright runs, asyncio counts as running in every test of the process.
     """
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -62,6 +62,11 @@ YesNoOrAuto = Annotated[
     WithJsonSchema({"anyOf": [{"type": "boolean"}, {"const": "auto"}]}),
 ]
 VoiceName = Annotated[str, Field(pattern=VOICE_NAME)]
+ColumnName = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "exclusiveMinimum": 0}]}),
+]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -85,14 +90,20 @@ class SourceRecipe(Settings):
         None,
         description="The name of the table in the folder. It is needed only if the folder holds several tables.",
     )
-    audio_column: str | None = Field(
-        None, description="The column with the path of the recording. If it is null, vtune finds the column."
+    audio_column: ColumnName | None = Field(
+        None,
+        description="The column with the path of the recording: its heading, or its number, counted from "
+        "1. If it is null, vtune finds the column by its heading or by what its cells hold.",
     )
-    text_column: str | None = Field(
-        None, description="The column with the spoken words. If it is null, vtune finds the column."
+    text_column: ColumnName | None = Field(
+        None,
+        description="The column with the spoken words: its heading, or its number, counted from "
+        "1. If it is null, vtune finds the column by its heading or by what its cells hold.",
     )
-    speaker_column: str | None = Field(
-        None, description="The column with the name of the speaker. If it is null, vtune finds the column."
+    speaker_column: ColumnName | None = Field(
+        None,
+        description="The column with the name of the speaker: its heading, or its number, counted from "
+        "1. If it is null, vtune finds the column by its heading or by what its cells hold.",
     )
     speaker_folders: bool | None = Field(
         None,

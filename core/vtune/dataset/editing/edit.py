@@ -12,10 +12,9 @@ from functools import cached_property
 from pathlib import Path
 
 from vtune.dataset.editing.text_file import TextFile, digest_of, read_bytes, read_text_file, replacing
-from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.layout import TableLayout
 from vtune.dataset.sources.plain_text import unfit_words
-from vtune.dataset.sources.table import Table, TableFormat, TableRecord
+from vtune.dataset.sources.table import Table, TableRecord
 from vtune.dataset.sources.tables import open_table
 from vtune.errors import DataError
 
@@ -173,7 +172,7 @@ class EditableTable:
             try:
                 data = TextFile(text, codec).encoded()
                 with replacing(self.path, data) as aside:
-                    table, records = _read_back(aside, self._table.format, expected)
+                    table, records = _read_back(aside, self._table, expected)
                     encoded = self._script.encoding
                     change = Change(row, took, len(put), start, old, new, encoded, self.digest, digest_of(data))
                     on_change(change)
@@ -198,11 +197,9 @@ class _MisreadError(Exception):
     """A changed table does not read as it should."""
 
 
-def _read_back(
-    path: Path, table_format: TableFormat, expected: Sequence[TableRecord | None]
-) -> tuple[Table, list[TableRecord]]:
+def _read_back(path: Path, former: Table, expected: Sequence[TableRecord | None]) -> tuple[Table, list[TableRecord]]:
     try:
-        table = table_format.open(path, ColumnChoice())
+        table = former.format.open(path, former.choice)
         records = list(table.records())
     except DataError as error:
         raise _MisreadError from error

@@ -219,7 +219,7 @@ def _is_own_table(table: Path) -> bool:
 
 
 def _choice(recipe: SourceRecipe) -> ColumnChoice:
-    return ColumnChoice(recipe.audio_column, recipe.text_column, recipe.speaker_column)
+    return ColumnChoice(recipe.audio_column, recipe.text_column, recipe.speaker_column, recipe.voice)
 
 
 def _is_recording(path: Path) -> bool:

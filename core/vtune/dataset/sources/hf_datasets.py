@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from vtune import audio
-from vtune.dataset.sources.columns import ColumnChoice, listed, pick_columns
+from vtune.dataset.sources.columns import ColumnChoice, choose_columns, listed
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.dataset.sources.source import Row
 from vtune.errors import DataError, reason
 from vtune.recipe import SourceRecipe
 from vtune.types import Waveform
+
+SAMPLE_ROWS = 500
+"""Rows of a data set that are looked at before it is read."""
 
 
 class DatasetSource:
@@ -29,8 +32,8 @@ class DatasetSource:
         from datasets import Audio, ClassLabel
 
         self._name, self._folder = name, folder
-        choice = ColumnChoice(recipe.audio_column, recipe.text_column, recipe.speaker_column)
-        columns = pick_columns(name, None, tuple(dataset.column_names), choice)
+        choice = ColumnChoice(recipe.audio_column, recipe.text_column, recipe.speaker_column, recipe.voice)
+        columns = choose_columns(name, tuple(dataset.column_names), _sample(dataset), choice)
         self._audio, self._text, self._speaker = columns.audio, columns.text, columns.speaker
         if isinstance(dataset.features[self._audio], Audio):
             dataset = dataset.cast_column(self._audio, Audio(decode=False))
@@ -140,6 +143,31 @@ class DatasetSource:
             raise DataError(f"{self._place(name)}: samples of shape {samples.shape} at {rate} Hz are no recording")
         # ``datasets`` keeps channels first, soundfile last.
         return (samples.T if samples.ndim == 2 and samples.shape[0] < samples.shape[1] else samples), rate
+
+
+def _sample(dataset: Any) -> list[list[str]]:
+    """Return the cells of rows that are evenly spread over a data set; sound is not read."""
+    from datasets import Audio, ClassLabel, Value
+
+    def is_text(feature: Any) -> bool:
+        return isinstance(feature, ClassLabel) or (isinstance(feature, Value) and "binary" not in feature.dtype)
+
+    texts = [name for name, feature in dataset.features.items() if is_text(feature)]
+    labels = {name: dataset.features[name] for name in texts if isinstance(dataset.features[name], ClassLabel)}
+    sounds = {name for name, feature in dataset.features.items() if isinstance(feature, Audio | dict)}
+    numbers = sorted({len(dataset) * part // SAMPLE_ROWS for part in range(SAMPLE_ROWS)} & set(range(len(dataset))))
+    rows = dataset.select(numbers).select_columns(texts) if texts else [{}] * len(numbers)
+
+    def cell(row: dict[str, Any], name: str, number: int) -> str:
+        if name in sounds:
+            return f"{number}.wav"
+        value = row.get(name)
+        if name in labels and isinstance(value, int) and value >= 0:
+            return str(labels[name].int2str(value))
+        return "" if value is None else str(value)
+
+    names = dataset.column_names
+    return [[cell(row, name, number) for name in names] for number, row in zip(numbers, rows, strict=True)]
 
 
 def is_saved_dataset(path: Path) -> bool:

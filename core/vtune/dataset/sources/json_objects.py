@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from vtune.dataset.sources.columns import FLAGS_COLUMN, Columns
+from vtune.dataset.sources.columns import FLAGS_COLUMN, ColumnChoice, Columns, choose_columns
 from vtune.dataset.sources.table import Table, TableRecord, make_record
 from vtune.errors import DataError
+
+SAMPLE_OBJECTS = 1_000
+"""Objects at the beginning of a table that are looked at before it is read."""
+
+MAX_KEYS = 500
+"""Different keys of a table's objects; further ones are not looked at."""
 
 DECODER = json.JSONDecoder()
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -21,6 +29,11 @@ class ObjectTable(Table):
     """A table of JSON objects."""
 
     columns: Columns
+
+    @property
+    def choice(self) -> ColumnChoice:
+        """The keys that were found."""
+        return self.columns.choice()
 
     @property
     def has_speakers(self) -> bool:
@@ -39,11 +52,42 @@ class ObjectTable(Table):
                 continue
             speaker = item.get(self.columns.speaker) if self.columns.speaker else None
             flags = item.get(FLAGS_COLUMN)
-            yield make_record(line, item.get(self.columns.audio), item.get(self.columns.text), speaker, flags=flags)
+            audio, problem = _recording_in(item.get(self.columns.audio))
+            yield make_record(line, audio, item.get(self.columns.text), speaker, problem, flags)
 
     def _is_escaped(self, text: str) -> bool:
         """Tell whether letters beyond ASCII are written as escapes in this file."""
         return self.encoding == "cp1252" or (text.isascii() and "\\u" in text)
+
+
+def object_columns(path: Path, items: Iterable[tuple[int, Any]], choice: ColumnChoice) -> Columns:
+    """Choose the columns of a table of objects by its first objects.
+
+    :param items: line and item of each row, in order; others than objects are passed over.
+    :raises DataError: there is no object, or the columns cannot be told.
+    """
+    objects = ((line, item) for line, item in items if isinstance(item, dict))
+    sample = list(itertools.islice(objects, SAMPLE_OBJECTS))
+    if not sample:
+        raise DataError(f"{path} has no rows that are JSON objects")
+    keys = tuple(dict.fromkeys(key for _, item in sample for key in item))[:MAX_KEYS]
+    rows = [[_as_cell(item.get(key)) for key in keys] for _, item in sample]
+    return choose_columns(path, keys, rows, choice, sample[0][0])
+
+
+def _recording_in(value: Any) -> tuple[Any, str | None]:
+    """Return the name of a recording and a problem; an object may hold the name under ``path``, as in Parquet."""
+    if not isinstance(value, dict):
+        return value, None
+    path = value.get("path")
+    if isinstance(path, str) and path.strip():
+        return path, None
+    return "", f"the recording is an object without a 'path' (it has: {', '.join(map(str, value))[:80]})"
+
+
+def _as_cell(value: Any) -> str:
+    value, _ = _recording_in(value)
+    return value if isinstance(value, str) else "" if value is None else str(value)[:1000]
 
 
 class ObjectLayout:

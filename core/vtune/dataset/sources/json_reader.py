@@ -6,10 +6,35 @@ import json
 from pathlib import Path
 from typing import Any, TextIO
 
+from vtune.dataset.sources.plain_text import open_text
 from vtune.errors import DataError
 
 BLOCK_CHARACTERS = 1 << 16
+MAX_FIRST_LINE_CHARACTERS = 1 << 20
+"""A first line that is longer is no row of JSON Lines."""
+
 _AFTER_VALUE = frozenset(" \t\r\n,:]}")
+
+
+def holds_json_lines(path: Path, encoding: str, *, accept_one: bool) -> bool:
+    """Tell whether the first lines of a file are JSON values, each whole on its line.
+
+    :param accept_one: whether a single line with an object counts, which may also be one value that is no table row.
+    """
+    with open_text(path, encoding) as file:
+        lines = (line for line in iter(lambda: file.readline(MAX_FIRST_LINE_CHARACTERS), "") if line.strip())
+        first, second = next(lines, ""), next(lines, "")
+    value = _parsed(first)
+    if isinstance(value, dict):
+        return bool(second) or accept_one
+    return isinstance(value, list) and _parsed(second) is not None
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 class JsonReader:

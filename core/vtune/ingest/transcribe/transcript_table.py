@@ -99,6 +99,8 @@ def read_table(path: Path) -> TranscriptTable | None:
         rows.append(cells[:width])
     header = rows.pop(0)
     names = [name.strip() for name in header]
+    if tuple(names) != table.columns.header:
+        raise DataError(f"{path} has lines above its header; take them out, or name another output")
     if FLAGS_COLUMN not in names:
         names.append(FLAGS_COLUMN)
         header.append(FLAGS_COLUMN)

@@ -174,7 +174,7 @@ def test_columns_are_asked_for_and_refused_with_those_there_are(tmp_path: Path) 
         source_of(path, speaker_column="who")
     pyarrow.parquet.write_table(pyarrow.table({"sound": [b"x"], "text": ["x"]}), tmp_path / "odd.parquet")
     with pytest.raises(
-        DataError, match=r"has the columns sound, text, and none has a usual name for the one that names the recordings"
+        DataError, match=r"has the columns sound, text, and it is not clear which one names the recordings"
     ):
         source_of(tmp_path / "odd.parquet")
 

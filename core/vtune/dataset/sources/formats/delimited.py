@@ -1,6 +1,7 @@
 """CSV, TSV and pipe tables, with or without a header; a broken row costs no other row.
 
-LJSpeech's ``id|text|normalized`` is one of them: no header, the first cell names the recording, the last has the words.
+A table may begin with Excel's line ``sep=;`` and with title rows above its header. Which column is which is told by
+``vtune.dataset.sources.columns``.
 """
 
 from __future__ import annotations
@@ -9,20 +10,13 @@ import csv
 import io
 import itertools
 import re
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vtune.dataset.sources.columns import (
-    AUDIO_COLUMNS,
-    FLAGS_COLUMN,
-    TEXT_COLUMNS,
-    ColumnChoice,
-    Columns,
-    listed,
-    pick_columns,
-)
+from vtune.dataset.sources.columns import FLAGS_COLUMN, ColumnChoice, Columns, choose_columns, is_usual
+from vtune.dataset.sources.headers import MAX_TITLE_ROWS, find_header
 from vtune.dataset.sources.layout import LineLayout, Span
 from vtune.dataset.sources.plain_text import encoding_of, open_text
 from vtune.dataset.sources.table import Table, TableFormat, TableRecord, make_record
@@ -31,6 +25,14 @@ from vtune.errors import DataError
 DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with ';'", "|": "table with '|'"}
 """What a table is called, by its delimiter."""
 
+SAMPLE_ROWS = 1_000
+"""Rows at the beginning of a table that are looked at before it is read."""
+
+MIN_SPREAD_BYTES = 1 << 18
+SPREAD_WINDOWS, SPREAD_WINDOW_BYTES = 4, 1 << 15
+"""Of a larger table, so many windows of so many bytes are looked at as well, evenly spread over the file."""
+
+_EXCEL_SEPARATOR = re.compile(r'"?sep=([,;|\t])"?', re.IGNORECASE)
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -42,34 +44,41 @@ class DelimitedFormat(TableFormat):
     sure_endings = (".csv", ".tsv")
 
     def open(self, path: Path, choice: ColumnChoice) -> DelimitedTable:
-        """Find delimiter, header and columns in the first row."""
+        """Find delimiter, header and columns in a sample of the rows."""
         encoding = encoding_of(path)
-        delimiter = delimiter_of(path, encoding)
-        rows = read_rows(path, encoding, delimiter)
-        line, first = next(((line, cells) for line, cells, problem in rows if not problem), (0, []))
-        if not first:
+        delimiter, first_line = delimiter_of(path, encoding)
+        sample = itertools.islice(read_rows(path, encoding, delimiter), SAMPLE_ROWS)
+        rows = [(line, cells) for line, cells, problem in sample if not problem and line >= first_line]
+        if not rows:
             raise DataError(f"{path} has no rows")
-        header = tuple(cell.strip() for cell in first)
-        lowered = {name.lower() for name in header}
-        has_header = bool(lowered & {*AUDIO_COLUMNS, *TEXT_COLUMNS} or {choice.audio, choice.text} & set(header))
-        if has_header or len(header) < 2:
-            return DelimitedTable(path, encoding, pick_columns(path, line, header, choice), delimiter)
-        if choice.names:
-            raise DataError(f"{path} has no header, so no column can be named {choice.names[0]!r}")
-        if delimiter in ",;" and len(header) > 2:
+        header = find_header(rows, choice)
+        cells = [cells for line, cells in rows if header is None or line > header.line]
+        width = len(header.cells) if header else len(cells[0])
+        cells += _later_rows(path, encoding, delimiter)
+        full = [row for row in cells if len(row) >= width and not any(map(str.strip, row[width:]))]
+        if header is None and delimiter in ",;" and width > 2 and _words_hold_delimiters(cells, len(full)):
             raise DataError(
-                f"{path}:{line} has {len(header)} cells, {listed(header)}, and no header says which holds the words; "
-                f"begin the table with a line like filename{delimiter}text"
+                f"{path} has no header, and {delimiter!r} seems to stand in the words as well as between cells; quote "
+                f"the words, and begin the table with a line like filename{delimiter}text"
             )
-        return DelimitedTable(path, encoding, Columns("1", str(len(header)), None, None, len(header)), delimiter)
+        columns = choose_columns(
+            path, header and header.cells, [row[:width] for row in full], choice, header and header.line
+        )
+        if header is not None and header.skipped:
+            columns = replace(columns, notes=(*columns.notes, header.describe()))
+        return DelimitedTable(path, encoding, columns, delimiter, header.line if header else first_line - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class DelimitedTable(Table):
-    """One CSV, TSV or pipe table."""
+    """One CSV, TSV or pipe table.
+
+    :param header_line: the last line that is above the rows; 0 if the rows begin with the file.
+    """
 
     columns: Columns
     delimiter: str
+    header_line: int
 
     @property
     def format(self) -> TableFormat:
@@ -90,21 +99,20 @@ class DelimitedTable(Table):
         """Name delimiter, encoding and columns."""
         return self._described(DELIMITERS[self.delimiter], self.columns.describe())
 
-    def column_names(self) -> tuple[str, ...]:
-        """Return the names of the columns: those of the header, else numbers counted from 1."""
-        return self.columns.header or tuple(str(number) for number in range(1, self.columns.width + 1))
+    @property
+    def choice(self) -> ColumnChoice:
+        """The columns that were found."""
+        return self.columns.choice()
 
     def records(self) -> Iterator[TableRecord]:
         """Yield every row after the header."""
         columns, width = self.columns, self.columns.width
-        names = self.column_names()
+        names = columns.names
         audio, text = names.index(columns.audio), names.index(columns.text)
         speaker = names.index(columns.speaker) if columns.speaker else None
         flags = names.index(FLAGS_COLUMN) if FLAGS_COLUMN in names else None
-        is_header = columns.header is not None
         for line, cells, problem in read_rows(self.path, self.encoding, self.delimiter):
-            if is_header and problem is None:
-                is_header = False
+            if line <= self.header_line and problem is None:
                 continue
             # Spreadsheets pad rows with empty cells.
             if len(cells) < width or any(cell.strip() for cell in cells[width:]):
@@ -135,12 +143,62 @@ class _PipeDialect(csv.excel):
     quoting = csv.QUOTE_NONE  # LJSpeech's words hold quotes that mean nothing
 
 
-def delimiter_of(path: Path, encoding: str) -> str:
-    """Return the delimiter of a table, found in its first line that is not blank."""
+def delimiter_of(path: Path, encoding: str) -> tuple[str, int]:
+    """Return the delimiter of a table, and the line that the rows begin at: 2 after Excel's ``sep=;``, else 1.
+
+    The delimiter parts most lines into the same number of cells: titles above the header have none, words hold some.
+    """
     with open_text(path, encoding) as file:
-        first = next((line for line in file if line.strip()), "")
-    # In LJSpeech's form the words hold commas, so a pipe decides.
-    return "|" if "|" in first else max(DELIMITERS, key=first.count)
+        lines = [line for line in itertools.islice(file, SAMPLE_ROWS) if line.strip()]
+    if lines and (named := _EXCEL_SEPARATOR.fullmatch(lines[0].strip())):
+        return named[1], 2
+    for number, line in enumerate(lines[:MAX_TITLE_ROWS]):
+        for delimiter in DELIMITERS:
+            headings = [cell.strip().strip('"') for cell in line.split(delimiter)]
+            if len(headings) > 1 and sum(map(is_usual, headings)) > (0 if number == 0 else 1):
+                return delimiter, 1
+    counts = {delimiter: Counter(line.count(delimiter) for line in lines) for delimiter in DELIMITERS}
+    present = {name: found for name, found in counts.items() if sum(found.values()) - found[0] >= len(lines) / 2}
+    # In LJSpeech's form the words hold commas, so a pipe decides; so does a tab, which words do not hold.
+    for decisive in ("|", "\t"):
+        if decisive in present:
+            return decisive, 1
+    first = lines[0] if lines else ""
+    if not present:
+        return max(DELIMITERS, key=first.count), 1
+
+    def steadiness(delimiter: str) -> tuple[int, int]:
+        number, times = max(((n, t) for n, t in present[delimiter].items() if n), key=lambda pair: pair[1])
+        return times, number
+
+    return max(present, key=steadiness), 1
+
+
+def _words_hold_delimiters(rows: Sequence[Sequence[str]], full: int) -> bool:
+    """Tell whether unquoted words hold delimiters: rows differ in their cells, or cells begin with a blank.
+
+    :param full: how many of the rows are as wide as the first.
+    """
+    blanks = sum(any(cell.startswith(" ") for cell in row[1:]) for row in rows)
+    return full < len(rows) or blanks * 3 > len(rows)
+
+
+def _later_rows(path: Path, encoding: str, delimiter: str) -> list[list[str]]:
+    """Return rows from the middle and the end of a long table: a table may be sorted by speaker."""
+    size = path.stat().st_size
+    if size < MIN_SPREAD_BYTES or encoding == "utf-16":
+        return []
+    rows = []
+    with path.open("rb") as file:
+        for part in range(1, SPREAD_WINDOWS + 1):
+            file.seek(size * part // (SPREAD_WINDOWS + 1))
+            file.readline(SPREAD_WINDOW_BYTES)
+            lines = file.read(SPREAD_WINDOW_BYTES).decode(encoding, "replace").splitlines()[:-1]
+            try:
+                rows += list(csv.reader(lines, _dialect(delimiter), delimiter=delimiter))
+            except csv.Error:  # the window begins inside of a quoted cell
+                continue
+    return [cells for cells in rows if cells]
 
 
 def read_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
@@ -148,7 +206,7 @@ def read_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, 
 
     A row that cannot be parsed is one line: reading goes on at the next, however far its open quote reached.
     """
-    dialect = _PipeDialect if delimiter == "|" else _QuotedDialect
+    dialect = _dialect(delimiter)
     with open_text(path, encoding, newline="") as file:
         unread: deque[str] = deque()
         read: list[str] = []
@@ -176,6 +234,10 @@ def read_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, 
             line += len(read)
 
 
+def _dialect(delimiter: str) -> type[csv.excel]:
+    return _PipeDialect if delimiter == "|" else _QuotedDialect
+
+
 class CellLayout(LineLayout):
     """Rows of cells with a delimiter; a row is its line, or the lines that a quoted cell reaches over."""
 
@@ -189,7 +251,7 @@ class CellLayout(LineLayout):
             # A row that cannot be parsed is one line, whatever its quotes say.
             ends[line] = line + (0 if problem else sum(len(_LINE_BREAK.findall(cell)) for cell in cells))
         self.spans = [(starts[record.line - 1], starts[ends[record.line]]) for record in records]
-        names = table.column_names()
+        names = table.columns.names
         self._audio, self._words = names.index(table.columns.audio), names.index(table.columns.text)
         self._flags = names.index(FLAGS_COLUMN) if FLAGS_COLUMN in names else None
         line_break = _LINE_BREAK.search(text)

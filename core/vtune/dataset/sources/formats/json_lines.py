@@ -9,28 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtune.dataset.sources.columns import ColumnChoice, pick_columns
-from vtune.dataset.sources.json_objects import ObjectLayout, ObjectTable
+from vtune.dataset.sources.columns import ColumnChoice
+from vtune.dataset.sources.json_objects import ObjectLayout, ObjectTable, object_columns
+from vtune.dataset.sources.json_reader import holds_json_lines
 from vtune.dataset.sources.layout import LineLayout
 from vtune.dataset.sources.plain_text import encoding_of, open_text
-from vtune.dataset.sources.table import TableFormat, TableRecord
-from vtune.errors import DataError
+from vtune.dataset.sources.table import Certainty, FormatEvidence, TableFormat, TableRecord
 
 
 class JsonLinesFormat(TableFormat):
     """One object a line."""
 
     name = "JSON Lines"
-    endings = sure_endings = (".jsonl", ".ndjson")
+    endings = (".jsonl", ".ndjson", ".json")
+    sure_endings = (".jsonl", ".ndjson")
+
+    def evidence(self, path: Path) -> FormatEvidence | None:
+        """Look at the first lines: NeMo writes JSON Lines into ``.json``."""
+        is_sure = path.suffix.lower() in self.sure_endings
+        if holds_json_lines(path, encoding_of(path), accept_one=is_sure):
+            return FormatEvidence(Certainty.BY_NAME, "each line is a JSON value")
+        return super().evidence(path) if is_sure else None
 
     def open(self, path: Path, choice: ColumnChoice) -> JsonLinesTable:
-        """Find the columns in the first object."""
+        """Find the columns in the first objects."""
         encoding = encoding_of(path)
-        rows = read_json_lines(path, encoding)
-        line, first = next(((line, item) for line, item, _ in rows if isinstance(item, dict)), (0, None))
-        if first is None:
-            raise DataError(f"{path} has no rows that are JSON objects")
-        return JsonLinesTable(path, encoding, pick_columns(path, line, tuple(first), choice))
+        items = ((line, item) for line, item, _ in read_json_lines(path, encoding))
+        return JsonLinesTable(path, encoding, object_columns(path, items, choice))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A JSON list of objects, or one object whose keys name recordings and whose values are words."""
+"""A JSON list of objects; one object that is a row, that holds such a list, or that names recordings and words."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtune.dataset.sources.columns import FLAGS_COLUMN, ColumnChoice, pick_columns
-from vtune.dataset.sources.json_objects import DECODER, ObjectLayout, ObjectTable, after_blank, members
-from vtune.dataset.sources.json_reader import JsonReader
+from vtune.dataset.sources.columns import FLAGS_COLUMN, ColumnChoice, is_usual
+from vtune.dataset.sources.json_objects import DECODER, ObjectLayout, ObjectTable, after_blank, members, object_columns
+from vtune.dataset.sources.json_reader import JsonReader, holds_json_lines
 from vtune.dataset.sources.layout import Span
 from vtune.dataset.sources.plain_text import encoding_of, open_text
-from vtune.dataset.sources.table import TableFormat, TableRecord
+from vtune.dataset.sources.table import Certainty, FormatEvidence, TableFormat, TableRecord
 from vtune.errors import DataError
 
 
@@ -21,18 +21,27 @@ class JsonListFormat(TableFormat):
     """A list of objects, or an object of names and words."""
 
     name = "JSON list"
-    endings = (".json",)
+    endings = (".json", ".jsonl", ".ndjson")
+    sure_endings = (".jsonl", ".ndjson")
+
+    def evidence(self, path: Path) -> FormatEvidence | None:
+        """Look at the first characters, whatever the ending says."""
+        encoding, is_sure = encoding_of(path), path.suffix.lower() in self.sure_endings
+        if holds_json_lines(path, encoding, accept_one=is_sure):
+            return None
+        with open_text(path, encoding) as file:
+            opening = JsonReader(path, file).symbol()
+        if opening and opening in "[{":
+            return FormatEvidence(Certainty.BY_NAME, "it holds one JSON value")
+        return None if is_sure else super().evidence(path)
 
     def open(self, path: Path, choice: ColumnChoice) -> JsonListTable:
         """Find the columns in the first object; read to the end, for a list that breaks off is no list."""
         encoding = encoding_of(path)
-        first: tuple[int, dict[Any, Any]] | None = None
-        for line, item in read_json_list(path, encoding):
-            if first is None and isinstance(item, dict):
-                first = line, item
-        if first is None:
-            raise DataError(f"{path} has no rows that are JSON objects")
-        return JsonListTable(path, encoding, pick_columns(path, first[0], tuple(first[1]), choice))
+        columns = object_columns(path, read_json_list(path, encoding), choice)
+        for _ in read_json_list(path, encoding):
+            pass
+        return JsonListTable(path, encoding, columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,39 +59,97 @@ class JsonListTable(ObjectTable):
 
     def layout(self, text: str, records: list[TableRecord]) -> JsonListLayout | JsonPairsLayout:
         """Find the objects, or the pairs of name and words."""
-        layout = JsonPairsLayout if text.lstrip().startswith("{") else JsonListLayout
-        return layout(self, text, escaped=self._is_escaped(text))
+        opening = after_blank(text, 0)
+        if text[opening] == "{":
+            values = [(name, start) for name, start, _ in members(text, opening)]
+            if not any(text[start] == "[" for _, start in values):
+                if any(is_usual(name) for name, _ in values):
+                    raise DataError(f"{self.path} holds one row; edit it by hand")
+                return JsonPairsLayout(self, text, escaped=self._is_escaped(text))
+            opening = next(start for _, start in values if text[start] == "[")
+        return JsonListLayout(self, text, opening, escaped=self._is_escaped(text))
 
 
 def read_json_list(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
-    """Yield line and item of a list; of one object of names and words, each pair as an item.
+    """Yield line and item of a list, of the first list of objects inside an object, or of an object of names and words.
 
-    :raises DataError: it is neither, or breaks off; says at which line.
+    An object with a usual heading, such as ``text``, is one row.
+
+    :raises DataError: it is none of these, or breaks off; says at which line.
     """
     with open_text(path, encoding) as file:
         reader = JsonReader(path, file)
         opening = reader.symbol()
-        if opening not in ("[", "{"):
+        if opening == "[":
+            yield from _list_items(reader)
+        elif opening == "{":
+            yield from _object_items(path, reader)
+        else:
             raise DataError(f"{path} does not hold a JSON list; a .json table is a list of objects")
-        closing = "]" if opening == "[" else "}"
-        if reader.peek() == closing:
-            return
-        while True:
-            line, item = reader.value()
-            if opening == "{":
-                reader.expect(":")
-                _, words = reader.value()
-                if not isinstance(item, str) or not isinstance(words, str):
-                    raise DataError(
-                        f"{path} holds one JSON object; a .json table is a list of objects, "
-                        "or one object whose keys name recordings and whose values are words"
-                    )
-                item = {"filename": item, "text": words}
-            yield line, item
-            if reader.expect("," + closing) == closing:
-                break
         if reader.symbol():
             raise reader.broken("something follows the end of the list")
+
+
+def _list_items(reader: JsonReader) -> Iterator[tuple[int, Any]]:
+    """Yield the items of a list whose bracket was taken."""
+    if reader.peek() == "]":
+        reader.symbol()
+        return
+    while True:
+        yield reader.value()
+        if reader.expect(",]") == "]":
+            return
+
+
+def _object_items(path: Path, reader: JsonReader) -> Iterator[tuple[int, Any]]:
+    """Yield the rows that an object means whose brace was taken."""
+    if reader.peek() == "}":
+        reader.symbol()
+        return
+    other = DataError(
+        f"{path} holds one JSON object that vtune does not understand; a .json table is a list of objects, an object "
+        "that holds such a list, or one object whose keys name recordings and whose values are words"
+    )
+    row: dict[str, Any] = {}
+    first_line, has_list = 0, False
+    while True:
+        line, key = reader.value()
+        first_line = first_line or line
+        reader.expect(":")
+        if not isinstance(key, str):
+            raise other
+        if reader.peek() == "[" and not has_list and not any(map(is_usual, row)):
+            reader.symbol()
+            for place, item in _list_items(reader):
+                if not isinstance(item, dict):
+                    raise other
+                has_list = True
+                yield place, item
+        else:
+            _, value = reader.value()
+            if not row and not has_list and isinstance(value, str) and not is_usual(key):
+                yield from _pairs(reader, other, line, key, value)
+                return
+            row[key] = value
+        if reader.expect(",}") == "}":
+            break
+    if has_list:
+        return
+    if not any(map(is_usual, row)):
+        raise other
+    yield first_line, row
+
+
+def _pairs(reader: JsonReader, other: DataError, line: int, name: str, words: str) -> Iterator[tuple[int, Any]]:
+    """Yield the rows of an object of names and words, of which the first pair was taken."""
+    yield line, {"filename": name, "text": words}
+    while reader.expect(",}") == ",":
+        line, key = reader.value()
+        reader.expect(":")
+        _, value = reader.value()
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise other
+        yield line, {"filename": key, "text": value}
 
 
 class CommaLayout:
@@ -122,10 +189,10 @@ class CommaLayout:
 class JsonListLayout(CommaLayout, ObjectLayout):
     """A list of objects."""
 
-    def __init__(self, table: JsonListTable, text: str, *, escaped: bool) -> None:
+    def __init__(self, table: JsonListTable, text: str, opening: int, *, escaped: bool) -> None:
         super().__init__(table, text, escaped=escaped)
         self.spans = []
-        start = after_blank(text, after_blank(text, 0) + 1)
+        start = after_blank(text, opening + 1)
         while text[start] != "]":
             _, end = DECODER.raw_decode(text, start)
             self.spans.append((start, end))
