@@ -2,7 +2,7 @@
 
 from vtune.curation.doctor.check_titles import CHECK_TITLES
 from vtune.curation.doctor.examine import examine
-from vtune.curation.doctor.findings import Examination, ExaminedClip, Finding, Measure, Severity
+from vtune.curation.doctor.findings import Examination, ExaminedClip, Finding, Measure, RowLocation, Severity
 from vtune.curation.doctor.measure import Measures, measure
 from vtune.curation.doctor.page import write_page
 from vtune.curation.doctor.recording_openers import MemoryRecording, open_data, source_folders
@@ -22,6 +22,7 @@ __all__ = [
     "Measures",
     "MemoryRecording",
     "RepairReport",
+    "RowLocation",
     "Severity",
     "SpeechLevels",
     "as_data",

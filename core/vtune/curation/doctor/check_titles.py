@@ -35,6 +35,7 @@ CHECK_TITLES = {
     "short": "short recordings",
     "long": "long recordings",
     "budget": "clips that are too long for the engine",
+    "two-texts": "recordings with different words in different rows",
     "same-sound": "recordings that occur more than once",
     "similar-sound": "recordings that are nearly the same",
     "voice": "recordings that do not sound like the same speaker",

@@ -1,19 +1,20 @@
-"""Find duplicate sounds and words, and duplicates on both sides of the validation split."""
+"""Find duplicate sounds and words, and duplicates on both sides of the validation split: one finding for each group."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vtune.curation.doctor.check_titles import make_finding
-from vtune.curation.doctor.findings import Finding, Measure, Severity
+from vtune.curation.doctor.findings import Finding, Measure, RowLocation, Severity
 from vtune.curation.doctor.fingerprints import Fingerprint, similar_pairs
 from vtune.curation.doctor.text_checks import spoken_form
 from vtune.dataset import Row, in_validation
+from vtune.dataset.sources.fragments import without_neighbours
 
-MAX_NAMED_PLACES = 3
-"""Rows that one finding names."""
+MAX_NAMED_PLACES = 6
+"""Rows that the message of a finding names; ``Finding.others`` has all of them."""
 
 COPY_SIMILARITY = 0.85
 """Least share of equal fingerprint bits for a copy, whatever the words. Sentences with the same pattern, spoken by a
@@ -41,7 +42,7 @@ class MeasuredRow:
 
 
 def duplicate_findings(clips: Sequence[MeasuredRow], validation: float) -> Iterator[Finding]:
-    """Yield findings about duplicates, and about duplicates in both training and validation.
+    """Yield one finding for each group of duplicates, and one for each group in both training and validation.
 
     :param validation: share of the clips that a run holds out for validation.
     """
@@ -52,26 +53,65 @@ def duplicate_findings(clips: Sequence[MeasuredRow], validation: float) -> Itera
         if clip.words:
             by_words[clip.words].append(clip)
     for same_clips in by_sound.values():
-        yield from _same_sound(same_clips, validation)
-    firsts = [same_clips[0] for same_clips in by_sound.values()]
-    for pair in similar_pairs([clip.fingerprint for clip in firsts]):
-        first, second = firsts[pair.first], firsts[pair.second]
-        if pair.similarity >= COPY_SIMILARITY or _may_be_one(first.words, second.words):
-            yield from _similar(first, second, pair.similarity, validation)
+        yield from _same_sound(same_clips)
+    group_of_sound: dict[str, str] = {}
+    for similar_sounds, similarity in _similar_sounds([same_clips[0] for same_clips in by_sound.values()]):
+        group_of_sound |= dict.fromkeys(similar_sounds, similar_sounds[0])
+        if len(similar_sounds) > 1:
+            yield _similar([by_sound[sound][0] for sound in similar_sounds], similarity)
+        alike = [clip for sound in similar_sounds for clip in by_sound[sound]]
+        yield from _leak(alike, "the same or nearly the same sound", Severity.ERROR, validation)
     for same_clips in by_words.values():
-        distinct = list({clip.sound: clip for clip in reversed(same_clips)}.values())[::-1]
-        yield from _same_words(distinct, validation)
+        # Clips that sound alike have a finding already.
+        distinct = list({group_of_sound[clip.sound]: clip for clip in reversed(same_clips)}.values())[::-1]
+        if len(distinct) > 1:
+            yield _same_words(distinct)
+            yield from _leak(same_clips, "the same words", Severity.WARNING, validation)
 
 
-def _same_sound(clips: Sequence[MeasuredRow], validation: float) -> Iterator[Finding]:
-    first = clips[0]
-    for clip in clips[1:]:
-        same_text = clip.words == first.words or not (clip.words and first.words)
-        severity = Severity.WARNING if same_text else Severity.ERROR
-        addition = "" if same_text else " with other words"
-        advice = "remove one of the two rows" if same_text else "listen, and keep the row with the right words"
-        yield make_finding("same-sound", severity, clip.row, f"the same sound as {_location(first)}{addition}", advice)
-    yield from _leak(clips, "the same sound", Severity.ERROR, validation)
+def _similar_sounds(clips: Sequence[MeasuredRow]) -> Iterator[tuple[list[str], float]]:
+    """Yield groups of sounds that are nearly the same, and the least similarity of a pair; most groups have one sound.
+
+    :param clips: one clip for each sound.
+    """
+    group_of = list(range(len(clips)))
+    least = [1.0] * len(clips)
+
+    def root(index: int) -> int:
+        while group_of[index] != index:
+            group_of[index] = index = group_of[group_of[index]]
+        return index
+
+    for pair in similar_pairs([clip.fingerprint for clip in clips]):
+        if pair.similarity >= COPY_SIMILARITY or _may_be_one(clips[pair.first].words, clips[pair.second].words):
+            first, second = sorted((root(pair.first), root(pair.second)))
+            group_of[second] = first
+            least[first] = min(least[first], least[second], pair.similarity)
+    members: dict[int, list[str]] = defaultdict(list)
+    for index, clip in enumerate(clips):
+        members[root(index)].append(clip.sound)
+    for index, sounds in members.items():
+        yield sounds, least[index]
+
+
+def _same_sound(clips: Sequence[MeasuredRow]) -> Iterator[Finding]:
+    """Yield a finding for the copies of each text, and an error if there are several texts for one sound."""
+    by_text: dict[str, list[MeasuredRow]] = defaultdict(list)
+    for clip in clips:
+        by_text[clip.words].append(clip)
+    for same_clips in by_text.values():
+        if len(same_clips) > 1:
+            yield _group_finding(
+                "same-sound", Severity.WARNING, same_clips,
+                f"the same sound and the same words are also in {_locations(same_clips)}", "keep one of these rows",
+            )  # fmt: skip
+    firsts = [same_clips[0] for words, same_clips in by_text.items() if words]
+    if len(firsts) > 1:
+        yield _group_finding(
+            "two-texts", Severity.ERROR, firsts,
+            f"the same recording has other words in {_locations(firsts)}: {_texts(firsts)}",
+            "listen, and keep the row with the right words",
+        )  # fmt: skip
 
 
 def _may_be_one(first: str, second: str) -> bool:
@@ -79,45 +119,65 @@ def _may_be_one(first: str, second: str) -> bool:
     return f" {first} " in f" {second} " or f" {second} " in f" {first} " or not (first and second)
 
 
-def _similar(first: MeasuredRow, second: MeasuredRow, similarity: float, validation: float) -> Iterator[Finding]:
-    same_text = first.words == second.words
-    message = f"nearly the same sound as {_location(first)} ({100 * similarity:.0f} % of the fingerprint is equal)"
-    advice = "keep the better recording"
-    if not same_text:
-        advice = "listen: one recording may contain the other, or the words of one row are wrong"
-    measure = Measure(round(100 * similarity, 1), "%")
-    yield make_finding("similar-sound", Severity.WARNING, second.row, message, advice, measure)
-    yield from _leak((first, second), "nearly the same sound", Severity.ERROR, validation)
+def _similar(clips: Sequence[MeasuredRow], similarity: float) -> Finding:
+    same_text = len({clip.words for clip in clips}) == 1
+    return _group_finding(
+        "similar-sound", Severity.WARNING, clips,
+        f"nearly the same sound is also in {_locations(clips)} ({100 * similarity:.0f} % of the fingerprint is equal)",
+        "keep the best of these recordings" if same_text
+        else "listen: one recording may contain another, or the words of a row are wrong",
+        Measure(round(100 * similarity, 1), "%"),
+    )  # fmt: skip
 
 
-def _same_words(clips: Sequence[MeasuredRow], validation: float) -> Iterator[Finding]:
-    if len(clips) < 2:
-        return
-    first = clips[0]
-    for clip in clips[1:]:
-        yield make_finding(
-            "same-words", Severity.NOTE, clip.row, f"the same words as {_location(first)}: {first.row.text[:60]!r}",
-            "keep both rows if the words were spoken twice on purpose; otherwise listen to both",
-        )  # fmt: skip
-    yield from _leak(clips, "the same words", Severity.WARNING, validation)
+def _same_words(clips: Sequence[MeasuredRow]) -> Finding:
+    return _group_finding(
+        "same-words", Severity.NOTE, clips,
+        f"the same words are also in {_locations(clips)}: {clips[0].row.text[:60]!r}",
+        "keep these rows if the words were spoken again on purpose; otherwise listen to them",
+    )  # fmt: skip
 
 
 def _leak(clips: Sequence[MeasuredRow], shared: str, severity: Severity, validation: float) -> Iterator[Finding]:
     held_out = [clip for clip in clips if in_validation(clip.digest, validation)]
     trained = [clip for clip in clips if not in_validation(clip.digest, validation)]
-    for clip in held_out if trained else ():
-        yield make_finding(
-            "leak", severity, clip.row,
-            f"the clip is held out for validation, but training has {shared}: {_locations(trained)}",
+    if held_out and trained:
+        yield _group_finding(
+            "leak", severity, [*held_out, *trained],
+            f"{'the clip is' if len(held_out) == 1 else f'{len(held_out):,} clips are'} held out for validation, but "
+            f"training has {shared}: {_locations([held_out[0], *trained])}",
             "keep only one of these clips; otherwise the validation loss looks better than it is",
         )  # fmt: skip
 
 
+def _group_finding(
+    check: str,
+    severity: Severity,
+    clips: Sequence[MeasuredRow],
+    message: str,
+    advice: str,
+    measure: Measure | None = None,
+) -> Finding:
+    """Return a finding about a group of rows, at its first row."""
+    finding = make_finding(check, severity, clips[0].row, message, advice, measure)
+    others = (RowLocation(clip.row.file, clip.row.line, clip.row.audio) for clip in clips[1:])
+    return replace(finding, others=tuple(others))
+
+
 def _locations(clips: Sequence[MeasuredRow]) -> str:
-    hidden = f" and {len(clips) - MAX_NAMED_PLACES} more" if len(clips) > MAX_NAMED_PLACES else ""
-    return ", ".join(_location(clip) for clip in clips[:MAX_NAMED_PLACES]) + hidden
+    """Name all rows of a group but the first: lines of the first row's table, or places elsewhere."""
+    first, named = clips[0].row, [clip.row for clip in clips[1 : 1 + MAX_NAMED_PLACES]]
+    lines = [str(row.line) for row in named if row.line is not None and row.file == first.file]
+    places = [
+        without_neighbours(row.audio) if row.line is None else f"{row.file}:{row.line}"
+        for row in named
+        if row.line is None or row.file != first.file
+    ]
+    hidden = len(clips) - 1 - len(named)
+    *most, last = [*lines, *places, *([f"{hidden:,} more"] if hidden else [])]
+    prefix = "" if not lines else "line " if len(lines) == 1 else "lines "
+    return prefix + (f"{', '.join(most)} and {last}" if most else last)
 
 
-def _location(clip: MeasuredRow) -> str:
-    row = clip.row
-    return row.audio if row.line is None else f"{row.file}:{row.line}"
+def _texts(clips: Sequence[MeasuredRow]) -> str:
+    return ", ".join(repr(clip.row.text[:60]) for clip in clips[:MAX_NAMED_PLACES])

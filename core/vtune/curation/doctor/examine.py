@@ -26,8 +26,8 @@ DEFAULT_VALIDATION_SHARE: float = TrainRecipe.model_fields["validation"].default
 """Share of the clips that recipes hold out for validation by default."""
 
 EXCLUDING_CHECKS = frozenset(
-    {"missing", "unreadable", "truncated", "row", "unlisted", "no-words", "unspeakable", "flagged", "no-speech",
-     "short", "budget"}
+    {"missing", "unreadable", "truncated", "row", "unlisted", "no-words", "unspeakable", "flagged", "two-texts",
+     "no-speech", "short", "budget"}
 )  # fmt: skip
 """Checks whose findings exclude a row from training, or should."""
 
@@ -131,7 +131,12 @@ def _speaker_findings(
 def _examined_clips(
     rows: Sequence[Row], results: Mapping[str, MeasureResult], findings: Sequence[Finding]
 ) -> Iterator[ExaminedClip]:
-    bad = {(finding.file, finding.line, finding.audio) for finding in findings if finding.check in EXCLUDING_CHECKS}
+    bad = {
+        (location.file, location.line, location.audio)
+        for finding in findings
+        if finding.check in EXCLUDING_CHECKS
+        for location in (finding, *finding.others)
+    }
     # Findings about the sound are reported at the first row of a recording, but exclude all its rows.
     sounds = {finding.audio for finding in findings if finding.check in EXCLUDING_CHECKS & {"no-speech", "short"}}
     for row in rows:

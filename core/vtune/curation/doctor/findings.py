@@ -31,8 +31,17 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class RowLocation:
+    """Where a row is: its table or text file, its line counted from 1, and the name of its recording."""
+
+    file: str
+    line: int | None
+    audio: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem of a row, of a recording, or of the whole data set.
+    """One problem of a row, of a recording, of a group of rows, or of the whole data set.
 
     :param check: stable name of the check, for programs.
     :param message: what was found, with numbers.
@@ -40,6 +49,7 @@ class Finding:
     :param file: table or text file of the row; None if the finding concerns the whole data set.
     :param line: line of the row, counted from 1; None if no row names the recording.
     :param audio: name of the recording in its source.
+    :param others: the other rows of a group, such as the copies of a recording; the group is one finding.
     """
 
     check: str
@@ -50,6 +60,7 @@ class Finding:
     line: int | None = None
     audio: str | None = None
     measure: Measure | None = None
+    others: tuple[RowLocation, ...] = ()
 
     @property
     def place(self) -> str:

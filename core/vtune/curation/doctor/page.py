@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -35,7 +36,28 @@ MAX_PLAYERS = 500
 MAX_EMBEDDED_SECONDS = 1_500.0
 """Seconds of sound that are embedded in the page: about 12 MB."""
 
+MAX_SHOWN_OTHERS = 8
+"""Other clips of a group that a finding shows with a player."""
+
 RowKey = tuple[str | None, int | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Clips:
+    """The examined clips and what the page plays of them.
+
+    :param folder: folder of the page, from which recordings are linked; None if they are no files.
+    """
+
+    by_row: Mapping[RowKey, ExaminedClip]
+    players: Mapping[str, Player]
+    folder: Path | None
+
+    def sound(self, clip: ExaminedClip) -> str:
+        """Return the player of a clip as HTML, or an empty text."""
+        url = self.players.get(clip.audio, Player()).sound
+        url = url or (_link(clip.audio, self.folder) if self.folder and clip.rate else "")
+        return f'<audio controls preload=none src="{escape(url)}"></audio>' if url else ""
 
 
 def write_page(path: Path, source: Source, examination: Examination, processes: int | None = None) -> None:
@@ -47,9 +69,15 @@ def write_page(path: Path, source: Source, examination: Examination, processes: 
     general_findings = by_row.pop((None, None, None), [])
     rows = [(clips[row], findings) for row, findings in by_row.items()]
     opener = opener_of(source)
-    players = _players([clip for clip, _ in rows], PlayerMaker(opener), processes or os.cpu_count() or 1)
+    others = {
+        clips[other.file, other.line, other.audio]: None
+        for finding in examination.findings
+        for other in finding.others[:MAX_SHOWN_OTHERS]
+    }
+    played = [*(clip for clip, _ in rows), *others]
+    players = _players(played, PlayerMaker(opener), processes or os.cpu_count() or 1)
     folder = path.absolute().parent if isinstance(opener, FileOpener) else None
-    body = "\n".join(_body(examination, general_findings, rows, players, folder))
+    body = "\n".join(_body(examination, general_findings, rows, _Clips(clips, players, folder)))
     script, style = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     make_parent(path)
     write_text(path, html_document("vtune doctor", body, style, script))
@@ -72,8 +100,7 @@ def _body(
     examination: Examination,
     general_findings: Sequence[Finding],
     rows: Sequence[tuple[ExaminedClip, Sequence[Finding]]],
-    players: dict[str, Player],
-    folder: Path | None,
+    clips: _Clips,
 ) -> Iterator[str]:
     minutes = sum(clip.seconds for clip in examination.clips) / 60
     used = sum(clip.seconds for clip in examination.usable) / 60
@@ -95,7 +122,7 @@ def _body(
     if general_findings:
         yield (
             "<section class=whole aria-label='Whole data set'><ul>"
-            + "".join(map(_finding, general_findings))
+            + "".join(_finding(finding, clips) for finding in general_findings)
             + "</ul></section>"
         )
     if not rows:
@@ -104,7 +131,7 @@ def _body(
     yield _filters(examination.findings)
     yield "<main id=clips>"
     for clip, findings in rows:
-        yield _clip(clip, findings, players.get(clip.audio, Player()), folder)
+        yield _clip(clip, findings, clips)
     yield "</main>"
 
 
@@ -127,9 +154,8 @@ def _filters(findings: Sequence[Finding]) -> str:
     )
 
 
-def _clip(clip: ExaminedClip, findings: Sequence[Finding], player: Player, folder: Path | None) -> str:
-    name = os.path.basename(without_neighbours(clip.audio)) or clip.audio
-    location = clip.file if clip.line is None else f"{clip.file}:{clip.line}"
+def _clip(clip: ExaminedClip, findings: Sequence[Finding], clips: _Clips) -> str:
+    player = clips.players.get(clip.audio, Player())
     length = f"{clip.seconds:.2f} s, {clip.rate / 1000:g} kHz" if clip.rate else "no sound"
     waveform = (
         f'<svg viewBox="0 0 {OUTLINE_COLUMNS} {2 * OUTLINE_HALF_HEIGHT}" preserveAspectRatio=none role=img '
@@ -138,22 +164,37 @@ def _clip(clip: ExaminedClip, findings: Sequence[Finding], player: Player, folde
         if player.outline
         else ""
     )
-    url = player.sound or (_link(clip.audio, folder) if folder and clip.rate else "")
-    sound = f'<audio controls preload=none src="{escape(url)}"></audio>' if url else ""
     text = f"<blockquote dir=auto>{safe(clip.text)}</blockquote>" if clip.text else ""
     return (
         f'<article tabindex=0><h2 title="{safe(clip.audio)}">'
-        f"{safe(name)}</h2><p class=place>{safe(location)} &middot; {length}"
-        f"{' &middot; ' + safe(clip.speaker) if clip.speaker else ''}</p>{waveform}{sound}{text}"
-        f"<ul>{''.join(map(_finding, findings))}</ul></article>"
+        f"{safe(_name(clip))}</h2><p class=place>{safe(_place(clip))} &middot; {length}"
+        f"{' &middot; ' + safe(clip.speaker) if clip.speaker else ''}</p>{waveform}{clips.sound(clip)}{text}"
+        f"<ul>{''.join(_finding(finding, clips) for finding in findings)}</ul></article>"
     )
 
 
-def _finding(finding: Finding) -> str:
+def _finding(finding: Finding, clips: _Clips) -> str:
+    shown = (clips.by_row[other.file, other.line, other.audio] for other in finding.others[:MAX_SHOWN_OTHERS])
+    others = "".join(
+        f"<p class=other>{safe(_name(clip))} <small>{safe(_place(clip))}</small> <q dir=auto>{safe(clip.text)}</q>"
+        f"{clips.sound(clip)}</p>"
+        for clip in shown
+    )
+    hidden = len(finding.others) - MAX_SHOWN_OTHERS
+    others += f"<p class=other>and {hidden:,} more</p>" if hidden > 0 else ""
     return (
         f"<li class={finding.severity} data-check={finding.check}><b>{finding.severity}</b> "
-        f"<i>{safe(CHECK_TITLES[finding.check])}</i> {safe(finding.message)} <span>{safe(finding.advice)}</span></li>"
+        f"<i>{safe(CHECK_TITLES[finding.check])}</i> {safe(finding.message)} <span>{safe(finding.advice)}</span>"
+        f"{others}</li>"
     )
+
+
+def _name(clip: ExaminedClip) -> str:
+    return os.path.basename(without_neighbours(clip.audio)) or clip.audio
+
+
+def _place(clip: ExaminedClip) -> str:
+    return clip.file if clip.line is None else f"{clip.file}:{clip.line}"
 
 
 def _link(audio: str, folder: Path) -> str:

@@ -69,11 +69,12 @@ def write_repaired_copy(
     :raises VtuneError: the folder is not new, or lies in the source, or a recording can no longer be read.
     """
     check_new_folder(out, apart_from)
-    # The second of two rows with one sound and equal words. If the words differ, only a listener knows which are right.
+    # All rows but the first with one sound and equal words. If words differ, only a listener knows which are right.
     duplicates = {
-        (finding.file, finding.line, finding.audio)
+        (other.file, other.line, other.audio)
         for finding in examination.findings
-        if finding.check == "same-sound" and finding.severity is Severity.WARNING
+        if finding.check == "same-sound"
+        for other in finding.others
     }
     unusable = {
         finding.audio: finding.message
@@ -122,7 +123,8 @@ def _write_record(path: Path, plans: Sequence[RepairPlan], examination: Examinat
     remaining: dict[tuple[str | None, int | None, str | None], list[str]] = {}
     for finding in examination.findings:
         if finding.severity is not Severity.NOTE and finding.check not in REPAIRED_CHECKS:
-            remaining.setdefault((finding.file, finding.line, finding.audio), []).append(finding.check)
+            for location in (finding, *finding.others):
+                remaining.setdefault((location.file, location.line, location.audio), []).append(finding.check)
     with path.open("w", encoding="utf-8") as file:
         for plan in plans:
             row = plan.row

@@ -13,7 +13,7 @@ from vtune.curation.doctor.findings import Examination, Finding, Severity
 from vtune.dataset.sources.fragments import without_neighbours
 from vtune.errors import printable
 
-DATA_VERSION = 1
+DATA_VERSION = 2
 """Version of the keys in ``as_data``; increase it when a key changes its meaning or is removed."""
 
 SHOWN_FINDINGS = 5

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,3 +49,36 @@ def test_a_plain_copy_with_other_words_is_told(clip: Callable[..., np.ndarray]) 
     sound = clip(1)
     clips = [heard(2, sound, "one thing"), heard(3, 0.5 * np.concatenate([np.zeros(5000), sound]), "another")]
     assert [one.check for one in duplicate_findings(clips, validation=0)] == ["similar-sound"]
+
+
+def test_a_group_of_alike_clips_is_one_finding(clip: Callable[..., np.ndarray]) -> None:
+    sounds = [clip(number) for number in range(3)]
+    clips = []
+    for copy in range(4):
+        for number, sound in enumerate(sounds):
+            moved = 0.5**copy * np.concatenate([np.zeros(1000 * copy), sound])
+            clips.append(heard(2 + len(clips), moved, f"sentence number {number}"))
+    findings = list(duplicate_findings(clips, validation=0))
+    assert [one.check for one in findings] == ["similar-sound"] * 3
+    for number, finding in enumerate(findings):
+        assert [finding.line, *(other.line for other in finding.others)] == [2 + number + 3 * copy for copy in range(4)]
+    held_out = list(duplicate_findings(clips, validation=0.5))
+    assert [one.check for one in held_out].count("leak") <= 3
+    assert all(len(one.others) == 3 for one in held_out)
+
+
+def test_texts_of_one_sound_are_one_error_and_copies_of_a_text_are_one_warning(clip: Callable[..., np.ndarray]) -> None:
+    sound, words = clip(1), ["right words", "Right words!", "other words", "right words", "a third text", ""]
+    clips = [replace(heard(2 + index, sound, text), sound="same") for index, text in enumerate(words)]
+    two_texts, same = sorted(duplicate_findings(clips, validation=0), key=lambda one: one.severity)
+    assert (two_texts.check, two_texts.severity, two_texts.line) == ("two-texts", "error", 2)
+    assert [other.line for other in two_texts.others] == [4, 6]
+    assert "lines 4 and 6: 'right words', 'other words', 'a third text'" in two_texts.message
+    assert (same.check, [same.line, *(other.line for other in same.others)]) == ("same-sound", [2, 3, 5])
+
+
+def test_the_same_words_many_times_are_one_note_that_names_a_few(clip: Callable[..., np.ndarray]) -> None:
+    clips = [heard(2 + number, clip(number), "good morning") for number in range(9)]
+    (finding,) = duplicate_findings(clips, validation=0)
+    assert (finding.check, finding.severity, len(finding.others)) == ("same-words", "note", 8)
+    assert "in lines 3, 4, 5, 6, 7, 8 and 2 more:" in finding.message

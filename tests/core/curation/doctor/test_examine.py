@@ -83,10 +83,12 @@ def test_copies_and_leaks_are_found(clip: Clip, folder: Folder, examined: Examin
     with (data / "transcripts.csv").open("a") as table:
         table.write(f"again,{sentence(1).upper()}!\nother,entirely other words\nnear,{sentence(3)}\n")
     examination = examined(data, validation=0.5)
-    same = {one.line: one.severity for one in examination.findings if one.check == "same-sound"}
-    assert same == {8: Severity.WARNING, 9: Severity.ERROR}
-    assert at(examination, "similar-sound") == [10]
-    assert sorted(line or 0 for line in at(examination, "same-words")) == [10]
+    groups = {one.check: (one.severity, one.line, [other.line for other in one.others]) for one in examination.findings}
+    assert groups["same-sound"] == (Severity.WARNING, 3, [8])
+    assert groups["two-texts"] == (Severity.ERROR, 4, [9])
+    assert groups["similar-sound"] == (Severity.WARNING, 5, [10])
+    assert "same-words" not in groups, "what sounds alike has a finding already"
+    assert [clip.line for clip in examination.clips if not clip.usable] == [4, 9]
     source, _ = open_data(SourceRecipe(source=str(data)), Path())
     held = {row.line: in_validation(source.digest(row.audio), 0.5) for row in source.rows()}
     apart = [(one, two) for one, two in ((4, 9), (5, 10)) if held[one] != held[two]]
@@ -200,5 +202,7 @@ def test_it_can_be_said_and_written(clip: Clip, folder: Folder, examined: Examin
     assert any("5 more" in line for line in said)
     data = json.loads(json.dumps(as_data(examination)))
     assert data["counts"]["warning"] == len([one for one in data["findings"] if one["severity"] == "warning"])
-    assert {"check", "severity", "message", "advice", "file", "line", "audio", "measure"} == set(data["findings"][0])
+    assert {"check", "severity", "message", "advice", "file", "line", "audio", "measure", "others"} == set(
+        data["findings"][0]
+    )
     assert DEFAULT_VALIDATION_SHARE == 0.05
