@@ -72,6 +72,7 @@ def prepare(
     """
     from pydantic import ValidationError
 
+    from vtune.dataset import notes_on_words
     from vtune.errors import first_problem
     from vtune.ingest.prepare import CutSettings, prepare_folder
     from vtune.recipe import PrepareRecipe
@@ -84,6 +85,8 @@ def prepare(
         )  # fmt: skip
     except ValidationError as error:
         raise click.UsageError(first_problem(error)) from error
+    for note in notes_on_words(source):
+        echo(note, err=True)
     report = prepare_folder(source, out, CutSettings.from_recipe(recipe, sample_rate), processes)
     for line in report.lines():
         echo(line)

@@ -66,13 +66,17 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
 @recipe.command()
 @recipe_argument
 def check(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Check RECIPE and report every problem at once.
+    """Check RECIPE and report every problem at once, also sources that are not there.
 
     An engine that is a Python file is imported only if you name the file with --engine-file.
     """
     from vtune.engines import load_foreign_recipe
+    from vtune.errors import RecipeError
+    from vtune.recipe import missing_sources
 
     checked = load_foreign_recipe(recipe, overrides)
+    if missing := missing_sources(checked):
+        raise RecipeError([f"{recipe}: {line}" for line in missing])
     echo(f"{recipe}: no problems; voice {checked.voice}, engine {checked.engine}")
 
 

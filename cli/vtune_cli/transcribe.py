@@ -67,12 +67,15 @@ def transcribe(
         source = SourceRecipe(source=directory) if check else None
     except ValidationError as error:
         raise click.UsageError(first_problem(error)) from error
+    from vtune.dataset import notes_on_words
     from vtune.ingest.transcribe import check_folder, transcribe_folder
 
     if source is not None:
         checked, table = check_folder(source, settings, output, limit=limit)
         lines = checked.lines(table)
     else:
+        for note in notes_on_words(Path(directory)):
+            echo(note, err=True)
         lines = transcribe_folder(Path(directory), settings, output, limit=limit).lines()
     for line in lines:
         echo(line)

@@ -71,6 +71,7 @@ class Plan:
             f"still to be cut and transcribed; counted as clips of {_RAW_CLIP_SECONDS:g} s"
             for source in self.raw
         ]
+        lines += [f"words       data.{source.index}: {note}" for source in self.raw for note in source.notes]
         lines += [
             f"clips       {self.totals.describe()}",
             f"training    {self.rows:,} rows an epoch, {train.epochs:g} epochs, batch {train.batch_size} x "

@@ -60,6 +60,7 @@ def test_copy_of_an_unknown_recipe_suggests_the_nearest(vtune):
 
 
 def test_check_is_fine_with_a_good_recipe(vtune, recipe):
+    (recipe.parent / "x").mkdir()
     result = vtune("recipe", "check", str(recipe))
     assert (result.exit_code, result.stdout, result.stderr) == (
         0,
@@ -83,7 +84,16 @@ def test_check_tells_every_problem_on_its_line(vtune, recipe):
     ]
 
 
+def test_check_names_sources_that_are_not_there(vtune, recipe):
+    result = vtune("recipe", "check", str(recipe), "evaluate.source=hub:owner/set", "evaluate.impostors=nobody")
+    assert (result.exit_code, result.stdout) == (1, "")
+    first, second = result.stderr.splitlines()
+    assert first.startswith(f"Error: {recipe}: data.0: there is no source 'x' (looked for ")
+    assert second.startswith(f"Error: {recipe}: evaluate.impostors: there is no source 'nobody' (looked for ")
+
+
 def test_check_takes_overrides(vtune, recipe):
+    (recipe.parent / "x").mkdir()
     assert vtune("recipe", "check", str(recipe), "voice=b", "~lora", "train.epochs=1").output.startswith(
         f"{recipe}: no problems; voice b, "
     )

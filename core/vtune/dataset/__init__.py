@@ -15,7 +15,7 @@ from vtune.dataset.features.manifest import (
 )
 from vtune.dataset.features.rows import FeatureRows
 from vtune.dataset.features.store import FeatureStore
-from vtune.dataset.sources.detect import find_raw, missing_sources, notes_on_words, open_source
+from vtune.dataset.sources.detect import find_raw, folder_question, notes_on_words, open_source
 from vtune.dataset.sources.source import Row, Source
 
 __all__ = [
@@ -33,11 +33,11 @@ __all__ = [
     "build_training_data",
     "clip_fingerprint_sample",
     "find_raw",
+    "folder_question",
     "held_out_clips",
     "impostor_clips",
     "in_validation",
     "manifest_entries",
-    "missing_sources",
     "notes_on_words",
     "open_source",
     "open_sources",

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from vtune import audio
-from vtune.dataset import find_raw
+from vtune.dataset import find_raw, folder_question, notes_on_words
 from vtune.errors import DataError
 from vtune.ingest.prepare import CutSettings, prepare_folder, recordings_of
 from vtune.ingest.prepare.clip_names import safe_stem
@@ -37,8 +37,11 @@ def find_raw_sources(recipe: Recipe, run: RunFolder) -> Iterator[tuple[int, Path
             recordings = find_raw(source, recipe.folder)
         except (DataError, OSError) as error:
             raise DataError(f"data.{index}: {error}") from error
-        if recordings is not None:
-            sources[index] = recordings
+        if recordings is None:
+            continue
+        sources[index] = recordings
+        if source.voice is None and (question := folder_question(recordings, source.speaker_folders)) is not None:
+            raise DataError(f"data.{index}: {question}")
     folders = {index: _named_folder(recordings, run) for index, recordings in sources.items()}
     unclaimed = sorted(set(run.clips.glob("*/")) - set(folders.values()))
     for index, recordings in sources.items():
@@ -86,11 +89,13 @@ class PendingRecordings:
     :param index: index of the source in the recipe's ``data``.
     :param recordings: number of recordings.
     :param seconds: their length by their headers.
+    :param notes: lines about words that lie beside them and are not read.
     """
 
     index: int
     recordings: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def pending_recordings(recipe: Recipe, run: RunFolder) -> Iterator[PendingRecordings]:
@@ -102,7 +107,7 @@ def pending_recordings(recipe: Recipe, run: RunFolder) -> Iterator[PendingRecord
         if (clips / TABLE_NAME).is_file():
             continue
         lengths = [_seconds(Path(path)) for path, problem in recordings_of(source, clips) if problem is None]
-        yield PendingRecordings(index, len(lengths), sum(lengths))
+        yield PendingRecordings(index, len(lengths), sum(lengths), tuple(notes_on_words(source)))
 
 
 def prepare_clips(recipe: Recipe, info: EngineInfo, run: RunFolder) -> None:
@@ -113,6 +118,8 @@ def prepare_clips(recipe: Recipe, info: EngineInfo, run: RunFolder) -> None:
     :raises VtuneError: no clip could be cut, or the recogniser cannot be loaded.
     """
     for index, recordings, clips in find_raw_sources(recipe, run):
+        for note in notes_on_words(recordings):
+            logger.warning("data.%d: %s", index, note)
         logger.info("data.%d has no words yet: cutting and transcribing its recordings into %s", index, clips)
         rate = None if info.clips_as_recorded else info.sample_rate
         prepared = prepare_folder(

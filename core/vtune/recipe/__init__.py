@@ -18,7 +18,7 @@ from vtune.recipe.model import (
 )
 from vtune.recipe.overrides import apply_overrides, override_texts
 from vtune.recipe.parse import read_draft
-from vtune.recipe.portable import portable_recipe, source_paths
+from vtune.recipe.portable import missing_sources, no_source, portable_recipe, source_paths
 from vtune.recipe.validate import check_recipe
 
 __all__ = [
@@ -40,6 +40,8 @@ __all__ = [
     "check_recipe",
     "differences",
     "find_recipe",
+    "missing_sources",
+    "no_source",
     "override_texts",
     "portable_recipe",
     "read_draft",

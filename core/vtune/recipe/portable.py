@@ -13,6 +13,25 @@ def source_paths(source: str, folder: Path) -> tuple[Path, Path]:
     return Path(os.path.expanduser(source)), folder / source
 
 
+def missing_sources(recipe: Recipe) -> list[str]:
+    """Return one line for each source of a recipe that is not on this machine: ``"data.0: there is no source ..."``."""
+    named = {f"data.{index}": source.source for index, source in enumerate(recipe.data)}
+    named |= {"evaluate.source": recipe.evaluate.source or "", "evaluate.impostors": recipe.evaluate.impostors or ""}
+    return [
+        f"{key}: {no_source(source, recipe.folder)}"
+        for key, source in named.items()
+        if source
+        and not source.startswith("hub:")
+        and not any(map(os.path.exists, source_paths(source, recipe.folder)))
+    ]
+
+
+def no_source(source: str, folder: Path) -> str:
+    """Return the sentence that a source does not exist, with the two paths at which it was looked up."""
+    tried = dict.fromkeys(str(path.absolute()) for path in source_paths(source, folder))
+    return f"there is no source {source!r} (looked for {' and '.join(tried)})"
+
+
 def portable_recipe(recipe: Recipe) -> Recipe:
     """Return the recipe with sources beside its file as paths from the current folder, so that the file can move."""
 

@@ -93,7 +93,9 @@ def examine(
     findings += amount_findings(clips)
     findings.sort(key=_badness)
     name = engine.name if engine else None
-    return Examination(source.description, clips, len(names), findings, left_out, list(amount_advice(clips)), name)
+    return Examination(
+        source.description, clips, len(names), findings, left_out, list(amount_advice(clips)), name, has_words
+    )
 
 
 def _row_findings(row: Row, results: Mapping[str, MeasureResult], *, named: bool, has_words: bool) -> Iterator[Finding]:

@@ -100,6 +100,7 @@ class Examination:
     :param left_out: checks that were not done, each with the reason.
     :param advice: what the amount of speech is good for, one line per voice.
     :param engine: name of the engine whose limits were checked.
+    :param has_words: False for recordings without words, of which no row can be trained on yet.
     """
 
     description: Sequence[str]
@@ -109,6 +110,7 @@ class Examination:
     left_out: Sequence[str] = ()
     advice: Sequence[str] = ()
     engine: str | None = None
+    has_words: bool = True
 
     @property
     def usable(self) -> list[ExaminedClip]:

@@ -27,10 +27,15 @@ def lines(examination: Examination, shown: int = SHOWN_FINDINGS) -> Iterator[str
     minutes = sum(clip.seconds for clip in examination.clips) / 60
     usable = examination.usable
     used = sum(clip.seconds for clip in usable) / 60
-    yield (
-        f"{_count(len(examination.clips), 'row')} ({minutes:.1f} min), {_count(examination.recordings, 'recording')}; "
-        f"{len(usable):,} of the rows can be used for training ({used:.1f} min)"
-    )
+    recordings = _count(examination.recordings, "recording")
+    if examination.has_words:
+        yield (
+            f"{_count(len(examination.clips), 'row')} ({minutes:.1f} min), {recordings}; "
+            f"{len(usable):,} of the rows can be used for training ({used:.1f} min)"
+        )
+    else:
+        yield f"{recordings} ({minutes:.1f} min); the sound of {len(usable):,} is usable ({used:.1f} min)"
+        yield "no recording can be used for training before it was cut and transcribed, which a run does"
     counts = examination.counts
     yield ", ".join(_count(counts[severity], severity.value) for severity in Severity)
     for (severity, check), group in groupby(

@@ -13,11 +13,12 @@ from vtune.dataset.sources.own_files import JOURNAL_SUFFIX
 from vtune.dataset.sources.recordings import Recordings
 from vtune.dataset.sources.sidecars import sidecar_of
 from vtune.dataset.sources.source import SAMPLED_RECORDINGS, FolderSource, Source, shortly
+from vtune.dataset.sources.speaker_folders import divide_by_folders
 from vtune.dataset.sources.table import Table
 from vtune.dataset.sources.tables import find_tables, format_of, open_table, require_one_a_folder
 from vtune.dataset.sources.word_files import UNPACK, WordEvidence, WordFile, look_at, stopping_error, word_files
 from vtune.errors import DataError
-from vtune.recipe import SourceRecipe, source_paths
+from vtune.recipe import SourceRecipe, no_source, source_paths
 
 MIN_SIDECAR_SHARE = 0.5
 """Share of the recordings with a text each from which texts are read rather than a table of an unusual name."""
@@ -87,6 +88,8 @@ def notes_on_words(path: Path) -> list[str]:
 
     :param path: a recording, or a folder of recordings.
     """
+    if not path.exists():
+        return []
     root = path if path.is_dir() else path.parent
     recordings = Recordings(path)
     tables = find_tables(path) if path.is_dir() else []
@@ -104,16 +107,20 @@ def notes_on_words(path: Path) -> list[str]:
     return notes
 
 
-def missing_sources(sources: Sequence[SourceRecipe], recipe_folder: Path) -> list[str]:
-    """Return one line for each source that is not on this machine: ``"data.0: there is no source ..."``."""
-    lines = []
-    for index, source in enumerate(sources):
-        try:
-            if not source.source.startswith("hub:"):
-                locate(source.source, recipe_folder)
-        except DataError as error:
-            lines.append(f"data.{index}: {error}")
-    return lines
+def folder_question(path: Path, choice: bool | None) -> str | None:
+    """Return the question whether the folders of recordings without words are speakers; None where they divide nothing.
+
+    The clips of one source lie together after the cutting, so the folders have to be sources of their own then.
+
+    :param choice: ``speaker_folders`` of the source.
+    """
+    folders = divide_by_folders(Recordings(path).counts_of_folders(), choice) if path.is_dir() else None
+    if folders is None:
+        return None
+    return (
+        f"the folders {folders.listed()} divide the recordings, and nothing names the speakers: give each speaker's "
+        "folder an entry of its own under 'data:' with its 'voice:', or set 'speaker_folders: false' if all are one"
+    )
 
 
 def locate(source: str, recipe_folder: Path) -> Path:
@@ -121,12 +128,10 @@ def locate(source: str, recipe_folder: Path) -> Path:
 
     :raises DataError: there is no such file or folder.
     """
-    paths = source_paths(source, recipe_folder)
-    for path in paths:
+    for path in source_paths(source, recipe_folder):
         if os.path.exists(path):
             return path
-    tried = dict.fromkeys(str(path.absolute()) for path in paths)
-    raise DataError(f"there is no source {source!r} (looked for {' and '.join(tried)})")
+    raise DataError(no_source(source, recipe_folder))
 
 
 def _open_folder(path: Path, recipe: SourceRecipe) -> Source:
@@ -163,11 +168,11 @@ def _open_without_table(root: Path, recipe: SourceRecipe) -> Source:
     share = _share_of_sidecars(recordings)
     files = word_files(recordings) if share < MIN_SIDECAR_SHARE else []
     named = [file for file in files if file.table_format is not None]
-    if len({file.path.parent for file in named}) < len(named):
-        names = ", ".join(os.path.relpath(file.path, root) for file in named[:SHOWN_NOTES])
+    tables = [file.table_format.open(file.path, _choice(recipe)) for file in named if file.table_format is not None]
+    if len({table.path.parent for table in tables}) < len(tables):
+        names = shortly([os.path.relpath(table.path, root) for table in tables])
         raise DataError(f"{root} has several tables ({names}); say which with 'table:'")
-    if named:
-        tables = [file.table_format.open(file.path, _choice(recipe)) for file in named if file.table_format is not None]
+    if tables:
         return _folder_source(root, tables, recipe)
     if share > 0:
         return _folder_source(root, [], recipe)

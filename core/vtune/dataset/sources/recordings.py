@@ -170,6 +170,7 @@ class Recordings:
         if os.path.isfile(self._root):
             self._insert(os.fspath(self._root.parent), [self._root.name])
             self._insert_others(os.fspath(self._root.parent), sorted(os.listdir(self._root.parent)))
+            return
         root, seen = os.path.realpath(self._root), set[str]()
         for folder, folders, files in os.walk(self._root, followlinks=True, onerror=self._unreadable):
             home = os.path.realpath(folder)

@@ -70,7 +70,7 @@ def divide_by_folders(counts: Mapping[str, int], choice: bool | None) -> Speaker
     common = os.path.commonpath(list(counts))
     below = {folder: os.path.relpath(folder, common).split(os.sep) for folder in counts}
     named = {folder: _first_name(parts, any_name=False) for folder, parts in below.items()}
-    if choice and len(set(named.values())) < 2:
+    if choice and (len(set(named.values())) < 2 or "" in named.values()):
         named = {folder: _first_name(parts, any_name=True) for folder, parts in below.items()}
     totals = Counter[str]()
     for folder, name in named.items():

@@ -1,4 +1,4 @@
-"""Tell from the beginning of a text what it is: label times, subtitles, JSON, markup or phonemes are no plain words."""
+"""Tell from the beginning of a text what it is: label times, subtitles, JSON or markup are no plain words."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ _NUMBER = r"-?\d+(?:[.,]\d+)?"
 _LABEL = re.compile(rf"\s*({_NUMBER})\s+({_NUMBER})\s+\S.*")
 _AUDIO_NAME = re.compile(rf"[^\s|,;\"]({'|'.join(map(re.escape, sorted(SUFFIXES)))})\b", re.I)
 _MARKUP = re.compile(r"\s*<(?:\?xml|!doctype|html|speak|tei|annotation_document|trans|body)\b", re.I)
-# Letters that some languages write are here too (Azerbaijani's ə); the marks below no language writes.
-_IPA = re.compile("[\u0250-\u02ba\u02bd-\u02ff]")
-_IPA_MARK = re.compile("[ˈˌːɪʃɹʁɐɚ]")
-_ARPABET = re.compile(r"[A-Za-z]{2}[012]")
-_PINYIN = re.compile(r"[a-zü]{1,6}[1-5]")
 
 
 def kind_of_text(text: str) -> str | None:
@@ -46,28 +41,6 @@ def kind_of_text(text: str) -> str | None:
         return "label times"
     if len(lines) > 1 and sum(bool(_AUDIO_NAME.search(line)) for line in lines) * 2 > len(lines):
         return "a list of recordings"
-    return None
-
-
-def phonetic_kind(texts: list[str]) -> str | None:
-    """Return ``"phonemes"`` or ``"pinyin"`` if texts spell sounds instead of words; None for words.
-
-    ``["DH AH0 K EH1 T AH0 L"]`` is phonemes, and so is the same in the IPA.
-    """
-    tokens = [token for text in texts for token in text.split()]
-    letters = sum(character.isalpha() for token in tokens for character in token)
-    if not letters:
-        return None
-    symbols = sum(len(_IPA.findall(token)) for token in tokens)
-    if symbols > 0.1 * letters and any(_IPA_MARK.search(token) for token in tokens):
-        return "phonemes"
-    spoken = [token.strip("{}") for token in tokens]
-    if sum(bool(_ARPABET.fullmatch(token)) for token in spoken) > 0.15 * len(tokens) and all(
-        len(token) <= 3 or not token.isalpha() for token in spoken
-    ):
-        return "phonemes"
-    if sum(bool(_PINYIN.fullmatch(token)) for token in spoken) > 0.6 * len(tokens):
-        return "pinyin"
     return None
 
 

@@ -16,11 +16,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from vtune.dataset.sources.formats import TABLE_FORMATS
+from vtune.dataset.sources.evidence import CellKind, examine_column
+from vtune.dataset.sources.formats.delimited import FORMAT as DELIMITED
+from vtune.dataset.sources.formats.json_lines import FORMAT as JSON_LINES
+from vtune.dataset.sources.formats.json_list import FORMAT as JSON_LIST
+from vtune.dataset.sources.formats.names_and_words import FORMAT as NAMES_AND_WORDS
 from vtune.dataset.sources.own_files import is_own_file
 from vtune.dataset.sources.recordings import Recordings
 from vtune.dataset.sources.table import TableFormat
-from vtune.dataset.sources.text_kinds import HEAD_CHARACTERS, kind_of_text, phonetic_kind
+from vtune.dataset.sources.text_kinds import HEAD_CHARACTERS, kind_of_text
 from vtune.errors import DataError
 
 FILES_AN_ENDING = 30
@@ -147,31 +151,31 @@ def _named_in(path: Path, text: str, recordings: Recordings) -> WordFile | None:
     """Return a file whose lines name recordings and hold words beside the names."""
     lines = [line for line in text.splitlines()[: 2 * _HEAD_LINES] if line.strip()][:_HEAD_LINES]
     if text.lstrip()[:1] in "{[":
-        named, rests, format_name = _json_names(text, lines, recordings)
+        named, rests, table_format = _json_names(text, lines, recordings)
         enough = bool(named)
     else:
-        named, rests, format_name = _line_names(lines, recordings)
+        named, rests, table_format = _line_names(lines, recordings)
         enough = len(rests) * 2 >= len(lines)
     if not enough or len(named) < min(2, recordings.count()):
         return None
-    if (kind := phonetic_kind(rests)) is not None:
+    if table_format is NAMES_AND_WORDS and examine_column(rests).kind is CellKind.PHONES:
         remedy = "give the list that has the words instead"
         return WordFile(
-            path, WordEvidence.NAMES_RECORDINGS, f"its lines name recordings, but hold {kind}, not words", remedy
+            path, WordEvidence.NAMES_RECORDINGS, "its lines name recordings, but hold phones, not words", remedy
         )
     sentences = sum(len(_WORD.findall(rest)) > 1 or bool(_UNSPACED.search(rest)) for rest in rests)
-    reason = "its lines name recordings" if format_name != "JSON list" else "it names recordings"
+    reason = "it names recordings" if table_format is JSON_LIST else "its lines name recordings"
     if sentences * 2 > len(rests):
-        return WordFile(path, WordEvidence.NAMES_RECORDINGS, reason, table_format=TABLE_FORMATS.get(format_name))
+        return WordFile(path, WordEvidence.NAMES_RECORDINGS, reason, table_format=table_format)
     if any(_WORD.search(rest) for rest in rests):
         remedy = f"name it with 'table: {path.name}'"
         return WordFile(path, WordEvidence.MAY_HOLD_WORDS, f"{reason}, but hardly has words", remedy)
     return None
 
 
-def _line_names(lines: Sequence[str], recordings: Recordings) -> tuple[set[str], list[str], str]:
-    """Return the recordings that lines name, what else these lines say, and the name of the fitting format."""
-    best: tuple[set[str], list[str], str] = set(), [], ""
+def _line_names(lines: Sequence[str], recordings: Recordings) -> tuple[set[str], list[str], TableFormat]:
+    """Return the recordings that lines name, what else these lines say, and the format that fits."""
+    best: tuple[set[str], list[str], TableFormat] = set(), [], DELIMITED
     for delimiter in ("|", "\t", ";", ",", None):
         rows = [[cell.strip().strip('"') for cell in line.strip().split(delimiter)] for line in lines]
         for column in range(min(max(map(len, rows), default=0), 1 if delimiter is None else 8)):
@@ -181,21 +185,21 @@ def _line_names(lines: Sequence[str], recordings: Recordings) -> tuple[set[str],
                 best = (
                     {row[column] for row in hits},
                     rests,
-                    "names and words" if delimiter is None else "CSV, TSV or pipes",
+                    NAMES_AND_WORDS if delimiter is None else DELIMITED,
                 )
     return best
 
 
-def _json_names(text: str, lines: Sequence[str], recordings: Recordings) -> tuple[set[str], list[str], str]:
-    """Return the recordings that the strings of a JSON text name, its other strings, and the name of the format."""
+def _json_names(text: str, lines: Sequence[str], recordings: Recordings) -> tuple[set[str], list[str], TableFormat]:
+    """Return the recordings that the strings of a JSON text name, its other strings, and the format."""
     strings = [match[1] for match in itertools.islice(_STRING.finditer(text), 40 * _HEAD_LINES)]
     named = {string for string in strings if recordings.has_stem(string.replace("\\/", "/"))}
     others = [string for string in strings if string not in named and len(_WORD.findall(string)) > 1]
     try:
-        format_name = "JSON Lines" if isinstance(json.loads(lines[0]), dict) and len(lines) > 1 else "JSON list"
+        is_lines = isinstance(json.loads(lines[0]), dict) and len(lines) > 1
     except (ValueError, RecursionError):
-        format_name = "JSON list"
-    return named, others, format_name
+        is_lines = False
+    return named, others, JSON_LINES if is_lines else JSON_LIST
 
 
 def _spoken_cells(cells: Sequence[str]) -> Iterator[str]:

@@ -6,14 +6,13 @@ The paths are often those of another machine, ``D:\\\\x\\\\a.wav``; the recordin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
+from vtune.dataset.sources.formats import delimited
 from vtune.dataset.sources.plain_text import encoding_of, open_text
-from vtune.dataset.sources.table import Certainty, FormatEvidence, Table, TableFormat, TableRecord, make_record
-from vtune.errors import DataError
+from vtune.dataset.sources.table import Certainty, FormatEvidence, TableFormat
 
 CELLS = 4
 
@@ -43,47 +42,20 @@ class GptSovitsFormat(TableFormat):
         )
 
     def open(self, path: Path, choice: ColumnChoice) -> GptSovitsTable:
-        """Refuse columns, which this layout fixes."""
-        if choice.names:
-            raise DataError(f"{path} has no columns with names, so none can be named {choice.names[0]!r}")
-        return GptSovitsTable(path, encoding_of(path))
+        """Open a table without a header; the recipe may still name other columns."""
+        fixed = ColumnChoice(choice.audio or "1", choice.text or "4", choice.speaker or "2", choice.voice)
+        table = delimited.FORMAT.open(path, fixed)
+        return GptSovitsTable(**{field.name: getattr(table, field.name) for field in fields(table)})
 
 
 @dataclass(frozen=True, slots=True)
-class GptSovitsTable(Table):
+class GptSovitsTable(delimited.DelimitedTable):
     """One list."""
 
     @property
     def format(self) -> TableFormat:
         """GPT-SoVITS."""
         return FORMAT
-
-    @property
-    def has_speakers(self) -> bool:
-        """The second cell names the speaker."""
-        return True
-
-    @property
-    def names_are_guessed(self) -> bool:
-        """No header says which cell names the recording."""
-        return True
-
-    def describe(self) -> str:
-        """Say what the cells are."""
-        understood = "cell 1 names the recording, cell 2 the speaker, cell 3 the language, cell 4 has the words"
-        return self._described(self.format.name, understood)
-
-    def records(self) -> Iterator[TableRecord]:
-        """Yield a row for each line that is not blank."""
-        with open_text(self.path, self.encoding) as file:
-            for line, text in enumerate(file, 1):
-                if not text.strip():
-                    continue
-                cells = [cell.strip() for cell in text.rstrip("\r\n").split("|")]
-                if len(cells) < CELLS:
-                    yield make_record(line, cells[0], "", problem=f"{len(cells)} cells where a list has {CELLS}")
-                else:
-                    yield make_record(line, cells[0], cells[3], cells[1])
 
 
 FORMAT = GptSovitsFormat()

@@ -159,11 +159,11 @@ def test_segments_of_a_kaldi_folder_are_parts_of_recordings(folder: Folder) -> N
     assert "'soon' is no time" in (third.problem or "")
 
 
-@pytest.mark.parametrize("name", ["Kaldi", "Festival", "AISHELL"])
+@pytest.mark.parametrize("name", ["Kaldi", "Festival", "AISHELL", "GPT-SoVITS"])
 def test_words_are_edited_and_put_back_to_the_byte(folder: Folder, name: str) -> None:
     recordings, files, _ = LAYOUTS[name]
     root = folder(*recordings, **files)
-    path = next(root / file for file in files if file.endswith(("text", ".data", "v0.8.txt")))
+    path = next(root / file for file in files if file.endswith(("text", ".data", "v0.8.txt", ".list")))
     before = path.read_bytes()
     table = EditableTable(path)
     change = table.set_words(0, 'Come "here", now.')
@@ -174,7 +174,7 @@ def test_words_are_edited_and_put_back_to_the_byte(folder: Folder, name: str) ->
 
 
 def test_columns_cannot_be_named_where_the_layout_fixes_them(folder: Folder) -> None:
-    for name in ("Kaldi", "ESD", "GPT-SoVITS", "Festival", "AISHELL", "a list of prompts"):
+    for name in ("Kaldi", "ESD", "Festival", "AISHELL", "a list of prompts"):
         recordings, files, _ = LAYOUTS[name]
         with pytest.raises(DataError, match="none can be named 'words'"):
             source_of(folder(*recordings, name=name, **files), text_column="words")
