@@ -1,0 +1,283 @@
+"""Texts with times beside one recording: subtitles, labels, and what recognisers write; cues become clips.
+
+Subtitles break sentences to fit on a screen. Neighbouring cues that belong together are joined, so that a clip is a
+sentence and not a scrap: the pause between them is short, the sentence has not ended or the clip is shorter than a second,
+the speaker is the same, and the clip stays within ``MAX_JOINED_SECONDS``. A longer cue stays as it is.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+from vtune import audio
+from vtune.dataset.sources.columns import ColumnChoice
+from vtune.dataset.sources.part_times import PartTimes, checked_times
+from vtune.dataset.sources.plain_text import encoding_of, open_text, unfit_words
+from vtune.dataset.sources.table import Certainty, FormatEvidence, Table, TableFormat, TableRecord, make_record
+from vtune.errors import DataError
+
+MAX_FILE_BYTES = 1 << 26
+"""Bytes of the largest file of cues: subtitles of a day of speech have 2 MB, TextGrids with phones 40 MB."""
+
+MAX_JOINED_SECONDS = 13.0
+"""Seconds of the longest clip that several cues become: clips of ``vtune prepare`` have as many by default."""
+
+MAX_JOINED_PAUSE_SECONDS = 0.8
+"""Seconds between two cues up to which the second goes on with the sentence of the first."""
+
+SCRAP_SECONDS = 1.0
+"""Seconds of a clip below which the next cue is joined even after the end of a sentence."""
+
+MIN_ROLLING_SHARE = 0.3
+"""Share of cues that repeat the line before from which a file scrolls, as the automatic subtitles of YouTube do."""
+
+_SUFFIXES = tuple(sorted(audio.SUFFIXES, key=lambda suffix: (suffix != ".wav", suffix != ".flac", suffix)))
+_WORD_ENDINGS = (".srt", ".vtt", ".tsv", ".json", ".txt", ".textgrid", ".lab", ".lrc", ".sbv")
+_HEAD_CHARACTERS = 1 << 14
+_LANGUAGE = re.compile(r"\.[a-z]{2,3}(-[A-Za-z]{2,8})?(\.(sdh|cc|forced|auto|orig))?$", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.!?…。！？।؟][\"'”’»)\]]*$")
+_TAG = re.compile(r"</?(?:i|b|u|s|c|v|em|strong|font|lang|ruby|rt|span|br|p)\b[^<>]*>|<\d[\d:.,]*>|\{\\[^{}]*\}", re.I)
+_SOUND = re.compile(r"\[[^\[\]]*\]|[♪♫][^♪♫]*[♪♫]|[♪♫].*")
+_SPEAKER = re.compile(r"(?P<name>[^\W\d_a-zß-öø-ÿ][^\W_a-zß-öø-ÿ .'-]*(?:[ .'-]+[^\W_a-zß-öø-ÿ]+)*):\s+(?=\S)")
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A text and when it is said, in seconds.
+
+    :param end: None if only the beginning is known.
+    :param problem: why the cue cannot be read; None if it can.
+    """
+
+    line: int
+    start: float | None
+    end: float | None
+    text: str
+    speaker: str = ""
+    problem: str | None = None
+
+
+class CueFormat(TableFormat):
+    """A format whose files lie beside one recording each, and have its name."""
+
+    max_depth = 3
+    allows_several = True
+    joins: ClassVar[bool] = True
+    """Whether cues are pieces of sentences; labels that somebody set are clips as they are."""
+    rank: ClassVar[int]
+    """Of several files beside one recording, the one of the smallest rank is read."""
+    kind: ClassVar[str]
+    """What a file is, for users."""
+
+    def has_name(self, name: str, *, is_given: bool) -> bool:
+        """Take every file with one of the endings: its content decides."""
+        return name.lower().endswith(self.endings)
+
+    def evidence(self, path: Path) -> FormatEvidence | None:
+        """Look for times and texts at the beginning of the file."""
+        with open_text(path, encoding_of(path)) as file:
+            reason = self.sign(path, file.read(_HEAD_CHARACTERS))
+        return None if reason is None else FormatEvidence(Certainty.BY_CONTENT, reason)
+
+    @abstractmethod
+    def sign(self, path: Path, head: str) -> str | None:
+        """Return what in the first 16,384 characters shows that the file is of this format; None if nothing does."""
+
+    @abstractmethod
+    def cues(self, path: Path, text: str, choice: ColumnChoice) -> Iterable[Cue]:
+        """Return the cues of a file, in any order.
+
+        :raises DataError: the file is of this format, but has no words or cannot be understood.
+        """
+
+    def open(self, path: Path, choice: ColumnChoice) -> CueTable:
+        """Read the cues once, for the description. :raises DataError: there are none."""
+        table = CueTable(path, encoding_of(path), self, choice)
+        if next(table.records(), None) is None:
+            raise DataError(f"{path} has no texts with times")
+        return table
+
+
+@dataclass(frozen=True, slots=True)
+class CueTable(Table):
+    """One file of cues."""
+
+    table_format: CueFormat
+    choice: ColumnChoice
+
+    @property
+    def format(self) -> TableFormat:
+        """The format of the file."""
+        return self.table_format
+
+    @property
+    def has_speakers(self) -> bool:
+        """Whether a cue names its speaker."""
+        return any(record.speaker for record in self.records())
+
+    @property
+    def has_times(self) -> bool:
+        """Every cue has times."""
+        return True
+
+    @property
+    def of_one_recording(self) -> bool:
+        """The file lies beside its recording."""
+        return True
+
+    def describe(self) -> str:
+        """Name the recording, the clips, and the files beside it that are not read."""
+        clips = sum(record.problem is None for record in self.records())
+        recording = recording_of(self.path)
+        understood = f"its times and words make {clips:,} clips of {recording}"
+        others = [name for name in word_files_of(self.path.with_name(recording)) if name != self.path.name]
+        if others:
+            understood += f"; not read, because the times here are as good or better: {', '.join(others)}"
+        return self._described(self.table_format.kind, understood)
+
+    def records(self) -> Iterator[TableRecord]:
+        """Yield a row for each clip, in the order of time."""
+        recording = recording_of(self.path)
+        cues: Iterable[Cue] = self.table_format.cues(self.path, read_limited(self.path, self.encoding), self.choice)
+        for cue in joined(sorted(cues, key=_order)) if self.table_format.joins else sorted(cues, key=_order):
+            times = PartTimes(problem=cue.problem) if cue.problem else checked_times(cue.start, cue.end)
+            if times.start is None and times.problem is None:
+                times = PartTimes(0.0, cue.end)  # from the beginning to the next cue
+            yield make_record(cue.line, recording, cue.text, cue.speaker, times=times)
+
+
+def read_limited(path: Path, encoding: str) -> str:
+    """Return the text of a file. :raises DataError: the file is larger than 64 MiB, or cannot be read."""
+    with open_text(path, encoding) as file:
+        if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+            raise DataError(f"{path} has more than {MAX_FILE_BYTES >> 20} MiB, so it is no text beside one recording")
+        return file.read()
+
+
+def recording_of(path: Path) -> str:
+    """Return the name of the recording that a file of cues lies beside.
+
+    ``talk.srt``, ``talk.en.srt`` and ``talk.wav.srt`` belong to ``talk.wav``; a file with a name of its own belongs to the
+    only recording of its folder. Without such a recording, the name is what the recording would be called.
+    """
+    namesake = namesake_of(path)
+    if namesake is None:
+        namesake = _only_recording(str(path.parent), os.stat(path.parent).st_mtime_ns)
+    return namesake or _stems(path.name)[-1]
+
+
+def namesake_of(path: Path) -> str | None:
+    """Return the name of the recording in the same folder that a file has the name of."""
+    for stem in _stems(path.name):
+        for name in (stem, *(stem + suffix for suffix in _SUFFIXES)):
+            if name.lower().endswith(_SUFFIXES) and os.path.isfile(path.with_name(name)):
+                return name
+    return None
+
+
+def word_files_of(recording: Path) -> list[str]:
+    """Return the names of the files beside a recording that have its name and may hold its words."""
+    stem = recording.stem
+    names = (name for name in os.listdir(recording.parent) if name.lower().endswith(_WORD_ENDINGS))
+    return sorted(name for name in names if stem in {_without_suffix(part) for part in _stems(name)})
+
+
+def _stems(name: str) -> list[str]:
+    """Return what the recording of a file may be called: without the ending, and without a language."""
+    stem = os.path.splitext(name)[0]
+    return list(dict.fromkeys((stem, _LANGUAGE.sub("", stem))))
+
+
+def _without_suffix(name: str) -> str:
+    return os.path.splitext(name)[0] if name.lower().endswith(_SUFFIXES) else name
+
+
+@lru_cache(maxsize=64)
+def _only_recording(folder: str, changed: int) -> str | None:
+    recordings = [name for name in os.listdir(folder) if name.lower().endswith(_SUFFIXES)]
+    return recordings[0] if len(recordings) == 1 else None
+
+
+def spoken_text(lines: Iterable[str]) -> str:
+    """Return the words of a cue without markup, dashes of a dialogue and descriptions of sounds.
+
+    A cue that is nothing but a description keeps it, so that the reason why it is left out can name it.
+    """
+    plain = [html.unescape(_TAG.sub("", line)) for line in lines]
+    plain = [re.sub(r"^\s*(?:[-–—]|>>+)\s*", "", line) for line in plain]
+    text = " ".join(" ".join(plain).split())
+    return " ".join(_SOUND.sub(" ", text).split()) or text
+
+
+def with_speakers(cues: list[Cue]) -> list[Cue]:
+    """Take names in capital letters from the beginning of cues, ``NORA: Hello``, where at least two cues begin so.
+
+    The name holds until another cue has one.
+    """
+    matches = [_SPEAKER.match(cue.text) for cue in cues]
+    if sum(match is not None for match in matches) < 2:
+        return cues
+    speaker, named = "", []
+    for cue, match in zip(cues, matches, strict=True):
+        if match is not None:
+            speaker = match["name"].strip()
+        text = cue.text[match.end() :] if match else cue.text
+        named.append(replace(cue, text=text, speaker=cue.speaker or speaker))
+    return named
+
+
+def without_repetitions(cues: list[tuple[Cue, list[str]]]) -> list[tuple[Cue, list[str]]]:
+    """Take out lines that only scroll: those that a cue repeats from the end of the cue before.
+
+    Only in a file that scrolls throughout, because people do say things twice.
+    """
+    repeated = [0]
+    for (_, before), (_, lines) in zip(cues, cues[1:], strict=False):
+        sizes = range(min(len(before), len(lines)), 0, -1)
+        repeated.append(next((size for size in sizes if before[-size:] == lines[:size]), 0))
+    if len(cues) < 3 or sum(map(bool, repeated)) < MIN_ROLLING_SHARE * len(cues):
+        return cues
+    kept = [(cue, lines[count:]) for (cue, lines), count in zip(cues, repeated, strict=True)]
+    return [(cue, lines) for cue, lines in kept if lines]
+
+
+def joined(cues: Iterable[Cue]) -> Iterator[Cue]:
+    """Join neighbouring cues that belong together; those that cannot be spoken stay apart.
+
+    Example: ``(0 s to 2 s, "The kettle")`` and ``(2.1 s to 4 s, "sang.")`` become ``(0 s to 4 s, "The kettle sang.")``.
+    """
+    current: Cue | None = None
+    for cue in cues:
+        if current is not None and _belongs(current, cue):
+            current = replace(current, end=cue.end, text=f"{current.text} {cue.text}")
+            continue
+        if current is not None:
+            yield current
+        current = cue
+    if current is not None:
+        yield current
+
+
+def _belongs(first: Cue, second: Cue) -> bool:
+    """Tell whether a cue goes on with the sentence of the cue before."""
+    if first.problem or second.problem or unfit_words(first.text) or unfit_words(second.text):
+        return False
+    if None in (first.start, first.end, second.start, second.end) or first.speaker != second.speaker:
+        return False
+    pause, seconds = second.start - first.end, second.end - first.start  # type: ignore[operator]
+    if not -0.5 <= pause <= MAX_JOINED_PAUSE_SECONDS or not 0 < seconds <= MAX_JOINED_SECONDS:
+        return False
+    has_ended = _SENTENCE_END.search(first.text) is not None and not second.text[:1].islower()
+    return not has_ended or first.end - first.start < SCRAP_SECONDS  # type: ignore[operator]
+
+
+def _order(cue: Cue) -> tuple[float, int]:
+    return (cue.start or 0.0, cue.line)
