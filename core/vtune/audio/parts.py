@@ -35,7 +35,7 @@ MAX_OVERRUN_SECONDS = 1.0
 """Seconds that a part may end after its recording: subtitles stay on the screen for a moment after the last word."""
 
 _INSIDE_FACTOR = 4.0  # 6 dB: a position inside a part has to be this much quieter than one between parts
-_EQUAL_FACTOR = 1.6  # 2 dB: positions that differ by less are equally quiet, because noise is never even
+_EQUAL_FACTOR = 2.0  # 3 dB: positions that differ by less are equally quiet, because noise is never even
 _SKIP_SECONDS = 20.0  # shorter distances are read over in an open recording, longer ones are jumped over
 _CACHED_HEADERS = 4096
 
@@ -163,8 +163,9 @@ def _shared_search(end: float, start: float, inward: float) -> _EdgeSearch:
 def _quietest(mono: Waveform, rate: int, low: float, search: _EdgeSearch) -> int:
     """Return the sample in the middle of the quietest 20 ms of a search.
 
-    A position outside the gap has to be quieter by 6 dB. Of equally quiet positions the one nearest to the middle of
-    the gap is taken.
+    A position outside the gap has to be quieter by 6 dB. Of equally quiet positions, an edge that no other part is near
+    takes the outermost, and two parts meet in the middle of the longest stretch: the silence of a stop within a word is
+    as quiet as a pause, but shorter, and lies further inside.
 
     :param low: second of the recording at which ``mono`` begins.
     """
@@ -176,9 +177,17 @@ def _quietest(mono: Waveform, rate: int, low: float, search: _EdgeSearch) -> int
     power = np.concatenate([[0.0], np.cumsum(mono.astype(np.float64) ** 2)])
     starts, ends = np.maximum(cuts - half, 0), np.minimum(cuts + half, len(mono))
     loudness = (power[ends] - power[starts]) / np.maximum(ends - starts, 1)
-    loudness = np.where((cuts < left) | (cuts > right), loudness * _INSIDE_FACTOR, loudness)
+    inside = (cuts < left) | (cuts > right)
+    if not inside.all() and loudness[~inside].min() <= loudness.min() * _INSIDE_FACTOR + 1e-12:
+        cuts, loudness = cuts[~inside], loudness[~inside]
     quiet = cuts[loudness <= loudness.min() * _EQUAL_FACTOR + 1e-12]
-    return int(quiet[np.abs(quiet - (left + right) / 2).argmin()])
+    if search.first == search.left:
+        return int(quiet[0])
+    if search.right == search.last:
+        return int(quiet[-1])
+    runs = np.split(quiet, np.flatnonzero(np.diff(quiet) > 1) + 1)
+    longest = max(runs, key=len)
+    return int(longest[len(longest) // 2])
 
 
 class _OpenRecording:

@@ -1,8 +1,8 @@
 """Texts with times beside one recording: subtitles, labels, and what recognisers write; cues become clips.
 
 Subtitles break sentences to fit on a screen. Neighbouring cues that belong together are joined, so that a clip is a
-sentence and not a scrap: the pause between them is short, the sentence has not ended or the clip is shorter than a second,
-the speaker is the same, and the clip stays within ``MAX_JOINED_SECONDS``. A longer cue stays as it is.
+sentence and not a scrap: the pause between them is short, the sentence has not ended or the clip is shorter than a
+second, the speaker is the same, and the clip stays within ``MAX_JOINED_SECONDS``. A longer cue stays as it is.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import html
 import os
 import re
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -41,7 +43,14 @@ MIN_ROLLING_SHARE = 0.3
 
 _SUFFIXES = tuple(sorted(audio.SUFFIXES, key=lambda suffix: (suffix != ".wav", suffix != ".flac", suffix)))
 _WORD_ENDINGS = (".srt", ".vtt", ".tsv", ".json", ".txt", ".textgrid", ".lab", ".lrc", ".sbv")
-_HEAD_CHARACTERS = 1 << 14
+MIN_SAME_WORDS = 0.98
+"""Share of the words that two files beside one recording have in common, from which they are the same text."""
+
+_WORD = re.compile(r"\w+")
+
+HEAD_CHARACTERS = 1 << 14
+"""Characters at the beginning of a file that show its format."""
+
 _LANGUAGE = re.compile(r"\.[a-z]{2,3}(-[A-Za-z]{2,8})?(\.(sdh|cc|forced|auto|orig))?$", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?…。！？।؟][\"'”’»)\]]*$")
 _TAG = re.compile(r"</?(?:i|b|u|s|c|v|em|strong|font|lang|ruby|rt|span|br|p)\b[^<>]*>|<\d[\d:.,]*>|\{\\[^{}]*\}", re.I)
@@ -69,7 +78,7 @@ class CueFormat(TableFormat):
     """A format whose files lie beside one recording each, and have its name."""
 
     max_depth = 3
-    allows_several = True
+    allows_several = lies_beside = True
     joins: ClassVar[bool] = True
     """Whether cues are pieces of sentences; labels that somebody set are clips as they are."""
     rank: ClassVar[int]
@@ -84,7 +93,7 @@ class CueFormat(TableFormat):
     def evidence(self, path: Path) -> FormatEvidence | None:
         """Look for times and texts at the beginning of the file."""
         with open_text(path, encoding_of(path)) as file:
-            reason = self.sign(path, file.read(_HEAD_CHARACTERS))
+            reason = self.sign(path, file.read(HEAD_CHARACTERS))
         return None if reason is None else FormatEvidence(Certainty.BY_CONTENT, reason)
 
     @abstractmethod
@@ -154,6 +163,41 @@ class CueTable(Table):
             yield make_record(cue.line, recording, cue.text, cue.speaker, times=times)
 
 
+def best_of_each_recording(tables: Iterable[tuple[Path, TableFormat]]) -> list[Path]:
+    """Return the tables to read: of several files of cues beside one recording, the one with the best times.
+
+    :raises DataError: such files have different words, as subtitles in two languages have.
+    """
+    beside: dict[tuple[Path, str], list[tuple[Path, CueFormat]]] = {}
+    for path, table_format in tables:
+        if isinstance(table_format, CueFormat):
+            beside.setdefault((path.parent, recording_of(path)), []).append((path, table_format))
+    passed = {path for files in beside.values() if len(files) > 1 for path in _worse(files)}
+    return [path for path, _ in tables if path not in passed]
+
+
+def _worse(files: list[tuple[Path, CueFormat]]) -> list[Path]:
+    """Return the files beside one recording that need not be read, because another has their words and better times."""
+    words: dict[Path, Counter[str]] = {}
+    for path, table_format in sorted(files, key=lambda file: (file[1].rank, file[0].name)):
+        try:
+            records = table_format.open(path, ColumnChoice()).records()
+            words[path] = Counter(word for record in records for word in _WORD.findall(record.text.casefold()))
+        except DataError:
+            continue
+    if not words:
+        return [path for path, _ in files[1:]]
+    best, *others = words
+    for other in others:
+        common, most = (words[best] & words[other]).total(), max(words[best].total(), words[other].total())
+        if common < MIN_SAME_WORDS * most:
+            raise DataError(
+                f"{best.with_name(recording_of(best))} has different words in {best.name} and {other.name}; take the "
+                "wrong one away, or name the right one as the source"
+            )
+    return [path for path, _ in files if path != best]
+
+
 def read_limited(path: Path, encoding: str) -> str:
     """Return the text of a file. :raises DataError: the file is larger than 64 MiB, or cannot be read."""
     with open_text(path, encoding) as file:
@@ -165,8 +209,8 @@ def read_limited(path: Path, encoding: str) -> str:
 def recording_of(path: Path) -> str:
     """Return the name of the recording that a file of cues lies beside.
 
-    ``talk.srt``, ``talk.en.srt`` and ``talk.wav.srt`` belong to ``talk.wav``; a file with a name of its own belongs to the
-    only recording of its folder. Without such a recording, the name is what the recording would be called.
+    ``talk.srt``, ``talk.en.srt`` and ``talk.wav.srt`` belong to ``talk.wav``; a file with a name of its own belongs to
+    the only recording of its folder. Without such a recording, the name is what the recording would be called.
     """
     namesake = namesake_of(path)
     if namesake is None:
@@ -240,7 +284,8 @@ def without_repetitions(cues: list[tuple[Cue, list[str]]]) -> list[tuple[Cue, li
     Only in a file that scrolls throughout, because people do say things twice.
     """
     repeated = [0]
-    for (_, before), (_, lines) in zip(cues, cues[1:], strict=False):
+    plain = [[" ".join(_TAG.sub("", line).split()) for line in lines] for _, lines in cues]
+    for before, lines in pairwise(plain):
         sizes = range(min(len(before), len(lines)), 0, -1)
         repeated.append(next((size for size in sizes if before[-size:] == lines[:size]), 0))
     if len(cues) < 3 or sum(map(bool, repeated)) < MIN_ROLLING_SHARE * len(cues):

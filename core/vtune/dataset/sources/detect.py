@@ -15,7 +15,7 @@ from vtune.dataset.sources.sidecars import sidecar_of
 from vtune.dataset.sources.source import SAMPLED_RECORDINGS, FolderSource, Source, shortly
 from vtune.dataset.sources.speaker_folders import divide_by_folders
 from vtune.dataset.sources.table import Table
-from vtune.dataset.sources.tables import find_tables, format_of, open_table, require_one_a_folder
+from vtune.dataset.sources.tables import find_tables, format_of, open_table, require_one_a_folder, tables_beside
 from vtune.dataset.sources.word_files import UNPACK, WordEvidence, WordFile, look_at, stopping_error, word_files
 from vtune.errors import DataError
 from vtune.recipe import SourceRecipe, no_source, source_paths
@@ -42,7 +42,8 @@ def open_source(recipe: SourceRecipe, recipe_folder: Path) -> Source:
     if path.suffix.lower() in {".parquet", ".arrow"} and path.is_file():
         return DatasetSource.from_file(path, recipe)
     if path.is_file() and _is_recording(path):
-        return _open_without_table(path, recipe)
+        tables = [open_table(table, _choice(recipe)) for table in tables_beside(path)]
+        return _folder_source(path, tables, recipe) if tables else _open_without_table(path, recipe)
     if path.is_file():
         return _folder_source(path.parent, [_open_given(path, path.parent, recipe)], recipe, whole=False)
     if not path.is_dir():
@@ -70,6 +71,8 @@ def find_raw(recipe: SourceRecipe, recipe_folder: Path) -> Path | None:
     if recipe.word_files == "ignore":
         return path if _has_recordings(recordings) else None
     split = path / recipe.split
+    if is_recording and tables_beside(path):
+        return None
     if not is_recording and (
         find_tables(path) or (split.is_dir() and find_tables(split, max_depth=0)) or holds_parquet(path)
     ):

@@ -150,7 +150,10 @@ class FolderSource:
             return
         for table in self._tables:
             yield from self._listed(table)
-        if self._whole:
+        if self._whole and all(table.of_one_recording for table in self._tables):
+            yield from self._sidecars()
+            yield from self._unnamed_parts("no row names this part of the recording")
+        elif self._whole:
             names = [table.path.name for table in self._tables]
             tables = " or ".join(names[:3]) + (f" or {len(names) - 3} more" if len(names) > 3 else "")
             for path, problem in self._recordings.rest():

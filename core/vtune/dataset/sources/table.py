@@ -83,6 +83,11 @@ class Table(ABC):
         return False
 
     @property
+    def of_one_recording(self) -> bool:
+        """Whether the file lies beside one recording; then other recordings may have words in files of their own."""
+        return False
+
+    @property
     def names_are_guessed(self) -> bool:
         """Whether nothing in the file says which cell names the recording.
 
@@ -136,6 +141,9 @@ class TableFormat(ABC):
     """Folders below the source in which its tables are looked for; 1 is a folder for each speaker."""
     allows_several: ClassVar[bool] = False
     """Whether several of its tables may lie in one folder, because each is of other recordings."""
+    lies_beside: ClassVar[bool] = False
+    """Whether each file has the name of one recording; such files are read from all folders, and from texts beside
+    recordings."""
 
     def has_name(self, name: str, *, is_given: bool) -> bool:
         """Tell from a file name alone whether the file may be a table of this format.

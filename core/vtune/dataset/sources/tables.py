@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vtune import audio
 from vtune.dataset.sources.columns import ColumnChoice, listed
+from vtune.dataset.sources.cues import best_of_each_recording, word_files_of
 from vtune.dataset.sources.formats import TABLE_FORMATS
 from vtune.dataset.sources.own_files import is_own_file
 from vtune.dataset.sources.table import FormatEvidence, Table, TableFormat
@@ -56,13 +57,24 @@ def find_tables(folder: Path, *, max_depth: int | None = None) -> list[Path]:
     :raises DataError: a FIFO, a device or a socket has the name of a table, or one folder has several tables.
     """
     deepest = max(table_format.max_depth for table_format in TABLE_FORMATS.values())
-    folders = [folder]
+    folders, found = [folder], list[tuple[Path, TableFormat]]()
     for depth in range(1 + (deepest if max_depth is None else max_depth)):
         tables = [table for below in folders for table in _tables_in(below, depth)]
-        if tables:
-            return tables
+        found += tables
+        if any(not table_format.lies_beside for _, table_format in tables):
+            break
         folders = [child for below in folders for child in _folders_in(below)]
-    return []
+    return best_of_each_recording(found)
+
+
+def tables_beside(recording: Path) -> list[Path]:
+    """Return the file with the words of one recording that lies beside it, in a list; an empty list without one.
+
+    :raises DataError: several such files have different words.
+    """
+    paths = [recording.with_name(name) for name in word_files_of(recording)]
+    formats = [(path, format_of(path, is_given=False)) for path in paths if os.path.isfile(path)]
+    return best_of_each_recording([(path, found) for path, found in formats if found is not None and found.lies_beside])
 
 
 def require_one_a_folder(tables: list[Path]) -> None:
@@ -80,19 +92,23 @@ def require_one_a_folder(tables: list[Path]) -> None:
             raise DataError(f"{folder} has several tables ({names}); say which with 'table:'")
 
 
-def _tables_in(folder: Path, depth: int) -> Iterator[Path]:
+def _tables_in(folder: Path, depth: int) -> Iterator[tuple[Path, TableFormat]]:
     for name in sorted(os.listdir(folder)):
         if name.startswith(".") or is_own_file(name):
             continue
         takers = [f for f in TABLE_FORMATS.values() if depth <= f.max_depth and f.has_name(name, is_given=False)]
         path = folder / name
-        if not takers or not os.path.exists(path) or os.path.isdir(path) or _is_sidecar(path):
+        if not takers or not os.path.exists(path) or os.path.isdir(path):
+            continue
+        is_sidecar = _is_sidecar(path)
+        if is_sidecar and not any(table_format.lies_beside for table_format in takers):
             continue
         if not os.path.isfile(path):
             raise DataError(f"{path} has the name of a table, but is not a regular file; take it away")
         table_format = format_of(path, is_given=False)
-        if table_format is not None and depth <= table_format.max_depth:
-            yield path
+        if table_format is None or depth > table_format.max_depth or (is_sidecar and not table_format.lies_beside):
+            continue
+        yield path, table_format
 
 
 def _folders_in(folder: Path) -> list[Path]:

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
-from vtune.dataset.sources.cues import Cue, CueFormat
+from vtune.dataset.sources.cues import HEAD_CHARACTERS, Cue, CueFormat
 from vtune.dataset.sources.part_times import parse_seconds
+from vtune.dataset.sources.table import FormatEvidence
 
+_BEGINNING = re.compile(rb"[^\d\\\s]{0,3}\s*(\d+[.,]\d+\s|\\)")
 _LABEL = re.compile(r"\s*(\d+[.,]\d+)[ ]*\t[ ]*(\d+[.,]\d+)[ ]*(?:\t(.*))?")
 
 
@@ -25,10 +27,16 @@ class AudacityFormat(CueFormat):
     joins = False
     rank = 1
 
+    def evidence(self, path: Path) -> FormatEvidence | None:
+        """Look at a few bytes first: a folder may have a hundred thousand texts beside recordings."""
+        with path.open("rb") as file:
+            begins = _BEGINNING.match(file.read(64).replace(b"\0", b""))
+        return super().evidence(path) if begins else None
+
     def sign(self, path: Path, head: str) -> str | None:
         """Look for labels in all lines."""
         lines = [line for line in head.splitlines() if line.strip() and not line.startswith("\\")]
-        whole = lines[:-1] if len(head) > 1 and not head.endswith(("\n", "\r")) and len(lines) > 1 else lines
+        whole = lines[:-1] if len(head) == HEAD_CHARACTERS else lines
         return "each line has two times and a text" if whole and all(map(_LABEL.fullmatch, whole)) else None
 
     def cues(self, path: Path, text: str, choice: ColumnChoice) -> Iterator[Cue]:

@@ -26,7 +26,7 @@ class RecordingJsonFormat(TableFormat):
     name = "JSON beside each recording"
     endings = (".json",)
     max_depth = 3
-    allows_several = True
+    allows_several = lies_beside = True
 
     def has_name(self, name: str, *, is_given: bool) -> bool:
         """Take every JSON file: the recording beside it and its content decide."""

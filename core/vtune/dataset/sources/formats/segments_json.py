@@ -101,20 +101,24 @@ def _times(segment: dict[str, Any]) -> tuple[float | None, float | None]:
     """Return the times of a segment: those of its first and its last word where they have some near the segment's."""
     offsets, stamp = segment.get("offsets"), segment.get("timestamp")
     if isinstance(offsets, dict):
-        return parse_seconds(offsets.get("from"), milliseconds=True), parse_seconds(offsets.get("to"), milliseconds=True)
+        first, last = offsets.get("from"), offsets.get("to")
+        return parse_seconds(first, milliseconds=True), parse_seconds(last, milliseconds=True)
     if isinstance(stamp, list) and len(stamp) == 2:
         return parse_seconds(stamp[0]), parse_seconds(stamp[1])
     start, end = parse_seconds(segment.get("start")), parse_seconds(segment.get("end"))
     words = segment.get("words")
-    timed = [word for word in words if isinstance(word, dict) and "start" in word and "end" in word] if isinstance(words, list) else []
     # A word that the aligner could not place has no times; then the segment's own are surer.
-    if start is None or end is None or not timed or len(timed) != len(words or ()):
+    if start is None or end is None or not isinstance(words, list) or not words or not all(map(_is_timed, words)):
         return start, end
-    first, last = parse_seconds(timed[0]["start"]), parse_seconds(timed[-1]["end"])
-    if first is None or last is None or first >= last:
+    first_second, last_second = parse_seconds(words[0]["start"]), parse_seconds(words[-1]["end"])
+    if first_second is None or last_second is None or first_second >= last_second:
         return start, end
-    is_near = max(abs(first - start), abs(last - end)) <= MAX_WORD_DISTANCE_SECONDS
-    return (first, last) if is_near else (start, end)
+    is_near = max(abs(first_second - start), abs(last_second - end)) <= MAX_WORD_DISTANCE_SECONDS
+    return (first_second, last_second) if is_near else (start, end)
+
+
+def _is_timed(word: Any) -> bool:
+    return isinstance(word, dict) and "start" in word and "end" in word
 
 
 FORMAT = SegmentsJsonFormat()

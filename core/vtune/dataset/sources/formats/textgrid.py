@@ -1,7 +1,7 @@
 """Praat's TextGrids, ``talk.TextGrid`` beside ``talk.wav``: tiers of intervals, in Praat's long or its short form.
 
-Which tier holds sentences, words or phones is told by its labels; ``text_column`` names a tier. Without sentences, words
-are joined at pauses. Several tiers of sentences that take turns, and MFA's ``nora - words``, are speakers.
+Which tier holds sentences, words or phones is told by its labels; ``text_column`` names a tier. Without sentences,
+words are joined up to a pause. Several tiers of sentences that take turns, and MFA's ``nora - words``, are speakers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)
 _SILENCE = re.compile(r"<?(sil|silence|sp|spn|pau|pause|p|nib|usb|eps|#+|_+|-+|\.+)?>?", re.IGNORECASE)
 _SENTENCE_NAME = re.compile(r"sent|utt|phrase|transcript|ortho|text|ipu|trn|line|breath", re.IGNORECASE)
 _WORD_NAME = re.compile(r"\b(words?|ort(-mau)?|tokens?)\b", re.IGNORECASE)
-_PHONE_NAME = re.compile(r"phone|phoneme|mau\b|segment|sampa|\bipa\b|syll|kan", re.IGNORECASE)
+_PHONE_NAME = re.compile(r"phone|\bmau\b|segment|sampa|\bipa\b|syll", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class IntervalTier:
         """Whether the labels are phones: by the name of the tier, or because they are as short as phones are."""
         characters = sum(len(label.text) for label in self.labels) / max(1, len(self.labels))
         seconds = sum((label.end or 0) - (label.start or 0) for label in self.labels) / max(1, len(self.labels))
-        return bool(_PHONE_NAME.search(self.name)) or (self.words_a_label < 1.2 and characters < 2.5 and seconds < 0.2)
+        is_named = _PHONE_NAME.search(self.name) and not _WORD_NAME.search(self.name)
+        return self.words_a_label < 1.2 and (bool(is_named) or (characters < 2.5 and seconds < 0.2))
 
     @property
     def holds_sentences(self) -> bool:
@@ -78,7 +79,9 @@ class TextGridFormat(CueFormat):
             chosen = [tier for tier in tiers if tier.name == choice.text]
             if not chosen:
                 names = [tier.name for tier in tiers]
-                raise DataError(f"{path} has no tier {choice.text!r}{nearest(choice.text, names)} (it has: {listed(names)})")
+                raise DataError(
+                    f"{path} has no tier {choice.text!r}{nearest(choice.text, names)} (it has: {listed(names)})"
+                )
             yield from _clips(chosen[0])
             return
         for tier, speaker in _spoken_tiers(path, tiers):
@@ -87,7 +90,7 @@ class TextGridFormat(CueFormat):
 
 
 def _tiers(path: Path, text: str) -> Iterator[IntervalTier]:
-    """Yield the tiers of intervals. Both forms have the same texts and numbers; what else stands there means nothing."""
+    """Yield the tiers of intervals. Both forms have the same texts and numbers; the rest means nothing."""
     breaks = [match.start() for match in re.finditer("\n", text)]
     tokens = _TOKEN.finditer(text)
     read = (_Token(match[1], match[2], bisect_right(breaks, match.start()) + 1) for match in tokens if not match[3])
@@ -150,8 +153,8 @@ def _spoken_tiers(path: Path, tiers: Sequence[IntervalTier]) -> Iterator[tuple[I
             break
     if len(chosen) > 1 and not _take_turns(chosen):
         raise DataError(
-            f"{path} has several tiers of words for the same stretches ({listed([tier.name for tier in chosen])}); name "
-            "the right one with 'text_column:'"
+            f"{path} has several tiers of words for the same stretches ({listed([tier.name for tier in chosen])}); "
+            "name the right one with 'text_column:'"
         )
     for tier in chosen:
         yield tier, tier.name.partition(" - ")[0].strip() if len(chosen) > 1 else ""
