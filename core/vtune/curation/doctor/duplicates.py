@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from vtune.curation.doctor.check_titles import make_finding
 from vtune.curation.doctor.findings import Finding, Measure, RowLocation, Severity
 from vtune.curation.doctor.fingerprints import Fingerprint, similar_pairs
-from vtune.curation.doctor.text_checks import spoken_form
 from vtune.dataset import Row, in_validation
 from vtune.dataset.sources.fragments import without_neighbours
+from vtune.dataset.sources.plain_text import spoken_form
 
 MAX_NAMED_PLACES = 6
 """Rows that the message of a finding names; ``Finding.others`` has all of them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 
 from vtune.curation.doctor.check_titles import make_finding
@@ -57,15 +56,6 @@ def text_findings(row: Row, *, engine: bool) -> Iterator[Finding]:
 def count_letters(text: str) -> int:
     """Return the number of letters and digits in a text; an ideograph counts as three letters."""
     return sum(LETTERS_PER_IDEOGRAPH if _is_ideograph(char) else 1 for char in text if char.isalnum())
-
-
-def spoken_form(text: str) -> str:
-    """Return words without case and punctuation, so that texts that sound the same are equal.
-
-    Example: ``spoken_form("Well, I'm here!")`` is ``"well i'm here"``.
-    """
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join("".join(char if char.isalnum() or char in "'’" else " " for char in plain).split())
 
 
 def _letters(row: Row, *, engine: bool) -> Iterator[Finding]:

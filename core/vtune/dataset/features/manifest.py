@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import json
 import logging
-import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from dataclasses import asdict
 from hashlib import sha256
 from heapq import nsmallest
 from pathlib import Path
 
+from vtune.dataset.features.entry import ManifestEntry
+from vtune.dataset.features.rival_words import SettledEntries
+from vtune.dataset.features.voice_names import voice_names
 from vtune.dataset.sources.detect import open_source
-from vtune.dataset.sources.scratch import number_of, scratch
 from vtune.dataset.sources.source import Row, Source
-from vtune.errors import DataError
+from vtune.errors import DataError, printable
 from vtune.recipe import Recipe, SourceRecipe
-from vtune.recipe.model import VOICE_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -30,29 +30,11 @@ MANIFEST_NAME = "manifest.jsonl"
 SAMPLE_CLIPS = 32
 """Hashes of clips that identify the data of a voice."""
 
+MAX_SHOWN_VOICES = 20
+"""Voices of a source that a line names."""
+
 MIN_CLIP_SECONDS = 0.5
 """Seconds of the shortest clip that is used when the recipe sets no ``prepare.min_seconds``."""
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestEntry:
-    """One clip in the manifest.
-
-    :param source: index of its source in the recipe's ``data``.
-    :param split: ``train`` or ``validation``.
-    :param reason: why the clip is not used; None for a usable clip.
-    """
-
-    source: int
-    file: str
-    line: int | None
-    audio: str
-    text: str
-    voice: str
-    seconds: float
-    digest: str
-    split: str
-    reason: str | None = None
 
 
 def open_sources(recipe: Recipe) -> list[Source]:
@@ -71,11 +53,12 @@ def open_sources(recipe: Recipe) -> list[Source]:
 
 def manifest_entries(recipe: Recipe, sources: Sequence[Source]) -> Iterator[ManifestEntry]:
     """Yield one entry for every clip that the sources list, usable or not, in the order of the sources."""
-    first_rows = _FirstRows()
+    entries = SettledEntries()
     for index, source in enumerate(sources):
         voices = _speaker_voices(recipe, index, source)
         for row in source.rows():
-            yield _manifest_entry(recipe, index, source, row, voices, first_rows)
+            entries.add(_manifest_entry(recipe, index, source, row, voices))
+    yield from entries
 
 
 def write_manifest(path: Path, entries: Iterator[ManifestEntry]) -> None:
@@ -117,30 +100,7 @@ def in_validation(digest: str, share: float) -> bool:
     return position < share * 2**64
 
 
-class _FirstRows:
-    """Remembers the first row of each combination of recording, voice and words."""
-
-    def __init__(self) -> None:
-        self._tables = scratch(
-            self,
-            "CREATE TABLE seen (identity BLOB PRIMARY KEY, file INTEGER, line INTEGER) WITHOUT ROWID;"
-            "CREATE TABLE files (id INTEGER PRIMARY KEY, key TEXT UNIQUE)",
-        )
-        self._file_id = lru_cache(maxsize=4096)(partial(number_of, self._tables, "files"))
-
-    def find_earlier(self, identity: bytes, row: Row) -> str | None:
-        """Return ``file:line`` of an earlier row with the same identity, or None if this row is the first."""
-        values = (identity, self._file_id(row.file.encode("utf-8", "replace").decode()), row.line)
-        if self._tables.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", values).rowcount:
-            return None
-        query = "SELECT key, line FROM seen JOIN files ON files.id = seen.file WHERE identity = ?"
-        location = self._tables.execute(query, (identity,)).fetchone()
-        return ":".join(str(part) for part in location if part is not None)
-
-
-def _manifest_entry(
-    recipe: Recipe, index: int, source: Source, row: Row, voices: dict[str, str], first_rows: _FirstRows
-) -> ManifestEntry:
+def _manifest_entry(recipe: Recipe, index: int, source: Source, row: Row, voices: dict[str, str]) -> ManifestEntry:
     voice, reason = voices.get(row.speaker, recipe.data[index].voice or recipe.voice), row.problem
     seconds, digest = 0.0, ""
     try:
@@ -152,9 +112,6 @@ def _manifest_entry(
             reason = _length_problem(recipe, seconds) or _flags_problem(recipe.data[index], row)
     except (DataError, OSError) as error:
         reason = reason or str(error)
-    if reason is None:
-        earlier = first_rows.find_earlier(sha256(f"{digest}\n{voice}\n{row.text}".encode()).digest()[:16], row)
-        reason = f"the same recording and words as {earlier}" if earlier else None
     split = "validation" if reason is None and in_validation(digest, recipe.train.validation) else "train"
     return ManifestEntry(
         index, row.file, row.line, row.audio, row.text, voice, round(seconds, 4), digest, split, reason
@@ -181,7 +138,7 @@ def _flags_problem(source: SourceRecipe, row: Row) -> str | None:
 def _speaker_voices(recipe: Recipe, index: int, source: Source) -> dict[str, str]:
     """Map the speakers of a source to voices; the map is empty if all clips belong to one voice.
 
-    :raises DataError: the name of a speaker is not a valid name for a voice.
+    :raises DataError: folders may be speakers, and the recipe does not say whether they are.
     """
     if recipe.data[index].voice is not None:
         return {}
@@ -189,17 +146,26 @@ def _speaker_voices(recipe: Recipe, index: int, source: Source) -> dict[str, str
         raise DataError(f"data.{index}: {question}")
     if not source.has_speakers:
         return {}
-    first_row_of: dict[str, Row] = {}
+    rows_of: Counter[str] = Counter()
     for row in source.rows():
-        if row.problem is None and row.speaker:
-            first_row_of.setdefault(row.speaker, row)
-    if len(first_row_of) < 2:
+        if row.problem is None:
+            rows_of[row.speaker] += 1
+    unnamed = rows_of.pop("", 0)
+    if unnamed and rows_of:
+        logger.warning(
+            "data.%d: %s rows name no speaker, while others do; they count as the voice %s",
+            index, f"{unnamed:,}", recipe.voice,
+        )  # fmt: skip
+    if len(rows_of) < 2:
         return {}
-    for speaker, row in first_row_of.items():
-        if not re.match(VOICE_NAME, speaker):
-            raise DataError(
-                f"{row.file}:{row.line}: speaker {speaker[:60]!r} cannot name a voice (use letters, digits, '-', '_'); "
-                f"rename the speaker, or set 'voice:' for data.{index}"
-            )
-    logger.info("data.%d has %d voices: %s", index, len(first_row_of), ", ".join(sorted(first_row_of)))
-    return {speaker: speaker for speaker in first_row_of}
+    voices = voice_names(rows_of)
+    shown = [_voice_of(speaker, voices[speaker], rows) for speaker, rows in rows_of.most_common(MAX_SHOWN_VOICES)]
+    hidden = len(rows_of) - len(shown)
+    shown += [f"and {hidden:,} more"] if hidden else []
+    logger.info("data.%d has %s voices: %s", index, f"{len(rows_of):,}", ", ".join(shown))
+    return voices
+
+
+def _voice_of(speaker: str, voice: str, rows: int) -> str:
+    name = "" if voice == speaker else f"speaker {printable(speaker if len(speaker) <= 40 else speaker[:37] + '...')}, "
+    return f"{voice} ({name}{rows:,} {'row' if rows == 1 else 'rows'})"

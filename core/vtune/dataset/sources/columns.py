@@ -16,6 +16,7 @@ from vtune.dataset.sources.evidence import (
     examine_column,
     similarity,
 )
+from vtune.dataset.sources.part_times import TimeColumns
 from vtune.errors import DataError, nearest
 
 AUDIO_COLUMNS = (
@@ -63,6 +64,12 @@ _OTHER_MEANING = re.compile(
 )
 """Headings of columns whose few values are no speakers."""
 
+NO_TIMES = TimeColumns()
+"""The times of tables whose rows are whole recordings."""
+
+SAMPLE_ROWS, SAMPLE_CELL_CHARACTERS = 1_000, 300
+"""Rows at the beginning of a table that are looked at before it is read, and characters of each cell."""
+
 SIMILAR_SHARE = 0.5
 """Least share of common words by which one column writes the words of another in another way."""
 
@@ -109,6 +116,7 @@ class Columns:
     speaker: str | None
     header: tuple[str, ...] | None
     width: int
+    times: TimeColumns = NO_TIMES
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -129,8 +137,9 @@ class Columns:
         else:
             speaker = f", cell {self.speaker} names the speaker" if self.speaker else ""
             clauses = [f"no header: cell {self.audio} names the recording, cell {self.text} has the words{speaker}"]
+        times = [self.times.describe()] if self.times else []
         doubts = [f"CHECK THIS: {doubt}" for doubt in self.doubts]
-        return "; ".join([*clauses, *self.notes, *doubts])
+        return "; ".join([*clauses, *times, *self.notes, *doubts])
 
 
 def choose_columns(
@@ -158,9 +167,10 @@ def choose_columns(
     audio = chooser.audio()
     text = chooser.text(audio)
     speaker = chooser.speaker(audio, text)
-    width = len(chooser.names)
-    notes, doubts = chooser.remarks(audio, text, speaker)
-    return Columns(audio, text, speaker, header, width, tuple(notes), tuple(doubts))
+    times = TimeColumns.pick(header or ())
+    used = (audio, text, speaker, FLAGS_COLUMN, times.start, times.end, times.duration)
+    notes, doubts = chooser.remarks(text, speaker, used)
+    return Columns(audio, text, speaker, header, len(chooser.names), times, tuple(notes), tuple(doubts))
 
 
 def is_usual(heading: str) -> bool:
@@ -272,15 +282,18 @@ class _Chooser:
             f"recipe with 'speaker_column: {several[0]}' (cells count from 1), or set 'voice:' if there is one speaker"
         )
 
-    def remarks(self, audio: str, text: str, speaker: str | None) -> tuple[list[str], list[str]]:
-        """Return what else is to be said about the choice: notes and doubts."""
+    def remarks(self, text: str, speaker: str | None, used: Sequence[str | None]) -> tuple[list[str], list[str]]:
+        """Return what else is to be said about the choice: notes and doubts.
+
+        :param used: all columns that are read.
+        """
         notes, doubts = [self._because] if self._because else [], []
         held = self._evidence[text] if text in self._evidence else examine_column(())
         suspicious = {CellKind.PHONES, CellKind.NUMBER, CellKind.TIME, CellKind.RECORDING, CellKind.LANGUAGE}
         repeats = len(self._rows) >= MANY_CELLS and held.distinct * 5 < len(self._rows)
         if held.kind in suspicious or (held.kind in {CellKind.FEW, CellKind.EMOTION, CellKind.SPLIT} and repeats):
             doubts.append(f"{self._label(text)} does not look like words, it holds {held.describe()}")
-        unused = [name for name in self._evidence if name not in (audio, text, speaker, FLAGS_COLUMN)]
+        unused = [name for name in self._evidence if name not in used]
         unused = [name for name in unused if self._evidence[name].kind is not CellKind.EMPTY]
         if unused and self._header is None:
             notes.append("not used: " + ", ".join(self._described(name) for name in unused))

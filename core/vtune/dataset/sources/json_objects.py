@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtune.dataset.sources.columns import FLAGS_COLUMN, ColumnChoice, Columns, choose_columns
+from vtune.dataset.sources.columns import (
+    FLAGS_COLUMN,
+    SAMPLE_CELL_CHARACTERS,
+    SAMPLE_ROWS,
+    ColumnChoice,
+    Columns,
+    choose_columns,
+)
 from vtune.dataset.sources.table import Table, TableRecord, make_record
 from vtune.errors import DataError
-
-SAMPLE_OBJECTS = 1_000
-"""Objects at the beginning of a table that are looked at before it is read."""
 
 MAX_KEYS = 500
 """Different keys of a table's objects; further ones are not looked at."""
@@ -29,6 +33,11 @@ class ObjectTable(Table):
     """A table of JSON objects."""
 
     columns: Columns
+
+    @property
+    def has_times(self) -> bool:
+        """Whether a key says where a row begins in its recording."""
+        return bool(self.columns.times)
 
     @property
     def choice(self) -> ColumnChoice:
@@ -53,7 +62,9 @@ class ObjectTable(Table):
             speaker = item.get(self.columns.speaker) if self.columns.speaker else None
             flags = item.get(FLAGS_COLUMN)
             audio, problem = _recording_in(item.get(self.columns.audio))
-            yield make_record(line, audio, item.get(self.columns.text), speaker, problem, flags)
+            yield make_record(
+                line, audio, item.get(self.columns.text), speaker, problem, flags, self.columns.times.read(item)
+            )
 
     def _is_escaped(self, text: str) -> bool:
         """Tell whether letters beyond ASCII are written as escapes in this file."""
@@ -66,12 +77,16 @@ def object_columns(path: Path, items: Iterable[tuple[int, Any]], choice: ColumnC
     :param items: line and item of each row, in order; others than objects are passed over.
     :raises DataError: there is no object, or the columns cannot be told.
     """
-    objects = ((line, item) for line, item in items if isinstance(item, dict))
-    sample = list(itertools.islice(objects, SAMPLE_OBJECTS))
+    objects = (
+        (line, {key: _as_cell(value) for key, value in itertools.islice(item.items(), MAX_KEYS)})
+        for line, item in items
+        if isinstance(item, dict)
+    )
+    sample = list(itertools.islice(objects, SAMPLE_ROWS))
     if not sample:
         raise DataError(f"{path} has no rows that are JSON objects")
     keys = tuple(dict.fromkeys(key for _, item in sample for key in item))[:MAX_KEYS]
-    rows = [[_as_cell(item.get(key)) for key in keys] for _, item in sample]
+    rows = [[item.get(key, "") for key in keys] for _, item in sample]
     return choose_columns(path, keys, rows, choice, sample[0][0])
 
 
@@ -87,7 +102,7 @@ def _recording_in(value: Any) -> tuple[Any, str | None]:
 
 def _as_cell(value: Any) -> str:
     value, _ = _recording_in(value)
-    return value if isinstance(value, str) else "" if value is None else str(value)[:1000]
+    return "" if value is None else str(value)[:SAMPLE_CELL_CHARACTERS]
 
 
 class ObjectLayout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
+import unicodedata
 from pathlib import Path
 from typing import TextIO
 
@@ -96,6 +97,15 @@ def unfit_words(words: str) -> str | None:
     if not any(map(str.isalnum, _SOUND_DESCRIPTION.sub("", words))):
         return f"no words: {words[:40]!r} only describes sounds"
     return None
+
+
+def spoken_form(text: str) -> str:
+    """Return words without case and punctuation, so that texts that sound the same are equal.
+
+    Example: ``spoken_form("Well, I'm here!")`` is ``"well i'm here"``.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join("".join(char if char.isalnum() or char in "'’" else " " for char in plain).split())
 
 
 def _mostly_utf8(path: Path) -> bool:

@@ -178,7 +178,7 @@ class FolderSource:
         return read_clip(name, sample_rate)[0]
 
     def _listed(self, table: Table) -> Iterator[Row]:
-        first, any_there, rows_of, parts = None, False, Counter[str](), 0
+        first, any_there, rows_of, parts, last_text = None, False, Counter[str](), 0, ""
         for record in table.records():
             path, problem = "", record.problem
             if record.audio:
@@ -190,8 +190,9 @@ class FolderSource:
             if path and record.start is not None and not _is_as_long(path, record):
                 name = fragment_name(path, self._parts.part(path, record.start, record.end))
                 parts += 1
-            elif path and not problem and len(rows_of) < 2:
+            elif path and not problem and len(rows_of) < 2 and record.text != last_text:
                 rows_of[path] += 1
+                last_text = record.text
             yield Row(
                 str(table.path), record.line, name, record.text, record.speaker or self._folder_speaker(path), problem,
                 there=bool(path), red_flags=record.red_flags,

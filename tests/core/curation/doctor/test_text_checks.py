@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from vtune.curation.doctor.findings import Severity
-from vtune.curation.doctor.text_checks import count_letters, spoken_form, text_findings
+from vtune.curation.doctor.text_checks import count_letters, text_findings
 from vtune.dataset import Row
-from vtune.dataset.sources.plain_text import unfit_words
+from vtune.dataset.sources.plain_text import spoken_form, unfit_words
 
 
 def checks(text: str, *, engine: bool = False, flags: str = "") -> dict[str, Severity]:

@@ -15,18 +15,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vtune.dataset.sources.columns import FLAGS_COLUMN, ColumnChoice, Columns, choose_columns, is_usual
+from vtune.dataset.sources.columns import (
+    FLAGS_COLUMN,
+    SAMPLE_CELL_CHARACTERS,
+    SAMPLE_ROWS,
+    ColumnChoice,
+    Columns,
+    choose_columns,
+    is_usual,
+)
 from vtune.dataset.sources.headers import MAX_TITLE_ROWS, find_header
 from vtune.dataset.sources.layout import LineLayout, Span
+from vtune.dataset.sources.part_times import WHOLE_RECORDING
 from vtune.dataset.sources.plain_text import encoding_of, open_text
 from vtune.dataset.sources.table import Table, TableFormat, TableRecord, make_record
 from vtune.errors import DataError
 
 DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with ';'", "|": "table with '|'"}
 """What a table is called, by its delimiter."""
-
-SAMPLE_ROWS = 1_000
-"""Rows at the beginning of a table that are looked at before it is read."""
 
 MIN_SPREAD_BYTES = 1 << 18
 SPREAD_WINDOWS, SPREAD_WINDOW_BYTES = 4, 1 << 15
@@ -62,7 +68,11 @@ class DelimitedFormat(TableFormat):
                 f"the words, and begin the table with a line like filename{delimiter}text"
             )
         columns = choose_columns(
-            path, header and header.cells, [row[:width] for row in full], choice, header and header.line
+            path,
+            header and header.cells,
+            [[cell[:SAMPLE_CELL_CHARACTERS] for cell in row[:width]] for row in full],
+            choice,
+            header and header.line,
         )
         if header is not None and header.skipped:
             columns = replace(columns, notes=(*columns.notes, header.describe()))
@@ -100,6 +110,11 @@ class DelimitedTable(Table):
         return self._described(DELIMITERS[self.delimiter], self.columns.describe())
 
     @property
+    def has_times(self) -> bool:
+        """Whether a column says where a row begins in its recording."""
+        return bool(self.columns.times)
+
+    @property
     def choice(self) -> ColumnChoice:
         """The columns that were found."""
         return self.columns.choice()
@@ -123,7 +138,8 @@ class DelimitedTable(Table):
             else:
                 who = cells[speaker] if speaker is not None else None
                 doubts = cells[flags] if flags is not None else None
-                yield make_record(line, cells[audio], cells[text], who, flags=doubts)
+                times = columns.times.read(dict(zip(names, cells, strict=False))) if columns.times else WHOLE_RECORDING
+                yield make_record(line, cells[audio], cells[text], who, flags=doubts, times=times)
 
     def layout(self, text: str, records: list[TableRecord]) -> CellLayout:
         """Find the lines of each row."""
