@@ -4,13 +4,17 @@
 
 Clips are trimmed to their speech and laid one behind the other, with pauses of known length between them and faint
 noise in the pauses. Variants with the same timing: clean, noise at 20 and 10 dB below the speech, hum, 26 dB quieter,
-and one with music-like passages instead of some pauses. The true times lie beside each recording as JSON, in seconds.
+a speaker who walks away and whispers (``away``: a minute 20 dB below the rest), and a recording with music-like passages
+instead of some pauses. In the recordings ``long_*`` there are 20 to 120 s between two utterances, filled with the tone of
+a room 50, 36, 25 or 15 dB below the speech, hum, clicks or breaths. The true times lie beside each recording as JSON, in
+seconds, with the name of the recording without noise.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,6 +34,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--utterances", type=int, default=303)
+    parser.add_argument("--far-apart", type=int, default=30, help="utterances of the recordings with long pauses")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -47,25 +52,53 @@ def main() -> None:
         "hum": sound + level * 10 ** (-25 / 20) * hum(len(sound)),
         "quiet": sound * 10 ** (-26 / 20),
     }
-    truth = {"utterances": utterances, "music": []}
     for name, variant in variants.items():
-        write(asked.out / name, variant, truth)
-    with_music, moved, passages = musical(sound, utterances, level, random)
-    write(asked.out / "music", with_music, {"utterances": moved, "music": passages})
+        write(asked.out / name, variant, utterances, "clean")
+    away = sound * walking_away(sound, utterances)
+    write(asked.out / "away", away + floor(len(sound) / RATE + 1, random)[: len(sound)], utterances, "clean")
+    with_music, moved = musical(sound, utterances, level, random)
+    write(asked.out / "music", with_music, moved, "music")
     seconds = len(sound) / RATE
     gaps = sum(after[0] - before[1] >= LEAST_GAP for before, after in pairwise(utterances))
     print(f"{len(utterances)} utterances, {seconds / 60:.1f} min, {gaps} gaps of at least {LEAST_GAP} s")
+    far_apart(asked.clips, asked.out, asked.far_apart, random)
 
 
-def joined(paths: list[Path], count: int, random: np.random.Generator) -> tuple[Sound, list[tuple[float, float]]]:
-    """Lay trimmed clips one behind the other; two of three pauses are long enough to be found."""
+def far_apart(clips: Path, out: Path, count: int, random: np.random.Generator) -> None:
+    """Write the recordings with long pauses; they have the same timing."""
+    sound, utterances = joined(sorted(clips.glob("*.flac")), count, random, lambda: random.uniform(20, 120))
+    write(out / "long_clean", sound, utterances, "long_clean")
+    level = float(
+        np.sqrt(np.mean(np.square(np.concatenate([sound[int(a * RATE) : int(b * RATE)] for a, b in utterances]))))
+    )
+    tone = room(len(sound), random)
+    for depth in (50, 36, 25, 15):
+        write(out / f"long_room{depth}", sound + level * 10 ** (-depth / 20) * tone, utterances, "long_clean")
+    in_room = sound + level * 10 ** (-36 / 20) * tone
+    write(out / "long_hum", in_room + level * 10 ** (-25 / 20) * hum(len(sound)), utterances, "long_clean")
+    for name, event in {"clicks": click, "breaths": breath}.items():
+        disturbed = in_room.copy()
+        for (_, before), (after, _) in pairwise(utterances):
+            for start in np.sort(random.uniform(before + 0.5, after - 1.5, int((after - before) / 4))):
+                piece = level * event(random)
+                disturbed[int(start * RATE) : int(start * RATE) + len(piece)] += piece
+        write(out / f"long_{name}", disturbed, utterances, "long_clean")
+
+
+def joined(
+    paths: list[Path], count: int, random: np.random.Generator, pause_seconds: Callable[[], float] | None = None
+) -> tuple[Sound, list[tuple[float, float]]]:
+    """Lay trimmed clips one behind the other; by default, two of three pauses are long enough to be found."""
+
+    def drawn() -> float:
+        return random.uniform(LEAST_GAP, 2.5) if random.random() < 0.63 else random.uniform(0.08, 0.4)
+
     pieces, utterances = [floor(1.0, random)], []
     place = len(pieces[0])
     for path in random.permutation(np.array(paths, dtype=object))[:count]:
         clip = trimmed(soundfile.read(path, dtype="float32")[0])
         utterances.append((place / RATE, (place + len(clip)) / RATE))
-        gap = random.uniform(LEAST_GAP, 2.5) if random.random() < 0.63 else random.uniform(0.08, 0.4)
-        pause = floor(gap, random)
+        pause = floor((pause_seconds or drawn)(), random)
         pieces += [clip, pause]
         place += len(clip) + len(pause)
     return np.concatenate(pieces), utterances
@@ -119,11 +152,47 @@ def hum(count: int) -> Sound:
     return (total / total.std()).astype(np.float32)
 
 
+def room(count: int, random: np.random.Generator) -> Sound:
+    """Return the tone of a room, RMS 1: noise that falls by 3 dB per octave and swells by 2 dB within seconds."""
+    steps = count // (3 * RATE) + 2
+    swell = np.interp(np.arange(count), np.arange(steps) * 3 * RATE, random.normal(0, 2, steps))
+    tone = pink(count, random) * np.power(10, swell / 20).astype(np.float32)
+    return tone / np.float32(tone.std())
+
+
+def click(random: np.random.Generator) -> Sound:
+    """Return the click of a mouse, a mouth or a chair: 2 to 40 ms, its peak 20 dB below to 6 dB above the speech."""
+    size = int(random.uniform(0.002, 0.04) * RATE)
+    decay = np.exp(-np.arange(4 * size) / size)
+    return (random.normal(size=4 * size) * decay * 10 ** (random.uniform(-20, 6) / 20) / 3).astype(np.float32)
+
+
+def breath(random: np.random.Generator) -> Sound:
+    """Return a breath: noise around 1.5 kHz that rises and falls in 0.3 to 1 s, 18 to 30 dB below the speech."""
+    size = int(random.uniform(0.3, 1.0) * RATE)
+    spectrum = np.fft.rfft(random.normal(size=size))
+    hertz = np.fft.rfftfreq(size, 1 / RATE)
+    shaped = np.fft.irfft(spectrum * np.exp(-((np.log2(np.maximum(hertz, 1) / 1500)) ** 2)), size)
+    swell = np.sin(np.pi * np.arange(size) / size) ** 2
+    return (shaped / shaped.std() * swell * 10 ** (random.uniform(-30, -18) / 20)).astype(np.float32)
+
+
+def walking_away(sound: Sound, utterances: list[tuple[float, float]]) -> Sound:
+    """Return a gain for each sample: 20 dB less for a minute in the middle of the recording."""
+    gain = np.ones(len(sound), dtype=np.float32)
+    (begin, _), (_, end) = (
+        utterances[len(utterances) // 2],
+        utterances[min(len(utterances) - 1, len(utterances) // 2 + 15)],
+    )
+    gain[int((begin - 0.04) * RATE) : int((end + 0.04) * RATE)] = 0.1
+    return gain
+
+
 def musical(
     sound: Sound, utterances: list[tuple[float, float]], level: float, random: np.random.Generator
-) -> tuple[Sound, list[tuple[float, float]], list[tuple[float, float]]]:
+) -> tuple[Sound, list[tuple[float, float]]]:
     """Put passages of chords, 4 to 12 s long and as loud as the speech, into every tenth pause."""
-    pieces, moved, passages, place, taken = [], [], [], 0, 0
+    pieces, moved, place, taken = [], [], 0, 0
     for number, (start, end) in enumerate(utterances):
         until = int(end * RATE)
         shift = (place - taken) / RATE
@@ -134,11 +203,10 @@ def musical(
         if number % 10 == 9:
             around = floor(0.6, random)
             passage = level * chords(random.uniform(4, 12), random)
-            passages.append(((place + len(around)) / RATE, (place + len(around) + len(passage)) / RATE))
             pieces += [around, passage, around]
             place += 2 * len(around) + len(passage)
     pieces.append(sound[taken:])
-    return np.concatenate(pieces).astype(np.float32), moved, passages
+    return np.concatenate(pieces).astype(np.float32), moved
 
 
 def chords(seconds: float, random: np.random.Generator) -> Sound:
@@ -158,10 +226,11 @@ def chords(seconds: float, random: np.random.Generator) -> Sound:
     return (total / total.std()).astype(np.float32)
 
 
-def write(path: Path, sound: Sound, truth: object) -> None:
+def write(path: Path, sound: Sound, utterances: list[tuple[float, float]], without_noise: str) -> None:
     """Write a recording and its true times."""
     peak = float(np.abs(sound).max())
     soundfile.write(path.with_suffix(".wav"), sound / max(peak, 1.0), RATE, subtype="PCM_16")
+    truth = {"utterances": utterances, "clean": without_noise}
     path.with_suffix(".json").write_text(json.dumps(truth), encoding="utf-8")
 
 

@@ -23,9 +23,7 @@ from vtune_cli.output import echo
 @click.option(
     "--min-duration",
     type=click.FloatRange(0),
-    default=3.0,
-    show_default=True,
-    help="Length of the shortest clip, seconds.",
+    help="Length of the shortest clip, seconds. Default: 3, or 1 for a sentence that stands alone.",
 )
 @click.option(
     "--max-duration",
@@ -57,7 +55,10 @@ from vtune_cli.output import echo
     help="How loudness is measured: rms in dBFS, or lufs.",
 )
 @click.option(
-    "--vad", is_flag=True, help="Find speech with a neural network that tells it from music and noise (extra: vad)."
+    "--vad/--no-vad",
+    default=None,
+    help="Find speech with a neural network that tells it from music and noise (extra: vad). Default: only in "
+    "recordings with noise or music, if the extra is installed.",
 )
 @click.option(
     "--processes", type=click.IntRange(1), help="Number of recordings to cut at once. Default: one for each core."
@@ -81,7 +82,7 @@ def prepare(
         recipe = PrepareRecipe(
             min_seconds=given["min_duration"], max_seconds=given["max_duration"], loudness=loudness,
             silence_threshold=given["silence_threshold"], silence_seconds=silence_min_len / 1000,
-            target_loudness=given["target_loudness"], vad=given["vad"],
+            target_loudness=given["target_loudness"], vad="auto" if given["vad"] is None else given["vad"],
         )  # fmt: skip
     except ValidationError as error:
         raise click.UsageError(first_problem(error)) from error

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from vtune.dataset import ClipTotals, manifest_entries, open_sources
 from vtune.dataset.features.encode import variant_numbers
 from vtune.engines import load_engine
-from vtune.ingest.prepare.settings import DEFAULT_MAX_SECONDS
 from vtune.ingest.raw_sources import PendingRecordings, pending_recordings, prepared_recipe
 from vtune.recipe import Recipe
+from vtune.recipe.model import MAX_CUT_SECONDS
 from vtune.runtime.device import pick_device, pick_precision, weights_dtype
 from vtune.runtime.paths import RunFolder
 from vtune.training.memory_estimate import (
@@ -153,7 +153,7 @@ def _count(recipe: Recipe, raw: Sequence[PendingRecordings]) -> tuple[ClipTotals
         spoken = source.seconds * _SPEECH_FRACTION * (1 - recipe.train.validation)
         rows[weight] += math.ceil(spoken / _RAW_CLIP_SECONDS)
         seconds += spoken * weight
-        longest = recipe.prepare.max_seconds or DEFAULT_MAX_SECONDS
+        longest = recipe.prepare.max_seconds or MAX_CUT_SECONDS
     waiting = {source.index for source in raw}
     data = [source for place, source in enumerate(recipe.data) if place not in waiting]
     recipe = recipe.model_copy(update={"data": data})

@@ -129,7 +129,8 @@ def prepare_clips(recipe: Recipe, info: EngineInfo, run: RunFolder) -> None:
             logger.info("%s", line)
         if not prepared.clips:
             raise DataError(
-                f"data.{index}: no clip could be cut from {recordings}; see the reasons in {clips / 'ledger.jsonl'}"
+                f"data.{index}: no clip could be cut from {recordings}; all reasons are in {clips / 'ledger.jsonl'}, "
+                f"the first is: {prepared.problems[0]}"
             )
         for line in transcribe_folder(clips, recipe.transcribe).lines():
             logger.info("%s", line)

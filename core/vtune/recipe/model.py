@@ -70,6 +70,16 @@ ColumnName = Annotated[
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
+MIN_CLIP_SECONDS = 0.5
+"""Seconds of the shortest clip that is trained on: a single word. The engines themselves take 0.1 s."""
+
+MIN_LONE_SECONDS = 1.0
+"""Seconds of the shortest clip that vtune cuts from speech that stands alone, such as a recording of one sentence."""
+
+MIN_CUT_SECONDS, MAX_CUT_SECONDS = 3.0, 13.0
+"""Seconds of the clips that vtune cuts from longer recordings; shorter sentences are joined with their neighbours."""
+
+
 class SourceRecipe(Settings):
     """One source of clips: a folder with recordings and a table, or a data set."""
 
@@ -137,8 +147,8 @@ class PrepareRecipe(Settings):
 
     min_seconds: NonNegativeFloat | None = Field(
         None,
-        description="Shorter clips are not trained on; the ledger lists them. If it is null, the limit is 0.5, or 3 "
-        "for clips that vtune cuts from recordings.",
+        description="Shorter clips are not trained on; the ledger lists them. If it is null, the limit is 0.5. Clips "
+        "that vtune cuts from recordings then have 3 seconds or more, or 1 where a sentence stands alone.",
     )
     max_seconds: PositiveFloat | None = Field(
         None,
@@ -177,10 +187,10 @@ class PrepareRecipe(Settings):
         description="Recordings are cut at pauses of at least this many seconds, and at shorter ones only where a "
         "clip would be too long otherwise.",
     )
-    vad: bool = Field(
-        False,
-        description="Find speech with Silero's neural network, which recognises music and noise. It needs the extra "
-        "`vad`.",
+    vad: YesNoOrAuto = Field(
+        "auto",
+        description="Find speech with Silero's neural network, which recognises music and noise; it needs the extra "
+        "`vad`. `auto` uses it for recordings with noise or music, if it is installed.",
     )
     processes: PositiveInt | None = Field(
         None, description="How many recordings are cut at the same time. If it is null, one for each CPU core."

@@ -10,7 +10,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vtune.audio.segmentation.energy import MIN_SPEECH_DBFS, Levels, floor_and_speech, smoothed_levels, speech
+from vtune.audio.segmentation.energy import (
+    MIN_SPEECH_DBFS,
+    THRESHOLD_SHARE,
+    Levels,
+    floor_and_speech,
+    smoothed_levels,
+    speech,
+)
 from vtune.audio.segmentation.framing import Framer, mean_square
 
 BAND_SPLITS = 3
@@ -58,10 +65,11 @@ def above_noise(bands: NDArray[np.float32]) -> Levels:
     return smoothed_levels(total / bands.shape[1])
 
 
-def band_speech_mask(bands: NDArray[np.float32], levels: Levels) -> NDArray[np.bool_]:
+def band_speech_mask(bands: NDArray[np.float32], levels: Levels, share: float = THRESHOLD_SHARE) -> NDArray[np.bool_]:
     """Return which frames hold speech, bool [frames].
 
     :param bands: the power of each band, float32 [frames, 4].
     :param levels: what ``above_noise`` returns for the bands.
+    :param share: position of the threshold between the floor (0) and the speech level (1).
     """
-    return speech(levels) & (smoothed_levels(bands.sum(axis=1)) > MIN_SPEECH_DBFS)
+    return speech(levels, share) & (smoothed_levels(bands.sum(axis=1)) > MIN_SPEECH_DBFS)

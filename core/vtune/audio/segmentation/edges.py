@@ -23,8 +23,10 @@ def clip_spans(segments: list[Segment], powers: NDArray[np.float32], lengths: Cl
     Where the pause is long enough, between a third of a pad and a whole pad lies between speech and edge. Two clips
     with a short pause between them meet at its quietest point. A slightly too short clip keeps more of its pauses.
 
-    :param powers: mean square of each frame.
+    :param powers: power of each frame.
     """
+    if not segments:
+        return []
     bounds = [(segment.stretches[0][0], segment.stretches[-1][1]) for segment in segments]
     left_ends = [None, *(end for _, end in bounds[:-1])]
     right_starts = [*(start for start, _ in bounds[1:]), None]
@@ -43,7 +45,12 @@ def clip_spans(segments: list[Segment], powers: NDArray[np.float32], lengths: Cl
         high = last + _MAX_WIDENING_FRAMES if right is None else max((last + right) // 2, spans[-1][1])
         low = spans[0][0] if _shared(left, first, lengths) else max(low, 0)
         high = spans[-1][1] if _shared(last, right, lengths) else min(high, len(powers))
-        clips.append(_widened(spans, low, high, math.ceil(lengths.min_seconds / FRAME_SECONDS)))
+        for seconds in (lengths.min_seconds, lengths.lone_seconds):
+            wider = _widened(spans, low, high, math.ceil(seconds / FRAME_SECONDS))
+            if sum(end - start for start, end in wider) * FRAME_SECONDS >= seconds:
+                spans = wider
+                break
+        clips.append(spans)
     return clips
 
 
@@ -60,7 +67,12 @@ def _begin(powers: NDArray[np.float32], quiet_from: int | None, quiet_to: int, l
     """Return the edge before speech that begins at ``quiet_to``; ``quiet_from`` is None at the beginning."""
     frames = round(lengths.pad_seconds / FRAME_SECONDS)
     if _shared(quiet_from, quiet_to, lengths) and quiet_from is not None:
-        return _quietest(powers, max(quiet_from, quiet_to - frames), min(quiet_to, quiet_from + frames))
+        margin = (quiet_to - quiet_from) // 4  # speech may end later, and begin earlier, than was found
+        return _quietest(
+            powers, max(quiet_from + margin, quiet_to - frames), min(quiet_to - margin, quiet_from + frames)
+        )
+    if quiet_to <= 2 * frames:
+        return 0  # a recording that was trimmed to its speech may begin with a sound that is too faint to be found
     return _quietest(powers, quiet_to - frames, quiet_to - frames // 3)
 
 
@@ -69,6 +81,8 @@ def _end(powers: NDArray[np.float32], quiet_from: int, quiet_to: int | None, len
     if _shared(quiet_from, quiet_to, lengths) and quiet_to is not None:
         return _begin(powers, quiet_from, quiet_to, lengths)
     frames = round(lengths.pad_seconds / FRAME_SECONDS)
+    if len(powers) - quiet_from <= 2 * frames:
+        return len(powers)
     return _quietest(powers, quiet_from + frames // 3, quiet_from + frames)
 
 

@@ -25,10 +25,17 @@ SHORT_CLIP_COST = 10.0
 """Cost of a second of speech in a clip below the least length; all other costs are about 1."""
 
 
+QUIET_CUT_FRAMES = 30
+"""Frames whose mean level says where to cut speech without a pause: a pause, and not the dip within a word."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClipLengths:
     """How long clips and the pauses in them should be, in seconds.
 
+    :param min_seconds: the shortest clip that is made of speech with other speech near it.
+    :param lone_seconds: the shortest clip of speech that stands alone: a recording of one word or sentence, or speech
+        with a long pause on each side.
     :param pause_seconds: the pause that a speaker makes between sentences; a cut in a shorter pause costs.
     :param max_pause_seconds: the longest pause that a clip should hold; longer pauses cost, and the cut shortens them.
     :param pad_seconds: the most that is kept of the pause at each end of a clip; a third of it is the least.
@@ -39,6 +46,7 @@ class ClipLengths:
     pause_seconds: float = 0.5
     max_pause_seconds: float = 1.0
     pad_seconds: float = 0.15
+    lone_seconds: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.min_seconds < self.max_seconds:
@@ -137,7 +145,13 @@ def _split_long(stretch: Stretch, levels: NDArray[np.float32], lengths: ClipLeng
     left = count // 2
     low = max(start + (end - start) // (2 * count), end - (count - left) * max_frames)
     high = min(end - (end - start) // (2 * count), start + left * max_frames)
-    window = levels[low : max(high, low + 2)]
-    quiet = np.convolve(window, np.ones(2) / 2, "valid")  # 20 ms
-    cut = low + 1 + int(np.argmin(quiet))
+    low = _quietest(levels, low, max(high, low + QUIET_CUT_FRAMES), QUIET_CUT_FRAMES)
+    cut = 1 + _quietest(levels, low, min(max(high, low + 2), low + QUIET_CUT_FRAMES), 2)
     return [*_split_long((start, cut), levels, lengths), *_split_long((cut, end), levels, lengths)]
+
+
+def _quietest(levels: NDArray[np.float32], low: int, high: int, width: int) -> int:
+    """Return the start of the quietest ``width`` frames between two frames."""
+    window = levels[low:high]
+    width = min(width, len(window))
+    return low + int(np.argmin(np.convolve(window, np.full(width, 1 / width), "valid")))

@@ -6,6 +6,7 @@ sound are read as a batch of rows. Each row begins one second early, so that the
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,11 @@ WARM_UP_WINDOWS = 32
 SPEECH_START_PROBABILITY, SPEECH_END_PROBABILITY = 0.5, 0.35
 """Speech begins above the first probability and ends below the second."""
 
-MAX_FAINT_FRAMES = 30
-"""Most frames of faint speech, which the network misses, before and after the speech that it finds."""
+CROWD_START_PROBABILITY, CROWD_END_PROBABILITY = 0.95, 0.85
+"""The same where other people talk in the background: the network hears speech in the pauses, with less certainty."""
+
+MAX_PAUSE_PROBABILITY = 0.35
+"""A higher probability in the pauses, in the median, is a crowd. Without one it is at most 0.04."""
 
 
 class VoiceMeter:
@@ -60,17 +64,24 @@ class VoiceMeter:
             self._count = len(self._waiting[0])
             self._read(sound[: BATCH_ROWS * ROW_WINDOWS * WINDOW_SAMPLES])
 
-    def frames(self, count: int, frame: float = FRAME_SECONDS) -> NDArray[np.bool_]:
-        """End the recording and return which of ``count`` frames of ``frame`` seconds hold speech; call it once."""
+    def frames(
+        self, count: int, frame: float = FRAME_SECONDS, pauses: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.bool_]:
+        """End the recording and return which of ``count`` frames of ``frame`` seconds hold speech; call it once.
+
+        :param pauses: which frames are pauses by their level; speech in them is a crowd in the background.
+        """
         self._keep(self._stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
         sound = np.concatenate([*self._waiting, np.zeros(0, dtype=np.float32)])
         whole = -(-len(sound) // (ROW_WINDOWS * WINDOW_SAMPLES)) * ROW_WINDOWS * WINDOW_SAMPLES
         self._read(np.pad(sound, (0, whole - len(sound))))
-        mask = _hysteresis(np.concatenate([*self._probabilities, np.zeros(1, dtype=np.float32)]))
-        is_speech = mask[
-            np.minimum((np.arange(count) * frame * VAD_SAMPLE_RATE / WINDOW_SAMPLES).astype(int), len(mask) - 1)
+        windows = np.concatenate([*self._probabilities, np.zeros(1, dtype=np.float32)])
+        probabilities = windows[
+            np.minimum((np.arange(count) * frame * VAD_SAMPLE_RATE / WINDOW_SAMPLES).astype(int), len(windows) - 1)
         ]
-        return np.asarray(is_speech)
+        if pauses is not None and pauses.any() and np.median(probabilities[pauses]) > MAX_PAUSE_PROBABILITY:
+            return _hysteresis(probabilities, CROWD_START_PROBABILITY, CROWD_END_PROBABILITY)
+        return _hysteresis(probabilities, SPEECH_START_PROBABILITY, SPEECH_END_PROBABILITY)
 
     def _keep(self, sound: NDArray[np.float32]) -> None:
         self._waiting.append(sound)
@@ -96,39 +107,27 @@ class VoiceMeter:
         self._probabilities.append(torch.stack(outputs[WARM_UP_WINDOWS:], dim=1).flatten().numpy())
 
 
-def with_faint_ends(is_speech: NDArray[np.bool_], loud: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Widen the speech that the network found over the neighbouring frames with the level of speech, bool [frames].
-
-    :param loud: which of the frames have the level of speech.
-    """
-    wide = is_speech.copy()
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], is_speech.astype(np.int8), [0]])))
-    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        before, after = loud[max(0, start - MAX_FAINT_FRAMES) : start][::-1], loud[end : end + MAX_FAINT_FRAMES]
-        wide[start - _run_length(before) : start] = True
-        wide[end : end + _run_length(after)] = True
-    return wide
-
-
-def _run_length(mask: NDArray[np.bool_]) -> int:
-    """Return how many frames are true before the first false one."""
-    return len(mask) if mask.all() else int(np.argmin(mask))
-
-
-def _hysteresis(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _hysteresis(probabilities: NDArray[np.float32], start: float, end: float) -> NDArray[np.bool_]:
+    """Return which frames are speech, bool [frames]: it begins above one probability and ends below the other."""
     speaking, mask = False, np.zeros(len(probabilities), dtype=bool)
     for index, probability in enumerate(probabilities.tolist()):
-        speaking = probability > (SPEECH_END_PROBABILITY if speaking else SPEECH_START_PROBABILITY)
+        speaking = probability > (end if speaking else start)
         mask[index] = speaking
     return mask
 
 
 def _model() -> Any:
     try:
-        from silero_vad import load_silero_vad
+        import silero_vad  # noqa: F401
     except ImportError as error:
-        raise VtuneError("--vad needs the package silero-vad: install it with pip install 'vtune-tts[vad]'") from error
+        raise VtuneError("vad needs the package silero-vad: install it with pip install 'vtune-tts[vad]'") from error
+    return _load_model()
+
+
+@cache  # short recordings take less time than loading, and each batch of rows resets the state of the network
+def _load_model() -> Any:
     import torch
+    from silero_vad import load_silero_vad
 
     threads = torch.get_num_threads()
     model = load_silero_vad()

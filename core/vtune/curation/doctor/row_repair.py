@@ -18,9 +18,9 @@ from vtune.curation.doctor.speech_levels import find_speech
 from vtune.curation.doctor.text_checks import INVISIBLE_PATTERN
 from vtune.curation.doctor.thresholds import MAX_OFFSET
 from vtune.dataset import Row
-from vtune.dataset.features.manifest import MIN_CLIP_SECONDS
 from vtune.dataset.sources.fragments import clip_stem
 from vtune.dataset.sources.plain_text import unfit_words
+from vtune.recipe.model import MIN_CLIP_SECONDS
 from vtune.types import Audio, Waveform
 
 TARGET_SPEECH_DBFS = -20.0

@@ -21,6 +21,7 @@ from vtune.dataset.sources.detect import open_source
 from vtune.dataset.sources.source import Row, Source
 from vtune.errors import DataError, printable
 from vtune.recipe import Recipe, SourceRecipe
+from vtune.recipe.model import MIN_CLIP_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +33,6 @@ SAMPLE_CLIPS = 32
 
 MAX_SHOWN_VOICES = 20
 """Voices of a source that a line names."""
-
-MIN_CLIP_SECONDS = 0.5
-"""Seconds of the shortest clip that is used when the recipe sets no ``prepare.min_seconds``."""
 
 
 def open_sources(recipe: Recipe) -> list[Source]:

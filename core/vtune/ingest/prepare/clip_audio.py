@@ -42,7 +42,7 @@ def cut_clips(
 
 def _sample_of(frame: int, analysis: LevelAnalysis) -> int:
     # After the last frame there may be some samples that do not fill a frame.
-    return analysis.samples if frame >= len(analysis.powers) else frame * analysis.hop
+    return analysis.samples if frame >= len(analysis.levels) else frame * analysis.hop
 
 
 def _read_ranges(blocks: Iterator[Waveform], ranges: Sequence[Stretch]) -> Iterator[Waveform]:

@@ -28,14 +28,14 @@ class CutSpan:
     :param start: first second in the recording.
     :param end: last second in the recording.
     :param seconds: length that is kept; less than ``end - start`` if a long pause was shortened.
-    :param forced: the span starts or ends inside speech that never pauses.
+    :param doubt: why the clip should be listened to first; None for most clips.
     """
 
     clip: str | None
     start: float
     end: float
     seconds: float
-    forced: bool = False
+    doubt: str | None = None
     reason: str | None = None
 
 
@@ -48,7 +48,10 @@ class CutRecord:
     :param stem: first part of the names of its clips.
     :param done: False while the recording is being cut.
     :param seconds: length of the recording.
-    :param noise: seconds that are as loud as speech but are music or noise.
+    :param noise: seconds that are as loud as speech but are music, noise, clicks or breaths.
+    :param snr: dB of the speech above the noise.
+    :param by_network: a network found the speech, not the level.
+    :param needs_network: the level found the speech, and the network would find it better.
     :param reason: why the recording has no clips; None if it has some.
     """
 
@@ -60,6 +63,9 @@ class CutRecord:
     noise: float = 0.0
     rate: int = 0
     channels: int = 0
+    snr: float = 0.0
+    by_network: bool = False
+    needs_network: bool = False
     reason: str | None = None
     cuts: list[CutSpan] = field(default_factory=list)
 

@@ -74,7 +74,8 @@ def _done_and_pending(
         path_of_digest[digest] = path
         key = f"{digest[:CONTENT_DIGITS]}{settings.key}"
         former = records.find(path, key)
-        if former is not None and former.key == key and records.is_complete(former):
+        improvable = former is not None and former.needs_network and settings.has_network
+        if former is not None and former.key == key and records.is_complete(former) and not improvable:
             if former.recording != path:  # it was moved
                 former = replace(former, recording=path)
                 records.write(former)

@@ -7,14 +7,19 @@ from pathlib import Path
 
 from vtune import audio
 from vtune.audio.segmentation.edges import clip_spans
-from vtune.audio.segmentation.segments import FRAME_SECONDS, Segment, Stretch
+from vtune.audio.segmentation.segments import Segment, Stretch
 from vtune.errors import DataError
-from vtune.ingest.prepare.analysis import LevelAnalysis, analyse_recording
+from vtune.ingest.prepare.analysis import MIN_LEVEL_SNR_DB, LevelAnalysis, analyse_recording
 from vtune.ingest.prepare.clip_audio import cut_clips
 from vtune.ingest.prepare.clip_names import clip_name
 from vtune.ingest.prepare.cut_records import CutRecord, CutSpan
 from vtune.ingest.prepare.settings import CutSettings
 from vtune.types import Audio
+
+CUT_IN_SPEECH = "the clip begins or ends inside speech that never pauses"
+LOST_IN_NOISE = "noise may hide the end of a word, which is then cut off"
+NO_SPEECH = "it may hold music, noise or breaths, and no speech"
+"""Doubts about a clip, for its line in the ledger."""
 
 
 def prepare_recording(record: CutRecord, out: Path, settings: CutSettings) -> CutRecord:
@@ -26,14 +31,12 @@ def prepare_recording(record: CutRecord, out: Path, settings: CutSettings) -> Cu
         return replace(record, done=True, reason=_read_problem(path, error))
     record = replace(
         record, done=True, seconds=analysis.seconds, noise=float(analysis.noise.sum()) * analysis.hop / analysis.rate,
-        rate=analysis.rate, channels=analysis.channels,
+        rate=analysis.rate, channels=analysis.channels, snr=round(analysis.snr, 1), by_network=analysis.by_network,
+        needs_network=analysis.needs_network,
     )  # fmt: skip
-    segments = analysis.segments(settings)
-    if not segments:
+    spans, cuts = plan_cuts(analysis, settings)
+    if not cuts:
         return replace(record, reason=f"no speech was found in {path} ({analysis.seconds:.1f} s)")
-    lengths = settings.lengths.scaled(FRAME_SECONDS * analysis.rate / analysis.hop)
-    spans = clip_spans(segments, analysis.powers, lengths)
-    cuts = [_cut_span(analysis, segment, spans_of, settings) for segment, spans_of in zip(segments, spans, strict=True)]
     usable = [spans_of for spans_of, span in zip(spans, cuts, strict=True) if span.reason is None]
     names = iter([clip_name(record.stem, index) for index in range(len(usable))])
     cuts = [span if span.reason else replace(span, clip=next(names)) for span in cuts]
@@ -47,13 +50,37 @@ def prepare_recording(record: CutRecord, out: Path, settings: CutSettings) -> Cu
     return replace(record, cuts=cuts)
 
 
+def plan_cuts(analysis: LevelAnalysis, settings: CutSettings) -> tuple[list[list[Stretch]], list[CutSpan]]:
+    """Return, for each clip of a recording, the spans of frames that the clip keeps, and its place in the recording.
+
+    A clip that is too short has a ``reason``; no clip has a name yet.
+    """
+    segments, lengths = analysis.segments(settings), analysis.lengths(settings)
+    spans = clip_spans(segments, analysis.powers, lengths)
+    cuts = [_cut_span(analysis, segment, spans_of, settings) for segment, spans_of in zip(segments, spans, strict=True)]
+    return spans, cuts
+
+
 def _cut_span(analysis: LevelAnalysis, segment: Segment, spans: list[Stretch], settings: CutSettings) -> CutSpan:
     frame = analysis.hop / analysis.rate
     start, end = spans[0][0] * frame, min(spans[-1][1] * frame, analysis.seconds)
     seconds = min(sum(b - a for a, b in spans) * frame, analysis.seconds)
-    min_seconds = settings.lengths.min_seconds
-    too_short = f"{seconds:.2f} s is shorter than {min_seconds:g} s, and other speech is too far away"
-    return CutSpan(None, start, end, seconds, segment.forced, too_short if seconds < min_seconds else None)
+    least = settings.lengths.lone_seconds
+    too_short = f"{seconds:.2f} s is shorter than {least:g} s, and other speech is too far away"
+    doubt = _doubt(analysis, segment)
+    return CutSpan(None, start, end, seconds, doubt, too_short if seconds < least else None)
+
+
+def _doubt(analysis: LevelAnalysis, segment: Segment) -> str | None:
+    """Return why a clip should be listened to first, or None."""
+    if segment.forced:
+        return CUT_IN_SPEECH
+    if not analysis.by_network and analysis.snr < MIN_LEVEL_SNR_DB:
+        return LOST_IN_NOISE
+    begin, end = segment.stretches[0][0], segment.stretches[-1][1]
+    if any(start < end and begin < stop for start, stop in analysis.doubtful):
+        return NO_SPEECH
+    return None
 
 
 def _read_problem(path: Path, error: DataError | OSError) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 
 from vtune.errors import printable
 from vtune.ingest.prepare.cut_records import CutRecord
+from vtune.recipe.model import MIN_CLIP_SECONDS
 from vtune.runtime.paths import write_json, write_text
 
-PAUSES_KIND, NOISE_KIND = "pauses", "music or noise"
+PAUSES_KIND, NOISE_KIND = "pauses", "music, noise and breaths"
 """Kinds of sound that are not kept."""
 
 MAX_LISTED_PROBLEMS = 10
-"""Unusable recordings that the report lists."""
+"""Recordings without a clip that the report lists."""
 
 
 @dataclass(slots=True)
@@ -25,19 +27,26 @@ class PrepareReport:
     """Counts and seconds of all recordings.
 
     :param done_before: recordings that an earlier run cut with the same settings.
-    :param forced: clips that start or end inside speech that never pauses.
+    :param doubts: clips to listen to first, by reason.
+    :param by_network: recordings whose speech a network found.
+    :param needs_network: recordings whose noise asks for the network, which was not used.
     :param kept: seconds in clips.
     :param left_out: seconds that are not kept, by kind.
+    :param problems: why recordings have no clip, one line each.
+    :param short: seconds of the longest speech of each recording whose speech is too short for a clip.
     """
 
     recordings: int = 0
     done_before: int = 0
     clips: int = 0
-    forced: int = 0
+    doubts: Counter[str] = field(default_factory=Counter)
+    by_network: int = 0
+    needs_network: int = 0
     seconds: float = 0.0
     kept: float = 0.0
     left_out: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     problems: list[str] = field(default_factory=list)
+    short: list[float] = field(default_factory=list)
 
     def add(self, record: CutRecord) -> None:
         """Add the record of one recording."""
@@ -47,11 +56,16 @@ class PrepareReport:
             self.problems.append(record.reason)
             self.left_out["unusable recordings"] += record.seconds
             return
+        if not record.clips:
+            self.short.append(max(span.seconds for span in record.cuts))
+            self.problems.append(f"{record.recording} holds {self.short[-1]:.2f} s of speech, too short for a clip")
         kept = sum(span.seconds for span in record.clips)
         short = sum(span.seconds for span in record.cuts if span.clip is None)
         noise = min(record.noise, max(0.0, record.seconds - kept - short))
         self.clips += len(record.clips)
-        self.forced += sum(span.forced for span in record.clips)
+        self.doubts.update(span.doubt for span in record.clips if span.doubt)
+        self.by_network += record.by_network
+        self.needs_network += record.needs_network
         self.kept += kept
         self.left_out["speech that is too short and too far from other speech"] += short
         self.left_out[NOISE_KIND] += noise
@@ -66,18 +80,39 @@ class PrepareReport:
             f"{self.clips:,} clips, {self.kept / 60:.1f} min kept"
             + (f"; minutes not kept: {not_kept}" if not_kept else "")
         ]
-        if self.forced:
-            lines.append(f"{self.forced:,} clips start or end inside speech that never pauses; listen to them first")
-        lines += [f"not used: {printable(problem)}" for problem in self.problems[:MAX_LISTED_PROBLEMS]]
+        if self.by_network:
+            lines.append(f"{self.by_network:,} recordings: the network found the speech (vad)")
+        if self.needs_network:
+            lines.append(
+                f"{self.needs_network:,} recordings hold noise, music or breaths that the level cannot tell from "
+                "speech; a network can: pip install 'vtune-tts[vad]', and do not set vad to false"
+            )
+        lines += [f"{count:,} clips to listen to first: {doubt}" for doubt, count in self.doubts.most_common()]
+        return [*lines, *self._lines_without_clip()]
+
+    def _lines_without_clip(self) -> list[str]:
+        """Return the lines about the recordings that became no clip."""
+        if not self.problems:
+            return []
+        lines = [f"{len(self.problems):,} of {self.recordings:,} recordings became no clip:"]
+        lines += [f"  {printable(problem)}" for problem in self.problems[:MAX_LISTED_PROBLEMS]]
         hidden = len(self.problems) - MAX_LISTED_PROBLEMS
-        return [*lines, f"... and {hidden:,} more recordings are not used; see ledger.jsonl"] if hidden > 0 else lines
+        lines += [f"  ... and {hidden:,} more; see ledger.jsonl"] if hidden > 0 else []
+        usable = [seconds for seconds in self.short if seconds >= MIN_CLIP_SECONDS]
+        if usable:
+            least = math.floor(10 * min(usable)) / 10
+            lines.append(f"--min-duration {least:g} (prepare.min_seconds: {least:g}) keeps {len(usable):,} of them")
+        return lines
 
     def settings(self) -> dict[str, Any]:
         """Return the report as plain data."""
         return {
             "recordings": self.recordings,
+            "recordings without a clip": len(self.problems),
+            "speech found by the network": self.by_network,
+            "network needed": self.needs_network,
             "clips": self.clips,
-            "cut inside speech": self.forced,
+            "listen first": dict(self.doubts),
             "minutes": round(self.seconds / 60, 3),
             "minutes kept": round(self.kept / 60, 3),
             "minutes left": {kind: round(seconds / 60, 3) for kind, seconds in self.left_out.items()},
@@ -106,8 +141,10 @@ def _entries(record: CutRecord) -> Iterator[dict[str, Any]]:
             "start": round(span.start, 3),
             "end": round(span.end, 3),
             "seconds": round(span.seconds, 3),
-            "cut inside speech": span.forced,
+            "listen first": span.doubt,
             "reason": span.reason,
+            "speech found by": "network" if record.by_network else "level",
+            "snr": record.snr,
         }
     seconds_left = record.seconds - sum(span.seconds for span in record.cuts)
     reason = f"{PAUSES_KIND}, {NOISE_KIND}"

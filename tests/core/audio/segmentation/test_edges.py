@@ -47,8 +47,8 @@ def test_spans_hold_all_speech_in_order_and_no_more_pause_than_is_wanted(
         assert seconds <= WANTED.max_seconds + 1e-6
         # More than a pad is kept only for a clip that would be too short.
         if seconds > WANTED.min_seconds + 2 * FRAME_SECONDS:
-            assert one.stretches[0][0] - spans[0][0] <= PAD
-            assert spans[-1][1] - one.stretches[-1][1] <= PAD
+            assert one.stretches[0][0] - spans[0][0] <= (PAD if spans[0][0] else 2 * PAD)
+            assert spans[-1][1] - one.stretches[-1][1] <= (PAD if spans[-1][1] < len(powers) else 2 * PAD)
         for before, after in itertools.pairwise(spans):
             assert after[0] - before[1] > 0  # there is something that is left out
 
@@ -74,6 +74,21 @@ def test_speech_that_is_cut_for_want_of_a_pause_loses_nothing() -> None:
     powers = np.full(2000, 0.1)
     first, second = clip_spans([Segment(((0, 900),), True), Segment(((900, 2000),), True)], powers, WANTED)
     assert (first, second) == ([(0, 900)], [(900, 2000)])
+
+
+def test_a_sentence_that_stands_alone_is_widened_only_if_that_makes_it_long_enough() -> None:
+    powers = np.full(1000, 1e-6)
+    for frames, expected in ((270, 300), (200, 200 + 2 * PAD), (60, 100), (20, 20 + 2 * PAD)):
+        loud = powers.copy()
+        loud[400 : 400 + frames] = 0.1
+        ((span,),) = clip_spans([Segment(((400, 400 + frames),))], loud, WANTED)
+        assert span[1] - span[0] == pytest.approx(expected, abs=0 if expected in (100, 300) else PAD + 5), frames
+
+
+def test_a_recording_that_was_trimmed_to_its_speech_is_kept_whole() -> None:
+    powers = np.full(250, 1e-4)
+    powers[25:225] = 0.1
+    assert clip_spans([Segment(((25, 225),))], powers, WANTED) == [[(0, 250)]]
 
 
 def test_a_clip_a_little_too_short_keeps_more_of_its_pauses() -> None:

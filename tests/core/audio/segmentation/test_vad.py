@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from vtune.audio.segmentation import vad
+from vtune.audio.segmentation.energy import with_faint_ends
 from vtune.audio.segmentation.vad import (
     BATCH_ROWS,
     ROW_WINDOWS,
     WARM_UP_WINDOWS,
     WINDOW_SAMPLES,
     VoiceMeter,
-    with_faint_ends,
 )
 from vtune.errors import VtuneError
 

@@ -170,21 +170,45 @@ def test_speech_without_a_pause_is_cut_at_the_best_place_and_flagged(
     (tmp_path / "in").mkdir()
     soundfile.write(tmp_path / "in/a.wav", sound, 16_000)
     report = prepare(tmp_path / "in", tmp_path / "out")
-    assert report.forced == 2
+    assert list(report.doubts.values()) == [2]
     entries = [one for one in ledger(tmp_path / "out") if one["status"] == "clip"]
-    assert all(one["cut inside speech"] for one in entries)
+    assert all("inside speech" in one["listen first"] for one in entries)
     assert entries[0]["end"] == entries[1]["start"]
     assert entries[0]["end"] == pytest.approx(11.025, abs=0.03)
     assert "inside speech" in "\n".join(report.lines())
 
 
-def test_speech_that_stands_alone_is_named_with_its_seconds(tmp_path: Path, talk: Callable[..., np.ndarray]) -> None:
+def test_recordings_of_one_sentence_become_clips(tmp_path: Path, talk: Callable[..., np.ndarray]) -> None:
     (tmp_path / "in").mkdir()
-    soundfile.write(tmp_path / "in/a.wav", talk([(5, 6)], 20), 16_000)
+    for seconds in (1.0, 1.4, 2.5):
+        soundfile.write(tmp_path / f"in/tight{seconds}.wav", talk([(0, seconds)], seconds, depth=0.97), 16_000)
+        soundfile.write(tmp_path / f"in/wide{seconds}.wav", talk([(5, 5 + seconds)], 20, depth=0.97), 16_000)
+    report = prepare(tmp_path / "in", tmp_path / "out")
+    assert (report.clips, report.problems) == (6, [])
+    strict = prepare(tmp_path / "in", tmp_path / "out", min_seconds=3)
+    # Widened by half a second of quiet, the longest sentence reaches three seconds.
+    assert strict.clips == 1
+    lines = "\n".join(strict.lines())
+    assert "5 of 6 recordings became no clip:" in lines
+    assert "tight1.0.wav holds 1.00 s of speech" in lines
+    assert "--min-duration 1 (prepare.min_seconds: 1) keeps 5 of them" in lines
+    reasons = [str(one["reason"]) for one in ledger(tmp_path / "out") if one["status"] == "skipped"]
+    assert sum("is shorter than 3 s" in reason for reason in reasons) == 5
+    assert prepare(tmp_path / "in", tmp_path / "out", min_seconds=1).clips == 6
+
+
+def test_speech_that_is_too_short_is_named_with_its_seconds(tmp_path: Path, talk: Callable[..., np.ndarray]) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(12):
+        soundfile.write(tmp_path / f"in/{number:02d}.wav", talk([(5, 5.25)], 10, seed=number), 16_000)
     report = prepare(tmp_path / "in", tmp_path / "out")
     assert report.clips == 0
-    assert "is shorter than 3 s" in str(ledger(tmp_path / "out")[0]["reason"])
-    assert report.left_out["speech that is too short and too far from other speech"] == pytest.approx(1.6, abs=0.3)
+    assert report.left_out["speech that is too short and too far from other speech"] == pytest.approx(12 * 0.5, abs=2)
+    assert sum("is shorter than 1 s" in str(one["reason"]) for one in ledger(tmp_path / "out")) == 12
+    lines = "\n".join(report.lines())
+    assert "09.wav holds 0." in lines
+    assert "10.wav" not in lines
+    assert "and 2 more" in lines
 
 
 def test_stopped_by_a_signal_it_says_how_to_go_on(recording: Recording, tmp_path: Path) -> None:
