@@ -3,10 +3,10 @@
     python benchmarks/recordings.py CLIPS OUT [--utterances 303] [--seed 0]
 
 Clips are trimmed to their speech and laid one behind the other, with pauses of known length between them and faint
-noise in the pauses. Variants with the same timing: clean, noise at 20 and 10 dB below the speech, hum, 26 dB quieter,
-a speaker who walks away and whispers (``away``: a minute 20 dB below the rest), and a recording with music-like passages
-instead of some pauses. In the recordings ``long_*`` there are 20 to 120 s between two utterances, filled with the tone of
-a room 50, 36, 25 or 15 dB below the speech, hum, clicks or breaths. The true times lie beside each recording as JSON, in
+noise in the pauses. Variants with the same timing: clean, noise and a crowd at 20 and 10 dB below the speech, hum, 26
+dB quieter, a speaker who whispers for a minute (``away``: 20 dB below the rest), and one with music-like passages in
+some pauses. In the recordings ``long_*`` there are 20 to 120 s between two utterances, filled with the tone of a room
+50, 36, 25 or 15 dB below the speech, hum, clicks or breaths. The true times lie beside each recording as JSON, in
 seconds, with the name of the recording without noise.
 """
 
@@ -79,7 +79,8 @@ def far_apart(clips: Path, out: Path, count: int, random: np.random.Generator) -
     for name, event in {"clicks": click, "breaths": breath}.items():
         disturbed = in_room.copy()
         for (_, before), (after, _) in pairwise(utterances):
-            for start in np.sort(random.uniform(before + 0.5, after - 1.5, int((after - before) / 4))):
+            for start in np.arange(before + random.uniform(0.5, 3), after - 1.5, 4):  # one event in each 4 s
+                start += random.uniform(-0.4, 0.4)
                 piece = level * event(random)
                 disturbed[int(start * RATE) : int(start * RATE) + len(piece)] += piece
         write(out / f"long_{name}", disturbed, utterances, "long_clean")

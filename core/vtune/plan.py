@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from vtune.dataset import ClipTotals, manifest_entries, open_sources
 from vtune.dataset.features.encode import variant_numbers
 from vtune.engines import load_engine
+from vtune.errors import DataError
 from vtune.ingest.raw_sources import PendingRecordings, pending_recordings, prepared_recipe
 from vtune.recipe import Recipe
 from vtune.recipe.model import MAX_CUT_SECONDS
@@ -107,7 +108,7 @@ class Plan:
 def make_plan(recipe: Recipe) -> Plan:
     """Count clips and steps, and estimate memory and time; read only headers of recordings, and load no weights.
 
-    :raises VtuneError: the sources or the checkpoint's configuration cannot be read.
+    :raises VtuneError: no clip can be trained on, or the checkpoint's configuration cannot be read.
     """
     engine = load_engine(recipe.engine)
     device = pick_device(recipe.train.device)
@@ -165,6 +166,10 @@ def _count(recipe: Recipe, raw: Sequence[PendingRecordings]) -> tuple[ClipTotals
             rows[weight] += copies
             seconds += item.seconds * copies * weight
             longest = max(longest, item.seconds)
+    if not sum(rows.values()):
+        unread = f"{sum(source.recordings for source in raw):,} recordings have no readable sound; " if raw else ""
+        held = "; lower train.validation" if totals.clips["validation"] else ""
+        raise DataError(f"no clip can be trained on: {unread}{totals.describe()}{held}")
     return totals, sum(max(1, round(weight * count)) for weight, count in rows.items()), seconds, longest
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vtune.errors import DataError
 from vtune.plan import make_plan
 from vtune.recipe import Recipe
 from vtune_orpheus import tiny_checkpoint
@@ -68,3 +69,19 @@ def test_the_command_says_it(toy_recipe: Callable[..., Path]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("clips       8 clips: 8 train")
+
+
+@pytest.mark.parametrize("given", [{"prepare": {"min_seconds": 60}}, {"train": {"validation": 0.999999}}])
+def test_a_source_without_a_usable_clip_is_an_error_with_its_reasons(
+    orpheus: Callable[..., Recipe], toy: Callable[..., Recipe], given: dict[str, dict[str, float]]
+) -> None:
+    for recipe in (toy(**given), orpheus().model_copy(update={name: getattr(toy(**given), name) for name in given})):
+        with pytest.raises(DataError, match=r"no clip can be trained on: .*(shorter than|lower train.validation)"):
+            make_plan(recipe)
+
+
+def test_recordings_without_sound_are_an_error(toy: Callable[..., Recipe], tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/broken.wav").write_bytes(b"RIFF")
+    with pytest.raises(DataError, match="1 recordings have no readable sound"):
+        make_plan(toy(data=[{"source": str(tmp_path / "raw")}]))

@@ -197,7 +197,7 @@ def test_recordings_of_one_sentence_become_clips(tmp_path: Path, talk: Callable[
     assert prepare(tmp_path / "in", tmp_path / "out", min_seconds=1).clips == 6
 
 
-def test_speech_that_is_too_short_is_named_with_its_seconds(tmp_path: Path, talk: Callable[..., np.ndarray]) -> None:
+def test_speech_that_stands_alone_is_named_with_its_seconds(tmp_path: Path, talk: Callable[..., np.ndarray]) -> None:
     (tmp_path / "in").mkdir()
     for number in range(12):
         soundfile.write(tmp_path / f"in/{number:02d}.wav", talk([(5, 5.25)], 10, seed=number), 16_000)
