@@ -16,6 +16,7 @@ from vtune.dataset.sources.source import SAMPLED_RECORDINGS, FolderSource, Sourc
 from vtune.dataset.sources.speaker_folders import divide_by_folders
 from vtune.dataset.sources.table import Table
 from vtune.dataset.sources.tables import find_tables, format_of, open_table, require_one_a_folder, tables_beside
+from vtune.dataset.sources.webdataset import ShardSource, find_shards, holds_recordings
 from vtune.dataset.sources.word_files import UNPACK, WordEvidence, WordFile, look_at, stopping_error, word_files
 from vtune.errors import DataError
 from vtune.recipe import SourceRecipe, no_source, source_paths
@@ -41,6 +42,8 @@ def open_source(recipe: SourceRecipe, recipe_folder: Path) -> Source:
         return DatasetSource.from_disk(path, recipe)
     if path.suffix.lower() in {".parquet", ".arrow"} and path.is_file():
         return DatasetSource.from_file(path, recipe)
+    if path.suffix.lower() == ".tar" and path.is_file() and holds_recordings(path):
+        return ShardSource([path], _choice(recipe))
     if path.is_file() and _is_recording(path):
         tables = [open_table(table, _choice(recipe)) for table in tables_beside(path)]
         return _folder_source(path, tables, recipe) if tables else _open_without_table(path, recipe)
@@ -165,6 +168,8 @@ def _open_without_table(root: Path, recipe: SourceRecipe) -> Source:
     """
     recordings = Recordings(root)
     if not _has_recordings(recordings):
+        if root.is_dir() and (shards := find_shards(root)):
+            return ShardSource(shards, _choice(recipe))
         archives = [file.path.name for file in word_files(recordings) if file.remedy == UNPACK]
         hint = f"; it holds {listed(archives)}: {UNPACK}" if archives else ""
         raise DataError(f"{root} has no recordings ({', '.join(sorted(audio.SUFFIXES))}) and no table{hint}")
