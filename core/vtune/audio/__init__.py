@@ -3,6 +3,7 @@
 from vtune.audio.blocks import SAMPLE_RATES, SUFFIXES, Recording, digest_of, opened, require_file
 from vtune.audio.downmix import ChannelMixer
 from vtune.audio.encode import AudioFormat, Encoder, write_encoded
+from vtune.audio.file_kinds import finished_name
 from vtune.audio.formats import FORMATS, format_of, write_speech
 from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
 from vtune.audio.parts import RecordingPart, cached_digest_of, header_of, part_bounds, read_part
@@ -26,6 +27,7 @@ __all__ = [
     "decode",
     "digest_of",
     "encoded",
+    "finished_name",
     "format_of",
     "header_of",
     "limit",

@@ -23,6 +23,9 @@ ERRORS = (av.error.FFmpegError,)
 FORMATS = "mov,matroska,asf,aac,ac3,eac3,amr,avi,flv,mpegts,mpeg,wv,ape,tta,wav,aiff"
 
 
+av.logging.set_level(None)  # FFmpeg's messages name no file; errors are raised anyway
+
+
 class FFmpegStream:
     """The first sound track of a file that FFmpeg has opened."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtune.audio import av_container, sound_file
+from vtune.audio.file_kinds import not_a_recording, unfinished_download
 from vtune.errors import DataError, in_a_line
 
 SUFFIXES = sound_file.SUFFIXES | av_container.SUFFIXES
@@ -23,6 +25,9 @@ SAMPLE_RATES = range(1_000, 1_000_001)
 """Hz; a header with any other rate is wrong, and resampling from that rate could fill the memory."""
 
 CHANNEL_COUNTS = range(1, 65)
+
+MAX_SAMPLE = 2.0**31
+"""Largest sample of a float file, where full scale is 1: some programs write the numbers of 16 or 32 bits."""
 
 _MAX_MISSING_SECONDS = 0.05  # padding and rounding may shorten a recording by this
 
@@ -77,8 +82,7 @@ class Recording:
             if samples <= first:
                 continue
             block = block[max(0, first - before) :]
-            if not np.isfinite(block).all():
-                raise DataError(f"{self.name} holds samples that are not numbers (NaN or infinity)")
+            _check_samples(block, self.name)
             yield block
         _check_complete(samples / self.rate, self.header_seconds, self.name)
 
@@ -103,6 +107,16 @@ class Recording:
         except UNREADABLE as error:
             raise DataError(f"{self.name} cannot be read as audio: {_why(error)}") from error
 
+
+_PLAIN_MESSAGES = {
+    "File does not exist or is not a regular file (possibly a pipe?).": "the file is damaged at its start",
+    "Unspecified internal error.": "the file is damaged",
+    "Format not recognised.": "it has no known audio format",
+    "File contains data in an unknown format.": "it has no known audio format",
+    "Error : unknown error in flac decoder.": "the file is damaged",
+    "Invalid data found when processing input": "the file is damaged",
+}
+"""Messages of libsndfile and FFmpeg that mislead, and what they mean."""
 
 # Both readers raise several kinds of errors; for a length beyond all memory numpy raises ValueError.
 UNREADABLE = (*sound_file.ERRORS, *av_container.ERRORS, OSError, RuntimeError, ValueError, MemoryError)
@@ -135,7 +149,7 @@ def require_file(path: Path) -> None:
     """
     if not os.path.isfile(path):
         what = "is not a plain file" if os.path.lexists(path) else "does not exist"
-        raise DataError(f"{path} {what}")
+        raise DataError(f"{path} {what}{_unfinished(path)}")
 
 
 def digest_of(path: Path) -> str:
@@ -161,9 +175,24 @@ def _stream(file: Path | IO[bytes], name: str, stack: ExitStack) -> AudioStream:
         return stack.enter_context(av_container.opened(file))
     except UNREADABLE as error:
         is_libsndfile = Path(name).suffix.lower() in sound_file.SUFFIXES
-        raise DataError(
-            f"{name} cannot be read as audio: {_why(libsndfile_error if is_libsndfile else error)}"
-        ) from error
+        why = not_a_recording(file)
+        if why is not None:
+            raise DataError(f"{name} is {why}{_unfinished(file)}") from error
+        why = _why(libsndfile_error if is_libsndfile else error)
+        raise DataError(f"{name} cannot be read as audio: {why}") from error
+
+
+def _unfinished(file: Path | IO[bytes]) -> str:
+    download = unfinished_download(file) if isinstance(file, Path) else None
+    return "" if download is None else f"; {download.name} beside it is an unfinished download"
+
+
+def _check_samples(block: Block, name: str) -> None:
+    low, high = float(block.min()), float(block.max())  # NaN if one sample is
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise DataError(f"{name} holds samples that are not numbers (NaN or infinity)")
+    if max(-low, high) > MAX_SAMPLE:
+        raise DataError(f"{name} holds samples of {max(-low, high):.0e}, but full scale is 1: this is not sound")
 
 
 def _check_complete(file_seconds: float, header_seconds: float | None, name: str) -> None:
@@ -175,4 +204,5 @@ def _check_complete(file_seconds: float, header_seconds: float | None, name: str
 
 def _why(error: BaseException) -> str:
     message = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+    message = _PLAIN_MESSAGES.get(str(message), message)
     return in_a_line(message)[:160] or type(error).__name__

@@ -9,10 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import soundfile
+
+from vtune.audio.c_stderr import muted_c_stderr
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf"})
 """File name endings of these files."""
@@ -45,12 +47,17 @@ class LibsndfileStream:
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield all blocks, ``float32 [samples, channels]``."""
-        while len(block := self._file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
+        while len(block := self._read()):
             yield block
 
     def seek(self, sample: int) -> None:
         """Go to a sample; a pipe cannot."""
-        self._file.seek(sample)
+        with muted_c_stderr():
+            self._file.seek(sample)
+
+    def _read(self) -> np.ndarray:
+        with muted_c_stderr():
+            return np.asarray(self._file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True))
 
 
 @contextmanager
@@ -78,6 +85,10 @@ def opened(file: Path | IO[bytes]) -> Iterator[LibsndfileStream]:
 
 class _SequentialSoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
     """A file that is read from beginning to end, whatever length its header states."""
+
+    def __init__(self, file: Any, **options: Any) -> None:
+        with muted_c_stderr():
+            super().__init__(file, **options)
 
     def seekable(self) -> bool:
         # Otherwise each read ends with a seek, which fails if the header is wrong.

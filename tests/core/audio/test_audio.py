@@ -238,7 +238,7 @@ def test_what_is_no_file_is_said_without_waiting(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.m4a", "a.wav", "a.webm"])
 def test_what_is_no_sound_is_said_in_a_line(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"#EXTM3U\n#EXTINF:3,\n/etc/hostname\n")
-    with pytest.raises(DataError, match=f"{name} cannot be read as audio: "):
+    with pytest.raises(DataError, match=f"{name} is a text file that starts with '#EXTM3U"):
         audio.seconds_of(tmp_path / name)
 
 
@@ -332,5 +332,5 @@ def test_a_stream_with_its_header_is_a_wav(tmp_path: Path, rate: int) -> None:
 
 
 def test_a_recording_without_a_name_is_called_sound() -> None:
-    with pytest.raises(DataError, match=r"^sound cannot be read as audio"), audio.opened(io.BytesIO(b"no audio")):
+    with pytest.raises(DataError, match=r"^sound is a text file that starts with 'no audio'"), audio.opened(io.BytesIO(b"no audio")):
         pass

@@ -103,7 +103,9 @@ def _same_sound(clips: Sequence[MeasuredRow]) -> Iterator[Finding]:
         if len(same_clips) > 1:
             yield _group_finding(
                 "same-sound", Severity.WARNING, same_clips,
-                f"the same sound and the same words are also in {_locations(same_clips)}", "keep one of these rows",
+                f"the same sound{' and the same words are' if same_clips[0].words else ' is'} also in "
+                f"{_locations(same_clips)}",
+                "keep one of these rows" if same_clips[0].words else "keep one of these recordings",
             )  # fmt: skip
     firsts = [same_clips[0] for words, same_clips in by_text.items() if words]
     if len(firsts) > 1:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtune import audio
-from vtune.curation.doctor.file_types import disguised_kind
+from vtune.audio.file_kinds import disguised_kind
 from vtune.dataset import Source, find_raw, open_source
 from vtune.dataset.sources.fragments import clip_digest, read_clip, recording_path, split_fragment
 from vtune.dataset.sources.source import FolderSource, RawFolder

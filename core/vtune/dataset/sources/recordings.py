@@ -182,6 +182,7 @@ class Recordings:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             names = sorted(name for name in files if not name.startswith("."))
             self._insert(folder, [name for name in names if _is_recording(name)])
+            self._insert_unfinished(folder, [name for name in names if _is_recording(audio.finished_name(name) or "")])
             self._insert_others(folder, names)
 
     def _insert(self, folder: str, names: list[str]) -> None:
@@ -190,6 +191,13 @@ class Recordings:
         self._tables.executemany(
             "INSERT INTO recordings (stem, folder, name) VALUES (?, ?, ?)",
             ((_stem(name), folder_id, _bytes(name)) for name in names),
+        )
+
+    def _insert_unfinished(self, folder: str, names: list[str]) -> None:
+        folder_id = self._folder_id(_bytes(os.path.realpath(folder)))
+        self._tables.executemany(
+            "INSERT INTO recordings (folder, name, problem) VALUES (?, ?, ?)",
+            ((folder_id, _bytes(name), f"{name} is an unfinished download; download it again") for name in names),
         )
 
     def _insert_others(self, folder: str, names: list[str]) -> None:

@@ -89,10 +89,10 @@ def test_recordings_that_cannot_be_used_say_why(folder: Folder, recipe: Callable
     reasons = {Path(item.audio).name.split(".")[0]: item.reason or "" for item in items_of(recipe(root))}
     assert "cut.wav was cut off: its header states 0.60 s, the file has 0.31 s" in reasons["cut"]
     assert "promises.wav was cut off: its header states 6250.00 s, the file has 0.60 s" in reasons["promises"]
-    assert "empty.wav cannot be read as audio" in reasons["empty"]
+    assert "empty.wav is an empty file" in reasons["empty"]
     assert "noise.wav cannot be read as audio" in reasons["noise"]
-    assert "text.wav cannot be read as audio" in reasons["text"]
-    assert "foreign.m4a cannot be read as audio" in reasons["foreign"]
+    assert "text.wav is a text file that starts with 'hello'" in reasons["text"]
+    assert "foreign.m4a is a text file that starts with 'x'" in reasons["foreign"]
     assert "has no such recording" in reasons["folder"]
     assert reasons["none"] == "0.00 s is shorter than prepare.min_seconds 0.5"
     assert "pipe.wav is not a plain file" in reasons["pipe"]
