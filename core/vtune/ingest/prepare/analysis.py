@@ -126,8 +126,8 @@ def analyse_recording(path: Path, settings: CutSettings) -> LevelAnalysis:
     result = LevelAnalysis(
         rate, channels, meter.hop, samples, mixer, levels, mask, loud & ~mask, signal_to_noise(bands, mask), doubtful
     )
-    needs_network = settings.threshold is None and (result.is_noisy or bool(doubtful))
-    if settings.vad is True or (needs_network and settings.has_network):
+    needs_network = bool(len(levels)) and settings.threshold is None and (result.is_noisy or bool(doubtful))
+    if (settings.vad is True and len(levels)) or (needs_network and settings.has_network):
         mask = with_faint_ends(_voiced_frames(path, result), faint)
         result = replace(result, mask=mask, noise=loud & ~mask, doubtful=(), by_network=True)
     else:
