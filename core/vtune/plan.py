@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vtune.dataset import ClipTotals, manifest_entries, open_sources
+from vtune.dataset import ClipTotals, Source, manifest_entries, open_numbered_source
 from vtune.dataset.features.encode import variant_numbers
+from vtune.dataset.features.manifest import MAX_SHOWN_VOICES
 from vtune.engines import load_engine
 from vtune.errors import DataError
 from vtune.ingest.raw_sources import PendingRecordings, pending_recordings, prepared_recipe
@@ -57,6 +58,7 @@ class Plan:
     device: str
     precision: str
     raw: Sequence[PendingRecordings] = ()
+    sources: Sequence[str] = ()
     tokens: float | None = None
     longest: float | None = None
     memory_bytes: float | None = None
@@ -73,8 +75,10 @@ class Plan:
             for source in self.raw
         ]
         lines += [f"words       data.{source.index}: {note}" for source in self.raw for note in source.notes]
+        lines += [f"words       {line}" for line in self.sources]
         lines += [
             f"clips       {self.totals.describe()}",
+            *self._voice_lines(),
             f"training    {self.rows:,} rows an epoch, {train.epochs:g} epochs, batch {train.batch_size} x "
             f"{train.gradient_accumulation} accumulated x {train.world_size or 1} process(es): {self.steps:,} steps",
         ]
@@ -94,6 +98,13 @@ class Plan:
             *self._memory_lines(),
             f"time        about {_duration(self.seconds)} of training (rough: from a short measurement here)",
         ]
+
+    def _voice_lines(self) -> list[str]:
+        """Return the line with the clips of each voice, if there are several."""
+        voices = self.totals.voices.most_common(MAX_SHOWN_VOICES)
+        hidden = len(self.totals.voices) - len(voices)
+        shown = [f"{voice} {clips:,} clips" for voice, clips in voices] + ([f"and {hidden:,} more"] if hidden else [])
+        return [f"voices      {', '.join(shown)}"] if len(shown) > 1 else []
 
     def _memory_lines(self) -> list[str]:
         """Return the line with the host memory of each stage."""
@@ -116,7 +127,12 @@ def make_plan(recipe: Recipe) -> Plan:
     footprint = footprint_of(engine, recipe, device)
     run = RunFolder(recipe.folders.runs / recipe.voice)
     raw = tuple(pending_recordings(recipe, run))
-    totals, rows, seconds, longest = _count(prepared_recipe(recipe, run), raw)
+    prepared, waiting = prepared_recipe(recipe, run), {source.index for source in raw}
+    sources = [None if i in waiting else open_numbered_source(prepared, i) for i in range(len(prepared.data))]
+    totals, rows, seconds, longest = _count(prepared, sources, raw)
+    described = [
+        f"data.{index}: {line}" for index, source in enumerate(sources) if source for line in source.description
+    ]
     have = memory_of(device)
     longest_tokens = longest * footprint.tokens_per_second + footprint.tokens_per_clip if footprint else 0.0
     processes = recipe.train.world_size or 1
@@ -125,7 +141,7 @@ def make_plan(recipe: Recipe) -> Plan:
     batch, checkpointing = int(train.batch_size), bool(train.gradient_checkpointing)
     per_step = batch * train.gradient_accumulation * (train.world_size or 1)
     steps = train.max_steps or math.ceil(train.epochs * math.ceil(rows / per_step))
-    plan = Plan(recipe, totals, rows, steps, footprint, have, str(device), precision, raw)
+    plan = Plan(recipe, totals, rows, steps, footprint, have, str(device), precision, raw, described)
     if footprint is None:
         return plan
     tokens = seconds * footprint.tokens_per_second + rows * footprint.tokens_per_clip
@@ -143,10 +159,14 @@ def make_plan(recipe: Recipe) -> Plan:
     )
 
 
-def _count(recipe: Recipe, raw: Sequence[PendingRecordings]) -> tuple[ClipTotals, int, float, float]:
+def _count(
+    recipe: Recipe, sources: Sequence[Source | None], raw: Sequence[PendingRecordings]
+) -> tuple[ClipTotals, int, float, float]:
     """Count clips as far as headers tell: their totals, the rows of an epoch, their seconds, the longest clip.
 
     Raw recordings are counted as clips of the mean length; a plan cuts nothing.
+
+    :param sources: the sources that have words; None in the place of each other source.
     """
     totals, rows, seconds, longest = ClipTotals(), Counter[float](), 0.0, 0.0
     for source in raw:
@@ -155,10 +175,7 @@ def _count(recipe: Recipe, raw: Sequence[PendingRecordings]) -> tuple[ClipTotals
         rows[weight] += math.ceil(spoken / _RAW_CLIP_SECONDS)
         seconds += spoken * weight
         longest = recipe.prepare.max_seconds or MAX_CUT_SECONDS
-    waiting = {source.index for source in raw}
-    data = [source for place, source in enumerate(recipe.data) if place not in waiting]
-    recipe = recipe.model_copy(update={"data": data})
-    for item in manifest_entries(recipe, open_sources(recipe)):
+    for item in manifest_entries(recipe, sources):
         totals.add(item, item.reason)
         if item.reason is None and item.split == "train":
             weight = recipe.data[item.source].weight

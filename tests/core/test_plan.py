@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,7 +69,25 @@ def test_the_command_says_it(toy_recipe: Callable[..., Path]) -> None:
     command = [sys.executable, "-m", "vtune_cli", "plan", str(toy_recipe())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("clips       8 clips: 8 train")
+    first, second, *_ = done.stdout.splitlines()
+    assert first.startswith(
+        "words       data.0: transcripts.csv: CSV; 'filename' names the recording, 'text' has the words"
+    )
+    assert second.startswith("clips       8 clips: 8 train")
+
+
+def test_voices_and_sources_are_named_by_their_place_in_the_recipe(
+    toy: Callable[..., Recipe], speech: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = speech("talk")
+    rows = [line.split(",") for line in (folder / "transcripts.csv").read_text().splitlines()[1:]]
+    cells = [f"{name}|{'nora' if n < 5 else 'ben'}|{text}" for n, (name, text) in enumerate(rows)]
+    (folder / "transcripts.csv").write_text("\n".join(cells) + "\n")
+    shutil.copytree(folder / "clips", tmp_path / "raw")
+    lines = make_plan(toy(data=[{"source": str(tmp_path / "raw")}, {"source": str(folder)}])).lines()
+    assert lines[0].startswith("raw         data.0: 8 recordings")
+    assert lines[1].startswith("words       data.1: transcripts.csv: table with '|'; no header: cell 1 names")
+    assert "voices      nora 5 clips, ben 3 clips" in lines
 
 
 @pytest.mark.parametrize("given", [{"prepare": {"min_seconds": 60}}, {"train": {"validation": 0.999999}}])

@@ -10,6 +10,7 @@ from vtune.dataset.features.manifest import (
     clip_fingerprint_sample,
     in_validation,
     manifest_entries,
+    open_numbered_source,
     open_sources,
     read_manifest,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "in_validation",
     "manifest_entries",
     "notes_on_words",
+    "open_numbered_source",
     "open_source",
     "open_sources",
     "read_manifest",

@@ -40,22 +40,31 @@ def open_sources(recipe: Recipe) -> list[Source]:
 
     :raises DataError: a source cannot be opened; the message names it.
     """
-    opened = []
-    for index, source in enumerate(recipe.data):
-        try:
-            opened.append(open_source(source, recipe.folder))
-        except DataError as error:
-            raise DataError(f"data.{index}: {error}") from error
-    return opened
+    return [open_numbered_source(recipe, index) for index in range(len(recipe.data))]
 
 
-def manifest_entries(recipe: Recipe, sources: Sequence[Source]) -> Iterator[ManifestEntry]:
-    """Yield one entry for every clip that the sources list, usable or not, in the order of the sources."""
+def open_numbered_source(recipe: Recipe, index: int) -> Source:
+    """Open one source of a recipe, by its index in ``data``.
+
+    :raises DataError: the source cannot be opened; the message names it.
+    """
+    try:
+        return open_source(recipe.data[index], recipe.folder)
+    except DataError as error:
+        raise DataError(f"data.{index}: {error}") from error
+
+
+def manifest_entries(recipe: Recipe, sources: Sequence[Source | None]) -> Iterator[ManifestEntry]:
+    """Yield one entry for every clip that the sources list, usable or not, in the order of the sources.
+
+    :param sources: one for each item of the recipe's ``data``; None leaves the item out.
+    """
     entries = SettledEntries()
     for index, source in enumerate(sources):
-        voices = _speaker_voices(recipe, index, source)
-        for row in source.rows():
-            entries.add(_manifest_entry(recipe, index, source, row, voices))
+        if source is not None:
+            voices = _speaker_voices(recipe, index, source)
+            for row in source.rows():
+                entries.add(_manifest_entry(recipe, index, source, row, voices))
     yield from entries
 
 

@@ -44,6 +44,11 @@ class DatasetSource:
         label = dataset.features[self._speaker] if self._speaker else None
         self._speaker_name: Callable[[Any], str] = label.int2str if isinstance(label, ClassLabel) else str
         self.description = [f"{name}: data set of {len(dataset):,} rows; {columns.describe()}"]
+        if columns.times:
+            self.description.append(
+                f"{name}: CHECK THIS: each row is its whole recording; times in a data set are not read; write rows "
+                "that are parts into a table beside the recordings"
+            )
 
     @classmethod
     def from_hub(cls, recipe: SourceRecipe) -> DatasetSource:

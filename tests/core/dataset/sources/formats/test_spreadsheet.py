@@ -88,9 +88,7 @@ def test_without_the_extra_the_way_out_is_named(folder: Callable[..., Path], mon
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(
-        DataError, match=r"metadata\.xlsx is a spreadsheet: save it as CSV, or install"
-    ):
+    with pytest.raises(DataError, match=r"metadata\.xlsx is a spreadsheet: save it as CSV, or install"):
         open_source(SourceRecipe(source=str(root)), root)
 
 
