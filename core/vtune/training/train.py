@@ -81,14 +81,15 @@ def train(job: TrainingJob) -> tuple[nn.Module, dict[str, Any]]:
     recipe = job.recipe
     set_seed(recipe.train.seed)
     model = job.engine.build_model(job.base, recipe.lora.settings(), recipe.train.method)
+    if state.is_main_process:  # even if the training is finished: a kill may have left the lock file of `final`
+        sweep(folder)
+        checkpoints.clean(folder)
     if from_main_process(state, lambda: _is_finished(finished)):
         logger.info("The training is already finished: %s", finished)
         load_weights(model, finished)
         facts: dict[str, Any] = json.loads((finished / FACTS).read_text(encoding="utf-8"))
         return _as_finished(model, recipe), facts
     if state.is_main_process:
-        sweep(folder)
-        checkpoints.clean(folder)
         _announce(job.run, folder, identity, model)
     guards.check_trainable(model)
     measure = job.checkpoint_metrics() if state.is_main_process else None

@@ -97,6 +97,20 @@ def test_done_is_not_done_again(toy: Callable[..., Recipe], monkeypatch: pytest.
         pipeline.run(toy(train={"learning_rate": 2e-2}))
 
 
+def test_what_a_killed_run_left_beside_a_finished_training_is_removed(
+    toy: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    """A run that is killed after it has renamed ``final`` leaves a lock file, an old folder, or both."""
+    pipeline.run(toy())
+    (training,) = (tmp_path / "runs" / "someone" / "checkpoints").iterdir()
+    straight = sorted(training.iterdir())
+    (training / ".final.vtune-lock").touch()
+    (training / ".final.0123abcd.vtune-former").mkdir()
+    (training / ".partial" / "checkpoint-4").mkdir(parents=True)
+    pipeline.run(toy())
+    assert sorted(training.iterdir()) == straight
+
+
 def test_out_of_memory_ends_in_advice_with_numbers(toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch) -> None:
     def step(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
