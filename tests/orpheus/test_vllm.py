@@ -242,8 +242,11 @@ def test_two_voices_of_one_base_speak_as_they_do_in_process(fake: FakeVllm, made
         # A third comes, the first is made anew: neither takes a restart.
         shutil.copytree(made.parent / "cleo", voices / "cleo")
         assert np.array_equal(say(backend, voices, "cleo"), at_home(voices, "cleo")[0])
+        waited = wanted(voices, "anna")
         shutil.copy(voices / "cleo" / ADAPTER_FILE, voices / "anna" / ADAPTER_FILE)
         new = say(backend, voices, "anna")
+        with start_blocking_portal() as portal:
+            assert np.array_equal(portal.call(said, backend, waited), new)
         assert np.array_equal(new, at_home(voices, "anna")[0])
         assert not np.array_equal(new, anna)
     assert all(body["top_k"] == -1 and body["seed"] >= 3 for body in fake.asked)

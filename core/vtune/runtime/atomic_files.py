@@ -11,7 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +204,15 @@ def sync_folder(folder: Path) -> None:
         if file.is_file():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
+
+
+def is_moved_aside(path: Path) -> bool:
+    """Tell whether the old content of a folder was moved aside, and the new content is not in its place yet."""
+    with suppress(OSError):
+        matches = map(_LEFTOVER_NAME.fullmatch, os.listdir(path.parent))
+        moved = any(match and match["name"] == path.name and match["kind"] != "partial" for match in matches)
+        return moved and not os.path.lexists(path)
+    return False
 
 
 def sweep(folder: Path) -> None:

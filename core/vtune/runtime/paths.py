@@ -10,6 +10,7 @@ from pathlib import Path
 from vtune.runtime.atomic_files import (
     KEPT_FOLDER,
     exclusive_access,
+    is_moved_aside,
     make_parent,
     new_file,
     new_folder,
@@ -29,6 +30,7 @@ __all__ = [
     "RunFolder",
     "VoiceFolder",
     "exclusive_access",
+    "is_moved_aside",
     "make_parent",
     "new_file",
     "new_folder",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vtune.errors import VoiceError, VtuneError
+from vtune.errors import VoiceError, VtuneError, shown
 
 
 class UnknownVoiceError(VoiceError):
@@ -11,6 +11,13 @@ class UnknownVoiceError(VoiceError):
 
 class VoiceBrokenError(VtuneError):
     """A voice cannot speak: its files are damaged, or its base cannot be loaded. The message is for the log only."""
+
+
+class VoiceReplacedError(VoiceBrokenError):
+    """The files of a voice were replaced each time that they were read; the next request may find them whole."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"voice {shown(name)} is being replaced; try again in a while")
 
 
 class UpstreamError(VtuneError):

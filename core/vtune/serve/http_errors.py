@@ -8,7 +8,14 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from vtune.errors import VtuneError, in_a_line
-from vtune.serve.failures import BusyError, StoppingError, UnknownVoiceError, UpstreamError, VoiceBrokenError
+from vtune.serve.failures import (
+    BusyError,
+    StoppingError,
+    UnknownVoiceError,
+    UpstreamError,
+    VoiceBrokenError,
+    VoiceReplacedError,
+)
 
 
 class HttpError(Exception):
@@ -54,6 +61,8 @@ def http_error_of(error: BaseException) -> HttpError:
             return HttpError(error.status, error.client_message, code=error.code, headers=headers)
         case StoppingError():
             return HttpError(503, str(error), code="stopping", headers={"Retry-After": "10"})
+        case VoiceReplacedError():
+            return HttpError(503, str(error), param="voice", code="voice_replaced", headers={"Retry-After": "1"})
         case VoiceBrokenError():
             return HttpError(500, "this voice cannot be loaded; the server's log says why", code="voice_broken")
         case VtuneError():

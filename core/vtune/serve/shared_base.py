@@ -12,9 +12,9 @@ from vtune.engines import Engine
 from vtune.errors import VtuneError
 from vtune.recipe import LoraRecipe
 from vtune.serve.backend import SynthesisRequest
-from vtune.serve.failures import VoiceBrokenError
-from vtune.serve.options import sampling_of, streaming_defaults
-from vtune.serve.registry import RequestedVoice
+from vtune.serve.failures import VoiceBrokenError, VoiceReplacedError
+from vtune.serve.options import base_key, sampling_of, streaming_defaults
+from vtune.serve.registry import RequestedVoice, read_current
 from vtune.toolkit.lora import add_lora
 from vtune.types import Audio, Conditioning, LoraSettings
 from vtune.voice_format.record import VoiceRecord, read_conditioning
@@ -54,6 +54,7 @@ class SharedBase:
 
     def __init__(self, first: RequestedVoice, device: str, options: Mapping[str, Any], max_voices: int) -> None:
         self._options, self._max_voices = streaming_defaults(first, options), max_voices
+        self._key = base_key(first, self._options)
         self.engine, self._base = open_base(first.record, device, options=self._options)
         self._model: nn.Module | None = None
         self._slots: OrderedDict[Hashable, _AdapterSlot] = OrderedDict()
@@ -65,11 +66,14 @@ class SharedBase:
     def say(self, request: SynthesisRequest) -> Iterator[Audio]:
         """Yield the sound of a request piece by piece; other voices may speak between two pieces.
 
+        :raises VoiceReplacedError: the voice is being replaced, or was replaced by a voice of another base.
         :raises VoiceBrokenError: the voice cannot be loaded.
         :raises VtuneError: the engine cannot speak the text.
         """
         try:
             loaded = self._load(request.voice)
+        except VoiceBrokenError:
+            raise
         except VtuneError as error:
             raise VoiceBrokenError(str(error)) from error
         if not request.text:
@@ -89,17 +93,24 @@ class SharedBase:
 
     def _load(self, chosen: RequestedVoice) -> _AdapterSlot:
         if chosen.key not in self._slots:
-            self._slots[chosen.key] = self._open(chosen)
-            self._make_room(chosen.key)
+            chosen, read = read_current(chosen, self._options, self._read)
+            if read is not None:
+                self._slots[chosen.key] = self._open(chosen, *read)
+                self._make_room(chosen.key)
         self._slots.move_to_end(chosen.key)
         return self._slots[chosen.key]
 
-    def _open(self, chosen: RequestedVoice) -> _AdapterSlot:
+    def _read(self, chosen: RequestedVoice) -> tuple[_VoiceParts, Conditioning] | None:
+        """Read the files of a voice; None if the voice is in memory already."""
+        if chosen.key in self._slots:
+            return None
+        if base_key(chosen, self._options) != self._key:
+            raise VoiceReplacedError(chosen.name)
         made = _voice_parts(chosen, self._options)
-        conditioning = made.conditioning(self.engine, self._base)
+        return made, made.conditioning(self.engine, self._base)
+
+    def _open(self, chosen: RequestedVoice, made: _VoiceParts, conditioning: Conditioning) -> _AdapterSlot:
         sampling = sampling_of(self.engine, made.record, self._options)
-        if not chosen.is_current:
-            raise VoiceBrokenError(f"voice {chosen.name!r} was replaced while it was read")
         if self._model is None:
             self._model, adapter = self.engine.build_model(self._base, made.shape, made.record.method), DEFAULT_ADAPTER
         else:
@@ -115,6 +126,8 @@ class SharedBase:
 
         if not isinstance(self._model, PeftModel):
             load_weights(self._model, chosen.parts[0].folder.path)  # type: ignore[arg-type]
+            if not chosen.is_current:
+                raise VoiceReplacedError(chosen.name)
             return
         try:
             fill_adapter(self._model, made.adapter, f"voice {chosen.name!r}", adapter)

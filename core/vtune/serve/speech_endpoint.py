@@ -21,10 +21,10 @@ from vtune.errors import VtuneError, reason
 from vtune.serve.access import log_entry_of
 from vtune.serve.audio_output import OUTPUT_SAMPLE_RATE, AudioOutput
 from vtune.serve.backend import Backend, SynthesisRequest
-from vtune.serve.failures import BusyError, UnknownVoiceError, VoiceBrokenError
+from vtune.serve.failures import BusyError, UnknownVoiceError, VoiceBrokenError, VoiceReplacedError
 from vtune.serve.http_errors import HttpError, http_error_of
 from vtune.serve.prometheus import ServerMetrics
-from vtune.serve.registry import VoiceRegistry
+from vtune.serve.registry import READ_ATTEMPTS, REPLACED_SECONDS, RequestedVoice, VoiceRegistry
 from vtune.serve.schemas import SpeechRequest
 from vtune.serve.settings import ServeSettings
 from vtune.serve.streaming import (
@@ -46,10 +46,6 @@ CROWDED_RETRY_SECONDS = 5
 
 SLICE_BYTES = 64 << 10
 """Bytes of a finished file that are sent at once."""
-FIND_ATTEMPTS = 3
-"""Times that vtune looks for a voice that is missing or cannot be read: it may be replaced at this moment."""
-REPLACED_SECONDS = 0.05
-"""Seconds between two looks; a voice that is being replaced is missing for two renames."""
 
 Watermarks = Callable[[str, int], list[Watermark]]
 
@@ -146,22 +142,27 @@ class SpeechEndpoint:
     async def _begin(
         self, speech_request: SpeechRequest, request: Request
     ) -> tuple[SynthesisRequest, AsyncGenerator[Audio, None], Audio | None]:
-        """Find the voice and wait for its first sound; try again if the voice is being replaced at this moment."""
+        """Find the voice and wait for its first sound; try again if the voice is missing or was replaced meanwhile.
+
+        :raises VoiceReplacedError: the voice was replaced each time.
+        """
         log_entry = log_entry_of(request.scope)
-        for attempt in range(1, FIND_ATTEMPTS + 1):
+        for attempt in range(1, READ_ATTEMPTS + 1):
             synthesis = None
             try:
                 synthesis = await to_thread.run_sync(self._synthesis_request, speech_request)
                 log_entry |= {"voice": synthesis.voice.name, "seed": synthesis.seed}
                 pieces = self._backend.speak(synthesis)
                 return synthesis, pieces, await unless_gone(anext(pieces, None), request.receive)
-            except (UnknownVoiceError, VoiceBrokenError):
-                replaced = synthesis is None or not await to_thread.run_sync(
-                    lambda chosen: chosen.is_current, synthesis.voice
-                )
-                if attempt == FIND_ATTEMPTS or not replaced:
+            except (UnknownVoiceError, VoiceBrokenError) as error:
+                outdated = synthesis is not None and not await to_thread.run_sync(_is_current, synthesis.voice)
+                again = outdated or isinstance(error, UnknownVoiceError | VoiceReplacedError)
+                if attempt < READ_ATTEMPTS and again:
+                    await asyncio.sleep(REPLACED_SECONDS)
+                elif synthesis is not None and outdated:
+                    raise VoiceReplacedError(synthesis.voice.name) from error
+                else:
                     raise
-            await asyncio.sleep(REPLACED_SECONDS)
         raise AssertionError("the last attempt returns or raises")
 
     def _synthesis_request(self, speech_request: SpeechRequest) -> SynthesisRequest:
@@ -227,6 +228,10 @@ class SpeechEndpoint:
         rest = await to_thread.run_sync(output.end)
         if file := output.with_length(b"".join([*parts, rest])) if speech_request.is_whole else rest:
             yield file
+
+
+def _is_current(voice: RequestedVoice) -> bool:
+    return voice.is_current
 
 
 async def _joined(chunks: AsyncGenerator[bytes, None]) -> bytes:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from vtune.errors import VoiceError
 from vtune.runtime.paths import VoiceFolder
-from vtune.serve.failures import UnknownVoiceError, VoiceBrokenError
+from vtune.serve.failures import UnknownVoiceError, VoiceBrokenError, VoiceReplacedError
 from vtune.serve.registry import VoiceRegistry
+from vtune.voice_format.record import VoiceRecord, read_record
 
 
 @pytest.fixture
@@ -46,6 +47,41 @@ def test_a_voice_that_is_made_again_is_another(folder: Path, make_voice: Callabl
     shutil.rmtree(folder / "anna")
     make_voice(folder / "anna", seed=9)
     assert voices.find("anna").key != before
+
+
+def test_a_voice_that_is_replaced_while_it_is_found_is_not_half_of_each(
+    folder: Path, make_voice: Callable[..., VoiceFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record of the former voice never comes with a key of the new one, or a newer one would be taken for current."""
+    read = list[Path]()
+
+    def replaced(asked: VoiceFolder) -> VoiceRecord:
+        record = read_record(asked)
+        if not read:
+            shutil.rmtree(asked.path)
+            make_voice(asked.path, seed=9, lora={"rank": 2})
+        read.append(asked.path)
+        return record
+
+    monkeypatch.setattr("vtune.serve.registry.read_record", replaced)
+    found = registry(folder).find("anna")
+    assert found.record.lora["rank"] == 2 or not found.is_current
+    now = found.renewed({})
+    assert now.is_current
+    assert now.record.lora["rank"] == 2
+    assert now.renewed({}) is now
+
+
+@pytest.mark.parametrize("kind", ["former", "kept"])
+def test_a_voice_that_is_moved_aside_for_another_is_not_unknown(folder: Path, kind: str) -> None:
+    voices = registry(folder)
+    (folder / "anna").rename(folder / f".anna.0123abcd.vtune-{kind}")
+    for asked in ("anna", "0.5*anna+0.5*ben"):
+        with pytest.raises(VoiceReplacedError):
+            voices.find(asked)
+    (folder / ".anna.0123abcd.vtune-former").mkdir(exist_ok=True)
+    with pytest.raises(UnknownVoiceError):
+        voices.find("annabel")
 
 
 def test_a_voice_brings_no_code_along(folder: Path) -> None:

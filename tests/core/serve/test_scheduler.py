@@ -255,7 +255,11 @@ def six(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., Any]
 
 
 def asked_over_http(seed: int, requests: int, start: Callable[..., Any], six: Path, spare: Path) -> None:
-    """Ask a real server as chance has it, hang up, and replace a voice meanwhile."""
+    """Ask a real server as chance has it, hang up, and replace a voice meanwhile.
+
+    Clients that are told to come again do so, as often as they are told, so all of them get an answer however slow the
+    machine is.
+    """
     shutil.copytree(six, spare)
     chance = random.Random(seed)
     server = start(spare, bases=chance.randint(1, 2), turns=2, adapters=2, waiting=8)
@@ -263,7 +267,8 @@ def asked_over_http(seed: int, requests: int, start: Callable[..., Any], six: Pa
         name: sum(len(piece.waveform) for piece in open_named(name, six, "cpu").stream("hi there", 1)) * 3
         for name in (f"voice{number}" for number in range(5))
     }
-    answers: list[tuple[str, int, bytes, dict[str, str]]] = []
+    answers: list[tuple[str, int, bytes]] = []
+    end = time.monotonic() + 20 + 4 * requests
 
     def ask(name: str, leaves: bool) -> None:
         asked = {"input": "hi there", "voice": name, "response_format": "pcm", "seed": 1}
@@ -271,8 +276,12 @@ def asked_over_http(seed: int, requests: int, start: Callable[..., Any], six: Pa
             connection, answer = server.open("POST", "/v1/audio/speech", asked)
             answer.close()
             connection.close()
-        else:
-            answers.append((name, *server.post(asked)))
+            return
+        status, content, headers = server.post(asked)
+        while status == 503 and time.monotonic() < end:
+            time.sleep(int(headers["retry-after"]))
+            status, content, headers = server.post(asked)
+        answers.append((name, status, content))
 
     def replace() -> None:
         for _ in range(requests // 4):
@@ -281,24 +290,24 @@ def asked_over_http(seed: int, requests: int, start: Callable[..., Any], six: Pa
             time.sleep(0.05)
 
     threads = [threading.Thread(target=replace)]
+    stay = 0
     for _ in range(requests):
-        name = f"voice{chance.choice((0, 0, 1, 2, 3, 4, 5))}"
-        threads.append(threading.Thread(target=ask, args=(name, chance.random() < 0.2)))
+        name, leaves = f"voice{chance.choice((0, 0, 1, 2, 3, 4, 5))}", chance.random() < 0.2
+        threads.append(threading.Thread(target=ask, args=(name, leaves)))
+        stay += not leaves
     for thread in threads:
         thread.start()
         time.sleep(chance.choice((0, 0, 0.02)))
     for thread in threads:
-        thread.join(60)
+        thread.join(max(0.0, end + 60 - time.monotonic()))
         assert not thread.is_alive(), "never answered"
-    for name, status, content, headers in answers:
-        if status == 503:
-            assert int(headers["retry-after"]) >= 1
-        elif name == "voice5":
+    assert len(answers) == stay
+    for name, status, content in answers:
+        if name == "voice5":
             assert status == 500
             assert b"voice_broken" in content
         else:
             assert (status, len(content) // 2) == (200, homes[name]), (name, content[:200])
-    assert sum(status == 200 for _, status, _, _ in answers) > requests / 5
     server.settled(lambda: server.backend.load().speaking == 0)
 
 

@@ -365,6 +365,19 @@ def test_a_damaged_voice_is_the_servers_own_trouble(
     assert len(server.said("anna"))
 
 
+def test_a_voice_that_is_being_replaced_is_asked_for_again(
+    start: Callable[..., Any], two_voices: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "voices"
+    shutil.copytree(two_voices, folder)
+    server = start(folder)
+    (folder / "ben").rename(folder / ".ben.0123abcd.vtune-former")
+    status, content, headers = server.post({"input": "hi", "voice": "ben"})
+    assert (status, json.loads(content)["error"]["code"], headers["retry-after"]) == (503, "voice_replaced", "1")
+    (folder / ".ben.0123abcd.vtune-former").rename(folder / "ben")
+    assert len(server.said("ben"))
+
+
 def test_a_server_behind_this_one_that_is_away_is_tried_again(start: Callable[..., Any], two_voices: Path) -> None:
     class Away:
         async def speak(self, wanted: SynthesisRequest) -> AsyncGenerator[Audio, None]:

@@ -13,13 +13,16 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
+from vtune.errors import VoiceError
 from vtune.runtime.paths import VoiceFolder
+from vtune.serve import shared_base
 from vtune.serve.backend import SynthesisRequest
-from vtune.serve.failures import VoiceBrokenError
+from vtune.serve.failures import VoiceBrokenError, VoiceReplacedError
 from vtune.serve.options import base_key
 from vtune.serve.registry import VoiceRegistry
 from vtune.serve.shared_base import SharedBase
 from vtune.types import Audio
+from vtune.voice_format.weights import read_adapter
 from vtune.voices.mixing import open_named
 
 TEXT = "hello there, you two"
@@ -116,6 +119,58 @@ def test_a_voice_that_is_made_again_speaks_anew(voices: Path, make_voice: Callab
     after = joined(base.say(wanted(voices, "ben")))
     assert not np.array_equal(before, after)
     assert np.array_equal(after, joined(open_named("ben", voices, "cpu").stream(TEXT, 3)))
+
+
+@pytest.mark.parametrize("name", ["ben", "0.5*anna+0.5*ben"])
+def test_a_request_that_waited_speaks_with_the_voice_as_it_is_now(
+    voices: Path, make_voice: Callable[..., VoiceFolder], name: str
+) -> None:
+    base, waited = shared(voices), [wanted(voices, name), wanted(voices, name)]
+    shutil.rmtree(voices / "ben")
+    make_voice(voices / "ben", seed=7, lora={"rank": 3, "alpha": 8})
+    for request in (*waited, wanted(voices, name)):
+        assert np.array_equal(joined(base.say(request)), joined(open_named(name, voices, "cpu").stream(TEXT, 3)))
+    assert len(base) == 1
+
+
+def test_a_voice_that_has_another_base_now_must_be_asked_for_again(
+    voices: Path, make_voice: Callable[..., VoiceFolder]
+) -> None:
+    base, waited = shared(voices), wanted(voices, "ben")
+    shutil.rmtree(voices / "ben")
+    make_voice(voices / "ben", engine_options={"width": 32})
+    with pytest.raises(VoiceReplacedError):
+        joined(base.say(waited))
+    shutil.rmtree(voices / "ben")
+    with pytest.raises(VoiceReplacedError):
+        joined(base.say(waited))
+    assert len(base) == 0
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_voice_that_is_replaced_while_it_is_read_is_read_again(
+    voices: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    base, read, alone = shared(voices), list[Path](), joined(open_named("ben", voices, "cpu").stream(TEXT, 3))
+
+    def replaced(path: Path) -> Any:
+        read.append(path)
+        if len(read) <= times:
+            shutil.copytree(voices / "ben", voices / "next")
+            shutil.rmtree(voices / "ben")
+            (voices / "next").rename(voices / "ben")
+            if len(read) == 2:
+                raise VoiceError("a file of the former voice does not fit one of the new voice")
+        return read_adapter(path)
+
+    monkeypatch.setattr(shared_base, "read_adapter", replaced)
+    if times < 3:
+        assert np.array_equal(joined(base.say(wanted(voices, "ben"))), alone)
+        assert len(read) == times + 1
+    else:
+        with pytest.raises(VoiceReplacedError, match="voice 'ben' is being replaced"):
+            joined(base.say(wanted(voices, "ben")))
+        assert len(base) == 0
 
 
 @pytest.mark.parametrize("first", ["anna", "ben"])

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Hashable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,14 +16,14 @@ from vtune.serve.backend import BackendLoad, SynthesisRequest
 from vtune.serve.failures import StoppingError, UpstreamAwayError, UpstreamError, VoiceBrokenError
 from vtune.serve.options import base_key, sampling_of, streaming_defaults
 from vtune.serve.queue import Job, JobQueue, Preload, listen
-from vtune.serve.registry import RequestedVoice
+from vtune.serve.registry import RequestedVoice, read_current
 from vtune.serve.settings import ServeSettings
 from vtune.serve.streaming import ClientGoneError
 from vtune.serve.vllm.adapters import Adapters
 from vtune.serve.vllm.bases import require_base, served_bases
 from vtune.serve.vllm.client import VllmClient, VllmRefusalError, upstream_error_of
 from vtune.serve.vllm.watch import WatchedServer
-from vtune.types import Audio, SamplingRequest
+from vtune.types import Audio, Conditioning, SamplingRequest
 from vtune.voice_format.record import read_conditioning
 from vtune.voices.speech import open_base
 
@@ -154,19 +154,16 @@ class VllmBackend:
             job.give(outcome)
 
     def _say(self, job: Job) -> Generator[Audio, None, None]:
-        request, voice = job.request, job.request.voice
         try:
             link = self._linked()
-            require_base(voice, link.served, self._options)
-            with self._turn:
-                engine, base = self._base(voice)
-                sampling = sampling_of(engine, voice.record, streaming_defaults(voice, self._options))
-                conditioning = read_conditioning(voice.parts[0].folder.conditioning)
-            link.adapters.model_of(voice)
-        except UpstreamError:
+            voice, (engine, base, sampling, conditioning) = read_current(
+                job.request.voice, self._options, partial(self._read, link)
+            )
+        except (UpstreamError, VoiceBrokenError):
             raise
         except VtuneError as error:
             raise VoiceBrokenError(str(error)) from error
+        job.request = request = replace(job.request, voice=voice)
         if not request.text:
             return
         draw = partial(self._draw, job, link)
@@ -184,6 +181,16 @@ class VllmBackend:
         finally:
             with self._turn:
                 getattr(pieces, "close", lambda: None)()  # an iterator need not be a generator
+
+    def _read(self, link: _ServerLink, voice: RequestedVoice) -> tuple[Engine, Any, dict[str, Any], Conditioning]:
+        """Return engine, base, sampling options and conditioning of a voice, whose adapter is then on the server."""
+        require_base(voice, link.served, self._options)
+        with self._turn:
+            engine, base = self._base(voice)
+            sampling = sampling_of(engine, voice.record, streaming_defaults(voice, self._options))
+            conditioning = read_conditioning(voice.parts[0].folder.conditioning)
+        link.adapters.model_of(voice)
+        return engine, base, sampling, conditioning
 
     def _draw(self, job: Job, link: _ServerLink, sampling_request: SamplingRequest) -> Generator[int, None, None]:
         """Yield token ids; the engine calls this, so the lock is held."""
