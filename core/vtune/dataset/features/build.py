@@ -15,7 +15,7 @@ from typing import Any
 
 from vtune.dataset.features.encode import RankShard, base_key, clip_key, encode, load_clip, variant_numbers
 from vtune.dataset.features.index import FeatureIndex
-from vtune.dataset.features.ledger import ClipTotals, LedgerWriter, reason_kind
+from vtune.dataset.features.ledger import ClipTotals, LedgerWriter, describe_reasons, reason_kind
 from vtune.dataset.features.manifest import MANIFEST_NAME, manifest_entries, open_sources, read_manifest, write_manifest
 from vtune.dataset.features.pairs import PairedRows, PartnerSampler
 from vtune.dataset.features.store import FeatureStore
@@ -116,6 +116,7 @@ def _gather_rows(
     weights: list[float] = []
     lengths: list[int] = []
     refused_variants: Counter[str] = Counter()
+    refusals: dict[str, str] = {}
     identity = sha256()
     with LedgerWriter(run.ledger if is_main_process() else None) as ledger:
         for clip_number, entry in enumerate(read_manifest(manifest)):
@@ -126,8 +127,9 @@ def _gather_rows(
             reason = entry.reason or results[0].reason
             pairs = () if reason else zip(keys, results, strict=True)
             usable = [(variant_key, result) for variant_key, result in pairs if result.reason is None]
-            if not reason:
-                refused_variants.update(reason_kind(result.reason) for result in results[1:] if result.reason)
+            for refusal in () if reason else filter(None, (result.reason for result in results[1:])):
+                refused_variants[reason_kind(refusal)] += 1
+                refusals.setdefault(reason_kind(refusal), refusal)
             ledger.add(entry, reason, max(0, len(usable) - 1), results[0].length if usable else 0)
             weight = recipe.data[entry.source].weight
             for variant_key, result in usable:
@@ -141,7 +143,7 @@ def _gather_rows(
     if not rows["train"]:
         raise DataError(f"no clip can be trained on: {ledger.totals.describe()}; {run.ledger} lists the reasons")
     if refused_variants and is_main_process():
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in refused_variants.most_common(3))
+        reasons = describe_reasons(refused_variants, refusals)
         logger.warning("augment: %s augmented copies cannot be used: %s", f"{refused_variants.total():,}", reasons)
     training_rows = feature_index.select(rows["train"])
     partners = PartnerSampler(voices["train"], clips["train"], recipe.train.seed)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from vtune.dataset.features.manifest import ManifestEntry
+
+MAX_SHOWN_REASONS, MAX_REASON_CHARACTERS = 6, 160
+"""Reasons that are shown in one line, and characters of each."""
 
 MAX_REASON_KINDS = 50
 """Most kinds of reasons that are counted separately; later kinds are counted as "other reasons"."""
@@ -17,11 +21,15 @@ MAX_REASON_KINDS = 50
 
 @dataclass(slots=True)
 class ClipTotals:
-    """Number and seconds of clips by status, and the reasons why clips were skipped."""
+    """Number and seconds of clips by status, and the reasons why clips were skipped.
+
+    ``reasons`` counts kinds of reasons, which hold no names; ``examples`` has the first reason of each kind, as it was.
+    """
 
     clips: Counter[str] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
     voices: Counter[str] = field(default_factory=Counter)
 
     def add(self, entry: ManifestEntry, reason: str | None) -> str:
@@ -31,7 +39,10 @@ class ClipTotals:
         self.seconds[status] += entry.seconds
         if reason:
             kind = reason_kind(reason, entry.audio, entry.file)
-            self.reasons[kind if kind in self.reasons or len(self.reasons) < MAX_REASON_KINDS else "other reasons"] += 1
+            if kind not in self.reasons and len(self.reasons) >= MAX_REASON_KINDS:
+                kind = "other reasons"
+            self.reasons[kind] += 1
+            self.examples.setdefault(kind, reason)
         else:
             self.voices[entry.voice] += 1
         return status
@@ -41,7 +52,7 @@ class ClipTotals:
         splits = ("train", "validation")
         parts = [f"{self.clips[split]:,} {split} ({self.seconds[split] / 60:.1f} min)" for split in splits]
         skipped = self.clips["skipped"]
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in self.reasons.most_common(6))
+        reasons = describe_reasons(self.reasons, self.examples)
         tail = f"; {skipped:,} not used ({self.seconds['skipped'] / 60:.1f} min): {reasons}" if skipped else ""
         return f"{sum(self.clips.values()):,} clips: {', '.join(parts)}{tail or '; all clips are used'}"
 
@@ -110,6 +121,21 @@ class LedgerWriter:
         return path.with_name(f".{path.name}.partial")
 
 
+def describe_reasons(counts: Counter[str], examples: Mapping[str, str]) -> str:
+    """Return the most frequent kinds of reasons in one line: each with its number and its first reason, names and all.
+
+    :param counts: number of clips by kind of reason.
+    :param examples: the first reason of each kind.
+    """
+    shown = []
+    for kind, count in counts.most_common(MAX_SHOWN_REASONS):
+        example = examples[kind]
+        if len(example) > MAX_REASON_CHARACTERS:
+            example = f"{example[: MAX_REASON_CHARACTERS - 3]}..."
+        shown.append(f"{count:,} like this: {example}" if count > 1 else example)
+    return "; ".join(shown)
+
+
 def reason_kind(reason: str, *names: str) -> str:
     """Return a reason without names and numbers, so that equal kinds of reasons are counted together.
 
@@ -123,4 +149,4 @@ def reason_kind(reason: str, *names: str) -> str:
         general = general.replace(name, "…") if "/" in name or "\\" in name else general
     general = re.sub(r"'[^']*'|\"[^\"]*\"", "…", general)
     general = " ".join("…" if "/" in word or "\\" in word else word for word in general.split())
-    return re.sub(r"\d[\d.,]*( s\b)?", "n", general)[:80]
+    return re.sub(r"(?<!\w)\d[\d.,]*( s\b)?(?!\w)", "n", general)[:80]

@@ -65,10 +65,11 @@ def test_totals_add_up_and_are_said_in_one_line() -> None:
     totals.add(replace(ITEM, split="validation", voice="bob"), None)
     totals.add(ITEM, "0.10 s is shorter than prepare.min_seconds 0.5")
     totals.add(ITEM, "0.25 s is shorter than prepare.min_seconds 0.5")
-    totals.add(ITEM, "names 'x', but /data has no such recording")
+    totals.add(ITEM, "names 'names2', but /data has no such recording")
     assert totals.describe() == (
         "1,204 clips: 1,200 train (600.0 min), 1 validation (0.5 min); "
-        "3 not used (1.5 min): n is shorter than prepare.min_seconds n 2, names …, but … has no such recording 1"
+        "3 not used (1.5 min): 2 like this: 0.10 s is shorter than prepare.min_seconds 0.5; "
+        "names 'names2', but /data has no such recording"
     )
     assert totals.settings() == {
         "clips": {"train": 1200, "validation": 1, "skipped": 3},
@@ -87,6 +88,7 @@ def test_totals_add_up_and_are_said_in_one_line() -> None:
         ("2310 tokens, more than max_tokens 2048", "2,311 tokens, more than max_tokens 2048"),
         ("/a/b.wav cannot be read as audio: x", "/a/c.wav cannot be read as audio: x"),
         ("names 'a', but /x has no such recording", 'names "b\'c", but /x has no such recording'),
+        ("the column text2 has 3 cells", "the column text2 has 14 cells"),
         ("the same recording and words as /x/t.csv:2", "the same recording and words as /x/t.csv:31"),
     ],
 )
@@ -111,3 +113,11 @@ def test_reasons_of_any_number_are_counted_in_bounded_memory() -> None:
     assert sum(totals.reasons.values()) == 10_000
     assert len(totals.reasons) == MAX_REASON_KINDS + 1
     assert max(map(len, totals.reasons)) <= 80
+
+
+def test_names_with_digits_stay_whole() -> None:
+    assert reason_kind("the column names2 of b2b.csv has 3 cells") == "the column names2 of b2b.csv has n cells"
+    totals = ClipTotals()
+    totals.add(ITEM, "x" * 500)
+    assert totals.describe().endswith("xxx...")
+    assert len(totals.describe()) < 300
