@@ -234,3 +234,43 @@ def test_five_thousand_clips_are_a_window_of_rows(page, server, monkeypatch):
         return (performance.now() - start) / 50; }"""
     )
     assert took < 50  # milliseconds a key
+
+
+def test_the_direction_of_a_text_is_that_of_its_letters(page, folder, table):
+    at_clip(page, "clip_0.wav")
+    press(page, "e")
+    page.fill("#words", "שלום עולם, hello")
+    press(page, "Escape")
+    saved(page)
+    direction = "getComputedStyle(document.querySelector('{}')).direction"
+    assert page.evaluate(direction.format("#words")) == "rtl"
+    assert page.evaluate(direction.format(".row .text")) == "rtl"
+    press(page, "j")
+    at_clip(page, "clip_1.wav")
+    assert page.evaluate(direction.format("#words")) == "ltr"
+
+
+def test_a_search_without_a_match_says_so(page):
+    press(page, "/")
+    page.keyboard.type("xylophone")
+    assert "No clip has “xylophone”" in text_of(page, "empty")
+    assert page.is_visible("#empty")
+    page.click("#show-all")
+    assert not page.is_visible("#empty")
+    assert page.evaluate("document.querySelectorAll('.row').length") == 6
+
+
+def test_nothing_is_cut_off_at_400_pixels(page):
+    page.set_viewport_size({"width": 400, "height": 800})
+    press(page, "/")
+    page.keyboard.type("clip")
+    press(page, "Enter")
+    outside = """[...document.querySelectorAll('button, input, textarea, select, canvas, h1, h2, #count, .row')]
+        .filter((node) => node.offsetParent && !node.closest('dialog'))
+        .filter((node) => node.getBoundingClientRect().left < 0 || node.getBoundingClientRect().right > innerWidth + 1)
+        .map((node) => node.id || node.className)"""
+    assert page.evaluate(outside) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert page.evaluate("document.getElementById('words').getBoundingClientRect().width") > 300
+    press(page, "?")
+    assert page.evaluate("document.getElementById('keys').scrollWidth") <= 400

@@ -369,7 +369,17 @@ function arrange() {
   $("count").textContent =
     `${approved.length.toLocaleString("en")} / ${usable.length.toLocaleString("en")} clips approved · ` +
     `${minutes(approved)} of ${minutes(usable)} min`;
+  const sought = $("search").value.trim();
+  $("empty").hidden = shown.length > 0 || !all.length;
+  $("why-empty").textContent = sought
+    ? `No clip${filter === FILTERS[0][0] ? "" : ` under “${filter}”`} has “${sought}” in its name, its words or its red flags.`
+    : `There are no clips under “${filter}”.`;
   showRows();
+}
+
+function showAll() {
+  $("search").value = "";
+  choose(FILTERS[0][0]);
 }
 
 function choose(name) {
@@ -414,7 +424,9 @@ function showRows(follow = false) {
     const top = element("div", "top");
     top.append(element("span", "name", clip.name), element("span", "", clip.there ? `${clip.seconds.toFixed(1)} s` : "no sound"));
     const text = drafts.get(clip.n)?.text ?? clip.text;
-    row.append(signed, top, element("div", text ? "text" : "text none", text || "no words"));
+    const line = element("div", text ? "text" : "text none", text || "no words");
+    line.dir = "auto"; // each text has its own direction
+    row.append(signed, top, line);
     row.onclick = () => { save(); open(clip.n); };
     rows.push(row);
   }
@@ -658,6 +670,7 @@ function inWords(event, control) {
 
 words.addEventListener("input", draft);
 words.addEventListener("blur", () => save());
+$("show-all").onclick = showAll;
 $("search").addEventListener("input", () => { $("list").scrollTop = 0; arrange(); });
 $("list").addEventListener("scroll", () => requestAnimationFrame(() => showRows()));
 $("play").onclick = play;
