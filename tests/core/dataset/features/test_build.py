@@ -312,7 +312,7 @@ def test_copies_that_cannot_be_used_are_said_and_cost_no_clip(
     with caplog.at_level(logging.WARNING):
         prepared = prepare(recipe(root, augment=slow, engine_options={"max_frames": 35}))
     assert len(prepared.data.train) == 4
-    assert "4 augmented copies cannot be used: n frames, more than max_frames n 4" in caplog.text
+    assert "4 augmented copies cannot be used: 4 like this: 60 frames, more than max_frames 35" in caplog.text
 
 
 def test_slower_copies_are_longer_not_cut(
