@@ -1,12 +1,14 @@
 """Measure how well long recordings are cut, compared with other tools, on the same recordings in one run.
 
     python benchmarks/recordings.py CLIPS OUT
-    python benchmarks/splitting.py OUT [--tools energy vad librosa pydub auditok slicer2 ...]
+    python benchmarks/splitting.py OUT [--tools auto vad level silero pydub auditok ...] [--recordings clean hum ...]
 
-For each tool and recording: pauses of at least 0.55 s that were found, cuts inside an utterance, clip edges that lie in
-voiced speech (30 ms whose level is above the recording's peak less 30 dB, measured on the clean variant), the share of
-speech time that ends in clips of 3 to 13 s, and CPU seconds per hour of sound without reading it. Tools that are not
-installed are named and left out.
+Each tool runs in a process of its own. For each tool and recording: pauses of at least 0.55 s that were found; edges of
+clips that lie in voiced speech, and how many of these the tool flags (30 ms of a true utterance whose level, in the
+recording without noise, is above the speech's peak less 30 dB); clips with less than 0.1 s of speech; the share of the
+speech that is in clips of 1 to 15 s; the share of the clips' time that is speech; CPU seconds per hour of sound; the
+peak memory of the process so far. vtune reads the file itself; the other tools get the whole sound, and reading it does
+not count. Tools that are not installed are named and left out.
 """
 
 from __future__ import annotations
@@ -15,98 +17,126 @@ import argparse
 import json
 import os
 import re
+import resource
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 
-from vtune.audio.segmentation.bands import BandMeter, above_noise, band_speech_mask
-from vtune.audio.segmentation.edges import clip_spans
 from vtune.audio.segmentation.energy import find_stretches
-from vtune.audio.segmentation.segments import FRAME_SECONDS, ClipLengths, segment
-from vtune.ingest.prepare.analysis import MAX_WORD_GAP_SECONDS
+from vtune.audio.segmentation.segments import FRAME_SECONDS
+from vtune.ingest.prepare import CutSettings
+from vtune.ingest.prepare.analysis import analyse_recording
+from vtune.ingest.prepare.recording import plan_cuts
+from vtune.recipe import PrepareRecipe
 
 MIN_PAUSE_SECONDS = 0.55
-BLOCK = 1 << 16
-WANTED = ClipLengths()
+WINDOW_SECONDS = 0.03
+VOICED_DEPTH_DB = 30
 Span = tuple[float, float]
 """Start and end in seconds."""
 
-Split = tuple[list[Span], list[Span]]
-"""Speech between found pauses, and clips."""
+
+@dataclass(frozen=True)
+class Split:
+    """What a tool found: speech between pauses, clips as the spans that each keeps, and which clips are flagged."""
+
+    speech: list[Span]
+    clips: list[list[Span]]
+    flagged: list[bool] = field(default_factory=list)
 
 
-def energy(sound: np.ndarray, rate: int) -> Split:
-    """Cut with vtune's default, by level."""
-    bands = measured(sound, rate)
-    levels = above_noise(bands)
-    return grouped(band_speech_mask(bands, levels), levels, bands)
+Tool = Callable[[Path], Callable[[], Split]]
+"""Takes a recording, and returns the function whose time is measured."""
 
 
-def vad(sound: np.ndarray, rate: int) -> Split:
-    """Cut with vtune and Silero's detector."""
-    from vtune.audio.segmentation.vad import VoiceMeter, with_faint_ends
+def by_vtune(vad: bool | str) -> Tool:
+    """Cut as ``vtune prepare`` does."""
 
-    voices = VoiceMeter(rate)
-    for start in range(0, len(sound), BLOCK):
-        voices.add(sound[start : start + BLOCK])
-    bands = measured(sound, rate)
-    levels = above_noise(bands)
-    return grouped(with_faint_ends(voices.frames(len(levels)), band_speech_mask(bands, levels)), levels, bands)
+    def cut(path: Path) -> Split:
+        settings = CutSettings.from_recipe(PrepareRecipe(vad=vad), 24_000)
+        analysis = analyse_recording(path, settings)
+        frame = analysis.hop / analysis.rate
+        spans, cuts = plan_cuts(analysis, settings)
+        kept = [(spans_of, cut) for spans_of, cut in zip(spans, cuts, strict=True) if cut.reason is None]
+        stretches = find_stretches(analysis.mask, settings.lengths.pause_seconds)
+        return Split(
+            [(start * frame, end * frame) for start, end in stretches],
+            [[(start * frame, end * frame) for start, end in spans_of] for spans_of, _ in kept],
+            [cut.doubt is not None for _, cut in kept],
+        )
 
-
-def measured(sound: np.ndarray, rate: int) -> np.ndarray:
-    """Compute the power of the bands, block by block."""
-    meter = BandMeter(rate)
-    for start in range(0, len(sound), BLOCK):
-        meter.add(sound[start : start + BLOCK, None])
-    return meter.bands()
-
-
-def grouped(mask: np.ndarray, levels: np.ndarray, bands: np.ndarray) -> Split:
-    """Turn a mask of speech into clips, as ``prepare`` cuts them."""
-    spoken = [(start * FRAME_SECONDS, end * FRAME_SECONDS) for start, end in find_stretches(mask, WANTED.pause_seconds)]
-    found = segment(find_stretches(mask, MAX_WORD_GAP_SECONDS), levels, WANTED)
-    spans = clip_spans(found, bands.sum(axis=1), WANTED)
-    return spoken, [(one[0][0] * FRAME_SECONDS, one[-1][1] * FRAME_SECONDS) for one in spans]
+    return lambda path: lambda: cut(path)
 
 
-def alike(spans: Iterable[Span]) -> Split:
-    """Return speech and clips for tools whose clips lie between pauses."""
-    found = list(spans)
-    return found, found
+def by_spans(find: Callable[[np.ndarray, int], Iterable[Span]]) -> Tool:
+    """Return a tool whose clips lie between pauses."""
+
+    def cut(sound: np.ndarray, rate: int) -> Split:
+        spans = list(find(sound, rate))
+        return Split(spans, [[span] for span in spans])
+
+    def read(path: Path) -> Callable[[], Split]:
+        sound, rate = soundfile.read(path, dtype="float32")
+        return lambda: cut(sound, rate)
+
+    return read
 
 
-def fixed(sound: np.ndarray, rate: int) -> Split:
+def by_silero(sound: np.ndarray, rate: int) -> Iterable[Span]:
+    """Cut with Silero's own timestamps, for pauses of 500 ms."""
+    import soxr
+    import torch
+    from silero_vad import get_speech_timestamps, load_silero_vad
+
+    narrow = torch.from_numpy(soxr.resample(sound, rate, 16_000))
+    found = get_speech_timestamps(narrow, load_silero_vad(), min_silence_duration_ms=500)
+    return ((span["start"] / 16_000, span["end"] / 16_000) for span in found)
+
+
+def by_webrtcvad(sound: np.ndarray, rate: int) -> Iterable[Span]:
+    """Cut where WebRTC's detector (mode 1, 30 ms) finds no speech for 500 ms."""
+    import soxr
+    import webrtcvad
+
+    detector, size = webrtcvad.Vad(1), 480
+    narrow = (np.clip(soxr.resample(sound, rate, 16_000), -1, 1) * 32767).astype(np.int16)
+    frames = narrow[: len(narrow) // size * size].reshape(-1, size)
+    mask = np.repeat([detector.is_speech(frame.tobytes(), 16_000) for frame in frames], 3)
+    return ((start * FRAME_SECONDS, end * FRAME_SECONDS) for start, end in find_stretches(mask, 0.5))
+
+
+def by_fixed_level(sound: np.ndarray, rate: int) -> Iterable[Span]:
     """Cut where windows of 50 ms are below -40 dBFS for 500 ms."""
     size = rate // 20
     power = np.mean(np.square(sound[: len(sound) // size * size].reshape(-1, size)), axis=1)
     mask = np.repeat(10 * np.log10(power + 1e-12) > -40, 5)
-    return alike((start * FRAME_SECONDS, end * FRAME_SECONDS) for start, end in find_stretches(mask, 0.5))
+    return ((start * FRAME_SECONDS, end * FRAME_SECONDS) for start, end in find_stretches(mask, 0.5))
 
 
-def by_librosa(sound: np.ndarray, rate: int) -> Split:
+def by_librosa(sound: np.ndarray, rate: int) -> Iterable[Span]:
     """Cut with librosa.effects.split at 40 dB below the peak."""
     import librosa
 
-    return alike((start / rate, end / rate) for start, end in librosa.effects.split(sound, top_db=40))
+    return ((start / rate, end / rate) for start, end in librosa.effects.split(sound, top_db=40))
 
 
-def by_pydub(sound: np.ndarray, rate: int) -> Split:
+def by_pydub(sound: np.ndarray, rate: int) -> Iterable[Span]:
     """Cut with pydub's detect_nonsilent at -40 dBFS, steps of 10 ms."""
     from pydub import AudioSegment
     from pydub.silence import detect_nonsilent
 
     data = (np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes()
     whole = AudioSegment(data, frame_rate=rate, sample_width=2, channels=1)
-    return alike((a / 1000, b / 1000) for a, b in detect_nonsilent(whole, 500, -40, 10))
+    return ((a / 1000, b / 1000) for a, b in detect_nonsilent(whole, 500, -40, 10))
 
 
-def by_auditok(sound: np.ndarray, rate: int) -> Split:
+def by_auditok(sound: np.ndarray, rate: int) -> Iterable[Span]:
     """Cut with auditok at its default threshold."""
     import auditok
 
@@ -114,10 +144,10 @@ def by_auditok(sound: np.ndarray, rate: int) -> Split:
     found = auditok.split(
         data, sampling_rate=rate, sample_width=2, channels=1, min_dur=0.1, max_dur=1e6, max_silence=0.5
     )
-    return alike((region.start, region.end) for region in found)
+    return ((region.start, region.end) for region in found)
 
 
-def by_slicer2(sound: np.ndarray, rate: int) -> Split:
+def by_slicer2(sound: np.ndarray, rate: int) -> Iterable[Span]:
     """Cut with slicer2 (pip install --no-deps audio-slicer) and the settings of GPT-SoVITS."""
     from src.slicer2 import Slicer  # its distribution is called audio-slicer
 
@@ -127,10 +157,10 @@ def by_slicer2(sound: np.ndarray, rate: int) -> Split:
 
     found = Places(rate, -34, 4000, 300, 10, 500).slice(sound)
     # Of sound without a pause it gives the sound itself.
-    return alike(one if isinstance(one, tuple) else (0.0, len(sound) / rate) for one in found)
+    return [span if isinstance(span, tuple) else (0.0, len(sound) / rate) for span in found]
 
 
-def by_ffmpeg(sound: np.ndarray, rate: int) -> Split:
+def by_ffmpeg(sound: np.ndarray, rate: int) -> Iterable[Span]:
     """Cut with ffmpeg's silencedetect at -40 dB for 0.5 s; its CPU time includes its start."""
     import imageio_ffmpeg
 
@@ -143,82 +173,107 @@ def by_ffmpeg(sound: np.ndarray, rate: int) -> Split:
     starts = [float(number) for number in re.findall(r"silence_start: ([-\d.]+)", said)]
     ends = [float(number) for number in re.findall(r"silence_end: ([-\d.]+)", said)]
     edges = list(zip([0.0, *ends], [*starts, len(sound) / rate], strict=False))
-    return alike((start, end) for start, end in edges if end - start > 0.05)
+    return ((start, end) for start, end in edges if end - start > 0.05)
 
 
-TOOLS: dict[str, Callable[[np.ndarray, int], Split]] = {
-    "energy": energy,
-    "vad": vad,
-    "fixed -40 dB": fixed,
-    "librosa": by_librosa,
-    "pydub": by_pydub,
-    "auditok": by_auditok,
-    "slicer2": by_slicer2,
-    "ffmpeg": by_ffmpeg,
+TOOLS: dict[str, Tool] = {
+    "auto": by_vtune("auto"),
+    "vad": by_vtune(True),
+    "level": by_vtune(False),
+    "silero": by_spans(by_silero),
+    "webrtcvad": by_spans(by_webrtcvad),
+    "pydub": by_spans(by_pydub),
+    "auditok": by_spans(by_auditok),
+    "librosa": by_spans(by_librosa),
+    "slicer2": by_spans(by_slicer2),
+    "fixed -40 dB": by_spans(by_fixed_level),
+    "ffmpeg": by_spans(by_ffmpeg),
 }
+"""The first three are vtune: its default, and the network for every recording or for none."""
 
 
 def main() -> None:
-    """Print a row for each recording and tool."""
+    """Print a row for each tool and recording."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tools", nargs="*", default=list(TOOLS), choices=list(TOOLS))
-    parser.add_argument("--recordings", nargs="*")
-    asked = parser.parse_args()
-    print("| recording | tool | gaps | cuts inside | edges in speech | clips | speech in 3-13 s | CPU s/h |")
-    print("|---|---|---|---|---|---|---|---|")
-    for path in sorted(asked.folder.glob("*.wav")):
-        if asked.recordings and path.stem not in asked.recordings:
+    parser.add_argument("--recordings", nargs="*", default=[])
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        measure(arguments.folder, arguments.tools[0], arguments.recordings)
+        return
+    print("| tool | recording | pauses | edges in speech (flagged) | clips | without speech | in clips | purity "
+          "| CPU s/h | MB |\n|---|---|---|---|---|---|---|---|---|---|", flush=True)  # fmt: skip
+    for tool in arguments.tools:
+        names = ["--recordings", *arguments.recordings] if arguments.recordings else []
+        subprocess.run(
+            [sys.executable, __file__, str(arguments.folder), "--child", "--tools", tool, *names], check=True
+        )
+
+
+def measure(folder: Path, tool: str, names: Sequence[str]) -> None:
+    """Print the rows of one tool."""
+    for path in sorted(folder.glob("*.wav")):
+        if names and path.stem not in names:
             continue
-        sound, rate = soundfile.read(path, dtype="float32")
         truth = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        clean = path if path.stem == "music" else path.with_name("clean.wav")
-        loud = voiced(*soundfile.read(clean, dtype="float32"))
-        for tool in asked.tools:
-            try:
-                began = cpu()
-                spoken, clips = TOOLS[tool](sound, rate)
-                took = cpu() - began
-            except ImportError as error:
-                print(f"| {path.stem} | {tool} | not installed: {error.name} | | | | | |")
-                continue
-            print(
-                f"| {path.stem} | {tool} | {row(truth, spoken, clips, loud)} | {took * 3600 * rate / len(sound):.2f} |"
-            )
+        utterances: list[Span] = [tuple(pair) for pair in truth["utterances"]]
+        voiced = voiced_windows(path.with_name(f"{truth['clean']}.wav"), utterances)
+        try:
+            cut = TOOLS[tool](path)
+            began = sum(os.times()[:4])
+            split = cut()
+            seconds = sum(os.times()[:4]) - began
+        except ImportError as error:
+            print(f"| {tool} | not installed: {error.name} | | | | | | | | |", flush=True)
+            return
+        hours = soundfile.info(path).duration / 3600
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"| {tool} | {path.stem} | {row(utterances, split, voiced)} | {seconds / hours:.1f} | {memory:.0f} |",
+              flush=True)  # fmt: skip
 
 
-def cpu() -> float:
-    """Return the CPU seconds of this process and of its finished children."""
-    return sum(os.times()[:4])
-
-
-def row(truth: Any, spoken: list[Span], clips: list[Span], loud: np.ndarray) -> str:
+def row(utterances: list[Span], split: Split, voiced: np.ndarray) -> str:
     """Compare the cuts with the true times."""
-    utterances: list[Span] = [tuple(pair) for pair in truth["utterances"]]
-    pauses = [(before[1], after[0]) for before, after in pairwise(spoken)]
+    pauses = [(before[1], after[0]) for before, after in pairwise(split.speech)]
     gaps = [(a[1], b[0]) for a, b in pairwise(utterances) if b[0] - a[1] >= MIN_PAUSE_SECONDS]
     found = sum(any(min(b, end) - max(a, start) > 0.2 for a, b in pauses) for start, end in gaps)
-    inside = sum(any(start + 0.1 < (a + b) / 2 < end - 0.1 for start, end in utterances) for a, b in pauses)
-    chopped = sum(bool(loud[min(int(max(edge, 0) / 0.03), len(loud) - 1)]) for clip in clips for edge in clip)
-    # Two seconds more, for pauses that are shortened when a clip is cut.
-    usable = [clip for clip in clips if WANTED.min_seconds <= clip[1] - clip[0] <= WANTED.max_seconds + 2]
-    kept = sum(overlap(utterances, usable)) / sum(end - start for start, end in utterances)
-    share = 100 * found / max(len(gaps), 1)
-    return f"{share:.0f} % | {inside} | {chopped} | {len(clips)} | {100 * kept:.1f} %"
+    windows = len(voiced) - 1
+    chopped = [
+        index
+        for index, clip in enumerate(split.clips)
+        for edge in (edge for span in clip for edge in span)
+        if voiced[min(int(max(edge, 0) / WINDOW_SECONDS), windows)]
+    ]
+    flagged = sum(split.flagged[index] for index in chopped if split.flagged)
+    spoken = [overlap(utterances, clip) for clip in split.clips]
+    lengths = [sum(end - start for start, end in clip) for clip in split.clips]
+    usable = sum(speech for speech, length in zip(spoken, lengths, strict=True) if 1 <= length <= 15)
+    share = 100 * usable / sum(end - start for start, end in utterances)
+    silent = sum(speech < 0.1 for speech in spoken)
+    purity = 100 * sum(spoken) / max(sum(lengths), 1e-9)
+    pauses_found = 100 * found / max(len(gaps), 1)
+    return (
+        f"{pauses_found:.0f} % | {len(chopped)} ({flagged}) | {len(spoken)} | {silent} | {share:.1f} % | {purity:.0f} %"
+    )
 
 
-def overlap(some: list[Span], others: list[Span]) -> Iterator[float]:
+def overlap(some: list[Span], others: list[Span]) -> float:
     """Return the seconds that two lists of spans share."""
-    for start, end in some:
-        yield sum(max(0.0, min(end, b) - max(start, a)) for a, b in others)
+    return sum(max(0.0, min(end, b) - max(start, a)) for start, end in some for a, b in others)
 
 
-def voiced(sound: np.ndarray, rate: int) -> np.ndarray:
-    """Return which windows of 30 ms are voiced speech."""
-    size = int(0.03 * rate)
+def voiced_windows(path: Path, utterances: list[Span]) -> np.ndarray:
+    """Return which windows of 30 ms of a recording without noise are voiced speech."""
+    sound, rate = soundfile.read(path, dtype="float32")
+    size = int(WINDOW_SECONDS * rate)
     power = np.mean(np.square(sound[: len(sound) // size * size].reshape(-1, size)), axis=1)
     levels = 10 * np.log10(power + 1e-12)
-    return np.asarray(levels > np.percentile(levels, 99.9) - 30)
+    inside = np.zeros(len(levels), dtype=bool)
+    for start, end in utterances:
+        inside[int(start / WINDOW_SECONDS) : int(end / WINDOW_SECONDS) + 1] = True
+    return np.asarray(inside & (levels > np.percentile(levels[inside], 99) - VOICED_DEPTH_DB))
 
 
 if __name__ == "__main__":
