@@ -157,7 +157,7 @@ class CueTable(Table):
         recording = recording_of(self.path)
         cues: Iterable[Cue] = self.table_format.cues(self.path, read_limited(self.path, self.encoding), self.choice)
         for cue in joined(sorted(cues, key=_order)) if self.table_format.joins else sorted(cues, key=_order):
-            times = PartTimes(problem=cue.problem) if cue.problem else checked_times(cue.start, cue.end)
+            times = PartTimes.unusable(cue.problem) if cue.problem else checked_times(cue.start, cue.end)
             if times.start is None and times.problem is None:
                 times = PartTimes(0.0, cue.end)  # from the beginning to the next cue
             yield make_record(cue.line, recording, cue.text, cue.speaker, times=times)

@@ -35,12 +35,18 @@ class PartTimes:
 
     :param start: None if the row is a whole recording.
     :param end: None for the start of the next row of the recording, or the recording's end.
-    :param problem: why the times cannot be used; None if they can.
+    :param problem: why the times cannot be used; None if they can. Such a row is a part of 0 s, so that the seconds of
+        its recording are not counted for it.
     """
 
     start: float | None = None
     end: float | None = None
     problem: str | None = None
+
+    @classmethod
+    def unusable(cls, problem: str) -> PartTimes:
+        """Return the times of a row whose times cannot be used."""
+        return cls(0.0, 0.0, problem)
 
 
 WHOLE_RECORDING = PartTimes()
@@ -88,7 +94,7 @@ class TimeColumns:
                 try:
                     values[name] = parse_seconds(cells.get(name), milliseconds=_is_milliseconds(name))
                 except ValueError as error:
-                    return PartTimes(problem=f"column {name!r}: {error}")
+                    return PartTimes.unusable(f"column {name!r}: {error}")
         start, end = (None if name is None else values[name] for name in (self.start, self.end))
         duration = None if self.duration is None else values[self.duration]
         if end is None and start is not None and duration is not None and duration > 0:
@@ -102,12 +108,12 @@ def checked_times(start: float | None, end: float | None) -> PartTimes:
     if end is None and start in (None, *_NO_END):
         return WHOLE_RECORDING
     if start is None:
-        return PartTimes(problem=f"the row ends at {end:g} s of its recording, but has no start")
+        return PartTimes.unusable(f"the row ends at {end:g} s of its recording, but has no start")
     if not -_ROUNDED_SECONDS <= start <= MAX_SECONDS:
-        return PartTimes(problem=f"the row starts at {start:g} s, which is no time of a recording")
+        return PartTimes.unusable(f"the row starts at {start:g} s, which is no time of a recording")
     start = max(0.0, start)
     if end is not None and (not end <= MAX_SECONDS or round(end, 3) <= round(start, 3)):
-        return PartTimes(problem=f"the row ends at {end:g} s, but starts at {start:g} s; correct the times")
+        return PartTimes.unusable(f"the row ends at {end:g} s, but starts at {start:g} s; correct the times")
     return PartTimes(start, end)
 
 

@@ -214,7 +214,7 @@ class FolderSource:
         self._parts.clear()
         for table in self._tables:
             for record in table.records() if table.has_times else ():
-                if record.start is not None and record.audio:
+                if record.start is not None and record.start != record.end and record.audio:
                     path, _ = self._recordings.find(record.audio, table.path.parent)
                     if path and not _is_as_long(path, record):
                         self._parts.add(path, record.start, record.end)

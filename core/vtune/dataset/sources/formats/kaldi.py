@@ -143,11 +143,11 @@ def _bytes(text: str) -> bytes:
 def _segment(name: str, line: str | None) -> tuple[str, PartTimes]:
     """Return the recording of an utterance and its times; an end of -1 is the recording's end."""
     if line is None:
-        return name, PartTimes(problem=f"{SEGMENTS_NAME} has no line for {name[:80]!r}")
+        return name, PartTimes.unusable(f"{SEGMENTS_NAME} has no line for {name[:80]!r}")
     cells = line.split()
     if len(cells) != 3:
-        return name, PartTimes(
-            problem=f"{SEGMENTS_NAME} has no recording, start and end for {name[:80]!r}: {line[:80]!r}"
+        return name, PartTimes.unusable(
+            f"{SEGMENTS_NAME} has no recording, start and end for {name[:80]!r}: {line[:80]!r}"
         )
     return cells[0], TimeColumns("start", "end").read({"start": cells[1], "end": cells[2]})
 
