@@ -48,7 +48,8 @@ def open_source(recipe: SourceRecipe, recipe_folder: Path) -> Source:
         tables = [open_table(table, _choice(recipe)) for table in tables_beside(path)]
         return _folder_source(path, tables, recipe) if tables else _open_without_table(path, recipe)
     if path.is_file():
-        return _folder_source(path.parent, [_open_given(path, path.parent, recipe)], recipe, whole=False)
+        given = _open_given(path, path.parent, recipe)
+        return _folder_source(_root_of(given), [given], recipe, whole=False)
     if not path.is_dir():
         raise DataError(f"{path} is neither a folder nor a plain file")
     try:
@@ -210,6 +211,16 @@ def _open_given(path: Path, root: Path, recipe: SourceRecipe) -> Table:
     if file is not None and format_of(path, is_given=True) is None:
         raise DataError(f"{path} is not a table of clips: {file.reason}; {file.remedy}")
     return open_table(path, choice)
+
+
+def _root_of(table: Table) -> Path:
+    """Return the folder whose recordings a table names: its own, or that above (``transcript/`` beside ``wav/``)."""
+    folder = table.path.parent
+    first = next((record.audio for record in table.records() if record.audio), "")
+    for root in (folder, folder.parent):
+        if first and Recordings(root).find(first, folder)[0]:
+            return root
+    return folder
 
 
 def _folder_source(root: Path, tables: list[Table], recipe: SourceRecipe, *, whole: bool = True) -> FolderSource:

@@ -75,6 +75,20 @@ def open_text(path: Path, encoding: str, newline: str | None = None) -> TextIO:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
+def first_line(path: Path) -> str:
+    """Return the first line of a text file that is not blank, up to 64 KiB of it; an empty text if there is none.
+
+    :raises DataError: the file cannot be read.
+    """
+    with open_text(path, encoding_of(path)) as file:
+        read = 0
+        while read < _BLOCK and (line := file.readline(_BLOCK)):
+            if line.strip():
+                return line
+            read += len(line)
+    return ""
+
+
 def unfit_words(words: str) -> str | None:
     """Return why words cannot be trained on, or None; white space has to be single blanks.
 

@@ -37,6 +37,9 @@ _AUDIO_FOLDER = re.compile(
 _MICROPHONE = re.compile(r"_mic(\d)$")
 _LIBRITTS_NAME = re.compile(r"(\d+)_\d+_\d{6}_\d{6}")
 
+MAX_TEXT_CHARACTERS = 1 << 20
+"""Characters of a text for one recording: a day of speech has about as many."""
+
 MAX_PARALLEL_DEPTH = 4
 """Folders between a recording and the folder of all recordings that has a folder of texts beside it."""
 
@@ -69,7 +72,12 @@ class Sidecar:
         :raises DataError: the file cannot be read.
         """
         with open_text(self.path, encoding_of(self.path)) as file:
-            text = file.read()
+            text = file.read(MAX_TEXT_CHARACTERS + 1)
+        if len(text) > MAX_TEXT_CHARACTERS:
+            return (
+                "",
+                f"{self.path.name} holds more than {MAX_TEXT_CHARACTERS:,} characters, so it is no text of a recording",
+            )
         if (kind := kind_of_text(text)) is not None:
             return "", f"{self.path.name} holds {kind}, which is no plain text of what is spoken"
         words = " ".join(text.split())
@@ -78,18 +86,20 @@ class Sidecar:
 
 def sidecar_of(recording: Path) -> Sidecar | None:
     """Return the text file of a recording: beside it, or under its name in a folder of texts; None if there is none."""
-    stem = recording.name.removesuffix(recording.suffix)
-    texts = [path for ending in SIDECAR_ENDINGS if os.path.isfile(path := recording.parent / (stem + ending))]
+    folder, file_name = os.path.split(recording)
+    stem = os.path.splitext(file_name)[0]
+    base = os.path.join(folder, stem)  # strings, because a corpus has half a million recordings
+    texts = [base + ending for ending in SIDECAR_ENDINGS if os.path.isfile(base + ending)]
     if texts:
         name = _LIBRITTS_NAME.fullmatch(stem)
-        return Sidecar(texts[0], name[1] if name else "", tuple(texts[1:]))
+        return Sidecar(Path(texts[0]), name[1] if name else "", tuple(map(Path, texts[1:])))
     microphone = _MICROPHONE.search(stem)
-    for folder in text_folders(str(recording.parent)):
+    for text_folder in text_folders(folder):
         for name in dict.fromkeys((stem, stem[: microphone.start()] if microphone else stem)):
             for ending in (".txt", ".lab"):
-                if os.path.isfile(path := Path(folder) / (name + ending)):
+                if os.path.isfile(path := os.path.join(text_folder, name + ending)):
                     number = int(microphone[1]) if microphone and name != stem else 0
-                    return Sidecar(path, _vctk_speaker(recording, name), microphone=number)
+                    return Sidecar(Path(path), _vctk_speaker(os.path.basename(folder), name), microphone=number)
     return None
 
 
@@ -123,7 +133,6 @@ def _parallel_folders(folder: Path) -> Iterator[str]:
                     yield str(path)
 
 
-def _vctk_speaker(recording: Path, stem: str) -> str:
-    """Return the name of the folder that begins a recording's name, as VCTK's ``p225/p225_001`` does."""
-    folder = recording.parent.name
+def _vctk_speaker(folder: str, stem: str) -> str:
+    """Return the name of a folder if it begins the recording's name, as VCTK's ``p225/p225_001`` does."""
     return folder if re.fullmatch(r"[ps]\d+", folder) and stem.startswith(f"{folder}_") else ""

@@ -292,6 +292,20 @@ def test_a_file_that_is_no_table_says_which_are(folder: Folder) -> None:
         source_of(folder("a.wav", **{"a.bin": b"\0\1"}) / "a.bin")
 
 
+@pytest.mark.parametrize("source", ["data", "data/m.jsonl", "data/lists/m.jsonl", "data/lists"])
+@pytest.mark.parametrize("name", ["data/wavs/a.wav", "x/data/wavs/a.wav", "./data/wavs/a.wav", "a"])
+def test_paths_from_the_folder_that_a_table_was_made_in_are_found(folder: Folder, source: str, name: str) -> None:
+    place = "data/lists/m.jsonl" if "lists" in source else "data/m.jsonl"
+    if source == "data/lists" and name == "a":
+        pytest.skip("a bare name in a folder without recordings names none of them")
+    root = folder("data/wavs/a.wav", **{f"x/{place}" if name.startswith("x/") else place: table(name)})
+    if name.startswith("x/"):
+        (root / "data/wavs").rename(root / "x/data/wavs")
+        root = root / "x"
+    rows = list(source_of(root / source).rows())
+    assert [(os.path.relpath(row.audio, root), row.problem) for row in rows] == [("data/wavs/a.wav", None)]
+
+
 def test_rows_can_be_asked_for_again(folder: Folder) -> None:
     root = folder("a.wav", "b.wav", **{"t.csv": "file,text\na,Hello\n"})
     source = source_of(root)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.name_lines import NameLinesTable, without_word_gaps
-from vtune.dataset.sources.plain_text import encoding_of, open_text
+from vtune.dataset.sources.plain_text import encoding_of, first_line
 from vtune.dataset.sources.table import Certainty, FormatEvidence, TableFormat, TableRecord, make_record
 from vtune.errors import DataError
 
@@ -35,11 +35,10 @@ class AishellFormat(TableFormat):
 
     def evidence(self, path: Path) -> FormatEvidence | None:
         """Look at the name in the first line."""
-        with open_text(path, encoding_of(path)) as file:
-            first = next((line.split() for line in file if line.strip()), [""])
-        if not _NAME.fullmatch(first[0]):
+        name, *_ = first_line(path).split() or [""]
+        if not _NAME.fullmatch(name):
             return None
-        return FormatEvidence(Certainty.BY_CONTENT, f"its first line begins with a name of AISHELL, {first[0]}")
+        return FormatEvidence(Certainty.BY_CONTENT, f"its first line begins with a name of AISHELL, {name}")
 
     def open(self, path: Path, choice: ColumnChoice) -> AishellTable:
         """Refuse columns, which such a transcript does not have."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
-from vtune.dataset.sources.plain_text import encoding_of, open_text
+from vtune.dataset.sources.plain_text import encoding_of, first_line, open_text
 from vtune.dataset.sources.table import Certainty, FormatEvidence, Table, TableFormat, TableRecord, make_record
 from vtune.errors import DataError
 
@@ -32,8 +32,7 @@ class EsdFormat(TableFormat):
 
     def evidence(self, path: Path) -> FormatEvidence | None:
         """Compare the first line with the file's name: ``0011_`` and tabs."""
-        with open_text(path, encoding_of(path)) as file:
-            first = next((line for line in file if line.strip()), "")
+        first = first_line(path)
         cells = first.strip().split("\t")
         if not 2 <= len(cells) <= 3 or not cells[0].startswith(f"{path.stem}_"):
             return None

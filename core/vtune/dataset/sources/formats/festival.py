@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.layout import LineLayout
-from vtune.dataset.sources.plain_text import encoding_of, open_text
+from vtune.dataset.sources.plain_text import encoding_of, first_line, open_text
 from vtune.dataset.sources.table import Certainty, FormatEvidence, Table, TableFormat, TableRecord, make_record
 from vtune.errors import DataError
 
@@ -34,8 +34,7 @@ class FestivalFormat(TableFormat):
 
     def evidence(self, path: Path) -> FormatEvidence | None:
         """Look at the first line that is not blank."""
-        with open_text(path, encoding_of(path)) as file:
-            first = next((line for line in file if line.strip()), "")
+        first = first_line(path)
         return (
             FormatEvidence(Certainty.BY_CONTENT, 'its lines are ( name "words" )') if _LINE.fullmatch(first) else None
         )

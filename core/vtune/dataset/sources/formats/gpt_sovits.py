@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.formats import delimited
-from vtune.dataset.sources.plain_text import encoding_of, open_text
+from vtune.dataset.sources.plain_text import first_line
 from vtune.dataset.sources.table import Certainty, FormatEvidence, TableFormat
 
 CELLS = 4
@@ -32,8 +32,7 @@ class GptSovitsFormat(TableFormat):
 
     def evidence(self, path: Path) -> FormatEvidence | None:
         """Look at the third cell of the first line: a language."""
-        with open_text(path, encoding_of(path)) as file:
-            first = next((line for line in file if line.strip()), "")
+        first = first_line(path)
         cells = first.split("|")
         if len(cells) < CELLS or not _LANGUAGE.fullmatch(cells[2].strip()):
             return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.name_lines import NameLinesTable
-from vtune.dataset.sources.plain_text import encoding_of, open_text
+from vtune.dataset.sources.plain_text import encoding_of, first_line
 from vtune.dataset.sources.table import Certainty, FormatEvidence, TableFormat
 from vtune.errors import DataError
 
@@ -32,8 +32,7 @@ class LibriSpeechFormat(TableFormat):
     def evidence(self, path: Path) -> FormatEvidence | None:
         """Compare the first line with the file's name: ``84-121123-`` begins both."""
         chapter = path.name[: -len(ENDING)]
-        with open_text(path, encoding_of(path)) as file:
-            first = next((line for line in file if line.strip()), "")
+        first = first_line(path)
         if not first.startswith(f"{chapter}-"):
             return None
         return FormatEvidence(Certainty.BY_CONTENT, f"its lines begin with {chapter}-, as its name does")
