@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ class TableFormat(ABC):
 
         :param is_given: the user named the file; else it was found in a folder, where other files lie too.
         """
-        stem, ending = Path(name).stem.lower(), Path(name).suffix.lower()
+        stem, ending = os.path.splitext(name.lower())
         return ending in self.endings and (is_given or ending in self.sure_endings or stem in TABLE_STEMS)
 
     def evidence(self, path: Path) -> FormatEvidence | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from vtune.errors import DataError
 
 TABLE_ENDINGS = tuple(sorted({ending for table_format in TABLE_FORMATS.values() for ending in table_format.endings}))
 """Endings of the tables of all formats, for error texts."""
+
+MAX_REFUSED_FILES = 50
+"""Files of one ending in a folder that are no words beside a recording, after which no more of them are opened."""
 
 
 def open_table(path: Path, choice: ColumnChoice | None = None) -> Table:
@@ -93,22 +97,27 @@ def require_one_a_folder(tables: list[Path]) -> None:
 
 
 def _tables_in(folder: Path, depth: int) -> Iterator[tuple[Path, TableFormat]]:
-    for name in sorted(os.listdir(folder)):
-        if name.startswith(".") or is_own_file(name):
-            continue
-        takers = [f for f in TABLE_FORMATS.values() if depth <= f.max_depth and f.has_name(name, is_given=False)]
+    names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and not is_own_file(name))
+    stems = {os.path.splitext(name)[0] for name in names if _is_recording(name)}
+    formats = [table_format for table_format in TABLE_FORMATS.values() if depth <= table_format.max_depth]
+    refused = Counter[str]()
+    for name in names:
+        stem, ending = os.path.splitext(name)
+        takers = [] if _is_recording(name) else [f for f in formats if f.has_name(name, is_given=False)]
+        is_sidecar = ending.lower() == ".txt" and stem in stems
+        if is_sidecar:
+            takers = [table_format for table_format in takers if table_format.lies_beside]
+        is_bulk = refused[ending] >= MAX_REFUSED_FILES and all(table_format.lies_beside for table_format in takers)
         path = folder / name
-        if not takers or not os.path.exists(path) or os.path.isdir(path):
-            continue
-        is_sidecar = _is_sidecar(path)
-        if is_sidecar and not any(table_format.lies_beside for table_format in takers):
+        if not takers or is_bulk or not os.path.exists(path) or os.path.isdir(path):
             continue
         if not os.path.isfile(path):
             raise DataError(f"{path} has the name of a table, but is not a regular file; take it away")
         table_format = format_of(path, is_given=False)
-        if table_format is None or depth > table_format.max_depth or (is_sidecar and not table_format.lies_beside):
-            continue
-        yield path, table_format
+        if table_format in takers:
+            yield path, table_format
+        elif table_format is None:
+            refused[ending] += 1
 
 
 def _folders_in(folder: Path) -> list[Path]:
@@ -116,8 +125,8 @@ def _folders_in(folder: Path) -> list[Path]:
     return [folder / name for name in names if os.path.isdir(folder / name)]
 
 
-def _is_sidecar(text: Path) -> bool:
-    return text.suffix.lower() == ".txt" and any(os.path.isfile(text.with_suffix(s)) for s in audio.SUFFIXES)
+def _is_recording(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in audio.SUFFIXES
 
 
 def _reason(name: str, evidence: FormatEvidence) -> str:
