@@ -42,7 +42,7 @@ MIN_ROLLING_SHARE = 0.3
 """Share of cues that repeat the line before from which a file scrolls, as the automatic subtitles of YouTube do."""
 
 _SUFFIXES = tuple(sorted(audio.SUFFIXES, key=lambda suffix: (suffix != ".wav", suffix != ".flac", suffix)))
-_WORD_ENDINGS = (".srt", ".vtt", ".tsv", ".json", ".txt", ".textgrid", ".lab", ".lrc", ".sbv")
+_WORD_ENDINGS = (".srt", ".vtt", ".tsv", ".json", ".txt", ".textgrid", ".lab", ".lrc", ".sbv", ".ass", ".ssa")
 MIN_SAME_WORDS = 0.98
 """Share of the words that two files beside one recording have in common, from which they are the same text."""
 

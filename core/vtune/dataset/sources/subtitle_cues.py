@@ -1,4 +1,4 @@
-"""Read the cues of SRT and VTT files: a line of two times, and the lines of text below it."""
+"""Read the cues of SRT, VTT and SBV files: a line of two times, and the lines of text below it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from vtune.dataset.sources.cues import Cue, spoken_text, with_speakers, without_
 from vtune.dataset.sources.part_times import parse_seconds
 
 _CLOCK = r"(?:\d+:)?\d{1,3}:\d{1,2}(?:[.,]\d{1,9})?"
-_TIMES = re.compile(rf"\s*(?P<start>{_CLOCK})\s*-+>\s*(?P<end>{_CLOCK})(?:\s.*)?")
+_SBV_CLOCK = r"\d+:\d{2}:\d{2}\.\d{1,3}"
+_TIMES = re.compile(
+    rf"\s*(?P<start>{_CLOCK})\s*-+>\s*(?P<end>{_CLOCK})(?:\s.*)?|"
+    rf"\s*(?P<sbv_start>{_SBV_CLOCK}),(?P<sbv_end>{_SBV_CLOCK})\s*"
+)
 _LIKE_TIMES = re.compile(r"\s*[\d:.,\s]*-+>[\d:.,\s]*")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+(?P<name>[^>]+)>", re.IGNORECASE)
 _NOTE = re.compile(r"(NOTE|STYLE|REGION|WEBVTT)\b")
@@ -46,7 +50,8 @@ def _blocks(lines: list[str], *, has_notes: bool) -> Iterator[tuple[Cue, list[st
                 yield cue, texts
             texts, in_note = [], False
             if times:
-                cue = Cue(index + 1, parse_seconds(times["start"]), parse_seconds(times["end"]), "")
+                start, end = times["start"] or times["sbv_start"], times["end"] or times["sbv_end"]
+                cue = Cue(index + 1, parse_seconds(start), parse_seconds(end), "")
             else:
                 problem = f"{line.strip()[:60]!r} is no line of times; write 00:00:01,000 --> 00:00:02,000"
                 cue = Cue(index + 1, None, None, "", problem=problem)

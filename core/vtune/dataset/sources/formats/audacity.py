@@ -1,21 +1,36 @@
-"""Audacity's label tracks, ``take.txt`` beside ``take.wav``: start, end and text of a label, with tabs between them.
+"""Label tracks, ``take.txt`` or ``take.lab`` beside ``take.wav``: a line has the start, the end and the text of a label.
 
-A label of one point has its end where the next label begins. Lines that begin with a backslash hold frequencies.
+Audacity writes seconds with tabs between the cells; a label of one point ends where the next label begins, and lines
+that begin with a backslash hold frequencies. Others write blanks, milliseconds or HTK's units of 100 ns: the length of
+the recording tells which. Labels of single words or phones are no clips.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from vtune import audio
+from vtune.audio.parts import MAX_OVERRUN_SECONDS
 from vtune.dataset.sources.columns import ColumnChoice
-from vtune.dataset.sources.cues import HEAD_CHARACTERS, Cue, CueFormat
+from vtune.dataset.sources.cues import HEAD_CHARACTERS, Cue, CueFormat, recording_of
 from vtune.dataset.sources.part_times import parse_seconds
 from vtune.dataset.sources.table import FormatEvidence
+from vtune.errors import DataError
 
-_BEGINNING = re.compile(rb"[^\d\\\s]{0,3}\s*(\d+[.,]\d+\s|\\)")
-_LABEL = re.compile(r"\s*(\d+[.,]\d+)[ ]*\t[ ]*(\d+[.,]\d+)[ ]*(?:\t(.*))?")
+MIN_LABEL_WORDS = 1.7
+"""Words of a label, on average, from which lines that Audacity did not write are labels of sentences."""
+
+MIN_SHARE_OF_RECORDING = 0.2
+"""Share of the recording that the last label reaches at least, for the unit of its times to be right."""
+
+_UNITS = (1.0, 1e-3, 1e-7)
+"""Seconds of the units in which times are written: seconds, milliseconds, and HTK's 100 ns."""
+
+_BEGINNING = re.compile(rb"[^\d\\\s]{0,3}\s*(\d+([.,]\d+)?\s|\\)")
+_AUDACITY = re.compile(r"\s*(\d+[.,]\d+) *\t *(\d+[.,]\d+) *(?:\t(.*))?")
+_LABEL = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s+(\d+(?:[.,]\d+)?)(?:\s+(.*))?")
 
 
 class AudacityFormat(CueFormat):
@@ -23,7 +38,7 @@ class AudacityFormat(CueFormat):
 
     name = "Audacity labels"
     kind = "Audacity labels"
-    endings = (".txt",)
+    endings = (".txt", ".lab")
     joins = False
     rank = 1
 
@@ -34,23 +49,48 @@ class AudacityFormat(CueFormat):
         return super().evidence(path) if begins else None
 
     def sign(self, path: Path, head: str) -> str | None:
-        """Look for labels in all lines."""
+        """Look for labels in all lines; of lines that Audacity did not write, the texts have to be sentences."""
         lines = [line for line in head.splitlines() if line.strip() and not line.startswith("\\")]
-        whole = lines[:-1] if len(head) == HEAD_CHARACTERS else lines
-        return "each line has two times and a text" if whole and all(map(_LABEL.fullmatch, whole)) else None
+        lines = lines[:-1] if len(head) == HEAD_CHARACTERS else lines
+        if not lines:
+            return None
+        if all(map(_AUDACITY.fullmatch, lines)):
+            return "each line has two times and a text"
+        labels = [match.groups() for line in lines if (match := _LABEL.fullmatch(line))]
+        words = sum(len((text or "").split()) for _, _, text in labels)
+        if len(labels) < max(2, len(lines)) or words < MIN_LABEL_WORDS * len(labels):
+            return None
+        times = [float(time.replace(",", ".")) for start, end, _ in labels for time in (start, end)]
+        return "each line has two times and a sentence" if times == sorted(times) and _unit(path, times) else None
 
     def cues(self, path: Path, text: str, choice: ColumnChoice) -> Iterator[Cue]:
         """Yield the labels."""
-        for number, line in enumerate(text.split("\n"), 1):
-            if not line.strip() or line.startswith("\\"):
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        labels = [(number, line, _AUDACITY.fullmatch(line) or _LABEL.fullmatch(line)) for number, line in lines]
+        written = [match for _, _, match in labels if match is not None]
+        is_audacity = all(_AUDACITY.fullmatch(match[0]) for match in written)
+        ends = [float(match[2].replace(",", ".")) for match in written]
+        unit = 1.0 if is_audacity else _unit(path, ends) or 1.0
+        for number, line, label in labels:
+            if line.startswith("\\"):
                 continue
-            label = _LABEL.fullmatch(line)
             if label is None:
                 problem = f"{line[:60]!r} is no label: start, end and text, with tabs between them"
                 yield Cue(number, None, None, line.strip(), problem=problem)
                 continue
-            start, end = parse_seconds(label[1]), parse_seconds(label[2])
+            start, end = ((parse_seconds(label[cell]) or 0.0) * unit for cell in (1, 2))
             yield Cue(number, start, None if end == start else end, (label[3] or "").strip())
+
+
+def _unit(path: Path, times: Sequence[float]) -> float | None:
+    """Return the seconds of the unit in which the times of a recording fit it; None if none does."""
+    try:
+        seconds = audio.header_of(path.with_name(recording_of(path)))[1]
+    except DataError:
+        return None
+    last = max(times, default=0.0)
+    units = (unit for unit in _UNITS if last * unit <= seconds + MAX_OVERRUN_SECONDS)
+    return next((unit for unit in units if last * unit >= MIN_SHARE_OF_RECORDING * seconds), None)
 
 
 FORMAT = AudacityFormat()

@@ -26,6 +26,13 @@ TSV = f"start\tend\ttext\n1000\t3700\t{KETTLE}\n4500\t8000\t{BOATS}\n"
 LABELS = f"1.000000\t3.700000\t{KETTLE}\n4.500000\t8.000000\t{BOATS}\n"
 SEGMENTS = [{"start": 1.0, "end": 3.7, "text": f" {KETTLE}"}, {"start": 4.5, "end": 8, "text": f" {BOATS}"}]
 WHISPER = json.dumps({"text": f" {KETTLE} {BOATS}", "segments": SEGMENTS, "language": "en"}, indent=1)
+ASS = (
+    "[Script Info]\nTitle: a talk\n[V4+ Styles]\nFormat: Name, Fontname\nStyle: Default,Arial\n[Events]\n"
+    "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+    "Comment: 0,0:00:00.00,0:00:01.00,Default,,0,0,0,,not said\n"
+    f"Dialogue: 0,0:00:01.00,0:00:03.70,Default,,0,0,0,,{{\\i1}}{KETTLE}{{\\i0}}\n"
+    "Dialogue: 0,0:00:04.50,0:00:08.00,Default,,0,0,0,,Two boats came in\\Nwith the morning tide.\n"
+)
 CPP = json.dumps({
     "systeminfo": "x",
     "transcription": [
@@ -74,6 +81,11 @@ TWO = [("talk.wav#t=1,3.7", KETTLE), ("talk.wav#t=4.5,8", BOATS)]
         ("talk.en-GB.vtt", VTT),
         ("talk.tsv", TSV),
         ("talk.txt", LABELS),
+        ("talk.lab", f"1.0 3.7 {KETTLE}\n4.5 8.0 {BOATS}\n"),
+        ("talk.txt", f"1000 3700 {KETTLE}\n4500\t8000\t{BOATS}\n"),
+        ("talk.lab", f"10000000 37000000 {KETTLE}\n45000000 80000000 {BOATS}\n"),
+        ("talk.sbv", f"0:00:01.000,0:00:03.700\n{KETTLE}\n\n0:00:04.500,0:00:08.000\n{BOATS}\n"),
+        ("talk.ass", ASS),
         ("talk.json", WHISPER),
         ("talk.json", CPP),
         ("talk.json", CHUNKS),
@@ -238,7 +250,9 @@ def test_labels_of_one_point_end_where_the_next_begins(talk: Callable[..., Path]
     assert [(row.line, row.problem) for row in rows if row.problem] == [(4, "no words")]
 
 
-@pytest.mark.parametrize("text", ["12.5 and 3.5 make 16", "0.5\t1.5\tones\nand more words", "Plain words."])
+@pytest.mark.parametrize(
+    "text", ["12.5 and 3.5 make 16", "0.5\t1.5\tones\nand more words", "Plain words.", "10 20 people came to us"]
+)
 def test_texts_beside_recordings_are_not_taken_for_labels(talk: Callable[..., Path], text: str) -> None:
     assert parts(rows_of(talk(**{"talk.txt": text}))) == [("talk.wav", " ".join(text.split()))]
 
