@@ -96,15 +96,15 @@ def build(recipe: Recipe, engine: Engine, folder: Path) -> tuple[float, float]:
     base = engine.load_base(recipe.engine_options, torch.device("cpu"), torch.float32)
     engine.features_fingerprint(base)
     started, worked = time.perf_counter(), time.process_time()
-    dataset.build_training_data(recipe, engine, base, RunFolder(folder), dataset.RankShard(0, 1), lambda: None)
+    dataset.build_training_data(recipe, engine, base, RunFolder(folder))
     return time.perf_counter() - started, time.process_time() - worked
 
 
-def in_turn(recipe: Recipe, engine: Engine, sources: Any, work: Any) -> Iterator[Any]:
+def in_turn(job: Any, engine: Engine, sources: Any, work: Any) -> Iterator[Any]:
     """Read each clip when it is needed."""
     for item, key, number in work:
         read: Future[Any] = Future()
-        read.set_result(encode.load_clip(recipe, engine, sources[item.source], item))
+        read.set_result(encode.load_clip(job.recipe, engine, sources[item.source], item))
         yield item, key, number, read
 
 

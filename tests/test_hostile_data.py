@@ -233,7 +233,7 @@ def test_prepare_and_transcribe_and_doctor_take_any_folder(
 def test_transcribe_takes_any_folder(
     vtune: Callable[..., Result], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vtune.ingest.transcribe import Transcript, folder
+    from vtune.ingest.transcribe import Transcript, recognise_share
 
     class Listener:
         batch = 4
@@ -241,7 +241,7 @@ def test_transcribe_takes_any_folder(
         def transcribe(self, sounds: list[np.ndarray]) -> list[Transcript]:
             return [Transcript("something that was said", "en") for _ in sounds]
 
-    monkeypatch.setattr(folder, "open_recogniser", lambda _: Listener())
+    monkeypatch.setattr(recognise_share, "open_recogniser", lambda _: Listener())
     nasty(tmp_path / "raw", clip)
     expected = names(tmp_path / "raw")
     result = vtune("transcribe", str(tmp_path / "raw"))

@@ -101,6 +101,7 @@ def doctor(
         write_repaired_copy,
     )
     from vtune.engines import load_users_engine
+    from vtune.runtime.distributed.ranks import lead
     from vtune.runtime.paths import make_parent, write_text
 
     here = Path.cwd()
@@ -109,10 +110,14 @@ def doctor(
     source, has_words = open_data(recipe, here)
     if out is not None:
         check_new_folder(out, source_folders(recipe, here))
-    found = examine(
-        source, engine=loaded, options=options, processes=processes, validation=validation, has_words=has_words,
-        speakers=speakers,
+    found = lead(
+        lambda pool: examine(
+            source, engine=loaded, options=options, processes=processes, validation=validation, has_words=has_words,
+            speakers=speakers, pool=pool,
+        )
     )  # fmt: skip
+    if found is None:  # the main process of the launch reports
+        return
     for line in lines(found):
         echo(line, err=json_file == "-")
     if json_file == "-":

@@ -61,8 +61,9 @@ from vtune_cli.output import echo
     "recordings with noise or music, if the extra is installed.",
 )
 @click.option(
-    "--processes", type=click.IntRange(1), help="Number of recordings to cut at once. Default: one for each core."
-)
+    "--processes", type=click.IntRange(1),
+    help="Number of recordings to cut at once, in each process of a launch. Default: one for each core.",
+)  # fmt: skip
 def prepare(
     source: Path, out: Path, sample_rate: int, silence_min_len: int, processes: int | None,
     loudness: Literal["rms", "lufs"], **given: Any,
@@ -75,8 +76,10 @@ def prepare(
 
     from vtune.dataset import notes_on_words
     from vtune.errors import first_problem
-    from vtune.ingest.prepare import CutSettings, prepare_folder
+    from vtune.ingest.prepare import CutSettings, PrepareReport, prepare_folder
     from vtune.recipe import PrepareRecipe
+    from vtune.runtime.distributed.rank_pool import RankPool
+    from vtune.runtime.distributed.ranks import lead
 
     try:
         recipe = PrepareRecipe(
@@ -86,9 +89,16 @@ def prepare(
         )  # fmt: skip
     except ValidationError as error:
         raise click.UsageError(first_problem(error)) from error
-    for note in notes_on_words(source):
-        echo(note, err=True)
-    report = prepare_folder(source, out, CutSettings.from_recipe(recipe, sample_rate), processes)
+    cutting = CutSettings.from_recipe(recipe, sample_rate)
+
+    def cut(pool: RankPool) -> PrepareReport:
+        for note in notes_on_words(source):
+            echo(note, err=True)
+        return prepare_folder(source, out, cutting, processes, pool)
+
+    report = lead(cut)
+    if report is None:  # the main process of the launch reports
+        return
     for line in report.lines():
         echo(line)
     if report.clips:

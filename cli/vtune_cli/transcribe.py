@@ -68,14 +68,20 @@ def transcribe(
     except ValidationError as error:
         raise click.UsageError(first_problem(error)) from error
     from vtune.dataset import notes_on_words
-    from vtune.ingest.transcribe import check_folder, transcribe_folder
+    from vtune.ingest.transcribe import TranscribeReport, check_folder, transcribe_folder
+    from vtune.runtime.distributed.rank_pool import RankPool
+    from vtune.runtime.distributed.ranks import lead
 
-    if source is not None:
-        checked, table = check_folder(source, settings, output, limit=limit)
-        lines = checked.lines(table)
-    else:
+    def hear(pool: RankPool) -> TranscribeReport:
         for note in notes_on_words(Path(directory)):
             echo(note, err=True)
-        lines = transcribe_folder(Path(directory), settings, output, limit=limit).lines()
+        return transcribe_folder(Path(directory), settings, output, limit=limit, pool=pool)
+
+    if source is not None:
+        check_result = lead(lambda pool: check_folder(source, settings, output, limit=limit))
+        lines = [] if check_result is None else check_result[0].lines(check_result[1])
+    else:
+        report = lead(hear)
+        lines = [] if report is None else report.lines()
     for line in lines:
         echo(line)

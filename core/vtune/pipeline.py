@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtune import dataset
 from vtune.curation.doctor.check_run import check_run
-from vtune.engines import load_engine
+from vtune.engines import Engine, load_engine
 from vtune.evaluation import (
     VOICE,
     Scores,
@@ -29,7 +29,9 @@ from vtune.ingest import raw_sources
 from vtune.recipe import Recipe, as_yaml
 from vtune.runtime.device import pick_device, release_memory, weights_dtype
 from vtune.runtime.disk import writing
+from vtune.runtime.distributed.rank_pool import RankPool
 from vtune.runtime.distributed.ranks import joined
+from vtune.runtime.distributed.shared_files import await_files
 from vtune.runtime.paths import RunFolder, VoiceFolder, sweep, write_text
 from vtune.runtime.untrusted import read_json_object
 from vtune.training import TrainingJob, train
@@ -75,15 +77,13 @@ def run(
             sweep(folder.path)
             write_text(folder.recipe, as_yaml(recipe))
             _begin(1, "Preparing clips: cutting recordings, checking, encoding")
-            raw_sources.prepare_clips(recipe, engine.info, folder)
-            if recipe.prepare.examine:
-                check_run(raw_sources.prepared_recipe(recipe, folder), engine, folder)
-        ranks.wait()
+        pool = ranks.pool
+        pool.lead(partial(_prepare_clips, recipe, engine, folder, pool))
+        prepared_recipe, tables = pool.from_main(partial(raw_sources.prepared_data, recipe, folder))
+        await_files(tables)
         dtype = weights_dtype(recipe.train.precision, device, recipe.train.method)
         base = engine.load_base(recipe.engine_options, device, dtype)
-        shard = dataset.RankShard(state.process_index, state.num_processes)
-        prepared_recipe = raw_sources.prepared_recipe(recipe, folder)
-        data = dataset.build_training_data(prepared_recipe, engine, base, folder, shard, ranks.wait)
+        data = dataset.build_training_data(prepared_recipe, engine, base, folder, pool)
         release_memory()  # of encoding
         if state.is_main_process:
             _begin(2, f"Training: the {_learner(recipe)} learns the voice")
@@ -99,8 +99,14 @@ def run(
             sweep(recipe.folders.voices)
             for voice in voices:
                 _make_voice(job, model, facts, recipe, voice, test_sets[voice.name])
-        ranks.wait()
+        pool.wait()
     return voices
+
+
+def _prepare_clips(recipe: Recipe, engine: Engine, folder: RunFolder, pool: RankPool) -> None:
+    raw_sources.prepare_clips(recipe, engine.info, folder, pool)
+    if recipe.prepare.examine:
+        check_run(raw_sources.prepared_recipe(recipe, folder), engine, folder, pool)
 
 
 def _learner(recipe: Recipe) -> str:

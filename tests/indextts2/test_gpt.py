@@ -380,9 +380,7 @@ def trained(tmp_path: Path, tiny: Path, speech: Callable[..., Path], engine: Eng
         loaded, run_folder = load_recipe(path), RunFolder(tmp_path / "runs" / "someone")
         base = engine.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
         state = init_distributed("cpu", 1)
-        data = dataset.build_training_data(
-            loaded, engine, base, run_folder, dataset.RankShard(0, 1), state.wait_for_everyone
-        )
+        data = dataset.build_training_data(loaded, engine, base, run_folder)
         _, facts = train(TrainingJob(engine, base, data, loaded, run_folder, state))
         lines = (run_folder.logs / facts["key"] / "metrics.jsonl").read_text().splitlines()
         return base, data, [json.loads(line) for line in lines]

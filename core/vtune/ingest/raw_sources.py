@@ -18,6 +18,7 @@ from vtune.ingest.prepare.cut_records import CONTENT_DIGITS, CutRecords
 from vtune.ingest.transcribe import transcribe_folder
 from vtune.ingest.transcribe.folder import TABLE_NAME
 from vtune.recipe import Recipe
+from vtune.runtime.distributed.rank_pool import ALONE, RankPool
 from vtune.runtime.paths import RunFolder
 from vtune.types import EngineInfo
 
@@ -110,8 +111,10 @@ def pending_recordings(recipe: Recipe, run: RunFolder) -> Iterator[PendingRecord
         yield PendingRecordings(index, len(lengths), sum(lengths), tuple(notes_on_words(source)))
 
 
-def prepare_clips(recipe: Recipe, info: EngineInfo, run: RunFolder) -> None:
+def prepare_clips(recipe: Recipe, info: EngineInfo, run: RunFolder, pool: RankPool = ALONE) -> None:
     """Cut and transcribe every raw source. Work that was done before with the same settings is kept.
+
+    :param pool: the ranks that work; the main process calls this function inside ``pool.lead``.
 
     Clips get the engine's sample rate. If the engine accepts several rates, they keep the rate of their recording.
 
@@ -122,9 +125,8 @@ def prepare_clips(recipe: Recipe, info: EngineInfo, run: RunFolder) -> None:
             logger.warning("data.%d: %s", index, note)
         logger.info("data.%d has no words yet: cutting and transcribing its recordings into %s", index, clips)
         rate = None if info.clips_as_recorded else info.sample_rate
-        prepared = prepare_folder(
-            recordings, clips, CutSettings.from_recipe(recipe.prepare, rate), recipe.prepare.processes
-        )
+        settings = CutSettings.from_recipe(recipe.prepare, rate)
+        prepared = prepare_folder(recordings, clips, settings, recipe.prepare.processes, pool)
         for line in prepared.lines():
             logger.info("%s", line)
         if not prepared.clips:
@@ -132,7 +134,7 @@ def prepare_clips(recipe: Recipe, info: EngineInfo, run: RunFolder) -> None:
                 f"data.{index}: no clip could be cut from {recordings}; all reasons are in {clips / 'ledger.jsonl'}, "
                 f"the first is: {prepared.problems[0]}"
             )
-        for line in transcribe_folder(clips, recipe.transcribe).lines():
+        for line in transcribe_folder(clips, recipe.transcribe, pool=pool).lines():
             logger.info("%s", line)
 
 
@@ -142,6 +144,12 @@ def prepared_recipe(recipe: Recipe, run: RunFolder) -> Recipe:
     for index, _, clips in find_raw_sources(recipe, run):
         data[index] = data[index].model_copy(update={"source": str(clips.absolute()), "word_files": "use"})
     return recipe.model_copy(update={"data": data})
+
+
+def prepared_data(recipe: Recipe, run: RunFolder) -> tuple[Recipe, list[Path]]:
+    """Return the prepared recipe, and the tables of its clips."""
+    tables = [clips / TABLE_NAME for _, _, clips in find_raw_sources(recipe, run)]
+    return prepared_recipe(recipe, run), [table for table in tables if table.is_file()]
 
 
 def _seconds(path: Path) -> float:

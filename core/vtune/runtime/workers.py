@@ -19,6 +19,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def cores_per_rank() -> int:
+    """Return the number of worker processes that keep this machine busy, divided by its ranks."""
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 class WorkerPool(ProcessPoolExecutor):
     """A pool of spawned processes that end when this process ends, even if it is killed.
 

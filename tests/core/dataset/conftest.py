@@ -15,7 +15,7 @@ import soundfile
 import torch
 import yaml
 
-from vtune.dataset import RankShard, TrainingData, build_training_data
+from vtune.dataset import TrainingData, build_training_data
 from vtune.engines import load_engine, load_recipe
 from vtune.recipe import Recipe
 from vtune.runtime.paths import RunFolder
@@ -90,7 +90,7 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
     def go(recipe: Recipe) -> Prepared:
         engine, run = load_engine("toy"), RunFolder(tmp_path / "run")
         base = engine.load_base(recipe.engine_options, torch.device("cpu"), torch.float32)
-        data = build_training_data(recipe, engine, base, run, RankShard(0, 1), lambda: None)
+        data = build_training_data(recipe, engine, base, run)
         lines = run.ledger.read_text(encoding="utf-8").splitlines()
         return Prepared(data, [json.loads(line) for line in lines], run)
 

@@ -41,9 +41,9 @@ class Listener:
 
 @pytest.fixture
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from vtune.ingest.transcribe import folder
+    from vtune.ingest.transcribe import recognise_share
 
-    monkeypatch.setattr(folder, "open_recogniser", lambda _: Listener())
+    monkeypatch.setattr(recognise_share, "open_recogniser", lambda _: Listener())
     monkeypatch.setattr(Listener, "calls", 0)
     source = tmp_path / "raw_audio"
     source.mkdir()

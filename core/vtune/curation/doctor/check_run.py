@@ -15,6 +15,7 @@ from vtune.dataset import Source, open_sources
 from vtune.dataset.sources.fragments import recording_path
 from vtune.engines import Engine
 from vtune.recipe import Recipe
+from vtune.runtime.distributed.rank_pool import ALONE, RankPool
 from vtune.runtime.paths import RunFolder, write_json
 from vtune.runtime.untrusted import read_json_object
 
@@ -30,7 +31,7 @@ SHOWN_FINDINGS = 3
 """Findings that are logged; the file has all of them."""
 
 
-def check_run(recipe: Recipe, engine: Engine, run: RunFolder) -> None:
+def check_run(recipe: Recipe, engine: Engine, run: RunFolder, pool: RankPool = ALONE) -> None:
     """Examine every source, log a summary, and write all findings to a file. Unchanged clips are not examined again.
 
     No clip is left out because of a finding: clips that cannot be trained on get into the ledger anyway, and whether a
@@ -49,6 +50,7 @@ def check_run(recipe: Recipe, engine: Engine, run: RunFolder) -> None:
             processes=1 if len(clips) < MIN_PARALLEL_CLIPS else None,
             validation=recipe.train.validation,
             speakers=False,
+            pool=pool,
         )
         for source, clips in zip(sources, rows, strict=True)
     ]

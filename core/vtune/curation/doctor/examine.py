@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from vtune.curation.doctor import outliers, text_checks, thresholds
@@ -20,6 +19,8 @@ from vtune.dataset.sources.fragments import recording_path
 from vtune.engines import Engine
 from vtune.errors import VtuneError
 from vtune.recipe import TrainRecipe
+from vtune.runtime.distributed.rank_pool import ALONE, RankPool
+from vtune.runtime.workers import cores_per_rank
 from vtune.types import EngineOptions
 
 DEFAULT_VALIDATION_SHARE: float = TrainRecipe.model_fields["validation"].default
@@ -48,6 +49,7 @@ def examine(
     validation: float = DEFAULT_VALIDATION_SHARE,
     has_words: bool = True,
     speakers: bool = True,
+    pool: RankPool = ALONE,
 ) -> Examination:
     """Examine every row and every recording of a source; nothing is written.
 
@@ -55,16 +57,17 @@ def examine(
     per second of the recordings that are being measured.
 
     :param engine: also check the limits of this engine, with ``options`` (default: the engine's defaults).
-    :param processes: number of processes; default: one per core.
+    :param processes: number of processes in each rank; default: one per core.
     :param validation: share of the clips that a run holds out for validation.
     :param has_words: False for recordings without words; then only the sound is examined.
     :param speakers: also compare the speakers, which takes longer than all else; needs the extra ``similarity``.
+    :param pool: the ranks that measure; the main process calls this function inside ``pool.lead``.
     :raises DataError: the source cannot be read, or a worker process was killed.
     """
     rows = list(source.rows())
     names = list(dict.fromkeys(row.audio for row in rows if row.there and row.audio))
     opener = opener_of(source)
-    results = dict(zip(names, measure_all(opener, names, processes or os.cpu_count() or 1), strict=True))
+    results = dict(zip(names, measure_all(opener, names, processes or cores_per_rank(), pool), strict=True))
     findings = [
         finding
         for row in rows

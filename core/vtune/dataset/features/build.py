@@ -6,23 +6,34 @@ import logging
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
-from vtune.dataset.features.encode import RankShard, base_key, clip_key, encode, load_clip, variant_numbers
+from vtune.dataset.features.encode import (
+    RankShard,
+    StoredData,
+    base_key,
+    clip_key,
+    encode,
+    load_clip,
+    variant_numbers,
+)
 from vtune.dataset.features.index import FeatureIndex
 from vtune.dataset.features.ledger import ClipTotals, LedgerWriter, describe_reasons, reason_kind
 from vtune.dataset.features.manifest import MANIFEST_NAME, manifest_entries, open_sources, read_manifest, write_manifest
 from vtune.dataset.features.pairs import PairedRows, PartnerSampler
 from vtune.dataset.features.store import FeatureStore
+from vtune.dataset.sources.source import Source
 from vtune.engines import Engine
 from vtune.errors import DataError
 from vtune.recipe import Recipe
+from vtune.runtime.distributed.rank_pool import ALONE, RankPool
 from vtune.runtime.distributed.ranks import is_main_process
+from vtune.runtime.distributed.shared_files import await_content, content_hash
 from vtune.runtime.paths import RunFolder
 from vtune.types import Clip
 
@@ -56,39 +67,44 @@ class TrainingData:
 
 
 def build_training_data(
-    recipe: Recipe, engine: Engine, base: Any, run: RunFolder, shard: RankShard, barrier: Callable[[], None]
+    recipe: Recipe, engine: Engine, base: Any, run: RunFolder, pool: RankPool = ALONE
 ) -> TrainingData:
     """List the clips, encode the new ones, and write the ledger. Every rank calls this function and gets the same data.
 
-    :param shard: the clips that this rank encodes.
-    :param barrier: waits for all ranks.
+    :param pool: the ranks that encode.
     :raises DataError: no clip can be trained on; the message counts the reasons.
     """
     started = time.monotonic()
     sources = open_sources(recipe)
+    store = FeatureStore(run.features)
     manifest = run.features / MANIFEST_NAME
-    if is_main_process():
-        for index, source in enumerate(sources):
-            for line in source.description:
-                logger.info("data.%d: %s", index, line)
-        store = FeatureStore(run.features)
-        store.sweep() if recipe.encode.cache else store.clear()
-        write_manifest(manifest, manifest_entries(recipe, sources))
-    barrier()
-    former_count = len(FeatureStore(run.features).index())
-    barrier()
-    encode(recipe, engine, base, sources, manifest, run.features, shard)
-    barrier()
-    feature_index = FeatureStore(run.features).index()
-    encoded_count = len(feature_index) - former_count
+    shards, content = pool.from_main(lambda: _list_clips(recipe, sources, store, manifest))
+    await_content(manifest, content)
+    stored = StoredData(manifest, run.features, shards)
+    written = encode(recipe, engine, base, sources, stored, RankShard(pool.rank, pool.world_size))
+    shards = [*shards, *(name for names in pool.gather(written) for name in names)]
+    feature_index = store.index(shards)
+    encoded_count = len(feature_index) - len(store.index(stored.shards))
     data = _gather_rows(recipe, engine, base, run, manifest, feature_index)
-    barrier()
+    pool.wait()
     logger.info("%s", data.totals.describe())
     logger.info(
         "Features: %s of %s encoded in this run, the others were in the store (%.1f s)",
         f"{encoded_count:,}", f"{len(feature_index):,}", time.monotonic() - started,
     )  # fmt: skip
     return data
+
+
+def _list_clips(
+    recipe: Recipe, sources: Sequence[Source], store: FeatureStore, manifest: Path
+) -> tuple[list[str], str]:
+    """Write the manifest; return the complete shards of the store and the hash of the manifest."""
+    for index, source in enumerate(sources):
+        for line in source.description:
+            logger.info("data.%d: %s", index, line)
+    store.sweep() if recipe.encode.cache else store.clear()
+    write_manifest(manifest, manifest_entries(recipe, sources))
+    return store.shards(), content_hash(manifest)
 
 
 def best_clips(recipe: Recipe, engine: Engine, base: Any, run: RunFolder, voice: str, count: int = 8) -> list[Clip]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import sha256
+from heapq import heapreplace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from vtune.engines import Engine, engine_files, import_engine_files, load_engine
 from vtune.errors import DataError, SkipClip
 from vtune.recipe import Recipe
 from vtune.runtime import signals
+from vtune.runtime.distributed.shared_files import POLL_SECONDS, VISIBLE_SECONDS
 from vtune.runtime.progress import track
 from vtune.runtime.workers import WorkerPool
 from vtune.types import Clip
@@ -42,7 +45,10 @@ READ_AHEAD_CLIPS = 2
 
 @dataclass(frozen=True, slots=True)
 class RankShard:
-    """The clips that one rank or process encodes: number ``index``, ``index + count``, ``index + 2 count``, ..."""
+    """The clips that one rank or process encodes: share ``index`` of ``count`` shares with equal seconds.
+
+    Each clip belongs to the share that has the fewest seconds so far. Every process computes the same shares.
+    """
 
     index: int
     count: int
@@ -79,10 +85,24 @@ def variant_numbers(recipe: Recipe, entry: ManifestEntry) -> range:
     return range(1 + (recipe.augment.variants if entry.split == "train" and recipe.augment.transforms else 0))
 
 
+@dataclass(frozen=True, slots=True)
+class StoredData:
+    """What the encoding starts from; the same for all processes of a launch.
+
+    :param manifest: the clips.
+    :param store: folder of the features.
+    :param shards: names of the complete shards of the store.
+    """
+
+    manifest: Path
+    store: Path
+    shards: list[str]
+
+
 def encode(
-    recipe: Recipe, engine: Engine, base: Any, sources: list[Source], manifest: Path, store: Path, shard: RankShard
-) -> None:
-    """Encode the clips of this rank's shard that the store does not hold yet.
+    recipe: Recipe, engine: Engine, base: Any, sources: list[Source], stored: StoredData, shard: RankShard
+) -> list[str]:
+    """Encode the clips of this rank's shard that the store does not hold yet, and return the new shards of the store.
 
     Memory: one clip at a time, whatever their number, and the keys of the store (about 100 bytes each).
 
@@ -91,19 +111,15 @@ def encode(
     """
     Augmenter(recipe.augment)  # a mistake in the recipe is reported here, not in a worker
     key = base_key(recipe, engine, base)
-    job = _EncodeJob(recipe, engine.name, key, manifest, store, shard)
     processes = recipe.encode.processes
     if processes == 1:
-        _encode_shard(job, engine, base, sources)
-        return
+        return _encode_shard(_EncodeJob(recipe, engine.name, key, stored, shard), engine, base, sources)
     first = shard.index * processes
-    jobs = [
-        _EncodeJob(recipe, engine.name, key, manifest, store, RankShard(first + process, shard.count * processes))
-        for process in range(processes)
-    ]
+    shards = [RankShard(first + process, shard.count * processes) for process in range(processes)]
+    jobs = [_EncodeJob(recipe, engine.name, key, stored, each) for each in shards]
     try:
         with WorkerPool(processes, import_engine_files, engine_files()) as pool:
-            list(pool.map(_encode_in_worker, jobs))
+            return [name for names in pool.map(_encode_in_worker, jobs) for name in names]
     except BrokenProcessPool as error:
         raise DataError(
             f"one of {processes} encoding processes was killed, most likely because memory ran out; "
@@ -116,67 +132,84 @@ class _EncodeJob:
     recipe: Recipe
     engine: str
     key: str
-    manifest: Path
-    store: Path
+    stored: StoredData
     shard: RankShard
 
 
-def _encode_in_worker(job: _EncodeJob) -> None:
+def _encode_in_worker(job: _EncodeJob) -> list[str]:
     import torch
 
     torch.set_num_threads(max(1, torch.get_num_threads() // job.recipe.encode.processes))
     engine = load_engine(job.engine)
     base = engine.load_base(job.recipe.engine_options, torch.device("cpu"), torch.float32)
-    _encode_shard(job, engine, base, open_sources(job.recipe))
+    return _encode_shard(job, engine, base, open_sources(job.recipe))
 
 
-def _encode_shard(job: _EncodeJob, engine: Engine, base: Any, sources: list[Source]) -> None:
-    store = FeatureStore(job.store)
-    index = store.index()
+def _encode_shard(job: _EncodeJob, engine: Engine, base: Any, sources: list[Source]) -> list[str]:
+    store, written = FeatureStore(job.stored.store), list[str]()
+    index = store.index(job.stored.shards)
     augmenter = Augmenter(job.recipe.augment)
     pending: list[EncodeResult] = []
     pending_count = sum(1 for _ in _pending_clips(job, index))
     task = "encoding" if job.shard.count == 1 else f"encoding (process 1 of {job.shard.count})"
-    clips = _read_ahead(job.recipe, engine, sources, _pending_clips(job, index))
+    clips = _read_ahead(job, engine, sources, _pending_clips(job, index))
     visible = job.shard.index == 0
     with signals.deferred():
         for entry, key, variant, clip in track(clips, task, pending_count, "clips", visible=visible):
             pending.append(_encode_one(engine, base, augmenter, clip, entry, key, variant))
             if len(pending) == SHARD_CLIPS or signals.requested():
-                store.write(pending)
+                written.append(store.write(pending))
                 pending = []
             signals.check()
         if pending:
-            store.write(pending)
+            written.append(store.write(pending))
+    return written
 
 
 def _pending_clips(job: _EncodeJob, index: FeatureIndex) -> Iterator[tuple[ManifestEntry, str, int]]:
-    usable = (entry for entry in read_manifest(job.manifest) if entry.reason is None)
-    for ordinal, entry in enumerate(usable):
-        if ordinal % job.shard.count != job.shard.index:
-            continue
+    # A heap of (seconds so far, share): a killed rank's clips are divided anew among all ranks at the next start.
+    shares = [(0.0, share) for share in range(job.shard.count)]
+    usable = (entry for entry in read_manifest(job.stored.manifest) if entry.reason is None)
+    for entry in usable:
         for variant in variant_numbers(job.recipe, entry):
             key = clip_key(job.key, entry, job.recipe, variant)
-            if key not in index:
+            if key in index:
+                continue
+            seconds, share = shares[0]
+            heapreplace(shares, (seconds + entry.seconds, share))
+            if share == job.shard.index:
                 yield entry, key, variant
 
 
 def _read_ahead(
-    recipe: Recipe, engine: Engine, sources: list[Source], pending: Iterable[tuple[ManifestEntry, str, int]]
+    job: _EncodeJob, engine: Engine, sources: list[Source], pending: Iterable[tuple[ManifestEntry, str, int]]
 ) -> Iterator[tuple[ManifestEntry, str, int, Future[Clip]]]:
     """Read clips in their order on another thread.
 
     Augmented copies are made on the main thread, because the transforms use global random generators.
     """
     waiting: deque[tuple[ManifestEntry, str, int, Future[Clip]]] = deque()
+    # The main process has seen every clip of the manifest; a shared folder may show a clip to another rank later.
+    deadline = time.monotonic() + (VISIBLE_SECONDS if job.shard.index else 0.0)
     with ThreadPoolExecutor(1, "reading") as reader:
         for entry, key, variant in pending:
-            reading = reader.submit(load_clip, recipe, engine, sources[entry.source], entry)
+            reading = reader.submit(_load_until, deadline, job.recipe, engine, sources[entry.source], entry)
             waiting.append((entry, key, variant, reading))
             if len(waiting) > READ_AHEAD_CLIPS:
                 yield waiting.popleft()
         while waiting:
             yield waiting.popleft()
+
+
+def _load_until(deadline: float, recipe: Recipe, engine: Engine, source: Source, entry: ManifestEntry) -> Clip:
+    """Read one clip; if that fails, try again until the deadline."""
+    while True:
+        try:
+            return load_clip(recipe, engine, source, entry)
+        except DataError:
+            if time.monotonic() + POLL_SECONDS > deadline:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 def _encode_one(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from vtune.dataset.features.index import FeatureIndex
 from vtune.dataset.features.rows import flatten
 from vtune.runtime.disk import writing
+from vtune.runtime.distributed.shared_files import await_files
 from vtune.runtime.paths import sweep, write_text
 from vtune.types import Features
 
@@ -40,26 +41,38 @@ class FeatureStore:
     """The feature shards of one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def index(self) -> FeatureIndex:
-        """Return an index of all clips that were encoded or refused until now."""
-        return FeatureIndex(sorted(self._folder.glob("part-*.jsonl")))
+    def index(self, shards: Iterable[str] | None = None) -> FeatureIndex:
+        """Return an index of all clips that were encoded or refused until now.
 
-    def write(self, results: Sequence[EncodeResult]) -> None:
-        """Write one shard."""
+        :param shards: names of the shards to look into, which other ranks may have written; default: all that are seen.
+        :raises DataError: a shard that another rank has written does not appear in the folder.
+        """
+        if shards is None:
+            return FeatureIndex(sorted(self.folder.glob("part-*.jsonl")))
+        listings = [self.folder / f"{shard}.jsonl" for shard in sorted(shards)]
+        await_files(listings)
+        return FeatureIndex(listings)
+
+    def shards(self) -> list[str]:
+        """Return the names of all complete shards."""
+        return [listing.stem for listing in self.folder.glob("part-*.jsonl")]
+
+    def write(self, results: Sequence[EncodeResult]) -> str:
+        """Write one shard, and return its name."""
         from datasets.arrow_writer import ArrowWriter
 
         name = f"part-{secrets.token_hex(8)}"
-        arrow = self._folder / f"{name}.arrow"
+        arrow = self.folder / f"{name}.arrow"
         encoded = [result.features for result in results if result.features is not None]
         entries = [
             {"key": result.key, "length": result.length, "reason": result.reason, "retry": result.retry}
             for result in results
         ]
         try:
-            with writing(self._folder):
+            with writing(self.folder):
                 if encoded:
                     writer = ArrowWriter(path=str(arrow))
                     for features in encoded:
@@ -67,18 +80,19 @@ class FeatureStore:
                     writer.finalize()
                     with arrow.open("rb") as written:
                         os.fsync(written.fileno())
-                _write_listing(self._folder / f"{name}.jsonl", entries)
+                _write_listing(self.folder / f"{name}.jsonl", entries)
         except BaseException:
             arrow.unlink(missing_ok=True)
             raise
+        return name
 
     def sweep(self) -> None:
         """Remove incomplete shards, and forget the clips that must be encoded again."""
-        for arrow in self._folder.glob("part-*.arrow"):
+        for arrow in self.folder.glob("part-*.arrow"):
             if not arrow.with_suffix(".jsonl").is_file():
                 arrow.unlink()
-        sweep(self._folder)
-        for listing in self._folder.glob("part-*.jsonl"):
+        sweep(self.folder)
+        for listing in self.folder.glob("part-*.jsonl"):
             try:
                 entries = [json.loads(line) for line in listing.read_bytes().splitlines()]
                 lost = any(not entry["reason"] for entry in entries) and not listing.with_suffix(".arrow").is_file()
@@ -93,7 +107,7 @@ class FeatureStore:
 
     def clear(self) -> None:
         """Remove all shards."""
-        for part in self._folder.glob("part-*"):
+        for part in self.folder.glob("part-*"):
             part.unlink()
 
 

@@ -93,10 +93,9 @@ class CutRecords:
         self._by_stem: dict[str, CutRecord] = {}
         self._by_key: dict[str, CutRecord] = {}
         self._by_path: dict[str, CutRecord] = {}
+        self.used_stems = {_stem_of(path.name).casefold() for path in out.glob("*.wav")}
         for record in self._read():
-            self._keep(record)
-        stems = {_stem_of(path.name) for path in out.glob("*.wav")} | self._by_stem.keys()
-        self.used_stems = {stem.casefold() for stem in stems}
+            self.keep(record)
 
     def __iter__(self) -> Iterator[CutRecord]:
         return iter(sorted(self._by_stem.values(), key=lambda record: record.recording))
@@ -112,25 +111,27 @@ class CutRecords:
 
     def write(self, record: CutRecord) -> None:
         """Write a record, and delete the clips that the recording no longer has."""
-        former = self._by_stem.get(record.stem)
-        write_text(self._folder / f"{record.stem}.json", json.dumps(asdict(record), indent=1) + "\n")
-        self._keep(record)
-        self.used_stems.add(record.stem.casefold())
-        if former is not None and record.done:
-            for clip in {span.clip for span in former.clips} - {span.clip for span in record.clips}:
-                (self.out / str(clip)).unlink(missing_ok=True)
+        write_record(self.out, record, self._by_stem.get(record.stem))
+        self.keep(record)
 
-    def begin(self, record: CutRecord) -> None:
-        """Note that cutting starts, and which clips the recording had before, so that old clips can be deleted."""
+    def keep(self, record: CutRecord) -> None:
+        """Take over a record that was written by ``write_record``."""
+        self._by_stem[record.stem] = self._by_key[record.key] = self._by_path[record.recording] = record
+        self.used_stems.add(record.stem.casefold())
+
+    def begin(self, record: CutRecord) -> CutRecord:
+        """Note that cutting starts, and which clips the recording had before, so that old clips can be deleted.
+
+        :returns: the record as it was written, with the spans of the former clips.
+        """
         former = self._by_stem.get(record.stem)
         if former is not None and not former.done:  # a run was killed while it cut: its new clips are not recorded
             for path in self.out.glob(f"{glob.escape(record.stem)}_*.wav"):
                 if _stem_of(path.name) == record.stem:
                     path.unlink()
-        self.write(replace(record, done=False, cuts=former.cuts if former else []))
-
-    def _keep(self, record: CutRecord) -> None:
-        self._by_stem[record.stem] = self._by_key[record.key] = self._by_path[record.recording] = record
+        begun = replace(record, done=False, cuts=former.cuts if former else [])
+        self.write(begun)
+        return begun
 
     def _read(self) -> Iterator[CutRecord]:
         for path in sorted(self._folder.glob("*.json")):
@@ -145,6 +146,22 @@ class CutRecords:
                     f"{path} is not a record of vtune ({why(error)}); delete this file and the clips with its name"
                 ) from error
             yield record
+
+
+def record_path(out: Path, stem: str) -> Path:
+    """Return the path of the record of one recording."""
+    return out / RECORDS_FOLDER / f"{stem}.json"
+
+
+def write_record(out: Path, record: CutRecord, former: CutRecord | None) -> None:
+    """Write the record of one recording, and delete the clips of the former record that the recording no longer has.
+
+    Several processes can write the records of different recordings at the same time.
+    """
+    write_text(record_path(out, record.stem), json.dumps(asdict(record), indent=1) + "\n")
+    if former is not None and record.done:
+        for clip in {span.clip for span in former.clips} - {span.clip for span in record.clips}:
+            (out / str(clip)).unlink(missing_ok=True)
 
 
 def _stem_of(clip: str) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,22 +12,25 @@ from vtune.dataset.sources.recordings import Recordings
 from vtune.errors import DataError
 from vtune.ingest.prepare.clip_names import free_stem
 from vtune.ingest.prepare.cut_records import CONTENT_DIGITS, RECORDS_FOLDER, CutRecord, CutRecords
-from vtune.ingest.prepare.recording import prepare_recording
+from vtune.ingest.prepare.cut_share import CutShare
 from vtune.ingest.prepare.report import PrepareReport, write_report
 from vtune.ingest.prepare.settings import CutSettings
+from vtune.runtime.distributed.rank_pool import ALONE, RankPool
+from vtune.runtime.distributed.shared_files import await_files
 from vtune.runtime.paths import exclusive_access, sweep
 from vtune.runtime.progress import track
-from vtune.runtime.workers import WorkerPool
-
-logger = logging.getLogger(__name__)
+from vtune.runtime.workers import cores_per_rank
 
 
-def prepare_folder(source: Path, out: Path, settings: CutSettings, processes: int | None = None) -> PrepareReport:
+def prepare_folder(
+    source: Path, out: Path, settings: CutSettings, processes: int | None = None, pool: RankPool = ALONE
+) -> PrepareReport:
     """Cut one recording, or every recording in a folder and its subfolders, into clips in another folder.
 
     Recordings that were cut before with the same settings are kept, so a killed run continues when it is repeated.
 
-    :param processes: recordings in parallel; default: one per core.
+    :param processes: recordings in parallel in each rank; default: one per core.
+    :param pool: the ranks that cut; the main process calls this function inside ``pool.lead``.
     :raises DataError: there is nothing to cut, or the folder for the clips is the folder of the recordings.
     """
     paths = list(recordings_of(source, out))
@@ -41,10 +41,15 @@ def prepare_folder(source: Path, out: Path, settings: CutSettings, processes: in
         records = CutRecords(out)
         done, pending = _done_and_pending(paths, records, settings)
         report = PrepareReport(done_before=sum(bool(record.stem) for record in done))
-        cut = _cut_recordings(pending, out, settings, processes)
+        # The longest recording first: if it came last, all other processes would wait for its end.
+        pending.sort(key=lambda record: -_header_seconds(record.recording))
+        processes = min(processes or cores_per_rank(), -(-len(pending) // pool.world_size))
+        cut = pool.map(CutShare(out, settings, processes), pending)
         for record in track(cut, "cutting recordings", len(pending), "recordings"):
-            records.write(record)
+            records.keep(record)
             done.append(record)
+        if pool.world_size > 1:  # the next step lists the folder
+            await_files(out / str(span.clip) for record in done for span in record.clips)
         for record in sorted(done, key=lambda record: record.recording):
             report.add(record)
         write_report(out, report, [*(record for record in done if not record.stem), *records])
@@ -54,7 +59,7 @@ def prepare_folder(source: Path, out: Path, settings: CutSettings, processes: in
 def _done_and_pending(
     paths: Sequence[tuple[str, str | None]], records: CutRecords, settings: CutSettings
 ) -> tuple[list[CutRecord], list[CutRecord]]:
-    """Return the finished records and the pending ones.
+    """Return the finished records, and the records of the recordings that must be cut, as they were begun.
 
     A finished recording was cut before, or is not usable; a record without a stem is not usable.
     """
@@ -82,8 +87,7 @@ def _done_and_pending(
             done.append(former)
             continue
         stem = former.stem if former else free_stem(Path(path).stem, digest, records.used_stems)
-        pending.append(CutRecord(path, key, stem))
-        records.begin(pending[-1])
+        pending.append(records.begin(CutRecord(path, key, stem)))
     return done, pending
 
 
@@ -116,33 +120,9 @@ def _is_inside(path: Path, folder: Path) -> bool:
     return os.path.commonpath([os.path.realpath(path), real]) == real
 
 
-def _cut_recordings(
-    pending: Sequence[CutRecord], out: Path, settings: CutSettings, processes: int | None
-) -> Iterator[CutRecord]:
-    """Yield the finished record of each recording, in the order in which they finish."""
-    count = min(processes or os.cpu_count() or 1, len(pending))
-    if count <= 1:
-        yield from (prepare_recording(record, out, settings) for record in pending)
-        return
-    remaining = {record.stem: record for record in pending}
-    with WorkerPool(count) as pool:
-        futures = [pool.submit(prepare_recording, record, out, settings) for record in pending]
-        try:
-            for future in as_completed(futures):
-                record = future.result()
-                del remaining[record.stem]
-                yield record
-        except BrokenProcessPool:
-            logger.warning("a cutting process was killed; cutting the other %d recordings one by one", len(remaining))
-    for record in remaining.values():
-        yield _cut_in_own_process(record, out, settings)
-
-
-def _cut_in_own_process(record: CutRecord, out: Path, settings: CutSettings) -> CutRecord:
-    """Cut one recording in its own process, so that only this process dies if the recording kills it."""
-    with WorkerPool(1) as pool:
-        try:
-            return pool.submit(prepare_recording, record, out, settings).result()
-        except BrokenProcessPool:
-            problem = "killed the process that read it: the file is damaged, or there is too little memory"
-            return replace(record, done=True, reason=f"{record.recording} {problem}")
+def _header_seconds(path: str) -> float:
+    """Return the length of a recording by its header; 0 if the recording cannot be read."""
+    try:
+        return audio.seconds_of(Path(path))
+    except (DataError, OSError):
+        return 0.0

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vtune.dataset import Row, Source, open_source
+from vtune.dataset.sources.own_files import JOURNAL_SUFFIX
 from vtune.errors import DataError, printable
 from vtune.ingest.transcribe.backends import open_recogniser
 from vtune.ingest.transcribe.error_rates import edit_distance, normalise
-from vtune.ingest.transcribe.folder import JOURNAL_SUFFIX, settings_key
+from vtune.ingest.transcribe.folder import settings_key
 from vtune.ingest.transcribe.journal import Journal
 from vtune.ingest.transcribe.journal_entries import JournalEntry, evidence_of, make_entry
 from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,43 +14,27 @@ from vtune import audio
 from vtune.dataset.sources.own_files import JOURNAL_SUFFIX
 from vtune.dataset.sources.recordings import Recordings
 from vtune.errors import DataError, printable
-from vtune.ingest.transcribe.backends import open_recogniser
 from vtune.ingest.transcribe.journal import Journal
-from vtune.ingest.transcribe.journal_entries import (
-    JournalEntry,
-    carry_over,
-    finite_number,
-    make_entry,
-    unreadable_entry,
-    update_flags,
-)
+from vtune.ingest.transcribe.journal_entries import finite_number, unreadable_entry, update_flags
 from vtune.ingest.transcribe.number_words import missing_rules
 from vtune.ingest.transcribe.numerals import numerals_in
-from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser
-from vtune.ingest.transcribe.recognition import RecognitionResult, recognise_recordings
+from vtune.ingest.transcribe.recognise_share import TASK_CLIPS, PendingClip, RecogniseShare
+from vtune.ingest.transcribe.recogniser import Recogniser
 from vtune.ingest.transcribe.report import TranscribeReport
 from vtune.ingest.transcribe.table_names import name_in_table
 from vtune.ingest.transcribe.transcript_rows import TranscriptRows
 from vtune.recipe.model import TranscribeRecipe
 from vtune.runtime import signals
+from vtune.runtime.distributed.rank_pool import ALONE, RankPool
 from vtune.runtime.paths import exclusive_access
 from vtune.runtime.progress import ProgressBar
 from vtune.toolkit.hub import hash_file
-from vtune.types import Waveform
 
 TABLE_NAME = "transcript.csv"
 """Name of the table if the user names no other."""
 
 WORDS_VERSION = 2
 """Increase this number whenever the same recogniser would write other words for the same recording."""
-
-
-@dataclass(frozen=True, slots=True)
-class _PendingClip:
-    key: str
-    path: str
-    name: str
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +66,7 @@ def transcribe_folder(
     *,
     limit: int | None = None,
     recogniser: Recogniser | None = None,
+    pool: RankPool = ALONE,
 ) -> TranscribeReport:
     """Transcribe every recording in a folder and its subfolders into a table.
 
@@ -90,6 +75,7 @@ def transcribe_folder(
     :param output: the table; default: ``transcript.csv`` in the folder. Its journal (``.heard.jsonl``) lies beside it.
     :param limit: most recordings that this run recognises.
     :param recogniser: used instead of the recogniser that the settings name.
+    :param pool: the ranks that recognise; the main process calls this function inside ``pool.lead``.
     :raises DataError: the folder does not exist or has no recordings, or the table cannot be read; it stays unchanged.
     :raises VtuneError: the recogniser cannot be loaded or fails, or another run is writing the table.
     """
@@ -110,9 +96,12 @@ def transcribe_folder(
         run = _TranscribeRun(
             folder, table, settings, settings_key(settings), recordings, paths, Journal(journal_path), report
         )
-        _transcribe_pending(
-            run, _pending_clips(run, {key: problem for key, (_, problem) in problem_of.items()}), limit, recogniser
-        )
+        run.journal.absorb_ranks()  # of a launch that was killed
+        pending = _pending_clips(run, {key: problem for key, (_, problem) in problem_of.items()})
+        report.left = max(0, len(pending) - (limit or len(pending)))
+        share = RecogniseShare(settings, run.key, journal_path, recogniser)
+        _transcribe_pending(run, pending[:limit], share, pool)
+        run.journal.absorb_ranks()  # which removes them: the main process has all their entries
         update_flags(run.journal.entries, list(problem_of), settings.language)
         rows = run.rows()  # recognition may have taken hours, and the user may have edited the table
         rows.merge(run.journal.entries)
@@ -129,7 +118,7 @@ def settings_key(settings: TranscribeRecipe) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _pending_clips(run: _TranscribeRun, problems: dict[str, str | None]) -> list[_PendingClip]:
+def _pending_clips(run: _TranscribeRun, problems: dict[str, str | None]) -> list[PendingClip]:
     """Return the recordings that must be recognised; note in the journal those that cannot be read."""
     rows, entries, pending = run.rows(), run.journal.entries, []
     for key, problem in problems.items():
@@ -144,40 +133,33 @@ def _pending_clips(run: _TranscribeRun, problems: dict[str, str | None]) -> list
             entries[key] = unreadable_entry(entries.get(key), key, str(error))
             continue
         if not rows.is_up_to_date(key, entries.get(key), digest, run.key):
-            pending.append(_PendingClip(key, path, name, digest))
+            pending.append(PendingClip(key, path, name, digest, entries.get(key)))
     return pending
 
 
 def _transcribe_pending(
-    run: _TranscribeRun, pending: list[_PendingClip], limit: int | None, recogniser: Recogniser | None
+    run: _TranscribeRun, clips: Sequence[PendingClip], share: RecogniseShare, pool: RankPool
 ) -> None:
-    journal, report, clips = run.journal, run.report, pending[:limit]
-    report.left = len(pending) - len(clips)
-    started, loading = time.monotonic(), 0.0
-
-    def open_it() -> Recogniser:
-        nonlocal loading
-        loading_started = time.monotonic()
-        opened_recogniser = recogniser or open_recogniser(run.settings)
-        loading = time.monotonic() - loading_started
-        return opened_recogniser
-
-    def entry(clip: _PendingClip, result: RecognitionResult) -> JournalEntry:
-        new_entry = make_entry(clip.key, clip.name, clip.digest, result, run.settings, run.key)
-        return carry_over(journal.entries.get(clip.key), new_entry)
-
+    tasks = [clips[start : start + TASK_CLIPS] for start in range(0, len(clips), TASK_CLIPS)]
+    if pool.world_size > 1:
+        tasks.sort(key=lambda task: -sum(_header_seconds(clip.path) for clip in task))
+    started = time.monotonic()
     with ProgressBar("transcribing recordings", len(clips), "recordings") as progress:
-        for batch in recognise_recordings(((clip, _reader(clip.path)) for clip in clips), open_it):
+        for batch in pool.map(share, tasks):
             with signals.deferred():
-                journal.add([entry(clip, result) for clip, result in batch])
-            report.heard += sum(result.status != "unreadable" for _, result in batch)
-            report.heard_seconds += sum(result.seconds for _, result in batch)
-            progress.advance(len(batch))
-    report.took = time.monotonic() - started - loading
+                run.journal.add(batch.entries)
+            run.report.heard += batch.heard
+            run.report.heard_seconds += batch.seconds
+            progress.advance(len(batch.entries))
+    run.report.took = time.monotonic() - started - share.loading_seconds
 
 
-def _reader(path: str) -> Callable[[], Waveform]:
-    return lambda: audio.read(Path(path), RECOGNISER_SAMPLE_RATE)
+def _header_seconds(path: str) -> float:
+    """Return the length of a recording by its header; 0 if the recording cannot be read."""
+    try:
+        return audio.seconds_of(Path(path))
+    except (DataError, OSError):
+        return 0.0
 
 
 def _why_numerals_stay(settings: TranscribeRecipe) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from vtune.dataset.sources.own_files import JOURNAL_SUFFIX
 from vtune.errors import DataError
 from vtune.runtime.disk import writing
 from vtune.runtime.paths import write_text
@@ -50,6 +52,17 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
 
+    def absorb_ranks(self) -> None:
+        """Move the entries of the ranks' journals into this one; only the main process of a launch does this.
+
+        An entry of the same recording and settings is in this journal already if the main process has received it.
+        Such an entry stays, because it also knows what was written into the table.
+        """
+        for path in sorted(self._path.parent.glob(f"{glob.escape(_stem_of(self._path))}.*.rank*{JOURNAL_SUFFIX}")):
+            entries = Journal(path).entries.values()
+            self.add(entry for entry in entries if not _is_same_work(self.entries.get(entry["recording"]), entry))
+            path.unlink(missing_ok=True)
+
     def rewrite(self, order: Iterable[str]) -> None:
         """Rewrite the file with one line per key, the keys of ``order`` first; the file is replaced in one step.
 
@@ -58,6 +71,23 @@ class Journal:
         first = {key: self.entries[key] for key in order if key in self.entries}
         self.entries = {**first, **self.entries}
         write_text(self._path, "".join(map(_line, self.entries.values())))
+
+
+def rank_journal(journal: Path, launch: str, rank: int) -> Path:
+    """Return the path of a rank's own journal: several machines cannot append to one file safely.
+
+    :param journal: the journal of the main process.
+    :param launch: random letters of this launch, so that a rank never writes into a file of an earlier launch.
+    """
+    return journal.with_name(f"{_stem_of(journal)}.{launch}.rank{rank}{JOURNAL_SUFFIX}")
+
+
+def _stem_of(journal: Path) -> str:
+    return journal.name.removesuffix(JOURNAL_SUFFIX)
+
+
+def _is_same_work(former: Mapping[str, Any] | None, entry: Mapping[str, Any]) -> bool:
+    return former is not None and all(former.get(name) == entry.get(name) for name in ("digest", "key", "status"))
 
 
 def _line(entry: Mapping[str, Any]) -> str:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from vtune.errors import TrainingError, in_a_line
 from vtune.runtime import signals
-from vtune.runtime.distributed.heartbeats import Heartbeats, LostRank
+from vtune.runtime.distributed.heartbeats import Heartbeats
+from vtune.runtime.distributed.rank_pool import ALONE, RankPool
+from vtune.runtime.distributed.rank_store import LostRank
 
 if TYPE_CHECKING:
     from accelerate import Accelerator, PartialState
@@ -54,12 +56,7 @@ class Ranks:
     """The processes of this run after all of them have joined."""
 
     state: PartialState
-    heartbeats: Heartbeats | None = None
-
-    def wait(self) -> None:
-        """Wait until every rank has called this, for hours if need be, but never for a rank that is gone."""
-        if self.heartbeats is not None:
-            self.heartbeats.wait()
+    pool: RankPool = ALONE
 
 
 @contextmanager
@@ -78,7 +75,7 @@ def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
     beats = Heartbeats(state.process_index, state.num_processes, _run_count, silence_seconds, _report_lost_rank)
     _heartbeats = beats
     try:
-        yield Ranks(state, beats)
+        yield Ranks(state, RankPool(beats.store, state.process_index, state.num_processes))
     except signals.Stopped:
         beats.leave(failed=False, patience_seconds=silence_seconds)
         raise
@@ -92,6 +89,18 @@ def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
             raise LostRank(f"another rank is gone: {in_a_line(error)}") from error
         raise
     beats.leave(failed=False, patience_seconds=silence_seconds)
+
+
+def lead(work: Callable[[RankPool], T]) -> T | None:
+    """Run a verb in the main process of a launch, while the other ranks take their shares; alone without a launch.
+
+    :returns: the result; None in the other ranks.
+    :raises TrainingError: a launch of several processes has started one.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        return work(ALONE)
+    with joined("cpu", None) as ranks:  # only messages go between the ranks; a recogniser finds its GPU by itself
+        return ranks.pool.lead(lambda: work(ranks.pool))
 
 
 def init_distributed(device: str, world_size: int | None) -> PartialState:

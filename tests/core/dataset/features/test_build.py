@@ -29,7 +29,7 @@ from vtune.dataset import (
     open_sources,
 )
 from vtune.dataset.features import encode as encoding
-from vtune.dataset.features.encode import base_key, clip_key, encode
+from vtune.dataset.features.encode import StoredData, base_key, clip_key, encode
 from vtune.dataset.features.manifest import read_manifest, write_manifest
 from vtune.engines import Engine, load_engine, use_engine_file
 from vtune.errors import DataError, RecipeError
@@ -446,7 +446,7 @@ def test_ranks_share_the_work_without_overlap(
     write_manifest(listing, manifest_entries(loaded, sources))
     counts = []
     for rank in range(3):
-        encode(loaded, engine, base, sources, listing, store, RankShard(rank, 3))
+        encode(loaded, engine, base, sources, StoredData(listing, store, []), RankShard(rank, 3))
         counts.append(len(encoded))
     assert counts == [6, 12, 18]
     known = FeatureStore(store).index()
@@ -465,7 +465,7 @@ def test_a_rank_that_does_not_speak_writes_no_ledger(
     engine = load_engine("toy")
     loaded = recipe(root)
     base = engine.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
-    data = build_training_data(loaded, engine, base, first.run, RankShard(1, 2), lambda: None)
+    data = build_training_data(loaded, engine, base, first.run)
     assert not first.run.ledger.exists()
     assert data.identity == first.data.identity
     assert data.totals.clips == first.data.totals.clips
@@ -500,7 +500,7 @@ def test_a_worker_that_is_killed_is_one_line_and_not_a_wait_for_ever(
     base = toy.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
     toy.name = str(engine)
     with pytest.raises(DataError, match=r"one of 2 encoding processes was killed.*fewer encode\.processes"):
-        build_training_data(loaded, toy, base, RunFolder(tmp_path / "run"), RankShard(0, 1), lambda: None)
+        build_training_data(loaded, toy, base, RunFolder(tmp_path / "run"))
 
 
 def test_a_mistake_in_augment_is_found_before_anything_is_encoded(
@@ -527,3 +527,53 @@ def test_the_best_clips_of_a_voice_are_training_clips_that_were_encoded_near_six
     best = best_clips(loaded, toy, base, prepared.run, "someone", 3)
     assert [one.seconds for one in best] == [6.5, 5.0, 1.0]
     assert best_clips(loaded, toy, base, prepared.run, "nobody", 3) == []
+
+
+def test_a_clip_that_a_rank_sees_late_is_encoded(
+    root: Path, recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main process waits for nothing: a clip that it cannot read was removed."""
+    loaded, engine = recipe(root), load_engine("toy")
+    base = engine.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
+    listing, sources = tmp_path / "manifest.jsonl", open_sources(loaded)
+    write_manifest(listing, manifest_entries(loaded, sources))
+    read, tries = encoding.load_clip, dict[str, int]()
+
+    def read_late(*arguments: Any) -> Clip:
+        name = arguments[-1].audio
+        tries[name] = tries.get(name, 0) + 1
+        if tries[name] <= 3:
+            raise DataError(f"{name} does not exist")
+        return read(*arguments)
+
+    monkeypatch.setattr(encoding, "load_clip", read_late)
+    monkeypatch.setattr(encoding, "POLL_SECONDS", 0.001)
+    refused = {}
+    for rank in (0, 1):
+        store = FeatureStore(tmp_path / f"store{rank}")
+        names = encode(loaded, engine, base, sources, StoredData(listing, store.folder, []), RankShard(rank, 2))
+        lines = ((store.folder / f"{name}.jsonl").read_text().splitlines() for name in names)
+        refused[rank] = [json.loads(line)["reason"] for each in lines for line in each]
+    assert [bool(reason) for reason in refused[0]] == [True, True]
+    assert refused[1] == [None, None]
+
+
+def test_shares_have_equal_seconds_and_leave_out_what_is_stored(
+    folder: Folder, recipe: Make, clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = folder(**{"t.csv": named(*(f"c{number}" for number in range(12)))})
+    for number in range(12):
+        clip(root / f"c{number}.wav", number, seconds=8.6 if number == 0 else 0.9)
+    loaded, engine = recipe(root), load_engine("toy")
+    base = engine.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
+    listing, sources = tmp_path / "manifest.jsonl", open_sources(loaded)
+    write_manifest(listing, manifest_entries(loaded, sources))
+    store = FeatureStore(tmp_path / "store")
+
+    def share(rank: int, shards: list[str]) -> list[str]:
+        return encode(loaded, engine, base, sources, StoredData(listing, store.folder, shards), RankShard(rank, 2))
+
+    first, second = share(0, []), share(1, [])
+    assert [len(store.index(shards)) for shards in (first, second)] == [2, 10]
+    again = [share(rank, first) for rank in (0, 1)]
+    assert [len(store.index(shards)) for shards in again] == [5, 5]

@@ -284,13 +284,13 @@ def test_a_recording_that_kills_its_reader_costs_no_other(
     recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forked workers share this process's patched reader."""
-    from vtune.ingest.prepare import folder
+    from vtune.ingest.prepare import cut_share
     from vtune.runtime import workers
 
     for number in range(4):
         recording(f"in/r{number}.wav", seed=number)
-    true = folder.prepare_recording
-    monkeypatch.setattr(folder, "prepare_recording", _Deadly(true))
+    true = cut_share.prepare_recording
+    monkeypatch.setattr(cut_share, "prepare_recording", _Deadly(true))
     fork = multiprocessing.get_context("fork")
     monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _: fork)
     report = prepare(tmp_path / "in", tmp_path / "out", processes=2)
