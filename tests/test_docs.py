@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,10 +168,32 @@ SCRIPTS = [*(ROOT / "tools").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
 SCRIPTS_FLAGS = {flag for path in SCRIPTS for flag in re.findall(r"\"(--[\w-]+)\"", path.read_text(encoding="utf-8"))}
 # Options of other programs that the pages name.
 OTHERS_FLAGS = {
-    "accelerate": {"cpu", "dynamo_backend", "mixed_precision", "multi_gpu", "num_machines", "num_processes"},
+    "accelerate": {
+        "cpu",
+        "dynamo_backend",
+        "machine_rank",
+        "main_process_ip",
+        "main_process_port",
+        "mixed_precision",
+        "multi_gpu",
+        "num_machines",
+        "num_processes",
+    },
     "docker, useradd": {"create-home", "device", "format", "gpus", "interval", "rm", "start-period", "stop-timeout"},
     "pip": {"group", "no-cache-dir", "no-deps"},
-    "sbatch": {"open-mode", "requeue", "signal", "time"},
+    "ray": {"working-dir"},
+    "sbatch": {
+        "cpus-per-task",
+        "gpus-per-node",
+        "job-name",
+        "nodes",
+        "ntasks-per-node",
+        "open-mode",
+        "requeue",
+        "signal",
+        "time",
+    },
+    "srun": {"kill-on-bad-exit"},
     "vllm": {
         "data-parallel-size",
         "dtype",
@@ -324,6 +347,20 @@ def test_a_page_names_nothing_that_does_not_exist(page: Path, flags: dict[str, s
         "hooks": unknown_hooks(page),
     }
     assert {kind: names for kind, names in unknown.items() if names} == {}
+
+
+def test_the_scripts_for_clusters_can_be_parsed() -> None:
+    """The scripts run on clusters, so only their syntax is checked here."""
+    page = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL)
+    task = yaml.safe_load(next(block for kind, block in blocks if kind == "yaml"))
+    scripts = [block for kind, block in blocks if kind == "sh"] + [task["setup"], task["run"]]
+    assert len(scripts) == 4
+    for script in scripts:
+        checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+        assert (checked.returncode, checked.stderr) == (0, "")
+    for block in (block for kind, block in blocks if kind == "python"):
+        compile(block, "clusters.md", "exec")
 
 
 RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))

@@ -104,7 +104,8 @@ class RankPool:
         """Return in every rank what the main process decides. Every rank calls this."""
         if self.world_size == 1:
             return decide()
-        return self._all_values(decide() if self.is_main else None, [0])[0]
+        decision: T = self._all_values(decide() if self.is_main else None, [0])[0]
+        return decision
 
     def gather(self, value: T) -> list[T]:
         """Return in every rank the values of all ranks, by rank. Every rank calls this."""
