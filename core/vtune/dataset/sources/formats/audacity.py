@@ -1,4 +1,4 @@
-"""Label tracks, ``take.txt`` or ``take.lab`` beside ``take.wav``: a line has the start, the end and the text of a label.
+"""Label tracks, ``take.txt`` or ``take.lab`` beside ``take.wav``: each line is a label with start, end and text.
 
 Audacity writes seconds with tabs between the cells; a label of one point ends where the next label begins, and lines
 that begin with a backslash hold frequencies. Others write blanks, milliseconds or HTK's units of 100 ns: the length of
