@@ -228,6 +228,10 @@ TABLES = {
         "t.json",
         json.dumps({"version": 2, "data": [{"audio": p, "text": w} for p, w in sample(("path", "words"))], "n": [1]}),
     ),
+    "an object of objects": (
+        "t.json",
+        json.dumps({p: {"text": w, "seconds": 1} for p, w in sample(("path", "words"))}, indent=1),
+    ),
     "objects for recordings": (
         "t.jsonl",
         "\n".join(
@@ -249,7 +253,7 @@ def test_tables_as_programs_write_them_are_read(folder: Callable[..., Path], kin
     rows = [row for row in rows_of(root / name) if row.problem is None]
     assert [(Path(row.audio).name, row.text) for row in rows] == list(zip(FILES, SENTENCES, strict=True))
     text = content.splitlines()
-    assert kind.startswith("a list") or all(row.text in text[(row.line or 0) - 1] for row in rows)
+    assert kind.startswith(("a list", "an object")) or all(row.text in text[(row.line or 0) - 1] for row in rows)
 
 
 def test_titles_above_a_header_are_said(folder: Callable[..., Path]) -> None:

@@ -63,8 +63,8 @@ class JsonListTable(ObjectTable):
         if text[opening] == "{":
             values = [(name, start) for name, start, _ in members(text, opening)]
             if not any(text[start] == "[" for _, start in values):
-                if any(is_usual(name) for name, _ in values):
-                    raise DataError(f"{self.path} holds one row; edit it by hand")
+                if any(is_usual(name) for name, _ in values) or any(text[start] == "{" for _, start in values):
+                    raise DataError(f"{self.path} is an object of objects; vtune cannot edit it, edit it by hand")
                 return JsonPairsLayout(self, text, escaped=self._is_escaped(text))
             opening = next(start for _, start in values if text[start] == "[")
         return JsonListLayout(self, text, opening, escaped=self._is_escaped(text))
@@ -127,7 +127,7 @@ def _object_items(path: Path, reader: JsonReader) -> Iterator[tuple[int, Any]]:
                 yield place, item
         else:
             _, value = reader.value()
-            if not row and not has_list and isinstance(value, str) and not is_usual(key):
+            if not row and not has_list and _is_row_value(key, value):
                 yield from _pairs(reader, other, line, key, value)
                 return
             row[key] = value
@@ -140,16 +140,27 @@ def _object_items(path: Path, reader: JsonReader) -> Iterator[tuple[int, Any]]:
     yield first_line, row
 
 
-def _pairs(reader: JsonReader, other: DataError, line: int, name: str, words: str) -> Iterator[tuple[int, Any]]:
-    """Yield the rows of an object of names and words, of which the first pair was taken."""
-    yield line, {"filename": name, "text": words}
+def _is_row_value(key: str, value: Any) -> bool:
+    """Tell whether the first value of an object belongs to the recording that its key names: words, or a row with words."""
+    if isinstance(value, dict):
+        return any(map(is_usual, value))
+    return isinstance(value, str) and not is_usual(key)
+
+
+def _pairs(reader: JsonReader, other: DataError, line: int, name: str, value: Any) -> Iterator[tuple[int, Any]]:
+    """Yield the rows of an object whose keys name recordings, of which the first pair was taken.
+
+    :param value: the words, or an object with the words and more.
+    """
+    yield line, {"filename": name, **(value if isinstance(value, dict) else {"text": value})}
+    kind = type(value)
     while reader.expect(",}") == ",":
         line, key = reader.value()
         reader.expect(":")
         _, value = reader.value()
-        if not isinstance(key, str) or not isinstance(value, str):
+        if not isinstance(key, str) or not isinstance(value, kind):
             raise other
-        yield line, {"filename": key, "text": value}
+        yield line, {"filename": key, **(value if isinstance(value, dict) else {"text": value})}
 
 
 class CommaLayout:
