@@ -31,7 +31,7 @@ def test_it_says_what_is_wrong_and_where(vtune, voice):
     result = vtune("doctor", str(voice), *FAST)
     assert result.exit_code == 0
     assert "2 rows" in result.output
-    assert "transcripts.csv:3 c1.wav: the waveform has an offset of +0.050 of full scale" in result.output
+    assert "transcripts.csv:3 c1.wav: the waveform is centred on +0.050 of full scale" in result.output
     assert vtune("doctor", str(voice), "--strict", *FAST).exit_code == 1
 
 

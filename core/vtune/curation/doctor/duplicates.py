@@ -111,8 +111,8 @@ def _same_sound(clips: Sequence[MeasuredRow]) -> Iterator[Finding]:
     if len(firsts) > 1:
         yield _group_finding(
             "two-texts", Severity.ERROR, firsts,
-            f"the same recording has other words in {_locations(firsts)}: {_texts(firsts)}",
-            "listen, and keep the row with the right words",
+            f"the recording has other words in {_locations(firsts)}: {_texts(firsts[1:])}",
+            "remove the row whose words are wrong; a run uses none of these rows",
         )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from vtune.curation.doctor.speech_amount import amount_advice, amount_findings
 from vtune.curation.doctor.token_budget import budget_findings, budget_of
 from vtune.dataset import Row, Source
 from vtune.dataset.sources.fragments import recording_path
+from vtune.dataset.sources.plain_text import unfit_words
 from vtune.engines import Engine
 from vtune.errors import VtuneError
 from vtune.recipe import TrainRecipe
@@ -37,6 +38,9 @@ TRUNCATED_MESSAGE = "was cut off"
 
 SEVERITY_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 CHECK_RANKS = {check: rank for rank, check in enumerate(CHECK_TITLES)}
+CUTTING_CHECKS = frozenset({"long", "silence", "pause"})
+"""Checks of what cutting removes; recordings without words are cut anyway before they get words."""
+
 LOW_IS_BAD_CHECKS = frozenset({"noise", "hum", "short", "voice", "bandwidth", "rate"})
 
 
@@ -76,6 +80,7 @@ def examine(
     left_out = [] if has_words else ["words: this source has no words, so only the sound was examined"]
     measured = [(row, m) for row in rows if row.there and (m := results[row.audio].measures) is not None]
     firsts = list({row.audio: (row, measures) for row, measures in reversed(measured)}.values())[::-1]
+    worded = [(row, measures) for row, measures in measured if unfit_words(row.text) is None]
     rate = engine.info.sample_rate if engine else None
     for row, measures in firsts:
         findings += thresholds.sound_findings(row, measures, rate)
@@ -83,7 +88,7 @@ def examine(
         budget, why = budget_of(engine, options or engine.info.options())
         left_out += [why] if why else []
         findings += [finding for row, m in measured if budget for finding in budget_findings(row, m.seconds, budget)]
-    findings += [*outliers.level_outliers(firsts), *outliers.pace_outliers(measured), *outliers.low_rates(firsts, rate)]
+    findings += [*outliers.level_outliers(firsts), *outliers.pace_outliers(worded), *outliers.low_rates(firsts, rate)]
     findings += duplicate_findings(
         [MeasuredRow(row, m.sound, results[row.audio].digest, m.fingerprint) for row, m in measured], validation
     )
@@ -92,12 +97,21 @@ def examine(
     )
     findings += speaker_findings
     left_out += [why] if why else []
+    if not has_words:
+        findings = [finding for finding in findings if finding.check not in CUTTING_CHECKS]
     clips = list(_examined_clips(rows, results, findings))
-    findings += amount_findings(clips)
+    findings += amount_findings(clips, are_cut=has_words)
     findings.sort(key=_badness)
     name = engine.name if engine else None
     return Examination(
-        source.description, clips, len(names), findings, left_out, list(amount_advice(clips)), name, has_words
+        source.description,
+        clips,
+        len(names),
+        findings,
+        left_out,
+        list(amount_advice(clips, are_cut=has_words)),
+        name,
+        has_words,
     )
 
 
@@ -105,7 +119,9 @@ def _row_findings(row: Row, results: Mapping[str, MeasureResult], *, named: bool
     if not row.there:
         problem = row.problem or "the recording does not exist"
         if row.line is None:
-            yield make_finding("unreadable", Severity.ERROR, row, problem, "make the file readable, or remove it")
+            message, _, advice = problem.partition("; ")
+            advice = advice or "make the file readable, or remove it"
+            yield make_finding("unreadable", Severity.ERROR, row, message, advice)
         elif row.text:
             yield make_finding("missing", Severity.ERROR, row, problem, "add the recording, or remove the row")
         else:
@@ -114,8 +130,11 @@ def _row_findings(row: Row, results: Mapping[str, MeasureResult], *, named: bool
     result = results[row.audio]
     if result.measures is None:
         check = "truncated" if TRUNCATED_MESSAGE in result.problem else "unreadable"
-        advice = "get the complete file again" if check == "truncated" else "replace the file, or remove the row"
-        yield make_finding(check, Severity.ERROR, row, result.problem, advice)
+        problem = result.problem.removeprefix(f"{row.audio} ")
+        message, _, advice = (problem if problem == result.problem else f"the file {problem}").partition("; ")
+        if not advice:
+            advice = "get the complete file again" if check == "truncated" else "replace the file, or leave it out"
+        yield make_finding(check, Severity.ERROR, row, message, advice)
     if result.disguise is not None:
         suffix = recording_path(row.audio).suffix
         message = f"the file is {result.disguise}, but its name ends in {suffix!r}"

@@ -11,6 +11,7 @@ from vtune.curation.doctor.check_titles import make_finding
 from vtune.curation.doctor.findings import Finding, Measure, Severity
 from vtune.curation.doctor.measure import Measures
 from vtune.curation.doctor.text_checks import count_letters
+from vtune.curation.doctor.thresholds import MAX_SPEECH_DBFS, MIN_SPEECH_DBFS
 from vtune.dataset import Row
 
 MIN_CLIPS = 10
@@ -42,12 +43,14 @@ def level_outliers(clips: Sequence[RowMeasures]) -> Iterator[Finding]:
         return
     median, spread = _median_and_deviation([level for _, level in speech_levels])
     for row, level in speech_levels:
+        if not MIN_SPEECH_DBFS <= level <= MAX_SPEECH_DBFS:
+            continue  # the level has a finding of its own
         difference = level - median
         if abs(difference) > max(MIN_LEVEL_STEP_DB, OUTLIER_DEVIATIONS * spread):
             direction = "louder" if difference > 0 else "quieter"
             yield make_finding(
                 "level-outlier", Severity.WARNING, row,
-                f"the speech is {abs(difference):.0f} dB {direction} than in the others (median {median:.0f} dBFS)",
+                f"the speech is {abs(difference):.0f} dB {direction} than usual here (median {median:.0f} dBFS)",
                 "adjust the level (with --fix, or with prepare.target_loudness in the recipe)",
                 Measure(round(difference, 1), "dB"),
             )  # fmt: skip

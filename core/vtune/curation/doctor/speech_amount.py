@@ -36,25 +36,30 @@ SHORT_CLIP_SECONDS = 3.0
 """Seconds; one guide calls shorter clips too short to learn intonation from."""
 
 
-def amount_advice(clips: Sequence[ExaminedClip]) -> Iterator[str]:
-    """Yield one sentence of advice for each voice: how good it will be, and how many epochs to start with."""
+def amount_advice(clips: Sequence[ExaminedClip], *, are_cut: bool = True) -> Iterator[str]:
+    """Yield one line of advice for each voice: how good it will be, and how many epochs to start with.
+
+    :param are_cut: False for long recordings, whose number says nothing about the number of clips.
+    """
     for voice, of_voice in _usable_by_speaker(clips).items():
         minutes = sum(clip.seconds for clip in of_voice) / 60
         whose = f"{voice}: " if voice else ""
         yield (
-            f"{whose}{len(of_voice):,} usable clips, {minutes:.1f} min. "
+            f"{whose}{len(of_voice):,} usable {'clips' if are_cut else 'recordings'}, {minutes:.1f} min. "
             f"Expected result with Orpheus: {_text_for(QUALITY_BY_MINUTES, minutes)}. "
-            f"With IndexTTS, this is enough for {_text_for(PURPOSE_BY_MINUTES, minutes)}. "
-            f"Start with {_text_for(EPOCHS_BY_CLIPS, len(of_voice))}."
+            f"With IndexTTS, this is enough for {_text_for(PURPOSE_BY_MINUTES, minutes)}."
+            + (f" Start with {_text_for(EPOCHS_BY_CLIPS, len(of_voice))}." if are_cut else "")
         )
 
 
-def amount_findings(clips: Sequence[ExaminedClip]) -> Iterator[Finding]:
-    """Yield a finding for each voice with too little speech, or with mostly short clips."""
+def amount_findings(clips: Sequence[ExaminedClip], *, are_cut: bool = True) -> Iterator[Finding]:
+    """Yield a finding for each voice with too little speech, or with mostly short clips.
+
+    :param are_cut: False for recordings that have no words yet.
+    """
     if not any(clip.usable for clip in clips):
-        yield make_finding(
-            "amount", Severity.ERROR, None, f"none of the {len(clips):,} rows can be used", "correct the errors above"
-        )
+        message = f"none of the {len(clips):,} {'rows' if are_cut else 'recordings'} can be used"
+        yield make_finding("amount", Severity.ERROR, None, message, "correct the errors above")
         return
     for voice, of_voice in _usable_by_speaker(clips).items():
         minutes = sum(clip.seconds for clip in of_voice) / 60
@@ -71,7 +76,7 @@ def amount_findings(clips: Sequence[ExaminedClip]) -> Iterator[Finding]:
                 measure,
             )
         short = sum(clip.seconds < SHORT_CLIP_SECONDS for clip in of_voice)
-        if short > len(of_voice) / 2:
+        if are_cut and short > len(of_voice) / 2:
             message = f"{short:,} of {len(of_voice):,} clips{whose} are shorter than {SHORT_CLIP_SECONDS:g} s"
             advice = "cut the longer recordings again (vtune prepare): single words teach no intonation"
             share = Measure(round(100 * short / len(of_voice), 1), "%")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from vtune.curation.doctor.check_titles import make_finding
@@ -43,14 +44,19 @@ def text_findings(row: Row, *, engine: bool) -> Iterator[Finding]:
             "write the words (vtune transcribe), or remove the row",
         )
     elif unfit:
-        yield make_finding(
-            "unspeakable", Severity.ERROR, row, unfit, "correct the words; --fix removes control characters"
-        )
+        message, _, advice = unfit.partition("; ")
+        if advice == "take it out" and any(unicodedata.category(char) == "Cc" for char in row.text):
+            advice = "take it out (--fix does)"
+        check = "no-words" if message.startswith("no words") else "unspeakable"
+        yield make_finding(check, Severity.ERROR, row, message, advice or "write the words, or remove the row")
     if row.text:
-        yield from _letters(row, engine=engine)
+        yield from _letters(row)
+    if row.text and not unfit:
+        yield from _symbols(row, engine=engine)
     if row.red_flags:
         advice = "listen, then correct or approve the words (vtune review)"
-        yield make_finding("flagged", Severity.WARNING, row, f"doubtful words: {row.red_flags[:160]}", advice)
+        message = f"the row is marked as doubtful: {row.red_flags[:160]}"
+        yield make_finding("flagged", Severity.WARNING, row, message, advice)
 
 
 def count_letters(text: str) -> int:
@@ -58,9 +64,10 @@ def count_letters(text: str) -> int:
     return sum(LETTERS_PER_IDEOGRAPH if _is_ideograph(char) else 1 for char in text if char.isalnum())
 
 
-def _letters(row: Row, *, engine: bool) -> Iterator[Finding]:
+def _letters(row: Row) -> Iterator[Finding]:
     if hidden := INVISIBLE_PATTERN.findall(row.text):
-        message = f"the words contain {len(hidden)} invisible characters, the first is U+{ord(hidden[0]):04X}"
+        count = "an invisible character" if len(hidden) == 1 else f"{len(hidden)} invisible characters"
+        message = f"the words contain {count} (U+{ord(hidden[0]):04X})"
         yield make_finding(
             "invisible",
             Severity.WARNING,
@@ -73,15 +80,16 @@ def _letters(row: Row, *, engine: bool) -> Iterator[Finding]:
     if row.text[0] in FORMULA_CHARACTERS and not row.text.startswith("- "):
         advice = "let the words start with another character, or never open the table in a spreadsheet"
         yield make_finding("formula", Severity.WARNING, row, f"the words start with {row.text[0]!r}", advice)
+
+
+def _symbols(row: Row, *, engine: bool) -> Iterator[Finding]:
     strange = sorted(
         {match[0] for pattern in (DIGITS_PATTERN, SYMBOLS_PATTERN) for match in pattern.finditer(row.text)}
     )
     if strange:
         severity = Severity.WARNING if engine else Severity.NOTE
         message = f"the words contain {' '.join(strange[:8])}, which can be read in several ways"
-        advice = (
-            "write numbers and symbols in words; some engines do so themselves, but not always as the speaker said them"
-        )
+        advice = "write numbers and symbols in words, as they are spoken; an engine may read them in another way"
         yield make_finding("symbols", severity, row, message, advice, Measure(len(strange), "kinds"))
 
 

@@ -19,6 +19,12 @@ DATA_VERSION = 2
 SHOWN_FINDINGS = 5
 """Findings of each check that the terminal shows."""
 
+_MEANINGS = {
+    Severity.ERROR: " (a run leaves the row out, or it teaches something wrong)",
+    Severity.WARNING: " (the voice may get worse)",
+    Severity.NOTE: " (for your information)",
+}
+
 
 def lines(examination: Examination, shown: int = SHOWN_FINDINGS) -> Iterator[str]:
     """Yield the report as lines of text: the source, the worst findings of each check, skipped checks, and advice."""
@@ -37,7 +43,10 @@ def lines(examination: Examination, shown: int = SHOWN_FINDINGS) -> Iterator[str
         yield f"{recordings} ({minutes:.1f} min); the sound of {len(usable):,} is usable ({used:.1f} min)"
         yield "no recording can be used for training before it was cut and transcribed, which a run does"
     counts = examination.counts
-    yield ", ".join(_count(counts[severity], severity.value) for severity in Severity)
+    yield ", ".join(
+        f"{_count(counts[severity], severity.value)}{_MEANINGS[severity] if counts[severity] else ''}"
+        for severity in Severity
+    )
     for (severity, check), group in groupby(
         examination.findings, key=lambda finding: (finding.severity, finding.check)
     ):

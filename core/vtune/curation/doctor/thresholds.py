@@ -57,6 +57,8 @@ def sound_findings(row: Row, measures: Measures, engine_rate: int | None) -> Ite
     :param engine_rate: sample rate of the engine; None if no engine is named.
     """
     yield from _length_findings(row, measures)
+    if measures.seconds < MIN_CLIP_SECONDS:
+        return  # the clip is left out anyway
     if not measures.speech.seconds:
         yield make_finding(
             "no-speech", Severity.ERROR, row,
@@ -73,11 +75,11 @@ def sound_findings(row: Row, measures: Measures, engine_rate: int | None) -> Ite
 def _length_findings(row: Row, measures: Measures) -> Iterator[Finding]:
     seconds = Measure(round(measures.seconds, 3), "s")
     if measures.seconds < MIN_CLIP_SECONDS:
-        advice = "join the clip with its neighbour, or leave it out; a run leaves it out (prepare.min_seconds)"
+        advice = "a run leaves it out; join the clip with its neighbour, or lower prepare.min_seconds"
         message = f"the clip has {measures.seconds:.2f} s; a run needs {MIN_CLIP_SECONDS:g} s or more"
         yield make_finding("short", Severity.WARNING, row, message, advice, seconds)
     elif measures.seconds > MAX_CLIP_SECONDS:
-        advice = "cut the recording into utterances (vtune prepare)"
+        advice = "cut it into utterances (vtune prepare), because most engines take no longer clips"
         yield make_finding(
             "long", Severity.WARNING, row, f"the recording has {measures.seconds:.1f} s", advice, seconds
         )
@@ -96,8 +98,8 @@ def _peak_findings(row: Row, measures: Measures) -> Iterator[Finding]:
         )  # fmt: skip
     if abs(peaks.offset) >= MAX_OFFSET:
         yield make_finding(
-            "offset", Severity.WARNING, row, f"the waveform has an offset of {peaks.offset:+.3f} of full scale",
-            "remove the offset (--fix does)", Measure(round(peaks.offset, 5), "of full scale"),
+            "offset", Severity.WARNING, row, f"the waveform is centred on {peaks.offset:+.3f} of full scale, not on 0",
+            "remove this offset (--fix does)", Measure(round(peaks.offset, 5), "of full scale"),
         )  # fmt: skip
 
 

@@ -98,7 +98,7 @@ def test_copies_and_leaks_are_found(clip: Clip, folder: Folder, examined: Examin
 
 def test_what_stands_out_among_the_others(clip: Clip, folder: Folder, examined: Examined) -> None:
     rows = [(f"c{number}", clip(number), sentence(number)) for number in range(12)]
-    rows.append(("quiet", clip(20, level=-45), sentence(20)))
+    rows.append(("quiet", clip(20, level=-40), sentence(20)))
     rows.append(("slow", clip(21), "no"))
     rows.append(("fast", clip(22), sentence(22) * 4))
     examination = examined(folder(rows))
@@ -197,7 +197,7 @@ def test_it_can_be_said_and_written(clip: Clip, folder: Folder, examined: Examin
     rows = [(f"c{number}", clip(number) + 0.05, sentence(number)) for number in range(8)]
     examination = examined(folder(rows))
     said = list(lines(examination, shown=3))
-    assert "warning offset: waveforms with an offset from zero (8)" in said
+    assert "warning offset: waveforms that are not centred on zero (8)" in said
     assert sum(re.search(r"transcripts.csv:\d", line) is not None for line in said) == 3
     assert any("5 more" in line for line in said)
     data = json.loads(json.dumps(as_data(examination)))
