@@ -142,8 +142,8 @@ def test_a_table_that_is_not_understood_is_no_folder_of_sound(clip: Clip, tmp_pa
     source, _ = open_data(SourceRecipe(source=str(tmp_path)), Path())
     with pytest.raises(DataError, match="no header that is understood"):
         examine(source)
-    (tmp_path / "t.csv").write_text("filename,smell\na,sweet\n")
-    with pytest.raises(DataError, match="none has a usual name for the one that has the words"):
+    (tmp_path / "t.csv").write_text("filename,smell,taste\na,17,4\n")
+    with pytest.raises(DataError, match="not clear which one has the words"):
         open_data(SourceRecipe(source=str(tmp_path)), Path())
 
 
