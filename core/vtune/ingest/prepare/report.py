@@ -84,8 +84,8 @@ class PrepareReport:
             lines.append(f"{self.by_network:,} recordings: the network found the speech (vad)")
         if self.needs_network:
             lines.append(
-                f"{self.needs_network:,} recordings hold noise, music or breaths that the level cannot tell from "
-                "speech; a network can: pip install 'vtune-tts[vad]', and do not set vad to false"
+                f"{self.needs_network:,} recordings hold noise, music or breaths that the level alone cannot tell from "
+                "speech; the network can: pip install 'vtune-tts[vad]', and leave prepare.vad at auto"
             )
         lines += [f"{count:,} clips to listen to first: {doubt}" for doubt, count in self.doubts.most_common()]
         return [*lines, *self._lines_without_clip()]

@@ -74,6 +74,16 @@ def test_nothing_is_no_speech(meter: VoiceMeter, count: int) -> None:
     assert meter.frames(count).tolist() == [False] * count
 
 
+def test_a_crowd_in_the_pauses_makes_the_network_stricter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vad, "_model", Loudness)
+    _, on = bursts(10)
+    for pauses, expected in ((~on, on), (np.zeros_like(on), np.ones_like(on)), (None, np.ones_like(on))):
+        meter = VoiceMeter(16_000)
+        meter._probabilities = [np.where(np.resize(on, 1000), 0.99, 0.6).astype(np.float32)]
+        heard = meter.frames(1000, WINDOW_SAMPLES / 16_000, pauses)
+        assert (heard[:999] == expected[:999]).all()
+
+
 def test_faint_ends_are_kept_as_far_as_they_are_loud() -> None:
     heard, loud = np.zeros(200, dtype=bool), np.zeros(200, dtype=bool)
     heard[50:100] = True
