@@ -273,7 +273,7 @@ def voiced_windows(path: Path, utterances: list[Span]) -> np.ndarray:
     inside = np.zeros(len(levels), dtype=bool)
     for start, end in utterances:
         inside[int(start / WINDOW_SECONDS) : int(end / WINDOW_SECONDS) + 1] = True
-    return np.asarray(inside & (levels > np.percentile(levels[inside], 99) - VOICED_DEPTH_DB))
+    return np.asarray(inside & (levels > np.percentile(levels, 99.9) - VOICED_DEPTH_DB))
 
 
 if __name__ == "__main__":

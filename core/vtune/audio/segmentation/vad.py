@@ -34,7 +34,7 @@ WARM_UP_WINDOWS = 32
 SPEECH_START_PROBABILITY, SPEECH_END_PROBABILITY = 0.5, 0.35
 """Speech begins above the first probability and ends below the second."""
 
-CROWD_START_PROBABILITY, CROWD_END_PROBABILITY = 0.95, 0.85
+CROWD_START_PROBABILITY, CROWD_END_PROBABILITY = 0.97, 0.9
 """The same where other people talk in the background: the network hears speech in the pauses, with less certainty."""
 
 MAX_PAUSE_PROBABILITY = 0.35

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from vtune import audio
@@ -53,11 +54,18 @@ def prepare_recording(record: CutRecord, out: Path, settings: CutSettings) -> Cu
 def plan_cuts(analysis: LevelAnalysis, settings: CutSettings) -> tuple[list[list[Stretch]], list[CutSpan]]:
     """Return, for each clip of a recording, the spans of frames that the clip keeps, and its place in the recording.
 
-    A clip that is too short has a ``reason``; no clip has a name yet.
+    A clip that is too short has a ``reason``; no clip has a name yet. In noise, two clips that meet in a short pause
+    are doubtful: the pause may hold the faint end of one word or the faint beginning of the next.
     """
     segments, lengths = analysis.segments(settings), analysis.lengths(settings)
     spans = clip_spans(segments, analysis.powers, lengths)
     cuts = [_cut_span(analysis, segment, spans_of, settings) for segment, spans_of in zip(segments, spans, strict=True)]
+    if analysis.snr < MIN_LEVEL_SNR_DB:
+        meeting = {before.end for before, after in pairwise(cuts) if before.end == after.start}
+        cuts = [
+            replace(span, doubt=span.doubt or LOST_IN_NOISE) if meeting & {span.start, span.end} else span
+            for span in cuts
+        ]
     return spans, cuts
 
 
