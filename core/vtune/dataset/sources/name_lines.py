@@ -7,13 +7,14 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from vtune.dataset.sources.layout import LineLayout
 from vtune.dataset.sources.plain_text import open_text
 from vtune.dataset.sources.table import Table, TableRecord, make_record
 from vtune.errors import DataError
 
-_LINE = re.compile(r"\s*(\S+)(\s+)(.*\S)?\s*", re.S)
+_LINE = re.compile(r"(?P<name>\S+)(?:\s+(?P<words>.*))?", re.DOTALL)
 
 
 _WORD_GAP = re.compile("(?<=[\u3040-\u30ff\u3400-\u9fff])[ \t]+(?=[\u3040-\u30ff\u3400-\u9fff])")
@@ -29,7 +30,12 @@ def without_word_gaps(words: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NameLinesTable(Table):
-    """A text file with a name and the words on each line."""
+    """A text file with a name and the words on each line.
+
+    ``LINE`` finds ``name`` and ``words`` in a line without the blanks around it.
+    """
+
+    LINE: ClassVar[re.Pattern[str]] = _LINE
 
     @property
     def names_are_guessed(self) -> bool:
@@ -45,9 +51,8 @@ class NameLinesTable(Table):
         """Yield number, name and words of each line that is not blank."""
         with open_text(self.path, self.encoding, newline="\n") as file:
             for line, text in enumerate(file, 1):
-                parts = text.split(maxsplit=1)
-                if parts:
-                    yield line, parts[0], parts[1] if len(parts) > 1 else ""
+                if match := self.LINE.fullmatch(text.strip()):
+                    yield line, match["name"], match["words"] or ""
 
     def layout(self, text: str, records: list[TableRecord]) -> NameLinesLayout:
         """Find the line of each row."""
@@ -67,7 +72,12 @@ class NameLinesLayout(LineLayout):
 
     def with_words(self, row: str, words: str) -> str:
         """Exchange what follows the name."""
-        return f"{_before_words(row)}{words}{_line_end(row)}"
+        body = row.strip()
+        match = self._table.LINE.fullmatch(body)
+        if match is None or not match["words"]:
+            return f"{row.rstrip()} {words}{_line_end(row)}"
+        start = row.index(body) + match.start("words")
+        return f"{row[:start]}{words}{_line_end(row)}"
 
     def with_flags(self, row: str, flags: str) -> str:
         """Refuse: a line has a name and words only."""
@@ -78,12 +88,6 @@ class NameLinesLayout(LineLayout):
         if " " in name:
             raise DataError(f"{self._table.path}: the name {name!r} has a blank, which separates name and words here")
         return f"{name} {words}{self._end if like is None else _line_end(like)}"
-
-
-def _before_words(row: str) -> str:
-    """Return the name of a row and the blanks after it."""
-    match = _LINE.fullmatch(row)
-    return row[: match.start(3)] if match and match[3] else f"{row.rstrip()} "
 
 
 def _line_end(row: str) -> str:

@@ -112,6 +112,12 @@ class Recordings:
         """Return the first ``count`` files of each ending that are no recordings and have no recording's name."""
         return self._others(f"NOT EXISTS ({_NAMESAKE})", count)
 
+    def files_named(self, name: str) -> list[str]:
+        """Return all files of a name that are no recordings."""
+        self._walk()
+        query = "SELECT path FROM others JOIN folders ON folders.id = others.folder WHERE name = ? ORDER BY others.id"
+        return [os.path.join(_text(folder), name) for (folder,) in self._tables.execute(query, (_bytes(name),))]
+
     def _others(self, where: str, count: int) -> list[str]:
         self._walk()
         rows = self._tables.execute(

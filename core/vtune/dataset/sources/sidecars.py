@@ -17,7 +17,7 @@ from vtune.dataset.sources.plain_text import encoding_of, open_text, unfit_words
 from vtune.dataset.sources.text_kinds import HEAD_CHARACTERS, kind_of_text
 from vtune.errors import DataError
 
-SIDECAR_ENDINGS = (".normalized.txt", ".txt", ".lab", ".original.txt")
+SIDECAR_ENDINGS = (".normalized.txt", ".txt", ".TXT", ".lab", ".LAB", ".original.txt")
 """Endings of texts beside recordings, the preferred one first; LibriTTS has ``.normalized`` and ``.original``."""
 
 _TEXT_FOLDERS = (
@@ -89,10 +89,12 @@ def sidecar_of(recording: Path) -> Sidecar | None:
     folder, file_name = os.path.split(recording)
     stem = os.path.splitext(file_name)[0]
     base = os.path.join(folder, stem)  # strings, because a corpus has half a million recordings
-    texts = [base + ending for ending in SIDECAR_ENDINGS if os.path.isfile(base + ending)]
-    if texts:
+    endings = (*SIDECAR_ENDINGS, os.path.splitext(file_name)[1] + ".txt")  # a.txt, or a.wav.txt
+    there = [ending for ending in endings if os.path.isfile(base + ending)]
+    texts = [Path(base + ending) for ending in {ending.lower(): ending for ending in reversed(there)}.values()][::-1]
+    if texts:  # where a disk knows no capitals, a.TXT is a.txt
         name = _LIBRITTS_NAME.fullmatch(stem)
-        return Sidecar(Path(texts[0]), name[1] if name else "", tuple(map(Path, texts[1:])))
+        return Sidecar(texts[0], name[1] if name else "", tuple(texts[1:]))
     microphone = _MICROPHONE.search(stem)
     for text_folder in text_folders(folder):
         for name in dict.fromkeys((stem, stem[: microphone.start()] if microphone else stem)):

@@ -113,7 +113,7 @@ class FolderSource:
     @cached_property
     def description(self) -> list[str]:
         """A line for each table, or one about the texts; then folders of speakers, and files that are not read."""
-        lines = _describe(self._tables) if self._tables else self._describe_sidecars()
+        lines = _describe(self._tables, self._root) if self._tables else self._describe_sidecars()
         if self._folders is not None and (self._folders.are_speakers or self.speaker_question):
             role = "the speakers" if self._folders.are_speakers else "perhaps the speakers"
             lines.append(f"the folders of the recordings are {role}: {self._folders.listed()}")
@@ -335,9 +335,15 @@ def shortly(names: list[str]) -> str:
     return ", ".join(printable(name) for name in names[:SHOWN_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _describe(tables: list[Table]) -> list[str]:
-    """Return one line a table, of the first tables."""
-    lines = [table.describe() for table in tables[:MAX_DESCRIBED_TABLES]]
+def _describe(tables: list[Table], root: Path) -> list[str]:
+    """Return one line a table, of the first tables; tables of one name get their folders."""
+    counts = Counter(table.path.name for table in tables)
+    lines = [
+        table.describe()
+        if counts[table.path.name] == 1
+        else os.path.join(os.path.relpath(table.path.parent, root), table.describe())
+        for table in tables[:MAX_DESCRIBED_TABLES]
+    ]
     left = len(tables) - len(lines)
     return [*lines, f"and {left:,} more tables"] if left else lines
 

@@ -34,7 +34,7 @@ _PART = re.compile(
 )
 _SPEAKER = re.compile(
     r"((spk|spkr|speaker|voice|reader|actor|narrator|person|subject|user)[-_ .]?[a-z0-9]+"
-    r"|p\d{3}|s\d{3,}|id\d{4,}|ssb\d+|cmu_us_[a-z]+_arctic)",
+    r"|p\d{3}|s\d{3,}|id\d{4,}|ssb\d+|jvs\d+|cmu_us_[a-z]+_arctic)",
     re.I,
 )
 

@@ -21,6 +21,7 @@ from vtune.dataset.sources.formats.delimited import FORMAT as DELIMITED
 from vtune.dataset.sources.formats.json_lines import FORMAT as JSON_LINES
 from vtune.dataset.sources.formats.json_list import FORMAT as JSON_LIST
 from vtune.dataset.sources.formats.names_and_words import FORMAT as NAMES_AND_WORDS
+from vtune.dataset.sources.formats.names_and_words import LINE as NAME_LINE
 from vtune.dataset.sources.own_files import is_own_file
 from vtune.dataset.sources.recordings import Recordings
 from vtune.dataset.sources.table import TableFormat
@@ -103,6 +104,10 @@ def word_files(recordings: Recordings, *, sidecars_are_read: bool = False) -> li
         *(look_at(Path(path), recordings, is_namesake=True) for path in namesakes),
         *(look_at(Path(path), recordings, is_namesake=False) for path in loose),
     ]
+    # A corpus with a list for each of a hundred speakers: all files with the name of a list are looked at.
+    lists = {file.path.name for file in files if file is not None and file.table_format is not None}
+    further = [path for name in sorted(lists) for path in recordings.files_named(name) if path not in loose]
+    files += [look_at(Path(path), recordings, is_namesake=False) for path in further]
     return sorted((file for file in files if file is not None), key=lambda file: -file.evidence)
 
 
@@ -177,7 +182,7 @@ def _line_names(lines: Sequence[str], recordings: Recordings) -> tuple[set[str],
     """Return the recordings that lines name, what else these lines say, and the format that fits."""
     best: tuple[set[str], list[str], TableFormat] = set(), [], DELIMITED
     for delimiter in ("|", "\t", ";", ",", None):
-        rows = [[cell.strip().strip('"') for cell in line.strip().split(delimiter)] for line in lines]
+        rows = [[cell.strip().strip('"') for cell in _cells(line.strip(), delimiter)] for line in lines]
         for column in range(min(max(map(len, rows), default=0), 1 if delimiter is None else 8)):
             hits = [row for row in rows if len(row) > max(column, 1) and recordings.has_stem(row[column])]
             if len(hits) > len(best[1]):
@@ -188,6 +193,12 @@ def _line_names(lines: Sequence[str], recordings: Recordings) -> tuple[set[str],
                     NAMES_AND_WORDS if delimiter is None else DELIMITED,
                 )
     return best
+
+
+def _cells(line: str, delimiter: str | None) -> Sequence[str]:
+    """Return the cells of a line; without a delimiter the name and the words."""
+    match = NAME_LINE.fullmatch(line) if delimiter is None else None
+    return match.groups() if match else line.split(delimiter)
 
 
 def _json_names(text: str, lines: Sequence[str], recordings: Recordings) -> tuple[set[str], list[str], TableFormat]:

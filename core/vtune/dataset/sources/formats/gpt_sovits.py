@@ -56,5 +56,9 @@ class GptSovitsTable(delimited.DelimitedTable):
         """GPT-SoVITS."""
         return FORMAT
 
+    def describe(self) -> str:
+        """Name the format and the columns."""
+        return self._described(self.format.name, self.columns.describe())
+
 
 FORMAT = GptSovitsFormat()

@@ -1,18 +1,23 @@
-"""Lists of prompts: a name, a blank and the words on each line, with nothing that says so.
+"""Lists of prompts: a name, a blank or a colon, and the words on each line, with nothing that says so (JSUT, VoxForge).
 
 Only the recordings tell that the first word of a line is a name: ``vtune.dataset.sources.word_files`` finds such lists.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.name_lines import NameLinesTable
 from vtune.dataset.sources.plain_text import encoding_of
 from vtune.dataset.sources.table import TableFormat
 from vtune.errors import DataError
+
+LINE = re.compile(r"(?P<name>[^\s:：]+)(?:\s*[:：]\s*|\s+)?(?P<words>.*)", re.DOTALL)
+"""A line: ``a0001 Words``, ``a0001.wav: Words`` or ``BASIC5000_0001:Words``."""
 
 
 class NamesAndWordsFormat(TableFormat):
@@ -35,6 +40,8 @@ class NamesAndWordsFormat(TableFormat):
 @dataclass(frozen=True, slots=True)
 class NamesAndWordsTable(NameLinesTable):
     """A list of prompts."""
+
+    LINE: ClassVar[re.Pattern[str]] = LINE
 
     @property
     def format(self) -> TableFormat:

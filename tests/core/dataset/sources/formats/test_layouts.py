@@ -90,6 +90,24 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], dict[str, str | bytes], Rows]] = {
         {"etc/PROMPTS": "a1 The kettle sang.\na2 Two boats came in.\n", "README": "a1 and a2 were read aloud\n"},
         {"a1.wav": ("The kettle sang.", ""), "a2.wav": ("Two boats came in.", "")},
     ),
+    "JSUT": (
+        ("basic/wav/B_0001.wav", "basic/wav/B_0002.wav"),
+        {"basic/transcript_utf8.txt": "B_0001:水をマレーシアから。\nB_0002:木曜日、停戦会談は。\n"},
+        {"B_0001.wav": ("水をマレーシアから。", ""), "B_0002.wav": ("木曜日、停戦会談は。", "")},
+    ),
+    "JVS": (
+        ("jvs001/parallel/wav/V_1.wav", "jvs001/parallel/wav/V_2.wav",
+         "jvs002/parallel/wav/V_1.wav", "jvs002/parallel/wav/V_2.wav"),
+        {f"jvs00{number}/parallel/transcripts.txt": f"V_1:また、東寺{number}。\nV_2:水を{number}。\n"
+         for number in (1, 2)},
+        {"jvs001/V_1.wav": ("また、東寺1。", "jvs001"), "jvs001/V_2.wav": ("水を1。", "jvs001"),
+         "jvs002/V_1.wav": ("また、東寺2。", "jvs002"), "jvs002/V_2.wav": ("水を2。", "jvs002")},
+    ),
+    "texts with capital endings and whole names": (
+        ("a.wav", "b.wav"),
+        {"a.TXT": "The kettle sang.", "b.wav.txt": "Two boats."},
+        {"a.wav": ("The kettle sang.", ""), "b.wav": ("Two boats.", "")},
+    ),
     "a file list of Tacotron's": (
         ("wavs/LJ1.wav", "wavs/LJ2.wav"),
         {"filelists/ljs_audio_text_train_filelist.txt": "DUMMY/LJ1.wav|The kettle sang.\nDUMMY/LJ2.wav|Two boats.\n"},
@@ -102,6 +120,13 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], dict[str, str | bytes], Rows]] = {
         {"a.wav": ("The kettle sang.", ""), "b.wav": ("Two boats.", "")},
     ),
 }  # fmt: skip
+
+
+def _key(audio: str, expected: Rows) -> str:
+    """Return the name by which a layout expects a recording: its file, its corpus, or speaker and file."""
+    parts = (*Path(audio).parts, "")
+    keys = (parts[-2], parts[-4], f"{parts[-5]}/{parts[-2]}")
+    return next((key for key in keys if key in expected), audio)
 
 
 def source_of(root: Path, **asked: object) -> Source:
@@ -117,10 +142,7 @@ def test_a_layout_is_known(folder: Folder, name: str) -> None:
     source = source_of(root)
     rows = list(source.rows())
     assert [row.problem for row in rows] == [None] * len(recordings)
-    by_folder = "Festival" in name
-    found = {
-        (Path(row.audio).parts[-3] if by_folder else Path(row.audio).name): (row.text, row.speaker) for row in rows
-    }
+    found = {_key(row.audio, expected): (row.text, row.speaker) for row in rows}
     assert found == expected
     assert source.has_speakers == any(speaker for _, speaker in expected.values())
 
