@@ -50,8 +50,8 @@ class Recordings:
             path = str(base / name)
             if _is_recording(path) and os.path.isfile(path):
                 return path, None
-        if os.sep in name and (path := _from_above(name, folder)):
-            return path, None
+        if os.sep in name and (above := _from_above(name, folder)):
+            return above, None
         part, _, wanted = name.replace("\\", "/").rpartition("/")
         found = self._candidates(wanted, self._homes(part, bases), "" if part else os.path.realpath(folder))
         if len(found) > 1:

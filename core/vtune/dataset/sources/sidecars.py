@@ -93,8 +93,8 @@ def sidecar_of(recording: Path) -> Sidecar | None:
     there = [ending for ending in endings if os.path.isfile(base + ending)]
     texts = [Path(base + ending) for ending in {ending.lower(): ending for ending in reversed(there)}.values()][::-1]
     if texts:  # where a disk knows no capitals, a.TXT is a.txt
-        name = _LIBRITTS_NAME.fullmatch(stem)
-        return Sidecar(texts[0], name[1] if name else "", tuple(texts[1:]))
+        of_reader = _LIBRITTS_NAME.fullmatch(stem)
+        return Sidecar(texts[0], of_reader[1] if of_reader else "", tuple(texts[1:]))
     microphone = _MICROPHONE.search(stem)
     for text_folder in text_folders(folder):
         for name in dict.fromkeys((stem, stem[: microphone.start()] if microphone else stem)):
