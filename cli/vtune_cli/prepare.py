@@ -74,7 +74,7 @@ def prepare(
     """
     from pydantic import ValidationError
 
-    from vtune.dataset import notes_on_words
+    from vtune.dataset import dividing_folders, notes_on_words
     from vtune.errors import first_problem
     from vtune.ingest.prepare import CutSettings, PrepareReport, prepare_folder
     from vtune.recipe import PrepareRecipe
@@ -94,6 +94,8 @@ def prepare(
     def cut(pool: RankPool) -> PrepareReport:
         for note in notes_on_words(source):
             echo(note, err=True)
+        if (folders := dividing_folders(source)) is not None:
+            echo(f"the folders {folders} may be speakers: cut each speaker's folder into a folder of its own", err=True)
         return prepare_folder(source, out, cutting, processes, pool)
 
     report = lead(cut)

@@ -46,3 +46,12 @@ def test_plan_prepare_and_transcribe_name_what_they_do_not_read(vtune, raw, reci
     assert f"words       data.0: {note}" in vtune("plan", str(recipe)).stdout.splitlines()
     assert note in vtune("prepare", str(raw), str(tmp_path / "clips"), "--processes", "1").stderr.splitlines()
     assert note in vtune("transcribe", str(raw), "--model", "nowhere.pt").stderr.splitlines()
+
+
+def test_prepare_names_folders_that_may_be_speakers(vtune, raw, tmp_path):
+    for folder in ("ann", "ben"):
+        (raw / folder).mkdir()
+        for name in ("a", "b"):
+            (raw / folder / f"{name}.wav").write_bytes((raw / f"{name}.wav").read_bytes())
+    lines = vtune("prepare", str(raw), str(tmp_path / "clips"), "--processes", "1").stderr.splitlines()
+    assert any(line.startswith("the folders ann (2), ben (2) may be speakers: cut each") for line in lines)

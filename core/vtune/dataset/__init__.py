@@ -16,7 +16,7 @@ from vtune.dataset.features.manifest import (
 )
 from vtune.dataset.features.rows import FeatureRows
 from vtune.dataset.features.store import FeatureStore
-from vtune.dataset.sources.detect import find_raw, folder_question, notes_on_words, open_source
+from vtune.dataset.sources.detect import dividing_folders, find_raw, folder_question, notes_on_words, open_source
 from vtune.dataset.sources.source import Row, Source
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "best_clips",
     "build_training_data",
     "clip_fingerprint_sample",
+    "dividing_folders",
     "find_raw",
     "folder_question",
     "held_out_clips",

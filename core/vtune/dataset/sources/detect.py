@@ -121,13 +121,19 @@ def folder_question(path: Path, choice: bool | None) -> str | None:
 
     :param choice: ``speaker_folders`` of the source.
     """
-    folders = divide_by_folders(Recordings(path).counts_of_folders(), choice) if path.is_dir() else None
+    folders = dividing_folders(path, choice)
     if folders is None:
         return None
     return (
-        f"the folders {folders.listed()} divide the recordings, and nothing names the speakers: give each speaker's "
+        f"the folders {folders} divide the recordings, and nothing names the speakers: give each speaker's "
         "folder an entry of its own under 'data:' with its 'voice:', or set 'speaker_folders: false' if all are one"
     )
+
+
+def dividing_folders(path: Path, choice: bool | None = None) -> str | None:
+    """Return the folders that may be speakers of recordings without words: ``"ann (12), ben (9)"``; else None."""
+    folders = divide_by_folders(Recordings(path).counts_of_folders(), choice) if path.is_dir() else None
+    return None if folders is None else folders.listed()
 
 
 def locate(source: str, recipe_folder: Path) -> Path:
