@@ -141,7 +141,7 @@ def _object_items(path: Path, reader: JsonReader) -> Iterator[tuple[int, Any]]:
 
 
 def _is_row_value(key: str, value: Any) -> bool:
-    """Tell whether the first value of an object belongs to the recording that its key names: words, or a row with words."""
+    """Tell whether the first value of an object is the words, or a row with the words, of the recording in its key."""
     if isinstance(value, dict):
         return any(map(is_usual, value))
     return isinstance(value, str) and not is_usual(key)
