@@ -12,7 +12,7 @@ import os
 import re
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vtune import audio
+from vtune.audio.parts import MAX_OVERRUN_SECONDS
 from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.part_times import PartTimes, checked_times
 from vtune.dataset.sources.plain_text import encoding_of, open_text, unfit_words
@@ -28,6 +29,9 @@ from vtune.errors import DataError
 
 MAX_FILE_BYTES = 1 << 26
 """Bytes of the largest file of cues: subtitles of a day of speech have 2 MB, TextGrids with phones 40 MB."""
+
+MAX_CUE_CHARACTERS = 5_000
+"""Characters of the longest text of one cue: five minutes of speech."""
 
 MAX_JOINED_SECONDS = 13.0
 """Seconds of the longest clip that several cues become: clips of ``vtune prepare`` have as many by default."""
@@ -41,16 +45,19 @@ SCRAP_SECONDS = 1.0
 MIN_ROLLING_SHARE = 0.3
 """Share of cues that repeat the line before from which a file scrolls, as the automatic subtitles of YouTube do."""
 
-_SUFFIXES = tuple(sorted(audio.SUFFIXES, key=lambda suffix: (suffix != ".wav", suffix != ".flac", suffix)))
-_WORD_ENDINGS = (".srt", ".vtt", ".tsv", ".json", ".txt", ".textgrid", ".lab", ".lrc", ".sbv", ".ass", ".ssa")
+MIN_SHARE_OF_RECORDING = 0.2
+"""Share of the recording that the last label reaches at least, for the unit of its times to be right."""
+
 MIN_SAME_WORDS = 0.98
 """Share of the words that two files beside one recording have in common, from which they are the same text."""
-
-_WORD = re.compile(r"\w+")
 
 HEAD_CHARACTERS = 1 << 14
 """Characters at the beginning of a file that show its format."""
 
+_UNITS_SECONDS = (1.0, 1e-3, 1e-7)  # times are written in seconds, in milliseconds, or in HTK's 100 ns
+_SUFFIXES = tuple(sorted(audio.SUFFIXES, key=lambda suffix: (suffix != ".wav", suffix != ".flac", suffix)))
+_WORD_ENDINGS = tuple(".srt .vtt .sbv .ass .ssa .lrc .tsv .csv .json .jsonl .textgrid .txt .lab".split())  # noqa: SIM905
+_WORD = re.compile(r"\w+")
 _LANGUAGE = re.compile(r"\.[a-z]{2,3}(-[A-Za-z]{2,8})?(\.(sdh|cc|forced|auto|orig))?$", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?…。！？।؟][\"'”’»)\]]*$")
 _TAG = re.compile(r"</?(?:i|b|u|s|c|v|em|strong|font|lang|ruby|rt|span|br|p)\b[^<>]*>|<\d[\d:.,]*>|\{\\[^{}]*\}", re.I)
@@ -154,13 +161,31 @@ class CueTable(Table):
 
     def records(self) -> Iterator[TableRecord]:
         """Yield a row for each clip, in the order of time."""
-        recording = recording_of(self.path)
-        cues: Iterable[Cue] = self.table_format.cues(self.path, read_limited(self.path, self.encoding), self.choice)
-        for cue in joined(sorted(cues, key=_order)) if self.table_format.joins else sorted(cues, key=_order):
-            times = PartTimes.unusable(cue.problem) if cue.problem else checked_times(cue.start, cue.end)
-            if times.start is None and times.problem is None:
-                times = PartTimes(0.0, cue.end)  # from the beginning to the next cue
-            yield make_record(cue.line, recording, cue.text, cue.speaker, times=times)
+        yield from _records(self, os.stat(self.path).st_mtime_ns)
+
+
+@lru_cache(maxsize=4)  # several questions are asked about a table before its rows are read
+def _records(table: CueTable, changed: int) -> list[TableRecord]:
+    recording = recording_of(table.path)
+    text = read_limited(table.path, table.encoding)
+    cues = sorted((_checked(cue) for cue in table.table_format.cues(table.path, text, table.choice)), key=_order)
+    records = []
+    for cue in joined(cues) if table.table_format.joins else cues:
+        times = PartTimes.unusable(cue.problem) if cue.problem else checked_times(cue.start, cue.end)
+        times = PartTimes.unusable("the text has no times") if times.start is None else times
+        records.append(make_record(cue.line, recording, cue.text, cue.speaker, times=times))
+    return records
+
+
+def _checked(cue: Cue) -> Cue:
+    if len(cue.text) <= MAX_CUE_CHARACTERS:
+        return cue
+    return replace(cue, text=cue.text[:80], problem=cue.problem or too_long(len(cue.text)))
+
+
+def too_long(characters: int) -> str:
+    """Return the problem of a text that nobody says in one piece."""
+    return f"the text has {characters:,} characters, which are no clip of speech"
 
 
 def best_of_each_recording(tables: Iterable[tuple[Path, TableFormat]]) -> list[Path]:
@@ -248,6 +273,17 @@ def _without_suffix(name: str) -> str:
 def _only_recording(folder: str, changed: int) -> str | None:
     recordings = [name for name in os.listdir(folder) if name.lower().endswith(_SUFFIXES)]
     return recordings[0] if len(recordings) == 1 else None
+
+
+def unit_of_times(path: Path, times: Sequence[float]) -> float | None:
+    """Return the seconds of the unit in which the times of a recording fit it; None if none does."""
+    try:
+        seconds = audio.header_of(path.with_name(recording_of(path)))[1]
+    except DataError:
+        return None
+    last = max(times, default=0.0)
+    units = (unit for unit in _UNITS_SECONDS if last * unit <= seconds + MAX_OVERRUN_SECONDS)
+    return next((unit for unit in units if last * unit >= MIN_SHARE_OF_RECORDING * seconds), None)
 
 
 def spoken_text(lines: Iterable[str]) -> str:

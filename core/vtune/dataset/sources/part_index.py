@@ -11,9 +11,8 @@ MIN_GAP_SECONDS = 5.0
 """Seconds of sound between two rows from which the sound is listed as a part that no row names; less is a pause."""
 
 _SCHEMA = """
-CREATE TABLE parts (recording BLOB, start REAL, "end" REAL);
-CREATE INDEX by_start ON parts (recording, start);
-CREATE INDEX by_end ON parts (recording, "end")
+CREATE TABLE parts (recording BLOB, start REAL, "end" REAL, UNIQUE (recording, start, "end"));
+CREATE INDEX by_end ON parts (recording, "end", start)
 """
 
 
@@ -29,13 +28,18 @@ class PartIndex:
 
     def add(self, recording: str, start: float, end: float | None) -> None:
         """Add a part; without an end, the part ends where the next part begins, or with the recording."""
-        self._tables.execute("INSERT INTO parts VALUES (?, ?, ?)", (_key(recording), start, end))
+        self._tables.execute("INSERT OR IGNORE INTO parts VALUES (?, ?, ?)", (_key(recording), start, end))
 
     def complete(self) -> None:
         """Find the ends of parts that were added without one. Call it when all parts are added."""
         self._tables.execute(
-            'UPDATE parts SET "end" = (SELECT min(next.start) FROM parts AS next '
+            'UPDATE OR IGNORE parts SET "end" = (SELECT min(next.start) FROM parts AS next '
             'WHERE next.recording = parts.recording AND next.start > parts.start) WHERE "end" IS NULL'
+        )
+        # Of equal rows without an end, one has it now.
+        self._tables.execute(
+            'DELETE FROM parts WHERE "end" IS NULL AND EXISTS (SELECT 1 FROM parts AS twin '
+            'WHERE twin.recording = parts.recording AND twin.start = parts.start AND twin."end" IS NOT NULL)'
         )
 
     def part(self, recording: str, start: float, end: float | None) -> RecordingPart:
@@ -45,7 +49,8 @@ class PartIndex:
             end = self._one("SELECT min(start) FROM parts WHERE recording = ? AND start > ?", key, start)
         near = (start - NEIGHBOUR_SECONDS, start + NEIGHBOUR_SECONDS)
         after = self._one(
-            'SELECT max("end") FROM parts WHERE recording = ? AND "end" BETWEEN ? AND ? AND start < ?',
+            'SELECT "end" FROM parts WHERE recording = ? AND "end" BETWEEN ? AND ? AND start < ? '
+            'ORDER BY "end" DESC LIMIT 1',
             *(key, *near, start),
         )
         if end is None:
@@ -76,8 +81,8 @@ class PartIndex:
             yield covered, seconds
 
     def _one(self, query: str, *values: object) -> float | None:
-        value: float | None = self._tables.execute(query, values).fetchone()[0]
-        return value
+        row = self._tables.execute(query, values).fetchone()
+        return None if row is None else row[0]
 
 
 def _key(recording: str) -> bytes:

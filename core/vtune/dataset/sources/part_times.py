@@ -81,7 +81,14 @@ class TimeColumns:
     def describe(self) -> str:
         """Return a clause that says which columns hold the times; empty without such columns."""
         last = self.end or self.duration
-        return "" if self.start is None else f"{self.start!r}" + (f" and {last!r}" if last else "") + " are its times"
+        if self.start is None:
+            return ""
+        return f"{self.start!r} and {last!r} are its times" if last else f"{self.start!r} is where it starts"
+
+    @property
+    def is_in_milliseconds(self) -> bool:
+        """Whether the names of the columns say so."""
+        return any(name is not None and _is_milliseconds(name) for name in (self.start, self.end, self.duration))
 
     def read(self, cells: Mapping[str, Any]) -> PartTimes:
         """Return the times that the cells of a row hold, by the names of their columns.
@@ -103,9 +110,9 @@ class TimeColumns:
 
 
 def checked_times(start: float | None, end: float | None) -> PartTimes:
-    """Return the times of a row, or the problem; an end of 0 or -1 is no end, and nothing but such values no times."""
-    end = None if end in _NO_END else end
-    if end is None and start in (None, *_NO_END):
+    """Return the times of a row, or the problem; an end of 0 or -1 is no end, and a start of -1 is no start."""
+    start, end = None if start == -1 else start, None if end in _NO_END else end
+    if start is None and end is None:
         return WHOLE_RECORDING
     if start is None:
         return PartTimes.unusable(f"the row ends at {end:g} s of its recording, but has no start")

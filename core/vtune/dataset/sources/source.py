@@ -187,8 +187,9 @@ class FolderSource:
             if path:
                 self._recordings.name(path)
             first, any_there, name = first or record, any_there or bool(path), path or record.audio
-            if path and record.start is not None and not _is_as_long(path, record):
-                name = fragment_name(path, self._parts.part(path, record.start, record.end))
+            part = self._part(path, record) if path else None
+            if part is not None:
+                name = fragment_name(path, part)
                 parts += 1
             elif path and not problem and len(rows_of) < 2 and record.text != last_text:
                 rows_of[path] += 1
@@ -208,6 +209,13 @@ class FolderSource:
                 f"all {rows:,} rows of {table.path} name the recording {recording}, and no column says which part of "
                 "the recording each row is; add the columns start,end in seconds"
             )
+
+    def _part(self, path: str, record: TableRecord) -> RecordingPart | None:
+        """Return the part of a recording that a row is; None if the row is the whole recording."""
+        if record.start is None or _is_as_long(path, record):
+            return None
+        part = self._parts.part(path, record.start, record.end)
+        return None if part.start == 0 and part.end is None else part
 
     def _find_parts(self) -> None:
         """Collect the parts that rows name, so that each part knows its neighbours."""

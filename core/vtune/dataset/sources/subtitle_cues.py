@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vtune.dataset.sources.cues import Cue, spoken_text, with_speakers, without_repetitions
+from vtune.dataset.sources.cues import (
+    MAX_CUE_CHARACTERS,
+    Cue,
+    spoken_text,
+    too_long,
+    with_speakers,
+    without_repetitions,
+)
 from vtune.dataset.sources.part_times import parse_seconds
 
 _CLOCK = r"(?:\d+:)?\d{1,3}:\d{1,2}(?:[.,]\d{1,9})?"
@@ -67,6 +74,10 @@ def _blocks(lines: list[str], *, has_notes: bool) -> Iterator[tuple[Cue, list[st
 
 def _voices(cue: Cue, lines: list[str]) -> Iterator[Cue]:
     """Yield a cue with its words; a cue of several voices cannot be cut, because it has one pair of times."""
+    characters = sum(map(len, lines))
+    if characters > 4 * MAX_CUE_CHARACTERS:  # markup is longer than words
+        yield Cue(cue.line, cue.start, cue.end, lines[0][:80], problem=too_long(characters))
+        return
     names = list(dict.fromkeys(match["name"].strip() for match in _VOICE.finditer(" ".join(lines))))
     problem = cue.problem
     if len(names) > 1:

@@ -92,6 +92,8 @@ def test_a_row_without_an_end_ends_where_the_next_row_starts(source: Callable[..
     rows = list(source((5, None), (9, None), (40, None), whole=False).rows())
     assert names(rows) == ["talk.wav#t=5,9&before=9", "talk.wav#t=9,40&after=9&before=40", "talk.wav#t=40&after=40"]
     assert source((40, None)).seconds(rows[2].audio) == 20
+    rows = list(source((0, None), (9, None), ("clip", (0, None)), whole=False).rows())
+    assert names(rows) == ["talk.wav#t=0,9&before=9", "talk.wav#t=9&after=9", "clip.wav"]
 
 
 def test_times_of_a_clip_in_another_recording_are_not_cut_from_the_clip(source: Callable[..., FolderSource]) -> None:
@@ -114,6 +116,11 @@ def test_long_stretches_that_no_row_names_are_listed(source: Callable[..., Folde
     rest = [row for row in rows if row.line is None]
     assert names(rest) == ["talk.wav#t=0,6", "talk.wav#t=30,60"]
     assert {row.problem for row in rest} == {"no row of t.csv names this part of the recording"}
+
+
+def test_equal_rows_cover_what_one_covers(source: Callable[..., FolderSource]) -> None:
+    rows = list(source((5, None), (5, None), (9, 12), (9, 12)).rows())
+    assert names(rows)[4:] == ["clip.wav", "talk.wav#t=0,5", "talk.wav#t=12,60"]
 
 
 def test_rows_of_one_recording_without_times_are_refused(source: Callable[..., FolderSource]) -> None:
@@ -168,8 +175,9 @@ def test_names_for_people_and_for_files() -> None:
         ("start_ms,end_ms", ["1500", "3000"], PartTimes(1.5, 3)),
         ("start,duration_ms", ["1,5", 1500], PartTimes(1.5, 3)),
         ("begin_time,end_time", ["0:01.5", "1:02"], PartTimes(1.5, 62)),
-        ("start,end", ["0", "-1"], PartTimes()),
-        ("start,end", ["0", "0"], PartTimes()),
+        ("start,end", ["-1", "-1"], PartTimes()),
+        ("start,end", ["0", "-1"], PartTimes(0)),
+        ("start,end", ["0", "0"], PartTimes(0)),
         ("start,end", ["", None], PartTimes()),
         ("start,end", ["12", "0"], PartTimes(12)),
         ("start", ["12"], PartTimes(12)),

@@ -8,25 +8,16 @@ the recording tells which. Labels of single words or phones are no clips.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from vtune import audio
-from vtune.audio.parts import MAX_OVERRUN_SECONDS
 from vtune.dataset.sources.columns import ColumnChoice
-from vtune.dataset.sources.cues import HEAD_CHARACTERS, Cue, CueFormat, recording_of
+from vtune.dataset.sources.cues import HEAD_CHARACTERS, Cue, CueFormat, unit_of_times
 from vtune.dataset.sources.part_times import parse_seconds
 from vtune.dataset.sources.table import FormatEvidence
-from vtune.errors import DataError
 
 MIN_LABEL_WORDS = 1.7
 """Words of a label, on average, from which lines that Audacity did not write are labels of sentences."""
-
-MIN_SHARE_OF_RECORDING = 0.2
-"""Share of the recording that the last label reaches at least, for the unit of its times to be right."""
-
-_UNITS = (1.0, 1e-3, 1e-7)
-"""Seconds of the units in which times are written: seconds, milliseconds, and HTK's 100 ns."""
 
 _BEGINNING = re.compile(rb"[^\d\\\s]{0,3}\s*(\d+([.,]\d+)?\s|\\)")
 _AUDACITY = re.compile(r"\s*(\d+[.,]\d+) *\t *(\d+[.,]\d+) *(?:\t(.*))?")
@@ -61,7 +52,8 @@ class AudacityFormat(CueFormat):
         if len(labels) < max(2, len(lines)) or words < MIN_LABEL_WORDS * len(labels):
             return None
         times = [float(time.replace(",", ".")) for start, end, _ in labels for time in (start, end)]
-        return "each line has two times and a sentence" if times == sorted(times) and _unit(path, times) else None
+        fits = times == sorted(times) and unit_of_times(path, times) is not None
+        return "each line has two times and a sentence" if fits else None
 
     def cues(self, path: Path, text: str, choice: ColumnChoice) -> Iterator[Cue]:
         """Yield the labels."""
@@ -70,7 +62,7 @@ class AudacityFormat(CueFormat):
         written = [match for _, _, match in labels if match is not None]
         is_audacity = all(_AUDACITY.fullmatch(match[0]) for match in written)
         ends = [float(match[2].replace(",", ".")) for match in written]
-        unit = 1.0 if is_audacity else _unit(path, ends) or 1.0
+        unit = 1.0 if is_audacity else unit_of_times(path, ends) or 1.0
         for number, line, label in labels:
             if line.startswith("\\"):
                 continue
@@ -80,17 +72,6 @@ class AudacityFormat(CueFormat):
                 continue
             start, end = ((parse_seconds(label[cell]) or 0.0) * unit for cell in (1, 2))
             yield Cue(number, start, None if end == start else end, (label[3] or "").strip())
-
-
-def _unit(path: Path, times: Sequence[float]) -> float | None:
-    """Return the seconds of the unit in which the times of a recording fit it; None if none does."""
-    try:
-        seconds = audio.header_of(path.with_name(recording_of(path)))[1]
-    except DataError:
-        return None
-    last = max(times, default=0.0)
-    units = (unit for unit in _UNITS if last * unit <= seconds + MAX_OVERRUN_SECONDS)
-    return next((unit for unit in units if last * unit >= MIN_SHARE_OF_RECORDING * seconds), None)
 
 
 FORMAT = AudacityFormat()

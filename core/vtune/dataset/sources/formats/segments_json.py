@@ -1,5 +1,5 @@
 """JSON of recognisers beside one recording: Whisper's and WhisperX's ``segments``, whisper.cpp's ``transcription``, the
-``chunks`` of a transformers pipeline, or a plain list of objects with ``start``, ``end`` and ``text``.
+``chunks`` of a transformers pipeline, or plain objects with ``start``, ``end`` and ``text``, in a list or one a line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_WORD_DISTANCE_SECONDS = 1.0
 """Seconds between the times of a segment and those of its words up to which the times of the words are taken."""
 
 _SEGMENTS = re.compile(rf'"({"|".join(SEGMENT_KEYS)})"\s*:\s*\[\s*\{{')
-_FIRST_OBJECT = re.compile(r"\s*\[\s*\{[^{}\[\]]*")
+_FIRST_OBJECT = re.compile(r"\s*\[?\s*\{[^{}\[\]]*")
 
 
 class SegmentsJsonFormat(CueFormat):
@@ -34,7 +34,7 @@ class SegmentsJsonFormat(CueFormat):
 
     name = "Whisper's JSON"
     kind = "a recogniser's JSON"
-    endings = (".json",)
+    endings = (".json", ".jsonl")
     rank = 3
 
     def evidence(self, path: Path) -> FormatEvidence | None:
@@ -69,6 +69,9 @@ class SegmentsJsonFormat(CueFormat):
 def _segments(text: str) -> Iterator[tuple[int, Any]]:
     """Yield position and value of each segment."""
     opening = after_blank(text, 0)
+    if text[opening] == "{" and _SEGMENTS.search(text) is None:
+        text = f"[{text.strip()}]"  # one object a line: between them may be commas or only blanks
+        opening = 0
     if text[opening] == "{":
         lists = {name: start for name, start, _ in members(text, opening) if text[start] == "["}
         key = next((key for key in SEGMENT_KEYS if key in lists), None)

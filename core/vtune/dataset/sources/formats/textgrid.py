@@ -25,7 +25,7 @@ MIN_SENTENCE_WORDS = 1.7
 MAX_TURN_SHARE = 0.3
 """Share of their time up to which two tiers of sentences may overlap and still be two speakers."""
 
-_TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?!\S)|<(exists|absent)>')
+_TOKEN = re.compile(r'"([^"]*(?:""[^"]*)*)"|(?<!\S)(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?!\S)|<(exists|absent)>')
 _SILENCE = re.compile(r"<?(sil|silence|sp|spn|pau|pause|p|nib|usb|eps|#+|_+|-+|\.+)?>?", re.IGNORECASE)
 _SENTENCE_NAME = re.compile(r"sent|utt|phrase|transcript|ortho|text|ipu|trn|line|breath", re.IGNORECASE)
 _WORD_NAME = re.compile(r"\b(words?|ort(-mau)?|tokens?)\b", re.IGNORECASE)
