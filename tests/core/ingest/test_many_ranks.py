@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -96,15 +97,16 @@ def transcribe(folder: Path, world_size: int = 1) -> None:
 
 
 def kill(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, rank: int, calls: int) -> None:
-    """Let a function of a rank work some times, and kill the rank at the next call."""
-    function, count = getattr(module, name), 0
+    """Let a function of a rank work some times, and kill the rank at the next call; the other rank works once first."""
+    function, counts, is_dead = getattr(module, name), {0: 0, 1: 0}, threading.Event()
 
     def call(*arguments: Any) -> Any:
-        nonlocal count
-        if rank_of_thread() == rank:
-            count += 1
-            if count > calls:
-                raise Killed
+        counts[rank_of_thread()] += 1
+        if rank_of_thread() == rank and counts[rank] > calls:
+            is_dead.set()
+            raise Killed
+        if rank_of_thread() != rank and counts[1 - rank] > 1:
+            is_dead.wait(20)
         return function(*arguments)
 
     monkeypatch.setattr(module, name, call)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,10 +28,13 @@ def test_two_ranks_measure_what_one_measures(
     rows = [(f"c{number}", utterance, "words") for number, utterance in enumerate(map(clip, range(20)))]
     names = [str(path) for path in sorted((folder(rows) / "clips").iterdir())]
     measured_by: dict[int, int] = {}
-    opened = FileOpener.opened
+    opened, both_work = FileOpener.opened, threading.Event()
 
     def late(self: FileOpener, name: str) -> AbstractContextManager[OpenRecording]:
         measured_by[rank_of_thread()] = measured_by.get(rank_of_thread(), 0) + 1
+        if rank_of_thread() == 0:
+            both_work.wait(20)
+        both_work.set()
         if rank_of_thread() == 1 and measured_by[1] == 1:
             raise DataError(f"{name} does not exist")
         return opened(self, name)
