@@ -69,7 +69,9 @@ def make_data(folder: Path, rows: int) -> Path:
             table.write(f"{name},these are the words of row number {row}\n")
     recipe = folder / "recipe.yaml"
     settings = {"voice": "someone", "engine": "orpheus", "engine_options": {"base_model": "nano"}}
-    recipe.write_text(yaml.safe_dump({**settings, "data": [{"source": str(folder)}]}), encoding="utf-8")
+    recipe.write_text(
+        yaml.safe_dump({**settings, "data": [{"source": str(folder), "speaker_folders": False}]}), encoding="utf-8"
+    )
     return recipe
 
 

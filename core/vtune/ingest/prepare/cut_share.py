@@ -47,8 +47,7 @@ class CutShare:
                 futures: set[Future[CutRecord]] = set()
                 for record in begun:
                     remaining[record.stem] = record
-                    task = (prepare_recording, _without_cuts(record), self.out, self.settings)
-                    futures.add(workers.submit(*task))
+                    futures.add(workers.submit(prepare_recording, _without_cuts(record), self.out, self.settings))
                     if len(futures) > self.processes:
                         yield from self._finished(futures, remaining)
                 while futures:
