@@ -2,11 +2,11 @@
 
 from vtune.dataset.features.build import TrainingData, best_clips, build_training_data
 from vtune.dataset.features.encode import RankShard
+from vtune.dataset.features.entry import ManifestEntry
 from vtune.dataset.features.holdout import held_out_clips, impostor_clips, training_texts
 from vtune.dataset.features.ledger import ClipTotals, LedgerWriter
 from vtune.dataset.features.manifest import (
     MANIFEST_NAME,
-    ManifestEntry,
     clip_fingerprint_sample,
     in_validation,
     manifest_entries,

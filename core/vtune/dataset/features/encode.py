@@ -20,8 +20,9 @@ from typing import Any
 
 from vtune import audio
 from vtune.audio.augment import Augmenter
+from vtune.dataset.features.entry import ManifestEntry
 from vtune.dataset.features.index import KEY_CHARACTERS, FeatureIndex
-from vtune.dataset.features.manifest import ManifestEntry, open_sources, read_manifest
+from vtune.dataset.features.manifest import open_sources, read_manifest
 from vtune.dataset.features.store import EncodeResult, FeatureStore
 from vtune.dataset.sources.source import Source
 from vtune.engines import Engine, engine_files, import_engine_files, load_engine

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vtune.dataset.features.encode import load_clip
-from vtune.dataset.features.manifest import MANIFEST_NAME, ManifestEntry, manifest_entries, open_sources, read_manifest
+from vtune.dataset.features.entry import ManifestEntry
+from vtune.dataset.features.manifest import MANIFEST_NAME, manifest_entries, open_sources, read_manifest
 from vtune.engines import Engine
 from vtune.errors import DataError
 from vtune.recipe import Recipe, SourceRecipe

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from vtune.dataset.features.manifest import ManifestEntry
+from vtune.dataset.features.entry import ManifestEntry
 
 MAX_SHOWN_REASONS, MAX_REASON_CHARACTERS = 6, 160
 """Reasons that are shown in one line, and characters of each."""
