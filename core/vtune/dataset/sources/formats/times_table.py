@@ -12,8 +12,13 @@ from pathlib import Path
 from vtune.dataset.sources.columns import AUDIO_COLUMNS, SPEAKER_COLUMNS, TEXT_COLUMNS, ColumnChoice
 from vtune.dataset.sources.cues import Cue, CueFormat, namesake_of, unit_of_times
 from vtune.dataset.sources.part_times import TimeColumns, parse_seconds
+from vtune.errors import DataError
 
 _WHISPER_HEADER = ["start", "end", "text"]
+
+
+class _TabDialect(csv.excel_tab):
+    quoting = csv.QUOTE_NONE  # Whisper quotes nothing: its quotes are words
 
 
 class TimesTableFormat(CueFormat):
@@ -38,15 +43,17 @@ class TimesTableFormat(CueFormat):
         """Yield the rows."""
         header = text.partition("\n")[0]
         delimiter = _delimiter(header)
-        # Whisper quotes nothing: its quotes are words.
-        quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-        reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, quoting=quoting)
-        names = [name.strip().lower() for name in next(reader)]
+        dialect = _TabDialect if delimiter == "\t" else csv.excel
+        reader = csv.reader(text.splitlines(keepends=True), dialect, delimiter=delimiter)
+        try:
+            names = [name.strip().lower() for name in next(reader)]
+            rows = [(reader.line_num, dict(zip(names, cells, strict=False))) for cells in reader if cells]
+        except (csv.Error, StopIteration) as error:
+            raise DataError(f"{path}:{reader.line_num} cannot be parsed: {error}") from error
         columns = TimeColumns.pick(names)
         words, speaker = (
             next((name for name in usual if name in names), None) for usual in (TEXT_COLUMNS, SPEAKER_COLUMNS)
         )
-        rows = [(reader.line_num, dict(zip(names, cells, strict=False))) for cells in reader if cells]
         unit = _unit(path, names, columns, [row for _, row in rows])
         for line, row in rows:
             times = columns.read(row)

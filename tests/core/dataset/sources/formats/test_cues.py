@@ -316,6 +316,11 @@ def test_nonsense_is_an_error_or_no_words(talk: Callable[..., Path], name: str, 
             assert not parts(rows_of(source))
 
 
+def test_a_cell_that_no_reader_takes_is_an_error(talk: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match=r"talk\.csv:\d+ cannot be parsed"):
+        rows_of(talk(**{"talk.csv": "start,end,text\n1,2," + "a" * 200_000}) / "talk.wav")
+
+
 def test_the_recording_of_a_file_is_found_by_its_name(talk: Callable[..., Path]) -> None:
     root = talk()
     for name in ("talk.srt", "talk.en.srt", "talk.wav.vtt", "talk.pt-BR.auto.vtt", "other.srt"):
