@@ -63,6 +63,8 @@ def configure(*, verbose: bool, quiet: bool) -> None:
         warnings.filterwarnings("ignore", "`past_key_values` is deprecated", FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="resemblyzer")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        # The Hub's library sets its own level at import; without a network it would report each attempt, twice.
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")
         # When a rank is gone, torch would print a C++ stack for each attempt to reach it.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

@@ -155,12 +155,7 @@ def _speaker_findings(
 def _examined_clips(
     rows: Sequence[Row], results: Mapping[str, MeasureResult], findings: Sequence[Finding]
 ) -> Iterator[ExaminedClip]:
-    bad = {
-        (location.file, location.line, location.audio)
-        for finding in findings
-        if finding.check in EXCLUDING_CHECKS
-        for location in (finding, *finding.others)
-    }
+    bad = {key for finding in findings if finding.check in EXCLUDING_CHECKS for key in finding.row_keys}
     # Findings about the sound are reported at the first row of a recording, but exclude all its rows.
     sounds = {finding.audio for finding in findings if finding.check in EXCLUDING_CHECKS & {"no-speech", "short"}}
     for row in rows:

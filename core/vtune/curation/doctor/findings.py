@@ -63,6 +63,12 @@ class Finding:
     others: tuple[RowLocation, ...] = ()
 
     @property
+    def row_keys(self) -> list[tuple[str | None, int | None, str | None]]:
+        """File, line and recording of each row that the finding is about."""
+        others = ((other.file, other.line, other.audio) for other in self.others)
+        return [(self.file, self.line, self.audio), *others]
+
+    @property
     def place(self) -> str:
         """Location as ``file:line``, which editors can open."""
         if self.file is None:

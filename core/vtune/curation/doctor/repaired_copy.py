@@ -70,12 +70,8 @@ def write_repaired_copy(
     """
     check_new_folder(out, apart_from)
     # All rows but the first with one sound and equal words. If words differ, only a listener knows which are right.
-    duplicates = {
-        (other.file, other.line, other.audio)
-        for finding in examination.findings
-        if finding.check == "same-sound"
-        for other in finding.others
-    }
+    copies = (finding for finding in examination.findings if finding.check == "same-sound")
+    duplicates = {key for finding in copies for key in finding.row_keys[1:]}
     unusable = {
         finding.audio: finding.message
         for finding in examination.findings
@@ -123,8 +119,8 @@ def _write_record(path: Path, plans: Sequence[RepairPlan], examination: Examinat
     remaining: dict[tuple[str | None, int | None, str | None], list[str]] = {}
     for finding in examination.findings:
         if finding.severity is not Severity.NOTE and finding.check not in REPAIRED_CHECKS:
-            for location in (finding, *finding.others):
-                remaining.setdefault((location.file, location.line, location.audio), []).append(finding.check)
+            for key in finding.row_keys:
+                remaining.setdefault(key, []).append(finding.check)
     with path.open("w", encoding="utf-8") as file:
         for plan in plans:
             row = plan.row

@@ -109,4 +109,4 @@ def read_table(path: Path) -> TranscriptTable | None:
         mark = file.read(3) == codecs.BOM_UTF8
     columns = (names.index(name) for name in (table.columns.audio, table.columns.text, FLAGS_COLUMN))
     written_out = names.index(WRITTEN_OUT_COLUMN) if WRITTEN_OUT_COLUMN in names else None
-    return TranscriptTable(path, header, rows, table.delimiter, mark, *columns, written_out)
+    return TranscriptTable(path, header, rows, table.delimiter, mark, *columns, written_out=written_out)
