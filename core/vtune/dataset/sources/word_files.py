@@ -45,6 +45,7 @@ UNPACK = "unpack it"
 
 _HEAD_LINES = 50
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_MARKUP_TEXT = re.compile(r"""["']([^"'<>]{1,300})["']|>\s*([^<>\s][^<>]{0,2000})<""")
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 # Languages that write no blanks between words: Thai, Lao, Khmer, kana, Han, Hangul.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2}")
@@ -158,6 +159,9 @@ def _named_in(path: Path, text: str, recordings: Recordings) -> WordFile | None:
     if text.lstrip()[:1] in "{[":
         named, rests, table_format = _json_names(text, lines, recordings)
         enough = bool(named)
+    elif text.lstrip()[:1] == "<":
+        named, rests = _markup_names(text, recordings)
+        table_format, enough = None, bool(named)
     else:
         named, rests, table_format = _line_names(lines, recordings)
         enough = len(rests) * 2 >= len(lines)
@@ -169,7 +173,7 @@ def _named_in(path: Path, text: str, recordings: Recordings) -> WordFile | None:
             path, WordEvidence.NAMES_RECORDINGS, "its lines name recordings, but hold phones, not words", remedy
         )
     sentences = sum(len(_WORD.findall(rest)) > 1 or bool(_UNSPACED.search(rest)) for rest in rests)
-    reason = "it names recordings" if table_format is JSON_LIST else "its lines name recordings"
+    reason = "it names recordings" if table_format in (JSON_LIST, None) else "its lines name recordings"
     if sentences * 2 > len(rests):
         return WordFile(path, WordEvidence.NAMES_RECORDINGS, reason, table_format=table_format)
     if any(_WORD.search(rest) for rest in rests):
@@ -211,6 +215,13 @@ def _json_names(text: str, lines: Sequence[str], recordings: Recordings) -> tupl
     except (ValueError, RecursionError):
         is_lines = False
     return named, others, JSON_LINES if is_lines else JSON_LIST
+
+
+def _markup_names(text: str, recordings: Recordings) -> tuple[set[str], list[str]]:
+    """Return the recordings that the attributes and texts of XML or HTML name, and its other texts."""
+    parts = [a or b for a, b in itertools.islice(_MARKUP_TEXT.findall(text), 40 * _HEAD_LINES)]
+    named = {part.strip() for part in parts if recordings.has_stem(part.strip())}
+    return named, [part for part in parts if part.strip() not in named and len(_WORD.findall(part)) > 1]
 
 
 def _spoken_cells(cells: Sequence[str]) -> Iterator[str]:

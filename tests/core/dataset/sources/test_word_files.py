@@ -46,6 +46,10 @@ UNDERSTOOD_NOT = {
     "a document": ({"b.docx": b"PK\x03\x04" + b"\0" * 300}, "b.docx (it is a text document)", "save it as CSV"),
     "an archive": ({"b.zip": b"PK\x03\x04" + b"\0" * 300}, "b.zip (it is an archive)", "unpack it"),
     "markup": ({"a.xml": f"<?xml version='1.0'?><s>{WORDS}</s>"}, "a.xml (it holds markup", "into a table"),
+    "XML that names them": (
+        {"all.xml": "<all>" + "".join(f'<u file="{name}.wav">{WORDS}</u>' for name in "abc") + "</all>"},
+        "all.xml (it names recordings", "into a table",
+    ),
     "another ending": ({"texts/a.transcript": WORDS}, "a.transcript (it is a text", "into a table"),
     "a text of JSON": ({"a.txt": '{"words": "The kettle sang"}'}, "a.txt (it holds JSON", "table"),
     "lines of phones": (
