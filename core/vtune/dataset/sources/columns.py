@@ -236,7 +236,8 @@ class _Chooser:
         """Return the column that has the words."""
         if (name := self._named(self._choice.text) or self._by_heading(TEXT_COLUMNS)) is not None:
             return name
-        free = [name for name in self._evidence if name not in (audio, self._named(self._choice.speaker))]
+        speaker = self._named(self._choice.speaker) or self._by_heading(SPEAKER_COLUMNS)
+        free = [name for name in self._evidence if name not in (audio, speaker)]
         words = [name for name in free if self._evidence[name].kind is CellKind.WORDS]
         if len(words) > 1:
             words = self._best_spelling(words)

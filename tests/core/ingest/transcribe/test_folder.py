@@ -311,7 +311,7 @@ class TestATableThatWasThereBefore:
             ("a|words of one\nb|words of another\n", "not a CSV file with a header"),
             ("filename,text\na,one, two\n", ":2: the row has 3 cells, the header has 2"),
             ('filename,text\na,"never closed\nb,x\n', ":2: cannot be parsed"),
-            ("filename,speaker\na,me\n", "none has a usual name for the one that has the words"),
+            ("filename,speaker\na,me\n", "not clear which one has the words"),
             ("filename,text,text\na,x,y\n", "stands twice"),
         ],
     )
