@@ -93,7 +93,9 @@ def require_one_a_folder(tables: list[Path]) -> None:
         formats = [format_of(table, is_given=False) for table in several] if len(several) > 1 else []
         if any(table_format is None or not table_format.allows_several for table_format in formats):
             names = listed([table.name for table in several])
-            raise DataError(f"{folder} has several tables ({names}); say which with 'table:'")
+            raise DataError(
+                f"{folder} has several tables ({names}); say which with 'table:' (one in each entry of 'data:')"
+            )
 
 
 def _tables_in(folder: Path, depth: int) -> Iterator[tuple[Path, TableFormat]]:
