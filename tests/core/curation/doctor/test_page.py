@@ -114,3 +114,17 @@ def test_a_page_without_findings_says_so(
     reader = shown(folder([("a", clip(1), "words that fit a clip of this length")]), tmp_path / "page.html")
     assert "There are no findings" in reader.text
     assert "form" not in {tag for tag, _ in reader.tags}
+
+
+def test_a_group_shows_its_other_clips_with_players(
+    clip: Clip, folder: Folder, shown: Callable[[Path, Path], Reader], tmp_path: Path
+) -> None:
+    rows = [(f"copy{number}", clip(1), f"words number {['one', 'two', 'three'][number % 3]}") for number in range(11)]
+    reader = shown(folder(rows), tmp_path / "page.html")
+    (finding,) = [given for _, given in reader.tags if given.get("data-check") == "two-texts"]
+    assert finding["class"] == "error"
+    for name in ("copy1.wav", "copy2.wav"):
+        assert name in reader.text
+    assert [tag for tag, _ in reader.tags].count("audio") > len([tag for tag, _ in reader.tags if tag == "article"]), (
+        "the other clips of a group are played as well"
+    )
