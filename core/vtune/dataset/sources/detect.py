@@ -186,9 +186,7 @@ def _open_without_table(root: Path, recipe: SourceRecipe) -> Source:
     tables = [file.table_format.open(file.path, _choice(recipe)) for file in named if file.table_format is not None]
     if len({table.path.parent for table in tables}) < len(tables):
         names = shortly([os.path.relpath(table.path, root) for table in tables])
-        raise DataError(
-            f"{root} has several tables ({names}); say which with 'table:' (one in each entry of 'data:')"
-        )
+        raise DataError(f"{root} has several tables ({names}); say which with 'table:' (one in each entry of 'data:')")
     if tables:
         return _folder_source(root, tables, recipe)
     if share > 0:

@@ -107,6 +107,6 @@ def read_table(path: Path) -> TranscriptTable | None:
         rows = [[*cells, ""] for cells in rows]
     with path.open("rb") as file:
         mark = file.read(3) == codecs.BOM_UTF8
-    columns = (names.index(name) for name in (table.columns.audio, table.columns.text, FLAGS_COLUMN))
+    audio, text, flags = (names.index(name) for name in (table.columns.audio, table.columns.text, FLAGS_COLUMN))
     written_out = names.index(WRITTEN_OUT_COLUMN) if WRITTEN_OUT_COLUMN in names else None
-    return TranscriptTable(path, header, rows, table.delimiter, mark, *columns, written_out=written_out)
+    return TranscriptTable(path, header, rows, table.delimiter, mark, audio, text, flags, written_out)
