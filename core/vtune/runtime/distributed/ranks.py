@@ -97,7 +97,7 @@ def lead(work: Callable[[RankPool], T]) -> T | None:
     :returns: the result; None in the other ranks.
     :raises TrainingError: a launch of several processes has started one.
     """
-    if "WORLD_SIZE" not in os.environ:
+    if not os.environ.keys() & {"WORLD_SIZE", "ACCELERATE_MIXED_PRECISION"}:  # neither torchrun nor accelerate
         return work(ALONE)
     with joined("cpu", None) as ranks:  # only messages go between the ranks; a recogniser finds its GPU by itself
         return ranks.pool.lead(lambda: work(ranks.pool))
