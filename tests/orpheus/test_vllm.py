@@ -456,7 +456,8 @@ def test_the_real_vllm_speaks_as_this_process_does(tmp_path: Path, make_voice: C
     arguments = ("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "4")
     settings = ServeSettings(vllm=VllmSettings(command=VLLM, arguments=arguments, max_loras=2, patience=300))
     with closing(open_backend("vllm", VoiceRegistry(voices, {}, {}, 8), settings, "cpu", {})) as backend:
-        until(lambda: not backend.missing(), 300)
+        until(lambda: not backend.missing() or backend.failure(), 300)
+        assert backend.failure() is None
         heard = {name: say(backend, voices, name) for name in ("anna", "ben")}
         assert np.array_equal(heard["anna"], anna)
         assert np.array_equal(heard["ben"], ben)
