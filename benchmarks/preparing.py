@@ -43,7 +43,7 @@ def by_vtune(path: Path, *, vad: bool) -> Callable[[], float]:
         from silero_vad import load_silero_vad
 
         load_silero_vad()
-    cutting = CutSettings.from_recipe(PrepareRecipe(vad=vad), 24_000)
+    cutting = CutSettings.from_recipe(PrepareRecipe(vad=vad or "auto"), 24_000)
 
     def work() -> float:
         with tempfile.TemporaryDirectory() as out:
