@@ -63,7 +63,7 @@ class ColumnEvidence:
     def describe(self) -> str:
         """Return a phrase for messages, such as ``emotions ('calm', 'angry', ...)``."""
         if self.kind is CellKind.EMPTY:
-            return self.kind.value
+            return str(self.kind.value)
         shown = ", ".join(repr(value if len(value) <= 30 else f"{value[:27]}...") for value in self.examples[:3])
         return f"{self.kind.value} ({shown}{', ...' if self.distinct > 3 else ''})"
 

@@ -69,10 +69,10 @@ class DelimitedFormat(TableFormat):
             )
         columns = choose_columns(
             path,
-            header and header.cells,
+            header.cells if header else None,
             [[cell[:SAMPLE_CELL_CHARACTERS] for cell in row[:width]] for row in full],
             choice,
-            header and header.line,
+            header.line if header else None,
         )
         if header is not None and header.skipped:
             columns = replace(columns, notes=(*columns.notes, header.describe()))

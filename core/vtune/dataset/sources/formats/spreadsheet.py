@@ -44,7 +44,8 @@ class SpreadsheetFormat(TableFormat):
         first = next(index for index, (line, _) in enumerate(rows) if header is None or line > header.line)
         width = len(header.cells) if header else len(rows[0][1])
         sample = [[cell[:SAMPLE_CELL_CHARACTERS] for cell in cells[:width]] for _, cells in rows[first:][:SAMPLE_ROWS]]
-        columns = choose_columns(path, header and header.cells, sample, choice, header and header.line)
+        names, place = (header.cells, header.line) if header else (None, None)
+        columns = choose_columns(path, names, sample, choice, place)
         if header is not None and header.skipped:
             columns = replace(columns, notes=(*columns.notes, header.describe()))
         return SpreadsheetTable(path, "utf-8", columns, sheet, header.line if header else 0)
