@@ -55,6 +55,9 @@ SPEAKER_COLUMNS = ("speaker", "speaker_id", "speaker_name", "speakerid", "spk", 
 FLAGS_COLUMN = "red_flags"
 """Reasons to doubt the words of a row, as ``vtune transcribe`` writes them; empty where there are none."""
 
+WRITTEN_OUT_COLUMN = "written_out"
+"""Column with the numerals that the words of a row have in letters, such as ``20th``."""
+
 ORPHEUS_SPEAKER_COLUMN = "source"
 """Orpheus's own data sets name the speaker here; others name a web page or a corpus."""
 
@@ -168,7 +171,7 @@ def choose_columns(
     text = chooser.text(audio)
     speaker = chooser.speaker(audio, text)
     times = TimeColumns.pick(header or ())
-    used = (audio, text, speaker, FLAGS_COLUMN, times.start, times.end, times.duration)
+    used = (audio, text, speaker, FLAGS_COLUMN, WRITTEN_OUT_COLUMN, times.start, times.end, times.duration)
     notes, doubts = chooser.remarks(text, speaker, used)
     return Columns(audio, text, speaker, header, len(chooser.names), times, tuple(notes), tuple(doubts))
 

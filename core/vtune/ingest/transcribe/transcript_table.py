@@ -9,14 +9,11 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vtune.dataset.sources.columns import FLAGS_COLUMN
+from vtune.dataset.sources.columns import FLAGS_COLUMN, WRITTEN_OUT_COLUMN
 from vtune.dataset.sources.formats.delimited import DelimitedTable, read_rows
 from vtune.dataset.sources.tables import open_table
 from vtune.errors import DataError
 from vtune.runtime.paths import write_text
-
-WRITTEN_OUT_COLUMN = "written_out"
-"""Column with the numerals that the words of a row have in letters, such as ``20th``."""
 
 
 @dataclass(slots=True)
