@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vtune.dataset.sources.column_table import ColumnTable
 from vtune.dataset.sources.columns import (
     FLAGS_COLUMN,
     SAMPLE_CELL_CHARACTERS,
@@ -18,7 +19,7 @@ from vtune.dataset.sources.columns import (
     Columns,
     choose_columns,
 )
-from vtune.dataset.sources.table import Table, TableRecord, make_record
+from vtune.dataset.sources.table import TableRecord, make_record
 from vtune.errors import DataError
 
 MAX_KEYS = 500
@@ -29,25 +30,8 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectTable(Table):
+class ObjectTable(ColumnTable):
     """A table of JSON objects."""
-
-    columns: Columns
-
-    @property
-    def has_times(self) -> bool:
-        """Whether a key says where a row begins in its recording."""
-        return bool(self.columns.times)
-
-    @property
-    def choice(self) -> ColumnChoice:
-        """The keys that were found."""
-        return self.columns.choice()
-
-    @property
-    def has_speakers(self) -> bool:
-        """Whether a key names the speaker."""
-        return self.columns.speaker is not None
 
     def describe(self) -> str:
         """Name format, encoding and keys."""

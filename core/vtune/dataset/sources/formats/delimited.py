@@ -15,12 +15,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vtune.dataset.sources.column_table import ColumnTable
 from vtune.dataset.sources.columns import (
     FLAGS_COLUMN,
     SAMPLE_CELL_CHARACTERS,
     SAMPLE_ROWS,
     ColumnChoice,
-    Columns,
     choose_columns,
     is_usual,
 )
@@ -28,7 +28,7 @@ from vtune.dataset.sources.headers import MAX_TITLE_ROWS, find_header
 from vtune.dataset.sources.layout import LineLayout, Span
 from vtune.dataset.sources.part_times import WHOLE_RECORDING
 from vtune.dataset.sources.plain_text import encoding_of, open_text
-from vtune.dataset.sources.table import Table, TableFormat, TableRecord, make_record
+from vtune.dataset.sources.table import TableFormat, TableRecord, make_record
 from vtune.errors import DataError
 
 DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with ';'", "|": "table with '|'"}
@@ -80,13 +80,12 @@ class DelimitedFormat(TableFormat):
 
 
 @dataclass(frozen=True, slots=True)
-class DelimitedTable(Table):
+class DelimitedTable(ColumnTable):
     """One CSV, TSV or pipe table.
 
     :param header_line: the last line that is above the rows; 0 if the rows begin with the file.
     """
 
-    columns: Columns
     delimiter: str
     header_line: int
 
@@ -95,29 +94,9 @@ class DelimitedTable(Table):
         """CSV, TSV or pipes."""
         return FORMAT
 
-    @property
-    def has_speakers(self) -> bool:
-        """Whether a column names the speaker."""
-        return self.columns.speaker is not None
-
-    @property
-    def names_are_guessed(self) -> bool:
-        """Whether there is no header."""
-        return self.columns.header is None
-
     def describe(self) -> str:
         """Name delimiter, encoding and columns."""
         return self._described(DELIMITERS[self.delimiter], self.columns.describe())
-
-    @property
-    def has_times(self) -> bool:
-        """Whether a column says where a row begins in its recording."""
-        return bool(self.columns.times)
-
-    @property
-    def choice(self) -> ColumnChoice:
-        """The columns that were found."""
-        return self.columns.choice()
 
     def records(self) -> Iterator[TableRecord]:
         """Yield every row after the header."""

@@ -12,17 +12,17 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+from vtune.dataset.sources.column_table import ColumnTable
 from vtune.dataset.sources.columns import (
     FLAGS_COLUMN,
     SAMPLE_CELL_CHARACTERS,
     SAMPLE_ROWS,
     ColumnChoice,
-    Columns,
     choose_columns,
 )
 from vtune.dataset.sources.headers import find_header
 from vtune.dataset.sources.part_times import WHOLE_RECORDING
-from vtune.dataset.sources.table import Table, TableFormat, TableRecord, make_record
+from vtune.dataset.sources.table import TableFormat, TableRecord, make_record
 from vtune.errors import DataError, reason
 
 MAX_UNPACKED_BYTES = 1 << 30
@@ -52,14 +52,13 @@ class SpreadsheetFormat(TableFormat):
 
 
 @dataclass(frozen=True, slots=True)
-class SpreadsheetTable(Table):
+class SpreadsheetTable(ColumnTable):
     """One sheet of a spreadsheet.
 
     :param sheet: name of the sheet.
     :param header_line: the row of the header, counted from 1; 0 if there is none.
     """
 
-    columns: Columns
     sheet: str
     header_line: int
 
@@ -67,26 +66,6 @@ class SpreadsheetTable(Table):
     def format(self) -> TableFormat:
         """A spreadsheet."""
         return FORMAT
-
-    @property
-    def has_speakers(self) -> bool:
-        """Whether a column names the speaker."""
-        return self.columns.speaker is not None
-
-    @property
-    def has_times(self) -> bool:
-        """Whether a column says where a row begins in its recording."""
-        return bool(self.columns.times)
-
-    @property
-    def names_are_guessed(self) -> bool:
-        """Whether there is no header."""
-        return self.columns.header is None
-
-    @property
-    def choice(self) -> ColumnChoice:
-        """The columns that were found."""
-        return self.columns.choice()
 
     def describe(self) -> str:
         """Name the sheet and the columns."""
