@@ -38,7 +38,7 @@ def test_it_serves_until_it_is_interrupted(speech):
         ("nowhere", None, "there is no source"),
         ("empty.csv", b"", "has no rows"),
         ("x.parquet", b"PAR1", "cannot be"),
-        ("plain.wav", b"RIFF", "is not a table of clips"),
+        ("plain.wav", b"RIFF", "not a table of clips"),
     ],
 )
 def test_what_cannot_be_reviewed_is_one_line(vtune, tmp_path: Path, name: str, content: bytes | None, said: str):

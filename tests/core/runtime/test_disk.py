@@ -135,8 +135,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, save: Callab
 
 
 FILLING = """
-from vtune.dataset.sources.scratch import scratch
-tables = scratch(scratch, "CREATE TABLE t (x BLOB)")
+from vtune.dataset.sources import scratch
+scratch.CACHE_BYTES = 1 << 20  # a larger cache would hold the rows in memory
+tables = scratch.scratch(scratch, "CREATE TABLE t (x BLOB)")
 for _ in range(4):
     tables.executemany("INSERT INTO t VALUES (?)", [(b"x" * 4_000,)] * 1_000)
 """

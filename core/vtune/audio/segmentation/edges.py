@@ -50,7 +50,7 @@ def clip_spans(segments: list[Segment], powers: NDArray[np.float32], lengths: Cl
             if sum(end - start for start, end in wider) * FRAME_SECONDS >= seconds:
                 spans = wider
                 break
-        clips.append(spans)
+        clips.append(_narrowed(spans, first, last, lengths))
     return clips
 
 
@@ -96,6 +96,25 @@ def _widened(spans: list[Stretch], low: int, high: int, shortest: int) -> list[S
     end = min(high, spans[-1][1] + min(_MAX_WIDENING_FRAMES, lacking))
     spans = [*spans[:-1], (spans[-1][0], end)]
     return [(begin, spans[0][1]), *spans[1:]]
+
+
+def _narrowed(spans: list[Stretch], first: int, last: int, lengths: ClipLengths) -> list[Stretch]:
+    """Move the outer edges towards the speech until the spans are no longer than a clip may be.
+
+    A third of a pad stays: the whole pause at the ends of a recording, which is kept, may be two pads long.
+
+    :param first: first frame of the speech.
+    :param last: first frame after the speech.
+    """
+    least = round(lengths.pad_seconds / FRAME_SECONDS) // 3
+    excess = sum(end - start for start, end in spans) - int(lengths.max_seconds / FRAME_SECONDS + 1e-6)
+    if excess <= 0:
+        return spans
+    begin = max(spans[0][0], min(spans[0][0] + excess, first - least))
+    excess -= begin - spans[0][0]
+    spans = [(begin, spans[0][1]), *spans[1:]]
+    end = min(spans[-1][1], max(spans[-1][1] - max(excess, 0), last + least))
+    return [*spans[:-1], (spans[-1][0], end)]
 
 
 def _quietest(powers: NDArray[np.float32], low: int, high: int) -> int:

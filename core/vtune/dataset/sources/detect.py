@@ -192,6 +192,8 @@ def _open_without_table(root: Path, recipe: SourceRecipe) -> Source:
     if share > 0:
         return _folder_source(root, [], recipe)
     _stop_at(root, files)
+    if root.is_file():
+        raise DataError(f"{root} is a recording, not a table of clips, and no text with its name lies beside it")
     raise DataError(
         f"{root} has recordings but no words: put a table there (transcripts.csv with the columns filename,text), "
         "or a .txt beside each recording"
