@@ -12,6 +12,7 @@ import csv
 import gc
 import importlib
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -35,6 +36,10 @@ hypothesis.settings.load_profile("patient")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Many tests use the third-party engine in ``tests/toy``, which must be installed as a user installs one."""
+    # Tests send signals, and what runs in the background or under nohup ignores some, which its children inherit.
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         # A tester's weights are for the tests that ask for them; elsewhere a run with scores would load them each time.
         # Of xdist's processes the one that runs no test keeps them, for its workers have its environment.
