@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from vtune.dataset.sources.columns import ColumnChoice, is_usual, names_both
+from vtune.dataset.sources.columns import (
+    SAMPLE_CELL_CHARACTERS,
+    ColumnChoice,
+    Columns,
+    choose_columns,
+    is_usual,
+    names_both,
+)
 from vtune.dataset.sources.evidence import CellKind, examine_column, reads_like_words
 
 MAX_TITLE_ROWS = 10
@@ -34,6 +42,20 @@ class Header:
         """Return a clause about the title rows."""
         rows = "1 row" if self.skipped == 1 else f"{self.skipped} rows"
         return f"{rows} above the header in line {self.line} skipped"
+
+
+def columns_below(path: Path, header: Header | None, rows: Sequence[Sequence[str]], choice: ColumnChoice) -> Columns:
+    """Choose the columns of a table of cells, and add a note about rows above its header.
+
+    :param header: None for a table without one.
+    :param rows: a sample of the rows below the header, all as wide as the table.
+    :raises DataError: as ``choose_columns``.
+    """
+    sample = [[cell[:SAMPLE_CELL_CHARACTERS] for cell in row] for row in rows]
+    if header is None:
+        return choose_columns(path, None, sample, choice)
+    columns = choose_columns(path, header.cells, sample, choice, header.line)
+    return replace(columns, notes=(*columns.notes, header.describe())) if header.skipped else columns
 
 
 def find_header(rows: Sequence[tuple[int, Sequence[str]]], choice: ColumnChoice) -> Header | None:

@@ -59,16 +59,27 @@ class NameLinesTable(Table):
         return NameLinesLayout(self, text, [record.line for record in records])
 
 
-class NameLinesLayout(LineLayout):
-    """Rows of a name, blanks and words."""
+class NamedLinesLayout(LineLayout):
+    """Rows that are lines with a name and words, however they are written."""
 
     _breaks = ("\n",)
+    _table: Table
 
-    def __init__(self, table: NameLinesTable, text: str, lines: list[int]) -> None:
+    def __init__(self, table: Table, text: str, lines: list[int]) -> None:
         self._table, self._text = table, text
         self._end = "\r\n" if "\r\n" in text else "\n"
         starts = list(itertools.accumulate(map(len, io.StringIO(text, newline="\n")), initial=0))
         self.spans = [(starts[line - 1], starts[line]) for line in lines]
+
+    def with_flags(self, row: str, flags: str) -> str:
+        """Refuse: a line has a name and words only."""
+        raise DataError(f"{self._table.path} holds names and words only, so it cannot hold red flags")
+
+
+class NameLinesLayout(NamedLinesLayout):
+    """Rows of a name, blanks and words."""
+
+    _table: NameLinesTable
 
     def with_words(self, row: str, words: str) -> str:
         """Exchange what follows the name."""
@@ -78,10 +89,6 @@ class NameLinesLayout(LineLayout):
             return f"{row.rstrip()} {words}{_line_end(row)}"
         start = row.index(body) + match.start("words")
         return f"{row[:start]}{words}{_line_end(row)}"
-
-    def with_flags(self, row: str, flags: str) -> str:
-        """Refuse: a line has a name and words only."""
-        raise DataError(f"{self._table.path} holds names and words only, so it cannot hold red flags")
 
     def new_row(self, like: str | None, name: str, words: str) -> str:
         """Write a line."""

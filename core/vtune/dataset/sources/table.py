@@ -161,6 +161,12 @@ class TableFormat(ABC):
         """
         return FormatEvidence(Certainty.BY_ENDING, f"its name ends with {path.suffix.lower()}")
 
+    @staticmethod
+    def refuse_columns(path: Path, choice: ColumnChoice) -> None:
+        """Refuse columns that the recipe names, for formats whose files have none. :raises DataError: names one."""
+        if choice.names:
+            raise DataError(f"{path} has no columns, so none can be named {choice.names[0]!r}")
+
     @abstractmethod
     def open(self, path: Path, choice: ColumnChoice) -> Table:
         """Look at the beginning of a table and tell its form.

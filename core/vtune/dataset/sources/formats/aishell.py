@@ -15,7 +15,6 @@ from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.name_lines import NameLinesTable, without_word_gaps
 from vtune.dataset.sources.plain_text import encoding_of, first_line
 from vtune.dataset.sources.table import Certainty, FormatEvidence, TableFormat, TableRecord, make_record
-from vtune.errors import DataError
 
 _NAME = re.compile(r"(?:BAC\d{3}(S\d{4})W\d{4}|(SSB\d{4})\d{4}(?:\.wav)?)")
 _SOUND = re.compile(r"[a-z]+[1-5]?")
@@ -42,8 +41,7 @@ class AishellFormat(TableFormat):
 
     def open(self, path: Path, choice: ColumnChoice) -> AishellTable:
         """Refuse columns, which such a transcript does not have."""
-        if choice.names:
-            raise DataError(f"{path} has no columns, so none can be named {choice.names[0]!r}")
+        self.refuse_columns(path, choice)
         return AishellTable(path, encoding_of(path))
 
 

@@ -12,19 +12,17 @@ import itertools
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from vtune.dataset.sources.column_table import ColumnTable
 from vtune.dataset.sources.columns import (
     FLAGS_COLUMN,
-    SAMPLE_CELL_CHARACTERS,
     SAMPLE_ROWS,
     ColumnChoice,
-    choose_columns,
     is_usual,
 )
-from vtune.dataset.sources.headers import MAX_TITLE_ROWS, find_header
+from vtune.dataset.sources.headers import MAX_TITLE_ROWS, columns_below, find_header
 from vtune.dataset.sources.layout import LineLayout, Span
 from vtune.dataset.sources.part_times import WHOLE_RECORDING
 from vtune.dataset.sources.plain_text import encoding_of, open_text
@@ -67,15 +65,7 @@ class DelimitedFormat(TableFormat):
                 f"{path} has no header, and {delimiter!r} seems to stand in the words as well as between cells; quote "
                 f"the words, and begin the table with a line like filename{delimiter}text"
             )
-        columns = choose_columns(
-            path,
-            header.cells if header else None,
-            [[cell[:SAMPLE_CELL_CHARACTERS] for cell in row[:width]] for row in full],
-            choice,
-            header.line if header else None,
-        )
-        if header is not None and header.skipped:
-            columns = replace(columns, notes=(*columns.notes, header.describe()))
+        columns = columns_below(path, header, [row[:width] for row in full], choice)
         return DelimitedTable(path, encoding, columns, delimiter, header.line if header else first_line - 1)
 
 

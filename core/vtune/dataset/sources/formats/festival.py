@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
-from vtune.dataset.sources.layout import LineLayout
+from vtune.dataset.sources.name_lines import NamedLinesLayout
 from vtune.dataset.sources.plain_text import encoding_of, first_line, open_text
 from vtune.dataset.sources.table import Certainty, FormatEvidence, Table, TableFormat, TableRecord, make_record
 from vtune.errors import DataError
@@ -41,8 +39,7 @@ class FestivalFormat(TableFormat):
 
     def open(self, path: Path, choice: ColumnChoice) -> FestivalTable:
         """Refuse columns, which such a list does not have."""
-        if choice.names:
-            raise DataError(f"{path} has no columns, so none can be named {choice.names[0]!r}")
+        self.refuse_columns(path, choice)
         return FestivalTable(path, encoding_of(path))
 
 
@@ -76,16 +73,8 @@ class FestivalTable(Table):
         return FestivalLayout(self, text, [record.line for record in records])
 
 
-class FestivalLayout(LineLayout):
+class FestivalLayout(NamedLinesLayout):
     """Rows of a name and quoted words in brackets."""
-
-    _breaks = ("\n",)
-
-    def __init__(self, table: FestivalTable, text: str, lines: list[int]) -> None:
-        self._table, self._text = table, text
-        self._end = "\r\n" if "\r\n" in text else "\n"
-        starts = list(itertools.accumulate(map(len, io.StringIO(text, newline="\n")), initial=0))
-        self.spans = [(starts[line - 1], starts[line]) for line in lines]
 
     def with_words(self, row: str, words: str) -> str:
         """Exchange what stands between the quotes."""
@@ -93,10 +82,6 @@ class FestivalLayout(LineLayout):
         if match is None:
             raise DataError(f'{self._table.path}: this row is not ( name "words" ); mend it by hand or drop it')
         return row[: match.start("words")] + _escaped(words) + row[match.end("words") :]
-
-    def with_flags(self, row: str, flags: str) -> str:
-        """Refuse: a line has a name and words only."""
-        raise DataError(f"{self._table.path} holds names and words only, so it cannot hold red flags")
 
     def new_row(self, like: str | None, name: str, words: str) -> str:
         """Write a line."""

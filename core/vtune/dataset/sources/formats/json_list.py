@@ -38,8 +38,9 @@ class JsonListFormat(TableFormat):
     def open(self, path: Path, choice: ColumnChoice) -> JsonListTable:
         """Find the columns in the first object; read to the end, for a list that breaks off is no list."""
         encoding = encoding_of(path)
-        columns = object_columns(path, read_json_list(path, encoding), choice)
-        for _ in read_json_list(path, encoding):
+        items = read_json_list(path, encoding)
+        columns = object_columns(path, items, choice)
+        for _ in items:
             pass
         return JsonListTable(path, encoding, columns)
 

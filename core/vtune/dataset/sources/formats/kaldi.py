@@ -44,8 +44,7 @@ class KaldiFormat(TableFormat):
 
     def open(self, path: Path, choice: ColumnChoice) -> KaldiTable:
         """Refuse columns, which these files do not have."""
-        if choice.names:
-            raise DataError(f"{path} has no columns, so none can be named {choice.names[0]!r}")
+        self.refuse_columns(path, choice)
         table = KaldiTable(path, encoding_of(path))
         if next(table.lines(), None) is None:
             raise DataError(f"{path} has no rows")

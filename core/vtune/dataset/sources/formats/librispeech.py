@@ -39,8 +39,7 @@ class LibriSpeechFormat(TableFormat):
 
     def open(self, path: Path, choice: ColumnChoice) -> LibriSpeechTable:
         """Refuse columns, which such a transcript does not have."""
-        if choice.names:
-            raise DataError(f"{path} has no columns, so none can be named {choice.names[0]!r}")
+        self.refuse_columns(path, choice)
         table = LibriSpeechTable(path, encoding_of(path))
         if next(table.records(), None) is None:
             raise DataError(f"{path} has no rows")

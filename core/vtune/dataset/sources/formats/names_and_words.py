@@ -14,7 +14,6 @@ from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.name_lines import NameLinesTable
 from vtune.dataset.sources.plain_text import encoding_of
 from vtune.dataset.sources.table import TableFormat
-from vtune.errors import DataError
 
 LINE = re.compile(r"(?P<name>[^\s:：]+)(?:\s*[:：]\s*|\s+)?(?P<words>.*)", re.DOTALL)
 """A line: ``a0001 Words``, ``a0001.wav: Words`` or ``BASIC5000_0001:Words``."""
@@ -32,8 +31,7 @@ class NamesAndWordsFormat(TableFormat):
 
     def open(self, path: Path, choice: ColumnChoice) -> NamesAndWordsTable:
         """Refuse columns, which such a list does not have."""
-        if choice.names:
-            raise DataError(f"{path} has no columns, so none can be named {choice.names[0]!r}")
+        self.refuse_columns(path, choice)
         return NamesAndWordsTable(path, encoding_of(path))
 
 

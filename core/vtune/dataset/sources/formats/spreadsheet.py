@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from vtune.dataset.sources.column_table import ColumnTable
-from vtune.dataset.sources.columns import (
-    FLAGS_COLUMN,
-    SAMPLE_CELL_CHARACTERS,
-    SAMPLE_ROWS,
-    ColumnChoice,
-    choose_columns,
-)
-from vtune.dataset.sources.headers import find_header
+from vtune.dataset.sources.columns import FLAGS_COLUMN, SAMPLE_ROWS, ColumnChoice
+from vtune.dataset.sources.headers import columns_below, find_header
 from vtune.dataset.sources.part_times import WHOLE_RECORDING
 from vtune.dataset.sources.table import TableFormat, TableRecord, make_record
 from vtune.errors import DataError, reason
@@ -41,13 +35,8 @@ class SpreadsheetFormat(TableFormat):
         if not rows:
             raise DataError(f"{path} has no rows")
         header = find_header(rows[:SAMPLE_ROWS], choice)
-        first = next(index for index, (line, _) in enumerate(rows) if header is None or line > header.line)
-        width = len(header.cells) if header else len(rows[0][1])
-        sample = [[cell[:SAMPLE_CELL_CHARACTERS] for cell in cells[:width]] for _, cells in rows[first:][:SAMPLE_ROWS]]
-        names, place = (header.cells, header.line) if header else (None, None)
-        columns = choose_columns(path, names, sample, choice, place)
-        if header is not None and header.skipped:
-            columns = replace(columns, notes=(*columns.notes, header.describe()))
+        sample = [cells for line, cells in rows[:SAMPLE_ROWS] if header is None or line > header.line]
+        columns = columns_below(path, header, sample, choice)
         return SpreadsheetTable(path, "utf-8", columns, sheet, header.line if header else 0)
 
 

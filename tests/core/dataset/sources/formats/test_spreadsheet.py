@@ -77,6 +77,13 @@ def test_the_first_sheet_with_rows_is_a_table(folder: Callable[..., Path]) -> No
     ]  # fmt: skip
 
 
+def test_a_header_alone_is_a_table_without_rows(folder: Callable[..., Path]) -> None:
+    root = folder("a.wav")
+    write_xlsx(root / "metadata.xlsx", {"words": [["filename", "text"]]})
+    source = open_source(SourceRecipe(source=str(root / "metadata.xlsx")), root)
+    assert list(source.rows()) == []
+
+
 def test_without_the_extra_the_way_out_is_named(folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     root = folder("a.wav")
     write_xlsx(root / "metadata.xlsx", {"words": [["filename", "text"], ["a.wav", "Hello."]]})
