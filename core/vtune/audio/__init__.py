@@ -7,7 +7,7 @@ from vtune.audio.file_kinds import finished_name
 from vtune.audio.formats import FORMATS, format_of, write_speech
 from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
 from vtune.audio.parts import RecordingPart, cached_digest_of, header_of, part_bounds, read_part
-from vtune.audio.read import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, to_mono
+from vtune.audio.read import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, stated_seconds, to_mono
 from vtune.audio.spectrogram import mel_levels, window_samples
 from vtune.audio.tempo import Tempo
 from vtune.audio.write import encoded, pcm16, stream_pcm, synthetic_note, wav_header, write_wav
@@ -45,6 +45,7 @@ __all__ = [
     "seconds_in",
     "seconds_of",
     "speech_level",
+    "stated_seconds",
     "stream_pcm",
     "synthetic_note",
     "to_mono",

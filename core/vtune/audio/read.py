@@ -19,6 +19,14 @@ def seconds_of(path: Path) -> float:
     return seconds_in(path, str(path))
 
 
+def stated_seconds(path: Path) -> float:
+    """Read a recording's length from its header; 0 if the recording cannot be read."""
+    try:
+        return seconds_of(path)
+    except (DataError, OSError):
+        return 0.0
+
+
 def rate_of(path: Path) -> int:
     """Read a recording's sample rate in Hz from its header. :raises DataError: as ``seconds_of``."""
     return rate_in(path, str(path))

@@ -107,7 +107,9 @@ def pending_recordings(recipe: Recipe, run: RunFolder) -> Iterator[PendingRecord
     for index, source, clips in find_raw_sources(recipe, run):
         if (clips / TABLE_NAME).is_file():
             continue
-        lengths = [_seconds(Path(path)) for path, problem in recordings_of(source, clips) if problem is None]
+        lengths = [
+            audio.stated_seconds(Path(path)) for path, problem in recordings_of(source, clips) if problem is None
+        ]
         yield PendingRecordings(index, len(lengths), sum(lengths), tuple(notes_on_words(source)))
 
 
@@ -140,20 +142,14 @@ def prepare_clips(recipe: Recipe, info: EngineInfo, run: RunFolder, pool: RankPo
 
 def prepared_recipe(recipe: Recipe, run: RunFolder) -> Recipe:
     """Return the recipe with each source of raw recordings replaced by the folder of its clips."""
-    data = list(recipe.data)
-    for index, _, clips in find_raw_sources(recipe, run):
-        data[index] = data[index].model_copy(update={"source": str(clips.absolute()), "word_files": "use"})
-    return recipe.model_copy(update={"data": data})
+    prepared, _ = prepared_data(recipe, run)
+    return prepared
 
 
 def prepared_data(recipe: Recipe, run: RunFolder) -> tuple[Recipe, list[Path]]:
-    """Return the prepared recipe, and the tables of its clips."""
-    tables = [clips / TABLE_NAME for _, _, clips in find_raw_sources(recipe, run)]
-    return prepared_recipe(recipe, run), [table for table in tables if table.is_file()]
-
-
-def _seconds(path: Path) -> float:
-    try:
-        return audio.seconds_of(path)
-    except (DataError, OSError):
-        return 0.0
+    """Return the recipe with each source of raw recordings replaced by the folder of its clips, and their tables."""
+    data, tables = list(recipe.data), []
+    for index, _, clips in find_raw_sources(recipe, run):
+        data[index] = data[index].model_copy(update={"source": str(clips.absolute()), "word_files": "use"})
+        tables.append(clips / TABLE_NAME)
+    return recipe.model_copy(update={"data": data}), [table for table in tables if table.is_file()]

@@ -42,7 +42,7 @@ def prepare_folder(
         done, pending = _done_and_pending(paths, records, settings)
         report = PrepareReport(done_before=sum(bool(record.stem) for record in done))
         # The longest recording first: if it came last, all other processes would wait for its end.
-        pending.sort(key=lambda record: -_header_seconds(record.recording))
+        pending.sort(key=lambda record: -audio.stated_seconds(Path(record.recording)))
         processes = min(processes or cores_per_rank(), -(-len(pending) // pool.world_size))
         cut = pool.map(CutShare(out, settings, processes), pending)
         for record in track(cut, "cutting recordings", len(pending), "recordings"):
@@ -118,11 +118,3 @@ def recordings_of(source: Path, out: Path) -> Iterator[tuple[str, str | None]]:
 def _is_inside(path: Path, folder: Path) -> bool:
     real = os.path.realpath(folder)
     return os.path.commonpath([os.path.realpath(path), real]) == real
-
-
-def _header_seconds(path: str) -> float:
-    """Return the length of a recording by its header; 0 if the recording cannot be read."""
-    try:
-        return audio.seconds_of(Path(path))
-    except (DataError, OSError):
-        return 0.0

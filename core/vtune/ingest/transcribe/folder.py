@@ -142,7 +142,7 @@ def _transcribe_pending(
 ) -> None:
     tasks = [clips[start : start + TASK_CLIPS] for start in range(0, len(clips), TASK_CLIPS)]
     if pool.world_size > 1:
-        tasks.sort(key=lambda task: -sum(_header_seconds(clip.path) for clip in task))
+        tasks.sort(key=lambda task: -sum(audio.stated_seconds(Path(clip.path)) for clip in task))
     started = time.monotonic()
     with ProgressBar("transcribing recordings", len(clips), "recordings") as progress:
         for batch in pool.map(share, tasks):
@@ -152,14 +152,6 @@ def _transcribe_pending(
             run.report.heard_seconds += batch.seconds
             progress.advance(len(batch.entries))
     run.report.took = time.monotonic() - started - share.loading_seconds
-
-
-def _header_seconds(path: str) -> float:
-    """Return the length of a recording by its header; 0 if the recording cannot be read."""
-    try:
-        return audio.seconds_of(Path(path))
-    except (DataError, OSError):
-        return 0.0
 
 
 def _why_numerals_stay(settings: TranscribeRecipe) -> str:
