@@ -41,14 +41,14 @@ def reference() -> ModuleType:
 
 @pytest.mark.parametrize("name", ["hooks.md", "recipe.md", "api.md"])
 def test_reference_pages_are_what_the_code_says(reference: ModuleType, name: str) -> None:
-    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
     assert written == reference.pages()[name], "run python tools/write_reference.py"
 
 
 def recipe_tables() -> dict[str, list[dict[str, str]]]:
-    """Return the rows of each section of docs/recipe.md by the section's name, each row by column title."""
+    """Return the rows of each section of docs/reference/recipe.md by the section's name, each row by column title."""
     tables: dict[str, list[dict[str, str]]] = {}
-    for part in (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8").split("\n## ")[1:]:
+    for part in (ROOT / "docs" / "reference" / "recipe.md").read_text(encoding="utf-8").split("\n## ")[1:]:
         lines = [line for line in part.partition("\n### ")[0].splitlines() if line.startswith("| ")]
         rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
         titles = rows[0]
@@ -59,7 +59,7 @@ def recipe_tables() -> dict[str, list[dict[str, str]]]:
 
 
 def recipe_models() -> dict[str, type[BaseModel]]:
-    """Return the model behind each section of docs/recipe.md by the section's name."""
+    """Return the model behind each section of docs/reference/recipe.md by the section's name."""
     sections = {name: model_in(field.annotation) for name, field in Recipe.model_fields.items()}
     engines = {f"engine_options of {name}": load_engine(name).info.options for name in ("indextts2", "orpheus")}
     return {"Top level": Recipe, **{name: model for name, model in sections.items() if model}, **engines}
@@ -136,7 +136,7 @@ def test_every_commented_setting_of_the_character_recipe_exists() -> None:
         path.unlink()
 
 
-PROMISES = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+PROMISES = (ROOT / "docs" / "explanation" / "promises.md").read_text(encoding="utf-8")
 
 
 def test_every_promise_names_tests_that_exist() -> None:
@@ -351,7 +351,7 @@ def test_a_page_names_nothing_that_does_not_exist(page: Path, flags: dict[str, s
 
 def test_the_scripts_for_clusters_can_be_parsed() -> None:
     """The scripts run on clusters, so only their syntax is checked here."""
-    page = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "clusters.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL)
     task = yaml.safe_load(next(block for kind, block in blocks if kind == "yaml"))
     scripts = [block for kind, block in blocks if kind == "sh"] + [task["setup"], task["run"]]
@@ -412,7 +412,7 @@ def test_the_map_names_every_folder_of_core() -> None:
 
 
 def test_the_glossary_is_in_order_and_explains_the_words_it_uses() -> None:
-    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
     terms = re.findall(r"^- \*\*(.+?)\*\*: ", text, re.MULTILINE)
     assert terms == sorted(terms, key=lambda term: term.lower().replace("_", " "))
     words = {term.lower() for term in terms}
@@ -420,10 +420,20 @@ def test_the_glossary_is_in_order_and_explains_the_words_it_uses() -> None:
     assert [word for word in used if word.lower() not in words and word.lower().removesuffix("s") not in words] == []
 
 
-def test_the_readme_leads_to_every_page() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "docs" / "decisions" / "README.md"]
-    assert [page.name for page in pages if f"({page.relative_to(ROOT)})" not in readme] == []
+def pages_of(navigation: Any) -> Iterator[str]:
+    """Yield the pages of a part of the site's navigation, from the folder docs/."""
+    if isinstance(navigation, str):
+        yield navigation
+        return
+    for part in navigation.values() if isinstance(navigation, dict) else navigation:
+        yield from pages_of(part)
+
+
+def test_the_navigation_leads_to_every_page() -> None:
+    navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+    decisions = {f"decisions/{record.name}" for record in RECORDS}
+    assert sorted(pages_of(navigation)) == sorted(pages - decisions), "add the page to nav in mkdocs.yml"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -435,6 +445,6 @@ def test_tables_have_no_empty_cells(page: Path) -> None:
 def test_the_glossary_has_every_metric_of_the_short_table() -> None:
     from vtune.evaluation.metric_registry import METRICS, metric_specs
 
-    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
     names = [name for name, spec in metric_specs(METRICS).items() if spec.headline]
     assert [name for name in names if f"- **{name}**: " not in text] == []

@@ -20,14 +20,14 @@ from vtune.recipe.suggest import model_in
 from vtune.recipe.validate import lora_defaults
 from vtune.types import EngineInfo
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by tools/write_reference.py from the code; edit that. -->\n"
 
 
 def main() -> None:
     """Write every page."""
     for name, text in pages().items():
-        (DOCS / name).write_text(text, encoding="utf-8")
+        (REFERENCE / name).write_text(text, encoding="utf-8")
 
 
 def pages() -> dict[str, str]:
@@ -72,7 +72,7 @@ def recipe_page() -> str:
     parts = [f"# Recipe\n\n{NOTE}\n{RECIPE_INTRODUCTION}", *_sections(Recipe, "", engines)]
     for name, info in engines.items():
         doc = _markdown(inspect.getdoc(info.options) or "")
-        affects = "What a change of each option makes again: see [affects](engines.md#options)."
+        affects = "What a change of each option makes again: see [affects](../how-to/engines.md#options)."
         parts.append(f"## engine_options of `{name}`\n\n{doc} {affects}\n\n{_table(info.options)}")
     return "\n\n".join(parts) + "\n"
 

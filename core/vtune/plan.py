@@ -39,10 +39,10 @@ _CHECKPOINTING_FACTOR = 1.4
 """Work with gradient checkpointing over work without: the layers run forward again, half the work of a frozen base."""
 
 _SPEECH_FRACTION = 0.8
-"""Share of a raw recording that is speech, for somebody who reads aloud (docs/prepare.md)."""
+"""Share of a raw recording that is speech, for somebody who reads aloud (docs/how-to/prepare.md)."""
 
 _RAW_CLIP_SECONDS = 6.5
-"""Mean length of the clips that raw recordings are cut into, for somebody who reads aloud (docs/prepare.md)."""
+"""Mean length of the clips that raw recordings are cut into, for somebody who reads aloud (docs/how-to/prepare.md)."""
 
 
 @dataclass(frozen=True, slots=True)

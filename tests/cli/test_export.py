@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_verb_offers_every_target(vtune: Run) -> None:
-    page = Path(__file__).parents[2] / "docs" / "export.md"
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "export.md"
     for name, target in TARGETS.items():
         assert f"{name}: {target.description}" in " ".join(vtune("export", "--help").stdout.split())
         assert f"| `{name}` | {target.description}" in page.read_text(encoding="utf-8")

@@ -85,7 +85,7 @@ class SourceRecipe(Settings):
 
     source: str = Field(
         min_length=1,
-        description="A folder, a table (docs/data.md lists the formats), a saved data set, or hub:owner/name. A "
+        description="A folder, a table (docs/how-to/data.md lists the formats), a saved data set, or hub:owner/name. A "
         "relative path is looked up from the current folder first, then from the recipe's folder.",
     )
     voice: VoiceName | None = Field(

@@ -111,7 +111,7 @@ def test_a_file_has_the_length_of_its_pieces_at_a_rate_that_the_format_has(
 
 
 def test_formats_are_documented() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "serve.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
     for name, audio_format in FORMATS.items():
         assert f"`{name}` ({audio_format.description}" in page
 

@@ -224,7 +224,7 @@ def test_a_launch_that_silently_started_one_process_is_caught(
 
 
 def test_the_page_maps_every_key_to_arguments_that_exist() -> None:
-    page = (Path(__file__).resolve().parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[3] / "docs" / "explanation" / "training.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `train\.(\w+)` \| (.+) \|$", page, flags=re.M)
     arguments = {name for _, names in rows for name in re.findall(r"`(\w+)`", names)}
     assert arguments <= inspect.signature(TrainingArguments).parameters.keys()

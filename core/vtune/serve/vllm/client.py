@@ -35,7 +35,7 @@ class VllmRefusalError(VtuneError):
 
 
 def failure_of(status: int, content: bytes, retry_after: str | None = None) -> VtuneError:
-    """Return the error that an answer other than 200 means; docs/serve.md has the table.
+    """Return the error that an answer other than 200 means; docs/how-to/serve.md has the table.
 
     :param content: body of the answer: JSON if vLLM answers, often HTML if a proxy answers.
     :param retry_after: value of the header ``Retry-After``; None without this header.

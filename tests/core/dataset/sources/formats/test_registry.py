@@ -93,6 +93,6 @@ def test_the_surest_format_takes_a_file_and_two_equally_sure_ones_are_an_error(
 
 
 def test_formats_are_documented() -> None:
-    page = (Path(__file__).parents[5] / "docs" / "data.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[5] / "docs" / "how-to" / "data.md").read_text(encoding="utf-8")
     for name in TABLE_FORMATS:
         assert f"| {name} |" in page
