@@ -156,7 +156,7 @@ class Ours(Arm):
         training = TrainingData(data, None, [1.0] * len(rows), [], None, {}, "")  # type: ignore[arg-type] # no ledger
         return VoiceTrainer(
             data=training, meter=ThroughputMeter(), length_feature="input_ids", evaluator=None, model=self.model,
-            args=arguments, data_collator=self.collate,
+            args=arguments, collate=self.collate,
         )  # fmt: skip
 
 

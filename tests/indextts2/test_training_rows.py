@@ -130,7 +130,7 @@ def row(seed: int, text: int = 3, codes: int = 5, partner: int | None = None, lo
         features["paired.condition"] = np.full((32, WIDTH), partner, dtype=np.float16)
         features["paired.emotion"] = np.full(WIDTH, partner / 100, dtype=np.float16)
     if lot is not None:
-        features["paired.lot"] = np.asarray(lot, dtype=np.float32)
+        features["lot"] = np.asarray(lot)
     return features
 
 

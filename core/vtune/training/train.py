@@ -31,7 +31,7 @@ from vtune.training.checkpoint_evaluation import CheckpointEvaluator, EvalFn
 from vtune.training.memory_estimate import footprint_of, memory_for_training, require, resolve_auto
 from vtune.training.trainer import VoiceTrainer
 from vtune.training.trainer_arguments import training_arguments
-from vtune.types import Batch
+from vtune.types import Batch, Features
 from vtune.types.options import training_values
 from vtune.voice_format.weights import load_weights, save_weights
 
@@ -242,7 +242,7 @@ def _make_trainer(
             evaluator.writer = writer
     callbacks += [*engine.trainer_callbacks(recipe), *job.callbacks]
 
-    def collate(rows: list[Any]) -> Batch:
+    def collate(rows: Sequence[Features]) -> Batch:
         return engine.collate(job.base, rows)
 
     return VoiceTrainer(
@@ -252,7 +252,7 @@ def _make_trainer(
         evaluator=evaluator,
         model=model,
         args=arguments,
-        data_collator=collate,
+        collate=collate,
         callbacks=callbacks,
     )
 

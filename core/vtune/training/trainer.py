@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
 from torch import nn
 from transformers import DefaultFlowCallback, PrinterCallback, ProgressCallback, Trainer
@@ -27,12 +30,22 @@ from vtune.training.mean_metrics import MeanMetrics
 from vtune.training.resume import TRAINER_STATE, loop_state_of, read_json
 from vtune.training.sampler import EpochSampler
 from vtune.training.weight_casting import cast_weights_per_product
-from vtune.types import Batch
+from vtune.types import Batch, Features
 from vtune.voice_format.weights import load_weights, save_weights
+
+CLIP_LENGTHS = "vtune.clip_lengths"
+"""Key that vtune adds to each batch and takes out before the model is called: int64 ``[B]``, the length of each clip.
+
+It is the first key, because transformers takes the number of clips from the first tensor of a batch.
+"""
 
 
 class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed for us
-    """Trainer with its own sampler, checkpoints and evaluation, and with a throughput meter."""
+    """Trainer with its own sampler, checkpoints and evaluation, and with a throughput meter.
+
+    :param length_feature: the feature that has the length of a clip.
+    :param collate: makes a batch of some rows.
+    """
 
     def __init__(
         self,
@@ -41,15 +54,17 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         meter: ThroughputMeter,
         length_feature: str,
         evaluator: CheckpointEvaluator | None,
+        collate: Callable[[Sequence[Features]], Batch],
         **settings: Any,
     ) -> None:
         # Trainer requires an eval_dataset, even if the evaluator alone measures a checkpoint.
         validation: Any = data.validation if data.validation is not None or evaluator is None else []
-        super().__init__(train_dataset=data.train, eval_dataset=validation, **settings)
+        collator = partial(_with_clip_lengths, collate, length_feature)
+        super().__init__(train_dataset=data.train, eval_dataset=validation, data_collator=collator, **settings)
+        self.model_accepts_loss_kwargs |= _takes_item_count(self.model)
         self._data = data
         self.evaluator = evaluator
         self.meter = meter
-        self._length_feature = length_feature
         self._means = MeanMetrics()
         self._eval_means = MeanMetrics()
         self._resumed: dict[str, Any] = {}
@@ -76,7 +91,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """Count the clips and tokens of a batch. :raises TrainingError: the loss depends on no trainable tensor."""
-        self.meter.add(*self._count(inputs))
+        lengths = inputs.pop(CLIP_LENGTHS)
+        self.meter.add(len(lengths), int(lengths.sum()))
         narrow = self.args.bf16 or self.args.fp16
         try:
             # PEFT would widen what adapters are given to float32, and autocast narrow it again: the same numbers, in a
@@ -126,27 +142,25 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         self, model: nn.Module, inputs: Batch, prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[torch.Tensor, None, None]:
         """Return the validation loss of a batch, without predictions."""
+        given = {name: tensor for name, tensor in inputs.items() if name != CLIP_LENGTHS}
         with torch.no_grad(), self.compute_loss_context_manager():
-            outputs = model(**self._prepare_inputs(inputs))
+            outputs = model(**self._prepare_inputs(given))
         self._eval_means.add(outputs.get("metrics"))
         return outputs["loss"].detach().mean(), None, None
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Any:
-        names = [name for name in (batch_samples or [{}])[0] if name.endswith("_labels")]
-        if not names:
+        """Count the targets of an optimizer step over all processes: by kind, if there are several kinds of labels."""
+        first = (batch_samples or [{}])[0]
+        names = [name for name in first if name == "labels" or name.endswith("_labels")]
+        if names == ["labels"] or not self.model_accepts_loss_kwargs or not (names or "items" in first):
             return super()._get_num_items_in_batch(batch_samples, device)
         counts = {
             name: torch.stack([batch[name].ne(-100).sum() for batch in batch_samples]).sum().to(device)
-            for name in ["labels", *names]
-        }
+            for name in names
+        } or {"items": torch.stack([batch["items"].sum() for batch in batch_samples]).sum().to(device)}
         if self.args.average_tokens_across_devices and self.args.world_size > 1:
-            return {name: self.accelerator.gather(count).sum() for name, count in counts.items()}
-        return counts
-
-    def _count(self, inputs: Batch) -> tuple[int, int]:
-        # The mask where there is one, for padding is no work done for the user.
-        counted = inputs["attention_mask"].sum() if "attention_mask" in inputs else inputs[self._length_feature].numel()
-        return len(next(iter(inputs.values()))), int(counted)
+            counts = {name: self.accelerator.gather(count).sum() for name, count in counts.items()}
+        return counts if names else counts["items"]
 
     def _load_scaler(self, checkpoint: str | None) -> None:
         """Take the scale of fp16's losses, unless this process trains in another precision than the one before it."""
@@ -286,6 +300,18 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             if isinstance(callback, ExportableState):
                 states.setdefault(type(callback).__name__, []).append(callback.state())
         replace(self.state, stateful_callbacks=states, best_model_checkpoint=None).save_to_json(str(path))
+
+
+def _with_clip_lengths(
+    collate: Callable[[Sequence[Features]], Batch], length_feature: str, rows: Sequence[Features]
+) -> Batch:
+    return {CLIP_LENGTHS: torch.tensor([len(row[length_feature]) for row in rows]), **collate(rows)}
+
+
+def _takes_item_count(model: nn.Module) -> bool:
+    """Tell whether a model's forward names ``num_items_in_batch``; transformers looks for ``**keywords`` only."""
+    network: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    return "num_items_in_batch" in inspect.signature(network.forward).parameters
 
 
 class _Flow(DefaultFlowCallback):  # type: ignore[misc] # transformers is not typed for us

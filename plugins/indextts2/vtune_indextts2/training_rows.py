@@ -62,7 +62,7 @@ def collate(base: IndexTTS2Base, features: Sequence[Features]) -> Batch:
     rows = []
     for row_features in features:
         paired = {name: row_features.get(f"paired.{name}", row_features[name]) for name in ("condition", "emotion")}
-        lot = float(row_features.get("paired.lot", 1.0))
+        lot = float(row_features.get("lot", 1.0))
         from_prompt = options.emo_source == "prompt" or (options.emo_source == "mix" and lot < options.emo_mix)
         condition = (paired if options.prompt == "other" else row_features)["condition"]
         emotion = (paired if from_prompt else row_features)["emotion"]

@@ -1,4 +1,4 @@
-"""Pair each row with another clip of the same voice, depending only on the seed and the position in the training."""
+"""Give each row its lot and another clip of the same voice; both depend only on seed and position in the training."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from vtune.types import Features
 PAIRED_PREFIX = "paired."
 """Prefix of the partner's features in a row."""
 
-PAIRED_LOT_KEY = "paired.lot"
-"""Key of the random number in [0, 1) that an engine may use for its own choices."""
+LOT = "lot"
+"""Key of a row's random number in [0, 1), a float64 scalar that an engine may use for its own choices."""
 
 
 class PartnerSampler:
@@ -50,9 +50,10 @@ class PartnerSampler:
 
 
 class PairedRows:
-    """Encoded clips as a data set; each row also holds some features of a partner clip.
+    """Encoded clips as a data set; each row also holds a random number, its lot, and some features of a partner clip.
 
-    A row is indexed by its number, or by ``(number, position in the training)``.
+    A row is indexed by its number, or by ``(number, position in the training)``. So the lot is another one in each
+    epoch of a training, the same one after a resume, and always the same one in validation.
 
     :param rows: the rows of this split; ``voices`` and ``clips`` hold the numbers of their voices and clips.
     :param training_rows: the rows that ``partners`` draws from.
@@ -81,11 +82,9 @@ class PairedRows:
     def __getitem__(self, key: int | tuple[int, int]) -> Features:
         row, draw_index = key if isinstance(key, tuple) else (key, key)
         features = self._rows[row]
-        if not self._names:
-            return features
         partner, lot = self._partners.draw(self._voices[row], self._clips[row], draw_index)
-        if partner is None:
-            return features
-        partner_features = self._training_rows[partner]
-        paired = {PAIRED_PREFIX + name: partner_features[name] for name in self._names}
-        return {**features, **paired, PAIRED_LOT_KEY: np.asarray(lot, dtype=np.float32)}
+        features[LOT] = np.asarray(lot, dtype=np.float64)
+        if self._names and partner is not None:
+            partner_features = self._training_rows[partner]
+            features |= {PAIRED_PREFIX + name: partner_features[name] for name in self._names}
+        return features

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune.dataset.features.pairs import PAIRED_LOT_KEY, PairedRows, PartnerSampler
+from vtune.dataset.features.pairs import LOT, PairedRows, PartnerSampler
 
 
 @settings(deadline=None, max_examples=100)
@@ -51,9 +51,21 @@ def test_rows_hold_what_was_asked_for_of_their_partner() -> None:
     partners = PartnerSampler([0, 0, 1], [0, 1, 2], 0)
     rows = PairedRows(among, [0, 0, 1], [0, 1, 2], partners, among, frozenset({"sound"}))
     assert rows[0]["paired.sound"].tolist() == [1]
-    assert set(rows[1, 7]) == {"sound", "words", "paired.sound", PAIRED_LOT_KEY}
-    assert set(rows[2]) == {"sound", "words"}  # the only clip of its voice
+    assert set(rows[1, 7]) == {"sound", "words", "paired.sound", LOT}
+    assert set(rows[2]) == {"sound", "words", LOT}  # the only clip of its voice
     held_out = PairedRows(Numbered(10, 1), [1], [5], partners, among, frozenset({"sound"}))
     assert held_out[0]["paired.sound"].tolist() == [2]
     plain = PairedRows(among, [0, 0, 1], [0, 1, 2], partners, among, frozenset())
-    assert set(plain[0, 3]) == {"sound", "words"}
+    assert set(plain[0, 3]) == {"sound", "words", LOT}
+
+
+def test_every_row_has_a_lot_of_its_own_in_each_epoch_and_a_fixed_one_in_validation() -> None:
+    among = Numbered(0, 4)
+    rows = PairedRows(among, [0] * 4, [0, 1, 2, 3], PartnerSampler([0] * 4, [0, 1, 2, 3], 5), among, frozenset())
+    lots = {(row, epoch): rows[row, 4 * epoch + row][LOT] for row in range(4) for epoch in range(3)}
+    assert len({float(lot) for lot in lots.values()}) == len(lots)
+    assert all(lot.dtype == np.float64 and lot.shape == () and 0 <= lot < 1 for lot in lots.values())
+    assert rows[2, 6][LOT] == lots[2, 1]  # the same position, as after a resume
+    assert rows[2][LOT] == rows[2][LOT]  # a row of validation has no position
+    other_seed = PairedRows(among, [0] * 4, [0, 1, 2, 3], PartnerSampler([0] * 4, [0] * 4, 6), among, frozenset())
+    assert other_seed[2, 6][LOT] != lots[2, 1]
