@@ -255,8 +255,9 @@ def unknown_files(line: str) -> list[str]:
 def flags_of(command: click.Command) -> set[str]:
     """Return the long options of a command and of the commands below it."""
     flags = {flag for option in command.params for flag in [*option.opts, *option.secondary_opts]} | {"--help"}
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        flags |= flags_of(below)
+    context = click.Context(command)
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        flags |= flags_of(command.get_command(context, name))
     return flags
 
 

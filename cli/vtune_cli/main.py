@@ -31,6 +31,7 @@ VERBS = {
     "export": "Write VOICE in a format of other software, and check it.",
     "recipe": "List, copy, show and check recipes.",
     "engines": "List the installed engines.",
+    "engine": "Write an engine, and check it.",
 }
 
 
