@@ -65,7 +65,7 @@ def run(
     with ExitStack() as stack:
         ranks = stack.enter_context(joined(recipe.train.device, recipe.train.world_size))
         state = ranks.state
-        engine = load_engine(recipe.engine)
+        engine = load_engine(recipe.engine).with_extensions(recipe.extensions)
         check_metrics(engine, recipe)
         device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
         # A run that does not fit into memory is refused now, not after hours of cutting and encoding.

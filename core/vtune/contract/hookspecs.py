@@ -5,6 +5,12 @@ receives the state as ``base``. A hook may take fewer arguments than its specifi
 a default, because pluggy would never fill it. A hook of an engine must not return None: pluggy then asks the next
 plugin, and there is no other.
 
+Every hook with a ``base`` may also take ``extensions``: the options of each extension's section of the recipe by the
+name of the extension, for wrappers that an extension puts around the hooks of engines.
+
+What a hook raises is told to the user with the name of the engine, the hook, and the line of code; a ``VtuneError`` is
+told as it is.
+
 A run has one process (rank) for each GPU, and more processes if ``encode.processes`` is above 1. "Each rank" below
 means that every process calls the hook, "the first rank" that one process does. No two threads call hooks with one
 ``base`` at once.
@@ -37,6 +43,8 @@ if TYPE_CHECKING:
         Footprint,
         LoraSettings,
         TokenSampler,
+        TrainingPart,
+        TrainingStep,
         Watermark,
     )
 
@@ -57,10 +65,10 @@ REQUIRED_HOOKS = (
 
 HOOK_SECTIONS = {
     "Describe and load the engine": ("engine_info", "load_base", "fingerprint", "features_fingerprint", "footprint"),
-    "Prepare the data": ("prepare_sample", "collate"),
-    "Train": ("build_lora_model",),
+    "Prepare the data": ("prepare_text", "prepare_sample", "collate"),
+    "Train": ("build_lora_model", "training_parts", "optimizers", "training_step"),
     "Make the voice": ("extract_conditioning", "mix_conditioning", "export_voice", "save_merged"),
-    "Speak": ("synthesize", "synthesize_together", "synthesize_from_sampler"),
+    "Speak": ("synthesize", "synthesize_together", "synthesize_from_sampler", "convert"),
     "Extensions": ("extension_info", "trainer_callbacks", "metrics", "watermark", "register_commands"),
 }
 """The hooks in the order in which a run needs them; the reference page has these headings."""
@@ -108,7 +116,7 @@ def load_base(options: EngineOptions, device: torch.device, dtype: torch.dtype) 
 
 
 @hookspec(firstresult=True)
-def fingerprint(base: Any) -> dict[str, str]:
+def fingerprint(base: Any, extensions: Mapping[str, EngineOptions]) -> dict[str, str]:
     """Name every part that a voice needs to speak as it was trained, each with a hash of its content.
 
     The hashes are kept with the features, which are encoded again when one changes, and in the voice, which refuses to
@@ -126,7 +134,7 @@ def fingerprint(base: Any) -> dict[str, str]:
 
 
 @hookspec(firstresult=True)
-def features_fingerprint(base: Any) -> dict[str, str]:
+def features_fingerprint(base: Any, extensions: Mapping[str, EngineOptions]) -> dict[str, str]:
     """Name further parts that only ``prepare_sample`` uses, each with a hash; a voice speaks without them.
 
     Called on each rank and in each encoding process before encoding. Optional; default: ``{}``. See also
@@ -162,7 +170,31 @@ def footprint(options: EngineOptions, lora: LoraSettings, dtype_bytes: int, prod
 
 
 @hookspec(firstresult=True)
-def prepare_sample(base: Any, clip: Clip) -> Features:
+def prepare_text(base: Any, text: str, options: Mapping[str, Any], extensions: Mapping[str, EngineOptions]) -> str:
+    """Turn a text into what the network reads: normalised words, or phonemes.
+
+    :param text: of a clip, or to be spoken; never empty.
+    :param options: the values of the options that declare ``affects="text"`` by name: in training those of the recipe,
+        in speaking those that the voice was trained with, or those of the request if the option also declares
+        ``"sampling"``. Read such options here and not from the base.
+    :returns: text; the same text and options give the same result.
+    :raises vtune.SkipClip: the text of a clip cannot be prepared; the clip is left out with this reason. In speaking,
+        the reason is the error of the request.
+
+    Called before ``prepare_sample`` and ``extract_conditioning``, whose clips have the prepared text, and before each
+    of ``synthesize``, ``synthesize_together`` and ``synthesize_from_sampler``. Speech is compared with the text as it
+    was before. Optional; default: the text as it is.
+
+    Example::
+
+        @vtune.hookimpl
+        def prepare_text(base, text, options):
+            return base.phonemes(text, options["language"])
+    """
+
+
+@hookspec(firstresult=True)
+def prepare_sample(base: Any, clip: Clip, extensions: Mapping[str, EngineOptions]) -> Features:
     """Encode one clip into arrays without padding; the same clip gives the same arrays, bit for bit.
 
     :param clip: waveform float32 ``[samples]``, mono, at ``EngineInfo.sample_rate``, or at the rate of its recording if
@@ -185,14 +217,19 @@ def prepare_sample(base: Any, clip: Clip) -> Features:
 
 
 @hookspec(firstresult=True)
-def collate(base: Any, features: Sequence[Features]) -> Batch:
+def collate(base: Any, features: Sequence[Features], extensions: Mapping[str, EngineOptions]) -> Batch:
     """Pad features into one batch of CPU tensors ``[B, ...]``, on the right; labels to ignore are -100.
 
     A clip must have the same loss in every batch, so mask the padding. The targets are the tensor ``labels``, and, for
-    an engine with several kinds of targets, further tensors whose names end in ``_labels``.
+    an engine with several kinds of targets, further tensors whose names end in ``_labels``. An engine whose targets are
+    no tokens (a spectrogram, a waveform) returns ``items`` in their place: int64 ``[B]``, how many targets each clip
+    has, such as its frames.
 
     :param features: what ``prepare_sample`` returned for each clip of the batch, with ``EngineInfo.paired_features``
-        of another clip where the engine declares them.
+        of another clip where the engine declares them. Each row also has ``lot``, a random number in [0, 1) (float64,
+        no axes): drawn anew for each row in each epoch of a training, and always the same in validation. A loss with
+        randomness (noise, a random segment) takes its randomness from there: put the lots into the batch, and draw with
+        ``vtune.toolkit.normal`` or ``uniform`` in the model.
 
     Called on each rank for each of its batches, in training and in validation.
 
@@ -211,17 +248,18 @@ def collate(base: Any, features: Sequence[Features]) -> Batch:
 
 
 @hookspec(firstresult=True)
-def build_lora_model(base: Any, lora: LoraSettings) -> nn.Module:
+def build_lora_model(base: Any, lora: LoraSettings, extensions: Mapping[str, EngineOptions]) -> nn.Module:
     """Return a new ``peft.PeftModel`` on the base's network; ``vtune.attach_lora`` makes one.
 
-    ``model(**batch)["loss"]`` is a float32 scalar, the mean over all labels; with the keyword ``num_items_in_batch`` it
-    is their sum divided by that number. An engine with several kinds of labels gets a dictionary of counts by name
-    there, and adds up the means of its kinds in its own proportions. ``model(**batch)["metrics"]`` may hold tensors
-    ``[sum, count]`` by name, whose means over steps and processes are logged beside the loss. ``"logits"`` may be
+    ``model(**batch)["loss"]`` is a float32 scalar, the mean over all labels (or ``items``); with the keyword
+    ``num_items_in_batch`` it is their sum divided by that number. An engine with several kinds of labels gets a
+    dictionary of counts by name there, and adds up the means of its kinds in its own proportions. In eval mode, the
+    same batch always has the same loss. ``model(**batch)["metrics"]`` may hold tensors ``[sum, count]`` by name, whose
+    means over steps and processes are logged beside the loss. ``"logits"`` may be
     missing beside a loss if the model returns them when it is called without ``labels``.
 
-    Only the adapter has gradients. A new adapter changes nothing. Each call returns a new adapter on a network of its
-    own; the earlier model may be gone.
+    Only the adapter, and the parts that ``training_parts`` names, have gradients. A new adapter changes nothing. Each
+    call returns a new adapter on a network of its own; the earlier model may be gone.
 
     Called once in a training on each rank, and whenever a voice is opened, exported or merged.
 
@@ -233,11 +271,85 @@ def build_lora_model(base: Any, lora: LoraSettings) -> nn.Module:
     """
 
 
+@hookspec(firstresult=True)
+def training_parts(base: Any, model: nn.Module, extensions: Mapping[str, EngineOptions]) -> Mapping[str, TrainingPart]:
+    """Return the modules that are trained beside the adapter and do not belong to the voice, by name.
+
+    Examples are discriminators (modules of their own) and a posterior encoder or a depth head (modules inside the
+    model). They are saved in the checkpoints, but not in the voice, so speech must not depend on them.
+
+    :param model: what ``build_lora_model`` has returned, or the network if all its weights are trained.
+    :returns: parts whose tensors belong neither to the adapter nor to another part.
+
+    Called once in a training on each rank, after ``build_lora_model``. Optional; default: none. See also
+    ``optimizers`` and ``training_step``.
+
+    Example::
+
+        @vtune.hookimpl
+        def training_parts(base, model):
+            return {"discriminator": vtune.TrainingPart(Discriminator(), learning_rate=1e-4)}
+    """
+
+
+@hookspec(firstresult=True)
+def optimizers(
+    base: Any,
+    model: nn.Module,
+    parts: Mapping[str, nn.Module],
+    learning_rates: Mapping[str, float],
+    extensions: Mapping[str, EngineOptions],
+) -> Mapping[str, torch.optim.Optimizer]:
+    """Return further optimizers by name, each of whole parts; for ``training_step``.
+
+    The adapter, and the parts that no further optimizer holds, belong to the recipe's optimizer, which is called
+    ``main``. Further optimizers follow the recipe's learning rate schedule and gradient clipping.
+
+    :param parts: the modules of ``training_parts``, on the device of the training.
+    :param learning_rates: the learning rate of each part: the recipe's, or else the part's own.
+
+    Called once in a training on each rank. Optional; default: none.
+
+    Example::
+
+        @vtune.hookimpl
+        def optimizers(parts, learning_rates):
+            rate = learning_rates["discriminator"]
+            return {"discriminator": torch.optim.AdamW(parts["discriminator"].parameters(), lr=rate, betas=(0.8, 0.99))}
+    """
+
+
+@hookspec(firstresult=True)
+def training_step(
+    base: Any, model: nn.Module, batch: Batch, step: TrainingStep, extensions: Mapping[str, EngineOptions]
+) -> Mapping[str, torch.Tensor]:
+    """Learn from one batch with several losses; for engines whose training is more than one loss of the model.
+
+    :param model: in train mode, under autocast if the training is in half precision.
+    :param batch: on the device of the training.
+    :param step: gives the parts and the progress; ``step.optimize(loss, "discriminator")`` lets an optimizer learn.
+    :returns: numbers to log by name, as scalars without gradients; ``"loss"`` must be among them.
+
+    Called on each rank for each of its training batches. Optional; without it, the recipe's optimizer learns from
+    ``model(**batch)["loss"]``, which is the validation loss in either case.
+
+    Example::
+
+        @vtune.hookimpl
+        def training_step(model, batch, step):
+            output, judge = model(**batch), step.parts["discriminator"]
+            step.optimize(real_or_made_loss(judge, batch["mel"], output["mel"].detach()), "discriminator")
+            loss = output["loss"] + 0.1 * made_loss(judge, output["mel"])
+            step.optimize(loss)
+            return {"loss": loss.detach()}
+    """
+
+
 # Make the voice
 
 
 @hookspec(firstresult=True)
-def extract_conditioning(base: Any, clips: Sequence[Clip]) -> Conditioning:
+def extract_conditioning(base: Any, clips: Sequence[Clip], extensions: Mapping[str, EngineOptions]) -> Conditioning:
     """Return what a voice keeps beside its adapter in order to speak.
 
     :param clips: of one voice, the best clip first, at the sample rate that ``prepare_sample`` gets.
@@ -254,7 +366,9 @@ def extract_conditioning(base: Any, clips: Sequence[Clip]) -> Conditioning:
 
 
 @hookspec(firstresult=True)
-def mix_conditioning(base: Any, parts: Sequence[Conditioning], weights: Sequence[float]) -> Conditioning:
+def mix_conditioning(
+    base: Any, parts: Sequence[Conditioning], weights: Sequence[float], extensions: Mapping[str, EngineOptions]
+) -> Conditioning:
     """Combine the conditioning of several voices into that of their mix.
 
     :param parts: the conditioning of each voice, the voice with the largest weight first.
@@ -274,7 +388,9 @@ def mix_conditioning(base: Any, parts: Sequence[Conditioning], weights: Sequence
 
 
 @hookspec(firstresult=True)
-def export_voice(base: Any, model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:
+def export_voice(
+    base: Any, model: nn.Module, conditioning: Conditioning, directory: Path, extensions: Mapping[str, EngineOptions]
+) -> list[Path]:
     """Write the adapter and the conditioning of a voice into its folder.
 
     :returns: the files that were written.
@@ -293,7 +409,7 @@ def export_voice(base: Any, model: nn.Module, conditioning: Conditioning, direct
 
 
 @hookspec(firstresult=True)
-def save_merged(base: Any, network: nn.Module, directory: Path) -> list[Path]:
+def save_merged(base: Any, network: nn.Module, directory: Path, extensions: Mapping[str, EngineOptions]) -> list[Path]:
     """Write the merged network, with the adapter folded in, so that other software can load the folder.
 
     :returns: the files that were written.
@@ -316,7 +432,13 @@ def save_merged(base: Any, network: nn.Module, directory: Path) -> list[Path]:
 
 @hookspec(firstresult=True)
 def synthesize(
-    base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
+    base: Any,
+    model: nn.Module,
+    text: str,
+    conditioning: Conditioning,
+    seed: int,
+    sampling: Mapping[str, Any],
+    extensions: Mapping[str, EngineOptions],
 ) -> Iterator[Audio]:
     """Speak a text: yield sound as soon as it is ready; the last piece of each utterance carries its ending.
 
@@ -324,7 +446,8 @@ def synthesize(
     :param seed: the same seed gives the same sound on the same machine.
     :param sampling: checked values of options that declare ``affects="sampling"``; each takes the place of the base's
         value for this utterance.
-    :returns: pieces of sound at ``EngineInfo.sample_rate``; the joined pieces have no gap and no overlap.
+    :returns: pieces of sound at ``EngineInfo.sample_rate``; the joined pieces have no gap and no overlap. vtune checks
+        every piece: float32, one axis, finite, within [-1, 1].
 
     Read no options from the base but those that affect ``sampling`` or ``runtime``: voices that differ in other options
     may share the base.
@@ -350,6 +473,7 @@ def synthesize_together(
     lines: Sequence[tuple[str, int]],
     conditioning: Conditioning,
     sampling: Mapping[str, Any],
+    extensions: Mapping[str, EngineOptions],
 ) -> Iterator[tuple[int, list[Audio]]]:
     """Speak several texts in one batch, where this is faster and nobody waits for the first sound.
 
@@ -371,7 +495,13 @@ def synthesize_together(
 
 @hookspec(firstresult=True)
 def synthesize_from_sampler(
-    base: Any, sampler: TokenSampler, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
+    base: Any,
+    sampler: TokenSampler,
+    text: str,
+    conditioning: Conditioning,
+    seed: int,
+    sampling: Mapping[str, Any],
+    extensions: Mapping[str, EngineOptions],
 ) -> Iterator[Audio]:
     """Speak as ``synthesize`` does, with tokens that a server of language models samples.
 
@@ -391,6 +521,34 @@ def synthesize_from_sampler(
         def synthesize_from_sampler(base, sampler, text, conditioning, seed, sampling):
             request = vtune.SamplingRequest(base.tokenize(text), seed, max_tokens=1200, stop=[base.end])
             yield vtune.Audio(base.decode(list(sampler(request))), 24_000, vtune.Ending.END_TOKEN)
+    """
+
+
+@hookspec(firstresult=True)
+def convert(
+    base: Any,
+    model: nn.Module,
+    audio: Audio,
+    conditioning: Conditioning,
+    seed: int,
+    sampling: Mapping[str, Any],
+    extensions: Mapping[str, EngineOptions],
+) -> Iterator[Audio]:
+    """Say what a recording says with the voice: voice conversion, without a text.
+
+    :param audio: the recording, float32 ``[samples]``, mono, at ``EngineInfo.sample_rate``.
+    :param sampling: as for ``synthesize``.
+    :returns: pieces of sound, as ``synthesize`` yields them.
+
+    Called by ``vtune convert`` and ``vtune.Voice.convert``. Optional; without it, vtune says that the engine only
+    speaks texts.
+
+    Example::
+
+        @vtune.hookimpl
+        def convert(base, model, audio, conditioning, seed):
+            content = base.content_encoder(audio.waveform)  # [T, D]
+            yield vtune.Audio(base.vocoder(model, content, conditioning), 24_000, vtune.Ending.PLANNED)
     """
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vtune.contract.hookspecs import hookimpl
 from vtune.runtime.paths import VoiceFolder
-from vtune.types import Conditioning
+from vtune.types import Conditioning, TrainingPart
 from vtune.voice_format.record import write_conditioning
 from vtune.voice_format.weights import save_weights
 
@@ -34,6 +34,21 @@ def features_fingerprint() -> dict[str, str]:
 @hookimpl(trylast=True)
 def footprint() -> None:
     return None
+
+
+@hookimpl(trylast=True)
+def prepare_text(text: str) -> str:
+    return text
+
+
+@hookimpl(trylast=True)
+def training_parts() -> dict[str, TrainingPart]:
+    return {}
+
+
+@hookimpl(trylast=True)
+def optimizers() -> dict[str, Any]:
+    return {}
 
 
 @hookimpl(trylast=True)

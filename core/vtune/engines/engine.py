@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from vtune.engines import answers
 from vtune.engines.discovery import find_engine, import_file, import_plugin
-from vtune.engines.plugin_manager import new_manager
+from vtune.engines.hook_errors import HookErrors
+from vtune.engines.plugin_manager import new_manager, plugin_modules
 from vtune.engines.single_file import is_engine_file, named_engine_file, use_engine_file
+from vtune.engines.sound_checks import checked, longest_speech
 from vtune.engines.validation import engine_information, extension_models
-from vtune.errors import EngineError, shown
+from vtune.errors import EngineError, SkipClip, VoiceError, shown
 from vtune.runtime.device import trim_heap
 from vtune.toolkit.pauses import speakable_parts, with_pauses
 from vtune.types import (
     Audio,
     Batch,
+    Capability,
     Clip,
     Conditioning,
     EngineOptions,
@@ -25,7 +32,10 @@ from vtune.types import (
     Footprint,
     LoraSettings,
     TokenSampler,
+    TrainingPart,
+    TrainingStep,
 )
+from vtune.types.options import sampling_names, text_defaults, text_names, text_values
 
 if TYPE_CHECKING:
     import torch
@@ -34,11 +44,15 @@ if TYPE_CHECKING:
     from vtune.contract.metrics import MetricMaker
     from vtune.recipe import Recipe
 
+TEXT_OPTIONS_KEY = "vtune.text"
+"""Key of a conditioning's strings under which a voice keeps the options that ``prepare_text`` needs, as JSON."""
+
 
 class Engine:
     """The hooks of one engine with its extensions; see ``vtune.contract.hookspecs`` for what each promises.
 
-    ``name`` is what a recipe writes, ``origin`` the distribution that ships it.
+    ``name`` is what a recipe writes, ``origin`` the distribution that ships it. ``extensions`` are the options of the
+    extensions that wrap its hooks; see ``with_extensions``.
     """
 
     def __init__(self, name: str, origin: str, manager: pluggy.PluginManager) -> None:
@@ -46,42 +60,68 @@ class Engine:
         self.origin = origin
         self._manager = manager
         self._hook = manager.hook
+        self._errors = HookErrors(self._what, plugin_modules(manager))
         self.info = engine_information(manager, self._what)
+        self.extensions: Mapping[str, EngineOptions] = {}
+
+    def with_extensions(self, extensions: Mapping[str, EngineOptions]) -> Engine:
+        """Return this engine with the extensions' options of a recipe, which their wrappers get."""
+        engine = copy(self)
+        engine.extensions = dict(extensions)
+        return engine
 
     def load_base(self, options: EngineOptions, device: torch.device, dtype: torch.dtype) -> Any:
         """Return the engine's state."""
-        base = self._hook.load_base(options=options, device=device, dtype=dtype)
+        with self._errors.named("load_base"):
+            base = self._hook.load_base(options=options, device=device, dtype=dtype)
         return self._answered("load_base", base)
 
     def fingerprint(self, base: Any) -> dict[str, str]:
         """Name every part that a voice needs to speak, with a hash of each."""
-        hashes: dict[str, str] = self._hook.fingerprint(base=base)
+        hashes: dict[str, str] = answers.hashes(self._call("fingerprint", base=base), self._title("fingerprint"))
         return hashes
 
     def features_fingerprint(self, base: Any) -> dict[str, str]:
         """Name every part that features depend on, with a hash of each."""
-        further: dict[str, str] = self._hook.features_fingerprint(base=base)
+        further = answers.hashes(self._call("features_fingerprint", base=base), self._title("features_fingerprint"))
         return {**self.fingerprint(base), **further}
 
-    def prepare_sample(self, base: Any, clip: Clip) -> Features:
-        """Encode one clip. :raises SkipClip: the clip does not fit the engine."""
-        features: Features = self._answered("prepare_sample", self._hook.prepare_sample(base=base, clip=clip))
-        trim_heap()  # the next clip has another length
-        if self.info.length_feature not in features:
+    def prepare_text(self, base: Any, text: str, options: Mapping[str, Any]) -> str:
+        """Turn a text into what the network reads.
+
+        :param options: values of the options that affect the text, by name.
+        :raises SkipClip: the engine cannot prepare the text.
+        """
+        result = self._call("prepare_text", base=base, text=text, options=dict(options))
+        if not isinstance(result, str) or not result:
             raise EngineError(
-                f"engine {self.name!r}: prepare_sample returned {', '.join(features) or 'nothing'}, but "
-                f"engine_info names {self.info.length_feature!r} as the feature that has the length"
+                f"{self._title('prepare_text')} returned {shown(result)} for {shown(text)}, it must return a text that "
+                "is not empty"
             )
-        return features
+        return result
+
+    def prepare_sample(self, base: Any, clip: Clip, options: EngineOptions | None = None) -> Features:
+        """Prepare the text of one clip and encode the clip.
+
+        :param options: of the recipe, for ``prepare_text``; default: the engine's defaults.
+        :raises SkipClip: the clip does not fit the engine.
+        """
+        clip = self._with_prepared_text(base, clip, options)
+        features = self._call("prepare_sample", base=base, clip=clip)
+        trim_heap()  # the next clip has another length
+        return answers.features(features, self.info.length_feature, self._title("prepare_sample"))
 
     def collate(self, base: Any, features: Sequence[Features]) -> Batch:
         """Pad features into one batch."""
-        batch: Batch = self._answered("collate", self._hook.collate(base=base, features=features))
-        return batch
+        rows = [{"lot": answers.FIXED_LOT, **row} for row in features]
+        batch = self._call("collate", base=base, features=rows)
+        return answers.batch(batch, len(rows), self._title("collate"))
 
     def build_lora_model(self, base: Any, lora: LoraSettings) -> nn.Module:
         """Return a fresh PeftModel on the base's network."""
-        model: nn.Module = self._answered("build_lora_model", self._hook.build_lora_model(base=base, lora=lora))
+        model: nn.Module = answers.peft_model(
+            self._call("build_lora_model", base=base, lora=lora), self._title("build_lora_model")
+        )
         return model
 
     def build_model(self, base: Any, lora: LoraSettings, method: str) -> nn.Module:
@@ -92,17 +132,57 @@ class Engine:
         network: nn.Module = model.unload()  # type: ignore[operator] # a PeftModel, by contract
         return network.requires_grad_(True)
 
-    def extract_conditioning(self, base: Any, clips: Sequence[Clip]) -> Conditioning:
-        """Return what a voice keeps beside its adapter in order to speak."""
-        kept: Conditioning = self._answered(
-            "extract_conditioning", self._hook.extract_conditioning(base=base, clips=clips)
+    def training_parts(self, base: Any, model: nn.Module) -> dict[str, TrainingPart]:
+        """Return the modules that are trained beside the adapter, by name."""
+        parts = self._call("training_parts", base=base, model=model)
+        return answers.training_parts(parts, self._title("training_parts"))
+
+    def optimizers(
+        self, base: Any, model: nn.Module, parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]
+    ) -> dict[str, torch.optim.Optimizer]:
+        """Return the engine's further optimizers by name."""
+        arguments = {"parts": dict(parts), "learning_rates": dict(learning_rates)}
+        optimizers = self._call("optimizers", base=base, model=model, **arguments)
+        return answers.optimizers(optimizers, self._title("optimizers"))
+
+    @property
+    def has_training_step(self) -> bool:
+        """Whether the engine learns from a batch by itself instead of from one loss."""
+        return self._implements("training_step")
+
+    def training_step(self, base: Any, model: nn.Module, batch: Batch, step: TrainingStep) -> dict[str, torch.Tensor]:
+        """Learn from one batch with several losses; only for engines with ``has_training_step``."""
+        numbers = self._call("training_step", base=base, model=model, batch=batch, step=step)
+        return answers.logged_numbers(numbers, self._title("training_step"))
+
+    def extract_conditioning(
+        self, base: Any, clips: Sequence[Clip], options: EngineOptions | None = None
+    ) -> Conditioning:
+        """Return what a voice keeps beside its adapter in order to speak, with the options that its texts need.
+
+        :param options: of the recipe, for ``prepare_text``; default: the engine's defaults.
+        """
+        prepared = [self._with_prepared_text(base, clip, options) if clip.text else clip for clip in clips]
+        kept = self._call("extract_conditioning", base=base, clips=prepared)
+        return self.with_text_options(
+            answers.conditioning(kept, self._title("extract_conditioning")), self._text_options(options)
         )
-        return kept
+
+    def with_text_options(self, conditioning: Conditioning, values: Mapping[str, Any]) -> Conditioning:
+        """Return a conditioning that keeps other values of options that affect the text."""
+        if not values:
+            return conditioning
+        kept = {**_kept_text_options(conditioning), **values}
+        return Conditioning(conditioning.tensors, {**conditioning.strings, TEXT_OPTIONS_KEY: json.dumps(kept)})
+
+    def keep_text_options(self, conditioning: Conditioning, source: Conditioning) -> Conditioning:
+        """Return a conditioning that keeps the text options of another one."""
+        return self.with_text_options(conditioning, _kept_text_options(source))
 
     def mix_conditioning(self, base: Any, parts: Sequence[Conditioning], weights: Sequence[float]) -> Conditioning:
         """Combine the conditioning of the voices of a mix; the voice with the largest weight comes first."""
-        mixed: Conditioning = self._hook.mix_conditioning(base=base, parts=parts, weights=weights)
-        return mixed
+        mixed = self._call("mix_conditioning", base=base, parts=parts, weights=weights)
+        return self.keep_text_options(answers.conditioning(mixed, self._title("mix_conditioning")), parts[0])
 
     def synthesize(
         self,
@@ -114,20 +194,22 @@ class Engine:
         sampling: Mapping[str, Any] | None = None,
     ) -> Iterator[Audio]:
         """Speak, piece by piece; lines without a letter or a digit are pauses."""
+        self.require("text", "speak a text; use vtune convert")
+        options = self._spoken_text_options(conditioning, sampling or {})
 
         def speak_line(text: str, seed: int) -> Iterator[Audio]:
-            answer = self._hook.synthesize(
-                base=base, model=model, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling or {})
-            )
-            pieces: Iterator[Audio] = self._answered("synthesize", answer)
-            return pieces
+            pieces = self._pieces(
+                "synthesize", base=base, model=model, text=self._spoken(base, text, options),
+                conditioning=conditioning, seed=seed, sampling=dict(sampling or {}),
+            )  # fmt: skip
+            return checked(pieces, self._title("synthesize"), self.info.sample_rate, longest_speech(text))
 
         return with_pauses(speak_line, text, seed, self.info.sample_rate)
 
     @property
     def can_batch(self) -> bool:
         """Whether the engine speaks several texts in one batch."""
-        return bool(self._hook.synthesize_together.get_hookimpls())
+        return self._implements("synthesize_together")
 
     def synthesize_together(
         self,
@@ -141,14 +223,22 @@ class Engine:
 
         Lines without a letter or a digit are pauses, as in ``synthesize``.
         """
+        self.require("text", "speak texts; use vtune convert")
+        options = self._spoken_text_options(conditioning, sampling or {})
         whole = [number for number, (text, _) in enumerate(lines) if speakable_parts(text) == [text]]
         if whole:
-            answer = self._hook.synthesize_together(
-                base=base, model=model, lines=[lines[number] for number in whole], conditioning=conditioning,
+            prepared = [(self._spoken(base, lines[number][0], options), lines[number][1]) for number in whole]
+            results = self._pieces(
+                "synthesize_together", base=base, model=model, lines=prepared, conditioning=conditioning,
                 sampling=dict(sampling or {}),
             )  # fmt: skip
-            for index, pieces in self._answered("synthesize_together", answer):
-                yield whole[index], pieces
+            title, done = self._title("synthesize_together"), set[int]()
+            for result in results:
+                index, pieces = answers.spoken_line(result, len(whole), done, title)
+                done.add(index)
+                longest = longest_speech(lines[whole[index]][0])
+                yield whole[index], list(checked(pieces, title, self.info.sample_rate, longest))
+            answers.require_all_spoken(done, len(whole), title)
         for number in sorted(set(range(len(lines))) - set(whole)):
             text, seed = lines[number]
             yield number, list(self.synthesize(base, model, text, conditioning, seed, sampling))
@@ -164,22 +254,59 @@ class Engine:
     ) -> Iterator[Audio]:
         """Speak with tokens that a server samples. :raises EngineError: the engine cannot."""
         self.require_sampler()
+        options = self._spoken_text_options(conditioning, sampling)
 
         def speak_line(text: str, seed: int) -> Iterator[Audio]:
-            answer = self._hook.synthesize_from_sampler(
-                base=base, sampler=sampler, text=text, conditioning=conditioning, seed=seed, sampling=dict(sampling)
-            )
-            pieces: Iterator[Audio] = self._answered("synthesize_from_sampler", answer)
-            return pieces
+            pieces = self._pieces(
+                "synthesize_from_sampler", base=base, sampler=sampler, text=self._spoken(base, text, options),
+                conditioning=conditioning, seed=seed, sampling=dict(sampling),
+            )  # fmt: skip
+            title = self._title("synthesize_from_sampler")
+            return checked(pieces, title, self.info.sample_rate, longest_speech(text))
 
         return with_pauses(speak_line, text, seed, self.info.sample_rate)
 
     def require_sampler(self) -> None:
-        """Check that the engine can speak with a server's tokens. :raises EngineError: it cannot."""
-        if not self._hook.synthesize_from_sampler.get_hookimpls():
+        """Check that a server of language models can sample for this engine. :raises EngineError: it cannot."""
+        if not self._implements("synthesize_from_sampler"):
             raise EngineError(
                 f"engine {self.name!r} speaks only in vtune's own process: no other server can sample from its network"
             )
+
+    @property
+    def can_convert(self) -> bool:
+        """Whether the engine converts recordings into a voice."""
+        return self._implements("convert")
+
+    def convert(
+        self,
+        base: Any,
+        model: nn.Module,
+        audio: Audio,
+        conditioning: Conditioning,
+        seed: int,
+        sampling: Mapping[str, Any] | None = None,
+    ) -> Iterator[Audio]:
+        """Say what a recording says with the voice, piece by piece. :raises EngineError: the engine cannot."""
+        if not self.can_convert:
+            raise EngineError(
+                f"engine {self.name!r} only speaks texts: it has no hook 'convert', so it cannot convert a recording"
+            )
+        pieces = self._pieces(
+            "convert", base=base, model=model, audio=audio, conditioning=conditioning, seed=seed,
+            sampling=dict(sampling or {}),
+        )  # fmt: skip
+        longest = longest_speech("") + 2 * len(audio.waveform) / audio.sample_rate
+        return checked(pieces, self._title("convert"), self.info.sample_rate, longest)
+
+    def require(self, capability: Capability, action: str) -> None:
+        """Check that the engine supports something.
+
+        :param action: what the user wants, in words: ``merge an adapter into its base``.
+        :raises EngineError: the engine does not support it.
+        """
+        if capability not in self.info.supports:
+            raise EngineError(f"engine {self.name!r} does not support {capability}: it cannot {action}")
 
     def footprint(
         self, options: EngineOptions, lora: LoraSettings, dtype_bytes: int, product_bytes: int | None = None
@@ -188,38 +315,39 @@ class Engine:
 
         :param product_bytes: of a number in matrix products; default: ``dtype_bytes``.
         """
-        footprint: Footprint | None = self._hook.footprint(
-            options=options, lora=lora, dtype_bytes=dtype_bytes, product_bytes=product_bytes or dtype_bytes
-        )
-        return footprint
+        with self._errors.named("footprint"):
+            footprint = self._hook.footprint(
+                options=options, lora=lora, dtype_bytes=dtype_bytes, product_bytes=product_bytes or dtype_bytes
+            )
+        return answers.footprint(footprint, self._title("footprint"))
 
     def save_merged(self, base: Any, network: nn.Module, directory: Path) -> list[Path]:
         """Write a merged network."""
-        written: list[Path] = self._hook.save_merged(base=base, network=network, directory=directory)
-        return written
+        written = self._call("save_merged", base=base, network=network, directory=directory)
+        return answers.files(written, self._title("save_merged"))
 
     def export_voice(self, base: Any, model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:
         """Write the adapter and the conditioning of a voice."""
-        written: list[Path] = self._hook.export_voice(
-            base=base, model=model, conditioning=conditioning, directory=directory
-        )
-        return written
+        written = self._call("export_voice", base=base, model=model, conditioning=conditioning, directory=directory)
+        return answers.files(written, self._title("export_voice"))
 
     def trainer_callbacks(self, recipe: Recipe) -> list[Any]:
         """Return the callbacks of all extensions."""
-        answers = self._hook.trainer_callbacks(recipe=recipe)
-        strange = [answer for answer in answers if not isinstance(answer, list | tuple)]
+        with self._errors.named("trainer_callbacks"):
+            lists = self._hook.trainer_callbacks(recipe=recipe)
+        strange = [answer for answer in lists if not isinstance(answer, list | tuple)]
         if strange:
             raise EngineError(f"an extension's trainer_callbacks returned {shown(strange[0])}, it must return a list")
-        return [callback for several in answers for callback in several]
+        return [callback for several in lists for callback in several]
 
     def metrics(self, recipe: Recipe) -> dict[str, MetricMaker]:
         """Return the makers of the extensions' metrics by the names of their groups."""
-        answers = self._hook.metrics(recipe=recipe)
-        strange = [answer for answer in answers if not isinstance(answer, dict)]
+        with self._errors.named("metrics"):
+            makers = self._hook.metrics(recipe=recipe)
+        strange = [answer for answer in makers if not isinstance(answer, dict)]
         if strange:
             raise EngineError(f"an extension's metrics returned {shown(strange[0])}, it must return a dict")
-        return {name: maker for several in answers for name, maker in several.items()}
+        return {name: maker for several in makers for name, maker in several.items()}
 
     def extension_options(self) -> dict[str, type[EngineOptions]]:
         """Return the option models of the extensions by name."""
@@ -229,10 +357,61 @@ class Engine:
     def _what(self) -> str:
         return f"engine {self.name!r} ({self.origin})"
 
+    def _title(self, hook: str) -> str:
+        return f"{self._what}: {hook}"
+
+    def _implements(self, hook: str) -> bool:
+        """Tell whether an engine implements an optional hook; wrappers of extensions alone do not."""
+        return any(not implementation.wrapper for implementation in getattr(self._hook, hook).get_hookimpls())
+
+    def _call(self, hook: str, **arguments: Any) -> Any:
+        """Call a hook with a base. :raises EngineError: the hook raises or returns None; names the line of code."""
+        with self._errors.named(hook):
+            answer = getattr(self._hook, hook)(**arguments, extensions=self.extensions)
+        return self._answered(hook, answer)
+
+    def _pieces(self, hook: str, **arguments: Any) -> Iterator[Any]:
+        return self._errors.pieces(hook, answers.iterable(self._call(hook, **arguments), self._title(hook)))
+
     def _answered(self, hook: str, answer: Any) -> Any:
         if answer is None:
             raise EngineError(f"{self._what}: hook {hook!r} returned None; it must return a value")
         return answer
+
+    def _text_options(self, options: EngineOptions | None) -> dict[str, Any]:
+        return text_defaults(self.info.options) if options is None else text_values(options)
+
+    def _with_prepared_text(self, base: Any, clip: Clip, options: EngineOptions | None) -> Clip:
+        return replace(clip, text=self.prepare_text(base, clip.text, self._text_options(options)))
+
+    def _spoken_text_options(self, conditioning: Conditioning, sampling: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options for ``prepare_text``: those of the voice, changed by those of one request."""
+        names = set(text_names(self.info.options))
+        if not names:
+            return {}
+        both = names & set(sampling_names(self.info.options))
+        kept = {name: value for name, value in _kept_text_options(conditioning).items() if name in names}
+        defaults = text_defaults(self.info.options)
+        return {**defaults, **kept, **{name: value for name, value in sampling.items() if name in both}}
+
+    def _spoken(self, base: Any, text: str, options: Mapping[str, Any]) -> str:
+        """Prepare a text that is to be spoken. :raises VoiceError: the engine cannot prepare it."""
+        try:
+            return self.prepare_text(base, text, options)
+        except SkipClip as reason:
+            raise VoiceError(f"{shown(text)} cannot be spoken: {reason}") from reason
+
+
+def _kept_text_options(conditioning: Conditioning) -> dict[str, Any]:
+    """Read the options that a voice keeps for its texts. :raises VoiceError: they are damaged."""
+    text = conditioning.strings.get(TEXT_OPTIONS_KEY, "{}")
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise VoiceError(f"the voice's conditioning.safetensors says {TEXT_OPTIONS_KEY} {shown(text)}, expected JSON")
+    return values
 
 
 def load_engine(name: str) -> Engine:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from pathlib import Path
 from typing import Any
 
 import pluggy
 
 from vtune.errors import EngineError, choices, listed, nearest, reason, shown
-from vtune.types import EFFECTS, EngineInfo, EngineOptions, ExtensionInfo, LoraSettings, effects_of
-from vtune.types.options import sampling_names
+from vtune.types import (
+    CAPABILITIES,
+    EFFECTS,
+    Effect,
+    EngineInfo,
+    EngineOptions,
+    ExtensionInfo,
+    LoraSettings,
+    effects_of,
+)
+from vtune.types.options import sampling_names, text_names
 
 
 def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
@@ -33,15 +43,31 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
     if info.sample_rate <= 0:
         raise EngineError(f"{what}: engine_info gives sample_rate {info.sample_rate}, it must be Hz above 0")
     _check_options(info.options, what, "engine_info")
+    unknown = sorted(set(map(str, info.supports)) - CAPABILITIES)
+    if unknown:
+        hint = choices(unknown[0], CAPABILITIES, "capabilities")
+        raise EngineError(f"{what}: engine_info says that it supports {shown(unknown[0])}{hint}")
     strangers = sorted(set(info.streaming_defaults) - set(info.options.model_fields))
     if strangers:
         hint = nearest(str(strangers[0]), info.options.model_fields)
         named = listed(map(shown, strangers))
         raise EngineError(f"{what}: streaming_defaults names {named}, which the options do not have{hint}")
-    sampling = sampling_names(info.options)
-    if sampling and not any("sampling" in hook.argnames for hook in manager.hook.synthesize.get_hookimpls()):
-        raise EngineError(f"{what}: option {sampling[0]!r} affects sampling, but synthesize does not take 'sampling'")
+    _require_reader(manager, what, sampling_names(info.options), "sampling", ("synthesize", "convert"), "sampling")
+    _require_reader(manager, what, text_names(info.options), "text", ("prepare_text",), "options")
     return info
+
+
+def _require_reader(
+    manager: pluggy.PluginManager, what: str, names: list[str], effect: Effect, hooks: tuple[str, ...], argument: str
+) -> None:
+    """Check that a hook takes the argument in which the values of some options come."""
+    implementations = [
+        implementation for hook in hooks for implementation in getattr(manager.hook, hook).get_hookimpls()
+    ]
+    if names and not any(argument in implementation.argnames for implementation in implementations):
+        raise EngineError(
+            f"{what}: option {names[0]!r} affects {effect}, but {' or '.join(hooks)} does not take {argument!r}"
+        )
 
 
 def extension_models(manager: pluggy.PluginManager) -> dict[str, type[EngineOptions]]:
@@ -84,6 +110,8 @@ _FIELDS: dict[str, tuple[Any, str]] = {
     "licence_name": (str, "text"),
     "licence_note": (str, "text"),
     "clips_as_recorded": (bool, "true or false"),
+    "supports": (Set, "a set of capabilities"),
+    "recipes": (Path | None, "the path of a folder of recipes, or None"),
 }
 
 
@@ -100,7 +128,7 @@ def _check_options(options: Any, what: str, hook: str) -> None:
         if not effects:
             raise EngineError(
                 f"{what}: option {name!r} does not say what it affects; declare it as `{name}: ... = "
-                f"vtune.option(..., affects={EFFECTS[1]!r})`, with one or several of {', '.join(EFFECTS)}"
+                f"vtune.option(..., affects='training')`, with one or several of {', '.join(EFFECTS)}"
             )
         if {"sampling", "runtime"} <= set(effects):
             raise EngineError(

@@ -87,7 +87,7 @@ def open_export_source(
     voice = open_voice(folder, device, "fp32", options)
     if guards.is_quantised(voice.model):
         raise VoiceError(f"{folder.path}: the base of this voice is quantised; export it with --set quantization=none")
-    clips, features = _encoded(voice, folder, settings)
+    clips, features = _encoded(voice, folder, settings, options or {})
     model_device = next(voice.model.parameters()).device
     source = ExportSource(folder, voice, settings, options or {}, clips, features, [], model_device)
     source.answers = [guards.probe_logits(voice.model, batch) for batch in source.batches]
@@ -102,13 +102,16 @@ def _settings(folder: VoiceFolder) -> dict[str, Any]:
     return read_draft(folder.recipe).data
 
 
-def _encoded(voice: LoadedVoice, folder: VoiceFolder, settings: Mapping[str, Any]) -> tuple[list[Clip], list[Features]]:
+def _encoded(
+    voice: LoadedVoice, folder: VoiceFolder, settings: Mapping[str, Any], changes: Mapping[str, Any]
+) -> tuple[list[Clip], list[Features]]:
     clips, features, reasons = [], [], []
+    options = options_of(voice.engine, voice.record, changes)
     sentences = settings.get("evaluate", {}).get("sentences") or EvaluateRecipe().sentences
     for number, text in enumerate(sentences[:MAX_PROMPTS], 1):
         try:
             clip = Clip(f"sample {number}", voice.record.name, text, *_sound(voice, folder, settings, number, text))
-            features.append(voice.engine.prepare_sample(voice.base, clip))
+            features.append(voice.engine.prepare_sample(voice.base, clip, options))
         except (SkipClip, DataError) as reason:
             reasons.append(f"sample {number}: {reason}")
         else:

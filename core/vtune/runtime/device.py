@@ -76,6 +76,17 @@ def trim_heap() -> None:
             trim(0)
 
 
+_MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error of torch or Python means that memory ran out."""
+    # torch.OutOfMemoryError is a RuntimeError whose message says "out of memory".
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(message in str(error) for message in _MEMORY_MESSAGES)
+    )
+
+
 def _multiplies_bf16() -> bool:
     """Tell whether the CPU has instructions for products in bf16; without them bf16 is slower than float32."""
     import torch

@@ -1,4 +1,4 @@
-"""Tools for engines: LoRA adapters, model files, pauses. Packed attention is a module of its own."""
+"""Tools for engines: LoRA adapters, model files, random numbers, pauses. Packed attention is a module of its own."""
 
 from vtune.toolkit.hub import (
     build_once,
@@ -10,6 +10,7 @@ from vtune.toolkit.hub import (
     unreachable_message,
 )
 from vtune.toolkit.lora import AdapterSize, adapter_size, attach_lora
+from vtune.toolkit.lots import normal, uniform
 from vtune.toolkit.pauses import PAUSE_SECONDS, is_speakable
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "hash_file",
     "is_speakable",
     "load_pretrained",
+    "normal",
     "read_tensors",
+    "uniform",
     "unreachable_message",
 ]

@@ -1,4 +1,4 @@
-"""Recognise out-of-memory errors, and say which settings need less memory."""
+"""Say which settings need less memory after an out-of-memory error."""
 
 from __future__ import annotations
 
@@ -7,15 +7,6 @@ import torch
 from vtune.errors import TrainingError
 from vtune.recipe import Recipe
 from vtune.training.memory_estimate import savings
-
-_MESSAGES = ("out of memory", "can't allocate memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of torch or Python means that memory ran out."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in _MESSAGES)
 
 
 def advice(recipe: Recipe, lengths: list[int]) -> TrainingError:

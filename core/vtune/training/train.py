@@ -22,7 +22,7 @@ from vtune.engines import Engine
 from vtune.errors import TrainingError, in_a_line
 from vtune.recipe import Recipe, differences
 from vtune.runtime import signals
-from vtune.runtime.device import pick_precision, release_memory
+from vtune.runtime.device import is_out_of_memory, pick_precision, release_memory
 from vtune.runtime.distributed.ranks import from_main_process
 from vtune.runtime.paths import RunFolder, make_parent, new_folder, sweep, write_json
 from vtune.training import checkpoints, guards, out_of_memory, resume
@@ -268,7 +268,7 @@ def _run(trainer: VoiceTrainer, job: TrainingJob, checkpoint: Path | None) -> di
     except ImportError as error:  # the optimizer or kernel of the recipe is not installed
         raise TrainingError(f"train: {in_a_line(error)}") from error
     except (RuntimeError, MemoryError) as error:
-        if not out_of_memory.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise out_of_memory.advice(job.recipe, data.lengths) from error
     # Accelerate leaves its autocast around the model; without it the model computes as a loaded one does.

@@ -64,7 +64,7 @@ def _recipe(recipe: Recipe, voices: Path) -> Recipe:
 def _make(study: Study, trial: Trial, recipe: Recipe, folder: RunFolder, metric: str, by_loss: bool) -> None:
     # Late, so that a mistake in the settings is reported before torch is loaded.
     from vtune import pipeline
-    from vtune.training.out_of_memory import is_out_of_memory
+    from vtune.runtime.device import is_out_of_memory
     from vtune.tune.pruning import Pruned, PruningCallback
 
     watch = PruningCallback(study, trial, by_loss)

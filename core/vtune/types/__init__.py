@@ -5,17 +5,21 @@ Units everywhere: seconds, Hz, samples; waveforms are mono ``float32 [samples]``
 
 from vtune.types.conditioning import Conditioning
 from vtune.types.footprint import Footprint
-from vtune.types.info import EngineInfo, ExtensionInfo
+from vtune.types.info import CAPABILITIES, Capability, EngineInfo, ExtensionInfo
 from vtune.types.lora import LoraSettings
 from vtune.types.options import EFFECTS, Effect, EngineOptions, Settings, effects_of, option
 from vtune.types.sampling import SamplingRequest, TokenSampler
-from vtune.types.sound import Audio, Clip, Ending, Watermark, Waveform, join_audio
+from vtune.types.sound import Audio, Clip, Ending, Watermark, Waveform, WordTime, join_audio
 from vtune.types.tensors import Batch, Features
+from vtune.types.training import MAIN_OPTIMIZER, TrainingPart, TrainingStep
 
 __all__ = [
+    "CAPABILITIES",
     "EFFECTS",
+    "MAIN_OPTIMIZER",
     "Audio",
     "Batch",
+    "Capability",
     "Clip",
     "Conditioning",
     "Effect",
@@ -29,8 +33,11 @@ __all__ = [
     "SamplingRequest",
     "Settings",
     "TokenSampler",
+    "TrainingPart",
+    "TrainingStep",
     "Watermark",
     "Waveform",
+    "WordTime",
     "effects_of",
     "join_audio",
     "option",

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from vtune.types.lora import LoraSettings
 from vtune.types.options import EngineOptions
+
+Capability = Literal["text", "streaming", "mixing", "merging", "qlora", "full"]
+"""What an engine may be unable to do.
+
+- ``"text"``: speak a text (``synthesize``); an engine without it only converts speech (``convert``).
+- ``"streaming"``: yield the first sound before the last sound is computed.
+- ``"mixing"``: speak with the mean of several voices.
+- ``"merging"``: fold an adapter into the base, which ``vtune merge`` and some export targets need.
+- ``"qlora"``: train on a base with 4-bit weights (``train.method: lora`` with a quantised base).
+- ``"full"``: train all weights of the network (``train.method: full``).
+"""
+
+CAPABILITIES: frozenset[Capability] = frozenset(get_args(Capability))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +37,13 @@ class EngineInfo:
     :param lora: the defaults of the recipe's section ``lora``.
     :param lora_targets: presets for ``lora.targets``: a name to ends of module names or regular expressions.
     :param paired_features: features that ``collate`` also gets of another clip of the same voice, as
-        ``paired.<name>``; the other clip is chosen at random for each row in each epoch. ``paired.lot`` is a random
-        number of [0, 1) for the engine's own choices. A row without them (a voice of one clip, a probe) stands alone.
-    :param length_feature: the feature whose first axis grows with the clip; batches are built by its length.
+        ``paired.<name>``; the other clip is chosen at random for each row in each epoch. A row without them (a voice of
+        one clip, a probe) stands alone.
+    :param length_feature: the feature whose first axis grows with the clip; batches are built by its length, and it
+        is what a speed in tokens per second counts.
+    :param supports: what the engine can do; leave out what it cannot do, and vtune says so before a run, a mix or an
+        export begins.
+    :param recipes: a folder of ``*.yaml`` recipes in the engine's package; users name them like vtune's own.
     :param licence: what the engine's licence requires of users, in a sentence or two, for the voice's card.
     :param licence_id: the name of the licence on the Hub (``apache-2.0``, ``llama3.2``), otherwise ``other``.
     :param licence_name: a short name of the licence if ``licence_id`` is ``other``.
@@ -45,6 +63,8 @@ class EngineInfo:
     licence_name: str = ""
     licence_note: str = ""
     clips_as_recorded: bool = False
+    supports: frozenset[Capability] = CAPABILITIES
+    recipes: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError, PydanticUndefined
 
-Effect = Literal["features", "training", "speech", "sampling", "runtime"]
+Effect = Literal["text", "features", "training", "speech", "sampling", "runtime"]
 EFFECTS: tuple[Effect, ...] = get_args(Effect)
 
 
@@ -47,6 +47,8 @@ def option(
     :param default: the value when a recipe does not have the option; leave it out to require the option.
     :param affects: one effect, or a tuple of several.
 
+        - ``"text"``: ``prepare_text`` returns another text. Its clips are encoded and trained on again, and the voice
+          keeps the value, with which ``prepare_text`` is called whenever the voice speaks.
         - ``"features"``: ``prepare_sample`` returns other arrays, so all clips are encoded and trained on again.
         - ``"training"``: the adapter becomes another one, so it is trained again, with the features that exist.
         - ``"speech"``: what the voice keeps changes, so the voice folder is written and spoken again, without training.
@@ -70,12 +72,17 @@ def effects_of(model: type[EngineOptions], name: str) -> list[str]:
 
 def features_values(options: EngineOptions) -> dict[str, Any]:
     """Return the values that features depend on; clips are encoded again when one of them changes."""
-    return _values(options, "features")
+    return _values(options, "text", "features")
 
 
 def training_values(options: EngineOptions) -> dict[str, Any]:
     """Return the values that an adapter depends on, those of its features included."""
-    return _values(options, "features", "training")
+    return _values(options, "text", "features", "training")
+
+
+def text_values(options: EngineOptions) -> dict[str, Any]:
+    """Return the values that ``prepare_text`` depends on; a voice keeps them."""
+    return _values(options, "text")
 
 
 def speech_values(options: EngineOptions) -> dict[str, Any]:
@@ -86,6 +93,19 @@ def speech_values(options: EngineOptions) -> dict[str, Any]:
 def runtime_values(options: EngineOptions) -> dict[str, Any]:
     """Return the values that a loaded base depends on; voices that differ in other options can share one base."""
     return _values(options, "runtime")
+
+
+def text_names(model: type[EngineOptions]) -> list[str]:
+    """Return the names of the options that ``prepare_text`` depends on."""
+    return _names(model, "text")
+
+
+def text_defaults(model: type[EngineOptions]) -> dict[str, Any]:
+    """Return the defaults of the options that ``prepare_text`` depends on; options that are required have none."""
+    fields = {name: model.model_fields[name] for name in text_names(model)}
+    return {
+        name: field.get_default(call_default_factory=True) for name, field in fields.items() if not field.is_required()
+    }
 
 
 def sampling_names(model: type[EngineOptions]) -> list[str]:

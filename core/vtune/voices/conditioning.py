@@ -14,7 +14,7 @@ from vtune.types import Conditioning
 def extract(engine: Engine, base: Any, recipe: Recipe, run: RunFolder, voice: str) -> Conditioning:
     """Choose the best clips of a voice, let the engine extract its conditioning, and record the ids of the clips."""
     clips = best_clips(recipe, engine, base, run, voice)
-    conditioning = engine.extract_conditioning(base, clips)
+    conditioning = engine.extract_conditioning(base, clips, recipe.engine_options)
     return Conditioning(
         conditioning.tensors, {**conditioning.strings, "vtune.clips": " ".join(clip.id for clip in clips)}
     )

@@ -16,7 +16,7 @@ from vtune.runtime.device import pick_device, trim_heap, weights_dtype
 from vtune.runtime.paths import VoiceFolder
 from vtune.toolkit.pauses import is_speakable
 from vtune.types import Audio, Conditioning, EngineOptions
-from vtune.types.options import sampling_names
+from vtune.types.options import sampling_names, text_names
 from vtune.voice_format.record import VoiceRecord, read_conditioning, read_record
 from vtune.voice_format.weights import load_weights
 
@@ -122,7 +122,8 @@ def open_voice(
     """
     record = read_record(folder)
     engine, base = open_base(record, device, precision, options)
-    conditioning = read_conditioning(folder.conditioning)
+    changed = {name: value for name, value in (options or {}).items() if name in text_names(engine.info.options)}
+    conditioning = engine.with_text_options(read_conditioning(folder.conditioning), changed)
     model = engine.build_model(base, LoraRecipe.model_validate(record.lora).settings(), record.method)
     if not untuned:
         load_weights(model, folder.path)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 ENGINE = """\
+import numpy as np
+
 import vtune
 
 class Options(vtune.EngineOptions):
@@ -23,11 +25,13 @@ def load_base(options, device, dtype):
 
 @vtune.hookimpl
 def prepare_sample(base, clip):
-    return {"tokens": [base["size"], clip]}
+    return {"tokens": np.asarray([base["size"], len(clip.text)])}
 
 @vtune.hookimpl
 def collate(features):
-    return {"labels": features}
+    import torch
+
+    return {"labels": torch.as_tensor(np.stack([row["tokens"] for row in features]))}
 
 @vtune.hookimpl
 def build_lora_model(base, lora):
@@ -35,12 +39,12 @@ def build_lora_model(base, lora):
 
 @vtune.hookimpl
 def extract_conditioning(clips):
-    return list(clips)
+    return vtune.Conditioning({}, {"voice": clips[0].voice})
 
 @vtune.hookimpl
 def synthesize(text, seed):
-    yield text
-    yield seed
+    yield vtune.Audio(np.full(len(text), 0.1, np.float32), 8000)
+    yield vtune.Audio(np.full(seed, 0.2, np.float32), 8000, vtune.Ending.END_TOKEN)
 """
 
 EXTENSION = """\

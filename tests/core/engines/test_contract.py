@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 
 import vtune
 from vtune.engines import load_engine
 from vtune.errors import EngineError
+
+CLIP = vtune.Clip("1", "anna", "hello", np.zeros(8, np.float32), 8000)
+KEPT = vtune.Conditioning()
 
 
 @pytest.fixture
@@ -36,8 +42,8 @@ def refusal(load):
 
 def test_a_hook_may_take_fewer_arguments_in_any_order(load):
     engine = load("def synthesize(text, seed)", "def synthesize(seed, text)")
-    assert list(engine.synthesize("base", "model", "hello", "conditioning", 7)) == ["hello", 7]
-    assert engine.collate("base", [1, 2]) == {"labels": [1, 2]}
+    assert [len(piece.waveform) for piece in engine.synthesize("base", "model", "hello", KEPT, 7)] == [5, 7]
+    assert engine.collate("base", [{"tokens": np.arange(2)}] * 3)["labels"].shape == (3, 2)
 
 
 def test_functions_of_other_libraries_in_the_module_are_no_hooks(load):
@@ -48,7 +54,7 @@ def test_functions_of_other_libraries_in_the_module_are_no_hooks(load):
 
 def test_an_unknown_argument_is_refused_with_the_nearest(refusal):
     told = refusal("def prepare_sample(base, clip)", "def prepare_sample(base, clips)")
-    assert "'prepare_sample' has no argument 'clips'; did you mean 'clip'? (it has: base, clip)" in told
+    assert "'prepare_sample' has no argument 'clips'; did you mean 'clip'? (it has: base, clip, extensions)" in told
 
 
 def test_an_unknown_hook_is_refused_with_the_nearest(refusal):
@@ -65,7 +71,7 @@ def test_a_hook_may_have_another_name_in_the_module(load):
         "@vtune.hookimpl\ndef synthesize(text, seed)",
         "@vtune.hookimpl(specname='synthesize')\ndef speak(text, seed)",
     )
-    assert list(engine.synthesize("base", "model", "hello", "conditioning", 7)) == ["hello", 7]
+    assert [len(piece.waveform) for piece in engine.synthesize("base", "model", "hello", KEPT, 7)] == [5, 7]
 
 
 @pytest.mark.parametrize("hook", ["engine_info", "load_base", "collate", "synthesize"])
@@ -139,16 +145,16 @@ def test_an_engine_that_says_rubbish_of_itself_is_refused(refusal, answer, told)
         (
             "1",
             "engine 'acme' (acme 1.0): option 'size' does not say what it affects; declare it as `size: ... = "
-            "vtune.option(..., affects='training')`, with one or several of features, training, speech, sampling, "
-            "runtime",
+            "vtune.option(..., affects='training')`, with one or several of text, features, training, speech, "
+            "sampling, runtime",
         ),
         ("vtune.option(1, affects=())", "option 'size' does not say what it affects"),
         (
             "vtune.option(1, affects='trainig')",
-            "option 'size' affects 'trainig'; did you mean 'training'? (effects: features, training, speech, "
-            "sampling, runtime)",
+            "option 'size' affects 'trainig'; did you mean 'training'? (effects: text, features, training, "
+            "speech, sampling, runtime)",
         ),
-        ("vtune.option(1, affects='sampling')", "option 'size' affects sampling, but synthesize does not take 'sampl"),
+        ("vtune.option(1, affects='sampling')", "option 'size' affects sampling, but synthesize or convert"),
         (
             "vtune.option(1, affects=('sampling', 'runtime'))",
             "option 'size' affects sampling and runtime; a value of one request cannot be what the base is loaded",
@@ -168,11 +174,11 @@ def test_a_word_of_vtunes_own_passes_through_engine_info(load):
     ("hook", "call"),
     [
         ("load_base", lambda engine: engine.load_base(engine.info.options(), "cpu", "float32")),
-        ("prepare_sample", lambda engine: engine.prepare_sample({"size": 1}, "clip")),
+        ("prepare_sample", lambda engine: engine.prepare_sample({"size": 1}, CLIP)),
         ("collate", lambda engine: engine.collate("base", [])),
         ("build_lora_model", lambda engine: engine.build_lora_model("base", "lora")),
         ("extract_conditioning", lambda engine: engine.extract_conditioning("base", [])),
-        ("synthesize", lambda engine: engine.synthesize("base", "model", "text", "conditioning", 0)),
+        ("synthesize", lambda engine: list(engine.synthesize("base", "model", "text", KEPT, 0))),
     ],
 )
 def test_a_hook_that_returns_none_is_told_when_it_is_called(load, hook, call):
@@ -185,15 +191,43 @@ def test_a_hook_that_returns_none_is_told_when_it_is_called(load, hook, call):
 def test_features_without_the_promised_length_are_told(load):
     engine = load('return {"tokens":', 'return {"token":')
     with pytest.raises(EngineError, match="returned token, but engine_info names 'tokens' as the feature"):
-        engine.prepare_sample({"size": 1}, "clip")
+        engine.prepare_sample({"size": 1}, CLIP)
 
 
-@pytest.mark.parametrize("raised", ["vtune.SkipClip('2310 tokens, more than 2048')", "KeyError('x')"])
-def test_what_a_hook_raises_passes_through(load, raised):
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [("vtune.SkipClip('2310 tokens')", vtune.SkipClip), ("MemoryError()", MemoryError),
+     ("RuntimeError('CUDA out of memory')", RuntimeError), ("OSError(28, 'No space left', 'x')", OSError)],
+)  # fmt: skip
+def test_what_vtune_has_words_for_passes_through(load, raised, kind):
     engine = load('    return {"tokens"', f'    raise {raised}\n    return {{"tokens"')
-    with pytest.raises(vtune.SkipClip if "SkipClip" in raised else KeyError) as caught:
-        engine.prepare_sample({"size": 1}, "clip")
-    assert str(caught.value) in ("2310 tokens, more than 2048", "'x'")
+    with pytest.raises(kind) as caught:
+        engine.prepare_sample({"size": 1}, CLIP)
+    assert type(caught.value) is kind
+
+
+def test_what_else_a_hook_raises_is_told_with_engine_hook_and_line(load):
+    engine = load('    return {"tokens"', '    raise KeyError("labels")\n    return {"tokens"')
+    with pytest.raises(EngineError) as caught:
+        engine.prepare_sample({"size": 1}, CLIP)
+    assert re.fullmatch(
+        r"engine 'acme' \(acme 1.0\): prepare_sample raised KeyError 'labels' at \w+.py:18", str(caught.value)
+    )
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_what_a_generator_raises_later_is_told_too(load):
+    engine = load("    yield vtune.Audio(np.full(seed", "    1 / 0\n    yield vtune.Audio(np.full(seed")
+    pieces = engine.synthesize("base", "model", "hello", KEPT, 7)
+    assert len(next(pieces).waveform) == 5
+    with pytest.raises(EngineError, match=r"synthesize raised ZeroDivisionError division by zero at \w+.py:35"):
+        next(pieces)
+
+
+def test_the_line_that_is_told_is_the_engines_own_not_that_of_a_library(load):
+    engine = load('    return {"tokens"', '    np.zeros(-1)\n    return {"tokens"')
+    with pytest.raises(EngineError, match=r"raised ValueError negative dimensions are not allowed at \w+.py:18"):
+        engine.prepare_sample({"size": 1}, CLIP)
 
 
 def test_core_answers_for_the_hooks_that_an_engine_may_leave_out(load):

@@ -19,7 +19,7 @@ from vtune import pipeline
 from vtune.engines import Engine
 from vtune.errors import RecipeError, TrainingError
 from vtune.recipe import Recipe, TrainRecipe
-from vtune.training.out_of_memory import is_out_of_memory
+from vtune.runtime.device import is_out_of_memory
 
 FOLDERS = ("runs", "voices")
 

@@ -9,10 +9,11 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from heapq import heapreplace
 from pathlib import Path
@@ -141,7 +142,7 @@ def _encode_in_worker(job: _EncodeJob) -> list[str]:
     import torch
 
     torch.set_num_threads(max(1, torch.get_num_threads() // job.recipe.encode.processes))
-    engine = load_engine(job.engine)
+    engine = load_engine(job.engine).with_extensions(job.recipe.extensions)
     base = engine.load_base(job.recipe.engine_options, torch.device("cpu"), torch.float32)
     return _encode_shard(job, engine, base, open_sources(job.recipe))
 
@@ -157,7 +158,8 @@ def _encode_shard(job: _EncodeJob, engine: Engine, base: Any, sources: list[Sour
     visible = job.shard.index == 0
     with signals.deferred():
         for entry, key, variant, clip in track(clips, task, pending_count, "clips", visible=visible):
-            pending.append(_encode_one(engine, base, augmenter, clip, entry, key, variant))
+            reading = partial(_variant, augmenter, clip, entry, variant)
+            pending.append(_encode_one(job.recipe, engine, base, reading, key))
             if len(pending) == SHARD_CLIPS or signals.requested():
                 written.append(store.write(pending))
                 pending = []
@@ -213,15 +215,16 @@ def _load_until(deadline: float, recipe: Recipe, engine: Engine, source: Source,
             time.sleep(POLL_SECONDS)
 
 
-def _encode_one(
-    engine: Engine, base: Any, augmenter: Augmenter, reading: Future[Clip], entry: ManifestEntry, key: str, variant: int
-) -> EncodeResult:
+def _variant(augmenter: Augmenter, reading: Future[Clip], entry: ManifestEntry, variant: int) -> Clip:
+    clip = reading.result()
+    if not variant:
+        return clip
+    return replace(clip, waveform=augmenter.variant(clip.waveform, clip.sample_rate, entry.digest, variant))
+
+
+def _encode_one(recipe: Recipe, engine: Engine, base: Any, read_clip: Callable[[], Clip], key: str) -> EncodeResult:
     try:
-        clip = reading.result()
-        if variant:
-            changed = augmenter.variant(clip.waveform, clip.sample_rate, entry.digest, variant)
-            clip = Clip(clip.id, clip.voice, clip.text, changed, clip.sample_rate)
-        features = engine.prepare_sample(base, clip)
+        features = engine.prepare_sample(base, read_clip(), recipe.engine_options)
     except SkipClip as reason:
         return EncodeResult(key, None, 0, str(reason))
     except DataError as error:

@@ -153,5 +153,6 @@ def _prompted(voice: LoadedVoice, path: Path) -> LoadedVoice:
     rate = audio.rate_of(path) if voice.engine.info.clips_as_recorded else voice.sample_rate
     waveform = audio.read(path, rate)
     kept = voice.engine.extract_conditioning(voice.base, [Clip("prompt", voice.record.name, "", waveform, rate)])
+    kept = voice.engine.keep_text_options(kept, voice.conditioning)
     conditioning = Conditioning(kept.tensors, {**kept.strings, "vtune.clips": path.name})
     return LoadedVoice(voice.engine, voice.base, voice.model, conditioning, voice.record)

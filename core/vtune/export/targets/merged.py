@@ -131,7 +131,7 @@ def _require_same_encoding(source: ExportSource, base: Any) -> None:
     import numpy as np
 
     for clip, before in zip(source.clips, source.features, strict=True):
-        after = source.engine.prepare_sample(base, clip)
+        after = source.engine.prepare_sample(base, clip, source.options_with())
         differ = [
             name
             for name in {**before, **after}
