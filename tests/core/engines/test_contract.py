@@ -220,7 +220,7 @@ def test_what_a_generator_raises_later_is_told_too(load):
     engine = load("    yield vtune.Audio(np.full(seed", "    1 / 0\n    yield vtune.Audio(np.full(seed")
     pieces = engine.synthesize("base", "model", "hello", KEPT, 7)
     assert len(next(pieces).waveform) == 5
-    with pytest.raises(EngineError, match=r"synthesize raised ZeroDivisionError division by zero at \w+.py:35"):
+    with pytest.raises(EngineError, match=r"synthesize raised ZeroDivisionError division by zero at \w+.py:37"):
         next(pieces)
 
 

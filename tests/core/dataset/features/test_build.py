@@ -58,7 +58,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Clip]:
     clips: list[Clip] = []
     plain = Engine.prepare_sample
 
-    def prepare_sample(self: Engine, base: Any, clip: Clip) -> Any:
+    def prepare_sample(self: Engine, base: Any, clip: Clip, options: Any = None) -> Any:
         clips.append(clip)
         return plain(self, base, clip)
 
@@ -386,7 +386,7 @@ def test_a_killed_encoding_goes_on_where_it_was(
     monkeypatch.setattr(encoding, "SHARD_CLIPS", 1)
     plain, asked = Engine.prepare_sample, []
 
-    def prepare_sample(self: Engine, base: Any, clip: Clip) -> Any:
+    def prepare_sample(self: Engine, base: Any, clip: Clip, options: Any = None) -> Any:
         asked.append(clip.text)
         if len(asked) == 3:
             raise Killed
