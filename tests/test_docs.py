@@ -169,6 +169,7 @@ SCRIPTS_FLAGS = {flag for path in SCRIPTS for flag in re.findall(r"\"(--[\w-]+)\
 # Options of other programs that the pages name.
 OTHERS_FLAGS = {
     "accelerate": {
+        "config_file",
         "cpu",
         "dynamo_backend",
         "machine_rank",

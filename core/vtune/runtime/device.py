@@ -38,7 +38,8 @@ def pick_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cpu":
         return "bf16" if _multiplies_bf16() else "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    # A T4 computes bf16 by conversions to float32, many times slower than fp16, and torch counts that as support.
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def weights_dtype(name: str, device: torch.device, method: str) -> torch.dtype:

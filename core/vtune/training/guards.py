@@ -6,6 +6,7 @@ A known trainer updates 4 of its 96 LoRA tensors and reports success; each guard
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -115,7 +116,7 @@ def check_adapter_speaks(model: nn.Module, batch: Batch, tuned: torch.Tensor | N
 
     :param tuned: the result of ``probe_logits``, if it is known: a pass through 3B on a CPU takes a minute.
     :returns: the largest difference of the logits (of the loss, for a model that returns none).
-    :raises TrainingError: the logits are the same; names the tensors that are still zero.
+    :raises TrainingError: the logits are the same (names the tensors that are still zero), or are no numbers.
     """
     if not isinstance(model, PeftModel):
         return float("nan")
@@ -123,6 +124,11 @@ def check_adapter_speaks(model: nn.Module, batch: Batch, tuned: torch.Tensor | N
     with model.disable_adapter():
         base = probe_logits(model, batch)
     difference = float((tuned - base).abs().max())
+    if not math.isfinite(difference):
+        raise TrainingError(
+            "the trained adapter computes no numbers (NaN or infinity); lower train.learning_rate, "
+            "or use precision bf16 or fp32 instead of fp16"
+        )
     if difference > 0:
         return difference
     zero = [name for name, p in adapter_parameters(model).items() if "lora_B" in name and not p.detach().any()]

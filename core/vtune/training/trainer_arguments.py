@@ -23,6 +23,9 @@ _RESERVED_ARGUMENTS = frozenset(
     }
 )  # fmt: skip
 
+# Arguments that divide the network over the processes; guards, checkpoints and voices need the whole network in each.
+_SHARDING_ARGUMENTS = frozenset({"fsdp", "fsdp_config", "deepspeed", "parallelism_config"})
+
 
 def training_arguments(
     recipe: Recipe,
@@ -119,7 +122,16 @@ def _extra_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
         f"train.arguments: TrainingArguments has no {name!r}{nearest(name, names)}"
         for name in arguments
         if name not in names
-    ] + [f"train.arguments: {name!r} is set by vtune; take it out" for name in arguments if name in _RESERVED_ARGUMENTS]
+    ]
+    problems += [
+        f"train.arguments: {name!r} is set by vtune; take it out" for name in arguments if name in _RESERVED_ARGUMENTS
+    ]
+    problems += [
+        f"train.arguments: {name!r} divides the network over the processes, and vtune needs the whole network in each; "
+        "take it out"
+        for name in arguments
+        if name in _SHARDING_ARGUMENTS
+    ]
     if problems:
         raise RecipeError(problems)
     return arguments

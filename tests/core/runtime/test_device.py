@@ -34,3 +34,20 @@ def test_what_was_asked_for_is_done() -> None:
     assert weights_dtype("bf16", CPU, "full") == torch.float32
     with pytest.raises(TrainingError, match="use 'fp32' or 'bf16'"):
         pick_precision("fp16", CPU)
+
+
+@pytest.mark.parametrize(("major", "precision"), [(7, "fp16"), (8, "bf16"), (9, "bf16")])
+def test_a_gpu_that_only_emulates_bf16_trains_in_fp16(
+    monkeypatch: pytest.MonkeyPatch, major: int, precision: str
+) -> None:
+    """A T4 (compute capability 7.5) creates bf16 tensors, and torch says that it supports bf16."""
+    properties = type("Properties", (), {"major": major})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
+    assert torch.cuda.is_bf16_supported()
+    assert pick_precision("auto", torch.device("cuda", 0)) == precision
+    assert weights_dtype("auto", torch.device("cuda", 0), "lora") == getattr(
+        torch, {"fp16": "float16", "bf16": "bfloat16"}[precision]
+    )

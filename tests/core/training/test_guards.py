@@ -128,6 +128,13 @@ def test_an_adapter_that_speaks_has_an_effect(model: Any, batch: vtune.Batch) ->
     assert guards.check_adapter_speaks(model, batch) > 0
 
 
+def test_an_adapter_of_nan_is_no_adapter_that_changes_nothing(model: Any, batch: vtune.Batch) -> None:
+    weight = dict(model.named_parameters())["base_model.model.outer.lora_B.default.weight"]
+    torch.nn.init.constant_(weight, float("nan"))
+    with pytest.raises(TrainingError, match=r"computes no numbers .*lower train\.learning_rate"):
+        guards.check_adapter_speaks(model, batch)
+
+
 def test_a_saved_adapter_that_differs_is_named(model: Any, batch: vtune.Batch, tmp_path: Path) -> None:
     save_weights(model, tmp_path)
     guards.check_reloads(model, tmp_path, batch)

@@ -32,6 +32,13 @@ SILENCE_SECONDS = 120.0
 LAUNCHER_VARIABLE = "VTUNE_LAUNCHER"
 """Environment variable of a rank that ``--launch`` started: descriptors of two pipes, from and to the launcher."""
 
+SHARDING_VARIABLES = {
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+}
+"""Environment variables by which ``accelerate launch`` asks for a network that is divided over the ranks."""
+
 _LOSS_SIGNS = (
     "connection closed by peer",
     "connection reset by peer",
@@ -106,16 +113,26 @@ def lead(work: Callable[[RankPool], T]) -> T | None:
 def init_distributed(device: str, world_size: int | None) -> PartialState:
     """Join the process group, if this process belongs to one, and check its size.
 
+    A launch that asks for a network divided over the ranks is refused: guards, checkpoints and voices need the whole
+    network in each rank, and on a CPU transformers would train without dividing it and say nothing.
+
     Two wrong launch commands silently start one process, and two others start independent copies that overwrite each
     other's files; this check refuses all four.
 
     :param device: ``auto``, ``cpu`` or ``cuda``.
     :param world_size: number of processes that the recipe asks for.
-    :raises TrainingError: the number of processes differs from ``world_size``.
+    :raises TrainingError: the number of processes differs from ``world_size``, or the network would be divided.
     """
     import torch
     from accelerate import PartialState
 
+    for variable, name in SHARDING_VARIABLES.items():
+        if os.environ.get(variable, "").lower() in {"true", "1", "yes"}:
+            raise TrainingError(
+                f"the launch asks for {name}, which divides the network over the processes; vtune needs the whole "
+                "network in each process. Use a configuration with `distributed_type: MULTI_GPU`, such as "
+                "recipes/accelerate/one_machine.yaml"
+            )
     use_cpu = device == "cpu" or not torch.cuda.is_available()
     if device == "cuda" and use_cpu:
         raise TrainingError("train.device is 'cuda', but torch finds no GPU; use 'cpu', or check the GPU driver")
