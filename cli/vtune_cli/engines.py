@@ -11,13 +11,15 @@ from vtune_cli.output import echo
 def engines() -> None:
     """List the installed engines with their options, and why an engine does not load."""
     from vtune import Engine, available_engines
-    from vtune.types import effects_of
+    from vtune.types import CAPABILITIES, effects_of
 
     for name, engine in available_engines().items():
         if not isinstance(engine, Engine):
             echo(f"{name}: {engine}")
             continue
-        echo(f"{name} ({engine.origin}): {engine.info.sample_rate} Hz; LoRA targets: {_targets(engine)}")
+        lacking = sorted(CAPABILITIES - engine.info.supports)
+        cannot = f"; does not support {', '.join(lacking)}" if lacking else ""
+        echo(f"{name} ({engine.origin}): {engine.info.sample_rate} Hz; LoRA targets: {_targets(engine)}{cannot}")
         for option, field in engine.info.options.model_fields.items():
             default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
             affects = ", ".join(effects_of(engine.info.options, option))

@@ -22,6 +22,7 @@ VERBS = {
     "doctor": "Examine DATA and report what is wrong with it.",
     "review": "Listen to DATA in a browser, and correct it.",
     "say": "Speak TEXT with VOICE.",
+    "convert": "Say with VOICE what RECORDING says.",
     "evaluate": "Score VOICE against its untuned base.",
     "compare": "Compare voices, bases and checkpoints on the same texts.",
     "serve": "Serve voices over HTTP with OpenAI's speech API.",

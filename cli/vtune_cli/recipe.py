@@ -19,11 +19,16 @@ def recipe() -> None:
 
 @recipe.command("list")
 def list_recipes() -> None:
-    """List the recipes that come with vtune."""
+    """List the recipes that come with vtune and with installed engines."""
+    from vtune.engines import engine_recipes
     from vtune.recipe import builtin_recipes
 
-    for name, path in builtin_recipes().items():
+    known = builtin_recipes()
+    for name, path in known.items():
         echo(f"{name:24} {_first_comment(path)}")
+    for name, (path, engine) in engine_recipes().items():
+        if name not in known:
+            echo(f"{name:24} {_first_comment(path)} (comes with engine {engine})")
 
 
 @recipe.command()
@@ -31,12 +36,12 @@ def list_recipes() -> None:
 @click.argument("target", type=click.Path(path_type=Path), required=False)
 def copy(name: str, target: Path | None) -> None:
     """Copy the built-in recipe NAME to TARGET, to be edited. Default: NAME.yaml in the current folder."""
+    from vtune.engines import find_users_recipe
     from vtune.errors import RecipeError
-    from vtune.recipe import find_recipe
     from vtune.runtime.paths import make_parent, write_text
     from vtune.runtime.untrusted import FileRefused, read_text, why
 
-    source = find_recipe(name)
+    source = find_users_recipe(name)
     target = target or Path(source.name)
     if os.path.isdir(target):
         target /= source.name

@@ -27,12 +27,16 @@ from vtune_cli.arguments import base_options, engine_options, read_lines, voices
     show_default=True,
     help="Random seed; the same seed gives the same sound.",
 )
+@click.option(
+    "--word-times", is_flag=True,
+    help="Write when each word is spoken to a JSON file beside the sound file, if the engine knows it.",
+)  # fmt: skip
 @click.option("--base", "untuned", is_flag=True, help="Speak with the untuned base instead of the voice.")
 @base_options
 @voices_option
 def say(
     voice: str, text: str | None, lines: list[str] | None, out: Path, raw: bool, stream: bool, seed: int,
-    untuned: bool, device: str, options: tuple[str, ...], folder: Path,
+    word_times: bool, untuned: bool, device: str, options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
     """Speak TEXT with VOICE: a name in the folder of voices, a path, or a mix such as '0.7*anna+0.3*ben'."""
     if (text is None) == (lines is None):
@@ -40,12 +44,14 @@ def say(
     to_pipe = stream or str(out) == "-"
     if raw and not to_pipe:
         raise click.UsageError("--raw goes with --stream or --out -")
+    if word_times and to_pipe:
+        raise click.UsageError("--word-times goes with a sound file, not with --stream or --out -")
     texts = [text] if text is not None else [line.strip() for line in lines or () if line.strip()]
     from vtune.audio import format_of
     from vtune.errors import VoiceError, shown
     from vtune.toolkit.pauses import is_speakable
     from vtune.voices.mixing import open_named
-    from vtune_cli.speech_output import to_files, to_stdout
+    from vtune_cli.speech_output import FileRequest, to_files, to_stdout
 
     if not any(map(is_speakable, texts)):
         found = shown(text) if text is not None else "the file"
@@ -56,4 +62,5 @@ def say(
     if to_pipe:
         to_stdout(opened, [t for t in texts if t is not None], seed, untuned=untuned, raw=raw)
     else:
-        to_files(opened, [t for t in texts if t is not None], out, seed, untuned=untuned, many=lines is not None)
+        request = FileRequest([t for t in texts if t is not None], out, seed, untuned, lines is not None, word_times)
+        to_files(opened, request)

@@ -51,7 +51,8 @@ def _voice_of(name: str, voices: Path, device: str) -> Voice:
 
 @dataclass(frozen=True, slots=True)
 class SpokenAudio(Audio):
-    """What a voice has said: ``waveform`` (float32 ``[samples]``), ``sample_rate`` in Hz, and how it ended.
+    """What a voice has said: ``waveform`` (float32 ``[samples]``), ``sample_rate`` in Hz, how it ended, and the times
+    of its ``words`` in seconds if the engine knows them.
 
     :param voice: name of the voice, which a saved file notes.
     """
@@ -132,7 +133,19 @@ class Voice:
         :raises VoiceError: the text has no letter and no digit, or the engine has no such sampling option.
         """
         sound = join_audio(list(self.stream(text, seed=seed, untuned=untuned, **sampling)))
-        return SpokenAudio(sound.waveform, sound.sample_rate, sound.ending, self.name)
+        return self._spoken(sound)
+
+    def convert(self, recording: str | Path, *, seed: int = 0, untuned: bool = False, **sampling: Any) -> SpokenAudio:
+        """Say what a recording says with this voice: voice conversion, for engines that offer it.
+
+        :param recording: a sound file of any kind; the other parameters are those of ``say``.
+        :raises EngineError: the engine only speaks texts. DataError: the recording cannot be read.
+        """
+        pieces = self._opened().convert_file(Path(recording), seed, untuned=untuned, sampling=sampling)
+        return self._spoken(join_audio(list(pieces)))
+
+    def _spoken(self, sound: Audio) -> SpokenAudio:
+        return SpokenAudio(sound.waveform, sound.sample_rate, sound.ending, sound.words, self.name)
 
     def stream(self, text: str, *, seed: int = 0, untuned: bool = False, **sampling: Any) -> Iterator[Audio]:
         """Speak a text and yield its sound piece by piece, as each is ready; the pieces join without gaps.

@@ -273,10 +273,12 @@ class Engine:
                 f"engine {self.name!r} speaks only in vtune's own process: no other server can sample from its network"
             )
 
-    @property
-    def can_convert(self) -> bool:
-        """Whether the engine converts recordings into a voice."""
-        return self._implements("convert")
+    def require_convert(self) -> None:
+        """Check that the engine converts recordings into a voice. :raises EngineError: it only speaks texts."""
+        if not self._implements("convert"):
+            raise EngineError(
+                f"engine {self.name!r} only speaks texts: it has no hook 'convert', so it cannot convert a recording"
+            )
 
     def convert(
         self,
@@ -288,10 +290,7 @@ class Engine:
         sampling: Mapping[str, Any] | None = None,
     ) -> Iterator[Audio]:
         """Say what a recording says with the voice, piece by piece. :raises EngineError: the engine cannot."""
-        if not self.can_convert:
-            raise EngineError(
-                f"engine {self.name!r} only speaks texts: it has no hook 'convert', so it cannot convert a recording"
-            )
+        self.require_convert()
         pieces = self._pieces(
             "convert", base=base, model=model, audio=audio, conditioning=conditioning, seed=seed,
             sampling=dict(sampling or {}),

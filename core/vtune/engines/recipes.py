@@ -12,7 +12,7 @@ from vtune.engines.engine import Engine, load_engine
 from vtune.engines.plugin_manager import extensions_alone
 from vtune.engines.single_file import came_with, is_engine_file, named_engine_file, use_engine_file
 from vtune.engines.validation import extension_models
-from vtune.errors import EngineError, shown
+from vtune.errors import EngineError, RecipeError, shown
 from vtune.recipe import (
     Draft,
     Recipe,
@@ -53,8 +53,16 @@ def load_foreign_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str
     return _checked(_draft(name, overrides))
 
 
+def find_users_recipe(name: str) -> Path:
+    """Resolve what a user typed: a path, or the name of a recipe of vtune or of an installed engine.
+
+    :raises RecipeError: neither exists; suggests the nearest.
+    """
+    return find_recipe(name, lambda: {recipe: path for recipe, (path, _) in engine_recipes().items()})
+
+
 def _draft(name: str | Path, overrides: Sequence[str] | Mapping[str, Any]) -> Draft:
-    draft = read_draft(find_recipe(str(name)))
+    draft = read_draft(find_users_recipe(str(name)))
     apply_overrides(draft, override_texts(overrides))
     return draft
 
@@ -102,6 +110,29 @@ def _extensions() -> dict[str, type[EngineOptions]] | None:
         return extension_models(extensions_alone())
     except EngineError:
         return None
+
+
+def engine_recipes() -> dict[str, tuple[Path, str]]:
+    """Return the recipes that installed engines bring, by name: the file, and the engine that brings it.
+
+    Engines that do not load bring none. A built-in recipe goes before one of the same name.
+
+    :raises RecipeError: two engines bring a recipe of one name.
+    """
+    recipes: dict[str, tuple[Path, str]] = {}
+    for engine_name, engine in available_engines().items():
+        if isinstance(engine, EngineError) or engine.info.recipes is None:
+            continue
+        for path in sorted(engine.info.recipes.glob("*.yaml")):
+            if path.stem in recipes:
+                other = recipes[path.stem][1]
+                raise RecipeError(
+                    [
+                        f"the engines {other!r} and {engine_name!r} both bring a recipe {path.stem!r}; name its file instead"
+                    ]
+                )
+            recipes[path.stem] = (path, engine_name)
+    return recipes
 
 
 def available_engines() -> dict[str, Engine | EngineError]:

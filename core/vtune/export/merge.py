@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vtune.engines import load_engine
 from vtune.errors import VoiceError
 from vtune.export.source import open_export_source
 from vtune.export.targets.merged import write_merged_network
@@ -25,7 +26,9 @@ def merge_voice(
         written answers differently.
     """
     require_new_folder(directory)
-    if read_record(folder).method != "lora":
+    record = read_record(folder)
+    load_engine(record.engine).require("merging", "fold an adapter into its base")
+    if record.method != "lora":
         raise VoiceError(f"{folder.path} was fully fine-tuned: there is no adapter to merge")
     with logged_step(f"Merging {folder.name}: loading the voice and its base"):
         source = open_export_source(folder, device, options)

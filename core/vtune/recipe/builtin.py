@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vtune.errors import RecipeError, choices, shown
@@ -18,10 +19,11 @@ def builtin_recipes() -> dict[str, Path]:
     return {}
 
 
-def find_recipe(name: str) -> Path:
-    """Resolve what a user typed: a path, or the name of a built-in recipe.
+def find_recipe(name: str, installed: Callable[[], Mapping[str, Path]] = dict) -> Path:
+    """Resolve what a user typed: a path, the name of a built-in recipe, or that of a recipe of an installed engine.
 
-    :raises RecipeError: neither exists; suggests the nearest. FileRefused: it is a FIFO or a device.
+    :param installed: returns the recipes of engines by name; called only if no file and no built-in recipe has the name.
+    :raises RecipeError: none of these exists; suggests the nearest. FileRefused: it is a FIFO or a device.
     """
     path = Path(name)
     if os.path.isfile(path):  # unlike Path.is_file, false for a name that no file system takes
@@ -29,6 +31,9 @@ def find_recipe(name: str) -> Path:
     if os.path.exists(path) and not path.is_dir():
         require_regular(path)
     known = builtin_recipes()
+    if name in known:
+        return known[name]
+    known = {**installed(), **known}
     if name in known:
         return known[name]
     looks_like_path = path.suffix in {".yaml", ".yml"} or len(path.parts) > 1

@@ -42,6 +42,7 @@ def check_recipe(
     recipe = check.model(Recipe, {key: value for key, value in data.items() if value is not None}, ())
     options = None
     if isinstance(engine, EngineInfo):
+        recipe = recipe and check.capabilities(recipe, engine)
         options = check.model(engine.options, draft.data.get("engine_options"), ("engine_options",))
     elif not any(path == ("engine",) for path, _ in check.problems):
         check.problems.append((("engine",), engine))
@@ -91,6 +92,20 @@ class _Check:
             self.problems.append((("extensions", name), text))
         checked = {name: self.model(model, given.get(name), ("extensions", name)) for name, model in models.items()}
         return {name: options for name, options in checked.items() if options is not None}
+
+    def capabilities(self, recipe: Recipe, engine: EngineInfo) -> Recipe:
+        """Note what the recipe wants and the engine cannot; return the recipe without what it wants by default only."""
+        if recipe.train.method == "full" and "full" not in engine.supports:
+            text = f"engine {recipe.engine!r} does not support full: it cannot train all weights; use method lora"
+            self.problems.append((("train", "method"), text))
+        if "text" in engine.supports:
+            return recipe
+        spoken = {"sentences": [], "clips": 0, "checkpoint_sentences": 0, "train_sentences": 0}
+        for key in spoken.keys() & recipe.evaluate.model_fields_set:
+            if getattr(recipe.evaluate, key):
+                text = f"engine {recipe.engine!r} does not support text: it cannot speak sentences; set {spoken[key]!r}"
+                self.problems.append((("evaluate", key), text))
+        return recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update=spoken)})
 
     def lines(self) -> list[str]:
         """Return one line for each problem, with file and line, in the order of the file."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from vtune.audio import read
 from vtune.engines import Engine, load_engine
 from vtune.errors import EngineError, VoiceError, choices, nearest, shown
 from vtune.recipe import LoraRecipe
@@ -52,6 +54,18 @@ class Speaker:
         pieces = self.engine.synthesize(self.base, self.model, text, self.conditioning, seed, sampling)
         yield from _in_inference_mode(self.model, pieces, untuned)
 
+    def convert(
+        self, audio: Audio, seed: int, *, untuned: bool = False, sampling: Mapping[str, Any] | None = None
+    ) -> Iterator[Audio]:
+        """Say what a recording says and yield the sound piece by piece; if the engine can.
+
+        :param audio: the recording at the engine's sample rate.
+        :param untuned: as for ``speak``; so is ``sampling``.
+        """
+        self.model.eval()
+        pieces = self.engine.convert(self.base, self.model, audio, self.conditioning, seed, sampling)
+        yield from _in_inference_mode(self.model, pieces, untuned)
+
     def speak_batch(
         self, lines: Sequence[tuple[str, int]], *, untuned: bool = False
     ) -> Iterator[tuple[int, list[Audio]]]:
@@ -88,6 +102,18 @@ class LoadedVoice(Speaker):
             raise VoiceError(f"there is nothing to speak in {shown(text)}: it has no letter and no digit")
         checked = checked_sampling(self.engine, self.record, sampling or {})
         return self.speak(text, seed, untuned=untuned, sampling=checked)
+
+    def convert_file(
+        self, path: Path, seed: int = 0, *, untuned: bool = False, sampling: Mapping[str, Any] | None = None
+    ) -> Iterator[Audio]:
+        """Read a recording and say what it says with the voice, piece by piece; the parameters are those of ``stream``.
+
+        :raises EngineError: the engine cannot convert recordings. DataError: the recording cannot be read.
+        """
+        self.engine.require_convert()
+        checked = checked_sampling(self.engine, self.record, sampling or {})
+        recording = Audio(read(path, self.sample_rate), self.sample_rate)
+        return self.convert(recording, seed, untuned=untuned, sampling=checked)
 
 
 def _in_inference_mode(model: nn.Module, items: Iterator[T], untuned: bool) -> Iterator[T]:

@@ -53,7 +53,7 @@ class Delivery:
 
     def _timing(self, utterance: Utterance) -> dict[str, Ratio]:
         row = {}
-        if utterance.ending is not None:
+        if utterance.ending not in (None, Ending.PLANNED):  # what has a planned length cannot fail to stop
             row["stop_rate"] = Ratio(float(utterance.ending == Ending.END_TOKEN))
         expected = self._expected_seconds(utterance.text)
         if expected and utterance.system != RECORDING:

@@ -146,5 +146,5 @@ def _commands(folder: str, name: str, dtype: str) -> list[str]:
 
 
 TARGET = ExportTarget(
-    "gguf-ready", "a merged folder for llama.cpp's converter", tuple(DTYPES), merged.accept_any_voice, _write
+    "gguf-ready", "a merged folder for llama.cpp's converter", tuple(DTYPES), merged.require_merging, _write
 )

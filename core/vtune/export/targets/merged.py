@@ -23,8 +23,15 @@ VOICE_FILES = "voice/"
 """Where a model folder keeps what is vtune's, out of the way of loaders that take every ``*.safetensors``."""
 
 
-def accept_any_voice(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
-    """Refuse nothing: any voice can be one model, a fully fine-tuned one is."""
+def require_merging(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
+    """Refuse a voice of an engine that cannot merge; any other voice can be one model, a fully fine-tuned one is.
+
+    :raises EngineError: the engine does not support merging.
+    """
+    from vtune.engines import load_engine
+
+    if record.method == "lora":
+        load_engine(record.engine).require("merging", "fold an adapter into its base")
 
 
 def _write(source: ExportSource, directory: Path, destination: Path, dtype: str | None) -> ExportResult:
@@ -157,4 +164,4 @@ def _use(source: ExportSource, destination: Path, plain: bool) -> str:
     )
 
 
-TARGET = ExportTarget("merged", "one merged model folder", tuple(TOLERANCES), accept_any_voice, _write)
+TARGET = ExportTarget("merged", "one merged model folder", tuple(TOLERANCES), require_merging, _write)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vtune.engines import load_engine
 from vtune.errors import VoiceError, shown
 from vtune.recipe import LoraRecipe
 from vtune.runtime.paths import VoiceFolder
@@ -86,6 +87,8 @@ def gather(
         parts[key] = part = MixPart(term, folder, read_record(folder))
         _require_adapter(part)
         _require_same_base(part, next(iter(parts.values())), options)
+    if len(parts) > 1:
+        load_engine(next(iter(parts.values())).record.engine).require("mixing", "speak with the mean of several voices")
     audible = sorted((part for part in parts.values() if part.weight > 0), key=lambda part: -part.weight)
     if not audible:
         raise VoiceError(f"mix {shown(text)}: every weight is 0; a voice with --base lets you hear the base alone")

@@ -418,7 +418,7 @@ def test_while_a_clip_is_encoded_the_next_ones_are_read_and_no_more(
             changed.notify()
         return sound
 
-    def patient(self: Engine, base: Any, clip: Clip) -> Any:
+    def patient(self: Engine, base: Any, clip: Clip, options: Any = None) -> Any:
         nonlocal taken
         with changed:
             taken += 1
