@@ -172,7 +172,7 @@ def make_voice() -> Callable[..., Any]:
         options = loaded.info.options.model_validate(record.pop("engine_options", {}))
         base = loaded.load_base(options, torch.device("cpu"), torch.float32)
         clip = replace(made_clip(loaded.info.sample_rate, seconds, seed), voice=path.name)
-        kept = loaded.extract_conditioning(base, [clip])
+        kept = loaded.extract_conditioning(base, [clip], options)
         model = loaded.build_lora_model(base, shape.settings())
         assert isinstance(model, PeftModel)
         generator = torch.Generator().manual_seed(seed)

@@ -127,9 +127,7 @@ def engine_recipes() -> dict[str, tuple[Path, str]]:
             if path.stem in recipes:
                 other = recipes[path.stem][1]
                 raise RecipeError(
-                    [
-                        f"the engines {other!r} and {engine_name!r} both bring a recipe {path.stem!r}; name its file instead"
-                    ]
+                    [f"engines {other!r} and {engine_name!r} both bring a recipe {path.stem!r}; name its file instead"]
                 )
             recipes[path.stem] = (path, engine_name)
     return recipes

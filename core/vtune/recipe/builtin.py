@@ -22,7 +22,7 @@ def builtin_recipes() -> dict[str, Path]:
 def find_recipe(name: str, installed: Callable[[], Mapping[str, Path]] = dict) -> Path:
     """Resolve what a user typed: a path, the name of a built-in recipe, or that of a recipe of an installed engine.
 
-    :param installed: returns the recipes of engines by name; called only if no file and no built-in recipe has the name.
+    :param installed: returns the recipes of engines by name; called only if nothing else has the name.
     :raises RecipeError: none of these exists; suggests the nearest. FileRefused: it is a FIFO or a device.
     """
     path = Path(name)
