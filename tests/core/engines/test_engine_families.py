@@ -1,4 +1,4 @@
-"""What engines of other families need: prepared texts, planned lengths, word times, conversion, things they cannot do."""
+"""What engines of other families need: prepared texts, planned lengths, word times, conversion, what they cannot do."""
 
 from __future__ import annotations
 
@@ -191,7 +191,15 @@ def test_what_an_engine_does_not_support_is_said_before_it_is_tried(planned, tmp
         open_named("0.5*someone+0.5*other", shutil.copytree(voice.path, voice.path.with_name("other")).parent)
     for verb in (
         ["merge", str(voice.path), str(tmp_path / "m")],
-        ["export", str(voice.path), str(tmp_path / "m"), "--to", "merged", "--without-consent", "I may"],
+        [
+            "export",
+            str(voice.path),
+            str(tmp_path / "m"),
+            "--to",
+            "merged",
+            "--without-consent",
+            "I have the right to publish this voice",
+        ],
     ):
         result = CliRunner().invoke(main, [*verb, "--engine-file", str(tmp_path / "planned.py")])
         assert result.exit_code == 1
