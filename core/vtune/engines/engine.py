@@ -78,12 +78,12 @@ class Engine:
 
     def fingerprint(self, base: Any) -> dict[str, str]:
         """Name every part that a voice needs to speak, with a hash of each."""
-        hashes: dict[str, str] = answers.hashes(self._call("fingerprint", base=base), self._title("fingerprint"))
+        hashes: dict[str, str] = answers.hashes(self._call("fingerprint", base=base), self.title("fingerprint"))
         return hashes
 
     def features_fingerprint(self, base: Any) -> dict[str, str]:
         """Name every part that features depend on, with a hash of each."""
-        further = answers.hashes(self._call("features_fingerprint", base=base), self._title("features_fingerprint"))
+        further = answers.hashes(self._call("features_fingerprint", base=base), self.title("features_fingerprint"))
         return {**self.fingerprint(base), **further}
 
     def prepare_text(self, base: Any, text: str, options: Mapping[str, Any]) -> str:
@@ -95,7 +95,7 @@ class Engine:
         result = self._call("prepare_text", base=base, text=text, options=dict(options))
         if not isinstance(result, str) or not result:
             raise EngineError(
-                f"{self._title('prepare_text')} returned {shown(result)} for {shown(text)}, it must return a text that "
+                f"{self.title('prepare_text')} returned {shown(result)} for {shown(text)}, it must return a text that "
                 "is not empty"
             )
         return result
@@ -109,18 +109,18 @@ class Engine:
         clip = self._with_prepared_text(base, clip, options)
         features = self._call("prepare_sample", base=base, clip=clip)
         trim_heap()  # the next clip has another length
-        return answers.features(features, self.info.length_feature, self._title("prepare_sample"))
+        return answers.features(features, self.info.length_feature, self.title("prepare_sample"))
 
     def collate(self, base: Any, features: Sequence[Features]) -> Batch:
         """Pad features into one batch."""
         rows = [{"lot": answers.FIXED_LOT, **row} for row in features]
         batch = self._call("collate", base=base, features=rows)
-        return answers.batch(batch, len(rows), self._title("collate"))
+        return answers.batch(batch, len(rows), self.title("collate"))
 
     def build_lora_model(self, base: Any, lora: LoraSettings) -> nn.Module:
         """Return a fresh PeftModel on the base's network."""
         model: nn.Module = answers.peft_model(
-            self._call("build_lora_model", base=base, lora=lora), self._title("build_lora_model")
+            self._call("build_lora_model", base=base, lora=lora), self.title("build_lora_model")
         )
         return model
 
@@ -135,7 +135,7 @@ class Engine:
     def training_parts(self, base: Any, model: nn.Module) -> dict[str, TrainingPart]:
         """Return the modules that are trained beside the adapter, by name."""
         parts = self._call("training_parts", base=base, model=model)
-        return answers.training_parts(parts, self._title("training_parts"))
+        return answers.training_parts(parts, self.title("training_parts"))
 
     def optimizers(
         self, base: Any, model: nn.Module, parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]
@@ -143,7 +143,7 @@ class Engine:
         """Return the engine's further optimizers by name."""
         arguments = {"parts": dict(parts), "learning_rates": dict(learning_rates)}
         optimizers = self._call("optimizers", base=base, model=model, **arguments)
-        return answers.optimizers(optimizers, self._title("optimizers"))
+        return answers.optimizers(optimizers, self.title("optimizers"))
 
     @property
     def has_training_step(self) -> bool:
@@ -153,7 +153,7 @@ class Engine:
     def training_step(self, base: Any, model: nn.Module, batch: Batch, step: TrainingStep) -> dict[str, torch.Tensor]:
         """Learn from one batch with several losses; only for engines with ``has_training_step``."""
         numbers = self._call("training_step", base=base, model=model, batch=batch, step=step)
-        return answers.logged_numbers(numbers, self._title("training_step"))
+        return answers.logged_numbers(numbers, self.title("training_step"))
 
     def extract_conditioning(
         self, base: Any, clips: Sequence[Clip], options: EngineOptions | None = None
@@ -165,7 +165,7 @@ class Engine:
         prepared = [self._with_prepared_text(base, clip, options) if clip.text else clip for clip in clips]
         kept = self._call("extract_conditioning", base=base, clips=prepared)
         return self.with_text_options(
-            answers.conditioning(kept, self._title("extract_conditioning")), self._text_options(options)
+            answers.conditioning(kept, self.title("extract_conditioning")), self._text_options(options)
         )
 
     def with_text_options(self, conditioning: Conditioning, values: Mapping[str, Any]) -> Conditioning:
@@ -182,7 +182,7 @@ class Engine:
     def mix_conditioning(self, base: Any, parts: Sequence[Conditioning], weights: Sequence[float]) -> Conditioning:
         """Combine the conditioning of the voices of a mix; the voice with the largest weight comes first."""
         mixed = self._call("mix_conditioning", base=base, parts=parts, weights=weights)
-        return self.keep_text_options(answers.conditioning(mixed, self._title("mix_conditioning")), parts[0])
+        return self.keep_text_options(answers.conditioning(mixed, self.title("mix_conditioning")), parts[0])
 
     def synthesize(
         self,
@@ -202,7 +202,7 @@ class Engine:
                 "synthesize", base=base, model=model, text=self._spoken(base, text, options),
                 conditioning=conditioning, seed=seed, sampling=dict(sampling or {}),
             )  # fmt: skip
-            return checked(pieces, self._title("synthesize"), self.info.sample_rate, longest_speech(text))
+            return checked(pieces, self.title("synthesize"), self.info.sample_rate, longest_speech(text))
 
         return with_pauses(speak_line, text, seed, self.info.sample_rate)
 
@@ -232,7 +232,7 @@ class Engine:
                 "synthesize_together", base=base, model=model, lines=prepared, conditioning=conditioning,
                 sampling=dict(sampling or {}),
             )  # fmt: skip
-            title, done = self._title("synthesize_together"), set[int]()
+            title, done = self.title("synthesize_together"), set[int]()
             for result in results:
                 index, pieces = answers.spoken_line(result, len(whole), done, title)
                 done.add(index)
@@ -261,7 +261,7 @@ class Engine:
                 "synthesize_from_sampler", base=base, sampler=sampler, text=self._spoken(base, text, options),
                 conditioning=conditioning, seed=seed, sampling=dict(sampling),
             )  # fmt: skip
-            title = self._title("synthesize_from_sampler")
+            title = self.title("synthesize_from_sampler")
             return checked(pieces, title, self.info.sample_rate, longest_speech(text))
 
         return with_pauses(speak_line, text, seed, self.info.sample_rate)
@@ -296,7 +296,7 @@ class Engine:
             sampling=dict(sampling or {}),
         )  # fmt: skip
         longest = longest_speech("") + 2 * len(audio.waveform) / audio.sample_rate
-        return checked(pieces, self._title("convert"), self.info.sample_rate, longest)
+        return checked(pieces, self.title("convert"), self.info.sample_rate, longest)
 
     def require(self, capability: Capability, action: str) -> None:
         """Check that the engine supports something.
@@ -318,17 +318,17 @@ class Engine:
             footprint = self._hook.footprint(
                 options=options, lora=lora, dtype_bytes=dtype_bytes, product_bytes=product_bytes or dtype_bytes
             )
-        return answers.footprint(footprint, self._title("footprint"))
+        return answers.footprint(footprint, self.title("footprint"))
 
     def save_merged(self, base: Any, network: nn.Module, directory: Path) -> list[Path]:
         """Write a merged network."""
         written = self._call("save_merged", base=base, network=network, directory=directory)
-        return answers.files(written, self._title("save_merged"))
+        return answers.files(written, self.title("save_merged"))
 
     def export_voice(self, base: Any, model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:
         """Write the adapter and the conditioning of a voice."""
         written = self._call("export_voice", base=base, model=model, conditioning=conditioning, directory=directory)
-        return answers.files(written, self._title("export_voice"))
+        return answers.files(written, self.title("export_voice"))
 
     def trainer_callbacks(self, recipe: Recipe) -> list[Any]:
         """Return the callbacks of all extensions."""
@@ -356,7 +356,8 @@ class Engine:
     def _what(self) -> str:
         return f"engine {self.name!r} ({self.origin})"
 
-    def _title(self, hook: str) -> str:
+    def title(self, hook: str) -> str:
+        """Return how errors name this engine and one of its hooks."""
         return f"{self._what}: {hook}"
 
     def _implements(self, hook: str) -> bool:
@@ -370,7 +371,7 @@ class Engine:
         return self._answered(hook, answer)
 
     def _pieces(self, hook: str, **arguments: Any) -> Iterator[Any]:
-        return self._errors.pieces(hook, answers.iterable(self._call(hook, **arguments), self._title(hook)))
+        return self._errors.pieces(hook, answers.iterable(self._call(hook, **arguments), self.title(hook)))
 
     def _answered(self, hook: str, answer: Any) -> Any:
         if answer is None:

@@ -333,6 +333,12 @@ class TrainRecipe(Settings):
     learning_rate: PositiveFloat = Field(
         5e-5, description="The highest learning rate, reached after warm-up. 1e-5 is careful, 1e-4 is fast."
     )
+    learning_rates: dict[str, PositiveFloat] = Field(
+        default_factory=dict,
+        description="Learning rates for some of what is trained, in place of `learning_rate`: for a part that the "
+        "engine trains beside the adapter, such as `discriminator`, or for the tensors whose names have these words "
+        "(`lora_B`, `layers.0`) or match a regular expression.",
+    )
     scheduler: str = Field(
         "cosine",
         description="How the learning rate changes: `linear`, `cosine`, `constant`, `constant_with_warmup` or any "
@@ -348,6 +354,12 @@ class TrainRecipe(Settings):
     )
     max_grad_norm: NonNegativeFloat = Field(
         1.0, description="Gradients with a larger norm are scaled down to it. 0 turns clipping off."
+    )
+    ema: PositiveFloat | None = Field(
+        None,
+        lt=1,
+        description="Make the voice of an exponential moving average of the adapter in place of its last weights: the "
+        "share of the average that a step keeps, such as `0.999`. It begins lower. If it is null, nothing is averaged.",
     )
     optimizer: str = Field(
         "adamw_torch",

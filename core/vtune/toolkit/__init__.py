@@ -12,6 +12,7 @@ from vtune.toolkit.hub import (
 from vtune.toolkit.lora import AdapterSize, adapter_size, attach_lora
 from vtune.toolkit.lots import normal, uniform
 from vtune.toolkit.pauses import PAUSE_SECONDS, is_speakable
+from vtune.toolkit.segments import segment_starts, take_segments
 
 __all__ = [
     "PAUSE_SECONDS",
@@ -26,6 +27,8 @@ __all__ = [
     "load_pretrained",
     "normal",
     "read_tensors",
+    "segment_starts",
+    "take_segments",
     "uniform",
     "unreachable_message",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from vtune.errors import TrainingError
+from vtune.training.parts import TrainingParts
 from vtune.types import Batch
 
 MAX_NAMES = 6
@@ -32,12 +33,16 @@ MAX_POSITIONS = 64
 _MERGE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
 
 
-def adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the tensors that must learn, by name: those of the adapter, or all of a network without an adapter."""
-    if not isinstance(model, PeftModel):
-        return dict(model.named_parameters())
-    copies = ".modules_to_save."
-    return {name: p for name, p in model.named_parameters() if "lora_" in name or copies in name}
+def adapter_parameters(model: nn.Module, parts: TrainingParts | None = None) -> dict[str, nn.Parameter]:
+    """Return the tensors that become the voice, by name: those of the adapter, or all of a network without an adapter.
+
+    :param parts: that are trained beside them. Of a network without an adapter, their tensors are left out.
+    """
+    if isinstance(model, PeftModel):
+        copies = ".modules_to_save."
+        return {name: p for name, p in model.named_parameters() if "lora_" in name or copies in name}
+    of_parts = {id(parameter) for parameter in parts.parameters().values()} if parts else ()
+    return {name: p for name, p in model.named_parameters() if id(p) not in of_parts}
 
 
 def trained_part(model: nn.Module) -> str:
@@ -45,12 +50,12 @@ def trained_part(model: nn.Module) -> str:
     return "adapter" if isinstance(model, PeftModel) else "network"
 
 
-def check_trainable(model: nn.Module) -> None:
-    """Check before the first step that exactly what must be trained is trainable.
+def check_trainable(model: nn.Module, parts: TrainingParts | None = None) -> None:
+    """Check before the first step that exactly the adapter and the declared parts are trainable.
 
-    :raises TrainingError: names the tensors that are frozen, or trainable beside the adapter.
+    :raises TrainingError: names the tensors that are frozen, or trainable beside the adapter and the parts.
     """
-    adapter = adapter_parameters(model)
+    adapter = adapter_parameters(model, parts)
     if not adapter:
         raise TrainingError(
             "the model has no tensors to train: build_lora_model returned an adapter without LoRA tensors"
@@ -64,16 +69,17 @@ def check_trainable(model: nn.Module) -> None:
             f"the engine must leave requires_grad on for the whole {trained_part(model)}"
         )
     if isinstance(model, PeftModel):
-        unfrozen = [name for name, p in model.named_parameters() if p.requires_grad and name not in adapter]
+        expected = {id(p) for p in (*adapter.values(), *(parts.parameters().values() if parts else ()))}
+        unfrozen = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in expected]
         if unfrozen:
             raise TrainingError(
                 f"{len(unfrozen)} tensors of the base are trainable beside the adapter: {_some(unfrozen)}; "
-                "the engine must freeze the base"
+                "the engine must freeze the base, and declare in training_parts what else it trains"
             )
 
 
-class GradientGuard(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers is not typed for us
-    """Checks in the first steps that every tensor that must learn gets a gradient other than zero.
+class GradientCheck:
+    """Checks in the first steps of an optimizer that each of its tensors gets a gradient other than zero.
 
     A fresh LoRA pair ``B A`` starts with ``B = 0``, so ``A`` has a gradient of exactly zero until ``B`` has moved,
     and warm-up may make the first move zero. So a missing gradient fails at the first step; a zero one fails once a
@@ -84,16 +90,30 @@ class GradientGuard(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._silent: list[str] | None = None
         self._moved = False
 
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: the tensors that are still without a gradient."""
-        return {"args": {}, "attributes": {"_silent": self._silent, "_moved": self._moved}}
+    @property
+    def has_begun(self) -> bool:
+        """Whether gradients have ever been checked."""
+        return self._silent is not None
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Check the gradients before the optimizer uses and clears them."""
-        if self._silent is not None and not self._silent:
-            return
-        model, optimizer = _unwrapped(kwargs["model"]), kwargs["optimizer"]
-        parameters = adapter_parameters(model)
+    def seen(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: the tensors that are still without a gradient."""
+        return {"_silent": self._silent, "_moved": self._moved}
+
+    def restore(self, seen: Mapping[str, Any]) -> None:
+        """Go on from what a checkpoint has kept."""
+        vars(self).update(seen)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every tensor has had a gradient."""
+        return self._silent is not None and not self._silent
+
+    def check(self, parameters: Mapping[str, nn.Parameter], optimizer: Any) -> None:
+        """Check the gradients before the optimizer uses and clears them.
+
+        :param parameters: the tensors of the optimizer by name.
+        :raises TrainingError: names the tensors that do not learn.
+        """
         if self._silent is None:
             self._silent = sorted(parameters)
             without = [name for name, parameter in parameters.items() if parameter.grad is None]
@@ -109,6 +129,27 @@ class GradientGuard(TrainerCallback, ExportableState):  # type: ignore[misc] # t
                 f"{_some(self._silent)}; something between them and the loss cuts the gradient"
             )
         self._moved = self._moved or any(group["lr"] > 0 for group in optimizer.param_groups)
+
+
+class GradientGuard(GradientCheck, TrainerCallback, ExportableState):  # type: ignore[misc] # transformers is not typed
+    """Checks the gradients of the recipe's optimizer.
+
+    :param parameters: returns the tensors of this optimizer by name, as they are after a framework has replaced them.
+    """
+
+    def __init__(self, parameters: Callable[[], Mapping[str, nn.Parameter]] | None = None) -> None:
+        super().__init__()
+        if parameters is not None:  # a guard that only carries a checkpoint's state has none
+            self._parameters = parameters
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps, as transformers wants it."""
+        return {"args": {}, "attributes": self.seen()}
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Check the gradients before the optimizer uses and clears them."""
+        if not self.is_done:
+            self.check(self._parameters(), kwargs["optimizer"])
 
 
 def check_adapter_speaks(model: nn.Module, batch: Batch, tuned: torch.Tensor | None = None) -> float:
@@ -326,11 +367,6 @@ def _compare(memory: dict[str, torch.Tensor], kept: dict[str, torch.Tensor], fol
 
 def _has_gradient(parameter: nn.Parameter) -> bool:
     return parameter.grad is not None and bool(parameter.grad.count_nonzero())
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    inner = getattr(model, "module", None)
-    return inner if isinstance(model, nn.parallel.DistributedDataParallel) and isinstance(inner, nn.Module) else model
 
 
 def _some(names: Iterable[str] | Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from peft import PeftModel
 from torch import nn
@@ -19,7 +20,7 @@ from transformers.integrations import TensorBoardCallback
 
 from vtune.dataset import TrainingData
 from vtune.engines import Engine
-from vtune.errors import TrainingError, in_a_line
+from vtune.errors import EngineError, TrainingError, in_a_line, listed
 from vtune.recipe import Recipe, differences
 from vtune.runtime import signals
 from vtune.runtime.device import is_out_of_memory, pick_precision, release_memory
@@ -28,12 +29,18 @@ from vtune.runtime.paths import RunFolder, make_parent, new_folder, sweep, write
 from vtune.training import checkpoints, guards, out_of_memory, resume
 from vtune.training.callbacks import MetricsFile, ThroughputMeter, TrainingProgress
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator, EvalFn
+from vtune.training.further_optimizers import held_tensors, require_whole_parts
+from vtune.training.learning_rates import own_rates, part_rates
 from vtune.training.memory_estimate import footprint_of, memory_for_training, require, resolve_auto
-from vtune.training.trainer import VoiceTrainer
+from vtune.training.moving_average import MovingAverage
+from vtune.training.parts import TrainingParts, check_apart
+from vtune.training.trained import Trained
+from vtune.training.trainer import BatchFunctions, VoiceTrainer
 from vtune.training.trainer_arguments import training_arguments
-from vtune.types import Batch, Features
+from vtune.types import Batch, Features, TrainingStep
 from vtune.types.options import training_values
-from vtune.voice_format.weights import load_weights, save_weights
+from vtune.types.training import MAIN_OPTIMIZER
+from vtune.voice_format.weights import DEFAULT_ADAPTER, load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
@@ -91,16 +98,7 @@ def train(job: TrainingJob) -> tuple[nn.Module, dict[str, Any]]:
         return _as_finished(model, recipe), facts
     if state.is_main_process:
         _announce(job.run, folder, identity, model)
-    guards.check_trainable(model)
-    measure = job.checkpoint_metrics() if state.is_main_process else None
-    specs = from_main_process(state, lambda: None if measure is None else list(measure.specs))
-    evaluator = None if specs is None else CheckpointEvaluator(measure, specs, job.run.logs / folder.name)
-    by_best = evaluator is not None or recipe.train.early_stopping is not None
-    checkpoint = from_main_process(
-        state, lambda: resume.newest_usable(folder, model, state.num_processes, by_best=by_best)
-    )
-    # No name here holds the trainer, so that its optimizer and gradients are freed before the checks need memory.
-    facts = _run(_make_trainer(job, model, folder, evaluator, checkpoint), job, checkpoint)
+    facts = _train_model(job, model, folder)
     model.zero_grad(set_to_none=True)
     release_memory()
     logger.info("Training is done; checking that it changed the network, and that the saved files answer the same")
@@ -117,6 +115,28 @@ def train(job: TrainingJob) -> tuple[nn.Module, dict[str, Any]]:
             checkpoints.seal(aside)
     state.wait_for_everyone()
     return _as_finished(model, recipe), facts
+
+
+def _train_model(job: TrainingJob, model: nn.Module, folder: Path) -> dict[str, Any]:
+    """Train a model from its newest checkpoint or anew, and return facts about its training.
+
+    What only the training needs is freed when this function ends, before the checks after it need memory.
+
+    :param folder: gets the checkpoints.
+    """
+    state = job.state
+    trained = _trained(job, model)
+    guards.check_trainable(model, trained.parts)
+    if state.is_main_process:
+        _announce_parts(trained)
+    measure = job.checkpoint_metrics() if state.is_main_process else None
+    specs = from_main_process(state, lambda: None if measure is None else list(measure.specs))
+    evaluator = None if specs is None else CheckpointEvaluator(measure, specs, job.run.logs / folder.name)
+    by_best = evaluator is not None or job.recipe.train.early_stopping is not None
+    checkpoint = from_main_process(
+        state, lambda: resume.newest_usable(folder, trained, state.num_processes, by_best=by_best)
+    )
+    return _run(_make_trainer(job, trained, folder, evaluator, checkpoint), job, checkpoint)
 
 
 def _is_finished(finished: Path) -> bool:
@@ -210,8 +230,56 @@ def _what_differs(file: Path, identity: dict[str, Any]) -> str:
     return f"these settings have changed: {', '.join(changed)[:300]}"
 
 
+def _trained(job: TrainingJob, model: nn.Module) -> Trained:
+    """Collect what is trained: the adapter, the engine's parts and further optimizers, and the average.
+
+    :raises EngineError: the parts and optimizers of the engine do not fit together.
+    :raises TrainingError: ``train.learning_rates`` or ``train.ema`` does not fit what is trained.
+    """
+    engine, settings = job.engine, job.recipe.train
+    declared = engine.training_parts(job.base, model)
+    modules = {name: part.module for name, part in declared.items()}
+    parts = TrainingParts(model, modules, job.state.device, engine.title("training_parts"))
+    if isinstance(model, PeftModel):
+        check_apart(parts, guards.adapter_parameters(model), engine.title("training_parts"))
+    own = {name: part.learning_rate for name, part in declared.items()}
+    of_parts = part_rates(settings.learning_rates, own, settings.learning_rate)
+    optimizers = engine.optimizers(job.base, model, parts.modules, of_parts)
+    require_whole_parts(optimizers, parts, engine.title("optimizers"))
+    if optimizers and not engine.has_training_step:
+        raise EngineError(
+            f"{engine.title('optimizers')} returned {listed(optimizers)}, but the engine has no hook training_step, "
+            "which would call step.optimize for it"
+        )
+    average = MovingAverage(guards.adapter_parameters(model, parts), settings.ema) if settings.ema else None
+    trained = Trained(model, parts, average, optimizers)
+    main, names = trained.main_parameters(), {_readable(name): name for name in trained.parameters()}
+    rates = own_rates(
+        settings.learning_rates,
+        {name: full_name in main for name, full_name in names.items()},
+        of_parts,
+        settings.learning_rate,
+    )
+    return replace(trained, rates={names[name]: rate for name, rate in rates.items()})
+
+
+def _readable(name: str) -> str:
+    """Return the name of a trained tensor without what PEFT adds: ``h.0.mlp.lora_A.weight``."""
+    return name.removeprefix("base_model.model.").replace(f".{DEFAULT_ADAPTER}", "")
+
+
+def _announce_parts(trained: Trained) -> None:
+    """Log what is trained beside the adapter, and by which optimizer."""
+    owners = {id(tensor): name for name, optimizer in trained.optimizers.items() for tensor in held_tensors(optimizer)}
+    for name, module in trained.parts.modules.items():
+        parameters = list(module.parameters())
+        size = sum(parameter.numel() for parameter in parameters)
+        owner = owners.get(id(parameters[0]), MAIN_OPTIMIZER)
+        logger.info("Beside the adapter: %s, %s parameters (optimizer %s)", name, f"{size:,}", owner)
+
+
 def _make_trainer(
-    job: TrainingJob, model: nn.Module, folder: Path, evaluator: CheckpointEvaluator | None, checkpoint: Path | None
+    job: TrainingJob, trained: Trained, folder: Path, evaluator: CheckpointEvaluator | None, checkpoint: Path | None
 ) -> VoiceTrainer:
     """Set up the trainer with its callbacks.
 
@@ -228,7 +296,8 @@ def _make_trainer(
         )
     meter = ThroughputMeter()
     logs = job.run.logs / folder.name
-    callbacks = [guards.GradientGuard(), TrainingProgress(meter), MetricsFile(logs / "metrics.jsonl")]
+    guard = guards.GradientGuard(trained.main_parameters)
+    callbacks = [guard, TrainingProgress(meter), MetricsFile(logs / "metrics.jsonl")]
     if recipe.train.early_stopping is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.train.early_stopping))
     if "tensorboard" in recipe.train.report_to and state.is_main_process:
@@ -245,14 +314,21 @@ def _make_trainer(
     def collate(rows: Sequence[Features]) -> Batch:
         return engine.collate(job.base, rows)
 
+    def training_step(batch: Batch, step: TrainingStep) -> Mapping[str, torch.Tensor]:
+        return engine.training_step(job.base, trained.model, batch, step)
+
     return VoiceTrainer(
         data=data,
         meter=meter,
-        length_feature=engine.info.length_feature,
         evaluator=evaluator,
-        model=model,
+        trained=trained,
+        batches=BatchFunctions(
+            collate,
+            engine.info.length_feature,
+            engine.title("training_step"),
+            training_step if engine.has_training_step else None,
+        ),
         args=arguments,
-        collate=collate,
         callbacks=callbacks,
     )
 
@@ -273,6 +349,7 @@ def _run(trainer: VoiceTrainer, job: TrainingJob, checkpoint: Path | None) -> di
         raise out_of_memory.advice(job.recipe, data.lengths) from error
     # Accelerate leaves its autocast around the model; without it the model computes as a loaded one does.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    trainer.become_voice()
     history = [entry for entry in trainer.state.log_history if any(name.startswith("eval_") for name in entry)]
     chosen = trainer.args.load_best_model_at_end
     return {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,14 @@ import torch
 from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
 from torch import nn
-from transformers import DefaultFlowCallback, PrinterCallback, ProgressCallback, Trainer
+from transformers import (
+    DefaultFlowCallback,
+    PrinterCallback,
+    ProgressCallback,
+    SchedulerType,
+    Trainer,
+    get_scheduler,
+)
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import EvalLoopOutput
 
@@ -25,13 +32,15 @@ from vtune.runtime.paths import write_json
 from vtune.training import checkpoints
 from vtune.training.callbacks import ThroughputMeter
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator
+from vtune.training.further_optimizers import FurtherOptimizer, held_tensors, load_optimizers, save_optimizers
 from vtune.training.guards import trained_part
 from vtune.training.mean_metrics import MeanMetrics
 from vtune.training.resume import TRAINER_STATE, loop_state_of, read_json
 from vtune.training.sampler import EpochSampler
+from vtune.training.trained import Trained
+from vtune.training.training_step import Learner, OneBatch
 from vtune.training.weight_casting import cast_weights_per_product
 from vtune.types import Batch, Features
-from vtune.voice_format.weights import load_weights, save_weights
 
 CLIP_LENGTHS = "vtune.clip_lengths"
 """Key that vtune adds to each batch and takes out before the model is called: int64 ``[B]``, the length of each clip.
@@ -40,11 +49,34 @@ It is the first key, because transformers takes the number of clips from the fir
 """
 
 
-class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed for us
-    """Trainer with its own sampler, checkpoints and evaluation, and with a throughput meter.
+_SCHEDULERS_BY_LOSS = (SchedulerType.REDUCE_ON_PLATEAU, SchedulerType.GREEDY)
 
-    :param length_feature: the feature that has the length of a clip.
+
+@dataclass(frozen=True, slots=True)
+class BatchFunctions:
+    """What an engine does with the rows of a batch.
+
     :param collate: makes a batch of some rows.
+    :param length_feature: the feature of a row that has the length of its clip.
+    :param title: how errors name the engine and its hook ``training_step``.
+    :param training_step: learns from a batch; None for an engine with one loss.
+    """
+
+    collate: Callable[[Sequence[Features]], Batch]
+    length_feature: str
+    title: str = ""
+    training_step: Callable[[Batch, OneBatch], Mapping[str, torch.Tensor]] | None = None
+
+    def __call__(self, rows: Sequence[Features]) -> Batch:
+        """Make a batch that also has the length of each clip."""
+        lengths = torch.tensor([len(row[self.length_feature]) for row in rows])
+        return {CLIP_LENGTHS: lengths, **self.collate(rows)}
+
+
+class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed for us
+    """Trainer with its own sampler, checkpoints and evaluation, with a throughput meter, and with several optimizers.
+
+    :param trained: what is trained; ``model`` of transformers' Trainer is made of it.
     """
 
     def __init__(
@@ -52,16 +84,24 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         *,
         data: TrainingData,
         meter: ThroughputMeter,
-        length_feature: str,
         evaluator: CheckpointEvaluator | None,
-        collate: Callable[[Sequence[Features]], Batch],
+        trained: Trained,
+        batches: BatchFunctions,
         **settings: Any,
     ) -> None:
         # Trainer requires an eval_dataset, even if the evaluator alone measures a checkpoint.
         validation: Any = data.validation if data.validation is not None or evaluator is None else []
-        collator = partial(_with_clip_lengths, collate, length_feature)
-        super().__init__(train_dataset=data.train, eval_dataset=validation, data_collator=collator, **settings)
-        self.model_accepts_loss_kwargs |= _takes_item_count(self.model)
+        super().__init__(
+            model=trained.module(), train_dataset=data.train, eval_dataset=validation, data_collator=batches, **settings
+        )
+        self.model_accepts_loss_kwargs = _accepts_item_count(trained.model)
+        self.trained = trained
+        self._batches = batches
+        self._learner: Learner | None = None
+        self._further: dict[str, FurtherOptimizer] = {}
+        self._epoch = 0
+        self._has_best = False
+        self._require_schedule()
         self._data = data
         self.evaluator = evaluator
         self.meter = meter
@@ -72,7 +112,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         self._saved_step = -1
         for callback in (PrinterCallback, ProgressCallback, DefaultFlowCallback):
             self.remove_callback(callback)
-        self.callback_handler.callbacks.insert(0, _Flow(self.restore))
+        self.callback_handler.callbacks.insert(0, _Flow(self.restore, self._after_step))
 
     @property
     def mean_loss(self) -> float:
@@ -83,14 +123,57 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         self._sampler = EpochSampler(self._data.weights, self.args.seed)
         return self._sampler
 
+    def _require_schedule(self) -> None:
+        """Check that the schedule of the recipe can drive several optimizers."""
+        if self.trained.optimizers and self.args.lr_scheduler_type in _SCHEDULERS_BY_LOSS:
+            raise TrainingError(
+                f"train.scheduler: {self.args.lr_scheduler_type.value} follows one loss, and this engine has several "
+                "optimizers; take another scheduler, such as cosine"
+            )
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Make the recipe's optimizer of the tensors that no further optimizer steps, in groups by learning rate."""
+        if self.optimizer is None:
+            further = [tensor for optimizer in self.trained.optimizers.values() for tensor in held_tensors(optimizer)]
+            for tensor in further:
+                tensor.requires_grad_(False)
+            super().create_optimizer(model)
+            for tensor in further:
+                tensor.requires_grad_(True)
+            parameters = self.trained.main_parameters()
+            _split_groups(self.optimizer, {id(parameters[name]): rate for name, rate in self.trained.rates.items()})
+        return self.optimizer
+
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """Let the warm-up end before the last step; otherwise a run of one step would have the learning rate 0 only."""
+        """Make the schedules of all optimizers.
+
+        The warm-up ends before the last step; otherwise a run of one step would have the learning rate 0 only.
+        """
         if self.args.get_warmup_steps(num_training_steps) >= num_training_steps:
             self.args.warmup_steps = num_training_steps - 1
-        return super().create_scheduler(num_training_steps, optimizer)
+        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        names = {id(parameter): name for name, parameter in self.trained.parts.parameters().items()}
+        for name, further in self.trained.optimizers.items():
+            schedule = get_scheduler(
+                self.args.lr_scheduler_type,
+                further,
+                self.args.get_warmup_steps(num_training_steps),
+                num_training_steps,
+                self.args.lr_scheduler_kwargs,
+            )
+            scaler = torch.amp.GradScaler(self.args.device.type, enabled=self.args.fp16)
+            parameters: dict[str, Any] = {names[id(tensor)]: tensor for tensor in held_tensors(further)}
+            self._further[name] = FurtherOptimizer(further, parameters, schedule, scaler, self.args.max_grad_norm)
+        if self._batches.training_step is not None:
+            main = list(self.trained.main_parameters().values())
+            self._learner = Learner(main, self._further, self.accelerator.scaler, self.accelerator, self._batches.title)
+        return scheduler
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Count the clips and tokens of a batch. :raises TrainingError: the loss depends on no trainable tensor."""
+        """Count the clips and tokens of a batch, and learn from it.
+
+        :raises TrainingError: the loss depends on no trainable tensor.
+        """
         lengths = inputs.pop(CLIP_LENGTHS)
         self.meter.add(len(lengths), int(lengths.sum()))
         narrow = self.args.bf16 or self.args.fp16
@@ -98,6 +181,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             # PEFT would widen what adapters are given to float32, and autocast narrow it again: the same numbers, in a
             # copy for each adapter that stays until backward.
             with disable_input_dtype_casting(model, active=narrow), cast_weights_per_product(model, active=narrow):
+                if self._learner is not None:
+                    return self._engine_step(self._learner, model, inputs)
                 loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         except RuntimeError as error:
             if "does not require grad" not in str(error):
@@ -108,6 +193,43 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
                 "look at build_lora_model and at the model's forward"
             ) from error
         return loss
+
+    def _engine_step(self, learner: Learner, model: nn.Module, inputs: Batch) -> torch.Tensor:
+        """Let the engine learn from a batch, and return its loss as a share of that of the optimizer step."""
+        assert self._batches.training_step is not None
+        model.train()
+        share = 1 / self.current_gradient_accumulation_steps
+        position = (self.state.global_step, self._epoch, self.state.max_steps)
+        parts = self.trained.parts.modules
+        batch = OneBatch(learner, parts, share, self.accelerator.sync_gradients, position)
+        with self._autocast():
+            numbers = self._batches.training_step(self._prepare_inputs(inputs), batch)
+        batch.finish(numbers)
+        others = {name: value for name, value in numbers.items() if name != "loss"}
+        self._means.add({name: torch.stack([value, torch.ones_like(value)]) for name, value in others.items()})
+        return numbers["loss"].to(self.args.device) * share
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        """Compute in the precision of the training.
+
+        Without autocast's cache: a further optimizer moves weights within a step, and the cache would keep the old
+        ones; what was cached without gradients would have none later.
+        """
+        if not (self.args.bf16 or self.args.fp16):
+            return nullcontext()
+        dtype = torch.bfloat16 if self.args.bf16 else torch.float16
+        return torch.autocast(self.args.device.type, dtype=dtype, cache_enabled=False)
+
+    def _after_step(self) -> None:
+        """Do what each step needs before anything is logged, measured or saved."""
+        if self.trained.average is not None:
+            self.trained.average.update(self.state.global_step)
+        for optimizer in self._further.values():
+            optimizer.follow()
+        if self._learner is not None and self.accelerator.num_processes > 1:
+            # As DistributedDataParallel does, which is not called where the engine makes the step.
+            for buffer in self.trained.parts.buffers():
+                torch.distributed.broadcast(buffer, 0)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -133,9 +255,12 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         if self._data.validation is None:
             output = EvalLoopOutput(predictions=None, label_ids=None, metrics={}, num_samples=0)
         else:
-            output = super().evaluation_loop(*args, **settings)
+            with self.trained.as_averaged():
+                output = super().evaluation_loop(*args, **settings)
         if self.evaluator is not None:
-            output.metrics.update(self.evaluator.evaluate(self.model, self.state.global_step, self.accelerator))
+            with self.trained.as_voice():
+                model, step = self.trained.model, self.state.global_step
+                output.metrics.update(self.evaluator.evaluate(model, step, self.accelerator))
         return output
 
     def prediction_step(
@@ -205,7 +330,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             self.control.should_training_stop = True
         else:
             # accelerate does not reach it through the shard of a rank when batches are skipped, as after a stop.
-            self._sampler.set_epoch(settings["epoch"])
+            self._epoch = settings["epoch"]
+            self._sampler.set_epoch(self._epoch)
             super()._run_epoch(**settings)
 
     def _evaluate(self, trial: Any, ignore_keys: Any, skip_scheduler: bool = False) -> dict[str, float]:
@@ -219,13 +345,35 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         if self.args.should_save:
             folder = Path(output_dir or self.args.output_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            save_weights(self.accelerator.unwrap_model(self.model), folder)
+            self.trained.save(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        load_weights(self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint))
+        self.trained.load(Path(resume_from_checkpoint))
 
     def _load_best_model(self) -> None:
-        self._load_from_checkpoint(self.state.best_model_checkpoint)
+        self.trained.load_voice(Path(self.state.best_model_checkpoint))
+        self._has_best = True
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.args.should_save:
+            save_optimizers(self._further, Path(output_dir))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            load_optimizers(self._further, Path(checkpoint))
+
+    def become_voice(self) -> None:
+        """Let the model be what the voice will be, after the training.
+
+        :raises EngineError: a further optimizer has never moved.
+        """
+        if self._learner is not None:
+            self._learner.require_all()
+        if self.trained.average is not None and not self._has_best:
+            self.trained.average.exchange()
+        self.trained.parts.leave_out()
 
     def _maybe_log_save_evaluate(self, *due: Any, **settings: Any) -> None:
         """Do what is due after a step; then stop there if a signal has asked any rank to.
@@ -302,16 +450,28 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         replace(self.state, stateful_callbacks=states, best_model_checkpoint=None).save_to_json(str(path))
 
 
-def _with_clip_lengths(
-    collate: Callable[[Sequence[Features]], Batch], length_feature: str, rows: Sequence[Features]
-) -> Batch:
-    return {CLIP_LENGTHS: torch.tensor([len(row[length_feature]) for row in rows]), **collate(rows)}
-
-
-def _takes_item_count(model: nn.Module) -> bool:
-    """Tell whether a model's forward names ``num_items_in_batch``; transformers looks for ``**keywords`` only."""
+def _accepts_item_count(model: nn.Module) -> bool:
+    """Tell whether a model's forward takes ``num_items_in_batch``, by transformers' rule, or by naming it."""
     network: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    return "num_items_in_batch" in inspect.signature(network.forward).parameters
+    declared = getattr(network, "accepts_loss_kwargs", None)
+    if declared is not None:
+        return bool(declared)
+    parameters = inspect.signature(network.forward).parameters
+    return "num_items_in_batch" in parameters or any(
+        parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
+
+
+def _split_groups(optimizer: Any, rates: Mapping[int, float]) -> None:
+    """Move the tensors that have a learning rate of their own, by ``id``, into groups of their own."""
+    for group in list(optimizer.param_groups):
+        own: dict[float, list[Any]] = {}
+        for tensor in group["params"]:
+            if id(tensor) in rates:
+                own.setdefault(rates[id(tensor)], []).append(tensor)
+        group["params"] = [tensor for tensor in group["params"] if id(tensor) not in rates]
+        for rate, tensors in own.items():
+            optimizer.add_param_group({**group, "params": tensors, "lr": rate})
 
 
 class _Flow(DefaultFlowCallback):  # type: ignore[misc] # transformers is not typed for us
@@ -321,10 +481,12 @@ class _Flow(DefaultFlowCallback):  # type: ignore[misc] # transformers is not ty
     would never evaluate that checkpoint.
 
     :param restore: called before anything else when training begins.
+    :param after_step: called after each step before anything else.
     """
 
-    def __init__(self, restore: Callable[[], None]) -> None:
+    def __init__(self, restore: Callable[[], None], after_step: Callable[[], None]) -> None:
         self._restore = restore
+        self._after_step = after_step
         self._closed = -1
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -333,6 +495,7 @@ class _Flow(DefaultFlowCallback):  # type: ignore[misc] # transformers is not ty
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """Decide what follows a step; the last step of an epoch, or of the training, ends the epoch as well."""
+        self._after_step()
         control = super().on_step_end(args, state, control, **kwargs)
         if control.should_training_stop or float(state.epoch).is_integer():
             control = self.on_epoch_end(args, state, control, **kwargs)

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from vtune import audio, pipeline
+from vtune.dataset.features.rows import write_rows
 from vtune.errors import VtuneError
 from vtune.recipe import Recipe
 from vtune.runtime.disk import DiskError, disk_error, disk_error_text, errno_of, writing
@@ -89,12 +90,7 @@ def save_text(path: Path) -> None:
 
 
 def save_rows(path: Path) -> None:
-    from datasets.arrow_writer import ArrowWriter
-
-    writer = ArrowWriter(path=str(path))
-    for _ in range(4):
-        writer.write({"codes": np.zeros(100_000, np.int64)})
-    writer.finalize()
+    write_rows(path, [{"codes": np.zeros(100_000, np.int64)} for _ in range(4)])
 
 
 WRITERS = [save_pickled, save_tensors, save_sound, save_text, save_rows]

@@ -229,5 +229,5 @@ def test_the_page_maps_every_key_to_arguments_that_exist() -> None:
     rows = re.findall(r"^\| `train\.(\w+)` \| (.+) \|$", page, flags=re.M)
     arguments = {name for _, names in rows for name in re.findall(r"`(\w+)`", names)}
     assert arguments <= inspect.signature(TrainingArguments).parameters.keys()
-    own = {"method", "device", "world_size", "validation", "early_stopping", "arguments"}
+    own = {"method", "device", "world_size", "validation", "early_stopping", "arguments", "learning_rates", "ema"}
     assert {key for key, _ in rows} == TrainRecipe.model_fields.keys() - own

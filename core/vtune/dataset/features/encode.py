@@ -24,6 +24,7 @@ from vtune.audio.augment import Augmenter
 from vtune.dataset.features.entry import ManifestEntry
 from vtune.dataset.features.index import KEY_CHARACTERS, FeatureIndex
 from vtune.dataset.features.manifest import open_sources, read_manifest
+from vtune.dataset.features.rows import bytes_of
 from vtune.dataset.features.store import EncodeResult, FeatureStore
 from vtune.dataset.sources.source import Source
 from vtune.engines import Engine, engine_files, import_engine_files, load_engine
@@ -39,7 +40,10 @@ from vtune.types.options import features_values
 logger = logging.getLogger(__name__)
 
 SHARD_CLIPS = 256
-"""Clips per shard. A killed run has to encode at most this many clips again."""
+"""Most clips of a shard. A killed run has to encode at most this many clips again."""
+
+SHARD_BYTES = 64 << 20
+"""Bytes after which a shard is written, which its clips take in memory until then: 35 spectrograms of ten seconds."""
 
 READ_AHEAD_CLIPS = 2
 """Clips that are read ahead: at most this many waveforms wait in memory."""
@@ -152,6 +156,7 @@ def _encode_shard(job: _EncodeJob, engine: Engine, base: Any, sources: list[Sour
     index = store.index(job.stored.shards)
     augmenter = Augmenter(job.recipe.augment)
     pending: list[EncodeResult] = []
+    pending_bytes = 0
     pending_count = sum(1 for _ in _pending_clips(job, index))
     task = "encoding" if job.shard.count == 1 else f"encoding (process 1 of {job.shard.count})"
     clips = _read_ahead(job, engine, sources, _pending_clips(job, index))
@@ -159,10 +164,12 @@ def _encode_shard(job: _EncodeJob, engine: Engine, base: Any, sources: list[Sour
     with signals.deferred():
         for entry, key, variant, clip in track(clips, task, pending_count, "clips", visible=visible):
             reading = partial(_variant, augmenter, clip, entry, variant)
-            pending.append(_encode_one(job.recipe, engine, base, reading, key))
-            if len(pending) == SHARD_CLIPS or signals.requested():
+            result = _encode_one(job.recipe, engine, base, reading, key)
+            pending.append(result)
+            pending_bytes += bytes_of(result.features or {})
+            if len(pending) == SHARD_CLIPS or pending_bytes >= SHARD_BYTES or signals.requested():
                 written.append(store.write(pending))
-                pending = []
+                pending, pending_bytes = [], 0
             signals.check()
         if pending:
             written.append(store.write(pending))

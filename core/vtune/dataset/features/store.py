@@ -8,7 +8,6 @@ the shard as complete. An array with more or fewer axes than one is stored flat,
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vtune.dataset.features.index import FeatureIndex
-from vtune.dataset.features.rows import flatten
+from vtune.dataset.features.rows import write_rows
 from vtune.runtime.disk import writing
 from vtune.runtime.distributed.shared_files import await_files
 from vtune.runtime.paths import sweep, write_text
@@ -62,8 +61,6 @@ class FeatureStore:
 
     def write(self, results: Sequence[EncodeResult]) -> str:
         """Write one shard, and return its name."""
-        from datasets.arrow_writer import ArrowWriter
-
         name = f"part-{secrets.token_hex(8)}"
         arrow = self.folder / f"{name}.arrow"
         encoded = [result.features for result in results if result.features is not None]
@@ -74,12 +71,7 @@ class FeatureStore:
         try:
             with writing(self.folder):
                 if encoded:
-                    writer = ArrowWriter(path=str(arrow))
-                    for features in encoded:
-                        writer.write(flatten(features))
-                    writer.finalize()
-                    with arrow.open("rb") as written:
-                        os.fsync(written.fileno())
+                    write_rows(arrow, encoded)
                 _write_listing(self.folder / f"{name}.jsonl", entries)
         except BaseException:
             arrow.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""Everything that one training changes: the adapter, the parts beside it, and the average of the adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from vtune.training.further_optimizers import held_tensors
+from vtune.training.guards import adapter_parameters
+from vtune.training.moving_average import MovingAverage
+from vtune.training.parts import ModelWithParts, TrainingParts
+from vtune.voice_format.weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What one training changes, and what steps it.
+
+    :param model: the PeftModel of the engine, or the whole network.
+    :param average: None without ``train.ema``.
+    :param optimizers: the engine's further optimizers by name.
+    :param rates: learning rates of tensors that have one of their own, by name.
+    """
+
+    model: nn.Module
+    parts: TrainingParts
+    average: MovingAverage | None = None
+    optimizers: Mapping[str, Optimizer] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
+
+    def module(self) -> nn.Module:
+        """Return one module with everything that is trained; the model itself if there are no parts."""
+        return ModelWithParts(self.model, self.parts) if self.parts.modules else self.model
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """Return the tensors that learn by name, those of the adapter first."""
+        return {**adapter_parameters(self.model, self.parts), **self.parts.parameters()}
+
+    def main_parameters(self) -> dict[str, nn.Parameter]:
+        """Return the tensors that the recipe's optimizer steps, by name."""
+        further = {id(tensor) for optimizer in self.optimizers.values() for tensor in held_tensors(optimizer)}
+        return {name: parameter for name, parameter in self.parameters().items() if id(parameter) not in further}
+
+    @contextmanager
+    def as_voice(self) -> Iterator[None]:
+        """Let the model be for a while what a voice of this moment would be: averaged, and without the parts."""
+        with ExitStack() as stack:
+            stack.enter_context(self.parts.left_out())
+            if self.average is not None:
+                stack.enter_context(self.average.in_use())
+            yield
+
+    @contextmanager
+    def as_averaged(self) -> Iterator[None]:
+        """Let the model compute with averaged weights for a while, and with the parts as they are."""
+        with self.average.in_use() if self.average is not None else ExitStack():
+            yield
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint's weights: what a voice would be, and beside it what a training needs to go on."""
+        with self.as_voice():
+            save_weights(self.model, folder)
+        self.parts.save(folder)
+        if self.average is not None:
+            self.average.save_raw(folder)
+
+    def load(self, folder: Path) -> None:
+        """Read a checkpoint's weights to go on with the training."""
+        self.load_voice(folder)
+        self.parts.load(folder)
+        if self.average is not None:
+            self.average.load(folder)
+
+    def load_voice(self, folder: Path) -> None:
+        """Read what a voice would be from a checkpoint."""
+        load_weights(self.model, folder)
