@@ -22,7 +22,7 @@ from vtune.engines import load_engine
 from vtune.recipe import Recipe, builtin_recipes
 from vtune.recipe.parse import parse
 from vtune.recipe.suggest import model_in
-from vtune_cli.main import VERBS
+from vtune_cli.main import VERBS, main
 
 ROOT = Path(__file__).resolve().parents[1]
 TOP_PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")]
@@ -181,6 +181,7 @@ OTHERS_FLAGS = {
         "num_processes",
     },
     "docker, useradd": {"create-home", "device", "format", "gpus", "interval", "rm", "start-period", "stop-timeout"},
+    "hf": {"local-dir"},
     "pip": {"group", "no-cache-dir", "no-deps"},
     "ray": {"working-dir"},
     "sbatch": {
@@ -275,7 +276,8 @@ def unknown_flags(line: str, flags: dict[str, set[str]]) -> list[str]:
         allowed = flags.get(verb[1], set())
     else:
         theirs = {f"--{flag}" for names in OTHERS_FLAGS.values() for flag in names}
-        allowed = set.union(*flags.values()) | SCRIPTS_FLAGS | theirs
+        own = {flag for option in main.params for flag in option.opts}
+        allowed = set.union(*flags.values()) | own | SCRIPTS_FLAGS | theirs
     line = line.split(" | ")[0].split(" #")[0]
     return [flag for flag in re.findall(r"(?<![\w-])--[a-z][\w-]+", line) if flag not in allowed]
 

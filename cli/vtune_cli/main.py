@@ -95,12 +95,18 @@ class Verbs(click.Group):
 
 def _mistake(error: Exception) -> list[str]:
     """Return the lines of an error that the user can correct; none for a bug."""
-    from vtune.errors import RecipeError, VtuneError
+    from vtune.errors import RecipeError, VtuneError, reason
+    from vtune.runtime.device import is_out_of_memory
     from vtune.runtime.disk import disk_error_text
 
     if isinstance(error, VtuneError):
         # A recipe reports every problem at once. Any other error is one line, whatever it quotes.
         return list(error.problems) if isinstance(error, RecipeError) else [str(error)]
+    if is_out_of_memory(error):
+        return [
+            f"out of memory ({reason(error)[:160]}): close other programs that use this memory, load the base in fewer "
+            "bits where the engine can (--set quantization=4bit), or use --device cpu"
+        ]
     line = disk_error_text(error)
     if line is None and isinstance(error, OSError) and error.filename is not None:
         line = f"{os.fsdecode(error.filename)}: {error.strerror}"

@@ -188,6 +188,20 @@ def test_a_file_that_the_system_refuses_is_one_line(vtune, install):
     assert result.output == "Error: /nowhere/at/all: No such file or directory\n"
 
 
+@pytest.mark.parametrize("error", ["RuntimeError('CUDA out of memory. Tried to allocate 2 GiB.')", "MemoryError()"])
+def test_memory_that_runs_out_is_one_line_with_advice(vtune, install, error):
+    source = (
+        "import click, vtune\n@vtune.hookimpl\ndef register_commands(cli):\n"
+        f"    @cli.command('fill')\n    def fill():\n        raise {error}\n"
+    )
+    install("filling", "vtune.plugins", source)
+    result = vtune("fill")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: out of memory (")
+    assert result.output.endswith("or use --device cpu\n")
+    assert result.output.count("\n") == 1
+
+
 @pytest.mark.parametrize("verb", ["run", "train"])
 def test_launch_starts_the_verb_in_several_processes(vtune, recipe, monkeypatch, verb):
     launched = []
