@@ -1,4 +1,4 @@
-"""What an amount of speech is good for, as two guides to tuning a voice measured it; see ``docs/how-to/hyperparameters.md``."""
+"""What an amount of speech is good for, as two guides measured it; see ``docs/how-to/hyperparameters.md``."""
 
 from __future__ import annotations
 
