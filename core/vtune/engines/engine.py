@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,13 @@ class Engine:
         engine = copy(self)
         engine.extensions = dict(extensions)
         return engine
+
+    def named_errors(self, action: str) -> AbstractContextManager[None]:
+        """Name the engine, an action and the line of code in the errors of a block that come from the engine's files.
+
+        :param action: what vtune does with the engine's code outside of hooks: ``training the model``.
+        """
+        return self._errors.named_if_own(action)
 
     def load_base(self, options: EngineOptions, device: torch.device, dtype: torch.dtype) -> Any:
         """Return the engine's state."""

@@ -45,6 +45,20 @@ class HookErrors:
                 raise
             raise EngineError(self._message(hook, error)) from error
 
+    @contextmanager
+    def named_if_own(self, action: str) -> Iterator[None]:
+        """Name an action in the errors of a block that come from the code of the engine or of an extension.
+
+        :raises EngineError: such code raises; what other code raises passes as it is.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self._own_frame(error) is None:
+                raise
+            with self.named(action):
+                raise
+
     def pieces(self, hook: str, items: Any) -> Iterator[Any]:
         """Yield what a hook yields, and name the hook in the errors of its generator."""
         with self.named(hook):
@@ -57,18 +71,24 @@ class HookErrors:
             yield item
 
     def _message(self, hook: str, error: Exception) -> str:
-        frames = traceback.extract_tb(error.__traceback__)
-        title, line = self._title, f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
-        for frame in reversed(frames):
-            home = next(((name, home) for name, home in self._places if _is_in(frame.filename, home)), None)
-            if home is not None:
-                name, folder = home
-                if name != title:
-                    title = f"{title} with {name}"
-                line = f"{Path(frame.filename).relative_to(folder.parent)}:{frame.lineno}"
-                break
+        own = self._own_frame(error)
+        if own is None:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            title, file = self._title, Path(frame.filename).name
+        else:
+            frame, name, home = own
+            title = self._title if name == self._title else f"{self._title} with {name}"
+            file = str(Path(frame.filename).relative_to(home.parent))
         text = in_a_line(error)
-        return f"{title}: {hook} raised {type(error).__name__}{text and f' {text}'} at {line}"
+        return f"{title}: {hook} raised {type(error).__name__}{text and f' {text}'} at {file}:{frame.lineno}"
+
+    def _own_frame(self, error: Exception) -> tuple[traceback.FrameSummary, str, Path] | None:
+        """Return the innermost frame in the files of a plugin, with the title and the home of the plugin."""
+        for frame in reversed(traceback.extract_tb(error.__traceback__)):
+            for name, home in self._places:
+                if _is_in(frame.filename, home):
+                    return frame, name, home
+        return None
 
 
 def _home(module: ModuleType) -> Path:

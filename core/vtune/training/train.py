@@ -339,7 +339,8 @@ def _run(trainer: VoiceTrainer, job: TrainingJob, checkpoint: Path | None) -> di
     if checkpoint is not None:
         logger.info("training: resuming from %s", checkpoint)
     try:
-        with signals.deferred():  # the trainer stops between two steps
+        # The trainer stops between two steps.
+        with signals.deferred(), job.engine.named_errors("training the model"):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except ImportError as error:  # the optimizer or kernel of the recipe is not installed
         raise TrainingError(f"train: {in_a_line(error)}") from error

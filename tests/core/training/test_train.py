@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+import vtune_toy
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
 from vtune import pipeline
-from vtune.engines import Engine
-from vtune.errors import RecipeError, TrainingError
+from vtune.engines import Engine, load_recipe, use_engine_file
+from vtune.errors import EngineError, RecipeError, TrainingError
 from vtune.recipe import Recipe, TrainRecipe
 from vtune.runtime.device import is_out_of_memory
 
@@ -231,3 +232,13 @@ def test_the_page_maps_every_key_to_arguments_that_exist() -> None:
     assert arguments <= inspect.signature(TrainingArguments).parameters.keys()
     own = {"method", "device", "world_size", "validation", "early_stopping", "arguments", "learning_rates", "ema"}
     assert {key for key, _ in rows} == TrainRecipe.model_fields.keys() - own
+
+
+def test_an_error_of_the_model_names_the_engine_and_the_line(toy_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    source = Path(vtune_toy.__file__).read_text()
+    (tmp_path / "mine.py").write_text(
+        source.replace("        if labels is None:\n", '        {}["hidden"]\n        if labels is None:\n')
+    )
+    use_engine_file(tmp_path / "mine.py")
+    with pytest.raises(EngineError, match=r"mine.py'.*: training the model raised KeyError 'hidden' at mine.py:\d+$"):
+        pipeline.run(load_recipe(toy_recipe(engine=str(tmp_path / "mine.py"), evaluate={"checkpoint_sentences": 0})))
