@@ -182,7 +182,10 @@ def write_recipe(folder: Path, engine: Path, speech: Path, **sections: Any) -> P
         "folders": {"runs": str(folder / "runs"), "voices": str(folder / "voices")},
         "evaluate": {"clips": 0, "checkpoint_sentences": 0, "sentences": []},
     }
-    train = {"epochs": 2, "batch_size": 2, "learning_rate": 1e-2, "validation": 0, "log_every": 1, "warmup": 0}
+    train = {
+        "epochs": 2, "batch_size": 2, "learning_rate": 1e-2, "validation": 0, "log_every": 1, "warmup": 0,
+        "precision": "fp32",
+    }  # fmt: skip
     recipe |= {**sections, "train": {**train, **sections.get("train", {})}}
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False))

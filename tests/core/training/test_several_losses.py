@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from adversarial import write_engine, write_recipe
-from safetensors.torch import load_file
+from adversarial import without_a_step, write_engine, write_recipe
+from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from vtune import pipeline
 from vtune.engines import load_recipe
 from vtune.engines.single_file import use_engine_file
+from vtune.errors import EngineError, TrainingError, VtuneError
 from vtune.recipe import Recipe
+from vtune.training import checkpoints
 
 SIMULTANEOUS = {"engine_options": {"mode": "simultaneous"}}
-WHOLE = {"engine_options": {"pairs": "whole"}}
+CUT = {"batch_size": 1, "gradient_accumulation": 2}
+MEAN_OVER_CLIPS = (
+    "wrong.float().sum() / (num_items_in_batch or items.sum())",
+    "(wrong.float().sum(1) / items).mean()",
+)
+NO_DISCRIMINATOR = ('        "discriminator": vtune.TrainingPart(Discriminator(), learning_rate=5e-3),\n', "")
 
 
 class Killed(Exception):
@@ -105,7 +115,7 @@ def test_parts_learn_and_stay_out_of_the_voice(adversarial: Callable[..., Recipe
     ("name", "kill", "sections"),
     [
         ("alternating", 5, {"train": {"save_every": 3, "ema": 0.9, "learning_rates": {"posterior": 3e-3}}}),
-        ("simultaneous", 7, {**SIMULTANEOUS, "train": {"save_every": 2, "batch_size": 1, "gradient_accumulation": 2}}),
+        ("simultaneous", 7, {**SIMULTANEOUS, "train": {"save_every": 2, "precision": "bf16", **CUT}}),
     ],
 )
 def test_a_killed_training_of_several_optimizers_goes_on_bit_by_bit(
@@ -137,3 +147,163 @@ def assert_same(one: Any, other: Any) -> None:
             assert_same(*pair)
     else:
         assert one == other
+
+
+def adapter_and_parts(training: Path) -> dict[str, torch.Tensor]:
+    tensors = last(training)
+    return {name.partition(":")[2]: tensor for name, tensor in tensors.items() if "raw" not in name}
+
+
+def assert_close(one: Path, other: Path) -> None:
+    first, second = adapter_and_parts(one), adapter_and_parts(other)
+    assert first.keys() == second.keys()
+    for name in first.keys() - {"discriminator.level"}:  # a running mean over batches, which are others
+        torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-5)
+
+
+def test_accumulated_batches_are_one_batch_for_every_optimizer(adversarial: Callable[..., Recipe]) -> None:
+    """Where no optimizer moves between two losses; see decision 0051 for those that alternate."""
+    cut = {"batch_size": 1, "gradient_accumulation": 4, "epochs": 1}
+    whole = train(adversarial("whole", MEAN_OVER_CLIPS, **SIMULTANEOUS, train={"batch_size": 4, "epochs": 1}))
+    assert_close(whole, train(adversarial("cut", MEAN_OVER_CLIPS, **SIMULTANEOUS, train=cut)))
+
+
+def test_targets_without_labels_are_counted_by_items(adversarial: Callable[..., Recipe]) -> None:
+    """The loss of a step is the mean over its frames, however the step is cut up; a part learns from the same loss."""
+    changes = (without_a_step(), NO_DISCRIMINATOR)
+    cut = {"batch_size": 1, "gradient_accumulation": 4, "epochs": 1}
+    whole, accumulated = (
+        adversarial("whole", *changes, train={"batch_size": 4, "epochs": 1}), adversarial("cut", *changes, train=cut)
+    )  # fmt: skip
+    assert_close(train(whole), train(accumulated))
+    assert [line["loss"] for line in lines(whole)] == pytest.approx([line["loss"] for line in lines(accumulated)])
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(adversarial: Callable[..., Recipe], tmp_path: Path) -> None:
+    one = train(adversarial("one", MEAN_OVER_CLIPS, train={"epochs": 1, "ema": 0.9}))
+    adversarial("two", MEAN_OVER_CLIPS, train={"epochs": 1, "batch_size": 1, "ema": 0.9})
+    command = [sys.executable, "-m", "vtune_cli", "train", "recipe.yaml", "--launch", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--engine-file", "adversarial_engine.py"],
+        cwd=tmp_path / "two", env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    (two,) = (tmp_path / "two/runs/someone/checkpoints").iterdir()
+    assert_close(one, two)
+
+
+def test_the_voice_is_the_average_of_the_weights(adversarial: Callable[..., Recipe]) -> None:
+    """Computed anew from the weights of every step: d = min(decay, (1 + t) / (10 + t))."""
+    watch = Watch()
+    training = train(adversarial(train={"ema": 0.6, "epochs": 3}), watch)
+    beginning = {name: tensor.double() for name, tensor in watch.weights[0].items()}
+    # After the first step 9/11 of the average are its weights, and 2/11 the new adapter: B = 0, and A as it was.
+    kept = load_file(training / "final/adapter_model.safetensors")
+    for name, first in beginning.items():
+        if "lora_B" not in name:
+            continue
+        average = torch.zeros_like(first)
+        for step, weights in enumerate(watch.weights, 1):
+            decay = min(0.6, (1 + step) / (10 + step))
+            average = decay * average + (1 - decay) * weights[name].double()
+        saved = kept[name.removeprefix("model.").replace(".default", "")]
+        torch.testing.assert_close(saved.double(), average, rtol=1e-5, atol=1e-7)
+        assert not torch.allclose(saved, watch.weights[-1][name], rtol=1e-3)
+    raw = load_file(training / "checkpoint-12/raw_weights.safetensors")
+    assert all(torch.equal(raw[name.removeprefix("model.")], tensor) for name, tensor in watch.weights[-1].items())
+
+
+def test_learning_rates_of_parts_and_of_tensors(adversarial: Callable[..., Recipe]) -> None:
+    watch = Watch()
+    rates = {"posterior": 3e-3, "lora_B": 2e-2, "discriminator": 1e-4}
+    training = train(adversarial(train={"learning_rates": rates, "scheduler": "constant", "epochs": 1}), watch)
+    assert sorted(watch.groups) == [(3e-3, 1), (3e-3, 1), (1e-2, 2), (2e-2, 2)]  # weight and bias decay differently
+    states = torch.load(training / "checkpoint-4/further_optimizers.pt")
+    assert states["judge"]["optimizer"]["param_groups"][0]["lr"] == 1e-4
+
+
+def test_every_weight_and_parts(adversarial: Callable[..., Recipe]) -> None:
+    """The voice has the posterior encoder of the base, and no discriminator."""
+    training = train(adversarial(train={"method": "full", "epochs": 1, "ema": 0.5, "learning_rate": 1e-3}))
+    weights = load_file(training / "final/model.safetensors")
+    torch.manual_seed(0)
+    letters, prior = torch.nn.Embedding(128, 12), torch.nn.Linear(12, 12)
+    posterior = torch.nn.Linear(8, 24)
+    assert torch.equal(weights["posterior.weight"], posterior.weight)
+    assert not torch.equal(weights["prior.weight"], prior.weight)
+    assert not torch.equal(weights["letters.weight"], letters.weight)
+    assert not any("discriminator" in name for name in weights)
+    trained = load_file(training / "checkpoint-4/parts.safetensors")
+    assert not torch.equal(trained["posterior.weight"], posterior.weight)
+
+
+def test_damaged_parts_are_noticed(adversarial: Callable[..., Recipe], caplog: pytest.LogCaptureFixture) -> None:
+    recipe = adversarial(train={"save_every": 2})
+    with pytest.raises(Killed):
+        pipeline.run(recipe, until_trained=True, callbacks=[Kill(5)])
+    (training,) = (recipe.folders.runs / "someone" / "checkpoints").iterdir()
+    checkpoint = training / "checkpoint-4"
+    tensors = load_file(checkpoint / "parts.safetensors")
+    tensors["discriminator.inner.weight"][0, 0] = float("nan")
+    save_file(tensors, checkpoint / "parts.safetensors")
+    (checkpoint / checkpoints.MANIFEST).unlink()
+    checkpoints.seal(checkpoint)
+    train(recipe)
+    assert "discriminator.inner.weight holds values that are not finite numbers; trying the earlier" in caplog.text
+
+
+POSTERIOR, JUDGE = "vtune.TrainingPart(network.posterior)", 'step.optimize(verdict, "judge")\n    return'
+
+MISTAKES: dict[str, tuple[str, str, type[VtuneError], str]] = {
+    "an optimizer never moves": (
+        JUDGE, "pass\n    return", EngineError, r"training_step has never called step\.optimize for 'judge'"
+    ),
+    "the adapter never learns": (
+        "    step.optimize(loss)\n", "", EngineError, r"training_step did not call step\.optimize\(loss\) in the first"
+    ),
+    "a mistyped optimizer": (
+        JUDGE, JUDGE.replace("judge", "juge"), EngineError, "there is no optimizer 'juge'; did you mean 'judge'"
+    ),
+    "one loss twice": (
+        "    step.optimize(loss)\n", 2 * "    step.optimize(loss)\n", EngineError,
+        "called twice for optimizer 'main' in one batch; add the losses up",
+    ),
+    "a loss that is no number": (
+        '"adversarial": adversarial', '"adversarial": adversarial / 0 * 0', TrainingError,
+        "the number 'adversarial' became nan at step 1",
+    ),
+    "a part beside the loss": (
+        POSTERIOR, "vtune.TrainingPart(nn.Linear(1, 1))", TrainingError,
+        r"2 of 6 tensors had no gradient in the first step: posterior\.weight, posterior\.bias",
+    ),
+    "a part behind a cut": (
+        "self.outer(torch.tanh(self.inner(mel)))", "self.outer(torch.tanh(self.inner(mel)).detach())", TrainingError,
+        r"2 of 4 tensors had no gradient in the first step: discriminator\.inner\.weight",
+    ),
+    "an undeclared part": (
+        POSTERIOR, "vtune.TrainingPart(network.posterior.requires_grad_(True) and nn.Linear(1, 1))", TrainingError,
+        r"2 tensors of the base are trainable beside the adapter: .*posterior\.weight.*declare in training_parts",
+    ),
+    "a part of the adapter": (
+        POSTERIOR, "vtune.TrainingPart(network.prior)", EngineError,
+        r"training_parts: part 'posterior' holds tensors of the adapter: .*prior\.lora_A",
+    ),
+    "an optimizer of the adapter": (
+        'torch.optim.AdamW(parts["discriminator"].parameters()',
+        "torch.optim.AdamW([p for name, p in model.named_parameters() if 'lora_' in name]", EngineError,
+        "optimizers: optimizer 'judge' holds 4 tensors that belong to no part",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_of_the_engine_is_named(adversarial: Callable[..., Recipe], mistake: str) -> None:
+    old, new, error, text = MISTAKES[mistake]
+    changes = [(old, new)]
+    if "model.named_parameters" in new:
+        changes.append(("def optimizers(parts, ", "def optimizers(model, parts, "))
+    with pytest.raises(error, match=text) as caught:
+        train(adversarial("one", *changes, **SIMULTANEOUS, train={"epochs": 1}))
+    assert "\n" not in str(caught.value)
