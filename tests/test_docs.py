@@ -196,6 +196,7 @@ OTHERS_FLAGS = {
         "time",
     },
     "srun": {"kill-on-bad-exit"},
+    "tensorboard": {"logdir"},
     "vllm": {
         "data-parallel-size",
         "dtype",
