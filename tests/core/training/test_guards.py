@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import vtune
 from vtune import pipeline
@@ -126,6 +127,28 @@ def test_an_adapter_that_speaks_has_an_effect(model: Any, batch: vtune.Batch) ->
         guards.check_adapter_speaks(model, batch)
     torch.nn.init.ones_(dict(model.named_parameters())["base_model.model.outer.lora_B.default.weight"])
     assert guards.check_adapter_speaks(model, batch) > 0
+
+
+def test_a_step_that_overflowed_is_no_step() -> None:
+    """In fp16 the scaler leaves out a first step that overflows, so the pair's B is zero for one step more."""
+    pair = {name: nn.Parameter(torch.full((2, 2), start)) for name, start in (("A", 1.0), ("B", 0.0), ("far", 1.0))}
+    optimizer = torch.optim.SGD(pair.values(), lr=0.1)
+    check = guards.GradientCheck()
+
+    def step(overflows: bool) -> None:
+        optimizer.zero_grad()
+        loss = (pair["B"] @ pair["A"] + pair["far"]).sum()
+        (loss * float("inf") if overflows else loss).backward()
+        torch.nn.utils.clip_grad_norm_(pair.values(), 1.0)
+        check.check(pair, optimizer)
+        if not overflows:
+            optimizer.step()
+
+    step(overflows=True)
+    step(overflows=False)  # the gradient of A is zero, for B is
+    assert not check.is_done
+    step(overflows=False)
+    assert check.is_done
 
 
 def test_an_adapter_of_nan_is_no_adapter_that_changes_nothing(model: Any, batch: vtune.Batch) -> None:
