@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from adversarial import write_engine, write_recipe
 from extensions import METRICS, extension
 
 pytestmark = pytest.mark.slow
@@ -217,6 +218,8 @@ def outcome(at: Path) -> dict[str, Any]:
     found["training.json"] = untimed(json.loads((training / "final/training.json").read_text()))
     found["metrics.jsonl"] = [untimed(json.loads(line)) for line in log.read_text().splitlines()]
     found["checkpoints"] = sorted(path.name for path in training.iterdir())
+    newest = max(training.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    found |= {f"newest/{path.name}": path.read_bytes() for path in newest.glob("*.safetensors")}
     found["nothing half written"] = sorted(
         str(p.relative_to(at)) for p in at.rglob("*") if "partial" in p.name or "former" in p.name
     )
@@ -352,6 +355,31 @@ def test_real_networks_are_killed_too(
     wrong = {place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in chosen}
     print(f"{build.__name__}, {ending}: {len(wrong)} of {len(places)} moments")
     assert {name: found for name, found in wrong.items() if found} == {}
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("mode", ["alternating", "simultaneous"])
+@pytest.mark.parametrize("ending", ["max_steps inside an epoch", "early stopping by ear", "every weight"])
+def test_several_optimizers_are_killed_too(
+    server: subprocess.Popen[str], metrics: str, tmp_path: Path, speech: Callable[..., Path], mode: str, ending: str
+) -> None:
+    """A discriminator with an optimizer of its own, a posterior encoder inside the network, and an average."""
+    engine = write_engine(tmp_path)
+    train = {"ema": 0.8, "learning_rates": {"posterior": 3e-3}, "log_every": 2}
+    sections = {
+        "lora": {"rank": 2, "alpha": 4, "dropout": 0.1},
+        "engine_options": {"mode": mode},
+        "evaluate": {"sentences": ["hello"], "metrics": ["intelligibility", "speaker"], "train_sentences": 0},
+        "folders": {},
+    }
+    runs = Runs(server, write_recipe(tmp_path, engine, speech(count=16), **sections, train=train), metrics)
+    overrides = (*ENDINGS[ending], "--engine-file", str(engine))
+    straight, places = moments(runs, tmp_path / "straight", overrides)
+    chosen = sorted({*telling(places, ending), *random.Random(mode).sample(places, 12)})
+    wrong = {place.name: differences(straight, resumed(runs, place, overrides)) for place in chosen}
+    print(f"{mode}, {ending}: {len(wrong)} of {len(places)} moments")
+    assert {name: found for name, found in wrong.items() if found} == {}
+    assert ending == "every weight" or {"newest/parts.safetensors", "newest/raw_weights.safetensors"} <= straight.keys()
 
 
 @pytest.mark.proof
