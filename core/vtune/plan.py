@@ -65,6 +65,7 @@ class Plan:
     seconds: float | None = None
     stages: Sequence[Stage] = ()
     host: Limit | None = None
+    counts_parts: bool = True
 
     def lines(self) -> list[str]:
         """Return the plan as text, one fact per line."""
@@ -92,12 +93,19 @@ class Plan:
             *lines,
             f"tokens      {self.tokens:,.0f} an epoch, the longest clip about {self.longest:,.0f}",
             f"parameters  {footprint.parameters:,}, trainable {footprint.trainable:,} ({share:.2f} %) "
-            f"in {footprint.tensors:,} tensors",
+            f"in {footprint.tensors:,} tensors{self._part_text()}",
             f"memory      about {self.memory_bytes / GIB:.2f} GiB of {self.have_bytes / GIB:.1f} on {self.device} "
             f"in {self.precision}, {way} gradient checkpointing: {fits}",
             *self._memory_lines(),
             f"time        about {_duration(self.seconds)} of training (rough: from a short measurement here)",
         ]
+
+    def _part_text(self) -> str:
+        """Return what is said of the parts that are trained beside the adapter, if there are any."""
+        if not self.counts_parts:
+            return "; the engine does not say how large the parts are that it trains beside the adapter: not counted"
+        parts = self.footprint.part_parameters if self.footprint else 0
+        return f"; {parts:,} in parts beside the adapter" if parts else ""
 
     def _voice_lines(self) -> list[str]:
         """Return the line with the clips of each voice, if there are several."""
@@ -156,6 +164,7 @@ def make_plan(recipe: Recipe) -> Plan:
         seconds=took,
         stages=stages(footprint, recipe, batch * longest_tokens, longest, on_gpu=device.type == "cuda"),
         host=host_limit(),
+        counts_parts=footprint.part_parameters > 0 or not engine.trains_parts,
     )
 
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,18 @@ def test_more_in_a_batch_needs_more_memory_and_checkpointing_less(orpheus: Calla
     assert eight.memory_bytes is not None
     assert saving.memory_bytes is not None
     assert one.memory_bytes < saving.memory_bytes < eight.memory_bytes
+
+
+def test_an_average_and_parts_are_counted(orpheus: Callable[..., Recipe]) -> None:
+    plain, averaged = make_plan(orpheus()), make_plan(orpheus(ema=0.99))
+    assert plain.memory_bytes is not None
+    assert averaged.memory_bytes is not None
+    assert plain.footprint is not None
+    assert averaged.memory_bytes - plain.memory_bytes == 4 * plain.footprint.trainable
+    counted = replace(plain, footprint=replace(plain.footprint, part_parameters=1234))
+    assert any("; 1,234 in parts beside the adapter" in line for line in counted.lines())
+    assert any(line.endswith("beside the adapter: not counted") for line in replace(plain, counts_parts=False).lines())
+    assert "beside the adapter" not in "\n".join(plain.lines())
 
 
 def test_a_plan_loads_no_weights(orpheus: Callable[..., Recipe], tmp_path: Path) -> None:

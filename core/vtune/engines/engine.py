@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from vtune.engines import answers
+from vtune.engines import defaults as default_hooks
 from vtune.engines.discovery import find_engine, import_file, import_plugin
 from vtune.engines.hook_errors import HookErrors
 from vtune.engines.plugin_manager import new_manager, plugin_modules
@@ -144,6 +145,11 @@ class Engine:
         """Return the modules that are trained beside the adapter, by name."""
         parts = self._call("training_parts", base=base, model=model)
         return answers.training_parts(parts, self.title("training_parts"))
+
+    @property
+    def trains_parts(self) -> bool:
+        """Whether the engine trains modules beside the adapter."""
+        return self._implements("training_parts")
 
     def optimizers(
         self, base: Any, model: nn.Module, parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]
@@ -369,8 +375,11 @@ class Engine:
         return f"{self._what}: {hook}"
 
     def _implements(self, hook: str) -> bool:
-        """Tell whether an engine implements an optional hook; wrappers of extensions alone do not."""
-        return any(not implementation.wrapper for implementation in getattr(self._hook, hook).get_hookimpls())
+        """Tell whether an engine implements an optional hook; wrappers of extensions and core's defaults do not."""
+        return any(
+            not implementation.wrapper and implementation.plugin is not default_hooks
+            for implementation in getattr(self._hook, hook).get_hookimpls()
+        )
 
     def _call(self, hook: str, **arguments: Any) -> Any:
         """Call a hook with a base. :raises EngineError: the hook raises or returns None; names the line of code."""

@@ -155,6 +155,41 @@ class GradientGuard(GradientCheck, TrainerCallback, ExportableState):  # type: i
             self.check(self._parameters(), kwargs["optimizer"])
 
 
+class BufferGuard(TrainerCallback):  # type: ignore[misc] # transformers is not typed for us
+    """Checks in the first step that no buffer of the base changes, such as the running mean of a batch normalisation.
+
+    An adapter does not contain such buffers: the voice would compute with those of the base, and so would
+    a resumed training.
+    """
+
+    def __init__(self, model: nn.Module, parts: TrainingParts) -> None:
+        self._model, self._parts = model, parts
+        self._before: dict[str, torch.Tensor] | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Keep the buffers as the base has them."""
+        if isinstance(self._model, PeftModel):
+            self._before = {name: buffer.clone() for name, buffer in self._buffers().items()}
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Compare the buffers once. :raises TrainingError: names those that have changed."""
+        if self._before is None:
+            return
+        now = self._buffers()
+        changed = [name for name, kept in self._before.items() if name in now and not torch.equal(kept, now[name])]
+        self._before = None
+        if changed:
+            raise TrainingError(
+                f"{len(changed)} buffers of the base changed in the first step: {_some(changed)}; the adapter does not "
+                "contain them, so the voice would not be what was trained. The engine must keep their modules in eval "
+                "mode (a batch normalisation is one), or declare them in training_parts"
+            )
+
+    def _buffers(self) -> dict[str, torch.Tensor]:
+        kept, of_parts = self._model.state_dict().keys(), {id(buffer) for buffer in self._parts.buffers()}
+        return {name: b for name, b in self._model.named_buffers() if name in kept and id(b) not in of_parts}
+
+
 def check_adapter_speaks(model: nn.Module, batch: Batch, tuned: torch.Tensor | None = None) -> float:
     """Check after training that the logits with the adapter differ from those without it.
 

@@ -122,14 +122,14 @@ def training_bytes(footprint: Footprint, tokens: float, checkpointing: bool) -> 
 
 
 def _held(footprint: Footprint, numbers: int) -> float:
-    """Return the bytes of the base and of some float32 numbers for each trained parameter.
+    """Return the bytes of the base and of some float32 numbers for each trained parameter, those of parts included.
 
     An adapter is beside the base; full fine-tuning trains the base itself, which is in memory once.
 
     :param numbers: float32 numbers for each trained parameter, its weight included.
     """
     frozen = footprint.weight_bytes if footprint.trainable < footprint.parameters else 0
-    return frozen + 4 * numbers * footprint.trainable
+    return frozen + 4 * numbers * (footprint.trainable + footprint.part_parameters)
 
 
 def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, *, on_gpu: bool = False) -> list[Stage]:
@@ -173,8 +173,8 @@ def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, 
     extra = {
         "encoding": seconds * footprint.encoding_second_bytes,
         "loading": _HOST_COPIES * footprint.tensor_bytes,
-        "training": 12 * footprint.trainable,  # a checkpoint on its way to the disk
-        "resuming": 12 * footprint.trainable,
+        "training": 12 * (footprint.trainable + footprint.part_parameters),  # a checkpoint on its way to the disk
+        "resuming": 12 * (footprint.trainable + footprint.part_parameters),
         "checking": 2 * adapter,
         "merging": min(_SHARD_BYTES, 4 * footprint.parameters),
     }
@@ -182,12 +182,16 @@ def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, 
 
 
 def footprint_of(engine: Engine, recipe: Recipe, device: torch.device) -> Footprint | None:
-    """Return the engine's estimate for a recipe on a device, with the parameters that its method trains."""
+    """Return the engine's estimate for a recipe on a device, with what its method trains and averages."""
     train = recipe.train
     width = weights_dtype(train.precision, device, train.method).itemsize
     products = 4 if pick_precision(train.precision, device) == "fp32" else 2
     footprint = engine.footprint(recipe.engine_options, recipe.lora.settings(), width, products)
-    return None if footprint is None else of_method(footprint, train.method)
+    if footprint is None:
+        return None
+    footprint = of_method(footprint, train.method)
+    averages = 4 * footprint.trainable if train.ema else 0
+    return replace(footprint, pass_bytes=footprint.pass_bytes + averages)
 
 
 def of_method(footprint: Footprint, method: str) -> Footprint:

@@ -296,8 +296,8 @@ def _make_trainer(
         )
     meter = ThroughputMeter()
     logs = job.run.logs / folder.name
-    guard = guards.GradientGuard(trained.main_parameters)
-    callbacks = [guard, TrainingProgress(meter), MetricsFile(logs / "metrics.jsonl")]
+    checks = [guards.GradientGuard(trained.main_parameters), guards.BufferGuard(trained.model, trained.parts)]
+    callbacks = [*checks, TrainingProgress(meter), MetricsFile(logs / "metrics.jsonl")]
     if recipe.train.early_stopping is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=recipe.train.early_stopping))
     if "tensorboard" in recipe.train.report_to and state.is_main_process:

@@ -25,6 +25,7 @@ class Footprint:
     :param speaking_bytes: memory that speaking needs beside the weights: caches, the sound that is decoded, and
         networks that only speaking needs.
     :param largest_bytes: of the largest weight of a layer, as it is loaded; ``tensor_bytes`` of the largest of all.
+    :param part_parameters: of the parts that ``training_parts`` names, all together.
     :param longest_seconds: of a clip that the engine takes; None if the engine has no limit.
     """
 
@@ -45,3 +46,4 @@ class Footprint:
     speaking_bytes: float = 0
     largest_bytes: float = 0
     tensor_bytes: float = 0
+    part_parameters: int = 0

@@ -45,6 +45,11 @@ def test_memory_is_weights_optimizer_pass_and_tokens() -> None:
     assert training_bytes(BASE, 7, checkpointing=True) == 1000 + 160 + 500 + 70
 
 
+def test_parts_beside_the_adapter_have_weights_gradients_and_moments() -> None:
+    with_parts = replace(BASE, part_parameters=5)
+    assert training_bytes(with_parts, 7, checkpointing=False) == 1000 + 160 + 500 + 280 + 5 * 16
+
+
 def test_full_fine_tuning_holds_its_weights_once() -> None:
     """Counted are the tensors that are alive behind a step of AdamW."""
     network = torch.nn.Linear(8, 16)

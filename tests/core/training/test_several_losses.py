@@ -286,6 +286,10 @@ MISTAKES: dict[str, tuple[str, str, type[VtuneError], str]] = {
         POSTERIOR, "vtune.TrainingPart(network.posterior.requires_grad_(True) and nn.Linear(1, 1))", TrainingError,
         r"2 tensors of the base are trainable beside the adapter: .*posterior\.weight.*declare in training_parts",
     ),
+    "a running mean inside the base": (
+        "self.prior(self.letters(letters))", "self.prior(self.norm(self.letters(letters).mT).mT)", TrainingError,
+        r"3 buffers of the base changed in the first step: .*norm\.running_mean.*eval mode",
+    ),
     "a part of the adapter": (
         POSTERIOR, "vtune.TrainingPart(network.prior)", EngineError,
         r"training_parts: part 'posterior' holds tensors of the adapter: .*prior\.lora_A",
@@ -302,6 +306,8 @@ MISTAKES: dict[str, tuple[str, str, type[VtuneError], str]] = {
 def test_a_mistake_of_the_engine_is_named(adversarial: Callable[..., Recipe], mistake: str) -> None:
     old, new, error, text = MISTAKES[mistake]
     changes = [(old, new)]
+    if "self.norm" in new:
+        changes.append(("self.prior = nn.Linear", "self.norm = nn.BatchNorm1d(WIDTH)\n        self.prior = nn.Linear"))
     if "model.named_parameters" in new:
         changes.append(("def optimizers(parts, ", "def optimizers(model, parts, "))
     with pytest.raises(error, match=text) as caught:

@@ -28,7 +28,7 @@ from vtune.dataset.features.rows import bytes_of
 from vtune.dataset.features.store import EncodeResult, FeatureStore
 from vtune.dataset.sources.source import Source
 from vtune.engines import Engine, engine_files, import_engine_files, load_engine
-from vtune.errors import DataError, SkipClip
+from vtune.errors import DataError, EngineError, SkipClip
 from vtune.recipe import Recipe
 from vtune.runtime import signals
 from vtune.runtime.distributed.shared_files import POLL_SECONDS, VISIBLE_SECONDS
@@ -168,12 +168,19 @@ def _encode_shard(job: _EncodeJob, engine: Engine, base: Any, sources: list[Sour
             pending.append(result)
             pending_bytes += bytes_of(result.features or {})
             if len(pending) == SHARD_CLIPS or pending_bytes >= SHARD_BYTES or signals.requested():
-                written.append(store.write(pending))
+                written.append(_write(store, pending, engine))
                 pending, pending_bytes = [], 0
             signals.check()
         if pending:
-            written.append(store.write(pending))
+            written.append(_write(store, pending, engine))
     return written
+
+
+def _write(store: FeatureStore, results: list[EncodeResult], engine: Engine) -> str:
+    try:
+        return store.write(results)
+    except EngineError as error:
+        raise EngineError(f"{engine.title('prepare_sample')} {error}") from error
 
 
 def _pending_clips(job: _EncodeJob, index: FeatureIndex) -> Iterator[tuple[ManifestEntry, str, int]]:

@@ -50,7 +50,7 @@ def write_rows(path: Path, features: Sequence[Features]) -> None:
     different = next((row for row in rows if row.keys() != rows[0].keys()), None)
     if different is not None:
         raise EngineError(
-            f"prepare_sample returned {listed(_feature_names(names))} for one clip, and "
+            f"returned {listed(_feature_names(names))} for one clip, and "
             f"{listed(_feature_names(different))} for another, or other numbers of axes; every clip must have the same "
             "features"
         )

@@ -376,6 +376,15 @@ def test_a_killed_writer_is_swept_and_its_clips_encoded(
     assert len(list(again.run.features.glob("part-*.arrow"))) == 2
 
 
+def test_a_shard_is_written_when_its_clips_take_too_much_memory(
+    root: Path, recipe: Make, prepare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "SHARD_BYTES", 1)
+    prepared = prepare(recipe(root))
+    assert len(list(prepared.run.features.glob("part-*.arrow"))) == len(NAMES)
+    assert contents(prepared.data.train) == expected(root, NAMES)
+
+
 class Killed(BaseException):
     pass
 

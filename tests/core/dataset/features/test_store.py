@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 from vtune.dataset import FeatureStore
 from vtune.dataset.features.rows import flatten, restore
 from vtune.dataset.features.store import EncodeResult
-from vtune.errors import DataError
+from vtune.errors import DataError, EngineError
 from vtune.types import Features
 
 
@@ -68,6 +68,43 @@ def test_rows_of_many_shards_come_in_the_order_that_is_asked_for(tmp_path: Path)
     for row, number in enumerate(wanted):
         np.testing.assert_array_equal(rows[row]["labels"], features(number)["labels"])
         np.testing.assert_array_equal(rows[row]["level"], features(number)["level"])
+
+
+def test_narrow_types_save_disk_and_come_back_wide(tmp_path: Path) -> None:
+    """What float16 and int16 hold is kept to the bit; float32 and int64 come back, whatever shard a row is in."""
+    random = np.random.default_rng(0)
+    kept = [
+        {"mel": random.normal(size=(80, 50 + number)).astype(np.float16), "ids": np.arange(number, dtype=np.int16)}
+        for number in range(5)
+    ]
+    store = FeatureStore(tmp_path)
+    store.write([EncodeResult(key(number), kept[number], 1) for number in range(3)])
+    store.write([EncodeResult(key(number), kept[number], 1) for number in range(3, 5)])
+    index = store.index()
+    rows = index.select([index[key(number)].row for number in range(5)])
+    for number in range(5):
+        assert {name: array.dtype for name, array in rows[number].items()} == {"mel": np.float32, "ids": np.int64}
+        np.testing.assert_array_equal(rows[number]["mel"], kept[number]["mel"].astype(np.float32))
+        np.testing.assert_array_equal(rows[number]["ids"], kept[number]["ids"])
+    halves = sum(row["mel"].nbytes + row["ids"].nbytes for row in kept)
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.arrow")) < halves + 8000
+
+
+def test_a_shard_of_many_arrow_batches_keeps_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vtune.dataset.features.rows._ARROW_BATCH_BYTES", 300)
+    FeatureStore(tmp_path).write([attempt(number) for number in range(20)])
+    index = FeatureStore(tmp_path).index()
+    rows = index.select([index[key(number)].row for number in range(19, -1, -1)])
+    assert [int(rows[row]["labels"][0]) for row in range(20)] == list(range(19, -1, -1))
+
+
+@pytest.mark.parametrize(
+    "other", [{"labels": np.arange(3)}, {"labels": np.arange(3), "level": np.zeros(3, dtype=np.float32)}]
+)
+def test_clips_with_other_features_than_their_neighbours_are_refused(tmp_path: Path, other: Features) -> None:
+    with pytest.raises(EngineError, match="returned labels, level for one clip, and labels"):
+        FeatureStore(tmp_path).write([attempt(1), EncodeResult(key(2), other, 3)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_refused_clips_are_known_with_their_reason(tmp_path: Path) -> None:
