@@ -2,9 +2,9 @@
 
     python benchmarks/large_features.py --clips 128 --repetitions 3 --out figures.json
 
-Each clip is a linear spectrogram [513, 900] of ten seconds. Each shard and each file of NumPy is flushed to the disk as it
-is written. Clips are read in random order, as in training, from the system's cache; every value is touched and comes
-out as float32. Both take turns in one run.
+Each clip is a linear spectrogram [513, 900] of ten seconds. Each shard and each file of NumPy is flushed to the
+disk when it is written. Clips are read in random order, as in training, from the system's cache; every value is
+touched and comes out as float32. Both take turns in one run.
 """
 
 from __future__ import annotations
