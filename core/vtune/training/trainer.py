@@ -207,7 +207,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         batch.finish(numbers)
         others = {name: value for name, value in numbers.items() if name != "loss"}
         self._means.add({name: torch.stack([value, torch.ones_like(value)]) for name, value in others.items()})
-        return numbers["loss"].to(self.args.device) * share
+        loss: torch.Tensor = numbers["loss"].to(self.args.device) * share
+        return loss
 
     def _autocast(self) -> AbstractContextManager[Any]:
         """Compute in the precision of the training.

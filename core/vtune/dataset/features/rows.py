@@ -39,7 +39,8 @@ class FeatureRows:
 def write_rows(path: Path, features: Sequence[Features]) -> None:
     """Write clips as an Arrow file, one row for each, and flush it to the disk.
 
-    Values go from NumPy to Arrow as they are, without Python objects: 25 times as fast for a float32 spectrogram.
+    Not by the writer of ``datasets``, which takes twice the processor time and drops a feature that the first clip does
+    not have without a word.
 
     :raises EngineError: the clips do not have the same features.
     """
