@@ -384,14 +384,22 @@ def test_several_optimizers_are_killed_too(
 
 @pytest.mark.proof
 @pytest.mark.parametrize("ending", ["max_steps inside an epoch", "early stopping by ear"])
-def test_two_processes_are_killed_too(runs: Runs, tmp_path: Path, metrics: str, ending: str) -> None:
+@pytest.mark.parametrize("losses", ["one loss", "several optimizers"])
+def test_two_processes_are_killed_too(runs: Runs, tmp_path: Path, metrics: str, losses: str, ending: str) -> None:
     killer = extension(tmp_path / "killer", "killer", KILLER)
+    recipe, *further = str(runs.recipe), *ENDINGS[ending]
+    if losses == "several optimizers":
+        engine = write_engine(tmp_path)
+        evaluate = {"sentences": ["hello"], "metrics": ["intelligibility", "speaker"], "train_sentences": 0}
+        sections = {"evaluate": evaluate, "folders": {}, "train": {"ema": 0.8, "log_every": 2}}
+        recipe = str(write_recipe(tmp_path, engine, tmp_path / "speech", **sections))
+        further += ["--engine-file", str(engine)]
 
     def launch(name: str, *path: str, **environment: str) -> int:
         at = tmp_path / name
         at.mkdir(exist_ok=True)
         env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path), **environment}
-        command = [sys.executable, "-m", "vtune_cli", "run", str(runs.recipe), *ENDINGS[ending], "--launch", "2"]
+        command = [sys.executable, "-m", "vtune_cli", "run", recipe, *further, "--launch", "2"]
         with (tmp_path / f"{name}.2").open("ab") as log:
             return subprocess.run(command, cwd=at, env=env, stderr=log, check=False, timeout=500).returncode
 
