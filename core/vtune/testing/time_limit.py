@@ -1,0 +1,66 @@
+"""Call a function under a time limit, however it hangs."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+GRACE_SECONDS = 1.0
+"""Seconds that a stopped function has to end; a thread that is still inside a C function is left behind."""
+
+
+class TimeIsUp(BaseException):
+    """Raised inside a function whose time is up; not an ``Exception``, so that few functions catch it."""
+
+
+class TimeLimitReached(Exception):
+    """A function took longer than it may.
+
+    :param frames: of the function when its time was up, the outermost first.
+    """
+
+    def __init__(self, seconds: float, frames: list[traceback.FrameSummary]) -> None:
+        super().__init__(f"not finished after {seconds:g} s")
+        self.seconds, self.frames = seconds, frames
+
+
+@dataclass(eq=False)
+class _Call(Generic[T]):
+    function: Callable[[], T]
+    results: list[T] = field(default_factory=list)
+    error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.results.append(self.function())
+        except BaseException as error:  # whatever an engine raises is reported by the caller
+            self.error = error
+
+
+def call_within(seconds: float, function: Callable[[], T]) -> T:
+    """Call a function in a thread and return its result.
+
+    :raises TimeLimitReached: it takes longer. The thread is stopped at its next line of Python; while it waits in a C
+        function it goes on in the background, and does not keep the process alive.
+    """
+    call = _Call(function)
+    thread = threading.Thread(target=call.run, name="rule", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive() and thread.ident is not None:
+        frame = sys._current_frames().get(thread.ident)
+        frames = list(traceback.extract_stack(frame)) if frame is not None else []
+        del frame
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeIsUp))
+        thread.join(GRACE_SECONDS)
+        raise TimeLimitReached(seconds, frames)
+    if call.error is not None:
+        raise call.error
+    return call.results[0]
