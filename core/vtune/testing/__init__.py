@@ -1,11 +1,11 @@
-"""The conformance kit: one call that checks an engine against its contract, in its authors' tests and in vtune's own.
+"""The conformance kit: the rules of the contract, which check an engine in its authors' tests and in vtune's own.
 
-def test_engine_keeps_the_contract(tmp_path):
-    vtune.testing.check_engine("my_engine", {"base_model": tiny}, tmp_path)
+test_my_engine_keeps_the_contract = vtune.testing.conformance_tests("my_engine", {"base_model": "tests/tiny"})
 """
 
-from vtune.testing.conformance import check_engine
+from vtune.testing.checkup import Outcome
+from vtune.testing.conformance import check_engine, conformance_tests, engine_outcomes
 from vtune.testing.made_clip import made_clip
 from vtune.testing.option_effects import check_options
 
-__all__ = ["check_engine", "check_options", "made_clip"]
+__all__ = ["Outcome", "check_engine", "check_options", "conformance_tests", "engine_outcomes", "made_clip"]

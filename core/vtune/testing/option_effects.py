@@ -26,11 +26,13 @@ from vtune.dataset.features.encode import base_key
 from vtune.engines import Engine
 from vtune.errors import SkipClip, VtuneError
 from vtune.recipe import Recipe
+from vtune.testing.rule import BrokenRule
 from vtune.types import Clip, Conditioning, EngineOptions, Features, effects_of
-from vtune.types.options import runtime_values, sampling_names, speech_values, training_values
+from vtune.types.options import runtime_values, sampling_names, speech_values, text_values, training_values
 from vtune.voices.speech import Speaker
 
 TEXT = "A line to speak. And one more."
+MAX_PIECES = 20_000
 TOLERANCE = 1e-3
 """Tolerance for arrays and losses: another attention kernel may round differently."""
 
@@ -47,18 +49,54 @@ def check_options(
     :param options: as for ``check_engine``.
     :param changes: another valid value by option, for options whose values cannot be guessed: folders, texts. Options
         with neither a given nor a guessed value are checked for their keys only.
-    :raises AssertionError: an option affects what it does not declare; names the option and what to write.
+    :raises BrokenRule: an option affects what it does not declare; names the option and what to write.
     """
-    model = engine.info.options
-    recorded, read = recorded_options(model.model_validate(dict(options)))
-    made = _Made(engine, recorded, sorted(clips, key=lambda clip: clip.seconds)[:2], seed)
-    check_keys(engine, recorded, made.base)
-    check_reads(made, read)
-    new_values = {name: value for name in model.model_fields for value in _other_values(made, name, changes or {})}
-    for stage in _STAGES:
-        names = [name for name in new_values if not stage.effects & set(effects_of(model, name))]
-        _check_unaffected(made, stage, {name: new_values[name] for name in names})
-    _check_sampling(made, {name: new_values[name] for name in sampling_names(model) if name in new_values})
+    effects = OptionEffects(engine, engine.info.options.model_validate(dict(options)), clips, seed, changes or {})
+    effects.check_keys()
+    effects.check_reads()
+    for stage in STAGES:
+        effects.check_stage(stage)
+    effects.check_sampling()
+
+
+class OptionEffects:
+    """The options of one engine, each with another value where one is known.
+
+    :param changes: as for ``check_options``.
+    """
+
+    def __init__(
+        self, engine: Engine, options: EngineOptions, clips: Sequence[Clip], seed: int, changes: Mapping[str, Any]
+    ) -> None:
+        self._engine, self._model, self._changes = engine, engine.info.options, changes
+        recorded, self._read = recorded_options(options)
+        self._usual = _Made(engine, recorded, sorted(clips, key=lambda clip: clip.seconds)[:2], seed)
+
+    @cached_property
+    def new_values(self) -> dict[str, Any]:
+        """Another value of each option that the engine takes here."""
+        names = self._model.model_fields
+        return {name: value for name in names for value in _other_values(self._usual, name, self._changes)}
+
+    def check_keys(self) -> None:
+        """Check that another value of an option changes exactly the keys of the effects that it declares."""
+        check_keys(self._engine, self._usual.options, self._usual.base)
+
+    def check_reads(self) -> None:
+        """Check which options ``synthesize`` reads of the base."""
+        check_reads(self._usual, self._read)
+
+    def check_stage(self, title: str) -> None:
+        """Check that only options with certain effects change what a stage makes."""
+        stage = _STAGES[title]
+        names = [name for name in self.new_values if not stage.effects & set(effects_of(self._model, name))]
+        _check_unaffected(self._usual, stage, {name: self.new_values[name] for name in names})
+
+    def check_sampling(self) -> None:
+        """Check that values that come as ``sampling`` sound as the same values of the base do, and are used."""
+        names = sampling_names(self._model)
+        _check_sampling(self._usual, {name: self.new_values[name] for name in names if name in self.new_values})
+        check_sampling_reads(self._usual, names)
 
 
 def check_keys(engine: Engine, options: EngineOptions, base: Any) -> None:
@@ -69,10 +107,13 @@ def check_keys(engine: Engine, options: EngineOptions, base: Any) -> None:
         after = _keys(engine, options.model_copy(update={name: f"not {getattr(options, name)!r}"}), base)
         changed = {key for key in before if before[key] != after[key]}
         declared = set(effects_of(model, name)) - {"sampling"}
+        declared = {"features" if effect == "text" else effect for effect in declared}
         declared |= {"training"} if "features" in declared else set()
-        assert changed == declared, (
-            f"option {name!r} affects {sorted(declared)}, but changes the keys {sorted(changed)}"
-        )
+        if changed != declared:
+            raise BrokenRule(
+                f"The option {name!r} affects {sorted(declared)}, but changes the keys {sorted(changed)}.",
+                "Report this to vtune: the keys are its own.",
+            )
 
 
 def _keys(engine: Engine, options: EngineOptions, base: Any) -> dict[str, Any]:
@@ -105,8 +146,13 @@ class _Made:
         return self.engine.features_fingerprint(self.base)
 
     @cached_property
+    def texts(self) -> list[str]:
+        values = text_values(self.options)
+        return [self.engine.prepare_text(self.base, clip.text, values) for clip in self.clips]
+
+    @cached_property
     def features(self) -> list[Features]:
-        return [self.engine.prepare_sample(self.base, clip) for clip in self.clips]
+        return [self.engine.prepare_sample(self.base, clip, self.options) for clip in self.clips]
 
     def model(self) -> nn.Module:
         torch.manual_seed(self.seed)
@@ -120,7 +166,7 @@ class _Made:
 
     @cached_property
     def conditioning(self) -> Conditioning:
-        return self.engine.extract_conditioning(self.base, self.clips)
+        return self.engine.extract_conditioning(self.base, self.clips, self.options)
 
     def sound(self, conditioning: Conditioning, sampling: Mapping[str, Any] | None = None) -> list[Features]:
         speaker = Speaker(self.engine, self.base, self.model(), conditioning)
@@ -145,15 +191,23 @@ def _kept(made: _Made) -> list[Any]:
     return [dict(conditioning.tensors), *sorted(conditioning.strings.items())]
 
 
-_STAGES = (
-    _Stage("features", frozenset({"features"}), lambda made, _: made.features),
-    _Stage("training", frozenset({"features", "training"}), lambda made, usual: made.loss(usual.features)),
-    _Stage("speech", frozenset({"features", "training", "speech"}), lambda made, _: _kept(made)),
-    # A server speaks a voice with the base of another one that has other values of these options.
-    _Stage("runtime", frozenset({"runtime", "sampling"}), lambda made, usual: made.sound(usual.conditioning)),
-)
+_STAGES = {
+    stage.title: stage
+    for stage in (
+        _Stage("text", frozenset({"text"}), lambda made, _: made.texts),
+        _Stage("features", frozenset({"text", "features"}), lambda made, _: made.features),
+        _Stage(
+            "training", frozenset({"text", "features", "training"}), lambda made, usual: made.loss(usual.features)
+        ),
+        _Stage("speech", frozenset({"text", "features", "training", "speech"}), lambda made, _: _kept(made)),
+        # A server speaks a voice with the base of another one that has other values of these options.
+        _Stage("runtime", frozenset({"runtime", "sampling"}), lambda made, usual: made.sound(usual.conditioning)),
+    )
+}
+STAGES = tuple(_STAGES)
 
 _LIES = {
+    "text": "prepare_text returns another text",
     "features": "prepare_sample returns other features",
     "training": "the loss of a batch changes",
     "speech": "extract_conditioning keeps something else",
@@ -172,10 +226,10 @@ def _check_unaffected(usual: _Made, stage: _Stage, values: Mapping[str, Any]) ->
 
     for name in _culprits(usual, values, changes):
         declared = effects_of(type(usual.options), name)
-        raise AssertionError(
-            f"option {name!r} declares that it affects {' and '.join(declared)}, but {_LIES[stage.title]} when it is "
-            f"{values[name]!r} instead of {getattr(usual.options, name)!r}; write "
-            f"affects={(*declared, stage.title)!r}"
+        raise BrokenRule(
+            f"The option {name!r} declares that it affects {' and '.join(declared)}, but {_LIES[stage.title]} when it "
+            f"is {values[name]!r} instead of {getattr(usual.options, name)!r}.",
+            f"Write affects={(*declared, stage.title)!r} in the declaration of {name!r}.",
         )
 
 
@@ -186,10 +240,77 @@ def _check_sampling(usual: _Made, values: Mapping[str, Any]) -> None:
         return not _same(usual.sound(usual.conditioning, sampling), changed.sound(usual.conditioning))
 
     for name in _culprits(usual, values, differs):
-        raise AssertionError(
-            f"option {name!r} declares that it affects sampling, but synthesize speaks otherwise with "
-            f"sampling={{{name!r}: {values[name]!r}}} than with a base that has this value; take it from `sampling`"
+        raise BrokenRule(
+            f"The option {name!r} declares that it affects sampling, but synthesize speaks otherwise with "
+            f"sampling={{{name!r}: {values[name]!r}}} than with a base that has this value.",
+            f"Take the value from `sampling`: sampling.get({name!r}, base.options.{name}).",
         )
+
+
+def check_sampling_reads(made: _Made, names: Sequence[str]) -> None:
+    """Check that ``synthesize`` looks at each option that affects sampling, in ``sampling`` or in the base."""
+    if not names:
+        return
+    options, read = recorded_options(type(made.options).model_validate(dict(made.options)))
+    other = _Made(made.engine, options, made.clips, made.seed)
+    sampling = _RecordedValues({name: getattr(made.options, name) for name in names})
+    model, conditioning = other.model(), other.conditioning
+    read.clear()
+    text = made.engine.prepare_text(other.base, TEXT, text_values(made.options))
+    hook = made.engine._hook.synthesize  # the facade copies `sampling`, so nobody would see what is read of it
+    extensions = {"extensions": made.engine.extensions} if "extensions" in hook.spec.argnames else {}
+    arguments = {"conditioning": conditioning, "seed": made.seed, "sampling": sampling, **extensions}
+    pieces = hook(base=other.base, model=model.eval(), text=text, **arguments)
+    with torch.inference_mode():
+        for _ in zip(pieces, range(MAX_PIECES), strict=False):
+            pass
+    for name in names:
+        if name not in read | sampling.read:
+            raise BrokenRule(
+                f"The option {name!r} declares that it affects sampling, but synthesize reads it neither from "
+                "`sampling` nor from the base.",
+                f"Use sampling.get({name!r}, base.options.{name}) where the value belongs, or remove the option.",
+            )
+
+
+class _RecordedValues(dict[str, Any]):
+    """A dictionary that notes which of its keys are looked at; whoever looks at all of them has looked at each."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        self.read.add(str(name))
+        return super().__contains__(name)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        self.read.add(name)
+        return super().pop(name, *default)
+
+    def __iter__(self) -> Iterator[str]:
+        self.read |= set(super().keys())
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        self.read |= set(super().keys())
+        return super().keys()
+
+    def items(self) -> Any:
+        self.read |= set(super().keys())
+        return super().items()
+
+    def values(self) -> Any:
+        self.read |= set(super().keys())
+        return super().values()
 
 
 def _culprits(usual: _Made, values: Mapping[str, Any], changes: Callable[[Mapping[str, Any]], bool]) -> Iterator[str]:
@@ -218,11 +339,13 @@ def check_reads(made: _Made, read: set[str]) -> None:
     list(Speaker(made.engine, made.base, model, conditioning).speak(TEXT, made.seed))
     for name in sorted(read):
         declared = effects_of(type(made.options), name)
-        assert {"sampling", "runtime"} & set(declared), (
-            f"synthesize reads option {name!r} of the base, which affects {' and '.join(declared)}: a server speaks "
-            "voices that differ in it with one base. Keep the value in the conditioning, or declare that the option "
-            "also affects 'sampling' (and take it from there) or 'runtime'"
-        )
+        if not {"sampling", "runtime"} & set(declared):
+            raise BrokenRule(
+                f"synthesize reads the option {name!r} of the base, which affects {' and '.join(declared)}: a server "
+                "speaks voices that differ in it with one base.",
+                "Keep the value in the conditioning, or declare that the option also affects 'sampling' (and take it "
+                "from there) or 'runtime'.",
+            )
 
 
 def recorded_options(options: EngineOptions) -> tuple[EngineOptions, set[str]]:
@@ -237,6 +360,18 @@ def recorded_options(options: EngineOptions) -> tuple[EngineOptions, set[str]]:
             return super().__getattribute__(name)
 
     return RecordedOptions.model_construct(**dict(options)), read
+
+
+def other_value(options: EngineOptions, name: str, changes: Mapping[str, Any]) -> Any:
+    """Return another valid value of an option, None if none is known."""
+    current = getattr(options, name)
+    guesses = [changes[name]] if name in changes else _guesses(type(options).model_fields[name].annotation, current)
+    for guess in guesses:
+        with suppress(ValidationError):
+            value = getattr(type(options).model_validate({**dict(options), name: guess}), name)
+            if value != current:
+                return value
+    return None
 
 
 def _other_values(made: _Made, name: str, changes: Mapping[str, Any]) -> Iterator[Any]:

@@ -152,8 +152,14 @@ class Subject:
         return [self.encode(clip) for clip in self.clips]
 
     def encode(self, clip: Clip, base: Any = None) -> Features:
-        """Encode one clip."""
-        return self.engine.prepare_sample(self.base if base is None else base, clip, self.engine_options)
+        """Prepare the text of one clip and encode the clip."""
+        base = self.base if base is None else base
+        features: Features = self.call("prepare_sample", base=base, clip=self.with_prepared_text(clip, base))
+        return features
+
+    def with_prepared_text(self, clip: Clip, base: Any = None) -> Clip:
+        """Return a clip with the text that the network reads."""
+        return replace(clip, text=self.prepared(clip.text, base))
 
     @cached_property
     def rows(self) -> list[Features]:

@@ -11,6 +11,7 @@ import torch
 
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
 from vtune.testing.rules.clips import clips_are_encoded, collate_leaves_the_rows_alone, paired_features_exist
+from vtune.testing.rules.network import adapter_is_built
 from vtune.testing.subject import Subject, wake
 from vtune.testing.watch import seed_everything
 from vtune.types import Batch, Features
@@ -176,7 +177,7 @@ def paired_rows_are_collated(subject: Subject) -> None:
 @rule(
     why="The training loop goes down this number; the validation loss is logged from it.",
     change='Return {"loss": loss} with one float32 number: nn.functional.cross_entropy(logits.float(), ...).',
-    after=(batches_are_tensors,),
+    after=(batches_are_tensors, adapter_is_built),
 )
 def forward_returns_a_loss(subject: Subject) -> None:
     """model(**batch)["loss"] is one finite float32 number that depends on the adapter."""
@@ -188,7 +189,7 @@ def forward_returns_a_loss(subject: Subject) -> None:
     require(isinstance(loss, torch.Tensor), f"The loss is a {type(loss).__name__}, not a tensor.")
     require(loss.ndim == 0, f"The loss has the shape {list(loss.shape)}; it must be one number.", "Take its mean.")
     require(loss.dtype == torch.float32, f"The loss is {loss.dtype}.", "Write logits.float() before the loss.")
-    require(torch.isfinite(loss), f"The loss is {float(loss)}.")
+    require(torch.isfinite(loss), f"The loss is {float(loss.detach())}.")
     require(
         loss.requires_grad,
         "The loss depends on no trainable tensor.",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
 from vtune.dataset.features.rows import restore
 from vtune.dataset.features.store import EncodeResult, FeatureStore
-from vtune.errors import SkipClip
+from vtune.errors import SkipClip, nearest
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
 from vtune.testing.rules.loading import base_loads
 from vtune.testing.subject import TEXT, Subject, differing
@@ -48,6 +49,20 @@ def texts_are_prepared_alike(subject: Subject) -> None:
 def clips_are_encoded(subject: Subject) -> None:
     """prepare_sample turns each clip into arrays by name, among them the one that has the clip's length."""
     features = subject.features
+    for row in features:
+        require(isinstance(row, Mapping), f"prepare_sample returned a {type(row).__name__}, not a dict of arrays.")
+        for name, array in row.items():
+            kind = type(array).__name__
+            require(isinstance(array, np.ndarray), f"The feature {name!r} is a {kind}, not a NumPy array.")
+            require(name != "lot", "A feature is named 'lot', which is vtune's own.", "Give the feature another name.")
+    length = subject.info.length_feature
+    require(
+        length in features[0],
+        f"prepare_sample returned {', '.join(features[0])}, but engine_info names {length!r} as the feature that has "
+        f"the length{nearest(length, features[0])}.",
+        "Name under EngineInfo.length_feature the array whose first axis grows with the clip.",
+    )
+    require(features[0][length].ndim, f"The feature {length!r} has no axis, so it has no length.")
     names = {frozenset(row) for row in features}
     require(len(names) == 1, f"The clips have different features: {' and '.join(sorted(map(str, map(sorted, names))))}.")
     lengths = [len(row[subject.info.length_feature]) for row in features]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,10 +27,18 @@ CLIPS_OF_A_VOICE = 8
 )
 def conditioning_is_extracted(subject: Subject) -> None:
     """extract_conditioning returns what the voice keeps of its clips, of several and of a single one."""
-    conditioning = subject.call("extract_conditioning", base=subject.base, clips=subject.clips)
-    require(isinstance(conditioning, Conditioning), f"It returned a {type(conditioning).__name__}.")
-    _ = subject.conditioning
-    subject.condition(subject.clips[:1])
+    for clips in (subject.clips, subject.clips[:1]):
+        kept = _extracted(subject, clips)
+        require(
+            isinstance(kept, Conditioning),
+            f"extract_conditioning returned a {type(kept).__name__} for {len(clips)} clips.",
+        )
+
+
+def _extracted(subject: Subject, clips: Sequence[Clip]) -> Conditioning:
+    prepared = [subject.with_prepared_text(clip) for clip in clips]
+    kept: Conditioning = subject.call("extract_conditioning", base=subject.base, clips=prepared)
+    return kept
 
 
 @rule(
@@ -40,7 +49,7 @@ def conditioning_is_extracted(subject: Subject) -> None:
 )
 def conditioning_is_plain(subject: Subject) -> str | None:
     """A conditioning holds arrays of numbers and short texts."""
-    conditioning = subject.call("extract_conditioning", base=subject.base, clips=subject.clips)
+    conditioning = _extracted(subject, subject.clips)
     wide = []
     for name, array in conditioning.tensors.items():
         require(isinstance(array, np.ndarray), f"The tensor {name!r} is a {type(array).__name__}, not a NumPy array.")

@@ -11,7 +11,6 @@ from vtune.errors import VtuneError
 from vtune.testing import life
 from vtune.testing.rule import NotApplicable, require, rule
 from vtune.testing.rules.describe import info_is_valid
-from vtune.testing.second_process import lived_in_second_process
 from vtune.testing.subject import Subject
 from vtune.testing.watch import NetworkRefused, refused_network
 
@@ -87,16 +86,14 @@ def fingerprint_is_quick(subject: Subject) -> None:
     after=(fingerprint_names_the_base,),
 )
 def fingerprint_is_stable(subject: Subject) -> None:
-    """The same files give the same fingerprint: twice, in another base and in another process."""
+    """The same files give the same fingerprint: twice, and in a base that is loaded again."""
     first = subject.engine.features_fingerprint(subject.base)
     again, other = subject.engine.features_fingerprint(subject.base), subject.engine.features_fingerprint(
         subject.new_base()
     )
-    elsewhere = lived_in_second_process(subject).fingerprint
     for parts, when in (
         (again, "when it was asked again"),
         (other, "in a base that was loaded again from the same options"),
-        (elsewhere, "in another process"),
     ):
         for name in {**first, **parts}:
             require(

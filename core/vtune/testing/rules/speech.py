@@ -12,7 +12,7 @@ import torch
 from vtune.errors import VtuneError
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
 from vtune.testing.rules.adapter import new_adapter_changes_nothing
-from vtune.testing.rules.conditioning import conditioning_is_extracted
+from vtune.testing.rules.conditioning import conditioning_is_plain
 from vtune.testing.subject import (
     LONG_TEXT,
     OTHER_TEXT,
@@ -39,7 +39,7 @@ EDGE_SECONDS = 0.003
 @rule(
     why="vtune takes the sound piece by piece, in inference mode, so that a listener hears the first piece at once.",
     change="Write synthesize as a generator: `yield vtune.Audio(waveform, sample_rate, ending)` for each piece.",
-    after=(conditioning_is_extracted, new_adapter_changes_nothing),
+    after=(conditioning_is_plain, new_adapter_changes_nothing),
 )
 def speech_is_yielded(subject: Subject) -> None:
     """synthesize yields pieces of vtune.Audio, one after another."""
@@ -526,7 +526,7 @@ def strange_texts_are_spoken_or_refused(subject: Subject) -> None:
 @rule(
     why="`vtune convert` would save noise, or never end.",
     change="Yield pieces of vtune.Audio as synthesize does, seeded by `seed`; the last one has its ending.",
-    after=(conditioning_is_extracted, new_adapter_changes_nothing),
+    after=(conditioning_is_plain, new_adapter_changes_nothing),
 )
 def conversion_is_sound(subject: Subject) -> None:
     """convert yields the same kind of sound as synthesize, and repeats it for the same seed."""
