@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from vtune.errors import SkipClip, VtuneError, in_a_line
-from vtune.testing.rule import BrokenRule, NotApplicable, Rule
+from vtune.testing.rule import RULE_SECONDS, BrokenRule, NotApplicable, Rule
 from vtune.testing.subject import Subject
 from vtune.testing.time_limit import TimeLimitReached, call_within
 from vtune.testing.watch import NetworkRefused, process_state, refused_network, restore_process
@@ -23,7 +24,7 @@ class Outcome:
     """What a rule found.
 
     :param seen: of a failure, what was seen; ``why`` and ``change`` say why it matters and what to change.
-    :param remark: the reason of a rule that was skipped or not checked, or a remark on an engine that keeps the promise.
+    :param remark: why a rule was skipped or not checked, or a remark on an engine that keeps the promise.
     """
 
     rule: str
@@ -40,24 +41,16 @@ class Outcome:
         """What was seen, why it matters, and what to change."""
         return f"{self.rule}: {self.seen}\n  Why it matters: {self.why}\n  What to change: {self.change}"
 
-    @property
-    def line(self) -> str:
-        """The result on one line."""
-        remark = f" ({self.remark})" if self.remark else ""
-        return f"{self.status:11} {self.rule:34} {self.seconds:6.2f} s  {self.promise}{remark}"
-
     def settings(self) -> dict[str, Any]:
         """The result as plain data."""
         return asdict(self)
 
 
-def check_rules(
-    subject: Subject, rules: Mapping[str, Rule], time_limit: float | None = None
-) -> Iterator[Outcome]:
+def check_rules(subject: Subject, rules: Mapping[str, Rule], time_limit: float | None = None) -> Iterator[Outcome]:
     """Check an engine against rules, in their order; yield each result as it is known.
 
     :param rules: with those that must hold before them.
-    :param time_limit: seconds for each rule, instead of the rule's own.
+    :param time_limit: seconds for each rule instead of ``RULE_SECONDS``; rules that need longer keep their own limit.
     """
     broken: dict[str, str] = {}  # each rule that is not kept, or not checked, and the rule that is its cause
     for rule in rules.values():
@@ -66,7 +59,8 @@ def check_rules(
             broken[rule.name] = cause
             yield Outcome(rule.name, rule.promise, "not checked", 0.0, remark=f"{cause} failed")
             continue
-        outcome = _checked(subject, rule, min(rule.seconds, time_limit or rule.seconds), "works-offline" in broken)
+        seconds = rule.seconds if time_limit is None or rule.seconds > RULE_SECONDS else min(rule.seconds, time_limit)
+        outcome = _checked(subject, rule, seconds, "works-offline" in broken)
         if outcome.status == "fail":
             broken[rule.name] = rule.name
         yield outcome
@@ -84,7 +78,8 @@ def _checked(subject: Subject, rule: Rule, seconds: float, offline_failed: bool)
         return outcome("fail", seen=seen, why=rule.why, change=change or rule.change)
 
     try:
-        with refused_network():
+        with refused_network(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # those of the engine have a rule of their own
             remark = call_within(seconds, lambda: rule.check(subject))
         return outcome("pass", remark=remark or "")
     except NotApplicable as reason:

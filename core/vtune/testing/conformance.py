@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.testing.checkup import Outcome, check_rules
-from vtune.testing.rule import all_rules, rules_named
+from vtune.testing.rule import Rule, all_rules, rules_named
+from vtune.testing.second_process import start_second_process
 from vtune.testing.subject import Subject
 from vtune.types import Clip
 
@@ -35,7 +36,7 @@ def check_engine(
     """
     with _folder(folder) as path:
         subject = Subject(name, options or {}, path, clips, seed, option_changes)
-        outcomes = list(check_rules(subject, all_rules()))
+        outcomes = list(_outcomes(subject, all_rules()))
     failed = [outcome for outcome in outcomes if outcome.status == "fail"]
     if failed:
         unchecked = sum(outcome.status == "not checked" for outcome in outcomes)
@@ -58,13 +59,14 @@ def engine_outcomes(
     """Yield the result of each rule as it is known.
 
     :param rules: names of the rules to check, with those that must hold before them; default: all.
-    :param time_limit: seconds for each rule, instead of the rule's own.
+    :param time_limit: seconds for each rule; those that train, or wait for a second process, have longer limits of
+        their own.
     :raises EngineError: there is no rule of that name.
     """
-    chosen = rules_named(tuple(rules)) if rules else all_rules()
+    chosen = rules_named(tuple(rules))
     with _folder(None) as path:
         subject = Subject(name, options or {}, path, changes=option_changes)
-        yield from check_rules(subject, chosen, time_limit)
+        yield from _outcomes(subject, chosen, time_limit)
 
 
 def conformance_tests(
@@ -93,7 +95,7 @@ def conformance_tests(
             values = request.getfixturevalue(options) if isinstance(options, str) else options
             folder = tmp_path_factory.mktemp("conformance")
             subject = Subject(name, values or {}, folder, clips, changes=option_changes)
-            running.append(check_rules(subject, all_rules()))
+            running.append(_outcomes(subject, all_rules()))
         while rule not in results:  # the rules before it are checked first, each once
             outcome = next(running[0])
             results[outcome.rule] = outcome
@@ -105,6 +107,12 @@ def conformance_tests(
 
     test: Callable[..., None] = pytest.mark.parametrize("rule", list(all_rules()))(check)
     return test
+
+
+def _outcomes(subject: Subject, rules: Mapping[str, Rule], time_limit: float | None = None) -> Iterator[Outcome]:
+    if any(name.endswith("in-two-processes") for name in rules):
+        start_second_process()
+    return check_rules(subject, rules, time_limit)
 
 
 @contextmanager

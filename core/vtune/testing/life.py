@@ -12,6 +12,18 @@ from vtune.testing.subject import OTHER_TEXT, TEXT, Subject, sound_of
 Step = Callable[[], dict[str, np.ndarray]]
 
 
+def steps_from_the_start(subject: Subject) -> Iterator[tuple[str, Step]]:
+    """Yield the steps of a base of their own, the first of which loads it."""
+    bases: list[Any] = []
+
+    def load_base() -> dict[str, np.ndarray]:
+        bases.append(subject.new_base())
+        return {}
+
+    yield "load_base", load_base
+    yield from steps(subject, bases[0])
+
+
 def steps(subject: Subject, base: Any) -> Iterator[tuple[str, Step]]:
     """Yield the name of each hook and a function that calls it; each function needs those before it.
 

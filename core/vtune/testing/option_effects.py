@@ -196,9 +196,7 @@ _STAGES = {
     for stage in (
         _Stage("text", frozenset({"text"}), lambda made, _: made.texts),
         _Stage("features", frozenset({"text", "features"}), lambda made, _: made.features),
-        _Stage(
-            "training", frozenset({"text", "features", "training"}), lambda made, usual: made.loss(usual.features)
-        ),
+        _Stage("training", frozenset({"text", "features", "training"}), lambda made, usual: made.loss(usual.features)),
         _Stage("speech", frozenset({"text", "features", "training", "speech"}), lambda made, _: _kept(made)),
         # A server speaks a voice with the base of another one that has other values of these options.
         _Stage("runtime", frozenset({"runtime", "sampling"}), lambda made, usual: made.sound(usual.conditioning)),

@@ -83,14 +83,20 @@ def rule_name(check: Callable[..., object]) -> str:
 
 def all_rules() -> dict[str, Rule]:
     """Return every rule by its name; causes stand before what follows from them."""
-    import vtune.testing.rules  # noqa: F401 -- registers them
+    from vtune.testing.rules import GROUPS  # whose import registers them
 
-    return dict(_RULES)
+    modules = [group.__name__ for group in GROUPS]
+    return dict(sorted(_RULES.items(), key=lambda entry: modules.index(entry[1].check.__module__)))
 
 
 def rules_named(names: tuple[str, ...]) -> dict[str, Rule]:
-    """Return the rules of these names with those that must hold before them. :raises EngineError: there is no such rule."""
+    """Return the rules of these names with those that must hold before them; all rules for no names.
+
+    :raises EngineError: there is no such rule.
+    """
     rules = all_rules()
+    if not names:
+        return rules
     for name in names:
         if name not in rules:
             raise EngineError(f"there is no rule {name!r}{choices(name, rules, 'rules')}")

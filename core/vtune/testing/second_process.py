@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -89,12 +91,13 @@ def _ask(subject: Subject) -> Lived:
     }
     with _lock:
         process = _running()
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         answer = ""
         try:
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
-            answer = process.stdout.readline()
+            answer = _read_line(process.stdout)
         finally:
             if not answer:  # it has died, or this thread is stopped: the next answer would be of this request
                 _end(process)
@@ -106,6 +109,15 @@ def _ask(subject: Subject) -> Lived:
         for key, (hook, name) in reply["names"].items():
             arrays.setdefault(hook, {})[name] = file[key]
     return Lived(reply["fingerprint"], arrays, reply["error"])
+
+
+def _read_line(stream: IO[str]) -> str:
+    """Read a line in a way that a time limit can stop: in short waits for a thread that reads it."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=lambda: lines.put(stream.readline()), name="second process", daemon=True).start()
+    while True:
+        with suppress(queue.Empty):
+            return lines.get(timeout=0.2)
 
 
 def _live(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from vtune.types import Audio, Batch, Clip, Conditioning, EngineInfo, EngineOpti
 from vtune.types.options import text_values
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 CLIP_SECONDS = (0.9, 1.7, 0.5)
@@ -158,8 +157,13 @@ class Subject:
         return features
 
     def with_prepared_text(self, clip: Clip, base: Any = None) -> Clip:
-        """Return a clip with the text that the network reads."""
-        return replace(clip, text=self.prepared(clip.text, base))
+        """Return a copy of a clip, with the text that the network reads."""
+        return replace(clip, text=self.prepared(clip.text, base), waveform=clip.waveform.copy())
+
+    def other_sound(self, clip: Clip) -> Clip:
+        """Return a clip that differs from another one in its sound alone: not in its id, its text or its length."""
+        rising = np.linspace(0.1, 1.0, len(clip.waveform), dtype=np.float32)
+        return replace(clip, waveform=clip.waveform[::-1] * rising)
 
     @cached_property
     def rows(self) -> list[Features]:
@@ -209,7 +213,8 @@ class Subject:
     def condition(self, clips: Sequence[Clip], base: Any = None) -> Conditioning:
         """Extract what the voice of some clips keeps."""
         base = self.base if base is None else base
-        return self.engine.extract_conditioning(base, clips, self.engine_options)
+        copies = [replace(clip, waveform=clip.waveform.copy()) for clip in clips]
+        return self.engine.extract_conditioning(base, copies, self.engine_options)
 
     # Speech
 
@@ -259,12 +264,20 @@ class Subject:
             if piece is None:
                 return heard
             heard.append(piece)
-            samples += np.size(getattr(piece, "waveform", ()))
+            samples += _sample_count(piece)
             if samples > limit or len(heard) > PIECES:
                 raise BrokenRule(
-                    f"synthesize had not ended after {samples / self.info.sample_rate:.0f} s of sound in {len(heard):,} "
+                    f"synthesize had not ended after {samples / self.info.sample_rate:.0f} s of sound in "
+                    f"{len(heard):,} "
                     f"pieces, for the text {text!r}"
                 )
+
+
+def _sample_count(piece: Any) -> int:
+    try:
+        return int(np.asarray(piece.waveform).size)
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return 0  # what is wrong with it has a rule of its own
 
 
 def next_piece(model: nn.Module, pieces: Iterator[Audio], untuned: bool = False) -> Audio | None:

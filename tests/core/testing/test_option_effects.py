@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vtune.engines import load_engine, load_users_engine
-from vtune.testing import check_engine, check_options, made_clip
+from vtune.testing import check_options, made_clip
 
 CLIPS = [made_clip(8000, seconds, number) for number, seconds in enumerate((0.4, 0.6))]
 
@@ -55,49 +55,47 @@ def refusal(tmp_path: Path) -> Callable[..., str]:
     return check
 
 
-def test_the_toy_engine_keeps_the_contract(tmp_path: Path) -> None:
-    check_engine("toy", {}, tmp_path)
-
-
 @pytest.mark.parametrize(
     ("field", "more", "told"),
     [
         (
             "max_frames: int = vtune.option(1000, affects='speech', ge=1)",
             "",
-            "option 'max_frames' declares that it affects speech, but prepare_sample returns other features when it is "
-            "1 instead of 1000; write affects=('speech', 'features')",
+            "The option 'max_frames' declares that it affects speech, but prepare_sample returns other features when it "
+            "is 1 instead of 1000. Write affects=('speech', 'features') in the declaration of 'max_frames'.",
         ),
         (
             "dropout: float = vtune.option(0.0, affects='runtime', lt=1)",
             "",
-            "option 'dropout' declares that it affects runtime, but the loss of a batch changes when it is 0.5 instead "
-            "of 0.0; write affects=('runtime', 'training')",
+            "The option 'dropout' declares that it affects runtime, but the loss of a batch changes when it is 0.5 "
+            "instead of 0.0. Write affects=('runtime', 'training') in the declaration of 'dropout'.",
         ),
         (
             "pace: float = vtune.option(1.0, affects='runtime')",
             "",
-            "option 'pace' declares that it affects runtime, but extract_conditioning keeps something else when it is "
-            "0.25 instead of 1.0; write affects=('runtime', 'speech')",
+            "The option 'pace' declares that it affects runtime, but extract_conditioning keeps something else when it "
+            "is 0.25 instead of 1.0. Write affects=('runtime', 'speech') in the declaration of 'pace'.",
         ),
         (
             "pitch: float = vtune.option(220.0, affects='speech')",
             "",
-            "synthesize reads option 'pitch' of the base, which affects speech: a server speaks voices that differ in "
-            "it with one base. Keep the value in the conditioning, or declare that the option also affects 'sampling' "
-            "(and take it from there) or 'runtime'",
+            "synthesize reads the option 'pitch' of the base, which affects speech: a server speaks voices that differ "
+            "in it with one base. Keep the value in the conditioning, or declare that the option also affects "
+            "'sampling' (and take it from there) or 'runtime'.",
         ),
         (
             "pass",
             KEEPS_AN_OPTION_OF_ITS_BASE,
-            "option 'max_frames' declares that it affects features, but synthesize speaks otherwise with the same "
-            "adapter and conditioning when it is 1 instead of 1000; write affects=('features', 'runtime')",
+            "The option 'max_frames' declares that it affects features, but synthesize speaks otherwise with the same "
+            "adapter and conditioning when it is 1 instead of 1000. Write affects=('features', 'runtime') in the "
+            "declaration of 'max_frames'.",
         ),
         (
             "pass",
             IGNORES_SAMPLING,
-            "option 'pitch' declares that it affects sampling, but synthesize speaks otherwise with "
-            "sampling={'pitch': 55.0} than with a base that has this value; take it from `sampling`",
+            "The option 'pitch' declares that it affects sampling, but synthesize speaks otherwise with "
+            "sampling={'pitch': 55.0} than with a base that has this value. Take the value from `sampling`: "
+            "sampling.get('pitch', base.options.pitch).",
         ),
     ],
 )
@@ -120,13 +118,13 @@ def extract_conditioning(base, clips):
     )
     engine = load_users_engine(str(path))
     check_options(engine, {}, CLIPS)
-    with pytest.raises(AssertionError, match=r"option 'words' .* extract_conditioning keeps something else"):
+    with pytest.raises(AssertionError, match=r"The option 'words' .* extract_conditioning keeps something else"):
         check_options(engine, {}, CLIPS, changes={"words": "no"})
 
 
 def test_a_key_that_forgets_an_option_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vtune.testing.option_effects.training_values", lambda options: {})
     with pytest.raises(
-        AssertionError, match=r"option 'width' affects \['runtime', 'training'\], but changes the keys "
+        AssertionError, match=r"The option 'width' affects \['runtime', 'training'\], but changes the keys "
     ):
         check_options(load_engine("toy"), {}, CLIPS)

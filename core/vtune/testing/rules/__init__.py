@@ -1,19 +1,19 @@
 """The rules of the conformance kit, by what they are about; causes come before what follows from them."""
 
 from vtune.testing.rules import (
+    adapter,
+    batches,
+    clips,
+    conditioning,
     describe,
+    files,
     loading,
     network,
-    clips,
-    batches,
-    adapter,
-    conditioning,
-    speech,
-    files,
     options,
     process,
+    speech,
     training,
-)  # isort: skip
+)
 
 GROUPS = (
     describe, loading, network, clips, batches, adapter, conditioning, speech, files, options, process, training,

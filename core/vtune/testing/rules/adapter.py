@@ -18,6 +18,7 @@ from vtune.training import guards
 if TYPE_CHECKING:
     from torch import nn
 
+
 def answers(model: nn.Module, subject: Subject) -> torch.Tensor:
     """Return what the model answers for the batch of all clips: logits, or the loss."""
     return guards.probe_logits(model, subject.batch)
@@ -58,7 +59,9 @@ def adapter_can_be_switched_off(subject: Subject) -> None:
     with model.disable_adapter():  # type: ignore[operator] # a PeftModel, by contract
         off = answers(model, subject)
     difference = float((off - base).abs().max())
-    require(difference == 0, f"Within disable_adapter(), the network answers otherwise than the base, by {difference:.3g}.")
+    require(
+        difference == 0, f"Within disable_adapter(), the network answers otherwise than the base, by {difference:.3g}."
+    )
 
 
 @rule(
@@ -135,7 +138,8 @@ def _gradients(model: nn.Module, subject: Subject) -> dict[str, torch.Tensor]:
 
 @rule(
     why="What training changes outside of the adapter is not saved, so the voice that is opened is another one.",
-    change="Keep no state in the network while it trains: no running mean (nn.BatchNorm with track_running_stats=False, "
+    change="Keep no state in the network while it trains: no running mean (nn.BatchNorm with "
+    "track_running_stats=False, "
     "or in eval mode), no cache, no counter in a buffer.",
     after=(gradients_reach_the_adapter,),
 )
@@ -213,5 +217,3 @@ def whole_network_can_be_trained(subject: Subject) -> None:
         any(p.grad is not None and bool(p.grad.count_nonzero()) for p in model.parameters()),
         "With all weights trainable, no weight gets a gradient.",
     )
-
-

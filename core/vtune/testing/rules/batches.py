@@ -35,7 +35,7 @@ def label_names(batch: Batch) -> list[str]:
 
 
 def item_counts(batch: Batch) -> Any:
-    """Return what training gives as ``num_items_in_batch``: a number, or numbers by name for several kinds of labels."""
+    """Return what training gives as ``num_items_in_batch``: a number, or several by name for kinds of labels."""
     names = label_names(batch)
     counts = {name: batch[name].ne(-100).sum() for name in names}
     if not counts:
@@ -61,10 +61,26 @@ def usable_model(subject: Subject) -> nn.Module:
 
 
 @rule(
+    why="A mistyped name stops the training at its first batch; a row may also stand alone, in a voice of one clip.",
+    change="Read the other clip's feature as row.get('paired.<name>'), and use the row's own where there is none.",
+    after=(clips_are_encoded, paired_features_exist),
+)
+def paired_rows_are_collated(subject: Subject) -> None:
+    """collate takes rows with the features of another clip, and rows without."""
+    if not subject.info.paired_features:
+        raise NotApplicable("engine_info names no paired_features")
+    for rows, what in ((subject.paired_rows, "with"), (subject.rows, "without")):
+        try:
+            subject.call("collate", base=subject.base, features=copy.deepcopy(rows))
+        except Exception as error:
+            raise BrokenRule(f"collate does not take rows {what} paired features: {error}.") from error
+
+
+@rule(
     why="The training loop sends every tensor of the batch to the device and to the model's forward.",
     change="Return a dict of CPU tensors whose first axis is the number of clips, with 'labels' (int64, -100 where "
     "nothing is learned), or 'items' (int64 [B], the number of targets of each clip).",
-    after=(clips_are_encoded,),
+    after=(clips_are_encoded, paired_rows_are_collated),
 )
 def batches_are_tensors(subject: Subject) -> None:
     """collate makes CPU tensors [B, ...] by name, with labels or with the number of items of each clip."""
@@ -159,22 +175,6 @@ def _some(tensor: torch.Tensor) -> str:
 
 
 @rule(
-    why="A mistyped name stops the training at its first batch; a row may also stand alone, in a voice of one clip.",
-    change="Read the other clip's feature as row.get('paired.<name>'), and use the row's own where there is none.",
-    after=(batches_are_tensors, paired_features_exist),
-)
-def paired_rows_are_collated(subject: Subject) -> None:
-    """collate takes rows with the features of another clip, and rows without."""
-    if not subject.info.paired_features:
-        raise NotApplicable("engine_info names no paired_features")
-    for rows, what in ((subject.paired_rows, "with"), (subject.rows, "without")):
-        try:
-            subject.collate(rows)
-        except Exception as error:
-            raise BrokenRule(f"collate does not take rows {what} paired features: {error}.") from error
-
-
-@rule(
     why="The training loop goes down this number; the validation loss is logged from it.",
     change='Return {"loss": loss} with one float32 number: nn.functional.cross_entropy(logits.float(), ...).',
     after=(batches_are_tensors, adapter_is_built),
@@ -198,7 +198,8 @@ def forward_returns_a_loss(subject: Subject) -> None:
 
 
 @rule(
-    why="Training gives the same tensors to the model again, to measure and to compare; it would learn from other data.",
+    why="Training gives the same tensors to the model again, to measure and to compare; it would learn from other "
+    "data.",
     change="Work on a copy in forward: labels = labels.clone(), or masked_fill instead of masked_fill_.",
     after=(forward_returns_a_loss,),
 )
@@ -228,7 +229,8 @@ def validation_loss_repeats(subject: Subject) -> None:
     spread = max(losses) - min(losses)
     require(
         spread <= 1e-6 * max(1.0, abs(losses[0])),
-        f"One batch had the losses {losses[0]:.5f}, {losses[1]:.5f} and {losses[2]:.5f} in eval mode: the loss is random.",
+        f"One batch had the losses {losses[0]:.5f}, {losses[1]:.5f} and {losses[2]:.5f} in eval mode: the loss is "
+        "random.",
     )
 
 
@@ -253,7 +255,8 @@ def training_loss_repeats(subject: Subject) -> None:
 
 @rule(
     why="The learning rate of a recipe would depend on the number of clips in a batch.",
-    change="Divide the sum over all labels by their number: cross_entropy(logits, labels, ignore_index=-100), or its sum "
+    change="Divide the sum over all labels by their number: cross_entropy(logits, labels, ignore_index=-100), or its "
+    "sum "
     "by (labels != -100).sum().",
     after=(validation_loss_repeats,),
 )
@@ -289,8 +292,7 @@ def loss_ignores_neighbours(subject: Subject) -> None:
 
 def _neighbour(subject: Subject) -> Features | None:
     """Encode a clip with other sound, to features with the same shapes as those of the first clip."""
-    usual = subject.clips[0]
-    other = type(usual)("neighbour", usual.voice, usual.text, usual.waveform[::-1].copy(), usual.sample_rate)
+    other = subject.other_sound(subject.clips[0])
     row = {name: np.asarray(array) for name, array in subject.encode(other).items()}
     first = subject.features[0]
     if any(row[name].shape != first[name].shape for name in first):
@@ -339,7 +341,8 @@ def loss_counts_labels_not_clips(subject: Subject) -> None:
 
 @rule(
     why="A clip would teach something else in each batch, and short clips would be trained on padding.",
-    change="Mask the padding: -100 in the labels, an attention mask, and a divisor that counts labels and not positions.",
+    change="Mask the padding: -100 in the labels, an attention mask, and a divisor that counts labels and not "
+    "positions.",
     after=(loss_counts_labels_not_clips, padding_is_on_the_right),
 )
 def loss_ignores_padding(subject: Subject) -> None:
@@ -348,7 +351,8 @@ def loss_ignores_padding(subject: Subject) -> None:
     together, expected = _together_and_expected(model, subject, rows)
     require(
         abs(together - expected) <= _tolerance(expected),
-        f"A batch of clips of unequal length had the loss {together:.5f}, but {expected:.5f} by its clips' losses alone; "
+        f"A batch of clips of unequal length had the loss {together:.5f}, but {expected:.5f} by its clips' losses "
+        "alone; "
         "clips of one length had no such difference.",
     )
 
@@ -404,12 +408,10 @@ def loss_holds_in_bf16(subject: Subject) -> None:
         try:
             with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
                 loss = model(**subject.batch)["loss"]
-        except RuntimeError as error:
+        except Exception as error:
             raise BrokenRule(f"{what}, the model's forward fails: {' '.join(str(error).split())[:200]}.") from error
         require(loss.dtype == torch.float32, f"{what}, the loss is {loss.dtype}.")
         require(
             torch.isfinite(loss) and abs(float(loss) - usual) <= 0.05 * max(1.0, abs(usual)),
             f"{what}, a batch had the loss {float(loss):.5f}, but {usual:.5f} in float32.",
         )
-
-

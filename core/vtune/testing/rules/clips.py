@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -64,7 +65,9 @@ def clips_are_encoded(subject: Subject) -> None:
     )
     require(features[0][length].ndim, f"The feature {length!r} has no axis, so it has no length.")
     names = {frozenset(row) for row in features}
-    require(len(names) == 1, f"The clips have different features: {' and '.join(sorted(map(str, map(sorted, names))))}.")
+    require(
+        len(names) == 1, f"The clips have different features: {' and '.join(sorted(map(str, map(sorted, names))))}."
+    )
     lengths = [len(row[subject.info.length_feature]) for row in features]
     require(min(lengths) > 0, f"The feature {subject.info.length_feature!r} of a clip has length 0.")
 
@@ -120,7 +123,8 @@ def encoding_repeats(subject: Subject) -> None:
 
 @rule(
     why="Clips are divided among processes, so each machine would encode them in another order, to other features.",
-    change="Keep nothing of one clip for the next: no running mean, no counter, no cache under a key that two clips share.",
+    change="Keep nothing of one clip for the next: no running mean, no counter, no cache under a key that two clips "
+    "share.",
     after=(encoding_repeats,),
 )
 def encoding_is_free_of_order(subject: Subject) -> None:
@@ -129,26 +133,22 @@ def encoding_is_free_of_order(subject: Subject) -> None:
     forwards = [subject.encode(clip, base) for clip in subject.clips]
     base = subject.new_base()
     backwards = [subject.encode(clip, base) for clip in reversed(subject.clips)][::-1]
-    namesake = _namesake(subject)
+    namesake = subject.other_sound(subject.clips[0])
     for index, (first, second) in enumerate(zip(forwards, backwards, strict=True)):
         name = differing(first, second)
         require(
             name is None,
-            f"The feature {name!r} of clip {index + 1} was different when the clips were encoded in the opposite order.",
+            f"The feature {name!r} of clip {index + 1} was different when the clips were encoded in the opposite "
+            "order.",
         )
     alone, after = subject.encode(namesake, subject.new_base()), subject.encode(namesake, base)
     name = differing(alone, after)
     require(
         name is None,
-        f"The feature {name!r} of a clip was different after another clip with the same id, text and length was encoded.",
+        f"The feature {name!r} of a clip was different after another clip with the same id, text and length was "
+        "encoded.",
         "Key a cache by the content of the clip, not by its id, its text or its length; or keep none.",
     )
-
-
-def _namesake(subject: Subject) -> Clip:
-    """Make a clip that has only its sound of its own."""
-    clip = subject.clips[0]
-    return Clip(clip.id, clip.voice, clip.text, clip.waveform[::-1].copy(), clip.sample_rate)
 
 
 @rule(
@@ -159,8 +159,8 @@ def _namesake(subject: Subject) -> Clip:
 def encoding_leaves_the_clip_alone(subject: Subject) -> None:
     """prepare_sample does not change the clip that it gets."""
     for clip in subject.clips:
-        given = Clip(clip.id, clip.voice, clip.text, clip.waveform.copy(), clip.sample_rate)
-        subject.encode(given)
+        given = subject.with_prepared_text(clip)
+        subject.call("prepare_sample", base=subject.base, clip=given)
         require(
             np.array_equal(given.waveform, clip.waveform),
             "prepare_sample changed clip.waveform in place.",
@@ -184,7 +184,7 @@ def clips_are_not_cut(subject: Subject) -> str | None:
             lengths.append((seconds, len(subject.encode(clip)[length_feature])))
         except SkipClip:
             break
-    for (shorter, few), (longer, many) in zip(lengths, lengths[1:], strict=False):
+    for (shorter, few), (longer, many) in pairwise(lengths):
         require(
             many > few * (1 + 0.5 * (longer / shorter - 1)),
             f"The feature {length_feature!r} has length {few} for a clip of {shorter:g} s, and {many} for one of "
@@ -195,7 +195,9 @@ def clips_are_not_cut(subject: Subject) -> str | None:
     seconds = lengths[min(1, len(lengths) - 1)][0]
     whole = subject.clip(seconds, 0, f"{TEXT} and this is the beginning of a text that goes on and then ends with blue")
     _require_seen(subject, whole, _with_other_end(whole), f"the last quarter of the sound of a clip of {seconds:g} s")
-    other = Clip(whole.id, whole.voice, whole.text[:-25] + "stops at quite other reds", whole.waveform, whole.sample_rate)
+    other = Clip(
+        whole.id, whole.voice, whole.text[:-25] + "stops at quite other reds", whole.waveform, whole.sample_rate
+    )
     _require_seen(subject, whole, other, "the last words of its text")
     return None
 
@@ -226,7 +228,9 @@ def strange_clips_are_encoded_or_skipped(subject: Subject) -> None:
     silent = np.zeros_like(usual.waveform)
     loud = np.sign(usual.waveform).astype(np.float32)
     clips = {
-        "of 20 ms": Clip("short", usual.voice, usual.text, usual.waveform[: usual.sample_rate // 50], usual.sample_rate),
+        "of 20 ms": Clip(
+            "short", usual.voice, usual.text, usual.waveform[: usual.sample_rate // 50], usual.sample_rate
+        ),
         "that is silent": Clip("silent", usual.voice, usual.text, silent, usual.sample_rate),
         "that is clipped": Clip("loud", usual.voice, usual.text, loud, usual.sample_rate),
         **{

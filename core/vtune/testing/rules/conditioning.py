@@ -42,7 +42,8 @@ def _extracted(subject: Subject, clips: Sequence[Clip]) -> Conditioning:
 
 
 @rule(
-    why="The voice is one safetensors file, which holds arrays of numbers and short texts; nothing else can be written, "
+    why="The voice is one safetensors file, which holds arrays of numbers and short texts; nothing else can be "
+    "written, "
     "and nothing else could be read from a stranger's voice without running code.",
     change="Keep NumPy arrays (tensor.float().cpu().numpy()), and texts: str(number), json.dumps(values).",
     after=(conditioning_is_extracted,),
@@ -54,7 +55,9 @@ def conditioning_is_plain(subject: Subject) -> str | None:
     for name, array in conditioning.tensors.items():
         require(isinstance(array, np.ndarray), f"The tensor {name!r} is a {type(array).__name__}, not a NumPy array.")
         require(array.dtype.kind in "fiub", f"The tensor {name!r} holds {array.dtype}, not numbers.")
-        require(array.dtype.kind != "f" or np.isfinite(array).all(), f"The tensor {name!r} has values that are no numbers.")
+        require(
+            array.dtype.kind != "f" or np.isfinite(array).all(), f"The tensor {name!r} has values that are no numbers."
+        )
         wide += [name] if array.dtype == np.float64 else []
     for name, text in conditioning.strings.items():
         require(
@@ -114,11 +117,14 @@ def _holds(values: np.ndarray, waveform: np.ndarray) -> bool:
 )
 def conditioning_repeats(subject: Subject) -> None:
     """The same clips give the same conditioning, and stay as they are."""
-    given = [Clip(c.id, c.voice, c.text, c.waveform.copy(), c.sample_rate) for c in subject.clips]
-    first, again = subject.condition(given), subject.condition(subject.clips)
+    given = [subject.with_prepared_text(clip) for clip in subject.clips]
+    first: Conditioning = subject.call("extract_conditioning", base=subject.base, clips=given)
+    again = _extracted(subject, subject.clips)
     name = differing(first.tensors, again.tensors)
     require(name is None, f"The tensor {name!r} was different when the same clips were given again.")
-    require(dict(first.strings) == dict(again.strings), "The strings were different when the same clips were given again.")
+    require(
+        dict(first.strings) == dict(again.strings), "The strings were different when the same clips were given again."
+    )
     changed = any(not np.array_equal(a.waveform, b.waveform) for a, b in zip(given, subject.clips, strict=True))
     require(not changed, "extract_conditioning changed the waveform of a clip in place.")
 
@@ -148,7 +154,7 @@ def mixing_a_voice_with_itself_changes_nothing(subject: Subject) -> None:
     """A voice that is mixed with itself keeps its conditioning."""
     subject.require_support("mixing")
     kept = subject.conditioning
-    mixed = subject.engine.mix_conditioning(subject.base, [kept, kept], [0.75, 0.25])
+    mixed = subject.engine.mix_conditioning(subject.base, [copy.deepcopy(kept), copy.deepcopy(kept)], [0.75, 0.25])
     require(dict(mixed.strings) == dict(kept.strings), "The strings changed in a mix of a voice with itself.")
     name = differing(kept.tensors, mixed.tensors, 1e-5)
     require(name is None, f"The tensor {name!r} changed in a mix of a voice with itself.")
@@ -156,12 +162,13 @@ def mixing_a_voice_with_itself_changes_nothing(subject: Subject) -> None:
 
 def _parts(subject: Subject) -> list[Conditioning]:
     other = [replace(subject.clip(seconds, number), voice="another") for number, seconds in ((5, 1.1), (7, 2.3))]
-    return [subject.conditioning, subject.condition(other)]
+    return [copy.deepcopy(subject.conditioning), subject.condition(other)]
 
 
 @rule(
     why="`vtune say '0.9*anna+0.1*ben'` would sound as any other mix of the two.",
-    change="Use the weights (np.average(arrays, axis=0, weights=weights)), or take the first part, which has the largest "
+    change="Use the weights (np.average(arrays, axis=0, weights=weights)), or take the first part, which has the "
+    "largest "
     "weight.",
     after=(mixing_a_voice_with_itself_changes_nothing,),
 )
@@ -170,8 +177,10 @@ def mixing_uses_the_weights(subject: Subject) -> None:
     parts = _parts(subject)
     if differing(parts[0].tensors, parts[1].tensors) is None:
         raise NotApplicable("two voices keep the same arrays")
-    much = subject.engine.mix_conditioning(subject.base, parts, [0.95, 0.05])
-    less = subject.engine.mix_conditioning(subject.base, parts, [0.55, 0.45])
+    much, less = (
+        subject.engine.mix_conditioning(subject.base, copy.deepcopy(parts), weights)
+        for weights in ([0.95, 0.05], [0.55, 0.45])
+    )
     ignored = [
         name
         for name, array in parts[0].tensors.items()
@@ -209,5 +218,3 @@ def mixing_leaves_the_parts_alone(subject: Subject) -> None:
             dict(part.strings) == dict(before.strings),
             f"mix_conditioning changed the strings of voice {index + 1} in place.",
         )
-
-

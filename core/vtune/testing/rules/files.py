@@ -22,7 +22,9 @@ from vtune.voice_format.weights import load_weights, save_weights
 if TYPE_CHECKING:
     from torch import nn
 
-PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
+TENSOR_MODULES = frozenset({"torch", "collections", "numpy"})
+"""What a pickle of tensors names, which torch.load(..., weights_only=True) reads. A merged network may be in the format
+of other software; a voice is vtune's own."""
 
 MERGE_TOLERANCE = 1e-3
 """Largest difference of the answers of a merged network in float32, as a share of the largest answer."""
@@ -30,7 +32,8 @@ MERGE_TOLERANCE = 1e-3
 
 @rule(
     why="The voice that is opened would be another one than the voice that was trained.",
-    change="Give a new model the same layers in every call of build_lora_model, and leave PEFT's own files as they are.",
+    change="Give a new model the same layers in every call of build_lora_model, and leave PEFT's own files as they "
+    "are.",
     after=(adapter_can_be_switched_off,),
 )
 def adapter_comes_back(subject: Subject) -> None:
@@ -111,7 +114,7 @@ def _loaded(subject: Subject, folder: Path) -> nn.Module:
 
 @rule(
     why="vtune, PEFT and every server look for the adapter at the root of the voice's folder.",
-    change='Write model.save_pretrained(directory) and the conditioning, and return the files: the default does it.',
+    change="Write model.save_pretrained(directory) and the conditioning, and return the files: the default does it.",
     after=(conditioning_comes_back, adapter_can_be_switched_off),
 )
 def export_writes_the_voice(subject: Subject) -> None:
@@ -137,28 +140,43 @@ def export_writes_the_voice(subject: Subject) -> None:
     after=(export_writes_the_voice,),
 )
 def no_pickles_are_written(subject: Subject) -> None:
-    """Voices and merged networks hold no pickles."""
+    """Voices hold no pickles, and merged networks none that name anything but tensors."""
     folders = [subject.new_folder("voice"), subject.new_folder("merged")]
     subject.engine.export_voice(subject.base, subject.model(), subject.conditioning, folders[0])
     if "merging" in subject.supports:
         subject.engine.save_merged(subject.base, _merged(subject), folders[1])
-    for path in (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()):
-        require(
-            path.suffix not in PICKLE_SUFFIXES and not _is_pickle(path),
-            f"{'export_voice' if folders[0] in path.parents else 'save_merged'} wrote the pickle {path.name}.",
-        )
+    for path in sorted(path for path in folders[0].rglob("*") if path.is_file()):
+        require(_pickled_names(path) is None, f"export_voice wrote the pickle {path.name}.")
+    for path in sorted(path for path in folders[1].rglob("*") if path.is_file()):
+        names = _pickled_names(path) or set()
+        strange = sorted(name for name in names if name.partition(".")[0] not in TENSOR_MODULES)
+        require(not strange, f"save_merged wrote the pickle {path.name}, which names {listed(strange)}.")
 
 
-def _is_pickle(path: Path) -> bool:
+def _pickled_names(path: Path) -> set[str] | None:
+    """Return the classes and functions that a pickle names; None for a file that is no pickle."""
+    content = path.read_bytes()
     if zipfile.is_zipfile(path):
-        return any(name.endswith(".pkl") for name in zipfile.ZipFile(path).namelist())
-    head = path.open("rb").read(2)
-    if head[:1] != b"\x80" or len(head) < 2 or head[1] > 5:
-        return False
+        archive = zipfile.ZipFile(path)
+        pickles = [name for name in archive.namelist() if name.endswith(".pkl")]
+        if not pickles:
+            return None
+        content = archive.read(pickles[0])
+    elif content[:1] != b"\x80" or len(content) < 2 or content[1] > 5:
+        return None
+    names: set[str] = set()
+    texts: list[str] = []
     try:
-        return any(True for _ in pickletools.genops(path.read_bytes()))
+        for code, argument, _ in pickletools.genops(content):
+            if code.name == "GLOBAL":
+                names.add(str(argument).replace(" ", "."))
+            elif code.name == "STACK_GLOBAL":
+                names.add(".".join(texts[-2:]))
+            elif isinstance(argument, str):
+                texts.append(argument)
     except ValueError:
-        return False
+        return None
+    return names
 
 
 @rule(
@@ -190,7 +208,8 @@ def exported_voice_speaks_alike(subject: Subject) -> None:
 
 @rule(
     why="A voice is spoken from its file; in the run that made it, it would have sounded otherwise.",
-    change="Let synthesize depend on the arrays and texts of the conditioning alone, not on the object, on what the base "
+    change="Let synthesize depend on the arrays and texts of the conditioning alone, not on the object, on what the "
+    "base "
     "remembers of its extraction, or on a precision that the file does not keep.",
     after=(conditioning_comes_back, adapter_is_heard),
 )
@@ -233,5 +252,3 @@ def training_parts_are_not_exported(subject: Subject) -> None:
             same = [n for n, t in kept if t.shape == parameter.shape and parameter.numel() > 1 and bool(parameter.any())
                     and torch.equal(t.float(), parameter.detach().float())]  # fmt: skip
             require(not same, f"The exported voice holds a tensor of the part {part_name!r}: {listed(same)}.")
-
-

@@ -12,12 +12,33 @@ from vtune.testing import life
 from vtune.testing.rule import NotApplicable, require, rule
 from vtune.testing.rules.describe import info_is_valid
 from vtune.testing.subject import Subject
-from vtune.testing.watch import NetworkRefused, refused_network
+from vtune.testing.watch import refused_network
 
 FINGERPRINT_SECONDS = 2.0
 """Longest time that hashing a tiny base may take."""
 
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".npy", ".onnx", ".gguf"})
+
+
+@rule(
+    why="Clusters and private machines have no network, and a file that is fetched may change between two runs.",
+    change="Read files that options name; fetch models from the Hub with vtune.toolkit.fetch_file or load_pretrained, "
+    "which use the local cache first.",
+    after=(info_is_valid,),
+)
+def works_offline(subject: Subject) -> None:
+    """With all files on the disk, no hook uses the network."""
+    with refused_network() as attempts:
+        count = len(attempts)
+        for hook, step in life.steps_from_the_start(subject):
+            stopped = False
+            try:
+                step()
+            except Exception:  # another rule reports what is wrong with it
+                stopped = True
+            require(len(attempts) == count, f"{hook} tried to connect to {', '.join(attempts[count:][:3])}.")
+            if stopped:
+                return
 
 
 @rule(
@@ -29,25 +50,6 @@ def base_loads(subject: Subject) -> None:
     """load_base returns the engine's state on the CPU in float32, as often as it is called."""
     _ = subject.base
     subject.new_base()
-
-
-@rule(
-    why="Clusters and private machines have no network, and a file that is fetched may change between two runs.",
-    change="Read files that options name; fetch models from the Hub with vtune.toolkit.fetch_file or load_pretrained, "
-    "which use the local cache first.",
-    after=(base_loads,),
-)
-def works_offline(subject: Subject) -> None:
-    """With all files on the disk, no hook uses the network."""
-    with refused_network() as attempts:
-        count = len(attempts)
-        for hook, step in life.steps(subject, subject.new_base()):
-            try:
-                step()
-            except Exception as error:  # another rule reports what is wrong with it
-                if len(attempts) == count and not isinstance(error, NetworkRefused):
-                    return
-            require(len(attempts) == count, f"{hook} tried to connect to {', '.join(attempts[count:][:3])}.")
 
 
 @rule(
@@ -88,8 +90,9 @@ def fingerprint_is_quick(subject: Subject) -> None:
 def fingerprint_is_stable(subject: Subject) -> None:
     """The same files give the same fingerprint: twice, and in a base that is loaded again."""
     first = subject.engine.features_fingerprint(subject.base)
-    again, other = subject.engine.features_fingerprint(subject.base), subject.engine.features_fingerprint(
-        subject.new_base()
+    again, other = (
+        subject.engine.features_fingerprint(subject.base),
+        subject.engine.features_fingerprint(subject.new_base()),
     )
     for parts, when in (
         (again, "when it was asked again"),
@@ -121,7 +124,7 @@ def fingerprint_follows_the_files(subject: Subject) -> str | None:
     moved = subject.engine.features_fingerprint(subject.new_base(**{name: str(copy)}))
     require(
         moved == before,
-        f"With a copy of the folder under {name!r}, the fingerprint is another one: {_first_change(before, moved)}.",
+        f"With a copy of the folder under {name!r}, the fingerprint is another one: {_changes(before, moved)}.",
         "Hash the content of the files, not their paths or dates.",
     )
     weights = [path for path in sorted(copy.rglob("*")) if path.suffix in WEIGHT_SUFFIXES and path.stat().st_size > 64]
@@ -147,9 +150,9 @@ def _fingerprint(engine: Engine, base: object) -> dict[str, str] | None:
         return None  # it has noticed
 
 
-def _first_change(before: dict[str, str], after: dict[str, str]) -> str:
-    name = next(name for name in {**before, **after} if before.get(name) != after.get(name))
-    return f"{name!r} was {before.get(name)!r} and is {after.get(name)!r}"
+def _changes(before: dict[str, str], after: dict[str, str]) -> str:
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return ", ".join(f"{name!r} was {before.get(name)!r} and is {after.get(name)!r}" for name in names)
 
 
 def _flip_last_byte(path: Path) -> None:

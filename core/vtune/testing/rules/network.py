@@ -25,8 +25,17 @@ def part_tensors(parts: Mapping[str, TrainingPart]) -> set[int]:
     after=(base_loads,),
 )
 def adapter_is_built(subject: Subject) -> None:
-    """build_lora_model returns a PeftModel with an adapter."""
-    require(guards.adapter_parameters(subject.model()), "The model of build_lora_model has no tensor of an adapter.")
+    """build_lora_model returns a PeftModel with an adapter, in every call."""
+    first = subject.model()
+    require(guards.adapter_parameters(first), "The model of build_lora_model has no tensor of an adapter.")
+    try:
+        subject.model()
+    except Exception as error:
+        raise BrokenRule(
+            f"The second call of build_lora_model fails: {str(error).rstrip('.')}.",
+            "Make a new network in every call (a copy.deepcopy of a kept one will do), because PEFT changes it in "
+            "place.",
+        ) from error
 
 
 @rule(
@@ -55,16 +64,13 @@ def adapter_alone_is_trainable(subject: Subject) -> None:
 
 @rule(
     why="vtune opens several voices at once; training or merging one of them would change the others.",
-    change="Make a new network in every call (a copy.deepcopy of a kept one will do), because PEFT changes it in place.",
+    change="Make a new network in every call (a copy.deepcopy of a kept one will do), because PEFT changes it in "
+    "place.",
     after=(adapter_alone_is_trainable,),
 )
 def models_are_separate(subject: Subject) -> None:
     """Each call of build_lora_model returns a new adapter on a network of its own."""
-    first = subject.model()
-    try:
-        second = subject.model()
-    except Exception as error:
-        raise BrokenRule(f"The second call of build_lora_model fails: {error}.") from error
+    first, second = subject.model(), subject.model()
     kept = {id(parameter) for parameter in first.parameters()}
     shared = [name for name, parameter in second.named_parameters() if id(parameter) in kept]
     require(not shared, f"Two models share {len(shared)} tensors: {listed(shared)}.")

@@ -67,7 +67,8 @@ def speech_options_are_declared(subject: Subject) -> None:
 
 
 @rule(
-    why="`vtune serve` speaks voices with different values of the option on one base: each would speak with the other's.",
+    why="`vtune serve` speaks voices with different values of the option on one base: each would speak with the "
+    "other's.",
     change="Keep the value in the conditioning, or declare that the option also affects `sampling` or `runtime`.",
     after=_SPEAKS,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,8 @@ def sound_is_mono(subject: Subject) -> None:
 
 @rule(
     why="The voice would be saved too high or too low, and too fast or too slow.",
-    change="Give vtune.Audio the rate of the vocoder, and EngineInfo.sample_rate the same; resample one if they differ.",
+    change="Give vtune.Audio the rate of the vocoder, and EngineInfo.sample_rate the same; resample one if they "
+    "differ.",
     after=(speech_ends,),
 )
 def sound_has_the_engines_rate(subject: Subject) -> None:
@@ -153,7 +155,8 @@ def sound_is_not_silent(subject: Subject) -> None:
     distance = float(np.abs(sound - sound.mean()).max())
     require(
         distance > SILENT_PEAK,
-        f"{len(sound) / subject.info.sample_rate:.2f} s of sound are {'silent' if abs(sound[0]) < 1e-4 else 'constant'}: "
+        f"{len(sound) / subject.info.sample_rate:.2f} s of sound are "
+        f"{'silent' if abs(sound[0]) < 1e-4 else 'constant'}: "
         f"no sample is farther than {distance:.1g} from {sound.mean():.2g}.",
     )
 
@@ -185,13 +188,15 @@ def pieces_join_without_gap(subject: Subject) -> None:
     if len(waveforms) < 3:
         raise NotApplicable(f"a text of three sentences came in {len(waveforms)} pieces")
     edge = max(8, round(EDGE_SECONDS * subject.info.sample_rate))
-    pairs = [pair for pair in zip(waveforms, waveforms[1:], strict=False) if min(map(len, pair)) > 4 * edge]
+    pairs = [pair for pair in pairwise(waveforms) if min(map(len, pair)) > 4 * edge]
     repeated = sum(_shares_edge(first, second, edge) for first, second in pairs)
     require(
         repeated * 2 <= len(pairs) or not pairs,
         f"{repeated} of {len(pairs)} pieces begin with the sound that the piece before them ends with.",
     )
-    loud = [waveform for waveform in waveforms if np.abs(waveform).max() > 10 * SILENT_PEAK and len(waveform) > 4 * edge]
+    loud = [
+        waveform for waveform in waveforms if np.abs(waveform).max() > 10 * SILENT_PEAK and len(waveform) > 4 * edge
+    ]
     gaps = sum(not np.any(waveform[-edge:]) or not np.any(waveform[:edge]) for waveform in loud)
     inside = sum(not np.any(waveform[len(waveform) // 2 : len(waveform) // 2 + edge]) for waveform in loud)
     require(
@@ -216,7 +221,8 @@ def _shares_edge(first: np.ndarray, second: np.ndarray, edge: int) -> bool:
 
 @rule(
     why="A seed is how users repeat what they liked, and how a test compares two voices.",
-    change="Draw from a generator of the utterance: torch.Generator().manual_seed(seed), passed to torch.multinomial or "
+    change="Draw from a generator of the utterance: torch.Generator().manual_seed(seed), passed to torch.multinomial "
+    "or "
     "torch.randn; not from the global generator, the time or a generator that lives on.",
     after=(speech_ends,),
 )
@@ -241,7 +247,8 @@ def seed_repeats_the_sound(subject: Subject) -> None:
 
 @rule(
     why="A server speaks one text after another with one base; a voice would sound different on each day.",
-    change="Reset in synthesize whatever an utterance changes (caches of keys and values, hidden states, counters), and "
+    change="Reset in synthesize whatever an utterance changes (caches of keys and values, hidden states, counters), "
+    "and "
     "key a cache by everything that its content depends on: text, conditioning, seed, sampling, and the weights.",
     after=(seed_repeats_the_sound,),
 )
@@ -306,7 +313,9 @@ def speech_can_be_interrupted(subject: Subject) -> None:
         try:
             close()
         except Exception as error:
-            raise BrokenRule(f"Closing an utterance after its first piece raises {type(error).__name__}: {error}.") from error
+            raise BrokenRule(
+                f"Closing an utterance after its first piece raises {type(error).__name__}: {error}."
+            ) from error
     again = sound_of(subject.speak(TEXT, 5, model=model))
     require(
         same_sound(usual, again),
@@ -316,8 +325,10 @@ def speech_can_be_interrupted(subject: Subject) -> None:
 
 
 @rule(
-    why="`vtune serve` speaks several requests with one base, whose pieces come in turn; listeners would hear a mixture.",
-    change="Keep what belongs to one utterance (caches, positions, the last token) in local variables, not in the base or "
+    why="`vtune serve` speaks several requests with one base, whose pieces come in turn; listeners would hear a "
+    "mixture.",
+    change="Keep what belongs to one utterance (caches, positions, the last token) in local variables, not in the "
+    "base or "
     "the network.",
     after=(speech_forgets_what_came_before,),
 )
@@ -386,6 +397,28 @@ def training_goes_on_after_speech(subject: Subject) -> None:
         model(**subject.batch)["loss"].backward()
     except RuntimeError as error:
         raise BrokenRule(f"After speaking, a training step fails: {' '.join(str(error).split())[:200]}.") from error
+
+
+@rule(
+    why="On a GPU vtune speaks with weights in half precision; a voice would be silent there, or fail.",
+    change="Convert what the network returns with .float() before NumPy or the vocoder sees it, and give the network "
+    "tensors of its own dtype.",
+    after=(sound_is_finite,),
+)
+def speech_holds_in_bf16(subject: Subject) -> None:
+    """With weights in bf16, an utterance is spoken as well: finite, and not silent."""
+    base = subject.engine.load_base(subject.engine_options, torch.device("cpu"), torch.bfloat16)
+    try:
+        pieces = subject.speak(TEXT, base=base, model=subject.model(base=base))
+    except BrokenRule:
+        raise
+    except Exception as error:
+        raise BrokenRule(
+            f"With weights in bf16, synthesize fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}."
+        ) from error
+    sound = sound_of(pieces)
+    require(sound.size and np.isfinite(sound).all(), "With weights in bf16, the sound is empty or no numbers.")
+    require(np.ptp(sound) > SILENT_PEAK, "With weights in bf16, the sound is silent.")
 
 
 @rule(
@@ -474,7 +507,9 @@ def together_equals_alone(subject: Subject) -> None:
         alone = subject.speak(*lines[index], model=model)
         together, single = sound_of(pieces), sound_of(alone)
         endings, expected = ([piece.ending for piece in several if piece.ending] for several in (pieces, alone))
-        require(endings == expected, f"Line {index + 1} ends with {endings} together with others, and {expected} alone.")
+        require(
+            endings == expected, f"Line {index + 1} ends with {endings} together with others, and {expected} alone."
+        )
         require(
             same_sound(together, single, 1e-4),
             f"Line {index + 1} sounds different together with others: "
