@@ -39,7 +39,7 @@ def reference() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["hooks.md", "recipe.md", "api.md"])
+@pytest.mark.parametrize("name", ["hooks.md", "recipe.md", "api.md", "conformance.md"])
 def test_reference_pages_are_what_the_code_says(reference: ModuleType, name: str) -> None:
     written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
     assert written == reference.pages()[name], "run python tools/write_reference.py"

@@ -32,7 +32,12 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """Return the pages by file name."""
-    return {"hooks.md": hooks_page(), "recipe.md": recipe_page(), "api.md": api_page()}
+    return {
+        "hooks.md": hooks_page(),
+        "recipe.md": recipe_page(),
+        "api.md": api_page(),
+        "conformance.md": conformance_page(),
+    }
 
 
 def hooks_page() -> str:
@@ -77,6 +82,29 @@ def recipe_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+CONFORMANCE_INTRODUCTION = """\
+`vtune engine check NAME` and `vtune.testing` check an engine against these rules, in this order, each under a time
+limit. The heading is the name of the rule, which `--rule` takes; the first line is its promise. A rule is not checked
+if one that must hold before it has failed: what was broken first is the cause."""
+
+
+def conformance_page() -> str:
+    """Every rule of the conformance kit: its promise, why it matters, and what an author usually has to change."""
+    from vtune.testing import rules
+    from vtune.testing.rule import all_rules
+
+    parts = [f"# Rules for engines\n\n{NOTE}\n{CONFORMANCE_INTRODUCTION}"]
+    for group in rules.GROUPS:
+        parts.append(f"## {(inspect.getdoc(group) or '').rstrip('.')}")
+        for rule in all_rules().values():
+            if rule.check.__module__ == group.__name__:
+                reasons = [f"- Why it matters: {rule.why}", f"- What to change: {rule.change}"]
+                after = ", ".join(f"[`{name}`](#{name})" for name in rule.after)
+                reasons += [f"- Checked after {after}."] if after else []
+                parts.append("\n\n".join([f"### {rule.name}", rule.promise, "\n".join(reasons)]))
+    return "\n\n".join(parts) + "\n"
+
+
 def api_page() -> str:
     """The public names of the package ``vtune``."""
     parts = [f"# Python API\n\n{NOTE}\n{_markdown(inspect.getdoc(vtune) or '')}"]
@@ -102,7 +130,7 @@ def api_page() -> str:
         (metrics, ["TestSet", "Utterance", "MetricSpec", "MetricResult", "Ratio", "Metric"]),
         (compare, ["compare", "contestants", "gather_test_set", "recipe_of"]),
         (record, ["list_voices", "find_voice", "read_record", "VoiceRecord"]),
-        (testing, ["check_engine", "made_clip"]),
+        (testing, ["check_engine", "conformance_tests", "engine_outcomes", "Outcome", "made_clip"]),
     ):
         parts += [_entry(f"{module.__name__}.{name}", getattr(module, name)) for name in names]
     return "\n\n".join(parts) + "\n"

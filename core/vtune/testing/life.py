@@ -12,6 +12,14 @@ from vtune.testing.subject import OTHER_TEXT, TEXT, Subject, sound_of
 Step = Callable[[], dict[str, np.ndarray]]
 
 
+def attempted(step: Step) -> dict[str, np.ndarray] | None:
+    """Call a hook, and return what it has made; None if it fails, which other rules report."""
+    try:
+        return step()
+    except Exception:  # whatever an engine raises
+        return None
+
+
 def steps_from_the_start(subject: Subject) -> Iterator[tuple[str, Step]]:
     """Yield the steps of a base of their own, the first of which loads it."""
     bases: list[Any] = []

@@ -61,8 +61,8 @@ def refusal(tmp_path: Path) -> Callable[..., str]:
         (
             "max_frames: int = vtune.option(1000, affects='speech', ge=1)",
             "",
-            "The option 'max_frames' declares that it affects speech, but prepare_sample returns other features when it "
-            "is 1 instead of 1000. Write affects=('speech', 'features') in the declaration of 'max_frames'.",
+            "The option 'max_frames' declares that it affects speech, but prepare_sample returns other features when "
+            "it is 1 instead of 1000. Write affects=('speech', 'features') in the declaration of 'max_frames'.",
         ),
         (
             "dropout: float = vtune.option(0.0, affects='runtime', lt=1)",

@@ -191,7 +191,7 @@ def forward_returns_a_loss(subject: Subject) -> None:
     require(loss.dtype == torch.float32, f"The loss is {loss.dtype}.", "Write logits.float() before the loss.")
     require(torch.isfinite(loss), f"The loss is {float(loss.detach())}.")
     require(
-        loss.requires_grad,
+        loss.requires_grad or not any(parameter.requires_grad for parameter in model.parameters()),
         "The loss depends on no trainable tensor.",
         "Compute the loss from the adapted network, without torch.no_grad() and without .detach().",
     )
