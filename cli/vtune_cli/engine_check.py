@@ -43,7 +43,7 @@ def check(
     """Check that the engine NAME keeps the contract, one line for each promise.
 
     NAME is an installed engine, or the path of an engine file, which runs. Give the engine a small base, because the
-    rules load it again and again: --options base_model=tests/tiny.
+    rules load it again and again: --options base_model=tiny_base.
 
     The exit code is 1 if a rule fails.
     """

@@ -1,6 +1,6 @@
 """The conformance kit: the rules of the contract, which check an engine in its authors' tests and in vtune's own.
 
-test_my_engine_keeps_the_contract = vtune.testing.conformance_tests("my_engine", {"base_model": "tests/tiny"})
+test_my_engine_keeps_the_contract = vtune.testing.conformance_tests("my_engine", {"base_model": "tiny_base"})
 """
 
 from vtune.testing.checkup import Outcome

@@ -80,7 +80,7 @@ def conformance_tests(
 
     Example::
 
-        test_contract = vtune.testing.conformance_tests("my_engine", {"base_model": "tests/tiny"})
+        test_contract = vtune.testing.conformance_tests("my_engine", {"base_model": "tiny_base"})
 
     :param options: of the engine, or the name of a pytest fixture that returns them.
     :param clips: as for ``check_engine``, and so is ``option_changes``.
