@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vtune.testing.subject import Subject
 
 RULE_SECONDS = 60.0
-"""Seconds that one rule may take; with a tiny base on one busy core the slowest rule takes about 10."""
+"""Seconds of one core that a rule may take; with a tiny base the slowest rule takes about 10."""
 
 Check = Callable[["Subject"], str | None]
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+WAITING_FACTOR = 4
+"""How much longer than its limit a function may wait, for a lock or on a machine that does other things."""
+
+POLL_SECONDS = 0.5
 
 GRACE_SECONDS = 1.0
 """Seconds that a stopped function has to end; a thread that is still inside a C function is left behind."""
@@ -47,13 +53,16 @@ class _Call(Generic[T]):
 def call_within(seconds: float, function: Callable[[], T]) -> T:
     """Call a function in a thread and return its result.
 
+    :param seconds: of one core, where the system tells; ``WAITING_FACTOR`` times as long by the clock.
     :raises TimeLimitReached: it takes longer. The thread is stopped at its next line of Python; while it waits in a C
         function it goes on in the background, and does not keep the process alive.
     """
     call = _Call(function)
     thread = threading.Thread(target=call.run, name="rule", daemon=True)
     thread.start()
-    thread.join(seconds)
+    deadline = time.monotonic() + WAITING_FACTOR * seconds
+    while thread.is_alive() and time.monotonic() < deadline and _core_seconds(thread) < seconds:
+        thread.join(min(POLL_SECONDS, seconds))
     if thread.is_alive() and thread.ident is not None:
         frame = sys._current_frames().get(thread.ident)
         frames = list(traceback.extract_stack(frame)) if frame is not None else []
@@ -64,3 +73,14 @@ def call_within(seconds: float, function: Callable[[], T]) -> T:
     if call.error is not None:
         raise call.error
     return call.results[0]
+
+
+def _core_seconds(thread: threading.Thread) -> float:
+    """Return the time that a thread has computed; 0 where the system does not tell."""
+    clock_of = getattr(time, "pthread_getcpuclockid", None)
+    if clock_of is None or thread.ident is None:
+        return 0.0
+    try:
+        return time.clock_gettime(clock_of(thread.ident))
+    except OSError:  # the thread has ended
+        return 0.0

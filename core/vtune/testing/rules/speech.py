@@ -565,7 +565,7 @@ def strange_texts_are_spoken_or_refused(subject: Subject) -> None:
 )
 def conversion_is_sound(subject: Subject) -> None:
     """convert yields the same kind of sound as synthesize, and repeats it for the same seed."""
-    if not subject.engine.can_convert:
+    if not subject.implements("convert"):
         raise NotApplicable("the engine converts no recordings")
     model = subject.model().eval()
     clip = subject.clip(1.0, 3)

@@ -45,7 +45,7 @@ _TRAINS = (
     why="This is what a user does with the engine.",
     change="Mend what the run says; the rules before this one check its parts.",
     after=(*_TRAINS, last_piece_has_the_ending, sound_has_the_engines_rate, sound_stays_in_range),
-    seconds=180,
+    seconds=120,
 )
 def run_makes_a_voice(subject: Subject) -> None:
     """A run in float32 makes a voice: encoded, trained for two accumulated steps, checked, written and spoken."""
@@ -56,7 +56,7 @@ def run_makes_a_voice(subject: Subject) -> None:
     why="It is what `train.precision: auto` means on most GPUs.",
     change="Create tensors with the dtype of the weights that they meet, and compute the loss in float32.",
     after=(*_TRAINS, loss_holds_in_bf16),
-    seconds=180,
+    seconds=120,
 )
 def run_trains_in_bf16(subject: Subject) -> None:
     """A run in bf16 trains two accumulated steps, and its adapter passes the checks after a training."""
@@ -67,7 +67,7 @@ def run_trains_in_bf16(subject: Subject) -> None:
     why="Users take the merged model to other software.",
     change="Mend save_merged, or leave 'merging' out of EngineInfo.supports.",
     after=(run_makes_a_voice, merged_files_come_back, exported_voice_speaks_alike),
-    seconds=180,
+    seconds=120,
 )
 def voice_of_the_run_merges(subject: Subject) -> None:
     """The voice of the run can be merged into its base, and the merged model answers as the voice does."""
