@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import vtune
-from vtune.testing import check_engine, made_clip
+from vtune.testing import check_engine, engine_outcomes, made_clip
 from vtune_indextts2 import nano_checkpoint
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.memory_footprint import estimate
@@ -38,13 +38,17 @@ def test_indextts2_keeps_the_contract(tiny: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"reference": "join", "prompt": "self"}, {"reference": "average", "beams": 2}])
-def test_it_keeps_the_contract_with_other_options(options: dict[str, Any], tiny: Path, tmp_path: Path) -> None:
+def test_it_keeps_the_contract_with_other_options(options: dict[str, Any], tiny: Path) -> None:
     usual = {"base_model": str(tiny), "normaliser": "basic", "max_codes": 10, "flow_steps": 1}
     clips = [
         made_clip(rate, seconds, place)
         for place, (rate, seconds) in enumerate([(8000, 0.9), (44_100, 1.2), (16_000, 0.5)])
     ]
-    check_engine("indextts2", {**usual, **options}, tmp_path, clips)
+    rules = ["num-items-in-batch-is-used", "exported-voice-speaks-alike", "mixing-uses-the-weights"]
+    outcomes = list(engine_outcomes("indextts2", {**usual, **options}, rules=rules, clips=clips))
+    assert {outcome.status for outcome in outcomes} <= {"pass", "skipped"}, [
+        outcome.paragraph for outcome in outcomes if outcome.status == "fail"
+    ]
 
 
 # The small checkpoint

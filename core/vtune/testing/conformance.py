@@ -54,6 +54,7 @@ def engine_outcomes(
     *,
     rules: Sequence[str] = (),
     time_limit: float | None = None,
+    clips: Sequence[Clip] | None = None,
     option_changes: Mapping[str, Any] | None = None,
 ) -> Iterator[Outcome]:
     """Yield the result of each rule as it is known.
@@ -65,7 +66,7 @@ def engine_outcomes(
     """
     chosen = rules_named(tuple(rules))
     with _folder(None) as path:
-        subject = Subject(name, options or {}, path, changes=option_changes)
+        subject = Subject(name, options or {}, path, clips, changes=option_changes)
         yield from _outcomes(subject, chosen, time_limit)
 
 

@@ -42,12 +42,23 @@ class _Call(Generic[T]):
     function: Callable[[], T]
     results: list[T] = field(default_factory=list)
     error: BaseException | None = None
+    clock: int | None = None
 
     def run(self) -> None:
+        if hasattr(time, "pthread_getcpuclockid"):
+            self.clock = time.pthread_getcpuclockid(threading.get_ident())
         try:
             self.results.append(self.function())
         except BaseException as error:  # whatever an engine raises is reported by the caller
             self.error = error
+
+    @property
+    def core_seconds(self) -> float:
+        """Time that the function has computed; 0 where the system does not tell."""
+        try:
+            return 0.0 if self.clock is None else time.clock_gettime(self.clock)
+        except OSError:  # the thread has ended
+            return 0.0
 
 
 def call_within(seconds: float, function: Callable[[], T]) -> T:
@@ -61,7 +72,7 @@ def call_within(seconds: float, function: Callable[[], T]) -> T:
     thread = threading.Thread(target=call.run, name="rule", daemon=True)
     thread.start()
     deadline = time.monotonic() + WAITING_FACTOR * seconds
-    while thread.is_alive() and time.monotonic() < deadline and _core_seconds(thread) < seconds:
+    while thread.is_alive() and time.monotonic() < deadline and call.core_seconds < seconds:
         thread.join(min(POLL_SECONDS, seconds))
     if thread.is_alive() and thread.ident is not None:
         frame = sys._current_frames().get(thread.ident)
@@ -73,14 +84,3 @@ def call_within(seconds: float, function: Callable[[], T]) -> T:
     if call.error is not None:
         raise call.error
     return call.results[0]
-
-
-def _core_seconds(thread: threading.Thread) -> float:
-    """Return the time that a thread has computed; 0 where the system does not tell."""
-    clock_of = getattr(time, "pthread_getcpuclockid", None)
-    if clock_of is None or thread.ident is None:
-        return 0.0
-    try:
-        return time.clock_gettime(clock_of(thread.ident))
-    except OSError:  # the thread has ended
-        return 0.0

@@ -94,3 +94,44 @@ def test_a_function_that_hangs_is_stopped_and_one_that_waits_is_left_behind() ->
             call_within(0.3, function)
         assert time.perf_counter() - started < 4
     assert call_within(5, lambda: 3) == 3
+
+
+FILES_ENGINE = """
+import vtune, vtune_toy
+from pathlib import Path
+from vtune_toy import build_lora_model, collate, extract_conditioning, prepare_sample, synthesize
+
+class Options(vtune_toy.ToyOptions):
+    base_model: str = vtune.option(affects="runtime")
+
+@vtune.hookimpl
+def engine_info():
+    return vtune.EngineInfo(8000, "1", Options, length_feature="labels", lora=vtune.LoraSettings(rank=4))
+
+@vtune.hookimpl
+def load_base(options, device, dtype):
+    return vtune_toy.load_base(options, device, dtype)
+
+@vtune.hookimpl
+def fingerprint(base):
+    path = Path(base.options.base_model) / "model.safetensors"
+    return {"network": HASH}
+"""
+
+
+@pytest.mark.parametrize(
+    ("hash_code", "seen"),
+    [
+        ("vtune.toolkit.hash_file(path)", None),
+        ("str(path.stat().st_size)", "A changed byte in model.safetensors did not change the fingerprint."),
+        ("str(path)", "With a copy of the folder under 'base_model', the fingerprint is another one"),
+    ],
+)
+def test_the_fingerprint_follows_the_content_of_files(tmp_path: Path, hash_code: str, seen: str | None) -> None:
+    folder = tmp_path / "base"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(bytes(range(100)))
+    path = tmp_path / "engine.py"
+    path.write_text(FILES_ENGINE.replace("HASH", hash_code))
+    *_, outcome = engine_outcomes(str(path), {"base_model": str(folder)}, rules=["fingerprint-follows-the-files"])
+    assert (outcome.status, outcome.seen[: len(seen or "")]) == (("fail", seen) if seen else ("pass", ""))
