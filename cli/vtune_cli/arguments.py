@@ -15,17 +15,6 @@ MAX_LINES_BYTES = 20_000_000
 """Largest text file whose lines are spoken, in bytes; a long novel has 3 MB."""
 
 
-class NearestChoice(click.Choice[str]):
-    """One of several names; a typo is told the nearest one."""
-
-    def get_invalid_choice_message(self, value: str, ctx: click.Context | None) -> str:
-        """Name what was found, every name, and the nearest."""
-        from vtune.errors import nearest, shown
-
-        names = [str(name) for name in self.choices]
-        return f"{shown(value)} is not one of {', '.join(names)}{nearest(value, names)}"
-
-
 def read_lines(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """Read the lines of a text file, or of stdin (``-``). A FIFO or a device is refused: it might never end."""
     from vtune.runtime.untrusted import read_text, why

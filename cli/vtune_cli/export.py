@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vtune.export.targets import TARGETS
-from vtune_cli.arguments import NearestChoice, base_options, engine_options, voices_option
+from vtune_cli.arguments import base_options, engine_options, voices_option
 from vtune_cli.output import echo
 
 
@@ -15,8 +15,9 @@ from vtune_cli.output import echo
 @click.argument("voice")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option(
-    "--to", "target", type=NearestChoice(list(TARGETS)), required=True,
-    help="; ".join(f"{name}: {target.description}" for name, target in TARGETS.items()) + ".",
+    "--to", "target", required=True, metavar="TARGET",
+    help="; ".join(f"{name}: {target.description}" for name, target in TARGETS.items()) + "; or a target of the "
+    "voice's engine or of an extension, which `vtune plugins` lists.",
 )  # fmt: skip
 @click.option(
     "--dtype", type=click.Choice(sorted({dtype for target in TARGETS.values() for dtype in target.dtypes})),

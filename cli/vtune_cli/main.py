@@ -31,13 +31,17 @@ VERBS = {
     "mix": "Mix voices into a new voice.",
     "export": "Write VOICE in a format of other software, and check it.",
     "recipe": "List, copy, show and check recipes.",
-    "engines": "List the installed engines.",
+    "engines": "List the installed engines with their options.",
     "engine": "Write an engine, and check it.",
+    "plugins": "List the installed engines and extensions, and what is wrong with one.",
 }
 
 
 class Verbs(click.Group):
     """Finds verbs by name and prints the user's mistakes as one line each; a bug keeps its traceback."""
+
+    problems: tuple[str, ...] = ()
+    """One line for each extension whose verbs are missing."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of vtune's verbs, then those of extensions."""
@@ -58,6 +62,8 @@ class Verbs(click.Group):
         rows = [*VERBS.items(), *((name, command.get_short_help_str()) for name, command in added.items())]
         with formatter.section("Verbs"):
             formatter.write_dl(rows)
+        for problem in self.problems:
+            formatter.write(f"\n{problem}\n")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -68,7 +74,9 @@ class Verbs(click.Group):
 
             close = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            ctx.fail(f"There is no verb {args[0]!r}.{hint}")
+            # The verb may be that of an extension which does not load; its names are not known then.
+            problems = "".join(f"\n{problem}" for problem in self.problems)
+            ctx.fail(f"There is no verb {args[0]!r}.{hint}{problems}")
         name, command, rest = super().resolve_command(ctx, args)
         if name in VERBS and command is not None and (function := command.callback) is not None:
             command = copy(command)
@@ -113,15 +121,18 @@ def _mistake(error: Exception) -> list[str]:
     return [] if line is None else [line]
 
 
-def _add_extensions(group: click.Group) -> None:
+def _add_extensions(group: Verbs) -> None:
     """Let extensions register their verbs; without any installed, vtune itself is not even imported."""
     from importlib.metadata import entry_points
 
-    if group.commands or not entry_points(group="vtune.plugins"):
+    if group.commands or group.problems or not entry_points(group="vtune.plugins"):
         return
-    from vtune.engines import extension_commands
+    from vtune.errors import printable
+    from vtune_cli.extension_commands import extension_commands
 
-    extension_commands(group)
+    added = extension_commands(VERBS)
+    group.commands.update(added.commands)
+    group.problems = tuple(map(printable, added.problems))
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -47,7 +47,7 @@ def say(
     if word_times and to_pipe:
         raise click.UsageError("--word-times goes with a sound file, not with --stream or --out -")
     texts = [text] if text is not None else [line.strip() for line in lines or () if line.strip()]
-    from vtune.audio import format_of
+    from vtune.engines import audio_format_of
     from vtune.errors import VoiceError, shown
     from vtune.toolkit.pauses import is_speakable
     from vtune.voices.mixing import open_named
@@ -57,7 +57,7 @@ def say(
         found = shown(text) if text is not None else "the file"
         raise VoiceError(f"there is nothing to speak in {found}: it has no letter and no digit")
     if not to_pipe and lines is None:
-        format_of(out)  # refuse a wrong ending before the voice is loaded
+        audio_format_of(out)  # refuse a wrong ending before the voice is loaded
     opened = open_named(voice, folder, device, options=engine_options(options), untuned=untuned)
     if to_pipe:
         to_stdout(opened, [t for t in texts if t is not None], seed, untuned=untuned, raw=raw)

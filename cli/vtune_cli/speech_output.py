@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtune.audio import stream_pcm, synthetic_note, wav_header, write_speech
+from vtune.engines import audio_format_of
 from vtune.errors import VoiceError
 from vtune.runtime.paths import make_parent, write_json
 from vtune.toolkit.pauses import is_speakable, pause
@@ -58,7 +59,8 @@ def write_sound(voice: LoadedVoice, pieces: Iterator[Audio], path: Path) -> None
     make_parent(path)
     started = time.monotonic()
     endings: Counter[str] = Counter()
-    seconds = write_speech(path, _counted(pieces, endings), voice.sample_rate, synthetic_note(voice.record.name))
+    note = synthetic_note(voice.record.name)
+    seconds = write_speech(path, audio_format_of(path), _counted(pieces, endings), voice.sample_rate, note)
     echo(f"{path}: {seconds:.2f} s in {time.monotonic() - started:.1f} s{_warn(endings)}")
 
 

@@ -16,8 +16,8 @@ from vtune_cli.output import echo
     help="Table to write. [default: DIR/transcript.csv; with --check DIR/check.csv]",
 )  # fmt: skip
 @click.option(
-    "--backend", type=click.Choice(["whisper", "faster-whisper", "transformers"]), default="whisper", show_default=True,
-    help="Speech recogniser to use.",
+    "--backend", default="whisper", show_default=True, metavar="whisper|faster-whisper|transformers|NAME",
+    help="Speech recogniser to use; NAME is one that an extension adds, see `vtune plugins`.",
 )  # fmt: skip
 @click.option(
     "--model", default="medium", show_default=True,
@@ -68,9 +68,11 @@ def transcribe(
     except ValidationError as error:
         raise click.UsageError(first_problem(error)) from error
     from vtune.dataset import notes_on_words
-    from vtune.ingest.transcribe import TranscribeReport, check_folder, transcribe_folder
+    from vtune.ingest.transcribe import TranscribeReport, check_folder, find_backend, transcribe_folder
     from vtune.runtime.distributed.rank_pool import RankPool
     from vtune.runtime.distributed.ranks import lead
+
+    find_backend(backend)  # refuse a wrong name before recordings are read
 
     def hear(pool: RankPool) -> TranscribeReport:
         for note in notes_on_words(Path(directory)):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vtune.toolkit import attach_lora
     from vtune.types import (
         Audio,
+        AudioFormat,
         Batch,
         Clip,
         Conditioning,
@@ -41,6 +42,7 @@ __version__ = VTUNE_VERSION
 
 __all__ = [
     "Audio",
+    "AudioFormat",
     "Batch",
     "Clip",
     "Conditioning",

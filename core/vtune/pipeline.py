@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtune import dataset
 from vtune.curation.doctor.check_run import check_run
-from vtune.engines import Engine, load_engine
+from vtune.engines import SPEECH_HOOKS, Engine, engine_of
 from vtune.evaluation import (
     VOICE,
     Scores,
@@ -65,7 +65,7 @@ def run(
     with ExitStack() as stack:
         ranks = stack.enter_context(joined(recipe.train.device, recipe.train.world_size))
         state = ranks.state
-        engine = load_engine(recipe.engine).with_extensions(recipe.extensions)
+        engine = engine_of(recipe)
         check_metrics(engine, recipe)
         device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
         # A run that does not fit into memory is refused now, not after hours of cutting and encoding.
@@ -125,7 +125,7 @@ def _make_voice(
     :param recipe: as the user wrote it; that of the job names the prepared clips.
     """
     engine, data = job.engine, job.data
-    made_from = _made_from(recipe, facts, voice.name)
+    made_from = _made_from(engine, recipe, facts, voice.name)
     if _is_made(voice, made_from):
         logger.info("Voice %s is already finished: %s", voice.name, voice.path)
         update_options(voice, recipe)
@@ -155,14 +155,14 @@ def _log_results(voice: VoiceFolder, facts: dict[str, Any], scores: Scores) -> N
     logger.info("Voice %s is finished. To listen, open %s", voice.name, voice.page if scores.texts else voice.samples)
 
 
-def _made_from(recipe: Recipe, facts: dict[str, Any], name: str) -> str:
+def _made_from(engine: Engine, recipe: Recipe, facts: dict[str, Any], name: str) -> str:
     parts = [
         facts["key"],
         name,
         recipe.evaluate.model_dump(),
         recipe.consent and recipe.consent.model_dump(),
         speech_values(recipe.engine_options),
-        {extension: speech_values(options) for extension, options in recipe.extensions.items()},
+        engine.extension_identity(recipe.extensions, speech_values, SPEECH_HOOKS),
     ]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from vtune.dataset import ClipTotals, Source, manifest_entries, open_numbered_source
 from vtune.dataset.features.encode import variant_numbers
 from vtune.dataset.features.manifest import MAX_SHOWN_VOICES
-from vtune.engines import load_engine
+from vtune.engines import engine_of
 from vtune.errors import DataError
 from vtune.ingest.raw_sources import PendingRecordings, pending_recordings, prepared_recipe
 from vtune.recipe import Recipe
@@ -129,7 +129,7 @@ def make_plan(recipe: Recipe) -> Plan:
 
     :raises VtuneError: no clip can be trained on, or the checkpoint's configuration cannot be read.
     """
-    engine = load_engine(recipe.engine)
+    engine = engine_of(recipe)
     device = pick_device(recipe.train.device)
     precision = pick_precision(recipe.train.precision, device)
     footprint = footprint_of(engine, recipe, device)

@@ -9,7 +9,7 @@ from typing import Any
 
 from vtune import pipeline
 from vtune.audio import synthetic_note, write_speech
-from vtune.engines import load_recipe
+from vtune.engines import audio_format_of, load_recipe
 from vtune.errors import VoiceError
 from vtune.evaluation import Evaluation, evaluate, tuned_and_base
 from vtune.evaluation.compare import first_voice, gather_test_set, recipe_of
@@ -70,7 +70,7 @@ class SpokenAudio(Audio):
         The ending chooses the format: ``hello.wav`` (16-bit samples), ``hello.mp3``, ``hello.flac``, ...
         """
         path = Path(path)
-        write_speech(path, [self], self.sample_rate, synthetic_note(self.voice))
+        write_speech(path, audio_format_of(path), [self], self.sample_rate, synthetic_note(self.voice))
         return path
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from vtune.engines.contributions import extension_contributions
 from vtune_cli.main import main
 
 
 @pytest.fixture
 def vtune() -> Iterator[Callable[..., Result]]:
     """Run the command line in this process; a bug's traceback fails the test."""
-    before = dict(main.commands)
+    before, main.problems = dict(main.commands), ()
 
     def run(*arguments: str) -> Result:
         result = CliRunner().invoke(main, list(arguments))
@@ -26,6 +27,7 @@ def vtune() -> Iterator[Callable[..., Result]]:
     yield run
     main.commands.clear()  # verbs of extensions stay registered as long as the process lives
     main.commands.update(before)
+    main.problems = ()
 
 
 @pytest.fixture
@@ -44,8 +46,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         (site / f"{name}_module.py").write_text(source)
         made.append(f"{name}_module")
         importlib.invalidate_caches()
+        extension_contributions.cache_clear()
 
     yield make
+    extension_contributions.cache_clear()
     for module in made:
         sys.modules.pop(module, None)
 

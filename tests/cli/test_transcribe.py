@@ -87,7 +87,7 @@ def test_check_compares_a_table_with_what_is_heard(vtune: Callable, clips: Path,
     ("more", "code", "told"),
     [
         (["--device", "tpu"], 2, "Invalid value for '--device'"),
-        (["--backend", "ears"], 2, "Invalid value for '--backend'"),
+        (["--backend", "ears"], 1, "there is no recogniser 'ears' (recognisers: whisper, "),
         (["--limit", "0"], 2, "Invalid value for '--limit'"),
         (["--language", "e"], 2, "language: "),
         (["--model", ""], 2, "model: "),

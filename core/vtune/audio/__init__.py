@@ -2,9 +2,9 @@
 
 from vtune.audio.blocks import SAMPLE_RATES, SUFFIXES, Recording, digest_of, opened, require_file
 from vtune.audio.downmix import ChannelMixer
-from vtune.audio.encode import AudioFormat, Encoder, write_encoded
+from vtune.audio.encode import write_encoded
 from vtune.audio.file_kinds import finished_name
-from vtune.audio.formats import FORMATS, format_of, write_speech
+from vtune.audio.formats import FORMATS, write_speech
 from vtune.audio.levels import bring_to, limit, rms_dbfs, speech_level
 from vtune.audio.parts import RecordingPart, cached_digest_of, header_of, part_bounds, read_part
 from vtune.audio.read import decode, rate_in, rate_of, read, recorded, seconds_in, seconds_of, stated_seconds, to_mono
@@ -16,9 +16,7 @@ __all__ = [
     "FORMATS",
     "SAMPLE_RATES",
     "SUFFIXES",
-    "AudioFormat",
     "ChannelMixer",
-    "Encoder",
     "Recording",
     "RecordingPart",
     "Tempo",
@@ -28,7 +26,6 @@ __all__ = [
     "digest_of",
     "encoded",
     "finished_name",
-    "format_of",
     "header_of",
     "limit",
     "mel_levels",

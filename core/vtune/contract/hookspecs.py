@@ -29,10 +29,14 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from vtune.contract.exports import ExportTarget
     from vtune.contract.metrics import MetricMaker
+    from vtune.contract.recognisers import RecogniserBackend
+    from vtune.contract.tables import TableReader
     from vtune.recipe import Recipe
     from vtune.types import (
         Audio,
+        AudioFormat,
         Batch,
         Clip,
         Conditioning,
@@ -69,7 +73,17 @@ HOOK_SECTIONS = {
     "Train": ("build_lora_model", "training_parts", "optimizers", "training_step"),
     "Make the voice": ("extract_conditioning", "mix_conditioning", "export_voice", "save_merged"),
     "Speak": ("synthesize", "synthesize_together", "synthesize_from_sampler", "convert"),
-    "Extensions": ("extension_info", "trainer_callbacks", "metrics", "watermark", "register_commands"),
+    "Extensions": (
+        "extension_info",
+        "trainer_callbacks",
+        "metrics",
+        "table_formats",
+        "audio_formats",
+        "recognisers",
+        "export_targets",
+        "watermark",
+        "register_commands",
+    ),
 }
 """The hooks in the order in which a run needs them; the reference page has these headings."""
 
@@ -596,7 +610,8 @@ def metrics(recipe: Recipe) -> dict[str, MetricMaker]:
     A maker is a class with ``specs``, the ``vtune.contract.metrics.MetricSpec`` of each number that it measures. It is
     called with the ``vtune.contract.metrics.TestSet`` and the recipe, and returns a ``vtune.contract.metrics.Metric``,
     or raises ``VtuneError`` with the reason why it cannot be measured: the others are measured all the same. A group
-    with the name of one of vtune's takes its place. Each of the metrics may stand under ``evaluate.selection``.
+    with the name of one of vtune's takes its place; else each metric has a name that no other has. Each of the metrics
+    may stand under ``evaluate.selection``.
 
     Called on every rank when a run begins, to check the names in the recipe, and again before speech is measured: on
     the main process, once for the checkpoints of a training and once for the finished voice.
@@ -606,6 +621,87 @@ def metrics(recipe: Recipe) -> dict[str, MetricMaker]:
         @vtune.hookimpl
         def metrics(recipe):
             return {"breath": BreathMetric}
+    """
+
+
+@hookspec
+def table_formats() -> list[TableReader]:
+    """Add formats of tables that say which recording has which words (extensions only).
+
+    Such a table is found in a folder, or named in a recipe, as those of vtune's own formats are; it is read and never
+    edited. The name of a format must be new.
+
+    Called once in each process that reads recordings, with no recipe: a format is there for every run.
+
+    Example::
+
+        from vtune.contract.tables import TableReader, TableRow
+
+
+        def read(path):
+            for line, text in enumerate(path.read_text("utf-8").splitlines(), 1):
+                name, _, words = text.partition(" = ")
+                yield TableRow(audio=name, text=words, line=line)
+
+
+        @vtune.hookimpl
+        def table_formats():
+            return [TableReader("lines with an equals sign", (".eq",), read)]
+    """
+
+
+@hookspec
+def audio_formats() -> list[AudioFormat]:
+    """Add formats in which speech leaves vtune (extensions only).
+
+    The name is a ``response_format`` of ``vtune serve`` and a file ending of ``vtune say``. It must be new.
+
+    Called once in each process that writes or sends sound.
+
+    Example::
+
+        @vtune.hookimpl
+        def audio_formats():
+            return [vtune.AudioFormat("ulaw", "audio/basic", "G.711 for telephones", UlawEncoder, sample_rates=(8000,))]
+    """
+
+
+@hookspec
+def recognisers() -> list[RecogniserBackend]:
+    """Add speech recognisers, which a recipe chooses with ``transcribe.backend`` (extensions only).
+
+    Called once in each process that checks a recipe or recognises speech; return at once, and import slow modules in
+    ``RecogniserBackend.open``. The name must be new.
+
+    Example::
+
+        from vtune.contract.recognisers import RecogniserBackend
+
+
+        @vtune.hookimpl
+        def recognisers():
+            return [RecogniserBackend("acme", "Acme's recogniser of English", open_acme)]
+    """
+
+
+@hookspec
+def export_targets() -> list[ExportTarget]:
+    """Add targets of ``vtune export VOICE --to NAME`` (engines and extensions).
+
+    The targets of an engine are for its own voices, those of an extension for all voices. Each target writes files,
+    reads them back, and gives pairs of numbers: what the voice's network computes and what the files compute. vtune
+    compares the numbers, and keeps nothing if they differ.
+
+    Called once by each ``vtune export``, after the voice's record is read.
+
+    Example::
+
+        from vtune.contract.exports import ExportTarget
+
+
+        @vtune.hookimpl
+        def export_targets():
+            return [ExportTarget("onnx", "the acoustic model as ONNX", write_onnx, compare_onnx, tolerance=1e-3)]
     """
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
+from vtune.engines.blocking import BLOCK_VARIABLE, is_blocked, warn_of_unknown
 from vtune.errors import EngineError, choices, reason, shown
 
 ENGINES = "vtune.engines"
@@ -26,6 +29,16 @@ class Installed:
     distribution: str
     entry: EntryPoint
 
+    def title(self, kind: str) -> str:
+        """Return how errors name it: ``extension 'x' (x-tts 1.0)``."""
+        return f"{kind} {self.name!r} ({self.distribution})"
+
+    @property
+    def needs(self) -> str:
+        """What it says about the version of vtune that it needs, as ``vtune-tts>=0.1,<0.2``; empty if nothing."""
+        requirements = (self.entry.dist.requires or []) if self.entry.dist else []
+        return next((need.split(";")[0].strip() for need in requirements if re.match(r"vtune-tts\b", need)), "")
+
 
 def installed_engines() -> dict[str, list[Installed]]:
     """Return every declared engine by name; several engines of one name are an error when that engine is loaded."""
@@ -33,38 +46,55 @@ def installed_engines() -> dict[str, list[Installed]]:
 
 
 def installed_extensions() -> list[Installed]:
-    """Return every declared extension."""
+    """Return every declared extension; several may have one name, which is an error when one of them is loaded."""
     return [extension for extensions in _declared(EXTENSIONS).values() for extension in extensions]
+
+
+def active_extensions() -> list[Installed]:
+    """Return the extensions that are not blocked.
+
+    :raises EngineError: two distributions offer an extension of one name.
+    """
+    extensions = _declared(EXTENSIONS)
+    warn_of_unknown([*extensions, *_declared(ENGINES)])
+    active = {name: candidates for name, candidates in extensions.items() if not is_blocked(name)}
+    return [_only(candidates, "extension") for candidates in active.values()]
 
 
 def find_engine(name: str) -> Installed:
     """Return the one engine of that name.
 
-    :raises EngineError: the engine is not installed (suggests the nearest name), or two distributions offer it.
+    :raises EngineError: the engine is not installed (suggests the nearest name) or blocked, or two distributions offer
+        it.
     """
     engines = installed_engines()
     if name not in engines:
         raise EngineError(f"no engine {shown(name)} is installed{choices(name, sorted(engines), 'installed')}")
-    candidates = engines[name]
+    if is_blocked(name):
+        raise EngineError(f"engine {name!r} is blocked by {BLOCK_VARIABLE}; take its name out of this variable")
+    return _only(engines[name], "engine")
+
+
+def _only(candidates: Sequence[Installed], kind: str) -> Installed:
     if len(candidates) > 1:
         offers = " and by ".join(candidate.distribution for candidate in candidates)
-        raise EngineError(f"engine {name!r} is offered by {offers}; uninstall all but one")
+        raise EngineError(f"{kind} {candidates[0].name!r} is offered by {offers}; uninstall all but one")
     return candidates[0]
 
 
 def import_plugin(installed: Installed, what: str) -> ModuleType:
     """Import the module that a distribution declares. :raises EngineError: the import fails, whatever it raises."""
+    remedy = "reinstall or uninstall it"
+    if what == "extension":  # which every run needs, while another engine may be chosen
+        remedy = f"reinstall or uninstall it, or leave it out with {BLOCK_VARIABLE}={installed.name}"
     try:
         module = installed.entry.load()
     except (Exception, SystemExit) as error:  # whatever somebody else's module raises, the user needs one line
-        raise EngineError(
-            f"{what} {installed.name!r} ({installed.distribution}) cannot be imported: {reason(error)}; "
-            "reinstall or uninstall it"
-        ) from error
+        raise EngineError(f"{installed.title(what)} cannot be imported: {reason(error)}; {remedy}") from error
     if not isinstance(module, ModuleType):
         raise EngineError(
-            f"{what} {installed.name!r} ({installed.distribution}) names {installed.entry.value!r}, "
-            "which is not a module; an entry point names a module of hookimpl functions"
+            f"{installed.title(what)} names {installed.entry.value!r}, which is not a module; an entry point names a "
+            "module of hookimpl functions"
         )
     return module
 
@@ -101,6 +131,7 @@ def _content(path: Path) -> bytes:
 
 
 def _declared(group: str) -> dict[str, list[Installed]]:
+    """Return the plugins of a group by name, in the order of their names, in which wrappers lie around each other."""
     plugins: dict[str, list[Installed]] = defaultdict(list)
     for entry in entry_points(group=group):
         named = entry.dist is not None and entry.dist.metadata["Name"]
@@ -113,4 +144,4 @@ def _declared(group: str) -> dict[str, list[Installed]]:
             for declared in same_name
         ):
             same_name.append(plugin)
-    return dict(plugins)
+    return {name: sorted(plugins[name], key=lambda item: item.distribution) for name in sorted(plugins)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from vtune.contract.exports import ExportTarget
+from vtune.contract.hookspecs import HOOK_SECTIONS
 from vtune.engines import answers
 from vtune.engines import defaults as default_hooks
+from vtune.engines.contributions import Contribution, contributions, plugin_answers
 from vtune.engines.discovery import find_engine, import_file, import_plugin
 from vtune.engines.hook_errors import HookErrors
-from vtune.engines.plugin_manager import new_manager, plugin_modules
+from vtune.engines.plugin_manager import Hooks, new_manager, plugin_modules
 from vtune.engines.single_file import is_engine_file, named_engine_file, use_engine_file
 from vtune.engines.sound_checks import checked, longest_speech
-from vtune.engines.validation import engine_information, extension_models
+from vtune.engines.validation import LoadedExtension, engine_information, loaded_extensions
 from vtune.errors import EngineError, SkipClip, VoiceError, shown
 from vtune.runtime.device import trim_heap
 from vtune.toolkit.pauses import speakable_parts, with_pauses
@@ -50,6 +53,12 @@ TEXT_OPTIONS_KEY = "vtune.text"
 """Key of a conditioning's strings under which a voice keeps the options that ``prepare_text`` needs, as JSON."""
 
 
+FEATURES_HOOKS = ("load_base", *HOOK_SECTIONS["Prepare the data"])
+TRAINING_HOOKS = (*FEATURES_HOOKS, *HOOK_SECTIONS["Train"])
+SPEECH_HOOKS = (*HOOK_SECTIONS["Make the voice"], *HOOK_SECTIONS["Speak"])
+"""Hooks that make features, an adapter and a finished voice; a wrapper around one of them counts for what it makes."""
+
+
 class Engine:
     """The hooks of one engine with its extensions; see ``vtune.contract.hookspecs`` for what each promises.
 
@@ -64,12 +73,18 @@ class Engine:
         self._hook = manager.hook
         self._errors = HookErrors(self._what, plugin_modules(manager))
         self.info = engine_information(manager, self._what)
-        self.extensions: Mapping[str, EngineOptions] = {}
+        self._extensions = loaded_extensions(manager)
+        self._activate(
+            {info.name: info.options() for item in self._extensions if (info := item.info) and not info.opt_in}
+        )
 
     def with_extensions(self, extensions: Mapping[str, EngineOptions]) -> Engine:
-        """Return this engine with the extensions' options of a recipe, which their wrappers get."""
+        """Return this engine with the extensions' options of a recipe or a voice, which their wrappers get.
+
+        Opt-in extensions without options there take no part.
+        """
         engine = copy(self)
-        engine.extensions = dict(extensions)
+        engine._activate(extensions)
         return engine
 
     def named_errors(self, action: str) -> AbstractContextManager[None]:
@@ -78,6 +93,14 @@ class Engine:
         :param action: what vtune does with the engine's code outside of hooks: ``training the model``.
         """
         return self._errors.named_if_own(action)
+
+    def _activate(self, extensions: Mapping[str, EngineOptions]) -> None:
+        self.extensions: Mapping[str, EngineOptions] = dict(extensions)
+        self._active = [
+            item for item in self._extensions if not item.info or not item.info.opt_in or item.info.name in extensions
+        ]
+        inactive = [item.plugin for item in self._extensions if item not in self._active]
+        self._hook = Hooks(self._manager, inactive)
 
     def load_base(self, options: EngineOptions, device: torch.device, dtype: torch.dtype) -> Any:
         """Return the engine's state."""
@@ -222,8 +245,15 @@ class Engine:
 
     @property
     def can_batch(self) -> bool:
-        """Whether the engine speaks several texts in one batch."""
-        return self._implements("synthesize_together")
+        """Whether the engine speaks several texts in one batch.
+
+        Not if an extension wraps ``synthesize`` alone: its wrapper would not see texts that are spoken in a batch.
+        """
+        return self._implements("synthesize_together") and not self._bypassed("synthesize_together")
+
+    def _bypassed(self, hook: str) -> list[str]:
+        """Return the extensions that wrap ``synthesize``, but not another hook that speaks in its place."""
+        return [item.title for item in self._active if "synthesize" in item.wraps and hook not in item.wraps]
 
     def synthesize_together(
         self,
@@ -286,6 +316,12 @@ class Engine:
             raise EngineError(
                 f"engine {self.name!r} speaks only in vtune's own process: no other server can sample from its network"
             )
+        bypassed = self._bypassed("synthesize_from_sampler")
+        if bypassed:
+            raise EngineError(
+                f"{bypassed[0]} wraps synthesize, but not synthesize_from_sampler, so it would not see speech that "
+                "another server samples; use --backend in-process, or leave the extension out"
+            )
 
     def require_convert(self) -> None:
         """Check that the engine converts recordings into a voice. :raises EngineError: it only speaks texts."""
@@ -346,25 +382,52 @@ class Engine:
 
     def trainer_callbacks(self, recipe: Recipe) -> list[Any]:
         """Return the callbacks of all extensions."""
-        with self._errors.named("trainer_callbacks"):
-            lists = self._hook.trainer_callbacks(recipe=recipe)
-        strange = [answer for answer in lists if not isinstance(answer, list | tuple)]
-        if strange:
-            raise EngineError(f"an extension's trainer_callbacks returned {shown(strange[0])}, it must return a list")
-        return [callback for several in lists for callback in several]
+        return [item.entry for item in contributions(self._hook, "trainer_callbacks", object, recipe=recipe)]
 
-    def metrics(self, recipe: Recipe) -> dict[str, MetricMaker]:
-        """Return the makers of the extensions' metrics by the names of their groups."""
-        with self._errors.named("metrics"):
-            makers = self._hook.metrics(recipe=recipe)
-        strange = [answer for answer in makers if not isinstance(answer, dict)]
-        if strange:
-            raise EngineError(f"an extension's metrics returned {shown(strange[0])}, it must return a dict")
-        return {name: maker for several in makers for name, maker in several.items()}
+    def metrics(self, recipe: Recipe) -> list[tuple[str, str, MetricMaker]]:
+        """Return each extension's metrics: the extension as errors name it, the name of the group, and the maker."""
+        return [
+            (owner, name, maker)
+            for owner, makers in plugin_answers(self._hook, "metrics", dict, recipe=recipe)
+            for name, maker in makers.items()
+        ]
+
+    def export_targets(self) -> list[Contribution[ExportTarget]]:
+        """Return the targets of ``vtune export`` that the engine and the extensions add."""
+        return contributions(self._hook, "export_targets", ExportTarget)
 
     def extension_options(self) -> dict[str, type[EngineOptions]]:
         """Return the option models of the extensions by name."""
-        return extension_models(self._manager)
+        return {item.info.name: item.info.options for item in self._extensions if item.info}
+
+    def installed_extensions(self) -> list[LoadedExtension]:
+        """Return every extension, those that take no part included."""
+        return list(self._extensions)
+
+    def active_extensions(self) -> list[LoadedExtension]:
+        """Return the extensions that take part."""
+        return list(self._active)
+
+    def extension_identity(
+        self,
+        extensions: Mapping[str, EngineOptions],
+        values: Callable[[EngineOptions], dict[str, Any]],
+        hooks: Collection[str],
+    ) -> dict[str, Any]:
+        """Return what something that was made owes to the extensions, by the name of each.
+
+        :param extensions: the options of a recipe.
+        :param values: returns the values of the options that it depends on.
+        :param hooks: the hooks that made it; a wrapper around one of them counts with its extension's version.
+        """
+        identity = {}
+        for item in self.with_extensions(extensions).active_extensions():
+            options = extensions.get(item.info.name) if item.info else None
+            depends = values(options) if options is not None else {}
+            wraps = bool(item.wraps & set(hooks))
+            if depends or wraps:
+                identity[item.key] = {"version": item.info.version if item.info and wraps else "", "options": depends}
+        return identity
 
     @property
     def _what(self) -> str:
@@ -445,7 +508,7 @@ def load_engine(name: str) -> Engine:
         return Engine(name, str(path), new_manager(import_file(path), f"engine {name!r} ({path})"))
     installed = find_engine(name)
     module = import_plugin(installed, "engine")
-    return Engine(name, installed.distribution, new_manager(module, f"engine {name!r} ({installed.distribution})"))
+    return Engine(name, installed.distribution, new_manager(module, installed.title("engine"), installed.needs))
 
 
 def load_users_engine(name: str) -> Engine:

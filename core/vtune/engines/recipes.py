@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vtune.contract.recognisers import RecogniserBackend
+from vtune.engines.blocking import blocked_names
+from vtune.engines.contributions import contributions
 from vtune.engines.discovery import installed_engines
 from vtune.engines.engine import Engine, load_engine
 from vtune.engines.plugin_manager import extensions_alone
 from vtune.engines.single_file import came_with, is_engine_file, named_engine_file, use_engine_file
-from vtune.engines.validation import extension_models
+from vtune.engines.validation import loaded_extensions
 from vtune.errors import EngineError, RecipeError, shown
 from vtune.recipe import (
     Draft,
+    ExtensionKeys,
     Recipe,
     apply_overrides,
     check_recipe,
@@ -23,7 +27,6 @@ from vtune.recipe import (
     read_draft,
     recipe_schema,
 )
-from vtune.types import EngineOptions
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
@@ -41,7 +44,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
     try:
         _use_own_engine_file(draft)
     except EngineError as error:
-        return check_recipe(draft, str(error), _extensions())
+        return check_recipe(draft, str(error), _extension_keys_or_none())
     return _checked(draft)
 
 
@@ -97,17 +100,28 @@ def _use_own_engine_file(draft: Draft) -> None:
 def _checked(draft: Draft) -> Recipe:
     name = draft.data.get("engine")
     if not isinstance(name, str) or not name:
-        return check_recipe(draft, "'engine' is missing", _extensions())
+        return check_recipe(draft, "'engine' is missing", _extension_keys_or_none())
     try:
-        engine = load_engine(name)
-        return check_recipe(draft, engine.info, engine.extension_options())
+        return check_recipe(draft, load_engine(name).info, _extension_keys())
     except EngineError as error:
-        return check_recipe(draft, str(error), _extensions())
+        return check_recipe(draft, str(error), _extension_keys_or_none())
 
 
-def _extensions() -> dict[str, type[EngineOptions]] | None:
+def _extension_keys() -> ExtensionKeys:
+    manager = extensions_alone()
+    infos = [item.info for item in loaded_extensions(manager) if item.info]
+    recognisers = contributions(manager.hook, "recognisers", RecogniserBackend)
+    return ExtensionKeys(
+        {info.name: info.options for info in infos},
+        {info.name for info in infos if info.opt_in},
+        [item.entry.name for item in recognisers],
+        blocked_names(),
+    )
+
+
+def _extension_keys_or_none() -> ExtensionKeys | None:
     try:
-        return extension_models(extensions_alone())
+        return _extension_keys()
     except EngineError:
         return None
 
@@ -131,6 +145,11 @@ def engine_recipes() -> dict[str, tuple[Path, str]]:
                 )
             recipes[path.stem] = (path, engine_name)
     return recipes
+
+
+def engine_of(recipe: Recipe) -> Engine:
+    """Load the engine of a recipe, with the options that the recipe gives to extensions."""
+    return load_engine(recipe.engine).with_extensions(recipe.extensions)
 
 
 def available_engines() -> dict[str, Engine | EngineError]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pluggy
 
+from vtune.engines.plugin_manager import HINT_TO_BLOCK
 from vtune.errors import EngineError, choices, listed, nearest, reason, shown
 from vtune.types import (
     CAPABILITIES,
@@ -70,31 +72,87 @@ def _require_reader(
         )
 
 
-def extension_models(manager: pluggy.PluginManager) -> dict[str, type[EngineOptions]]:
-    """Return the option model of each extension by the name of its section in the recipe.
+@dataclass(frozen=True, slots=True)
+class LoadedExtension:
+    """One extension of a plugin manager.
 
-    :raises EngineError: an extension raises or returns something else, or two extensions have one section.
+    :param title: how errors name it: ``extension 'x' (x-tts 1.0)``.
+    :param info: None for an extension without ``extension_info``.
+    :param wraps: the hooks of engines that it wraps.
     """
-    models: dict[str, type[EngineOptions]] = {}
-    for implementation in manager.hook.extension_info.get_hookimpls():
-        what = implementation.plugin_name
-        try:
-            info = implementation.function()
-        except Exception as error:  # as above
-            raise EngineError(f"{what}: extension_info failed: {reason(error)}") from error
-        if not isinstance(info, ExtensionInfo) or not isinstance(info.name, str):
-            raise EngineError(f"{what}: extension_info returned {shown(info)}, no ExtensionInfo")
-        _check_options(info.options, what, "extension_info")
-        sampling = sampling_names(info.options)
-        if sampling:
+
+    title: str
+    plugin: object
+    info: ExtensionInfo | None
+    wraps: frozenset[str]
+
+    @property
+    def key(self) -> str:
+        """Name for what is made with it: that of its section, or its title without the version."""
+        return self.info.name if self.info is not None else self.title.rpartition(" (")[0]
+
+
+def loaded_extensions(manager: pluggy.PluginManager) -> list[LoadedExtension]:
+    """Return the extensions of a plugin manager, what each declares checked.
+
+    :raises EngineError: an extension raises or declares something wrong, or two extensions have one section.
+    """
+    extensions = [
+        LoadedExtension(title, plugin, _extension_info(manager, plugin, title), _wrapped(manager, plugin))
+        for title, plugin in manager.list_name_plugin()
+        if title.startswith("extension ") and plugin is not None
+    ]
+    owners: dict[str, str] = {}
+    for extension in extensions:
+        if extension.info is None:
+            continue
+        if extension.info.name in owners:
             raise EngineError(
-                f"{what}: option {sampling[0]!r} affects sampling, but no request can change an extension's option; "
-                "write affects='speech'"
+                f"{extension.title}: {owners[extension.info.name]} has the section {extension.info.name!r} too"
+                f"{HINT_TO_BLOCK}"
             )
-        if info.name in models:
-            raise EngineError(f"{what}: another extension has the section {info.name!r} too; uninstall one of them")
-        models[info.name] = info.options
-    return models
+        owners[extension.info.name] = extension.title
+    return extensions
+
+
+def _wrapped(manager: pluggy.PluginManager, plugin: object) -> frozenset[str]:
+    callers = manager.get_hookcallers(plugin) or []
+    return frozenset(
+        caller.name
+        for caller in callers
+        for implementation in caller.get_hookimpls()
+        if implementation.plugin is plugin and (implementation.wrapper or implementation.hookwrapper)
+    )
+
+
+def _extension_info(manager: pluggy.PluginManager, plugin: object, what: str) -> ExtensionInfo | None:
+    for implementation in manager.hook.extension_info.get_hookimpls():
+        if implementation.plugin is plugin:
+            try:
+                info = implementation.function()
+            except Exception as error:  # as above
+                raise EngineError(f"{what}: extension_info failed: {reason(error)}") from error
+            return _checked_extension(info, what)
+    return None
+
+
+def _checked_extension(info: Any, what: str) -> ExtensionInfo:
+    if not isinstance(info, ExtensionInfo) or not isinstance(info.name, str):
+        raise EngineError(f"{what}: extension_info returned {shown(info)}, no ExtensionInfo")
+    _check_options(info.options, what, "extension_info")
+    sampling = sampling_names(info.options)
+    if sampling:
+        raise EngineError(
+            f"{what}: option {sampling[0]!r} affects sampling, but no request can change an extension's option; "
+            "write affects='speech'"
+        )
+    required = [name for name, field in info.options.model_fields.items() if field.is_required()]
+    if required and not info.opt_in:
+        raise EngineError(
+            f"{what}: option {required[0]!r} has no default, so no recipe without it could be used; give it one, or "
+            "declare ExtensionInfo(..., opt_in=True)"
+        )
+    return info
 
 
 _FIELDS: dict[str, tuple[Any, str]] = {

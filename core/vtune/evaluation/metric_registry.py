@@ -22,7 +22,7 @@ def metric_makers(engine: Engine, recipe: Recipe, names: Iterable[str] | None = 
     :param names: groups, or metrics, which stand for their group: they are measured together.
     :raises RecipeError: there is no such group and no such metric; suggests the nearest.
     """
-    makers = {**METRICS, **engine.metrics(recipe)}
+    makers = _all_makers(engine, recipe)
     if names is None:
         return makers
     group_of = {name: group for group, specs in _specs_by_group(makers).items() for name in [*specs, group]}
@@ -34,20 +34,44 @@ def metric_makers(engine: Engine, recipe: Recipe, names: Iterable[str] | None = 
     return {group: maker for group, maker in makers.items() if group in groups}
 
 
+def _all_makers(engine: Engine, recipe: Recipe) -> dict[str, MetricMaker]:
+    """Return every maker by group; a group of an extension may take the place of vtune's group of its name.
+
+    :raises EngineError: two extensions have one group, or two groups have one metric.
+    """
+    makers, owners = dict(METRICS), dict.fromkeys(METRICS, "vtune")
+    for owner, group, maker in engine.metrics(recipe):
+        if owners.get(group, "vtune") != "vtune":
+            raise EngineError(
+                f"{owner}: metrics lists the group {group!r}, which {owners[group]} has already; rename it"
+            )
+        makers[group], owners[group] = maker, owner
+    groups: dict[str, str] = {}
+    for group, maker in makers.items():
+        for spec in _specs(f"{owners[group]}: the metrics {group!r}", maker):
+            other = groups.setdefault(spec.name, group)
+            if other != group:
+                raise EngineError(
+                    f"{owners[group]}: metrics lists {spec.name!r} in the group {group!r}, which {owners[other]} has "
+                    f"already in the group {other!r}; rename it, or give the group the name {other!r}, whose place it "
+                    "then takes"
+                )
+    return makers
+
+
 def metric_specs(makers: Mapping[str, MetricMaker]) -> dict[str, MetricSpec]:
     """Return what the makers can measure, by the name of the metric. :raises EngineError: a maker does not say it."""
     return {name: spec for specs in _specs_by_group(makers).values() for name, spec in specs.items()}
 
 
 def _specs_by_group(makers: Mapping[str, MetricMaker]) -> dict[str, dict[str, MetricSpec]]:
-    return {group: {spec.name: spec for spec in _specs(group, maker)} for group, maker in makers.items()}
+    return {
+        group: {spec.name: spec for spec in _specs(f"the metrics {group!r}", maker)} for group, maker in makers.items()
+    }
 
 
-def _specs(group: str, maker: MetricMaker) -> Sequence[MetricSpec]:
+def _specs(title: str, maker: MetricMaker) -> Sequence[MetricSpec]:
     specs = getattr(maker, "specs", None)
     if not isinstance(specs, list | tuple) or not all(isinstance(spec, MetricSpec) for spec in specs):
-        raise EngineError(
-            f"the metrics {group!r} of an extension do not say what they measure: give their class "
-            "`specs = (MetricSpec(...),)`"
-        )
+        raise EngineError(f"{title} do not say what they measure: give their class `specs = (MetricSpec(...),)`")
     return specs

@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vtune.engines import Engine, load_engine
+from vtune.engines.contributions import Contribution, joined
 from vtune.errors import VoiceError, choices, reason, shown
 from vtune.evaluation import read_scores
 from vtune.export import consent
+from vtune.export.added_target import folder_target
 from vtune.export.card import write_card
 from vtune.export.result import ExportResult
 from vtune.export.source import open_export_source
-from vtune.export.target import ExportTarget
+from vtune.export.target import FolderTarget
 from vtune.export.targets import TARGETS
 from vtune.export.voice_files import write_licence_note, write_records
 from vtune.runtime.paths import VoiceFolder, new_folder, require_new_folder, write_json
@@ -59,19 +62,23 @@ def export(
     """Write a voice as a folder for other software, with its card, its records and ``export.json``.
 
     :param directory: does not exist, or is empty.
-    :param target: a name in ``TARGETS``.
+    :param target: one of vtune's own, of the voice's engine or of an extension.
     :param dtype: format of the weights, ``bf16``, ``fp16`` or ``fp32``; default: the target's.
     :param without_consent: the sentence of a user who answers for a voice that states no consent.
     :param options: engine options that differ from those of the training, for example where the base lies now.
     :raises VoiceError: the voice states no consent, does not fit the target, or the files answer differently.
     """
-    if target not in TARGETS:
-        raise VoiceError(f"there is no export target {shown(target)}{choices(target, TARGETS, 'targets')}")
     require_new_folder(directory)
     record = read_record(folder)
+    targets = export_targets(load_engine(record.engine))
+    if target not in targets:
+        raise VoiceError(
+            f"there is no export target {shown(target)} for voices of the engine {record.engine!r}"
+            f"{choices(target, targets, 'targets')}"
+        )
     overridden = consent.require_consent(record, without_consent)
-    _require_dtype(TARGETS[target], dtype)
-    TARGETS[target].check(folder, record, directory)
+    _require_dtype(targets[target], dtype, targets)
+    targets[target].check(folder, record, directory)
     scores = read_scores(folder.scores)
     with logged_step(f"Exporting {record.name} to {target}: loading the voice and its base"):
         source = open_export_source(folder, device, options)
@@ -79,7 +86,7 @@ def export(
     record = record.model_copy(update={"engine_options": source.options_with().model_dump(mode="json")})
     with new_folder(directory, keep=lambda: require_new_folder(directory)) as aside:
         with logged_step(f"Exporting {record.name} to {target}: writing the files and comparing what they answer"):
-            result = TARGETS[target].write(source, aside, directory, dtype)
+            result = targets[target].write(source, aside, directory, dtype)
         checks = (result.compared.describe(), *(f"{rule}: {value}" for rule, value in result.rules.items()))
         form = replace(result.form, checked=checks, overridden=overridden)
         kept = aside / form.files
@@ -98,11 +105,20 @@ def export(
     return ExportedVoice(directory, record.name, target, result)
 
 
-def _require_dtype(target: ExportTarget, dtype: str | None) -> None:
+def export_targets(engine: Engine) -> dict[str, FolderTarget]:
+    """Return every target for the voices of an engine by name: vtune's own, the engine's, and those of extensions.
+
+    :raises EngineError: two targets have one name, or a plugin lists something other than a target.
+    """
+    added = [Contribution(item.owner, folder_target(item)) for item in engine.export_targets()]
+    return joined(TARGETS, added, "export_targets")
+
+
+def _require_dtype(target: FolderTarget, dtype: str | None, targets: Mapping[str, FolderTarget]) -> None:
     """Refuse a format of the weights that a target does not write, and name the targets that write it."""
     if dtype is None or dtype in target.dtypes:
         return
-    names = [name for name, candidate in TARGETS.items() if dtype in candidate.dtypes]
+    names = [name for name, candidate in targets.items() if dtype in candidate.dtypes]
     instead = f"; --dtype {dtype} goes with --to {' or '.join(names)}" if names else ""
     raise VoiceError(f"--dtype {dtype}: --to {target.name} writes {' or '.join(target.dtypes)} only{instead}")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportTarget:
+class FolderTarget:
     """A kind of folder that other software loads a voice from; its module declares it as ``TARGET``.
 
     A module imports torch, NumPy, pydantic and what needs them inside its functions only: ``vtune export --help`` reads

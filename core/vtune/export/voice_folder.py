@@ -19,6 +19,7 @@ from vtune.runtime.progress import ProgressBar
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.voice_format.record import VoiceRecord, read_record
 from vtune.voice_format.vllm_rules import is_servable
+from vtune.voices.extension_options import extension_records
 from vtune.voices.speech import Speaker
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def voice_record(
         engine=engine.name,
         engine_origin=engine.origin,
         engine_options=recipe.engine_options.model_dump(mode="json"),
+        extensions=extension_records(engine.with_extensions(recipe.extensions)),
         method=recipe.train.method,
         sample_rate=engine.info.sample_rate,
         fingerprint=fingerprint,
@@ -86,20 +88,26 @@ def write_voice(
 
 
 def update_options(folder: VoiceFolder, recipe: Recipe) -> None:
-    """Give a finished voice the engine options of its recipe, without speaking again.
+    """Give a finished voice the options of its recipe, engine's and extensions', without speaking again.
 
     For options that affect only sampling or the runtime: the voice uses the new values from now on, its samples and
     scores stay those of the earlier values.
     """
     record, options = read_record(folder), recipe.engine_options.model_dump(mode="json")
-    changed = sorted(name for name, value in options.items() if record.engine_options.get(name) != value)
+    changed = {name: value for name, value in options.items() if record.engine_options.get(name) != value}
+    extensions = dict(record.extensions)
+    for name in record.extensions.keys() & recipe.extensions.keys():
+        values = recipe.extensions[name].model_dump(mode="json")
+        extensions[name] = record.extensions[name].model_copy(update={"options": values})
+        earlier = record.extensions[name].options
+        changed |= {f"{name}.{key}": value for key, value in values.items() if earlier.get(key) != value}
     if not changed:
         return
-    record = record.model_copy(update={"engine_options": options})
+    record = record.model_copy(update={"engine_options": options, "extensions": extensions})
     write_text(folder.recipe, as_yaml(recipe))
     write_card(folder.card, record, recipe.settings(), read_scores(folder.scores))
     write_json(folder.record, record.model_dump())  # last: a stopped update is repeated
-    values = ", ".join(f"{name}={options[name]}" for name in changed)
+    values = ", ".join(f"{name}={value}" for name, value in sorted(changed.items()))
     logger.info(
         "voice %s: uses %s from now on; its samples and scores were made with the earlier values",
         record.name, values,

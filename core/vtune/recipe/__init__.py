@@ -19,7 +19,7 @@ from vtune.recipe.model import (
 from vtune.recipe.overrides import apply_overrides, override_texts
 from vtune.recipe.parse import read_draft
 from vtune.recipe.portable import missing_sources, no_source, portable_recipe, source_paths
-from vtune.recipe.validate import check_recipe
+from vtune.recipe.validate import ExtensionKeys, check_recipe
 
 __all__ = [
     "AugmentRecipe",
@@ -28,6 +28,7 @@ __all__ = [
     "Draft",
     "EncodeRecipe",
     "EvaluateRecipe",
+    "ExtensionKeys",
     "LoraRecipe",
     "PrepareRecipe",
     "Recipe",

@@ -11,6 +11,7 @@ from vtune.errors import in_a_line, nearest, shown
 _EXPECTED = {
     "bool_parsing": "be true or false",
     "bool_type": "be true or false",
+    "callable_type": "be a function",
     "dict_type": "be a mapping of keys to values",
     "finite_number": "be a finite number",
     "float_parsing": "be a number",
@@ -29,6 +30,7 @@ _EXPECTED = {
     "path_type": "be a path",
     "string_pattern_mismatch": "match the pattern {pattern}",
     "string_type": "be text",
+    "tuple_type": "be a tuple",
 }
 
 

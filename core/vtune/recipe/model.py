@@ -205,13 +205,26 @@ NumberStyle = Literal["words", "digits"]
 """How transcripts write numbers."""
 
 
+OWN_RECOGNISERS = {
+    "whisper": "openai-whisper",
+    "faster-whisper": "Whisper in CTranslate2, which needs the extra of that name",
+    "transformers": "any speech recognition model of transformers",
+}
+"""vtune's own recognisers by name, each with a few words; extensions may add some."""
+
+RecogniserName = Annotated[
+    str, WithJsonSchema({"anyOf": [{"enum": list(OWN_RECOGNISERS)}, {"type": "string", "pattern": "^[a-z0-9-]+$"}]})
+]
+
+
 class TranscribeRecipe(Settings):
     """How clips that were cut from raw recordings get their words: by speech recognition."""
 
-    backend: Literal["whisper", "faster-whisper", "transformers"] = Field(
+    backend: RecogniserName = Field(
         "whisper",
         description="The speech recogniser: `whisper` is openai-whisper, `faster-whisper` needs the extra of that "
-        "name, `transformers` takes any speech recognition model of transformers.",
+        "name, `transformers` takes any speech recognition model of transformers, and any other name is the recogniser "
+        "of an extension.",
     )
     model: str = Field(
         "medium",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,27 +13,44 @@ from vtune.errors import RecipeError, choices, shown
 from vtune.recipe.draft import Draft, KeyPath, dotted
 from vtune.recipe.explain import as_written, explain
 from vtune.recipe.lora_arguments import refusal
-from vtune.recipe.model import LoraRecipe, Recipe
+from vtune.recipe.model import OWN_RECOGNISERS, LoraRecipe, Recipe
 from vtune.recipe.parse import MAX_PROBLEMS
 from vtune.recipe.suggest import Catalogue
 from vtune.types import EngineInfo, EngineOptions
 
+logger = logging.getLogger(__name__)
+
 M = TypeVar("M", bound=BaseModel)
 
 
-def check_recipe(
-    draft: Draft, engine: EngineInfo | str, extensions: Mapping[str, type[EngineOptions]] | None
-) -> Recipe:
+@dataclass(frozen=True, slots=True)
+class ExtensionKeys:
+    """What the installed extensions add to recipes.
+
+    :param options: the model of each section under ``extensions``, by name.
+    :param opt_in: names of the sections without which an extension takes no part.
+    :param recognisers: further values of ``transcribe.backend``.
+    :param blocked: names of extensions that the environment leaves out; their sections are not read.
+    """
+
+    options: Mapping[str, type[EngineOptions]] = field(default_factory=dict)
+    opt_in: Collection[str] = ()
+    recognisers: Collection[str] = ()
+    blocked: Collection[str] = ()
+
+
+def check_recipe(draft: Draft, engine: EngineInfo | str, extensions: ExtensionKeys | None) -> Recipe:
     """Check a draft as a whole.
 
     :param engine: the `EngineInfo` of the draft's engine, or the error line that says why there is none.
-    :param extensions: option models of the installed extensions by name; None where one of them is broken.
+    :param extensions: None where an extension is broken, so that what they add is not known.
     :raises RecipeError: one line for each problem, in the order of the file.
     """
     models: dict[KeyPath, type[BaseModel]] = {(): Recipe}
     if isinstance(engine, EngineInfo):
         models[("engine_options",)] = engine.options
-    models.update({("extensions", name): model for name, model in (extensions or {}).items()})
+    if extensions is not None:
+        models.update({("extensions", name): model for name, model in extensions.options.items()})
     check = _Check(draft, Catalogue(models))
     data = dict(draft.data)
     if isinstance(engine, EngineInfo):
@@ -50,6 +69,8 @@ def check_recipe(
     if extensions is not None:
         given = draft.data.get("extensions")
         options_by_extension = check.extensions(given if isinstance(given, dict) else {}, extensions)
+        if recipe is not None:
+            check.recogniser(recipe.transcribe.backend, extensions.recognisers)
     if check.problems or recipe is None:
         raise RecipeError(check.lines())
     checked = recipe.model_copy(update={"engine_options": options, "extensions": options_by_extension})
@@ -83,14 +104,21 @@ class _Check:
                 self.problems.append((path, self._explain(path, detail)))
             return None
 
-    def extensions(
-        self, given: Mapping[str, Any], models: Mapping[str, type[EngineOptions]]
-    ) -> dict[str, EngineOptions]:
-        """Validate the section of each extension; a section that the recipe leaves out has its defaults."""
+    def extensions(self, given: Mapping[str, Any], keys: ExtensionKeys) -> dict[str, EngineOptions]:
+        """Validate the section of each extension; a section that the recipe leaves out has its defaults.
+
+        An opt-in extension without a section is left out.
+        """
+        models = keys.options
         for name in [name for name in given if name not in models][:MAX_PROBLEMS]:
+            if name in keys.blocked:
+                where, text = self._draft.origin(("extensions", name)), "is not read: this extension is blocked"
+                logger.warning("%s: the section 'extensions.%s' %s", where, name, text)
+                continue
             text = f"no extension {shown(name)} is installed{choices(name, models, 'installed')}"
             self.problems.append((("extensions", name), text))
-        checked = {name: self.model(model, given.get(name), ("extensions", name)) for name, model in models.items()}
+        active = {name: model for name, model in models.items() if name in given or name not in keys.opt_in}
+        checked = {name: self.model(model, given.get(name), ("extensions", name)) for name, model in active.items()}
         return {name: options for name, options in checked.items() if options is not None}
 
     def capabilities(self, recipe: Recipe, engine: EngineInfo) -> Recipe:
@@ -106,6 +134,13 @@ class _Check:
                 text = f"engine {recipe.engine!r} does not support text: it cannot speak sentences; set {spoken[key]!r}"
                 self.problems.append((("evaluate", key), text))
         return recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update=spoken)})
+
+    def recogniser(self, name: str, added: Collection[str]) -> None:
+        """Check the name of a recogniser."""
+        names = [*OWN_RECOGNISERS, *added]
+        if name not in names:
+            text = f"there is no recogniser {shown(name)}{choices(name, names, 'recognisers')}"
+            self.problems.append((("transcribe", "backend"), text))
 
     def lines(self) -> list[str]:
         """Return one line for each problem, with file and line, in the order of the file."""

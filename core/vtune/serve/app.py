@@ -13,8 +13,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from vtune.audio import FORMATS
-from vtune.engines import extension_watermarks
+from vtune.engines import audio_formats, extension_watermarks
 from vtune.errors import VtuneError, reason
 from vtune.runtime.hostnames import ServerNames
 from vtune.runtime.version import VTUNE_VERSION
@@ -48,13 +47,6 @@ ERROR_DESCRIPTIONS = {
     502: "vLLM sends a response that vtune does not understand, or refuses vtune's key",
     503: "too many requests wait, vLLM does not answer, or the server is being stopped",
 }
-SPEECH_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "sound, sent while it is made; or server-sent events speech.audio.delta and speech.audio.done",
-        "content": {kind.media_type: {} for kind in FORMATS.values()} | {"text/event-stream": {}},
-    },
-    **{status: {"description": description} for status, description in ERROR_DESCRIPTIONS.items()},
-}
 
 
 def create_app(
@@ -87,7 +79,7 @@ def create_app(
         },
     )  # fmt: skip
 
-    @app.post("/v1/audio/speech", response_class=Response, responses=SPEECH_RESPONSES)
+    @app.post("/v1/audio/speech", response_class=Response, responses=_speech_responses())
     async def speak(speech_request: SpeechRequest, request: Request) -> Response:
         """Speak a text."""
         return await speech.answer(speech_request, request)
@@ -137,6 +129,18 @@ def create_app(
     return AccessMiddleware(
         app, keys or ApiKeys(), ServerNames(host), max_body_bytes, metrics, write, public, lifecycle
     )
+
+
+def _speech_responses() -> dict[int | str, dict[str, Any]]:
+    sound = {audio_format.media_type: {} for audio_format in audio_formats().values()}
+    return {
+        200: {
+            "description": "sound, sent while it is made; or server-sent events speech.audio.delta and "
+            "speech.audio.done",
+            "content": {**sound, "text/event-stream": {}},
+        },
+        **{status: {"description": description} for status, description in ERROR_DESCRIPTIONS.items()},
+    }
 
 
 def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import soxr
 
-from vtune.audio import FORMATS, Tempo
+from vtune.audio import Tempo
+from vtune.engines import audio_formats
 from vtune.errors import EngineError
 from vtune.types import Watermark, Waveform
 
@@ -15,10 +16,15 @@ OUTPUT_SAMPLE_RATE = 24_000
 """Hz of all sound that leaves the server: clients of OpenAI's API expect it of raw samples."""
 
 
+def output_rate(response_format: str) -> int:
+    """Return the sample rate in Hz of sound in a format: 24 kHz, unless the format cannot have it."""
+    return audio_formats()[response_format].rate_for(OUTPUT_SAMPLE_RATE)
+
+
 class AudioOutput:
     """Encodes the sound of one response, piece by piece.
 
-    :param response_format: a name in ``FORMATS``.
+    :param response_format: a name in ``audio_formats()``.
     :param sample_rate: of the pieces, in Hz.
     :param speed: 0.25 to 4, at the same pitch.
     :param watermarks: applied one after another to the resampled sound, just before it is encoded.
@@ -33,14 +39,11 @@ class AudioOutput:
         watermarks: Sequence[Watermark] = (),
         comment: str = "",
     ) -> None:
-        self._resampled = (
-            soxr.ResampleStream(sample_rate, OUTPUT_SAMPLE_RATE, 1, dtype="float32")
-            if sample_rate != OUTPUT_SAMPLE_RATE
-            else None
-        )
-        self._tempo = Tempo(OUTPUT_SAMPLE_RATE, speed) if speed != 1 else None
+        rate = output_rate(response_format)
+        self._resampled = soxr.ResampleStream(sample_rate, rate, 1, dtype="float32") if sample_rate != rate else None
+        self._tempo = Tempo(rate, speed) if speed != 1 else None
         self._watermarks = watermarks
-        self._encoder = FORMATS[response_format].encoder(OUTPUT_SAMPLE_RATE, comment)
+        self._encoder = audio_formats()[response_format].encoder(rate, comment)
 
     def add(self, waveform: Waveform) -> bytes:
         """Return the bytes that can be sent now; there may be none."""

@@ -28,7 +28,8 @@ def sampling_of(engine: Engine, record: VoiceRecord, options: Mapping[str, Any])
 
 
 def base_key(chosen: RequestedVoice, options: Mapping[str, Any]) -> Hashable:
-    """Return what voices on one base have in common: the options that affect the runtime, and the base's files.
+    """Return what voices on one base have in common: the options that affect the runtime, those of extensions, and the
+    base's files.
 
     Other options may differ. Whole modules beside an adapter, and voices without one, take a base of their own.
 
@@ -38,4 +39,5 @@ def base_key(chosen: RequestedVoice, options: Mapping[str, Any]) -> Hashable:
     loaded_with = runtime_values(options_of(chosen.engine, record, streaming_defaults(chosen, options)))
     whole = record.lora.get("modules_to_save") or []
     alone = chosen.key if record.method != "lora" else None
-    return record.engine, json.dumps([loaded_with, record.fingerprint, whole], sort_keys=True), alone
+    extensions = {name: [extension.options, extension.wraps] for name, extension in record.extensions.items()}
+    return record.engine, json.dumps([loaded_with, extensions, record.fingerprint, whole], sort_keys=True), alone

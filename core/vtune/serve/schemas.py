@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError
 
-from vtune.audio import FORMATS
+from vtune.engines import audio_formats
 from vtune.errors import choices, shown
 
 SAMPLING_FIELDS = ("temperature", "top_p", "repetition_penalty")
@@ -18,16 +18,24 @@ NUMBER_FIELDS = ("speed", "seed", *SAMPLING_FIELDS)
 
 
 def _require_format(name: str) -> str:
-    """Refuse a response format that no module of ``vtune.audio.formats`` declares."""
-    if name not in FORMATS:
-        problem = f"there is no response format {shown(name)}{choices(name, FORMATS, 'formats')}"
+    """Refuse a response format that neither vtune nor an extension has."""
+    formats = audio_formats()
+    if name not in formats:
+        problem = f"there is no response format {shown(name)}{choices(name, formats, 'formats')}"
         raise PydanticCustomError("literal_error", "{problem}", {"problem": problem})
     return name
 
 
-ResponseFormat = Annotated[
-    str, AfterValidator(_require_format), WithJsonSchema({"type": "string", "enum": list(FORMATS)})
-]
+class _FormatNames:
+    """Writes the names of the formats into the schema when it is asked for: extensions are not imported before."""
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        formats = audio_formats()
+        described = "; ".join(f"{name}: {audio_format.description}" for name, audio_format in formats.items())
+        return {"type": "string", "enum": list(formats), "description": described}
+
+
+ResponseFormat = Annotated[str, AfterValidator(_require_format), _FormatNames()]
 
 
 class VoiceId(BaseModel):
@@ -53,9 +61,7 @@ class SpeechRequest(BaseModel):
     model: str = Field(
         "vtune", description="any name: all names mean the same model, and the voice decides what speaks"
     )
-    response_format: ResponseFormat = Field(
-        "mp3", description="; ".join(f"{name}: {audio_format.description}" for name, audio_format in FORMATS.items())
-    )
+    response_format: ResponseFormat = "mp3"
     stream_format: Literal["audio", "sse"] = "audio"
     stream: bool = Field(
         False, description="send WAV and FLAC while they are made, without their length; other formats always are"
@@ -81,7 +87,7 @@ class SpeechRequest(BaseModel):
     def is_whole(self) -> bool:
         """Whether the sound is sent when all of it is made, as a file whose header has its length."""
         is_streamed = self.stream or "stream_format" in self.model_fields_set
-        return FORMATS[self.response_format].has_length and not is_streamed
+        return audio_formats()[self.response_format].has_length and not is_streamed
 
     @property
     def voice_name(self) -> str:

@@ -16,10 +16,11 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vtune.audio import FORMATS, synthetic_note
+from vtune.audio import synthetic_note
+from vtune.engines import audio_formats
 from vtune.errors import VtuneError, reason
 from vtune.serve.access import log_entry_of
-from vtune.serve.audio_output import OUTPUT_SAMPLE_RATE, AudioOutput
+from vtune.serve.audio_output import AudioOutput, output_rate
 from vtune.serve.backend import Backend, SynthesisRequest
 from vtune.serve.failures import BusyError, UnknownVoiceError, VoiceBrokenError, VoiceReplacedError
 from vtune.serve.http_errors import HttpError, http_error_of
@@ -118,7 +119,7 @@ class SpeechEndpoint:
         log_entry["first_sound"] = time.monotonic() - started
         self._metrics.first_sound(log_entry["first_sound"])
         answer = SpeechResponse(speech_request, synthesis, first, pieces, log_entry)
-        media_type = SSE if answer.is_sse else FORMATS[speech_request.response_format].media_type
+        media_type = SSE if answer.is_sse else audio_formats()[speech_request.response_format].media_type
         if not speech_request.is_whole:
             return StreamedResponse(self._chunks(answer), media_type, _headers(answer), self._settings.stalled)
         try:
@@ -200,7 +201,7 @@ class SpeechEndpoint:
     async def _sound(self, answer: SpeechResponse) -> AsyncGenerator[bytes, None]:
         speech_request, log_entry, max_seconds = answer.speech_request, answer.log_entry, self._settings.max_seconds
         name = answer.synthesis.voice.name
-        marks = self._watermarks(name, OUTPUT_SAMPLE_RATE)
+        marks = self._watermarks(name, output_rate(speech_request.response_format))
         comment = synthetic_note(name)
         output = AudioOutput(
             speech_request.response_format, answer.first.sample_rate, speech_request.speed, marks, comment

@@ -19,7 +19,7 @@ from transformers import EarlyStoppingCallback, set_seed
 from transformers.integrations import TensorBoardCallback
 
 from vtune.dataset import TrainingData
-from vtune.engines import Engine
+from vtune.engines import TRAINING_HOOKS, Engine
 from vtune.errors import EngineError, TrainingError, in_a_line, listed
 from vtune.recipe import Recipe, differences
 from vtune.runtime import signals
@@ -161,7 +161,7 @@ def _identity(job: TrainingJob) -> dict[str, Any]:
     return {
         "engine": engine.name,
         "engine_options": training_values(recipe.engine_options),
-        "extensions": {name: training_values(options) for name, options in recipe.extensions.items()},
+        "extensions": engine.extension_identity(recipe.extensions, training_values, TRAINING_HOOKS),
         "base": data.fingerprint,
         "clips": data.identity,
         "lora": _lora_identity(recipe),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from vtune.engines import load_engine
+from vtune.engines import engine_of
 from vtune.errors import RecipeError, TrainingError, choices, listed
 from vtune.evaluation import (
     QUALITY,
@@ -51,7 +51,7 @@ def check_metric(metric: str, recipe: Recipe) -> None:
         raise RecipeError(
             ["there is nothing to judge trials by; name recordings under evaluate.source, or raise train.validation"]
         )
-    engine = load_engine(recipe.engine)
+    engine = engine_of(recipe)
     selection = read_selection(engine, recipe)
     specs = {QUALITY: selection.quality_spec, **metric_specs(metric_makers(engine, recipe))}
     if metric not in specs:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vtune.engines import load_engine, load_recipe
+from vtune.engines import engine_of, load_recipe
 from vtune.errors import DataError, TrainingError, in_a_line
 from vtune.evaluation import read_selection
 from vtune.recipe import Recipe
@@ -77,7 +77,7 @@ def _make(study: Study, trial: Trial, recipe: Recipe, folder: RunFolder, metric:
         result = outcome(
             pipeline.run(recipe, folder=folder, callbacks=[watch]),
             metric,
-            read_selection(load_engine(recipe.engine), recipe),
+            read_selection(engine_of(recipe), recipe),
         )
         _hold_to(study, result)
         end(State.DONE, merit=result.merit, metrics=result.metrics)

@@ -3,6 +3,7 @@
 Units everywhere: seconds, Hz, samples; waveforms are mono ``float32 [samples]`` in [-1, 1].
 """
 
+from vtune.types.audio_format import AudioFormat, Encoder
 from vtune.types.conditioning import Conditioning
 from vtune.types.footprint import Footprint
 from vtune.types.info import CAPABILITIES, Capability, EngineInfo, ExtensionInfo
@@ -18,11 +19,13 @@ __all__ = [
     "EFFECTS",
     "MAIN_OPTIMIZER",
     "Audio",
+    "AudioFormat",
     "Batch",
     "Capability",
     "Clip",
     "Conditioning",
     "Effect",
+    "Encoder",
     "Ending",
     "EngineInfo",
     "EngineOptions",

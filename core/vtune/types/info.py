@@ -69,7 +69,17 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class ExtensionInfo:
-    """An extension's own section of a recipe: ``options`` checks ``extensions: {name: {...}}``."""
+    """What an extension declares about itself.
+
+    :param name: of its section in a recipe, ``extensions: {name: {...}}``.
+    :param options: the model that checks the section; each field is a ``vtune.option``.
+    :param opt_in: the extension is active only in runs whose recipe has its section, and with the voices of such runs.
+        Otherwise it is active in every run, and each of its options needs a default.
+    :param version: change it whenever the extension's wrappers give other features, another training or other speech,
+        so that these are made again.
+    """
 
     name: str
     options: type[EngineOptions]
+    opt_in: bool = False
+    version: str = "1"

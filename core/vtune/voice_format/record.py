@@ -64,6 +64,20 @@ class MixRecord(BaseModel):
     )
 
 
+class ExtensionRecord(BaseModel):
+    """An extension that took part when a voice was made.
+
+    :param origin: the extension with its distribution, for messages.
+    :param wraps: the hooks of the engine that it wrapped.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    origin: Text
+    options: dict[str, Any]
+    wraps: list[Text]
+
+
 class VoiceRecord(BaseModel):
     """Content of ``voice.json``: the facts about a voice, for programs."""
 
@@ -73,6 +87,9 @@ class VoiceRecord(BaseModel):
     engine: Text
     engine_origin: Text
     engine_options: dict[str, Any]
+    extensions: dict[Text, ExtensionRecord] = Field(
+        {}, description="extensions that took part, with the options that they had"
+    )
     method: Literal["lora", "full"]
     sample_rate: int = Field(strict=True, ge=4_000, le=192_000)
     fingerprint: dict[str, Text] = Field(description="hash of each part of the base that the adapter depends on")

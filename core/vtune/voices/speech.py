@@ -21,6 +21,7 @@ from vtune.types import Audio, Conditioning, EngineOptions
 from vtune.types.options import sampling_names, text_names
 from vtune.voice_format.record import VoiceRecord, read_conditioning, read_record
 from vtune.voice_format.weights import load_weights
+from vtune.voices.extension_options import with_voice_extensions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -164,7 +165,7 @@ def open_base(
     :param options: see ``open_voice``.
     :raises VoiceError: the base is not the one that the voice was trained on; names the part that differs.
     """
-    engine = load_engine(record.engine)
+    engine = with_voice_extensions(load_engine(record.engine), record)
     torch_device = pick_device(device)
     settings = options_of(engine, record, options or {})
     base = engine.load_base(settings, torch_device, weights_dtype(precision, torch_device, record.method))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from vtune.engines.contributions import extension_contributions
+
 ENGINE = """\
 import numpy as np
 
@@ -91,8 +93,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         for module, source in modules.items():
             (site / f"{module}.py").write_text(source)
         importlib.invalidate_caches()
+        extension_contributions.cache_clear()
 
     yield make
+    extension_contributions.cache_clear()
     for module in set(sys.modules) - before:
         if str(site) in str(getattr(sys.modules[module], "__file__", "")):
             del sys.modules[module]

@@ -3,12 +3,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import click
 import pytest
 
 import vtune
-from vtune.engines import extension_commands, extension_watermarks, load_engine, load_recipe, schema
+from vtune.engines import extension_watermarks, load_engine, load_recipe, schema
 from vtune.errors import EngineError, RecipeError
+from vtune_cli.extension_commands import extension_commands
 
 TEXT = "voice: a\nengine: {engine}\ndata: [{{source: x}}]\nextensions: {{colours: {{{options}}}}}\n"
 
@@ -142,7 +142,7 @@ def test_an_extension_may_wrap_an_engines_hook(extend):
 def test_two_extensions_that_want_one_section_are_told(extend):
     extend()
     extend(name="colors")
-    assert "another extension has the section 'colours' too; uninstall one of them" in refusal()
+    assert "extension 'colors' (colors 1.0) has the section 'colours' too, uninstall one" in refusal()
 
 
 def test_an_extension_may_have_the_name_of_an_engine(extend):
@@ -181,11 +181,18 @@ def register_commands(cli):
 def test_extensions_add_verbs_and_a_broken_one_costs_only_its_own(extend, install):
     install("aaa", "vtune.plugins", {"aaa": "aaa_extension"}, aaa_extension="import no_such_library_anywhere")
     extend(more=VERB.format("paint"))
-    extend(more=VERB.format("x").replace("import click", "raise OSError"), name="bbb")
+    extend(more=VERB.format("x").replace("import click", "raise ValueError"), name="bbb")
     extend(more=VERB.format("rub"), name="zzz")
-    group = click.Group()
-    extension_commands(group)
-    assert sorted(group.commands) == ["paint", "rub"]
+    extend(more=VERB.format("rub"), name="zzzz")
+    extend(more=VERB.format("run"), name="zzzzz")
+    added = extension_commands(["run"])
+    assert sorted(added.commands) == ["paint", "rub"]
+    broken, raising, twice, own = added.problems
+    assert broken.startswith("extension 'aaa' (aaa 1.0) cannot be imported: ModuleNotFoundError: ")
+    assert broken.endswith("; reinstall or uninstall it, or leave it out with VTUNE_BLOCK_PLUGINS=aaa")
+    assert raising == "extension 'bbb' (bbb 1.0): register_commands raised ValueError at bbb_extension.py:16"
+    assert twice == "extension 'zzzz' (zzzz 1.0) adds the command 'rub', which extension 'zzz' (zzz 1.0) has already"
+    assert own == "extension 'zzzzz' (zzzzz 1.0) adds the command 'run', which vtune has already"
 
 
 def test_options_of_an_extension_extend_the_recipes_types(extend, write):
@@ -221,7 +228,7 @@ def test_an_option_of_an_extension_counts_where_it_says(extend, write, effect, c
         return {
             "features": base_key(recipe, engine, None),
             "training": _identity(SimpleNamespace(engine=engine, data=same, recipe=recipe, state=same)),
-            "speech": _made_from(recipe, {"key": "the adapter"}, "a"),
+            "speech": _made_from(engine, recipe, {"key": "the adapter"}, "a"),
         }
 
     one, other = keys(1), keys(2)

@@ -186,7 +186,7 @@ def test_an_empty_folder_is_filled(voice: VoiceFolder, tmp_path: Path) -> None:
         (
             "pfet",
             None,
-            "no export target 'pfet'; did you mean 'peft'? (targets: gguf-ready, merged, peft, vllm)",
+            "there is no export target 'pfet' for voices of the engine 'toy'; did you mean 'peft'?",
         ),
         ("peft", "bf16", "--dtype bf16: --to peft writes fp32 only; --dtype bf16 goes with --to gguf-ready or merged"),
         ("vllm", "fp16", "--dtype fp16: --to vllm writes fp32 only; --dtype fp16 goes with --to gguf-ready or merged"),

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 import vtune
 from vtune.engines import load_recipe
 from vtune.errors import RecipeError
-from vtune.recipe import check_recipe, read_draft
+from vtune.recipe import ExtensionKeys, check_recipe, read_draft
 
 NO_ENGINE = "voice: a\ndata: [{source: x}]\n"
 HEAD = "voice: a\nengine: toy\ndata: [{source: x}]\n"
@@ -174,7 +174,9 @@ def check(write):
     """Check a recipe with a made extension installed."""
 
     def load(text):
-        return check_recipe(read_draft(write(HEAD + text)), vtune.load_engine("toy").info, {"colours": Colours})
+        return check_recipe(
+            read_draft(write(HEAD + text)), vtune.load_engine("toy").info, ExtensionKeys({"colours": Colours})
+        )
 
     return load
 
@@ -221,7 +223,7 @@ def test_a_check_over_several_options_stays_on_one_line(write):
 
     draft = read_draft(write(HEAD + "extensions: {pair: {low: 3}}\n"))
     with pytest.raises(RecipeError) as caught:
-        check_recipe(draft, vtune.load_engine("toy").info, {"pair": Pair})
+        check_recipe(draft, vtune.load_engine("toy").info, ExtensionKeys({"pair": Pair}))
     (problem,) = caught.value.problems
     assert problem.endswith("'extensions.pair': low is above high; swap them")
     assert len(problem.splitlines()) == 1

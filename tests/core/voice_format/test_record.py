@@ -19,6 +19,7 @@ RECORD = {
     "engine": "toy",
     "engine_origin": "vtune-toy 0.1.0",
     "engine_options": {"width": 8},
+    "extensions": {"gain": {"origin": "extension 'gain' (x 1.0)", "options": {"a": 1}, "wraps": ["synthesize"]}},
     "method": "lora",
     "sample_rate": 8000,
     "fingerprint": {"network": "width 8"},

@@ -1,6 +1,7 @@
 """FLAC, which loses nothing and takes half the bytes of WAV."""
 
-from vtune.audio.encode import AudioFormat, FFmpegEncoder
+from vtune.audio.encode import FFmpegEncoder
+from vtune.types import AudioFormat
 
 
 class _FlacEncoder(FFmpegEncoder):

@@ -6,7 +6,8 @@ KiB, about 0.7 s of speech, so streamed sound leaves in larger steps than that o
 
 from functools import partial
 
-from vtune.audio.encode import AudioFormat, LibsndfileEncoder
+from vtune.audio.encode import LibsndfileEncoder
+from vtune.types import AudioFormat
 
 FORMAT = AudioFormat(
     "ogg", "audio/ogg; codecs=vorbis", "Vorbis in Ogg, about 50 kbit/s",

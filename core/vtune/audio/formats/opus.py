@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from vtune.audio.encode import AudioFormat, FFmpegEncoder
+from vtune.audio.encode import FFmpegEncoder
+from vtune.types import AudioFormat
 
 PAGE_MICROSECONDS = 100_000
 

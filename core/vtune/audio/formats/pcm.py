@@ -1,8 +1,7 @@
 """Samples without a header: little-endian, 16 bit, mono."""
 
-from vtune.audio.encode import AudioFormat
 from vtune.audio.write import pcm16
-from vtune.types import Waveform
+from vtune.types import AudioFormat, Waveform
 
 
 class PcmEncoder:

@@ -1,9 +1,8 @@
 """WAV with 16-bit samples, lossless."""
 
-from vtune.audio.encode import AudioFormat
 from vtune.audio.formats.pcm import PcmEncoder
 from vtune.audio.write import wav_header
-from vtune.types import Waveform
+from vtune.types import AudioFormat, Waveform
 
 
 class _WavEncoder(PcmEncoder):

@@ -27,7 +27,7 @@ from vtune.dataset.features.manifest import open_sources, read_manifest
 from vtune.dataset.features.rows import bytes_of
 from vtune.dataset.features.store import EncodeResult, FeatureStore
 from vtune.dataset.sources.source import Source
-from vtune.engines import Engine, engine_files, import_engine_files, load_engine
+from vtune.engines import FEATURES_HOOKS, Engine, engine_files, engine_of, import_engine_files
 from vtune.errors import DataError, EngineError, SkipClip
 from vtune.recipe import Recipe
 from vtune.runtime import signals
@@ -67,7 +67,7 @@ def base_key(recipe: Recipe, engine: Engine, base: Any) -> str:
         "features_version": engine.info.features_version,
         "sample_rate": engine.info.sample_rate,
         "options": features_values(recipe.engine_options),
-        "extensions": {name: features_values(options) for name, options in recipe.extensions.items()},
+        "extensions": engine.extension_identity(recipe.extensions, features_values, FEATURES_HOOKS),
         "fingerprint": engine.features_fingerprint(base),
         "loudness": recipe.prepare.target_loudness and [recipe.prepare.target_loudness, recipe.prepare.loudness],
     }
@@ -146,7 +146,7 @@ def _encode_in_worker(job: _EncodeJob) -> list[str]:
     import torch
 
     torch.set_num_threads(max(1, torch.get_num_threads() // job.recipe.encode.processes))
-    engine = load_engine(job.engine).with_extensions(job.recipe.extensions)
+    engine = engine_of(job.recipe)
     base = engine.load_base(job.recipe.engine_options, torch.device("cpu"), torch.float32)
     return _encode_shard(job, engine, base, open_sources(job.recipe))
 

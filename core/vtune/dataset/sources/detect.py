@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vtune import audio
 from vtune.dataset.sources.columns import ColumnChoice, listed
-from vtune.dataset.sources.formats import TABLE_FORMATS
+from vtune.dataset.sources.formats import table_formats
 from vtune.dataset.sources.own_files import JOURNAL_SUFFIX
 from vtune.dataset.sources.recordings import Recordings
 from vtune.dataset.sources.sidecars import sidecar_of
@@ -207,7 +207,7 @@ def _open_given(path: Path, root: Path, recipe: SourceRecipe) -> Table:
     """
     choice = _choice(recipe)
     if path.suffix.lower() in {
-        ending for table_format in TABLE_FORMATS.values() for ending in table_format.sure_endings
+        ending for table_format in table_formats().values() for ending in table_format.sure_endings
     }:
         return open_table(path, choice)
     file = look_at(path, Recordings(root), is_namesake=False)

@@ -10,13 +10,10 @@ from pathlib import Path
 from vtune import audio
 from vtune.dataset.sources.columns import ColumnChoice, listed
 from vtune.dataset.sources.cues import best_of_each_recording, word_files_of
-from vtune.dataset.sources.formats import TABLE_FORMATS
+from vtune.dataset.sources.formats import table_formats
 from vtune.dataset.sources.own_files import is_own_file
 from vtune.dataset.sources.table import FormatEvidence, Table, TableFormat
 from vtune.errors import DataError
-
-TABLE_ENDINGS = tuple(sorted({ending for table_format in TABLE_FORMATS.values() for ending in table_format.endings}))
-"""Endings of the tables of all formats, for error texts."""
 
 MAX_REFUSED_FILES = 50
 """Files of one ending in a folder that are no words beside a recording, after which no more of them are opened."""
@@ -29,9 +26,8 @@ def open_table(path: Path, choice: ColumnChoice | None = None) -> Table:
     """
     table_format = format_of(path, is_given=True)
     if table_format is None:
-        raise DataError(
-            f"{path} is not a table of clips ({', '.join(TABLE_ENDINGS)}, .parquet); name a folder or a table"
-        )
+        endings = sorted({ending for table_format in table_formats().values() for ending in table_format.endings})
+        raise DataError(f"{path} is not a table of clips ({', '.join(endings)}, .parquet); name a folder or a table")
     return table_format.open(path, choice or ColumnChoice())
 
 
@@ -41,9 +37,10 @@ def format_of(path: Path, *, is_given: bool) -> TableFormat | None:
     :param is_given: the user named the file; else it was found in a folder.
     :raises DataError: two formats are equally sure, or the file cannot be read.
     """
+    formats = table_formats()
     evidence = {
         table_format.name: found
-        for table_format in TABLE_FORMATS.values()
+        for table_format in formats.values()
         if table_format.has_name(path.name, is_given=is_given) and (found := table_format.evidence(path)) is not None
     }
     surest = max((found.certainty for found in evidence.values()), default=None)
@@ -51,7 +48,7 @@ def format_of(path: Path, *, is_given: bool) -> TableFormat | None:
     if len(names) > 1:
         reasons = " or ".join(_reason(name, evidence[name]) for name in names)
         raise DataError(f"{path} could be {reasons}; give it the ending of one of them")
-    return TABLE_FORMATS[names[0]] if names else None
+    return formats[names[0]] if names else None
 
 
 def find_tables(folder: Path, *, max_depth: int | None = None) -> list[Path]:
@@ -60,7 +57,7 @@ def find_tables(folder: Path, *, max_depth: int | None = None) -> list[Path]:
     :param max_depth: folders below; default: as deep as the tables of some format lie.
     :raises DataError: a FIFO, a device or a socket has the name of a table, or one folder has several tables.
     """
-    deepest = max(table_format.max_depth for table_format in TABLE_FORMATS.values())
+    deepest = max(table_format.max_depth for table_format in table_formats().values())
     folders, found = [folder], list[tuple[Path, TableFormat]]()
     for depth in range(1 + (deepest if max_depth is None else max_depth)):
         tables = [table for below in folders for table in _tables_in(below, depth)]
@@ -101,7 +98,7 @@ def require_one_a_folder(tables: list[Path]) -> None:
 def _tables_in(folder: Path, depth: int) -> Iterator[tuple[Path, TableFormat]]:
     names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and not is_own_file(name))
     stems = {os.path.splitext(name)[0] for name in names if _is_recording(name)}
-    formats = [table_format for table_format in TABLE_FORMATS.values() if depth <= table_format.max_depth]
+    formats = [table_format for table_format in table_formats().values() if depth <= table_format.max_depth]
     refused = Counter[str]()
     for name in names:
         stem, ending = os.path.splitext(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vtune.audio import write_wav
-from vtune.engines import load_engine, load_foreign_recipe
+from vtune.engines import engine_of, load_foreign_recipe
 from vtune.errors import DataError, VoiceError
 from vtune.evaluation import (
     Evaluation,
@@ -90,7 +90,7 @@ def compare(
     :param baseline: name of the contestant that the others are compared with.
     """
     settings = recipe.evaluate
-    engine = load_engine(recipe.engine)
+    engine = engine_of(recipe)
     selection, makers = read_selection(engine, recipe), metric_makers(engine, recipe, settings.metrics)
     seeds = range(settings.seed, settings.seed + settings.seeds)
     utterances: list[Utterance] = []
@@ -124,7 +124,7 @@ def gather_test_set(voice: VoiceFolder, recipe: Recipe, texts: Sequence[str] = (
     run = RunFolder(recipe.folders.runs / recipe.voice)
     texts = unique_texts(texts)
     try:
-        held = held_out_test_set(prepared_recipe(recipe, run), load_engine(recipe.engine), run, voice.name)
+        held = held_out_test_set(prepared_recipe(recipe, run), engine_of(recipe), run, voice.name)
     except DataError as reason:
         if not texts:
             raise

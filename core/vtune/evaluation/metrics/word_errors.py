@@ -12,12 +12,12 @@ import numpy as np
 import soxr
 
 from vtune.contract.metrics import MetricResult, MetricSpec, Ratio, TestSet, Utterance
+from vtune.contract.recognisers import RECOGNISER_SAMPLE_RATE
 from vtune.errors import VtuneError
 from vtune.evaluation.metric_group import MetricGroup
 from vtune.evaluation.word_alignment import Alignment, align
 from vtune.ingest.transcribe import Recogniser, open_recogniser
 from vtune.ingest.transcribe.error_rates import edit_distance, normalise
-from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE
 from vtune.recipe import Recipe, TranscribeRecipe
 from vtune.types import Waveform
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vtune.errors import VoiceError
 from vtune.export.network_class import is_llama, network_of
 from vtune.export.result import ExportResult
-from vtune.export.target import ExportTarget
+from vtune.export.target import FolderTarget
 from vtune.export.targets import merged
 from vtune.runtime.untrusted import MAX_TOKENIZER_BYTES, read_json_object, read_tensor_header
 
@@ -145,6 +145,6 @@ def _commands(folder: str, name: str, dtype: str) -> list[str]:
     ]
 
 
-TARGET = ExportTarget(
+TARGET = FolderTarget(
     "gguf-ready", "a merged folder for llama.cpp's converter", tuple(DTYPES), merged.require_merging, _write
 )

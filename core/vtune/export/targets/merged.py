@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vtune.errors import VoiceError
 from vtune.export.network_class import is_plain, network_of
 from vtune.export.result import ExportResult
-from vtune.export.target import ExportTarget
+from vtune.export.target import FolderTarget
 from vtune.export.transformers4 import write_for_older_readers
 from vtune.export.verify import TOLERANCES, AnswerComparison, compare
 from vtune.runtime.paths import VoiceFolder
@@ -59,7 +59,7 @@ def write_merged_network(source: ExportSource, directory: Path, dtype: str) -> A
 
     from vtune.training import guards
 
-    network = _merged(source.take_model())
+    network = merged_network(source.take_model())
     for beside, batch in zip(source.answers, source.batches, strict=True):
         guards.compare_answers(beside, guards.probe_logits(network, batch), TOLERANCES["fp32"])
     plain = is_plain(network)
@@ -73,7 +73,8 @@ def write_merged_network(source: ExportSource, directory: Path, dtype: str) -> A
     return compare(source, model, how, TOLERANCES[dtype])
 
 
-def _merged(model: nn.Module) -> nn.Module:
+def merged_network(model: nn.Module) -> nn.Module:
+    """Fold the adapter of a model into its network, in place; return a model without an adapter as it is."""
     from peft import PeftModel
 
     if not isinstance(model, PeftModel):
@@ -164,4 +165,4 @@ def _use(source: ExportSource, destination: Path, plain: bool) -> str:
     )
 
 
-TARGET = ExportTarget("merged", "one merged model folder", tuple(TOLERANCES), require_merging, _write)
+TARGET = FolderTarget("merged", "one merged model folder", tuple(TOLERANCES), require_merging, _write)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vtune.errors import VoiceError
 from vtune.export.network_class import base_name, is_plain, network_of
 from vtune.export.result import ExportResult
-from vtune.export.target import ExportTarget
+from vtune.export.target import FolderTarget
 from vtune.export.verify import TOLERANCES, AnswerComparison, compare
 from vtune.runtime.paths import VoiceFolder, write_json
 
@@ -101,4 +101,4 @@ def _note(base: str | None) -> str:
     )
 
 
-TARGET = ExportTarget("peft", "an adapter for plain PEFT", (DTYPE,), check, write)
+TARGET = FolderTarget("peft", "an adapter for plain PEFT", (DTYPE,), check, write)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vtune.errors import VoiceError, listed
 from vtune.export.network_class import is_plain, network_of
 from vtune.export.result import ExportResult
-from vtune.export.target import ExportTarget
+from vtune.export.target import FolderTarget
 from vtune.export.targets import peft
 from vtune.runtime.paths import VoiceFolder
 from vtune.runtime.untrusted import read_tensor_header
@@ -102,4 +102,4 @@ def _commands(base: str, rank: str, folder: Path) -> list[str]:
     ]
 
 
-TARGET = ExportTarget("vllm", "an adapter that vLLM serves beside others", peft.TARGET.dtypes, _check, _write)
+TARGET = FolderTarget("vllm", "an adapter that vLLM serves beside others", peft.TARGET.dtypes, _check, _write)

@@ -1,9 +1,9 @@
 """Transcribe recordings, flag doubtful transcripts, and check existing transcripts against the recordings."""
 
-from vtune.ingest.transcribe.backends import open_recogniser
+from vtune.contract.recognisers import Recogniser, Transcript
+from vtune.ingest.transcribe.backends import find_backend, open_recogniser, recogniser_backends
 from vtune.ingest.transcribe.check import CheckedRow, CheckReport, check_folder, check_source
 from vtune.ingest.transcribe.folder import transcribe_folder
-from vtune.ingest.transcribe.recogniser import Recogniser, Transcript
 from vtune.ingest.transcribe.report import TranscribeReport
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "Transcript",
     "check_folder",
     "check_source",
+    "find_backend",
     "open_recogniser",
+    "recogniser_backends",
     "transcribe_folder",
 ]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from vtune.contract.recognisers import Recogniser, RecogniserBackend, Transcript
+from vtune.engines.contributions import Contribution, errors_of, extension_contributions, joined
+from vtune.errors import EngineError, VtuneError, choices, shown
 from vtune.ingest.transcribe.number_words import NumberWordsRecogniser
-from vtune.ingest.transcribe.recogniser import Recogniser
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.model import OWN_RECOGNISERS, TranscribeRecipe
 from vtune.runtime.device import pick_device
+from vtune.types import Waveform
 
 
 def open_recogniser(settings: TranscribeRecipe) -> Recogniser:
@@ -13,21 +19,96 @@ def open_recogniser(settings: TranscribeRecipe) -> Recogniser:
 
     :raises VtuneError: the model does not exist, does not support the language, or needs an extra that is missing.
     """
-    recogniser = _open_backend(settings)
+    recogniser = find_backend(settings.backend).open(settings, pick_device(settings.device))
     return NumberWordsRecogniser(recogniser, settings) if settings.numbers == "words" else recogniser
 
 
-def _open_backend(settings: TranscribeRecipe) -> Recogniser:
-    device = pick_device(settings.device)
-    language = None if settings.language == "auto" else settings.language
-    if settings.backend == "whisper":
-        from vtune.ingest.transcribe.openai_whisper import OpenAIWhisper
+def recogniser_backends() -> dict[str, RecogniserBackend]:
+    """Return every recogniser by name: vtune's own, and those of extensions.
 
-        return OpenAIWhisper(settings.model, language, device, settings.numbers)
-    if settings.backend == "faster-whisper":
-        from vtune.ingest.transcribe.faster_whisper import FasterWhisper
+    :raises EngineError: an extension is broken, or two recognisers have one name.
+    """
+    own = {backend.name: backend for backend in _OWN}
+    added = extension_contributions("recognisers", RecogniserBackend)
+    return joined(own, [Contribution(item.owner, _checked(item)) for item in added], "recognisers")
 
-        return FasterWhisper(settings.model, language, device, settings.numbers)
+
+def find_backend(name: str) -> RecogniserBackend:
+    """Return the recogniser of a name; those of extensions are imported only for other names than vtune's own.
+
+    :raises VtuneError: there is none; suggests the nearest name.
+    """
+    own = {backend.name: backend for backend in _OWN}
+    if name in own:
+        return own[name]
+    backends = recogniser_backends()
+    if name not in backends:
+        raise VtuneError(f"there is no recogniser {shown(name)}{choices(name, backends, 'recognisers')}")
+    return backends[name]
+
+
+def _checked(item: Contribution[RecogniserBackend]) -> RecogniserBackend:
+    """Return the recogniser of an extension, whose errors and transcripts are checked."""
+    backend, title = item.entry, f"{item.owner}: recogniser {item.entry.name!r}"
+
+    def open_checked(settings: TranscribeRecipe, device: Any) -> Recogniser:
+        with errors_of(title, backend.open).named("open"):
+            return _CheckedRecogniser(backend.open(settings, device), title)
+
+    return RecogniserBackend(backend.name, backend.description, open_checked, backend.version)
+
+
+class _CheckedRecogniser:
+    """The recogniser of an extension; an answer that is no list of transcripts is an error that names it."""
+
+    def __init__(self, recogniser: Any, title: str) -> None:
+        batch = getattr(recogniser, "batch", None)
+        if not isinstance(batch, int) or batch < 1 or not callable(getattr(recogniser, "transcribe", None)):
+            raise EngineError(
+                f"{title}: open returned {shown(recogniser)}, it must return an object with `batch`, a whole number "
+                "above 0, and `transcribe(sounds)`"
+            )
+        self.batch, self._recogniser, self._title = batch, recogniser, title
+        self._errors = errors_of(title, type(recogniser))
+
+    def transcribe(self, sounds: Sequence[Waveform]) -> list[Transcript]:
+        """Transcribe sounds, and check that each has a transcript."""
+        with self._errors.named("transcribe"):
+            transcripts = self._recogniser.transcribe(sounds)
+        is_list = isinstance(transcripts, list | tuple) and all(isinstance(item, Transcript) for item in transcripts)
+        if not is_list or len(transcripts) != len(sounds):
+            raise EngineError(
+                f"{self._title}: transcribe returned {shown(transcripts)} for {len(sounds)} sounds; it must return a "
+                "vtune.contract.recognisers.Transcript for each"
+            )
+        return list(transcripts)
+
+
+def _language(settings: TranscribeRecipe) -> str | None:
+    return None if settings.language == "auto" else settings.language
+
+
+def _open_whisper(settings: TranscribeRecipe, device: Any) -> Recogniser:
+    from vtune.ingest.transcribe.openai_whisper import OpenAIWhisper
+
+    return OpenAIWhisper(settings.model, _language(settings), device, settings.numbers)
+
+
+def _open_faster_whisper(settings: TranscribeRecipe, device: Any) -> Recogniser:
+    from vtune.ingest.transcribe.faster_whisper import FasterWhisper
+
+    return FasterWhisper(settings.model, _language(settings), device, settings.numbers)
+
+
+def _open_hub_model(settings: TranscribeRecipe, device: Any) -> Recogniser:
     from vtune.ingest.transcribe.hub_models import open_model
 
-    return open_model(settings.model, language, device, settings.numbers)
+    return open_model(settings.model, _language(settings), device, settings.numbers)
+
+
+_OWN = [
+    RecogniserBackend(name, description, open_backend)
+    for (name, description), open_backend in zip(
+        OWN_RECOGNISERS.items(), (_open_whisper, _open_faster_whisper, _open_hub_model), strict=True
+    )
+]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vtune.contract.recognisers import RECOGNISER_SAMPLE_RATE, Recogniser
 from vtune.dataset import Row, Source, open_source
 from vtune.dataset.sources.own_files import JOURNAL_SUFFIX
 from vtune.errors import DataError, printable
@@ -18,7 +19,6 @@ from vtune.ingest.transcribe.error_rates import edit_distance, normalise
 from vtune.ingest.transcribe.folder import settings_key
 from vtune.ingest.transcribe.journal import Journal
 from vtune.ingest.transcribe.journal_entries import JournalEntry, evidence_of, make_entry
-from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser
 from vtune.ingest.transcribe.recognition import recognise_recordings
 from vtune.ingest.transcribe.red_flags import flag_kind, flags_in_folder
 from vtune.ingest.transcribe.report import MAX_LISTED_NAMES, describe_speed, list_reasons

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vtune.ingest.transcribe.recogniser import LANGUAGES_WITHOUT_SPACES
+from vtune.ingest.transcribe.join_transcripts import LANGUAGES_WITHOUT_SPACES
 
 
 def edit_distance(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:

@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vtune.contract.recognisers import Transcript
 from vtune.errors import VtuneError, choices, in_a_line
+from vtune.ingest.transcribe.join_transcripts import join_transcripts
 from vtune.ingest.transcribe.numerals import decode_numerals_in_words, numeral_tokens
-from vtune.ingest.transcribe.recogniser import Transcript, join_transcripts
 from vtune.recipe.model import NumberStyle
 from vtune.types import Waveform
 

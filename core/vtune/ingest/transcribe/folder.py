@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtune import audio
+from vtune.contract.recognisers import Recogniser
 from vtune.dataset.sources.own_files import JOURNAL_SUFFIX
 from vtune.dataset.sources.recordings import Recordings
 from vtune.errors import DataError, printable
+from vtune.ingest.transcribe.backends import find_backend
 from vtune.ingest.transcribe.journal import Journal
 from vtune.ingest.transcribe.journal_entries import finite_number, unreadable_entry, update_flags
 from vtune.ingest.transcribe.number_words import missing_rules
 from vtune.ingest.transcribe.numerals import numerals_in
 from vtune.ingest.transcribe.recognise_share import TASK_CLIPS, PendingClip, RecogniseShare
-from vtune.ingest.transcribe.recogniser import Recogniser
 from vtune.ingest.transcribe.report import TranscribeReport
 from vtune.ingest.transcribe.table_names import name_in_table
 from vtune.ingest.transcribe.transcript_rows import TranscriptRows
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.model import OWN_RECOGNISERS, TranscribeRecipe
 from vtune.runtime import signals
 from vtune.runtime.distributed.rank_pool import ALONE, RankPool
 from vtune.runtime.paths import exclusive_access
@@ -115,6 +116,8 @@ def settings_key(settings: TranscribeRecipe) -> str:
     path = Path(settings.model).expanduser()
     model = hash_file(path) if path.is_file() else settings.model
     parts = [WORDS_VERSION, settings.backend, model, settings.language, settings.numbers]
+    if settings.backend not in OWN_RECOGNISERS:
+        parts.append(find_backend(settings.backend).version)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

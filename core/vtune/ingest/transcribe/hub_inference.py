@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vtune.contract.recognisers import RECOGNISER_SAMPLE_RATE
 from vtune.ingest.transcribe.numerals import numeral_tokens
-from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE
 from vtune.types import Waveform
 
 if TYPE_CHECKING:

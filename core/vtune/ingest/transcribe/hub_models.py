@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vtune.contract.recognisers import RECOGNISER_SAMPLE_RATE, Recogniser, Transcript
 from vtune.errors import VtuneError, in_a_line
 from vtune.ingest.transcribe.hub_inference import inputs_of, logprobs_of, tokens_to_suppress
 from vtune.ingest.transcribe.hub_whisper import HubWhisper
 from vtune.ingest.transcribe.numerals import decode_numerals_in_words
-from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser, Transcript
 from vtune.recipe.model import NumberStyle
 from vtune.toolkit.hub import load_pretrained
 from vtune.types import Waveform

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from vtune.contract.recognisers import Transcript
 from vtune.errors import VtuneError, choices
 from vtune.ingest.transcribe.hub_inference import inputs_of, logprobs_of, tokens_to_suppress
 from vtune.ingest.transcribe.numerals import decode_numerals_in_words
-from vtune.ingest.transcribe.recogniser import Transcript
 from vtune.recipe.model import NumberStyle
 from vtune.types import Waveform
 

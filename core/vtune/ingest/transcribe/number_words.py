@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from vtune.contract.recognisers import Recogniser, Transcript
 from vtune.ingest.transcribe.numerals import numerals_in
-from vtune.ingest.transcribe.recogniser import Recogniser, Transcript
 from vtune.recipe.model import TranscribeRecipe
 from vtune.types import Waveform
 

@@ -12,7 +12,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from vtune.ingest.transcribe.recogniser import MAX_COMPRESSION_RATIO, Transcript
+from vtune.contract.recognisers import Transcript
+from vtune.ingest.transcribe.join_transcripts import MAX_COMPRESSION_RATIO
 
 MIN_LOGPROB = -1.0
 """Least mean log probability of a text without numerals; below it, words are more often wrong than right."""

@@ -14,9 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vtune.contract.recognisers import Transcript
 from vtune.errors import VtuneError, in_a_line, nearest
+from vtune.ingest.transcribe.join_transcripts import MAX_COMPRESSION_RATIO
 from vtune.ingest.transcribe.numerals import decode_numerals_in_words, numeral_tokens
-from vtune.ingest.transcribe.recogniser import MAX_COMPRESSION_RATIO, Transcript
 from vtune.recipe.model import NumberStyle
 from vtune.types import Waveform
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtune import audio
+from vtune.contract.recognisers import RECOGNISER_SAMPLE_RATE, Recogniser
 from vtune.ingest.transcribe.backends import open_recogniser
 from vtune.ingest.transcribe.journal import Journal, rank_journal
 from vtune.ingest.transcribe.journal_entries import JournalEntry, carry_over, make_entry
-from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser
 from vtune.ingest.transcribe.recognition import RecognitionResult, recognise_recordings
 from vtune.recipe.model import TranscribeRecipe
 from vtune.runtime import signals

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
+from vtune.contract.recognisers import RECOGNISER_SAMPLE_RATE, Recogniser, Transcript
 from vtune.errors import DataError, VtuneError, reason
 from vtune.ingest.transcribe.boilerplate import find_boilerplate
-from vtune.ingest.transcribe.recogniser import RECOGNISER_SAMPLE_RATE, Recogniser, Transcript, join_transcripts
+from vtune.ingest.transcribe.join_transcripts import join_transcripts
 from vtune.ingest.transcribe.speech_gate import MIN_SPEECH_SECONDS, GatedSpeech, gate_speech
 from vtune.types import Waveform
 

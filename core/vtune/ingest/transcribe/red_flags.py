@@ -13,9 +13,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from vtune.contract.recognisers import compression_ratio
 from vtune.ingest.transcribe.boilerplate import find_boilerplate
+from vtune.ingest.transcribe.join_transcripts import MAX_COMPRESSION_RATIO
 from vtune.ingest.transcribe.language_scripts import script_of, scripts_of
-from vtune.ingest.transcribe.recogniser import MAX_COMPRESSION_RATIO, compression_ratio
 
 MIN_LOGPROB = -0.8
 """Mean log probability below which more texts are wrong than right."""

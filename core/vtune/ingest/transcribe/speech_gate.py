@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vtune.audio.segmentation import energy
 from vtune.audio.segmentation.segments import FRAME_SECONDS, ClipLengths, Stretch, segment
-from vtune.ingest.transcribe.recogniser import MAX_CHUNK_SECONDS, RECOGNISER_SAMPLE_RATE
+from vtune.contract.recognisers import MAX_CHUNK_SECONDS, RECOGNISER_SAMPLE_RATE
 from vtune.types import Waveform
 
 MIN_SPEECH_SECONDS = 0.4

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtune.ingest.transcribe.recogniser import MAX_CHUNK_SECONDS, RECOGNISER_SAMPLE_RATE
+from vtune.contract.recognisers import MAX_CHUNK_SECONDS, RECOGNISER_SAMPLE_RATE
 from vtune.ingest.transcribe.speech_gate import MAX_PAUSE_SECONDS, MIN_SPEECH_SECONDS, PAD_SECONDS, gate_speech
 
 

@@ -1,13 +1,16 @@
-"""The interface of a recogniser, and the transcript that it returns."""
+"""Interfaces of speech recognisers, and the transcript that they return."""
 
 from __future__ import annotations
 
-import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Any, Protocol
 
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from vtune.recipe.model import TranscribeRecipe
 from vtune.types import Waveform
 
 RECOGNISER_SAMPLE_RATE = 16_000
@@ -15,13 +18,6 @@ RECOGNISER_SAMPLE_RATE = 16_000
 
 MAX_CHUNK_SECONDS = 28.0
 """Seconds of the longest sound that a recogniser gets; Whisper's window has 30."""
-
-LANGUAGES_WITHOUT_SPACES = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
-"""Languages without spaces between words."""
-
-
-MAX_COMPRESSION_RATIO = 2.4
-"""Compression ratio above which a text is a loop (Whisper's own threshold)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +57,25 @@ class Recogniser(Protocol):
         ...
 
 
+@checked_dataclass(frozen=True, slots=True, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+class RecogniserBackend:
+    """A speech recogniser that a recipe can choose with ``transcribe.backend``.
+
+    :param name: what users write: small letters, digits and ``-``.
+    :param description: a few words for help texts and docs.
+    :param open: called with the recipe's ``transcribe`` section and the ``torch.device`` that it names; returns a
+        ``Recogniser``. Import slow modules inside it. ``settings.language`` may be ``"auto"``. Raises ``VtuneError``
+        if the model does not exist, does not support the language, or a package is missing.
+    :param version: transcripts are kept with it; change it whenever the same settings give other words.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    description: str
+    open: Callable[[TranscribeRecipe, Any], Recogniser]
+    version: str = "1"
+
+
 def compression_ratio(text: str) -> float:
     """Return the ratio by which zlib compresses a text; 0 for an empty text."""
     data = text.encode("utf-8", "replace")
     return len(data) / len(zlib.compress(data)) if data else 0.0
-
-
-def join_transcripts(parts: Sequence[Transcript]) -> Transcript:
-    """Join the transcripts of the parts of a long recording.
-
-    Each part's ``logprob`` is weighted by the length of its text, and the most probable language is taken.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    most_probable = max(parts, key=lambda part: part.language_probability or 0.0)
-    space = "" if most_probable.language in LANGUAGES_WITHOUT_SPACES else " "
-    weighted = [(len(part.text), part.logprob) for part in parts if part.logprob is not None]
-    total = sum(weight for weight, _ in weighted)
-    no_speech = [part.no_speech for part in parts if part.no_speech is not None]
-    return Transcript(
-        space.join(part.text for part in parts if part.text),
-        most_probable.language,
-        most_probable.language_probability,
-        math.fsum(weight * value for weight, value in weighted) / total if total else None,
-        min(no_speech) if no_speech else None,
-        tuple(numeral for part in parts for numeral in part.numerals),
-    )
