@@ -166,9 +166,25 @@ def test_an_extension_cannot_take_the_place_of_a_verb(vtune, install):
 )
 def test_a_broken_extension_does_not_cost_the_other_verbs(vtune, install, recipe, source):
     install("broken", "vtune.plugins", source)
-    assert vtune("--help").exit_code == 0
+    help_page = vtune("--help")
+    assert help_page.exit_code == 0
+    assert help_page.output.rstrip().splitlines()[-1].startswith("extension 'broken' (broken 1.0)")
     assert vtune("recipe", "list").exit_code == 0
-    assert vtune("qqqq").exit_code == 2
+    upload = vtune("upload")
+    assert upload.exit_code == 2
+    missing, reason = upload.stderr.splitlines()[-2:]
+    assert missing.startswith("Error: There is no verb 'upload'.")
+    assert reason.startswith("extension 'broken' (broken 1.0)")
+
+
+def test_a_verb_that_another_has_is_told_with_both_owners(vtune, install):
+    install("paint", "vtune.plugins", PAINT)
+    install("rub", "vtune.plugins", PAINT)
+    lines = vtune("--help").output.splitlines()
+    assert "extension 'paint' (paint 1.0) adds the command 'run', which vtune has already" in lines
+    assert (
+        "extension 'rub' (rub 1.0) adds the command 'paint', which extension 'paint' (paint 1.0) has already" in lines
+    )
 
 
 def test_a_bug_keeps_its_traceback(vtune, install):

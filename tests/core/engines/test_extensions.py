@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import vtune
-from vtune.engines import extension_watermarks, load_engine, load_recipe, schema
+from vtune.engines import engine_of, extension_watermarks, load_engine, load_recipe, schema
 from vtune.errors import EngineError, RecipeError
 from vtune_cli.extension_commands import extension_commands
 
@@ -247,3 +247,134 @@ def test_a_watermark_that_is_none_is_told(extend):
     extend(more="@vtune.hookimpl\ndef watermark(voice): return voice\n")
     with pytest.raises(EngineError, match="watermark returned 'anna', it must return a function"):
         extension_watermarks()("anna", 24_000)
+
+
+WRAPPED = """
+@vtune.hookimpl(wrapper=True)
+def {hook}():
+    return (yield)
+"""
+
+REDDENED = """
+@vtune.hookimpl(wrapper=True)
+def fingerprint(extensions):
+    return {**(yield), "red": str(extensions["colours"].red)}
+"""
+
+
+def test_an_opt_in_extension_takes_part_only_where_a_recipe_has_its_section(extend, write, tmp_path):
+    extend('"colours", Options)', '"colours", Options, opt_in=True)', more=REDDENED)
+    assert load_engine("acme").fingerprint("x") == {}
+    with_section, without = load_recipe(write("red: 3")), load_recipe(write(), ["~extensions"])
+    assert without.extensions == {}
+    assert engine_of(with_section).fingerprint("x") == {"red": "3"}
+    assert engine_of(without).fingerprint("x") == {}
+    assert len(engine_of(with_section).trainer_callbacks(with_section)) == 1
+    assert engine_of(without).trainer_callbacks(without) == []
+    path = tmp_path / "null.yaml"
+    path.write_text("voice: a\nengine: acme\ndata: [{source: x}]\nextensions: {colours: }\n")
+    assert load_recipe(path).extensions["colours"].red == 1
+
+
+def test_an_extension_of_every_run_sees_its_defaults_before_a_recipe_is_known(extend):
+    extend(more=REDDENED)
+    assert load_engine("acme").fingerprint("x") == {"red": "1"}
+
+
+def test_an_option_without_a_default_needs_opt_in(extend, write):
+    extend("vtune.option(1, ", "vtune.option(")
+    assert "option 'red' has no default, so no recipe without it could be used; give it one, or declare" in refusal()
+    extend("vtune.option(1, ", "vtune.option(", name="other")
+    with pytest.raises(RecipeError):
+        load_recipe(write())
+
+
+@pytest.mark.parametrize(
+    ("hook", "changed"),
+    [
+        ("prepare_sample", {"features", "training"}),
+        ("load_base", {"features", "training"}),
+        ("build_lora_model", {"training"}),
+        ("synthesize", {"speech"}),
+        ("mix_conditioning", {"speech"}),
+        ("engine_info", set()),
+    ],
+)
+def test_what_an_extension_wraps_is_made_again_with_it_and_with_its_next_version(extend, write, hook, changed):
+    from vtune.engines import FEATURES_HOOKS, SPEECH_HOOKS, TRAINING_HOOKS
+
+    hooks = {"features": FEATURES_HOOKS, "training": TRAINING_HOOKS, "speech": SPEECH_HOOKS}
+
+    def keys() -> dict[str, Any]:
+        recipe = load_recipe(write("red: 3"))
+        engine = engine_of(recipe)
+        return {name: engine.extension_identity(recipe.extensions, lambda _: {}, hooks[name]) for name in hooks}
+
+    def changes(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+        return {name for name in hooks if before[name] != after[name]}
+
+    extend()
+    plain = keys()
+    assert plain == {"features": {}, "training": {}, "speech": {}}, "an extension that makes nothing counts for nothing"
+    extend('"colours"', '"shapes"', name="shapes", more=WRAPPED.format(hook=hook))
+    wrapped = keys()
+    assert changes(plain, wrapped) == changed
+    extend('"colours", Options', '"lines", Options, version="2"', name="lines", more=WRAPPED.format(hook=hook))
+    assert changes(wrapped, keys()) == changed
+    assert [value["version"] for value in keys()[next(iter(changed), "speech")].values()] == ["2", "1"][
+        : 2 * bool(changed)
+    ]
+
+
+def test_a_wrapper_around_speech_alone_is_not_passed_by(extend):
+    together = "@vtune.hookimpl(wrapper=True)\ndef synthesize_together():\n    return (yield)\n"
+    sampled = "@vtune.hookimpl(wrapper=True)\ndef synthesize_from_sampler():\n    return (yield)\n"
+    orpheus = load_engine("orpheus")
+    assert orpheus.can_batch
+    orpheus.require_sampler()
+    extend(more=WRAPPED.format(hook="synthesize"))
+    orpheus = load_engine("orpheus")
+    assert not orpheus.can_batch
+    with pytest.raises(EngineError) as caught:
+        orpheus.require_sampler()
+    assert str(caught.value).startswith(
+        "extension 'colours' (colours 1.0) wraps synthesize, but not synthesize_from_sampler, so it would not see"
+    )
+    extend('"colours"', '"shapes"', name="shapes", more=WRAPPED.format(hook="synthesize") + together + sampled)
+    assert not load_engine("orpheus").can_batch, "the first one is still there"
+
+
+def test_a_wrapper_around_every_hook_that_speaks_keeps_batches(extend):
+    more = "".join(WRAPPED.format(hook=f"synthesize{kind}") for kind in ("", "_together", "_from_sampler"))
+    extend(more=more)
+    assert load_engine("orpheus").can_batch
+    load_engine("orpheus").require_sampler()
+    assert not load_engine("acme").can_batch, "a wrapper makes no hook"
+
+
+def test_a_voice_speaks_with_the_values_that_still_fit(extend, make_voice, tmp_path, caplog):
+    from vtune.voice_format.record import read_record
+    from vtune.voices.extension_options import with_voice_extensions
+
+    def values(saved: dict[str, Any] | None) -> dict[str, Any]:
+        caplog.clear()
+        kept = {"origin": "extension 'colours' (colours 0.9)", "options": saved, "wraps": []}
+        record = read_record(voice).model_copy(
+            update={"extensions": {} if saved is None else {"colours": ExtensionRecord(**kept)}}
+        )
+        extensions = with_voice_extensions(load_engine("toy"), record).extensions
+        return {name: options.model_dump() for name, options in extensions.items()}
+
+    from vtune.voice_format.record import ExtensionRecord
+
+    voice = make_voice(tmp_path / "anna")
+    extend()
+    assert values({"red": 3}) == {"colours": {"red": 3}}
+    assert values(None) == {"colours": {"red": 1}}
+    assert not caplog.records
+    assert values({"red": "dark", "green": 2}) == {"colours": {"red": 1}}
+    (told,) = caplog.messages
+    assert told.startswith(
+        "voice anna was made with other options of extension 'colours' (colours 1.0) than it has now ("
+    )
+    assert told.endswith("); the voice speaks with defaults instead")
