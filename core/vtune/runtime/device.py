@@ -82,9 +82,13 @@ _MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "DefaultCPUAllocat
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error of torch or Python means that memory ran out."""
-    # torch.OutOfMemoryError is a RuntimeError whose message says "out of memory".
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(message in str(error) for message in _MEMORY_MESSAGES)
+    if isinstance(error, MemoryError):
+        return True
+    # torch.OutOfMemoryError is a RuntimeError whose message says "out of memory". The other text is all that oneDNN says
+    # on a CPU when it gets no memory for its work (seen under `ulimit -v`).
+    text = str(error).strip()
+    return isinstance(error, RuntimeError) and (
+        text == "could not create a primitive" or any(message in text for message in _MEMORY_MESSAGES)
     )
 
 

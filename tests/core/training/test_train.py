@@ -130,6 +130,8 @@ def test_out_of_memory_ends_in_advice_with_numbers(toy: Callable[..., Recipe], m
 def test_other_runtime_errors_are_not_called_memory() -> None:
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
     assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"))
+    assert is_out_of_memory(RuntimeError("could not create a primitive"))
+    assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a matmul primitive"))
 
 
 def test_a_loss_that_is_no_number_stops_the_run(toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch) -> None:
