@@ -84,8 +84,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error of torch or Python means that memory ran out."""
     if isinstance(error, MemoryError):
         return True
-    # torch.OutOfMemoryError is a RuntimeError whose message says "out of memory". The other text is all that oneDNN says
-    # on a CPU when it gets no memory for its work (seen under `ulimit -v`).
+    # torch.OutOfMemoryError is a RuntimeError whose message says "out of memory". The other text is all that oneDNN
+    # says on a CPU when it gets no memory for its work (seen under `ulimit -v`).
     text = str(error).strip()
     return isinstance(error, RuntimeError) and (
         text == "could not create a primitive" or any(message in text for message in _MEMORY_MESSAGES)
