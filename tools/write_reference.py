@@ -285,7 +285,7 @@ def _default(value: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _signature(name: str, function: Any) -> str:
-    return f"```python\n{name}{_arguments(function)}\n```"
+    return f'```python parsed="a signature"\n{name}{_arguments(function)}\n```'
 
 
 def _arguments(function: Any) -> str:
