@@ -40,7 +40,9 @@ from vtune.dataset import TrainingData
 from vtune.runtime.device import pick_precision, weights_dtype
 from vtune.toolkit import packed_attention
 from vtune.training.callbacks import ThroughputMeter
-from vtune.training.trainer import VoiceTrainer
+from vtune.training.parts import TrainingParts
+from vtune.training.trained import Trained
+from vtune.training.trainer import BatchFunctions, VoiceTrainer
 from vtune_orpheus import network
 from vtune_orpheus.training_rows import pad
 
@@ -155,8 +157,9 @@ class Ours(Arm):
         data: Any = Rows(rows)
         training = TrainingData(data, None, [1.0] * len(rows), [], None, {}, "")  # type: ignore[arg-type] # no ledger
         return VoiceTrainer(
-            data=training, meter=ThroughputMeter(), length_feature="input_ids", evaluator=None, model=self.model,
-            args=arguments, collate=self.collate,
+            data=training, meter=ThroughputMeter(), evaluator=None,
+            trained=Trained(self.model, TrainingParts(self.model, {}, torch.device(self.device), "")),
+            batches=BatchFunctions(self.collate, "input_ids"), args=arguments,
         )  # fmt: skip
 
 

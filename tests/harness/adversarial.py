@@ -104,9 +104,13 @@ def build_lora_model(base, lora):
                              engine_info().lora_targets)
 
 
+def network_of(model):
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 @vtune.hookimpl
 def training_parts(base, model):
-    network = model.get_base_model() if hasattr(model, "get_base_model") else model
+    network = network_of(model)
     return {
         "posterior": vtune.TrainingPart(network.posterior),
         "discriminator": vtune.TrainingPart(Discriminator(), learning_rate=5e-3),
@@ -121,7 +125,7 @@ def extract_conditioning(clips):
 @vtune.hookimpl
 def synthesize(base, model, text, conditioning, seed):
     letters = torch.tensor([[min(ord(letter), 127) for letter in text]], device=base["device"])
-    network = model.get_base_model()
+    network = network_of(model)
     with torch.no_grad():
         prior = network.prior(network.letters(letters))
         mel = network.decoder(2 * prior)[0].float().cpu().numpy()

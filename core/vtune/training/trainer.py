@@ -198,6 +198,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         """Let the engine learn from a batch, and return its loss as a share of that of the optimizer step."""
         assert self._batches.training_step is not None
         model.train()
+        if callable(getattr(self.optimizer, "train", None)):  # one without a schedule keeps other weights to evaluate
+            self.optimizer.train()
         share = 1 / self.current_gradient_accumulation_steps
         position = (self.state.global_step, self._epoch, self.state.max_steps)
         parts = self.trained.parts.modules
@@ -205,10 +207,10 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         with self._autocast():
             numbers = self._batches.training_step(self._prepare_inputs(inputs), batch)
         batch.finish(numbers)
-        others = {name: value for name, value in numbers.items() if name != "loss"}
-        self._means.add({name: torch.stack([value, torch.ones_like(value)]) for name, value in others.items()})
-        loss: torch.Tensor = numbers["loss"].to(self.args.device) * share
-        return loss
+        values = {name: value.to(self.args.device) for name, value in numbers.items()}
+        loss = values.pop("loss")
+        self._means.add({name: torch.stack([value, torch.ones_like(value)]) for name, value in values.items()})
+        return loss * share
 
     def _autocast(self) -> AbstractContextManager[Any]:
         """Compute in the precision of the training.

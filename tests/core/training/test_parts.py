@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from vtune.errors import EngineError
+from vtune.errors import EngineError, TrainingError
 from vtune.training.further_optimizers import FurtherOptimizer, check_optimizers, require_whole_parts, save_optimizers
+from vtune.training.moving_average import MovingAverage
 from vtune.training.parts import ModelWithParts, TrainingParts
 from vtune.training.tensor_state import check_tensors, write_tensors
+from vtune.training.trained import Trained
 from vtune.training.training_step import Learner, OneBatch
 
 CPU = torch.device("cpu")
@@ -50,6 +53,33 @@ def test_a_part_inside_the_model_learns_in_float32_and_the_voice_has_that_of_the
     assert torch.equal(model.encoder.weight, learned)
     parts.leave_out()
     assert torch.equal(model.encoder.weight, base)
+
+
+def test_a_voice_is_heard_with_averaged_weights_and_without_the_parts() -> None:
+    model = Model()
+    model.decoder.requires_grad_(True)
+    base, first = model.encoder.weight.clone(), model.decoder.weight.detach().clone()
+    parts = parts_of(model, encoder=model.encoder)
+    average = MovingAverage({"decoder.weight": model.decoder.weight}, decay=0.5)
+    trained = Trained(model, parts, average)
+    with torch.no_grad():
+        model.encoder.weight += 1
+        model.decoder.weight += 11
+    average.update(1)  # with d = 2 / 11
+    for context, encoder, decoder in (
+        (trained.as_voice, base, first + 9),
+        (trained.as_averaged, base + 1, first + 9),
+        (nullcontext, base + 1, first + 11),
+    ):
+        with context():
+            torch.testing.assert_close(model.encoder.weight.detach(), encoder)
+            torch.testing.assert_close(model.decoder.weight.detach(), decoder)
+
+
+def test_half_precision_is_not_averaged() -> None:
+    weight = nn.Parameter(torch.zeros(2, dtype=torch.bfloat16))
+    with pytest.raises(TrainingError, match=r"train\.ema: head is torch.bfloat16, and only float32 can be averaged"):
+        MovingAverage({"head": weight}, 0.9)
 
 
 def test_the_trainer_sees_the_model_and_the_free_parts_once() -> None:
