@@ -37,11 +37,11 @@ def convert(
     folder: Path,
 ) -> None:
     """Say with VOICE what RECORDING says, without a text. The engine of the voice must offer voice conversion."""
-    from vtune.audio import format_of
+    from vtune.engines import audio_format_of
     from vtune.voices.mixing import open_named
     from vtune_cli.speech_output import write_sound
 
-    format_of(out)  # refuse a wrong ending before the voice is loaded
+    audio_format_of(out)  # refuse a wrong ending before the voice is loaded
     opened = open_named(voice, folder, device, options=engine_options(options), untuned=untuned)
     opened.engine.require_convert()
     write_sound(opened, opened.convert_file(recording, seed, untuned=untuned), out)

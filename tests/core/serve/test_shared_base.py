@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -247,3 +250,41 @@ def test_voices_on_one_base_obey_their_own_options(voices: Path, make_voice: Cal
     for name in ("pitch0", "pitch1"):
         alone = open_named(name, voices, "cpu", options={"pitch": 220.0}).stream(TEXT, 3)
         assert np.array_equal(joined(told.say(wanted(voices, name))), joined(alone))
+
+
+GAIN = """
+from dataclasses import replace
+
+import vtune
+
+class Options(vtune.EngineOptions):
+    factor: float = vtune.option(1.0, affects="speech")
+
+@vtune.hookimpl
+def extension_info():
+    return vtune.ExtensionInfo("gain", Options)
+
+@vtune.hookimpl(wrapper=True)
+def synthesize(extensions):
+    pieces = yield
+    factor = extensions["gain"].factor
+    return (replace(piece, waveform=piece.waveform * factor) for piece in pieces)
+"""
+
+
+def test_each_voice_is_served_with_the_extensions_of_its_own_run(
+    voices: Path, make_voice: Callable[..., VoiceFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from extensions import extension
+
+    loud = joined(shared(voices).say(wanted(voices, "anna")))
+    kept = {"origin": "extension 'gain' (gain 1.0)", "options": {"factor": 0.25}, "wraps": ["synthesize"]}
+    record = json.loads((voices / "anna" / "voice.json").read_text())
+    (voices / "anna" / "voice.json").write_text(json.dumps({**record, "extensions": {"gain": kept}}))
+    monkeypatch.syspath_prepend(extension(tmp_path / "site", "gain", GAIN))
+    importlib.invalidate_caches()
+    quiet = joined(shared(voices).say(wanted(voices, "anna")))
+    assert np.array_equal(quiet, loud * np.float32(0.25))
+    assert np.array_equal(quiet, joined(open_named("anna", voices, "cpu").stream(TEXT, 3)))
+    assert base_key(wanted(voices, "anna").voice, {}) != base_key(wanted(voices, "ben").voice, {})
+    sys.modules.pop("gain_extension")
