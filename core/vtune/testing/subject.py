@@ -17,6 +17,7 @@ from vtune.engines.discovery import find_engine, import_file, import_plugin
 from vtune.engines.single_file import is_engine_file, named_engine_file, use_engine_file
 from vtune.testing.made_clip import made_clip
 from vtune.testing.rule import BrokenRule, NotApplicable
+from vtune.testing.watch import process_state, restore_process
 from vtune.types import Audio, Batch, Clip, Conditioning, EngineInfo, EngineOptions, Features
 from vtune.types.options import text_values
 
@@ -47,6 +48,8 @@ class Subject:
     :param folder: an empty folder for whatever the rules write.
     :param clips: three or more clips of unequal length; default: rising tones with made-up words.
     :param changes: another valid value by option, for options whose values cannot be guessed.
+
+    ``restores_process`` tells whether the state of the process is restored after each utterance.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Subject:
     ) -> None:
         self.name, self.options, self.folder, self.seed = name, dict(options), folder, seed
         self.changes = dict(changes or {})
+        self.restores_process = True
         self._clips = clips
         self._folders = 0
 
@@ -235,7 +239,12 @@ class Subject:
         """
         base = self.base if base is None else base
         model = self.model(base=base) if model is None else model
-        return self.listen(model.eval(), self.start(text, seed, base, model, conditioning, sampling), text, untuned)
+        state = process_state()
+        try:
+            return self.listen(model.eval(), self.start(text, seed, base, model, conditioning, sampling), text, untuned)
+        finally:
+            if self.restores_process:  # what an engine changes there has a rule of its own
+                restore_process(state)
 
     def start(
         self,

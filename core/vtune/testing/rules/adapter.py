@@ -9,11 +9,12 @@ import torch
 
 from vtune.errors import listed
 from vtune.testing.rule import NotApplicable, require, rule
-from vtune.testing.rules.batches import batches_are_tensors, forward_leaves_the_batch_alone, forward_returns_a_loss
+from vtune.testing.rules.batches import validation_loss_repeats
 from vtune.testing.rules.network import adapter_alone_is_trainable, part_tensors
 from vtune.testing.subject import Subject
 from vtune.testing.watch import seed_everything
 from vtune.training import guards
+from vtune.voice_format.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +28,7 @@ def answers(model: nn.Module, subject: Subject) -> torch.Tensor:
 @rule(
     why="Training would begin from something other than the pretrained network.",
     change="Leave the adapter as vtune.attach_lora makes it: its second half is zero.",
-    after=(adapter_alone_is_trainable, batches_are_tensors),
+    after=(adapter_alone_is_trainable, validation_loss_repeats),
 )
 def new_adapter_changes_nothing(subject: Subject) -> None:
     """A new adapter changes nothing: the network answers as without it."""
@@ -65,10 +66,31 @@ def adapter_can_be_switched_off(subject: Subject) -> None:
 
 
 @rule(
+    why="The voice that is opened would be another one than the voice that was trained.",
+    change="Give a new model the same layers in every call of build_lora_model, and leave PEFT's own files as they "
+    "are.",
+    after=(adapter_can_be_switched_off,),
+)
+def adapter_comes_back(subject: Subject) -> None:
+    """An adapter that is saved and loaded into a new model answers as before."""
+    model = subject.model(awake=0.3)
+    before = answers(model, subject)
+    folder = subject.new_folder("adapter")
+    save_weights(model, folder)
+    reloaded = subject.model()
+    load_weights(reloaded, folder)
+    after = answers(reloaded, subject)
+    require(
+        torch.equal(before, after),
+        f"The reloaded adapter answers differently, by up to {float((before - after).abs().max()):.3g}.",
+    )
+
+
+@rule(
     why="A tensor without a gradient is never trained: the voice learns less than its recipe says, without a word.",
     change="Take layers that the loss does not depend on out of lora_targets, and call the layers themselves: "
     "self.layer(x), not self.layer.weight.",
-    after=(adapter_alone_is_trainable, forward_leaves_the_batch_alone),
+    after=(adapter_can_be_switched_off,),
 )
 def gradients_reach_the_adapter(subject: Subject) -> None:
     """Within two steps, every tensor of the adapter gets a gradient."""
@@ -205,7 +227,7 @@ def training_parts_are_separate(subject: Subject) -> None:
 @rule(
     why="`train.method: full` is how a new language is taught; it would fail at its first step.",
     change="Let the network work without PEFT around it, or leave 'full' out of EngineInfo.supports.",
-    after=(forward_returns_a_loss,),
+    after=(gradients_reach_the_adapter,),
 )
 def whole_network_can_be_trained(subject: Subject) -> None:
     """If the engine supports it, the whole network can be trained without an adapter."""

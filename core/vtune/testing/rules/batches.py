@@ -80,7 +80,7 @@ def paired_rows_are_collated(subject: Subject) -> None:
     why="The training loop sends every tensor of the batch to the device and to the model's forward.",
     change="Return a dict of CPU tensors whose first axis is the number of clips, with 'labels' (int64, -100 where "
     "nothing is learned), or 'items' (int64 [B], the number of targets of each clip).",
-    after=(clips_are_encoded, paired_rows_are_collated),
+    after=(paired_rows_are_collated, collate_leaves_the_rows_alone),
 )
 def batches_are_tensors(subject: Subject) -> None:
     """collate makes CPU tensors [B, ...] by name, with labels or with the number of items of each clip."""
@@ -151,7 +151,7 @@ def _count(targets: torch.Tensor, name: str) -> int:
 @rule(
     why="Masks, positions and the guards after a training rely on a clip beginning at the first position.",
     change="Pad behind the clip: tensor[index, :length] = row, or nn.utils.rnn.pad_sequence(rows, batch_first=True).",
-    after=(labels_are_not_all_ignored, collate_leaves_the_rows_alone),
+    after=(labels_are_not_all_ignored,),
 )
 def padding_is_on_the_right(subject: Subject) -> None:
     """In a batch, a clip begins where it begins alone; the padding is behind it."""
@@ -177,7 +177,7 @@ def _some(tensor: torch.Tensor) -> str:
 @rule(
     why="The training loop goes down this number; the validation loss is logged from it.",
     change='Return {"loss": loss} with one float32 number: nn.functional.cross_entropy(logits.float(), ...).',
-    after=(batches_are_tensors, adapter_is_built),
+    after=(labels_are_not_all_ignored, adapter_is_built),
 )
 def forward_returns_a_loss(subject: Subject) -> None:
     """model(**batch)["loss"] is one finite float32 number that depends on the adapter."""
@@ -362,7 +362,7 @@ def loss_ignores_padding(subject: Subject) -> None:
     "recipe learns something else on another number of GPUs.",
     change="Take num_items_in_batch in forward: loss = total / (num_items_in_batch if num_items_in_batch is not None "
     "else count), and set accepts_loss_kwargs = True on the class of the network.",
-    after=(loss_is_a_mean,),
+    after=(loss_ignores_padding,),
 )
 def num_items_in_batch_is_used(subject: Subject) -> None:
     """With num_items_in_batch, the loss is the sum over all labels divided by that number."""

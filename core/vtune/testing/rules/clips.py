@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -45,7 +45,7 @@ def texts_are_prepared_alike(subject: Subject) -> None:
 @rule(
     why="A clip that is not encoded is not trained on.",
     change="Return a dict of NumPy arrays, among them the one that EngineInfo.length_feature names.",
-    after=(base_loads,),
+    after=(texts_are_prepared_alike,),
 )
 def clips_are_encoded(subject: Subject) -> None:
     """prepare_sample turns each clip into arrays by name, among them the one that has the clip's length."""
@@ -170,7 +170,7 @@ def encoding_leaves_the_clip_alone(subject: Subject) -> None:
 @rule(
     why="A clip that is cut loses its last words while its text keeps them, so the voice learns to skip words.",
     change='Raise vtune.SkipClip(f"{len(codes)} tokens, more than max_tokens {limit}") for a clip that does not fit.',
-    after=(encoding_repeats,),
+    after=(encoding_is_free_of_order,),
 )
 def clips_are_not_cut(subject: Subject) -> str | None:
     """A longer clip has longer features, to its last sound and its last word, or is left out with a reason."""
@@ -278,14 +278,19 @@ def paired_features_exist(subject: Subject) -> None:
 def collate_leaves_the_rows_alone(subject: Subject) -> None:
     """collate does not change the rows that it gets, and makes the same batch of the same rows."""
     rows = copy.deepcopy(subject.rows)
-    first = {name: tensor.clone() for name, tensor in subject.engine.collate(subject.base, rows).items()}
+    first = _collated(subject, rows)
     for index, (row, before) in enumerate(zip(rows, subject.rows, strict=True)):
         name = differing(row, before)
         require(name is None, f"collate changed the feature {name!r} of row {index + 1} in place.")
-    again = subject.engine.collate(subject.base, rows)
-    name = differing({name: t.numpy() for name, t in first.items()}, {name: t.numpy() for name, t in again.items()})
+    name = differing(first, _collated(subject, rows))
     require(
         name is None,
         f"Two batches of the same rows have different {name!r}.",
         "Draw nothing at random in collate; what a loss needs comes from the key 'lot' of each row.",
     )
+
+
+def _collated(subject: Subject, rows: Sequence[Features]) -> dict[str, np.ndarray]:
+    """Make a batch, and copy its tensors to arrays; what is wrong with the batch has a rule of its own."""
+    batch = subject.call("collate", base=subject.base, features=rows)
+    return {name: np.array(tensor) for name, tensor in batch.items()} if isinstance(batch, Mapping) else {}

@@ -113,7 +113,7 @@ def _holds(values: np.ndarray, waveform: np.ndarray) -> bool:
 @rule(
     why="A finished voice is not made again if nothing has changed; if it were, it would be another voice.",
     change="Draw nothing at random; pick clips by what they are, not by chance, and change none of them.",
-    after=(conditioning_is_extracted,),
+    after=(conditioning_is_plain,),
 )
 def conditioning_repeats(subject: Subject) -> None:
     """The same clips give the same conditioning, and stay as they are."""

@@ -12,12 +12,12 @@ import torch
 from vtune.errors import VtuneError, listed
 from vtune.runtime.paths import VoiceFolder
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
-from vtune.testing.rules.adapter import adapter_can_be_switched_off, answers
+from vtune.testing.rules.adapter import adapter_can_be_switched_off, adapter_comes_back, answers
 from vtune.testing.rules.conditioning import conditioning_comes_back
 from vtune.testing.rules.speech import adapter_is_heard
 from vtune.testing.subject import TEXT, Subject, difference, differing, same_sound, sound_of
 from vtune.voice_format.record import read_conditioning, write_conditioning
-from vtune.voice_format.weights import load_weights, save_weights
+from vtune.voice_format.weights import load_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,31 +31,10 @@ MERGE_TOLERANCE = 1e-3
 
 
 @rule(
-    why="The voice that is opened would be another one than the voice that was trained.",
-    change="Give a new model the same layers in every call of build_lora_model, and leave PEFT's own files as they "
-    "are.",
-    after=(adapter_can_be_switched_off,),
-)
-def adapter_comes_back(subject: Subject) -> None:
-    """An adapter that is saved and loaded into a new model answers as before."""
-    model = subject.model(awake=0.3)
-    before = answers(model, subject)
-    folder = subject.new_folder("adapter")
-    save_weights(model, folder)
-    reloaded = subject.model()
-    load_weights(reloaded, folder)
-    after = answers(reloaded, subject)
-    require(
-        torch.equal(before, after),
-        f"The reloaded adapter answers differently, by up to {float((before - after).abs().max()):.3g}.",
-    )
-
-
-@rule(
     why="A merged model is what other software loads; it would be another voice.",
     change="Adapt layers whose weights no other layer shares (untie the head from the embedding), and call layers "
     "instead of computing with their weights elsewhere; or leave 'merging' out of EngineInfo.supports.",
-    after=(adapter_can_be_switched_off,),
+    after=(adapter_comes_back,),
 )
 def merged_network_answers_alike(subject: Subject) -> None:
     """With the adapter folded into its weights, the network answers as with the adapter beside them."""
@@ -180,33 +159,6 @@ def _pickled_names(path: Path) -> set[str] | None:
 
 
 @rule(
-    why="A user hears the voice only after it was written and opened again.",
-    change="Let speech depend on the adapter, the conditioning and the base alone: keep in the conditioning whatever "
-    "else of the clips or the options speech needs.",
-    after=(export_writes_the_voice, adapter_is_heard),
-)
-def exported_voice_speaks_alike(subject: Subject) -> None:
-    """A voice that was exported and opened again, on another base, speaks to the last sample as before."""
-    rate = subject.info.sample_rate
-    model = subject.model(awake=0.3)
-    usual = sound_of(subject.speak(TEXT, 5, model=model))
-    folder = subject.new_folder("voice")
-    subject.engine.export_voice(subject.base, model, subject.conditioning, folder)
-    conditioning = read_conditioning(VoiceFolder(folder).conditioning)
-    name = differing(subject.conditioning.tensors, conditioning.tensors)
-    require(name is None, f"export_voice wrote the tensor {name!r} of the conditioning with other values.")
-    base = subject.new_base()
-    opened = subject.model(base=base)
-    load_weights(opened, folder)
-    opened.eval()
-    spoken = sound_of(subject.speak(TEXT, 5, base=base, model=opened, conditioning=conditioning))
-    require(
-        same_sound(usual, spoken),
-        f"Opened again, the voice sounds different: {difference(usual, spoken, rate)}.",
-    )
-
-
-@rule(
     why="A voice is spoken from its file; in the run that made it, it would have sounded otherwise.",
     change="Let synthesize depend on the arrays and texts of the conditioning alone, not on the object, on what the "
     "base "
@@ -229,6 +181,33 @@ def written_conditioning_speaks_alike(subject: Subject) -> None:
             f"With the conditioning from its file, {what}, a text sounded different: "
             f"{difference(usual, spoken, subject.info.sample_rate)}.",
         )
+
+
+@rule(
+    why="A user hears the voice only after it was written and opened again.",
+    change="Let speech depend on the adapter, the conditioning and the base alone: keep in the conditioning whatever "
+    "else of the clips or the options speech needs.",
+    after=(export_writes_the_voice, written_conditioning_speaks_alike),
+)
+def exported_voice_speaks_alike(subject: Subject) -> None:
+    """A voice that was exported and opened again, on another base, speaks to the last sample as before."""
+    rate = subject.info.sample_rate
+    model = subject.model(awake=0.3)
+    usual = sound_of(subject.speak(TEXT, 5, model=model))
+    folder = subject.new_folder("voice")
+    subject.engine.export_voice(subject.base, model, subject.conditioning, folder)
+    conditioning = read_conditioning(VoiceFolder(folder).conditioning)
+    name = differing(subject.conditioning.tensors, conditioning.tensors)
+    require(name is None, f"export_voice wrote the tensor {name!r} of the conditioning with other values.")
+    base = subject.new_base()
+    opened = subject.model(base=base)
+    load_weights(opened, folder)
+    opened.eval()
+    spoken = sound_of(subject.speak(TEXT, 5, base=base, model=opened, conditioning=conditioning))
+    require(
+        same_sound(usual, spoken),
+        f"Opened again, the voice sounds different: {difference(usual, spoken, rate)}.",
+    )
 
 
 @rule(

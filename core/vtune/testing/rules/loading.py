@@ -49,11 +49,21 @@ def base_loads(subject: Subject) -> None:
 
 
 @rule(
+    why="The hashes are written into the voice and compared when it is opened.",
+    change="Return a dict of texts: {'network': vtune.toolkit.hash_file(path)}.",
+    after=(base_loads,),
+)
+def fingerprint_is_a_dict_of_texts(subject: Subject) -> None:
+    """fingerprint and features_fingerprint return hashes by name, as texts."""
+    subject.engine.features_fingerprint(subject.base)
+
+
+@rule(
     why="Without it, vtune uses old features with a new codec and speaks a voice with a base that it was not trained "
     "on: it would speak noise, and nobody would be told.",
     change="Write the hook fingerprint: return {'network': vtune.toolkit.hash_file(path)}, with every part that speech "
     "depends on.",
-    after=(base_loads,),
+    after=(fingerprint_is_a_dict_of_texts,),
 )
 def fingerprint_names_the_base(subject: Subject) -> None:
     """fingerprint names the parts that a voice needs, each with a hash."""
@@ -66,7 +76,7 @@ def fingerprint_names_the_base(subject: Subject) -> None:
 @rule(
     why="It is asked before and after encoding on every rank, and whenever a voice is opened.",
     change="Hash the files (vtune.toolkit.hash_file keeps what it has hashed), and do not load the weights for it.",
-    after=(fingerprint_names_the_base,),
+    after=(fingerprint_is_a_dict_of_texts,),
 )
 def fingerprint_is_quick(subject: Subject) -> None:
     """fingerprint reads files, but loads no weights."""
@@ -81,7 +91,7 @@ def fingerprint_is_quick(subject: Subject) -> None:
     why="vtune encodes all clips again, and refuses finished voices, whenever the fingerprint changes.",
     change="Hash the content of files and the values of options: no id(), no time, no hash() of a text, no set or "
     "address in a printed form.",
-    after=(fingerprint_names_the_base,),
+    after=(fingerprint_is_a_dict_of_texts,),
 )
 def fingerprint_is_stable(subject: Subject) -> None:
     """The same files give the same fingerprint: twice, and in a base that is loaded again."""

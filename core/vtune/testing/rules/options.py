@@ -6,11 +6,18 @@ from functools import partial
 
 from vtune.testing.option_effects import OptionEffects
 from vtune.testing.rule import NotApplicable, rule
-from vtune.testing.rules.batches import forward_returns_a_loss, training_loss_repeats
-from vtune.testing.rules.clips import encoding_repeats, texts_are_prepared_alike
+from vtune.testing.rules.batches import training_loss_repeats
+from vtune.testing.rules.clips import encoding_repeats, features_can_be_stored, texts_are_prepared_alike
 from vtune.testing.rules.conditioning import conditioning_repeats
-from vtune.testing.rules.loading import base_loads
-from vtune.testing.rules.speech import seed_repeats_the_sound, sound_is_finite, sound_stays_in_range
+from vtune.testing.rules.loading import fingerprint_is_stable
+from vtune.testing.rules.speech import (
+    last_piece_has_the_ending,
+    sound_has_the_engines_rate,
+    sound_stays_in_range,
+    speech_forgets_what_came_before,
+    training_goes_on_after_speech,
+    word_times_are_ordered,
+)
 from vtune.testing.subject import Subject
 from vtune.types.options import sampling_names
 
@@ -23,7 +30,14 @@ declared = partial(
     change=DECLARE,
 )
 
-_SPEAKS = (seed_repeats_the_sound, sound_is_finite, sound_stays_in_range, conditioning_repeats)
+_SPEAKS = (
+    speech_forgets_what_came_before,
+    sound_stays_in_range,
+    sound_has_the_engines_rate,
+    last_piece_has_the_ending,
+    word_times_are_ordered,
+    conditioning_repeats,
+)
 
 
 def _effects(subject: Subject) -> OptionEffects:
@@ -36,7 +50,7 @@ def _effects(subject: Subject) -> OptionEffects:
     return kept
 
 
-@declared(after=(base_loads,))
+@declared(after=(fingerprint_is_stable,))
 def options_flip_their_keys(subject: Subject) -> None:
     """Another value of an option changes exactly the keys of the effects that it declares."""
     _effects(subject).check_keys()
@@ -48,13 +62,13 @@ def text_options_are_declared(subject: Subject) -> None:
     _effects(subject).check_stage("text")
 
 
-@declared(after=(encoding_repeats,))
+@declared(after=(text_options_are_declared, encoding_repeats, features_can_be_stored))
 def feature_options_are_declared(subject: Subject) -> None:
     """Only options that declare `features` change what prepare_sample returns."""
     _effects(subject).check_stage("features")
 
 
-@declared(after=(forward_returns_a_loss, training_loss_repeats))
+@declared(after=(training_loss_repeats, features_can_be_stored, training_goes_on_after_speech))
 def training_options_are_declared(subject: Subject) -> None:
     """Only options that declare `training` or `features` change the loss of a batch."""
     _effects(subject).check_stage("training")
@@ -88,7 +102,7 @@ def runtime_options_are_declared(subject: Subject) -> None:
 @rule(
     why="A request that sends the value would get the speech without it, and nobody would be told.",
     change="Take the value where it is used: sampling.get('temperature', base.options.temperature).",
-    after=_SPEAKS,
+    after=(*_SPEAKS, runtime_options_are_declared),
 )
 def sampling_options_are_used(subject: Subject) -> None:
     """A value that comes as `sampling` sounds as the same value of the base does."""

@@ -20,8 +20,10 @@ from vtune.testing import life
 from vtune.testing.checkup import engine_home
 from vtune.testing.rule import NotApplicable, require, rule
 from vtune.testing.rules.batches import forward_returns_a_loss
+from vtune.testing.rules.clips import encoding_repeats
+from vtune.testing.rules.conditioning import conditioning_repeats
 from vtune.testing.rules.loading import base_loads, fingerprint_is_stable
-from vtune.testing.rules.speech import speech_ends
+from vtune.testing.rules.speech import seed_repeats_the_sound, speech_ends, speech_forgets_what_came_before
 from vtune.testing.second_process import lived_in_second_process
 from vtune.testing.subject import LONG_TEXT, OTHER_TEXT, TEXT, Subject
 from vtune.testing.watch import (
@@ -50,7 +52,7 @@ PROCESS_TOLERANCE = 1e-4
     change="Draw from a generator of your own: torch.Generator().manual_seed(seed), np.random.default_rng(seed); "
     "around "
     "code that needs the global one, write `with torch.random.fork_rng(): torch.manual_seed(seed)`.",
-    after=(base_loads,),
+    after=(seed_repeats_the_sound,),
 )
 def global_randomness_is_left_alone(subject: Subject) -> None:
     """Hooks neither seed nor use the global random generators; building an adapter and training may use them."""
@@ -91,6 +93,7 @@ def _draws() -> dict[str, float]:
 def process_state_is_left_alone(subject: Subject) -> None:
     """Hooks change no state of the process: current folder, environment, threads of torch, default dtype, modes."""
     original = process_state()
+    subject.restores_process = False
     try:
         for hook, step in life.steps_from_the_start(subject):
             before = process_state()
@@ -100,6 +103,7 @@ def process_state_is_left_alone(subject: Subject) -> None:
             if made is None:
                 return
     finally:
+        subject.restores_process = True
         restore_process(original)
 
 
@@ -221,7 +225,7 @@ def _open_count(process: psutil.Process) -> int:
     change="Keep nothing of a clip or an utterance: no list of clips, no cache without a limit, no tensors on the "
     "base or "
     "the network after the hook has returned.",
-    after=(speech_ends, forward_returns_a_loss),
+    after=(speech_forgets_what_came_before, forward_returns_a_loss),
 )
 def memory_does_not_grow(subject: Subject) -> None:
     """Nothing of a clip, a batch or an utterance is kept when its hook has returned."""
@@ -349,7 +353,7 @@ def fingerprint_is_equal_in_two_processes(subject: Subject) -> None:
     change="Sort what comes from a set, a dict of another library or a folder (sorted(path.iterdir())); use no "
     "hash() of "
     "a text, no id() and no time.",
-    after=(fingerprint_is_equal_in_two_processes,),
+    after=(fingerprint_is_equal_in_two_processes, encoding_repeats, conditioning_repeats, seed_repeats_the_sound),
     seconds=SECOND_PROCESS_SECONDS,
 )
 def results_are_equal_in_two_processes(subject: Subject) -> None:
@@ -363,8 +367,8 @@ def results_are_equal_in_two_processes(subject: Subject) -> None:
             continue
         if there is None:
             raise NotApplicable(f"the second process stopped before {hook}: {elsewhere.error}"[:200])
-        for name, array in here.items():
-            other = there.get(name)
+        for name, made in here.items():
+            array, other = np.asarray(made), there.get(name)
             require(other is not None, f"In another process, {hook} did not make {name}.")
             same = (
                 other is not None

@@ -12,8 +12,10 @@ import torch
 
 from vtune.errors import VtuneError
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
-from vtune.testing.rules.adapter import new_adapter_changes_nothing
+from vtune.testing.rules.adapter import adapter_comes_back, gradients_reach_the_adapter
+from vtune.testing.rules.batches import validation_loss_repeats
 from vtune.testing.rules.conditioning import conditioning_is_plain
+from vtune.testing.rules.network import adapter_is_built
 from vtune.testing.subject import (
     LONG_TEXT,
     OTHER_TEXT,
@@ -40,7 +42,7 @@ EDGE_SECONDS = 0.003
 @rule(
     why="vtune takes the sound piece by piece, in inference mode, so that a listener hears the first piece at once.",
     change="Write synthesize as a generator: `yield vtune.Audio(waveform, sample_rate, ending)` for each piece.",
-    after=(conditioning_is_plain, new_adapter_changes_nothing),
+    after=(conditioning_is_plain, adapter_is_built),
 )
 def speech_is_yielded(subject: Subject) -> None:
     """synthesize yields pieces of vtune.Audio, one after another."""
@@ -224,7 +226,7 @@ def _shares_edge(first: np.ndarray, second: np.ndarray, edge: int) -> bool:
     change="Draw from a generator of the utterance: torch.Generator().manual_seed(seed), passed to torch.multinomial "
     "or "
     "torch.randn; not from the global generator, the time or a generator that lives on.",
-    after=(speech_ends,),
+    after=(speech_ends, validation_loss_repeats),
 )
 def seed_repeats_the_sound(subject: Subject) -> None:
     """The same seed gives the same sound, whatever the global random state."""
@@ -250,7 +252,7 @@ def seed_repeats_the_sound(subject: Subject) -> None:
     change="Reset in synthesize whatever an utterance changes (caches of keys and values, hidden states, counters), "
     "and "
     "key a cache by everything that its content depends on: text, conditioning, seed, sampling, and the weights.",
-    after=(seed_repeats_the_sound,),
+    after=(seed_repeats_the_sound, adapter_comes_back),
 )
 def speech_forgets_what_came_before(subject: Subject) -> None:
     """Speech does not depend on what was spoken before: another text, seed, voice, adapter or sampling."""
@@ -300,7 +302,7 @@ def _other_sampling(subject: Subject) -> dict[str, Any]:
 @rule(
     why="A listener who stops a sentence would change the next one, and a server would keep its memory.",
     change="Keep what an utterance needs in local variables of the generator, and release it in a finally block.",
-    after=(seed_repeats_the_sound,),
+    after=(speech_forgets_what_came_before,),
 )
 def speech_can_be_interrupted(subject: Subject) -> None:
     """An utterance can be closed after its first piece; the next one sounds as always."""
@@ -330,7 +332,7 @@ def speech_can_be_interrupted(subject: Subject) -> None:
     change="Keep what belongs to one utterance (caches, positions, the last token) in local variables, not in the "
     "base or "
     "the network.",
-    after=(speech_forgets_what_came_before,),
+    after=(speech_can_be_interrupted,),
 )
 def utterances_take_turns(subject: Subject) -> None:
     """Two utterances whose pieces are taken in turn sound as they do alone."""
@@ -385,7 +387,7 @@ def speech_leaves_the_model_alone(subject: Subject) -> None:
 @rule(
     why="A training that measures its checkpoints would fail at the step after the first of them.",
     change="Make tensors that live on (caches, masks, positions) outside of inference mode, or clone them in forward.",
-    after=(speech_leaves_the_model_alone,),
+    after=(speech_leaves_the_model_alone, gradients_reach_the_adapter),
 )
 def training_goes_on_after_speech(subject: Subject) -> None:
     """After a base has spoken, a model on it can be trained."""
@@ -403,7 +405,7 @@ def training_goes_on_after_speech(subject: Subject) -> None:
     why="On a GPU vtune speaks with weights in half precision; a voice would be silent there, or fail.",
     change="Convert what the network returns with .float() before NumPy or the vocoder sees it, and give the network "
     "tensors of its own dtype.",
-    after=(sound_is_finite,),
+    after=(sound_is_not_silent,),
 )
 def speech_holds_in_bf16(subject: Subject) -> None:
     """With weights in bf16, an utterance is spoken as well: finite, and not silent."""
@@ -424,7 +426,7 @@ def speech_holds_in_bf16(subject: Subject) -> None:
 @rule(
     why="The training would be for nothing: the voice sounds like the base, whatever it has learned.",
     change="Speak with the model that synthesize gets, not with a network that the base keeps.",
-    after=(seed_repeats_the_sound,),
+    after=(speech_forgets_what_came_before, sound_is_not_silent),
 )
 def adapter_is_heard(subject: Subject) -> None:
     """Speech changes when the adapter changes, and is that of the base when the adapter is off."""
@@ -482,7 +484,7 @@ def training_parts_are_not_heard(subject: Subject) -> None:
 @rule(
     why="Evaluations speak in batches; their scores would be those of another engine than the one that users hear.",
     change="Give each line its own seed, mask the padding, and decode each line by itself.",
-    after=(seed_repeats_the_sound,),
+    after=(speech_forgets_what_came_before,),
 )
 def together_equals_alone(subject: Subject) -> None:
     """Several texts that are spoken together sound as each does alone."""
@@ -561,7 +563,7 @@ def strange_texts_are_spoken_or_refused(subject: Subject) -> None:
 @rule(
     why="`vtune convert` would save noise, or never end.",
     change="Yield pieces of vtune.Audio as synthesize does, seeded by `seed`; the last one has its ending.",
-    after=(conditioning_is_plain, new_adapter_changes_nothing),
+    after=(conditioning_is_plain, adapter_is_built),
 )
 def conversion_is_sound(subject: Subject) -> None:
     """convert yields the same kind of sound as synthesize, and repeats it for the same seed."""

@@ -16,35 +16,62 @@ from vtune.errors import TrainingError, VoiceError, in_a_line
 from vtune.export.merge import merge_voice
 from vtune.runtime.paths import VoiceFolder
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
-from vtune.testing.rules.adapter import gradients_reach_the_adapter, new_adapter_changes_nothing
-from vtune.testing.rules.batches import (
-    labels_are_not_all_ignored,
-    loss_holds_in_bf16,
-    num_items_in_batch_is_used,
-    paired_rows_are_collated,
-)
+from vtune.testing.rules.adapter import training_leaves_the_base_alone, training_parts_are_separate
+from vtune.testing.rules.batches import loss_holds_in_bf16, num_items_in_batch_is_used
 from vtune.testing.rules.clips import features_can_be_stored
-from vtune.testing.rules.files import exported_voice_speaks_alike, merged_files_come_back
-from vtune.testing.rules.speech import last_piece_has_the_ending, sound_has_the_engines_rate, sound_stays_in_range
+from vtune.testing.rules.describe import footprint_is_plausible
+from vtune.testing.rules.files import (
+    export_writes_the_voice,
+    exported_voice_speaks_alike,
+    merged_files_come_back,
+    merged_network_answers_alike,
+    no_pickles_are_written,
+    training_parts_are_not_exported,
+)
+from vtune.testing.rules.loading import fingerprint_is_stable
+from vtune.testing.rules.speech import (
+    last_piece_has_the_ending,
+    sound_has_the_engines_rate,
+    sound_is_not_silent,
+    sound_stays_in_range,
+    together_equals_alone,
+    training_goes_on_after_speech,
+    training_parts_are_not_heard,
+    word_times_are_ordered,
+)
 from vtune.testing.subject import Subject
 
 RUN_CLIPS = 5
 """Clips of a run: four to train on, for two steps of two batches each, and one for validation."""
 
 _TRAINS = (
+    footprint_is_plausible,
+    fingerprint_is_stable,
     features_can_be_stored,
-    labels_are_not_all_ignored,
     num_items_in_batch_is_used,
-    gradients_reach_the_adapter,
-    new_adapter_changes_nothing,
-    paired_rows_are_collated,
+    training_leaves_the_base_alone,
+    training_parts_are_separate,
+    training_parts_are_not_heard,
+    training_parts_are_not_exported,
+    merged_network_answers_alike,
 )
 
 
 @rule(
     why="This is what a user does with the engine.",
     change="Mend what the run says; the rules before this one check its parts.",
-    after=(*_TRAINS, last_piece_has_the_ending, sound_has_the_engines_rate, sound_stays_in_range),
+    after=(
+        *_TRAINS,
+        training_goes_on_after_speech,
+        last_piece_has_the_ending,
+        sound_has_the_engines_rate,
+        sound_stays_in_range,
+        sound_is_not_silent,
+        word_times_are_ordered,
+        together_equals_alone,
+        export_writes_the_voice,
+        no_pickles_are_written,
+    ),
     seconds=120,
 )
 def run_makes_a_voice(subject: Subject) -> None:
