@@ -22,19 +22,20 @@ def test_each_promise_has_a_line(vtune: Run) -> None:
     result = vtune("engine", "check", "toy", "--rule", "fingerprint-names-the-base")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert [line.split()[0] for line in lines[:5]] == ["pass"] * 5
-    assert lines[4].endswith("fingerprint names the parts that a voice needs, each with a hash.")
-    assert lines[-1].startswith("Engine toy: 5 rules hold; ")
+    assert [line.split()[0] for line in lines[:6]] == ["pass"] * 6
+    assert lines[5].endswith("fingerprint names the parts that a voice needs, each with a hash.")
+    assert lines[-1].startswith("Engine toy: 6 rules hold; ")
 
 
 def test_a_failure_is_a_paragraph_and_the_exit_code_is_1(vtune: Run, tmp_path: Path) -> None:
-    result = vtune("engine", "check", str(broken(tmp_path, "no fingerprint")), "--rule", "fingerprint-is-quick")
+    result = vtune("engine", "check", str(broken(tmp_path, "random features")), "--rule", "encoding-is-free-of-order")
     assert result.exit_code == 1
-    assert "\nfingerprint-names-the-base: fingerprint returned no part.\n  Why it matters: " in result.stdout
-    assert "\n  What to change: Write the hook fingerprint: " in result.stdout
-    assert "(fingerprint-names-the-base failed)" in result.stdout
+    assert "\nencoding-repeats: The feature 'labels' of one clip was different when " in result.stdout
+    assert "\n  Why it matters: A feature is kept under a key of its clip" in result.stdout
+    assert "\n  What to change: Draw nothing at random while encoding" in result.stdout
+    assert "(encoding-repeats failed)" in result.stdout
     assert result.stdout.splitlines()[-1].startswith("Engine ")
-    assert "4 rules hold, 1 fail, 1 could not be checked" in result.stdout.splitlines()[-1]
+    assert "6 rules hold, 1 fail, 1 could not be checked" in result.stdout.splitlines()[-1]
 
 
 def test_the_results_are_lines_of_json(vtune: Run) -> None:

@@ -255,7 +255,7 @@ def check_sampling_reads(made: _Made, names: Sequence[str]) -> None:
     model, conditioning = other.model(), other.conditioning
     read.clear()
     text = made.engine.prepare_text(other.base, TEXT, text_values(made.options))
-    hook = made.engine._hook.synthesize  # the facade copies `sampling`, so nobody would see what is read of it
+    hook: Any = made.engine._hook.synthesize  # the facade copies `sampling`, so nobody would see what is read of it
     extensions = {"extensions": made.engine.extensions} if "extensions" in hook.spec.argnames else {}
     arguments = {"conditioning": conditioning, "seed": made.seed, "sampling": sampling, **extensions}
     pieces = hook(base=other.base, model=model.eval(), text=text, **arguments)

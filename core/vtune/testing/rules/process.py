@@ -217,7 +217,7 @@ def nothing_is_left_open(subject: Subject) -> None:
 
 
 def _open_count(process: psutil.Process) -> int:
-    return process.num_fds() if hasattr(process, "num_fds") else len(process.open_files())
+    return int(process.num_fds()) if hasattr(process, "num_fds") else len(process.open_files())
 
 
 @rule(
