@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 import vtune
 from vtune.contract import hookspecs
+from vtune.engines.plugin_manager import ENGINE_LISTS
 from vtune.recipe.model import LoraRecipe, Recipe
 from vtune.recipe.suggest import model_in
 from vtune.recipe.validate import lora_defaults
@@ -50,7 +51,8 @@ def hooks_page() -> str:
             function = getattr(hookspecs, name)
             kind = "required" if name in hookspecs.REQUIRED_HOOKS else "optional"
             if not getattr(function, f"{hookspecs.PROJECT}_spec")["firstresult"]:
-                kind = "extensions; the hook of every extension is called"
+                owners = "engines and extensions" if name in ENGINE_LISTS else "extensions"
+                kind = f"{owners}; the hook of each of them is called"
             doc = re.sub(rf"`({'|'.join(hooks)})`", r"[`\1`](#\1)", _markdown(inspect.getdoc(function) or ""))
             parts.append(f"### {name}\n\n{_signature(name, function)}\n\n*{kind}*\n\n{doc}")
     return "\n\n".join(parts) + "\n"
@@ -109,7 +111,7 @@ def api_page() -> str:
     """The public names of the package ``vtune``."""
     parts = [f"# Python API\n\n{NOTE}\n{_markdown(inspect.getdoc(vtune) or '')}"]
     from vtune import evaluation, pipeline, plan, testing, toolkit
-    from vtune.contract import metrics
+    from vtune.contract import exports, metrics, recognisers, tables
     from vtune.evaluation import compare
     from vtune.export import mixed_voice
     from vtune.voice_format import record
@@ -128,6 +130,9 @@ def api_page() -> str:
         (mixed_voice, ["write_mixed_voice"]),
         (evaluation, ["evaluate", "score", "read_selection", "Selection", "System", "Scores"]),
         (metrics, ["TestSet", "Utterance", "MetricSpec", "MetricResult", "Ratio", "Metric"]),
+        (tables, ["TableReader", "TableRow"]),
+        (recognisers, ["RecogniserBackend", "Recogniser", "Transcript"]),
+        (exports, ["ExportTarget", "VoiceToExport", "ReadBack"]),
         (compare, ["compare", "contestants", "gather_test_set", "recipe_of"]),
         (record, ["list_voices", "find_voice", "read_record", "VoiceRecord"]),
         (testing, ["check_engine", "conformance_tests", "engine_outcomes", "Outcome", "made_clip"]),

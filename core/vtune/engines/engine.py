@@ -70,7 +70,6 @@ class Engine:
         self.name = name
         self.origin = origin
         self._manager = manager
-        self._hook = manager.hook
         self._errors = HookErrors(self._what, plugin_modules(manager))
         self.info = engine_information(manager, self._what)
         self._extensions = loaded_extensions(manager)

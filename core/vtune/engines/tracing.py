@@ -38,11 +38,12 @@ def trace(manager: pluggy.PluginManager, plugin: object) -> None:
     for caller in manager.get_hookcallers(plugin) or []:
         for implementation in caller.get_hookimpls():
             if implementation.plugin is plugin:
-                implementation.function = _traced(implementation, caller.name)
+                implementation.function = _traced(implementation, caller.name)  # type: ignore[misc] # pluggy says final
 
 
 def _traced(implementation: pluggy.HookImpl, hook: str) -> Callable[..., Any]:
-    function, names = implementation.function, implementation.argnames
+    function: Callable[..., Any] = implementation.function
+    names = implementation.argnames
     is_wrapper = implementation.wrapper or implementation.hookwrapper
     title = f"{implementation.plugin_name}: {'wrapper of ' if is_wrapper else ''}{hook}"
 

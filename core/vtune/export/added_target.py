@@ -95,13 +95,13 @@ def _read_back(
 ) -> list[ReadBack]:
     with errors.named("compare"):
         pairs: Any = target.compare(voice, directory)
-    pairs = list(errors.pieces("compare", pairs if pairs is not None else ()))
-    if not pairs:
+    read_back: list[ReadBack] = list(errors.pieces("compare", pairs if pairs is not None else ()))
+    if not read_back:
         raise EngineError(f"{title}: compare gave no numbers to compare, so the files are not checked")
-    strange = next((pair for pair in pairs if not isinstance(pair, ReadBack)), None)
+    strange = next((pair for pair in read_back if not isinstance(pair, ReadBack)), None)
     if strange is not None:
         raise EngineError(f"{title}: compare gives {shown(strange)}, it must give vtune.contract.exports.ReadBack")
-    return pairs
+    return read_back
 
 
 def _difference(title: str, pair: ReadBack) -> float:

@@ -132,7 +132,7 @@ def create_app(
 
 
 def _speech_responses() -> dict[int | str, dict[str, Any]]:
-    sound = {audio_format.media_type: {} for audio_format in audio_formats().values()}
+    sound: dict[str, Any] = {audio_format.media_type: {} for audio_format in audio_formats().values()}
     return {
         200: {
             "description": "sound, sent while it is made; or server-sent events speech.audio.delta and "
