@@ -8,6 +8,7 @@ import click
 
 # Name to its line of help; the command NAME is the function of that name in the module engine_NAME.
 COMMANDS = {
+    "new": "Write a new engine NAME that installs, passes its tests and trains.",
     "check": "Check that the engine NAME keeps the contract.",
 }
 
