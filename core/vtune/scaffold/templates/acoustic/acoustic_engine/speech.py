@@ -46,11 +46,11 @@ def speak_sentence(network: Any, sentence: str, delivery: Delivery, seed: int) -
     device = network.characters.weight.device
     generator = torch.Generator().manual_seed(seed)
     letters = torch.as_tensor(characters(sentence), dtype=torch.long, device=device)[None]  # [1 x L]
-    hidden, log_durations = network.read(letters, torch.ones_like(letters))
+    hidden, log_durations = network.read(letters, letters.ge(0))
     durations = (delivery.pace * log_durations.float().exp()).round().clamp(1, 62).long()  # [1 x L]; at most a second
     frame_count = int(durations.sum())
     hidden = gather(hidden, positions_of(durations, frame_count))
-    mask = torch.ones(1, frame_count, device=device)
+    mask = torch.ones(1, frame_count, dtype=torch.bool, device=device)
     mel = torch.randn(frame_count, MEL_COUNT, generator=generator).to(device)[None]  # [1 x T x 64]
     for step in range(delivery.flow_steps):
         time = torch.full((1, 1, 1), step / delivery.flow_steps, device=device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import vtune
 from numpy.typing import NDArray
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz'"
@@ -16,13 +17,18 @@ def normalise(text: str, spell_digits: bool) -> str:
     """Write a text in the letters of the alphabet, and keep the marks that end sentences.
 
     ``normalise("Room 7, please.", True)`` is ``"room seven please."``.
+
+    :raises vtune.SkipClip: nothing is left to be spoken.
     """
 
     def word(match: re.Match[str]) -> str:
         return f" {DIGITS[int(match[0])]} " if spell_digits else " "
 
     spelled = re.sub(r"[0-9]", word, text.lower())
-    return " ".join(re.sub(r"[^a-z'.!?]+", " ", spelled).split())
+    normalised = " ".join(re.sub(r"[^a-z'.!?]+", " ", spelled).split())
+    if not re.search(r"[a-z]", normalised):
+        raise vtune.SkipClip(f"the text {text!r} has no letter from a to z")
+    return normalised
 
 
 def characters(sentence: str) -> NDArray[np.int16]:
