@@ -41,6 +41,7 @@ from vtune.types import (
     TrainingStep,
 )
 from vtune.types.options import sampling_names, text_defaults, text_names, text_values
+from vtune.types.tensors import as_stored
 
 if TYPE_CHECKING:
     import torch
@@ -144,7 +145,7 @@ class Engine:
 
     def collate(self, base: Any, features: Sequence[Features]) -> Batch:
         """Pad features into one batch."""
-        rows = [{"lot": answers.FIXED_LOT, **row} for row in features]
+        rows = [as_stored({"lot": answers.FIXED_LOT, **row}) for row in features]
         batch = self._call("collate", base=base, features=rows)
         return answers.batch(batch, len(rows), self.title("collate"))
 

@@ -22,7 +22,7 @@ from vtune.runtime.paths import new_folder
 
 TEMPLATES = Path(__file__).parent / "templates"
 DOT_PREFIX = "dot_"
-MAX_NAME_CHARACTERS = 40
+MAX_NAME_CHARACTERS = 30
 """Longest name of an engine; with a longer one the lines of the templates would be too long."""
 RECORDINGS_SAMPLE_RATE = 8000
 

@@ -39,6 +39,9 @@ from vtune.testing.watch import (
 CALLS = 3
 """Calls of a hook after which something that is left behind by each of them is seen."""
 
+NOISE_BYTES = 32_000
+"""What Python and transformers keep after a first long utterance, whatever the engine: 11 kB were seen."""
+
 SECOND_PROCESS_SECONDS = 90.0
 """The second process may still be importing torch, which takes seconds, and minutes on a busy machine."""
 
@@ -272,7 +275,7 @@ def _require_nothing_kept(subject: Subject, base: Any, model: Any) -> None:
     short = _held_after(lambda: subject.speak(TEXT, base=base, model=model))
     long = _held_after(lambda: subject.speak(LONG_TEXT, base=base, model=model))
     require(
-        long - short < clip_bytes / 4,
+        long - short < max(clip_bytes / 4, NOISE_BYTES),
         f"After a long text, {(long - short) / 1000:.0f} kB more are kept than after a short one.",
     )
 

@@ -1,4 +1,4 @@
-"""acoustic-engine: durations and flow matching from characters to a mel spectrogram, without autoregression, 8 kHz.
+"""acoustic-engine: characters to a mel spectrogram by durations and flow matching, 8 kHz.
 
 Each function here is a hook of vtune's contract; the modules beside this one do the work. They are imported inside the
 hooks, because ``engine_info`` must answer at once.

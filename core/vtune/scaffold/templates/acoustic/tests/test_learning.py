@@ -9,7 +9,6 @@ from vtune.testing import MadeSpeaker, write_recordings
 
 from acoustic_engine.spectrogram import SAMPLE_RATE, mel_spectrogram
 
-RECIPE = Path(vtune.load_engine("acoustic-engine").info.recipes or "") / "acoustic-engine.yaml"
 TEXT = "a lion sees the moon"
 
 
@@ -22,7 +21,7 @@ def test_a_voice_takes_on_the_spectrum_and_the_pace_of_its_recordings(tmp_path: 
         "folders.voices": str(tmp_path / "voices"),
         "evaluate.clips": 0,
     }
-    (voice,) = vtune.run(RECIPE, changes)
+    (voice,) = vtune.run("acoustic-engine", changes)
     tuned, base = voice.say(TEXT), voice.say(TEXT, untuned=True)
 
     recorded = speaker.speak(TEXT, SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""language-model-engine: a causal language model that reads characters and writes the codes of a codec, 8 kHz.
+"""language-model-engine: characters to the codes of a codec by a causal language model, 8 kHz.
 
 Each function here is a hook of vtune's contract; the modules beside this one do the work. They are imported inside the
 hooks, because ``engine_info`` must answer at once.

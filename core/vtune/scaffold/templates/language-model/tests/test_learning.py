@@ -8,7 +8,6 @@ from vtune.testing import MadeSpeaker, write_recordings
 
 from language_model_engine.codec import SAMPLE_RATE, encode
 
-RECIPE = Path(vtune.load_engine("language-model-engine").info.recipes or "") / "language-model-engine.yaml"
 TEXT = "a lion sees the moon"
 
 
@@ -21,7 +20,7 @@ def test_a_voice_takes_on_the_pitch_and_the_spectrum_of_its_recordings(tmp_path:
         "folders.voices": str(tmp_path / "voices"),
         "evaluate.clips": 0,
     }
-    (voice,) = vtune.run(RECIPE, changes)
+    (voice,) = vtune.run("language-model-engine", changes)
     tuned, base = voice.say(TEXT), voice.say(TEXT, untuned=True)
 
     recorded = encode(speaker.speak(TEXT, SAMPLE_RATE))
