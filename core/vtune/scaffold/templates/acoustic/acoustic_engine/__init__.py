@@ -93,11 +93,11 @@ def synthesize(
     seed: int,
     sampling: Mapping[str, Any],
 ) -> Iterator[vtune.Audio]:
-    from acoustic_engine.speech import Delivery, speak
+    from acoustic_engine.speech import SpeakingStyle, speak
 
-    delivery = Delivery(
+    style = SpeakingStyle(
         rms=conditioning.number("rms", highest=1),
         flow_steps=sampling.get("flow_steps", base.options.flow_steps),
         pace=sampling.get("pace", base.options.pace),
     )
-    return speak(model, text, delivery, seed)
+    return speak(model, text, style, seed)

@@ -17,7 +17,7 @@ from acoustic_engine.text import ALPHABET, SENTENCE_END, characters
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class SpeakingStyle:
     """How a text is spoken.
 
     :param rms: loudness, 0 to 1.
@@ -30,13 +30,13 @@ class Delivery:
     pace: float
 
 
-def speak(model: nn.Module, text: str, delivery: Delivery, seed: int) -> Iterator[vtune.Audio]:
+def speak(model: nn.Module, text: str, style: SpeakingStyle, seed: int) -> Iterator[vtune.Audio]:
     """Yield the sound of each sentence; its length is known before it is computed."""
     for index, sentence in enumerate(SENTENCE_END.split(text)):
-        yield speak_sentence(model, sentence, delivery, seed + index)
+        yield speak_sentence(model, sentence, style, seed + index)
 
 
-def speak_sentence(network: Any, sentence: str, delivery: Delivery, seed: int) -> vtune.Audio:
+def speak_sentence(network: Any, sentence: str, style: SpeakingStyle, seed: int) -> vtune.Audio:
     """Speak one sentence.
 
     Random numbers are drawn on the CPU, so that a seed gives the same sound on every device.
@@ -47,18 +47,18 @@ def speak_sentence(network: Any, sentence: str, delivery: Delivery, seed: int) -
     generator = torch.Generator().manual_seed(seed)
     letters = torch.as_tensor(characters(sentence), dtype=torch.long, device=device)[None]  # [1 x L]
     hidden, log_durations = network.read(letters, letters.ge(0))
-    durations = (delivery.pace * log_durations.float().exp()).round().clamp(1, 62).long()  # [1 x L]; at most a second
+    durations = (style.pace * log_durations.float().exp()).round().clamp(1, 62).long()  # [1 x L]; at most a second
     frame_count = int(durations.sum())
     hidden = gather(hidden, positions_of(durations, frame_count))
     mask = torch.ones(1, frame_count, dtype=torch.bool, device=device)
     mel = torch.randn(frame_count, MEL_COUNT, generator=generator).to(device)[None]  # [1 x T x 64]
-    for step in range(delivery.flow_steps):
-        time = torch.full((1, 1, 1), step / delivery.flow_steps, device=device)
+    for step in range(style.flow_steps):
+        time = torch.full((1, 1, 1), step / style.flow_steps, device=device)
         # A straight line to the expected spectrogram would reach it in all steps that are left.
-        mel += (network.write(mel, time, hidden, mask).float() - mel) / (delivery.flow_steps - step)
+        mel += (network.write(mel, time, hidden, mask).float() - mel) / (style.flow_steps - step)
     waveform = sound_of(mel[0].cpu(), generator).numpy()
     loudness = np.sqrt(np.mean(np.square(waveform)))
-    waveform = np.clip(waveform * (delivery.rms / max(loudness, 1e-9)), -1, 1).astype(np.float32)
+    waveform = np.clip(waveform * (style.rms / max(loudness, 1e-9)), -1, 1).astype(np.float32)
     words = word_times(letters[0].tolist(), durations[0].tolist())
     return vtune.Audio(waveform, SAMPLE_RATE, vtune.Ending.PLANNED, words)
 
