@@ -60,13 +60,14 @@ def test_following_the_tutorial(tmp_path: Path, whisper_weights: Path) -> None:
         **os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1",
         "VTUNE_WHISPER": str(whisper_weights),
     }  # fmt: skip
-    server, printed = None, ""
+    server, printed, everything = None, "", ""
     try:
         for language, text in blocks():
             if language == "yaml":
                 (tmp_path / text.split("\n", 1)[0].removeprefix("# ")).write_text(text, encoding="utf-8")
             elif language == "text":
                 assert missing(text, printed) == [], f"not printed:\n{printed[-4000:]}"
+                printed = everything  # a second block below a command shows lines of an earlier one
             elif "pip install" in text or "vtune review" in text:
                 printed = ""
             elif "vtune serve" in text:
@@ -77,6 +78,7 @@ def test_following_the_tutorial(tmp_path: Path, whisper_weights: Path) -> None:
                     ["bash", "-ec", text], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
                 )
                 printed = done.stdout + done.stderr
+                everything += printed
                 assert done.returncode == 0, f"{text}\n{printed[-4000:]}"
     finally:
         if server is not None:
