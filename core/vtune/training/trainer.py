@@ -208,9 +208,9 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             numbers = self._batches.training_step(self._prepare_inputs(inputs), batch)
         batch.finish(numbers)
         values = {name: value.to(self.args.device) for name, value in numbers.items()}
-        loss = values.pop("loss")
+        loss: torch.Tensor = values.pop("loss") * share
         self._means.add({name: torch.stack([value, torch.ones_like(value)]) for name, value in values.items()})
-        return loss * share
+        return loss
 
     def _autocast(self) -> AbstractContextManager[Any]:
         """Compute in the precision of the training.

@@ -60,7 +60,7 @@ def test_a_voice_is_heard_with_averaged_weights_and_without_the_parts() -> None:
     model.decoder.requires_grad_(True)
     base, first = model.encoder.weight.clone(), model.decoder.weight.detach().clone()
     parts = parts_of(model, encoder=model.encoder)
-    average = MovingAverage({"decoder.weight": model.decoder.weight}, decay=0.5)
+    average = MovingAverage({"weight": dict(model.named_parameters())["decoder.weight"]}, decay=0.5)
     trained = Trained(model, parts, average)
     with torch.no_grad():
         model.encoder.weight += 1
