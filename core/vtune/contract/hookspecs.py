@@ -574,6 +574,8 @@ def extension_info() -> ExtensionInfo:
     """Declare an extension's own section of the recipe (extensions only).
 
     Called whenever a recipe is checked, in each process. Each option declares what it affects, as those of engines do.
+    With ``opt_in=True`` the extension's wrappers, metrics and callbacks take part only in runs whose recipe has the
+    section; hooks that get no recipe are called all the same.
 
     Example::
 
