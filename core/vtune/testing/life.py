@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vtune.testing.subject import OTHER_TEXT, TEXT, Subject, sound_of
+from vtune.testing.subject import OTHER_TEXT, TEXT, Subject, as_stored, sound_of
 
 Step = Callable[[], dict[str, np.ndarray]]
 
@@ -48,7 +48,7 @@ def steps(subject: Subject, base: Any) -> Iterator[tuple[str, Step]]:
         return {f"{name} of clip {index}": row[name] for index, row in enumerate(made["rows"]) for name in row}
 
     def collate() -> dict[str, np.ndarray]:
-        rows = [{**row, "lot": np.asarray(0.25 * index)} for index, row in enumerate(made["rows"])]
+        rows = [{**as_stored(row), "lot": np.asarray(0.25 * index)} for index, row in enumerate(made["rows"])]
         made["batch"] = subject.engine.collate(base, rows)
         return {name: tensor.numpy() for name, tensor in made["batch"].items()}
 

@@ -173,7 +173,7 @@ class Subject:
     def rows(self) -> list[Features]:
         """The encoded clips as training gives them to ``collate``: stored and read back, each with its lot."""
         return [
-            {**_as_stored(features), "lot": np.asarray((0.37 * index) % 1)}
+            {**as_stored(features), "lot": np.asarray((0.37 * index) % 1)}
             for index, features in enumerate(self.features)
         ]
 
@@ -350,7 +350,7 @@ def _equal(first: np.ndarray, second: np.ndarray, tolerance: float) -> bool:
     return bool(np.array_equal(first, second, equal_nan=first.dtype.kind == "f"))
 
 
-def _as_stored(features: Features) -> Features:
+def as_stored(features: Features) -> Features:
     """Return features as the store gives them back: integers as int64, floats as float32."""
     wide = {"i": np.int64, "u": np.int64, "f": np.float32}
     arrays = {name: np.asarray(array) for name, array in features.items()}
