@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import site
 import subprocess
 import sys
@@ -83,6 +84,23 @@ def test_a_new_engine_passes_its_own_tests_style_and_types(project: Path, python
     print(f"tests of {project.parent.name}: {time.monotonic() - started:.0f} s, {lines[-1]}")
     for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]):
         run([str(project.parent / "venv" / "bin" / "python"), "-m", *command], project)
+
+
+def test_the_tutorial_shows_the_files_and_the_answer_as_they_are(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tutorial" / "first-engine.md").read_text(encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        result = CliRunner().invoke(main, ["engine", "new", "my-tts", "--template", "acoustic"])
+
+    assert f"```text\n{result.output}```" in page
+    assert "(errors * mask).sum() / count" in (tmp_path / "my-tts" / "my_tts" / "network.py").read_text()
+    written = {path.name for path in (tmp_path / "my-tts").rglob("*")}
+    for name in re.findall(r"`(?:[\w.-]+/)*(\w+\.(?:py|toml|yaml|yml))`", page):
+        assert name in written, f"the tutorial names {name}"
+    known = (tmp_path / "my-tts" / "my_tts" / "options.py").read_text()
+    for option in re.findall(r"^    (\w+) = .* \(affects", page, re.MULTILINE):
+        assert f"    {option}: " in known
 
 
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:
