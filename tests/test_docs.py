@@ -40,10 +40,23 @@ def reference() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["hooks.md", "recipe.md", "api.md", "conformance.md"])
+@pytest.mark.parametrize("name", ["hooks.md", "recipe.md", "api.md", "conformance.md", "cli.md", "environment.md"])
 def test_reference_pages_are_what_the_code_says(reference: ModuleType, name: str) -> None:
     written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
     assert written == reference.pages()[name], "run python tools/write_reference.py"
+
+
+def test_the_environment_page_has_every_variable_that_is_read(reference: ModuleType) -> None:
+    def read(*folders: str) -> set[str]:
+        files = [
+            path for folder in folders for path in (ROOT / folder).rglob("*.py") if path.name != "write_reference.py"
+        ]
+        return {
+            name for path in files for name in re.findall(r"[\"'`]([A-Z]*VTUNE_[A-Z_]+)\b", path.read_text("utf-8"))
+        }
+
+    assert read("core", "cli", "plugins") - {"VTUNE_VERSION"} == set(reference.ENVIRONMENT)
+    assert read("tests", "tools") - {"VTUNE_VERSION"} - set(reference.ENVIRONMENT) <= set(reference.TEST_ENVIRONMENT)
 
 
 def recipe_tables() -> dict[str, list[dict[str, str]]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 from pydantic import BaseModel
 
@@ -38,6 +39,8 @@ def pages() -> dict[str, str]:
         "recipe.md": recipe_page(),
         "api.md": api_page(),
         "conformance.md": conformance_page(),
+        "cli.md": cli_page(),
+        "environment.md": environment_page(),
     }
 
 
@@ -139,6 +142,74 @@ def api_page() -> str:
     ):
         parts += [_entry(f"{module.__name__}.{name}", getattr(module, name)) for name in names]
     return "\n\n".join(parts) + "\n"
+
+
+def cli_page() -> str:
+    """Every command of vtune with its arguments and options."""
+    from vtune_cli.main import VERBS, main
+
+    introduction = (
+        "Every command with its options, as `vtune COMMAND --help` prints them. `-v` before the command logs each "
+        "step, `-q` prints only results, warnings and errors. The exit code is 0 if all went well, 1 for a mistake in "
+        "a recipe, in data or in a voice, 2 for a mistake in the command line, and 75 after a signal: run the same "
+        "command again to continue."
+    )
+    parts = [f"# Command line\n\n{NOTE}\n{introduction}"]
+    for verb in VERBS:
+        context = click.Context(main, info_name="vtune")
+        command = main.get_command(context, verb)
+        assert command is not None
+        parts += _commands(command, verb, context)
+    return "\n\n".join(parts) + "\n"
+
+
+def _commands(command: click.Command, name: str, above: click.Context) -> list[str]:
+    """Write a command, and each command below it, under a heading of its own."""
+    context = click.Context(command, info_name=name, parent=above)
+    pieces = command.collect_usage_pieces(context)
+    usage = " ".join([context.command_path, *pieces])
+    text = f"## {context.command_path}\n\n`{usage}`\n\n{_markdown(inspect.cleandoc(command.help or ''))}"
+    records = [
+        record
+        for option in command.params
+        if isinstance(option, click.Option) and (record := option.get_help_record(context))
+    ]
+    if records:
+        rows = [f"| `{names}` | {help_text} |".replace("|", "\\|") for names, help_text in records]
+        rows = [f"| {row[3:-3]} |".replace("` \\| ", "` | ", 1) for row in rows]
+        text += "\n\n| Option | Meaning |\n|---|---|\n" + "\n".join(rows)
+    below = command.commands if isinstance(command, click.Group) else {}
+    return [text, *(part for each, inner in below.items() for part in _commands(inner, each, context))]
+
+
+ENVIRONMENT = {
+    "VTUNE_API_KEYS": "API keys that `vtune serve` accepts, separated by commas, beside those of `--keys`.",
+    "VTUNE_BLOCK_PLUGINS": "Names of engines and extensions, separated by commas, that are not loaded.",
+    "VTUNE_LAUNCHER": "Set by `vtune run --launch` for the processes that it starts; do not set it yourself.",
+    "VTUNE_RANK_TIMEOUT": "Seconds without a sign of life after which a rank of a launch counts as lost.",
+    "VTUNE_TRACE_HOOKS": "`1` writes a line for each call of a hook to stderr.",
+    "VTUNE_WHISPER": "Path of Whisper's weights (a `.pt` file) that evaluations use.",
+}
+"""Variable that vtune reads -> its meaning; a test holds the names to the code."""
+
+TEST_ENVIRONMENT = {
+    "VTUNE_ADVISORIES": "Address of the database of vulnerabilities that `tools/audit.py` asks instead of OSV.",
+    "VTUNE_CHROMIUM": "Path of the Chromium in which tests open pages; default: one on the path.",
+    "VTUNE_PARITY_KIT": "Folder of the parity kit of IndexTTS2; without it, its tests are skipped.",
+    "VTUNE_SCREENSHOTS": "Folder into which the tests of vtune's own pages write pictures of them.",
+    "VTUNE_VLLM": "Path of the program `vllm` with which tests compare both back ends of the server.",
+}
+
+
+def environment_page() -> str:
+    """Every environment variable that vtune reads, and those of its tests."""
+    introduction = "vtune has no settings that only an environment variable can change, apart from these."
+    parts = [f"# Environment variables\n\n{NOTE}\n{introduction}"]
+    for title, variables in (("vtune", ENVIRONMENT), ("Tests and tools", TEST_ENVIRONMENT)):
+        rows = [f"| `{name}` | {meaning} |" for name, meaning in variables.items()]
+        parts.append(f"## {title}\n\n| Variable | Meaning |\n|---|---|\n" + "\n".join(rows))
+    others = "`HF_HOME` and `HF_HUB_OFFLINE` of huggingface_hub, and `CUDA_VISIBLE_DEVICES` of CUDA, work as usual."
+    return "\n\n".join([*parts, others]) + "\n"
 
 
 def _entry(name: str, thing: Any) -> str:
