@@ -79,12 +79,12 @@ def conformance_tests(
 ) -> Callable[..., None]:
     """Return a pytest test with one item for each rule; assign it to a name that begins with ``test_``.
 
+    :param options: of the engine, or the name of a pytest fixture that returns them.
+    :param clips: as for ``check_engine``, and so is ``option_changes``.
+
     Example::
 
         test_contract = vtune.testing.conformance_tests("my_engine", {"base_model": "tiny_base"})
-
-    :param options: of the engine, or the name of a pytest fixture that returns them.
-    :param clips: as for ``check_engine``, and so is ``option_changes``.
     """
     import pytest
 
