@@ -42,7 +42,7 @@ def test_the_site_is_built_without_a_warning_and_without_a_broken_link(built: tu
         ("<script src='https://cdn.example/x.js'></script>", "https://cdn.example/x.js is loaded from elsewhere"),
         ("<link rel='stylesheet' href='//fonts.example/x.css'>", "//fonts.example/x.css is loaded from elsewhere"),
         ("<img src='gone.png'>", "gone.png is loaded, but there is no such file"),
-        ("<article><p>Three things: **first**</p></article>", "Markdown was not understood near '**f'"),
+        ("<article><p>Three things: **first**</p></article>", "Markdown was not understood near '**first**'"),
         ("<article><p>See [this](x.md)</p></article>", "Markdown was not understood near '](x.md)'"),
         ("<article><p>Text\n- first\n- second</p></article>", "Markdown was not understood near '- f'"),
         ("<article><p>| a | b |\n|---|---|</p></article>", "Markdown was not understood near '| a | b |'"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 _LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "audio": "src"}
-_MARKDOWN = re.compile(r"```|^\s*\|.*\|\s*$|\]\([^)\s]+\)|^\s{0,3}[-*] \w|\*\*\w", re.MULTILINE)
+_MARKDOWN = re.compile(r"```|^\s*\|.*\|\s*$|\]\([^)\s]+\)|^\s{0,3}[-*] \w|\*\*\w[^*\n]*\*\*", re.MULTILINE)
 
 
 @dataclass

@@ -177,9 +177,15 @@ def footprint(options: EngineOptions, lora: LoraSettings, dtype_bytes: int, prod
         @vtune.hookimpl
         def footprint(options, lora, dtype_bytes):
             return vtune.Footprint(
-                parameters=3_000_000_000, trainable=1_500_000 * lora.rank, tensors=392,
-                tokens_per_second=82, tokens_per_clip=20, weight_bytes=3_000_000_000 * dtype_bytes,
-                token_bytes=2_000_000, token_bytes_checkpointed=250_000, token_flops=18e9,
+                parameters=3_000_000_000,
+                trainable=1_500_000 * lora.rank,
+                tensors=392,
+                tokens_per_second=82,
+                tokens_per_clip=20,
+                weight_bytes=3_000_000_000 * dtype_bytes,
+                token_bytes=2_000_000,
+                token_bytes_checkpointed=250_000,
+                token_flops=18e9,
             )
     """
 
