@@ -66,7 +66,8 @@ class MadeSpeaker:
         lead, tail = (np.zeros(round(seconds * sample_rate)) for seconds in (LEAD_SECONDS, TAIL_SECONDS))
         waveform = np.concatenate([lead, *sounds, tail])
         waveform += random.normal(0, 3e-4, len(waveform))
-        return (0.5 * waveform / np.abs(waveform).max()).astype(np.float32)
+        scaled: Waveform = (0.5 * waveform / np.abs(waveform).max()).astype(np.float32)
+        return scaled
 
     def _letter(self, letter: str, pitch: float, sample_rate: int, random: np.random.Generator) -> np.ndarray:
         if letter == " ":
@@ -85,7 +86,8 @@ class MadeSpeaker:
             sound = np.fft.irfft(noise * (0.1 + np.exp(-(((frequencies - centre) / 400) ** 2))), len(times))
         edge = np.clip(np.minimum(times, times[::-1]) / EDGE_SECONDS, 0, 1)
         loudness = 0.25 if is_vowel else 0.08
-        return loudness * edge * sound / np.sqrt(np.mean(sound**2))
+        scaled: np.ndarray = loudness * edge * sound / np.sqrt(np.mean(sound**2))
+        return scaled
 
 
 def write_recordings(

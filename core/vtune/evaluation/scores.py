@@ -132,7 +132,7 @@ def score(
             skipped[group] = str(reason)
             continue
         for spec in metric.specs:
-            values = result.values.get(spec.name, ())
+            values = result.values.get(spec.name, [])
             if any(value is not None for value in values):
                 score_of_metric = _score(group, spec, measured, values, baseline, recipe.evaluate.seed)
                 scores.append(replace(score_of_metric, anchors=result.anchors.get(spec.name, {})))

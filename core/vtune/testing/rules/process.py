@@ -319,7 +319,7 @@ def _held_after(call: Callable[[], Any]) -> int:
     call()
     gc.collect()
     gc.collect()
-    storages = {}
+    storages: dict[int, int] = {}
     for thing in gc.get_objects():
         if type(thing) in (torch.Tensor, torch.nn.Parameter):
             try:
@@ -327,7 +327,8 @@ def _held_after(call: Callable[[], Any]) -> int:
             except (RuntimeError, NotImplementedError):
                 continue
             storages[storage.data_ptr()] = storage.nbytes()
-    return sum(storages.values()) + tracemalloc.get_traced_memory()[0]
+    traced, _ = tracemalloc.get_traced_memory()
+    return sum(storages.values()) + traced
 
 
 @rule(
