@@ -149,7 +149,7 @@ def cli_page() -> str:
     from vtune_cli.main import VERBS, main
 
     introduction = (
-        "Every command with its options, as `vtune COMMAND --help` prints them. `-v` before the command logs each "
+        "Every command with its options, as `--help` prints them. `-v` before the command logs each "
         "step, `-q` prints only results, warnings and errors. The exit code is 0 if all went well, 1 for a mistake in "
         "a recipe, in data or in a voice, 2 for a mistake in the command line, and 75 after a signal: run the same "
         "command again to continue."
