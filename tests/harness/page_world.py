@@ -56,9 +56,9 @@ OTHER_PROGRAMS = [
 _CLIENT = """\
 #!{python} -IS
 import json, os, socket, sys
+stdin = sys.stdin.buffer.read().decode("latin-1")  # first: what writes it waits for its answer too
 line = socket.socket(socket.AF_UNIX)
 line.connect({address!r})
-stdin = sys.stdin.buffer.read().decode("latin-1")
 line.sendall(json.dumps([os.getcwd(), {program!r}, sys.argv[1:], stdin]).encode() + b"\\n")
 answer = json.loads(b"".join(iter(lambda: line.recv(65536), b"")))
 if os.path.sameopenfile(1, 2):
