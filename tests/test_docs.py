@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import click
+import fences
 import pytest
 import yaml
 from pages import ELSEWHERE
@@ -342,7 +343,7 @@ def unknown_keys(line: str) -> list[str]:
 
 def unknown_keys_of_blocks(page: Path) -> list[str]:
     """Return the keys that no recipe has, of the YAML blocks that are parts of recipes."""
-    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = [block.text for block in fences.blocks(page.read_text(encoding="utf-8")) if block.language == "yaml"]
     settings = [yaml.safe_load(block) for block in blocks]
     recipes = [block for block in settings if isinstance(block, dict) and block.keys() & Recipe.model_fields.keys()]
     return [key for recipe in recipes for key in keys_of(recipe) if not is_recipe_key(key)]
@@ -372,7 +373,7 @@ def test_a_page_names_nothing_that_does_not_exist(page: Path, flags: dict[str, s
 def test_the_scripts_for_clusters_can_be_parsed() -> None:
     """The scripts run on clusters, so only their syntax is checked here."""
     page = (ROOT / "docs" / "how-to" / "clusters.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL)
+    blocks = [(block.language, block.text) for block in fences.blocks(page)]
     task = yaml.safe_load(next(block for kind, block in blocks if kind == "yaml"))
     scripts = [block for kind, block in blocks if kind == "sh"] + [task["setup"], task["run"]]
     assert len(scripts) == 4
