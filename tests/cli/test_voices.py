@@ -99,7 +99,7 @@ def test_a_ledger_without_counts_is_no_crash(vtune, make, folder, ledger):
 def test_json_has_all_of_the_record(vtune, make, folder):
     make("anna")
     (row,) = json.loads(vtune("voices", "--voices", str(folder), "--json").output)
-    assert row == {**RECORD, "path": str(folder / "anna")}
+    assert row == {**RECORD, "extensions": {}, "path": str(folder / "anna")}
 
 
 def test_a_file_instead_of_the_folder_exits_2(vtune, recipe):
