@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vtune.dataset.editing.text_file import TextFile, digest_of, read_bytes, read_text_file, replacing
+from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.layout import TableLayout
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.dataset.sources.table import Table, TableRecord
@@ -199,7 +200,7 @@ class _MisreadError(Exception):
 
 def _read_back(path: Path, former: Table, expected: Sequence[TableRecord | None]) -> tuple[Table, list[TableRecord]]:
     try:
-        table = former.format.open(path, former.choice)
+        table = former.format.open(path, ColumnChoice())  # as the table was opened: new words may look like a path
         records = list(table.records())
     except DataError as error:
         raise _MisreadError from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from dataclasses import dataclass
 
-from vtune.dataset.sources.columns import ColumnChoice, Columns
+from vtune.dataset.sources.columns import Columns
 from vtune.dataset.sources.table import Table
 
 
@@ -29,8 +29,3 @@ class ColumnTable(Table, ABC):
     def names_are_guessed(self) -> bool:
         """Whether there is no header."""
         return self.columns.header is None
-
-    @property
-    def choice(self) -> ColumnChoice:
-        """The columns that were found."""
-        return self.columns.choice()

@@ -128,10 +128,6 @@ class Columns:
         """The names of all columns: headings, or numbers counted from 1."""
         return self.header or numbered(self.width)
 
-    def choice(self) -> ColumnChoice:
-        """Return the choice of a recipe that names these columns."""
-        return ColumnChoice(self.audio, self.text, self.speaker)
-
     def describe(self) -> str:
         """Return a clause that says which column is which."""
         if self.header:

@@ -96,11 +96,6 @@ class Table(ABC):
         """
         return False
 
-    @property
-    def choice(self) -> ColumnChoice:
-        """The choice that opens the table again with the same columns."""
-        return ColumnChoice()
-
     def speaker_in(self, name: str) -> str:
         """Return the speaker that the name of a recording says in this format; an empty text where names say none."""
         return ""

@@ -334,3 +334,10 @@ def test_what_a_killed_run_left_aside_is_removed_once_it_is_old(tmp_path):
         os.utime(path, (path.stat().st_mtime - age,) * 2)
     sweep(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".13-cd.partial.csv", "mine.partial.csv"]
+
+
+def test_words_that_would_be_taken_for_a_recording_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.tsv", b"r0\tw\n")
+    with pytest.raises(DataError, match="would be read differently with this change"):
+        EditableTable(path).set_words(0, "0/")
+    assert path.read_bytes() == b"r0\tw\n"
