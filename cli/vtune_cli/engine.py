@@ -24,7 +24,8 @@ class EngineCommands(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"vtune_cli.engine_{cmd_name}"), cmd_name)
+        module = importlib.import_module(f"vtune_cli.engine_{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

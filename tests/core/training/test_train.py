@@ -153,7 +153,7 @@ def test_a_loss_that_is_no_number_stops_the_run(toy: Callable[..., Recipe], monk
         ({"report_to": ["tensorbord"]}, "no tracker 'tensorbord'; did you mean 'tensorboard'"),
         ({"report_to": ["wandb"]}, "'wandb' is not installed"),
         ({"arguments": {"output_dir": "x"}}, "'output_dir' is set by vtune"),
-        ({"arguments": {"fsdp": True}}, "'fsdp' divides the network over processes"),
+        ({"arguments": {"fsdp": True}}, "'fsdp' divides the network over the processes"),
     ],
 )
 def test_unknown_settings_of_the_loop_name_the_nearest(toy: Callable[..., Recipe], train: Any, says: str) -> None:
