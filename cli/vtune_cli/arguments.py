@@ -70,6 +70,14 @@ def voices_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+def seed_option(command: F) -> F:
+    """Add ``--seed``: the seed of what is spoken."""
+    return click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True,
+        help="Random seed; the same seed gives the same sound.",
+    )(command)  # fmt: skip
+
+
 def base_options(command: F) -> F:
     """Add ``--device`` and ``--set``: where and with which options the base is loaded."""
     command = engine_file_option(command)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vtune_cli.arguments import base_options, engine_options, voices_option
+from vtune_cli.arguments import base_options, engine_options, seed_option, voices_option
 
 
 @click.command()
@@ -16,13 +16,7 @@ from vtune_cli.arguments import base_options, engine_options, voices_option
     "--out", type=click.Path(path_type=Path), default=Path("out.wav"), show_default=True,
     help="Sound file in the format of its ending (.wav, .mp3, .ogg).",
 )  # fmt: skip
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Random seed; the same seed gives the same sound.",
-)
+@seed_option
 @click.option("--base", "untuned", is_flag=True, help="Convert with the untuned base instead of the voice.")
 @base_options
 @voices_option

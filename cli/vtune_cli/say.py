@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vtune_cli.arguments import base_options, engine_options, read_lines, voices_option
+from vtune_cli.arguments import base_options, engine_options, read_lines, seed_option, voices_option
 
 
 @click.command()
@@ -20,13 +20,7 @@ from vtune_cli.arguments import base_options, engine_options, read_lines, voices
 )  # fmt: skip
 @click.option("--raw", is_flag=True, help="With --stream: write 16-bit little-endian samples without a WAV header.")
 @click.option("--stream", is_flag=True, help="Write sound to stdout as soon as it is made; the same as --out -.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Random seed; the same seed gives the same sound.",
-)
+@seed_option
 @click.option(
     "--word-times", is_flag=True,
     help="Write when each word is spoken to a JSON file beside the sound file, if the engine knows it.",
