@@ -149,7 +149,7 @@ def test_weights_out_of_reach_of_a_format_are_refused(
     voice: VoiceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In fp16 a large weight becomes infinite, and every answer with it: no difference is larger than one of these."""
-    honest = merged._merged
+    honest = merged.merged_network
 
     def scaled(model: Any) -> Any:
         network = honest(model)
@@ -158,7 +158,7 @@ def test_weights_out_of_reach_of_a_format_are_refused(
             network.model.layers[0].mlp.down_proj.weight *= 2**-21
         return network
 
-    monkeypatch.setattr(merged, "_merged", scaled)
+    monkeypatch.setattr(merged, "merged_network", scaled)
     with pytest.raises(VoiceError, match="answers differently from the voice: by nan"):
         export(voice, tmp_path / "half", "merged", dtype="fp16")
     export(voice, tmp_path / "brain", "merged", dtype="bf16")
@@ -207,7 +207,7 @@ def test_an_adapter_on_shared_weights_changes_one_end_of_them(tiny: Path, target
                 parameter.normal_(std=0.1)
     ids = torch.randint(0, 400, (1, 12))
     before = logits(model, ids)
-    folded = merged._merged(model)
+    folded = merged.merged_network(model)
     torch.testing.assert_close(logits(folded, ids), before, atol=1e-5, rtol=1e-4)
     assert folded.config.tie_word_embeddings is False
 
