@@ -601,7 +601,7 @@ def extension_info() -> ExtensionInfo:
 
 @hookspec
 def trainer_callbacks(recipe: Recipe) -> list[Any]:
-    """Add ``transformers.TrainerCallback`` objects to the training (extensions only).
+    """Add ``transformers.TrainerCallback`` objects to the training (extensions, and an engine for its own trainings).
 
     A callback that is also an ``ExportableState`` of transformers gets its state back when a stopped run goes on.
 
