@@ -47,11 +47,12 @@ def check(
 
     The exit code is 1 if a rule fails.
     """
+    from vtune.errors import EngineError
     from vtune.testing.rule import rules_named
 
     try:
         chosen = rules_named(rules)
-    except Exception as error:
+    except EngineError as error:
         raise click.UsageError(str(error)) from error
     if is_list:
         for rule in chosen.values():
@@ -100,8 +101,8 @@ def _summarise(name: str, outcomes: list[Outcome]) -> None:
         echo_text(f"\n{outcome.paragraph}")
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _STATUSES}
     seconds = sum(outcome.seconds for outcome in outcomes)
-    told = ", ".join(f"{count} {text}" for status, text in _STATUSES.items() if (count := counts[status]))
-    echo_text(f"\nEngine {name}: {told}; {seconds:.0f} s")
+    summary = ", ".join(f"{count} {text}" for status, text in _STATUSES.items() if (count := counts[status]))
+    echo_text(f"\nEngine {name}: {summary}; {seconds:.0f} s")
 
 
 _STATUSES = {

@@ -68,8 +68,8 @@ def _timed(pieces: Iterator[Audio], words: list[WordTime]) -> Iterator[Audio]:
     """Collect the times of the words, in seconds from the start of the whole sound."""
     seconds = 0.0
     for piece in pieces:
-        words += [WordTime(time.word, time.start + seconds, time.end + seconds) for time in piece.words]
-        seconds += len(piece.waveform) / piece.sample_rate
+        words += [time.later(seconds) for time in piece.words]
+        seconds += piece.seconds
         yield piece
 
 

@@ -59,11 +59,6 @@ class SpokenAudio(Audio):
 
     voice: str = ""
 
-    @property
-    def seconds(self) -> float:
-        """Length of the sound in seconds."""
-        return len(self.waveform) / self.sample_rate
-
     def save(self, path: str | Path) -> Path:
         """Write a sound file with a note that the speech is synthetic; return its path.
 

@@ -11,6 +11,27 @@ from click.testing import CliRunner, Result
 from vtune.engines.contributions import extension_contributions
 from vtune_cli.main import main
 
+ENGINE = """
+import vtune
+from vtune_toy import (
+    build_lora_model, collate, extract_conditioning, load_base, prepare_sample, synthesize
+)
+
+class Options(vtune.EngineOptions):
+    model: str = vtune.option(affects=("training", "runtime"), description="The model.")
+    names: list[str] = vtune.option(default_factory=lambda: ["a"], affects="features")
+
+@vtune.hookimpl
+def engine_info():
+    return vtune.EngineInfo(16000, "1", Options)
+"""
+
+
+@pytest.fixture
+def engine_source() -> str:
+    """The source of an engine with an option that has no default and one whose default is made anew."""
+    return ENGINE
+
 
 @pytest.fixture
 def vtune() -> Iterator[Callable[..., Result]]:

@@ -1,20 +1,5 @@
 from __future__ import annotations
 
-OPTIONS = """
-import vtune
-from vtune_toy import (
-    build_lora_model, collate, extract_conditioning, load_base, prepare_sample, synthesize
-)
-
-class Options(vtune.EngineOptions):
-    model: str = vtune.option(affects=("training", "runtime"), description="The model.")
-    names: list[str] = vtune.option(default_factory=lambda: ["a"], affects="features")
-
-@vtune.hookimpl
-def engine_info():
-    return vtune.EngineInfo(16000, "1", Options)
-"""
-
 
 def test_every_engine_shows_its_distribution_and_its_options(vtune):
     lines = vtune("engines").output.splitlines()
@@ -23,8 +8,8 @@ def test_every_engine_shows_its_distribution_and_its_options(vtune):
     assert any(line.startswith("orpheus (vtune-tts ") for line in lines)
 
 
-def test_an_option_that_must_be_given_says_so(vtune, install):
-    install("acme", "vtune.engines", OPTIONS)
+def test_an_option_that_must_be_given_says_so(vtune, install, engine_source):
+    install("acme", "vtune.engines", engine_source)
     lines = vtune("engines").output.splitlines()
     acme = lines.index("acme (acme 1.0): 16000 Hz; LoRA targets: module names")
     assert lines[acme + 1 : acme + 3] == [
@@ -33,9 +18,9 @@ def test_an_option_that_must_be_given_says_so(vtune, install):
     ]
 
 
-def test_a_broken_engine_is_one_line_among_the_good_ones(vtune, install):
+def test_a_broken_engine_is_one_line_among_the_good_ones(vtune, install, engine_source):
     install("broken", "vtune.engines", "import no_such_library_anywhere")
-    install("wrong", "vtune.engines", OPTIONS.replace("16000", "None"))
+    install("wrong", "vtune.engines", engine_source.replace("16000", "None"))
     result = vtune("engines")
     assert result.exit_code == 0
     lines = result.output.splitlines()

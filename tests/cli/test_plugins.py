@@ -2,24 +2,9 @@ from __future__ import annotations
 
 import json
 
-OPTIONS = """
-import vtune
-from vtune_toy import (
-    build_lora_model, collate, extract_conditioning, load_base, prepare_sample, synthesize
-)
 
-class Options(vtune.EngineOptions):
-    model: str = vtune.option(affects=("training", "runtime"), description="The model.")
-    names: list[str] = vtune.option(default_factory=lambda: ["a"], affects="features")
-
-@vtune.hookimpl
-def engine_info():
-    return vtune.EngineInfo(16000, "1", Options)
-"""
-
-
-def test_json_has_everything_and_no_line_breaks_of_others(vtune, install):
-    install("acme", "vtune.engines", OPTIONS)
+def test_json_has_everything_and_no_line_breaks_of_others(vtune, install, engine_source):
+    install("acme", "vtune.engines", engine_source)
     install("broken", "vtune.plugins", "raise ValueError('a\\nb\\x1b[2J')")
     plugins = {plugin["name"]: plugin for plugin in json.loads(vtune("plugins", "--json").output)}
     assert plugins["toy"]["version"] == "0.1.0"
@@ -31,9 +16,9 @@ def test_json_has_everything_and_no_line_breaks_of_others(vtune, install):
     assert "ValueError: a b" in plugins["broken"]["problem"]
 
 
-def test_a_file_that_a_person_names_is_a_plugin_too(vtune, tmp_path, monkeypatch):
+def test_a_file_that_a_person_names_is_a_plugin_too(vtune, tmp_path, monkeypatch, engine_source):
     path = tmp_path / "mine.py"
-    path.write_text(OPTIONS)
+    path.write_text(engine_source)
     out = vtune("plugins", str(path)).output
     assert out.startswith(
         f"engine mine.py: loaded\n    origin: file {path}\n    16000 Hz; LoRA targets: module names\n"

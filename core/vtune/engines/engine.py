@@ -232,16 +232,8 @@ class Engine:
     ) -> Iterator[Audio]:
         """Speak, piece by piece; lines without a letter or a digit are pauses."""
         self.require("text", "speak a text; use vtune convert")
-        options = self._spoken_text_options(conditioning, sampling or {})
-
-        def speak_line(text: str, seed: int) -> Iterator[Audio]:
-            pieces = self._pieces(
-                "synthesize", base=base, model=model, text=self._spoken(base, text, options),
-                conditioning=conditioning, seed=seed, sampling=dict(sampling or {}),
-            )  # fmt: skip
-            return checked(pieces, self.title("synthesize"), self.info.sample_rate, longest_speech(text))
-
-        return with_pauses(speak_line, text, seed, self.info.sample_rate)
+        arguments = {"base": base, "model": model, "conditioning": conditioning}
+        return self._with_pauses("synthesize", text, seed, sampling or {}, arguments)
 
     @property
     def can_batch(self) -> bool:
@@ -298,17 +290,8 @@ class Engine:
     ) -> Iterator[Audio]:
         """Speak with tokens that a server samples. :raises EngineError: the engine cannot."""
         self.require_sampler()
-        options = self._spoken_text_options(conditioning, sampling)
-
-        def speak_line(text: str, seed: int) -> Iterator[Audio]:
-            pieces = self._pieces(
-                "synthesize_from_sampler", base=base, sampler=sampler, text=self._spoken(base, text, options),
-                conditioning=conditioning, seed=seed, sampling=dict(sampling),
-            )  # fmt: skip
-            title = self.title("synthesize_from_sampler")
-            return checked(pieces, title, self.info.sample_rate, longest_speech(text))
-
-        return with_pauses(speak_line, text, seed, self.info.sample_rate)
+        arguments = {"base": base, "sampler": sampler, "conditioning": conditioning}
+        return self._with_pauses("synthesize_from_sampler", text, seed, sampling, arguments)
 
     def require_sampler(self) -> None:
         """Check that a server of language models can sample for this engine. :raises EngineError: it cannot."""
@@ -345,7 +328,7 @@ class Engine:
             "convert", base=base, model=model, audio=audio, conditioning=conditioning, seed=seed,
             sampling=dict(sampling or {}),
         )  # fmt: skip
-        longest = longest_speech("") + 2 * len(audio.waveform) / audio.sample_rate
+        longest = longest_speech("") + 2 * audio.seconds
         return checked(pieces, self.title("convert"), self.info.sample_rate, longest)
 
     def require(self, capability: Capability, action: str) -> None:
@@ -473,6 +456,22 @@ class Engine:
         kept = {name: value for name, value in _kept_text_options(conditioning).items() if name in names}
         defaults = text_defaults(self.info.options)
         return {**defaults, **kept, **{name: value for name, value in sampling.items() if name in both}}
+
+    def _with_pauses(
+        self, hook: str, text: str, seed: int, sampling: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Iterator[Audio]:
+        """Speak the lines of a text by a hook, each prepared and its sound checked; the others are pauses.
+
+        :param arguments: the other arguments of the hook, base and conditioning among them.
+        """
+        options = self._spoken_text_options(arguments["conditioning"], sampling)
+
+        def speak_line(text: str, seed: int) -> Iterator[Audio]:
+            spoken = self._spoken(arguments["base"], text, options)
+            pieces = self._pieces(hook, text=spoken, seed=seed, sampling=dict(sampling), **arguments)
+            return checked(pieces, self.title(hook), self.info.sample_rate, longest_speech(text))
+
+        return with_pauses(speak_line, text, seed, self.info.sample_rate)
 
     def _spoken(self, base: Any, text: str, options: Mapping[str, Any]) -> str:
         """Prepare a text that is to be spoken. :raises VoiceError: the engine cannot prepare it."""

@@ -106,13 +106,13 @@ class Plugin:
 def list_plugins() -> list[Plugin]:
     """Load each plugin alone, so that none is blamed for another; engines first, by name."""
     engines = installed_engines()
-    found = [
+    engine_plugins = [
         *(_plugin(item, "engine", engines[name]) for name in sorted(engines) for item in engines[name]),
         *(_engine_file(path) for path in engine_files()),
     ]
     extensions = sorted(installed_extensions(), key=lambda item: (item.name, item.distribution))
     same_name = {item.name: [other for other in extensions if other.name == item.name] for item in extensions}
-    return [*found, *(_plugin(item, "extension", same_name[item.name]) for item in extensions)]
+    return [*engine_plugins, *(_plugin(item, "extension", same_name[item.name]) for item in extensions)]
 
 
 def find_plugins(name: str) -> list[Plugin]:
@@ -121,11 +121,11 @@ def find_plugins(name: str) -> list[Plugin]:
     :raises EngineError: there is none; suggests the nearest name.
     """
     plugins = list_plugins()
-    found = [plugin for plugin in plugins if plugin.name == name]
-    if not found:
+    named = [plugin for plugin in plugins if plugin.name == name]
+    if not named:
         names = sorted({plugin.name for plugin in plugins})
         raise EngineError(f"no plugin {shown(name)} is installed{choices(name, names, 'installed')}")
-    return found
+    return named
 
 
 def _plugin(installed: Installed, kind: Literal["engine", "extension"], same_name: Sequence[Installed]) -> Plugin:

@@ -103,7 +103,7 @@ def _check_samples(waveform: np.ndarray, what: str) -> None:
 
 
 def _check_words(piece: Audio, what: str) -> None:
-    seconds = len(piece.waveform) / piece.sample_rate
+    seconds = piece.seconds
     start = 0.0
     for time in piece.words:
         if not isinstance(time, WordTime):

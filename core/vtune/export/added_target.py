@@ -108,10 +108,10 @@ def _difference(title: str, pair: ReadBack) -> float:
     """Return the largest difference of a pair, as a share of the largest expected number; infinite for NaN."""
     import numpy as np
 
-    expected, found = _array(title, pair.expected), _array(title, pair.found)
-    if expected.shape != found.shape:
+    expected, read_back = _array(title, pair.expected), _array(title, pair.found)
+    if expected.shape != read_back.shape:
         raise VoiceError(
-            f"{title}: {shown(pair.what)} has the shape {list(found.shape)} in the files, but "
+            f"{title}: {shown(pair.what)} has the shape {list(read_back.shape)} in the files, but "
             f"{list(expected.shape)} in the voice; nothing was kept"
         )
     largest = float(np.abs(expected).max()) if expected.size else 0.0
@@ -119,7 +119,7 @@ def _difference(title: str, pair: ReadBack) -> float:
         raise EngineError(
             f"{title}: compare expects {'no numbers' if not expected.size else largest} for {shown(pair.what)}"
         )
-    difference = np.abs(found.astype(np.float64) - expected.astype(np.float64)).max() / largest
+    difference = np.abs(read_back.astype(np.float64) - expected.astype(np.float64)).max() / largest
     return float(difference) if np.isfinite(difference) else float("inf")
 
 

@@ -100,11 +100,11 @@ def rules_named(names: tuple[str, ...]) -> dict[str, Rule]:
     for name in names:
         if name not in rules:
             raise EngineError(f"there is no rule {name!r}{choices(name, rules, 'rules')}")
-    wanted = set(names)
+    needed = set(names)
     for name in reversed(rules):
-        if name in wanted:
-            wanted.update(rules[name].after)
-    return {name: found for name, found in rules.items() if name in wanted}
+        if name in needed:
+            needed.update(rules[name].after)
+    return {name: entry for name, entry in rules.items() if name in needed}
 
 
 def require(condition: object, seen: str, change: str = "") -> None:

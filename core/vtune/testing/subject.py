@@ -265,19 +265,19 @@ class Subject:
 
     def listen(self, model: nn.Module, pieces: Iterator[Audio], text: str, untuned: bool = False) -> list[Audio]:
         """Take the pieces of an utterance one by one, in the modes in which vtune does."""
-        heard: list[Audio] = []
+        received: list[Audio] = []
         samples = 0
         limit = SPEECH_SECONDS * self.info.sample_rate
         while True:
             piece = next_piece(model, pieces, untuned)
             if piece is None:
-                return heard
-            heard.append(piece)
+                return received
+            received.append(piece)
             samples += _sample_count(piece)
-            if samples > limit or len(heard) > PIECES:
+            if samples > limit or len(received) > PIECES:
                 raise BrokenRule(
                     f"synthesize had not ended after {samples / self.info.sample_rate:.0f} s of sound in "
-                    f"{len(heard):,} "
+                    f"{len(received):,} "
                     f"pieces, for the text {text!r}"
                 )
 

@@ -62,6 +62,10 @@ class WordTime:
     start: float
     end: float
 
+    def later(self, seconds: float) -> WordTime:
+        """Return the time of the word in a sound that begins so many seconds before its piece."""
+        return WordTime(self.word, self.start + seconds, self.end + seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Audio:
@@ -78,6 +82,11 @@ class Audio:
     ending: Ending | None = None
     words: tuple[WordTime, ...] = ()
 
+    @property
+    def seconds(self) -> float:
+        """Length of the sound in seconds."""
+        return len(self.waveform) / self.sample_rate
+
 
 def join_audio(pieces: Sequence[Audio]) -> Audio:
     """Join the pieces of one sound; the worst ending of its utterances is the ending of the whole.
@@ -90,7 +99,7 @@ def join_audio(pieces: Sequence[Audio]) -> Audio:
     words: list[WordTime] = []
     seconds = 0.0
     for piece in pieces:
-        words += [WordTime(time.word, time.start + seconds, time.end + seconds) for time in piece.words]
-        seconds += len(piece.waveform) / piece.sample_rate
+        words += [time.later(seconds) for time in piece.words]
+        seconds += piece.seconds
     waveform = np.concatenate([piece.waveform for piece in pieces])
     return Audio(waveform, pieces[0].sample_rate, ending, tuple(words))

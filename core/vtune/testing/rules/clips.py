@@ -193,12 +193,16 @@ def clips_are_not_cut(subject: Subject) -> str | None:
     if not lengths:
         raise NotApplicable("prepare_sample leaves out a clip of 2 s")
     seconds = lengths[min(1, len(lengths) - 1)][0]
-    whole = subject.clip(seconds, 0, f"{TEXT} and this is the beginning of a text that goes on and then ends with blue")
-    _require_seen(subject, whole, _with_other_end(whole), f"the last quarter of the sound of a clip of {seconds:g} s")
+    clip = subject.clip(seconds, 0, f"{TEXT} and this is the beginning of a text that goes on and then ends with blue")
+    _require_seen(subject, clip, _with_other_end(clip), f"the last quarter of the sound of a clip of {seconds:g} s")
     other = Clip(
-        whole.id, whole.voice, whole.text[:-25] + "stops at quite other reds", whole.waveform, whole.sample_rate
+        clip.id,
+        clip.voice,
+        clip.text[:-25] + "stops at quite other reds",
+        clip.waveform,
+        clip.sample_rate,
     )
-    _require_seen(subject, whole, other, "the last words of its text")
+    _require_seen(subject, clip, other, "the last words of its text")
     return None
 
 

@@ -99,11 +99,11 @@ def _holds(values: np.ndarray, waveform: np.ndarray) -> bool:
     """Tell whether values contain a waveform, in any scale."""
     count = min(len(waveform), 2000)
     start = (len(waveform) - count) // 2
-    wanted = waveform[start : start + count].astype(np.float64)
-    if len(values) < count or np.ptp(wanted) == 0:
+    excerpt = waveform[start : start + count].astype(np.float64)
+    if len(values) < count or np.ptp(excerpt) == 0:
         return False
-    wanted = (wanted - wanted.mean()) / np.linalg.norm(wanted - wanted.mean())
-    windows = np.correlate(values, wanted, "valid")
+    excerpt = (excerpt - excerpt.mean()) / np.linalg.norm(excerpt - excerpt.mean())
+    windows = np.correlate(values, excerpt, "valid")
     sums = np.convolve(values, np.ones(count), "valid")
     squares = np.convolve(values**2, np.ones(count), "valid")
     norms = np.sqrt(np.maximum(squares - sums**2 / count, 1e-12))

@@ -341,14 +341,14 @@ def utterances_take_turns(subject: Subject) -> None:
     texts = (LONG_TEXT, OTHER_TEXT)
     alone = [sound_of(subject.speak(text, 5, model=model)) for text in texts]
     running = [subject.start(text, 5, subject.base, model) for text in texts]
-    heard: list[list[Audio]] = [[], []]
+    pieces_by_index: list[list[Audio]] = [[], []]
     open_ones = {0, 1}
     while open_ones:
         for index in sorted(open_ones):
             piece = next_piece(model, running[index])
-            open_ones.discard(index) if piece is None else heard[index].append(piece)
+            open_ones.discard(index) if piece is None else pieces_by_index[index].append(piece)
     for index, text in enumerate(texts):
-        together = sound_of(heard[index])
+        together = sound_of(pieces_by_index[index])
         require(
             same_sound(alone[index], together),
             f"{text!r} sounded different while another text was spoken in turn: "
