@@ -89,10 +89,10 @@ def say(counted: Iterable[tuple[str, Found]], lora: str) -> None:
     """
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}; {lora}")
     print("| training | trainable | GFLOP a token | weights and optimizer | peak |\n|---|---|---|---|---|")
-    for name, found in counted:
+    for name, measurement in counted:
         print(
-            f"| {name} | {found.trainable / 1e6:.1f} M | {found.flops_per_token / 1e9:.2f} "
-            f"| {found.static_bytes / GIB:.2f} GiB | {found.peak_bytes / GIB:.2f} GiB |",
+            f"| {name} | {measurement.trainable / 1e6:.1f} M | {measurement.flops_per_token / 1e9:.2f} "
+            f"| {measurement.static_bytes / GIB:.2f} GiB | {measurement.peak_bytes / GIB:.2f} GiB |",
             flush=True,
         )
 

@@ -61,8 +61,8 @@ def main() -> None:
     print("| run | s, median (least to most) | against first | processor s | against first |\n|---|---|---|---|---|")
     for name, pairs in taken.items():
         cells = [name]
-        for place, times in enumerate(zip(*pairs, strict=True)):
-            median, first = statistics.median(times), statistics.median(pair[place] for pair in taken["first"])
+        for index, times in enumerate(zip(*pairs, strict=True)):
+            median, first = statistics.median(times), statistics.median(pair[index] for pair in taken["first"])
             cells += [f"{median:.2f} ({min(times):.2f} to {max(times):.2f})", f"{first / median:.1f} x"]
         print(f"| {' | '.join(cells)} |")
     record["seconds"] = taken
@@ -122,10 +122,10 @@ def changed_by_bf16(recipe: Recipe, engine: Engine, clips: list[Clip]) -> tuple[
     for clip in clips:
         plain = engine.prepare_sample(base, clip)[name]
         with torch.autocast("cpu", torch.bfloat16):
-            found = engine.prepare_sample(base, clip)[name]
-        others += int((plain != found).sum())
+            features = engine.prepare_sample(base, clip)[name]
+        others += int((plain != features).sum())
         count += len(plain)
-        spoilt += bool((plain != found).any())
+        spoilt += bool((plain != features).any())
     return others / count, spoilt
 
 

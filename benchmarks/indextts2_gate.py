@@ -98,7 +98,7 @@ def measure(case: Case, **shape: Any) -> Found:
     # What looks at values is told beforehand: they are those of a batch that has some.
     real = laid["attention_mask"] != 0
     spelt, spoken = (laid[name][real] != -100 for name in ("text_labels", "labels"))
-    found = [len(network.indices(mask)) for mask in (real, spelt, spoken)]
+    chosen_counts = [len(network.indices(mask)) for mask in (real, spelt, spoken)]
 
     def build() -> nn.Module:
         with default_dtype(torch.bfloat16):
@@ -113,7 +113,7 @@ def measure(case: Case, **shape: Any) -> Found:
         return {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in laid.items()}
 
     positions = sum(network.lengths(laid["attention_mask"])) + settings.prefix * len(rows)
-    counts = iter(found)
+    counts = iter(chosen_counts)
 
     def indices(_: torch.Tensor) -> torch.Tensor:
         return torch.arange(next(counts))

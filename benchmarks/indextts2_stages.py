@@ -57,15 +57,15 @@ class Clock:
 
     def time(self, stage: str, work: Callable[[], Any], repeats: int = 1) -> Any:
         """Run once to warm up if that is cheap, then return the best of ``repeats`` runs."""
-        best, found = float("inf"), None
+        best, result = float("inf"), None
         for _ in range(repeats):
             began = time.perf_counter()
-            found = work()
+            result = work()
             if self._device.type == "cuda":
                 torch.cuda.synchronize()
             best = min(best, time.perf_counter() - began)
         self._rows.append((stage, best))
-        return found
+        return result
 
     def report(self, title: str) -> None:
         """Print the stages that were timed since the last report."""
@@ -104,8 +104,8 @@ def listen(device: torch.device, seconds: float, repeats: int) -> None:
     clock.time("mel (of a reference)", lambda: log_mel(high[None]), repeats)
     clock.time("CAMPPlus (of a reference)", lambda: speaker(centred_filter_bank(low)[None].to(device)), repeats)
     clock.report("listening")
-    whole = semantic_encoder(24, device)
-    clock.time("w2v-BERT, 24 layers", lambda: whole.encode(low), repeats)
+    full_encoder = semantic_encoder(24, device)
+    clock.time("w2v-BERT, 24 layers", lambda: full_encoder.encode(low), repeats)
     clock.report("instead")
 
 
@@ -123,10 +123,10 @@ def speak(device: torch.device, seconds: float, repeats: int) -> None:
     sampling = CodeSampling()
     start = clock.time("GPT, prompt", lambda: CodeDecoder(network, given, text, 0), repeats)
     codes, _ = clock.time(f"GPT, {count} codes", lambda: sample_codes(start, sampling, rules, 0))
-    said = clock.time("GPT, latents", lambda: latents(network, given, text, codes), repeats)
+    hidden_states = clock.time("GPT, latents", lambda: latents(network, given, text, codes), repeats)
     s2mel = placed(S2Mel(config.s2mel, config.latent_dims), device)
     frames, prompt = torch.tensor([target_frames(count)], device=device), int(REFERENCE * 22_050 / 256)
-    content = clock.time("projection of the latents", lambda: s2mel.project(said), repeats)
+    content = clock.time("projection of the latents", lambda: s2mel.project(hidden_states), repeats)
     target = clock.time("length regulator", lambda: s2mel.condition(content, frames), repeats)
     mu = torch.cat([torch.randn(1, prompt, target.shape[2], device=device), target], dim=1)
     ref_mel, style = torch.randn(1, 80, prompt, device=device), torch.randn(1, 192, device=device)

@@ -65,12 +65,12 @@ def report(name: str, checkpointing: bool, model: Any, batch: Any, asked: Any, d
     for _ in range(asked.steps + 1):
         began = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=asked.dtype == "bfloat16"):
-            found = model(**batch)["loss"]
-        found.backward()
+            loss_tensor = model(**batch)["loss"]
+        loss_tensor.backward()
         silent = sum(p.grad is None for p in parameters)
         optimizer.step()
         optimizer.zero_grad()
-        loss = float(found)
+        loss = float(loss_tensor)
         took.append(time.perf_counter() - began)
     seconds = min(took[1:])  # the first step makes the optimizer's state
     positions = int(batch["attention_mask"].sum()) + 34 * len(batch["input_ids"])

@@ -124,8 +124,8 @@ class FourBit(nn.Linear):
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
         """Multiply with a weight that is unpacked here, and again in the backward pass."""
-        said: torch.Tensor = _Unpacked.apply(given, self.out_features)
-        return said
+        output: torch.Tensor = _Unpacked.apply(given, self.out_features)
+        return output
 
 
 class _Unpacked(torch.autograd.Function):

@@ -58,13 +58,13 @@ def main() -> None:
         "\n| processes | s an epoch, median (least to most) | against one | busiest, s | against one | loss after it |"
     )
     print("|---|---|---|---|---|---|")
-    for processes, found in runs.items():
+    for processes, measurements in runs.items():
         cells = [str(processes)]
         for name in ("seconds", "busiest"):
-            times = [run[name] for run in found]
-            median, one = statistics.median(times), statistics.median(run[name] for run in runs[1])
-            cells += [f"{median:.2f} ({min(times):.2f} to {max(times):.2f})", f"{one / median:.2f} x"]
-        print(f"| {' | '.join(cells)} | {found[0]['loss']:.5f} |")
+            times = [run[name] for run in measurements]
+            median, single_process = statistics.median(times), statistics.median(run[name] for run in runs[1])
+            cells += [f"{median:.2f} ({min(times):.2f} to {max(times):.2f})", f"{single_process / median:.2f} x"]
+        print(f"| {' | '.join(cells)} | {measurements[0]['loss']:.5f} |")
     if asked.out:
         asked.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
@@ -72,13 +72,13 @@ def main() -> None:
 def launched(processes: int, asked: Any) -> dict[str, float]:
     """Train in the given number of processes."""
     with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder) / "found.json"
+        result_path = Path(folder) / "found.json"
         command = [sys.executable, *((*LAUNCHER, str(processes)) if processes > 1 else ())]
-        command += [__file__, "--found", str(found), "--clips", str(asked.clips), "--batch", str(asked.batch)]
+        command += [__file__, "--found", str(result_path), "--clips", str(asked.clips), "--batch", str(asked.batch)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"}
         subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL if asked.quiet else None)
-        said: dict[str, float] = json.loads(found.read_text(encoding="utf-8"))
-        return said
+        result: dict[str, float] = json.loads(result_path.read_text(encoding="utf-8"))
+        return result
 
 
 def train(asked: Any) -> None:
@@ -95,8 +95,8 @@ def train(asked: Any) -> None:
     seconds, worked = arm.run(rows, seed=0)
     busiest = max(gather_object([worked]))
     if is_main_process():
-        found = {"seconds": seconds, "busiest": busiest, "before": before, "loss": first_loss(arm, rows)}
-        asked.found.write_text(json.dumps(found), encoding="utf-8")
+        result = {"seconds": seconds, "busiest": busiest, "before": before, "loss": first_loss(arm, rows)}
+        asked.found.write_text(json.dumps(result), encoding="utf-8")
 
 
 def arguments() -> Any:

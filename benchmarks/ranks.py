@@ -39,18 +39,18 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         for step in STEPS:
-            made, one = [], None
+            made, first_times = [], None
             for world_size in WORLD_SIZES:
                 out = Path(folder) / f"{step}{world_size}"
                 if step == "transcribe":
                     shutil.copytree(Path(folder) / "prepare1", out)
                 ranks = launched(step, world_size, out, asked)
                 wall, worked = max(rank["seconds"] for rank in ranks), [rank["cpu"] for rank in ranks]
-                one = one or (wall, max(worked))
+                first_times = first_times or (wall, max(worked))
                 cpu = ", ".join(f"{seconds:.1f}" for seconds in worked)
                 print(
-                    f"| {step} | {world_size} | {wall:.1f} | {one[0] / wall:.2f} x | {cpu} | "
-                    f"{one[1] / max(worked):.2f} x | {os.getloadavg()[0]:.1f} |",
+                    f"| {step} | {world_size} | {wall:.1f} | {first_times[0] / wall:.2f} x | {cpu} | "
+                    f"{first_times[1] / max(worked):.2f} x | {os.getloadavg()[0]:.1f} |",
                     flush=True,
                 )
                 made.append(contents(out))

@@ -188,18 +188,18 @@ def measured(
     if name == "plan":
         print("".join(f"    {line}\n" for line in lines), flush=True)
     for (began, stage), (end, _) in zip(marks, [*marks[1:], (ended, "")], strict=True):
-        own = [one for one in samples if began <= one.time < end]
+        own = [sample for sample in samples if began <= sample.time < end]
         if own:
-            resident, anonymous = max(one.resident for one in own), max(one.anonymous for one in own)
+            resident, anonymous = max(sample.resident for sample in own), max(sample.anonymous for sample in own)
             yield Row(stage, end - began, resident, anonymous)
 
 
 def sample(pid: int) -> Sample:
     """Return the memory of a process and of all processes that it started."""
     resident = anonymous = 0
-    for one in family(pid):
+    for process_id in family(pid):
         try:
-            status = Path(f"/proc/{one}/status").read_text()
+            status = Path(f"/proc/{process_id}/status").read_text()
         except OSError:
             continue
         sizes = {key: int(value) * 1024 for key, value in re.findall(r"^(VmRSS|RssAnon):\s+(\d+) kB", status, re.M)}

@@ -95,13 +95,13 @@ def joined(
         return random.uniform(LEAST_GAP, 2.5) if random.random() < 0.63 else random.uniform(0.08, 0.4)
 
     pieces, utterances = [floor(1.0, random)], []
-    place = len(pieces[0])
+    position = len(pieces[0])
     for path in random.permutation(np.array(paths, dtype=object))[:count]:
         clip = trimmed(soundfile.read(path, dtype="float32")[0])
-        utterances.append((place / RATE, (place + len(clip)) / RATE))
+        utterances.append((position / RATE, (position + len(clip)) / RATE))
         pause = floor((pause_seconds or drawn)(), random)
         pieces += [clip, pause]
-        place += len(clip) + len(pause)
+        position += len(clip) + len(pause)
     return np.concatenate(pieces), utterances
 
 
@@ -137,19 +137,19 @@ def crowd(paths: list[Path], count: int, random: np.random.Generator) -> Sound:
     """Return the sound of eight people who talk at once, RMS 1."""
     total = np.zeros(count, dtype=np.float32)
     for _ in range(8):
-        place = 0
-        while place < count:
+        position = 0
+        while position < count:
             clip = soundfile.read(paths[int(random.integers(len(paths)))], dtype="float32")[0]
-            end = min(count, place + len(clip))
-            total[place:end] += clip[: end - place]
-            place = end
+            end = min(count, position + len(clip))
+            total[position:end] += clip[: end - position]
+            position = end
     return total / np.float32(total.std())
 
 
 def hum(count: int) -> Sound:
     """Return hum: 50 Hz with four harmonics, RMS 1."""
     times = np.arange(count, dtype=np.float64) / RATE
-    total = sum(np.sin(2 * np.pi * 50 * place * times) / place for place in (1, 2, 3, 4, 5))
+    total = sum(np.sin(2 * np.pi * 50 * harmonic * times) / harmonic for harmonic in (1, 2, 3, 4, 5))
     return (total / total.std()).astype(np.float32)
 
 
@@ -193,19 +193,19 @@ def musical(
     sound: Sound, utterances: list[tuple[float, float]], level: float, random: np.random.Generator
 ) -> tuple[Sound, list[tuple[float, float]]]:
     """Put passages of chords, 4 to 12 s long and as loud as the speech, into every tenth pause."""
-    pieces, moved, place, taken = [], [], 0, 0
+    pieces, moved, position, taken = [], [], 0, 0
     for number, (start, end) in enumerate(utterances):
         until = int(end * RATE)
-        shift = (place - taken) / RATE
+        shift = (position - taken) / RATE
         moved.append((start + shift, end + shift))
         pieces.append(sound[taken:until])
-        place += until - taken
+        position += until - taken
         taken = until
         if number % 10 == 9:
             around = floor(0.6, random)
             passage = level * chords(random.uniform(4, 12), random)
             pieces += [around, passage, around]
-            place += 2 * len(around) + len(passage)
+            position += 2 * len(around) + len(passage)
     pieces.append(sound[taken:])
     return np.concatenate(pieces).astype(np.float32), moved
 

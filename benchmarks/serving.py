@@ -46,9 +46,9 @@ class Asker:
         answer.read(1)
         first = time.monotonic() - started
         answer.read()
-        whole = time.monotonic() - started
+        total_seconds = time.monotonic() - started
         connection.close()
-        return answer.status, answer.headers.get("Retry-After", "0"), first, whole
+        return answer.status, answer.headers.get("Retry-After", "0"), first, total_seconds
 
     def speak(self, number: int) -> None:
         """Repeat one request until it is answered."""
@@ -57,14 +57,14 @@ class Asker:
         asked = {"input": text, "voice": self.voices[number % len(self.voices)], "seed": number}
         body = json.dumps({**asked, "response_format": FORMATS[number % len(FORMATS)]}).encode()
         while True:
-            status, wait, first, whole = self.request("POST", "/v1/audio/speech", body)
+            status, wait, first, total_seconds = self.request("POST", "/v1/audio/speech", body)
             self.statuses[status] += 1
             if status != 503 or not self.patient:
                 break
             time.sleep(int(wait) * drawn.uniform(0.5, 1.0))
         if status == 200:
             self.first.append(first)
-            self.whole.append(whole)
+            self.whole.append(total_seconds)
 
     def memory(self) -> float:
         """Return the server's resident memory in MiB."""
@@ -72,8 +72,8 @@ class Asker:
         connection.request("GET", "/metrics", headers=self.headers)
         text = connection.getresponse().read().decode()
         connection.close()
-        found = re.search(r"^process_resident_memory_bytes (\S+)$", text, re.MULTILINE)
-        return float(found[1]) / 2**20 if found else float("nan")
+        match = re.search(r"^process_resident_memory_bytes (\S+)$", text, re.MULTILINE)
+        return float(match[1]) / 2**20 if match else float("nan")
 
 
 def main() -> None:
@@ -94,8 +94,8 @@ def main() -> None:
             if done % (asked.requests // 10) == 0:
                 print(f"{done:6d} answered: {asker.memory():.1f} MiB", flush=True)
     took = time.monotonic() - started
-    told = ", ".join(f"{count} x {status}" for status, count in sorted(asker.statuses.items()))
-    print(f"{asked.requests} requests by {asked.at_once} clients in {took:.1f} s: {told}")
+    status_counts = ", ".join(f"{count} x {status}" for status, count in sorted(asker.statuses.items()))
+    print(f"{asked.requests} requests by {asked.at_once} clients in {took:.1f} s: {status_counts}")
     for name, values in (("first byte", asker.first), ("last byte", asker.whole)):
         median, late, last = np.percentile(values, [50, 95, 100])
         print(f"{name}: median {median:.2f} s, 95 % within {late:.2f} s, all within {last:.2f} s")

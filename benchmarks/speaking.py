@@ -117,7 +117,7 @@ class Bench:
 
     def generate(self, model: Any, texts: list[str]) -> Said:
         """Speak with plain transformers, sentence by sentence."""
-        layout, said = self.base.layout, Said()
+        layout, result = self.base.layout, Said()
         for text in texts:
             began = time.perf_counter()
             prompt = prompt_of(self.base, self.kept, text)
@@ -135,11 +135,11 @@ class Bench:
             frames = len(answer) // SLOTS
             decoder = FrameDecoder(self.base.codec, layout, 0)
             decoder.add(answer[: frames * SLOTS])
-            said.samples += len(decoder.flush())
-            said.tokens.append(answer)
-            said.first_seconds.append(time.perf_counter() - began)
-            said.first_frames.append(frames)
-        return said
+            result.samples += len(decoder.flush())
+            result.tokens.append(answer)
+            result.first_seconds.append(time.perf_counter() - began)
+            result.first_frames.append(frames)
+        return result
 
     def most(self, text: str) -> int:
         """Return the number of tokens after which an utterance is stopped, as in vtune."""
@@ -148,7 +148,7 @@ class Bench:
 
     def alone(self, texts: list[str]) -> Said:
         """Speak with vtune, streamed."""
-        said = Said()
+        result = Said()
         for text in texts:
             drawn: list[int] = []
 
@@ -161,17 +161,17 @@ class Bench:
             for piece in speech.speak(self.base, noted, text, self.kept, 0, {}):
                 if first is None:
                     first = time.perf_counter() - began
-                    said.first_seconds.append(first)
-                    said.first_frames.append(len(drawn) // SLOTS)
-                said.samples += len(piece.waveform)
-            said.tokens.append(drawn)
-        return said
+                    result.first_seconds.append(first)
+                    result.first_frames.append(len(drawn) // SLOTS)
+                result.samples += len(piece.waveform)
+            result.tokens.append(drawn)
+        return result
 
     def together(self, texts: list[str]) -> Said:
         """Speak with vtune, all at once; the tokens are not visible, so they are counted by the sound."""
         lines = [(text, 0) for text in texts]
         sounds = dict(Speaker(self.engine, self.base, self.model, self.kept).speak_batch(lines))
-        counts = [sum(len(piece.waveform) for piece in sounds[place]) // FRAME * SLOTS for place in range(len(texts))]
+        counts = [sum(len(piece.waveform) for piece in sounds[index]) // FRAME * SLOTS for index in range(len(texts))]
         samples = sum(len(piece.waveform) for pieces in sounds.values() for piece in pieces)
         return Said([[0] * count for count in counts], samples)
 
@@ -188,50 +188,53 @@ def main() -> None:
         "alone": bench.alone,
         "together": bench.together,
     }
-    texts = [SENTENCES[place % len(SENTENCES)] for place in range(asked.sentences)]
-    found: dict[str, list[Said]] = {name: [] for name in arms}
+    texts = [SENTENCES[index % len(SENTENCES)] for index in range(asked.sentences)]
+    results: dict[str, list[Said]] = {name: [] for name in arms}
     with torch.inference_mode():
         for arm in arms.values():
             arm(["Yes."])  # what is only done once is done here
         for repetition in range(asked.repetitions):
             for name, arm in arms.items():
                 began, worked = time.perf_counter(), time.process_time()
-                said = arm(texts)
-                said.seconds, said.work = time.perf_counter() - began, time.process_time() - worked
-                found[name].append(said)
+                result = arm(texts)
+                result.seconds, result.work = time.perf_counter() - began, time.process_time() - worked
+                results[name].append(result)
                 print(
-                    f"repetition {repetition + 1}, {name}: {said.seconds:.1f} s, {said.work:.1f} s of work", flush=True
+                    f"repetition {repetition + 1}, {name}: {result.seconds:.1f} s, {result.work:.1f} s of work",
+                    flush=True,
                 )
     record = {
         "machine": machine(
             asked.device, asked.threads, base=asked.base, dtype=asked.dtype, temperature=asked.temperature
         ),
         "sentences": len(texts),
-        "arms": figures(found),
+        "arms": figures(results),
     }
     say(record)
     if asked.out:
         asked.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def figures(found: dict[str, list[Said]]) -> dict[str, Any]:
+def figures(results: dict[str, list[Said]]) -> dict[str, Any]:
     """Return the medians over the repetitions, and whether all variants spoke the same tokens."""
-    wanted = found["generate"][0]
+    expected = results["generate"][0]
     return {
         name: {
-            "seconds": [said.seconds for said in several],
-            "work": [said.work for said in several],
+            "seconds": [result.seconds for result in several],
+            "work": [result.work for result in several],
             "tokens": sum(map(len, several[0].tokens)),
-            "tokens_per_second": statistics.median(sum(map(len, said.tokens)) / said.seconds for said in several),
-            "sound_per_second": statistics.median(said.samples / RATE / said.seconds for said in several),
-            "first_seconds": _median([one for said in several for one in said.first_seconds]),
-            "first_frames": _median([one for said in several for one in said.first_frames]),
+            "tokens_per_second": statistics.median(sum(map(len, result.tokens)) / result.seconds for result in several),
+            "sound_per_second": statistics.median(result.samples / RATE / result.seconds for result in several),
+            "first_seconds": _median([seconds for result in several for seconds in result.first_seconds]),
+            "first_frames": _median([frames for result in several for frames in result.first_frames]),
             "same": sum(
-                len(one) // SLOTS == len(other) // SLOTS if name == "together" else one == other
-                for one, other in zip(several[0].tokens, wanted.tokens, strict=True)
+                len(tokens) // SLOTS == len(expected_tokens) // SLOTS
+                if name == "together"
+                else tokens == expected_tokens
+                for tokens, expected_tokens in zip(several[0].tokens, expected.tokens, strict=True)
             ),
         }
-        for name, several in found.items()
+        for name, several in results.items()
     }
 
 

@@ -95,8 +95,8 @@ def by_silero(sound: np.ndarray, rate: int) -> Iterable[Span]:
     from silero_vad import get_speech_timestamps, load_silero_vad
 
     narrow = torch.from_numpy(soxr.resample(sound, rate, 16_000))
-    found = get_speech_timestamps(narrow, load_silero_vad(), min_silence_duration_ms=500)
-    return ((span["start"] / 16_000, span["end"] / 16_000) for span in found)
+    spans = get_speech_timestamps(narrow, load_silero_vad(), min_silence_duration_ms=500)
+    return ((span["start"] / 16_000, span["end"] / 16_000) for span in spans)
 
 
 def by_webrtcvad(sound: np.ndarray, rate: int) -> Iterable[Span]:
@@ -132,8 +132,8 @@ def by_pydub(sound: np.ndarray, rate: int) -> Iterable[Span]:
     from pydub.silence import detect_nonsilent
 
     data = (np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes()
-    whole = AudioSegment(data, frame_rate=rate, sample_width=2, channels=1)
-    return ((a / 1000, b / 1000) for a, b in detect_nonsilent(whole, 500, -40, 10))
+    segment = AudioSegment(data, frame_rate=rate, sample_width=2, channels=1)
+    return ((a / 1000, b / 1000) for a, b in detect_nonsilent(segment, 500, -40, 10))
 
 
 def by_auditok(sound: np.ndarray, rate: int) -> Iterable[Span]:
@@ -141,10 +141,10 @@ def by_auditok(sound: np.ndarray, rate: int) -> Iterable[Span]:
     import auditok
 
     data = (np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes()
-    found = auditok.split(
+    regions = auditok.split(
         data, sampling_rate=rate, sample_width=2, channels=1, min_dur=0.1, max_dur=1e6, max_silence=0.5
     )
-    return ((region.start, region.end) for region in found)
+    return ((region.start, region.end) for region in regions)
 
 
 def by_slicer2(sound: np.ndarray, rate: int) -> Iterable[Span]:
@@ -155,9 +155,9 @@ def by_slicer2(sound: np.ndarray, rate: int) -> Iterable[Span]:
         def _apply_slice(self, waveform: np.ndarray, begin: int, end: int) -> Span:
             return begin * self.hop_size / rate, min(len(waveform), end * self.hop_size) / rate
 
-    found = Places(rate, -34, 4000, 300, 10, 500).slice(sound)
+    spans = Places(rate, -34, 4000, 300, 10, 500).slice(sound)
     # Of sound without a pause it gives the sound itself.
-    return [span if isinstance(span, tuple) else (0.0, len(sound) / rate) for span in found]
+    return [span if isinstance(span, tuple) else (0.0, len(sound) / rate) for span in spans]
 
 
 def by_ffmpeg(sound: np.ndarray, rate: int) -> Iterable[Span]:
@@ -169,9 +169,9 @@ def by_ffmpeg(sound: np.ndarray, rate: int) -> Iterable[Span]:
         imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-f", "s16le", "-ar", str(rate), "-ac", "1", "-i", "-",
         "-af", "silencedetect=noise=-40dB:d=0.5", "-f", "null", "-",
     ]  # fmt: skip
-    said = subprocess.run(command, input=data, capture_output=True, check=True).stderr.decode()
-    starts = [float(number) for number in re.findall(r"silence_start: ([-\d.]+)", said)]
-    ends = [float(number) for number in re.findall(r"silence_end: ([-\d.]+)", said)]
+    messages = subprocess.run(command, input=data, capture_output=True, check=True).stderr.decode()
+    starts = [float(number) for number in re.findall(r"silence_start: ([-\d.]+)", messages)]
+    ends = [float(number) for number in re.findall(r"silence_end: ([-\d.]+)", messages)]
     edges = list(zip([0.0, *ends], [*starts, len(sound) / rate], strict=False))
     return ((start, end) for start, end in edges if end - start > 0.05)
 
@@ -238,7 +238,7 @@ def row(utterances: list[Span], split: Split, voiced: np.ndarray) -> str:
     """Compare the cuts with the true times."""
     pauses = [(before[1], after[0]) for before, after in pairwise(split.speech)]
     gaps = [(a[1], b[0]) for a, b in pairwise(utterances) if b[0] - a[1] >= MIN_PAUSE_SECONDS]
-    found = sum(any(min(b, end) - max(a, start) > 0.2 for a, b in pauses) for start, end in gaps)
+    matched = sum(any(min(b, end) - max(a, start) > 0.2 for a, b in pauses) for start, end in gaps)
     windows = len(voiced) - 1
     chopped = [
         index
@@ -253,7 +253,7 @@ def row(utterances: list[Span], split: Split, voiced: np.ndarray) -> str:
     share = 100 * usable / sum(end - start for start, end in utterances)
     silent = sum(speech < 0.1 for speech in spoken)
     purity = 100 * sum(spoken) / max(sum(lengths), 1e-9)
-    pauses_found = 100 * found / max(len(gaps), 1)
+    pauses_found = 100 * matched / max(len(gaps), 1)
     return (
         f"{pauses_found:.0f} % | {len(chopped)} ({flagged}) | {len(spoken)} | {silent} | {share:.1f} % | {purity:.0f} %"
     )

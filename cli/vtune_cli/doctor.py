@@ -110,29 +110,29 @@ def doctor(
     source, has_words = open_data(recipe, here)
     if out is not None:
         check_new_folder(out, source_folders(recipe, here))
-    found = lead(
+    report = lead(
         lambda pool: examine(
             source, engine=loaded, options=options, processes=processes, validation=validation, has_words=has_words,
             speakers=speakers, pool=pool,
         )
     )  # fmt: skip
-    if found is None:  # the main process of the launch reports
+    if report is None:  # the main process of the launch reports
         return
-    for line in lines(found):
+    for line in lines(report):
         echo(line, err=json_file == "-")
     if json_file == "-":
-        echo_text(json.dumps(as_data(found), indent=2))
+        echo_text(json.dumps(as_data(report), indent=2))
     elif json_file is not None:
         make_parent(Path(json_file))
-        write_text(Path(json_file), json.dumps(as_data(found), indent=2) + "\n")
+        write_text(Path(json_file), json.dumps(as_data(report), indent=2) + "\n")
     if html_file is not None:
-        write_page(html_file, source, found, processes)
+        write_page(html_file, source, report, processes)
     if out is not None:
         fixed = write_repaired_copy(
-            source, found, out, apart_from=source_folders(recipe, here), processes=processes, has_words=has_words
+            source, report, out, apart_from=source_folders(recipe, here), processes=processes, has_words=has_words
         )
         for line in fixed.lines():
             echo(line, err=json_file == "-")
-    counts = found.counts
+    counts = report.counts
     if counts[Severity.ERROR] or (strict and counts[Severity.WARNING]):
         context.exit(1)

@@ -48,8 +48,8 @@ def say(
     from vtune_cli.speech_output import FileRequest, to_files, to_stdout
 
     if not any(map(is_speakable, texts)):
-        found = shown(text) if text is not None else "the file"
-        raise VoiceError(f"there is nothing to speak in {found}: it has no letter and no digit")
+        content = shown(text) if text is not None else "the file"
+        raise VoiceError(f"there is nothing to speak in {content}: it has no letter and no digit")
     if not to_pipe and lines is None:
         audio_format_of(out)  # refuse a wrong ending before the voice is loaded
     opened = open_named(voice, folder, device, options=engine_options(options), untuned=untuned)

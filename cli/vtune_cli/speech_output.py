@@ -111,7 +111,7 @@ def _counted(pieces: Iterator[Audio], endings: Counter[str]) -> Iterator[Audio]:
 
 def _warn(endings: Counter[str]) -> str:
     bad = {ending: count for ending, count in endings.items() if not Ending(ending).is_good}
-    told = ", ".join(
+    facts = ", ".join(
         f"{count} of {sum(endings.values())} utterances ended by {ending}" for ending, count in bad.items()
     )
-    return f"; {told}" if told else ""
+    return f"; {facts}" if facts else ""

@@ -54,6 +54,6 @@ def tune(
     from vtune.tune.search import tune as tune_recipe
 
     log_only("vtune.tune", "vtune.runtime.progress")
-    found = tune_recipe(recipe, space, overrides, trials=trials, minutes=minutes, name=name, metric=metric)
-    for line in found.lines():
+    study_result = tune_recipe(recipe, space, overrides, trials=trials, minutes=minutes, name=name, metric=metric)
+    for line in study_result.lines():
         echo(line)

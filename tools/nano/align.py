@@ -29,30 +29,30 @@ def path_of(chances: np.ndarray, phones: list[str]) -> list[int] | None:
 
     Time: frames times phones.
     """
-    said = [PHONES.index(phone) for phone in phones]
+    phone_ids = [PHONES.index(phone) for phone in phones]
     may_skip = [phone == "pau" for phone in phones]
-    frames, count = len(chances), len(said)
+    frames, count = len(chances), len(phone_ids)
     best = np.full(count, -np.inf)
-    best[0] = chances[0, said[0]]
+    best[0] = chances[0, phone_ids[0]]
     if may_skip[0]:
-        best[1] = chances[0, said[1]]
+        best[1] = chances[0, phone_ids[1]]
     came = np.zeros((frames, count), dtype=np.int8)  # phones gone forward at this frame
     skip = np.array([False, False, *may_skip[1:-1]])
     for frame in range(1, frames):
-        one = np.concatenate([[-np.inf], best[:-1]])
+        one_step = np.concatenate([[-np.inf], best[:-1]])
         two = np.where(skip, np.concatenate([[-np.inf] * 2, best[:-2]]), -np.inf)
-        ways = np.stack([best, one, two])
+        ways = np.stack([best, one_step, two])
         came[frame] = ways.argmax(axis=0)
-        best = ways.max(axis=0) + chances[frame, said]
-    place = count - 1 if not may_skip[-1] or best[-1] >= best[-2] else count - 2
-    if not np.isfinite(best[place]):
+        best = ways.max(axis=0) + chances[frame, phone_ids]
+    position = count - 1 if not may_skip[-1] or best[-1] >= best[-2] else count - 2
+    if not np.isfinite(best[position]):
         return None
     ends = [frames] * count
     for frame in range(frames - 1, 0, -1):
-        gone = int(came[frame, place])
+        gone = int(came[frame, position])
         for passed in range(gone):
-            ends[place - 1 - passed] = frame
-        place -= gone
+            ends[position - 1 - passed] = frame
+        position -= gone
     return ends
 
 

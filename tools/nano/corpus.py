@@ -61,7 +61,7 @@ class Corpus:
         :returns: the sound, and the phone of each latent, int64 ``[count, samples // HOP]``, -100 where none is known.
         """
         crops = np.zeros((count, samples), dtype=np.float32)
-        said = np.full((count, samples // HOP), -100)
+        phones = np.full((count, samples // HOP), -100)
         middles = (np.arange(samples // HOP) + 0.5) * HOP
         for row in range(count):
             clip = draw.integers(len(self.sounds))
@@ -72,14 +72,14 @@ class Corpus:
             piece = sound[start : start + needed].astype(np.float32) / 32768
             if timing is not None:
                 places = np.searchsorted(timing[0], (start + middles * factor) / RATE)
-                said[row] = timing[1][np.minimum(places, len(timing[1]) - 1)]
+                phones[row] = timing[1][np.minimum(places, len(timing[1]) - 1)]
             if factor != 1.0:
                 piece = np.interp(np.arange(0, len(piece) - 1, factor), np.arange(len(piece)), piece)
             piece = piece[:samples]
             if draw.random() < coloured:
                 piece = _coloured(piece, draw)
             crops[row, : len(piece)] = piece * 10 ** (draw.uniform(-3, 3) / 20)
-        return torch.from_numpy(crops), torch.from_numpy(said)
+        return torch.from_numpy(crops), torch.from_numpy(phones)
 
 
 def _coloured(sound: np.ndarray, draw: np.random.Generator) -> np.ndarray:

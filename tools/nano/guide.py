@@ -52,19 +52,20 @@ def guidance(text: str, phones: Sequence[tuple[str, float]] | None, frames: int)
     if phones is None:
         return Guidance(np.full(7 * frames, np.nan, np.float32), np.full(7 * frames, -100))
     names, ends = zip(*phones, strict=True)
-    letters = [place for place, letter in enumerate(text.lower()) if letter.isalpha()]
-    spoken = [place for place, name in enumerate(names) if name != "pau"]
+    letters = [index for index, letter in enumerate(text.lower()) if letter.isalpha()]
+    spoken = [index for index, name in enumerate(names) if name != "pau"]
     cost = np.array([[_cost(names[phone], text[letter].lower()) for letter in letters] for phone in spoken])
     way = _way(cost)
     starts = np.concatenate([[0.0], ends[:-1]])
     times = [(starts[phone] + ends[phone]) / 2 for phone in spoken]
     where = [
-        float(np.mean([letters[letter] for phone, letter in way if phone == place])) for place in range(len(spoken))
+        float(np.mean([letters[letter] for phone, letter in way if phone == index])) for index in range(len(spoken))
     ]
     middles = ((np.arange(frames)[:, None] + MIDDLES) * FRAME).reshape(-1)
-    said = np.minimum(np.searchsorted(ends, middles), len(names) - 1)
+    spoken_index = np.minimum(np.searchsorted(ends, middles), len(names) - 1)
     return Guidance(
-        np.interp(middles, times, where).astype(np.float32), np.array([PHONES.index(name) for name in names])[said]
+        np.interp(middles, times, where).astype(np.float32),
+        np.array([PHONES.index(name) for name in names])[spoken_index],
     )
 
 
@@ -117,7 +118,7 @@ class Guide(nn.Module):
         known = phones != -100
         return nn.functional.cross_entropy(self.phone(hidden[known].float()), phones[known])
 
-    def astray(self, wanted: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+    def astray(self, targets: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
         """Return the mean of ``-log`` of the attention near the wanted letters.
 
         :param wanted: position in the row of the letter that each position should attend to, float ``[B, L]``;
@@ -126,11 +127,11 @@ class Guide(nn.Module):
         """
         (network,) = self._network
         size = network.config.head_dim
-        length = wanted.shape[1]
+        length = targets.shape[1]
         positions = torch.arange(length)
         cosines, sines = network.model.rotary_emb(torch.zeros(1, 1), positions[None])
-        asked = ~wanted.isnan()
-        away = positions - wanted.nan_to_num()[..., None]  # (B, L, L); a nan here would spoil gradients everywhere
+        asked = ~targets.isnan()
+        away = positions - targets.nan_to_num()[..., None]  # (B, L, L); a nan here would spoil gradients everywhere
         near = torch.exp(-(away**2) / (2 * WIDTH**2))
         letters = (positions >= first[:, None]) & (positions <= last[:, None])
         near = torch.where(letters[:, None], near, 0.0)

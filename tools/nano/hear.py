@@ -58,19 +58,19 @@ def by_decoder(codec: SNAC) -> Maker:
 
 def word_errors(corpus: Corpus, count: int, make: Maker, recogniser: Recogniser) -> tuple[float, str]:
     """Return the word error rate of the first clips, and the words that were recognised in the first clip."""
-    wrong = whole = 0
+    wrong = words = 0
     first = ""
     for sound, text in zip(corpus.sounds[:count], corpus.texts[:count], strict=True):
         made = make(sound.astype(np.float32) / 32768)
         level = 0.5 / max(float(np.abs(made).max()), 1e-6)
-        heard = recogniser.transcribe([np.pad(soxr.resample(made * level, RATE, 16_000).astype(np.float32), 8_000)])[
-            0
-        ].text
-        first = first or heard
-        wanted = normalise(text, "en").split()
-        wrong += edit_distance(wanted, normalise(heard, "en").split())
-        whole += len(wanted)
-    return wrong / whole, first
+        recognised = recogniser.transcribe(
+            [np.pad(soxr.resample(made * level, RATE, 16_000).astype(np.float32), 8_000)]
+        )[0].text
+        first = first or recognised
+        expected = normalise(text, "en").split()
+        wrong += edit_distance(expected, normalise(recognised, "en").split())
+        words += len(expected)
+    return wrong / words, first
 
 
 def main() -> None:
@@ -93,8 +93,8 @@ def main() -> None:
     recogniser = open_recogniser(TranscribeRecipe(model=asked.whisper, device="cpu"))
     for folder in asked.folders:
         corpus = Corpus([folder], level=True)
-        found = {name: word_errors(corpus, asked.clips, make, recogniser) for name, make in makers.items()}
-        figures = ", ".join(f"{name} {100 * rate:.1f} % ({heard})" for name, (rate, heard) in found.items())
+        rates = {name: word_errors(corpus, asked.clips, make, recogniser) for name, make in makers.items()}
+        figures = ", ".join(f"{name} {100 * rate:.1f} % ({example})" for name, (rate, example) in rates.items())
         print(f"{folder.name}: {figures}", flush=True)
 
 

@@ -72,13 +72,17 @@ def main() -> None:
         kept = engine.extract_conditioning(base, clips)
         _, untuned = tuned_and_base(Speaker(engine, base, model, kept))
         utterances = synthesize_all([untuned], texts, range(asked.seeds))
-        ended = np.mean([one.ending == Ending.END_TOKEN for one in utterances])
+        ended = np.mean([utterance.ending == Ending.END_TOKEN for utterance in utterances])
         usual = sum(clip.seconds for clip in clips) / sum(len(clip.text) for clip in clips)
-        pace = sum(one.seconds for one in utterances) / sum(len(one.text) for one in utterances) / usual
+        pace = (
+            sum(utterance.seconds for utterance in utterances)
+            / sum(len(utterance.text) for utterance in utterances)
+            / usual
+        )
         alike = {
-            other: mean(metric.measure(utterances).values["speaker_similarity"]) for other, metric in similarity.items()
+            voice: mean(metric.measure(utterances).values["speaker_similarity"]) for voice, metric in similarity.items()
         }
-        nearest = max((other for other in alike if other not in (name, "noah")), key=alike.__getitem__)
+        nearest = max((voice for voice in alike if voice not in (name, "noah")), key=alike.__getitem__)
         wrong = mean(word_errors.measure(utterances).values["wer"])
         print(
             f"| {name} | {100 * wrong:.1f} % | {100 * ended:.1f} % | {pace:.2f} | {alike[name]:.2f} "

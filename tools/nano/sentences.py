@@ -120,13 +120,13 @@ def _article(word: str) -> str:
 def sentences(seed: int) -> Iterator[str]:
     """Yield sentences without end, each one once; the same seed gives the same sentences."""
     draw = random.Random(seed)
-    said: set[str] = set()
+    used_texts: set[str] = set()
     while True:
         kind = draw.choices([kind for kind, _ in KINDS], [weight for _, weight in KINDS])[0]
         text = kind(draw)
         text = text[0].upper() + text[1:]
-        if text not in said:
-            said.add(text)
+        if text not in used_texts:
+            used_texts.add(text)
             yield text
 
 

@@ -50,11 +50,11 @@ RESOLUTIONS = ((2048, 512, 160), (1024, 256, 80), (512, 128, 48), (256, 64, 24))
 """Window in samples, hop in samples, and number of bands of each resolution."""
 
 
-def distance(spoken: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def distance(spoken: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mean absolute differences of log-mel spectra and of magnitudes, over all resolutions."""
     mel = spectral = torch.zeros(())
     for size, hop, bands in RESOLUTIONS:
-        ours, theirs = magnitudes(spoken, size, hop), magnitudes(wanted, size, hop)
+        ours, theirs = magnitudes(spoken, size, hop), magnitudes(target, size, hop)
         filters = mel_filters(size, bands)
         mel = mel + (torch.log(filters @ ours + FLOOR) - torch.log(filters @ theirs + FLOOR)).abs().mean()
         spectral = spectral + (ours - theirs).abs().mean() / theirs.mean()

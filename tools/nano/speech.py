@@ -54,9 +54,9 @@ def flite(voice: str) -> Speaker:
     def speak(text: str, stretch: float) -> Spoken:
         with tempfile.NamedTemporaryFile(suffix=".wav") as file:
             command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch}", "-psdur", "-t", text]
-            told = subprocess.run([*command, "-o", file.name], check=True, capture_output=True, text=True).stdout
+            output = subprocess.run([*command, "-o", file.name], check=True, capture_output=True, text=True).stdout
             sound, rate = soundfile.read(file.name, dtype="float32")
-        phones = [(name, float(end)) for name, end in (phone.split(":") for phone in told.split())]
+        phones = [(name, float(end)) for name, end in (phone.split(":") for phone in output.split())]
         return sound, rate, phones
 
     return speak

@@ -93,12 +93,14 @@ def targets(sound: torch.Tensor) -> dict[str, torch.Tensor]:
     }
 
 
-def losses_of(said: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], phones: torch.Tensor) -> dict[str, Any]:
+def losses_of(
+    predicted: dict[str, torch.Tensor], targets: dict[str, torch.Tensor], phones: torch.Tensor
+) -> dict[str, Any]:
     """Return the mean absolute differences of the spectra, and the cross entropy of the known phones."""
-    found: dict[str, Any] = {name: (said[name] - wanted[name]).abs().mean() for name in wanted}
+    losses: dict[str, Any] = {name: (predicted[name] - targets[name]).abs().mean() for name in targets}
     known = phones != -100
-    found["phone"] = F.cross_entropy(said["phone"].transpose(1, 2)[known], phones[known])
-    return found
+    losses["phone"] = F.cross_entropy(predicted["phone"].transpose(1, 2)[known], phones[known])
+    return losses
 
 
 class Quantisers:
@@ -185,9 +187,9 @@ def awaken(stack: nn.Module, gain: float) -> None:
     linear, and a linear stack hears no spectrum.
     """
     convolutions = [m for m in stack.modules() if isinstance(m, nn.Conv1d | nn.ConvTranspose1d)]
-    for place, convolution in enumerate(convolutions):
+    for index, convolution in enumerate(convolutions):
         ends_residual = convolution.kernel_size == (1,)
-        convolution.weight = convolution.weight.detach() * (gain if place == 0 else 0.5 if ends_residual else 1.5)
+        convolution.weight = convolution.weight.detach() * (gain if index == 0 else 0.5 if ends_residual else 1.5)
 
 
 def main() -> None:
@@ -236,9 +238,9 @@ def main() -> None:
         pace = min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / asked.steps)))
         for group in optimizer.param_groups:
             group["lr"] = float(asked.rate * pace)
-        some, said = corpus.crops(asked.batch - asked.crops, asked.samples, draw, 0.3, 0.3)
-        other, also = more.crops(asked.crops, asked.samples, draw, 0.3, 0.5)
-        sound, phones = torch.cat([some, other]), torch.cat([said, also])
+        crops = corpus.crops(asked.batch - asked.crops, asked.samples, draw, 0.3, 0.3)
+        further_crops = more.crops(asked.crops, asked.samples, draw, 0.3, 0.5)
+        sound, phones = (torch.cat(pair) for pair in zip(crops, further_crops, strict=True))
         latents = encode(sound[:, None])
         if step == asked.warmup:
             with torch.no_grad():

@@ -110,8 +110,8 @@ def batches(rows: Rows, clips: np.ndarray, budget: int, unnamed: float, draw: np
             pack = []
     if pack:
         packs.append(pack)
-    for place in draw.permutation(len(packs)):
-        yield padded(packs[place], rows.layout.pad)
+    for index in draw.permutation(len(packs)):
+        yield padded(packs[index], rows.layout.pad)
 
 
 def blurred(batch: Batch, layout: Layout, share: float, draw: np.random.Generator) -> Batch:
@@ -129,12 +129,12 @@ def padded(pack: list[Row], pad: int) -> Batch:
     labels = torch.full((len(pack), length), -100)
     letters = torch.full((len(pack), length), torch.nan)
     phones = torch.full((len(pack), length), -100)
-    for place, row in enumerate(pack):
-        ids[place, : len(row.ids)] = torch.tensor(row.ids)
-        labels[place, row.prompt : len(row.ids)] = torch.tensor(row.ids[row.prompt :])
+    for index, row in enumerate(pack):
+        ids[index, : len(row.ids)] = torch.tensor(row.ids)
+        labels[index, row.prompt : len(row.ids)] = torch.tensor(row.ids[row.prompt :])
         codes = slice(row.prompt - 1, row.prompt - 1 + len(row.said.letters))
-        letters[place, codes] = torch.from_numpy(row.first + row.said.letters)
-        phones[place, codes] = torch.from_numpy(row.said.phones)
+        letters[index, codes] = torch.from_numpy(row.first + row.said.letters)
+        phones[index, codes] = torch.from_numpy(row.said.phones)
     return Batch(
         ids, labels, letters, phones, *(torch.tensor(ends) for ends in zip(*(row[2:4] for row in pack), strict=True))
     )
@@ -147,11 +147,11 @@ def loss_of(network: nn.Module, batch: Batch, weights: torch.Tensor) -> torch.Te
     """
     with torch.autocast("cpu", torch.bfloat16):
         hidden = network.model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]
-        wanted = batch.labels[:, 1:]
-        kept = wanted != -100
+        targets = batch.labels[:, 1:]
+        kept = targets != -100
         logits = network.lm_head(hidden[kept])
-    losses = nn.functional.cross_entropy(logits.float(), wanted[kept], reduction="none")
-    of_each = weights[wanted[kept]]
+    losses = nn.functional.cross_entropy(logits.float(), targets[kept], reduction="none")
+    of_each = weights[targets[kept]]
     return (losses * of_each).sum() / of_each.sum()
 
 

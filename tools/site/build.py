@@ -19,11 +19,11 @@ os.environ["NO_MKDOCS_2_WARNING"] = "1"
 def main() -> int:
     """Build the site into the folder that is named, or into build/site."""
     site = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "site").resolve()
-    found = build(site)
-    for line in found:
+    problems = build(site)
+    for line in problems:
         print(line, file=sys.stderr)
     print(f"{site}/index.html; {len(links.external(site))} links lead elsewhere and were not followed")
-    return 1 if found else 0
+    return 1 if problems else 0
 
 
 def build(site: Path) -> list[str]:

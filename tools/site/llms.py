@@ -14,17 +14,17 @@ OPTIONAL = "Project"
 def write(site: Path, pages: Path, config: Mapping[str, Any]) -> None:
     """Write both files, and each page as Markdown beside its HTML."""
     parts = [f"# {config['site_name']}", f"> {config['site_description']}", _introduction(pages / "index.md")]
-    whole = []
+    documents = []
     for title, navigation in sections(config["nav"]):
         entries = []
         for name, page in navigation:
             text = (pages / page).read_text(encoding="utf-8")
             (site / page).write_text(text, encoding="utf-8")
             entries.append(f"- [{name}]({page}): {first_sentence(text)}")
-            whole.append(f"<!-- {page} -->\n\n{text.strip()}")
+            documents.append(f"<!-- {page} -->\n\n{text.strip()}")
         parts.append(f"## {'Optional' if title == OPTIONAL else title}\n\n" + "\n".join(entries))
     (site / "llms.txt").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    (site / "llms-full.txt").write_text("\n\n".join(whole) + "\n", encoding="utf-8")
+    (site / "llms-full.txt").write_text("\n\n".join(documents) + "\n", encoding="utf-8")
 
 
 def sections(navigation: Any) -> Iterator[tuple[str, list[tuple[str, str]]]]:

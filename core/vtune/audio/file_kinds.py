@@ -132,7 +132,7 @@ def finished_name(name: str) -> str | None:
 def unfinished_download(path: Path) -> Path | None:
     """Return the unfinished download that lies beside a missing or empty recording, or None."""
     places = (path.with_name(path.name + suffix) for suffix in sorted(UNFINISHED_SUFFIXES))
-    return next((place for place in places if os.path.isfile(place)), None)
+    return next((path for path in places if os.path.isfile(path)), None)
 
 
 def _text_kind(first_bytes: bytes) -> str | None:

@@ -37,10 +37,10 @@ class Tempo:
     def add(self, waveform: Waveform) -> Waveform:
         """Add a piece, ``float32 [samples]``; return the samples that are ready, possibly none."""
         held = np.concatenate([self._held, waveform])
-        whole = len(held) // BLOCK_SAMPLES * BLOCK_SAMPLES
-        for start in range(0, whole, BLOCK_SAMPLES):
+        complete_samples = len(held) // BLOCK_SAMPLES * BLOCK_SAMPLES
+        for start in range(0, complete_samples, BLOCK_SAMPLES):
             self._push(held[start : start + BLOCK_SAMPLES])
-        self._held = held[whole:]
+        self._held = held[complete_samples:]
         return self._ready()
 
     def end(self) -> Waveform:

@@ -261,21 +261,21 @@ class Engine:
         """
         self.require("text", "speak texts; use vtune convert")
         options = self._spoken_text_options(conditioning, sampling or {})
-        whole = [number for number, (text, _) in enumerate(lines) if speakable_parts(text) == [text]]
-        if whole:
-            prepared = [(self._spoken(base, lines[number][0], options), lines[number][1]) for number in whole]
+        whole_lines = [number for number, (text, _) in enumerate(lines) if speakable_parts(text) == [text]]
+        if whole_lines:
+            prepared = [(self._spoken(base, lines[number][0], options), lines[number][1]) for number in whole_lines]
             results = self._pieces(
                 "synthesize_together", base=base, model=model, lines=prepared, conditioning=conditioning,
                 sampling=dict(sampling or {}),
             )  # fmt: skip
             title, done = self.title("synthesize_together"), set[int]()
             for result in results:
-                index, pieces = answers.spoken_line(result, len(whole), done, title)
+                index, pieces = answers.spoken_line(result, len(whole_lines), done, title)
                 done.add(index)
-                longest = longest_speech(lines[whole[index]][0])
-                yield whole[index], list(checked(pieces, title, self.info.sample_rate, longest))
-            answers.require_all_spoken(done, len(whole), title)
-        for number in sorted(set(range(len(lines))) - set(whole)):
+                longest = longest_speech(lines[whole_lines[index]][0])
+                yield whole_lines[index], list(checked(pieces, title, self.info.sample_rate, longest))
+            answers.require_all_spoken(done, len(whole_lines), title)
+        for number in sorted(set(range(len(lines))) - set(whole_lines)):
             text, seed = lines[number]
             yield number, list(self.synthesize(base, model, text, conditioning, seed, sampling))
 

@@ -111,7 +111,7 @@ def list_plugins() -> list[Plugin]:
         *(_engine_file(path) for path in engine_files()),
     ]
     extensions = sorted(installed_extensions(), key=lambda item: (item.name, item.distribution))
-    same_name = {item.name: [other for other in extensions if other.name == item.name] for item in extensions}
+    same_name = {item.name: [namesake for namesake in extensions if namesake.name == item.name] for item in extensions}
     return [*engine_plugins, *(_plugin(item, "extension", same_name[item.name]) for item in extensions)]
 
 

@@ -29,9 +29,9 @@ def read_scores(path: Path) -> Scores:
                 f"{SCORES_VERSION}; make the voice again"
             )
         identical = tuple((first, second) for first, second in kept.pop("identical"))
-        whole = {**kept, "scores": [_score(score) for score in kept["scores"]], "identical": identical}
+        fields = {**kept, "scores": [_score(score) for score in kept["scores"]], "identical": identical}
         # Checked, because the card computes with these values: a dataclass accepts a value of any type.
-        return TypeAdapter(Scores).validate_python(whole, extra="forbid")
+        return TypeAdapter(Scores).validate_python(fields, extra="forbid")
     except FileNotFoundError:
         return Scores()
     except (OSError, FileRefused) as error:

@@ -197,8 +197,8 @@ def _by_text(utterances: Sequence[Utterance], values: MetricValues, system: str)
 
 def _mean(ratios: Iterable[Ratio]) -> float | None:
     ratios = list(ratios)
-    whole = sum(ratio.denominator for ratio in ratios)
-    return sum(ratio.numerator for ratio in ratios) / whole if whole else None
+    total = sum(ratio.denominator for ratio in ratios)
+    return sum(ratio.numerator for ratio in ratios) / total if total else None
 
 
 def _interval(own: Mapping[str, Ratio], other: Mapping[str, Ratio], seed: int) -> tuple[float, float] | None:

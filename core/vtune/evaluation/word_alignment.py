@@ -45,7 +45,7 @@ class Alignment:
         return sum(step[0] == kind for step in self.steps)
 
 
-def align(text: Sequence[str], heard: Sequence[str]) -> Alignment:
+def align(text: Sequence[str], recognised: Sequence[str]) -> Alignment:
     """Align two lists of words with the fewest edits; of several alignments, one that keeps most words of the text.
 
     A change costs more than all words together can save by staying. Time and memory: ``len(text) * len(heard)``.
@@ -54,23 +54,23 @@ def align(text: Sequence[str], heard: Sequence[str]) -> Alignment:
     (('match', 'a', 'a'), ('deletion', 'b', ''), ('match', 'c', 'c'), ('insertion', '', 'd'))
     """
     change = len(text) + 1
-    cost = np.zeros((len(text) + 1, len(heard) + 1), dtype=np.int64)
-    cost[:, 0], cost[0, :] = change * np.arange(len(text) + 1), change * np.arange(len(heard) + 1)
+    cost = np.zeros((len(text) + 1, len(recognised) + 1), dtype=np.int64)
+    cost[:, 0], cost[0, :] = change * np.arange(len(text) + 1), change * np.arange(len(recognised) + 1)
     for row, expected in enumerate(text, 1):
-        for column, word in enumerate(heard, 1):
+        for column, word in enumerate(recognised, 1):
             kept = cost[row - 1, column - 1] + (-1 if expected == word else change)
             cost[row, column] = min(kept, cost[row - 1, column] + change, cost[row, column - 1] + change)
     steps: list[tuple[Kind, str, str]] = []
-    row, column = len(text), len(heard)
+    row, column = len(text), len(recognised)
     while row or column:
-        match = bool(row and column) and text[row - 1] == heard[column - 1]
+        match = bool(row and column) and text[row - 1] == recognised[column - 1]
         if row and column and cost[row, column] == cost[row - 1, column - 1] + (-1 if match else change):
-            steps.append(("match" if match else "substitution", text[row - 1], heard[column - 1]))
+            steps.append(("match" if match else "substitution", text[row - 1], recognised[column - 1]))
             row, column = row - 1, column - 1
         elif row and cost[row, column] == cost[row - 1, column] + change:
             steps.append(("deletion", text[row - 1], ""))
             row -= 1
         else:
-            steps.append(("insertion", "", heard[column - 1]))
+            steps.append(("insertion", "", recognised[column - 1]))
             column -= 1
     return Alignment(tuple(reversed(steps)))

@@ -88,5 +88,5 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> Unreadable:
     indent = content[: len(content) - len(content.lstrip())]
     if "\t" in indent or "'\\t'" in problem:
         return Unreadable(line, "there is a tab character; indent YAML with spaces")
-    place = f"found {shown(content.strip())}" if content.strip() else "found an empty line or the end"
-    return Unreadable(line, f"not YAML: {problem[:120]}, {place}")
+    context = f"found {shown(content.strip())}" if content.strip() else "found an empty line or the end"
+    return Unreadable(line, f"not YAML: {problem[:120]}, {context}")

@@ -134,8 +134,8 @@ def _is_below(name: str, path: Path) -> bool:
 
 
 def _is_in(name: str, path: Path) -> bool:
-    whole, folder = os.path.abspath(name), os.path.abspath(path)
-    return whole == folder or whole.startswith(folder + os.sep)
+    full_path, folder = os.path.abspath(name), os.path.abspath(path)
+    return full_path == folder or full_path.startswith(folder + os.sep)
 
 
 def _probe_errno(path: Path) -> int | None:

@@ -37,7 +37,7 @@ def base_key(chosen: RequestedVoice, options: Mapping[str, Any]) -> Hashable:
     """
     record = chosen.record
     loaded_with = runtime_values(options_of(chosen.engine, record, streaming_defaults(chosen, options)))
-    whole = record.lora.get("modules_to_save") or []
+    full_modules = record.lora.get("modules_to_save") or []
     alone = chosen.key if record.method != "lora" else None
     extensions = {name: [extension.options, extension.wraps] for name, extension in record.extensions.items()}
-    return record.engine, json.dumps([loaded_with, extensions, record.fingerprint, whole], sort_keys=True), alone
+    return record.engine, json.dumps([loaded_with, extensions, record.fingerprint, full_modules], sort_keys=True), alone

@@ -224,7 +224,7 @@ def _stamp(folder: VoiceFolder) -> Hashable:
 
 def _stamp_of(path: Path) -> Hashable:
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino

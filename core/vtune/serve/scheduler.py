@@ -116,7 +116,7 @@ class Scheduler:
 
     def _next_key(self, worker: Worker) -> Hashable | None:
         """Return the key of the queue that a worker takes its next job from; None if it takes no job now."""
-        loaded_keys = {other.key for other in self.workers}
+        loaded_keys = {loaded.key for loaded in self.workers}
         unloaded_keys = sorted(
             (key for key, queue in self._queues.items() if queue and key not in loaded_keys),
             key=lambda key: self._queues[key].since,
@@ -125,7 +125,9 @@ class Scheduler:
             return worker.key
         if worker.speaking or not unloaded_keys:
             return None
-        free = [other for other in self.workers if not other.speaking and not self._in_demand(other)] or [worker]
+        free = [
+            candidate for candidate in self.workers if not candidate.speaking and not self._in_demand(candidate)
+        ] or [worker]
         best = min(free, key=lambda other: (other.key is not None, other.used))
         return unloaded_keys[0] if worker is best or self._in_demand(worker) else None
 

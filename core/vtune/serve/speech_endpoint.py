@@ -167,9 +167,9 @@ class SpeechEndpoint:
         raise AssertionError("the last attempt returns or raises")
 
     def _synthesis_request(self, speech_request: SpeechRequest) -> SynthesisRequest:
-        max_characters, found = self._settings.max_characters, len(speech_request.input)
-        if found > max_characters:
-            raise HttpError(400, f"input: {found} characters, {max_characters} at most", param="input")
+        max_characters, characters = self._settings.max_characters, len(speech_request.input)
+        if characters > max_characters:
+            raise HttpError(400, f"input: {characters} characters, {max_characters} at most", param="input")
         if not is_speakable(speech_request.input):
             raise HttpError(400, "input: the text has no letter and no digit, so nothing to speak", param="input")
         voice = self._registry.find(speech_request.voice_name)

@@ -338,8 +338,8 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any], tolerance: fl
     for name in {**first, **second}:
         if name not in first or name not in second:
             return name
-        one, other = np.asarray(first[name]), np.asarray(second[name])
-        if one.shape != other.shape or one.dtype != other.dtype or not _equal(one, other, tolerance):
+        left, right = np.asarray(first[name]), np.asarray(second[name])
+        if left.shape != right.shape or left.dtype != right.dtype or not _equal(left, right, tolerance):
             return name
     return None
 

@@ -226,14 +226,14 @@ def require(
     if on_gpu:
         most = max(of_run, key=lambda stage: stage.device_bytes)
         places.append((most.name, most.device_bytes, memory_of(device), "on the GPU"))
-    for name, wanted, have, where in places:
-        if wanted > have:
+    for name, needed, have, where in places:
+        if needed > have:
             steps = savings(recipe)
             if footprint.weight_bytes > have:  # nothing else helps
                 steps = [step for step in steps if "quantization" in step]
             advice = "; ".join([*steps, "a machine with more memory"])
             raise TrainingError(
-                f"this run does not fit into memory: {name} needs about {wanted / GIB:.1f} GiB, and there are "
+                f"this run does not fit into memory: {name} needs about {needed / GIB:.1f} GiB, and there are "
                 f"{have / GIB:.1f} GiB {where}. Try, in this order: {advice}"
             )
 

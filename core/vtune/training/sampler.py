@@ -33,9 +33,9 @@ class EpochSampler(Sampler[tuple[int, int]]):
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
         chosen: list[int] = []
         for weight, rows in self._groups.items():
-            whole, rest = divmod(self._count(weight, rows), len(rows))
+            repetitions, rest = divmod(self._count(weight, rows), len(rows))
             drawn = torch.randperm(len(rows), generator=generator)[:rest].tolist()
-            chosen += rows * whole + [rows[index] for index in drawn]
+            chosen += rows * repetitions + [rows[index] for index in drawn]
         first = self._epoch * len(chosen)
         for position, row in enumerate(torch.randperm(len(chosen), generator=generator).tolist()):
             yield chosen[row], first + position

@@ -209,9 +209,9 @@ def _announce(run: RunFolder, folder: Path, identity: dict[str, Any], model: nn.
         kinds = Counter(name.rsplit(".lora_", 1)[0].rsplit(".", 1)[-1] for name in guards.adapter_parameters(model))
         each = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
         logger.info("Adapter: %d tensors (%s)", kinds.total(), each)
-    for other in sorted(run.checkpoints.glob("*/identity.json")):
-        if other.parent != folder:
-            logger.info("not resuming %s: %s", other.parent, _what_differs(other, identity))
+    for identity_path in sorted(run.checkpoints.glob("*/identity.json")):
+        if identity_path.parent != folder:
+            logger.info("not resuming %s: %s", identity_path.parent, _what_differs(identity_path, identity))
     make_parent(folder / "identity.json")
     write_json(folder / "identity.json", identity)
 

@@ -69,18 +69,18 @@ def read_space(searches: Sequence[str], file: Path | None = None) -> dict[str, D
 
     :raises RecipeError: texts that cannot be understood, one line for each.
     """
-    found: dict[str, Dimension] = {}
+    dimensions: dict[str, Dimension] = {}
     problems: list[str] = []
     for key, written, origin in [*(_in_file(file) if file else ()), *_in_line(searches)]:
         try:
-            if key in found:
+            if key in dimensions:
                 raise RecipeError([f"{origin}: it is given twice; remove one of the two"])
-            found[key] = read_dimension(written, origin)
+            dimensions[key] = read_dimension(written, origin)
         except RecipeError as error:
             problems += error.problems
     if problems:
         raise RecipeError(problems)
-    return found
+    return dimensions
 
 
 def check_space(recipe: str, overrides: Sequence[str], dimensions: Mapping[str, Dimension]) -> Space:
@@ -118,9 +118,9 @@ def _allow(key: str, given: set[str], keys: Mapping[str, Any], settings: Mapping
         raise RecipeError(
             [f"--search {key}: it changes which clips are held out; name evaluate.source, to judge every trial alike"]
         )
-    for other in [*given, *(name for name in keys if name != key)]:
-        if key == other or key.startswith(f"{other}.") or other.startswith(f"{key}."):
-            raise RecipeError([f"--search {key}: {shown(other)} is given as well; remove one of the two"])
+    for other_key in [*given, *(name for name in keys if name != key)]:
+        if key == other_key or key.startswith(f"{other_key}.") or other_key.startswith(f"{key}."):
+            raise RecipeError([f"--search {key}: {shown(other_key)} is given as well; remove one of the two"])
 
 
 def _tried(recipe: str, overrides: Sequence[str], key: str, text: str) -> Any:

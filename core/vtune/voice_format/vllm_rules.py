@@ -56,13 +56,17 @@ def check_config(folder: VoiceFolder) -> dict[str, str]:
 
 def broken_rules(config: Mapping[str, Any]) -> list[str]:
     """Return the settings of an adapter that vLLM does not serve, a few words for each; empty if there are none."""
-    rank, whole, init = largest_rank(config), config.get("modules_to_save") or [], config.get("init_lora_weights", True)
+    rank, full_modules, init = (
+        largest_rank(config),
+        config.get("modules_to_save") or [],
+        config.get("init_lora_weights", True),
+    )
     unsupported = [name for name in _UNSUPPORTED_KEYS if config.get(name)]
     is_neutral = not isinstance(init, str) or init.lower() in _NEUTRAL_INITIALISATIONS
     return [
         *([f"peft_type {config.get('peft_type')}"] if config.get("peft_type") != "LORA" else []),
         *([f"rank {rank}, more than {LORA_RANKS[-1]}"] if smallest_max_rank(config) is None else []),
-        *([f"modules_to_save ({', '.join(whole)})"] if whole else []),
+        *([f"modules_to_save ({', '.join(full_modules)})"] if full_modules else []),
         *(["bias"] if config.get("bias", "none") != "none" else []),
         *("DoRA" if name == "use_dora" else name for name in unsupported),
         *([] if is_neutral else [f"init_lora_weights {init}, which changes the base"]),

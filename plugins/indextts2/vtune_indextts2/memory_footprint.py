@@ -101,10 +101,10 @@ def _listening_bytes(files: CheckpointFiles) -> int:
     from vtune_indextts2.semantic.released_weights import read_config
     from vtune_indextts2.speaker.campplus import CAMPPlus
 
-    config, place = files.config, files.semantic_model
+    config, model_path = files.config, files.semantic_model
     layers = config.semantic_layers
-    at_hand = Path(place).is_dir()
-    shape = read_config(place, layers) if at_hand else Wav2Vec2BertConfig(num_hidden_layers=layers)
+    at_hand = Path(model_path).is_dir()
+    shape = read_config(model_path, layers) if at_hand else Wav2Vec2BertConfig(num_hidden_layers=layers)
     with torch.device("meta"):
         codec, encoder = SemanticCodec(**config.semantic_codec.model_dump()), ConditioningEncoder(config.gpt)
         return _bytes(Wav2Vec2BertModel(shape), codec, encoder, CAMPPlus())

@@ -106,7 +106,7 @@ class DecodeBatch:
     def remove(self, row: DecodeRow) -> None:
         """Stop decoding a row."""
         if not self.has_ended(row):
-            self._keep([number for number, other in enumerate(self._rows) if other is not row])
+            self._keep([number for number, kept_row in enumerate(self._rows) if kept_row is not row])
 
     def decode_frame(self) -> None:
         """Decode one frame of every row. An error ends all rows."""

@@ -26,9 +26,9 @@ class Framer:
     def add(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take samples ``[n, channels]``; return whole frames, averaged, ``[frames * size, channels]``."""
         block = block if self._rest is None else np.concatenate([self._rest, block])
-        whole = len(block) // self.hop * self.hop
-        self._rest = block[whole:]
-        groups = block[:whole].reshape(-1, self._down, block.shape[1])
+        complete_samples = len(block) // self.hop * self.hop
+        self._rest = block[complete_samples:]
+        groups = block[:complete_samples].reshape(-1, self._down, block.shape[1])
         averaged = groups[:, 0].copy()
         for offset in range(1, self._down):  # strided sums are faster than a mean over an axis of three
             averaged += groups[:, offset]

@@ -73,8 +73,8 @@ class VoiceMeter:
         """
         self._keep(self._stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
         sound = np.concatenate([*self._waiting, np.zeros(0, dtype=np.float32)])
-        whole = -(-len(sound) // (ROW_WINDOWS * WINDOW_SAMPLES)) * ROW_WINDOWS * WINDOW_SAMPLES
-        self._read(np.pad(sound, (0, whole - len(sound))))
+        padded_length = -(-len(sound) // (ROW_WINDOWS * WINDOW_SAMPLES)) * ROW_WINDOWS * WINDOW_SAMPLES
+        self._read(np.pad(sound, (0, padded_length - len(sound))))
         windows = np.concatenate([*self._probabilities, np.zeros(1, dtype=np.float32)])
         probabilities = windows[
             np.minimum((np.arange(count) * frame * VAD_SAMPLE_RATE / WINDOW_SAMPLES).astype(int), len(windows) - 1)

@@ -65,7 +65,7 @@ class Finding:
     @property
     def row_keys(self) -> list[tuple[str | None, int | None, str | None]]:
         """File, line and recording of each row that the finding is about."""
-        others = ((other.file, other.line, other.audio) for other in self.others)
+        others = ((clip.file, clip.line, clip.audio) for clip in self.others)
         return [(self.file, self.line, self.audio), *others]
 
     @property

@@ -70,9 +70,9 @@ def write_page(path: Path, source: Source, examination: Examination, processes: 
     rows = [(clips[row], findings) for row, findings in by_row.items()]
     opener = opener_of(source)
     others = {
-        clips[other.file, other.line, other.audio]: None
+        clips[clip.file, clip.line, clip.audio]: None
         for finding in examination.findings
-        for other in finding.others[:MAX_SHOWN_OTHERS]
+        for clip in finding.others[:MAX_SHOWN_OTHERS]
     }
     played = [*(clip for clip, _ in rows), *others]
     players = _players(played, PlayerMaker(opener), processes or os.cpu_count() or 1)
@@ -174,7 +174,7 @@ def _clip(clip: ExaminedClip, findings: Sequence[Finding], clips: _Clips) -> str
 
 
 def _finding(finding: Finding, clips: _Clips) -> str:
-    shown = (clips.by_row[other.file, other.line, other.audio] for other in finding.others[:MAX_SHOWN_OTHERS])
+    shown = (clips.by_row[clip.file, clip.line, clip.audio] for clip in finding.others[:MAX_SHOWN_OTHERS])
     others = "".join(
         f"<p class=other>{safe(_name(clip))} <small>{safe(_place(clip))}</small> <q dir=auto>{safe(clip.text)}</q>"
         f"{clips.sound(clip)}</p>"

@@ -125,9 +125,9 @@ class Spectra:
 
     def _gather(self, rows: NDArray[np.float32]) -> None:
         rows = np.concatenate([self._waiting, rows])
-        whole = len(rows) // FRAMES_PER_ROW * FRAMES_PER_ROW
-        self._rows.append(rows[:whole].reshape(-1, FRAMES_PER_ROW, FINGERPRINT_BANDS).mean(axis=1))
-        self._waiting = rows[whole:]
+        complete_rows = len(rows) // FRAMES_PER_ROW * FRAMES_PER_ROW
+        self._rows.append(rows[:complete_rows].reshape(-1, FRAMES_PER_ROW, FINGERPRINT_BANDS).mean(axis=1))
+        self._waiting = rows[complete_rows:]
 
 
 def _speech_band_matrix(hertz: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -146,5 +146,5 @@ def _mel_bands(hertz: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _decibels(powers: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    whole = np.concatenate(powers) if powers else np.zeros(0, dtype=np.float32)
-    return np.asarray(10 * np.log10(whole + np.float32(10 ** (SILENCE_DB / 10))), dtype=np.float32)
+    power = np.concatenate(powers) if powers else np.zeros(0, dtype=np.float32)
+    return np.asarray(10 * np.log10(power + np.float32(10 ** (SILENCE_DB / 10))), dtype=np.float32)

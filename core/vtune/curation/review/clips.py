@@ -81,7 +81,10 @@ class ReviewClips:
     def row_of(self, clip: ReviewClip) -> int:
         """Return the row number of a clip in its table; for a dropped clip, the number that it would get."""
         earlier = self.listed[: self.listed.index(clip)] if clip in self.listed else self.listed
-        return sum(other.state == "kept" and other.in_table and other.file == clip.file for other in earlier)
+        return sum(
+            earlier_clip.state == "kept" and earlier_clip.in_table and earlier_clip.file == clip.file
+            for earlier_clip in earlier
+        )
 
     def standing(self) -> list[tuple[History, HistoryEntry]]:
         """Return the edits that were not undone, the oldest first, each with its history."""

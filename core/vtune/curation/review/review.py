@@ -109,7 +109,7 @@ class Review:
         with self._lock:
             clip = self.clip(number)
             location = self._location(clip)
-            kept = sum(other.state == "kept" for other in self._clips.listed)
+            kept = sum(listed_clip.state == "kept" for listed_clip in self._clips.listed)
             if kept == 1 and not clip.in_table:
                 raise DataError(
                     f"{clip.file} is the last text, so it cannot be dropped here; delete it by hand if needed"
@@ -254,8 +254,8 @@ class Review:
         mark_clips(self._clips, self._digests, [clip])
         if clip.file in self._clips.tables:
             lines = [record.line for record in self._clips.tables[clip.file].records]
-            for other, line in zip(self._clips.rows(clip.file), lines, strict=True):
-                other.line = line
+            for table_clip, line in zip(self._clips.rows(clip.file), lines, strict=True):
+                table_clip.line = line
 
     def _number(self, recording: Path) -> int:
         path = normal_name(recording)

@@ -134,10 +134,10 @@ class EditableTable:
 
     def _find(self, text: str, change: Change) -> int:
         """Return the row at which the rows of a change begin, whatever their line ends are now."""
-        spans, whole, rows = self._layout.spans, self._script.text, text.rstrip("\r\n")
+        spans, script_text, rows = self._layout.spans, self._script.text, text.rstrip("\r\n")
         starts = range(len(spans) - change.put + 1)
         ends = [spans[start + change.put - 1][1] for start in starts]
-        matches = [n for n in starts if whole[spans[n][0] : ends[n]].rstrip("\r\n") == rows]
+        matches = [n for n in starts if script_text[spans[n][0] : ends[n]].rstrip("\r\n") == rows]
         if len(matches) != 1:
             raise StaleError(f"{self.path}: another edit has changed this row since, so the edit cannot be undone")
         return matches[0]
@@ -206,8 +206,8 @@ def _read_back(path: Path, former: Table, expected: Sequence[TableRecord | None]
         raise _MisreadError from error
     if len(records) != len(expected):
         raise _MisreadError
-    for record, wanted in zip(records, expected, strict=True):
-        if wanted is not None and _without_line(record) != _without_line(wanted):
+    for record, expected_record in zip(records, expected, strict=True):
+        if expected_record is not None and _without_line(record) != _without_line(expected_record):
             raise _MisreadError
     return table, records
 

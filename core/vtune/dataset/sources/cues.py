@@ -213,11 +213,11 @@ def _worse(files: list[tuple[Path, CueFormat]]) -> list[Path]:
     if not words:
         return [path for path, _ in files[1:]]
     best, *others = words
-    for other in others:
-        common, most = (words[best] & words[other]).total(), max(words[best].total(), words[other].total())
+    for rival in others:
+        common, most = (words[best] & words[rival]).total(), max(words[best].total(), words[rival].total())
         if common < MIN_SAME_WORDS * most:
             raise DataError(
-                f"{best.with_name(recording_of(best))} has different words in {best.name} and {other.name}; take the "
+                f"{best.with_name(recording_of(best))} has different words in {best.name} and {rival.name}; take the "
                 "wrong one away, or name the right one as the source"
             )
     return [path for path, _ in files if path != best]

@@ -56,20 +56,20 @@ class DatasetSource:
         import datasets
 
         name = recipe.source.removeprefix("hub:")
-        found = _opened(recipe.source, lambda: datasets.load_dataset(name, split=recipe.split))
-        return cls(found, recipe.source, recipe, Path())
+        dataset = _opened(recipe.source, lambda: datasets.load_dataset(name, split=recipe.split))
+        return cls(dataset, recipe.source, recipe, Path())
 
     @classmethod
     def from_disk(cls, path: Path, recipe: SourceRecipe) -> DatasetSource:
         """Open a folder that ``save_to_disk`` wrote. :raises DataError: it is damaged or lacks the split."""
         import datasets
 
-        found = _opened(path, lambda: datasets.load_from_disk(str(path)))
-        if isinstance(found, datasets.DatasetDict):
-            if recipe.split not in found:
-                raise DataError(f"data set {path} has no split {recipe.split!r} (it has: {listed(list(found))})")
-            found = found[recipe.split]
-        return cls(found, str(path), recipe, path)
+        dataset = _opened(path, lambda: datasets.load_from_disk(str(path)))
+        if isinstance(dataset, datasets.DatasetDict):
+            if recipe.split not in dataset:
+                raise DataError(f"data set {path} has no split {recipe.split!r} (it has: {listed(list(dataset))})")
+            dataset = dataset[recipe.split]
+        return cls(dataset, str(path), recipe, path)
 
     @classmethod
     def from_file(cls, path: Path, recipe: SourceRecipe) -> DatasetSource:
@@ -84,8 +84,8 @@ class DatasetSource:
         """Open a folder of Parquet files, as a clone of a Hub data set is. :raises DataError: it cannot be read."""
         import datasets
 
-        found = _opened(path, lambda: datasets.load_dataset(str(path), split=recipe.split))
-        return cls(found, str(path), recipe, path)
+        dataset = _opened(path, lambda: datasets.load_dataset(str(path), split=recipe.split))
+        return cls(dataset, str(path), recipe, path)
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows; ``line`` is the row's number counted from 1, ``audio`` is that number as text."""
@@ -118,10 +118,10 @@ class DatasetSource:
 
     def load(self, name: str, sample_rate: int) -> Waveform:
         """Read a recording."""
-        sound, place = self._sound(name), self._place(name)
+        sound, location = self._sound(name), self._place(name)
         if isinstance(sound, tuple):
-            return audio.to_mono(sound[0], sound[1], sample_rate, place)
-        return audio.decode(sound, sample_rate, place)
+            return audio.to_mono(sound[0], sound[1], sample_rate, location)
+        return audio.decode(sound, sample_rate, location)
 
     def _place(self, name: str) -> str:
         return f"{self._name} row {name}"

@@ -47,9 +47,9 @@ class JsonReader:
 
     def symbol(self) -> str:
         """Take the next character that is not white space; empty at the end."""
-        found = self.peek()
-        self._position += len(found)
-        return found
+        character = self.peek()
+        self._position += len(character)
+        return character
 
     def peek(self) -> str:
         """Look at the next character that is not white space."""
@@ -65,10 +65,10 @@ class JsonReader:
 
     def expect(self, symbols: str) -> str:
         """Take one of some characters. :raises DataError: another stands there."""
-        found = self.symbol()
-        if not found or found not in symbols:
-            raise self.broken(f"expected {' or '.join(symbols)}, found {found!r}" if found else "it breaks off")
-        return found
+        character = self.symbol()
+        if not character or character not in symbols:
+            raise self.broken(f"expected {' or '.join(symbols)}, found {character!r}" if character else "it breaks off")
+        return character
 
     def value(self) -> tuple[int, Any]:
         """Take one value with the line that it begins at. :raises DataError: it is none."""

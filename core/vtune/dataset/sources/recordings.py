@@ -52,12 +52,12 @@ class Recordings:
                 return path, None
         if os.sep in name and (above := _from_above(name, folder)):
             return above, None
-        part, _, wanted = name.replace("\\", "/").rpartition("/")
-        found = self._candidates(wanted, self._homes(part, bases), "" if part else os.path.realpath(folder))
-        if len(found) > 1:
-            return "", f"{name[:200]!r} could be {found[0]} or {found[1]}; say which"
-        if found:
-            return found[0], None
+        part, _, file_name = name.replace("\\", "/").rpartition("/")
+        candidates = self._candidates(file_name, self._homes(part, bases), "" if part else os.path.realpath(folder))
+        if len(candidates) > 1:
+            return "", f"{name[:200]!r} could be {candidates[0]} or {candidates[1]}; say which"
+        if candidates:
+            return candidates[0], None
         return "", f"names {name[:200]!r}, but {self._root} has no such recording"
 
     def forget_names(self) -> None:
@@ -84,10 +84,10 @@ class Recordings:
     def has_stem(self, name: str) -> bool:
         """Tell whether a recording has this name; folders and the ending of the name do not matter."""
         self._walk()
-        wanted = name.replace("\\", "/").rpartition("/")[2]
-        stems = (_stem(wanted), _stem(f"{wanted}.wav"))
+        file_name = name.replace("\\", "/").rpartition("/")[2]
+        stems = (_stem(file_name), _stem(f"{file_name}.wav"))
         query = "SELECT 1 FROM recordings WHERE stem IN (?, ?) LIMIT 1"
-        return bool(wanted) and self._tables.execute(query, stems).fetchone() is not None
+        return bool(file_name) and self._tables.execute(query, stems).fetchone() is not None
 
     def count(self) -> int:
         """Return the number of recordings."""
@@ -133,39 +133,39 @@ class Recordings:
         parts = part.split("/")
         for skip in range(len(parts))[-64:]:  # no real path is deeper
             tail = "/".join(parts[skip:])
-            found = [real for base in bases if (real := self._real(str(base / tail)))] if tail or not part else []
-            if found:
-                return list(dict.fromkeys(found))
+            real_paths = [real for base in bases if (real := self._real(str(base / tail)))] if tail or not part else []
+            if real_paths:
+                return list(dict.fromkeys(real_paths))
         return []
 
-    def _candidates(self, wanted: str, homes: list[str], start: str) -> list[str]:
+    def _candidates(self, file_name: str, homes: list[str], start: str) -> list[str]:
         """Return two paths at most: two are enough to say that a name is ambiguous.
 
         :param start: folder of the table, from which the search widens; empty if the name has a folder, because then a
             file of the same name in another folder is another recording.
         """
         self._walk()
-        for stem in dict.fromkeys((_stem(wanted), _stem(f"{wanted}.wav"))):
+        for stem in dict.fromkeys((_stem(file_name), _stem(f"{file_name}.wav"))):
             for home in homes:
-                if found := self._lookup(wanted, "stem = ? AND folder = ?", stem, self._folder_id(_bytes(home))):
-                    return found
+                if paths := self._lookup(file_name, "stem = ? AND folder = ?", stem, self._folder_id(_bytes(home))):
+                    return paths
             # Two corpora side by side use the same names: the recording nearest to the table is meant.
             for base in _upwards(start, os.path.realpath(self._root)):
                 inside = _bytes(base.rstrip(os.sep) + os.sep)
                 span = "stem = ? AND folder IN (SELECT id FROM folders WHERE key = ? OR key >= ? AND key < ?)"
-                if found := self._lookup(wanted, span, stem, _bytes(base), inside, inside[:-1] + b"0"):
-                    return found
-            if (start or not homes) and (found := self._lookup(wanted, "stem = ?", stem)):
-                return found
+                if paths := self._lookup(file_name, span, stem, _bytes(base), inside, inside[:-1] + b"0"):
+                    return paths
+            if (start or not homes) and (paths := self._lookup(file_name, "stem = ?", stem)):
+                return paths
         return []
 
-    def _lookup(self, wanted: str, where: str, *values: bytes | int) -> list[str]:
+    def _lookup(self, file_name: str, where: str, *values: bytes | int) -> list[str]:
         rows = self._tables.execute(
             "SELECT path, name FROM recordings JOIN folders ON folders.id = recordings.folder "
             f"WHERE {where} ORDER BY name != ?, recordings.id LIMIT 2",
-            (*values, _bytes(wanted)),
+            (*values, _bytes(file_name)),
         ).fetchall()
-        if rows and rows[0][1] == _bytes(wanted) != rows[-1][1]:
+        if rows and rows[0][1] == _bytes(file_name) != rows[-1][1]:
             rows = rows[:1]
         return [os.path.join(_text(folder), _text(name)) for folder, name in rows]
 

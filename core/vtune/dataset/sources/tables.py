@@ -39,12 +39,13 @@ def format_of(path: Path, *, is_given: bool) -> TableFormat | None:
     """
     formats = table_formats()
     evidence = {
-        table_format.name: found
+        table_format.name: format_evidence
         for table_format in formats.values()
-        if table_format.has_name(path.name, is_given=is_given) and (found := table_format.evidence(path)) is not None
+        if table_format.has_name(path.name, is_given=is_given)
+        and (format_evidence := table_format.evidence(path)) is not None
     }
-    surest = max((found.certainty for found in evidence.values()), default=None)
-    names = [name for name, found in evidence.items() if found.certainty == surest]
+    surest = max((format_evidence.certainty for format_evidence in evidence.values()), default=None)
+    names = [name for name, format_evidence in evidence.items() if format_evidence.certainty == surest]
     if len(names) > 1:
         reasons = " or ".join(_reason(name, evidence[name]) for name in names)
         raise DataError(f"{path} could be {reasons}; give it the ending of one of them")
@@ -58,14 +59,14 @@ def find_tables(folder: Path, *, max_depth: int | None = None) -> list[Path]:
     :raises DataError: a FIFO, a device or a socket has the name of a table, or one folder has several tables.
     """
     deepest = max(table_format.max_depth for table_format in table_formats().values())
-    folders, found = [folder], list[tuple[Path, TableFormat]]()
+    folders, all_tables = [folder], list[tuple[Path, TableFormat]]()
     for depth in range(1 + (deepest if max_depth is None else max_depth)):
         tables = [table for below in folders for table in _tables_in(below, depth)]
-        found += tables
+        all_tables += tables
         if any(not table_format.lies_beside for _, table_format in tables):
             break
         folders = [child for below in folders for child in _folders_in(below)]
-    return best_of_each_recording(found)
+    return best_of_each_recording(all_tables)
 
 
 def tables_beside(recording: Path) -> list[Path]:
@@ -75,7 +76,13 @@ def tables_beside(recording: Path) -> list[Path]:
     """
     paths = [recording.with_name(name) for name in word_files_of(recording)]
     formats = [(path, format_of(path, is_given=False)) for path in paths if os.path.isfile(path)]
-    return best_of_each_recording([(path, found) for path, found in formats if found is not None and found.lies_beside])
+    return best_of_each_recording(
+        [
+            (path, table_format)
+            for path, table_format in formats
+            if table_format is not None and table_format.lies_beside
+        ]
+    )
 
 
 def require_one_a_folder(tables: list[Path]) -> None:

@@ -61,13 +61,13 @@ class WordErrors:
 
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
         """Recognise every utterance; errors are divided by the words of the text, so a long answer can exceed 1."""
-        heard = list(self._recognise((utterance.waveform, utterance.sample_rate) for utterance in utterances))
-        rows = [self._errors(utterance, words) for utterance, words in zip(utterances, heard, strict=True)]
+        recognised = list(self._recognise((utterance.waveform, utterance.sample_rate) for utterance in utterances))
+        rows = [self._errors(utterance, words) for utterance, words in zip(utterances, recognised, strict=True)]
         names = [spec.name for spec in self.specs if spec.name != MEMORISED or self._train_texts]
-        return MetricResult({name: [row[name] for row in rows] for name in names}, {"heard": heard})
+        return MetricResult({name: [row[name] for row in rows] for name in names}, {"heard": recognised})
 
-    def _errors(self, utterance: Utterance, heard: str) -> dict[str, Ratio]:
-        text, words = normalise(utterance.text, self._language), normalise(heard, self._language)
+    def _errors(self, utterance: Utterance, recognised: str) -> dict[str, Ratio]:
+        text, words = normalise(utterance.text, self._language), normalise(recognised, self._language)
         alignment = align(text.split(), words.split())
         count = max(len(text.split()), 1)
         return {
@@ -81,13 +81,13 @@ class WordErrors:
             MEMORISED: Ratio(float(self._is_memorised(text, words, alignment))),
         }
 
-    def _is_memorised(self, text: str, heard: str, alignment: Alignment) -> bool:
+    def _is_memorised(self, text: str, recognised: str, alignment: Alignment) -> bool:
         """Whether a sentence with errors is nearer to a sentence of the training than to its own text."""
-        if not alignment.errors or not heard or text in self._train_texts:
+        if not alignment.errors or not recognised or text in self._train_texts:
             return False
-        own = edit_distance(text, heard)
-        likely = (sentence for sentence in self._train_texts if abs(len(sentence) - len(heard)) < own)
-        return any(edit_distance(sentence, heard) < own for sentence in likely)
+        own = edit_distance(text, recognised)
+        likely = (sentence for sentence in self._train_texts if abs(len(sentence) - len(recognised)) < own)
+        return any(edit_distance(sentence, recognised) < own for sentence in likely)
 
     def _recognise(self, sounds: Iterator[tuple[Waveform, int]]) -> Iterator[str]:
         while batch := list(islice(sounds, self._recogniser.batch)):
@@ -101,9 +101,9 @@ class WordErrors:
 METRICS = MetricGroup("intelligibility", WordErrors, position=10)
 
 
-def _repetitions(text: Sequence[str], heard: Sequence[str]) -> int:
+def _repetitions(text: Sequence[str], recognised: Sequence[str]) -> int:
     """Count words of a run of up to four that is said again at once, beyond what the text itself repeats."""
-    return max(0, _repeated(heard) - _repeated(text))
+    return max(0, _repeated(recognised) - _repeated(text))
 
 
 def _repeated(words: Sequence[str]) -> int:

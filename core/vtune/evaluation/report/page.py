@@ -39,10 +39,10 @@ def _body(title: str, scores: Scores, utterances: Sequence[Utterance], test_set:
     yield "</header>"
     yield from _controls(scores)
     yield from _how()
-    heard = [*recordings_as_utterances(list(test_set.recordings.values())), *utterances]
-    yield f'<main data-page={_digest(heard)} data-pair="{safe(json.dumps(_pair(scores)))}">'
+    sounds = [*recordings_as_utterances(list(test_set.recordings.values())), *utterances]
+    yield f'<main data-page={_digest(sounds)} data-pair="{safe(json.dumps(_pair(scores)))}">'
     for number, text in enumerate(test_set.texts, 1):
-        tracks = list(_tracks([utterance for utterance in heard if utterance.text == text], scores))
+        tracks = list(_tracks([utterance for utterance in sounds if utterance.text == text], scores))
         yield from sentence(number, text, tracks, scores, test_set.language)
     yield "</main>"
     yield _beside("blind.html")

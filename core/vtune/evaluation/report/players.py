@@ -119,8 +119,8 @@ def _headlines(row: Mapping[str, Any], scores: Scores) -> Iterator[tuple[MetricS
             yield spec, number
 
 
-def _heard(text: str, heard: str, language: str | None) -> str:
-    words = marked(text, heard, language)
+def _heard(text: str, recognised: str, language: str | None) -> str:
+    words = marked(text, recognised, language)
     if "<" not in words:
         return "heard word for word"
-    return f"{'heard' if heard.strip() else 'heard nothing'}: <q dir=auto>{words}</q>"
+    return f"{'heard' if recognised.strip() else 'heard nothing'}: <q dir=auto>{words}</q>"

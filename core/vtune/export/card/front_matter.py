@@ -24,7 +24,7 @@ def head(
     :param note: whether a licence note lies beside the card.
     """
     language = str(settings.get("transcribe", {}).get("language", ""))
-    found: dict[str, object] = {
+    fields: dict[str, object] = {
         **({"language": language} if re.fullmatch("[a-z]{2,3}", language) else {}),
         **_licence(record, note),
         "library_name": form.library,
@@ -33,11 +33,11 @@ def head(
     }
     base = base_of(record)
     if _on_the_hub(base):
-        found |= {"base_model": base, "base_model_relation": form.relation}
+        fields |= {"base_model": base, "base_model_relation": form.relation}
     results = _results(scores)
     if results:
-        found["model-index"] = [{"name": record.name, "results": results}]
-    return found
+        fields["model-index"] = [{"name": record.name, "results": results}]
+    return fields
 
 
 def base_of(record: VoiceRecord) -> str:

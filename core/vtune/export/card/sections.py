@@ -96,7 +96,7 @@ def measured(scores: Scores, form: Form) -> str:
     """Write the headline metrics as a table."""
     times = f", each {len(scores.seeds)} times" if len(scores.seeds) > 1 else ""
     columns = scores.columns
-    differ = [name for name in scores.systems if any(name in one.intervals for one in scores.scores)]
+    differ = [name for name in scores.systems if any(name in score.intervals for score in scores.scores)]
     heads = [*columns, *(f"{name} - {scores.baseline} (95 %)" for name in differ)]
     rows = [
         [score.spec.title, *map(score.shown, columns), *map(score.difference, differ)]

@@ -90,11 +90,11 @@ def check(directory: Path) -> dict[str, str]:
         ),
         ("no other weights or tokenizer that would be taken instead", not others, others or "none"),
     ]
-    found = {name: ", ".join(map(str, value)) if isinstance(value, list) else str(value) for name, _, value in rules}
-    broken = [f"{name}: found {found[name]}" for name, holds, _ in rules if not holds]
+    values = {name: ", ".join(map(str, value)) if isinstance(value, list) else str(value) for name, _, value in rules}
+    broken = [f"{name}: found {values[name]}" for name, holds, _ in rules if not holds]
     if broken:
         raise VoiceError(f"llama.cpp's converter would not take the folder: {'; '.join(broken)}; nothing was kept")
-    return found
+    return values
 
 
 def _tensors(directory: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -137,10 +137,10 @@ def _notes(directory: Path) -> list[str]:
 
 def _commands(folder: str, name: str, dtype: str) -> list[str]:
     outtype = DTYPES[dtype].lower()
-    whole, small = f"{name}-{outtype}.gguf", f"{name}-{QUANTISED}.gguf"
+    full_file, small = f"{name}-{outtype}.gguf", f"{name}-{QUANTISED}.gguf"
     return [
-        shlex.join(["python", "convert_hf_to_gguf.py", folder, "--outfile", whole, "--outtype", outtype]),
-        shlex.join(["llama-quantize", whole, small, QUANTISED]),
+        shlex.join(["python", "convert_hf_to_gguf.py", folder, "--outfile", full_file, "--outtype", outtype]),
+        shlex.join(["llama-quantize", full_file, small, QUANTISED]),
         shlex.join(["llama-server", "--model", small, "--ctx-size", "8192", "--special"]),
     ]
 

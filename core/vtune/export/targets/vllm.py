@@ -80,11 +80,11 @@ def _servable_modules(network: Any) -> set[str]:
 
 def _check_tensors(path: Path, modules: set[str]) -> dict[str, str]:
     names = list(read_tensor_header(path)[0])
-    found = [match["module"].rpartition(".")[2] if (match := _NAMES.match(name)) else None for name in names]
-    strange = [name for name, end in zip(names, found, strict=True) if end not in modules]
+    module_names = [match["module"].rpartition(".")[2] if (match := _NAMES.match(name)) else None for name in names]
+    strange = [name for name, end in zip(names, module_names, strict=True) if end not in modules]
     if strange:
         raise VoiceError(f"vLLM would not take {len(strange)} tensors of the adapter: {listed(strange)}")
-    ends = sorted({end for end in found if end is not None})
+    ends = sorted({end for end in module_names if end is not None})
     return {"targets are modules that vLLM adapts": ", ".join(ends)}
 
 

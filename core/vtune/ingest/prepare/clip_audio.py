@@ -62,18 +62,18 @@ def _read_ranges(blocks: Iterator[Waveform], ranges: Sequence[Stretch]) -> Itera
 
 
 def _crossfade(pieces: Sequence[Waveform], rate: int) -> Waveform:
-    whole = pieces[0]
+    joined = pieces[0]
     for piece in pieces[1:]:
-        overlap = min(round(CROSSFADE_SECONDS * rate), len(whole), len(piece))
+        overlap = min(round(CROSSFADE_SECONDS * rate), len(joined), len(piece))
         rise = np.linspace(0, 1, overlap, dtype=np.float32)
-        whole = np.concatenate(
+        joined = np.concatenate(
             [
-                whole[: len(whole) - overlap],
-                whole[len(whole) - overlap :] * (1 - rise) + piece[:overlap] * rise,
+                joined[: len(joined) - overlap],
+                joined[len(joined) - overlap :] * (1 - rise) + piece[:overlap] * rise,
                 piece[overlap:],
             ]
         )
-    return whole
+    return joined
 
 
 def _finish_clip(clip: Waveform, rate: int, settings: CutSettings) -> Waveform:

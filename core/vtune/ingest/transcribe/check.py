@@ -191,11 +191,11 @@ def _check_rows(pairs: Sequence[tuple[Row, JournalEntry]], language: str, report
     evidences = [evidence_of(entry, language, row.text) for row, entry in pairs]
     for (row, entry), evidence, flags in zip(pairs, evidences, flags_in_folder(evidences), strict=True):
         spoken = evidence.language if language == "auto" else language
-        heard = entry["text"] if entry["status"] == "transcribed" else ""
-        reference, hypothesis = normalise(row.text, spoken), normalise(heard, spoken)
+        recognised = entry["text"] if entry["status"] == "transcribed" else ""
+        reference, hypothesis = normalise(row.text, spoken), normalise(recognised, spoken)
         edits = edit_distance(reference, hypothesis)
         word_edits = edit_distance(reference.split(), hypothesis.split())
-        compared = CheckedRow(row, heard, edits, len(reference), word_edits, len(reference.split()))
+        compared = CheckedRow(row, recognised, edits, len(reference), word_edits, len(reference.split()))
         if entry["status"] == "empty":
             flags = [f"silence: {entry['reason']}", *flags]
         elif compared.cer > MAX_MATCHING_CER:

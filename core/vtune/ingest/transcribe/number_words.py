@@ -95,20 +95,26 @@ def _words(match: re.Match[str], language: str) -> str | None:
     number = _value(match["number"], language)
     if number is None or ((currency or minutes or suffix) and language != "en"):
         return None
-    whole = number == number.to_integral_value()
-    if not whole and language not in DECIMAL_LANGUAGES:
+    is_integer = number == number.to_integral_value()
+    if not is_integer and language not in DECIMAL_LANGUAGES:
         return None
     if language != "en" and re.match(r"\.\s+\w", match.string[match.end() :]):
         return None  # "20. Mai" is an ordinal number in many languages
     if minutes:
-        return _time_of_day(int(number), int(minutes)) if whole and number < 24 and not (currency or suffix) else None
+        return (
+            _time_of_day(int(number), int(minutes)) if is_integer and number < 24 and not (currency or suffix) else None
+        )
     if currency:
         return None if suffix else _money(number, currency)
     if suffix and suffix != "%":
-        return str(num2words(int(number), lang=language, to="ordinal")) if whole else None
-    is_year = language in YEAR_LANGUAGES and not suffix and match["number"].isdigit() and whole and int(number) in YEARS
+        return str(num2words(int(number), lang=language, to="ordinal")) if is_integer else None
+    is_year = (
+        language in YEAR_LANGUAGES and not suffix and match["number"].isdigit() and is_integer and int(number) in YEARS
+    )
     try:
-        words = str(num2words(int(number) if whole else number, lang=language, to="year" if is_year else "cardinal"))
+        words = str(
+            num2words(int(number) if is_integer else number, lang=language, to="year" if is_year else "cardinal")
+        )
     except (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError):  # by the language's module
         return None
     words = words.replace(",", "") if language == "en" else words
@@ -131,11 +137,11 @@ def _money(amount: Decimal, currency: str) -> str | None:
     from num2words import num2words
 
     unit, part = _CURRENCIES[currency]
-    whole, rest = int(amount), int(100 * (amount % 1))
+    units, rest = int(amount), int(100 * (amount % 1))
     if amount * 100 % 1:
         return None
     parts = {"penny": "pence"}
-    words = [f"{num2words(whole)} {unit if whole == 1 else unit + 's'}"] if whole or not rest else []
+    words = [f"{num2words(units)} {unit if units == 1 else unit + 's'}"] if units or not rest else []
     words += [f"{num2words(rest)} {part if rest == 1 else parts.get(part, part + 's')}"] if rest else []
     return " and ".join(words).replace(",", "")
 

@@ -76,8 +76,8 @@ class RecogniseShare:
                 if journal is not None:
                     with signals.deferred():
                         journal.add(entries)
-                heard = sum(result.status != "unreadable" for _, result in batch)
-                yield HeardBatch(entries, heard, sum(result.seconds for _, result in batch))
+                readable_count = sum(result.status != "unreadable" for _, result in batch)
+                yield HeardBatch(entries, readable_count, sum(result.seconds for _, result in batch))
 
     def _open(self) -> Recogniser:
         if self._recogniser is None:

@@ -64,9 +64,9 @@ def gate_speech(sound: Waveform) -> GatedSpeech:
     seconds = FRAME_SECONDS * sum(end - start for start, end in stretches)
     if seconds < MIN_SPEECH_SECONDS:
         return GatedSpeech(seconds, ())
-    whole = _cut_piece(sound, stretches, 0, len(levels))
-    if len(whole) <= MAX_CHUNK_SECONDS * RECOGNISER_SAMPLE_RATE:
-        return GatedSpeech(seconds, (whole,))
+    all_speech = _cut_piece(sound, stretches, 0, len(levels))
+    if len(all_speech) <= MAX_CHUNK_SECONDS * RECOGNISER_SAMPLE_RATE:
+        return GatedSpeech(seconds, (all_speech,))
     parts = segment(
         stretches,
         levels,

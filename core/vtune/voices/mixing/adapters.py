@@ -90,7 +90,7 @@ def compress(adapter: Mapping[str, torch.Tensor], rank: int) -> tuple[Adapter, f
     import torch
 
     smaller: Adapter = dict(adapter)
-    lost = whole = 0.0
+    lost = total = 0.0
     for down, up in pairs(adapter):
         a, b = adapter[down].double(), adapter[up].double()
         # The product may be as large as the network's weight; the triangles of its factors hold its singular values.
@@ -103,8 +103,8 @@ def compress(adapter: Mapping[str, torch.Tensor], rank: int) -> tuple[Adapter, f
         smaller[down] = new_a.reshape(rank, *a.shape[1:]).float()
         smaller[up] = new_b.reshape(len(b), rank, *b.shape[2:]).float()
         lost += float(values[rank:].square().sum())
-        whole += float(values.square().sum())
-    return smaller, math.sqrt(lost / whole) if whole else 0.0
+        total += float(values.square().sum())
+    return smaller, math.sqrt(lost / total) if total else 0.0
 
 
 def _checked_scales(part: MixPart, adapter: Adapter) -> dict[str, ModuleScale]:
@@ -121,8 +121,8 @@ def _checked_scales(part: MixPart, adapter: Adapter) -> dict[str, ModuleScale]:
         raise VoiceError(f"voice {part.name!r}: {error}") from error
     for down, up in halves.items():
         rank = scales[module_of(down)].rank
-        whole = up in adapter and min(adapter[down].ndim, adapter[up].ndim) > 1
-        if not whole or len(adapter[down]) != rank or adapter[up].shape[1] != rank:
+        is_complete = up in adapter and min(adapter[down].ndim, adapter[up].ndim) > 1
+        if not is_complete or len(adapter[down]) != rank or adapter[up].shape[1] != rank:
             raise VoiceError(
                 f"voice {part.name!r}: {down} is not half of a pair of rank {rank}, as its voice.json says; "
                 "make the voice again"

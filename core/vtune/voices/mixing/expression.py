@@ -62,32 +62,34 @@ def mix_text(terms: Iterable[MixTerm]) -> str:
     return "+".join(f"{repr(term.weight).replace('e+', 'e')}*{_quoted(term.name)}" for term in terms)
 
 
-def mix_error(text: str, place: int, why: object) -> VoiceError:
+def mix_error(text: str, position: int, why: object) -> VoiceError:
     """Return the error of a mix: one line with the text, the character and the reason."""
-    return VoiceError(f"mix {shown(text)}, character {place}: {why}")
+    return VoiceError(f"mix {shown(text)}, character {position}: {why}")
 
 
 def _term(pieces: _Tokens) -> MixTerm:
     weight = 1.0
-    first, place = pieces.take_name("a name is missing")
+    first, position = pieces.take_name("a name is missing")
     if pieces.now == "*":
-        weight = _weight(first, pieces, place)
+        weight = _weight(first, pieces, position)
         pieces.step()
-        first, place = pieces.take_name("a name is missing after '*'")
+        first, position = pieces.take_name("a name is missing after '*'")
     name = first[1:-1] if first[0] in "\"'" else first
     if not name:
-        raise mix_error(pieces.text, place, "a name is missing between the quotes")
-    return MixTerm(weight, name, place)
+        raise mix_error(pieces.text, position, "a name is missing between the quotes")
+    return MixTerm(weight, name, position)
 
 
-def _weight(written: str, pieces: _Tokens, place: int) -> float:
+def _weight(written: str, pieces: _Tokens, position: int) -> float:
     if written[0] == "-" and _WEIGHT.fullmatch(written[1:].lstrip()):
-        raise mix_error(pieces.text, place, f"the weight {shown(written)} is negative; a mix lies between its voices")
+        raise mix_error(
+            pieces.text, position, f"the weight {shown(written)} is negative; a mix lies between its voices"
+        )
     weight = float(written) if _WEIGHT.fullmatch(written) else math.nan
     if math.isnan(weight):
-        raise mix_error(pieces.text, place, f"{shown(written)} before '*' is not a number such as 0.7")
+        raise mix_error(pieces.text, position, f"{shown(written)} before '*' is not a number such as 0.7")
     if weight > MAX_MIX_WEIGHT:
-        raise mix_error(pieces.text, place, f"the weight {shown(written)} is above {MAX_MIX_WEIGHT}")
+        raise mix_error(pieces.text, position, f"the weight {shown(written)} is above {MAX_MIX_WEIGHT}")
     return weight
 
 

@@ -101,7 +101,7 @@ def log_differences(parts: Sequence[MixPart], options: Mapping[str, Any]) -> Non
     :param parts: the heaviest first.
     """
     settings = [{**part.record.engine_options, **options} for part in parts]
-    differ = [name for name in settings[0] if any(other.get(name) != settings[0][name] for other in settings)]
+    differ = [name for name in settings[0] if any(setting.get(name) != settings[0][name] for setting in settings)]
     if differ:
         logger.info("the voices differ in %s; the mix has them from %s", ", ".join(differ), parts[0].name)
     total = sum(part.weight for part in parts)
@@ -125,11 +125,11 @@ def combined_consent(consents: Sequence[Mapping[str, str] | None]) -> dict[str, 
 def _require_adapter(part: MixPart) -> None:
     if part.record.method != "lora":
         raise VoiceError(f"voice {part.name!r} was fully fine-tuned: it has no adapter that could be mixed")
-    whole = part.record.lora.get("modules_to_save")
-    if whole:
+    full_modules = part.record.lora.get("modules_to_save")
+    if full_modules:
         raise VoiceError(
-            f"voice {part.name!r} has whole modules beside its adapter ({', '.join(map(str, whole))}), which cannot be "
-            "added up; train it without lora.modules_to_save to mix it"
+            f"voice {part.name!r} has whole modules beside its adapter ({', '.join(map(str, full_modules))}), which "
+            "cannot be added up; train it without lora.modules_to_save to mix it"
         )
     for argument, kind in _NOT_A_SUM.items():
         if part.lora.arguments.get(argument):

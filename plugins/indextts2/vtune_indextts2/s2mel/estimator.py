@@ -73,8 +73,8 @@ class Estimator(nn.Module):
         :param mu: ``[B, T, C]``, the content.
         """
         frames = x.shape[-1]
-        whole = bool((lengths == frames).all())
-        mask = None if whole else torch.arange(frames, device=x.device) < lengths[:, None]
+        is_full = bool((lengths == frames).all())
+        mask = None if is_full else torch.arange(frames, device=x.device) < lengths[:, None]
         return self.velocity(x, t, self.context(prompt, style, mu), mask)
 
     def context(self, prompt: torch.Tensor, style: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:

@@ -116,7 +116,7 @@ class DiffusionTransformer(nn.Module):
     def __init__(self, width: int, heads: int, depth: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            DiffusionBlock(width, heads, takes_skip=place > depth // 2) for place in range(depth)
+            DiffusionBlock(width, heads, takes_skip=index > depth // 2) for index in range(depth)
         )
         self.norm = AdaptiveNorm(width)
 
@@ -127,9 +127,9 @@ class DiffusionTransformer(nn.Module):
         :param mask: bool ``[B, T]``, the frames that may be attended to; None: all.
         """
         skips: list[torch.Tensor] = []
-        for place, block in enumerate(self.layers):
+        for index, block in enumerate(self.layers):
             x = block(x, time, mask, skips)
-            if place < len(self.layers) // 2:
+            if index < len(self.layers) // 2:
                 skips.append(x)
         normed: torch.Tensor = self.norm(x, time)
         return normed

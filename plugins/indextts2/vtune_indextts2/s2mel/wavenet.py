@@ -16,14 +16,14 @@ class WaveNet(nn.Module):
 
     def __init__(self, channels: int, kernel_size: int, dilation_rate: int, layers: int) -> None:
         super().__init__()
-        self.reach = sum(dilation_rate**place * (kernel_size - 1) // 2 for place in range(layers))
+        self.reach = sum(dilation_rate**layer * (kernel_size - 1) // 2 for layer in range(layers))
         self.cond_layer = _convolution(channels, 2 * channels * layers, 1)
         self.in_layers = nn.ModuleList(
-            _convolution(channels, 2 * channels, kernel_size, dilation_rate**place) for place in range(layers)
+            _convolution(channels, 2 * channels, kernel_size, dilation_rate**layer) for layer in range(layers)
         )
         # The last layer has no successor, so it has the summed part only.
         self.res_skip_layers = nn.ModuleList(
-            _convolution(channels, 2 * channels if place < layers - 1 else channels, 1) for place in range(layers)
+            _convolution(channels, 2 * channels if layer < layers - 1 else channels, 1) for layer in range(layers)
         )
 
     def forward(self, x: torch.Tensor, time: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:

@@ -92,7 +92,7 @@ def read_out(text: str) -> str:
     text = _TIME.sub(_time, text)
     text = _RATIO.sub(r"\1比", text)
     for telephone in _TELEPHONES:
-        text = telephone.sub(lambda match: digits(match.group(), one="幺"), text)
+        text = telephone.sub(lambda match: digits(match.group(), digit_one="幺"), text)
     text = _PERCENT_RANGE.sub(_percent_range, text)
     text = _PERCENT.sub(_percent, text)
     text = _FRACTION.sub(lambda match: f"{number(match[2])}分之{number(match[1])}", text)

@@ -29,12 +29,12 @@ def cardinal(number: int) -> str:
     return words or "零"
 
 
-def digits(text: str, one: str = "一") -> str:
+def digits(text: str, digit_one: str = "一") -> str:
     """Read a text digit by digit; all other characters are left out.
 
     :param one: ``幺`` in telephone numbers.
     """
-    return "".join(_DIGITS[int(digit)] for digit in text if digit.isdecimal()).replace("一", one)
+    return "".join(_DIGITS[int(digit)] for digit in text if digit.isdecimal()).replace("一", digit_one)
 
 
 def number(text: str) -> str:

@@ -143,7 +143,11 @@ def delimiter_of(path: Path, encoding: str) -> tuple[str, int]:
             if len(headings) > 1 and sum(map(is_usual, headings)) > (0 if number == 0 else 1):
                 return delimiter, 1
     counts = {delimiter: Counter(line.count(delimiter) for line in lines) for delimiter in DELIMITERS}
-    present = {name: found for name, found in counts.items() if sum(found.values()) - found[0] >= len(lines) / 2}
+    present = {
+        name: column_counts
+        for name, column_counts in counts.items()
+        if sum(column_counts.values()) - column_counts[0] >= len(lines) / 2
+    }
     # In LJSpeech's form the words hold commas, so a pipe decides; so does a tab, which words do not hold.
     for decisive in ("|", "\t"):
         if decisive in present:

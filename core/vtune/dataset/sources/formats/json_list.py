@@ -121,11 +121,11 @@ def _object_items(path: Path, reader: JsonReader) -> Iterator[tuple[int, Any]]:
             raise other
         if reader.peek() == "[" and not has_list and not any(map(is_usual, row)):
             reader.symbol()
-            for place, item in _list_items(reader):
+            for position, item in _list_items(reader):
                 if not isinstance(item, dict):
                     raise other
                 has_list = True
-                yield place, item
+                yield position, item
         else:
             _, value = reader.value()
             if not row and not has_list and _is_row_value(key, value):
