@@ -105,10 +105,10 @@ def test_every_kind_of_table(
         rows.append(f"c{number}{delimiter}{quoted}")
     rows += [f"unknown{delimiter}not here", f"c0{delimiter}So she said: No twice", f"../../etc/passwd{delimiter}out"]
     (folder / "t.csv").write_bytes(end.join([f"filename{delimiter}text", *rows, ""]).encode(encoding, "replace"))
-    found = doctored(vtune, folder)
-    assert found is not None
-    assert found["rows"] == len(rows)
-    read = {clip["line"]: clip for clip in found["clips"]}
+    report = doctored(vtune, folder)
+    assert report is not None
+    assert report["rows"] == len(rows)
+    read = {clip["line"]: clip for clip in report["clips"]}
     assert sorted(read) == list(range(2, len(rows) + 2))
     assert not read[len(TEXTS) + 2]["usable"]
     assert not read[len(TEXTS) + 4]["usable"]
@@ -150,10 +150,10 @@ def test_broken_tables(vtune: Callable[..., Result], clip: Path, tmp_path: Path,
         shutil.copy(clip, folder / f"c{number}.wav")
     (folder / f"t.{ending}").write_bytes(TABLES[kind])
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    found = doctored(vtune, folder)
-    if found is not None:
+    report = doctored(vtune, folder)
+    if report is not None:
         # Recordings that no row could name are accounted for as well.
-        assert found["rows"] >= 2
+        assert report["rows"] >= 2
         assert {path.name for path in Path().iterdir()} == {"out.json", "out.html"}
     result = vtune("doctor", str(folder), "--fix", "mended", "--processes", "1", "--no-speakers")
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
@@ -208,8 +208,8 @@ def nasty(folder: Path, clip: Path) -> None:
 
 def names(folder: Path) -> set[str]:
     """Return the recordings of such a folder: files and links that end like one, and are no folders."""
-    found = [path for path in folder.rglob("*") if path.suffix in {".wav", ".mp3", ".flac", ".m4a"}]
-    return {str(path) for path in found if os.path.islink(path) or not path.is_dir()}
+    result = [path for path in folder.rglob("*") if path.suffix in {".wav", ".mp3", ".flac", ".m4a"}]
+    return {str(path) for path in result if os.path.islink(path) or not path.is_dir()}
 
 
 def test_prepare_and_transcribe_and_doctor_take_any_folder(
@@ -225,9 +225,9 @@ def test_prepare_and_transcribe_and_doctor_take_any_folder(
     assert {path.name for path in Path("clips").glob("*.wav")} == made
     assert len(made) >= 7
     assert {path.name for path in Path().iterdir()} == {"clips"}
-    found = doctored(vtune, tmp_path / "raw")
-    assert found is not None
-    assert {clip["audio"] for clip in found["clips"]} == expected
+    report = doctored(vtune, tmp_path / "raw")
+    assert report is not None
+    assert {clip["audio"] for clip in report["clips"]} == expected
 
 
 def test_transcribe_takes_any_folder(
@@ -323,9 +323,9 @@ def test_something_else_in_the_place_of_a_recording_is_left_out_and_named(
     shutil.copy(clip, "data/c0.wav")
     Path("data/transcripts.csv").write_text("filename,text\nc0.wav,hello there\nc1.wav,hello there\n")
     ODD[kind](Path("data/c1.wav"))
-    found = doctored(vtune, Path("data"))
-    assert found is not None
-    assert [one["usable"] for one in sorted(found["clips"], key=lambda one: str(one["line"]))] == [True, False]
+    report = doctored(vtune, Path("data"))
+    assert report is not None
+    assert [one["usable"] for one in sorted(report["clips"], key=lambda one: str(one["line"]))] == [True, False]
 
 
 @pytest.mark.parametrize("levels", [17, 3_000])

@@ -121,8 +121,8 @@ class Child:
                 self.kill()
                 pytest.fail("the process that ran the verbs died")
             told += part
-        found: list[Answer] = pickle.loads(told.removesuffix(END))
-        return found
+        result: list[Answer] = pickle.loads(told.removesuffix(END))
+        return result
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
@@ -150,7 +150,7 @@ def answers(root: Path, verbs: Mapping[str, tuple[str, ...]] = VERBS, *, serve: 
     return CHILDREN[0].answers(root, verbs, serve)
 
 
-def _serve_cases(asked: BinaryIO, told: BinaryIO) -> NoReturn:
+def _serve_cases(asked: BinaryIO, message: BinaryIO) -> NoReturn:
     torch.set_num_threads(1)
     while True:
         try:
@@ -159,11 +159,11 @@ def _serve_cases(asked: BinaryIO, told: BinaryIO) -> NoReturn:
             os._exit(0)
         os.chdir(root)
         try:
-            found = _all_answers(verbs, serve)
+            result = _all_answers(verbs, serve)
         except BaseException:
-            found = [("the harness", 99, "", traceback.format_exc())]
-        told.write(pickle.dumps(found) + END)
-        told.flush()
+            result = [("the harness", 99, "", traceback.format_exc())]
+        message.write(pickle.dumps(result) + END)
+        message.flush()
 
 
 def _all_answers(verbs: Mapping[str, tuple[str, ...]], serve: bool) -> list[Answer]:
@@ -194,17 +194,17 @@ def _served() -> Answer:
 
 def check(found: list[Answer], refused_by: frozenset[str]) -> None:
     """One line and exit code 1 from those that must refuse; from the others that, or a result."""
-    for verb, code, _, said in found:
-        assert code in (0, 1), f"{verb}: {said}"
-        errors = [line for line in said.splitlines() if line.startswith("Error")]
+    for verb, code, _, message in found:
+        assert code in (0, 1), f"{verb}: {message}"
+        errors = [line for line in message.splitlines() if line.startswith("Error")]
         if code == 1:
-            assert len(errors) == 1, f"{verb}: {said}"
-            assert said.endswith("\n"), f"{verb}: {said!r}"
-            assert len(errors[0]) < 1500, f"{verb}: {said}"
-            assert said.removesuffix("\n").isprintable() or len(said.splitlines()) > 1, f"{verb}: {said!r}"
+            assert len(errors) == 1, f"{verb}: {message}"
+            assert message.endswith("\n"), f"{verb}: {message!r}"
+            assert len(errors[0]) < 1500, f"{verb}: {message}"
+            assert message.removesuffix("\n").isprintable() or len(message.splitlines()) > 1, f"{verb}: {message!r}"
         if verb in refused_by:
             assert code == 1, f"{verb} took it"
-            assert said.splitlines()[-1].startswith("Error"), f"{verb}: {said}"
+            assert message.splitlines()[-1].startswith("Error"), f"{verb}: {message}"
 
 
 # What can be wrong
@@ -476,8 +476,8 @@ def case_of(healthy: Path, tmp_path: Path, harm: Harm) -> Path:
 
 
 def test_the_healthy_voice_passes_every_verb(healthy: Path, tmp_path: Path) -> None:
-    found = answers(case_of(healthy, tmp_path, lambda voice: None))
-    assert [(verb, code) for verb, code, _, _ in found] == [(verb, 0) for verb in (*VERBS, "serve")], found
+    result = answers(case_of(healthy, tmp_path, lambda voice: None))
+    assert [(verb, code) for verb, code, _, _ in result] == [(verb, 0) for verb in (*VERBS, "serve")], result
 
 
 @pytest.mark.parametrize("name", CASES)

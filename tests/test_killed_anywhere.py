@@ -212,19 +212,19 @@ def outcome(at: Path) -> dict[str, Any]:
     """Everything that a run has made, by the file it lies in: bytes, or JSON without what is a time."""
     (training,) = (at / "runs/someone/checkpoints").iterdir()
     (log,) = (at / "runs/someone/logs").glob("*/metrics.jsonl")
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         path.name: path.read_bytes() for path in (training / "final").iterdir() if path.suffix == ".safetensors"
     }
-    found["training.json"] = untimed(json.loads((training / "final/training.json").read_text()))
-    found["metrics.jsonl"] = [untimed(json.loads(line)) for line in log.read_text().splitlines()]
-    found["checkpoints"] = sorted(path.name for path in training.iterdir())
+    result["training.json"] = untimed(json.loads((training / "final/training.json").read_text()))
+    result["metrics.jsonl"] = [untimed(json.loads(line)) for line in log.read_text().splitlines()]
+    result["checkpoints"] = sorted(path.name for path in training.iterdir())
     newest = max(training.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    found |= {f"newest/{path.name}": path.read_bytes() for path in newest.glob("*.safetensors")}
-    found["nothing half written"] = sorted(
+    result |= {f"newest/{path.name}": path.read_bytes() for path in newest.glob("*.safetensors")}
+    result["nothing half written"] = sorted(
         str(p.relative_to(at)) for p in at.rglob("*") if "partial" in p.name or "former" in p.name
     )
-    found["runs/ledger"] = (at / "runs/someone/ledger.jsonl").read_bytes()
-    return found | voice(at / "voices/someone")
+    result["runs/ledger"] = (at / "runs/someone/ledger.jsonl").read_bytes()
+    return result | voice(at / "voices/someone")
 
 
 def voice(folder: Path) -> dict[str, Any]:
@@ -270,10 +270,10 @@ def resumed(runs: Runs, place: Path, overrides: Sequence[str]) -> dict[str, Any]
 
 def telling(places: Sequence[Path], ending: str) -> list[Path]:
     """Choose two moments: the last before the finished adapter is there, and one by lot, of another kind each time."""
-    unfinished = [place for place in places if not list(place.glob("runs/someone/checkpoints/*/final"))]
-    kinds = sorted({kind_of(place) for place in places})
+    unfinished = [folder for folder in places if not list(folder.glob("runs/someone/checkpoints/*/final"))]
+    kinds = sorted({kind_of(folder) for folder in places})
     kind = kinds[list(ENDINGS).index(ending) % len(kinds)]
-    return [unfinished[-1], random.Random(ending).choice([place for place in places if kind_of(place) == kind])]
+    return [unfinished[-1], random.Random(ending).choice([folder for folder in places if kind_of(folder) == kind])]
 
 
 def kind_of(moment: Path) -> str:
@@ -286,8 +286,8 @@ def kind_of(moment: Path) -> str:
 def test_killed_at_every_write(runs: Runs, tmp_path: Path, ending: str) -> None:
     straight, places = moments(runs, tmp_path / "straight", ENDINGS[ending])
     print(f"{ending}: {len(places)} moments")
-    wrong = {place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in places}
-    assert {name: found for name, found in wrong.items() if found} == {}
+    wrong = {folder.name: differences(straight, resumed(runs, folder, ENDINGS[ending])) for folder in places}
+    assert {name: difference for name, difference in wrong.items() if difference} == {}
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_killed_at_a_few_writes(runs: Runs, tmp_path: Path, ending: str) -> None
     wrong = {
         place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in telling(places, ending)
     }
-    assert {name: found for name, found in wrong.items() if found} == {}
+    assert {name: difference for name, difference in wrong.items() if difference} == {}
 
 
 @pytest.mark.proof
@@ -317,7 +317,7 @@ def test_killed_at_random_moments(runs: Runs, tmp_path: Path, ending: str) -> No
         assert code == 0, (tmp_path / f"{at.name}.2").read_text()[-2000:]
         wrong[number] = differences(straight, outcome(at))
     print(f"{ending}: {killed} of 20 were killed before they had ended")
-    assert {name: found for name, found in wrong.items() if found} == {}
+    assert {name: difference for name, difference in wrong.items() if difference} == {}
 
 
 def build_orpheus(folder: Path) -> str:
@@ -354,7 +354,7 @@ def test_real_networks_are_killed_too(
     chosen = sorted({*telling(places, ending), *random.Random(0).sample(places, 6)})
     wrong = {place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in chosen}
     print(f"{build.__name__}, {ending}: {len(wrong)} of {len(places)} moments")
-    assert {name: found for name, found in wrong.items() if found} == {}
+    assert {name: difference for name, difference in wrong.items() if difference} == {}
 
 
 @pytest.mark.proof
@@ -378,7 +378,7 @@ def test_several_optimizers_are_killed_too(
     chosen = sorted({*telling(places, ending), *random.Random(mode).sample(places, 12)})
     wrong = {place.name: differences(straight, resumed(runs, place, overrides)) for place in chosen}
     print(f"{mode}, {ending}: {len(wrong)} of {len(places)} moments")
-    assert {name: found for name, found in wrong.items() if found} == {}
+    assert {name: difference for name, difference in wrong.items() if difference} == {}
     assert ending == "every weight" or {"newest/parts.safetensors", "newest/raw_weights.safetensors"} <= straight.keys()
 
 

@@ -112,19 +112,19 @@ def test_two_ranks_that_are_killed_in_each_step_make_what_one_process_makes(
         at.mkdir()
     assert forks.run(one, "train", str(recipe))[0] == 0
     launched = ("train", str(recipe), "--launch", "2")
-    for place, rank in (
+    for index, rank in (
         ("recording 2", "1"),
         ("recording 1", "0"),
         ("batch 2", "1"),
         ("batch 1", "0"),
         ("clip 9", "1"),
     ):
-        code, said = forks.run(two, *launched, AT=place, AT_RANK=rank)
-        assert (code, said.count(f"Error: rank {rank} of 2")) == (137, 1), said
-        assert "Traceback" not in said
-    code, said = forks.run(two, *launched)
-    assert code == 0, said
-    assert said.count("recordings (") == 1, "the report of cutting is printed once"
+        code, output = forks.run(two, *launched, AT=index, AT_RANK=rank)
+        assert (code, output.count(f"Error: rank {rank} of 2")) == (137, 1), output
+        assert "Traceback" not in output
+    code, output = forks.run(two, *launched)
+    assert code == 0, output
+    assert output.count("recordings (") == 1, "the report of cutting is printed once"
     assert made(two) == made(one)
     assert len(made(one)) > 96
 

@@ -54,8 +54,8 @@ def scores_of(voice: VoiceFolder) -> dict[str, dict[str, Any]]:
 
 def means(voice: VoiceFolder, metric: str) -> tuple[float, float]:
     """Of the tuned voice and of its base."""
-    found = scores_of(voice)[metric]["means"]
-    return found[VOICE], found[BASE]
+    result = scores_of(voice)[metric]["means"]
+    return result[VOICE], result[BASE]
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +91,12 @@ def test_it_ends_and_keeps_the_pace(tuned: VoiceFolder) -> None:
 def systems(tuned: VoiceFolder) -> list[System]:
     """Every voice of the base, under its name."""
     opened = open_voice(tuned, "cpu")
-    found = []
+    result = []
     for voice in VOICES:
         kept = Conditioning(opened.conditioning.tensors, {**opened.conditioning.strings, "voice": voice})
         _, untuned = tuned_and_base(Speaker(opened.engine, opened.base, opened.model, kept))
-        found.append(replace(untuned, name=voice))
-    return found
+        result.append(replace(untuned, name=voice))
+    return result
 
 
 def test_no_other_voice_of_the_base_is_as_near(tuned: VoiceFolder, held: list[Clip]) -> None:
@@ -135,7 +135,7 @@ def test_shuffled_transcripts_cost_words(tuned: VoiceFolder, tmp_path: Path, whi
     shutil.copytree(builtin_recipes()["quickstart"].parent / "quickstart" / "train", data)
     head, *rows = (data / "transcripts.csv").read_text().splitlines()[:121]
     names, texts = zip(*(row.split(",", 1) for row in rows), strict=True)
-    moved = [f"{name},{texts[(place + 7) % len(texts)]}" for place, name in enumerate(names)]
+    moved = [f"{name},{texts[(index + 7) % len(texts)]}" for index, name in enumerate(names)]
     (data / "transcripts.csv").write_text("\n".join([head, *moved]) + "\n")
     wrong = train(tmp_path, whisper_weights, f"data.0.source={data}", *BRIEFLY, "train.max_steps=40")
     assert means(wrong, "wer")[0] > means(tuned, "wer")[0] + 0.2

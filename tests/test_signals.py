@@ -123,14 +123,14 @@ def test_a_run_that_signals_stop_is_the_run_that_was_never_stopped(forks: Forks,
     straight, stopped = folder(tmp_path / "straight"), folder(tmp_path / "stopped")
     assert forks.run(straight, "run", str(recipe))[0] == 0
     for place, name, line in STOPS:
-        code, said = forks.run(stopped, "run", str(recipe), AT=place, SIGNAL=name)
-        assert (code, said.splitlines()[-1]) == (75, f"{line}; run the same command to resume")
-        assert "Traceback" not in said
+        code, output = forks.run(stopped, "run", str(recipe), AT=place, SIGNAL=name)
+        assert (code, output.splitlines()[-1]) == (75, f"{line}; run the same command to resume")
+        assert "Traceback" not in output
         assert [path.name for path in (stopped / "voices").glob("*")] == []
         if place == "step 5":
-            assert "Features: 11 of 16 encoded in this run" in said
-    code, said = forks.run(stopped, "run", str(recipe))
-    assert code == 0, said
+            assert "Features: 11 of 16 encoded in this run" in output
+    code, output = forks.run(stopped, "run", str(recipe))
+    assert code == 0, output
     assert outcome(stopped) == outcome(straight)
     # A short command leaves as Ctrl-C makes any command leave.
     engine = f"--engine-file={tmp_path}/engine.py"
@@ -142,16 +142,16 @@ def test_a_second_signal_ends_at_once(forks: Forks, tmp_path: Path, recipe: Path
     twice = {"AT": "step 5", "TIMES": "2", "SECONDS": "0.2"}
     for name in ("SIGTERM", "SIGUSR1"):
         at = folder(tmp_path / name)
-        code, said = forks.run(at, "run", str(recipe), SIGNAL=name, **twice)
-        assert code == -getattr(signal, name), said
-        assert "Traceback" not in said
+        code, output = forks.run(at, "run", str(recipe), SIGNAL=name, **twice)
+        assert code == -getattr(signal, name), output
+        assert "Traceback" not in output
         assert not list(at.glob("runs/someone/checkpoints/*/checkpoint-5"))
 
 
 def test_a_terminal_that_closes_counts_once(forks: Forks, tmp_path: Path, recipe: Path) -> None:
     """The kernel and the shell both send SIGHUP."""
-    code, said = forks.run(tmp_path, "run", str(recipe), AT="step 5", TIMES="2", SIGNAL="SIGHUP")
-    assert (code, "stopped at step 5 of 21 after SIGHUP" in said) == (75, True)
+    code, output = forks.run(tmp_path, "run", str(recipe), AT="step 5", TIMES="2", SIGNAL="SIGHUP")
+    assert (code, "stopped at step 5 of 21 after SIGHUP" in output) == (75, True)
 
 
 LAUNCHED = [
@@ -172,14 +172,14 @@ def test_ranks_stop_together_whoever_gets_the_signal(
     launched = ("run", str(recipe), "--launch", "2")
     assert forks.run(straight, *launched)[0] == 0
     for place, name, target, rank, line in stops:
-        code, said = forks.run(stopped, *launched, AT=place, SIGNAL=name, TARGET=target, AT_RANK=rank, SECONDS="0.5")
-        assert code == 75, said
-        assert "Traceback" not in said
-        (told,) = [each for each in said.splitlines() if each.startswith("stopped")]
+        code, output = forks.run(stopped, *launched, AT=place, SIGNAL=name, TARGET=target, AT_RANK=rank, SECONDS="0.5")
+        assert code == 75, output
+        assert "Traceback" not in output
+        (told,) = [each for each in output.splitlines() if each.startswith("stopped")]
         assert told.startswith(line)
         assert told.endswith("run the same command to resume")
-    code, said = forks.run(stopped, *launched)
-    assert code == 0, said
+    code, output = forks.run(stopped, *launched)
+    assert code == 0, output
     assert outcome(stopped) == outcome(straight)
 
 
@@ -194,13 +194,13 @@ def test_the_launch_says_which_rank_was_killed(
     forks: Forks, tmp_path: Path, recipe: Path, name: str, expected: int, line: str
 ) -> None:
     began = time.monotonic()
-    code, said = forks.run(tmp_path, "run", str(recipe), "--launch", "2", AT="step 5", AT_RANK="1", SIGNAL=name)
+    code, output = forks.run(tmp_path, "run", str(recipe), "--launch", "2", AT="step 5", AT_RANK="1", SIGNAL=name)
     assert code == expected
-    errors = [each for each in said.splitlines() if each.startswith("Error")]
+    errors = [each for each in output.splitlines() if each.startswith("Error")]
     dead = (tmp_path / "here").read_text()
     ending = "the other ranks were ended. Run the same command to resume from the last checkpoint"
     assert errors == [f"Error: {line.format(dead)}{ending}"]
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert time.monotonic() - began < 60
 
 
@@ -208,11 +208,11 @@ def test_the_launch_says_which_rank_was_killed(
 def test_a_rank_that_freezes_is_noticed(forks: Forks, tmp_path: Path, recipe: Path, place: str) -> None:
     """In training, where the other waits inside torch, and while it encodes, where the other waits in Python."""
     frozen = {"AT": place, "AT_RANK": "1", "SIGNAL": "SIGSTOP", "VTUNE_RANK_TIMEOUT": "3"}
-    code, said = forks.run(tmp_path, "run", str(recipe), "--launch", "2", **frozen)
+    code, output = forks.run(tmp_path, "run", str(recipe), "--launch", "2", **frozen)
     assert code == 1
-    (error,) = [each for each in said.splitlines() if each.startswith("Error")]
+    (error,) = [each for each in output.splitlines() if each.startswith("Error")]
     assert error.startswith("Error: rank 1 of 2 has not answered for 3 seconds")
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert not alive(int((tmp_path / "here").read_text()))
 
 
@@ -234,6 +234,6 @@ def test_ranks_end_with_their_launcher(forks: Forks, tmp_path: Path, recipe: Pat
 
 
 def test_an_error_of_all_ranks_is_told_once(forks: Forks, tmp_path: Path, recipe: Path) -> None:
-    code, said = forks.run(tmp_path, "run", str(recipe), "--launch", "2", "engine_options.max_frames=1")
-    errors = [each for each in said.splitlines() if each.startswith("Error")]
-    assert (code, len(errors)) == (1, 1), said
+    code, output = forks.run(tmp_path, "run", str(recipe), "--launch", "2", "engine_options.max_frames=1")
+    errors = [each for each in output.splitlines() if each.startswith("Error")]
+    assert (code, len(errors)) == (1, 1), output

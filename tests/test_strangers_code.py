@@ -134,11 +134,11 @@ class Project:
         assert len(told) == result.exit_code or arguments[0] == "doctor", result.output
         return result
 
-    def refuses(self, *arguments: str, told: str = "") -> None:
+    def refuses(self, *arguments: str, message: str = "") -> None:
         """See that a verb says why not, and runs nothing."""
         result = self.vtune(*arguments)
         assert result.exit_code == 1, result.output
-        assert told in result.stderr
+        assert message in result.stderr
         assert not self.mark.exists(), arguments
 
     def runs_nothing(self, *arguments: str) -> None:
@@ -437,9 +437,9 @@ def test_a_run_with_code_beside_its_files_goes_on_and_runs_none(project: Project
 @pytest.mark.parametrize("pattern", ["dataset/*.arrow", proof("ledger.jsonl"), proof("checkpoints/*/identity.json")])
 def test_a_run_that_is_a_pickle_in_any_place_runs_nothing(project: Project, pattern: str) -> None:
     unfinished(project)
-    found = list(project.run.glob(pattern))
-    assert found
-    for path in found:
+    result = list(project.run.glob(pattern))
+    assert result
+    for path in result:
         project.pickled(path)
     project.runs_nothing("run", "recipe.yaml")
 

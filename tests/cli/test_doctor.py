@@ -60,7 +60,7 @@ def test_page_and_copy_are_written(vtune, voice, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["nowhere"], "there is no source 'nowhere'"),
         (["data", "--engine", "none such"], "no engine 'none such'"),
@@ -70,11 +70,11 @@ def test_page_and_copy_are_written(vtune, voice, tmp_path):
         (["data", "--fix", "data/new"], "lies in the source"),
     ],
 )
-def test_mistakes_are_one_line(vtune, voice, tmp_path, monkeypatch, arguments, told):
+def test_mistakes_are_one_line(vtune, voice, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     result = vtune("doctor", *arguments, *FAST)
     assert result.exit_code == 1
-    assert told in result.stderr
+    assert message in result.stderr
     assert len([line for line in result.stderr.splitlines() if line.startswith("Error")]) == 1
 
 

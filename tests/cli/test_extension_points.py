@@ -125,9 +125,9 @@ def test_speech_is_written_and_sent_in_a_new_format(folder: Path, tmp_path: Path
     out = tmp_path / "hello.ulaw"
     use("say", "anna", "Hello.", "--voices", str(folder / "voices"), "--out", str(out))
     use("say", "anna", "Hello.", "--voices", str(folder / "voices"), "--out", str(out.with_suffix(".wav")))
-    found, _ = soundfile.read(out, format="RAW", subtype="ULAW", samplerate=8000, channels=1)
+    result, _ = soundfile.read(out, format="RAW", subtype="ULAW", samplerate=8000, channels=1)
     expected, _ = soundfile.read(out.with_suffix(".wav"))
-    assert np.abs(found - expected).max() <= 0.02 * np.abs(expected).max() + 1e-3  # 8 bits, finer where it is quiet
+    assert np.abs(result - expected).max() <= 0.02 * np.abs(expected).max() + 1e-3  # 8 bits, finer where it is quiet
     request = SpeechRequest(input="Hello.", voice="anna", response_format="ulaw")
     tone = np.sin(np.arange(24_000) * 2 * np.pi * 440 / 24_000).astype(np.float32) / 2
     output = AudioOutput(request.response_format, 24_000)

@@ -87,7 +87,7 @@ def test_what_a_dora_voice_cannot_do_is_one_sentence(vtune: Run, made: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("arguments", "line", "told"),
+    ("arguments", "line", "message"),
     [
         ("{use_dorra: true}", 5, "unknown key 'use_dorra' in section 'lora.arguments'; did you mean 'use_dora'?"),
         ("{r: 8}", 5, "'lora.arguments.r' cannot be set here: write it as the key 'lora.rank'"),
@@ -106,7 +106,7 @@ def test_what_a_dora_voice_cannot_do_is_one_sentence(vtune: Run, made: Path, tmp
     ],
 )
 def test_an_argument_that_cannot_be_is_one_line_with_its_place(
-    vtune: Run, tmp_path: Path, arguments: str, line: int, told: str
+    vtune: Run, tmp_path: Path, arguments: str, line: int, message: str
 ) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(f"voice: a\nengine: toy\ndata: [{{source: x}}]\nlora:\n  arguments: {arguments}\n")
@@ -114,7 +114,7 @@ def test_an_argument_that_cannot_be_is_one_line_with_its_place(
     assert result.exit_code == 1
     (problem,) = result.output.strip().splitlines()
     assert f"{path}:{line}:" in problem or f"r.yaml:{line}" in problem, problem
-    assert told in problem
+    assert message in problem
 
 
 def test_an_argument_is_an_override_too(vtune: Run, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_options_are_kept_in_the_mix(vtune, folder):
 
 
 @pytest.mark.parametrize(
-    ("mix", "name", "told"),
+    ("mix", "name", "message"),
     [
         ("0.7*anna+0.3*bne", "both", "Error: mix '0.7*anna+0.3*bne', character 14: no voice 'bne' in "),
         ("0.7*anna+*ben", "both", "Error: mix '0.7*anna+*ben', character 10: a name is missing\n"),
@@ -66,11 +66,11 @@ def test_options_are_kept_in_the_mix(vtune, folder):
         ("anna+ben", "a b", "Error: a voice cannot be named 'a b'; "),
     ],
 )
-def test_a_mistake_is_one_line(vtune, folder, mix, name, told):
+def test_a_mistake_is_one_line(vtune, folder, mix, name, message):
     before = sorted(folder.iterdir())
     result = vtune("mix", mix, "--name", name, "--voices", str(folder))
     assert result.exit_code == 1
-    assert told in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert sorted(folder.iterdir()) == before
 

@@ -34,22 +34,22 @@ def test_every_flag_of_the_guide(vtune: Vtune, raw: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--min-duration", "-1"], "-1"), (["--min-duration", "nan"], "min"), (["--sample-rate", "12"], "sample-rate"),
         (["--loudness", "loud"], "loudness"), (["--silence-min-len", "x"], "silence-min-len"),
     ],
 )  # fmt: skip
-def test_wrong_usage(vtune: Vtune, raw: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_wrong_usage(vtune: Vtune, raw: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     result = vtune("prepare", str(raw), str(tmp_path / "out"), *arguments)
     assert result.exit_code == 2
-    assert said in result.output
+    assert message in result.output
     assert not (tmp_path / "out").exists()
 
 
 def test_mistakes_are_a_line(vtune: Vtune, raw: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
-    for arguments, said in (
+    for arguments, message in (
         ([str(tmp_path / "rwa"), out], "does not exist"),
         ([str(raw), str(raw)], "is the folder of the recordings"),
         ([str(raw), out, "--min-duration", "5", "--max-duration", "4"], "the longest must be above the shortest"),
@@ -57,5 +57,5 @@ def test_mistakes_are_a_line(vtune: Vtune, raw: Path, tmp_path: Path) -> None:
         result = vtune("prepare", *arguments)
         assert result.exit_code == 1
         assert result.output.startswith("Error: ")
-        assert said in result.output
+        assert message in result.output
         assert len(result.output.splitlines()) == 1

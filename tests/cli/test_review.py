@@ -25,15 +25,15 @@ def test_it_serves_until_it_is_interrupted(speech):
         connection.request("GET", f"/?{url.query}")
         assert connection.getresponse().status == 200
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, output = process.communicate(timeout=20)
     finally:
         process.kill()
     assert process.returncode == 0
-    assert said == ""
+    assert output == ""
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("nowhere", None, "there is no source"),
         ("empty.csv", b"", "has no rows"),
@@ -41,12 +41,12 @@ def test_it_serves_until_it_is_interrupted(speech):
         ("plain.wav", b"RIFF", "not a table of clips"),
     ],
 )
-def test_what_cannot_be_reviewed_is_one_line(vtune, tmp_path: Path, name: str, content: bytes | None, said: str):
+def test_what_cannot_be_reviewed_is_one_line(vtune, tmp_path: Path, name: str, content: bytes | None, message: str):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     result = vtune("review", str(tmp_path / name), "--no-browser")
     assert result.exit_code == 1
-    assert said in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -39,17 +39,17 @@ def test_it_serves_until_it_is_ended(make_voice: Callable[..., Any], tmp_path: P
         assert answer.read()[:4] == b"RIFF"
         connection.close()
         process.send_signal(signal.SIGTERM)  # SIGINT does the same: test_stopping.py
-        _, said = process.communicate(timeout=120)
+        _, output = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 0
-    (line,) = map(json.loads, said.splitlines())
+    (line,) = map(json.loads, output.splitlines())
     assert (line["voice"], line["status"], line["ended"]) == ("anna", 200, "done")
-    assert "hello" not in said
+    assert "hello" not in output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "so the server needs API keys"),
         (["--voices", "nowhere"], "there is no folder of voices nowhere"),
@@ -62,7 +62,7 @@ def test_it_serves_until_it_is_ended(make_voice: Callable[..., Any], tmp_path: P
     ],
 )
 def test_what_stops_a_start_is_one_line(
-    vtune: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+    vtune: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("VTUNE_API_KEYS", raising=False)
@@ -70,7 +70,7 @@ def test_what_stops_a_start_is_one_line(
     (tmp_path / "keys").write_text("0123456789abcdef\n")
     result = vtune("serve", *arguments)
     assert result.exit_code == 1
-    assert told in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -86,9 +86,9 @@ def test_a_port_that_is_taken_is_one_line(vtune: Callable[..., Any], tmp_path: P
 def test_without_the_extra_it_says_which(
     vtune: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = importlib.util.find_spec
+    real_find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "importlib.util.find_spec", lambda name, *more: None if name == "fastapi" else found(name, *more)
+        "importlib.util.find_spec", lambda name, *more: None if name == "fastapi" else real_find_spec(name, *more)
     )
     result = vtune("serve", "--voices", str(tmp_path))
     assert result.exit_code == 1

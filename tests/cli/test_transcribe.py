@@ -84,7 +84,7 @@ def test_check_compares_a_table_with_what_is_heard(vtune: Callable, clips: Path,
 
 
 @pytest.mark.parametrize(
-    ("more", "code", "told"),
+    ("more", "code", "message"),
     [
         (["--device", "tpu"], 2, "Invalid value for '--device'"),
         (["--backend", "ears"], 1, "there is no recogniser 'ears' (recognisers: whisper, "),
@@ -97,11 +97,11 @@ def test_check_compares_a_table_with_what_is_heard(vtune: Callable, clips: Path,
     ],
 )
 def test_mistakes_are_one_line(
-    vtune: Callable, clips: Path, model: Path, more: list[str], code: int, told: str
+    vtune: Callable, clips: Path, model: Path, more: list[str], code: int, message: str
 ) -> None:
     result = vtune(*arguments(clips, model, *more))
     assert result.exit_code == code
-    assert told in result.stderr
+    assert message in result.stderr
     if code == 1:
         assert len(result.stderr.strip().splitlines()) == 1
 
@@ -117,8 +117,8 @@ def test_a_folder_whose_name_is_no_plain_text_is_said_on_one_line(
     assert "a\\nb\\udcff/transcript.csv" in result.output
 
 
-@pytest.mark.parametrize(("name", "told"), [("nowhere", "is not a folder"), ("", "DIR is empty")])
-def test_a_folder_that_is_none(vtune: Callable, tmp_path: Path, model: Path, name: str, told: str) -> None:
+@pytest.mark.parametrize(("name", "message"), [("nowhere", "is not a folder"), ("", "DIR is empty")])
+def test_a_folder_that_is_none(vtune: Callable, tmp_path: Path, model: Path, name: str, message: str) -> None:
     result = vtune(*arguments(tmp_path / name if name else Path(), model)) if name else vtune("transcribe", "")
     assert result.exit_code in (1, 2)
-    assert told in result.stderr
+    assert message in result.stderr

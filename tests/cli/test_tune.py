@@ -39,8 +39,8 @@ def test_every_mistake_is_told_before_anything_runs(vtune, recipe, monkeypatch):
 
 
 def test_without_the_extra_it_names_it(vtune, recipe, monkeypatch):
-    found = importlib.util.find_spec
-    monkeypatch.setattr(searching, "find_spec", lambda name: None if name == "optuna" else found(name))
+    real_find_spec = importlib.util.find_spec
+    monkeypatch.setattr(searching, "find_spec", lambda name: None if name == "optuna" else real_find_spec(name))
     result = vtune("tune", str(recipe), "--search", "lora.rank=2,4")
     assert result.exit_code == 1
     assert result.stderr == "Error: tuning needs the extra 'tune' (pip install 'vtune-tts[tune]')\n"

@@ -115,7 +115,7 @@ def test_saying_with_a_damaged_voice_is_one_line(vtune, make, folder):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "give either TEXT or --file"),
         (["Hello.", "--file", "-"], "give either TEXT or --file"),
@@ -126,11 +126,11 @@ def test_saying_with_a_damaged_voice_is_one_line(vtune, make, folder):
         (["Hello.", "--device", "tpu"], "Invalid value for '--device'"),
     ],
 )
-def test_arguments_that_do_not_go_together_exit_2(vtune, make, folder, arguments, told):
+def test_arguments_that_do_not_go_together_exit_2(vtune, make, folder, arguments, message):
     make("anna")
     result = vtune("say", "anna", *arguments, "--voices", str(folder))
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
 
 
 def test_an_engine_option_that_is_not_yaml_is_one_line(vtune, make, folder):

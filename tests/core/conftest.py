@@ -115,13 +115,13 @@ def read_png() -> Callable[[bytes], tuple[np.ndarray, np.ndarray]]:
 def decoded(file: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and palette of a PNG with 8 bits a pixel and the filters None and Sub, after RFC 2083."""
     assert file[:8] == b"\x89PNG\r\n\x1a\n"
-    place, chunks = 8, {}
-    while place < len(file):
-        (size,) = struct.unpack(">I", file[place : place + 4])
-        kind, data = file[place + 4 : place + 8], file[place + 8 : place + 8 + size]
-        assert struct.unpack(">I", file[place + 8 + size : place + 12 + size])[0] == zlib.crc32(kind + data)
+    position, chunks = 8, {}
+    while position < len(file):
+        (size,) = struct.unpack(">I", file[position : position + 4])
+        kind, data = file[position + 4 : position + 8], file[position + 8 : position + 8 + size]
+        assert struct.unpack(">I", file[position + 8 + size : position + 12 + size])[0] == zlib.crc32(kind + data)
         chunks[kind] = data
-        place += 12 + size
+        position += 12 + size
     assert list(chunks) == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
     columns, rows, depth, colours, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
     assert (depth, colours, rest) == (8, 3, [0, 0, 0])

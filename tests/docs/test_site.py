@@ -138,8 +138,8 @@ def test_the_search_works_from_a_folder_of_files(built: tuple[Path, list[str]], 
     page.locator("input.md-search__input").focus()
     page.locator(".md-search-result__meta", has_text="Type to start searching").wait_for(state="attached")
     page.locator("input.md-search__input").press_sequentially("runaway_rate")
-    found = page.locator(".md-search-result__item a").first
-    found.wait_for(state="attached")
-    assert found.get_attribute("href").startswith((built[0] / "explanation" / "evaluate.html").as_uri())
+    result = page.locator(".md-search-result__item a").first
+    result.wait_for(state="attached")
+    assert result.get_attribute("href").startswith((built[0] / "explanation" / "evaluate.html").as_uri())
     page.close()
     assert refused == []

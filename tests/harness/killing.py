@@ -95,5 +95,5 @@ def full_disk(*_: object) -> int:
 
 
 def _is_below(arguments: tuple[object, ...], place: Path) -> bool:
-    paths = (os.fsdecode(one) for one in arguments if isinstance(one, str | bytes | os.PathLike))
+    paths = (os.fsdecode(argument) for argument in arguments if isinstance(argument, str | bytes | os.PathLike))
     return any(path.startswith(str(place)) for path in paths)

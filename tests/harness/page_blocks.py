@@ -29,15 +29,15 @@ _VTUNE = re.compile(
 def failures(page: Path, world: World) -> Iterator[str]:
     """Yield a line for each block of a page that does not work."""
     try:
-        found = list(blocks(page.read_text(encoding="utf-8")))
+        result = list(blocks(page.read_text(encoding="utf-8")))
     except ValueError as error:
         yield f"{page.name}: {error}"
         return
-    world.files.update(shown_files(found))
+    world.files.update(shown_files(result))
     names: dict[str, Any] = {"__name__": "page"}
     # What every example of a hook and of an option imports.
     exec("import vtune, torch, numpy as np", names)
-    for block in found:
+    for block in result:
         try:
             check(block, world, names)
         except Exception as error:  # whatever it is, the reader would meet it

@@ -130,18 +130,18 @@ def test_enough_beams_find_the_best_of_all_sequences(
     never = [code for code in range(ROWS) if code not in (*codes, STOP)]
     scores: dict[tuple[tuple[int, ...], bool], float] = {}
 
-    def visit(said: tuple[int, ...], score: float) -> None:
+    def visit(message: tuple[int, ...], score: float) -> None:
         continuation = CodeDecoder(network, conditioning(), TEXT, 0)
-        for code in said:
+        for code in message:
             continuation.advance(torch.tensor([code]))
         log_p = continuation.logits()[0].double().log_softmax(-1).tolist()
-        if said:
-            scores[said, True] = (score + log_p[STOP]) / (len(said) + 1) ** length
+        if message:
+            scores[message, True] = (score + log_p[STOP]) / (len(message) + 1) ** length
         for code in codes:
-            if len(said) + 1 == limit:
-                scores[(*said, code), False] = (score + log_p[code]) / limit**length
+            if len(message) + 1 == limit:
+                scores[(*message, code), False] = (score + log_p[code]) / limit**length
             else:
-                visit((*said, code), score + log_p[code])
+                visit((*message, code), score + log_p[code])
 
     visit((), 0.0)
     assert len(scores) == 3 + 9 + 27 + 81

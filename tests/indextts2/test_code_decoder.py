@@ -96,10 +96,10 @@ def test_logits_after_any_codes_are_those_of_a_whole_pass(
     continuation = CodeDecoder(network, conditioning(), text, offset, rows=2)
     assert continuation.length == 34 + len(text) + 2 + 1
     for said in range(len(codes) + 1):
-        wanted = network.mel_head(whole(network, text, codes[:said], offset)[-1]).float()
+        expected = network.mel_head(whole(network, text, codes[:said], offset)[-1]).float()
         assert continuation.logits().dtype == torch.float32
         for row in continuation.logits():
-            torch.testing.assert_close(row, wanted, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(row, expected, rtol=1e-6, atol=1e-6)
         if said < len(codes):
             continuation.advance(torch.tensor([codes[said]] * 2))
 
@@ -110,18 +110,18 @@ def test_rows_go_their_own_ways_and_change_places(network: SemanticGPT) -> None:
     rows.reorder(torch.tensor([2, 0, 0]))
     rows.advance(torch.tensor([1, 2, 3]))
     for row, codes in zip(rows.logits(), ([6, 1], [4, 2], [4, 3]), strict=True):
-        wanted = network.mel_head(whole(network, TEXT, codes, 0)[-1]).float()
-        torch.testing.assert_close(row, wanted, rtol=1e-6, atol=1e-6)
+        expected = network.mel_head(whole(network, TEXT, codes, 0)[-1]).float()
+        torch.testing.assert_close(row, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_latents_are_the_hidden_states_from_which_each_code_was_said(network: SemanticGPT, count: int) -> None:
     codes = [3, 3, 8, 0, 11, 2, 7][:count]
-    found = latents(network, conditioning(), TEXT, codes)
-    assert found.shape == (1, count, 16)
-    torch.testing.assert_close(found[0], whole(network, TEXT, codes, 0)[:count], rtol=0, atol=1e-12)
+    result = latents(network, conditioning(), TEXT, codes)
+    assert result.shape == (1, count, 16)
+    torch.testing.assert_close(result[0], whole(network, TEXT, codes, 0)[:count], rtol=0, atol=1e-12)
     continuation = CodeDecoder(network, conditioning(), TEXT, 0)
-    for code, hidden in zip(codes, found[0], strict=True):
+    for code, hidden in zip(codes, result[0], strict=True):
         torch.testing.assert_close(continuation.logits()[0], network.mel_head(hidden).float(), rtol=1e-6, atol=1e-6)
         continuation.advance(torch.tensor([code]))
 
@@ -153,9 +153,9 @@ class Scripted:
 
 def scripted(*logits: Sequence[float], sampling: CodeSampling | None = None, seed: int = 0, **rules: Any) -> Any:
     continuation = Scripted(*logits)
-    found = sample_codes(continuation, sampling or greedy(), DecodingRules(**{"stop": 4, "limit": 6, **rules}), seed)  # type: ignore[arg-type]
-    assert continuation.said == (found[0] if found[1] else found[0][:-1])  # the last of a full row is not said
-    return found
+    result = sample_codes(continuation, sampling or greedy(), DecodingRules(**{"stop": 4, "limit": 6, **rules}), seed)  # type: ignore[arg-type]
+    assert continuation.said == (result[0] if result[1] else result[0][:-1])  # the last of a full row is not said
+    return result
 
 
 def test_the_likeliest_code_is_taken_until_the_stop_or_the_limit() -> None:
@@ -227,9 +227,9 @@ def chances_by_hand(logits: np.ndarray, temperature: float, top_k: int, top_p: f
     chances = np.exp(scaled[order] - scaled.max())
     chances /= chances.sum()
     kept = int(np.searchsorted(chances.cumsum(), top_p - 1e-9)) + 1
-    found = np.zeros(len(logits))
-    found[order[:kept]] = chances[:kept] / chances[:kept].sum()
-    return found
+    result = np.zeros(len(logits))
+    result[order[:kept]] = chances[:kept] / chances[:kept].sum()
+    return result
 
 
 @settings(deadline=None, max_examples=60)
@@ -240,8 +240,8 @@ def test_what_is_drawn_from_is_the_nucleus_of_the_likeliest(
     logits = np.random.default_rng(seed).normal(0, 2, 14).astype(np.float32)
     sampling = CodeSampling(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=1.0)
     scores = sampling.processors(DecodingRules(STOP, 9, [0]))(torch.tensor([[0, 3]]), torch.from_numpy(logits)[None])
-    wanted = chances_by_hand(logits, temperature, top_k, top_p)
-    np.testing.assert_allclose(scores.softmax(-1)[0].numpy(), wanted, atol=1e-5)
+    expected = chances_by_hand(logits, temperature, top_k, top_p)
+    np.testing.assert_allclose(scores.softmax(-1)[0].numpy(), expected, atol=1e-5)
 
 
 def test_codes_are_drawn_as_often_as_their_chances_say() -> None:

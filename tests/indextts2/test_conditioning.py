@@ -137,11 +137,11 @@ def test_scores_are_computed_as_they_are_written_down(base: IndexTTS2Base, clips
     styles = np.concatenate([speaker_style(base, clip.waveform, RATE).numpy() for clip in clips]).astype(np.float64)
     assert {entry["clip"] for entry in listed["scores"]} == {clip.id for clip in clips}
     for entry in listed["scores"]:
-        (place,) = (place for place, clip in enumerate(clips) if clip.id == entry["clip"])
-        others = np.delete(styles, place, axis=0).mean(axis=0)
-        cosine = styles[place] @ others / np.linalg.norm(styles[place]) / np.linalg.norm(others)
+        (index,) = (index for index, clip in enumerate(clips) if clip.id == entry["clip"])
+        others = np.delete(styles, index, axis=0).mean(axis=0)
+        cosine = styles[index] @ others / np.linalg.norm(styles[index]) / np.linalg.norm(others)
         assert entry["similarity"] == pytest.approx(cosine, abs=1e-4)
-        assert entry["seconds"] == pytest.approx(clips[place].seconds, abs=0.01)
+        assert entry["seconds"] == pytest.approx(clips[index].seconds, abs=0.01)
         share = entry["noise"] / 40
         assert 0 < share < 1
         expected = entry["similarity"] - 0.2 * (1 - share) - min(50 * entry["clipped"], 0.5)
@@ -169,10 +169,10 @@ def test_the_level_of_silence_between_words_is_what_is_taken_for_noise() -> None
     for level in (0.1, 0.01):
         noise = np.random.default_rng(0).normal(0, level, RATE)
         clip = Clip("a", "someone", "one", np.concatenate([tone, noise]).astype(np.float32), RATE)
-        (found,) = score([clip], torch.ones(1, 192))
+        (result,) = score([clip], torch.ones(1, 192))
         distance = 10 * np.log10(0.5**2 / 2) - 20 * np.log10(level)
-        assert found.noise == pytest.approx(distance, abs=1)
-        assert found.clipped == 0
+        assert result.noise == pytest.approx(distance, abs=1)
+        assert result.clipped == 0
 
 
 def test_noise_and_clipping_cost_what_they_are(clips: Sequence[Clip]) -> None:
@@ -217,10 +217,10 @@ def test_without_a_candidate_it_says_what_there_is(make_base: MakeBase, referenc
     for unfit in ([silent(0.8)], [made_clip(RATE, 1.2, 0), made_clip(RATE, 3.0, 1)], [made_clip(RATE, 0.02, 0)]):
         with pytest.raises(EngineError, match="no clip of voice 'someone' can be its reference") as caught:
             extract(base, unfit)
-        said = str(caught.value)
-        assert "engine_options.reference_seconds" in said
-        assert f"{unfit[0].seconds:.1f} to {unfit[-1].seconds:.1f} s" in said
-        assert len(said.splitlines()) == 1
+        message = str(caught.value)
+        assert "engine_options.reference_seconds" in message
+        assert f"{unfit[0].seconds:.1f} to {unfit[-1].seconds:.1f} s" in message
+        assert len(message.splitlines()) == 1
 
 
 # Several clips

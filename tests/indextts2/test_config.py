@@ -31,10 +31,10 @@ MakeBase = Callable[..., IndexTTS2Base]
 def refusal(call: Callable[..., object], *arguments: object) -> str:
     with pytest.raises(EngineError) as caught:
         call(*arguments)
-    said = str(caught.value)
-    assert len(said.splitlines()) == 1
-    assert len(said) < 600
-    return said
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 600
+    return message
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +144,9 @@ def test_another_version_is_called_by_its_name(
 def test_what_is_no_such_file_is_told(tmp_path: Path, text: str | bytes, says: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    said = refusal(read_config, path)
-    assert said.startswith(str(path))
-    assert says in said
+    message = refusal(read_config, path)
+    assert message.startswith(str(path))
+    assert says in message
 
 
 @pytest.mark.parametrize(
@@ -179,9 +179,9 @@ def test_what_is_no_such_file_is_told(tmp_path: Path, text: str | bytes, says: s
 )
 def test_a_key_that_is_wrong_is_named(written: Callable[..., Path], changes: dict[str, Any], says: str) -> None:
     path = written(changes)
-    said = refusal(read_config, path)
-    assert said.startswith(str(path))
-    assert says in said
+    message = refusal(read_config, path)
+    assert message.startswith(str(path))
+    assert says in message
 
 
 def keys(section: dict[str, Any], above: str = "") -> Iterator[str]:
@@ -261,9 +261,9 @@ def test_a_wrong_file_in_any_place_is_named(slot: str, tiny: Path, other: Path, 
         if donor != slot and (slot, donor) not in harmless:
             (other / slot).unlink()
             (other / slot).symlink_to(tiny / donor)
-            said = refusal(USES[slot], make_base(base_model=str(other)))
+            message = refusal(USES[slot], make_base(base_model=str(other)))
             # transformers reads w2v-BERT's folder as one.
-            assert str(other / "w2v-bert-2.0" if "w2v" in slot and "/" in slot else other / slot) in said, donor
+            assert str(other / "w2v-bert-2.0" if "w2v" in slot and "/" in slot else other / slot) in message, donor
 
 
 @pytest.mark.parametrize("slot", USES)
@@ -273,23 +273,23 @@ def test_a_damaged_file_in_any_place_is_named(
 ) -> None:
     whole = (tiny / slot).read_bytes()
     put(other, slot, {"half": whole[: len(whole) // 2], "empty": b"", "text": b"hello there\n" * 50}[damage])
-    said = refusal(USES[slot], make_base(base_model=str(other)))
-    assert str(other) in said
+    message = refusal(USES[slot], make_base(base_model=str(other)))
+    assert str(other) in message
 
 
 @pytest.mark.parametrize("slot", USES)
 def test_a_missing_file_is_named_with_its_option(slot: str, other: Path, make_base: MakeBase) -> None:
     (other / slot).unlink()
-    said = refusal(USES[slot], make_base(base_model=str(other)))
+    message = refusal(USES[slot], make_base(base_model=str(other)))
     if slot.startswith("w2v-bert-2.0/"):
-        assert str(other / "w2v-bert-2.0") in said
+        assert str(other / "w2v-bert-2.0") in message
     else:
         folder = Path(slot).parent
         option = {"semantic_codec": "codec", "campplus": "speaker_model", "bigvgan": "vocoder"}.get(
             str(folder), "base_model"
         )
-        assert said.startswith(f"engine_options.{option}: {other / folder} has no ")
-        assert Path(slot).name in said
+        assert message.startswith(f"engine_options.{option}: {other / folder} has no ")
+        assert Path(slot).name in message
 
 
 @pytest.mark.parametrize(
@@ -310,8 +310,8 @@ def test_a_folder_that_is_not_there_is_looked_for_on_the_hub(
 
 @pytest.mark.parametrize("name", ["./nowhere", "nowhere", "/a/b/c", "a/b/c"])
 def test_a_checkpoint_that_is_neither_folder_nor_hub_id_is_told(name: str, make_base: MakeBase) -> None:
-    said = refusal(lambda: make_base(base_model=name).config)
-    assert said.startswith(f"engine_options.base_model: there is no folder {name!r}")
+    message = refusal(lambda: make_base(base_model=name).config)
+    assert message.startswith(f"engine_options.base_model: there is no folder {name!r}")
 
 
 def test_a_checkpoint_that_the_hub_does_not_give_is_told(make_base: MakeBase) -> None:
@@ -328,8 +328,8 @@ def test_a_checkpoint_that_the_hub_does_not_give_is_told(make_base: MakeBase) ->
     ],
 )
 def test_an_option_that_names_nothing_is_named(option: str, use: Callable[..., object], make_base: MakeBase) -> None:
-    said = refusal(use, make_base(**{option: "./nowhere"}))
-    assert said.startswith(f"engine_options.{option}: there is no folder './nowhere'")
+    message = refusal(use, make_base(**{option: "./nowhere"}))
+    assert message.startswith(f"engine_options.{option}: there is no folder './nowhere'")
 
 
 def test_parts_may_lie_anywhere(other: Path, tmp_path: Path, make_base: MakeBase) -> None:
@@ -384,9 +384,9 @@ def test_a_gpt_of_another_size_names_its_tensors(other: Path, tmp_path: Path, ma
     wider = donor(tmp_path, width=48, layers=2)
     put(other, "gpt.pth", (wider / "gpt.pth").read_bytes())
     base = make_base(base_model=str(other))
-    said = refusal(base.new_network)
-    assert "of another shape: " in said
-    assert "48" in said
+    message = refusal(base.new_network)
+    assert "of another shape: " in message
+    assert "48" in message
     assert "of another shape: " in refusal(lambda: base.conditioning_encoder)
     put(other, "s2mel.pth", (wider / "s2mel.pth").read_bytes())
     assert "gpt_layer.0.weight is [256, 48], should be [256, 32]" in refusal(lambda: base.s2mel)
@@ -396,9 +396,9 @@ def test_a_gpt_of_another_size_names_its_tensors(other: Path, tmp_path: Path, ma
 
 def test_a_gpt_with_fewer_layers_names_what_is_missing(other: Path, tmp_path: Path, make_base: MakeBase) -> None:
     put(other, "gpt.pth", (donor(tmp_path, width=32, layers=1) / "gpt.pth").read_bytes())
-    said = refusal(make_base(base_model=str(other)).new_network)
-    assert "missing: gpt.h." in said
-    assert "of another shape" not in said
+    message = refusal(make_base(base_model=str(other)).new_network)
+    assert "missing: gpt.h." in message
+    assert "of another shape" not in message
 
 
 def test_a_tokenizer_of_another_size_is_told(other: Path, make_base: MakeBase, tmp_path: Path) -> None:
@@ -410,8 +410,8 @@ def test_a_tokenizer_of_another_size_is_told(other: Path, make_base: MakeBase, t
         bos_id=0, eos_id=1, unk_id=2, minloglevel=2,
     )  # fmt: skip
     put(other, "bpe.model", (tmp_path / "small.model").read_bytes())
-    said = refusal(lambda: make_base(base_model=str(other)).frontend)
-    assert "bpe.model has 70 pieces, config.yaml says 90" in said
+    message = refusal(lambda: make_base(base_model=str(other)).frontend)
+    assert "bpe.model has 70 pieces, config.yaml says 90" in message
 
 
 def test_a_codec_with_other_codes_is_told(other: Path, make_base: MakeBase) -> None:
@@ -420,8 +420,8 @@ def test_a_codec_with_other_codes_is_told(other: Path, make_base: MakeBase) -> N
     tensors = load_file(str(other / "semantic_codec/model.safetensors"))
     name = "quantizer.quantizers.0.codebook.weight"
     put(other, "semantic_codec/model.safetensors", save({**tensors, name: tensors[name][:200].clone()}))
-    said = refusal(lambda: make_base(base_model=str(other)).codec)
-    assert f"{name} is [200, 8], should be [256, 8]" in said
+    message = refusal(lambda: make_base(base_model=str(other)).codec)
+    assert f"{name} is [200, 8], should be [256, 8]" in message
 
 
 @pytest.mark.parametrize(
@@ -468,8 +468,8 @@ def test_features_of_a_width_that_the_gpt_does_not_read_are_told(
         put(other, f"w2v-bert-2.0/{name}", (tmp_path / "w2v" / name).read_bytes())
     (other / "wav2vec2bert_stats.pt").unlink()
     torch.save({"mean": torch.zeros(32), "var": torch.ones(32)}, other / "wav2vec2bert_stats.pt")
-    said = refusal(lambda: make_base(base_model=str(other)).semantic)
-    assert said == f"{other / 'w2v-bert-2.0'} gives 32 features, but the GPT reads 64"
+    message = refusal(lambda: make_base(base_model=str(other)).semantic)
+    assert message == f"{other / 'w2v-bert-2.0'} gives 32 features, but the GPT reads 64"
 
 
 @pytest.mark.parametrize(

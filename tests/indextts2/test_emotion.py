@@ -36,8 +36,8 @@ def table() -> EmotionTable:
 @pytest.mark.parametrize("strength", [0.0, 0.3, 1.0, 1.7])
 def test_merging_goes_from_one_emotion_towards_another(strength: float) -> None:
     base, other = noise(1, 6), noise(1, 6, seed=1)
-    wanted = (1 - strength) * base.double() + strength * other.double()
-    torch.testing.assert_close(interpolate_emotion(base, other, strength).double(), wanted, rtol=0, atol=1e-6)
+    expected = (1 - strength) * base.double() + strength * other.double()
+    torch.testing.assert_close(interpolate_emotion(base, other, strength).double(), expected, rtol=0, atol=1e-6)
 
 
 @given(WEIGHTS, st.booleans())
@@ -56,8 +56,8 @@ def test_the_bias_is_upstreams_and_stands_by_name() -> None:
         "happy": 0.9375, "angry": 0.875, "sad": 1.0, "afraid": 1.0, "disgusted": 0.9375, "melancholic": 0.9375,
         "surprised": 0.6875, "calm": 0.5625,
     }  # fmt: skip
-    for place, share in enumerate(EMOTION_BIAS):
-        assert limit_weights([0.5 * (place == own) for own in range(8)]).tolist()[place] == pytest.approx(0.5 * share)
+    for index, share in enumerate(EMOTION_BIAS):
+        assert limit_weights([0.5 * (index == own) for own in range(8)]).tolist()[index] == pytest.approx(0.5 * share)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -65,18 +65,18 @@ def test_a_mix_is_the_nearest_speakers_row_of_each_emotion_by_its_weight(seed: i
     emotions, speakers = table().emotions.double().numpy(), table().speakers.double().numpy()
     style, base = noise(1, 4, seed=10 + seed), noise(1, 6, seed=20 + seed)
     weights = limit_weights(np.random.default_rng(seed).uniform(0, 0.3, 8).tolist())
-    asked, wanted, nearest, first = style[0].double().numpy(), np.zeros(6), [], 0
+    asked, expected, nearest, first = style[0].double().numpy(), np.zeros(6), [], 0
     for weight, rows in zip(weights.tolist(), GROUPS, strict=True):
         own = speakers[first : first + rows]
         likeness = own @ asked / (np.linalg.norm(own, axis=1) * np.linalg.norm(asked))
         nearest.append(int(likeness.argmax()))
-        wanted += weight * emotions[first + nearest[-1]]
+        expected += weight * emotions[first + nearest[-1]]
         first += rows
-    wanted += (1 - sum(weights.tolist())) * base[0].double().numpy()
+    expected += (1 - sum(weights.tolist())) * base[0].double().numpy()
     assert table().nearest(style).tolist() == nearest
     mixed = table().mix(weights, base, style)
     assert mixed.shape == (1, 6)
-    np.testing.assert_allclose(mixed[0].numpy(), wanted, atol=1e-5)
+    np.testing.assert_allclose(mixed[0].numpy(), expected, atol=1e-5)
 
 
 def test_how_loud_a_style_is_does_not_matter() -> None:

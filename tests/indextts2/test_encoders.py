@@ -64,8 +64,8 @@ def test_attention_is_the_naive_formula(frames: int, seed: int) -> None:
     attention = filled(PositionalKeyAttention(8, 2), seed)
     x, places = noise(2, frames, 8, seed=seed), noise(frames, 8, seed=seed + 1)
     got = attention(x, places).numpy()
-    for one, wanted in zip(got, x.numpy(), strict=True):
-        np.testing.assert_allclose(one, attention_by_hand(arrays(attention), wanted, places.numpy()), atol=1e-12)
+    for one, expected in zip(got, x.numpy(), strict=True):
+        np.testing.assert_allclose(one, attention_by_hand(arrays(attention), expected, places.numpy()), atol=1e-12)
 
 
 def test_a_block_of_the_conformer_is_the_formula() -> None:
@@ -96,8 +96,8 @@ def test_the_conformer_halves_the_frames_and_hears_pairs_of_three(frames: int) -
     w, x = arrays(conformer.embed), inputs[0].numpy()
     for frame, got in enumerate(conformer.embed(inputs)[0].numpy()):
         seen = [
-            np.einsum("oij,ij->o", w["conv.0.weight"][:, 0], x[2 * frame : 2 * frame + 3, 2 * place : 2 * place + 3])
-            for place in range(4)
+            np.einsum("oij,ij->o", w["conv.0.weight"][:, 0], x[2 * frame : 2 * frame + 3, 2 * index : 2 * index + 3])
+            for index in range(4)
         ]
         planes = np.maximum(np.stack(seen, axis=1) + w["conv.0.bias"][:, None], 0)  # (O, I')
         projected = w["out.0.weight"] @ planes.ravel() + w["out.0.bias"]
@@ -106,10 +106,10 @@ def test_the_conformer_halves_the_frames_and_hears_pairs_of_three(frames: int) -
 
 def test_sinusoids_are_the_table_of_the_paper() -> None:
     table = sinusoids(750, 512)
-    for place, channel in ((0, 0), (0, 1), (1, 0), (7, 3), (300, 100), (749, 0), (749, 1), (749, 511)):
-        angle = place / 10_000 ** (channel // 2 * 2 / 512)
-        wanted = math.cos(angle) if channel % 2 else math.sin(angle)
-        assert float(table[place, channel]) == pytest.approx(wanted, abs=2e-4)
+    for index, channel in ((0, 0), (0, 1), (1, 0), (7, 3), (300, 100), (749, 0), (749, 1), (749, 511)):
+        angle = index / 10_000 ** (channel // 2 * 2 / 512)
+        expected = math.cos(angle) if channel % 2 else math.sin(angle)
+        assert float(table[index, channel]) == pytest.approx(expected, abs=2e-4)
     assert table.shape == (750, 512)
 
 

@@ -41,8 +41,8 @@ def test_indextts2_keeps_the_contract(tiny: Path, tmp_path: Path) -> None:
 def test_it_keeps_the_contract_with_other_options(options: dict[str, Any], tiny: Path) -> None:
     usual = {"base_model": str(tiny), "normaliser": "basic", "max_codes": 10, "flow_steps": 1}
     clips = [
-        made_clip(rate, seconds, place)
-        for place, (rate, seconds) in enumerate([(8000, 0.9), (44_100, 1.2), (16_000, 0.5)])
+        made_clip(rate, seconds, index)
+        for index, (rate, seconds) in enumerate([(8000, 0.9), (44_100, 1.2), (16_000, 0.5)])
     ]
     rules = ["num-items-in-batch-is-used", "exported-voice-speaks-alike", "mixing-uses-the-weights"]
     outcomes = list(engine_outcomes("indextts2", {**usual, **options}, rules=rules, clips=clips))
@@ -117,13 +117,13 @@ def test_the_footprint_counts_what_the_model_has(
 ) -> None:
     lora = vtune.LoraSettings(rank=4, alpha=8, targets=(targets,), arguments=arguments)
     model = engine.build_lora_model(make_base(), lora)
-    found = engine.footprint(IndexTTS2Options(base_model=str(tiny)), lora, 2)
-    assert found is not None
+    footprint = engine.footprint(IndexTTS2Options(base_model=str(tiny)), lora, 2)
+    assert footprint is not None
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in model.parameters())
-    assert (found.trainable, found.parameters) == (trainable, whole - trainable)
-    assert found.tensors == sum(parameter.requires_grad for parameter in model.parameters())
-    assert found.weight_bytes == 2 * found.parameters
+    assert (footprint.trainable, footprint.parameters) == (trainable, whole - trainable)
+    assert footprint.tensors == sum(parameter.requires_grad for parameter in model.parameters())
+    assert footprint.weight_bytes == 2 * footprint.parameters
 
 
 @pytest.mark.parametrize(
@@ -141,21 +141,21 @@ def test_an_adapter_of_the_released_shape_has_the_published_size(
     targets: tuple[str, ...], per_rank: int, rank: int, released: Path, engine: vtune.Engine
 ) -> None:
     lora = vtune.LoraSettings(rank=rank, targets=targets)
-    found = estimate(IndexTTS2Options(base_model=str(released)), lora, 2, engine.info.lora_targets)
-    assert found.trainable == rank * per_rank
+    footprint = estimate(IndexTTS2Options(base_model=str(released)), lora, 2, engine.info.lora_targets)
+    assert footprint.trainable == rank * per_rank
 
 
 def test_the_network_of_the_released_shape_has_the_published_size(released: Path, engine: vtune.Engine) -> None:
     """Blocks of 472.3 million, tables and heads of 12,001 text rows, 8,194 codes, 602 and 1,818 positions."""
-    found = engine.footprint(IndexTTS2Options(base_model=str(released)), engine.info.lora, 2)
-    assert found is not None
+    footprint = engine.footprint(IndexTTS2Options(base_model=str(released)), engine.info.lora, 2)
+    assert footprint is not None
     width = 1280
     layer = (width * 3 * width + 3 * width) + (width * width + width) + 2 * (4 * width * width) + 5 * width + 4 * width
     blocks = 24 * layer + 2 * width
     assert blocks == pytest.approx(472.3e6, rel=1e-4)
     rest = 2 * (12_001 + 8_194) * width + 12_001 + 8_194 + (602 + 1_818 + 2) * width + 2 * width
-    assert found.parameters == blocks + rest
-    assert found.tokens_per_second == 50
+    assert footprint.parameters == blocks + rest
+    assert footprint.tokens_per_second == 50
 
 
 @pytest.fixture(scope="module")

@@ -30,13 +30,13 @@ def gate(benchmark: Callable[[str], Any]) -> Any:
 @pytest.fixture(scope="module")
 def measured(gate: Any) -> Callable[..., Any]:
     """Each case once for all tests."""
-    found: dict[Any, Any] = {}
+    result: dict[Any, Any] = {}
 
     def measure(seconds: tuple[float, ...], checkpointing: bool = True) -> Any:
         case = gate.Case(seconds, checkpointing)
-        if case not in found:
-            found[case] = gate.measure(case)
-        return found[case]
+        if case not in result:
+            result[case] = gate.measure(case)
+        return result[case]
 
     return measure
 
@@ -45,8 +45,8 @@ def by_hand(seconds: tuple[float, ...]) -> tuple[float, int]:
     """Operations of a training step without checkpointing, and positions of the clips, from the published sizes."""
     body, adapter = LAYERS * 12 * WIDTH**2, 16 * 20_480 * LAYERS
     operations, positions = 0.0, 0
-    for one in seconds:
-        text, codes = round(4 * one) + 2, round(50 * one) + 1
+    for duration in seconds:
+        text, codes = round(4 * duration) + 2, round(50 * duration) + 1
         length = PREFIX + text + codes
         # Forward and backward through what is frozen, a third time as much for what learns; a head at its own block.
         operations += length * (4 * body + 6 * adapter)
@@ -61,11 +61,11 @@ def by_hand(seconds: tuple[float, ...]) -> tuple[float, int]:
 def test_operations_of_a_token_are_those_of_clips_without_padding(
     measured: Callable[..., Any], seconds: tuple[float, ...]
 ) -> None:
-    found = measured(seconds, checkpointing=False)
+    measurement = measured(seconds, checkpointing=False)
     operations, positions = by_hand(seconds)
-    assert found.trainable == 7_864_320
-    assert found.flops_per_token == pytest.approx(operations / positions, rel=0.01)
-    assert found.flops_per_token <= 2e9
+    assert measurement.trainable == 7_864_320
+    assert measurement.flops_per_token == pytest.approx(operations / positions, rel=0.01)
+    assert measurement.flops_per_token <= 2e9
 
 
 @pytest.mark.slow
@@ -114,6 +114,6 @@ def test_every_part_that_listens_or_speaks_is_counted_from_configurations_alone(
     for path in tmp_path.rglob("*"):
         if path.suffix in (".pth", ".pt", ".bin", ".safetensors"):
             path.unlink()  # no weight is read
-    found = vtune.load_engine("indextts2").footprint(options, vtune.LoraSettings(rank=4), 4)
-    assert found is not None
-    assert (found.listening_bytes, found.speaking_bytes) == (listening, speaking)
+    footprint = vtune.load_engine("indextts2").footprint(options, vtune.LoraSettings(rank=4), 4)
+    assert footprint is not None
+    assert (footprint.listening_bytes, footprint.speaking_bytes) == (listening, speaking)

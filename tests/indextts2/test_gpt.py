@@ -118,10 +118,10 @@ def scored(logits: np.ndarray, targets: list[int]) -> tuple[float, int, int]:
 def loss_by_hand(network: SemanticGPT, clips: list[Clip]) -> tuple[float, dict[str, list[float]]]:
     sizes = network.settings
     text, codes = np.zeros(3), np.zeros(3)
-    for one in clips:
-        _, text_logits, code_logits = by_hand(network, one)
-        text += scored(text_logits, [*one[1], sizes.stop_text_token])
-        codes += scored(code_logits, [*one[2], sizes.stop_mel_token])
+    for clip in clips:
+        _, text_logits, code_logits = by_hand(network, clip)
+        text += scored(text_logits, [*clip[1], sizes.stop_text_token])
+        codes += scored(code_logits, [*clip[2], sizes.stop_mel_token])
     metrics = {"text_loss": [text[0], text[2]], "semantic_loss": [codes[0], codes[2]], "semantic_top1": [*codes[1:]]}
     return 0.2 * text[0] / text[2] + 0.8 * codes[0] / codes[2], metrics
 
@@ -167,10 +167,10 @@ def test_a_batch_is_the_formula_for_each_of_its_clips(
         embedded = network.embed(batch["input_ids"], batch["kinds"], batch["positions"])
         hidden = network.hidden_states(batch["conditioning"], embedded)
         said = network(**batch)
-    wanted = [by_hand(network, one) for one in clips]
-    for got, (states, _, _) in zip(hidden.numpy(), wanted, strict=True):
+    expected = [by_hand(network, clip) for clip in clips]
+    for got, (states, _, _) in zip(hidden.numpy(), expected, strict=True):
         np.testing.assert_allclose(got[: len(states)], states, atol=1e-9)
-    np.testing.assert_allclose(said["logits"].numpy(), np.concatenate([codes for _, _, codes in wanted]), atol=1e-9)
+    np.testing.assert_allclose(said["logits"].numpy(), np.concatenate([codes for _, _, codes in expected]), atol=1e-9)
     loss, metrics = loss_by_hand(network, clips)
     assert float(said["loss"]) == pytest.approx(loss, rel=1e-5)
     assert said["metrics"].keys() == metrics.keys()
@@ -226,8 +226,8 @@ def test_laid_one_behind_the_other_clips_lose_and_learn_what_they_do_padded(netw
     network.zero_grad()
     plain = padded_with_all_logits(network, batch)
     plain.backward()
-    wanted = {name: p.grad.clone() for name, p in network.named_parameters()}
-    assert_same(gradients(network, batch), (float(plain.detach()), wanted))
+    expected = {name: p.grad.clone() for name, p in network.named_parameters()}
+    assert_same(gradients(network, batch), (float(plain.detach()), expected))
     network.zero_grad()
 
 
@@ -304,7 +304,7 @@ def test_checkpointing_recomputes_every_block_and_changes_no_gradient(
     engine: Engine, make_base: Callable[..., IndexTTS2Base], dropout: float, reentrant: bool
 ) -> None:
     base = make_base(dropout=dropout)
-    batch, found, passes = made_batch(base), [], []
+    batch, result, passes = made_batch(base), [], []
     for checkpointed in (False, True):
         model = tuned(engine, base, awake=True, targets=("attention+mlp+heads",)).train()
         if checkpointed:
@@ -313,9 +313,9 @@ def test_checkpointing_recomputes_every_block_and_changes_no_gradient(
         for block in model.get_base_model().gpt.h:  # hooks of a block itself stay out of what is recomputed
             block.ln_1.register_forward_pre_hook(lambda *_, seen=seen: seen.append(1))
         torch.manual_seed(1)
-        found.append(gradients_of_adapter(model, batch))
+        result.append(gradients_of_adapter(model, batch))
         passes.append(len(seen))
-    plain, checkpointed = found
+    plain, checkpointed = result
     assert passes == [2, 4]
     assert len(plain) == 20
     for name, gradient in plain.items():
@@ -337,9 +337,9 @@ def test_every_tensor_of_a_fresh_adapter_has_a_gradient_at_once_and_moves_by_the
     model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     for step in range(2):
-        found = gradients_of_adapter(model, batch)
-        assert len(found) == 20
-        for name, gradient in found.items():
+        result = gradients_of_adapter(model, batch)
+        assert len(result) == 20
+        for name, gradient in result.items():
             assert gradient is not None, name
             assert gradient.any() or (step == 0 and "lora_A" in name), name
         optimizer.step()

@@ -58,17 +58,17 @@ def test_the_gpt_changes_by_the_weighted_sum(voices: Path) -> None:
     """GPT-2's layers keep their weights the other way round."""
     mix = open_named("0.6*anna+0.2*cara", voices)
     base = dict(mix.base.new_network().named_parameters())
-    wanted = {}
+    expected = {}
     for name, weight, scale in (("anna", 0.6, 8 / 5), ("cara", 0.2, 8 / 7)):
         tensors = load_file(voices / name / "adapter_model.safetensors")
         for key in tensors:
             if "lora_A" in key:
                 place = key.removeprefix("base_model.model.").replace("lora_A.", "")
                 change = weight * scale * (tensors[key.replace("lora_A", "lora_B")] @ tensors[key]).T
-                wanted[place] = wanted.get(place, base[place]) + change
-    assert len(wanted) == 2 * 4
+                expected[place] = expected.get(place, base[place]) + change
+    assert len(expected) == 2 * 4
     merged = dict(mix.model.merge_and_unload().named_parameters())
-    for name, weight in wanted.items():
+    for name, weight in expected.items():
         torch.testing.assert_close(merged[name], weight, rtol=1e-4, atol=1e-5)
 
 

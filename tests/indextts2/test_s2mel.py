@@ -76,7 +76,7 @@ def test_the_regulator_is_its_definition() -> None:
     regulator = LengthRegulator(6, 4, [1, 1]).double().requires_grad_(False)
     w = weights(regulator)
     x = randn(1, 7, 4)
-    rows = linear(x[0].numpy(), w, "content_in_proj")[[place * 7 // 16 for place in range(16)]].T
+    rows = linear(x[0].numpy(), w, "content_in_proj")[[index * 7 // 16 for index in range(16)]].T
     for layer in (0, 3):
         rows = convolve(rows, w, f"model.{layer}")
         rows = (rows - rows.mean()) / np.sqrt(rows.var() + 1e-5)
@@ -176,7 +176,7 @@ def test_later_blocks_take_what_the_earlier_ones_gave_the_last_one_first(depth: 
 
     seen: dict[int, int] = {}
     transformer = DiffusionTransformer(4, 1, depth)
-    spies = [Spy(place, block.skip_in_linear is not None) for place, block in enumerate(transformer.layers)]
+    spies = [Spy(index, block.skip_in_linear is not None) for index, block in enumerate(transformer.layers)]
     transformer.layers = nn.ModuleList(spies)
     transformer(torch.zeros(1, 2, 4), torch.zeros(1, 4))
     assert seen == taken

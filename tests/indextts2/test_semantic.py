@@ -85,9 +85,9 @@ def test_input_features_are_kaldis_filter_bank_by_clip_in_pairs(encoder: Semanti
     assert got.shape == (len(clips), -(-longest // 2), 160)
     for clip, pairs, known in zip(clips, got, mask, strict=True):
         bank = filter_bank(clip * 32768)
-        wanted = torch.full((2 * len(pairs), 80), PADDING)
-        wanted[: len(bank)] = (bank - bank.mean(dim=0)) / (bank.var(dim=0) + 1e-7).sqrt()
-        torch.testing.assert_close(pairs.reshape(-1, 80), wanted, rtol=0, atol=2e-3)
+        expected = torch.full((2 * len(pairs), 80), PADDING)
+        expected[: len(bank)] = (bank - bank.mean(dim=0)) / (bank.var(dim=0) + 1e-7).sqrt()
+        torch.testing.assert_close(pairs.reshape(-1, 80), expected, rtol=0, atol=2e-3)
         assert known.tolist() == [int(2 * pair + 1 < len(bank)) for pair in range(len(pairs))]
 
 
@@ -237,8 +237,8 @@ def test_the_codecs_encoder_is_its_convolutions_norms_and_layers(codec: Semantic
         y = linear(norm(y, f"{block}.norm"), f"{block}.pwconv1")
         y = linear(y * (1 + np.vectorize(math.erf)(y / math.sqrt(2))) / 2, f"{block}.pwconv2")
         x = x + w[f"{block}.gamma"] * y
-    wanted = linear(norm(x, "0.final_layer_norm"), "1")
-    np.testing.assert_allclose(codec.encode(features)[0].numpy(), wanted, atol=2e-5)
+    expected = linear(norm(x, "0.final_layer_norm"), "1")
+    np.testing.assert_allclose(codec.encode(features)[0].numpy(), expected, atol=2e-5)
 
 
 @settings(deadline=None, max_examples=20)
@@ -257,9 +257,9 @@ def test_a_code_is_the_one_at_the_smallest_angle_and_speaks_at_its_own_length(
     cosines = projected @ book.T / lengths
     chosen = np.take_along_axis(cosines, codes.numpy()[..., None], axis=-1)[..., 0]
     np.testing.assert_allclose(chosen, cosines.max(axis=-1), atol=1e-5)
-    wanted = book[codes.numpy()] @ only.out_project.weight[..., 0].double().numpy().T
-    wanted += only.out_project.bias.double().numpy()
-    np.testing.assert_allclose(embedding.numpy(), wanted, atol=1e-5)
+    expected = book[codes.numpy()] @ only.out_project.weight[..., 0].double().numpy().T
+    expected += only.out_project.bias.double().numpy()
+    np.testing.assert_allclose(embedding.numpy(), expected, atol=1e-5)
     assert torch.equal(codec.lookup(codes), embedding)
 
 

@@ -63,8 +63,8 @@ def test_a_mask_comes_from_the_clip_and_from_a_frames_own_segment(frames: int, s
 
 def test_statistics_are_mean_and_unbiased_deviation() -> None:
     x = noise(2, 5, 7).double()
-    wanted = np.concatenate([x.numpy().mean(-1), x.numpy().std(-1, ddof=1)], axis=1)
-    np.testing.assert_allclose(Statistics()(x)[..., 0].numpy(), wanted, atol=1e-12)
+    expected = np.concatenate([x.numpy().mean(-1), x.numpy().std(-1, ddof=1)], axis=1)
+    np.testing.assert_allclose(Statistics()(x)[..., 0].numpy(), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(("bins", "left"), [(80, 10), (20, 3), (8, 1), (9, 2)])

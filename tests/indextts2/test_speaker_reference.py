@@ -43,19 +43,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def heard(make_base: MakeBase, folder: Path) -> dict[str, dict[str, np.ndarray]]:
     """What the parts themselves make of each recording."""
     base = make_base()
-    found = {}
+    result = {}
     for name in ("somebody", "happy"):
         waveform, rate = soundfile.read(folder / f"{name}.wav", dtype="float32")
         listened = extract_features(base, waveform, rate)
         portrait = extract_flow_prompt(base, waveform, rate, listened)
-        found[name] = {
+        result[name] = {
             "condition": listened.condition.numpy(),
             "emotion": listened.emotion.numpy(),
             "style": portrait.style.numpy(),
             "ref_mel": portrait.ref_mel.numpy(),
             "prompt_condition": portrait.prompt_condition.numpy(),
         }
-    return found
+    return result
 
 
 def given(speaker: SpeakerPrompt) -> np.ndarray:
@@ -242,9 +242,9 @@ def test_a_recording_of_no_good_length_is_told(
 ) -> None:
     path = tmp_path / "long.wav"
     soundfile.write(path, made_clip(8000, seconds, 0).waveform, 8000)
-    said = refusal(VoiceError, make_base(**{option: path}), kept)
-    assert said.startswith(f"{option} {path} ")
-    assert says in said
+    message = refusal(VoiceError, make_base(**{option: path}), kept)
+    assert message.startswith(f"{option} {path} ")
+    assert says in message
 
 
 def test_a_longer_recording_may_be_allowed(make_base: MakeBase, kept: Conditioning, tmp_path: Path) -> None:
@@ -258,10 +258,10 @@ def test_a_longer_recording_may_be_allowed(make_base: MakeBase, kept: Conditioni
 def refusal(kind: type[VtuneError], base: IndexTTS2Base, kept: Conditioning) -> str:
     with pytest.raises(kind) as caught:
         speaker_of(base, kept)
-    said = str(caught.value)
-    assert len(said.splitlines()) == 1
-    assert len(said) < 600
-    return said
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 600
+    return message
 
 
 @pytest.mark.parametrize("option", ["reference_audio", "emotion_audio"])

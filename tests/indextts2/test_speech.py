@@ -95,11 +95,11 @@ def test_between_pieces_is_a_pause_of_the_length_that_was_asked_for(say: Speak, 
     pieces = say(segment_tokens=12, segment_pause=pause, stops=False)
     bare_pieces = say(segment_tokens=12, segment_pause=0, stops=False)
     assert len(pieces) == len(bare_pieces) > 2
-    for place, (piece, bare) in enumerate(zip(pieces, bare_pieces, strict=True)):
+    for index, (piece, bare) in enumerate(zip(pieces, bare_pieces, strict=True)):
         assert codes_in(len(bare.waveform)) == [20]
         assert np.array_equal(piece.waveform[: len(bare.waveform)], bare.waveform)
         rest = piece.waveform[len(bare.waveform) :]
-        assert len(rest) == (silence if place < len(pieces) - 1 else 0)
+        assert len(rest) == (silence if index < len(pieces) - 1 else 0)
         assert not rest.any()
 
 
@@ -112,7 +112,7 @@ def test_segments_are_those_of_the_text(say: Speak, make_base: MakeBase) -> None
     frontend = make_base().frontend
     for longest in (8, 12, 30, 120):
         spoken = frontend.spoken_segments(TEXT, longest)
-        last = max(place for place, ids in enumerate(spoken) if ids)  # a mark alone at the end is not read out
+        last = max(index for index, ids in enumerate(spoken) if ids)  # a mark alone at the end is not read out
         assert len(say(segment_tokens=longest, max_codes=1)) == last + 1
 
 
@@ -329,11 +329,11 @@ def trained_with(kept: Conditioning, normaliser: str) -> Conditioning:
 def test_another_normaliser_is_refused_where_nobody_chose_it(say: Speak, kept: Conditioning) -> None:
     with pytest.raises(VoiceError) as caught:
         say(given=trained_with(kept, "wetext 0.1.8"), normaliser="auto")
-    said = str(caught.value)
-    assert "wetext 0.1.8, here it is basic" in said
-    assert "install vtune-tts with the extra 'indextts2'" in said
-    assert "normaliser=basic to speak anyway" in said
-    assert len(said.splitlines()) == 1
+    message = str(caught.value)
+    assert "wetext 0.1.8, here it is basic" in message
+    assert "install vtune-tts with the extra 'indextts2'" in message
+    assert "normaliser=basic to speak anyway" in message
+    assert len(message.splitlines()) == 1
 
 
 def test_a_voice_of_the_built_in_normaliser_asks_for_it(

@@ -33,10 +33,10 @@ from vtune_indextts2.state_dicts import flatten_state_dict, fold_weight_norm, lo
 def refusal(call: Callable[..., object], *arguments: object) -> str:
     with pytest.raises(EngineError) as caught:
         call(*arguments)
-    said = str(caught.value)
-    assert len(said.splitlines()) == 1
-    assert len(said) < 600
-    return said
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 600
+    return message
 
 
 def released_names(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -95,7 +95,7 @@ def test_halves_of_a_pair_and_other_names_stay() -> None:
     ).filter(lambda tree: isinstance(tree, dict))
 )
 def test_nested_dictionaries_are_joined_by_dots(tree: dict[str, Any]) -> None:
-    found = flatten_state_dict(tree, Path("file"))
+    result = flatten_state_dict(tree, Path("file"))
 
     def walk(branch: dict[str, Any], path: tuple[str, ...]) -> int:
         count = 0
@@ -103,11 +103,11 @@ def test_nested_dictionaries_are_joined_by_dots(tree: dict[str, Any]) -> None:
             if isinstance(value, dict):
                 count += walk(value, (*path, name))
             else:
-                assert found[".".join((*path, name))] is value
+                assert result[".".join((*path, name))] is value
                 count += 1
         return count
 
-    assert walk(tree, ()) == len(found)
+    assert walk(tree, ()) == len(result)
 
 
 def test_what_is_no_tensor_is_left_out_and_the_prefix_of_parallel_training_comes_off() -> None:
@@ -157,11 +157,11 @@ def test_what_is_missing_and_misshapen_is_named_in_one_line() -> None:
     del tensors["first.bias"]
     tensors["norm.weight"] = torch.ones(5)
     tensors["nrom.weight"] = torch.ones(4)
-    said = refusal(load_strictly, Small(), tensors, "codec.safetensors")
-    assert said.startswith("codec.safetensors does not hold this network (67 tensors): ")
-    assert "1 missing: first.bias" in said
-    assert "1 of another shape: norm.weight is [5], should be [4]" in said
-    assert "1 unexpected: nrom.weight" in said
+    message = refusal(load_strictly, Small(), tensors, "codec.safetensors")
+    assert message.startswith("codec.safetensors does not hold this network (67 tensors): ")
+    assert "1 missing: first.bias" in message
+    assert "1 of another shape: norm.weight is [5], should be [4]" in message
+    assert "1 unexpected: nrom.weight" in message
 
 
 def test_a_misfit_leaves_the_network_as_it_was() -> None:
@@ -176,8 +176,8 @@ def test_a_misfit_of_everything_is_still_one_short_line() -> None:
     long = "a_rather_long_name_of_a_part"
     tensors = {f"{long}.{number * 'x'}.{long}.weight": torch.ones(3, 3) for number in range(1, 200)}
     misshapen = {name: torch.ones(9, 9, 9) for name in list(Small().state_dict())[:30]}
-    said = refusal(load_strictly, Small(), {**tensors, **misshapen}, f"/{'a/' * 60}gpt.pth")
-    assert "37 missing: " in said
+    message = refusal(load_strictly, Small(), {**tensors, **misshapen}, f"/{'a/' * 60}gpt.pth")
+    assert "37 missing: " in message
 
 
 # Reading files
@@ -254,14 +254,14 @@ def test_damage_is_one_line_or_does_not_show(tmp_path: Path, name: str) -> None:
     for _ in range(300):
         damaged = bytearray(content)
         for _ in range(chance.choice([1, 1, 3])):
-            place = chance.randrange(len(damaged))
+            position = chance.randrange(len(damaged))
             change = chance.choice(["set", "set", "cut", "put"])
             if change == "set":
-                damaged[place] = chance.randrange(256)
+                damaged[position] = chance.randrange(256)
             elif change == "cut":
-                del damaged[place : place + chance.randrange(1, 20)]
+                del damaged[position : position + chance.randrange(1, 20)]
             else:
-                damaged[place:place] = chance.randbytes(3)
+                damaged[position:position] = chance.randbytes(3)
         (tmp_path / name).write_bytes(damaged)
         with suppress(EngineError):
             read_tensors(tmp_path / name)

@@ -142,7 +142,7 @@ def test_what_is_hidden_comes_back(text: str) -> None:
 
 
 def test_more_placeholders_than_letters() -> None:
-    text = "，".join(f"{chr(0x4E00 + place)}·{chr(0x5E00 + place)}" for place in range(60))
+    text = "，".join(f"{chr(0x4E00 + index)}·{chr(0x5E00 + index)}" for index in range(60))
     hidden, names = hide(text, NAME, "n")
     assert hidden.startswith("<n_a>，<n_b>")
     assert "<n_z>，<n_aa>，<n_ab>" in hidden

@@ -121,9 +121,9 @@ def test_basic_chinese(text: str, spoken: str) -> None:
 
 def value_of_english(words: str) -> int:
     small = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-    values = {word: place for place, word in enumerate(f"{small} seventeen eighteen nineteen".split(" "))}
+    values = {word: index for index, word in enumerate(f"{small} seventeen eighteen nineteen".split(" "))}
     tens = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-    values |= {word: 10 * place for place, word in enumerate(tens, start=2)}
+    values |= {word: 10 * index for index, word in enumerate(tens, start=2)}
     scales = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
     total = group = 0
     for word in words.replace(" and ", " ").split():

@@ -32,14 +32,14 @@ def test_a_row_is_what_each_part_of_the_base_makes_of_the_clip(base: IndexTTS2Ba
     with torch.no_grad():
         heard = base.semantic.encode(torch.from_numpy(clip.waveform))  # at 16 kHz nothing is resampled
         codes, _ = base.codec.quantize(heard)
-        wanted = {
+        expected = {
             "text_ids": np.array(base.frontend.tokenize(clip.text), dtype=np.int32),
             "codes": codes[0].numpy().astype(np.int32),
             "condition": base.conditioning_encoder.speaker(heard)[0].numpy().astype(np.float16),
             "emotion": base.conditioning_encoder.emotion(heard)[0].numpy().astype(np.float16),
         }
-    assert row.keys() == wanted.keys()
-    for name, array in wanted.items():
+    assert row.keys() == expected.keys()
+    for name, array in expected.items():
         assert row[name].dtype == array.dtype, name
         assert np.array_equal(row[name], array), name
     frames = 1 + (len(clip.waveform) - 400) // 160  # of 25 ms, 10 ms apart; two make a code
@@ -155,10 +155,10 @@ def test_options_say_whose_speaker_and_whose_emotion_a_row_has(
     make_base: Callable[..., IndexTTS2Base], options: dict[str, Any], lot: float, speaker: int, emotion: int
 ) -> None:
     batch = collate(make_base(**options), [row(OWN, partner=OTHER, lot=lot)])
-    wanted = np.float32(speaker) + np.float32(np.float16(emotion / 100))
+    expected = np.float32(speaker) + np.float32(np.float16(emotion / 100))
     assert batch["conditioning"].shape == (1, 32, WIDTH)
     assert batch["conditioning"].dtype == torch.float32
-    assert (batch["conditioning"] == wanted).all()
+    assert (batch["conditioning"] == expected).all()
     alone = collate(make_base(**options), [row(OWN)])
     for name in batch.keys() - {"conditioning"}:  # what is said is always the row's own
         assert torch.equal(batch[name], alone[name]), name

@@ -42,8 +42,8 @@ def test_each_output_is_the_windowed_sum_around_its_place(old: int, new: int, sa
     if old == new:
         assert torch.equal(got, waveform)
     else:
-        wanted = [filtered(waveform.double().numpy(), old, new, output) for output in range(len(got))]
-        np.testing.assert_allclose(got.numpy(), np.array(wanted), rtol=0, atol=2e-6)
+        expected = [filtered(waveform.double().numpy(), old, new, output) for output in range(len(got))]
+        np.testing.assert_allclose(got.numpy(), np.array(expected), rtol=0, atol=2e-6)
 
 
 def test_clips_side_by_side_do_not_hear_each_other() -> None:
@@ -62,8 +62,8 @@ def test_odd_rates_keep_pitch_time_and_length_and_need_no_large_kernel(
     got = resample(waveform, old, new)
     samples = -(-(old // 4) * new // old)
     assert got.shape == (2, samples)
-    wanted = torch.stack([sine(440, new, samples), sine(5678, new, samples)])
-    torch.testing.assert_close(got[:, 200:-200], wanted[:, 200:-200], rtol=0, atol=1e-3)
+    expected = torch.stack([sine(440, new, samples), sine(5678, new, samples)])
+    torch.testing.assert_close(got[:, 200:-200], expected[:, 200:-200], rtol=0, atol=1e-3)
     assert resample(waveform[:, :0], old, new).shape == (2, 0)
 
 
@@ -146,8 +146,8 @@ def test_log_mel_is_the_logarithm_of_mel_magnitudes(made: MelSettings, samples: 
         for frame in range(bands.shape[1]):
             piece = whole[frame * made.hop_length :][: made.n_fft]
             magnitude = np.sqrt(np.abs(np.fft.rfft(piece * window)) ** 2 + 1e-9)
-            wanted = np.log(np.maximum(slaney_triangles(made) @ magnitude, 1e-5))
-            np.testing.assert_allclose(bands[:, frame], wanted, atol=1e-4)
+            expected = np.log(np.maximum(slaney_triangles(made) @ magnitude, 1e-5))
+            np.testing.assert_allclose(bands[:, frame], expected, atol=1e-4)
 
 
 def test_too_short_sounds_are_refused_with_numbers() -> None:

@@ -111,11 +111,11 @@ def test_targets_are_presets_or_patterns(
 def test_a_target_that_matches_nothing_lists_what_there_is(base: OrpheusBase, engine: vtune.Engine) -> None:
     with pytest.raises(vtune.TrainingError) as caught:
         engine.build_lora_model(base, vtune.LoraSettings(targets=("q_porj", "k_proj")))
-    said = str(caught.value)
-    assert "'q_porj' matches no module; did you mean 'q_proj'?" in said
-    assert "matched: k_proj" in said
-    assert "down_proj (2)" in said
-    assert "\n" not in said
+    message = str(caught.value)
+    assert "'q_porj' matches no module; did you mean 'q_proj'?" in message
+    assert "matched: k_proj" in message
+    assert "down_proj (2)" in message
+    assert "\n" not in message
 
 
 def test_each_piece_of_a_long_text_says_how_it_ended(make_base: Any, engine: vtune.Engine) -> None:
@@ -202,9 +202,11 @@ def test_quantisation_without_bitsandbytes_names_the_extra(make_base: Any, quant
 def test_quantisation_without_a_gpu_says_so(make_base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
-    found = importlib.util.find_spec
+    real_find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: found("json") if name == "bitsandbytes" else found(name)
+        importlib.util,
+        "find_spec",
+        lambda name: real_find_spec("json") if name == "bitsandbytes" else real_find_spec(name),
     )
     with pytest.raises(vtune.EngineError, match="needs a CUDA GPU"):
         make_base(quantization="4bit")
@@ -253,10 +255,10 @@ def base_codec_state(make_base: Any) -> dict[str, torch.Tensor]:
 def test_the_footprint_counts_what_the_model_has(base: OrpheusBase, engine: vtune.Engine, tiny: Path) -> None:
     lora = vtune.LoraSettings(rank=4, alpha=8)
     model = engine.build_lora_model(base, lora)
-    found = estimate(OrpheusOptions(base_model=str(tiny)), lora, 4, engine.info.lora_targets)
+    footprint = estimate(OrpheusOptions(base_model=str(tiny)), lora, 4, engine.info.lora_targets)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    assert found.trainable == trainable
-    assert found.parameters == sum(p.numel() for p in model.parameters()) - trainable
+    assert footprint.trainable == trainable
+    assert footprint.parameters == sum(p.numel() for p in model.parameters()) - trainable
 
 
 def test_the_footprint_of_the_released_shape_is_the_published_one(tmp_path: Path, engine: vtune.Engine) -> None:
@@ -266,8 +268,8 @@ def test_the_footprint_of_the_released_shape_is_the_published_one(tmp_path: Path
         "tie_word_embeddings": True,
     }  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(shape))
-    found = estimate(OrpheusOptions(base_model=str(tmp_path)), engine.info.lora, 2, engine.info.lora_targets)
-    assert found.parameters == pytest.approx(3_300.9e6, rel=1e-4)
-    assert found.trainable == 32 * 1_519_616
-    assert found.tokens_per_second == pytest.approx(82.03, abs=0.01)
-    assert found.token_flops == pytest.approx(13.5e9, rel=0.01)
+    footprint = estimate(OrpheusOptions(base_model=str(tmp_path)), engine.info.lora, 2, engine.info.lora_targets)
+    assert footprint.parameters == pytest.approx(3_300.9e6, rel=1e-4)
+    assert footprint.trainable == 32 * 1_519_616
+    assert footprint.tokens_per_second == pytest.approx(82.03, abs=0.01)
+    assert footprint.token_flops == pytest.approx(13.5e9, rel=0.01)

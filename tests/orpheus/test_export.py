@@ -87,8 +87,8 @@ def prompt(voice: VoiceFolder) -> torch.Tensor:
 
 @torch.no_grad()
 def logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
-    found: torch.Tensor = model.eval()(input_ids=ids)["logits"].float()
-    return found
+    result: torch.Tensor = model.eval()(input_ids=ids)["logits"].float()
+    return result
 
 
 # Plain PEFT
@@ -296,9 +296,9 @@ TABLE = "model.embed_tokens.weight"
             _config(rope_parameters={"rope_type": "dynamic", "rope_theta": 500_000.0, "factor": 2.0}),
             "positions are of a kind that it reads: found dynamic",
         ),
-        (_tensors(lambda found: {**found, "lm_head.weight": found[TABLE].clone()}), "found lm_head.weight"),
-        (_tensors(lambda found: {**found, TABLE: found[TABLE].float()}), "one format of two bytes: found BF16, F32"),
-        (_tensors(lambda found: {**found, "model.layers.0.extra": torch.zeros(2)}), "model.layers.0.extra"),
+        (_tensors(lambda result: {**result, "lm_head.weight": result[TABLE].clone()}), "found lm_head.weight"),
+        (_tensors(lambda result: {**result, TABLE: result[TABLE].float()}), "one format of two bytes: found BF16, F32"),
+        (_tensors(lambda result: {**result, "model.layers.0.extra": torch.zeros(2)}), "model.layers.0.extra"),
         (_added_token, "every id of the tokenizer has a row: found highest id 496"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer.json"),
         (lambda folder: (folder / "tokenizer.model").write_bytes(b""), "found tokenizer.model"),

@@ -27,13 +27,13 @@ def gate(benchmark: Callable[[str], Any]) -> Any:
 @pytest.fixture(scope="module")
 def measured(gate: Any) -> Any:
     """Each case once for all tests."""
-    found: dict[Any, Any] = {}
+    result: dict[Any, Any] = {}
 
     def measure(*shape: int, **settings: Any) -> Any:
         case = gate.Case(*shape, **settings)
-        if case not in found:
-            found[case] = gate.measure(case)
-        return found[case]
+        if case not in result:
+            result[case] = gate.measure(case)
+        return result[case]
 
     return measure
 
@@ -43,12 +43,12 @@ PLAIN, LONG, WIDE = (1, 1024), (1, 2048), (8, 1024)
 
 @pytest.mark.slow
 def test_operations_of_a_token(measured: Any) -> None:
-    found = measured(*PLAIN, checkpointing=False)
+    measurement = measured(*PLAIN, checkpointing=False)
     body, head, adapter = 28 * (2 * 3072 * 3072 + 2 * 3072 * 1024 + 3 * 3072 * 8192), 156_940 * 3072, 48_627_712
-    assert found.trainable == adapter
+    assert measurement.trainable == adapter
     # Forward and backward through what is frozen, and a third time as much for what learns; all of it by hand.
-    assert found.flops_per_token == pytest.approx(4 * (body + head) + 6 * adapter, rel=0.01)
-    assert found.flops_per_token <= 13.5e9
+    assert measurement.flops_per_token == pytest.approx(4 * (body + head) + 6 * adapter, rel=0.01)
+    assert measurement.flops_per_token <= 13.5e9
 
 
 @pytest.mark.slow
@@ -91,11 +91,11 @@ def test_a_plan_for_float32_weights_is_within_fifteen_percent(measured: Any, gat
     engine, lora = vtune.load_engine("orpheus"), vtune.LoraSettings(rank=32, alpha=64)
     footprint = engine.footprint(OrpheusOptions(base_model=str(tmp_path)), lora, 4, 2)
     assert footprint is not None
-    found = measured(1, 434, checkpointing=False, wide=True)
+    measurement = measured(1, 434, checkpointing=False, wide=True)
     planned = training_bytes(footprint, 434, False)
-    assert planned == pytest.approx(found.peak_bytes, rel=0.15)
+    assert planned == pytest.approx(measurement.peak_bytes, rel=0.15)
     static = footprint.weight_bytes + 12 * footprint.trainable
-    assert planned - static == pytest.approx(found.peak_bytes - found.static_bytes, rel=0.25)
+    assert planned - static == pytest.approx(measurement.peak_bytes - measurement.static_bytes, rel=0.25)
 
 
 def test_counting_is_the_same_every_time_and_sees_full_logits(gate: Any) -> None:

@@ -24,10 +24,10 @@ STRINGS = {"voice": "anna", "voice_prefix": "true", "seconds_per_character": "0.
 def one_line(call: Callable[..., Any], *arguments: Any) -> str:
     with pytest.raises(VtuneError) as caught:
         call(*arguments)
-    told = str(caught.value)
-    assert told.isprintable()
-    assert len(told) < 600
-    return told
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) < 600
+    return message
 
 
 @pytest.mark.parametrize(

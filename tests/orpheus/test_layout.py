@@ -71,7 +71,7 @@ def test_deinterleaving_undoes_interleaving(frames: int, seed: int) -> None:
 @given(st.lists(st.integers(0, 2), max_size=20))
 def test_repeated_frames_are_dropped_as_a_plain_loop_drops_them(firsts: list[int]) -> None:
     layout = derive_layout(PublishedTokenizer(), SNAC, 156940, "published")
-    frames = [[layout.audio + first, *range(place, place + 6)] for place, first in enumerate(firsts)]
+    frames = [[layout.audio + first, *range(index, index + 6)] for index, first in enumerate(firsts)]
     kept: list[list[int]] = []
     for frame in frames:
         if not kept or frame[0] != kept[-1][0]:

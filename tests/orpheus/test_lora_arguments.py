@@ -43,9 +43,9 @@ def test_the_footprint_counts_what_the_arguments_train(
     lora = vtune.LoraSettings(rank=4, alpha=8, arguments=arguments)
     model = vtune.attach_lora(base.new_network(), lora, PRESETS, task_type="CAUSAL_LM")
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    found = estimate(OrpheusOptions(base_model=str(tiny)), lora, 4, PRESETS)
-    assert (found.trainable, found.tensors) == (sum(p.numel() for p in trained), len(trained))
-    assert found.parameters == sum(p.numel() for p in model.parameters()) - found.trainable
+    footprint = estimate(OrpheusOptions(base_model=str(tiny)), lora, 4, PRESETS)
+    assert (footprint.trainable, footprint.tensors) == (sum(p.numel() for p in trained), len(trained))
+    assert footprint.parameters == sum(p.numel() for p in model.parameters()) - footprint.trainable
 
 
 def test_dora_needs_more_memory_than_lora(tiny: Path) -> None:

@@ -38,8 +38,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def test_weights_of_the_file_s_own_format_stay_in_the_file(measured: dict[str, float]) -> None:
@@ -119,7 +119,7 @@ def main(folder: Path) -> dict[str, float]:
     checkpoint = folder / "base"
     checkpoint.mkdir()
     tiny_checkpoint.build(checkpoint, hidden=HIDDEN, layers=LAYERS, heads=8)
-    found: dict[str, Any] = {"base": (checkpoint / "model.safetensors").stat().st_size}
+    result: dict[str, Any] = {"base": (checkpoint / "model.safetensors").stat().st_size}
     for name, device, dtype in (
         ("warm up", "cpu", torch.float32),
         ("load as stored", "cpu", torch.float32),
@@ -128,7 +128,7 @@ def main(folder: Path) -> dict[str, float]:
     ):
         with Peak() as peak:
             OrpheusBase(OrpheusOptions(base_model=str(checkpoint)), torch.device(device), dtype).new_network()
-        found[name] = peak.bytes
+        result[name] = peak.bytes
 
     clips = folder / "clips"
     clips.mkdir()
@@ -152,22 +152,22 @@ def main(folder: Path) -> dict[str, float]:
     with Peak() as peak:
 
         def answered(*arguments: Any) -> Any:
-            if "training" not in found:
-                found["training"] = peak.restart()
+            if "training" not in result:
+                result["training"] = peak.restart()
             return probe(*arguments)
 
         def begun(step: int, what: str) -> None:
             if step == 3:
-                found["checks"] = peak.restart()
+                result["checks"] = peak.restart()
             begin(step, what)
 
         guards.probe_logits, pipeline._begin = answered, begun
         (voice,) = pipeline.run(load_recipe(folder / "recipe.json"))
-        found["voice"] = peak.bytes
+        result["voice"] = peak.bytes
     with Peak() as peak:
         merge_voice(voice, folder / "merged", "cpu")
-    found["merge"] = peak.bytes
-    return found
+    result["merge"] = peak.bytes
+    return result
 
 
 if __name__ == "__main__":

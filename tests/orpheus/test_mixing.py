@@ -57,10 +57,10 @@ def by_hand(tiny: Path, voices: Path, weights: dict[str, float]) -> torch.Tensor
 
 def test_a_mix_answers_as_the_sum_of_its_adapters(voices: Path, tiny: Path) -> None:
     mix = open_named("0.7*anna+0.4*ben", voices)
-    wanted = by_hand(tiny, voices, {"anna": 0.7, "ben": 0.4})
+    expected = by_hand(tiny, voices, {"anna": 0.7, "ben": 0.4})
     with torch.no_grad():
-        torch.testing.assert_close(mix.model(input_ids=IDS)["logits"], wanted, rtol=1e-3, atol=1e-4)
-        assert (wanted - by_hand(tiny, voices, {"anna": 0.7})).abs().max() > 0.01
+        torch.testing.assert_close(mix.model(input_ids=IDS)["logits"], expected, rtol=1e-3, atol=1e-4)
+        assert (expected - by_hand(tiny, voices, {"anna": 0.7})).abs().max() > 0.01
     assert len(spoken_samples(mix, seed=1))
 
 
@@ -73,8 +73,8 @@ def test_a_mix_that_was_written_is_merged_like_any_voice(voices: Path, tiny: Pat
     assert merge_voice(folder, tmp_path / "merged") < 1e-3
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     with torch.no_grad():
-        wanted = by_hand(tiny, voices, {"anna": 0.7, "ben": 0.4})
-        torch.testing.assert_close(merged(input_ids=IDS)["logits"], wanted, rtol=1e-3, atol=1e-4)
+        expected = by_hand(tiny, voices, {"anna": 0.7, "ben": 0.4})
+        torch.testing.assert_close(merged(input_ids=IDS)["logits"], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_nothing_of_another_voice_draws_the_same_sound(voices: Path) -> None:

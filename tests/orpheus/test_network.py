@@ -58,10 +58,10 @@ def pair(base: OrpheusBase, plain: Callable[[], Any]) -> Callable[..., tuple[Any
 
 
 def gradients(model: Any, batch: dict[str, torch.Tensor], **settings: Any) -> tuple[float, dict[str, torch.Tensor]]:
-    found = model(**batch, **settings)["loss"]
-    assert found.dtype == torch.float32
-    found.backward()
-    return found.item(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    result = model(**batch, **settings)["loss"]
+    assert result.dtype == torch.float32
+    result.backward()
+    return result.item(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float) -> None:
@@ -165,20 +165,20 @@ def test_the_chunk_does_not_matter(monkeypatch: pytest.MonkeyPatch, chunk: int) 
     head = torch.randn(50, 16, requires_grad=True)
     labels = torch.randint(0, 50, (100,)).where(torch.rand(100) < 0.7, -100)
     monkeypatch.setattr(loss, "_CHUNK_LOGITS", chunk)
-    found = loss.summed_loss(hidden, head, labels)
-    gradients = torch.autograd.grad(found, (hidden, head))
+    result = loss.summed_loss(hidden, head, labels)
+    gradients = torch.autograd.grad(result, (hidden, head))
     exact = nn.functional.cross_entropy(hidden.double() @ head.double().T, labels, reduction="sum")
-    wanted = torch.autograd.grad(exact, (hidden, head))
-    assert float(found) == pytest.approx(float(exact), rel=1e-6)
-    for ours, theirs in zip(gradients, wanted, strict=True):
+    expected = torch.autograd.grad(exact, (hidden, head))
+    assert float(result) == pytest.approx(float(exact), rel=1e-6)
+    for ours, theirs in zip(gradients, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_no_label_no_gradient() -> None:
     hidden = torch.randn(4, 8, requires_grad=True)
-    found = loss.summed_loss(hidden, torch.randn(5, 8), torch.full((4,), -100))
-    found.backward()
-    assert float(found) == 0
+    result = loss.summed_loss(hidden, torch.randn(5, 8), torch.full((4,), -100))
+    result.backward()
+    assert float(result) == 0
     assert hidden.grad is not None
     assert not hidden.grad.any()
 
@@ -224,13 +224,13 @@ def test_attention_clip_by_clip_is_attention_with_a_mask(heads: tuple[int, int])
     mask = (number[:, None] == number) & torch.ones(15, 15, dtype=torch.bool).tril()
     repeated = [tensor.repeat_interleave(heads[0] // heads[1], 1) for tensor in (key, value)]
     scores = (query @ repeated[0].transpose(2, 3) * 0.3).masked_fill(~mask, -torch.inf)
-    wanted = (scores.softmax(-1) @ repeated[1]).transpose(1, 2)
-    found = packed_attention.attend_clip_by_clip(query, key, value, lengths, 0.0, 0.3)
-    torch.testing.assert_close(found, wanted)
-    weight = torch.randn_like(found)
+    expected = (scores.softmax(-1) @ repeated[1]).transpose(1, 2)
+    result = packed_attention.attend_clip_by_clip(query, key, value, lengths, 0.0, 0.3)
+    torch.testing.assert_close(result, expected)
+    weight = torch.randn_like(result)
     for ours, theirs in zip(
-        torch.autograd.grad((found * weight).sum(), (query, key, value)),
-        torch.autograd.grad((wanted * weight).sum(), (query, key, value)),
+        torch.autograd.grad((result * weight).sum(), (query, key, value)),
+        torch.autograd.grad((expected * weight).sum(), (query, key, value)),
         strict=True,
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -256,8 +256,8 @@ def test_the_kernel_for_gpus_is_asked_for_what_it_takes() -> None:
         return torch.cat(clips)
 
     query, key, value = torch.randn(1, 4, 15, 8), torch.randn(1, 2, 15, 8), torch.randn(1, 2, 15, 8)
-    found = packed_attention.attend_with_kernel(kernel, query, key, value, [5, 1, 9], 0.3)
-    torch.testing.assert_close(found, packed_attention.attend_clip_by_clip(query, key, value, [5, 1, 9], 0.0, 0.3))
+    result = packed_attention.attend_with_kernel(kernel, query, key, value, [5, 1, 9], 0.3)
+    torch.testing.assert_close(result, packed_attention.attend_clip_by_clip(query, key, value, [5, 1, 9], 0.0, 0.3))
     (given, settings) = calls[0]
     assert given[3].tolist() == [0, 5, 6, 15]
     assert given[3].dtype == torch.int32
@@ -302,7 +302,7 @@ def test_a_loss_among_some_tokens_is_that_of_their_logits_alone(
         row["input_ids"] = np.where(row["labels"] != -100, row["labels"], 7)
     batch = pad(made, 3)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        found, our_gradients = gradients(lean, batch)
+        result, our_gradients = gradients(lean, batch)
         logits = plain(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])["logits"][:, :-1].float()
         wanted = batch["labels"][:, 1:]
         place = {token: number for number, token in enumerate(ids)}
@@ -311,7 +311,7 @@ def test_a_loss_among_some_tokens_is_that_of_their_logits_alone(
     expected.backward()
     their_gradients = {n: p.grad for n, p in plain.named_parameters() if p.grad is not None}
     exact = dtype == torch.float32
-    assert found == pytest.approx(expected.item(), abs=2e-6 if exact else 2e-3)
+    assert result == pytest.approx(expected.item(), abs=2e-6 if exact else 2e-3)
     same(our_gradients, their_gradients, 2e-5 if exact else 0.05)
     chances = logits.softmax(-1)[wanted != -100]
     non_sound_probability = 1 - chances[:, ids].sum(1).mean()

@@ -81,14 +81,14 @@ def test_a_slot_alone_is_drawn_from_as_from_the_whole_vocabulary_with_all_else_m
     if top_p < 1:
         chain.append(TopPLogitsWarper(top_p))
     ids = list(prompt)
-    for place, token in enumerate(drawn):
-        start, end = layout.slot_range(place % 7)
-        allowed = list(range(start, end)) + ([layout.end_of_speech] if place and place % 7 == 0 else [])
+    for index, token in enumerate(drawn):
+        start, end = layout.slot_range(index % 7)
+        allowed = list(range(start, end)) + ([layout.end_of_speech] if index and index % 7 == 0 else [])
         masked = torch.full((1, base.config.vocab_size), float("-inf"))
         masked[0, allowed] = model(torch.zeros(1, 1))["logits"][0, -1, allowed]
         chances = chain(torch.tensor([ids]), masked).softmax(-1)
         # At the first place the end of speech stands among what is drawn from, without a chance.
-        among = [*range(start, end), *([layout.end_of_speech] if place % 7 == 0 else [])]
+        among = [*range(start, end), *([layout.end_of_speech] if index % 7 == 0 else [])]
         assert float(chances[0, among].sum()) == pytest.approx(1)
         assert token == among[int(torch.multinomial(chances[0, among], 1, generator=generator))]
         ids.append(token)
@@ -120,11 +120,11 @@ def test_the_cache_changes_nothing(base: OrpheusBase) -> None:
         frames = sample_frames(network, base.layout, prompt, cold, 10**6, 0)
         drawn = [token for frame, _ in frames for token in frame]
         ids = list(prompt)
-        for place in range(21):
+        for index in range(21):
             scores = network(input_ids=torch.tensor([ids]))["logits"][0, -1]
-            start, end = base.layout.slot_range(place % 7)
+            start, end = base.layout.slot_range(index % 7)
             best = start + int(scores[start:end].argmax())
-            if place % 7 == 0 and place and scores[base.layout.end_of_speech] > scores[best]:
+            if index % 7 == 0 and index and scores[base.layout.end_of_speech] > scores[best]:
                 break
             ids.append(best)
     assert len(drawn) >= 7

@@ -31,22 +31,24 @@ class Server:
         self.open = 0
 
     @torch.no_grad()
-    def draw(self, wanted: SamplingRequest) -> Generator[int, None, None]:
-        self.asked.append(wanted)
+    def draw(self, expected: SamplingRequest) -> Generator[int, None, None]:
+        self.asked.append(expected)
         self.open += 1
         try:
-            ids = list(wanted.prompt)
-            for _ in range(wanted.max_tokens):
+            ids = list(expected.prompt)
+            for _ in range(expected.max_tokens):
                 logits = self.network(input_ids=torch.tensor([ids]))["logits"][0, -1].float()
                 if self.bias is not None:
                     logits = logits + self.bias[len(ids) % 7]
                 for seen in set(ids):
                     value = float(logits[seen])
-                    logits[seen] = value / wanted.repetition_penalty if value > 0 else value * wanted.repetition_penalty
-                choice = torch.tensor(list(wanted.allowed) if wanted.allowed is not None else range(len(logits)))
+                    logits[seen] = (
+                        value / expected.repetition_penalty if value > 0 else value * expected.repetition_penalty
+                    )
+                choice = torch.tensor(list(expected.allowed) if expected.allowed is not None else range(len(logits)))
                 ids.append(int(choice[logits[choice].argmax()]))
                 yield ids[-1]
-                if ids[-1] in wanted.stop:
+                if ids[-1] in expected.stop:
                     return
         finally:
             self.open -= 1
@@ -69,7 +71,7 @@ def test_a_network_of_noise_gives_what_the_mask_gives(base: OrpheusBase, penalty
     assert there == here
     assert len(there) >= 7
     assert server.open == 0
-    assert any(wanted.allowed is not None for wanted in server.asked)  # noise does not keep to slots
+    assert any(expected.allowed is not None for expected in server.asked)  # noise does not keep to slots
 
 
 def test_a_network_that_keeps_to_its_slots_is_asked_once(base: OrpheusBase) -> None:
@@ -81,9 +83,9 @@ def test_a_network_that_keeps_to_its_slots_is_asked_once(base: OrpheusBase) -> N
         bias[(len(prompt) + slot) % 7, start:end] = 0
     server = Server(network, bias)
     there = list(sample_from_server(server.draw, layout, prompt, greedy(), 70, 5))
-    (wanted,) = server.asked
-    assert wanted.allowed is None
-    assert (wanted.prompt, wanted.seed, wanted.max_tokens) == (prompt, 5, 70)
+    (expected,) = server.asked
+    assert expected.allowed is None
+    assert (expected.prompt, expected.seed, expected.max_tokens) == (prompt, 5, 70)
     with torch.no_grad():
         here = list(sample_from_network(network, layout, prompt, greedy(), 70, 0))
     before_the_end = [token for token in here if token != layout.end_of_speech]  # which the bias forbids
@@ -98,7 +100,7 @@ def test_an_end_before_the_first_frame_is_none(base: OrpheusBase) -> None:
     there = list(sample_from_server(server.draw, layout, [1, 2, 3], greedy(repetition_penalty=1.0), 70, 0))
     assert len(there) == 8
     assert there[-1] == layout.end_of_speech
-    assert all(token in layout.allowed(place)[0] for place, token in enumerate(there[:7]))
+    assert all(token in layout.allowed(index)[0] for index, token in enumerate(there[:7]))
 
 
 def test_a_server_that_ends_early_is_asked_for_the_rest(base: OrpheusBase) -> None:
@@ -106,8 +108,8 @@ def test_a_server_that_ends_early_is_asked_for_the_rest(base: OrpheusBase) -> No
     server = Server(network)
     prompt, sampling = [1, 2, 3], greedy()
 
-    def short(wanted: SamplingRequest) -> Generator[int, None, None]:
-        for number, token in enumerate(server.draw(wanted)):
+    def short(expected: SamplingRequest) -> Generator[int, None, None]:
+        for number, token in enumerate(server.draw(expected)):
             yield token
             if number == 1:
                 return

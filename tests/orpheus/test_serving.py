@@ -131,9 +131,9 @@ def test_requests_of_one_voice_are_drawn_side_by_side(
         heard = portal.call(all_of_them)
     backend.close()
     assert max(rows) == 3  # each joins four frames after the one before, and none has more than twelve
-    for place, sound in enumerate(heard):
-        home = homes[asked[place].seed]
-        left = leaving and place == 2
+    for index, sound in enumerate(heard):
+        home = homes[asked[index].seed]
+        left = leaving and index == 2
         assert len(sound) < len(home) if left else len(sound) == len(home)
         # Sums in another order: the codec is given the same codes, and what differs is its own rounding.
         assert np.abs(sound - home[: len(sound)]).max() < 1e-5

@@ -46,12 +46,12 @@ def check(steps: TokenStepper, model: Any, ids: list[int], prompt: int, toleranc
     """Whole logits, and a part of them, are those of the row up to there."""
     vocabulary = model.config.vocab_size
     steps.add(ids[:prompt])
-    for place in range(prompt, len(ids) + 1):
-        wanted = whole(model, ids[:place])
-        torch.testing.assert_close(steps.logits(range(vocabulary))[0], wanted, atol=tolerance, rtol=tolerance)
-        torch.testing.assert_close(steps.logits(range(40, 47))[0], wanted[40:47], atol=tolerance, rtol=tolerance)
-        if place < len(ids):
-            steps.step([ids[place]])
+    for index in range(prompt, len(ids) + 1):
+        expected = whole(model, ids[:index])
+        torch.testing.assert_close(steps.logits(range(vocabulary))[0], expected, atol=tolerance, rtol=tolerance)
+        torch.testing.assert_close(steps.logits(range(40, 47))[0], expected[40:47], atol=tolerance, rtol=tolerance)
+        if index < len(ids):
+            steps.step([ids[index]])
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,14 @@ def test_any_shape_of_llama(shape: dict[str, Any]) -> None:
 
 def test_half_precision_differs_as_halves_do(base: OrpheusBase) -> None:
     exact = base.new_network().eval()
-    wanted = whole(exact, row(9))
+    expected = whole(exact, row(9))
     halved = exact.to(torch.bfloat16)
-    error = (whole(halved, row(9)) - wanted).abs().max()
+    error = (whole(halved, row(9)) - expected).abs().max()
     steps = make_stepper(halved)
     steps.add(row(9)[:8])
     steps.step(row(9)[8:])
     assert isinstance(steps, LlamaStepper)
-    assert (steps.logits(range(base.config.vocab_size))[0] - wanted).abs().max() < 2 * error + 1e-3
+    assert (steps.logits(range(base.config.vocab_size))[0] - expected).abs().max() < 2 * error + 1e-3
 
 
 def test_rows_of_any_length_come_and_go_and_do_not_see_each_other(base: OrpheusBase) -> None:
@@ -125,8 +125,8 @@ def test_rows_of_any_length_come_and_go_and_do_not_see_each_other(base: OrpheusB
         steps.step(tokens)
         for known, token in zip(rows, tokens, strict=True):
             known.append(token)
-        wanted = torch.stack([whole(model, known) for known in rows])
-        torch.testing.assert_close(steps.logits(ids), wanted, atol=1e-5, rtol=1e-5)
+        expected = torch.stack([whole(model, known) for known in rows])
+        torch.testing.assert_close(steps.logits(ids), expected, atol=1e-5, rtol=1e-5)
 
     for known in rows:
         steps.add(known)

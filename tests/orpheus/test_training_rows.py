@@ -89,14 +89,14 @@ def test_batches_are_padded_right_to_a_multiple_of_eight(base: OrpheusBase) -> N
 
 def test_a_batch_of_unequal_lengths_gives_each_clip_the_loss_that_it_has_alone(base: OrpheusBase) -> None:
     network = base.new_network().eval()
-    rows = [prepare(base, made_clip(RATE, seconds, place)) for place, seconds in enumerate((0.3, 1.1, 0.7))]
+    rows = [prepare(base, made_clip(RATE, seconds, index)) for index, seconds in enumerate((0.3, 1.1, 0.7))]
     batch = pad(rows, base.layout.pad)
     with torch.no_grad():
         logits = network(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])["logits"]
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             ids = torch.as_tensor(row["input_ids"])[None]
             alone = network(input_ids=ids)["logits"][0]
-            torch.testing.assert_close(logits[place, : ids.shape[1]], alone, atol=2e-5, rtol=1e-4)
+            torch.testing.assert_close(logits[index, : ids.shape[1]], alone, atol=2e-5, rtol=1e-4)
             # The cross entropy by its formula, against the model's own loss for the clip alone.
             labels = torch.as_tensor(row["labels"])[1:]
             chosen = labels != -100

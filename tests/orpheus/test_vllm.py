@@ -130,7 +130,7 @@ class FakeVllm:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def log_message(self, *told: Any) -> None: ...
+            def log_message(self, *message: Any) -> None: ...
 
             def do_GET(self) -> None:
                 self.do_POST()
@@ -209,8 +209,8 @@ def fake(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeVllm]:
 
 
 def through(server: FakeVllm, **settings: Any) -> VllmBackend:
-    told = ServeSettings(vllm=VllmSettings(at_once=4, **settings))
-    return VllmBackend(connect(server.url, told.vllm), told, "cpu")
+    server_settings = ServeSettings(vllm=VllmSettings(at_once=4, **settings))
+    return VllmBackend(connect(server.url, server_settings.vllm), server_settings, "cpu")
 
 
 def wanted(voices: Path, name: str, seed: int = 3) -> SynthesisRequest:
@@ -378,9 +378,9 @@ def test_a_server_that_is_gone_is_told_apart_from_a_voice_that_is_broken(fake: F
 def test_a_refusal_of_vllms_is_no_broken_voice(fake: FakeVllm, voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, asked = fake.answer, []
 
-    def refuse(said: tuple[int, Any], path: str, body: dict[str, Any]) -> tuple[int, Any]:
+    def refuse(message: tuple[int, Any], path: str, body: dict[str, Any]) -> tuple[int, Any]:
         asked.append(path)
-        return said if path == "/v1/completions" else answer(path, body)
+        return message if path == "/v1/completions" else answer(path, body)
 
     with closing(through(fake)) as backend:
         for status, message, told, more_loads in (

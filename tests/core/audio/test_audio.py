@@ -33,17 +33,17 @@ def loudest(sound: np.ndarray, rate: int) -> float:
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 44100, 48000, 96000])
-@pytest.mark.parametrize("wanted", [16000, 24000])
-def test_a_sine_keeps_pitch_level_and_length_at_another_rate(tmp_path: Path, rate: int, wanted: int) -> None:
+@pytest.mark.parametrize("expected", [16000, 24000])
+def test_a_sine_keeps_pitch_level_and_length_at_another_rate(tmp_path: Path, rate: int, expected: int) -> None:
     soundfile.write(tmp_path / "a.wav", sine(440, 2, rate), rate, subtype="FLOAT")
-    sound = audio.read(tmp_path / "a.wav", wanted)
+    sound = audio.read(tmp_path / "a.wav", expected)
     assert sound.dtype == np.float32
-    assert abs(len(sound) - 2 * wanted) <= 1
-    assert loudest(sound, wanted) == pytest.approx(440, abs=0.05)
-    inner = sound[wanted // 10 : -wanted // 10].astype(np.float64)
+    assert abs(len(sound) - 2 * expected) <= 1
+    assert loudest(sound, expected) == pytest.approx(440, abs=0.05)
+    inner = sound[expected // 10 : -expected // 10].astype(np.float64)
     level = 10 * np.log10(np.mean(inner**2) / (0.5**2 / 2))
     assert abs(level) < 0.1
-    if rate == wanted:
+    if rate == expected:
         np.testing.assert_array_equal(sound, sine(440, 2, rate))
 
 
@@ -184,10 +184,10 @@ def test_a_rate_that_no_recording_has_is_refused(tmp_path: Path, rate: int) -> N
 
 
 def unsound() -> dict[str, np.ndarray]:
-    found = {name: sine(440, 0.1, 16000) for name in ("NaN", "infinity", "minus infinity")}
-    for sound, value in zip(found.values(), (np.nan, np.inf, -np.inf), strict=True):
+    result = {name: sine(440, 0.1, 16000) for name in ("NaN", "infinity", "minus infinity")}
+    for sound, value in zip(result.values(), (np.nan, np.inf, -np.inf), strict=True):
         sound[7] = value
-    return found
+    return result
 
 
 @pytest.mark.parametrize("kind", unsound())
@@ -214,11 +214,11 @@ def test_any_bytes_are_sound_or_one_line(tmp_path_factory: pytest.TempPathFactor
         try:
             ask(path)
         except DataError as error:
-            said = str(error)
+            message = str(error)
         else:
             continue
-        assert said.startswith(str(path))
-        assert "\n" not in said
+        assert message.startswith(str(path))
+        assert "\n" not in message
 
 
 def test_what_is_no_file_is_said_without_waiting(tmp_path: Path) -> None:
@@ -227,9 +227,9 @@ def test_what_is_no_file_is_said_without_waiting(tmp_path: Path) -> None:
     (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
     kinds = {"pipe.wav": "not a plain file", "folder.wav": "not a plain file", "loop.wav": "not a plain file",
              "none.wav": "does not exist", "x" * 300 + ".wav": "does not exist"}  # fmt: skip
-    for name, said in kinds.items():
+    for name, message in kinds.items():
         for ask in (audio.seconds_of, lambda path: audio.read(path, 16000)):
-            with pytest.raises(DataError, match=f"{name} {'is ' if 'not a' in said else ''}{said}"):
+            with pytest.raises(DataError, match=f"{name} {'is ' if 'not a' in message else ''}{message}"):
                 ask(tmp_path / name)
     with pytest.raises(DataError, match="is not a plain file"):
         audio.read(Path("/dev/zero"), 16000)
@@ -301,8 +301,8 @@ def test_what_is_too_loud_is_bounded_not_wrapped_around(tmp_path: Path) -> None:
     streamed = np.frombuffer(out.getvalue(), dtype="<i2")
     with wave.open(str(tmp_path / "a.wav")) as written:
         samples = np.frombuffer(written.readframes(5), dtype="<i2")
-    for found in (streamed, samples):
-        assert found.tolist() == [-32768, -32768, 0, 32767, 32767]
+    for result in (streamed, samples):
+        assert result.tolist() == [-32768, -32768, 0, 32767, 32767]
 
 
 def test_a_stream_is_the_same_sound_as_the_file(tmp_path: Path) -> None:

@@ -111,11 +111,11 @@ def test_a_transform_that_fails_on_a_clip_is_a_reason(monkeypatch: pytest.Monkey
     assert random.getstate() == before
 
 
-@pytest.mark.parametrize(("left", "said"), [(SOUND[:0], "no samples"), (SOUND * np.nan, "not numbers")])
-def test_copies_without_sound_are_a_reason(monkeypatch: pytest.MonkeyPatch, left: np.ndarray, said: str) -> None:
+@pytest.mark.parametrize(("left", "message"), [(SOUND[:0], "no samples"), (SOUND * np.nan, "not numbers")])
+def test_copies_without_sound_are_a_reason(monkeypatch: pytest.MonkeyPatch, left: np.ndarray, message: str) -> None:
     made = augmenter({"Reverse": {}})
     monkeypatch.setattr(audiomentations.Reverse, "__call__", lambda self, samples, sample_rate: left)
-    with pytest.raises(DataError, match=f"changed copy 1: the transforms leave .*{said}"):
+    with pytest.raises(DataError, match=f"changed copy 1: the transforms leave .*{message}"):
         made.variant(SOUND, RATE, "clip", 1)
 
 
@@ -133,8 +133,8 @@ MISTAKES = {
 
 @pytest.mark.parametrize("kind", MISTAKES)
 def test_a_mistake_in_a_recipe_is_one_line_that_names_its_place(kind: str) -> None:
-    transforms, said = MISTAKES[kind]
-    with pytest.raises(RecipeError, match=said) as caught:
+    transforms, message = MISTAKES[kind]
+    with pytest.raises(RecipeError, match=message) as caught:
         augmenter(*transforms)
     assert len(caught.value.problems) == 1
     assert "\n" not in str(caught.value)

@@ -44,10 +44,10 @@ def written(path: Path, sound: np.ndarray, rate: int = RATE) -> Path:
 def edges_of(path: Path, part: RecordingPart) -> tuple[float, float]:
     """Where a part begins and ends, found by comparing its samples with the recording."""
     whole, rate = audio.recorded(path)
-    found, _ = audio.read_part(path, part)
-    start = int(np.flatnonzero(np.all(np.lib.stride_tricks.sliding_window_view(whole, 64) == found[:64], axis=1))[0])
-    np.testing.assert_array_equal(found, whole[start : start + len(found)])
-    return start / rate, (start + len(found)) / rate
+    result, _ = audio.read_part(path, part)
+    start = int(np.flatnonzero(np.all(np.lib.stride_tricks.sliding_window_view(whole, 64) == result[:64], axis=1))[0])
+    np.testing.assert_array_equal(result, whole[start : start + len(result)])
+    return start / rate, (start + len(result)) / rate
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3"])
@@ -57,8 +57,8 @@ def test_any_order_reads_what_the_whole_recording_holds(tmp_path: Path, ending: 
     whole, _ = audio.recorded(path)
     for index in order:
         first = (2, 8, 10)[index] * RATE
-        found = parts._read_samples(path, first, first + 2 * RATE)[:, 0]
-        np.testing.assert_allclose(found, whole[first : first + 2 * RATE], atol=1e-6)
+        result = parts._read_samples(path, first, first + 2 * RATE)[:, 0]
+        np.testing.assert_allclose(result, whole[first : first + 2 * RATE], atol=1e-6)
 
 
 def test_a_file_that_cannot_seek_is_decoded_once_for_all_its_parts(
@@ -150,7 +150,7 @@ def test_no_sample_is_in_two_parts(tmp_path_factory: pytest.TempPathFactory, tim
             start, end, after if after is not None and start - after <= near else None,
             before if before is not None and before - end <= near else None,
         )  # fmt: skip
-        found, _ = audio.read_part(path, part)
-        assert len(found) <= (end - start + 2 * near) * RATE + 1
-        used += len(found)
+        result, _ = audio.read_part(path, part)
+        assert len(result) <= (end - start + 2 * near) * RATE + 1
+        used += len(result)
     assert used <= 4 * RATE

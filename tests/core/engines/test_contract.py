@@ -53,13 +53,13 @@ def test_functions_of_other_libraries_in_the_module_are_no_hooks(load):
 
 
 def test_an_unknown_argument_is_refused_with_the_nearest(refusal):
-    told = refusal("def prepare_sample(base, clip)", "def prepare_sample(base, clips)")
-    assert "'prepare_sample' has no argument 'clips'; did you mean 'clip'? (it has: base, clip, extensions)" in told
+    message = refusal("def prepare_sample(base, clip)", "def prepare_sample(base, clips)")
+    assert "'prepare_sample' has no argument 'clips'; did you mean 'clip'? (it has: base, clip, extensions)" in message
 
 
 def test_an_unknown_hook_is_refused_with_the_nearest(refusal):
-    told = refusal(more="@vtune.hookimpl\ndef syntesize(text): ...\n")
-    assert "there is no hook 'syntesize'; did you mean 'synthesize'?" in told
+    message = refusal(more="@vtune.hookimpl\ndef syntesize(text): ...\n")
+    assert "there is no hook 'syntesize'; did you mean 'synthesize'?" in message
 
 
 def test_an_unknown_hook_that_is_optional_is_let_be(load):
@@ -76,8 +76,8 @@ def test_a_hook_may_have_another_name_in_the_module(load):
 
 @pytest.mark.parametrize("hook", ["engine_info", "load_base", "collate", "synthesize"])
 def test_a_missing_hook_is_named(refusal, hook):
-    told = refusal(f"@vtune.hookimpl\ndef {hook}(", f"def {hook}(")
-    assert f"lacks the hooks {hook}; every engine must implement them" in told
+    message = refusal(f"@vtune.hookimpl\ndef {hook}(", f"def {hook}(")
+    assert f"lacks the hooks {hook}; every engine must implement them" in message
 
 
 def test_a_module_without_any_hook_lacks_all_of_them(install):
@@ -91,7 +91,7 @@ def test_a_module_without_any_hook_lacks_all_of_them(install):
 
 
 @pytest.mark.parametrize(
-    ("signature", "told"),
+    ("signature", "message"),
     [
         ("(base, clip=None)", "hook 'prepare_sample' gives 'clip' a default, so it would never get a value"),
         ("(base, *, clip)", "hook 'prepare_sample' takes 'clip' by keyword only, so it would never get a value"),
@@ -99,13 +99,13 @@ def test_a_module_without_any_hook_lacks_all_of_them(install):
         ("(base, **more)", "hook 'prepare_sample' takes *more; name the arguments"),
     ],
 )
-def test_an_argument_that_pluggy_would_never_fill_is_refused(refusal, signature, told):
-    assert told in refusal("def prepare_sample(base, clip)", f"def prepare_sample{signature}")
+def test_an_argument_that_pluggy_would_never_fill_is_refused(refusal, signature, message):
+    assert message in refusal("def prepare_sample(base, clip)", f"def prepare_sample{signature}")
 
 
 def test_a_wrapper_that_is_none_is_refused(refusal):
-    told = refusal(more="@vtune.hookimpl(wrapper=True)\ndef fingerprint(base): return {}\n")
-    assert "generator" in told
+    message = refusal(more="@vtune.hookimpl(wrapper=True)\ndef fingerprint(base): return {}\n")
+    assert "generator" in message
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_an_engine_that_says_rubbish_of_itself_is_refused(refusal, answer, told)
 
 
 @pytest.mark.parametrize(
-    ("field", "told"),
+    ("field", "message"),
     [
         (
             "1",
@@ -161,8 +161,8 @@ def test_an_engine_that_says_rubbish_of_itself_is_refused(refusal, answer, told)
         ),
     ],
 )
-def test_an_option_that_does_not_say_what_it_affects_is_refused(refusal, field, told):
-    assert told in refusal('size: int = vtune.option(1, affects="training")', f"size: int = {field}")
+def test_an_option_that_does_not_say_what_it_affects_is_refused(refusal, field, message):
+    assert message in refusal('size: int = vtune.option(1, affects="training")', f"size: int = {field}")
 
 
 def test_a_word_of_vtunes_own_passes_through_engine_info(load):

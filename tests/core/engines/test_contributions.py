@@ -44,10 +44,10 @@ def add(install):
 def refusal(hook: str) -> str:
     with pytest.raises(EngineError) as caught:
         READERS[hook]()
-    told = str(caught.value)
-    assert len(told.splitlines()) == 1
-    assert told.startswith("extension 'acme' (acme 1.0): ")
-    return told.removeprefix("extension 'acme' (acme 1.0): ")
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert message.startswith("extension 'acme' (acme 1.0): ")
+    return message.removeprefix("extension 'acme' (acme 1.0): ")
 
 
 @pytest.mark.parametrize("hook", READERS)
@@ -76,7 +76,7 @@ def test_no_answer_adds_nothing(add, hook):
 
 
 @pytest.mark.parametrize(
-    ("hook", "entry", "told"),
+    ("hook", "entry", "message"),
     [
         ("table_formats", "TableReader('x', ['.eq'], print)", "TableReader: 'endings' must be a tuple, found ['.eq']"),
         ("table_formats", "TableReader('x', ('.eq',), 3)", "TableReader: 'read' must be a function, found 3"),
@@ -92,9 +92,9 @@ def test_no_answer_adds_nothing(add, hook):
         ),
     ],
 )
-def test_a_wrong_field_of_an_entry_is_named(add, hook, entry, told):
+def test_a_wrong_field_of_an_entry_is_named(add, hook, entry, message):
     add(hook, f"[{entry}]")
-    assert refusal(hook).startswith(f"{hook} lists a wrong {told}")
+    assert refusal(hook).startswith(f"{hook} lists a wrong {message}")
 
 
 CLASHES = [
@@ -133,7 +133,7 @@ def metrics(recipe):
 
 
 @pytest.mark.parametrize(
-    ("group", "metric", "told"),
+    ("group", "metric", "message"),
     [
         ("made", "good", "metrics lists the group 'made', which extension 'aaaa' (aaaa 1.0) has already; rename it"),
         (
@@ -145,7 +145,7 @@ def metrics(recipe):
         ("other", "made", "metrics lists 'made' in the group 'other', which extension 'aaaa' (aaaa 1.0) has already"),
     ],
 )
-def test_two_metrics_of_one_name_are_told_with_both_owners(install, tmp_path, group, metric, told):
+def test_two_metrics_of_one_name_are_told_with_both_owners(install, tmp_path, group, metric, message):
     from vtune.evaluation import metric_makers
 
     for name, source in (
@@ -156,7 +156,7 @@ def test_two_metrics_of_one_name_are_told_with_both_owners(install, tmp_path, gr
     (tmp_path / "r.yaml").write_text("voice: a\nengine: toy\ndata: [{source: x}]\n")
     with pytest.raises(EngineError) as caught:
         metric_makers(load_engine("toy"), load_recipe(tmp_path / "r.yaml"))
-    assert str(caught.value).startswith(f"extension 'acme' (acme 1.0): {told}")
+    assert str(caught.value).startswith(f"extension 'acme' (acme 1.0): {message}")
 
 
 def test_a_recipe_names_a_recogniser_of_an_extension_and_a_typo_is_told(add, tmp_path):

@@ -12,16 +12,16 @@ from vtune.errors import EngineError, RecipeError, shown
 def refusal(name: str) -> str:
     with pytest.raises(EngineError) as caught:
         load_engine(name)
-    told = str(caught.value)
-    assert len(told.splitlines()) == 1
-    return told
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
 
 
 def test_an_installed_engine_is_found_and_names_its_distribution(install, engine):
     install("acme-speech", "vtune.engines", {"acme": "acme_engine"}, acme_engine=engine)
-    found = load_engine("acme")
-    assert (found.name, found.origin) == ("acme", "acme-speech 1.0")
-    assert found.info.options().size == 1
+    result = load_engine("acme")
+    assert (result.name, result.origin) == ("acme", "acme-speech 1.0")
+    assert result.info.options().size == 1
 
 
 def test_an_engine_may_lie_in_a_package(install, engine, tmp_path):
@@ -34,9 +34,9 @@ def test_an_engine_may_lie_in_a_package(install, engine, tmp_path):
 
 def test_an_unknown_engine_suggests_the_nearest_and_lists_the_installed(install, engine):
     install("acme", "vtune.engines", {"acme": "acme_engine"}, acme_engine=engine)
-    told = refusal("acmee")
-    assert told.startswith("no engine 'acmee' is installed; did you mean 'acme'? (installed: acme, ")
-    assert "toy" in told
+    message = refusal("acmee")
+    assert message.startswith("no engine 'acmee' is installed; did you mean 'acme'? (installed: acme, ")
+    assert "toy" in message
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 10_000, "a\nb", "a\0b", "../toy", "toy ", "TOY", "\ud800"])
@@ -65,10 +65,10 @@ def test_nothing_is_imported_to_know_what_is_installed(install):
 )
 def test_an_engine_that_cannot_be_imported_says_why_and_who_ships_it(install, source, reason):
     install("acme-speech", "vtune.engines", {"acme": "acme_engine"}, acme_engine=source)
-    told = refusal("acme")
-    assert told.startswith("engine 'acme' (acme-speech 1.0) cannot be imported: ")
-    assert reason in told
-    assert told.endswith("; reinstall or uninstall it")
+    message = refusal("acme")
+    assert message.startswith("engine 'acme' (acme-speech 1.0) cannot be imported: ")
+    assert reason in message
+    assert message.endswith("; reinstall or uninstall it")
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_a_distribution_without_metadata_is_still_named_somehow(install, tmp_pat
 def test_two_distributions_with_one_name_are_a_clash_of_that_name_only(install, engine):
     install("acme-one", "vtune.engines", {"acme": "acme_a", "single": "acme_a"}, acme_a=engine)
     install("acme-two", "vtune.engines", {"acme": "acme_b"}, acme_b=engine)
-    told = refusal("acme")
-    assert told.startswith("engine 'acme' is offered by ")
-    assert "acme-one 1.0" in told
-    assert "acme-two 1.0" in told
-    assert "uninstall" in told
+    message = refusal("acme")
+    assert message.startswith("engine 'acme' is offered by ")
+    assert "acme-one 1.0" in message
+    assert "acme-two 1.0" in message
+    assert "uninstall" in message
     assert load_engine("single").origin == "acme-one 1.0"
     assert load_engine("toy").name == "toy"
 
@@ -129,12 +129,12 @@ def test_each_engine_stands_alone_among_the_available_ones(install, engine):
     install("broken", "vtune.engines", {"broken": "broken_engine"}, broken_engine="import no_such_library_anywhere")
     install("one", "vtune.engines", {"clash": "acme_engine"}, acme_engine=engine)
     install("two", "vtune.engines", {"clash": "acme_engine", "fine": "acme_engine"})
-    found = vtune.available_engines()
-    assert list(found) == sorted(found)
-    assert isinstance(found["broken"], EngineError)
-    assert isinstance(found["clash"], EngineError)
-    assert isinstance(found["fine"], vtune.Engine)
-    assert isinstance(found["toy"], vtune.Engine)
+    result = vtune.available_engines()
+    assert list(result) == sorted(result)
+    assert isinstance(result["broken"], EngineError)
+    assert isinstance(result["clash"], EngineError)
+    assert isinstance(result["fine"], vtune.Engine)
+    assert isinstance(result["toy"], vtune.Engine)
 
 
 def test_a_broken_engine_is_one_problem_of_the_recipe_that_names_it(install, tmp_path):
@@ -151,8 +151,8 @@ def test_a_broken_engine_is_one_problem_of_the_recipe_that_names_it(install, tmp
 def test_an_engine_may_be_a_file(tmp_path, engine, monkeypatch):
     (tmp_path / "my_engine.py").write_text(engine)
     monkeypatch.chdir(tmp_path)
-    found = load_users_engine("./my_engine.py")
-    assert (found.name, found.origin) == ("./my_engine.py", str(tmp_path / "my_engine.py"))
+    result = load_users_engine("./my_engine.py")
+    assert (result.name, result.origin) == ("./my_engine.py", str(tmp_path / "my_engine.py"))
     assert load_engine(str(tmp_path / "my_engine.py")).info.sample_rate == 8000
 
 
@@ -178,7 +178,7 @@ def test_an_engine_file_beside_the_recipe_is_found_from_anywhere(tmp_path, engin
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("./gone.py", "there is no engine file './gone.py'"),
         ("x" * 300 + ".py", "there is no engine file 'xxx"),
@@ -187,10 +187,10 @@ def test_an_engine_file_beside_the_recipe_is_found_from_anywhere(tmp_path, engin
         (".py", "there is no engine file '.py'"),
     ],
 )
-def test_an_engine_file_that_is_not_there_is_told(name, told):
+def test_an_engine_file_that_is_not_there_is_told(name, message):
     with pytest.raises(EngineError) as caught:
         load_users_engine(name)
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(message)
     assert refusal(name).startswith(f"engine {shown(name)} is a Python file, which would have to run")
 
 

@@ -43,9 +43,9 @@ def extend(install, extension):
 def refusal() -> str:
     with pytest.raises(EngineError) as caught:
         load_engine("acme").extension_options()
-    told = str(caught.value)
-    assert len(told.splitlines()) == 1
-    return told
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
 
 
 def test_an_extension_adds_a_section_of_the_recipe(extend, write):
@@ -373,8 +373,8 @@ def test_a_voice_speaks_with_the_values_that_still_fit(extend, make_voice, tmp_p
     assert values(None) == {"colours": {"red": 1}}
     assert not caplog.records
     assert values({"red": "dark", "green": 2}) == {"colours": {"red": 1}}
-    (told,) = caplog.messages
-    assert told.startswith(
+    (message,) = caplog.messages
+    assert message.startswith(
         "voice anna was made with other options of extension 'colours' (colours 1.0) than it has now ("
     )
-    assert told.endswith("); the voice speaks with defaults instead")
+    assert message.endswith("); the voice speaks with defaults instead")

@@ -73,11 +73,11 @@ def test_an_extension_for_a_newer_vtune_says_which(install, tmp_path):
     install("future", "vtune.plugins", {"future": "future_extension"}, future_extension=source)
     metadata = tmp_path / "site" / "future-1.0.dist-info" / "METADATA"
     metadata.write_text(metadata.read_text() + "Requires-Dist: numpy\nRequires-Dist: vtune-tts<0.4,>=0.3\n")
-    told = only("future").problem
-    assert told.startswith(
+    message = only("future").problem
+    assert message.startswith(
         "extension 'future' (future 1.0) was written for another version of vtune's hooks: there is no hook 'paint'"
     )
-    assert told.endswith("; this is vtune 0.1.0, and it asks for vtune-tts<0.4,>=0.3")
+    assert message.endswith("; this is vtune 0.1.0, and it asks for vtune-tts<0.4,>=0.3")
 
 
 def test_a_blocked_engine_is_not_imported(install, monkeypatch):

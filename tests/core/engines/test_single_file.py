@@ -103,9 +103,9 @@ def test_a_recipe_in_somebodys_folder_runs_no_file(project, engine, mark, below)
 
 
 def test_a_recipe_in_the_hubs_cache_runs_no_file(project, engine):
-    place = Path("hub/models--stranger--voice/snapshots/abc")
-    write_engine(place / "mine.py", engine)
-    refusal(write_recipe(place / "r.yaml"))
+    folder = Path("hub/models--stranger--voice/snapshots/abc")
+    write_engine(folder / "mine.py", engine)
+    refusal(write_recipe(folder / "r.yaml"))
     assert ran(project) == []
 
 

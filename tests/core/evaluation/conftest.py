@@ -60,7 +60,7 @@ class Told:
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
         rows = [self.found.get((utterance.system, utterance.text), ({}, utterance.text)) for utterance in utterances]
         columns = {
-            spec.name: [Ratio(one[spec.name]) if spec.name in one else None for one, _ in rows] for spec in self.specs
+            spec.name: [Ratio(row[spec.name]) if spec.name in row else None for row, _ in rows] for spec in self.specs
         }
         return MetricResult(
             columns, {"heard": [heard for _, heard in rows]}, {"speaker_similarity": {"impostors": 0.5}}
@@ -122,7 +122,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
             page.add_init_script(script)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda asked: wrong.append(asked.url) if not asked.url.startswith(OWN) else None)
-        page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("console", lambda entry: wrong.append(entry.text) if entry.type in ("error", "warning") else None)
         page.goto(path.absolute().as_uri())
         return page
 

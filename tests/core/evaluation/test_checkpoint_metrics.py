@@ -95,10 +95,10 @@ def test_without_both_metrics_the_loss_chooses(
 
     monkeypatch.setitem(metric_registry.METRICS, "intelligibility", Missing)
     with caplog.at_level("INFO", "vtune"):
-        found = load_checkpoint_metrics(
+        result = load_checkpoint_metrics(
             voice.engine, voice.base, toy(), {"a": TestSet(["a"], [])}, lambda _: voice.conditioning
         )
-    assert found is None
+    assert result is None
     assert (
         "Checkpoints cannot be chosen by (1 - wer) x speaker_similarity, so the last checkpoint becomes the voice: "
         "wer cannot be measured here: no weights of Whisper are here"
@@ -120,6 +120,6 @@ def test_zero_sentences_ask_nobody(judged: None, toy: Callable[..., Recipe], voi
 def test_sentences_are_share_sentences(toy: Callable[..., Recipe], count: int, voices: int, shares: list[int]) -> None:
     recipe = toy(evaluate={"sentences": ["own"], "checkpoint_sentences": count})
     materials = {f"v{number}": TestSet([f"t{text}" for text in range(9)], []) for number in range(voices)}
-    found = _share_sentences(recipe, materials)
-    assert [len(test_set.texts) for test_set in found.values()] == shares
-    assert all(test_set.texts[0] == "own" for test_set in found.values())
+    result = _share_sentences(recipe, materials)
+    assert [len(test_set.texts) for test_set in result.values()] == shares
+    assert all(test_set.texts[0] == "own" for test_set in result.values())

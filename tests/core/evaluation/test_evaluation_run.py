@@ -80,8 +80,8 @@ def test_the_reason_why_nothing_is_measured_is_the_true_one(
     reason: str,
 ) -> None:
     test_set = TestSet([], [clip(f"... {number}") for number in range(held)])
-    found = evaluate(load_engine("toy"), [], test_set, toy(evaluate=evaluation, train=train))
-    assert found.scores.skipped["scores"].startswith(reason)
+    result = evaluate(load_engine("toy"), [], test_set, toy(evaluate=evaluation, train=train))
+    assert result.scores.skipped["scores"].startswith(reason)
 
 
 def test_nothing_held_out_is_said_and_nothing_written(

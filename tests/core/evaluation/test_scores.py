@@ -40,11 +40,11 @@ def told(
 
 def test_means_weigh_takes_by_what_they_hold(toy: Callable[..., Recipe]) -> None:
     utterances = [silence("a"), silence("b"), silence("c"), silence("a", "base")]
-    found = told(utterances, [Ratio(2, 4), Ratio(0, 1), None, Ratio(1, 1)], toy())
-    assert found["points"].means == {"voice": 2 / 5, "base": 1.0}
-    assert found.systems == ["voice", "base"]
-    assert [row["metrics"]["points"] for row in found.utterances] == [0.5, 0.0, None, 1.0]
-    assert [row["said"] for row in found.utterances] == ["A", "B", "C", "A"]
+    scored = told(utterances, [Ratio(2, 4), Ratio(0, 1), None, Ratio(1, 1)], toy())
+    assert scored["points"].means == {"voice": 2 / 5, "base": 1.0}
+    assert scored.systems == ["voice", "base"]
+    assert [row["metrics"]["points"] for row in scored.utterances] == [0.5, 0.0, None, 1.0]
+    assert [row["said"] for row in scored.utterances] == ["A", "B", "C", "A"]
 
 
 def test_what_a_judge_did_not_find_is_no_score(toy: Callable[..., Recipe]) -> None:
@@ -57,37 +57,39 @@ def test_the_interval_is_that_of_a_paired_bootstrap(toy: Callable[..., Recipe]) 
     draw = np.random.default_rng(3)
     values = draw.uniform(1.0, 4.0, (40, 2))
     utterances = [silence(f"{text}", system) for text in range(40) for system in ("voice", "base")]
-    found = told(utterances, [Ratio(value) for value in values.reshape(-1)], toy())["points"]
+    scored = told(utterances, [Ratio(value) for value in values.reshape(-1)], toy())["points"]
     differences = values[:, 0] - values[:, 1]
     middle, width = differences.mean(), 1.96 * differences.std() / np.sqrt(40)
-    assert found.intervals["voice"] == pytest.approx((middle - width, middle + width), abs=0.15 * width)
-    assert set(found.intervals) == {"voice"}
+    assert scored.intervals["voice"] == pytest.approx((middle - width, middle + width), abs=0.15 * width)
+    assert set(scored.intervals) == {"voice"}
 
 
 def test_any_system_can_be_the_one_that_others_are_compared_with(toy: Callable[..., Recipe]) -> None:
     utterances = [silence(text, system) for text in "ab" for system in ("step 10", "step 20", "mixed")]
-    found = told(utterances, [Ratio(value) for value in (1, 2, 3, 1, 2, 3)], toy(), "step 20")["points"]
-    assert found.intervals == {"step 10": (-1.0, -1.0), "mixed": (1.0, 1.0)}
+    scored = told(utterances, [Ratio(value) for value in (1, 2, 3, 1, 2, 3)], toy(), "step 20")["points"]
+    assert scored.intervals == {"step 10": (-1.0, -1.0), "mixed": (1.0, 1.0)}
 
 
 def test_all_seeds_of_a_text_are_drawn_together(toy: Callable[..., Recipe]) -> None:
     utterances = [silence(text, system, seed) for text in "ab" for seed in (0, 1) for system in ("voice", "base")]
-    found = told(utterances, [Ratio(value) for value in (0, 1, 2, 1, 4, 5, 6, 5)], toy())["points"]
-    assert found.intervals["voice"] == (0.0, 0.0)
+    scored = told(utterances, [Ratio(value) for value in (0, 1, 2, 1, 4, 5, 6, 5)], toy())["points"]
+    assert scored.intervals["voice"] == (0.0, 0.0)
 
 
 def test_systems_that_sound_the_same_are_named(toy: Callable[..., Recipe]) -> None:
     other = Utterance("b", 0, "other", np.ones(8, np.float32), 8_000)
     utterances = [silence("a"), silence("b"), silence("a", "base"), silence("b", "base"), silence("a", "other"), other]
-    found = told(utterances, [Ratio(0)] * 6, toy())
-    assert found.identical == (("voice", "base"),)
-    assert found.warnings() == ["voice and base sound exactly the same: the training changed nothing that can be heard"]
+    scored = told(utterances, [Ratio(0)] * 6, toy())
+    assert scored.identical == (("voice", "base"),)
+    assert scored.warnings() == [
+        "voice and base sound exactly the same: the training changed nothing that can be heard"
+    ]
 
 
 def test_one_text_has_no_interval(toy: Callable[..., Recipe]) -> None:
-    found = told([silence("a"), silence("a", "base")], [Ratio(1), Ratio(2)], toy())["points"]
-    assert found.intervals == {}
-    assert found.difference("voice") == ""
+    scored = told([silence("a"), silence("a", "base")], [Ratio(1), Ratio(2)], toy())["points"]
+    assert scored.intervals == {}
+    assert scored.difference("voice") == ""
 
 
 def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(toy: Callable[..., Recipe]) -> None:
@@ -95,9 +97,9 @@ def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(toy: Callable[...
         raise VtuneError("it needs the extra 'x'")
 
     makers = {"broken": broken, "told": lambda *_: Told([Ratio(1)])}
-    found = score([silence("a")], TestSet(["a"], []), toy(), makers)
-    assert found.skipped == {"broken": "it needs the extra 'x'"}
-    assert found["points"].means == {"voice": 1.0}
+    result = score([silence("a")], TestSet(["a"], []), toy(), makers)
+    assert result.skipped == {"broken": "it needs the extra 'x'"}
+    assert result["points"].means == {"voice": 1.0}
 
 
 def test_the_file_holds_everything(toy: Callable[..., Recipe]) -> None:

@@ -58,8 +58,8 @@ def test_by_default_quality_wants_the_words_and_the_person(
 ) -> None:
     rule = selection(toy())
     assert rule.rule == "(1 - wer) x speaker_similarity"
-    found = rule.quality(scores(**means), "voice")
-    assert found == (None if quality is None else pytest.approx(quality))
+    result = rule.quality(scores(**means), "voice")
+    assert result == (None if quality is None else pytest.approx(quality))
 
 
 def test_several_metrics_are_scaled_and_multiplied(toy: Callable[..., Recipe]) -> None:

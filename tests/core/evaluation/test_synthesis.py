@@ -11,8 +11,8 @@ from vtune.types import Audio, Ending
 
 def speaker(*endings: Ending | None) -> System:
     def say(text: str, seed: int) -> Iterator[Audio]:
-        for place, ending in enumerate(endings):
-            yield Audio(np.full(len(text), seed + place, np.float32), 8_000, ending)
+        for index, ending in enumerate(endings):
+            yield Audio(np.full(len(text), seed + index, np.float32), 8_000, ending)
 
     return System("someone", say)
 
@@ -56,11 +56,16 @@ def test_the_first_text_is_timed_and_the_others_are_spoken_together() -> None:
     texts, seeds = ["a", "bb", "ccc"], [0, 1]
     utterances = synthesize_all([choir("one", asked), choir("other", asked)], texts, seeds)
     assert asked == [[("bb", 0), ("bb", 1), ("ccc", 0), ("ccc", 1)]] * 2
-    wanted = synthesize_all([System(name, speaker(Ending.END_TOKEN).say) for name in ("one", "other")], texts, seeds)
-    for one, other in zip(utterances, wanted, strict=True):
-        assert (one.text, one.seed, one.system, one.ending) == (other.text, other.seed, other.system, other.ending)
-        assert one.waveform.tolist() == other.waveform.tolist()
-        assert (one.took is None, one.first is None) == (one.text != "a",) * 2
+    expected = synthesize_all([System(name, speaker(Ending.END_TOKEN).say) for name in ("one", "other")], texts, seeds)
+    for utterance, other in zip(utterances, expected, strict=True):
+        assert (utterance.text, utterance.seed, utterance.system, utterance.ending) == (
+            other.text,
+            other.seed,
+            other.system,
+            other.ending,
+        )
+        assert utterance.waveform.tolist() == other.waveform.tolist()
+        assert (utterance.took is None, utterance.first is None) == (utterance.text != "a",) * 2
     assert synthesize_train_sentences(choir("one", asked), ["a", "b"], 2, 0)[1].system == "one on training sentences"
     assert asked[2:] == [[("b", 0)]]
 

@@ -12,22 +12,22 @@ WORDS = st.lists(st.sampled_from(["the", "cat", "sat", "on", "mat"]), max_size=8
 
 @given(WORDS.filter(bool), WORDS)
 def test_counts_are_those_of_jiwer(wanted: list[str], said: list[str]) -> None:
-    found = align(wanted, said)
+    alignment = align(wanted, said)
     theirs = jiwer.process_words(" ".join(wanted), " ".join(said))
     # Ways of one length may differ in what they take for other words; lengths and the balance cannot.
-    assert found.errors == theirs.substitutions + theirs.insertions + theirs.deletions
-    assert found.insertions - found.deletions == len(said) - len(wanted)
+    assert alignment.errors == theirs.substitutions + theirs.insertions + theirs.deletions
+    assert alignment.insertions - alignment.deletions == len(said) - len(wanted)
 
 
 @given(WORDS, WORDS)
 def test_a_way_leads_from_one_text_to_the_other(wanted: list[str], said: list[str]) -> None:
-    found = align(wanted, said)
-    assert [step[1] for step in found.steps if step[0] != "insertion"] == wanted
-    assert [step[2] for step in found.steps if step[0] != "deletion"] == said
-    assert all((kind == "match") == (old == new) for kind, old, new in found.steps)
-    assert found.errors == edit_distance(wanted, said)
+    alignment = align(wanted, said)
+    assert [step[1] for step in alignment.steps if step[0] != "insertion"] == wanted
+    assert [step[2] for step in alignment.steps if step[0] != "deletion"] == said
+    assert all((kind == "match") == (old == new) for kind, old, new in alignment.steps)
+    assert alignment.errors == edit_distance(wanted, said)
 
 
 def test_by_hand() -> None:
-    found = align(["please", "bring", "me", "some", "bread"], ["please", "please", "bring", "some", "red"])
-    assert (found.insertions, found.deletions, found.errors) == (1, 1, 3)
+    alignment = align(["please", "bring", "me", "some", "bread"], ["please", "please", "bring", "some", "red"])
+    assert (alignment.insertions, alignment.deletions, alignment.errors) == (1, 1, 3)

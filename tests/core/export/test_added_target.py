@@ -91,12 +91,12 @@ def test_an_engine_writes_its_own_format_and_its_numbers_are_compared(own: Voice
     exported = export(own, tmp_path / "out", "npz")
     letters, before = np.arange(9) + 90, np.arange(9)
     with np.load(tmp_path / "out" / "network.npz") as file:
-        found = sys.modules[MODULE].logits(file, letters, before)
+        result = sys.modules[MODULE].logits(file, letters, before)
     with torch.inference_mode():
         inputs = {"letters": torch.as_tensor(letters)[None], "before": torch.as_tensor(before)[None]}
         expected = open_voice(own).model(**inputs)["logits"][0].numpy()
         untuned = open_voice(own, untuned=True).model(**inputs)["logits"][0].numpy()
-    assert np.allclose(found, expected, atol=1e-5)
+    assert np.allclose(result, expected, atol=1e-5)
     assert np.abs(untuned - expected).max() > 1e-2
     compared = exported.result.compared
     assert [prompt.text for prompt in compared.prompts] == ["hello there", "one more line"]
@@ -126,7 +126,7 @@ READ = 'with np.load(directory / "network.npz") as weights:'
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("tensor.numpy()", "tensor.numpy() * 1.01", "gives other numbers than the voice: they differ by"),
         ("voice.merge()", "voice.model.base_model.model", f"{TITLE}: compare raised KeyError"),
@@ -152,12 +152,12 @@ READ = 'with np.load(directory / "network.npz") as weights:'
     ],
 )  # fmt: skip
 def test_a_target_that_is_wrong_keeps_nothing(
-    own: VoiceFolder, install: Callable[..., None], tmp_path: Path, old: str, new: str, told: str
+    own: VoiceFolder, install: Callable[..., None], tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     install(old, new)
     with pytest.raises(VtuneError) as caught:
         export(own, tmp_path / "out", "npz")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert not (tmp_path / "out").exists()
 

@@ -72,14 +72,14 @@ def test_every_number_on_the_card_stands_in_a_file_beside_it(scored: VoiceFolder
     ]
     # scores.json
     expected.append(f"{len(scores['texts'])} sentences that the voice was not trained on;")
-    assert [one["spec"]["name"] for one in scores["scores"] if one["spec"]["headline"]]
-    for one in scores["scores"]:
-        if one["spec"]["headline"]:
-            means, interval = one["means"], one["intervals"].get("voice")
+    assert [score["spec"]["name"] for score in scores["scores"] if score["spec"]["headline"]]
+    for score in scores["scores"]:
+        if score["spec"]["headline"]:
+            means, interval = score["means"], score["intervals"].get("voice")
             systems = [*scores["systems"], "recording"]
-            cells = [_shown(means.get(system), one["spec"]["unit"]) for system in systems]
+            cells = [_shown(means.get(system), score["spec"]["unit"]) for system in systems]
             expected.append(
-                f"| {one['spec']['title']} | {' | '.join(cells)} | {_spread(interval, one['spec']['unit'])} |"
+                f"| {score['spec']['title']} | {' | '.join(cells)} | {_spread(interval, score['spec']['unit'])} |"
             )
             value = f"value: {round(means['voice'], 4)}"
             assert value in card

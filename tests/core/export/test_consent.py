@@ -34,11 +34,11 @@ def test_half_a_consent_is_none(consent: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["", "yes", CONSENT_SENTENCE.lower(), CONSENT_SENTENCE.removeprefix("I "), f"{CONSENT_SENTENCE} maybe"]
+    "message", ["", "yes", CONSENT_SENTENCE.lower(), CONSENT_SENTENCE.removeprefix("I "), f"{CONSENT_SENTENCE} maybe"]
 )
-def test_other_words_do_not_do(said: str) -> None:
+def test_other_words_do_not_do(message: str) -> None:
     with pytest.raises(VoiceError, match="word for word") as caught:
-        require_consent(record(None), said)
+        require_consent(record(None), message)
     assert repr(CONSENT_SENTENCE) in str(caught.value)
 
 

@@ -42,7 +42,7 @@ def test_the_same_recordings_take_the_place_of_the_voice_and_others_keep_it_asid
     assert f"{voice.path}: the voice in this folder was made {first.created[:10]}" in caplog.text
     assert f"from {tmp_path / 'speech'}, {tmp_path / 'more'}, not from the recordings of this recipe" in caplog.text
     assert f"the voice that was there is kept as {aside}" in caplog.text
-    assert [one.name for one in list_voices(voices)] == ["someone"]
+    assert [voice.name for voice in list_voices(voices)] == ["someone"]
     assert list(open_voice(VoiceFolder(aside)).stream("hello"))
 
 
@@ -62,7 +62,7 @@ def test_killed_at_every_change_neither_voice_is_lost(make_voice: Callable[..., 
         sweep(voices)
         standing = [voices / "ann", *kept(voices)]
         assert all({path.name for path in voice.iterdir()} == names for voice in standing)
-        assert [one.name for one in list_voices(voices)] == ["ann"]
+        assert [voice.name for voice in list_voices(voices)] == ["ann"]
 
 
 def test_a_mix_replaces_no_voice_that_came_meanwhile(

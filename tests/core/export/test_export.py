@@ -94,10 +94,10 @@ def test_a_fully_fine_tuned_voice_is_one_model_already(full: VoiceFolder, tmp_pa
 def test_a_network_that_others_do_not_know_is_one_line(
     voice: VoiceFolder, tmp_path: Path, target: str, says: str
 ) -> None:
-    told = refusal(voice, tmp_path / "out", target)
-    assert says in told
-    assert "'toy'" in told
-    assert "(ToyNetwork)" in told
+    message = refusal(voice, tmp_path / "out", target)
+    assert says in message
+    assert "'toy'" in message
+    assert "(ToyNetwork)" in message
     assert not list(tmp_path.iterdir())
 
 
@@ -138,9 +138,9 @@ def test_samples_that_are_gone_are_spoken_again(voice: VoiceFolder, tmp_path: Pa
 
 
 def test_a_voice_whose_sentences_do_not_fit_the_engine_is_told(voice: VoiceFolder, tmp_path: Path) -> None:
-    told = refusal(voice, tmp_path / "out", "peft", options={"max_frames": 2})
-    assert "no sentence of this voice can be encoded as a prompt: sample 1: " in told
-    assert "more than max_frames 2" in told
+    message = refusal(voice, tmp_path / "out", "peft", options={"max_frames": 2})
+    assert "no sentence of this voice can be encoded as a prompt: sample 1: " in message
+    assert "more than max_frames 2" in message
 
 
 @pytest.mark.parametrize("target", ["peft", "merged"])
@@ -160,8 +160,8 @@ def test_wrong_weights_on_disk_leave_nothing_behind(
         return written
 
     monkeypatch.setattr(Engine, hook, spoil)
-    told = refusal(voice, tmp_path / "out", target)
-    assert "answers differently from the voice" in told
+    message = refusal(voice, tmp_path / "out", target)
+    assert "answers differently from the voice" in message
     assert not list(tmp_path.iterdir())
 
 
@@ -203,9 +203,9 @@ def test_settings_that_do_not_go_together_are_one_line(
 
 @pytest.mark.parametrize("target", list(TARGETS))
 def test_without_a_consent_nothing_is_exported(unstated: VoiceFolder, tmp_path: Path, target: str) -> None:
-    told = refusal(unstated, tmp_path / "out", target)
-    assert "does not say whose it is and on what consent" in told
-    assert repr(CONSENT_SENTENCE) in told
+    message = refusal(unstated, tmp_path / "out", target)
+    assert "does not say whose it is and on what consent" in message
+    assert repr(CONSENT_SENTENCE) in message
     assert not list(tmp_path.iterdir())
 
 

@@ -36,9 +36,9 @@ ANSWER = torch.tensor([[[1.0, -10.0, 3.0], [4.0, 2.0, 0.0]]])
 def test_the_difference_is_a_share_of_the_largest_logit() -> None:
     other = ANSWER.clone()
     other[0, 0, 0] += 0.05
-    found = compare(source(ANSWER), Says(other), "read", 1e-2)
-    assert found.difference == pytest.approx(0.005, rel=1e-4)
-    assert found.likeliest == 1
+    comparison = compare(source(ANSWER), Says(other), "read", 1e-2)
+    assert comparison.difference == pytest.approx(0.005, rel=1e-4)
+    assert comparison.likeliest == 1
 
 
 def test_more_than_allowed_names_the_sentence() -> None:
@@ -64,14 +64,14 @@ def test_another_shape_is_another_model() -> None:
 def test_the_likeliest_token_is_not_counted_in_padding() -> None:
     other = ANSWER.clone()
     other[0, 1] = torch.tensor([0.0, 4.0, 2.0])
-    found = compare(source(ANSWER, torch.tensor([[2, -100]])), Says(other), "read", 1.0)
-    assert found.likeliest == 1
-    assert found.prompts[0].rows == 1
+    comparison = compare(source(ANSWER, torch.tensor([[2, -100]])), Says(other), "read", 1.0)
+    assert comparison.likeliest == 1
+    assert comparison.prompts[0].rows == 1
     assert compare(source(ANSWER, torch.tensor([[2, 1]])), Says(other), "read", 1.0).likeliest == 0.5
 
 
 def test_a_loss_alone_can_be_compared() -> None:
-    found = compare(source(torch.tensor(2.0)), Says(torch.tensor(2.001)), "read", 1e-3)
-    assert found.difference == pytest.approx(5e-4, rel=1e-2)
-    assert found.likeliest is None
-    assert "likeliest" not in found.describe()
+    comparison = compare(source(torch.tensor(2.0)), Says(torch.tensor(2.001)), "read", 1e-3)
+    assert comparison.difference == pytest.approx(5e-4, rel=1e-2)
+    assert comparison.likeliest is None
+    assert "likeliest" not in comparison.describe()

@@ -86,8 +86,8 @@ def problems(tmp_path: Path, write: Callable[..., Path]) -> Callable[..., list[s
     def load(text: str | bytes, overrides: Sequence[str] = ()) -> list[str]:
         with pytest.raises(RecipeError) as caught:
             load_recipe(write(text), overrides)
-        found = caught.value.problems
-        assert str(caught.value).splitlines() == list(found)
-        return [problem.replace(f"{tmp_path}/", "") for problem in found]
+        result = caught.value.problems
+        assert str(caught.value).splitlines() == list(result)
+        return [problem.replace(f"{tmp_path}/", "") for problem in result]
 
     return load

@@ -26,7 +26,7 @@ def test_a_folder_of_that_name_does_not_hide_a_built_in_recipe(monkeypatch, tmp_
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("quikstart", "no built-in recipe 'quikstart'; did you mean 'quickstart'? (built in: "),
         ("quikstart.yaml", "no recipe file 'quikstart.yaml'; did you mean 'quickstart'? (built in: "),
@@ -37,10 +37,10 @@ def test_a_folder_of_that_name_does_not_hide_a_built_in_recipe(monkeypatch, tmp_
         ("a\0b", r"no built-in recipe 'a\x00b' (built in: "),
     ],
 )
-def test_a_recipe_that_is_not_there_suggests_the_nearest(name, told):
+def test_a_recipe_that_is_not_there_suggests_the_nearest(name, message):
     with pytest.raises(RecipeError) as caught:
         find_recipe(name)
     (problem,) = caught.value.problems
-    assert problem.startswith(told)
+    assert problem.startswith(message)
     assert len(problem.splitlines()) == 1
     assert len(problem) < 300

@@ -40,9 +40,15 @@ def _at(data: Any, path: Path) -> Any:
 
 
 def _misspelt(word: str, chance: random.Random) -> str:
-    place = chance.randrange(len(word) + 1)
+    position = chance.randrange(len(word) + 1)
     letter = chance.choice("abcdefghijklmnopqrstuvwxyz_-. ")
-    changes = [word[:place] + letter + word[place:], word[:place] + word[place + 1 :], word[::-1], word.upper(), ""]
+    changes = [
+        word[:position] + letter + word[position:],
+        word[:position] + word[position + 1 :],
+        word[::-1],
+        word.upper(),
+        "",
+    ]
     return chance.choice([*changes[:2] * 3, *changes])
 
 
@@ -77,7 +83,7 @@ def _change_text(text: str, chance: random.Random) -> str:
     lines = text.split("\n")
     number = chance.randrange(len(lines))
     line = lines[number]
-    place = chance.randrange(len(text) + 1)
+    position = chance.randrange(len(text) + 1)
     match chance.randrange(12):
         case 0:
             del lines[number]
@@ -93,13 +99,13 @@ def _change_text(text: str, chance: random.Random) -> str:
             other = chance.randrange(len(lines))
             lines[number], lines[other] = lines[other], lines[number]
         case 6:
-            return text[:place]
+            return text[:position]
         case 7 | 8:
             lines[number] = line.partition(":")[0] + ": " + chance.choice(SCRAPS)
         case 9:
             lines.insert(number, f"extends: {chance.choice([*SCRAPS, 'r.yaml', 'gone.yaml', '/', 'x/' * 3000])}")
         case _:
-            return text[:place] + chance.choice(SCRAPS) + text[place:]
+            return text[:position] + chance.choice(SCRAPS) + text[position:]
     return "\n".join(lines)
 
 

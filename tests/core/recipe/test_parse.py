@@ -86,15 +86,15 @@ def test_what_is_not_there_has_the_place_of_its_parent(read, tmp_path):
     ],
 )
 def test_scalars_are_read_by_yaml_1_2(text, value):
-    found = parse(text, "override")
-    assert (found, type(found)) == (value, type(value))
+    parsed = parse(text, "override")
+    assert (parsed, type(parsed)) == (value, type(value))
 
 
 @given(st.integers(min_value=-(10**18) + 1, max_value=10**18 - 1) | st.floats(allow_nan=False, allow_infinity=False))
 @settings(deadline=None, max_examples=200)
 def test_numbers_are_read_as_python_writes_them(number):
-    found = parse(repr(number), "override")
-    assert (found, type(found)) == (number, type(number))
+    parsed = parse(repr(number), "override")
+    assert (parsed, type(parsed)) == (number, type(number))
 
 
 def test_an_empty_file_says_where_to_get_a_recipe(refused):

@@ -21,10 +21,10 @@ def test_a_recipe_stands_alone_wherever_its_file_lies(
     path = toy_recipe(data=[{"source": "speech"}], evaluate={"source": "hub:owner/held", "impostors": "speech"})
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    found = portable_recipe(load_recipe(path))
-    assert found.data[0].source == found.evaluate.impostors == os.path.join("..", "speech")
-    assert found.evaluate.source == "hub:owner/held"
-    assert len(list(open_sources(found.model_copy(update={"_folder": Path()}))[0].rows())) == 8
+    result = portable_recipe(load_recipe(path))
+    assert result.data[0].source == result.evaluate.impostors == os.path.join("..", "speech")
+    assert result.evaluate.source == "hub:owner/held"
+    assert len(list(open_sources(result.model_copy(update={"_folder": Path()}))[0].rows())) == 8
     monkeypatch.chdir(tmp_path)
     assert portable_recipe(load_recipe(path)).data[0].source == "speech"
 

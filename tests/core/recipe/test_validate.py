@@ -145,8 +145,8 @@ def test_a_missing_key_of_a_section_has_the_line_of_the_section(problems):
     ],
 )
 def test_an_engine_that_is_not_named_well_is_one_problem(problems, text, problem):
-    (found,) = problems(text)
-    assert found.startswith(problem)
+    (result,) = problems(text)
+    assert result.startswith(problem)
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(problems):
@@ -162,9 +162,9 @@ lora: {rank: 1000}
 data: []
 engine: toi
 """
-    found = problems(text)
+    result = problems(text)
     # the options of an engine that is not there cannot be judged
-    assert [problem.split(":")[1] for problem in found] == ["1", "3", "4", "5", "8", "9", "10"]
+    assert [problem.split(":")[1] for problem in result] == ["1", "3", "4", "5", "8", "9", "10"]
     with_engine = problems(text.replace("toi", "toy"))
     assert [problem.split(":")[1] for problem in with_engine] == ["1", "3", "4", "5", "6", "8", "9"]
 

@@ -100,18 +100,18 @@ WRITERS = [save_pickled, save_tensors, save_sound, save_text, save_rows]
 @pytest.mark.parametrize("inside", ["a new folder", "a folder that stays"])
 def test_a_file_that_may_not_grow_is_one_line(tmp_path: Path, save: Callable[[Path], None], inside: str) -> None:
     """Torch and libsndfile say that they failed, and not why: a probe tells."""
-    place = tmp_path / "place"
+    folder = tmp_path / "place"
 
     def write() -> None:
         if inside == "a new folder":
-            with new_folder(place) as aside:
+            with new_folder(folder) as aside:
                 save(aside / "file.wav")
         else:
-            place.mkdir()
-            with writing(place):
-                save(place / "file.wav")
+            folder.mkdir()
+            with writing(folder):
+                save(folder / "file.wav")
 
-    with file_limit(100_000), pytest.raises(DiskError, match=rf"^{place}.*: a file would exceed the largest size"):
+    with file_limit(100_000), pytest.raises(DiskError, match=rf"^{folder}.*: a file would exceed the largest size"):
         write()
     if inside == "a new folder":
         assert list(tmp_path.iterdir()) == []

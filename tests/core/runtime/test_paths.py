@@ -136,37 +136,37 @@ def test_a_new_folder_replaces_whatever_stood_there(former: Path) -> None:
 @pytest.mark.parametrize("keep", [False, True])
 def test_killed_at_every_change_one_of_both_stands_after_sweeping(tmp_path: Path, keep: bool) -> None:
     """Between two renames neither has the name; sweeping must not remove the only one."""
-    place = tmp_path / "voices"
+    folder = tmp_path / "voices"
     outcomes = set()
 
     def work() -> None:
-        with new_folder(place / "ann", keep=lambda: keep) as aside:
+        with new_folder(folder / "ann", keep=lambda: keep) as aside:
             (aside / "deep").mkdir()
             (aside / "deep" / "file").write_text("new")
 
-    fill(place / "ann", "former")
-    for _ in every_kill(place, work, at_least=8):
-        sweep(place)
-        standing = content(place / "ann")["deep/file"]
-        kept = [content(path)["deep/file"] for path in (place / ".former").glob("*")]
+    fill(folder / "ann", "former")
+    for _ in every_kill(folder, work, at_least=8):
+        sweep(folder)
+        standing = content(folder / "ann")["deep/file"]
+        kept = [content(path)["deep/file"] for path in (folder / ".former").glob("*")]
         outcomes.add(standing)
         assert kept == (["former"] if keep and standing == "new" else []), "it is nowhere, or twice"
-        assert {path.name for path in place.iterdir()} <= {"ann", ".former"}, "something is left over"
-        shutil.rmtree(place)
-        fill(place / "ann", "former")
+        assert {path.name for path in folder.iterdir()} <= {"ann", ".former"}, "something is left over"
+        shutil.rmtree(folder)
+        fill(folder / "ann", "former")
     assert outcomes == {"former", "new"}
-    assert content(place)["ann/deep/file"] == "new"
+    assert content(folder)["ann/deep/file"] == "new"
 
 
 def test_killed_at_every_change_a_file_is_whole_and_the_next_write_leaves_nothing(tmp_path: Path) -> None:
-    place = tmp_path / "place"
-    place.mkdir()
-    write_text(place / "a.txt", "former")
-    for _ in every_kill(place, lambda: write_text(place / "a.txt", "new"), at_least=2):
-        assert (place / "a.txt").read_text() == "former"
-        write_text(place / "a.txt", "former")
-        assert content(place) == {"a.txt": "former"}
-    assert content(place) == {"a.txt": "new"}
+    folder = tmp_path / "place"
+    folder.mkdir()
+    write_text(folder / "a.txt", "former")
+    for _ in every_kill(folder, lambda: write_text(folder / "a.txt", "new"), at_least=2):
+        assert (folder / "a.txt").read_text() == "former"
+        write_text(folder / "a.txt", "former")
+        assert content(folder) == {"a.txt": "former"}
+    assert content(folder) == {"a.txt": "new"}
 
 
 def test_a_folder_that_a_living_process_fills_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

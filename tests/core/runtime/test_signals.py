@@ -108,10 +108,10 @@ def test_a_signal_that_the_parent_ignores_stays_ignored() -> None:
 def test_another_thread_handles_nothing() -> None:
     def run() -> None:
         with signals.handled(), signals.deferred():
-            found.append(signal.getsignal(signal.SIGTERM))
+            result.append(signal.getsignal(signal.SIGTERM))
 
-    found: list[object] = []
+    result: list[object] = []
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    assert found == [signal.getsignal(signal.SIGTERM)]
+    assert result == [signal.getsignal(signal.SIGTERM)]

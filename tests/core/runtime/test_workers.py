@@ -94,7 +94,9 @@ def test_nobody_else_starts_processes() -> None:
     starting = re.compile(
         r"ProcessPoolExecutor\(|multiprocessing\.(Process|Pool|get_context)|\bos\.(fork|exec\w+)\(|Popen\("
     )
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*.py") if starting.search(path.read_text("utf-8"))}
-    others = {path for path in found if not path.startswith("serve/vllm/")}  # which sees to its vLLM itself
+    result = {
+        str(path.relative_to(folder)) for path in folder.rglob("*.py") if starting.search(path.read_text("utf-8"))
+    }
+    others = {path for path in result if not path.startswith("serve/vllm/")}  # which sees to its vLLM itself
     # The second process of the conformance kit ends when its standard input does, so with its parent.
     assert others == {"runtime/workers.py", "runtime/distributed/launch.py", "testing/second_process.py"}

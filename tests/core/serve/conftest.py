@@ -94,17 +94,17 @@ def start() -> Iterator[Callable[..., Client]]:
     with ExitStack() as ends:
 
         def make(voices: Path, keys: tuple[str, ...] = (), backend: Any = None, **settings: Any) -> Client:
-            told = ServeSettings(**settings)
-            backend = backend or InProcessBackend(told, "cpu")
+            server_settings = ServeSettings(**settings)
+            backend = backend or InProcessBackend(server_settings, "cpu")
             log: list[dict[str, Any]] = []
-            registry = VoiceRegistry(voices, told.aliases, {}, told.mix_voices)
+            registry = VoiceRegistry(voices, server_settings.aliases, {}, server_settings.mix_voices)
 
             def write(line: str) -> None:
                 log.append(json.loads(line))
 
-            app = create_app(registry, backend, told, keys=ApiKeys(keys), write=write)
+            app = create_app(registry, backend, server_settings, keys=ApiKeys(keys), write=write)
             listening = _bound("127.0.0.1", 0)
-            server = Server(uvicorn_config(app, told, write))
+            server = Server(uvicorn_config(app, server_settings, write))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
             thread.start()
 

@@ -29,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(json.dumps({"data": [model]}).encode())
 
-    def log_message(self, *told: object) -> None: ...
+    def log_message(self, *message: object) -> None: ...
 
 
 def sleeping() -> str:

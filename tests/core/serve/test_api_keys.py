@@ -52,11 +52,11 @@ def test_keys_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [("short\n" + ONE, "1 of 2 API keys have fewer than 16"), ("# none\n", "holds no API key")]
+    ("content", "message"), [("short\n" + ONE, "1 of 2 API keys have fewer than 16"), ("# none\n", "holds no API key")]
 )
-def test_keys_that_protect_nothing_are_refused(tmp_path: Path, content: str, told: str) -> None:
+def test_keys_that_protect_nothing_are_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "keys").write_text(content)
-    with pytest.raises(VtuneError, match=told):
+    with pytest.raises(VtuneError, match=message):
         read_keys(tmp_path / "keys")
     with pytest.raises(VtuneError, match="cannot be read"):
         read_keys(tmp_path / "nothing")

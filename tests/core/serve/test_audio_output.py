@@ -24,9 +24,9 @@ def noise() -> Waveform:
 @pytest.mark.parametrize("rate", [8000, 22_050, 24_000, 44_100])
 def test_everything_leaves_at_one_rate(noise: Waveform, rate: int) -> None:
     out = sent(AudioOutput("pcm", rate), noise)
-    wanted = soxr.resample(noise, rate, OUTPUT_SAMPLE_RATE) if rate != OUTPUT_SAMPLE_RATE else noise
-    assert len(out) == len(wanted)
-    assert np.abs(out - wanted).max() < 2e-3
+    expected = soxr.resample(noise, rate, OUTPUT_SAMPLE_RATE) if rate != OUTPUT_SAMPLE_RATE else noise
+    assert len(out) == len(expected)
+    assert np.abs(out - expected).max() < 2e-3
 
 
 def test_pieces_do_not_matter(noise: Waveform) -> None:

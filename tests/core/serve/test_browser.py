@@ -31,14 +31,14 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda asked: wrong.append(asked.url) if "127.0.0.1" not in asked.url else None)
-        page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+        page.on("console", lambda entry: wrong.append(entry.text) if "Content Security Policy" in entry.text else None)
         page.goto(url)
         return page
 
     yield make
     for context in contexts:
         context.close()
-    assert not [said for said in wrong if not said.startswith(("data:", "blob:http://127.0.0.1"))]
+    assert not [entry for entry in wrong if not entry.startswith(("data:", "blob:http://127.0.0.1"))]
 
 
 def wait(page: Any, true: str) -> None:
@@ -88,10 +88,10 @@ def test_a_voice_is_heard_and_kept(open_page: Callable[..., Any], client: Any) -
     seconds = f"{len(client.said()) / 24_000:.1f}"
     assert page.evaluate(state(0)).startswith(f"{seconds} s, first sound after ")
     assert page.evaluate(state(0)).endswith("seed 1")
-    with page.expect_download() as told:
+    with page.expect_download() as caught:
         page.click(".download")
-    assert told.value.suggested_filename == "anna-1.wav"
-    sound, rate = soundfile.read(io.BytesIO(Path(told.value.path()).read_bytes()), dtype="float32")
+    assert caught.value.suggested_filename == "anna-1.wav"
+    sound, rate = soundfile.read(io.BytesIO(Path(caught.value.path()).read_bytes()), dtype="float32")
     assert rate == 24_000
     assert np.abs(sound - client.said()).max() < 1e-4
 

@@ -38,8 +38,8 @@ def opened(server: Any) -> Iterator[Callable[[], socket.socket]]:
         return sockets[-1]
 
     yield make
-    for one in sockets:
-        one.close()
+    for connection in sockets:
+        connection.close()
 
 
 def answer(one: socket.socket) -> bytes:

@@ -40,9 +40,9 @@ many = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @pytest.fixture(scope="module")
 def fields(client: Any) -> list[str]:
     _, schema = client.get("/openapi.json")
-    found = list(schema["components"]["schemas"]["SpeechRequest"]["properties"])
-    assert {"input", "voice", "speed", "seed", "stream_format"} <= set(found)
-    return found
+    result = list(schema["components"]["schemas"]["SpeechRequest"]["properties"])
+    assert {"input", "voice", "speed", "seed", "stream_format"} <= set(result)
+    return result
 
 
 def body_of(data: Any, fields: list[str]) -> dict[str, Any]:

@@ -39,14 +39,14 @@ class Scripted:
     def __len__(self) -> int:
         return 1
 
-    def say(self, wanted: SynthesisRequest) -> Iterator[Audio]:
+    def say(self, expected: SynthesisRequest) -> Iterator[Audio]:
         try:
             for piece in (PIECE, PIECE, LAST):
                 self.let.acquire()
-                self.said.append(wanted.text)
+                self.said.append(expected.text)
                 yield piece
         finally:
-            self.closed.append(wanted.text)
+            self.closed.append(expected.text)
 
 
 @pytest.fixture
@@ -133,17 +133,17 @@ def test_the_queue_has_an_end(worker: OneBase, base: Scripted, anna: Any) -> Non
     settled(lambda: worker.speaking == 1)
     for number in range(3):
         worker.submit(job(anna, str(number)))
-    with pytest.raises(BusyError) as told:
+    with pytest.raises(BusyError) as caught:
         worker.submit(job(anna, "too many"))
-    assert told.value.retry_after >= 1
+    assert caught.value.retry_after >= 1
     assert worker.waiting == 3
 
 
 def test_who_is_refused_is_told_how_long_it_takes(worker: OneBase, base: Scripted, anna: Any) -> None:
     def wait_told() -> int:
-        with pytest.raises(BusyError) as told:
+        with pytest.raises(BusyError) as caught:
             worker.submit(job(anna, "too many"))
-        return told.value.retry_after
+        return caught.value.retry_after
 
     def fill(seconds: float) -> None:
         """Let one job take so long, then stand full."""
@@ -175,7 +175,7 @@ def test_who_is_refused_is_told_how_long_it_takes(worker: OneBase, base: Scripte
 
 
 def test_loading_is_no_measure_of_speaking(base: Scripted, anna: Any) -> None:
-    def open_base(wanted: SynthesisRequest) -> SharedBase:
+    def open_base(expected: SynthesisRequest) -> SharedBase:
         time.sleep(0.5)
         return base  # type: ignore[return-value]
 
@@ -252,9 +252,9 @@ def test_who_leaves_while_it_is_spoken_is_not_spoken_on(worker: OneBase, base: S
 
 def test_what_an_engine_raises_is_one_jobs_trouble(anna: Any) -> None:
     class Broken:
-        def say(self, wanted: SynthesisRequest) -> Iterator[Audio]:
+        def say(self, expected: SynthesisRequest) -> Iterator[Audio]:
             yield PIECE
-            raise ZeroDivisionError(wanted.text)
+            raise ZeroDivisionError(expected.text)
 
     worker = OneBase(lambda wanted: Broken(), turns=1, waiting=9)
     got: list[Any] = []
@@ -268,8 +268,8 @@ def test_what_an_engine_raises_is_one_jobs_trouble(anna: Any) -> None:
 def test_a_base_that_cannot_be_loaded_is_tried_again(base: Scripted, anna: Any) -> None:
     tries: list[Any] = []
 
-    def open_base(wanted: SynthesisRequest) -> SharedBase:
-        tries.append(wanted)
+    def open_base(expected: SynthesisRequest) -> SharedBase:
+        tries.append(expected)
         if len(tries) == 1:
             raise VoiceBrokenError("no disk")
         return base  # type: ignore[return-value]
@@ -306,8 +306,8 @@ def test_bases_beyond_the_limit_take_turns(two_voices: Path, tmp_path: Path, mak
     backend = InProcessBackend(ServeSettings(bases=2), "cpu")
 
     async def say(name: str) -> int:
-        wanted = SynthesisRequest(registry.find(name), "hi", 0)
-        return sum([len(piece.waveform) async for piece in backend.speak(wanted)])
+        expected = SynthesisRequest(registry.find(name), "hi", 0)
+        return sum([len(piece.waveform) async for piece in backend.speak(expected)])
 
     async def all_of_them() -> None:
         for name in ("wide0", "wide1", "wide2", "wide0"):

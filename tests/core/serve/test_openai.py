@@ -66,10 +66,10 @@ def test_many_at_once_from_one_loop(client: Any) -> None:
 
 
 def test_errors_are_its_own_kinds(sync: Any) -> None:
-    with pytest.raises(openai.NotFoundError, match="no voice 'anne'; did you mean 'anna'") as told:
+    with pytest.raises(openai.NotFoundError, match="no voice 'anne'; did you mean 'anna'") as caught:
         sync.audio.speech.create(**{**ASKED, "voice": "anne"})
-    assert told.value.code == "voice_not_found"
-    assert told.value.param == "voice"
+    assert caught.value.code == "voice_not_found"
+    assert caught.value.param == "voice"
     with pytest.raises(openai.BadRequestError, match="so nothing to speak"):
         sync.audio.speech.create(**{**ASKED, "input": " "})
 

@@ -64,9 +64,9 @@ def test_a_voice_that_is_replaced_while_it_is_found_is_not_half_of_each(
         return record
 
     monkeypatch.setattr("vtune.serve.registry.read_record", replaced)
-    found = registry(folder).find("anna")
-    assert found.record.lora["rank"] == 2 or not found.is_current
-    now = found.renewed({})
+    result = registry(folder).find("anna")
+    assert result.record.lora["rank"] == 2 or not result.is_current
+    now = result.renewed({})
     assert now.is_current
     assert now.record.lora["rank"] == 2
     assert now.renewed({}) is now
@@ -109,10 +109,10 @@ def test_only_what_is_listed_is_found(folder: Path, name: str, monkeypatch: pyte
 @given(name=st.text(max_size=40))
 def test_no_name_does_anything_else_than_be_refused(two_voices: Path, name: str) -> None:
     try:
-        found = registry(two_voices).find(name)
+        result = registry(two_voices).find(name)
     except VoiceError:
         return
-    assert all(part.folder.path.parent == two_voices for part in found.parts)
+    assert all(part.folder.path.parent == two_voices for part in result.parts)
 
 
 def test_the_folder_that_is_served_goes_before_the_one_that_the_server_stands_in(
@@ -134,15 +134,15 @@ def test_a_mix_is_its_weights_and_not_how_they_are_written(folder: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ("0.5*anna+benn", "mix '0.5*anna+benn', character 10: no voice 'benn'; did you mean 'ben'"),
         ("anna+", "a name is missing"),
         ("anna+ben+anna", "named twice"),
     ],
 )
-def test_mistakes_in_a_mix_are_told_with_their_place(folder: Path, asked: str, told: str) -> None:
-    with pytest.raises(VoiceError, match=told.replace("+", r"\+").replace("*", r"\*")):
+def test_mistakes_in_a_mix_are_told_with_their_place(folder: Path, asked: str, message: str) -> None:
+    with pytest.raises(VoiceError, match=message.replace("+", r"\+").replace("*", r"\*")):
         registry(folder).find(asked)
 
 

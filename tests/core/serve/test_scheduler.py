@@ -40,12 +40,12 @@ class Bases:
         self.opened: list[str] = []
         self.broken: set[str] = set()
 
-    def open(self, wanted: SynthesisRequest) -> Any:
+    def open(self, expected: SynthesisRequest) -> Any:
         time.sleep(self.load_seconds)
-        self.opened.append(wanted.text)
-        if wanted.text in self.broken:
-            raise VoiceBrokenError(wanted.text)
-        return Base(wanted.text, self.seconds)
+        self.opened.append(expected.text)
+        if expected.text in self.broken:
+            raise VoiceBrokenError(expected.text)
+        return Base(expected.text, self.seconds)
 
 
 class Base:
@@ -55,8 +55,8 @@ class Base:
     def __len__(self) -> int:
         return 1
 
-    def say(self, wanted: SynthesisRequest) -> Iterator[Audio]:
-        assert wanted.text == self.name, "spoken by another base"
+    def say(self, expected: SynthesisRequest) -> Iterator[Audio]:
+        assert expected.text == self.name, "spoken by another base"
         time.sleep(self.seconds)
         yield PIECE
 
@@ -95,9 +95,9 @@ def desk() -> Iterator[Callable[..., Scheduler]]:
         return made[-1]
 
     yield make
-    for one in made:
-        one.close(10)
-        assert not any(worker.thread.is_alive() for worker in one.workers)
+    for item in made:
+        item.close(10)
+        assert not any(worker.thread.is_alive() for worker in item.workers)
 
 
 def test_two_bases_asked_for_at_once_are_both_answered(desk: Callable[..., Scheduler], anna: Any) -> None:
@@ -224,9 +224,9 @@ def shaken(seed: int, desk: Callable[..., Scheduler], anna: Any) -> None:
         made.close(10)
     for client in stayed:
         if not client.has_sound():
-            told = client.got[-1]
+            answer = client.got[-1]
             assert closes or client.base in bases.broken, client.got
-            assert isinstance(told, VoiceBrokenError | StoppingError)
+            assert isinstance(answer, VoiceBrokenError | StoppingError)
     end = time.monotonic() + 10
     while (load := made.load()).waiting or load.speaking:
         assert time.monotonic() < end, load

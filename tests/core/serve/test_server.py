@@ -39,10 +39,10 @@ def alone(voices: Path, name: str, text: str = "hello there", seed: int = 1) -> 
 
 @pytest.mark.parametrize("name", ["anna", "ben", "0.5*anna+0.5*ben"])
 def test_a_voice_says_over_http_what_it_says_at_home(client: Any, two_voices: Path, name: str) -> None:
-    wanted, heard = alone(two_voices, name), client.said(name)
-    assert len(heard) == len(wanted)
+    expected, heard = alone(two_voices, name), client.said(name)
+    assert len(heard) == len(expected)
     # Streamed and whole, the change of rate differs by less than a hundredth where it begins and ends.
-    assert np.abs(heard - np.clip(wanted, -1, 1)).max() < 0.02
+    assert np.abs(heard - np.clip(expected, -1, 1)).max() < 0.02
 
 
 def test_a_seed_is_a_sound_and_without_one_it_is_told(client: Any) -> None:
@@ -206,7 +206,7 @@ def test_a_voice_that_comes_speaks_and_one_that_goes_is_missed(
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "param", "told"),
+    ("asked", "status", "param", "message"),
     [
         ({"input": "hi", "voice": "anne"}, 404, "voice", "no voice 'anne'; did you mean 'anna'? (voices: anna, ben"),
         ({"input": "hi", "voice": "../voices/anna"}, 404, "voice", "no voice '../voices/anna'"),
@@ -238,13 +238,13 @@ def test_a_voice_that_comes_speaks_and_one_that_goes_is_missed(
     ],
 )
 def test_mistakes_are_answered_as_openai_answers_them(
-    client: Any, asked: Any, status: int, param: str | None, told: str
+    client: Any, asked: Any, status: int, param: str | None, message: str
 ) -> None:
-    found, error = client.refused(asked)
-    assert found == status
+    result, error = client.refused(asked)
+    assert result == status
     assert error["param"] == param
     assert error["type"] == "invalid_request_error"
-    assert told in error["message"]
+    assert message in error["message"]
     assert "Traceback" not in error["message"]
 
 
@@ -380,8 +380,8 @@ def test_a_voice_that_is_being_replaced_is_asked_for_again(
 
 def test_a_server_behind_this_one_that_is_away_is_tried_again(start: Callable[..., Any], two_voices: Path) -> None:
     class Away:
-        async def speak(self, wanted: SynthesisRequest) -> AsyncGenerator[Audio, None]:
-            if wanted.text == "later":
+        async def speak(self, expected: SynthesisRequest) -> AsyncGenerator[Audio, None]:
+            if expected.text == "later":
                 yield Audio(np.zeros(2400, np.float32), 24_000)
             raise UpstreamAwayError("vLLM at http://10.0.0.5 does not answer")
 

@@ -91,8 +91,8 @@ def test_it_is_told_base_ranks_and_a_key_and_ends_with_all_it_started(
     program: Path, base: Path, registry: VoiceRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLLM_API_KEY", "somebody else's")
-    told = settings(program, arguments=["--dtype", "float32"], max_loras=3)
-    with closing(open_backend("vllm", registry, told, "cpu", {})) as backend:
+    server_settings = settings(program, arguments=["--dtype", "float32"], max_loras=3)
+    with closing(open_backend("vllm", registry, server_settings, "cpu", {})) as backend:
         assert backend.missing() == ["vLLM is being started"]
         until(lambda: not backend.missing())
         assert backend.load().voices == 0
@@ -113,9 +113,9 @@ def test_it_is_told_base_ranks_and_a_key_and_ends_with_all_it_started(
 def test_what_keeps_it_from_being_started_is_one_line(program: Path, base: Path, tmp_path: Path) -> None:
     registry = VoiceRegistry(tmp_path / "voices", {}, {}, 8)
 
-    def refused(told: ServeSettings, **options: str) -> str:
+    def refused(message: ServeSettings, **options: str) -> str:
         with pytest.raises(VtuneError) as error:
-            open_backend("vllm", registry, told, "cpu", options)
+            open_backend("vllm", registry, message, "cpu", options)
         assert "\n" not in str(error.value)
         return str(error.value)
 
@@ -127,16 +127,16 @@ def test_what_keeps_it_from_being_started_is_one_line(program: Path, base: Path,
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "more", "said"),
+    ("behaviour", "more", "message"),
     [("refuse", {}, "vLLM ended with 3 before it served"), ("slow", {"start": 3}, "did not serve within 3 s")],
 )
 def test_one_that_has_never_served_is_not_tried_again(
-    program: Path, registry: VoiceRegistry, behaviour: str, more: dict[str, Any], said: str
+    program: Path, registry: VoiceRegistry, behaviour: str, more: dict[str, Any], message: str
 ) -> None:
     (program.parent / behaviour).touch()
     with closing(open_backend("vllm", registry, settings(program, **more), "cpu", {})) as backend:
         until(lambda: backend.failure() is not None)
-        assert said in str(backend.failure())
+        assert message in str(backend.failure())
         assert len(starts(program)) == 1
         all_ended(program)  # before the server ends
         assert backend.missing()
@@ -179,8 +179,8 @@ def test_one_that_dies_is_started_again_with_another_client(program: Path, regis
 
 
 def test_deaths_that_lie_long_back_do_not_count(program: Path, registry: VoiceRegistry) -> None:
-    told = settings(program, restarts=1, restart_window_seconds=0.3)
-    with closing(open_backend("vllm", registry, told, "cpu", {})) as backend:
+    server_settings = settings(program, restarts=1, restart_window_seconds=0.3)
+    with closing(open_backend("vllm", registry, server_settings, "cpu", {})) as backend:
         for number in range(3):
             until(lambda number=number: len(starts(program)) == number + 1 and not backend.missing())  # type: ignore[misc]
             time.sleep(0.4)

@@ -46,19 +46,19 @@ class OnCommand:
         self.lacks: list[str] = []
         self.broken: VtuneError | None = None
 
-    async def speak(self, wanted: SynthesisRequest) -> AsyncGenerator[Audio, None]:
+    async def speak(self, expected: SynthesisRequest) -> AsyncGenerator[Audio, None]:
         try:
-            if wanted.text == "wait":
+            if expected.text == "wait":
                 self.waiting.append(asyncio.get_running_loop().create_future())
                 await self.waiting[-1]
-            if wanted.text == "slow":  # is being spoken, but nothing of it is there yet
+            if expected.text == "slow":  # is being spoken, but nothing of it is there yet
                 await asyncio.sleep(60)
             yield PIECE
             while not self.finish.is_set():
                 await asyncio.sleep(0.01)
             yield LAST
         finally:
-            self.gone.append(wanted.text)
+            self.gone.append(expected.text)
 
     def prepare(self, voice: Any) -> None: ...
 
@@ -72,8 +72,8 @@ class OnCommand:
         return self.broken
 
     def drain(self) -> None:
-        for one in self.waiting:
-            one.set_exception(StoppingError())
+        for job in self.waiting:
+            job.set_exception(StoppingError())
 
     def kill(self) -> None: ...
 
@@ -84,11 +84,11 @@ class Running:
     """A server in a thread, whose signals are counted by hand."""
 
     def __init__(self, voices: Path, **settings: Any) -> None:
-        told = ServeSettings(**settings)
+        server_settings = ServeSettings(**settings)
         self.backend, self.signals, self.log = OnCommand(), StopSignals(), []  # type: ignore[var-annotated]
-        lifecycle = Lifecycle(told.drain_seconds)
+        lifecycle = Lifecycle(server_settings.drain_seconds)
         app = create_app(
-            VoiceRegistry(voices, {}, {}, 8), self.backend, told, lifecycle=lifecycle,
+            VoiceRegistry(voices, {}, {}, 8), self.backend, server_settings, lifecycle=lifecycle,
             write=lambda line: self.log.append(json.loads(line)),
         )  # fmt: skip
         config = Config(app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=2)
@@ -142,10 +142,10 @@ def running(two_voices: Path) -> Iterator[Callable[..., Running]]:
         return made[-1]
 
     yield make
-    for one in made:
-        one.server.should_exit = True
-        one.backend.finish.set()
-        one.thread.join(30)
+    for item in made:
+        item.server.should_exit = True
+        item.backend.finish.set()
+        item.thread.join(30)
 
 
 def posted(server: Running, *texts: str, **more: Any) -> list[Future[Any]]:
@@ -257,14 +257,14 @@ if signals.count > 1:
 
 
 @pytest.mark.parametrize(
-    ("phase", "signals", "number", "code", "said"),
+    ("phase", "signals", "number", "code", "message"),
     [
         ("starting", 1, signal.SIGINT, 0, "left"),
         ("serving", 2, signal.SIGTERM, 143, "left killed"),  # the server has cut its answers in between
         ("closing", 2, signal.SIGINT, 130, "killed"),
     ],
 )
-def test_signals_end_a_process_whatever_it_does(phase: str, signals: int, number: int, code: int, said: str) -> None:
+def test_signals_end_a_process_whatever_it_does(phase: str, signals: int, number: int, code: int, message: str) -> None:
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, phase], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "there\n"
@@ -274,4 +274,4 @@ def test_signals_end_a_process_whatever_it_does(phase: str, signals: int, number
         assert process.stdout.readline() == "signal 1\n"
         process.send_signal(number)
     rest, _ = process.communicate(timeout=30)
-    assert (process.returncode, " ".join(rest.split())) == (code, said)
+    assert (process.returncode, " ".join(rest.split())) == (code, message)

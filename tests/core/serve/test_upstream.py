@@ -92,13 +92,13 @@ def refused(client: VllmClient) -> tuple[HttpError, VtuneError, list[int]]:
         except VllmRefusalError as answer:
             raise upstream_error_of(answer) from answer
 
-    with pytest.raises(VtuneError) as told:
+    with pytest.raises(VtuneError) as caught:
         draw()
-    return http_error_of(told.value), told.value, tokens
+    return http_error_of(caught.value), caught.value, tokens
 
 
 @pytest.mark.parametrize(
-    ("status", "content", "headers", "expected", "retry_after", "said"),
+    ("status", "content", "headers", "expected", "retry_after", "message"),
     [
         (400, error("This model's maximum context length is 1024 tokens. However, you requested 2100", 400), {},
          400, None, "too long"),
@@ -127,12 +127,12 @@ def refused(client: VllmClient) -> tuple[HttpError, VtuneError, list[int]]:
 )  # fmt: skip
 def test_each_answer_has_its_meaning(
     upstream: Upstream, status: int, content: bytes, headers: dict[str, str], expected: int, retry_after: str | None,
-    said: str,
+    message: str,
 ) -> None:  # fmt: skip
     headers = {name.replace("-", "_"): value for name, value in headers.items()}
     refusal, log, tokens = refused(upstream(http(status, content, True, **headers)))
     assert (refusal.status, refusal.headers.get("Retry-After")) == (expected, retry_after)
-    assert said in str(refusal)
+    assert message in str(refusal)
     assert tokens == []
     assert "vLLM" in str(log)
     assert "\n" not in str(log)

@@ -44,10 +44,10 @@ def test_a_rule_is_checked_with_those_before_it() -> None:
 def test_what_follows_from_a_failure_is_not_checked_and_says_why(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text(broken("random features"))
-    found = {outcome.rule: outcome for outcome in engine_outcomes(str(path), rules=["encoding-is-free-of-order"])}
-    assert found["encoding-repeats"].status == "fail"
-    assert found["encoding-is-free-of-order"].status == "not checked"
-    assert found["encoding-is-free-of-order"].remark == "encoding-repeats failed"
+    result = {outcome.rule: outcome for outcome in engine_outcomes(str(path), rules=["encoding-is-free-of-order"])}
+    assert result["encoding-repeats"].status == "fail"
+    assert result["encoding-is-free-of-order"].status == "not checked"
+    assert result["encoding-is-free-of-order"].remark == "encoding-repeats failed"
 
 
 def test_one_call_raises_every_paragraph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

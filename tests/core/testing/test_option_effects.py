@@ -56,7 +56,7 @@ def refusal(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize(
-    ("field", "more", "told"),
+    ("field", "more", "message"),
     [
         (
             "max_frames: int = vtune.option(1000, affects='speech', ge=1)",
@@ -100,9 +100,9 @@ def refusal(tmp_path: Path) -> Callable[..., str]:
     ],
 )
 def test_an_option_that_affects_what_it_does_not_declare_is_named(
-    refusal: Callable[..., str], field: str, more: str, told: str
+    refusal: Callable[..., str], field: str, more: str, message: str
 ) -> None:
-    assert refusal(field, more) == told
+    assert refusal(field, more) == message
 
 
 def test_a_text_whose_other_values_are_not_known_is_changed_to_the_given_one(tmp_path: Path) -> None:

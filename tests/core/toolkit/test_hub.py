@@ -21,10 +21,10 @@ from vtune.toolkit import build_once, fetch_file, folder_or_hub_id, hash_file
 def refusal(call: Callable[..., object], *arguments: object) -> str:
     with pytest.raises(EngineError) as caught:
         call(*arguments)
-    said = str(caught.value)
-    assert len(said.splitlines()) == 1
-    assert len(said) < 600
-    return said
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 600
+    return message
 
 
 @pytest.fixture
@@ -91,9 +91,9 @@ def test_a_repository_that_cannot_be_reached_is_one_line(
 
     if error is not None:
         monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
-    said = refusal(fetch_file, name, "config.yaml")
-    assert repr(name) in said
-    assert "name a folder" in said
+    message = refusal(fetch_file, name, "config.yaml")
+    assert repr(name) in message
+    assert "name a folder" in message
 
 
 def test_a_repository_without_the_file_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,8 +162,8 @@ def test_of_those_who_ask_at_once_one_builds_and_all_get_the_whole_folder(cache:
         return {path.name for path in folder.iterdir()}
 
     with ThreadPoolExecutor(4) as pool:
-        found = [asked.result(timeout=60) for asked in [pool.submit(ask) for _ in range(4)]]
-    assert found == [{"weights", "proof"}] * 4
+        result = [asked.result(timeout=60) for asked in [pool.submit(ask) for _ in range(4)]]
+    assert result == [{"weights", "proof"}] * 4
     assert len(built) == 1
 
 
@@ -189,13 +189,13 @@ def test_every_byte_of_a_file_below_the_limit_counts(tmp_path: Path) -> None:
     path = tmp_path / "weights"
     path.write_bytes(bytes(size))
     before = hash_file(path)
-    for place in (0, (1 << 16) - 1, 1 << 16, size // 2, size - 18, size - 1):
+    for position in (0, (1 << 16) - 1, 1 << 16, size // 2, size - 18, size - 1):
         with path.open("r+b") as file:
-            file.seek(place)
+            file.seek(position)
             file.write(b"\1")
             file.flush()
-            assert hash_file(path) != before, place
-            file.seek(place)
+            assert hash_file(path) != before, position
+            file.seek(position)
             file.write(b"\0")
     assert hash_file(path) == before
 
@@ -217,7 +217,7 @@ def test_a_large_file_is_hashed_by_samples_and_by_its_size(tmp_path: Path) -> No
     assert before != sparse(size - 1)
     sparse(size)
     with path.open("r+b") as file:  # a network that was trained on differs everywhere
-        for place in range(0, size, 1_000_000):
-            file.seek(place)
+        for index in range(0, size, 1_000_000):
+            file.seek(index)
             file.write(b"\1")
     assert hash_file(path) != before

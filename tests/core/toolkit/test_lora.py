@@ -223,9 +223,9 @@ def test_an_argument_without_effect_is_one_line(arguments: dict[str, Any], why: 
 
 def test_a_pattern_that_never_ends_is_refused_before_peft_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vtune.toolkit.target_patterns.MAX_MATCHING_SECONDS", 1)
-    told = refusal(shape(alpha_pattern={"((([a-z_.0-9])+)+)+[!?]": 2.0}))
-    assert told.startswith("lora.arguments.alpha_pattern: ")
-    assert "within 1 s" in told
+    message = refusal(shape(alpha_pattern={"((([a-z_.0-9])+)+)+[!?]": 2.0}))
+    assert message.startswith("lora.arguments.alpha_pattern: ")
+    assert "within 1 s" in message
 
 
 @pytest.mark.parametrize("entry", ["(([a-z_.0-9])+)+[!?]", "heads", ""])

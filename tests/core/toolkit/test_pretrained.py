@@ -77,10 +77,10 @@ def changed(folder: Path, name: str, **settings: Any) -> None:
 def refusal(call: Callable[..., object], *arguments: object) -> str:
     with pytest.raises(VtuneError) as caught:
         call(*arguments)
-    told = str(caught.value)
-    assert len(told.splitlines()) == 1
-    assert len(told) < 600
-    return told
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 600
+    return message
 
 
 def test_a_known_kind_of_model_is_loaded_as_what_is_known(with_code, caplog) -> None:
@@ -98,8 +98,8 @@ def test_a_known_kind_of_model_is_loaded_as_what_is_known(with_code, caplog) -> 
 def test_an_unknown_kind_of_model_is_refused_without_asking(kind, with_code, answer, monkeypatch, capsys) -> None:
     folder = with_code("evil")
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-    told = refusal(load_pretrained, kind, folder)
-    assert "cannot be loaded without its own code (configuration_evil.py, feature_evil.py, " in told
+    message = refusal(load_pretrained, kind, folder)
+    assert "cannot be loaded without its own code (configuration_evil.py, feature_evil.py, " in message
     assert capsys.readouterr().out == "", "it asked"
     assert not (folder / "ran").exists()
 
@@ -127,8 +127,8 @@ def test_a_tokenizer_brings_no_code(with_code, monkeypatch) -> None:
 )
 def test_attention_that_is_code_on_the_hub_is_refused(llama, name, value) -> None:
     changed(llama, "config.json", **{name: value})
-    told = refusal(load_pretrained, AutoModelForCausalLM, llama)
-    assert f"asks for code from the Hub ({name}: " in told
+    message = refusal(load_pretrained, AutoModelForCausalLM, llama)
+    assert f"asks for code from the Hub ({name}: " in message
 
 
 def test_attention_of_a_part_is_looked_at_too(llama) -> None:
@@ -155,9 +155,9 @@ class Code:
 def test_weights_that_are_a_pickle_run_nothing(llama, tmp_path) -> None:
     (llama / "model.safetensors").unlink()
     torch.save({"lm_head.weight": Code(tmp_path / "ran")}, llama / "pytorch_model.bin")
-    told = refusal(load_pretrained, AutoModelForCausalLM, llama)
+    message = refusal(load_pretrained, AutoModelForCausalLM, llama)
     refused = "damaged, or they hold more than tensors, and vtune runs no code; use safetensors files"
-    assert told == f"{llama}: its weights are {refused}"
+    assert message == f"{llama}: its weights are {refused}"
     assert not (tmp_path / "ran").exists()
 
 
@@ -176,7 +176,7 @@ def test_vllm_is_not_started_on_a_base_with_code(with_code) -> None:
 def test_nothing_in_the_project_loads_a_model_by_another_way() -> None:
     root = Path(__file__).resolve().parents[3]
     loads = "from_pretrained(|torch.load(|pickle.load|np.load(|trust_remote_code|yaml.load(|import_module("
-    found = {
+    result = {
         f"{path.name}: {line.strip()}"
         for part in ("core", "cli", "plugins")
         for path in (root / part).rglob("*.py")
@@ -185,7 +185,7 @@ def test_nothing_in_the_project_loads_a_model_by_another_way() -> None:
         and not ("torch.load(" in line and "weights_only=True" in line)
         and not line.strip().startswith(('f"', '"'))
     }
-    assert found == {
+    assert result == {
         "hub.py: loaded = kind.from_pretrained(name, trust_remote_code=False, **settings)",
         # an adapter that vtune has just written there
         "peft.py: model = PeftModel.from_pretrained(fresh.to(source.device), str(directory))",

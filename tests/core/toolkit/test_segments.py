@@ -21,7 +21,7 @@ def test_a_segment_lies_inside_its_clip(clips: list[tuple[int, float]], size: in
 def test_each_place_is_equally_likely() -> None:
     lots = (torch.arange(9000, dtype=torch.float64) + 0.5) / 9000
     counts = Counter(segment_starts(torch.full((9000,), 11), 3, lots).tolist())
-    assert counts == Counter({place: 1000 for place in range(9)})
+    assert counts == Counter({index: 1000 for index in range(9)})
 
 
 def test_segments_are_slices_and_zero_behind_the_clip() -> None:

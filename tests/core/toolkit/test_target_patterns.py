@@ -14,10 +14,10 @@ NAMES = [f"model.layers.{layer}.self_attn.{part}_proj" for layer in range(3) for
 def refusal(*patterns: str) -> str:
     with pytest.raises(TrainingError) as caught:
         match_patterns(patterns, NAMES)
-    told = str(caught.value)
-    assert len(told.splitlines()) == 1
-    assert len(told) < 400
-    return told
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 400
+    return message
 
 
 def test_whole_names_are_matched():

@@ -53,8 +53,8 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Told]:
 
 
 def facts_of(run: Path) -> dict[str, Any]:
-    (found,) = run.glob("checkpoints/*/final/training.json")
-    facts: dict[str, Any] = json.loads(found.read_text())
+    (result,) = run.glob("checkpoints/*/final/training.json")
+    facts: dict[str, Any] = json.loads(result.read_text())
     return facts
 
 

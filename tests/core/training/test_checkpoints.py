@@ -37,29 +37,33 @@ def fifo(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "says", "noticed_by_size"),
     [
-        (lambda place: (place / "optimizer.pt").unlink(), "optimizer.pt is missing", True),
-        (lambda place: (place / "optimizer.pt").write_bytes(b"x"), "has 1 bytes instead of 100", True),
+        (lambda folder: (folder / "optimizer.pt").unlink(), "optimizer.pt is missing", True),
+        (lambda folder: (folder / "optimizer.pt").write_bytes(b"x"), "has 1 bytes instead of 100", True),
         (
-            lambda place: (place / "optimizer.pt").write_bytes(b"y" + b"x" * 99),
+            lambda folder: (folder / "optimizer.pt").write_bytes(b"y" + b"x" * 99),
             "optimizer.pt has changed since it was written",
             False,
         ),
-        (lambda place: (place / "optimizer.pt").write_bytes(bytes(100)), "has changed since it was written", False),
-        (lambda place: fifo(place / "optimizer.pt"), "optimizer.pt is missing", True),
-        (lambda place: fifo(place / checkpoints.MANIFEST), "complete.json is missing", True),
-        (lambda place: (place / checkpoints.MANIFEST).unlink(), "complete.json is missing", True),
-        (lambda place: (place / checkpoints.MANIFEST).write_text("[1]"), "complete.json is not a list of files", True),
-        (lambda place: (place / checkpoints.MANIFEST).write_bytes(b"\xff{"), "complete.json is not a list", True),
+        (lambda folder: (folder / "optimizer.pt").write_bytes(bytes(100)), "has changed since it was written", False),
+        (lambda folder: fifo(folder / "optimizer.pt"), "optimizer.pt is missing", True),
+        (lambda folder: fifo(folder / checkpoints.MANIFEST), "complete.json is missing", True),
+        (lambda folder: (folder / checkpoints.MANIFEST).unlink(), "complete.json is missing", True),
+        (
+            lambda folder: (folder / checkpoints.MANIFEST).write_text("[1]"),
+            "complete.json is not a list of files",
+            True,
+        ),
+        (lambda folder: (folder / checkpoints.MANIFEST).write_bytes(b"\xff{"), "complete.json is not a list", True),
     ],
 )
 def test_damage_is_noticed_and_named(
     tmp_path: Path, harm: Callable[[Path], None], says: str, noticed_by_size: bool
 ) -> None:
     write(tmp_path, 5)
-    place = write(tmp_path, 10)
-    assert checkpoints.damage(place) is None
-    harm(place)
-    assert says in (checkpoints.damage(place) or "")
+    folder = write(tmp_path, 10)
+    assert checkpoints.damage(folder) is None
+    harm(folder)
+    assert says in (checkpoints.damage(folder) or "")
     steps = [step for step, _ in checkpoints.complete_checkpoints(tmp_path)]
     assert steps == ([5] if noticed_by_size else [5, 10])
 

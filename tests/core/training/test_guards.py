@@ -34,7 +34,7 @@ def model(engine: Engine) -> Any:
 @pytest.fixture
 def batch(engine: Engine) -> vtune.Batch:
     base = base_of(engine)
-    clips = [made_clip(8000, seconds, place) for place, seconds in enumerate((0.5, 0.8))]
+    clips = [made_clip(8000, seconds, index) for index, seconds in enumerate((0.5, 0.8))]
     return engine.collate(base, [engine.prepare_sample(base, clip) for clip in clips])
 
 

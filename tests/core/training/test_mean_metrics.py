@@ -37,8 +37,8 @@ def test_a_mean_is_over_all_that_was_counted_not_over_steps(steps: list[Pair]) -
     means = MeanMetrics()
     for total, count in steps:
         means.add({"error": pair(total, count)})
-    wanted = sum(total for total, _ in steps) / sum(count for _, count in steps)
-    assert means.take(alone()) == {"error": pytest.approx(wanted, rel=1e-12, abs=1e-12)}
+    expected = sum(total for total, _ in steps) / sum(count for _, count in steps)
+    assert means.take(alone()) == {"error": pytest.approx(expected, rel=1e-12, abs=1e-12)}
 
 
 def test_what_was_taken_is_gone() -> None:

@@ -76,7 +76,7 @@ def test_what_the_recipe_says_is_done() -> None:
 
 
 @pytest.mark.parametrize(
-    ("have", "wanted"),
+    ("have", "expected"),
     [
         (10**6, (12, 1, False)),
         ((1660 + 6 * 400) / 0.9 + 1, (6, 2, False)),
@@ -86,8 +86,8 @@ def test_what_the_recipe_says_is_done() -> None:
         (1, (1, 12, True)),
     ],
 )
-def test_a_batch_of_auto_is_the_largest_part_of_a_step_that_fits(have: float, wanted: tuple[int, int, bool]) -> None:
-    assert chosen(recipe(batch_size="auto", gradient_accumulation=12), have) == wanted
+def test_a_batch_of_auto_is_the_largest_part_of_a_step_that_fits(have: float, expected: tuple[int, int, bool]) -> None:
+    assert chosen(recipe(batch_size="auto", gradient_accumulation=12), have) == expected
 
 
 @given(st.integers(1, 64), st.floats(1, 10**5))

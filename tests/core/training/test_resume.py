@@ -120,7 +120,7 @@ HARMS: dict[str, tuple[Callable[[Path], None], str]] = {
         "rng_state.pth cannot be used",
     ),
     "state, cut off": (
-        lambda place: (place / "trainer_state.json").write_bytes((place / "trainer_state.json").read_bytes()[:50]),
+        lambda folder: (folder / "trainer_state.json").write_bytes((folder / "trainer_state.json").read_bytes()[:50]),
         "trainer_state.json has 50 bytes instead of",
     ),
 }  # fmt: skip
@@ -170,9 +170,12 @@ def test_without_a_sound_checkpoint_a_training_starts_anew_and_says_so(
         flip("optimizer.pt")(checkpoint)
     with caplog.at_level(logging.INFO, "vtune.training"):
         pipeline.run(recipe, until_trained=True)
-    said = caplog.text
-    assert "checkpoint-8 cannot be used: optimizer.pt has changed since it was written; there is no earlier one" in said
-    assert "resuming from" not in said
+    log_text = caplog.text
+    assert (
+        "checkpoint-8 cannot be used: optimizer.pt has changed since it was written; there is no earlier one"
+        in log_text
+    )
+    assert "resuming from" not in log_text
     assert final(training)[1]["steps"] == 16
 
 

@@ -119,12 +119,12 @@ def test_out_of_memory_ends_in_advice_with_numbers(toy: Callable[..., Recipe], m
     monkeypatch.setattr(Trainer, "training_step", step)
     with pytest.raises(TrainingError) as caught:
         pipeline.run(toy(train={"batch_size": 4}, lora={"rank": 16}))
-    said = str(caught.value)
-    assert "batches of 4 clips of up to 50 tokens (200 a pass)" in said
-    assert "train.batch_size=2 train.gradient_accumulation=2" in said
-    assert "train.gradient_checkpointing=true" in said
-    assert "lora.rank=8" in said
-    assert "\n" not in said
+    message = str(caught.value)
+    assert "batches of 4 clips of up to 50 tokens (200 a pass)" in message
+    assert "train.batch_size=2 train.gradient_accumulation=2" in message
+    assert "train.gradient_checkpointing=true" in message
+    assert "lora.rank=8" in message
+    assert "\n" not in message
 
 
 def test_other_runtime_errors_are_not_called_memory() -> None:

@@ -63,13 +63,13 @@ def tuned(recipe: Callable[..., str], site: Path) -> Callable[..., subprocess.Co
 
 
 def results(at: Path, space: Space) -> tuple[list[Trial], dict[str, torch.Tensor]]:
-    place = StudyFolder(at / "runs" / "someone" / "tuning" / "study")
+    folder = StudyFolder(at / "runs" / "someone" / "tuning" / "study")
     adapters: dict[str, Any] = {}
     for number in range(2):
-        tensors = load_file(place.voices(number) / "someone" / "adapter_model.safetensors")
+        tensors = load_file(folder.voices(number) / "someone" / "adapter_model.safetensors")
         adapters |= {f"{number}.{name}": tensor for name, tensor in tensors.items()}
-    assert not list(place.path.glob("trial-*/checkpoints"))
-    return Study(place.database, space).trials, adapters
+    assert not list(folder.path.glob("trial-*/checkpoints"))
+    return Study(folder.database, space).trials, adapters
 
 
 def test_a_killed_study_goes_on_as_if_nothing_had_been(
@@ -84,10 +84,10 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(
     assert last.returncode == 0, last.stderr
     assert "trial 0 (" not in last.stderr
     expected, adapters = results(tmp_path / "straight", space)
-    found, again = results(tmp_path / "killed", space)
-    assert [trial.state for trial in found] == [State.DONE] * 2
-    assert len(found[1].starts) == 2
-    for one, other in zip(found, expected, strict=True):
+    result, again = results(tmp_path / "killed", space)
+    assert [trial.state for trial in result] == [State.DONE] * 2
+    assert len(result[1].starts) == 2
+    for one, other in zip(result, expected, strict=True):
         assert (one.values, one.merit, one.metrics) == (other.values, other.merit, other.metrics)
     assert again.keys() == adapters.keys()
     assert all(torch.equal(again[name], adapters[name]) for name in adapters)

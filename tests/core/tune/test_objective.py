@@ -44,19 +44,19 @@ def voice(tmp_path: Path) -> Callable[..., VoiceFolder]:
 
 
 def test_quality_is_right_words_times_similarity(voice: Callable[..., VoiceFolder], rule: Selection) -> None:
-    found = outcome([voice(wer=0.25, speaker_similarity=0.8, duration_ratio=1.1)], "quality", rule)
-    assert found.merit == pytest.approx(0.75 * 0.8)
-    assert found.metrics == pytest.approx({"quality": 0.6, "wer": 0.25, "speaker_similarity": 0.8})
-    assert [kind.name for kind in found.specs] == ["quality", "wer", "speaker_similarity"]
-    assert found.judged_by == ["hello"]
+    trial_outcome = outcome([voice(wer=0.25, speaker_similarity=0.8, duration_ratio=1.1)], "quality", rule)
+    assert trial_outcome.merit == pytest.approx(0.75 * 0.8)
+    assert trial_outcome.metrics == pytest.approx({"quality": 0.6, "wer": 0.25, "speaker_similarity": 0.8})
+    assert [kind.name for kind in trial_outcome.specs] == ["quality", "wer", "speaker_similarity"]
+    assert trial_outcome.judged_by == ["hello"]
 
 
 def test_of_several_voices_it_is_the_mean(voice: Callable[..., VoiceFolder], rule: Selection) -> None:
-    found = outcome(
+    trial_outcome = outcome(
         [voice("a", wer=0.0, speaker_similarity=0.9), voice("b", wer=0.5, speaker_similarity=0.4)], "quality", rule
     )
-    assert found.merit == pytest.approx((0.9 + 0.5 * 0.4) / 2)
-    assert found.metrics["wer"] == pytest.approx(0.25)
+    assert trial_outcome.merit == pytest.approx((0.9 + 0.5 * 0.4) / 2)
+    assert trial_outcome.metrics["wer"] == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_whatever_the_metric_a_higher_merit_is_better(
     merit: float,
     rule: Selection,
 ) -> None:
-    found = outcome([voice(**means)], metric, rule)
-    assert found.merit == pytest.approx(merit)
-    assert found.specs[0].name == metric
+    trial_outcome = outcome([voice(**means)], metric, rule)
+    assert trial_outcome.merit == pytest.approx(merit)
+    assert trial_outcome.specs[0].name == metric
 
 
 def test_a_voice_that_says_too_little_to_be_judged_is_the_worst(

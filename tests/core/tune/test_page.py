@@ -100,7 +100,7 @@ def test_the_page_works_from_the_disk(found: StudyReport, browser: Any) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 800})
     page = context.new_page()
     wrong: list[str] = []
-    page.on("console", lambda said: wrong.append(said.text))
+    page.on("console", lambda entry: wrong.append(entry.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda asked: wrong.append(asked.url) if not asked.url.startswith("file:") else None)
     page.goto(found.study_folder.page.absolute().as_uri())
@@ -122,7 +122,7 @@ def test_every_trial_is_a_dot_where_it_belongs(found: StudyReport) -> None:
     write_page(found)
     page = found.study_folder.page.read_text()
     pictures = [ElementTree.fromstring(quoted(part)) for part in page.split("<figure>")[1:]]
-    by_rate = next(one for one in pictures if one.get("aria-label") == "quality by train.learning_rate")
+    by_rate = next(picture for picture in pictures if picture.get("aria-label") == "quality by train.learning_rate")
     across = {number: float(dot.get("cx", "")) for dot in circles(by_rate) if (number := dot[0].text or "")}
     up = {dot[0].text or "": float(dot.get("cy", "")) for dot in circles(by_rate)}
     assert len(across) == 3
@@ -133,7 +133,7 @@ def test_every_trial_is_a_dot_where_it_belongs(found: StudyReport) -> None:
 
 
 def circles(picture: ElementTree.Element) -> list[ElementTree.Element]:
-    return [one for one in picture if one.tag.endswith("circle")]
+    return [element for element in picture if element.tag.endswith("circle")]
 
 
 def quoted(part: str) -> str:

@@ -60,23 +60,23 @@ def test_a_study_finds_the_best_and_encodes_once(
     monkeypatch.setattr(Engine, "prepare_sample", lambda *a: encoded.append(a[2].id) or prepare(*a))
     searched = space(path, f"{RATE}=1e-9,1e-2,0.1")
     with caplog.at_level(logging.INFO, "vtune.tune"):
-        found = tune(path, searched, metric="far", trials=5)
+        study_result = tune(path, searched, metric="far", trials=5)
 
     assert len(encoded) == len(set(encoded)) == 16
-    assert [trial.state for trial in found.trials] == [State.DONE] * 3  # there are no more points than three
+    assert [trial.state for trial in study_result.trials] == [State.DONE] * 3  # there are no more points than three
     assert "every point of the space was tried" in caplog.text
-    assert found.is_own(found.trials[0])
-    assert found.trials[0].values == {RATE: "0.01"}
+    assert study_result.is_own(study_result.trials[0])
+    assert study_result.trials[0].values == {RATE: "0.01"}
     by_hand = []
-    for trial in found.trials:
+    for trial in study_result.trials:
         scores = json.loads(voice(place, trial.number).scores.read_text())
-        (far,) = (one for one in scores["scores"] if one["spec"]["name"] == "far")
+        (far,) = (score for score in scores["scores"] if score["spec"]["name"] == "far")
         assert trial.metrics["far"] == far["means"]["voice"] == -(trial.merit or 0.0)
         assert load_recipe(voice(place, trial.number).recipe).train.learning_rate == float(str(trial.values[RATE]))
         by_hand.append((far["means"]["voice"], trial.number))
-    assert [trial.number for trial in found.ranked] == [number for _, number in sorted(by_hand)]
-    assert found.best is not None
-    assert found.best.values != {RATE: "1e-09"}  # it learned nothing
+    assert [trial.number for trial in study_result.ranked] == [number for _, number in sorted(by_hand)]
+    assert study_result.best is not None
+    assert study_result.best.values != {RATE: "1e-09"}  # it learned nothing
 
     assert not list(place.path.glob("trial-*/checkpoints"))
     assert not (tmp_path / "voices").exists()
@@ -85,25 +85,25 @@ def test_a_study_finds_the_best_and_encodes_once(
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "run", fail)
         again = tune(path, searched, metric="far", trials=3)
-    assert list(again.lines()) == list(found.lines())
+    assert list(again.lines()) == list(study_result.lines())
 
     best = load_recipe(place.best)
-    assert best.train.learning_rate == float(str(found.best.values[RATE]))
+    assert best.train.learning_rate == float(str(study_result.best.values[RATE]))
     assert best.folders.voices == tmp_path / "voices"
     monkeypatch.setattr(Engine, "prepare_sample", fail)
     (made,) = pipeline.run(best)
-    assert same(adapter(made), adapter(voice(place, found.best.number)))
+    assert same(adapter(made), adapter(voice(place, study_result.best.number)))
 
 
 def test_a_trial_that_fails_is_noted_and_the_study_goes_on(
     recipe: Callable[..., str], space: Callable[..., Space], place: StudyFolder
 ) -> None:
     path = recipe(train={"optimizer": "adamw_8bit", "epochs": 1})
-    found = tune(path, space(path, "train.optimizer=adamw_8bit,adamw_torch"), metric="far")
-    assert [trial.state for trial in found.trials] == [State.FAILED, State.DONE]
-    assert "bitsandbytes" in found.trials[0].reason
-    assert found.best is found.trials[1]
-    assert any(line.startswith("trial 0: failed: train: ") for line in found.lines())
+    study_result = tune(path, space(path, "train.optimizer=adamw_8bit,adamw_torch"), metric="far")
+    assert [trial.state for trial in study_result.trials] == [State.FAILED, State.DONE]
+    assert "bitsandbytes" in study_result.trials[0].reason
+    assert study_result.best is study_result.trials[1]
+    assert any(line.startswith("trial 0: failed: train: ") for line in study_result.lines())
     assert "bitsandbytes" in place.page.read_text()
 
 
@@ -136,10 +136,10 @@ def test_no_memory_is_a_failure_wherever_it_runs_out(
     synthesize.calls = 0  # type: ignore[attr-defined]
     monkeypatch.setattr(Trainer, "training_step", training_step)
     monkeypatch.setattr(Engine, "synthesize", synthesize)
-    found = tune(path, space(path, f"{RATE}=0.01..0.05"), metric="far", trials=3)
-    assert [trial.state for trial in found.trials] == [State.FAILED, State.FAILED, State.DONE]
-    assert found.trials[0].reason.startswith("out of memory with batches of 2 clips")
-    assert "Tried to allocate 3.00 GiB" in found.trials[1].reason
+    study_result = tune(path, space(path, f"{RATE}=0.01..0.05"), metric="far", trials=3)
+    assert [trial.state for trial in study_result.trials] == [State.FAILED, State.FAILED, State.DONE]
+    assert study_result.trials[0].reason.startswith("out of memory with batches of 2 clips")
+    assert "Tried to allocate 3.00 GiB" in study_result.trials[1].reason
 
 
 def test_a_trial_that_learns_nothing_is_pruned_and_leaves_nothing_half_done(
@@ -150,8 +150,8 @@ def test_a_trial_that_learns_nothing_is_pruned_and_leaves_nothing_half_done(
     rates = iter([0.03, 1e-9, 0.06])
     monkeypatch.setattr(Study, "propose", lambda *_: {RATE: next(rates)})
     path = recipe()
-    found = tune(path, space(path, f"{RATE}=1e-9..1:log"), metric="far", trials=3)
-    assert [trial.state for trial in found.trials] == [State.DONE, State.PRUNED, State.DONE]
+    study_result = tune(path, space(path, f"{RATE}=1e-9..1:log"), metric="far", trials=3)
+    assert [trial.state for trial in study_result.trials] == [State.DONE, State.PRUNED, State.DONE]
     pruned, done = (
         [json.loads(line) for line in next(place.trial(number).glob("logs/*/metrics.jsonl")).read_text().splitlines()]
         for number in (1, 0)
@@ -161,9 +161,9 @@ def test_a_trial_that_learns_nothing_is_pruned_and_leaves_nothing_half_done(
     assert validated[0] > better[0]
     assert (len(validated), len(better)) == (1, 3)
     assert pruned[-1]["step"] == done[-1]["step"] / 3
-    assert found.trials[1].reason == f"after 1 of 3 epochs: eval_loss {validated[0]:.4g}"
-    assert found.trials[1].merit is None
-    left = {str(one.relative_to(place.trial(1))) for one in place.trial(1).rglob("*") if one.is_file()}
+    assert study_result.trials[1].reason == f"after 1 of 3 epochs: eval_loss {validated[0]:.4g}"
+    assert study_result.trials[1].merit is None
+    left = {str(path.relative_to(place.trial(1))) for path in place.trial(1).rglob("*") if path.is_file()}
     assert not [one for one in left if one.startswith(("voices", "checkpoints")) or "partial" in one]
     with RunFolder(place.trial(1)).locked():
         pass
@@ -179,8 +179,8 @@ def test_where_the_loss_measures_something_else_it_prunes_nothing(
     points = iter([{"engine_options.width": 16}, {"engine_options.width": 4}])
     monkeypatch.setattr(Study, "propose", lambda *_: next(points))
     searched = space(path, "engine_options.width=4..16")
-    found = tune(path, searched, metric="far", trials=2)
-    assert [trial.state for trial in found.trials] == [State.DONE] * 2
+    study_result = tune(path, searched, metric="far", trials=2)
+    assert [trial.state for trial in study_result.trials] == [State.DONE] * 2
 
 
 def test_another_recipe_space_or_metric_is_refused_and_what_differs_is_told(
@@ -242,9 +242,9 @@ def test_stopped_by_the_user_it_goes_on_and_nothing_is_held_against_the_trial(
     assert (trial.state, trial.starts) == (State.RUNNING, ())
     monkeypatch.setattr(Trainer, "training_step", step)
     with caplog.at_level(logging.INFO, "vtune.training"):
-        found = tune(path, searched, metric="far", trials=1)
+        study_result = tune(path, searched, metric="far", trials=1)
     assert "resuming from" in caplog.text
-    assert [trial.state for trial in found.trials] == [State.DONE]
+    assert [trial.state for trial in study_result.trials] == [State.DONE]
     (straight,) = pipeline.run(load_recipe(path, [f"folders.runs={tmp_path / 'straight'}"]))
     assert same(adapter(voice(place, 0)), adapter(straight))
 
@@ -259,9 +259,9 @@ def test_a_trial_that_kills_its_process_is_not_started_for_ever(
     begun = study.begin({RATE: 0.5})
     study.start(begun, "")
     study.start(study.trials[0], "")
-    found = tune(path, searched, metric="far", trials=2)
-    assert [trial.state for trial in found.trials] == [State.FAILED, State.DONE]
-    assert found.trials[0].reason == "its process was killed 2 times at the same point"
+    study_result = tune(path, searched, metric="far", trials=2)
+    assert [trial.state for trial in study_result.trials] == [State.FAILED, State.DONE]
+    assert study_result.trials[0].reason == "its process was killed 2 times at the same point"
 
 
 def test_no_trial_begins_after_the_time_is_up(
@@ -269,9 +269,9 @@ def test_no_trial_begins_after_the_time_is_up(
 ) -> None:
     monkeypatch.setattr(pipeline, "run", fail)
     path = recipe()
-    found = tune(path, space(path, "lora.rank=2..8"), metric="far", minutes=0)
-    assert not found.trials
-    assert list(found.lines())[-1] == "no trial has finished"
+    study_result = tune(path, space(path, "lora.rank=2..8"), metric="far", minutes=0)
+    assert not study_result.trials
+    assert list(study_result.lines())[-1] == "no trial has finished"
     assert "No trial is done yet." in place.page.read_text()
     assert not place.best.exists()
 
@@ -288,8 +288,8 @@ def test_what_cannot_be_measured_ends_the_study_after_one_trial_and_says_why(
 
 def test_precisions_are_tried_in_one_process(recipe: Callable[..., str], space: Callable[..., Space]) -> None:
     path = recipe(train={"epochs": 1, "precision": "fp32"})
-    found = tune(path, space(path, "train.precision=fp32,bf16"), metric="far")
-    assert [trial.state for trial in found.trials] == [State.DONE] * 2
+    study_result = tune(path, space(path, "train.precision=fp32,bf16"), metric="far")
+    assert [trial.state for trial in study_result.trials] == [State.DONE] * 2
 
 
 def test_a_study_keeps_other_runs_of_the_voice_out_and_is_kept_out(

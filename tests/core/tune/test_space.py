@@ -109,21 +109,25 @@ def test_steps_are_listed_as_they_are_written() -> None:
 
 
 def test_the_kind_of_a_range_is_its_keys(plain: str, space: Callable[..., Space]) -> None:
-    found = space(plain, "lora.rank=4..16", "train.epochs=1..3", "engine_options.width=8..64:log").dimensions
-    assert [isinstance(one, Range) and one.whole for one in found.values()] == [True, False, True]
+    searched_space = space(plain, "lora.rank=4..16", "train.epochs=1..3", "engine_options.width=8..64:log").dimensions
+    assert [isinstance(one, Range) and one.whole for one in searched_space.values()] == [True, False, True]
 
 
 def test_the_recipes_own_values_are_a_point(plain: str, space: Callable[..., Space]) -> None:
-    found = space(plain, "lora.rank=8,16", "train.epochs=1..3:step=0.5", "lora.targets=outer,all", "lora.alpha=1..9")
-    assert found.own == {"lora.rank": "8", "train.epochs": 2.0, "lora.targets": "all", "lora.alpha": 8.0}
+    searched_space = space(
+        plain, "lora.rank=8,16", "train.epochs=1..3:step=0.5", "lora.targets=outer,all", "lora.alpha=1..9"
+    )
+    assert searched_space.own == {"lora.rank": "8", "train.epochs": 2.0, "lora.targets": "all", "lora.alpha": 8.0}
     assert space(plain, "lora.rank=9..16").own is None
     assert space(plain, "train.epochs=1.5..3.5:step=1").own is None
 
 
 def test_a_point_becomes_the_recipe_it_says(plain: str, space: Callable[..., Space]) -> None:
-    found = space(plain, "lora.targets=[outer],[inner, outer]", "train.learning_rate=1e-6..1:log", "lora.rank=2..9")
+    searched_space = space(
+        plain, "lora.targets=[outer],[inner, outer]", "train.learning_rate=1e-6..1:log", "lora.rank=2..9"
+    )
     point = {"lora.targets": "[inner, outer]", "train.learning_rate": 3e-6, "lora.rank": 5}
-    recipe = load_recipe(plain, found.overrides(point))
+    recipe = load_recipe(plain, searched_space.overrides(point))
     assert recipe.lora.targets == ["inner", "outer"]
     assert (recipe.train.learning_rate, recipe.lora.rank) == (3e-6, 5)
 
@@ -169,8 +173,8 @@ def test_what_would_compare_unlike_things_is_refused(plain: str, searches: list[
 
 def test_with_recordings_held_out_elsewhere_clips_may_change(toy_recipe: Callable[..., Path]) -> None:
     named = str(toy_recipe(evaluate={"source": "held"}))
-    found = check_space(named, [], read_space(["prepare.max_seconds=5..10", "data.0.weight=1,2"]))
-    assert not found.same_loss
+    searched_space = check_space(named, [], read_space(["prepare.max_seconds=5..10", "data.0.weight=1,2"]))
+    assert not searched_space.same_loss
     assert check_space(named, [], read_space(["data.0.weight=1,2", "lora.rank=2,4"])).same_loss
 
 
@@ -182,16 +186,16 @@ def test_the_recipes_own_problems_come_first(plain: str) -> None:
 def test_a_space_stands_in_a_file_with_or_without_sections(tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text("train:\n  learning_rate: 1e-5..1e-3:log\n  epochs: [1, 2.5]\nlora.rank: 8,16\n")
-    found = read_space(["lora.alpha=1..2"], file)
-    assert Space(found).settings() == {
+    searched_space = read_space(["lora.alpha=1..2"], file)
+    assert Space(searched_space).settings() == {
         "train.learning_rate": "1e-05..0.001:log",
         "train.epochs": "1,2.5",
         "lora.rank": "8,16",
         "lora.alpha": "1..2",
     }
     again = tmp_path / "again.yaml"
-    again.write_text("".join(f"{key}: {text}\n" for key, text in Space(found).settings().items()))
-    assert read_space([], again) == found
+    again.write_text("".join(f"{key}: {text}\n" for key, text in Space(searched_space).settings().items()))
+    assert read_space([], again) == searched_space
 
 
 @pytest.mark.parametrize(

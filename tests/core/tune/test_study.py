@@ -82,12 +82,12 @@ def test_what_was_running_is_running_when_it_is_opened_again(tmp_path: Path) -> 
     begun = study.begin({"rate": 3e-4, "rank": "8", "width": 7})
     study.start(begun, "checkpoint-4")
     study.report(begun, 500, 0.25)
-    (found,) = Study(path, WIDE).trials
-    assert (found.state, found.values) == (State.RUNNING, {"rate": 3e-4, "rank": "8", "width": 7})
-    assert found.starts == ("checkpoint-4",)
+    (result,) = Study(path, WIDE).trials
+    assert (result.state, result.values) == (State.RUNNING, {"rate": 3e-4, "rank": "8", "width": 7})
+    assert result.starts == ("checkpoint-4",)
     again = Study(path, WIDE)
-    assert again.report(found, 500, 0.25) is False  # told once more, where it goes on before its last report
-    again.end(found, State.FAILED, 2.5, reason="no memory")
+    assert again.report(result, 500, 0.25) is False  # told once more, where it goes on before its last report
+    again.end(result, State.FAILED, 2.5, reason="no memory")
     (ended,) = Study(path, WIDE).trials
     assert (ended.state, ended.reason, ended.seconds, ended.merit) == (State.FAILED, "no memory", 2.5, None)
 
@@ -126,10 +126,10 @@ def test_importances_are_told_of_enough_trials_and_name_the_key_that_matters(tmp
     for number, point in enumerate(points):
         assert bool(study.importances()) == (number >= MIN_TRIALS_FOR_IMPORTANCES)
         study.end(study.begin(point), State.DONE, 1.0, merit=float(point["rank"]))
-    found = study.importances()
-    assert list(found) == ["rank", "depth"]
-    assert found["rank"] > 0.9
-    assert sum(found.values()) == pytest.approx(1)
+    result = study.importances()
+    assert list(result) == ["rank", "depth"]
+    assert result["rank"] > 0.9
+    assert sum(result.values()) == pytest.approx(1)
 
 
 def test_the_file_lies_where_it_was_asked_for(tmp_path: Path) -> None:

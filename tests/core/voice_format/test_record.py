@@ -59,9 +59,9 @@ def make(voices):
 def refusal(call, *arguments) -> str:
     with pytest.raises(VoiceError) as caught:
         call(*arguments)
-    told = str(caught.value)
-    assert len(told.splitlines()) == 1
-    return told
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
 
 
 def test_voices_are_folders_with_an_adapter_or_a_record_by_name(make, voices):
@@ -120,9 +120,9 @@ def test_an_unknown_voice_suggests_the_nearest_and_lists_the_rest(make, voices):
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\nb", "a\0b", "..", "/", "\udcff"])
 def test_a_name_that_no_file_can_have_is_an_unknown_voice(voices, name):
-    told = refusal(find_voice, name, voices)
-    assert told.endswith("(voices: none)")
-    assert len(told) < 200 + len(str(voices))
+    message = refusal(find_voice, name, voices)
+    assert message.endswith("(voices: none)")
+    assert len(message) < 200 + len(str(voices))
 
 
 def test_a_record_is_read_with_all_it_says(make):
@@ -156,10 +156,10 @@ def test_a_voice_without_a_record_says_what_is_missing(make):
 )
 def test_a_damaged_record_names_the_file_and_what_to_do(make, damage):
     folder = make("anna", damage)
-    told = refusal(read_record, folder)
-    assert told.startswith(f"{folder.record} is damaged: ")
-    assert told.endswith("; make the voice again")
-    assert len(told) < 300 + len(str(folder.record))
+    message = refusal(read_record, folder)
+    assert message.startswith(f"{folder.record} is damaged: ")
+    assert message.endswith("; make the voice again")
+    assert len(message) < 300 + len(str(folder.record))
 
 
 def test_a_record_that_is_a_folder_is_damaged(make):
@@ -223,9 +223,9 @@ def _safetensors(header: bytes, data: bytes = b"") -> bytes:
 def test_damaged_conditioning_names_the_file(tmp_path, content):
     path = tmp_path / "conditioning.safetensors"
     path.write_bytes(content)
-    told = refusal(read_conditioning, path)
-    assert told.startswith(f"{path} cannot be read: ")
-    assert told.endswith("; make the voice again")
+    message = refusal(read_conditioning, path)
+    assert message.startswith(f"{path} cannot be read: ")
+    assert message.endswith("; make the voice again")
 
 
 def test_conditioning_that_is_gone_or_a_folder_is_told(tmp_path):
@@ -250,8 +250,8 @@ def test_any_change_of_a_record_or_its_adapter_is_read_or_refused_in_a_line(scra
         key = data.draw(st.sampled_from([*healthy, "a_key_of_tomorrow"]))
         content = json.dumps({**healthy, key: data.draw(ANYTHING)}).encode()
         for _ in range(data.draw(st.integers(0, 2))):
-            place = data.draw(st.integers(0, len(content) - 1))
-            content = content[:place] + data.draw(st.binary(max_size=2)) + content[place + 1 :]
+            position = data.draw(st.integers(0, len(content) - 1))
+            content = content[:position] + data.draw(st.binary(max_size=2)) + content[position + 1 :]
         path.write_bytes(content)
     told = ""
     try:

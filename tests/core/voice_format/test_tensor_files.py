@@ -14,8 +14,8 @@ from vtune.voice_format.tensor_files import sort_metadata
 
 def header(path: Path) -> dict[str, object]:
     content = path.read_bytes()
-    found: dict[str, object] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return found
+    result: dict[str, object] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return result
 
 
 def test_strings_are_in_order_and_everything_else_is_as_it_was(tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ def test_an_adapter_as_vtune_makes_them_is_served(tmp_path: Path) -> None:
 def test_the_rank_to_serve_with_is_the_smallest_that_holds_every_module(
     scratch: Path, rank: int, pattern: dict[str, int]
 ) -> None:
-    found = check_config(adapter(scratch, r=rank, rank_pattern=pattern))
-    largest, fits = map(int, found["rank fits --max-lora-rank"].split(" of "))
+    result = check_config(adapter(scratch, r=rank, rank_pattern=pattern))
+    largest, fits = map(int, result["rank fits --max-lora-rank"].split(" of "))
     assert largest == max(rank, *pattern.values(), 0)
     assert fits in LORA_RANKS
     assert largest <= fits

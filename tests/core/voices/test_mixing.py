@@ -72,9 +72,9 @@ def sound(voice: LoadedVoice, text: str = "hello there", **further: Any) -> np.n
 def refusal(call: Callable[..., Any], *arguments: Any, **further: Any) -> str:
     with pytest.raises(VoiceError) as caught:
         call(*arguments, **further)
-    told = str(caught.value)
-    assert len(told.splitlines()) == 1
-    return told
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
 
 
 def deltas(folder: Path) -> dict[str, np.ndarray]:
@@ -82,13 +82,13 @@ def deltas(folder: Path) -> dict[str, np.ndarray]:
     config = json.loads((folder / "adapter_config.json").read_text())
     scale = config["lora_alpha"] / (math.sqrt(config["r"]) if config["use_rslora"] else config["r"])
     tensors = load_file(folder / "adapter_model.safetensors")
-    found = {}
+    result = {}
     for name, down in tensors.items():
         if "lora_A" in name or "lora_embedding_A" in name:
             up = tensors[name.replace("lora_A", "lora_B").replace("lora_embedding_A", "lora_embedding_B")]
             module = name.split(".lora_")[0].removeprefix("base_model.model.")
-            found[module] = scale * up.astype(np.float64) @ down.astype(np.float64)
-    return found
+            result[module] = scale * up.astype(np.float64) @ down.astype(np.float64)
+    return result
 
 
 def weighted(voices: Path, weights: dict[str, float]) -> dict[str, np.ndarray]:
@@ -100,9 +100,9 @@ def weighted(voices: Path, weights: dict[str, float]) -> dict[str, np.ndarray]:
     return total
 
 
-def same(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
-    assert found.keys() == wanted.keys()
-    for module, delta in wanted.items():
+def same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for module, delta in expected.items():
         np.testing.assert_allclose(found[module], delta, rtol=1e-5, atol=1e-6, err_msg=module)
 
 
@@ -162,8 +162,8 @@ def test_a_mix_is_weights_and_names(text: str, terms: list[tuple[float, str]]) -
     ],
 )
 def test_what_is_no_mix_is_told_with_its_place(text: str, place: int, why: str) -> None:
-    told = refusal(parse_mix, text)
-    assert told.startswith(f"mix {' '.join(repr(text).split())}, character {place}: {why}")
+    message = refusal(parse_mix, text)
+    assert message.startswith(f"mix {' '.join(repr(text).split())}, character {place}: {why}")
 
 
 NAMES = st.text(min_size=1).filter(lambda name: not ('"' in name and "'" in name))
@@ -204,7 +204,7 @@ def test_a_voice_with_the_name_of_a_mix_is_that_voice(voices: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("0.5*anna+0.5*bne", "character 14: no voice 'bne' in {}; did you mean 'ben'? (voices: anna, ben, "),
         ("anna+0.5*{}/anna", "is named twice; add up its weights"),
@@ -212,8 +212,8 @@ def test_a_voice_with_the_name_of_a_mix_is_that_voice(voices: Path, tmp_path: Pa
         ("anna+wide", "voice 'wide' was trained on another network than 'anna'"),
     ],
 )
-def test_voices_that_cannot_be_mixed_are_named(voices: Path, text: str, told: str) -> None:
-    assert told.format(voices) in refusal(open_named, text.format(voices), voices)
+def test_voices_that_cannot_be_mixed_are_named(voices: Path, text: str, message: str) -> None:
+    assert message.format(voices) in refusal(open_named, text.format(voices), voices)
 
 
 def test_a_name_that_is_no_mix_is_told_as_for_any_voice(voices: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_name_that_is_no_mix_is_told_as_for_any_voice(voices: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "told"),
+    ("record", "message"),
     [
         ({"method": "full"}, "voice 'odd' was fully fine-tuned: it has no adapter"),
         (
@@ -238,7 +238,7 @@ def test_a_name_that_is_no_mix_is_told_as_for_any_voice(voices: Path) -> None:
     ],
 )
 def test_a_voice_that_does_not_go_with_the_others_is_refused(
-    voices: Path, tmp_path: Path, record: dict[str, Any], told: str
+    voices: Path, tmp_path: Path, record: dict[str, Any], message: str
 ) -> None:
     shutil.copytree(voices / "anna", tmp_path / "anna")
     odd = VoiceFolder(tmp_path / "odd")
@@ -248,8 +248,10 @@ def test_a_voice_that_does_not_go_with_the_others_is_refused(
         said = {"r": record["lora"]["rank"], "lora_alpha": 8, "lora_dropout": 0, "use_rslora": False}
         said |= {"modules_to_save": record["lora"].get("modules_to_save")}
         odd.adapter_config.write_text(json.dumps({**json.loads(odd.adapter_config.read_text()), **said}))
-    assert told in refusal(open_named, "anna+odd", tmp_path)
-    assert told in refusal(write_mixed_voice, "anna+0*odd" if "pair" not in told else "anna+odd", "both", tmp_path)
+    assert message in refusal(open_named, "anna+odd", tmp_path)
+    assert message in refusal(
+        write_mixed_voice, "anna+0*odd" if "pair" not in message else "anna+odd", "both", tmp_path
+    )
     assert not (tmp_path / "both").exists()
 
 
@@ -305,8 +307,8 @@ def test_each_weight_changes_by_the_weighted_sum(voices: Path, tmp_path: Path, w
     """In the file, by hand; in the network's answers, against a base into which the sum was added by hand."""
     shutil.copytree(voices, tmp_path / "voices")
     record = write_mixed_voice(said(weights), "mixed", tmp_path / "voices")
-    wanted = weighted(voices, weights)
-    same(deltas(tmp_path / "voices" / "mixed"), wanted)
+    expected = weighted(voices, weights)
+    same(deltas(tmp_path / "voices" / "mixed"), expected)
     assert record.lora["rank"] == sum(read_record(VoiceFolder(voices / name)).lora["rank"] for name in weights)
 
     by_hand = (
@@ -316,7 +318,7 @@ def test_each_weight_changes_by_the_weighted_sum(voices: Path, tmp_path: Path, w
     )
     fresh = logits(by_hand)
     state = by_hand.state_dict()
-    for module, delta in wanted.items():
+    for module, delta in expected.items():
         change = delta.T if module == "letters" else delta  # PEFT keeps an embedding's factors the other way round
         state[f"{module}.weight"] += torch.from_numpy(change).float()
     changed = logits(by_hand)
@@ -341,9 +343,9 @@ def test_ranks_scales_and_modules_of_their_own_are_mixed_exactly(shaped: Path, w
     for name, weight in weights.items():
         total = {key: value + weight * (merged(name)[key] - before[key]) for key, value in total.items()}
     mix: Any = open_named(mix_text(MixTerm(weight, name) for name, weight in weights.items()), shaped).model
-    found = mix.merge_and_unload().state_dict()
+    result = mix.merge_and_unload().state_dict()
     for key, value in total.items():
-        torch.testing.assert_close(found[key].double(), value, rtol=1e-5, atol=1e-6, msg=key)
+        torch.testing.assert_close(result[key].double(), value, rtol=1e-5, atol=1e-6, msg=key)
 
 
 def test_a_narrow_mix_is_written_and_read_back(shaped: Path, tmp_path: Path) -> None:
@@ -358,16 +360,18 @@ def test_a_narrow_mix_is_written_and_read_back(shaped: Path, tmp_path: Path) -> 
     ("name", "what"), [("dora", "a DoRA adapter"), ("biased", "an adapter with biases (lora_bias)")]
 )
 def test_an_adapter_that_is_no_product_is_refused_by_name(shaped: Path, name: str, what: str) -> None:
-    told = refusal(open_named, f"anna+{name}", shaped)
-    assert told.startswith(f"voice {name!r} is {what}, and such adapters cannot be added up; merge it to use it alone")
+    message = refusal(open_named, f"anna+{name}", shaped)
+    assert message.startswith(
+        f"voice {name!r} is {what}, and such adapters cannot be added up; merge it to use it alone"
+    )
 
 
 @settings(max_examples=25)
 @given(st.dictionaries(st.sampled_from(["anna", "ben", "root", "half", "read"]), st.floats(0.01, 3), min_size=1))
 def test_any_weights_add_up(voices: Path, weights: dict[str, float]) -> None:
     mixed = add_up(find_parts(said(weights), voices, {}))
-    wanted = weighted(voices, weights)
-    for module, delta in wanted.items():
+    expected = weighted(voices, weights)
+    for module, delta in expected.items():
         kind = "lora_embedding_{}" if module == "letters" else "lora_{}.weight"
         down, up = (mixed[f"base_model.model.{module}.{kind.format(side)}"].double().numpy() for side in "AB")
         np.testing.assert_allclose(up @ down, delta, rtol=1e-4, atol=1e-5)
@@ -513,8 +517,8 @@ def test_weights_of_the_conditioning_add_up_to_one(voices: Path) -> None:
         name: read_conditioning(voices / name / "conditioning.safetensors").tensors["pace"] for name in ("anna", "ben")
     }
     for text in ("0.75*anna+0.25*ben", "3*anna+1*ben", "0.03*anna+0.01*ben"):
-        found = open_named(text, voices).conditioning.tensors["pace"]
-        np.testing.assert_allclose(found, 0.75 * pace["anna"] + 0.25 * pace["ben"], rtol=1e-6)
+        result = open_named(text, voices).conditioning.tensors["pace"]
+        np.testing.assert_allclose(result, 0.75 * pace["anna"] + 0.25 * pace["ben"], rtol=1e-6)
 
 
 def test_options_that_differ_are_the_heaviests_and_told(

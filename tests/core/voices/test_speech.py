@@ -52,14 +52,14 @@ def test_the_seed_has_no_say_where_nothing_is_drawn(voice):
 
 
 @pytest.mark.parametrize(
-    ("sampling", "told"),
+    ("sampling", "message"),
     [
         ({"temprature": 1.0}, "takes no 'temprature' for one utterance; did you mean 'temperature'"),
         ({"codec_device": "cpu"}, r"takes no 'codec_device' .*\(it takes: first_frames, max_chars, max_new_tokens, "),
     ],
 )
-def test_what_an_engine_does_not_take_is_refused(voice, sampling, told):
-    with pytest.raises(VoiceError, match=told):
+def test_what_an_engine_does_not_take_is_refused(voice, sampling, message):
+    with pytest.raises(VoiceError, match=message):
         next(voice.stream("hello", sampling=sampling))
 
 

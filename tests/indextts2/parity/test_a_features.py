@@ -23,9 +23,9 @@ def fx(kit: Callable[[str], Any]) -> Any:
 
 
 def cases_giving(fx: Any, output: str, prefix: str = "") -> Iterator[str]:
-    found = [name for name, case in fx.json["cases"].items() if output in case["outputs"] and name.startswith(prefix)]
-    assert found, f"the kit has no case that gives {output}"
-    yield from found
+    result = [name for name, case in fx.json["cases"].items() if output in case["outputs"] and name.startswith(prefix)]
+    assert result, f"the kit has no case that gives {output}"
+    yield from result
 
 
 def compare_all(fx: Any, results: Iterator[tuple[str, str, torch.Tensor]]) -> None:
@@ -39,8 +39,8 @@ def compare_all(fx: Any, results: Iterator[tuple[str, str, torch.Tensor]]) -> No
 
 
 def test_sample_rates(fx: Any) -> None:
-    wanted = fx.config["resample"]
-    assert (wanted["lowpass_filter_width"], wanted["rolloff"]) == (resampling.ZERO_CROSSINGS, resampling.ROLLOFF)
+    expected = fx.config["resample"]
+    assert (expected["lowpass_filter_width"], expected["rolloff"]) == (resampling.ZERO_CROSSINGS, resampling.ROLLOFF)
 
     def results() -> Iterator[tuple[str, str, torch.Tensor]]:
         for case in cases_giving(fx, "wav", "resample"):
@@ -51,19 +51,19 @@ def test_sample_rates(fx: Any) -> None:
 
 
 def test_kaldi_filter_bank(fx: Any) -> None:
-    wanted = fx.config["fbank"]
-    rate = wanted["sample_rate"]
-    assert (rate, wanted["fft"], wanted["bins"]) == (
+    expected = fx.config["fbank"]
+    rate = expected["sample_rate"]
+    assert (rate, expected["fft"], expected["bins"]) == (
         filterbank.SAMPLE_RATE,
         filterbank.FFT_SAMPLES,
         filterbank.MEL_BINS,
     )
-    assert (wanted["low_hz"], wanted["high_hz"]) == (filterbank.MIN_FREQUENCY_HZ, filterbank.MAX_FREQUENCY_HZ)
-    assert (wanted["frame_ms"] * rate / 1000, wanted["hop_ms"] * rate / 1000) == (
+    assert (expected["low_hz"], expected["high_hz"]) == (filterbank.MIN_FREQUENCY_HZ, filterbank.MAX_FREQUENCY_HZ)
+    assert (expected["frame_ms"] * rate / 1000, expected["hop_ms"] * rate / 1000) == (
         filterbank.FRAME_SAMPLES,
         filterbank.HOP_SAMPLES,
     )
-    assert (wanted["preemphasis"], wanted["log_floor"]) == (filterbank.PREEMPHASIS, filterbank.POWER_FLOOR)
+    assert (expected["preemphasis"], expected["log_floor"]) == (filterbank.PREEMPHASIS, filterbank.POWER_FLOOR)
 
     def results() -> Iterator[tuple[str, str, torch.Tensor]]:
         for case in cases_giving(fx, "fbank"):
@@ -74,31 +74,31 @@ def test_kaldi_filter_bank(fx: Any) -> None:
 
 
 def test_log_mel(fx: Any) -> None:
-    wanted = fx.config["mel"]
+    expected = fx.config["mel"]
     settings = MelSettings(
-        sample_rate=wanted["sample_rate"],
-        n_fft=wanted["n_fft"],
-        win_length=wanted["win"],
-        hop_length=wanted["hop"],
-        bins=wanted["bins"],
-        fmin=wanted["fmin"],
-        fmax=wanted["fmax"],
+        sample_rate=expected["sample_rate"],
+        n_fft=expected["n_fft"],
+        win_length=expected["win"],
+        hop_length=expected["hop"],
+        bins=expected["bins"],
+        fmin=expected["fmin"],
+        fmax=expected["fmax"],
     )
     compare_all(fx, ((case, "mel", log_mel(fx.inp(case, "wav"), settings)) for case in cases_giving(fx, "mel")))
 
 
 def test_input_features_of_w2v_bert(fx: Any) -> None:
-    wanted = fx.config["w2vbert"]
+    expected = fx.config["w2vbert"]
     small = Wav2Vec2BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     model = Wav2Vec2BertModel(small)
 
     def results() -> Iterator[tuple[str, str, torch.Tensor]]:
         for case in cases_giving(fx, "input_features"):
             extractor = SeamlessM4TFeatureExtractor(
-                feature_size=wanted["bins"],
-                num_mel_bins=wanted["bins"],
-                stride=wanted["stride"],
-                sampling_rate=wanted["sample_rate"],
+                feature_size=expected["bins"],
+                num_mel_bins=expected["bins"],
+                stride=expected["stride"],
+                sampling_rate=expected["sample_rate"],
                 padding_value=fx.inp(case, "padding_value"),
             )
             encoder = SemanticEncoder(model, torch.zeros(8), torch.ones(8), extractor)

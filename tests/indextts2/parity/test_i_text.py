@@ -48,7 +48,7 @@ def frontend(fx: Any, case: dict[str, Any], engine: TextEngine, tokenizer: Any) 
 
 def differences(fx: Any, make_engine: Callable[[dict[str, Any]], TextEngine]) -> list[str]:
     tokenizer = load_tokenizer(fx.dir / fx.json["tokenizer"])
-    found = []
+    result = []
     for case in cases(fx):
         front = frontend(fx, case, make_engine(case), tokenizer)
         text = case["text"]
@@ -59,12 +59,12 @@ def differences(fx: Any, make_engine: Callable[[dict[str, Any]], TextEngine]) ->
         if not case["bypass"]:
             normalized = front.normalise(text)
             got |= {"lang": language_of(text), "normalized": normalized, "spaced": spaced(normalized)}
-        found += [f"{case['id']} {key}: {got[key]!r} is not {case[key]!r}" for key in got if got[key] != case[key]]
+        result += [f"{case['id']} {key}: {got[key]!r} is not {case[key]!r}" for key in got if got[key] != case[key]]
         if isinstance(front.engine, Replay):
             expected = set() if case["bypass"] else {(case["tn_input"], case["lang"])}
             if set(front.engine.asked) != expected:
-                found.append(f"{case['id']} tn_input: {front.engine.asked[:1]!r} is not {expected!r}")
-    return found
+                result.append(f"{case['id']} tn_input: {front.engine.asked[:1]!r} is not {expected!r}")
+    return result
 
 
 def test_with_the_engine_replayed(kit: Kit) -> None:

@@ -17,11 +17,11 @@ PAD = round(WANTED.pad_seconds / FRAME_SECONDS)
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[list[Segment], np.ndarray]:
     stretches: list[Stretch] = []
-    place = draw(st.integers(0, 50))
+    position = draw(st.integers(0, 50))
     for _ in range(draw(st.integers(1, 8))):
         length = draw(st.integers(6, 1600))
-        stretches.append((place, place + length))
-        place += length + draw(st.integers(15, 400))
+        stretches.append((position, position + length))
+        position += length + draw(st.integers(15, 400))
     count = stretches[-1][1] + draw(st.integers(0, 60))
     powers = np.random.default_rng(draw(st.integers(0, 99))).random(count) * 1e-6
     for start, end in stretches:
@@ -36,19 +36,19 @@ def test_spans_hold_all_speech_in_order_and_no_more_pause_than_is_wanted(
     case: tuple[list[Segment], np.ndarray],
 ) -> None:
     segments, powers = case
-    found = clip_spans(segments, powers, WANTED)
-    flat = [span for spans in found for span in spans]
+    result = clip_spans(segments, powers, WANTED)
+    flat = [span for spans in result for span in spans]
     assert all(0 <= start < end <= len(powers) for start, end in flat)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(flat))
-    for one, spans in zip(segments, found, strict=True):
+    for segment, spans in zip(segments, result, strict=True):
         covered = {frame for start, end in spans for frame in range(start, end)}
-        assert all(frame in covered for start, end in one.stretches for frame in range(start, end))
+        assert all(frame in covered for start, end in segment.stretches for frame in range(start, end))
         seconds = FRAME_SECONDS * len(covered)
         assert seconds <= WANTED.max_seconds + 1e-6
         # More than a pad is kept only for a clip that would be too short.
         if seconds > WANTED.min_seconds + 2 * FRAME_SECONDS:
-            assert one.stretches[0][0] - spans[0][0] <= (PAD if spans[0][0] else 2 * PAD)
-            assert spans[-1][1] - one.stretches[-1][1] <= (PAD if spans[-1][1] < len(powers) else 2 * PAD)
+            assert segment.stretches[0][0] - spans[0][0] <= (PAD if spans[0][0] else 2 * PAD)
+            assert spans[-1][1] - segment.stretches[-1][1] <= (PAD if spans[-1][1] < len(powers) else 2 * PAD)
         for before, after in itertools.pairwise(spans):
             assert after[0] - before[1] > 0  # there is something that is left out
 

@@ -24,12 +24,12 @@ def voiced(seconds: float, level: float = 0.2, rate: int = RATE) -> np.ndarray:
 def talk(level: float = 0.2, noise: float = 1e-4, rate: int = RATE, seed: int = 0) -> tuple[np.ndarray, list[float]]:
     """Fifteen utterances of 1 to 3 s, and the moments amid the pauses of 0.7 s between them."""
     random = np.random.default_rng(seed)
-    pieces, moments, place = [np.zeros(rate)], [], 1.0
+    pieces, moments, position = [np.zeros(rate)], [], 1.0
     for _ in range(15):
         length = random.uniform(1, 3)
         pieces += [voiced(length, level, rate), np.zeros(int(0.7 * rate))]
-        place += length + 0.7
-        moments.append(place - 0.35)
+        position += length + 0.7
+        moments.append(position - 0.35)
     sound = np.concatenate(pieces)
     return (sound + random.normal(0, noise, len(sound))).astype(np.float32), moments[:-1]
 

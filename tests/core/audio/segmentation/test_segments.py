@@ -18,45 +18,45 @@ def silent(stretches: list[Stretch]) -> np.ndarray:
 
 @st.composite
 def recordings(draw: st.DrawFn, longest: int = 900, most: int = 9) -> list[Stretch]:
-    stretches, place = [], 0
+    stretches, position = [], 0
     for _ in range(draw(st.integers(0, most))):
-        place += draw(st.integers(15, 400))
+        position += draw(st.integers(15, 400))
         length = draw(st.integers(6, longest))
-        stretches.append((place, place + length))
-        place += length
+        stretches.append((position, position + length))
+        position += length
     return stretches
 
 
-def seconds(found: Segment, wanted: ClipLengths) -> float:
+def seconds(found: Segment, expected: ClipLengths) -> float:
     pauses = [FRAME_SECONDS * (after[0] - before[1]) for before, after in itertools.pairwise(found.stretches)]
-    return found.speech + sum(min(pause, wanted.max_pause_seconds) for pause in pauses) + 2 * wanted.pad_seconds
+    return found.speech + sum(min(pause, expected.max_pause_seconds) for pause in pauses) + 2 * expected.pad_seconds
 
 
 @settings(deadline=None, max_examples=80)
 @given(recordings(longest=4000))
 def test_all_speech_is_in_some_clip_and_in_order(stretches: list[Stretch]) -> None:
-    found = segment(stretches, silent(stretches), WANTED)
-    pieces = [piece for one in found for piece in one.stretches]
+    segments = segment(stretches, silent(stretches), WANTED)
+    pieces = [piece for segment in segments for piece in segment.stretches]
     assert sum(end - start for start, end in pieces) == sum(end - start for start, end in stretches)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(pieces))
     assert all(any(start <= a and b <= end for start, end in stretches) for a, b in pieces)
-    assert all(seconds(one, WANTED) <= WANTED.max_seconds + 1e-6 for one in found)
+    assert all(seconds(segment, WANTED) <= WANTED.max_seconds + 1e-6 for segment in segments)
 
 
-def cost(groups: list[list[Stretch]], wanted: ClipLengths) -> float:
+def cost(groups: list[list[Stretch]], expected: ClipLengths) -> float:
     """What a way to group costs, added up by the words of the module alone."""
     total = 0.0
     for number, run in enumerate(groups):
-        length = seconds(Segment(tuple(run)), wanted)
+        length = seconds(Segment(tuple(run)), expected)
         spoken = FRAME_SECONDS * sum(end - start for start, end in run)
         pauses = [FRAME_SECONDS * (after[0] - before[1]) for before, after in itertools.pairwise(run)]
-        middle, width = (wanted.min_seconds + wanted.max_seconds) / 2, wanted.max_seconds - wanted.min_seconds
-        short = length < wanted.min_seconds
-        waited = sum(0.5 * max(0.0, pause - wanted.max_pause_seconds) for pause in pauses)
+        middle, width = (expected.min_seconds + expected.max_seconds) / 2, expected.max_seconds - expected.min_seconds
+        short = length < expected.min_seconds
+        waited = sum(0.5 * max(0.0, pause - expected.max_pause_seconds) for pause in pauses)
         total += 10 * spoken if short else 0.3 * ((length - middle) / width) ** 2 + waited
         if number + 1 < len(groups):
             pause = FRAME_SECONDS * (groups[number + 1][0][0] - run[-1][1])
-            total += max(0.0, 1 - pause / wanted.pause_seconds)
+            total += max(0.0, 1 - pause / expected.pause_seconds)
     return total
 
 
@@ -65,7 +65,7 @@ def cost(groups: list[list[Stretch]], wanted: ClipLengths) -> float:
 def test_no_other_grouping_is_cheaper(stretches: list[Stretch]) -> None:
     if not stretches:
         return
-    found = [list(one.stretches) for one in segment(stretches, silent(stretches), WANTED)]
+    segments = [list(segment.stretches) for segment in segment(stretches, silent(stretches), WANTED)]
     others = []
     for cuts in itertools.product([False, True], repeat=len(stretches) - 1):
         groups, run = [], [stretches[0]]
@@ -75,15 +75,15 @@ def test_no_other_grouping_is_cheaper(stretches: list[Stretch]) -> None:
                 run = []
             run.append(stretch)
         groups.append(run)
-        if all(len(one) == 1 or seconds(Segment(tuple(one)), WANTED) <= WANTED.max_seconds for one in groups):
+        if all(len(group) == 1 or seconds(Segment(tuple(group)), WANTED) <= WANTED.max_seconds for group in groups):
             others.append(cost(groups, WANTED))
-    assert cost(found, WANTED) == pytest.approx(min(others), abs=1e-6)
+    assert cost(segments, WANTED) == pytest.approx(min(others), abs=1e-6)
 
 
 def test_short_sentences_are_joined_and_not_lost() -> None:
-    stretches = [(place, place + 150) for place in range(100, 4000, 230)]  # 1.5 s each, 0.8 s between
-    found = segment(stretches, silent(stretches), WANTED)
-    assert all(WANTED.min_seconds <= seconds(one, WANTED) <= WANTED.max_seconds for one in found)
+    stretches = [(index, index + 150) for index in range(100, 4000, 230)]  # 1.5 s each, 0.8 s between
+    segments = segment(stretches, silent(stretches), WANTED)
+    assert all(WANTED.min_seconds <= seconds(segment, WANTED) <= WANTED.max_seconds for segment in segments)
 
 
 def test_speech_without_a_pause_is_cut_where_it_is_quietest_and_marked() -> None:
@@ -91,17 +91,17 @@ def test_speech_without_a_pause_is_cut_where_it_is_quietest_and_marked() -> None
     dips = (820, 1730)
     for dip in dips:
         levels[dip : dip + 3] = -35
-    found = segment([(0, 2600)], levels, WANTED)
-    assert all(one.forced for one in found)
-    edges = [one.stretches[-1][1] for one in found[:-1]]
+    segments = segment([(0, 2600)], levels, WANTED)
+    assert all(segment.forced for segment in segments)
+    edges = [segment.stretches[-1][1] for segment in segments[:-1]]
     assert len(edges) == 2
     assert all(abs(edge - dip - 1) <= 2 for edge, dip in zip(edges, dips, strict=True))
 
 
 def test_a_cut_is_made_in_the_longer_pause() -> None:
     stretches = [(0, 500), (530, 900), (1000, 1600)]  # pauses of 0.3 and 1.0 s; 13 s hold two of the three
-    found = segment(stretches, silent(stretches), WANTED)
-    assert [one.stretches for one in found] == [((0, 500), (530, 900)), ((1000, 1600),)]
+    segments = segment(stretches, silent(stretches), WANTED)
+    assert [segment.stretches for segment in segments] == [((0, 500), (530, 900)), ((1000, 1600),)]
 
 
 def test_nothing_gives_nothing() -> None:

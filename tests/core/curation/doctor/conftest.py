@@ -52,16 +52,16 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
     """Write clips and a table: rows of name, sound (or None for no file), words."""
 
     def write(rows: Sequence[tuple[str, np.ndarray | None, str]], name: str = "data", rate: int = RATE) -> Path:
-        place = tmp_path / name
-        (place / "clips").mkdir(parents=True)
-        with (place / "transcripts.csv").open("w", newline="", encoding="utf-8") as file:
+        folder = tmp_path / name
+        (folder / "clips").mkdir(parents=True)
+        with (folder / "transcripts.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["filename", "text"])
             for stem, sound, words in rows:
                 if sound is not None:
-                    soundfile.write(place / "clips" / f"{stem}.wav", sound, rate, subtype="PCM_16")
+                    soundfile.write(folder / "clips" / f"{stem}.wav", sound, rate, subtype="PCM_16")
                 table.writerow([stem, words])
-        return place
+        return folder
 
     return write
 

@@ -29,11 +29,11 @@ def test_what_is_wrong_is_said_before_the_training(
     (clips / "clip_004.wav").write_bytes((clips / "clip_003.wav").read_bytes())
     with caplog.at_level(logging.INFO, "vtune"):
         pipeline.run(recipe)
-    said = caplog.text
-    assert "8 clips checked: " in said
-    assert said.index("8 clips checked: ") < said.index("Trainable parameters")
+    log_text = caplog.text
+    assert "8 clips checked: " in log_text
+    assert log_text.index("8 clips checked: ") < log_text.index("Trainable parameters")
     (source,) = examined(tmp_path)["sources"]
-    twice = [one for one in source["findings"] if one["check"] == "two-texts"]
+    twice = [finding for finding in source["findings"] if finding["check"] == "two-texts"]
     assert [Path(one["audio"]).name for one in (*twice, *twice[0]["others"])] == ["clip_003.wav", "clip_004.wav"]
     # A person has to say which words are right; until then, the clip is left out, with its reason.
     ledger = (tmp_path / "runs" / "someone" / "ledger.jsonl").read_text()

@@ -23,7 +23,7 @@ def heard(number: int, sound: np.ndarray, text: str) -> MeasuredRow:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "told"),
+    ("first", "second", "message"),
     [
         ("Where did you find the green ladder?", "Where did you find the heavy camera?", []),
         ("Where did you find it?", "Where did you find it? Yesterday.", ["similar-sound"]),
@@ -33,22 +33,24 @@ def heard(number: int, sound: np.ndarray, text: str) -> MeasuredRow:
     ],
 )
 def test_sentences_of_one_pattern_are_no_copies(
-    clip: Callable[..., np.ndarray], first: str, second: str, told: list[str]
+    clip: Callable[..., np.ndarray], first: str, second: str, message: list[str]
 ) -> None:
     """The same beginning and another end, as a synthesiser says them; the words tell what it is."""
     same, end = clip(1), clip(1).size * 2 // 3
     clips = [
         heard(2 + other, np.concatenate([same, clip(2 + other)[:end]]), (first, second)[other]) for other in (0, 1)
     ]
-    (pair,) = similar_pairs([one.fingerprint for one in clips])
+    (pair,) = similar_pairs([clip.fingerprint for clip in clips])
     assert 0.75 <= pair.similarity < 0.85
-    assert [one.check for one in duplicate_findings(clips, validation=0) if one.check != "same-words"] == told
+    assert [
+        finding.check for finding in duplicate_findings(clips, validation=0) if finding.check != "same-words"
+    ] == message
 
 
 def test_a_plain_copy_with_other_words_is_told(clip: Callable[..., np.ndarray]) -> None:
     sound = clip(1)
     clips = [heard(2, sound, "one thing"), heard(3, 0.5 * np.concatenate([np.zeros(5000), sound]), "another")]
-    assert [one.check for one in duplicate_findings(clips, validation=0)] == ["similar-sound"]
+    assert [finding.check for finding in duplicate_findings(clips, validation=0)] == ["similar-sound"]
 
 
 def test_a_group_of_alike_clips_is_one_finding(clip: Callable[..., np.ndarray]) -> None:
@@ -59,12 +61,12 @@ def test_a_group_of_alike_clips_is_one_finding(clip: Callable[..., np.ndarray]) 
             moved = 0.5**copy * np.concatenate([np.zeros(1000 * copy), sound])
             clips.append(heard(2 + len(clips), moved, f"sentence number {number}"))
     findings = list(duplicate_findings(clips, validation=0))
-    assert [one.check for one in findings] == ["similar-sound"] * 3
+    assert [finding.check for finding in findings] == ["similar-sound"] * 3
     for number, finding in enumerate(findings):
-        assert [finding.line, *(other.line for other in finding.others)] == [2 + number + 3 * copy for copy in range(4)]
+        assert [finding.line, *(clip.line for clip in finding.others)] == [2 + number + 3 * copy for copy in range(4)]
     held_out = list(duplicate_findings(clips, validation=0.5))
-    assert [one.check for one in held_out].count("leak") <= 3
-    assert all(len(one.others) == 3 for one in held_out)
+    assert [finding.check for finding in held_out].count("leak") <= 3
+    assert all(len(finding.others) == 3 for finding in held_out)
 
 
 def test_texts_of_one_sound_are_one_error_and_copies_of_a_text_are_one_warning(clip: Callable[..., np.ndarray]) -> None:
@@ -72,9 +74,9 @@ def test_texts_of_one_sound_are_one_error_and_copies_of_a_text_are_one_warning(c
     clips = [replace(heard(2 + index, sound, text), sound="same") for index, text in enumerate(words)]
     two_texts, same = sorted(duplicate_findings(clips, validation=0), key=lambda one: one.severity)
     assert (two_texts.check, two_texts.severity, two_texts.line) == ("two-texts", "error", 2)
-    assert [other.line for other in two_texts.others] == [4, 6]
+    assert [clip.line for clip in two_texts.others] == [4, 6]
     assert "lines 4 and 6: 'other words', 'a third text'" in two_texts.message
-    assert (same.check, [same.line, *(other.line for other in same.others)]) == ("same-sound", [2, 3, 5])
+    assert (same.check, [same.line, *(clip.line for clip in same.others)]) == ("same-sound", [2, 3, 5])
 
 
 def test_the_same_words_many_times_are_one_note_that_names_a_few(clip: Callable[..., np.ndarray]) -> None:

@@ -71,7 +71,7 @@ def test_every_row_and_recording_is_accounted_for(clip: Clip, folder: Folder, ex
         assert at(examination, check) == [line], check
     assert len(examination.clips) == 10
     assert [Path(clip.audio).stem for clip in examination.usable] == ["good"]
-    assert all(one.message and one.advice and "\n" not in one.message for one in examination.findings)
+    assert all(finding.message and finding.advice and "\n" not in finding.message for finding in examination.findings)
 
 
 def test_copies_and_leaks_are_found(clip: Clip, folder: Folder, examined: Examined) -> None:
@@ -83,7 +83,10 @@ def test_copies_and_leaks_are_found(clip: Clip, folder: Folder, examined: Examin
     with (data / "transcripts.csv").open("a") as table:
         table.write(f"again,{sentence(1).upper()}!\nother,entirely other words\nnear,{sentence(3)}\n")
     examination = examined(data, validation=0.5)
-    groups = {one.check: (one.severity, one.line, [other.line for other in one.others]) for one in examination.findings}
+    groups = {
+        finding.check: (finding.severity, finding.line, [clip.line for clip in finding.others])
+        for finding in examination.findings
+    }
     assert groups["same-sound"] == (Severity.WARNING, 3, [8])
     assert groups["two-texts"] == (Severity.ERROR, 4, [9])
     assert groups["similar-sound"] == (Severity.WARNING, 5, [10])
@@ -111,7 +114,7 @@ def test_an_engine_says_what_it_takes(clip: Clip, folder: Folder, examined: Exam
     engine = load_engine("orpheus")
     options = check_options(engine, {"base_model": "nano", "max_tokens": 400})
     examination = examined(data, engine=engine, options=options)
-    (finding,) = [one for one in examination.findings if one.check == "budget"]
+    (finding,) = [finding for finding in examination.findings if finding.check == "budget"]
     seconds = len(clip(1, 6.0)) / RATE
     assert finding.measure is not None
     assert finding.measure.value == pytest.approx(seconds * 82.03 + 24, abs=3)
@@ -124,7 +127,7 @@ def test_an_engine_says_what_it_takes(clip: Clip, folder: Folder, examined: Exam
 
 def test_an_engine_that_says_nothing_is_said_so(clip: Clip, folder: Folder, examined: Examined) -> None:
     examination = examined(folder([("a", clip(1), "words")]), engine=load_engine("toy"))
-    assert any(said.startswith("budget: engine 'toy'") for said in examination.left_out)
+    assert any(reason.startswith("budget: engine 'toy'") for reason in examination.left_out)
 
 
 def test_recordings_without_words_are_heard_only(clip: Clip, tmp_path: Path, examined: Examined) -> None:
@@ -133,7 +136,7 @@ def test_recordings_without_words_are_heard_only(clip: Clip, tmp_path: Path, exa
     (tmp_path / "raw" / "ledger.jsonl").write_text('{"status": "kept"}\n')
     examination = examined(tmp_path / "raw")
     assert set(found(examination)) == {"offset", "amount"}
-    assert any("only the sound" in said for said in examination.left_out)
+    assert any("only the sound" in reason for reason in examination.left_out)
 
 
 def test_a_table_that_is_not_understood_is_no_folder_of_sound(clip: Clip, tmp_path: Path) -> None:
@@ -170,7 +173,7 @@ def test_without_the_extra_the_speakers_are_left_out(
     with pytest.raises(VtuneError, match="similarity"):
         SpeakerCheck()
     source, _ = open_data(SourceRecipe(source=str(folder([("a", clip(1), "words")]))), Path())
-    assert any("extra 'similarity'" in said for said in examine(source, processes=1).left_out)
+    assert any("extra 'similarity'" in reason for reason in examine(source, processes=1).left_out)
 
 
 def test_strangers_are_told_by_their_distance(clip: Clip, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +204,9 @@ def test_it_can_be_said_and_written(clip: Clip, folder: Folder, examined: Examin
     assert sum(re.search(r"transcripts.csv:\d", line) is not None for line in said) == 3
     assert any("5 more" in line for line in said)
     data = json.loads(json.dumps(as_data(examination)))
-    assert data["counts"]["warning"] == len([one for one in data["findings"] if one["severity"] == "warning"])
+    assert data["counts"]["warning"] == len(
+        [finding for finding in data["findings"] if finding["severity"] == "warning"]
+    )
     assert {"check", "severity", "message", "advice", "file", "line", "audio", "measure", "others"} == set(
         data["findings"][0]
     )

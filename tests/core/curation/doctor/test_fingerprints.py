@@ -43,16 +43,16 @@ CLOTHES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 @pytest.mark.parametrize("clothes", CLOTHES)
 def test_a_copy_in_other_clothes_is_found_among_many(clip: Clip, clothes: str) -> None:
     sounds = [clip(seed) for seed in range(30)]
-    (found,) = similar_pairs([*map(printed, sounds), printed(CLOTHES[clothes](sounds[17]))])
-    assert (found.first, found.second) == (17, 30)
-    assert found.similarity > 0.75
+    (pair,) = similar_pairs([*map(printed, sounds), printed(CLOTHES[clothes](sounds[17]))])
+    assert (pair.first, pair.second) == (17, 30)
+    assert pair.similarity > 0.75
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])
 def test_another_rate_is_the_same_sound(clip: Clip, rate: int) -> None:
     other = printed(soxr.resample(clip(2), RATE, rate), rate)
-    (found,) = similar_pairs([printed(clip(1)), printed(clip(2)), other])
-    assert (found.first, found.second) == (1, 2)
+    (pair,) = similar_pairs([printed(clip(1)), printed(clip(2)), other])
+    assert (pair.first, pair.second) == (1, 2)
 
 
 def test_unlike_clips_of_one_voice_are_no_twins(clip: Clip) -> None:
@@ -61,8 +61,8 @@ def test_unlike_clips_of_one_voice_are_no_twins(clip: Clip) -> None:
 
 def test_a_clip_is_found_inside_a_longer_recording(clip: Clip) -> None:
     long = np.concatenate([clip(seed) for seed in range(10, 16)])
-    (found,) = similar_pairs([printed(clip(1)), printed(long), printed(clip(13))])
-    assert (found.first, found.second) == (1, 2)
+    (pair,) = similar_pairs([printed(clip(1)), printed(long), printed(clip(13))])
+    assert (pair.first, pair.second) == (1, 2)
 
 
 def test_tones_silence_and_short_sounds_tell_nothing() -> None:

@@ -121,9 +121,9 @@ def test_hum_is_found_with_its_frequency(clip: Clip, mains: int, under: float) -
     times = np.arange(len(sound)) / RATE
     hum = sum(share * np.sin(2 * np.pi * mains * k * times) for k, share in ((1, 1.0), (2, 0.4), (3, 0.2)))
     hum *= 10 ** ((-29 - under) / 20) / np.std(hum)
-    found = measured(sound + hum).hum
-    assert found.hertz == mains
-    assert found.level == pytest.approx(-29 - under, abs=2)
+    measurement = measured(sound + hum).hum
+    assert measurement.hertz == mains
+    assert measurement.level == pytest.approx(-29 - under, abs=2)
 
 
 @pytest.mark.parametrize(("before", "behind"), [(0.0, 0.0), (1.5, 0.0), (0.0, 2.0), (3.0, 1.2)])

@@ -57,13 +57,13 @@ def test_what_can_be_mended_is_gone_afterwards(clip: Clip, folder: Folder, exami
     record = repaired(data, tmp_path / "fixed", examined)
     assert digests(data) == before
     assert len(record) == len(rows)
-    left_out = {Path(str(one["audio"])).stem: one["reason"] for one in record if one["status"] == "left out"}
+    left_out = {Path(str(entry["audio"])).stem: entry["reason"] for entry in record if entry["status"] == "left out"}
     assert set(left_out) == {"none", "again", "wordless", "lost", "gone"}
     assert all(left_out.values())
     after = examined(tmp_path / "fixed")
-    assert {one.check for one in after.findings} == {"clipping", "amount"}
+    assert {finding.check for finding in after.findings} == {"clipping", "amount"}
     assert len(after.usable) == len(rows) - 5
-    (clipped,) = [one for one in record if one["clip"] == "clips/clipped.wav"]
+    (clipped,) = [entry for entry in record if entry["clip"] == "clips/clipped.wav"]
     assert clipped["remaining"] == ["clipping"]
     with (tmp_path / "fixed" / TABLE_NAME).open(encoding="utf-8", newline="") as file:
         words = {row["filename"]: row["text"] for row in csv.DictReader(file)}
@@ -79,7 +79,7 @@ def test_repairing_a_repaired_copy_changes_no_sound(
     data = folder([(f"c{number}", clip(number) + 0.02, f"sentence {'abc'[number]}") for number in range(3)])
     repaired(data, tmp_path / "once", examined)
     record = repaired(tmp_path / "once", tmp_path / "twice", examined)
-    assert all(one["repairs"] == [] for one in record)
+    assert all(entry["repairs"] == [] for entry in record)
     for path in (tmp_path / "once" / "clips").iterdir():
         first, second = (
             soundfile.read(folder / "clips" / path.name)[0] for folder in (path.parents[1], tmp_path / "twice")
@@ -93,7 +93,7 @@ def test_recordings_without_words_are_mended_too(clip: Clip, tmp_path: Path, exa
     repaired(tmp_path / "raw", tmp_path / "fixed", examined)
     assert [path.name for path in (tmp_path / "fixed" / "clips").iterdir()] == ["a.wav"]
     assert not (tmp_path / "fixed" / TABLE_NAME).exists()
-    assert "offset" not in {one.check for one in examined(tmp_path / "fixed").findings}
+    assert "offset" not in {finding.check for finding in examined(tmp_path / "fixed").findings}
 
 
 def test_no_folder_of_the_user_is_written_over(clip: Clip, folder: Folder, examined: Examined, tmp_path: Path) -> None:

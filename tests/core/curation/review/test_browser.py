@@ -38,12 +38,12 @@ def page(browser: Any, server: ReviewServer) -> Iterator[Any]:
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on("request", lambda asked: wrong.append(asked.url) if "127.0.0.1" not in asked.url else None)
-    opened.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+    opened.on("console", lambda entry: wrong.append(entry.text) if "Content Security Policy" in entry.text else None)
     opened.goto(server.url)
     wait(opened, "document.querySelectorAll('.row').length > 0 && !document.getElementById('audio').seeking")
     yield opened
     context.close()
-    assert not [said for said in wrong if not said.startswith("data:")]
+    assert not [entry for entry in wrong if not entry.startswith("data:")]
 
 
 def wait(page: Any, true: str) -> None:

@@ -42,5 +42,5 @@ def test_the_mixed_list_is_that_of_a_review_that_never_ended(count: int, steps: 
             listed.append((f"new{len(entries)}", True))
     names = {drop.id: name for name, drop in drops.items()}
     rows = [name for name, kept in listed if kept]
-    found = [(ghost.position, names[ghost.entry.id]) for ghost in dropped_rows(entries)]
-    assert interleaved(rows, found) == [name for name, _ in listed]
+    found_rows = [(ghost.position, names[ghost.entry.id]) for ghost in dropped_rows(entries)]
+    assert interleaved(rows, found_rows) == [name for name, _ in listed]

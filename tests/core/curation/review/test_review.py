@@ -24,8 +24,8 @@ from vtune.recipe import SourceRecipe
 
 
 def clip_of(review: Review, name: str) -> ReviewClip:
-    (found,) = [clip for clip in review.clips().listed if Path(clip.audio).stem == name]
-    return found
+    (result,) = [clip for clip in review.clips().listed if Path(clip.audio).stem == name]
+    return result
 
 
 def number_of(review: Review, name: str) -> int:
@@ -160,14 +160,14 @@ def test_a_split_takes_names_that_nothing_has(spoken, table):
     assert [row[0] for row in table(folder)[1:3]] == ["clip_1_a2", "clip_1_b2"]
 
 
-@pytest.mark.parametrize("told", ["sub/x.flac", "x", "old/place/sub/x.flac", "sub/x"])
-def test_halves_are_named_as_the_table_names_recordings(tmp_path, told):
+@pytest.mark.parametrize("message", ["sub/x.flac", "x", "old/place/sub/x.flac", "sub/x"])
+def test_halves_are_named_as_the_table_names_recordings(tmp_path, message):
     (tmp_path / "sub").mkdir()
     soundfile.write(tmp_path / "sub" / "x.flac", np.zeros(8000), 8000)
-    (tmp_path / "t.csv").write_text(f"path;text;speaker\n{told};one two;ann\n")
+    (tmp_path / "t.csv").write_text(f"path;text;speaker\n{message};one two;ann\n")
     review = Review(str(tmp_path))
     review.split(1, 0.5, ("one", "two"))
-    ends = (".wav", "_a.wav") if told.endswith(".flac") else ("", "_a")
+    ends = (".wav", "_a.wav") if message.endswith(".flac") else ("", "_a")
     first = (tmp_path / "t.csv").read_text().splitlines()[1]
     assert first.split(";")[0].endswith("x" + ends[1])
     rows = list(open_source(SourceRecipe(source=str(tmp_path)), tmp_path).rows())

@@ -50,8 +50,8 @@ class Client:
     def get(self, path: str, **headers: Any) -> Answer:
         return self.send("GET", path, **headers)
 
-    def post(self, action: str, told: Any = None, **headers: Any) -> Answer:
-        body = json.dumps(told or {}).encode()
+    def post(self, action: str, message: Any = None, **headers: Any) -> Answer:
+        body = json.dumps(message or {}).encode()
         return self.send("POST", f"/api/{action}", body, **{"Content_Type": "application/json", **headers})
 
     def raw(self, data: bytes) -> bytes:
@@ -93,9 +93,9 @@ def test_the_page_comes_with_a_strict_policy_and_a_cookie(client):
 @pytest.mark.parametrize("path", ["/", "/page.js", "/api/clips", "/audio/1", "/api/peaks/1", "/nowhere"])
 def test_nothing_is_told_without_the_token(client, path):
     for headers in ({}, {"Cookie": f"{client.server.cookie}=wrong"}, {"Cookie": '"=;{};='}, {TOKEN_HEADER: "é"}):
-        status, told, _ = client.get(path, token=None, **headers)
+        status, answer, _ = client.get(path, token=None, **headers)
         assert status == 403
-        assert "token" in told["error"]
+        assert "token" in answer["error"]
     assert client.get(f"{path}?token=wrong", token=None)[0] == 403
 
 
@@ -129,8 +129,8 @@ def test_another_page_changes_nothing(client, folder, headers):
 
 def test_the_own_page_may(client):
     origin = f"http://127.0.0.1:{client.server.server_port}"
-    status, told, _ = client.post("words", {"clip": 1, "text": "x"}, Origin=origin, Sec_Fetch_Site="same-origin")
-    assert (status, told["clip"]["text"], told["undo"]) == (200, "x", "words clip_0.wav")
+    status, answer, _ = client.post("words", {"clip": 1, "text": "x"}, Origin=origin, Sec_Fetch_Site="same-origin")
+    assert (status, answer["clip"]["text"], answer["undo"]) == (200, "x", "words clip_0.wav")
 
 
 @pytest.mark.parametrize(
@@ -159,10 +159,10 @@ def test_the_own_page_may(client):
 )
 def test_a_bad_request_is_an_answer(client, folder, action, body, status):
     before = (folder / "transcript.csv").read_bytes()
-    found, told, _ = client.send("POST", f"/api/{action}", body, Content_Type="application/json; charset=utf-8")
-    assert found == status
-    assert told["error"]
-    assert "Traceback" not in told["error"]
+    result, answer, _ = client.send("POST", f"/api/{action}", body, Content_Type="application/json; charset=utf-8")
+    assert result == status
+    assert answer["error"]
+    assert "Traceback" not in answer["error"]
     assert (folder / "transcript.csv").read_bytes() == before
     assert client.get("/api/clips")[0] == 200
 
@@ -191,9 +191,9 @@ def test_only_json_of_known_length_is_read(client):
      "/api/peaks/", "/audio/1.wav", "/audio/%2e%2e", "/api/clips/", "/audio/99999999999999999999"],
 )  # fmt: skip
 def test_what_is_not_there_is_not_found(client, path):
-    status, told, _ = client.get(path)
+    status, answer, _ = client.get(path)
     assert status == 404
-    assert told["error"]
+    assert answer["error"]
 
 
 def test_other_methods_are_refused(client):
@@ -289,10 +289,10 @@ def test_parts_that_are_not_understood_are_the_whole(client, asked):
 
 
 def test_peaks_are_those_of_the_recording(client, folder):
-    _, told, _ = client.get("/api/peaks/2")
+    _, answer, _ = client.get("/api/peaks/2")
     kept, rate = soundfile.read(folder / "clip_1.wav")
-    assert told["seconds"] == pytest.approx(len(kept) / rate)
-    low, high = told["peaks"][::2], told["peaks"][1::2]
+    assert answer["seconds"] == pytest.approx(len(kept) / rate)
+    low, high = answer["peaks"][::2], answer["peaks"][1::2]
     assert len(low) == 2000
     parts = np.array_split(kept, 2000)
     np.testing.assert_allclose(high, [127 * part.max() for part in parts], atol=0.6)
@@ -308,10 +308,10 @@ def test_a_recording_of_a_few_samples_has_peaks(client, folder):
 def test_the_spectrogram_shows_the_tone(client, folder):
     import base64
 
-    _, told, _ = client.get("/api/spectrogram/1")
-    levels = np.frombuffer(base64.b64decode(told["levels"]), np.uint8).reshape(told["columns"], told["bands"])
-    loudest = levels[: told["columns"] // 3].mean(axis=0).argmax()
-    mel = np.log1p(200 / 700) / np.log1p(told["highest"] / 700) * told["bands"]
+    _, answer, _ = client.get("/api/spectrogram/1")
+    levels = np.frombuffer(base64.b64decode(answer["levels"]), np.uint8).reshape(answer["columns"], answer["bands"])
+    loudest = levels[: answer["columns"] // 3].mean(axis=0).argmax()
+    mel = np.log1p(200 / 700) / np.log1p(answer["highest"] / 700) * answer["bands"]
     assert abs(loudest - mel) < 4
 
 
@@ -320,15 +320,15 @@ def test_recordings_that_cannot_be_read_are_an_answer(client, folder):
     (folder / "clip_1.wav").write_bytes(b"no sound")
     for number in (1, 2):
         for path in ("/audio/", "/api/peaks/", "/api/spectrogram/"):
-            status, told, _ = client.get(f"{path}{number}")
+            status, answer, _ = client.get(f"{path}{number}")
             assert status == 422
-            assert "clip_" in told["error"]
+            assert "clip_" in answer["error"]
 
 
 def test_edits_at_the_same_time_all_arrive(client, folder, table):
     with ThreadPoolExecutor(8) as pool:
-        told = list(pool.map(lambda n: client.post("words", {"clip": n % 4 + 1, "text": f"edit {n}"})[0], range(24)))
-    assert set(told) == {200}
+        answer = list(pool.map(lambda n: client.post("words", {"clip": n % 4 + 1, "text": f"edit {n}"})[0], range(24)))
+    assert set(answer) == {200}
     last = {row[1] for row in table(folder)}
     assert all(words.startswith("edit ") for words in last)
     assert len((folder / "review.jsonl").read_text().splitlines()) == 24
@@ -340,9 +340,9 @@ def test_edits_at_the_same_time_all_arrive(client, folder, table):
 def test_a_table_changed_outside_is_409_until_it_is_read_again(client, folder, table):
     path = folder / "transcript.csv"
     path.write_bytes(path.read_bytes().replace(b"first 3", b"theirs"))
-    status, told, _ = client.post("words", {"clip": 1, "text": "mine"})
+    status, answer, _ = client.post("words", {"clip": 1, "text": "mine"})
     assert status == 409
-    assert "another program" in told["error"]
+    assert "another program" in answer["error"]
     assert client.post("reread")[0] == 200
     assert client.post("words", {"clip": 1, "text": "mine"})[0] == 200
     assert [row[1].split()[0] for row in table(folder)] == ["mine", "first", "first", "theirs"]
@@ -350,18 +350,18 @@ def test_a_table_changed_outside_is_409_until_it_is_read_again(client, folder, t
 
 def test_a_mistake_of_vtune_is_an_answer_too(client, monkeypatch, caplog):
     monkeypatch.setattr(client.server.review, "undo", lambda: 1 / 0)
-    status, told, _ = client.post("undo")
+    status, answer, _ = client.post("undo")
     assert status == 500
-    assert "error in vtune" in told["error"]
+    assert "error in vtune" in answer["error"]
     assert "ZeroDivisionError" in caplog.text
     assert client.get("/api/clips")[0] == 200
 
 
 def test_no_path_leaves_the_machine_but_names_in_the_source(client, folder):
-    _, told, _ = client.get("/api/clips")
-    assert [clip["name"] for clip in told["clips"]] == [f"clip_{n}.wav" for n in range(4)]
-    assert [clip["flags"] for clip in told["clips"]] == ["", "why", "", ""]
-    assert str(folder) not in json.dumps(told["clips"])
+    _, answer, _ = client.get("/api/clips")
+    assert [clip["name"] for clip in answer["clips"]] == [f"clip_{n}.wav" for n in range(4)]
+    assert [clip["flags"] for clip in answer["clips"]] == ["", "why", "", ""]
+    assert str(folder) not in json.dumps(answer["clips"])
 
 
 def test_names_that_are_no_text_come_through(spoken):
@@ -375,8 +375,8 @@ def test_names_that_are_no_text_come_through(spoken):
     with ReviewServer(review) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         client = Client(server)
-        _, told, _ = client.get("/api/clips")
-        (number,) = [clip["n"] for clip in told["clips"] if clip["name"] == "\udcff\n.wav"]
+        _, answer, _ = client.get("/api/clips")
+        (number,) = [clip["n"] for clip in answer["clips"] if clip["name"] == "\udcff\n.wav"]
         assert client.get(f"/audio/{number}")[0] == 200
         for action, more in (("words", {"text": "x"}), ("approve", {}), ("drop", {}), ("restore", {})):
             assert client.post(action, {"clip": number, **more})[0] == 200

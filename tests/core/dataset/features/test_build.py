@@ -67,19 +67,19 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Clip]:
 
 
 def contents(rows: FeatureRows | None) -> list[dict[str, list[int]]]:
-    found = [] if rows is None else [rows[row] for row in range(len(rows))]
-    return [{name: array.tolist() for name, array in row.items() if name != "lot"} for row in found]
+    result = [] if rows is None else [rows[row] for row in range(len(rows))]
+    return [{name: array.tolist() for name, array in row.items() if name != "lot"} for row in result]
 
 
 def expected(root: Path, names: list[str]) -> list[dict[str, list[int]]]:
     """The features, computed here by asking the engine's own function."""
     base = vtune_toy.load_base(vtune_toy.ToyOptions(), torch.device("cpu"), torch.float32)
-    found = []
+    result = []
     for name in names:
         sound, rate = soundfile.read(root / f"{name}.wav", dtype="float32")
         features = vtune_toy.prepare_sample(base, Clip("x", "x", f"words of {name}", sound, rate))
-        found.append({key: array.tolist() for key, array in features.items()})
-    return found
+        result.append({key: array.tolist() for key, array in features.items()})
+    return result
 
 
 def test_features_come_in_the_order_of_the_table(root: Path, recipe: Make, prepare: Callable[..., Any]) -> None:
@@ -113,7 +113,7 @@ def test_a_clip_that_is_added_is_the_only_one_encoded(
     clip(root / "e.wav", 77)
     (root / "t.csv").write_text(named("e", *NAMES))
     after = prepare(recipe(root))
-    assert [one.text for one in encoded] == ["words of e"]
+    assert [encoded_clip.text for encoded_clip in encoded] == ["words of e"]
     assert contents(after.data.train) == expected(root, ["e", *NAMES])
     assert after.data.identity != before.data.identity
 
@@ -180,10 +180,10 @@ def test_other_words_or_another_voice_encode_anew(
     encoded.clear()
     (root / "t.csv").write_text(named(*NAMES).replace("words of b", "other words"))
     prepare(recipe(root))
-    assert [one.text for one in encoded] == ["other words"]
+    assert [encoded_clip.text for encoded_clip in encoded] == ["other words"]
     encoded.clear()
     prepare(recipe({"source": str(root), "voice": "bob"}))
-    assert [one.voice for one in encoded] == ["bob"] * 4
+    assert [encoded_clip.voice for encoded_clip in encoded] == ["bob"] * 4
 
 
 def test_another_features_version_encodes_anew(
@@ -201,7 +201,7 @@ def test_loudness_is_brought_to_what_was_asked(
     root: Path, recipe: Make, prepare: Callable[..., Any], encoded: list[Clip]
 ) -> None:
     prepare(recipe(root, prepare={"target_loudness": -26}))
-    levels = [10 * np.log10(np.mean(np.square(one.waveform, dtype=np.float64))) for one in encoded]
+    levels = [10 * np.log10(np.mean(np.square(encoded_clip.waveform, dtype=np.float64))) for encoded_clip in encoded]
     np.testing.assert_allclose(levels, -26, atol=0.01)
 
 
@@ -271,7 +271,7 @@ def test_a_recording_that_could_not_be_read_is_tried_again(
     assert prepared.reasons() == {("b.wav", 3): f"{root}/b.wav cannot be read: Input/output error"}
     encoded.clear()
     assert contents(prepare(recipe(root)).data.train) == expected(root, NAMES)
-    assert [one.text for one in encoded] == ["words of b"]
+    assert [encoded_clip.text for encoded_clip in encoded] == ["words of b"]
 
 
 def test_no_clip_left_says_what_became_of_them_and_leaves_the_ledger(
@@ -296,13 +296,15 @@ def test_copies_are_for_training_alone_and_differ(
     assert len(prepared.data.train) == len(prepared.data.weights) == len(prepared.data.lengths) == (12 - held) * 3
     assert len(prepared.data.validation) == held
     assert {line["status"]: line["variants"] for line in prepared.ledger} == {"train": 2, "validation": 0}
-    of_first = [one.waveform for one in encoded if one.text == encoded[0].text]
+    of_first = [encoded_clip.waveform for encoded_clip in encoded if encoded_clip.text == encoded[0].text]
     for copy in of_first[1:]:
         assert not np.array_equal(copy, of_first[0])
-    again = [one.waveform for one in encoded]
+    again = [encoded_clip.waveform for encoded_clip in encoded]
     encoded.clear()
     prepare(recipe(root, augment=NOISE, train={"validation": 0.4}, encode={"cache": False}))
-    assert all(np.array_equal(one.waveform, before) for one, before in zip(encoded, again, strict=True))
+    assert all(
+        np.array_equal(encoded_clip.waveform, before) for encoded_clip, before in zip(encoded, again, strict=True)
+    )
 
 
 def test_copies_that_cannot_be_used_are_said_and_cost_no_clip(
@@ -320,7 +322,7 @@ def test_slower_copies_are_longer_not_cut(
 ) -> None:
     slow = {"variants": 1, "transforms": [{"TimeStretch": {"min_rate": 0.5, "max_rate": 0.5}}]}
     prepare(recipe(root, augment=slow))
-    seconds = sorted(round(one.seconds, 1) for one in encoded)
+    seconds = sorted(round(encoded_clip.seconds, 1) for encoded_clip in encoded)
     assert seconds == [0.6] * 4 + [1.2] * 4
 
 
@@ -440,7 +442,7 @@ def test_while_a_clip_is_encoded_the_next_ones_are_read_and_no_more(
     assert contents(prepared.data.train) == expected(root, names)
     assert len(read) == len(names)
     # As many as wait, the one that is being encoded, and the one whose turn comes while the next is begun.
-    assert all(place - before <= encoding.READ_AHEAD_CLIPS + 1 for place, before in enumerate(read, 1))
+    assert all(index - before <= encoding.READ_AHEAD_CLIPS + 1 for index, before in enumerate(read, 1))
 
 
 def test_ranks_share_the_work_without_overlap(

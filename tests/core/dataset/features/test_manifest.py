@@ -278,7 +278,7 @@ def test_every_row_and_every_recording_is_accounted_for(
         (recordings / "t.csv").write_bytes(text.getvalue().encode("utf-8", "surrogatepass"))
     else:
         objects = [dict(zip(("file", "text", "more"), row, strict=False)) for row in [("a", "first"), *rows]]
-        (recordings / "t.jsonl").write_text("".join(json.dumps(one) + "\n" for one in objects), encoding="utf-8")
+        (recordings / "t.jsonl").write_text("".join(json.dumps(item) + "\n" for item in objects), encoding="utf-8")
         blank = -1  # the first object is a row as well
     items = items_of(recipe(recordings))
     listed, unlisted = [i for i in items if i.line is not None], [i for i in items if i.line is None]

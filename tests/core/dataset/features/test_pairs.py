@@ -26,10 +26,10 @@ def test_a_partner_is_another_clip_of_the_same_voice(data: st.DataObject, seed: 
 
 def test_every_other_clip_is_drawn_equally_often() -> None:
     partners = PartnerSampler([0, 0, 1, 0, 0], [0, 1, 2, 3, 4], 0)
-    drawn = Counter(partners.draw(0, 3, place)[0] for place in range(3000))
+    drawn = Counter(partners.draw(0, 3, index)[0] for index in range(3000))
     assert set(drawn) == {0, 1, 4}
     assert all(abs(count - 1000) < 150 for count in drawn.values())
-    lots = [partners.draw(0, 3, place)[1] for place in range(3000)]
+    lots = [partners.draw(0, 3, index)[1] for index in range(3000)]
     assert abs(np.mean(lots) - 0.5) < 0.03
 
 

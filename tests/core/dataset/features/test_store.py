@@ -62,10 +62,10 @@ def test_rows_of_many_shards_come_in_the_order_that_is_asked_for(tmp_path: Path)
         store.write([attempt(number) for number in order[start : start + 7]])
     known = store.index()
     assert len(known) == 30
-    wanted = [17, 3, 3, 29, 0]
-    rows = known.select([known[key(number)].row for number in wanted])
+    expected = [17, 3, 3, 29, 0]
+    rows = known.select([known[key(number)].row for number in expected])
     assert len(rows) == 5
-    for row, number in enumerate(wanted):
+    for row, number in enumerate(expected):
         np.testing.assert_array_equal(rows[row]["labels"], features(number)["labels"])
         np.testing.assert_array_equal(rows[row]["level"], features(number)["level"])
 

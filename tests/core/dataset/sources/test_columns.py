@@ -91,8 +91,8 @@ def sample(names: tuple[str, ...]) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("names", UNDERSTOOD, ids="|".join)
 def test_words_are_found_without_a_header(names: tuple[str, ...]) -> None:
     chosen = choose_columns("t.csv", None, sample(names), ColumnChoice())
-    found = [name and names[int(name) - 1] for name in (chosen.audio, chosen.text, chosen.speaker)]
-    assert tuple(found) == UNDERSTOOD[names]
+    result = [name and names[int(name) - 1] for name in (chosen.audio, chosen.text, chosen.speaker)]
+    assert tuple(result) == UNDERSTOOD[names]
     told = chosen.describe()
     assert all(f"cell {number}" in told for number, name in enumerate(names, 1) if name != "nothing"), told
 

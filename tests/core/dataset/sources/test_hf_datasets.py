@@ -83,13 +83,13 @@ def source_of(path: Path, **asked: Any) -> Source:
 def test_every_kind_of_data_set_is_read(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     source = source_of(make(tmp_path))
     assert "2 rows; 'audio' names the recording, 'transcription' has the words" in source.description[0]
-    found = list(source.rows())
-    assert [(row.line, row.text, row.problem) for row in found] == [
+    found_rows = list(source.rows())
+    assert [(row.line, row.text, row.problem) for row in found_rows] == [
         (1, "Hello there.", None),
         (2, "Yes, we can.", None),
     ]
-    assert [source.seconds(row.audio) for row in found] == [pytest.approx(0.6)] * 2
-    for row, hertz in zip(found, (200, 300), strict=True):
+    assert [source.seconds(row.audio) for row in found_rows] == [pytest.approx(0.6)] * 2
+    for row, hertz in zip(found_rows, (200, 300), strict=True):
         np.testing.assert_allclose(source.load(row.audio, RATE), sine(hertz), atol=1 / 16384)
     assert source.digest("1") != source.digest("2")
     assert source.digest("1") == source_of(tmp_path / make(tmp_path / "again").relative_to(tmp_path)).digest("1")

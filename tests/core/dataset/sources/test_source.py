@@ -34,13 +34,15 @@ def found(root: Path, **asked: Any) -> dict[str | int, str]:
 
 
 def table(*names: str) -> str:
-    return "".join(json.dumps({"audio": name, "text": f"words {place}"}) + "\n" for place, name in enumerate(names))
+    return "".join(json.dumps({"audio": name, "text": f"words {index}"}) + "\n" for index, name in enumerate(names))
 
 
 def test_a_row_whose_recording_is_not_there_is_listed(folder: Folder) -> None:
-    said = found(folder("a.wav", **{"t.jsonl": table("a", "lost", "lost.wav", "sub/lost.wav", "..", ".", "/", "~")}))
-    assert said[1] == "a.wav"
-    assert all("has no such recording" in said[line] for line in range(2, 9))
+    resolved = found(
+        folder("a.wav", **{"t.jsonl": table("a", "lost", "lost.wav", "sub/lost.wav", "..", ".", "/", "~")})
+    )
+    assert resolved[1] == "a.wav"
+    assert all("has no such recording" in resolved[line] for line in range(2, 9))
 
 
 def test_recordings_that_no_row_names_are_listed(folder: Folder) -> None:
@@ -51,9 +53,9 @@ def test_recordings_that_no_row_names_are_listed(folder: Folder) -> None:
 def test_a_recording_is_listed_once_even_if_its_row_cannot_be_used(folder: Folder) -> None:
     """It would be said that no row names it, and its seconds would count twice."""
     root = folder("a.wav", "b.wav", "c.wav", **{"t.csv": 'file,text\na,\nb,one, two\nc,"open\n'})
-    said = found(root)
-    assert said.keys() == {2, 3, 4}
-    assert said[2] == "no words"
+    resolved = found(root)
+    assert resolved.keys() == {2, 3, 4}
+    assert resolved[2] == "no words"
 
 
 @pytest.mark.parametrize("name", ["../wavs/a.wav", "../meta/../wavs/a.wav", "{root}/wavs/a.wav", "./../wavs/./a.wav"])
@@ -83,30 +85,30 @@ def test_a_recording_is_found_by_any_name_that_tables_give_it(folder: Folder, na
 
 def test_a_stem_in_two_folders_is_ambiguous_unless_the_folder_is_named(folder: Folder) -> None:
     names = ("1", "ann/1", "bob/1", "ann/1.wav", "/old/machine/bob/1.wav")
-    said = found(folder("ann/1.wav", "bob/1.wav", "0/2.wav", **{"t.jsonl": table(*names)}))
-    assert "could be" in said[1]
-    assert "ann/1.wav" in said[1]
-    assert "bob/1.wav" in said[1]
-    assert [said[line] for line in range(2, 6)] == ["ann/1.wav", "bob/1.wav", "ann/1.wav", "bob/1.wav"]
+    resolved = found(folder("ann/1.wav", "bob/1.wav", "0/2.wav", **{"t.jsonl": table(*names)}))
+    assert "could be" in resolved[1]
+    assert "ann/1.wav" in resolved[1]
+    assert "bob/1.wav" in resolved[1]
+    assert [resolved[line] for line in range(2, 6)] == ["ann/1.wav", "bob/1.wav", "ann/1.wav", "bob/1.wav"]
 
 
 def test_a_stem_with_two_endings_is_ambiguous_unless_the_ending_is_named(folder: Folder) -> None:
-    said = found(folder("a.wav", "a.flac", **{"t.jsonl": table("a", "a.flac")}))
-    assert "could be" in said[1]
-    assert said[2] == "a.flac"
+    resolved = found(folder("a.wav", "a.flac", **{"t.jsonl": table("a", "a.flac")}))
+    assert "could be" in resolved[1]
+    assert resolved[2] == "a.flac"
     below = folder("wavs/a.wav", "wavs/a.flac", name="below", **{"t.jsonl": table("a", "a.flac", "a.wav", "wavs/a")})
-    said = found(below)
-    assert (said[2], said[3]) == ("wavs/a.flac", "wavs/a.wav")
-    assert "could be" in said[1]
-    assert "could be" in said[4]
+    resolved = found(below)
+    assert (resolved[2], resolved[3]) == ("wavs/a.flac", "wavs/a.wav")
+    assert "could be" in resolved[1]
+    assert "could be" in resolved[4]
 
 
 def test_the_namesake_of_a_lost_recording_is_not_taken_for_it(folder: Folder) -> None:
     """Bob's words must not be trained with Ann's voice because Bob's file was deleted."""
-    said = found(folder("ann/1.wav", "bob/2.wav", **{"t.jsonl": table("ann/1.wav", "bob/1.wav", "bob/1")}))
-    assert said[1] == "ann/1.wav"
-    assert "no such recording" in said[2]
-    assert "no such recording" in said[3]
+    resolved = found(folder("ann/1.wav", "bob/2.wav", **{"t.jsonl": table("ann/1.wav", "bob/1.wav", "bob/1")}))
+    assert resolved[1] == "ann/1.wav"
+    assert "no such recording" in resolved[2]
+    assert "no such recording" in resolved[3]
 
 
 def test_a_namesake_in_the_tables_own_folder_comes_first(folder: Folder) -> None:
@@ -134,8 +136,8 @@ def test_odd_names_are_names(folder: Folder, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["\x00", "a\x00.wav", "x" * 5000 + ".wav", "\ud83d.wav", "a/" * 3000, "//"])
 def test_impossible_names_are_problems_not_crashes(folder: Folder, name: str) -> None:
-    said = found(folder("a.wav", **{"t.jsonl": table(name)}))
-    assert "no recording is named" in said[1] or "NUL" in said[1] or "no such recording" in said[1]
+    resolved = found(folder("a.wav", **{"t.jsonl": table(name)}))
+    assert "no recording is named" in resolved[1] or "NUL" in resolved[1] or "no such recording" in resolved[1]
 
 
 def test_a_file_name_that_is_no_text_is_found_and_listed(folder: Folder) -> None:
@@ -159,11 +161,11 @@ def test_links_are_followed_and_loops_end(folder: Folder, tmp_path: Path) -> Non
     (root / "self").symlink_to(root / "self")
     (root / "broken.wav").symlink_to(root / "nowhere")
     (root / "ring.wav").symlink_to(root / "ring.wav")
-    said = found(root)
-    assert said[1] == "a.wav"
-    assert said[2] == "sub/b.wav"
-    assert Path(said[3]).name == Path(said[4]).name == "far.wav"
-    assert said.keys() == {1, 2, 3, 4, "broken.wav", "ring.wav"}, "each file once, and none of the neighbour's"
+    resolved = found(root)
+    assert resolved[1] == "a.wav"
+    assert resolved[2] == "sub/b.wav"
+    assert Path(resolved[3]).name == Path(resolved[4]).name == "far.wav"
+    assert resolved.keys() == {1, 2, 3, 4, "broken.wav", "ring.wav"}, "each file once, and none of the neighbour's"
 
 
 @pytest.mark.usefixtures("hurried")
@@ -263,8 +265,8 @@ EMPTY = {
 
 @pytest.mark.parametrize("kind", EMPTY)
 def test_a_folder_without_clips_says_what_was_looked_for(folder: Folder, kind: str) -> None:
-    files, said = EMPTY[kind]
-    with pytest.raises(DataError, match=said) as caught:
+    files, message = EMPTY[kind]
+    with pytest.raises(DataError, match=message) as caught:
         source_of(folder(**files))
     assert "\n" not in str(caught.value)
 

@@ -94,10 +94,10 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("inside", ["", "train/"])
 def test_every_form_is_understood_and_said_aloud(folder: Callable[..., Path], form: str, inside: str) -> None:
-    name, content, expected, said = FORMS[form]
+    name, content, expected, message = FORMS[form]
     root = folder(f"{inside}a.wav", f"{inside}b.wav", **{inside + name: content})
     source = open_source(SourceRecipe(source=str(root)), root)
-    assert said in source.description[0]
+    assert message in source.description[0]
     assert [row.problem for row in source.rows()] == [None, None]
     assert short(list(source.rows())) == expected
     assert [Path(row.file) for row in source.rows()] == [root / inside / name] * 2
@@ -127,10 +127,10 @@ ENCODED = {
 
 @pytest.mark.parametrize("kind", ENCODED)
 def test_texts_keep_their_letters_in_every_encoding(folder: Callable[..., Path], kind: str) -> None:
-    content, encoding, said = ENCODED[kind]
+    content, encoding, message = ENCODED[kind]
     root = folder("a.wav", **{"t.csv": content.encode(encoding)})
     source = open_source(SourceRecipe(source=str(root)), root)
-    assert said in source.description[0]
+    assert message in source.description[0]
     assert short(list(source.rows())) == [("a.wav", 2, "Grüße", "")]
 
 
@@ -222,9 +222,9 @@ BAD_TABLES = {
 
 @pytest.mark.parametrize("kind", BAD_TABLES)
 def test_a_table_that_is_none_is_one_line_that_names_it(folder: Callable[..., Path], kind: str) -> None:
-    name, content, said = BAD_TABLES[kind]
+    name, content, message = BAD_TABLES[kind]
     root = folder("a.wav", **{name: content})
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         rows_of(root)
     assert "\n" not in str(caught.value)
 
@@ -361,10 +361,10 @@ def test_a_json_list_is_read_piece_by_piece_as_json_reads_it(
     tmp_path_factory: pytest.TempPathFactory, items: list[Any], gaps: list[str], block: int, indent: int | None
 ) -> None:
     text, expected = gaps[0] + "[" + gaps[1], []
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         expected.append((text.count("\n") + 1, item))
-        text += json.dumps(item, indent=indent) + gaps[2 * place + 2] + ("," if place < len(items) - 1 else "")
-        text += gaps[2 * place + 3] if place < len(items) - 1 else ""
+        text += json.dumps(item, indent=indent) + gaps[2 * index + 2] + ("," if index < len(items) - 1 else "")
+        text += gaps[2 * index + 3] if index < len(items) - 1 else ""
     text += "]\n"
     assert json.loads(text) == items
     path = tmp_path_factory.mktemp("json") / "t.json"

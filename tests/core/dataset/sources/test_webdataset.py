@@ -59,7 +59,7 @@ def clips(count: int) -> Members:
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
 def test_clips_are_read_from_the_archive(tar: Callable[..., Path], form: int) -> None:
     path = tar(clips(3), form=form)
-    for source in (open_source(SourceRecipe(source=str(place)), Path()) for place in (path, path.parent)):
+    for source in (open_source(SourceRecipe(source=str(folder)), Path()) for folder in (path, path.parent)):
         rows = list(source.rows())
         assert [(row.line, row.text, row.problem) for row in rows] == [(n + 1, f"words {n}", None) for n in range(3)]
         assert [source.digest(row.audio) for row in rows] == [sha256(sound_of(n)).hexdigest() for n in range(3)]

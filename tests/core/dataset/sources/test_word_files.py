@@ -154,8 +154,8 @@ def test_few_of_a_million_files_are_looked_at(folder: Folder, monkeypatch: pytes
     ],
 )
 def test_what_a_text_is_shows_in_its_lines(text: str, kind: str | None) -> None:
-    found = kind_of_text(text)
-    assert found == kind or (kind is not None and found is not None and found.startswith(kind))
+    result = kind_of_text(text)
+    assert result == kind or (kind is not None and result is not None and result.startswith(kind))
 
 
 def test_a_text_that_is_no_words_is_left_out_with_the_reason(folder: Folder) -> None:

@@ -27,7 +27,11 @@ def test_sound_scores_page_and_summary_lie_in_one_folder(ann: VoiceFolder, tmp_p
         "ann_1_base_01.wav", "ann_1_base_02.wav", "ann_2_lora_01.wav", "ann_2_lora_02.wav", "ann_3_ann-4_01.wav",
         "ann_3_ann-4_02.wav", "ann_comparison_summary.txt", "listen.html", "scores.json",
     ]  # fmt: skip
-    utterance = next(one for one in comparison.evaluation.utterances if (one.system, one.text) == ("ann", "two words"))
+    utterance = next(
+        utterance
+        for utterance in comparison.evaluation.utterances
+        if (utterance.system, utterance.text) == ("ann", "two words")
+    )
     sound, rate = soundfile.read(tmp_path / "out" / "ann_2_lora_02.wav", dtype="float32")
     assert rate == utterance.sample_rate
     assert np.allclose(sound, utterance.waveform, atol=1e-4)
@@ -44,7 +48,7 @@ def test_held_out_words_are_said_where_none_are_given(ann: VoiceFolder) -> None:
     assert [clip.text for clip in test_set.clips] == test_set.texts
     assert "this is sentence number 0" in test_set.train_texts
     assert len(comparison.evaluation.utterances) == 2 * 2 * 2
-    assert "duration_ratio" in {one.spec.name for one in comparison.evaluation.scores.scores}
+    assert "duration_ratio" in {score.spec.name for score in comparison.evaluation.scores.scores}
 
 
 def test_only_the_voice_speaks_trained_words_and_they_are_no_files(ann: VoiceFolder, tmp_path: Path) -> None:

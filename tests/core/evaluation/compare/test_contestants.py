@@ -20,7 +20,7 @@ from vtune.training.checkpoints import complete_checkpoints
 
 
 def spoken(ann: VoiceFolder, name: str) -> np.ndarray:
-    (one,) = (found for found in contestants(["ann", name], ann.path.parent, runs(ann)) if found.name == name)
+    (one,) = (result for result in contestants(["ann", name], ann.path.parent, runs(ann)) if result.name == name)
     with opened(one, "cpu") as system:
         (utterance,) = synthesize_all([system], ["hello there you"], [3])
     return utterance.waveform
@@ -59,7 +59,7 @@ def test_checkpoints_speak_with_their_own_weights(ann: VoiceFolder) -> None:
 
 def test_a_path_is_called_by_its_end_unless_that_is_another_s_name(ann: VoiceFolder, tmp_path: Path) -> None:
     def names(*typed: str) -> list[str]:
-        return [one.name for one in contestants(typed, ann.path.parent, runs(ann))]
+        return [contestant.name for contestant in contestants(typed, ann.path.parent, runs(ann))]
 
     path = str(ann.path)
     assert names(path, "base", "ann@4") == ["ann", "base", "ann@4"]
@@ -77,10 +77,10 @@ def test_a_prompt_is_the_base_with_what_it_keeps_of_one_recording(ann: VoiceFold
 
 def test_a_mix_speaks_as_what_it_is_made_of(ann: VoiceFolder) -> None:
     shutil.copytree(ann.path, ann.path.parent / "ben")
-    found = {name: spoken(ann, name) for name in ("ben", "0.7*ann+0.3*ben", "ann@best")}
+    result = {name: spoken(ann, name) for name in ("ben", "0.7*ann+0.3*ben", "ann@best")}
     # Two of the same voice are that voice.
-    assert np.allclose(found["0.7*ann+0.3*ben"], found["ben"], atol=1e-4)
-    assert np.array_equal(found["ben"], found["ann@best"])
+    assert np.allclose(result["0.7*ann+0.3*ben"], result["ben"], atol=1e-4)
+    assert np.array_equal(result["ben"], result["ann@best"])
     (one,) = contestants(["0.7*ann+0.3*ben"], ann.path.parent, runs(ann))
     assert one.label == "0.7-ann-0.3-ben"
 

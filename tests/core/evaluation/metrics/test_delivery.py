@@ -36,13 +36,13 @@ def judged(toy: Callable[..., Recipe]) -> Callable[..., dict[str, MetricValues]]
 
 
 def values(judged: MetricValues) -> list[float | None]:
-    return [None if one is None else one.numerator / one.denominator for one in judged]
+    return [None if ratio is None else ratio.numerator / ratio.denominator for ratio in judged]
 
 
 def test_endings(judged: Callable[..., dict[str, MetricValues]], utterance: Callable[..., Utterance]) -> None:
     endings = (Ending.END_TOKEN, Ending.RUNAWAY, Ending.LIMIT, None)
-    found = judged([utterance("a", ending=ending) for ending in endings], [])
-    assert values(found["stop_rate"]) == [1, 0, 0, None]
+    judged_values = judged([utterance("a", ending=ending) for ending in endings], [])
+    assert values(judged_values["stop_rate"]) == [1, 0, 0, None]
 
 
 def test_lengths_are_against_the_recording_else_against_the_speaker_s_pace(
@@ -54,27 +54,27 @@ def test_lengths_are_against_the_recording_else_against_the_speaker_s_pace(
         utterance("twenty letters and so on", seconds=4.0), utterance("ten letters", RECORDING, ending=None),
     ]  # fmt: skip
     delivery = Delivery(TestSet(["ten letters", "twenty letters and so on"], clips), toy())
-    found = delivery.measure(utterances).values
+    result = delivery.measure(utterances).values
     expected = 5.0 / 19 * 20
-    assert values(found["duration_ratio"]) == [
+    assert values(result["duration_ratio"]) == [
         pytest.approx(1.5),
         pytest.approx(2.5),
         pytest.approx(4 / expected),
         None,
     ]
-    assert values(found["runaway_rate"]) == [0, 1, 0, None]
+    assert values(result["runaway_rate"]) == [0, 1, 0, None]
 
 
 def test_pauses_and_silences(
     judged: Callable[..., dict[str, MetricValues]], utterance: Callable[..., Utterance]
 ) -> None:
     sound = np.concatenate([silence(0.5), vowel(1.0), silence(0.6), vowel(1.4), silence(0.8)])
-    found = judged([utterance("abcdefghij", sound=sound)], [])
-    assert values(found["leading_silence_seconds"]) == [pytest.approx(0.5, abs=0.06)]
-    assert values(found["trailing_silence_seconds"]) == [pytest.approx(0.8, abs=0.06)]
-    assert values(found["pause_ratio"]) == [pytest.approx(0.6 / 3.0, abs=0.04)]
-    assert values(found["speaking_rate"]) == [pytest.approx(10 / 3.0, rel=0.05)]
-    assert values(found["cutoff_rate"]) == [0]
+    judged_values = judged([utterance("abcdefghij", sound=sound)], [])
+    assert values(judged_values["leading_silence_seconds"]) == [pytest.approx(0.5, abs=0.06)]
+    assert values(judged_values["trailing_silence_seconds"]) == [pytest.approx(0.8, abs=0.06)]
+    assert values(judged_values["pause_ratio"]) == [pytest.approx(0.6 / 3.0, abs=0.04)]
+    assert values(judged_values["speaking_rate"]) == [pytest.approx(10 / 3.0, rel=0.05)]
+    assert values(judged_values["cutoff_rate"]) == [0]
 
 
 def test_a_take_that_stops_within_a_word_is_cut(
@@ -88,14 +88,14 @@ def test_levels_and_clipping(
     judged: Callable[..., dict[str, MetricValues]], utterance: Callable[..., Utterance]
 ) -> None:
     loud, soft = vowel(2.0, 0.4), vowel(2.0, 0.04)
-    found = judged(
+    judged_values = judged(
         [utterance("a", sound=loud), utterance("a", sound=soft), utterance("a", sound=np.clip(6 * loud, -1, 1))], []
     )
-    first, second, _ = values(found["speech_level_dbfs"])
+    first, second, _ = values(judged_values["speech_level_dbfs"])
     assert first is not None
     assert second is not None
     assert first - second == pytest.approx(20.0, abs=0.5)
-    clipped = values(found["clipping_rate"])
+    clipped = values(judged_values["clipping_rate"])
     assert clipped[:2] == [0, 0]
     assert clipped[2] == pytest.approx(float(np.mean(np.abs(6 * loud) >= 1)), abs=0.03)
 
@@ -103,8 +103,8 @@ def test_levels_and_clipping(
 def test_silence_has_no_pace(
     judged: Callable[..., dict[str, MetricValues]], utterance: Callable[..., Utterance]
 ) -> None:
-    found = judged(
+    judged_values = judged(
         [utterance("a", sound=np.zeros(RATE, np.float32)), utterance("a", sound=np.zeros(0, np.float32))], []
     )
-    assert values(found["speaking_rate"]) == [None, None]
-    assert values(found["stop_rate"]) == [1, 1]
+    assert values(judged_values["speaking_rate"]) == [None, None]
+    assert values(judged_values["stop_rate"]) == [1, 1]

@@ -44,7 +44,7 @@ def test_dnsmos_is_asked_at_one_level(
     monkeypatch.setitem(sys.modules, "speechmos", Module)
     sound = np.random.default_rng(0).normal(0, 0.02, 2 * RATE).astype(np.float32)
     utterances = [utterance("a", sound=sound), utterance("a", sound=sound * 0.1), utterance("a", sound=sound[:100])]
-    found = Dnsmos(TestSet([], []), toy()).measure(utterances).values
-    assert [one and one.numerator for one in found["dnsmos_overall"]] == [3.0, 3.0, None]
+    result = Dnsmos(TestSet([], []), toy()).measure(utterances).values
+    assert [ratio and ratio.numerator for ratio in result["dnsmos_overall"]] == [3.0, 3.0, None]
     first, second = (20 * np.log10(np.sqrt(np.mean(np.square(one)))) for one in heard)
     assert first == pytest.approx(second, abs=0.1)

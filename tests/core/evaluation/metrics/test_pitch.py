@@ -25,13 +25,13 @@ def test_median_and_spread_are_those_of_the_sound(
 ) -> None:
     pytest.importorskip("librosa")
     sounds = [glide(200, 200), glide(100, 200), np.zeros(RATE, np.float32)]
-    found = Pitch(TestSet([], []), toy()).measure([utterance("a", sound=sound) for sound in sounds]).values
-    steady, gliding, nothing = (one and one.numerator for one in found["f0_median_hz"])
+    result = Pitch(TestSet([], []), toy()).measure([utterance("a", sound=sound) for sound in sounds]).values
+    steady, gliding, nothing = (ratio and ratio.numerator for ratio in result["f0_median_hz"])
     assert steady == pytest.approx(200, rel=0.02)
     assert gliding == pytest.approx(np.sqrt(100 * 200), rel=0.04)
     assert nothing is None
     # Twelve semitones passed evenly spread by 12 / sqrt(12).
-    level, wide, _ = (one and one.numerator for one in found["f0_std_semitones"])
+    level, wide, _ = (ratio and ratio.numerator for ratio in result["f0_std_semitones"])
     assert level == pytest.approx(0.0, abs=0.2)
     assert wide == pytest.approx(12 / np.sqrt(12), rel=0.08)
 

@@ -43,23 +43,23 @@ def test_likeness_is_to_the_recordings(
         utterance("two", sound=np.zeros(3 * RATE, np.float32)),
         utterance("one", RECORDING, sound=clips[0].waveform),
     ]
-    found = SpeakerSimilarity(TestSet(["one"], clips), toy()).measure(utterances).values
-    values = [one and round(one.numerator, 2) for one in found["speaker_similarity"]]
+    result = SpeakerSimilarity(TestSet(["one"], clips), toy()).measure(utterances).values
+    values = [ratio and round(ratio.numerator, 2) for ratio in result["speaker_similarity"]]
     assert values == [1.0, 0.0, None, None, 1.0]
-    assert [one and one.numerator for one in found["same_speaker"]] == [1, 0, None, None, 1]
+    assert [ratio and ratio.numerator for ratio in result["same_speaker"]] == [1, 0, None, None, 1]
 
 
 def test_a_recording_is_left_out_of_the_centre_it_is_compared_with(
     toy: Callable[..., Recipe], clips: list[Clip], clip: Callable[..., Clip], utterance: Callable[..., Utterance]
 ) -> None:
     odd = clip("odd", sound=tone(6_000))
-    found = (
+    result = (
         SpeakerSimilarity(TestSet([], [*clips[:2], odd]), toy())
         .measure([utterance("odd", RECORDING)])
         .values["speaker_similarity"]
     )
-    assert found[0] is not None
-    assert found[0].numerator == pytest.approx(0.0, abs=0.01)
+    assert result[0] is not None
+    assert result[0].numerator == pytest.approx(0.0, abs=0.01)
 
 
 def test_strangers_show_how_near_anybody_comes(

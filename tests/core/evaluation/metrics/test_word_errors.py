@@ -42,16 +42,16 @@ def judged(
         recogniser = Hears([heard for _, heard in pairs])
         monkeypatch.setattr("vtune.evaluation.metrics.word_errors.open_recogniser", lambda settings: recogniser)
         words = WordErrors(TestSet([text for text, _ in pairs], [], trained), recipe)
-        found = words.measure([utterance(text, seconds=0.2) for text, _ in pairs])
-        assert found.notes["heard"] == [heard for _, heard in pairs]
+        result = words.measure([utterance(text, seconds=0.2) for text, _ in pairs])
+        assert result.notes["heard"] == [heard for _, heard in pairs]
         assert max(recogniser.asked) <= recogniser.batch
-        return dict(found.values)
+        return dict(result.values)
 
     return judge
 
 
 def mean(shares: MetricValues) -> float:
-    return sum(one.numerator for one in shares if one) / sum(one.denominator for one in shares if one)
+    return sum(ratio.numerator for ratio in shares if ratio) / sum(ratio.denominator for ratio in shares if ratio)
 
 
 WORDS = st.lists(st.sampled_from(["the", "cat", "sat", "on", "a", "mat", "red", "doors"]), min_size=1, max_size=9)
@@ -63,13 +63,13 @@ def test_errors_are_those_of_jiwer(
     judged: Callable[..., dict[str, MetricValues]], pairs: list[tuple[list[str], list[str]]]
 ) -> None:
     texts, heard = ([" ".join(words) for words in side] for side in zip(*pairs, strict=True))
-    found = judged(list(zip(texts, heard, strict=True)))
-    assert mean(found["wer"]) == pytest.approx(jiwer.wer(texts, heard))
-    assert mean(found["cer"]) == pytest.approx(jiwer.cer(texts, heard))
+    judged_values = judged(list(zip(texts, heard, strict=True)))
+    assert mean(judged_values["wer"]) == pytest.approx(jiwer.wer(texts, heard))
+    assert mean(judged_values["cer"]) == pytest.approx(jiwer.cer(texts, heard))
 
 
 def test_what_is_wrong_with_words_by_hand(judged: Callable[..., dict[str, MetricValues]]) -> None:
-    found = judged(
+    judged_values = judged(
         [
             ("open the old door", "Open the old door."),
             ("open the old door", "open the door"),
@@ -79,22 +79,24 @@ def test_what_is_wrong_with_words_by_hand(judged: Callable[..., dict[str, Metric
             ("no no never", "no no never"),
         ]
     )
-    assert [one and one.numerator for one in found["wer"]] == [0, 1, 1, 4, 4, 0]
-    assert [one and one.numerator for one in found["deletions"]] == [0, 1, 0, 0, 4, 0]
-    assert [one and one.numerator for one in found["insertions"]] == [0, 0, 1, 0, 0, 0]
-    assert [one and one.numerator for one in found["failed_sentences"]] == [0, 0, 0, 1, 1, 0]
-    assert [one and one.numerator for one in found["repetitions"]] == [0, 0, 1, 0, 0, 0]
+    assert [ratio and ratio.numerator for ratio in judged_values["wer"]] == [0, 1, 1, 4, 4, 0]
+    assert [ratio and ratio.numerator for ratio in judged_values["deletions"]] == [0, 1, 0, 0, 4, 0]
+    assert [ratio and ratio.numerator for ratio in judged_values["insertions"]] == [0, 0, 1, 0, 0, 0]
+    assert [ratio and ratio.numerator for ratio in judged_values["failed_sentences"]] == [0, 0, 0, 1, 1, 0]
+    assert [ratio and ratio.numerator for ratio in judged_values["repetitions"]] == [0, 0, 1, 0, 0, 0]
 
 
 def test_a_stretch_that_is_said_again_counts_by_its_words(judged: Callable[..., dict[str, MetricValues]]) -> None:
-    (found,) = judged([("bring me the red bread", "bring me the bring me the bring me the red bread")])["repetitions"]
-    assert found is not None
-    assert found.numerator == 6
+    (judged_values,) = judged([("bring me the red bread", "bring me the bring me the bring me the red bread")])[
+        "repetitions"
+    ]
+    assert judged_values is not None
+    assert judged_values.numerator == 6
 
 
 def test_a_sentence_of_the_training_is_recognised(judged: Callable[..., dict[str, MetricValues]]) -> None:
     trained = ["the old man eats bread", "she walks to the river"]
-    found = judged(
+    judged_values = judged(
         [
             ("the old man drinks water", "the old man eats bread"),
             ("the old man drinks water", "the old man drinks wine"),
@@ -103,7 +105,7 @@ def test_a_sentence_of_the_training_is_recognised(judged: Callable[..., dict[str
         trained,
     )
     # The last asked for a trained sentence and got another: wrong, but what it asked for was trained too.
-    assert [one and one.numerator for one in found["memorised"]] == [1, 0, 0]
+    assert [ratio and ratio.numerator for ratio in judged_values["memorised"]] == [1, 0, 0]
 
 
 def test_without_trained_words_nobody_parrots(judged: Callable[..., dict[str, MetricValues]]) -> None:

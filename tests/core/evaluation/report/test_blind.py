@@ -100,14 +100,14 @@ def test_nobody_decided(visit: Callable[..., Any], listen: Callable[..., Any]) -
 
 def test_the_p_value_is_that_of_the_exact_binomial_test(page: Any) -> None:
     counts = [(wins, votes) for votes in (1, 2, 5, 6, 17, 40, 101) for wins in range(votes + 1)] + [(950, 2000)]
-    found = page.evaluate("(all) => all.map(([wins, votes]) => signTest(wins, votes))", counts)
-    assert found == pytest.approx([binomtest(wins, votes).pvalue for wins, votes in counts], rel=1e-9)
+    result = page.evaluate("(all) => all.map(([wins, votes]) => signTest(wins, votes))", counts)
+    assert result == pytest.approx([binomtest(wins, votes).pvalue for wins, votes in counts], rel=1e-9)
 
 
 def test_the_interval_is_that_of_clopper_and_pearson(page: Any) -> None:
     counts = [(wins, votes) for votes in (1, 2, 9, 40) for wins in range(votes + 1)] + [(950, 2000)]
-    found = page.evaluate("(all) => all.map(([wins, votes]) => shareInterval(wins, votes))", counts)
-    for (wins, votes), interval in zip(counts, found, strict=True):
+    result = page.evaluate("(all) => all.map(([wins, votes]) => shareInterval(wins, votes))", counts)
+    for (wins, votes), interval in zip(counts, result, strict=True):
         expected = binomtest(wins, votes).proportion_ci(method="exact")
         assert interval == pytest.approx([expected.low, expected.high], abs=1e-9)
 
@@ -138,10 +138,10 @@ def test_order_and_sides_are_drawn_anew(visit: Callable[..., Any], listen: Calla
         Array.from({ length: 300 }, () => begin(["voice", "base"], "prefer", "").trials
           .map((one) => [one.number, one.sides[0].system === "voice"]))
     """)
-    assert all(sorted(number for number, _ in one) == list(range(1, 13)) for one in drawn)
-    firsts = np.bincount([one[0][0] for one in drawn], minlength=13)[1:]
+    assert all(sorted(number for number, _ in round_order) == list(range(1, 13)) for round_order in drawn)
+    firsts = np.bincount([round_order[0][0] for round_order in drawn], minlength=13)[1:]
     assert firsts.min() > 5  # 25 are expected
-    left = np.array([[first for _, first in one] for one in drawn])
+    left = np.array([[first for _, first in round_order] for round_order in drawn])
     assert abs(left.mean() - 0.5) < 0.04
     assert len({tuple(row) for row in left.tolist()}) > 200
 
@@ -152,10 +152,10 @@ def test_seeds_go_together_and_every_sentence_comes_once_before_any_comes_again(
     page = visit(listen(TEXTS[:4], seeds=3).path)
     trials = page.evaluate('begin(["voice", "base"], "prefer", "").trials')
     assert len(trials) == 4 * 3
-    assert all(one["sides"][0]["seed"] == one["sides"][1]["seed"] for one in trials)
-    assert len({(one["number"], one["sides"][0]["seed"]) for one in trials}) == 12
+    assert all(trial["sides"][0]["seed"] == trial["sides"][1]["seed"] for trial in trials)
+    assert len({(trial["number"], trial["sides"][0]["seed"]) for trial in trials}) == 12
     for round_ in range(3):
-        assert {one["number"] for one in trials[4 * round_ : 4 * round_ + 4]} == {1, 2, 3, 4}
+        assert {trial["number"] for trial in trials[4 * round_ : 4 * round_ + 4]} == {1, 2, 3, 4}
     against = page.evaluate('begin(["voice", "recording"], "prefer", "").trials')
     assert sorted({one["seed"] for trial in against for one in trial["sides"] if one["system"] == "voice"}) == [0, 1, 2]
 

@@ -123,10 +123,10 @@ def test_keys_play_and_move(visit: Callable[..., Any], listen: Callable[..., Any
 
 
 def test_the_worst_come_first_and_systems_can_be_hidden(visit: Callable[..., Any], listen: Callable[..., Any]) -> None:
-    found = {("voice", text): ({"wer": wrong, "speaker_similarity": likeness}, text) for text, wrong, likeness in
+    result = {("voice", text): ({"wer": wrong, "speaker_similarity": likeness}, text) for text, wrong, likeness in
              zip(TEXTS, (0.1, 0.5, 0.3), (0.9, 0.8, 0.2), strict=True)}  # fmt: skip
-    found["base", TEXTS[0]] = {"wer": 0.9}, "what"
-    page = visit(listen(TEXTS, found=found).path)
+    result["base", TEXTS[0]] = {"wer": 0.9}, "what"
+    page = visit(listen(TEXTS, found=result).path)
     shown = "[...document.querySelectorAll('article .text')].map((one) => one.textContent)"
     assert page.evaluate(shown) == list(TEXTS)
     page.select_option("#order", "wer")

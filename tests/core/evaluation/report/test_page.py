@@ -40,8 +40,8 @@ class Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.text += data
 
-    def having(self, **wanted: str) -> list[dict[str, str | None]]:
-        return [given for _, given in self.tags if all(given.get(key) == value for key, value in wanted.items())]
+    def having(self, **expected: str) -> list[dict[str, str | None]]:
+        return [given for _, given in self.tags if all(given.get(key) == value for key, value in expected.items())]
 
     def addresses(self, tag: str) -> list[str]:
         return [str(given["src"]) for name, given in self.tags if name == tag]
@@ -124,9 +124,9 @@ def test_an_interval_without_zero_is_marked_in_its_direction(
 
 def test_the_table_holds_means_differences_marks_recordings_and_anchors(listen: Callable[..., Any]) -> None:
     texts = ("one and two", "three and four")
-    found = {(system, text): ({"speaker_similarity": likeness}, text) for text in texts for system, likeness in
+    result = {(system, text): ({"speaker_similarity": likeness}, text) for text in texts for system, likeness in
              {"voice": 0.9, "base": 0.6, "recording": 0.95}.items()}  # fmt: skip
-    made = listen(texts, found=found)
+    made = listen(texts, found=result)
     table = made.path.read_text().partition("<table>")[2].partition("</table>")[0]
     assert re.findall(r"<th scope=col>(\w+)", table) == ["voice", "base", "recording", "impostors"]
     (row,) = [row for row in table.split("<tr>") if "similarity to the recordings" in row]
@@ -145,9 +145,9 @@ def pictures(read_png: Callable[[bytes], tuple[np.ndarray, np.ndarray]]) -> Call
     """The pixels of each picture on a page."""
 
     def read(path: Path) -> list[np.ndarray]:
-        found = [read_png(held(address)) for address in Reader(path).addresses("img")]
-        assert all(np.array_equal(palette, PALETTE) for _, palette in found)
-        return [pixels for pixels, _ in found]
+        result = [read_png(held(address)) for address in Reader(path).addresses("img")]
+        assert all(np.array_equal(palette, PALETTE) for _, palette in result)
+        return [pixels for pixels, _ in result]
 
     return read
 
@@ -209,9 +209,9 @@ def test_a_take_costs_about_ten_kilobytes_a_second(listen: Callable[..., Any]) -
 
 
 def test_nothing_said_is_shown_as_nothing(listen: Callable[..., Any], pictures: Pictures) -> None:
-    found = {("voice", "hello there"): ({}, "")}
+    result = {("voice", "hello there"): ({}, "")}
     sounds: Mapping[str, np.ndarray] = {"voice": np.zeros(0, np.float32), "base": np.zeros(RATE, np.float32)}
-    made = listen(("hello there",), recordings=False, found=found, sound=lambda _text, _seed, who: sounds[who])
+    made = listen(("hello there",), recordings=False, found=result, sound=lambda _text, _seed, who: sounds[who])
     page = Reader(made.path)
     assert "no sound" in page.text
     assert "heard nothing" in page.text
@@ -224,8 +224,8 @@ def test_nothing_said_is_shown_as_nothing(listen: Callable[..., Any], pictures: 
 
 
 def test_hostile_words_and_names_stay_words(listen: Callable[..., Any]) -> None:
-    found = {(HOSTILE, f"say {HOSTILE}"): ({"wer": 0.5}, HOSTILE)}
-    made = listen((f"say {HOSTILE}", "and more"), (HOSTILE, "base"), found=found, title=HOSTILE)
+    result = {(HOSTILE, f"say {HOSTILE}"): ({"wer": 0.5}, HOSTILE)}
+    made = listen((f"say {HOSTILE}", "and more"), (HOSTILE, "base"), found=result, title=HOSTILE)
     page = Reader(made.path)
     assert [tag for tag, _ in page.tags].count("script") == 1
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses("img"))

@@ -32,8 +32,8 @@ def test_ranges_are_what_slices_of_the_whole_are(data: st.DataObject) -> None:
     blocks = [whole[a:b] for a, b in pairwise([0, *cuts, len(whole)]) if b > a]
     edges = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=8)))
     ranges = list(zip(edges[::2], edges[1::2], strict=False))
-    found = list(_read_ranges(iter(blocks), ranges))
-    assert [piece.tolist() for piece in found] == [whole[a:b].tolist() for a, b in ranges]
+    result = list(_read_ranges(iter(blocks), ranges))
+    assert [piece.tolist() for piece in result] == [whole[a:b].tolist() for a, b in ranges]
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 384_000])

@@ -47,7 +47,7 @@ def test_a_recording_becomes_clips_that_the_guide_would_recognise(recording: Rec
         assert np.abs(sound).max() <= 10 ** (-1 / 20) + 1e-4
     assert (report.recordings, report.clips, report.problems) == (1, 3, [])
     entries = ledger(tmp_path / "out")
-    assert sum(one["seconds"] for one in entries) == pytest.approx(20, abs=0.05)
+    assert sum(entry["seconds"] for entry in entries) == pytest.approx(20, abs=0.05)
     assert report.kept + sum(report.left_out.values()) == pytest.approx(20, abs=0.05)
     assert json.loads((tmp_path / "out/report.json").read_text())["clips"] == 3
 
@@ -133,9 +133,9 @@ def test_every_file_is_accounted_for(recording: Recording, tmp_path: Path, proce
     good.add(odd)
     out = tmp_path / "in" / "out"  # inside, and yet not cut again
     report = prepare(folder, out, processes)
-    named = {one["recording"] for one in ledger(out)}
+    named = {entry["recording"] for entry in ledger(out)}
     assert named == {str(path) for path in folder.iterdir() if path.suffix in audio.SUFFIXES}
-    assert {one["recording"] for one in ledger(out) if one["status"] == "clip"} == good
+    assert {entry["recording"] for entry in ledger(out) if entry["status"] == "clip"} == good
     assert report.recordings == len(named)
     assert len(report.problems) == len(named) - len(good)
     assert all(str(path.parent) == str(out) for path in out.glob("**/*.wav"))
@@ -171,8 +171,8 @@ def test_speech_without_a_pause_is_cut_at_the_best_place_and_flagged(
     soundfile.write(tmp_path / "in/a.wav", sound, 16_000)
     report = prepare(tmp_path / "in", tmp_path / "out")
     assert list(report.doubts.values()) == [2]
-    entries = [one for one in ledger(tmp_path / "out") if one["status"] == "clip"]
-    assert all("inside speech" in one["listen first"] for one in entries)
+    entries = [entry for entry in ledger(tmp_path / "out") if entry["status"] == "clip"]
+    assert all("inside speech" in entry["listen first"] for entry in entries)
     assert entries[0]["end"] == entries[1]["start"]
     assert entries[0]["end"] == pytest.approx(11.025, abs=0.03)
     assert "inside speech" in "\n".join(report.lines())
@@ -192,7 +192,7 @@ def test_recordings_of_one_sentence_become_clips(tmp_path: Path, talk: Callable[
     assert "5 of 6 recordings became no clip:" in lines
     assert "tight1.0.wav holds 1.00 s of speech" in lines
     assert "--min-duration 1 (prepare.min_seconds: 1) keeps 5 of them" in lines
-    reasons = [str(one["reason"]) for one in ledger(tmp_path / "out") if one["status"] == "skipped"]
+    reasons = [str(entry["reason"]) for entry in ledger(tmp_path / "out") if entry["status"] == "skipped"]
     assert sum("is shorter than 3 s" in reason for reason in reasons) == 5
     assert prepare(tmp_path / "in", tmp_path / "out", min_seconds=1).clips == 6
 
@@ -204,7 +204,7 @@ def test_speech_that_stands_alone_is_named_with_its_seconds(tmp_path: Path, talk
     report = prepare(tmp_path / "in", tmp_path / "out")
     assert report.clips == 0
     assert report.left_out["speech that is too short and too far from other speech"] == pytest.approx(12 * 0.5, abs=2)
-    assert sum("is shorter than 1 s" in str(one["reason"]) for one in ledger(tmp_path / "out")) == 12
+    assert sum("is shorter than 1 s" in str(entry["reason"]) for entry in ledger(tmp_path / "out")) == 12
     lines = "\n".join(report.lines())
     assert "09.wav holds 0." in lines
     assert "10.wav" not in lines
@@ -220,10 +220,10 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(recording: Recording, tmp_path
         while not list(out.glob("r2_*.wav")) and process.poll() is None:
             time.sleep(0.005)
         process.terminate()
-        _, said = process.communicate()
+        _, output = process.communicate()
     line = "stopped after SIGTERM; no file was left unfinished; run the same command to resume\n"
-    assert (process.returncode, said[said.find("stopped") :]) == (75, line)
-    assert "Traceback" not in said
+    assert (process.returncode, output[output.find("stopped") :]) == (75, line)
+    assert "Traceback" not in output
     assert not list(out.glob(".*partial*"))
     assert prepare(tmp_path / "in", out).done_before >= 2
     assert len(clips(out)) == 24

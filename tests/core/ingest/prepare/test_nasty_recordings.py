@@ -115,7 +115,7 @@ def test_each_recording_is_cut_or_named_and_the_seconds_add_up(tmp_path: Path, t
         reasons[entry["recording"]].append(entry["clip"] if entry["status"] == "clip" else entry["reason"])
         assert "Traceback" not in line
     assert seconds.keys() == paths
-    assert all(all(found) for found in reasons.values())
+    assert all(all(result) for result in reasons.values())
     assert report.kept + sum(report.left_out.values()) == pytest.approx(report.seconds, abs=0.05)
     assert sum(seconds.values()) == pytest.approx(report.seconds, abs=0.05)
     for path, total in seconds.items():

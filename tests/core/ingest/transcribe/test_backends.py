@@ -36,7 +36,9 @@ def approx(heard: Transcript) -> Any:
 
 
 def same(first: list[Transcript], second: list[Transcript]) -> bool:
-    return [approx(one) for one in first] == [(one.text, one.language, numbers(one)) for one in second]
+    return [approx(transcript) for transcript in first] == [
+        (transcript.text, transcript.language, numbers(transcript)) for transcript in second
+    ]
 
 
 class TestOpenAIWhisper:
@@ -45,7 +47,9 @@ class TestOpenAIWhisper:
         together = recogniser.transcribe(sounds)
         assert same(together, [one for sound in sounds for one in recogniser.transcribe([sound])])
         assert same(together, recogniser.transcribe(sounds)), "and hears the same again"
-        assert all(one.text and one.logprob < 0 and 0 <= one.no_speech <= 1 for one in together)
+        assert all(
+            transcript.text and transcript.logprob < 0 and 0 <= transcript.no_speech <= 1 for transcript in together
+        )
 
     def test_language_is_told_whatever_was_asked(self, whisper_file, sounds) -> None:
         path = whisper_file(multilingual=True)
@@ -86,15 +90,15 @@ class TestOpenAIWhisper:
         assert all(b.logprob >= a.logprob for a, b in zip(first, second, strict=True))
 
     @pytest.mark.parametrize(
-        ("language", "multilingual", "told"),
+        ("language", "multilingual", "message"),
         [
             ("xx", True, "does not know language 'xx'"),
             ("de", False, "only knows English"),
             ("germn", True, "did you mean 'german'"),
         ],
     )
-    def test_a_language_that_it_does_not_know_is_one_line(self, whisper_file, language, multilingual, told) -> None:
-        with pytest.raises(VtuneError, match=told) as caught:
+    def test_a_language_that_it_does_not_know_is_one_line(self, whisper_file, language, multilingual, message) -> None:
+        with pytest.raises(VtuneError, match=message) as caught:
             open_recogniser(recipe(whisper_file(multilingual=multilingual), language=language))
         assert "\n" not in str(caught.value)
 
@@ -162,9 +166,11 @@ class TestTransformers:
         recogniser = open_recogniser(recipe(hub_whisper, backend="transformers", language="auto"))
         together = recogniser.transcribe(sounds)
         assert same(together, [one for sound in sounds for one in recogniser.transcribe([sound])])
-        assert all(one.text and one.logprob < 0 and 0 <= one.no_speech <= 1 for one in together)
-        assert {one.language for one in together} <= {"en", "de"}
-        assert all(0.5 <= one.language_probability <= 1 for one in together), "the surer of two"
+        assert all(
+            transcript.text and transcript.logprob < 0 and 0 <= transcript.no_speech <= 1 for transcript in together
+        )
+        assert {transcript.language for transcript in together} <= {"en", "de"}
+        assert all(0.5 <= transcript.language_probability <= 1 for transcript in together), "the surer of two"
 
     def test_whispers_words_and_probability_are_those_of_generate_itself(self, hub_whisper: Path, sounds) -> None:
         import transformers
@@ -194,7 +200,7 @@ class TestTransformers:
         with torch.no_grad():
             chances = model(torch.from_numpy(values)[None]).logits[0].softmax(-1)
         path = chances.argmax(-1).tolist()
-        said = [one for one in path if one not in (1, 2, 3)]  # transformers takes these out before it groups
+        said = [token for token in path if token not in (1, 2, 3)]  # transformers takes these out before it groups
         letters = [one for n, one in enumerate(said) if one and (n == 0 or said[n - 1] != one)]
         names = ["", "", "", "", " ", *"abcdefgh"]
         assert heard.text == " ".join("".join(names[one] for one in letters).split())

@@ -33,14 +33,14 @@ def test_rates_are_counted_by_hand_and_the_worst_comes_first(folder: Make, check
     (root / "t.csv").write_text('filename,text\na,"Hello, there!"\nb,one cat sat\nc,mister Smith is here\n')
     report = check(root, "hello there", "a dog sat", "Mr. Smith's here.")
     assert Path(report.compared[0].row.audio).stem == "b"
-    by_name = {Path(one.row.audio).stem: one for one in report.compared}
+    by_name = {Path(row.row.audio).stem: row for row in report.compared}
     assert by_name["a"].cer == by_name["c"].cer == 0, "normalised, they are the same"
     worst = report.compared[0]
     assert worst.flags[0].startswith("mismatch: the character error rate 0.")
     assert (worst.word_edits, worst.words) == (2, 3)
     assert worst.wer == pytest.approx(2 / 3)
     assert report.wer == pytest.approx(2 / (2 + 3 + 4))
-    assert report.cer == pytest.approx(worst.edits / sum(one.characters for one in report.compared))
+    assert report.cer == pytest.approx(worst.edits / sum(row.characters for row in report.compared))
 
 
 def test_rows_that_cannot_be_checked_are_listed_with_their_reasons(folder: Make, check) -> None:
@@ -75,7 +75,7 @@ def test_one_recording_in_two_rows_is_heard_once(folder: Make, check, fake) -> N
     listener = fake("sound number one")
     report = check(root, recogniser=listener)
     assert len(listener.sounds) == 1
-    assert [one.edits > 0 for one in report.compared] == [True, False]
+    assert [row.edits > 0 for row in report.compared] == [True, False]
 
 
 def test_a_killed_check_goes_on(folder: Make, check, fake, tmp_path: Path) -> None:

@@ -49,9 +49,9 @@ def test_every_name_is_found_by_those_who_read_the_table(folder: Make, go, put, 
     for number, name in enumerate(names):
         put(root / name, babble(0.8, number))
     report = go(root)
-    found = found_by_readers(root / "transcript.csv")
-    assert {os.path.normpath(name) for name in names} == set(found)
-    assert len(set(found.values())) == len(names), "each has its own words"
+    result = found_by_readers(root / "transcript.csv")
+    assert {os.path.normpath(name) for name in names} == set(result)
+    assert len(set(result.values())) == len(names), "each has its own words"
     assert not report.unreadable
     text = (root / "transcript.csv").read_text()
     assert all(not line.startswith(("=", "-", "+", "@")) for line in text.splitlines())
@@ -306,7 +306,7 @@ class TestATableThatWasThereBefore:
         assert rows_of(report.table) == rows
 
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "message"),
         [
             ("a|words of one\nb|words of another\n", "not a CSV file with a header"),
             ("filename,text\na,one, two\n", ":2: the row has 3 cells, the header has 2"),
@@ -315,10 +315,10 @@ class TestATableThatWasThereBefore:
             ("filename,text,text\na,x,y\n", "stands twice"),
         ],
     )
-    def test_one_that_cannot_be_kept_is_left_alone(self, folder: Make, go, text: str, told: str) -> None:
+    def test_one_that_cannot_be_kept_is_left_alone(self, folder: Make, go, text: str, message: str) -> None:
         root = folder("a.wav", "b.wav")
         (root / "transcript.csv").write_text(text)
-        with pytest.raises(DataError, match=told) as caught:
+        with pytest.raises(DataError, match=message) as caught:
             go(root)
         assert "\n" not in str(caught.value)
         assert (root / "transcript.csv").read_text() == text
@@ -400,17 +400,17 @@ def test_long_recordings_are_heard_in_parts_and_become_one_row(folder: Make, go,
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda root: root / "nowhere", "is not a folder"),
         (lambda root: root / "a.wav", "is not a folder"),
         (lambda root: root / "none", "contains no recordings"),
     ],
 )
-def test_a_folder_that_is_none_is_one_line(folder: Make, go, make: Callable[[Path], Path], told: str) -> None:
+def test_a_folder_that_is_none_is_one_line(folder: Make, go, make: Callable[[Path], Path], message: str) -> None:
     root = folder("a.wav")
     (root / "none").mkdir()
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         go(make(root))
 
 

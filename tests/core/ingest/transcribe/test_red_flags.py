@@ -47,7 +47,7 @@ def test_good_texts_raise_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("I think I think I think so", "'i think' 3 times"),
         ("no no no no", "'no' 4 times"),
@@ -58,9 +58,9 @@ def test_good_texts_raise_none(text: str) -> None:
         ("na, na. na! " * 30, "times"),
     ],
 )
-def test_loops_are_told_with_their_words_and_number(text: str, told: str) -> None:
+def test_loops_are_told_with_their_words_and_number(text: str, message: str) -> None:
     (flag,) = [flag for flag in flags_of(said(text)) if flag_kind(flag) == "repetition"]
-    assert told in flag
+    assert message in flag
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=5), st.integers(3, 9), st.integers(0, 3))
@@ -139,10 +139,10 @@ def test_a_clip_that_is_read_otherwise_than_the_folder_is_told_with_the_median()
     random = np.random.default_rng(0)
     folder = [said(GOOD.text, 36 / pace) for pace in 13 * np.exp(random.normal(0, 0.1, 40))]
     folder[7] = said(GOOD.text, 36 / 5.0)
-    found = flags_in_folder(folder)
-    assert [place for place, flags in enumerate(found) if flags] == [7]
-    median = np.median([letters_per_second(one) for one in folder])
-    assert f"median is {median:.1f}" in found[7][0]
+    result = flags_in_folder(folder)
+    assert [index for index, flags in enumerate(result) if flags] == [7]
+    median = np.median([letters_per_second(evidence) for evidence in folder])
+    assert f"median is {median:.1f}" in result[7][0]
     assert all(not flags for flags in flags_in_folder(folder[:10])), "of ten clips nobody knows the pace"
 
 
@@ -165,9 +165,9 @@ def test_a_clip_that_is_less_sure_than_its_folder_is_told_with_the_median() -> N
 
 def test_a_clip_in_another_language_than_most_is_told() -> None:
     auto = replace(GOOD, expected_language="auto", language="en", language_probability=0.9)
-    found = flags_in_folder([auto] * 9 + [replace(auto, language="cy")])
-    assert [bool(flags) for flags in found] == [False] * 9 + [True]
-    assert "'cy'" in found[9][0]
+    result = flags_in_folder([auto] * 9 + [replace(auto, language="cy")])
+    assert [bool(flags) for flags in result] == [False] * 9 + [True]
+    assert "'cy'" in result[9][0]
     assert not any(flags_in_folder([auto] * 3 + [replace(auto, language="cy")] * 3))
 
 

@@ -142,8 +142,8 @@ def test_a_layout_is_known(folder: Folder, name: str) -> None:
     source = source_of(root)
     rows = list(source.rows())
     assert [row.problem for row in rows] == [None] * len(recordings)
-    found = {_key(row.audio, expected): (row.text, row.speaker) for row in rows}
-    assert found == expected
+    result = {_key(row.audio, expected): (row.text, row.speaker) for row in rows}
+    assert result == expected
     assert source.has_speakers == any(speaker for _, speaker in expected.values())
 
 

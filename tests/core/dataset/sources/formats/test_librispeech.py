@@ -31,8 +31,8 @@ def corpus(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("below", ["", "dev-clean"])
 def test_words_and_speakers_are_read_with_their_lines(corpus: Path, below: str) -> None:
     source = open_source(SourceRecipe(source=str(corpus / below)), corpus)
-    found = [(Path(row.audio).name, row.line, row.text, row.speaker) for row in source.rows()]
-    assert found == [
+    found_rows = [(Path(row.audio).name, row.line, row.text, row.speaker) for row in source.rows()]
+    assert found_rows == [
         ("174-50561-0000.flac", 1, "GO, 174 TIMES 0", "174"),
         ("84-121123-0000.flac", 1, "GO, 84 TIMES 0", "84"),
         ("84-121123-0001.flac", 2, "GO, 84 TIMES 1", "84"),

@@ -29,8 +29,8 @@ def long_form(**tiers: Tier) -> str:
     for number, (name, intervals) in enumerate(tiers.items(), 1):
         text += f'    item [{number}]:\n        class = "IntervalTier" \n        name = "{name}" \n        xmin = 0 \n'
         text += f"        xmax = 10 \n        intervals: size = {len(intervals)} \n"
-        for place, (start, end, label) in enumerate(intervals, 1):
-            text += f"        intervals [{place}]:\n            xmin = {start} \n            xmax = {end} \n"
+        for index, (start, end, label) in enumerate(intervals, 1):
+            text += f"        intervals [{index}]:\n            xmin = {start} \n            xmax = {end} \n"
             text += f'            text = "{label}" \n'
     return text
 
@@ -62,8 +62,8 @@ def parts(rows: list[Row]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("form", [long_form, short_form])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_both_forms_are_read_in_any_encoding(rows: Callable[..., list[Row]], form: Callable, encoding: str) -> None:
-    found = rows(form(phones=PHONES, words=WORDS, sentences=SENTENCES), encoding)
-    assert parts(found) == [("1,3", "The kettle sang."), ("4,6", 'He said "no", twice.')]
+    found_rows = rows(form(phones=PHONES, words=WORDS, sentences=SENTENCES), encoding)
+    assert parts(found_rows) == [("1,3", "The kettle sang."), ("4,6", 'He said "no", twice.')]
 
 
 def test_rows_have_their_lines(rows: Callable[..., list[Row]]) -> None:
@@ -75,8 +75,8 @@ def test_rows_have_their_lines(rows: Callable[..., list[Row]]) -> None:
 
 
 def test_without_sentences_words_are_joined_up_to_a_pause(rows: Callable[..., list[Row]]) -> None:
-    found = rows(long_form(MAU=PHONES, **{"ORT-MAU": WORDS}))
-    assert parts(found) == [("1,3", "the kettle sang"), ("4,6", "he said no")]
+    found_rows = rows(long_form(MAU=PHONES, **{"ORT-MAU": WORDS}))
+    assert parts(found_rows) == [("1,3", "the kettle sang"), ("4,6", "he said no")]
 
 
 @pytest.mark.parametrize("name", ["x", "A", "nora"])
@@ -86,8 +86,8 @@ def test_names_of_tiers_need_not_help(rows: Callable[..., list[Row]], name: str)
 
 def test_tiers_that_take_turns_are_speakers(rows: Callable[..., list[Row]]) -> None:
     nora, ben = [(1.0, 3.0, "The kettle sang.")], [(3.5, 6.0, "It did not.")]
-    found = rows(short_form(Nora=nora, Ben=ben))
-    assert [(row.speaker, row.text) for row in found if row.line] == [
+    found_rows = rows(short_form(Nora=nora, Ben=ben))
+    assert [(row.speaker, row.text) for row in found_rows if row.line] == [
         ("Nora", "The kettle sang."), ("Ben", "It did not."),
     ]  # fmt: skip
     aligned = rows(short_form(**{"Nora - words": WORDS[:4], "Nora - phones": PHONES, "Ben - words": WORDS[5:]}))
