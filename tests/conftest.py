@@ -181,7 +181,7 @@ def make_voice() -> Callable[..., Any]:
                 parameter.data = torch.randn(parameter.shape, generator=generator) * loudness
         path.mkdir(parents=True)
         loaded.export_voice(base, model, kept, path)
-        told = {
+        defaults = {
             "name": path.name,
             "engine": engine,
             "engine_origin": loaded.origin,
@@ -198,7 +198,7 @@ def make_voice() -> Callable[..., Any]:
             "vtune": "0.1.0",
             "created": "2025-01-01T00:00:00+00:00",
         }
-        write_json(VoiceFolder(path).record, VoiceRecord(**{**told, **record}).model_dump())
+        write_json(VoiceFolder(path).record, VoiceRecord(**{**defaults, **record}).model_dump())
         return VoiceFolder(path)
 
     return make

@@ -64,9 +64,11 @@ def test_a_database_that_cannot_be_reached_is_said_aloud_and_fails_nothing(
     monkeypatch.setenv("VTUNE_ADVISORIES", address)
     monkeypatch.setattr(script, "audit", lambda *arguments: pytest.fail("it asked"))
     assert script.main() == 0
-    told = capsys.readouterr().out
-    assert told.startswith(f"audit: skipped, nothing was checked: the advisory database {address} cannot be reached (")
-    assert len(told.splitlines()) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith(
+        f"audit: skipped, nothing was checked: the advisory database {address} cannot be reached ("
+    )
+    assert len(printed.splitlines()) == 1
 
 
 @pytest.mark.parametrize("code", [0, 1])

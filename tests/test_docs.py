@@ -164,9 +164,9 @@ def test_every_promise_names_tests_that_exist() -> None:
 def test_every_promise_of_the_readme_is_explained() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     _, _, part = readme.partition("## What you can rely on")
-    told = re.findall(r"^- \*\*(.+?)\.?\*\*", part.partition("\n## ")[0], re.MULTILINE)
-    assert len(told) >= 5
-    assert [promise for promise in told if f"\n## {promise}\n" not in PROMISES] == []
+    titles = re.findall(r"^- \*\*(.+?)\.?\*\*", part.partition("\n## ")[0], re.MULTILINE)
+    assert len(titles) >= 5
+    assert [promise for promise in titles if f"\n## {promise}\n" not in PROMISES] == []
 
 
 # What follows holds every name in the code spans and code blocks of all pages to the code.

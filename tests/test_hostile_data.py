@@ -86,8 +86,8 @@ def doctored(vtune: Callable[..., Result], data: Path) -> dict[str, Any] | None:
         assert result.exit_code == 1
         return None
     assert "<script>alert" not in Path("out.html").read_text(encoding="utf-8", errors="replace")
-    found: dict[str, Any] = json.loads(Path("out.json").read_text())
-    return found
+    report: dict[str, Any] = json.loads(Path("out.json").read_text())
+    return report
 
 
 @pytest.mark.parametrize(("encoding", "delimiter", "end"), KINDS)
@@ -219,9 +219,9 @@ def test_prepare_and_transcribe_and_doctor_take_any_folder(
     expected = names(tmp_path / "raw")
     result = vtune("prepare", str(tmp_path / "raw"), "clips", "--min-duration", "0.5", "--processes", "2")
     assert result.exit_code == 0
-    told = [json.loads(line) for line in Path("clips/ledger.jsonl").read_text().splitlines()]
-    assert {entry["recording"] for entry in told} == expected
-    made = {entry["clip"] for entry in told if entry["status"] == "clip"}
+    entries = [json.loads(line) for line in Path("clips/ledger.jsonl").read_text().splitlines()]
+    assert {entry["recording"] for entry in entries} == expected
+    made = {entry["clip"] for entry in entries if entry["status"] == "clip"}
     assert {path.name for path in Path("clips").glob("*.wav")} == made
     assert len(made) >= 7
     assert {path.name for path in Path().iterdir()} == {"clips"}
@@ -247,8 +247,8 @@ def test_transcribe_takes_any_folder(
     result = vtune("transcribe", str(tmp_path / "raw"))
     assert result.exit_code == 0
     (journal,) = (tmp_path / "raw").glob("transcript.*.jsonl")
-    told = [json.loads(line) for line in journal.read_text().splitlines()]
-    assert len(told) == len(expected)
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert len(entries) == len(expected)
     assert f"{len(expected)} recordings" in result.output
     again = vtune("transcribe", str(tmp_path / "raw"))
     assert "recognised in this run" not in again.output
@@ -270,9 +270,9 @@ def test_a_run_over_the_worst_folder_ends_with_its_ledger(
     )
     result = vtune("run", "r.yaml")
     assert result.exit_code == 0, result.output
-    told = [json.loads(line) for line in Path("runs/v/ledger.jsonl").read_text().splitlines()]
-    assert {Path(entry["audio"]).name for entry in told} >= {Path(name).name for name in names(tmp_path / "raw")}
-    assert sum(entry["status"] == "train" for entry in told) >= 5
+    entries = [json.loads(line) for line in Path("runs/v/ledger.jsonl").read_text().splitlines()]
+    assert {Path(entry["audio"]).name for entry in entries} >= {Path(name).name for name in names(tmp_path / "raw")}
+    assert sum(entry["status"] == "train" for entry in entries) >= 5
 
 
 def bound_socket(path: Path) -> None:
@@ -325,7 +325,9 @@ def test_something_else_in_the_place_of_a_recording_is_left_out_and_named(
     ODD[kind](Path("data/c1.wav"))
     report = doctored(vtune, Path("data"))
     assert report is not None
-    assert [one["usable"] for one in sorted(report["clips"], key=lambda one: str(one["line"]))] == [True, False]
+    assert [
+        clip_entry["usable"] for clip_entry in sorted(report["clips"], key=lambda clip_entry: str(clip_entry["line"]))
+    ] == [True, False]
 
 
 @pytest.mark.parametrize("levels", [17, 3_000])
@@ -357,10 +359,10 @@ def test_of_a_thousand_names_the_nearest_few_are_said(monkeypatch: pytest.Monkey
         lambda: builtin.find_recipe("nam0500"),
         lambda: metric_registry.metric_makers(engine, recipe, ["zzzz"]),
     ]
-    told = []
+    messages = []
     for ask in asking:
         with pytest.raises(VtuneError) as caught:
             ask()
-        told.append(str(caught.value))
-    assert all(len(line) < 300 and "and 992 more" in line for line in told), told
-    assert all("did you mean 'name0500'?" in line for line in told[:2]), told
+        messages.append(str(caught.value))
+    assert all(len(line) < 300 and "and 992 more" in line for line in messages), messages
+    assert all("did you mean 'name0500'?" in line for line in messages[:2]), messages

@@ -99,20 +99,20 @@ class Child:
 
     def __init__(self) -> None:
         self._asking, asked = os.pipe()[::-1]
-        answering, told = os.pipe()
+        answering, answer_end = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._asking)
             os.close(answering)
-            _serve_cases(os.fdopen(asked, "rb"), os.fdopen(told, "wb"))
+            _serve_cases(os.fdopen(asked, "rb"), os.fdopen(answer_end, "wb"))
         os.close(asked)
-        os.close(told)
+        os.close(answer_end)
         self._told = os.fdopen(answering, "rb", buffering=0)
 
     def answers(self, root: Path, verbs: Mapping[str, tuple[str, ...]], serve: bool) -> list[Answer]:
         os.write(self._asking, pickle.dumps((root, verbs, serve)))
-        told, end = b"", time.monotonic() + PATIENCE_SECONDS
-        while not told.endswith(END):
+        received, end = b"", time.monotonic() + PATIENCE_SECONDS
+        while not received.endswith(END):
             if not select.select([self._told], [], [], max(0, end - time.monotonic()))[0]:
                 self.kill()
                 pytest.fail(f"no answer in {PATIENCE_SECONDS} s")
@@ -120,8 +120,8 @@ class Child:
             if not part:
                 self.kill()
                 pytest.fail("the process that ran the verbs died")
-            told += part
-        result: list[Answer] = pickle.loads(told.removesuffix(END))
+            received += part
+        result: list[Answer] = pickle.loads(received.removesuffix(END))
         return result
 
     def kill(self) -> None:
@@ -150,7 +150,7 @@ def answers(root: Path, verbs: Mapping[str, tuple[str, ...]] = VERBS, *, serve: 
     return CHILDREN[0].answers(root, verbs, serve)
 
 
-def _serve_cases(asked: BinaryIO, message: BinaryIO) -> NoReturn:
+def _serve_cases(asked: BinaryIO, answer_end: BinaryIO) -> NoReturn:
     torch.set_num_threads(1)
     while True:
         try:
@@ -162,19 +162,19 @@ def _serve_cases(asked: BinaryIO, message: BinaryIO) -> NoReturn:
             result = _all_answers(verbs, serve)
         except BaseException:
             result = [("the harness", 99, "", traceback.format_exc())]
-        message.write(pickle.dumps(result) + END)
-        message.flush()
+        answer_end.write(pickle.dumps(result) + END)
+        answer_end.flush()
 
 
 def _all_answers(verbs: Mapping[str, tuple[str, ...]], serve: bool) -> list[Answer]:
-    found = []
+    answers_so_far = []
     for verb, arguments in verbs.items():
         result = CliRunner().invoke(main, list(arguments))
-        code, said = result.exit_code, result.stderr
+        code, message = result.exit_code, result.stderr
         if result.exception is not None and not isinstance(result.exception, SystemExit):
-            code, said = 99, "".join(traceback.format_exception(result.exception))
-        found.append((verb, code, result.stdout, said))
-    return [*found, _served()] if serve else found
+            code, message = 99, "".join(traceback.format_exception(result.exception))
+        answers_so_far.append((verb, code, result.stdout, message))
+    return [*answers_so_far, _served()] if serve else answers_so_far
 
 
 def _served() -> Answer:

@@ -260,12 +260,14 @@ def moments(runs: Runs, at: Path, overrides: Sequence[str]) -> tuple[dict[str, A
     return outcome(at), different
 
 
-def resumed(runs: Runs, place: Path, overrides: Sequence[str]) -> dict[str, Any]:
+def resumed(runs: Runs, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Run what a kill has left to its end."""
-    place = place.rename(place.parents[1] / place.name)  # where every run finds the same recordings by the same path
-    code, _ = runs.run(place, *overrides)
-    assert code == 0, f"{place.name}: {(place.parent / f'{place.name}.2').read_text()[-2000:]}"
-    return outcome(place)
+    folder = folder.rename(
+        folder.parents[1] / folder.name
+    )  # where every run finds the same recordings by the same path
+    code, _ = runs.run(folder, *overrides)
+    assert code == 0, f"{folder.name}: {(folder.parent / f'{folder.name}.2').read_text()[-2000:]}"
+    return outcome(folder)
 
 
 def telling(places: Sequence[Path], ending: str) -> list[Path]:
@@ -296,7 +298,7 @@ def test_killed_at_every_write(runs: Runs, tmp_path: Path, ending: str) -> None:
 def test_killed_at_a_few_writes(runs: Runs, tmp_path: Path, ending: str) -> None:
     straight, places = moments(runs, tmp_path / "straight", ENDINGS[ending])
     wrong = {
-        place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in telling(places, ending)
+        folder.name: differences(straight, resumed(runs, folder, ENDINGS[ending])) for folder in telling(places, ending)
     }
     assert {name: difference for name, difference in wrong.items() if difference} == {}
 
@@ -352,7 +354,7 @@ def test_real_networks_are_killed_too(
     runs = Runs(server, recipe, metrics)
     straight, places = moments(runs, tmp_path / "straight", ENDINGS[ending])
     chosen = sorted({*telling(places, ending), *random.Random(0).sample(places, 6)})
-    wrong = {place.name: differences(straight, resumed(runs, place, ENDINGS[ending])) for place in chosen}
+    wrong = {folder.name: differences(straight, resumed(runs, folder, ENDINGS[ending])) for folder in chosen}
     print(f"{build.__name__}, {ending}: {len(wrong)} of {len(places)} moments")
     assert {name: difference for name, difference in wrong.items() if difference} == {}
 
@@ -376,7 +378,7 @@ def test_several_optimizers_are_killed_too(
     overrides = (*ENDINGS[ending], "--engine-file", str(engine))
     straight, places = moments(runs, tmp_path / "straight", overrides)
     chosen = sorted({*telling(places, ending), *random.Random(mode).sample(places, 12)})
-    wrong = {place.name: differences(straight, resumed(runs, place, overrides)) for place in chosen}
+    wrong = {folder.name: differences(straight, resumed(runs, folder, overrides)) for folder in chosen}
     print(f"{mode}, {ending}: {len(wrong)} of {len(places)} moments")
     assert {name: difference for name, difference in wrong.items() if difference} == {}
     assert ending == "every weight" or {"newest/parts.safetensors", "newest/raw_weights.safetensors"} <= straight.keys()

@@ -107,10 +107,10 @@ def made(at: Path) -> dict[str, bytes]:
 def test_two_ranks_that_are_killed_in_each_step_make_what_one_process_makes(
     forks: Forks, tmp_path: Path, recipe: Path
 ) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    for at in (one, two):
+    single, two = tmp_path / "one", tmp_path / "two"
+    for at in (single, two):
         at.mkdir()
-    assert forks.run(one, "train", str(recipe))[0] == 0
+    assert forks.run(single, "train", str(recipe))[0] == 0
     launched = ("train", str(recipe), "--launch", "2")
     for index, rank in (
         ("recording 2", "1"),
@@ -125,8 +125,8 @@ def test_two_ranks_that_are_killed_in_each_step_make_what_one_process_makes(
     code, output = forks.run(two, *launched)
     assert code == 0, output
     assert output.count("recordings (") == 1, "the report of cutting is printed once"
-    assert made(two) == made(one)
-    assert len(made(one)) > 96
+    assert made(two) == made(single)
+    assert len(made(single)) > 96
 
 
 def test_two_machines_cut_what_one_process_cuts(tmp_path: Path, recordings: Path) -> None:
@@ -146,10 +146,10 @@ def test_two_machines_cut_what_one_process_cuts(tmp_path: Path, recordings: Path
     start: Callable[[list[str]], subprocess.Popen[bytes]] = lambda command: subprocess.Popen(  # noqa: E731
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    one = start([sys.executable, *prepare, str(tmp_path / "one"), *settings])
+    single = start([sys.executable, *prepare, str(tmp_path / "one"), *settings])
     machines = [start([*launch, str(rank), *prepare, str(tmp_path / "two"), *settings]) for rank in (0, 1)]
-    printed = [process.communicate(timeout=300) for process in (one, *machines)]
-    assert [process.returncode for process in (one, *machines)] == [0, 0, 0], printed
+    printed = [process.communicate(timeout=300) for process in (single, *machines)]
+    assert [process.returncode for process in (single, *machines)] == [0, 0, 0], printed
     assert printed[1][0].replace(b"/two", b"/one") == printed[0][0]
     assert printed[2] == (b"", b"")
     one_files, two_files = (

@@ -129,8 +129,8 @@ def test_a_killed_run_that_goes_on_is_the_run_that_was_never_stopped(
     adapter, losses = results(places[0])
     assert len(losses) == 24 + 8
     for step in steps:
-        said = (places[step] / "last.2").read_text()
-        assert f"resuming from runs/someone/checkpoints/{key(places[step])}/checkpoint-{step // 3 * 3}" in said
+        output = (places[step] / "last.2").read_text()
+        assert f"resuming from runs/someone/checkpoints/{key(places[step])}/checkpoint-{step // 3 * 3}" in output
         again, resumed = results(places[step])
         assert same(adapter, again), f"killed at step {step}"
         assert resumed == losses
@@ -216,10 +216,10 @@ def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:
     ]
     assert run_each(*runs) == [0] * 9 + [1]
     out = {name: (tmp_path / f"{name}.1").read_bytes() for name in commands}
-    told = {name: (tmp_path / f"{name}.2").read_text() for name in commands}
+    outputs = {name: (tmp_path / f"{name}.2").read_text() for name in commands}
     assert "trained" in out["train"].decode()
-    assert "written" not in told["train"]
-    assert "The training is already finished" in told["run"]
+    assert "written" not in outputs["train"]
+    assert "The training is already finished" in outputs["run"]
     assert out["run"] == b"voices/someone: try it with: vtune say someone 'Hello.' --out hello.wav\n"
     assert b"someone" in out["voices"]
     with wave.open(str(tmp_path / "a.wav")) as file:
@@ -232,4 +232,4 @@ def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:
     assert (tmp_path / "base.wav").read_bytes() != (tmp_path / "a.wav").read_bytes()
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == ["001.wav", "002.wav"]
     assert "merged" in out["merge"].decode()
-    assert told["wrong"] == "Error: no voice 'somone' in voices; did you mean 'someone'? (voices: someone)\n"
+    assert outputs["wrong"] == "Error: no voice 'somone' in voices; did you mean 'someone'? (voices: someone)\n"

@@ -49,7 +49,7 @@ def train(folder: Path, recogniser: Path, *overrides: str) -> VoiceFolder:
 
 def scores_of(voice: VoiceFolder) -> dict[str, dict[str, Any]]:
     """Means and intervals by metric."""
-    return {one["spec"]["name"]: one for one in json.loads(voice.scores.read_text())["scores"]}
+    return {score["spec"]["name"]: score for score in json.loads(voice.scores.read_text())["scores"]}
 
 
 def means(voice: VoiceFolder, metric: str) -> tuple[float, float]:
@@ -147,5 +147,5 @@ def test_a_wrong_rate_costs_words_and_likeness(tuned: VoiceFolder, tmp_path: Pat
     wrong = train(tmp_path, whisper_weights, encoded(tuned), *short, *BRIEFLY)
     assert means(wrong, "wer")[0] > means(tuned, "wer")[0] + 0.2
     # Where nothing that it says is speech, no similarity can be measured.
-    heard = scores_of(wrong)["speaker_similarity"]["means"].get(VOICE, 0.0)
-    assert heard < means(tuned, "speaker_similarity")[0] - 0.05
+    similarity = scores_of(wrong)["speaker_similarity"]["means"].get(VOICE, 0.0)
+    assert similarity < means(tuned, "speaker_similarity")[0] - 0.05

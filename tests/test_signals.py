@@ -29,8 +29,8 @@ counts = {}
 
 def at(place):
     counts[place] = counts.get(place, 0) + 1
-    wanted = os.environ.get("AT", "") == f"{place} {counts[place]}"
-    if not wanted or os.environ.get("AT_RANK", "0") != os.environ.get("RANK", "0"):
+    is_here = os.environ.get("AT", "") == f"{place} {counts[place]}"
+    if not is_here or os.environ.get("AT_RANK", "0") != os.environ.get("RANK", "0"):
         return
     with open("here", "w") as file:
         file.write(str(os.getpid()))
@@ -122,12 +122,12 @@ def test_a_run_that_signals_stop_is_the_run_that_was_never_stopped(forks: Forks,
     anyway; while it speaks."""
     straight, stopped = folder(tmp_path / "straight"), folder(tmp_path / "stopped")
     assert forks.run(straight, "run", str(recipe))[0] == 0
-    for place, name, line in STOPS:
-        code, output = forks.run(stopped, "run", str(recipe), AT=place, SIGNAL=name)
+    for phase, name, line in STOPS:
+        code, output = forks.run(stopped, "run", str(recipe), AT=phase, SIGNAL=name)
         assert (code, output.splitlines()[-1]) == (75, f"{line}; run the same command to resume")
         assert "Traceback" not in output
         assert [path.name for path in (stopped / "voices").glob("*")] == []
-        if place == "step 5":
+        if phase == "step 5":
             assert "Features: 11 of 16 encoded in this run" in output
     code, output = forks.run(stopped, "run", str(recipe))
     assert code == 0, output
@@ -171,13 +171,13 @@ def test_ranks_stop_together_whoever_gets_the_signal(
     straight, stopped = folder(tmp_path / "straight"), folder(tmp_path / "stopped")
     launched = ("run", str(recipe), "--launch", "2")
     assert forks.run(straight, *launched)[0] == 0
-    for place, name, target, rank, line in stops:
-        code, output = forks.run(stopped, *launched, AT=place, SIGNAL=name, TARGET=target, AT_RANK=rank, SECONDS="0.5")
+    for phase, name, target, rank, line in stops:
+        code, output = forks.run(stopped, *launched, AT=phase, SIGNAL=name, TARGET=target, AT_RANK=rank, SECONDS="0.5")
         assert code == 75, output
         assert "Traceback" not in output
-        (told,) = [each for each in output.splitlines() if each.startswith("stopped")]
-        assert told.startswith(line)
-        assert told.endswith("run the same command to resume")
+        (message,) = [each for each in output.splitlines() if each.startswith("stopped")]
+        assert message.startswith(line)
+        assert message.endswith("run the same command to resume")
     code, output = forks.run(stopped, *launched)
     assert code == 0, output
     assert outcome(stopped) == outcome(straight)

@@ -130,8 +130,8 @@ class Project:
             raise result.exception
         assert "[y/N]" not in result.output, "it asked"
         assert result.exit_code in (0, 1), result.output
-        told = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-        assert len(told) == result.exit_code or arguments[0] == "doctor", result.output
+        errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+        assert len(errors) == result.exit_code or arguments[0] == "doctor", result.output
         return result
 
     def refuses(self, *arguments: str, message: str = "") -> None:
@@ -629,9 +629,9 @@ def test_the_recipe_of_a_voice_writes_nowhere(project: Project) -> None:
 
 
 def test_a_page_runs_no_script_of_a_voice(project: Project) -> None:
-    said = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
-    project.rewrite(project.voice / "recipe.yaml", evaluate={**RECIPE["evaluate"], "sentences": [said]})
-    Path("texts.txt").write_text(f"{said}\n")
+    sentence = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    project.rewrite(project.voice / "recipe.yaml", evaluate={**RECIPE["evaluate"], "sentences": [sentence]})
+    Path("texts.txt").write_text(f"{sentence}\n")
     assert project.vtune("evaluate", "ann", "--texts", "texts.txt").exit_code == 0
     page = (project.voice / "evaluation" / "listen.html").read_text()
     assert "alert(1)" in page

@@ -57,8 +57,8 @@ def test_the_verb_offers_every_target(vtune: Run) -> None:
 def test_a_mistyped_target_suggests_the_nearest(vtune: Run, made: Path, tmp_path: Path) -> None:
     result = vtune("export", "anna", str(tmp_path / "out"), "--to", "mergd", "--voices", str(made))
     assert result.exit_code == 1
-    told = "there is no export target 'mergd' for voices of the engine 'toy'; did you mean 'merged'? (targets: "
-    assert told in result.stderr
+    message = "there is no export target 'mergd' for voices of the engine 'toy'; did you mean 'merged'? (targets: "
+    assert message in result.stderr
 
 
 def test_help_imports_no_heavy_module() -> None:

@@ -187,10 +187,10 @@ def test_plugins_lists_each_with_its_hooks_and_what_it_adds(folder: Path, instal
     assert "active: only in runs whose recipe has extensions.gain" in details
     assert "factor = 1.0 (affects speech): Factor of each sample." in details
     source = (installed / "vtune_gain.py").read_text().splitlines()
-    place = re.search(r"wrapper of synthesize: (.*):(\d+)", details)
-    assert place is not None
-    assert place[1] == str(installed / "vtune_gain.py")
-    assert "def synthesize" in "\n".join(source[int(place[2]) - 1 : int(place[2]) + 1])
+    match = re.search(r"wrapper of synthesize: (.*):(\d+)", details)
+    assert match is not None
+    assert match[1] == str(installed / "vtune_gain.py")
+    assert "def synthesize" in "\n".join(source[int(match[2]) - 1 : int(match[2]) + 1])
 
 
 def peak(folder: Path, out: Path, voice: str = "anna") -> float:

@@ -65,8 +65,8 @@ def test_a_training_without_arguments_is_the_same_as_before_there_were_any(made:
 
 
 def test_a_dora_voice_speaks_and_is_merged_and_exported(vtune: Run, made: Path, tmp_path: Path) -> None:
-    said = vtune("say", str(made / "dora"), "hello there", "--out", str(tmp_path / "said.wav"))
-    assert said.exit_code == 0, said.output
+    result = vtune("say", str(made / "dora"), "hello there", "--out", str(tmp_path / "said.wav"))
+    assert result.exit_code == 0, result.output
     assert soundfile.info(tmp_path / "said.wav").frames
     assert vtune("merge", str(made / "dora"), str(tmp_path / "merged")).exit_code == 0
     exported = vtune("export", str(made / "dora"), str(tmp_path / "peft"), "--to", "peft")

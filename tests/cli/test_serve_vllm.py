@@ -37,8 +37,13 @@ class Served:
         (base / "config.json").write_text(json.dumps({"model_type": "llama", "max_position_embeddings": 2048}))
         config = {"peft_type": "LORA", "r": 8, "base_model_name_or_path": str(base)}
         (voice / "adapter_config.json").write_text(json.dumps(config))
-        told = {"command": str(program), "health_interval_seconds": 0.1, "restart_wait_seconds": 0.1, **settings}
-        (folder / "serve.yaml").write_text(json.dumps({"preload": [], "vllm": told}))
+        vllm_settings = {
+            "command": str(program),
+            "health_interval_seconds": 0.1,
+            "restart_wait_seconds": 0.1,
+            **settings,
+        }
+        (folder / "serve.yaml").write_text(json.dumps({"preload": [], "vllm": vllm_settings}))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "vtune_cli", "serve", "--voices", str(folder / "voices"), "--port", "0",
              "--backend", "vllm", "--config", str(folder / "serve.yaml")],

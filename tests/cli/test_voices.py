@@ -43,10 +43,10 @@ def make(folder):
 
 
 def test_no_voices_say_how_to_make_one(vtune, folder):
-    said = f"no voices in {folder}; 'vtune run RECIPE' makes one\n"
-    assert vtune("voices", "--voices", str(folder)).output == said
+    message = f"no voices in {folder}; 'vtune run RECIPE' makes one\n"
+    assert vtune("voices", "--voices", str(folder)).output == message
     folder.mkdir()
-    assert vtune("voices", "--voices", str(folder)).output == said
+    assert vtune("voices", "--voices", str(folder)).output == message
     assert json.loads(vtune("voices", "--voices", str(folder), "--json").output) == []
 
 

@@ -45,18 +45,18 @@ def orpheus(toy: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Recipe]
 
 
 def test_a_plan_of_orpheus_has_tokens_parameters_memory_and_time(orpheus: Callable[..., Recipe]) -> None:
-    said = "\n".join(make_plan(orpheus()).lines())
+    printed = "\n".join(make_plan(orpheus()).lines())
     for fact in ("tokens", "parameters", "trainable", "memory", "GiB", "time"):
-        assert fact in said
+        assert fact in printed
 
 
 def test_more_in_a_batch_needs_more_memory_and_checkpointing_less(orpheus: Callable[..., Recipe]) -> None:
-    one, eight = make_plan(orpheus(batch_size=1)), make_plan(orpheus(batch_size=8))
+    single, eight = make_plan(orpheus(batch_size=1)), make_plan(orpheus(batch_size=8))
     saving = make_plan(orpheus(batch_size=8, gradient_checkpointing=True))
-    assert one.memory_bytes is not None
+    assert single.memory_bytes is not None
     assert eight.memory_bytes is not None
     assert saving.memory_bytes is not None
-    assert one.memory_bytes < saving.memory_bytes < eight.memory_bytes
+    assert single.memory_bytes < saving.memory_bytes < eight.memory_bytes
 
 
 def test_an_average_and_parts_are_counted(orpheus: Callable[..., Recipe]) -> None:

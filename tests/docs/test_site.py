@@ -104,11 +104,11 @@ def test_language_models_find_every_page(built: tuple[Path, list[str]]) -> None:
     assert None not in entries
     pages = [match[2] for match in entries if match]
     assert pages == [page for _, part in llms.sections(CONFIG["nav"]) for _, page in part]
-    whole = (site / "llms-full.txt").read_text(encoding="utf-8")
+    all_pages = (site / "llms-full.txt").read_text(encoding="utf-8")
     for page in pages:
         text = (site / page).read_text(encoding="utf-8")
         assert text.startswith(("# ", "---")), page
-        assert text.strip() in whole, page
+        assert text.strip() in all_pages, page
 
 
 def test_the_first_sentence_of_a_page_says_what_it_is_about() -> None:

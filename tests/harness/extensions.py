@@ -16,7 +16,7 @@ class Length:
         pass
 
     def measure(self, utterances):
-        return MetricResult({"wer": [Ratio(abs(np.sin(len(one.waveform))) / 2) for one in utterances]})
+        return MetricResult({"wer": [Ratio(abs(np.sin(len(utterance.waveform))) / 2) for utterance in utterances]})
 
 class Level:
     specs = (
@@ -28,7 +28,7 @@ class Level:
         pass
 
     def measure(self, utterances):
-        levels = [Ratio(float(np.abs(one.waveform).mean())) for one in utterances]
+        levels = [Ratio(float(np.abs(utterance.waveform).mean())) for utterance in utterances]
         return MetricResult({"speaker_similarity": levels, "loudness": levels})
 
 @vtune.hookimpl

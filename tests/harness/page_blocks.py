@@ -163,9 +163,9 @@ def _check_recipe(settings: dict[str, Any], world: World) -> None:
     problems = []
     for engine in engines:
         with working_in(world.folder):
-            whole = {"voice": "jane", "engine": engine, "data": [{"source": "tones"}], **settings}
+            recipe = {"voice": "jane", "engine": engine, "data": [{"source": "tones"}], **settings}
             path = world.folder / "recipe_of_a_block.yaml"
-            path.write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
+            path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
             answer = world.vtune(["recipe", "check", path.name])
         if answer.code == 0:
             return

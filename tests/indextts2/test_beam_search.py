@@ -130,24 +130,24 @@ def test_enough_beams_find_the_best_of_all_sequences(
     never = [code for code in range(ROWS) if code not in (*codes, STOP)]
     scores: dict[tuple[tuple[int, ...], bool], float] = {}
 
-    def visit(message: tuple[int, ...], score: float) -> None:
+    def visit(codes_so_far: tuple[int, ...], score: float) -> None:
         continuation = CodeDecoder(network, conditioning(), TEXT, 0)
-        for code in message:
+        for code in codes_so_far:
             continuation.advance(torch.tensor([code]))
         log_p = continuation.logits()[0].double().log_softmax(-1).tolist()
-        if message:
-            scores[message, True] = (score + log_p[STOP]) / (len(message) + 1) ** length
+        if codes_so_far:
+            scores[codes_so_far, True] = (score + log_p[STOP]) / (len(codes_so_far) + 1) ** length
         for code in codes:
-            if len(message) + 1 == limit:
-                scores[(*message, code), False] = (score + log_p[code]) / limit**length
+            if len(codes_so_far) + 1 == limit:
+                scores[(*codes_so_far, code), False] = (score + log_p[code]) / limit**length
             else:
-                visit((*message, code), score + log_p[code])
+                visit((*codes_so_far, code), score + log_p[code])
 
     visit((), 0.0)
     assert len(scores) == 3 + 9 + 27 + 81
     sampling = CodeSampling(temperature=0, repetition_penalty=1.0, beams=81, length_penalty=length)
-    said, stopped = search(network, sampling, limit, never=never)
-    assert (tuple(said), stopped) == max(scores, key=lambda row: scores[row])
+    best_codes, stopped = search(network, sampling, limit, never=never)
+    assert (tuple(best_codes), stopped) == max(scores, key=lambda row: scores[row])
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -76,16 +76,16 @@ def whole(network: SemanticGPT, text: Sequence[int], codes: Sequence[int], offse
 @pytest.mark.parametrize("rng", range(4))
 def test_the_cache_changes_nothing(network: SemanticGPT, offset: int, rng: int) -> None:
     codes, stopped = sampled_codes(network, greedy(mel_pos_offset=offset), rng=rng)
-    said: list[int] = []
-    while len(said) < 12:
-        scores = network.mel_head(whole(network, TEXT, said, offset, rng)[-1])
-        if not said:
+    drawn: list[int] = []
+    while len(drawn) < 12:
+        scores = network.mel_head(whole(network, TEXT, drawn, offset, rng)[-1])
+        if not drawn:
             scores[STOP] = -math.inf
         if int(scores.argmax()) == STOP:
             break
-        said.append(int(scores.argmax()))
-    assert codes == said
-    assert stopped == (len(said) < 12)
+        drawn.append(int(scores.argmax()))
+    assert codes == drawn
+    assert stopped == (len(drawn) < 12)
 
 
 @settings(deadline=None, max_examples=25)
@@ -95,13 +95,13 @@ def test_logits_after_any_codes_are_those_of_a_whole_pass(
 ) -> None:
     continuation = CodeDecoder(network, conditioning(), text, offset, rows=2)
     assert continuation.length == 34 + len(text) + 2 + 1
-    for said in range(len(codes) + 1):
-        expected = network.mel_head(whole(network, text, codes[:said], offset)[-1]).float()
+    for count in range(len(codes) + 1):
+        expected = network.mel_head(whole(network, text, codes[:count], offset)[-1]).float()
         assert continuation.logits().dtype == torch.float32
         for row in continuation.logits():
             torch.testing.assert_close(row, expected, rtol=1e-6, atol=1e-6)
-        if said < len(codes):
-            continuation.advance(torch.tensor([codes[said]] * 2))
+        if count < len(codes):
+            continuation.advance(torch.tensor([codes[count]] * 2))
 
 
 def test_rows_go_their_own_ways_and_change_places(network: SemanticGPT) -> None:

@@ -87,11 +87,11 @@ def test_all_that_speaking_needs_is_kept(base: IndexTTS2Base, clips: Sequence[Cl
 def test_the_reference_is_the_chosen_clip_itself(base: IndexTTS2Base, clips: Sequence[Clip]) -> None:
     kept = extract(base, clips)
     (best,) = (clip for clip in clips if clip.id == choice(kept)["clips"][0])
-    heard = extract_features(base, best.waveform, RATE)
-    portrait = extract_flow_prompt(base, best.waveform, RATE, heard)
+    features = extract_features(base, best.waveform, RATE)
+    portrait = extract_flow_prompt(base, best.waveform, RATE, features)
     for name, tensor in {
-        "spk_cond_emb": heard.features, "emo_cond_emb": heard.features, "condition": heard.condition,
-        "emotion": heard.emotion, "ref_codes": heard.codes, "style": portrait.style, "ref_mel": portrait.ref_mel,
+        "spk_cond_emb": features.features, "emo_cond_emb": features.features, "condition": features.condition,
+        "emotion": features.emotion, "ref_codes": features.codes, "style": portrait.style, "ref_mel": portrait.ref_mel,
         "prompt_condition": portrait.prompt_condition,
     }.items():  # fmt: skip
         assert np.array_equal(kept.tensors[name], tensor.numpy()), name
@@ -242,9 +242,9 @@ def test_joined_clips_are_the_best_that_fit(make_base: MakeBase, clips: Sequence
     pieces = [piece for name in expected for piece in (pause, waveforms[name])][1:]
     joined = np.concatenate(pieces)
     assert len(joined) <= seconds * RATE
-    heard = extract_features(base, joined, RATE)
-    assert np.array_equal(kept.tensors["ref_codes"], heard.codes.numpy())
-    assert np.array_equal(kept.tensors["ref_mel"], extract_flow_prompt(base, joined, RATE, heard).ref_mel.numpy())
+    features = extract_features(base, joined, RATE)
+    assert np.array_equal(kept.tensors["ref_codes"], features.codes.numpy())
+    assert np.array_equal(kept.tensors["ref_mel"], extract_flow_prompt(base, joined, RATE, features).ref_mel.numpy())
 
 
 def test_only_clips_of_one_rate_are_joined(make_base: MakeBase) -> None:
@@ -263,11 +263,13 @@ def test_averaged_are_the_vectors_and_not_the_sound(make_base: MakeBase, clips: 
     base = make_base(reference="average")
     kept = extract(base, clips)
     best = extract(make_base(), clips)
-    heard = [extract_features(base, clip.waveform, RATE) for clip in clips]
+    features = [extract_features(base, clip.waveform, RATE) for clip in clips]
     styles = [speaker_style(base, clip.waveform, RATE) for clip in clips]
     for name, each in {
-        "condition": [one.condition for one in heard], "emotion": [one.emotion for one in heard], "style": styles,
-    }.items():  # fmt: skip
+        "condition": [clip_features.condition for clip_features in features],
+        "emotion": [clip_features.emotion for clip_features in features],
+        "style": styles,
+    }.items():
         mean = np.mean([tensor.numpy().astype(np.float64) for tensor in each], axis=0)
         scale = np.abs(mean).max()
         np.testing.assert_allclose(kept.tensors[name], mean, rtol=0, atol=1e-5 * scale)

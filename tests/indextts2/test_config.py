@@ -271,8 +271,8 @@ def test_a_wrong_file_in_any_place_is_named(slot: str, tiny: Path, other: Path, 
 def test_a_damaged_file_in_any_place_is_named(
     slot: str, damage: str, tiny: Path, other: Path, make_base: MakeBase
 ) -> None:
-    whole = (tiny / slot).read_bytes()
-    put(other, slot, {"half": whole[: len(whole) // 2], "empty": b"", "text": b"hello there\n" * 50}[damage])
+    content = (tiny / slot).read_bytes()
+    put(other, slot, {"half": content[: len(content) // 2], "empty": b"", "text": b"hello there\n" * 50}[damage])
     message = refusal(USES[slot], make_base(base_model=str(other)))
     assert str(other) in message
 

@@ -64,8 +64,8 @@ def test_attention_is_the_naive_formula(frames: int, seed: int) -> None:
     attention = filled(PositionalKeyAttention(8, 2), seed)
     x, places = noise(2, frames, 8, seed=seed), noise(frames, 8, seed=seed + 1)
     got = attention(x, places).numpy()
-    for one, expected in zip(got, x.numpy(), strict=True):
-        np.testing.assert_allclose(one, attention_by_hand(arrays(attention), expected, places.numpy()), atol=1e-12)
+    for row, expected in zip(got, x.numpy(), strict=True):
+        np.testing.assert_allclose(row, attention_by_hand(arrays(attention), expected, places.numpy()), atol=1e-12)
 
 
 def test_a_block_of_the_conformer_is_the_formula() -> None:

@@ -120,8 +120,8 @@ def test_the_footprint_counts_what_the_model_has(
     footprint = engine.footprint(IndexTTS2Options(base_model=str(tiny)), lora, 2)
     assert footprint is not None
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    whole = sum(parameter.numel() for parameter in model.parameters())
-    assert (footprint.trainable, footprint.parameters) == (trainable, whole - trainable)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    assert (footprint.trainable, footprint.parameters) == (trainable, total - trainable)
     assert footprint.tensors == sum(parameter.requires_grad for parameter in model.parameters())
     assert footprint.weight_bytes == 2 * footprint.parameters
 

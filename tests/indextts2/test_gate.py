@@ -90,10 +90,10 @@ def test_a_plan_is_within_fifteen_percent(
 def test_counting_is_the_same_every_time_and_sees_what_checkpointing_saves(gate: Any) -> None:
     small = {"model_dim": 128, "heads": 2, "layers": 4}
     lean, again = (gate.measure(gate.Case((2.0, 1.0)), **small) for _ in range(2))
-    whole = gate.measure(gate.Case((2.0, 1.0), checkpointing=False), **small)
+    full = gate.measure(gate.Case((2.0, 1.0), checkpointing=False), **small)
     assert lean == again
-    assert lean.peak_bytes < whole.peak_bytes
-    assert lean.flops_per_token > whole.flops_per_token
+    assert lean.peak_bytes < full.peak_bytes
+    assert lean.flops_per_token > full.flops_per_token
 
 
 def test_every_part_that_listens_or_speaks_is_counted_from_configurations_alone(tmp_path: Path) -> None:

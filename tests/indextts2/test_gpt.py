@@ -166,17 +166,17 @@ def test_a_batch_is_the_formula_for_each_of_its_clips(
     with torch.no_grad():
         embedded = network.embed(batch["input_ids"], batch["kinds"], batch["positions"])
         hidden = network.hidden_states(batch["conditioning"], embedded)
-        said = network(**batch)
+        output = network(**batch)
     expected = [by_hand(network, clip) for clip in clips]
     for got, (states, _, _) in zip(hidden.numpy(), expected, strict=True):
         np.testing.assert_allclose(got[: len(states)], states, atol=1e-9)
-    np.testing.assert_allclose(said["logits"].numpy(), np.concatenate([codes for _, _, codes in expected]), atol=1e-9)
+    np.testing.assert_allclose(output["logits"].numpy(), np.concatenate([codes for _, _, codes in expected]), atol=1e-9)
     loss, metrics = loss_by_hand(network, clips)
-    assert float(said["loss"]) == pytest.approx(loss, rel=1e-5)
-    assert said["metrics"].keys() == metrics.keys()
+    assert float(output["loss"]) == pytest.approx(loss, rel=1e-5)
+    assert output["metrics"].keys() == metrics.keys()
     for name, pair in metrics.items():
-        assert said["metrics"][name].tolist() == pytest.approx(pair, rel=1e-5), name
-        assert not said["metrics"][name].requires_grad
+        assert output["metrics"][name].tolist() == pytest.approx(pair, rel=1e-5), name
+        assert not output["metrics"][name].requires_grad
 
 
 MIXED = [([2, 3, 4, 5, 6], [1, 2]), ([7], [0, 1, 2, 3, 4, 5, 6, 0]), ([], [3]), ([9, 10, 11], [])]
@@ -198,11 +198,11 @@ def assert_same(one: Any, other: Any) -> None:
 
 def test_gradients_know_nothing_of_padding_order_or_how_a_batch_was_cut(network: SemanticGPT) -> None:
     clips = [clip(text, codes, number) for number, (text, codes) in enumerate(MIXED)]
-    whole = laid(network, clips)
-    counts = {name: (whole[name] != IGNORED_LABEL).sum() for name in ("labels", "text_labels")}
-    expected = gradients(network, whole)
+    batch = laid(network, clips)
+    counts = {name: (batch[name] != IGNORED_LABEL).sum() for name in ("labels", "text_labels")}
+    expected = gradients(network, batch)
     assert expected[0] == pytest.approx(loss_by_hand(network, clips)[0], rel=1e-5)
-    assert_same(gradients(network, garbled(whole, network)), expected)
+    assert_same(gradients(network, garbled(batch, network)), expected)
     assert_same(gradients(network, laid(network, clips[::-1])), expected)
     cut = [laid(network, clips[:1]), laid(network, clips[1:])]
     assert_same(gradients(network, *cut, num_items_in_batch=counts), expected)
@@ -394,12 +394,14 @@ METRICS = ("text_loss", "semantic_loss", "semantic_top1")
 def test_a_batch_of_four_is_four_batches_accumulated(trained: Callable[..., Any]) -> None:
     """Text and codes each count over the whole step, and so do the metrics."""
     common = {"epochs": 2, "learning_rate": 1e-2}
-    _, _, whole = trained(**common, batch_size=4)
+    _, _, one_pass = trained(**common, batch_size=4)
     _, _, cut = trained(**common, batch_size=1, gradient_accumulation=4)
-    assert len(whole) == len(cut) == 4
-    assert whole[-1]["loss"] < whole[0]["loss"] - 0.01
+    assert len(one_pass) == len(cut) == 4
+    assert one_pass[-1]["loss"] < one_pass[0]["loss"] - 0.01
     for name in ("loss", "grad_norm", *METRICS):
-        assert [line[name] for line in whole] == pytest.approx([line[name] for line in cut], rel=1e-4, abs=1e-5), name
+        assert [line[name] for line in one_pass] == pytest.approx([line[name] for line in cut], rel=1e-4, abs=1e-5), (
+            name
+        )
 
 
 def test_what_is_logged_are_means_over_labels_since_the_last_time(trained: Callable[..., Any]) -> None:

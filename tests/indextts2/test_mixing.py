@@ -63,9 +63,9 @@ def test_the_gpt_changes_by_the_weighted_sum(voices: Path) -> None:
         tensors = load_file(voices / name / "adapter_model.safetensors")
         for key in tensors:
             if "lora_A" in key:
-                place = key.removeprefix("base_model.model.").replace("lora_A.", "")
+                weight_name = key.removeprefix("base_model.model.").replace("lora_A.", "")
                 change = weight * scale * (tensors[key.replace("lora_A", "lora_B")] @ tensors[key]).T
-                expected[place] = expected.get(place, base[place]) + change
+                expected[weight_name] = expected.get(weight_name, base[weight_name]) + change
     assert len(expected) == 2 * 4
     merged = dict(mix.model.merge_and_unload().named_parameters())
     for name, weight in expected.items():
@@ -76,8 +76,8 @@ def test_a_mix_is_written_with_what_goes_with_it(voices: Path, tmp_path: Path) -
     write_mixed_voice(f"0.5*'{voices}/anna'+0.5*'{voices}/cara'", "both", tmp_path)
     assert (tmp_path / "both" / "LICENCE-NOTE.md").is_file()
     voice, mix = open_voice(VoiceFolder(tmp_path / "both")), open_named("0.5*anna+0.5*cara", voices)
-    one, other = (np.concatenate([p.waveform for p in it.stream("hello", seed=1)]) for it in (voice, mix))
-    assert np.array_equal(one, other)
+    alone, other = (np.concatenate([p.waveform for p in it.stream("hello", seed=1)]) for it in (voice, mix))
+    assert np.array_equal(alone, other)
 
 
 def test_a_voice_that_lacks_a_tensor_is_told(voices: Path) -> None:

@@ -238,8 +238,8 @@ def test_full_lengths_need_no_mask() -> None:
     network, given = s2mel().cfm.estimator, inputs(20)
     context = network.context(given["prompt"], given["style"], given["mu"])
     masked = network.velocity(given["x"], given["t"], context, torch.ones(2, 20, dtype=torch.bool))
-    whole = network(lengths=torch.tensor([20, 20]), **given)
-    torch.testing.assert_close(whole, masked, rtol=0, atol=1e-12)
+    unmasked = network(lengths=torch.tensor([20, 20]), **given)
+    torch.testing.assert_close(unmasked, masked, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("first", [1, 5, 6, 7, 15, 19])
@@ -247,9 +247,9 @@ def test_leaving_out_leading_frames_leaves_the_others_as_they_are(first: int) ->
     network, given = s2mel().cfm.estimator, inputs(20)
     assert network.wavenet.reach == 2 + 4
     context = network.context(given["prompt"], given["style"], given["mu"])
-    whole = network.velocity(given["x"], given["t"], context)
+    full = network.velocity(given["x"], given["t"], context)
     part = network.velocity(given["x"], given["t"], context, first=first)
-    torch.testing.assert_close(part, whole[..., first:], rtol=0, atol=1e-12)
+    torch.testing.assert_close(part, full[..., first:], rtol=0, atol=1e-12)
 
 
 class Linear:

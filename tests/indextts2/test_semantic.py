@@ -50,12 +50,12 @@ def encoder(released: Path) -> SemanticEncoder:
 
 
 def test_features_are_a_hidden_state_of_the_whole_network_normalised(released: Path, encoder: SemanticEncoder) -> None:
-    whole = Wav2Vec2BertModel.from_pretrained(released / "w2v", dtype=torch.float32)
+    full_model = Wav2Vec2BertModel.from_pretrained(released / "w2v", dtype=torch.float32)
     stats = torch.load(released / "stats.pt", weights_only=True)
     waveform = noise(9000)
     with torch.no_grad():
         features, mask = encoder.input_features([waveform])
-        hidden = whole(features, attention_mask=mask, output_hidden_states=True).hidden_states[LAYERS]
+        hidden = full_model(features, attention_mask=mask, output_hidden_states=True).hidden_states[LAYERS]
     got = encoder.encode(waveform)
     assert got.dtype == torch.float32
     assert not got.requires_grad
@@ -200,8 +200,8 @@ def test_what_is_not_needed_may_be_absent(released: Path, tmp_path: Path) -> Non
 
     edit_tensors(tmp_path / "released", cut)
     small = SemanticEncoder.load(str(tmp_path / "released" / "w2v"), released / "stats.pt", LAYERS)
-    whole = SemanticEncoder.load(str(released / "w2v"), released / "stats.pt", LAYERS)
-    assert torch.equal(small.encode(noise(5000)), whole.encode(noise(5000)))
+    full_encoder = SemanticEncoder.load(str(released / "w2v"), released / "stats.pt", LAYERS)
+    assert torch.equal(small.encode(noise(5000)), full_encoder.encode(noise(5000)))
 
 
 @pytest.fixture(scope="module")

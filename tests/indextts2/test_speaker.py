@@ -55,9 +55,9 @@ def test_a_mask_comes_from_the_clip_and_from_a_frames_own_segment(frames: int, s
         mask = 1 / (1 + np.exp(-(w["linear2.weight"] @ inner + w["linear2.bias"])))
         local = np.zeros(4)
         for tap in range(3):
-            heard = frame + (tap - 1) * dilation
-            if 0 <= heard < frames:
-                local += layer.linear_local.weight[..., tap].detach().numpy() @ clip[:, heard]
+            source_frame = frame + (tap - 1) * dilation
+            if 0 <= source_frame < frames:
+                local += layer.linear_local.weight[..., tap].detach().numpy() @ clip[:, source_frame]
         np.testing.assert_allclose(got[:, frame], local * mask, atol=1e-12)
 
 

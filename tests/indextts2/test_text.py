@@ -168,11 +168,11 @@ def test_segments_hold_every_token_once(frontend: Frontend, text: str, longest: 
 
 def test_a_segment_without_a_letter_is_told(frontend: Frontend) -> None:
     text = "The bells rang. ... ! ... ! ... ! ... ! The bells rang."
-    usual, told = frontend.segments(text, 8), frontend.spoken_segments(text, 8)
-    assert len(told) == len(usual)
-    assert [ids for ids in told if ids] == [ids for ids, kept in zip(usual, told, strict=True) if kept]
-    assert all((told[0], told[-1]))
-    assert [] in told
+    usual, spoken = frontend.segments(text, 8), frontend.spoken_segments(text, 8)
+    assert len(spoken) == len(usual)
+    assert [ids for ids in spoken if ids] == [ids for ids, kept in zip(usual, spoken, strict=True) if kept]
+    assert all((spoken[0], spoken[-1]))
+    assert [] in spoken
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_segment_without_a_letter_is_told(frontend: Frontend) -> None:
 )
 def test_segments_by_hand(pieces: str, longest: int, quick: int, expected: str) -> None:
     tokens = pieces.split()
-    cut = [" ".join(tokens[place] for place in segment) for segment in split(tokens, longest, quick)]
+    cut = [" ".join(tokens[index] for index in segment) for segment in split(tokens, longest, quick)]
     assert "|".join(cut) == expected
 
 

@@ -30,13 +30,13 @@ def test_a_row_is_what_each_part_of_the_base_makes_of_the_clip(base: IndexTTS2Ba
     clip = made_clip(RATE, seconds, 0)
     row = prepare(base, clip)
     with torch.no_grad():
-        heard = base.semantic.encode(torch.from_numpy(clip.waveform))  # at 16 kHz nothing is resampled
-        codes, _ = base.codec.quantize(heard)
+        features = base.semantic.encode(torch.from_numpy(clip.waveform))  # at 16 kHz nothing is resampled
+        codes, _ = base.codec.quantize(features)
         expected = {
             "text_ids": np.array(base.frontend.tokenize(clip.text), dtype=np.int32),
             "codes": codes[0].numpy().astype(np.int32),
-            "condition": base.conditioning_encoder.speaker(heard)[0].numpy().astype(np.float16),
-            "emotion": base.conditioning_encoder.emotion(heard)[0].numpy().astype(np.float16),
+            "condition": base.conditioning_encoder.speaker(features)[0].numpy().astype(np.float16),
+            "emotion": base.conditioning_encoder.emotion(features)[0].numpy().astype(np.float16),
         }
     assert row.keys() == expected.keys()
     for name, array in expected.items():

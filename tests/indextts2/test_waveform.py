@@ -142,9 +142,9 @@ def test_log_mel_is_the_logarithm_of_mel_magnitudes(made: MelSettings, samples: 
     mirrored = (made.n_fft - made.hop_length) // 2
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(made.n_fft) / made.n_fft)
     for clip, bands in zip(waveform.double().numpy(), got.numpy(), strict=True):
-        whole = np.concatenate([clip[mirrored:0:-1], clip, clip[-2 : -mirrored - 2 : -1]])
+        padded = np.concatenate([clip[mirrored:0:-1], clip, clip[-2 : -mirrored - 2 : -1]])
         for frame in range(bands.shape[1]):
-            piece = whole[frame * made.hop_length :][: made.n_fft]
+            piece = padded[frame * made.hop_length :][: made.n_fft]
             magnitude = np.sqrt(np.abs(np.fft.rfft(piece * window)) ** 2 + 1e-9)
             expected = np.log(np.maximum(slaney_triangles(made) @ magnitude, 1e-5))
             np.testing.assert_allclose(bands[:, frame], expected, atol=1e-4)

@@ -236,8 +236,8 @@ def test_commands_name_the_folder_and_go_on_from_each_other(ready: Path, voice: 
     convert, quantise, serve = map(shlex.split, commands)
     assert convert[:3] == ["python", "convert_hf_to_gguf.py", str(ready)]
     assert convert[convert.index("--outtype") + 1] == "bf16"
-    whole = convert[convert.index("--outfile") + 1]
-    assert quantise[:2] == ["llama-quantize", whole]
+    full_file = convert[convert.index("--outfile") + 1]
+    assert quantise[:2] == ["llama-quantize", full_file]
     assert serve[:3] == ["llama-server", "--model", quantise[2]]
 
 

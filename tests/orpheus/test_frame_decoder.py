@@ -57,14 +57,14 @@ def test_the_published_codec_streams_without_losing_a_frame() -> None:
 
 
 def test_the_context_is_as_wide_as_a_changed_frame_is_heard(base: OrpheusBase) -> None:
-    frames, place = random_frames(base.layout, 15), 7
+    frames, changed_frame = random_frames(base.layout, 15), 7
     changed = [list(frame) for frame in frames]
     for slot in range(7):
         start, _ = base.layout.slot_range(slot)
-        changed[place][slot] = start + (changed[place][slot] - start + 1) % base.layout.codebook
+        changed[changed_frame][slot] = start + (changed[changed_frame][slot] - start + 1) % base.layout.codebook
     before, after = (whole(base.codec, base.layout, f, 0).reshape(15, 2048) for f in (frames, changed))
-    heard = np.flatnonzero(np.abs(before - after).max(axis=1) > 0)
-    reach = max(place - heard.min(), heard.max() - place)
+    differing = np.flatnonzero(np.abs(before - after).max(axis=1) > 0)
+    reach = max(changed_frame - differing.min(), differing.max() - changed_frame)
     assert reach == context_frames(base.codec)
 
 

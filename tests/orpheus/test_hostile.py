@@ -59,8 +59,8 @@ def test_a_string_that_is_missing_or_endless_is_named(base: OrpheusBase, name: s
 
 @pytest.mark.parametrize("pace", ["nan", "inf", "-1", "1e9", "", "fast\x1b[2J"])
 def test_a_pace_of_nobody_is_refused(pace: str) -> None:
-    told = one_line(expected_tokens, Conditioning({}, {**STRINGS, "seconds_per_character": pace}), "hi")
-    assert "seconds_per_character" in told
+    message = one_line(expected_tokens, Conditioning({}, {**STRINGS, "seconds_per_character": pace}), "hi")
+    assert "seconds_per_character" in message
 
 
 def load(folder: Path) -> None:

@@ -146,10 +146,10 @@ def test_voices_of_several_kinds_share_a_base(
 
     base = SharedBase(request("plain").voice, "cpu", {}, 4)
     names = ["plain", "dora", "some", "0.5*plain+0.5*some", "dora", "plain"]
-    said = [np.concatenate([piece.waveform for piece in base.say(request(name))]) for name in names]
-    assert np.array_equal(said[1], said[4])
-    assert np.array_equal(said[0], said[5])
-    assert len({sound.tobytes() for sound in said}) == 4
+    sounds = [np.concatenate([piece.waveform for piece in base.say(request(name))]) for name in names]
+    assert np.array_equal(sounds[1], sounds[4])
+    assert np.array_equal(sounds[0], sounds[5])
+    assert len({sound.tobytes() for sound in sounds}) == 4
     streamed = base.engine.info.streaming_defaults
     alone = open_voice(VoiceFolder(voices / "dora"), "cpu", options=streamed)
-    assert np.array_equal(said[1], np.concatenate([piece.waveform for piece in alone.stream("hello", 3)]))
+    assert np.array_equal(sounds[1], np.concatenate([piece.waveform for piece in alone.stream("hello", 3)]))

@@ -80,8 +80,8 @@ def test_a_mix_that_was_written_is_merged_like_any_voice(voices: Path, tiny: Pat
 def test_nothing_of_another_voice_draws_the_same_sound(voices: Path) -> None:
     alone, mix = open_voice(VoiceFolder(voices / "anna")), open_named("1.0*anna+0.0*ben", voices)
     with torch.no_grad():
-        one, other = (voice.model(input_ids=IDS)["logits"] for voice in (alone, mix))
-    torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+        alone_logits, other = (voice.model(input_ids=IDS)["logits"] for voice in (alone, mix))
+    torch.testing.assert_close(alone_logits, other, rtol=0, atol=1e-4)
     assert np.array_equal(spoken_samples(alone, seed=2), spoken_samples(mix, seed=2))
 
 

@@ -131,11 +131,11 @@ def test_a_head_that_is_adapted_takes_the_plain_way(pair: Callable[..., tuple[An
 def test_accumulated_batches_are_one(pair: Callable[..., tuple[Any, Any]]) -> None:
     lean, _ = pair()
     made = rows(200)
-    whole, whole_gradients = gradients(lean, pad(made, 3))
+    total_loss, whole_gradients = gradients(lean, pad(made, 3))
     lean.zero_grad()
     count = torch.tensor(sum(int((row["labels"][1:] != -100).sum()) for row in made))
     parts = [gradients(lean, pad([row], 3), num_items_in_batch=count) for row in made]
-    assert sum(part for part, _ in parts) == pytest.approx(whole, abs=2e-6)
+    assert sum(part for part, _ in parts) == pytest.approx(total_loss, abs=2e-6)
     same(parts[-1][1], whole_gradients, 2e-5)  # gradients add up from call to call
 
 
@@ -200,10 +200,10 @@ def test_what_a_clip_in_a_pack_says_is_what_it_says_alone(base: OrpheusBase, che
 
 def test_another_clip_beside_it_changes_nothing_in_a_clip(base: OrpheusBase) -> None:
     network: Any = base.new_network()
-    one, other, third = (torch.from_numpy(row["input_ids"]) for row in rows(200, (40, 40, 40)))
+    first, other, third = (torch.from_numpy(row["input_ids"]) for row in rows(200, (40, 40, 40)))
     positions = torch.arange(40).repeat(2)
-    beside_other = network._packed_hidden(torch.cat([other, one]), positions, [40, 40])[0, 40:]
-    beside_third = network._packed_hidden(torch.cat([third, one]), positions, [40, 40])[0, 40:]
+    beside_other = network._packed_hidden(torch.cat([other, first]), positions, [40, 40])[0, 40:]
+    beside_third = network._packed_hidden(torch.cat([third, first]), positions, [40, 40])[0, 40:]
     assert torch.equal(beside_other, beside_third)
 
 
@@ -280,9 +280,9 @@ def test_another_attention_keeps_the_padding_and_the_loss(
 def test_a_checkpoint_says_that_llama_wrote_it(base: OrpheusBase, tmp_path: Path) -> None:
     network: Any = base.new_network()
     network.save_pretrained(tmp_path)
-    said = (tmp_path / "config.json").read_text()
-    assert '"LlamaForCausalLM"' in said
-    assert packed_attention.ATTENTION_NAME not in said
+    config = (tmp_path / "config.json").read_text()
+    assert '"LlamaForCausalLM"' in config
+    assert packed_attention.ATTENTION_NAME not in config
 
 
 AMONG = loss.LossTokens(40, range(48, 150))
@@ -304,16 +304,16 @@ def test_a_loss_among_some_tokens_is_that_of_their_logits_alone(
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         result, our_gradients = gradients(lean, batch)
         logits = plain(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])["logits"][:, :-1].float()
-        wanted = batch["labels"][:, 1:]
-        place = {token: number for number, token in enumerate(ids)}
-        told = torch.tensor([place.get(int(token), -100) for token in wanted.flatten()])
-        expected = nn.functional.cross_entropy(logits[..., ids].flatten(0, 1), told)
+        targets = batch["labels"][:, 1:]
+        index_of = {token: number for number, token in enumerate(ids)}
+        target_index = torch.tensor([index_of.get(int(token), -100) for token in targets.flatten()])
+        expected = nn.functional.cross_entropy(logits[..., ids].flatten(0, 1), target_index)
     expected.backward()
     their_gradients = {n: p.grad for n, p in plain.named_parameters() if p.grad is not None}
     exact = dtype == torch.float32
     assert result == pytest.approx(expected.item(), abs=2e-6 if exact else 2e-3)
     same(our_gradients, their_gradients, 2e-5 if exact else 0.05)
-    chances = logits.softmax(-1)[wanted != -100]
+    chances = logits.softmax(-1)[targets != -100]
     non_sound_probability = 1 - chances[:, ids].sum(1).mean()
     total, count = lean(**batch)["metrics"]["non_sound_probability"]
     assert 0.1 < non_sound_probability < 0.9

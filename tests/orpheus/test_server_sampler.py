@@ -31,24 +31,24 @@ class Server:
         self.open = 0
 
     @torch.no_grad()
-    def draw(self, expected: SamplingRequest) -> Generator[int, None, None]:
-        self.asked.append(expected)
+    def draw(self, request: SamplingRequest) -> Generator[int, None, None]:
+        self.asked.append(request)
         self.open += 1
         try:
-            ids = list(expected.prompt)
-            for _ in range(expected.max_tokens):
+            ids = list(request.prompt)
+            for _ in range(request.max_tokens):
                 logits = self.network(input_ids=torch.tensor([ids]))["logits"][0, -1].float()
                 if self.bias is not None:
                     logits = logits + self.bias[len(ids) % 7]
                 for seen in set(ids):
                     value = float(logits[seen])
                     logits[seen] = (
-                        value / expected.repetition_penalty if value > 0 else value * expected.repetition_penalty
+                        value / request.repetition_penalty if value > 0 else value * request.repetition_penalty
                     )
-                choice = torch.tensor(list(expected.allowed) if expected.allowed is not None else range(len(logits)))
+                choice = torch.tensor(list(request.allowed) if request.allowed is not None else range(len(logits)))
                 ids.append(int(choice[logits[choice].argmax()]))
                 yield ids[-1]
-                if ids[-1] in expected.stop:
+                if ids[-1] in request.stop:
                     return
         finally:
             self.open -= 1
@@ -71,7 +71,7 @@ def test_a_network_of_noise_gives_what_the_mask_gives(base: OrpheusBase, penalty
     assert there == here
     assert len(there) >= 7
     assert server.open == 0
-    assert any(expected.allowed is not None for expected in server.asked)  # noise does not keep to slots
+    assert any(request.allowed is not None for request in server.asked)  # noise does not keep to slots
 
 
 def test_a_network_that_keeps_to_its_slots_is_asked_once(base: OrpheusBase) -> None:
@@ -83,9 +83,9 @@ def test_a_network_that_keeps_to_its_slots_is_asked_once(base: OrpheusBase) -> N
         bias[(len(prompt) + slot) % 7, start:end] = 0
     server = Server(network, bias)
     there = list(sample_from_server(server.draw, layout, prompt, greedy(), 70, 5))
-    (expected,) = server.asked
-    assert expected.allowed is None
-    assert (expected.prompt, expected.seed, expected.max_tokens) == (prompt, 5, 70)
+    (request,) = server.asked
+    assert request.allowed is None
+    assert (request.prompt, request.seed, request.max_tokens) == (prompt, 5, 70)
     with torch.no_grad():
         here = list(sample_from_network(network, layout, prompt, greedy(), 70, 0))
     before_the_end = [token for token in here if token != layout.end_of_speech]  # which the bias forbids
@@ -108,14 +108,14 @@ def test_a_server_that_ends_early_is_asked_for_the_rest(base: OrpheusBase) -> No
     server = Server(network)
     prompt, sampling = [1, 2, 3], greedy()
 
-    def short(expected: SamplingRequest) -> Generator[int, None, None]:
-        for number, token in enumerate(server.draw(expected)):
+    def short(request: SamplingRequest) -> Generator[int, None, None]:
+        for number, token in enumerate(server.draw(request)):
             yield token
             if number == 1:
                 return
 
-    whole = list(sample_from_server(server.draw, base.layout, prompt, sampling, 21, 0))
-    assert list(sample_from_server(short, base.layout, prompt, sampling, 21, 0)) == whole
+    tokens = list(sample_from_server(server.draw, base.layout, prompt, sampling, 21, 0))
+    assert list(sample_from_server(short, base.layout, prompt, sampling, 21, 0)) == tokens
 
 
 def test_what_no_server_should_do_is_told(base: OrpheusBase) -> None:
@@ -123,9 +123,9 @@ def test_what_no_server_should_do_is_told(base: OrpheusBase) -> None:
         yield from tokens
 
     with pytest.raises(EngineError, match="returned no token"):
-        list(sample_from_server(lambda wanted: says(), base.layout, [1], greedy(), 70, 0))
+        list(sample_from_server(lambda request: says(), base.layout, [1], greedy(), 70, 0))
     with pytest.raises(EngineError, match="token 1, which is not among the allowed tokens"):
-        list(sample_from_server(lambda wanted: says(1, 1), base.layout, [1], greedy(), 70, 0))
+        list(sample_from_server(lambda request: says(1, 1), base.layout, [1], greedy(), 70, 0))
 
 
 def test_who_stops_listening_stops_the_drawing(base: OrpheusBase) -> None:

@@ -83,11 +83,11 @@ def test_voices_with_other_options_share_a_base_and_keep_their_ways(voices: Path
 
     async def all_of_them() -> list[np.ndarray]:
         names = ("anna", "ben", "0.5*anna+0.5*ben")
-        heard = await asyncio.gather(*(say(wanted(voices, name)) for name in names))
-        heard.append(await say(wanted(voices, "ben", temperature=0.2)))
+        sounds = await asyncio.gather(*(say(wanted(voices, name)) for name in names))
+        sounds.append(await say(wanted(voices, "ben", temperature=0.2)))
         assert backend.load().bases == 1
         assert backend.load().voices == 3
-        return heard
+        return sounds
 
     with start_blocking_portal() as portal:
         anna, ben, both, calm = portal.call(all_of_them)
@@ -128,10 +128,10 @@ def test_requests_of_one_voice_are_drawn_side_by_side(
 
     rows.clear()
     with start_blocking_portal() as portal:
-        heard = portal.call(all_of_them)
+        sounds = portal.call(all_of_them)
     backend.close()
     assert max(rows) == 3  # each joins four frames after the one before, and none has more than twelve
-    for index, sound in enumerate(heard):
+    for index, sound in enumerate(sounds):
         home = homes[asked[index].seed]
         left = leaving and index == 2
         assert len(sound) < len(home) if left else len(sound) == len(home)

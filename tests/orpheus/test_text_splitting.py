@@ -20,8 +20,8 @@ from vtune_orpheus.text_splitting import (
 @given(st.text(alphabet=st.sampled_from("ab .,!?;\n\"'。，é"), max_size=300), st.integers(20, 80))
 def test_nothing_is_lost_and_nothing_is_too_long(text: str, longest: int) -> None:
     pieces = split_text(text, longest)
-    said = "".join(piece.text for piece in pieces)
-    assert list(filter(str.isalnum, said)) == list(filter(str.isalnum, text))
+    joined = "".join(piece.text for piece in pieces)
+    assert list(filter(str.isalnum, joined)) == list(filter(str.isalnum, text))
     assert all(is_speakable(piece.text) for piece in pieces)
     assert all(0 < len(piece.text) <= longest for piece in pieces)
     assert not pieces or pieces[-1].pause == 0
@@ -30,8 +30,8 @@ def test_nothing_is_lost_and_nothing_is_too_long(text: str, longest: int) -> Non
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.text("abé", min_size=1), max_size=40), st.sampled_from([" ", ". ", ", ", "\n\n", "! "]))
 def test_no_mark_between_words_is_lost(words: list[str], between: str) -> None:
-    said = "".join(piece.text for piece in split_text(between.join(words), 300))
-    assert "".join(said.split()) == "".join(between.join(words).split())
+    joined = "".join(piece.text for piece in split_text(between.join(words), 300))
+    assert "".join(joined.split()) == "".join(between.join(words).split())
 
 
 def test_what_cannot_be_read_out_is_a_pause() -> None:

@@ -138,13 +138,13 @@ class FakeVllm:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
                 if self.headers["Authorization"] != f"Bearer {KEY}" and self.path != "/health":
-                    status, told = 401, {"error": "Unauthorized"}
+                    status, answer = 401, {"error": "Unauthorized"}
                 else:
-                    status, told = fake.answer(self.path, body)
-                if told is None:
+                    status, answer = fake.answer(self.path, body)
+                if answer is None:
                     self.stream(body)
                     return
-                content = json.dumps(told).encode()
+                content = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
@@ -261,8 +261,8 @@ def test_many_at_once_are_each_what_they_are_alone(fake: FakeVllm, voices: Path)
             return await asyncio.gather(*(said(backend, wanted(voices, name)) for name in ("anna", "ben") * 4))
 
         with start_blocking_portal() as portal:
-            heard = portal.call(all_of_them)
-        assert all(np.array_equal(sound, (anna, ben)[number % 2]) for number, sound in enumerate(heard))
+            sounds = portal.call(all_of_them)
+        assert all(np.array_equal(sound, (anna, ben)[number % 2]) for number, sound in enumerate(sounds))
         assert fake.most_at_once > 1
         assert backend.load().waiting == backend.load().speaking == 0
 
@@ -378,12 +378,12 @@ def test_a_server_that_is_gone_is_told_apart_from_a_voice_that_is_broken(fake: F
 def test_a_refusal_of_vllms_is_no_broken_voice(fake: FakeVllm, voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, asked = fake.answer, []
 
-    def refuse(message: tuple[int, Any], path: str, body: dict[str, Any]) -> tuple[int, Any]:
+    def refuse(refusal_of_speech: tuple[int, Any], path: str, body: dict[str, Any]) -> tuple[int, Any]:
         asked.append(path)
-        return message if path == "/v1/completions" else answer(path, body)
+        return refusal_of_speech if path == "/v1/completions" else answer(path, body)
 
     with closing(through(fake)) as backend:
-        for status, message, told, more_loads in (
+        for status, message, expected, more_loads in (
             (400, "This model's maximum context length is 1024 tokens.", (400, "refused_upstream"), 1),
             (404, "The model does not exist.", (503, "unavailable"), 1),  # it is loaded again, once
             (500, "EngineCore encountered an issue.", (503, "unavailable"), 1),
@@ -394,7 +394,7 @@ def test_a_refusal_of_vllms_is_no_broken_voice(fake: FakeVllm, voices: Path, mon
             with pytest.raises(UpstreamError, match=message[:20]) as refused:
                 say(backend, voices, "anna")
             refusal = http_error_of(refused.value)
-            assert (refusal.status, refusal.code) == told
+            assert (refusal.status, refusal.code) == expected
             assert asked.count("/v1/load_lora_adapter") == more_loads
 
 
@@ -458,10 +458,10 @@ def test_the_real_vllm_speaks_as_this_process_does(tmp_path: Path, make_voice: C
     with closing(open_backend("vllm", VoiceRegistry(voices, {}, {}, 8), settings, "cpu", {})) as backend:
         until(lambda: not backend.missing() or backend.failure(), 300)
         assert backend.failure() is None
-        heard = {name: say(backend, voices, name) for name in ("anna", "ben")}
-        assert np.array_equal(heard["anna"], anna)
-        assert np.array_equal(heard["ben"], ben)
-        assert not np.array_equal(heard["anna"], heard["ben"])
+        sounds = {name: say(backend, voices, name) for name in ("anna", "ben")}
+        assert np.array_equal(sounds["anna"], anna)
+        assert np.array_equal(sounds["ben"], ben)
+        assert not np.array_equal(sounds["anna"], sounds["ben"])
         shutil.copytree(tmp_path / "cleo", voices / "cleo")
         assert np.array_equal(say(backend, voices, "cleo"), at_home(voices, "cleo")[0])
 

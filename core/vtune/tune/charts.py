@@ -32,7 +32,7 @@ class Axis:
     """Maps numbers to coordinates along one side of a chart, in pixels.
 
     :param log: the axis is logarithmic.
-    :param whole: the axis has whole numbers only.
+    :param is_integer: the axis has whole numbers only.
     :param names: names of the ticks at 0, 1, 2 ... of an axis without numbers.
     :param unit: ``%`` shows a fraction of 1 as a percentage.
     """
@@ -40,16 +40,16 @@ class Axis:
     low: float
     high: float
     log: bool = False
-    whole: bool = False
+    is_integer: bool = False
     names: Sequence[str] = ()
     unit: str = ""
 
     @classmethod
-    def over(cls, numbers: Sequence[float], *, whole: bool = False, unit: str = "") -> Axis:
+    def over(cls, numbers: Sequence[float], *, is_integer: bool = False, unit: str = "") -> Axis:
         """Return an axis that holds all numbers, with some space at both ends."""
         low, high = min(numbers), max(numbers)
         room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
-        return cls(low - room, high + room, whole=whole, unit=unit)
+        return cls(low - room, high + room, is_integer=is_integer, unit=unit)
 
     @classmethod
     def of_names(cls, names: Sequence[str]) -> Axis:
@@ -74,7 +74,7 @@ class Axis:
             digits = (1,) if last - first > 3 else (1, 2, 5) if last - first < 2 else (1, 3)
             every = (digit * 10.0**power for power in range(first, last + 1) for digit in digits)
         else:
-            raw = max((self.high - self.low) / 5, float(self.whole))
+            raw = max((self.high - self.low) / 5, float(self.is_integer))
             unit = 10.0 ** math.floor(math.log10(raw))
             step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw * 0.999)
             first = math.ceil(self.low / step)

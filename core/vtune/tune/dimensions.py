@@ -29,14 +29,14 @@ class Range:
 
     :param log: logarithms of the numbers are drawn evenly.
     :param step: distance between two numbers; None for all numbers of the range.
-    :param whole: whole numbers only, because the key of the recipe has whole numbers.
+    :param is_integer: whole numbers only, because the key of the recipe has whole numbers.
     """
 
     low: float
     high: float
     log: bool = False
     step: float | None = None
-    whole: bool = False
+    is_integer: bool = False
 
     def __str__(self) -> str:
         ending = ":log" if self.log else f":step={_short(self.step)}" if self.step else ""
@@ -49,7 +49,7 @@ class Range:
 
     def values(self) -> list[Value] | None:
         """Return all numbers of the range; None if there are infinitely many."""
-        step = self.step or (1 if self.whole else None)
+        step = self.step or (1 if self.is_integer else None)
         if step is None:
             return None
         count = math.floor((self.high - self.low) / step + 1e-9) + 1
@@ -57,7 +57,7 @@ class Range:
 
     def tidy(self, number: float) -> Value:
         """Return a drawn number as it is used: whole or rounded to few digits, and inside the range."""
-        if self.whole:
+        if self.is_integer:
             return round(number)
         short = float(f"{number:.12g}" if self.step else f"{number:.{SIGNIFICANT_DIGITS}g}")
         return min(max(short, self.low), self.high)

@@ -89,7 +89,7 @@ def _history(report: StudyReport, metric: MetricSpec, up: Axis) -> str:
         marks.append(Dot(trial.number, height, _kind(report, trial), _title(report, trial)))
         if best is not None:
             line.append((float(trial.number), best.metrics[metric.name]))
-    across = Axis.over([float(trial.number) for trial in ended], whole=True)
+    across = Axis.over([float(trial.number) for trial in ended], is_integer=True)
     return dots(across, up, marks, f"{metric.title} by trial", line)
 
 
@@ -99,7 +99,7 @@ def _axis(dimension: Dimension) -> Axis:
     if dimension.log:
         room = (dimension.high / dimension.low) ** 0.06
         return Axis(dimension.low / room, dimension.high * room, log=True)
-    return Axis.over([dimension.low, dimension.high], whole=dimension.whole)
+    return Axis.over([dimension.low, dimension.high], is_integer=dimension.is_integer)
 
 
 def _across(dimension: Dimension, trial: Trial, key: str) -> float:

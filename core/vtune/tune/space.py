@@ -144,7 +144,7 @@ def _typed(dimension: Dimension, key: str, values: Sequence[Any]) -> Dimension:
         return dimension
     if dimension.step is not None and not dimension.step.is_integer():
         raise RecipeError([f"--search {key}: it holds whole numbers, so a step is whole, not {dimension.step:g}"])
-    return replace(dimension, whole=True)
+    return replace(dimension, is_integer=True)
 
 
 def _at(settings: Any, key: str) -> Any:

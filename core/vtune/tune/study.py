@@ -192,7 +192,7 @@ class Study:
 def _distribution(dimension: Dimension) -> BaseDistribution:
     if not isinstance(dimension, Range):
         return CategoricalDistribution(dimension.options)
-    if dimension.whole:
+    if dimension.is_integer:
         return IntDistribution(int(dimension.low), int(dimension.high), dimension.log, int(dimension.step or 1))
     return FloatDistribution(dimension.low, dimension.high, dimension.log, dimension.step)
 

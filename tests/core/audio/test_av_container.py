@@ -108,7 +108,7 @@ def test_an_open_file_and_any_damage(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for _ in range(60):
         damaged = bytearray(content)
-        for place in random.integers(0, len(content), 8):
-            damaged[place] = random.integers(256)
+        for position in random.integers(0, len(content), 8):
+            damaged[position] = random.integers(256)
         with suppress(DataError):
             assert np.isfinite(audio.decode(io.BytesIO(bytes(damaged)), 16_000, "x.webm")).all()

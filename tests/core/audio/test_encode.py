@@ -119,8 +119,8 @@ def test_formats_are_documented() -> None:
 @pytest.mark.parametrize("kind", ["mp3", "opus", "ogg", "flac", "wav"])
 def test_a_file_says_what_it_is(kind: str) -> None:
     for comment in ("synthetic speech", "synthetic speech of Zoë"):  # even and odd, in a WAV
-        _, _, told = decoded(kind, b"".join(encoded(kind, tone(0.2), comment=comment)))
-        assert told["comment"] == comment
+        _, _, metadata = decoded(kind, b"".join(encoded(kind, tone(0.2), comment=comment)))
+        assert metadata["comment"] == comment
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac"])

@@ -43,10 +43,12 @@ def written(path: Path, sound: np.ndarray, rate: int = RATE) -> Path:
 
 def edges_of(path: Path, part: RecordingPart) -> tuple[float, float]:
     """Where a part begins and ends, found by comparing its samples with the recording."""
-    whole, rate = audio.recorded(path)
+    recording, rate = audio.recorded(path)
     result, _ = audio.read_part(path, part)
-    start = int(np.flatnonzero(np.all(np.lib.stride_tricks.sliding_window_view(whole, 64) == result[:64], axis=1))[0])
-    np.testing.assert_array_equal(result, whole[start : start + len(result)])
+    start = int(
+        np.flatnonzero(np.all(np.lib.stride_tricks.sliding_window_view(recording, 64) == result[:64], axis=1))[0]
+    )
+    np.testing.assert_array_equal(result, recording[start : start + len(result)])
     return start / rate, (start + len(result)) / rate
 
 
@@ -54,11 +56,11 @@ def edges_of(path: Path, part: RecordingPart) -> tuple[float, float]:
 @pytest.mark.parametrize("order", [(1, 0, 2), (0, 1, 2)])
 def test_any_order_reads_what_the_whole_recording_holds(tmp_path: Path, ending: str, order: tuple[int, ...]) -> None:
     path = written(tmp_path / f"talk.{ending}", sound_of((1, 2), (8, 9), seconds=12))
-    whole, _ = audio.recorded(path)
+    recording, _ = audio.recorded(path)
     for index in order:
         first = (2, 8, 10)[index] * RATE
         result = parts._read_samples(path, first, first + 2 * RATE)[:, 0]
-        np.testing.assert_allclose(result, whole[first : first + 2 * RATE], atol=1e-6)
+        np.testing.assert_allclose(result, recording[first : first + 2 * RATE], atol=1e-6)
 
 
 def test_a_file_that_cannot_seek_is_decoded_once_for_all_its_parts(

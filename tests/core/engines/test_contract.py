@@ -135,8 +135,8 @@ def test_a_wrapper_that_is_none_is_refused(refusal):
     ],
 )
 def test_an_engine_that_says_rubbish_of_itself_is_refused(refusal, answer, told):
-    found = refusal("    return vtune.EngineInfo", f"    return {answer}\n    return vtune.EngineInfo")
-    assert told in found
+    error = refusal("    return vtune.EngineInfo", f"    return {answer}\n    return vtune.EngineInfo")
+    assert told in error
 
 
 @pytest.mark.parametrize(

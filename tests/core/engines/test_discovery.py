@@ -84,9 +84,9 @@ def test_an_engine_that_cannot_be_imported_says_why_and_who_ships_it(install, so
 )
 def test_an_entry_point_must_name_a_module(install, engine, value, told):
     install("acme", "vtune.engines", {"acme": value}, acme_engine=engine + "class Engine: pass\n")
-    found = refusal("acme")
-    assert found.startswith("engine 'acme' (acme 1.0) ")
-    assert told in found
+    error = refusal("acme")
+    assert error.startswith("engine 'acme' (acme 1.0) ")
+    assert told in error
 
 
 def test_a_distribution_without_metadata_is_still_named_somehow(install, tmp_path):

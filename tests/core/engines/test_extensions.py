@@ -125,13 +125,13 @@ HOOK = "import vtune\n@vtune.hookimpl\ndef "
 )
 def test_a_broken_extension_is_named_on_one_line(install, write, source, told):
     install("colours", "vtune.plugins", {"colours": "colours_extension"}, colours_extension=source)
-    found = refusal()
-    assert found.startswith("extension 'colours' (colours 1.0)")
-    assert told in found
+    error = refusal()
+    assert error.startswith("extension 'colours' (colours 1.0)")
+    assert told in error
     path = write()
     with pytest.raises(RecipeError) as caught:
         load_recipe(path)
-    assert caught.value.problems == (f"{path}:2: {found}",)
+    assert caught.value.problems == (f"{path}:2: {error}",)
 
 
 def test_an_extension_may_wrap_an_engines_hook(extend):
@@ -202,8 +202,8 @@ def test_options_of_an_extension_extend_the_recipes_types(extend, write):
 
 def test_an_option_of_an_extension_cannot_affect_sampling(extend):
     extend('affects="speech"', 'affects=("speech", "sampling")')
-    told = "option 'red' affects sampling, but no request can change an extension's option; write affects='speech'"
-    assert told in refusal()
+    message = "option 'red' affects sampling, but no request can change an extension's option; write affects='speech'"
+    assert message in refusal()
 
 
 @pytest.mark.parametrize(
@@ -231,16 +231,16 @@ def test_an_option_of_an_extension_counts_where_it_says(extend, write, effect, c
             "speech": _made_from(engine, recipe, {"key": "the adapter"}, "a"),
         }
 
-    one, other = keys(1), keys(2)
-    assert {name for name in one if one[name] != other[name]} == changed
+    before, other = keys(1), keys(2)
+    assert {name for name in before if before[name] != other[name]} == changed
 
 
 def test_watermarks_of_all_extensions_are_asked_for_each_voice(extend):
     mark = "@vtune.hookimpl\ndef watermark(voice, sample_rate):\n    return lambda sound: (voice, sample_rate, sound)\n"
     extend(more=mark)
     extend('("colours"', '("shapes"', name="shapes")  # has none
-    (one,) = extension_watermarks()("anna", 24_000)
-    assert one("sound") == ("anna", 24_000, "sound")
+    (watermark,) = extension_watermarks()("anna", 24_000)
+    assert watermark("sound") == ("anna", 24_000, "sound")
 
 
 def test_a_watermark_that_is_none_is_told(extend):

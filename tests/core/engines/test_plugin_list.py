@@ -57,9 +57,9 @@ def test_a_broken_plugin_is_broken_alone(install, extension):
 def test_two_extensions_of_one_name_are_both_broken_and_stop_every_run(install, extension):
     for name in ("one", "two"):
         install(name, "vtune.plugins", {"colours": f"{name}_extension"}, **{f"{name}_extension": extension})
-    told = "extension 'colours' is offered by one 1.0 and by two 1.0; uninstall all but one"
-    assert [plugin.problem for plugin in find_plugins("colours")] == [told, told]
-    with pytest.raises(EngineError, match=re.escape(told)):
+    message = "extension 'colours' is offered by one 1.0 and by two 1.0; uninstall all but one"
+    assert [plugin.problem for plugin in find_plugins("colours")] == [message, message]
+    with pytest.raises(EngineError, match=re.escape(message)):
         load_engine("acme")
 
 
@@ -158,8 +158,8 @@ def test_each_call_of_a_hook_is_a_line(install, monkeypatch, capfd):
         rf"{toy}: collate\(features=\[{{.*}}\]\) -> {{letters: int64\[1, 10\], .*}}",
         rf"{frame}: wrapper of collate\(features=\[.*\]\) raised KeyError: 'labels'",
     ]
-    wanted = [line for line in lines if "vtune defaults" not in line]
-    for line, pattern in zip(wanted, expected, strict=True):
+    printed = [line for line in lines if "vtune defaults" not in line]
+    for line, pattern in zip(printed, expected, strict=True):
         assert re.fullmatch(rf"hook \[\d+\] +\d+\.\d\d ms  {pattern}", line), line
 
 

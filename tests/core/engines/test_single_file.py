@@ -48,9 +48,9 @@ def ran(folder: Path) -> list[str]:
 def refusal(recipe: Path | str, *overrides: str) -> str:
     with pytest.raises(RecipeError) as caught:
         load_recipe(recipe, overrides)
-    (told,) = caught.value.problems
-    assert "would have to run" in told or "no engine file" in told
-    return told
+    (message,) = caught.value.problems
+    assert "would have to run" in message or "no engine file" in message
+    return message
 
 
 def test_a_file_runs_when_the_users_own_recipe_names_it(project):

@@ -54,8 +54,8 @@ class Told:
         MetricSpec("speaking_rate", "speaking rate", "neither", "letters/s"),
     )
 
-    def __init__(self, found: Mapping[tuple[str, str], tuple[Mapping[str, float], str]]) -> None:
-        self.found = found
+    def __init__(self, values: Mapping[tuple[str, str], tuple[Mapping[str, float], str]]) -> None:
+        self.found = values
 
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
         rows = [self.found.get((utterance.system, utterance.text), ({}, utterance.text)) for utterance in utterances]
@@ -63,7 +63,7 @@ class Told:
             spec.name: [Ratio(row[spec.name]) if spec.name in row else None for row, _ in rows] for spec in self.specs
         }
         return MetricResult(
-            columns, {"heard": [heard for _, heard in rows]}, {"speaker_similarity": {"impostors": 0.5}}
+            columns, {"heard": [recognised for _, recognised in rows]}, {"speaker_similarity": {"impostors": 0.5}}
         )
 
 

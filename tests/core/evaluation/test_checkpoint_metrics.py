@@ -75,12 +75,12 @@ def test_a_checkpoint_is_measured_by_words_and_similarity(
     listen = load_checkpoint_metrics(voice.engine, voice.base, recipe, {"ann": test_set}, keep)
     assert listen is not None
     for _ in range(2):
-        heard = listen(voice.model)
+        evaluated = listen(voice.model)
     # One wrong word of two, and of four.
-    assert heard.metrics["wer"] == pytest.approx(2 / 6)
-    assert heard.metrics["quality"] == pytest.approx((1 - 2 / 6) * 0.5)
-    assert [name for name, _, _ in heard.sounds] == ["01", "02"]
-    assert all(len(sound) for _, sound, _ in heard.sounds)
+    assert evaluated.metrics["wer"] == pytest.approx(2 / 6)
+    assert evaluated.metrics["quality"] == pytest.approx((1 - 2 / 6) * 0.5)
+    assert [name for name, _, _ in evaluated.sounds] == ["01", "02"]
+    assert all(len(sound) for _, sound, _ in evaluated.sounds)
     assert asked == ["ann", "ann"]
     assert (Words.made, Likeness.made) == (1, 1)
 

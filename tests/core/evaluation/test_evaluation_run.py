@@ -29,7 +29,7 @@ def held(speech: Speech) -> str:
 
 
 def scored(folder: VoiceFolder) -> dict[str, Any]:
-    return {one["spec"]["name"]: one for one in json.loads(folder.scores.read_text())["scores"]}
+    return {score["spec"]["name"]: score for score in json.loads(folder.scores.read_text())["scores"]}
 
 
 def test_a_source_that_is_held_out_is_spoken_again(toy: Callable[..., Recipe], held: str) -> None:

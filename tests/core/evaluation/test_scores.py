@@ -104,22 +104,22 @@ def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(toy: Callable[...
 
 def test_the_file_holds_everything(toy: Callable[..., Recipe]) -> None:
     utterances = [silence("a"), silence("b"), silence("a", "base"), silence("b", "base")]
-    kept = json.loads(json.dumps(told(utterances, [Ratio(one) for one in (1, 2, 0, 0)], toy()).settings()))
+    kept = json.loads(json.dumps(told(utterances, [Ratio(points) for points in (1, 2, 0, 0)], toy()).settings()))
     assert kept["version"] == 3
-    (one,) = kept["scores"]
-    assert (one["group"], one["spec"]["name"], one["means"]) == ("told", "points", {"voice": 1.5, "base": 0.0})
+    (score,) = kept["scores"]
+    assert (score["group"], score["spec"]["name"], score["means"]) == ("told", "points", {"voice": 1.5, "base": 0.0})
     assert kept["utterances"][1]["metrics"] == {"points": 2.0}
 
 
 def test_a_line_says_what_everybody_reached() -> None:
-    one = Score(
+    written = Score(
         "g",
         MetricSpec("speaker_similarity", "similarity", "high"),
         {"voice": 0.9, "base": 0.5},
         {},
         {"impostors": 0.45},
     )
-    assert one.describe("voice") == "similarity: voice 0.90, impostors 0.45, base 0.50"
+    assert written.describe("voice") == "similarity: voice 0.90, impostors 0.45, base 0.50"
     percent = Score("g", MetricSpec("wer", "wrong words", "low", "%"), {"voice": 0.123}, {"voice": (-0.1, 0.052)})
     assert percent.shown("voice") == "12.3 %"
     assert percent.difference("voice") == "-10.00 to +5.20 %"

@@ -80,9 +80,9 @@ def test_several_metrics_are_scaled_and_multiplied(toy: Callable[..., Recipe]) -
 def test_one_metric_chooses_by_its_direction(
     toy: Callable[..., Recipe], name: str, rule: str, better: float, worse: float
 ) -> None:
-    one = selection(toy(evaluate={"selection": name}))
-    assert one.rule == rule
-    first, second = (one.quality(scores(**{name: number}), "voice") for number in (better, worse))
+    chosen = selection(toy(evaluate={"selection": name}))
+    assert chosen.rule == rule
+    first, second = (chosen.quality(scores(**{name: number}), "voice") for number in (better, worse))
     assert first is not None
     assert second is not None
     assert 0 <= second < first <= 1

@@ -32,8 +32,8 @@ def test_pieces_are_one_take() -> None:
 
 
 def test_everybody_speaks_every_text_with_every_seed() -> None:
-    one, other = speaker(Ending.END_TOKEN), System("other", speaker(Ending.END_TOKEN).say)
-    utterances = synthesize_all([one, other], ["a", "b"], [0, 1])
+    first, other = speaker(Ending.END_TOKEN), System("other", speaker(Ending.END_TOKEN).say)
+    utterances = synthesize_all([first, other], ["a", "b"], [0, 1])
     assert [(utterance.text, utterance.seed, utterance.system) for utterance in utterances] == [
         (text, seed, name) for text in "ab" for seed in (0, 1) for name in ("someone", "other")
     ]
@@ -45,8 +45,8 @@ def choir(name: str, asked: list[list[tuple[str, int]]]) -> System:
 
     def together(lines: Sequence[tuple[str, int]]) -> Iterator[tuple[int, Sequence[Audio]]]:
         asked.append(list(lines))
-        for place in reversed(range(len(lines))):
-            yield place, list(alone.say(*lines[place]))
+        for index in reversed(range(len(lines))):
+            yield index, list(alone.say(*lines[index]))
 
     return System(name, alone.say, together)
 

@@ -45,8 +45,8 @@ def logits(weights, letters, before):
 def compare(voice, directory):
     with np.load(directory / "network.npz") as weights:
         for sentence, batch in zip(voice.sentences, voice.batches, strict=True):
-            found = logits(weights, batch["letters"].numpy(), batch["before"].numpy())
-            yield ReadBack(sentence, voice.model(letters=batch["letters"], before=batch["before"])["logits"], found)
+            answer = logits(weights, batch["letters"].numpy(), batch["before"].numpy())
+            yield ReadBack(sentence, voice.model(letters=batch["letters"], before=batch["before"])["logits"], answer)
 
 
 @vtune.hookimpl

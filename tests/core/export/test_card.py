@@ -112,7 +112,7 @@ def test_the_hub_reads_the_head(scored: VoiceFolder) -> None:
     assert data.tags == ["text-to-speech", "vtune", "toy", "lora"]
     assert data.get("base_model") is None
     assert data.model_name == "someone"
-    scores = {one["spec"]["name"]: one for one in json.loads(scored.scores.read_text())["scores"]}
+    scores = {score["spec"]["name"]: score for score in json.loads(scored.scores.read_text())["scores"]}
     assert {result.metric_type for result in data.eval_results} <= scores.keys()
     for result in data.eval_results:
         assert result.metric_value == round(scores[result.metric_type]["means"]["voice"], 4)

@@ -44,9 +44,9 @@ def test_other_words_do_not_do(message: str) -> None:
 
 def test_the_card_is_told_who_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: "jane")
-    told = require_consent(record(None), f" {CONSENT_SENTENCE}\n")
-    assert told is not None
-    assert re.search(r"on \d{4}-\d\d-\d\d by the user 'jane'", told)
+    consent = require_consent(record(None), f" {CONSENT_SENTENCE}\n")
+    assert consent is not None
+    assert re.search(r"on \d{4}-\d\d-\d\d by the user 'jane'", consent)
 
 
 def test_a_user_without_a_name_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,8 +159,8 @@ def test_transcribing_on_two_ranks_is_transcribing_on_one(
         kill(patched, Listener, "transcribe", dead, calls=5)
         with pytest.raises(Killed):
             transcribe(clips, 2)
-    heard = sum(path.read_text().count("\n") for path in clips.glob("*.heard.jsonl"))
-    assert heard >= TASK_CLIPS, "what the dead rank has heard is kept"
+    kept_lines = sum(path.read_text().count("\n") for path in clips.glob("*.heard.jsonl"))
+    assert kept_lines >= TASK_CLIPS, "what the dead rank has heard is kept"
     transcribe(clips, 1)
     assert contents(clips) == straight
 

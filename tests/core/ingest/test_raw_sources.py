@@ -81,10 +81,10 @@ def test_a_folder_of_recordings_is_all_that_a_run_needs(raw: Path, toy: Callable
 def test_doubtful_words_wait_for_somebody_to_listen(
     raw: Path, toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = Listener.transcribe
+    real_transcribe = Listener.transcribe
 
     def doubtful(self: Listener, sounds: Sequence[np.ndarray]) -> list[Transcript]:
-        first, *rest = heard(self, sounds)
+        first, *rest = real_transcribe(self, sounds)
         return (
             [Transcript("some words that nobody is sure of", logprob=-2.5), *rest]
             if Listener.calls == 1
@@ -107,13 +107,13 @@ def test_doubtful_words_wait_for_somebody_to_listen(
 def test_what_is_raw_and_what_is_not(raw: Path, toy: Callable[..., Recipe], tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     recipe = toy(data=[{"source": str(raw / "one.wav")}, {"source": str(tmp_path / "speech")}, {"source": str(raw)}])
-    assert [(place, source) for place, source, _ in find_raw_sources(recipe, run)] == [(0, raw / "one.wav"), (2, raw)]
+    assert [(index, source) for index, source, _ in find_raw_sources(recipe, run)] == [(0, raw / "one.wav"), (2, raw)]
     assert len({clips for _, _, clips in find_raw_sources(recipe, run)}) == 2
     seen = prepared_recipe(recipe, run)
     assert seen.data[1] == recipe.data[1]
     assert Path(seen.data[0].source).is_relative_to(tmp_path / "run/clips")
     (raw / "one.txt").write_text("it has words")
-    assert [place for place, *_ in find_raw_sources(recipe, run)] == []
+    assert [index for index, *_ in find_raw_sources(recipe, run)] == []
     with pytest.raises(DataError, match=r"data\.0: there is no source"):
         list(find_raw_sources(toy(data=[{"source": str(tmp_path / "nothing")}]), run))
 
@@ -186,11 +186,11 @@ def test_a_moved_project_goes_on_as_if_it_had_stayed(
     project.rename(moved)
     record = (moved / "voices/someone/voice.json").read_bytes()
     assert make_plan_text(moved, monkeypatch).count("to be cut") == 0
-    said = ran(moved, monkeypatch, caplog)
-    assert "Features: 0 of " in said
-    assert "The training is already finished" in said
-    assert "Voice someone is already finished" in said
-    assert "clips checked:" not in said, "its clips are examined again"
+    log_text = ran(moved, monkeypatch, caplog)
+    assert "Features: 0 of " in log_text
+    assert "The training is already finished" in log_text
+    assert "Voice someone is already finished" in log_text
+    assert "clips checked:" not in log_text, "its clips are examined again"
     assert [path.name for path in (moved / "runs/someone/clips").iterdir()] == [clips.name]
     assert Listener.calls == 8, "clips are heard again"
     assert (moved / "voices/someone/voice.json").read_bytes() == record
@@ -249,7 +249,7 @@ def test_clips_of_recordings_that_are_still_there_are_not_taken_for_anothers(
     (tmp_path / "other").mkdir()
     shutil.copy(raw / "one.wav", tmp_path / "other" / "one.wav")
     second = toy(data=[{"source": str(tmp_path / "other")}], prepare={"max_seconds": 6})
-    ((_, _, of_first),), ((_, _, of_second),) = (list(find_raw_sources(one, run)) for one in (first, second))
+    ((_, _, of_first),), ((_, _, of_second),) = (list(find_raw_sources(changed, run)) for changed in (first, second))
     assert of_first != of_second
     both = toy(data=[{"source": str(raw)}, {"source": str(raw / "one.wav")}])
     assert len({clips for _, _, clips in find_raw_sources(both, run)}) == 2

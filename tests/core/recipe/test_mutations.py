@@ -30,7 +30,7 @@ Path = tuple[Any, ...]
 
 def _places(node: Any, path: Path = ()) -> list[Path]:
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    return [place for key, value in items for place in ((*path, key), *_places(value, (*path, key)))]
+    return [key_path for key, value in items for key_path in ((*path, key), *_places(value, (*path, key)))]
 
 
 def _at(data: Any, path: Path) -> Any:
@@ -140,12 +140,12 @@ def check(path: Any) -> int:
         assert len(problem.splitlines()) == 1, problem
         assert problem.isprintable(), problem
         assert len(problem) < 600, problem
-    told = CliRunner().invoke(main, ["recipe", "check", str(path)])
-    assert told.exception is None or isinstance(told.exception, SystemExit), told.exception
-    lines = told.stderr.splitlines()
+    result = CliRunner().invoke(main, ["recipe", "check", str(path)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    lines = result.stderr.splitlines()
     # A recipe that loads may name sources that are not there.
     missing = [] if problems else [line for line in lines if "data." in line and "there is no source" in line]
-    assert told.exit_code == (1 if problems or missing else 0)
+    assert result.exit_code == (1 if problems or missing else 0)
     assert lines == [*(f"Error: {problem}" for problem in problems), *missing]
     return len(problems)
 

@@ -85,8 +85,12 @@ def test_settings_are_read_and_mistakes_are_told(tmp_path: Path) -> None:
         return read_settings(path)
 
     assert read("") == ServeSettings()
-    told = read("aliases: {alloy: anna}\nmax_characters: 100\nmodels: [mine]")
-    assert (told.aliases, told.max_characters, told.models) == ({"alloy": "anna"}, 100, ("mine",))
+    server_settings = read("aliases: {alloy: anna}\nmax_characters: 100\nmodels: [mine]")
+    assert (server_settings.aliases, server_settings.max_characters, server_settings.models) == (
+        {"alloy": "anna"},
+        100,
+        ("mine",),
+    )
     for text, expected in (
         ("alias: {a: b}", "there is no key 'alias'; did you mean 'aliases'"),
         ("waiting: 0", "waiting: Input should be greater than 0"),

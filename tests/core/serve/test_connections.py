@@ -61,10 +61,10 @@ def test_who_asks_nothing_is_hung_up_on(server: Any, opened: Callable[[], socket
 def test_who_asks_a_byte_at_a_time_has_no_more_time(server: Any, opened: Callable[[], socket.socket]) -> None:
     slow, started = opened(), time.monotonic()
     slow.settimeout(HEAD_SECONDS / 10)
-    said, got = iter(b"GET /health HTTP/1.1\r\nX: " + b"x" * 1000), b""
+    request, got = iter(b"GET /health HTTP/1.1\r\nX: " + b"x" * 1000), b""
     while not got:
         assert time.monotonic() - started < 20 * HEAD_SECONDS, "may go on for ever"
-        slow.send(bytes([next(said)]))
+        slow.send(bytes([next(request)]))
         try:
             got = slow.recv(1000)
         except TimeoutError:
@@ -74,9 +74,9 @@ def test_who_asks_a_byte_at_a_time_has_no_more_time(server: Any, opened: Callabl
 
 
 def test_a_second_request_has_as_little_time(server: Any, opened: Callable[[], socket.socket]) -> None:
-    one = opened()
-    one.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /he")
-    got = answer(one)
+    client = opened()
+    client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /he")
+    got = answer(client)
     assert got.startswith(b"HTTP/1.1 200")
     assert b"408 Request Timeout" in got
 
@@ -132,8 +132,8 @@ def test_one_machine_does_not_take_all_connections() -> None:
     made = connections.Connections(room, {"10.0.0.9"}, print)
     first, second, third = (Somewhere("10.0.0.1").enter(made) for _ in range(3))
     assert (first.refused, second.refused, third.refused) == (503, 0, 0)  # which was silent longest
-    for one in (second, third):
-        made.set_idle(one, is_idle=False)  # asks for something
+    for idle in (second, third):
+        made.set_idle(idle, is_idle=False)  # asks for something
     assert Somewhere("10.0.0.1").enter(made).refused == 503
     assert Somewhere("10.0.0.2").enter(made).refused == 0
     assert [Somewhere("10.0.0.9").enter(made).refused for _ in range(4)] == [0] * 4  # a proxy, for many clients
@@ -189,8 +189,8 @@ def test_a_hundred_silent_sockets_shut_nobody_out_at_64_open_files(two_voices: P
             assert (given.status, len(given.read()) > 1000) == (200, True)
             connection.close()
     finally:
-        for one in sockets:
-            one.close()
+        for opened_socket in sockets:
+            opened_socket.close()
         process.terminate()
         _, log = process.communicate(timeout=60)
     assert '"refused"' in log

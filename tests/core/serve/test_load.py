@@ -39,14 +39,14 @@ class Scripted:
     def __len__(self) -> int:
         return 1
 
-    def say(self, expected: SynthesisRequest) -> Iterator[Audio]:
+    def say(self, request: SynthesisRequest) -> Iterator[Audio]:
         try:
             for piece in (PIECE, PIECE, LAST):
                 self.let.acquire()
-                self.said.append(expected.text)
+                self.said.append(request.text)
                 yield piece
         finally:
-            self.closed.append(expected.text)
+            self.closed.append(request.text)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ class OneBase:
 
 @pytest.fixture
 def worker(base: Scripted) -> Iterator[OneBase]:
-    made = OneBase(lambda wanted: base, turns=2, waiting=3)
+    made = OneBase(lambda request: base, turns=2, waiting=3)
     yield made
     made.scheduler.close(0)
     base.let.release(100)
@@ -175,7 +175,7 @@ def test_who_is_refused_is_told_how_long_it_takes(worker: OneBase, base: Scripte
 
 
 def test_loading_is_no_measure_of_speaking(base: Scripted, anna: Any) -> None:
-    def open_base(expected: SynthesisRequest) -> SharedBase:
+    def open_base(request: SynthesisRequest) -> SharedBase:
         time.sleep(0.5)
         return base  # type: ignore[return-value]
 
@@ -230,8 +230,8 @@ def test_who_leaves_makes_room_at_once(worker: OneBase, base: Scripted, anna: An
     worker.submit(job(anna, "first"))
     settled(lambda: worker.speaking == 1)
     waiting = [job(anna, str(number)) for number in range(3)]
-    for one in waiting:
-        worker.submit(one)
+    for waiting_job in waiting:
+        worker.submit(waiting_job)
     worker.scheduler.leave(waiting[0])
     worker.submit(job(anna, "next"))
     base.let.release(20)
@@ -240,11 +240,11 @@ def test_who_leaves_makes_room_at_once(worker: OneBase, base: Scripted, anna: An
 
 
 def test_who_leaves_while_it_is_spoken_is_not_spoken_on(worker: OneBase, base: Scripted, anna: Any) -> None:
-    one = job(anna, "a")
-    worker.submit(one)
+    first = job(anna, "a")
+    worker.submit(first)
     base.let.release()
     settled(lambda: base.said == ["a"])
-    worker.scheduler.leave(one)
+    worker.scheduler.leave(first)
     base.let.release()  # the piece that was being made
     settled(lambda: base.closed == ["a"])
     assert len(base.said) <= 2
@@ -252,11 +252,11 @@ def test_who_leaves_while_it_is_spoken_is_not_spoken_on(worker: OneBase, base: S
 
 def test_what_an_engine_raises_is_one_jobs_trouble(anna: Any) -> None:
     class Broken:
-        def say(self, expected: SynthesisRequest) -> Iterator[Audio]:
+        def say(self, request: SynthesisRequest) -> Iterator[Audio]:
             yield PIECE
-            raise ZeroDivisionError(expected.text)
+            raise ZeroDivisionError(request.text)
 
-    worker = OneBase(lambda wanted: Broken(), turns=1, waiting=9)
+    worker = OneBase(lambda request: Broken(), turns=1, waiting=9)
     got: list[Any] = []
     for text in "ab":
         worker.submit(job(anna, text, got))
@@ -268,8 +268,8 @@ def test_what_an_engine_raises_is_one_jobs_trouble(anna: Any) -> None:
 def test_a_base_that_cannot_be_loaded_is_tried_again(base: Scripted, anna: Any) -> None:
     tries: list[Any] = []
 
-    def open_base(expected: SynthesisRequest) -> SharedBase:
-        tries.append(expected)
+    def open_base(request: SynthesisRequest) -> SharedBase:
+        tries.append(request)
         if len(tries) == 1:
             raise VoiceBrokenError("no disk")
         return base  # type: ignore[return-value]
@@ -286,7 +286,7 @@ def test_a_base_that_cannot_be_loaded_is_tried_again(base: Scripted, anna: Any) 
 
 
 def test_a_worker_that_is_closed_tells_those_who_wait(base: Scripted, anna: Any) -> None:
-    worker = OneBase(lambda wanted: base, turns=1, waiting=9)
+    worker = OneBase(lambda request: base, turns=1, waiting=9)
     got: list[Any] = []
     for text in "abc":
         worker.submit(job(anna, text, got))
@@ -306,8 +306,8 @@ def test_bases_beyond_the_limit_take_turns(two_voices: Path, tmp_path: Path, mak
     backend = InProcessBackend(ServeSettings(bases=2), "cpu")
 
     async def say(name: str) -> int:
-        expected = SynthesisRequest(registry.find(name), "hi", 0)
-        return sum([len(piece.waveform) async for piece in backend.speak(expected)])
+        request = SynthesisRequest(registry.find(name), "hi", 0)
+        return sum([len(piece.waveform) async for piece in backend.speak(request)])
 
     async def all_of_them() -> None:
         for name in ("wide0", "wide1", "wide2", "wide0"):
@@ -360,8 +360,8 @@ def test_a_client_that_hangs_up_stops_the_speaking(start: Callable[..., Any], tw
         connection.close()
         server.settled(lambda: server.backend.load().speaking == 0)
         server.settled(lambda: server.log[-1].get("ended") == "left")
-        whole = len("hello there " * 300) * 2 / 17  # seconds, by the voice's own pace
-        assert server.log[-1]["sound"] < whole
+        full_seconds = len("hello there " * 300) * 2 / 17  # seconds, by the voice's own pace
+        assert server.log[-1]["sound"] < full_seconds
 
 
 def test_clients_that_take_their_time_are_not_without_number(start: Callable[..., Any], two_voices: Path) -> None:

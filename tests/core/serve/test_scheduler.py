@@ -40,12 +40,12 @@ class Bases:
         self.opened: list[str] = []
         self.broken: set[str] = set()
 
-    def open(self, expected: SynthesisRequest) -> Any:
+    def open(self, request: SynthesisRequest) -> Any:
         time.sleep(self.load_seconds)
-        self.opened.append(expected.text)
-        if expected.text in self.broken:
-            raise VoiceBrokenError(expected.text)
-        return Base(expected.text, self.seconds)
+        self.opened.append(request.text)
+        if request.text in self.broken:
+            raise VoiceBrokenError(request.text)
+        return Base(request.text, self.seconds)
 
 
 class Base:
@@ -55,8 +55,8 @@ class Base:
     def __len__(self) -> int:
         return 1
 
-    def say(self, expected: SynthesisRequest) -> Iterator[Audio]:
-        assert expected.text == self.name, "spoken by another base"
+    def say(self, request: SynthesisRequest) -> Iterator[Audio]:
+        assert request.text == self.name, "spoken by another base"
         time.sleep(self.seconds)
         yield PIECE
 
@@ -138,7 +138,7 @@ def test_a_base_that_takes_long_to_load_speaks_as_long(desk: Callable[..., Sched
     made = desk(bases, turns=1)
     clients = [Client(made, anna, name) for _ in range(30) for name in ("a", "b")]
     assert all(client.has_sound() for client in clients)
-    assert all(one != other for one, other in pairwise(bases.opened))
+    assert all(base != other for base, other in pairwise(bases.opened))
     assert len(bases.opened) <= 8  # of 60 that take turns; some 15 are spoken in 0.3 s
 
 

@@ -39,10 +39,10 @@ def alone(voices: Path, name: str, text: str = "hello there", seed: int = 1) -> 
 
 @pytest.mark.parametrize("name", ["anna", "ben", "0.5*anna+0.5*ben"])
 def test_a_voice_says_over_http_what_it_says_at_home(client: Any, two_voices: Path, name: str) -> None:
-    expected, heard = alone(two_voices, name), client.said(name)
-    assert len(heard) == len(expected)
+    expected, sound = alone(two_voices, name), client.said(name)
+    assert len(sound) == len(expected)
     # Streamed and whole, the change of rate differs by less than a hundredth where it begins and ends.
-    assert np.abs(heard - np.clip(expected, -1, 1)).max() < 0.02
+    assert np.abs(sound - np.clip(expected, -1, 1)).max() < 0.02
 
 
 def test_a_seed_is_a_sound_and_without_one_it_is_told(client: Any) -> None:
@@ -57,8 +57,8 @@ def test_a_seed_is_a_sound_and_without_one_it_is_told(client: Any) -> None:
 
 
 def test_aliases_and_voice_objects_name_voices(client: Any) -> None:
-    for one, other in (("alloy", "anna"), ("both", "0.5*anna+0.5*ben"), ({"id": "ben"}, "ben")):
-        assert np.array_equal(client.said(one), client.said(other))
+    for alias, name in (("alloy", "anna"), ("both", "0.5*anna+0.5*ben"), ({"id": "ben"}, "ben")):
+        assert np.array_equal(client.said(alias), client.said(name))
     assert not np.array_equal(client.said("anna"), client.said("ben"))
 
 
@@ -82,15 +82,15 @@ def test_formats_decode_and_have_the_right_length(client: Any, kind: str, speed:
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_a_file_says_how_long_it_is_unless_it_is_streamed(client: Any, kind: str) -> None:
     asked = {"input": "hello there", "voice": "anna", "response_format": kind, "seed": 1}
-    _, whole, headers = client.post(asked)
-    assert int(headers["content-length"]) == len(whole)
-    assert soundfile.info(io.BytesIO(whole)).frames == len(client.said())
-    assert b"synthetic speech, made with vtune; voice anna" in whole[:200]
+    _, content, headers = client.post(asked)
+    assert int(headers["content-length"]) == len(content)
+    assert soundfile.info(io.BytesIO(content)).frames == len(client.said())
+    assert b"synthetic speech, made with vtune; voice anna" in content[:200]
     for streaming in ({"stream": True}, {"stream_format": "audio"}):
         _, streamed, headers = client.post({**asked, **streaming})
         assert "content-length" not in headers
-        assert len(streamed) == len(whole)
-        assert streamed[200:] == whole[200:]
+        assert len(streamed) == len(content)
+        assert streamed[200:] == content[200:]
         with av.open(io.BytesIO(streamed)) as file:
             assert sum(frame.samples for frame in file.decode(audio=0)) == len(client.said())
     with wave.open(io.BytesIO(client.post({**asked, "response_format": "wav"})[1])) as file:
@@ -380,8 +380,8 @@ def test_a_voice_that_is_being_replaced_is_asked_for_again(
 
 def test_a_server_behind_this_one_that_is_away_is_tried_again(start: Callable[..., Any], two_voices: Path) -> None:
     class Away:
-        async def speak(self, expected: SynthesisRequest) -> AsyncGenerator[Audio, None]:
-            if expected.text == "later":
+        async def speak(self, request: SynthesisRequest) -> AsyncGenerator[Audio, None]:
+            if request.text == "later":
                 yield Audio(np.zeros(2400, np.float32), 24_000)
             raise UpstreamAwayError("vLLM at http://10.0.0.5 does not answer")
 

@@ -53,10 +53,10 @@ def shared(folder: Path, most: int = 4, first: str = "anna") -> SharedBase:
 def test_every_voice_speaks_bit_for_bit_as_it_does_alone(voices: Path) -> None:
     base = shared(voices)
     names = ["anna", "ben", "0.5*anna+0.5*ben", "0.3*ben", "anna", "ben"]
-    said = [joined(base.say(wanted(voices, name))) for name in names]
-    for name, sound in zip(names, said, strict=True):
+    sounds = [joined(base.say(wanted(voices, name))) for name in names]
+    for name, sound in zip(names, sounds, strict=True):
         assert np.array_equal(sound, joined(open_named(name, voices, "cpu").stream(TEXT, 3))), name
-    assert len({sound.tobytes() for sound in said}) == 4
+    assert len({sound.tobytes() for sound in sounds}) == 4
     assert len(base) == 4
 
 
@@ -74,17 +74,17 @@ def test_voices_that_speak_in_turn_do_not_get_into_each_others_words(voices: Pat
     base = shared(voices)
     names = ["anna", "ben", "0.5*anna+0.5*ben"]
     speaking = {name: base.say(wanted(voices, name)) for name in names}
-    heard: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    sounds: dict[str, list[np.ndarray]] = {name: [] for name in names}
     while speaking:
         for name, pieces in list(speaking.items()):
             piece = next(pieces, None)
             if piece is None:
                 del speaking[name]
             else:
-                heard[name].append(piece.waveform)
+                sounds[name].append(piece.waveform)
     for name in names:
         alone = joined(open_named(name, voices, "cpu").stream(TEXT, 3))
-        assert np.array_equal(np.concatenate(heard[name]), alone), name
+        assert np.array_equal(np.concatenate(sounds[name]), alone), name
 
 
 def test_the_voice_that_was_longest_silent_makes_room_and_comes_back(
@@ -104,10 +104,10 @@ def test_the_voice_that_was_longest_silent_makes_room_and_comes_back(
 def test_nobody_is_put_out_in_the_middle_of_a_word(voices: Path) -> None:
     base = shared(voices, most=1)
     pieces = base.say(wanted(voices, "anna"))
-    heard = [next(pieces).waveform]
+    sounds = [next(pieces).waveform]
     joined(base.say(wanted(voices, "ben")))
-    heard += [piece.waveform for piece in pieces]
-    assert np.array_equal(np.concatenate(heard), joined(open_named("anna", voices, "cpu").stream(TEXT, 3)))
+    sounds += [piece.waveform for piece in pieces]
+    assert np.array_equal(np.concatenate(sounds), joined(open_named("anna", voices, "cpu").stream(TEXT, 3)))
     del pieces
     joined(base.say(wanted(voices, "ben")))
     joined(base.say(wanted(voices, "0.5*ben")))
@@ -243,13 +243,13 @@ def test_voices_on_one_base_obey_their_own_options(voices: Path, make_voice: Cal
     for number, pitch in enumerate((110.0, 440.0)):
         make_voice(voices / f"pitch{number}", seed=number, engine_options={"pitch": pitch})
     base = shared(voices, first="pitch0")
-    said = {name: joined(base.say(wanted(voices, name))) for name in ("pitch0", "pitch1", "anna")}
-    for name, sound in said.items():
+    sounds = {name: joined(base.say(wanted(voices, name))) for name in ("pitch0", "pitch1", "anna")}
+    for name, sound in sounds.items():
         assert np.array_equal(sound, joined(open_named(name, voices, "cpu").stream(TEXT, 3))), name
-    told = SharedBase(wanted(voices, "pitch0").voice, "cpu", {"pitch": 220.0}, 4)
+    default_base = SharedBase(wanted(voices, "pitch0").voice, "cpu", {"pitch": 220.0}, 4)
     for name in ("pitch0", "pitch1"):
         alone = open_named(name, voices, "cpu", options={"pitch": 220.0}).stream(TEXT, 3)
-        assert np.array_equal(joined(told.say(wanted(voices, name))), joined(alone))
+        assert np.array_equal(joined(default_base.say(wanted(voices, name))), joined(alone))
 
 
 GAIN = """

@@ -113,9 +113,9 @@ def test_it_is_told_base_ranks_and_a_key_and_ends_with_all_it_started(
 def test_what_keeps_it_from_being_started_is_one_line(program: Path, base: Path, tmp_path: Path) -> None:
     registry = VoiceRegistry(tmp_path / "voices", {}, {}, 8)
 
-    def refused(message: ServeSettings, **options: str) -> str:
+    def refused(server_settings: ServeSettings, **options: str) -> str:
         with pytest.raises(VtuneError) as error:
-            open_backend("vllm", registry, message, "cpu", options)
+            open_backend("vllm", registry, server_settings, "cpu", options)
         assert "\n" not in str(error.value)
         return str(error.value)
 

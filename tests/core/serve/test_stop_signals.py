@@ -46,19 +46,19 @@ class OnCommand:
         self.lacks: list[str] = []
         self.broken: VtuneError | None = None
 
-    async def speak(self, expected: SynthesisRequest) -> AsyncGenerator[Audio, None]:
+    async def speak(self, request: SynthesisRequest) -> AsyncGenerator[Audio, None]:
         try:
-            if expected.text == "wait":
+            if request.text == "wait":
                 self.waiting.append(asyncio.get_running_loop().create_future())
                 await self.waiting[-1]
-            if expected.text == "slow":  # is being spoken, but nothing of it is there yet
+            if request.text == "slow":  # is being spoken, but nothing of it is there yet
                 await asyncio.sleep(60)
             yield PIECE
             while not self.finish.is_set():
                 await asyncio.sleep(0.01)
             yield LAST
         finally:
-            self.gone.append(expected.text)
+            self.gone.append(request.text)
 
     def prepare(self, voice: Any) -> None: ...
 
@@ -171,8 +171,8 @@ def test_answers_finish_and_whoever_waits_or_comes_is_told_to_come_again(running
     assert server.get("/ready") == (503, {"status": "not ready", "missing": ["the server is being stopped"]})
     assert server.thread.is_alive()
     server.backend.finish.set()
-    status, content, _, whole = speaking.result(10)
-    assert (status, whole, len(content)) == (200, True, 2 * 2 * 24_000)
+    status, content, _, is_complete = speaking.result(10)
+    assert (status, is_complete, len(content)) == (200, True, 2 * 2 * 24_000)
     assert server.ended() < 3
     with pytest.raises(ConnectionRefusedError):
         server.get("/health")
@@ -191,13 +191,13 @@ def test_an_answer_that_takes_too_long_is_cut_and_written_down(running: Callable
     time.sleep(0.1)
     server.signals.count = 1
     assert server.ended() < 3
-    status, content, headers, whole = cut.result(10)
-    assert (status, whole, len(content)) == (200, False, 2 * 24_000)  # half a file is never taken for a whole one
+    status, content, headers, is_complete = cut.result(10)
+    assert (status, is_complete, len(content)) == (200, False, 2 * 24_000)  # half a file is never taken for a whole one
     status, content, _, _ = unheard.result(10)
     assert (status, json.loads(content)["error"]["code"]) == (503, "stopping")
-    status, content, _, whole = events.result(10)
+    status, content, _, is_complete = events.result(10)
     last = json.loads(content.split(b"data: ")[-1])
-    assert (status, whole, last["type"], last["error"]["code"]) == (200, True, "error", "stopping")
+    assert (status, is_complete, last["type"], last["error"]["code"]) == (200, True, "error", "stopping")
     lines = [line for line in server.log if line.get("ended") == "cut"]
     assert [(line["voice"], line["sound"]) for line in lines] == [("anna", 1.0)] * 2
     assert headers["x-request-id"] in [line["id"] for line in lines]

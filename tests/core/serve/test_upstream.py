@@ -70,10 +70,10 @@ def read_request(connection: socket.socket) -> None:
 
 
 def http(status: int, content: bytes, whole: bool = True, **headers: str) -> bytes:
-    told = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    fields = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
     if whole:
-        told["Content-Length"] = str(len(content))
-    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in told.items()), "", ""]
+        fields["Content-Length"] = str(len(content))
+    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
     return "\r\n".join(lines).encode() + content
 
 

@@ -45,9 +45,9 @@ class Told:
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Told]:
     def hear(*qualities: float) -> Told:
-        told = Told(*qualities)
-        monkeypatch.setattr(pipeline, "load_checkpoint_metrics", lambda *_: told)
-        return told
+        evaluator = Told(*qualities)
+        monkeypatch.setattr(pipeline, "load_checkpoint_metrics", lambda *_: evaluator)
+        return evaluator
 
     return hear
 
@@ -61,14 +61,14 @@ def facts_of(run: Path) -> dict[str, Any]:
 def test_the_best_by_ear_is_kept(
     toy: Callable[..., Recipe], heard: Callable[..., Told], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = heard(0.2, 0.9, 0.4)
+    evaluator = heard(0.2, 0.9, 0.4)
     with caplog.at_level("INFO", "vtune"):
         (voice,) = pipeline.run(toy(train={"epochs": 3}))
     facts = facts_of(tmp_path / "runs" / "someone")
     assert (facts["best_step"], facts["steps"], facts["chosen_by"]) == (8, 12, "quality: the told one")
     assert [row["eval_quality"] for row in facts["curve"]] == [0.2, 0.9, 0.4]
     shipped = load_file(voice.path / "adapter_model.safetensors")
-    for name, tensor in told.weights[1].items():
+    for name, tensor in evaluator.weights[1].items():
         assert torch.equal(shipped[name.replace(".default", "")], tensor)
     assert "Checkpoint of step 8: quality 0.90, wer 25.0 % (1 sentence(s) spoken in " in caplog.text
 
@@ -107,8 +107,8 @@ def test_listening_changes_nothing(
     (unheard,) = pipeline.run(toy(voice="unheard", lora={"dropout": 0.2}))
     heard(0.1, 0.2)
     (listened,) = pipeline.run(toy(voice="listened", lora={"dropout": 0.2}))
-    one, other = (load_file(folder.path / "adapter_model.safetensors") for folder in (unheard, listened))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    plain, other = (load_file(folder.path / "adapter_model.safetensors") for folder in (unheard, listened))
+    assert all(torch.equal(plain[name], other[name]) for name in plain)
 
 
 def test_training_stops_when_it_no_longer_sounds_better(

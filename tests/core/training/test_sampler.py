@@ -49,5 +49,5 @@ def test_every_place_of_the_training_has_a_number_of_its_own() -> None:
     places = []
     for epoch in range(3):
         sampler.set_epoch(epoch)
-        places += [place for _, place in sampler]
+        places += [position for _, position in sampler]
     assert places == list(range(3 * len(sampler)))

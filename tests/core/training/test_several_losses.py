@@ -135,8 +135,7 @@ def test_a_killed_training_of_several_optimizers_goes_on_bit_by_bit(
     assert first.keys() == second.keys()
     assert [key for key in first if not torch.equal(first[key], second[key])] == []
     for file in ("optimizer.pt", "further_optimizers.pt"):
-        (one, other) = (torch.load(folder / "checkpoint-8" / file) for folder in (straight, resumed))
-        assert_same(one, other)
+        assert_same(*(torch.load(folder / "checkpoint-8" / file) for folder in (straight, resumed)))
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -174,24 +173,24 @@ def test_accumulated_batches_are_one_batch_for_every_optimizer(adversarial: Call
     changes = (MEAN_OVER_CLIPS, ("AdamW", "SGD"), (", betas=(0.8, 0.99)", ""))
     settings = {"epochs": 1, "optimizer": "sgd", "max_grad_norm": 0, "learning_rate": 0.1}
     cut = {"batch_size": 1, "gradient_accumulation": 4}
-    whole = train(adversarial("whole", *changes, **SIMULTANEOUS, train={**settings, "batch_size": 4}))
-    assert_close(whole, train(adversarial("cut", *changes, **SIMULTANEOUS, train={**settings, **cut})))
+    one_batch = train(adversarial("whole", *changes, **SIMULTANEOUS, train={**settings, "batch_size": 4}))
+    assert_close(one_batch, train(adversarial("cut", *changes, **SIMULTANEOUS, train={**settings, **cut})))
 
 
 def test_targets_without_labels_are_counted_by_items(adversarial: Callable[..., Recipe]) -> None:
     """The loss of a step is the mean over its frames, however the step is cut up; a part learns from the same loss."""
     changes = (without_a_step(), NO_DISCRIMINATOR)
     cut = {"batch_size": 1, "gradient_accumulation": 4, "epochs": 1}
-    whole, accumulated = (
+    one_pass, accumulated = (
         adversarial("whole", *changes, train={"batch_size": 4, "epochs": 1}), adversarial("cut", *changes, train=cut)
     )  # fmt: skip
-    assert_close(train(whole), train(accumulated))
-    assert [line["loss"] for line in lines(whole)] == pytest.approx([line["loss"] for line in lines(accumulated)])
+    assert_close(train(one_pass), train(accumulated))
+    assert [line["loss"] for line in lines(one_pass)] == pytest.approx([line["loss"] for line in lines(accumulated)])
 
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(adversarial: Callable[..., Recipe], tmp_path: Path) -> None:
-    one = train(adversarial("one", MEAN_OVER_CLIPS, train={"epochs": 1, "ema": 0.9}))
+    alone = train(adversarial("one", MEAN_OVER_CLIPS, train={"epochs": 1, "ema": 0.9}))
     adversarial("two", MEAN_OVER_CLIPS, train={"epochs": 1, "batch_size": 1, "ema": 0.9})
     command = [sys.executable, "-m", "vtune_cli", "train", "recipe.yaml", "--launch", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -201,7 +200,7 @@ def test_two_processes_learn_what_one_does(adversarial: Callable[..., Recipe], t
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     (two,) = (tmp_path / "two/runs/someone/checkpoints").iterdir()
-    assert_close(one, two)
+    assert_close(alone, two)
 
 
 def test_the_voice_is_the_average_of_the_weights(adversarial: Callable[..., Recipe]) -> None:

@@ -54,8 +54,8 @@ def test_a_batch_of_four_is_four_batches_accumulated(toy: Callable[..., Recipe],
     pipeline.run(toy(train={"batch_size": 4}, folders={"runs": str(tmp_path / "whole" / "runs")}))
     cut = {"batch_size": 1, "gradient_accumulation": 4}
     pipeline.run(toy(train=cut, folders={"runs": str(tmp_path / "cut" / "runs")}))
-    whole, accumulated = metrics(tmp_path / "whole"), metrics(tmp_path / "cut")
-    assert [line["loss"] for line in whole] == pytest.approx([line["loss"] for line in accumulated], abs=1e-5)
+    one_pass, accumulated = metrics(tmp_path / "whole"), metrics(tmp_path / "cut")
+    assert [line["loss"] for line in one_pass] == pytest.approx([line["loss"] for line in accumulated], abs=1e-5)
 
 
 def test_validation_is_logged_and_early_stopping_stops(toy: Callable[..., Recipe], tmp_path: Path) -> None:
@@ -196,10 +196,10 @@ def test_adapters_are_given_bf16_without_a_detour(
     cast = BaseTunerLayer._cast_input_dtype
 
     def spy(self: Any, given: Any, dtype: torch.dtype) -> Any:
-        said = cast(self, given, dtype)
+        result = cast(self, given, dtype)
         if self.training:
-            widened.append(said is not given)
-        return said
+            widened.append(result is not given)
+        return result
 
     monkeypatch.setattr(BaseTunerLayer, "_cast_input_dtype", spy)
     ours = trained("ours")

@@ -38,21 +38,21 @@ def step(model: Any, *, narrowed: bool, alive: Any = None) -> tuple[torch.Tensor
     model.zero_grad()
     with cast_weights_per_product(model, active=narrowed):
         with torch.autocast("cpu", torch.bfloat16):
-            said = model(given)
+            output = model(given)
         if alive is not None:
             alive.after_forward = alive.now
-        said.float().square().mean().backward()
-    return said.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        output.float().square().mean().backward()
+    return output.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_answers_and_gradients_are_those_of_autocast(kind: str) -> None:
     model = adapted(KINDS[kind])
-    said, gradients = step(model, narrowed=False)
+    output, gradients = step(model, narrowed=False)
     again, likewise = step(model, narrowed=True)
-    assert torch.equal(said, again)
+    assert torch.equal(output, again)
     assert len(gradients) == 2 * LAYERS
-    assert all(torch.equal(one, other) for one, other in zip(gradients, likewise, strict=True))
+    assert all(torch.equal(before, other) for before, other in zip(gradients, likewise, strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -23,8 +23,8 @@ class Nearness:
         self.recordings = test_set.recordings
 
     def measure(self, utterances):
-        apart = [abs(level(one.waveform) - level(self.recordings[one.text].waveform)) for one in utterances]
-        return MetricResult({"far": [Ratio(one) for one in apart], "near": [Ratio(1 - one) for one in apart]})
+        far = [abs(level(each.waveform) - level(self.recordings[each.text].waveform)) for each in utterances]
+        return MetricResult({"far": [Ratio(each) for each in far], "near": [Ratio(1 - each) for each in far]})
 
 def level(waveform):
     return float(np.sqrt(np.mean(np.square(waveform))))

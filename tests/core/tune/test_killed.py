@@ -87,8 +87,10 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(
     result, again = results(tmp_path / "killed", space)
     assert [trial.state for trial in result] == [State.DONE] * 2
     assert len(result[1].starts) == 2
-    for one, other in zip(result, expected, strict=True):
-        assert (one.values, one.merit, one.metrics) == (other.values, other.merit, other.metrics)
+    for trial, straight_trial in zip(result, expected, strict=True):
+        assert (trial.values, trial.merit, trial.metrics) == (
+            straight_trial.values, straight_trial.merit, straight_trial.metrics
+        )  # fmt: skip
     assert again.keys() == adapters.keys()
     assert all(torch.equal(again[name], adapters[name]) for name in adapters)
     table, same = (run.stdout.splitlines() for run in (straight, last))

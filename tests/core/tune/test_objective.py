@@ -106,9 +106,11 @@ def test_what_no_trial_could_be_judged_by_ends_the_study_with_the_reason(
 
 def test_scores_are_read_as_they_were_written(voice: Callable[..., VoiceFolder], tmp_path: Path) -> None:
     scores = [Score("text", SPECS["wer"], {"voice": 0.1, "base": 0.4}, {"voice": (-0.5, -0.1)}, {"others": 0.2})]
-    whole = Scores(["hello"], [0, 1], ["voice", "base"], "base", scores, [{"system": "voice"}], {"pitch": "no extra"})
-    write_json(tmp_path / "scores.json", whole.settings())
-    assert read_scores(tmp_path / "scores.json") == whole
+    scores_of_voice = Scores(
+        ["hello"], [0, 1], ["voice", "base"], "base", scores, [{"system": "voice"}], {"pitch": "no extra"}
+    )
+    write_json(tmp_path / "scores.json", scores_of_voice.settings())
+    assert read_scores(tmp_path / "scores.json") == scores_of_voice
     for damaged in ('{"version": 1}', "[]", "{", '{"version": 3, "scores": [{}]}'):
         (tmp_path / "scores.json").write_text(damaged)
         with pytest.raises(VtuneError, match=r"scores.json .*make the voice again"):

@@ -46,16 +46,16 @@ def found(tmp_path: Path) -> StudyReport:
         trial(3, 9e-3, None, reason="loss became <nan> & worse"),
         trial(4, 5e-3, None, state=State.PRUNED, reason="after 1 of 3 epochs: eval_loss 4"),
     ]  # fmt: skip
-    place = StudyFolder(tmp_path / "study")
+    study_folder = StudyFolder(tmp_path / "study")
     for number in (0, 1, 2):
-        folder = VoiceFolder(place.voices(number) / "anna")
+        folder = VoiceFolder(study_folder.voices(number) / "anna")
         folder.path.mkdir(parents=True)
         write_text(folder.adapter_config, "{}")
         write_text(folder.page, "<p>listen")
     specs = [MetricSpec("quality", "quality", "high"), MetricSpec("wer", "wrong words", "low", "%")]
     shares = {"train.learning_rate": 0.75, "lora.targets": 0.25}
     return StudyReport(
-        "anna", place, SPACE, "quality", trials, specs, shares, ("vtune", "run", "my recipe.yaml", "a.b=[1, 2]")
+        "anna", study_folder, SPACE, "quality", trials, specs, shares, ("vtune", "run", "my recipe.yaml", "a.b=[1, 2]")
     )
 
 
@@ -149,14 +149,14 @@ spans = st.tuples(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 
 
 @given(spans, st.booleans())
-def test_an_axis_keeps_its_numbers_and_a_few_round_ticks_inside(span: tuple[float, float], whole: bool) -> None:
+def test_an_axis_keeps_its_numbers_and_a_few_round_ticks_inside(span: tuple[float, float], is_integer: bool) -> None:
     low, high = span[0], span[0] + span[1]
-    axis = Axis.over([low, high], whole=whole)
+    axis = Axis.over([low, high], is_integer=is_integer)
     assert LEFT < axis.coordinate(low, LEFT, RIGHT) <= axis.coordinate(high, LEFT, RIGHT) < RIGHT
     ticks = [axis.coordinate(number, BOTTOM, TOP) for number, _ in axis.ticks()]
     assert len(ticks) <= 8
     assert all(TOP - 0.1 <= tick <= BOTTOM + 0.1 for tick in ticks)
-    assert whole or len(ticks) >= 2
+    assert is_integer or len(ticks) >= 2
 
 
 @given(st.floats(-7, 3), st.floats(0.4, 8))

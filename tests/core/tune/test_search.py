@@ -164,7 +164,7 @@ def test_a_trial_that_learns_nothing_is_pruned_and_leaves_nothing_half_done(
     assert study_result.trials[1].reason == f"after 1 of 3 epochs: eval_loss {validated[0]:.4g}"
     assert study_result.trials[1].merit is None
     left = {str(path.relative_to(place.trial(1))) for path in place.trial(1).rglob("*") if path.is_file()}
-    assert not [one for one in left if one.startswith(("voices", "checkpoints")) or "partial" in one]
+    assert not [name for name in left if name.startswith(("voices", "checkpoints")) or "partial" in name]
     with RunFolder(place.trial(1)).locked():
         pass
     assert "grey: pruned" in place.page.read_text()

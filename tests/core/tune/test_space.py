@@ -69,7 +69,7 @@ def test_what_is_neither_is_one_line(written: str, says: str) -> None:
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda number: number == 0 or abs(number) > 1e-9)
 scalars = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | numbers | st.text(st.characters(codec="ascii"))
-values = scalars.filter(lambda one: not isinstance(one, str) or one.isprintable())
+values = scalars.filter(lambda value: not isinstance(value, str) or value.isprintable())
 
 
 @given(st.lists(st.recursive(values, lambda inner: st.lists(inner, max_size=3), max_leaves=4), min_size=2, max_size=4))
@@ -85,18 +85,20 @@ def test_a_choice_is_read_back_as_it_was_given(given_values: list[Any]) -> None:
 
 
 @given(numbers, numbers, st.booleans(), st.floats(0, 1))
-def test_numbers_of_a_range_lie_in_it_and_are_short(first: float, second: float, whole: bool, share: float) -> None:
-    low, high = sorted((round(first), round(second)) if whole else (first, second))
+def test_numbers_of_a_range_lie_in_it_and_are_short(
+    first: float, second: float, is_integer: bool, share: float
+) -> None:
+    low, high = sorted((round(first), round(second)) if is_integer else (first, second))
     if low == high:
         return
-    dimension = Range(low, high, whole=whole)
+    dimension = Range(low, high, is_integer=is_integer)
     number = low + share * (high - low)
     tidy = dimension.tidy(number)
     assert low <= tidy <= high
     assert dimension.tidy(tidy) == tidy
-    assert isinstance(tidy, int) == whole
+    assert isinstance(tidy, int) == is_integer
     # Half a unit of the fourth digit, or an end of the range.
-    assert tidy in (low, high) or abs(tidy - number) <= (0.5 if whole else 0.5e-3 * abs(number))
+    assert tidy in (low, high) or abs(tidy - number) <= (0.5 if is_integer else 0.5e-3 * abs(number))
     read = read_dimension(str(dimension), "x")
     assert isinstance(read, Range)
     assert (read.low, read.high) == (low, high)
@@ -104,13 +106,17 @@ def test_numbers_of_a_range_lie_in_it_and_are_short(first: float, second: float,
 
 def test_steps_are_listed_as_they_are_written() -> None:
     assert Range(0, 0.7, step=0.1).values() == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
-    assert Range(1, 9, step=3, whole=True).values() == [1, 4, 7]
+    assert Range(1, 9, step=3, is_integer=True).values() == [1, 4, 7]
     assert Range(1, 9).values() is None
 
 
 def test_the_kind_of_a_range_is_its_keys(plain: str, space: Callable[..., Space]) -> None:
     searched_space = space(plain, "lora.rank=4..16", "train.epochs=1..3", "engine_options.width=8..64:log").dimensions
-    assert [isinstance(one, Range) and one.whole for one in searched_space.values()] == [True, False, True]
+    assert [isinstance(dimension, Range) and dimension.is_integer for dimension in searched_space.values()] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_the_recipes_own_values_are_a_point(plain: str, space: Callable[..., Space]) -> None:
@@ -139,14 +145,14 @@ def test_every_key_is_held_to_the_recipe_and_all_problems_are_told(plain: str) -
     ]  # fmt: skip
     with pytest.raises(RecipeError) as caught:
         check_space(plain, [], read_space(searches))
-    told = dict(line.removeprefix("--search ").split(": ", 1) for line in caught.value.problems)
-    assert list(told) == [search.split("=")[0] for search in searches[:-1]]
-    assert told["train.learnin_rate"].endswith("did you mean 'learning_rate'?")
-    assert told["trian.epochs"].endswith("did you mean 'train'?")
-    assert "below 1, found 1" in told["lora.dropout"]
-    assert "found 0.5" in told["lora.rank"]
-    assert "found 1" in told["train.scheduler"]
-    assert "found 'ful'" in told["train.method"]
+    problems = dict(line.removeprefix("--search ").split(": ", 1) for line in caught.value.problems)
+    assert list(problems) == [search.split("=")[0] for search in searches[:-1]]
+    assert problems["train.learnin_rate"].endswith("did you mean 'learning_rate'?")
+    assert problems["trian.epochs"].endswith("did you mean 'train'?")
+    assert "below 1, found 1" in problems["lora.dropout"]
+    assert "found 0.5" in problems["lora.rank"]
+    assert "found 1" in problems["train.scheduler"]
+    assert "found 'ful'" in problems["train.method"]
 
 
 @pytest.mark.parametrize(

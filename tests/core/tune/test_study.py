@@ -19,8 +19,8 @@ from vtune.tune.space import Space, Values
 from vtune.tune.study import MIN_TRIALS_BEFORE_PRUNING, MIN_TRIALS_FOR_IMPORTANCES, MIN_TRIALS_TO_COMPARE, Study
 from vtune.tune.trials import State
 
-WIDE = Space({"rate": Range(1e-5, 1e-1, log=True), "rank": Choice(("4", "8")), "width": Range(1, 50, whole=True)})
-SMALL = Space({"rank": Choice(("4", "8", "16")), "depth": Range(1, 3, whole=True)}, own={"rank": "8", "depth": 2})
+WIDE = Space({"rate": Range(1e-5, 1e-1, log=True), "rank": Choice(("4", "8")), "width": Range(1, 50, is_integer=True)})
+SMALL = Space({"rank": Choice(("4", "8", "16")), "depth": Range(1, 3, is_integer=True)}, own={"rank": "8", "depth": 2})
 
 
 def merit(point: Values) -> float:

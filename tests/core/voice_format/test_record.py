@@ -253,9 +253,9 @@ def test_any_change_of_a_record_or_its_adapter_is_read_or_refused_in_a_line(scra
             position = data.draw(st.integers(0, len(content) - 1))
             content = content[:position] + data.draw(st.binary(max_size=2)) + content[position + 1 :]
         path.write_bytes(content)
-    told = ""
+    message = ""
     try:
         read_record(folder)
     except VoiceError as error:
-        told = str(error)
-    assert len(told.splitlines()) <= 1
+        message = str(error)
+    assert len(message.splitlines()) <= 1

@@ -245,9 +245,9 @@ def test_a_voice_that_does_not_go_with_the_others_is_refused(
     shutil.copytree(voices / "ben", odd.path)
     odd.record.write_text(json.dumps({**json.loads(odd.record.read_text()), **record}))
     if "lora" in record:
-        said = {"r": record["lora"]["rank"], "lora_alpha": 8, "lora_dropout": 0, "use_rslora": False}
-        said |= {"modules_to_save": record["lora"].get("modules_to_save")}
-        odd.adapter_config.write_text(json.dumps({**json.loads(odd.adapter_config.read_text()), **said}))
+        lora_config = {"r": record["lora"]["rank"], "lora_alpha": 8, "lora_dropout": 0, "use_rslora": False}
+        lora_config |= {"modules_to_save": record["lora"].get("modules_to_save")}
+        odd.adapter_config.write_text(json.dumps({**json.loads(odd.adapter_config.read_text()), **lora_config}))
     assert message in refusal(open_named, "anna+odd", tmp_path)
     assert message in refusal(
         write_mixed_voice, "anna+0*odd" if "pair" not in message else "anna+odd", "both", tmp_path
@@ -422,10 +422,10 @@ def test_two_voices_of_one_training_mix_to_that_adapter(voices: Path, tmp_path: 
 def test_a_squeezed_adapter_is_the_nearest_and_says_how_near(voices: Path, rank: int) -> None:
     """Against numpy's SVD of each whole product."""
     weights = {"anna": 0.7, "ben": 0.3, "read": 0.2}
-    whole = weighted(voices, weights)
+    expected = weighted(voices, weights)
     smaller, error = compress(add_up(find_parts(said(weights), voices, {})), rank)
     lost = total = 0.0
-    for module, delta in whole.items():
+    for module, delta in expected.items():
         kind = "lora_embedding_{}" if module == "letters" else "lora_{}.weight"
         down, up = (smaller[f"base_model.model.{module}.{kind.format(side)}"].double().numpy() for side in "AB")
         assert down.shape[0] == up.shape[1] == rank
@@ -439,13 +439,13 @@ def test_a_squeezed_adapter_is_the_nearest_and_says_how_near(voices: Path, rank:
 
 def test_a_rank_that_changes_nothing_squeezes_nothing(voices: Path) -> None:
     parts = find_parts("0.7*anna+0.3*ben", voices, {})
-    whole, same_rank, more = (open_mix(parts, rank=rank) for rank in (None, 10, 500))
-    assert [voice.record.lora["rank"] for voice in (whole, same_rank, more)] == [10, 10, 10]
+    full_rank, same_rank, more = (open_mix(parts, rank=rank) for rank in (None, 10, 500))
+    assert [voice.record.lora["rank"] for voice in (full_rank, same_rank, more)] == [10, 10, 10]
     squeezed = open_mix(parts, rank=4)
     assert squeezed.record.lora["rank"] == 4
     assert squeezed.record.mix is not None
     assert 0 < squeezed.record.mix.error < 1
-    assert (logits(squeezed.model) - logits(whole.model)).abs().max() > 0
+    assert (logits(squeezed.model) - logits(full_rank.model)).abs().max() > 0
 
 
 def test_more_rank_than_a_voice_may_have_is_told_with_the_way_out(make_voice: Make, tmp_path: Path) -> None:
@@ -604,8 +604,8 @@ def test_the_card_tells_what_it_is_made_of(mixed: VoiceFolder) -> None:
     assert "**Not stated** for `root`" in card_text(silent, {}, Scores(), voice_form(silent))
     squeezed = open_mix(find_parts("ben+root", mixed.path.parent, {}), rank=2).record
     assert squeezed.mix is not None
-    told = card_text(squeezed, {}, Scores(), voice_form(squeezed))
-    assert f"LoRA rank 15, squeezed to 2: {squeezed.mix.error:.1%} of it are left out." in told
+    squeezed_card = card_text(squeezed, {}, Scores(), voice_form(squeezed))
+    assert f"LoRA rank 15, squeezed to 2: {squeezed.mix.error:.1%} of it are left out." in squeezed_card
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "-a", "a\n", "x" * 65])

@@ -101,10 +101,10 @@ def test_losses_and_gradients_of_a_batch(stage: Any, encoder: ConditioningEncode
         alone.append([float(metrics[name][0] / metrics[name][1]) for name in ("text_loss", "semantic_loss")])
     stage.compare("loss", "per_clip", torch.tensor(alone))
     network.requires_grad_(True).zero_grad()
-    said = network(**batch_rows(rows))
-    said["loss"].backward()
-    mean = {name: (value[0] / value[1])[None] for name, value in said["metrics"].items()}
-    stage.compare("loss", "total", said["loss"].detach()[None])
+    result = network(**batch_rows(rows))
+    result["loss"].backward()
+    mean = {name: (value[0] / value[1])[None] for name, value in result["metrics"].items()}
+    stage.compare("loss", "total", result["loss"].detach()[None])
     stage.compare("loss", "text_loss", mean["text_loss"])
     stage.compare("loss", "mel_loss", mean["semantic_loss"])
     stage.compare("loss", "mel_top1", mean["semantic_top1"])

@@ -49,7 +49,7 @@ def open_source(recipe: SourceRecipe, recipe_folder: Path) -> Source:
         return _folder_source(path, tables, recipe) if tables else _open_without_table(path, recipe)
     if path.is_file():
         given = _open_given(path, path.parent, recipe)
-        return _folder_source(_root_of(given), [given], recipe, whole=False)
+        return _folder_source(_root_of(given), [given], recipe, lists_unnamed=False)
     if not path.is_dir():
         raise DataError(f"{path} is neither a folder nor a plain file")
     try:
@@ -231,8 +231,10 @@ def _root_of(table: Table) -> Path:
     return folder
 
 
-def _folder_source(root: Path, tables: list[Table], recipe: SourceRecipe, *, whole: bool = True) -> FolderSource:
-    return FolderSource(root, tables, whole=whole, speaker_folders=recipe.speaker_folders)
+def _folder_source(
+    root: Path, tables: list[Table], recipe: SourceRecipe, *, lists_unnamed: bool = True
+) -> FolderSource:
+    return FolderSource(root, tables, lists_unnamed=lists_unnamed, speaker_folders=recipe.speaker_folders)
 
 
 def _stop_at(root: Path, files: Sequence[WordFile]) -> None:

@@ -98,13 +98,15 @@ class Source(Protocol):
 class FolderSource:
     """Recordings in a folder, with words in tables or in a text file beside each recording.
 
-    :param whole: recordings that no table names are rows too.
+    :param lists_unnamed: recordings that no table names are rows too.
     """
 
-    def __init__(self, root: Path, tables: list[Table], *, whole: bool, speaker_folders: bool | None = None) -> None:
+    def __init__(
+        self, root: Path, tables: list[Table], *, lists_unnamed: bool, speaker_folders: bool | None = None
+    ) -> None:
         self._root = root
         self._tables = tables
-        self._whole = whole
+        self._lists_unnamed = lists_unnamed
         self._recordings = Recordings(root)
         self._parts = PartIndex()
         self._folders_choice = speaker_folders
@@ -117,7 +119,7 @@ class FolderSource:
         if self._folders is not None and (self._folders.are_speakers or self.speaker_question):
             role = "the speakers" if self._folders.are_speakers else "perhaps the speakers"
             lines.append(f"the folders of the recordings are {role}: {self._folders.listed()}")
-        unread = self._unread_files() if self._whole else []
+        unread = self._unread_files() if self._lists_unnamed else []
         return [*lines, *([f"not read, although lines name recordings: {shortly(unread)}"] if unread else [])]
 
     @cached_property
@@ -150,10 +152,10 @@ class FolderSource:
             return
         for table in self._tables:
             yield from self._listed(table)
-        if self._whole and all(table.of_one_recording for table in self._tables):
+        if self._lists_unnamed and all(table.of_one_recording for table in self._tables):
             yield from self._sidecars()
             yield from self._unnamed_parts("no row names this part of the recording")
-        elif self._whole:
+        elif self._lists_unnamed:
             names = [table.path.name for table in self._tables]
             tables = " or ".join(names[:3]) + (f" or {len(names) - 3} more" if len(names) > 3 else "")
             for path, problem in self._recordings.rest():
@@ -290,7 +292,7 @@ class FolderSource:
     def _folders(self) -> SpeakerFolders | None:
         if self._names_speakers:
             return None
-        counts = self._recordings.counts_of_folders() if self._whole else self._counts_of_named_folders()
+        counts = self._recordings.counts_of_folders() if self._lists_unnamed else self._counts_of_named_folders()
         return divide_by_folders(counts, self._folders_choice)
 
     def _counts_of_named_folders(self) -> dict[str, int]:
@@ -318,7 +320,7 @@ class RawFolder(FolderSource):
     """Recordings without words, or whose words the recipe ignores: a file, or all recordings in a folder."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root, [], whole=True)
+        super().__init__(root, [], lists_unnamed=True)
 
     @cached_property
     def description(self) -> list[str]:

@@ -40,15 +40,15 @@ def test_spans_hold_all_speech_in_order_and_no_more_pause_than_is_wanted(
     flat = [span for spans in result for span in spans]
     assert all(0 <= start < end <= len(powers) for start, end in flat)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(flat))
-    for segment, spans in zip(segments, result, strict=True):
+    for utterance, spans in zip(segments, result, strict=True):
         covered = {frame for start, end in spans for frame in range(start, end)}
-        assert all(frame in covered for start, end in segment.stretches for frame in range(start, end))
+        assert all(frame in covered for start, end in utterance.stretches for frame in range(start, end))
         seconds = FRAME_SECONDS * len(covered)
         assert seconds <= WANTED.max_seconds + 1e-6
         # More than a pad is kept only for a clip that would be too short.
         if seconds > WANTED.min_seconds + 2 * FRAME_SECONDS:
-            assert segment.stretches[0][0] - spans[0][0] <= (PAD if spans[0][0] else 2 * PAD)
-            assert spans[-1][1] - segment.stretches[-1][1] <= (PAD if spans[-1][1] < len(powers) else 2 * PAD)
+            assert utterance.stretches[0][0] - spans[0][0] <= (PAD if spans[0][0] else 2 * PAD)
+            assert spans[-1][1] - utterance.stretches[-1][1] <= (PAD if spans[-1][1] < len(powers) else 2 * PAD)
         for before, after in itertools.pairwise(spans):
             assert after[0] - before[1] > 0  # there is something that is left out
 

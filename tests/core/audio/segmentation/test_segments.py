@@ -27,9 +27,9 @@ def recordings(draw: st.DrawFn, longest: int = 900, most: int = 9) -> list[Stret
     return stretches
 
 
-def seconds(found: Segment, expected: ClipLengths) -> float:
-    pauses = [FRAME_SECONDS * (after[0] - before[1]) for before, after in itertools.pairwise(found.stretches)]
-    return found.speech + sum(min(pause, expected.max_pause_seconds) for pause in pauses) + 2 * expected.pad_seconds
+def seconds(utterance: Segment, lengths: ClipLengths) -> float:
+    pauses = [FRAME_SECONDS * (after[0] - before[1]) for before, after in itertools.pairwise(utterance.stretches)]
+    return utterance.speech + sum(min(pause, lengths.max_pause_seconds) for pause in pauses) + 2 * lengths.pad_seconds
 
 
 @settings(deadline=None, max_examples=80)
@@ -43,20 +43,20 @@ def test_all_speech_is_in_some_clip_and_in_order(stretches: list[Stretch]) -> No
     assert all(seconds(segment, WANTED) <= WANTED.max_seconds + 1e-6 for segment in segments)
 
 
-def cost(groups: list[list[Stretch]], expected: ClipLengths) -> float:
+def cost(groups: list[list[Stretch]], lengths: ClipLengths) -> float:
     """What a way to group costs, added up by the words of the module alone."""
     total = 0.0
     for number, run in enumerate(groups):
-        length = seconds(Segment(tuple(run)), expected)
+        length = seconds(Segment(tuple(run)), lengths)
         spoken = FRAME_SECONDS * sum(end - start for start, end in run)
         pauses = [FRAME_SECONDS * (after[0] - before[1]) for before, after in itertools.pairwise(run)]
-        middle, width = (expected.min_seconds + expected.max_seconds) / 2, expected.max_seconds - expected.min_seconds
-        short = length < expected.min_seconds
-        waited = sum(0.5 * max(0.0, pause - expected.max_pause_seconds) for pause in pauses)
+        middle, width = (lengths.min_seconds + lengths.max_seconds) / 2, lengths.max_seconds - lengths.min_seconds
+        short = length < lengths.min_seconds
+        waited = sum(0.5 * max(0.0, pause - lengths.max_pause_seconds) for pause in pauses)
         total += 10 * spoken if short else 0.3 * ((length - middle) / width) ** 2 + waited
         if number + 1 < len(groups):
             pause = FRAME_SECONDS * (groups[number + 1][0][0] - run[-1][1])
-            total += max(0.0, 1 - pause / expected.pause_seconds)
+            total += max(0.0, 1 - pause / lengths.pause_seconds)
     return total
 
 

@@ -54,12 +54,12 @@ def test_rows_side_by_side_give_each_frame_its_own(meter: VoiceMeter, seconds: f
     sound, on = bursts(seconds)
     for start in range(0, len(sound), block):
         meter.add(sound[start : start + block])
-    heard = meter.frames(len(on))
-    assert heard.shape == on.shape
-    differ = np.flatnonzero(heard != on)
+    speech_frames = meter.frames(len(on))
+    assert speech_frames.shape == on.shape
+    differ = np.flatnonzero(speech_frames != on)
     # A window of 32 ms straddles each change, and nothing else may differ.
     changes = np.flatnonzero(np.diff(on.astype(int))) + 1
-    assert all(np.abs(changes - place).min(initial=10**6) <= 4 for place in differ)
+    assert all(np.abs(changes - frame).min(initial=10**6) <= 4 for frame in differ)
 
 
 def test_each_row_begins_early(meter: VoiceMeter) -> None:
@@ -80,17 +80,17 @@ def test_a_crowd_in_the_pauses_makes_the_network_stricter(monkeypatch: pytest.Mo
     for pauses, expected in ((~on, on), (np.zeros_like(on), np.ones_like(on)), (None, np.ones_like(on))):
         meter = VoiceMeter(16_000)
         meter._probabilities = [np.where(np.resize(on, 1000), 0.99, 0.6).astype(np.float32)]
-        heard = meter.frames(1000, WINDOW_SAMPLES / 16_000, pauses)
-        assert (heard[:999] == expected[:999]).all()
+        speech_frames = meter.frames(1000, WINDOW_SAMPLES / 16_000, pauses)
+        assert (speech_frames[:999] == expected[:999]).all()
 
 
 def test_faint_ends_are_kept_as_far_as_they_are_loud() -> None:
-    heard, loud = np.zeros(200, dtype=bool), np.zeros(200, dtype=bool)
-    heard[50:100] = True
+    speech_frames, loud = np.zeros(200, dtype=bool), np.zeros(200, dtype=bool)
+    speech_frames[50:100] = True
     loud[45:110] = loud[120:130] = True
-    assert np.flatnonzero(with_faint_ends(heard, loud)).tolist() == list(range(45, 110))
+    assert np.flatnonzero(with_faint_ends(speech_frames, loud)).tolist() == list(range(45, 110))
     loud[:] = True
-    assert np.flatnonzero(with_faint_ends(heard, loud)).tolist() == list(range(20, 130))
+    assert np.flatnonzero(with_faint_ends(speech_frames, loud)).tolist() == list(range(20, 130))
     assert not with_faint_ends(np.zeros(200, dtype=bool), loud).any()
 
 

@@ -34,7 +34,7 @@ def test_what_is_wrong_is_said_before_the_training(
     assert log_text.index("8 clips checked: ") < log_text.index("Trainable parameters")
     (source,) = examined(tmp_path)["sources"]
     twice = [finding for finding in source["findings"] if finding["check"] == "two-texts"]
-    assert [Path(one["audio"]).name for one in (*twice, *twice[0]["others"])] == ["clip_003.wav", "clip_004.wav"]
+    assert [Path(clip["audio"]).name for clip in (*twice, *twice[0]["others"])] == ["clip_003.wav", "clip_004.wav"]
     # A person has to say which words are right; until then, the clip is left out, with its reason.
     ledger = (tmp_path / "runs" / "someone" / "ledger.jsonl").read_text()
     assert json.loads(next(line for line in ledger.splitlines() if "clip_004" in line))["status"] == "skipped"

@@ -38,7 +38,7 @@ def test_sentences_of_one_pattern_are_no_copies(
     """The same beginning and another end, as a synthesiser says them; the words tell what it is."""
     same, end = clip(1), clip(1).size * 2 // 3
     clips = [
-        heard(2 + other, np.concatenate([same, clip(2 + other)[:end]]), (first, second)[other]) for other in (0, 1)
+        heard(2 + number, np.concatenate([same, clip(2 + number)[:end]]), (first, second)[number]) for number in (0, 1)
     ]
     (pair,) = similar_pairs([clip.fingerprint for clip in clips])
     assert 0.75 <= pair.similarity < 0.85
@@ -72,7 +72,7 @@ def test_a_group_of_alike_clips_is_one_finding(clip: Callable[..., np.ndarray]) 
 def test_texts_of_one_sound_are_one_error_and_copies_of_a_text_are_one_warning(clip: Callable[..., np.ndarray]) -> None:
     sound, words = clip(1), ["right words", "Right words!", "other words", "right words", "a third text", ""]
     clips = [replace(heard(2 + index, sound, text), sound="same") for index, text in enumerate(words)]
-    two_texts, same = sorted(duplicate_findings(clips, validation=0), key=lambda one: one.severity)
+    two_texts, same = sorted(duplicate_findings(clips, validation=0), key=lambda finding: finding.severity)
     assert (two_texts.check, two_texts.severity, two_texts.line) == ("two-texts", "error", 2)
     assert [clip.line for clip in two_texts.others] == [4, 6]
     assert "lines 4 and 6: 'other words', 'a third text'" in two_texts.message

@@ -61,8 +61,8 @@ def test_every_row_and_recording_is_accounted_for(clip: Clip, folder: Folder, ex
     clips = data / "clips"
     soundfile.write(clips / "unnamed.wav", clip(5), RATE)
     (clips / "broken.wav").write_bytes(b"RIFF no wave")
-    whole = (clips / "good.wav").read_bytes()
-    (clips / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    content = (clips / "good.wav").read_bytes()
+    (clips / "cut.wav").write_bytes(content[: len(content) // 2])
     with (data / "transcripts.csv").open("a") as table:
         table.write("broken,words\ncut,other words\ntoo,many,cells\n")
     examination = examined(data)
@@ -94,8 +94,8 @@ def test_copies_and_leaks_are_found(clip: Clip, folder: Folder, examined: Examin
     assert [clip.line for clip in examination.clips if not clip.usable] == [4, 9]
     source, _ = open_data(SourceRecipe(source=str(data)), Path())
     held = {row.line: in_validation(source.digest(row.audio), 0.5) for row in source.rows()}
-    apart = [(one, two) for one, two in ((4, 9), (5, 10)) if held[one] != held[two]]
-    assert {line for line in at(examination, "leak")} == {one if held[one] else two for one, two in apart}
+    apart = [(first, two) for first, two in ((4, 9), (5, 10)) if held[first] != held[two]]
+    assert {line for line in at(examination, "leak")} == {first if held[first] else two for first, two in apart}
     assert "leak" not in found(examined(data, validation=0.0))
 
 
@@ -199,10 +199,10 @@ def test_strangers_are_told_by_their_distance(clip: Clip, folder: Folder, monkey
 def test_it_can_be_said_and_written(clip: Clip, folder: Folder, examined: Examined) -> None:
     rows = [(f"c{number}", clip(number) + 0.05, sentence(number)) for number in range(8)]
     examination = examined(folder(rows))
-    said = list(lines(examination, shown=3))
-    assert "warning offset: waveforms that are not centred on zero (8)" in said
-    assert sum(re.search(r"transcripts.csv:\d", line) is not None for line in said) == 3
-    assert any("5 more" in line for line in said)
+    report_lines = list(lines(examination, shown=3))
+    assert "warning offset: waveforms that are not centred on zero (8)" in report_lines
+    assert sum(re.search(r"transcripts.csv:\d", line) is not None for line in report_lines) == 3
+    assert any("5 more" in line for line in report_lines)
     data = json.loads(json.dumps(as_data(examination)))
     assert data["counts"]["warning"] == len(
         [finding for finding in data["findings"] if finding["severity"] == "warning"]

@@ -198,9 +198,9 @@ def test_measures_do_not_depend_on_how_the_sound_arrives(block: int, seed: int) 
     sound = np.random.default_rng(seed).normal(0, 0.1, 2 * BLOCK_SAMPLES + 1234) * (
         np.arange(2 * BLOCK_SAMPLES + 1234) % 9000 < 6000
     )
-    whole, parts = measured(sound, block=len(sound)), measured(sound, block=max(block, 500))
-    assert np.array_equal(whole.fingerprint, parts.fingerprint)
-    assert (whole.sound, whole.peaks, whole.speech, whole.bandwidth) == (
+    at_once, parts = measured(sound, block=len(sound)), measured(sound, block=max(block, 500))
+    assert np.array_equal(at_once.fingerprint, parts.fingerprint)
+    assert (at_once.sound, at_once.peaks, at_once.speech, at_once.bandwidth) == (
         parts.sound, parts.peaks, parts.speech, parts.bandwidth,
     )  # fmt: skip
 

@@ -223,8 +223,10 @@ def test_words_that_look_like_a_page_are_words(page, server, monkeypatch):
 def test_five_thousand_clips_are_a_window_of_rows(page, server, monkeypatch):
     from vtune.curation.review import api as answers
 
-    one = answers.clip_data(server.review, server.review.clip(1))
-    many = [{**one, "n": n, "name": f"clip_{n}.wav", "text": f"words {n}", "there": False} for n in range(1, 5001)]
+    clip_data = answers.clip_data(server.review, server.review.clip(1))
+    many = [
+        {**clip_data, "n": n, "name": f"clip_{n}.wav", "text": f"words {n}", "there": False} for n in range(1, 5001)
+    ]
     monkeypatch.setattr(
         "vtune.curation.review.server.review_data",
         lambda review, flagged: {"title": "x", "description": [], "flagged": flagged, "clips": many, "undo": None},

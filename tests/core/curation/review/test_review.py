@@ -133,7 +133,7 @@ def test_everything_is_undone_one_by_one_after_a_restart(spoken):
 
 def test_a_split_writes_two_recordings_and_two_rows(spoken, table):
     folder = spoken(rate=22_050)
-    whole, _ = soundfile.read(folder / "clip_1.wav", dtype="int16")
+    recording, _ = soundfile.read(folder / "clip_1.wav", dtype="int16")
     review = Review(str(folder))
     first, second = review.split(number_of(review, "clip_1"), 0.42, ("first one", "then second"))
     assert [row[:2] for row in table(folder)[1:3]] == [["clip_1_a", "first one"], ["clip_1_b", "then second"]]
@@ -141,7 +141,7 @@ def test_a_split_writes_two_recordings_and_two_rows(spoken, table):
     parts = [soundfile.read(folder / f"clip_1_{half}.wav", dtype="int16") for half in "ab"]
     assert {rate for _, rate in parts} == {22_050}
     assert soundfile.info(folder / "clip_1_a.wav").subtype == "PCM_16"
-    np.testing.assert_array_equal(np.concatenate([part for part, _ in parts]), whole)
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in parts]), recording)
     assert 0.45 <= len(parts[0][0]) / 22_050 <= 0.52  # in the silence, not at 0.42
     assert (folder / "clip_1.wav").exists()
     assert "clip_1" not in names(review)

@@ -50,8 +50,8 @@ class Client:
     def get(self, path: str, **headers: Any) -> Answer:
         return self.send("GET", path, **headers)
 
-    def post(self, action: str, message: Any = None, **headers: Any) -> Answer:
-        body = json.dumps(message or {}).encode()
+    def post(self, action: str, fields: Any = None, **headers: Any) -> Answer:
+        body = json.dumps(fields or {}).encode()
         return self.send("POST", f"/api/{action}", body, **{"Content_Type": "application/json", **headers})
 
     def raw(self, data: bytes) -> bytes:
@@ -241,10 +241,10 @@ def test_sound_is_16_bit_wav_whatever_it_was(client, folder):
     status, data, headers = client.get("/audio/1")
     assert (status, headers["Content-Type"], headers["Accept-Ranges"]) == (200, "audio/wav", "bytes")
     assert soundfile.info(io.BytesIO(data)).subtype == "PCM_16"
-    heard, rate = soundfile.read(io.BytesIO(data), dtype="int16")
+    downloaded, rate = soundfile.read(io.BytesIO(data), dtype="int16")
     kept, _ = soundfile.read(folder / "clip_0.wav", dtype="int16")
     assert rate == 16_000
-    np.testing.assert_allclose(heard.astype(int), kept.astype(int), atol=1)
+    np.testing.assert_allclose(downloaded.astype(int), kept.astype(int), atol=1)
 
 
 @pytest.mark.parametrize("rate", [1_000, 384_000])
@@ -264,12 +264,12 @@ def test_rates_that_browsers_do_not_play_are_changed(client, folder, rate):
     ],
 )  # fmt: skip
 def test_parts_are_sent(client, asked, part):
-    _, whole, _ = client.get("/audio/1")
+    _, content, _ = client.get("/audio/1")
     status, data, headers = client.get("/audio/1", Range=asked)
     assert status == 206
-    assert data == whole[part]
-    start = range(len(whole))[part].start
-    assert headers["Content-Range"] == f"bytes {start}-{start + len(data) - 1}/{len(whole)}"
+    assert data == content[part]
+    start = range(len(content))[part].start
+    assert headers["Content-Range"] == f"bytes {start}-{start + len(data) - 1}/{len(content)}"
 
 
 @pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=9-3", "bytes=-0"])
@@ -399,10 +399,10 @@ def test_another_host_is_warned_of(folder, monkeypatch, caplog):
     monkeypatch.setattr(
         ReviewServer, "serve_forever", lambda self, poll_interval: (_ for _ in ()).throw(KeyboardInterrupt)
     )
-    told: list[str] = []
-    serve(str(folder), host="0.0.0.0", browser=False, started=told.append)
+    addresses: list[str] = []
+    serve(str(folder), host="0.0.0.0", browser=False, started=addresses.append)
     assert "other machines can reach" in caplog.text
     caplog.clear()
-    serve(str(folder), browser=False, started=told.append)
+    serve(str(folder), browser=False, started=addresses.append)
     assert not caplog.records
-    assert [url.split("?")[0].rpartition(":")[0] for url in told] == ["http://0.0.0.0", "http://127.0.0.1"]
+    assert [url.split("?")[0].rpartition(":")[0] for url in addresses] == ["http://0.0.0.0", "http://127.0.0.1"]

@@ -162,13 +162,13 @@ def test_dropped_rows_go_back_in_any_order(made: tuple[str, bytes, bool], first:
         try:
             table, before = EditableTable(path), said(path)
             first, second = first % len(before), second % max(1, len(before) - 1)
-            one = table.drop(first)
+            dropped = table.drop(first)
             other = table.drop(second)
         except (DataError, IndexError):
             return
         content = path.read_bytes()
         try:
-            table.put_back(first if first <= second else first - 1, one)
+            table.put_back(first if first <= second else first - 1, dropped)
             content = path.read_bytes()
             table.put_back(second if second < first else second + 1, other)
         except DataError:

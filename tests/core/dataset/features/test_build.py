@@ -242,8 +242,8 @@ def test_sound_that_cannot_be_used_ends_in_the_ledger(
     broken = np.full(8000, 0.1, dtype=np.float32)
     broken[400] = np.nan
     soundfile.write(root / "nan.wav", broken, 8000, subtype="FLOAT")
-    whole = (root / "cut.flac").read_bytes()
-    (root / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    content = (root / "cut.flac").read_bytes()
+    (root / "cut.flac").write_bytes(content[: len(content) // 2])
     prepared = prepare(recipe(root))
     reasons = {name: reason for (name, _), reason in prepared.reasons().items()}
     assert reasons.keys() == {"a.wav", "b.wav", "c.wav", "nan.wav", "cut.flac", "no"}
@@ -489,11 +489,11 @@ def test_worker_processes_give_the_same_rows_in_the_same_order(
     names = [f"c{number}" for number in range(7)]
     root = folder(*(f"{name}.wav" for name in names), "bad.wav", **{"t.csv": named(*names, "bad")})
     (root / "bad.wav").write_bytes(b"RIFF")
-    one = prepare(recipe(root, augment=NOISE))
+    alone = prepare(recipe(root, augment=NOISE))
     two = prepare(recipe(root, augment=NOISE, encode={"cache": False, "processes": 2}))
-    assert contents(two.data.train) == contents(one.data.train)
-    assert two.data.identity == one.data.identity
-    assert two.ledger == one.ledger
+    assert contents(two.data.train) == contents(alone.data.train)
+    assert two.data.identity == alone.data.identity
+    assert two.ledger == alone.ledger
 
 
 @pytest.mark.usefixtures("hurried")
@@ -536,7 +536,7 @@ def test_the_best_clips_of_a_voice_are_training_clips_that_were_encoded_near_six
     toy = load_engine("toy")
     base = toy.load_base(loaded.engine_options, torch.device("cpu"), torch.float32)
     best = best_clips(loaded, toy, base, prepared.run, "someone", 3)
-    assert [one.seconds for one in best] == [6.5, 5.0, 1.0]
+    assert [clip.seconds for clip in best] == [6.5, 5.0, 1.0]
     assert best_clips(loaded, toy, base, prepared.run, "nobody", 3) == []
 
 

@@ -93,8 +93,10 @@ def test_words_are_found_without_a_header(names: tuple[str, ...]) -> None:
     chosen = choose_columns("t.csv", None, sample(names), ColumnChoice())
     result = [name and names[int(name) - 1] for name in (chosen.audio, chosen.text, chosen.speaker)]
     assert tuple(result) == UNDERSTOOD[names]
-    told = chosen.describe()
-    assert all(f"cell {number}" in told for number, name in enumerate(names, 1) if name != "nothing"), told
+    description = chosen.describe()
+    assert all(f"cell {number}" in description for number, name in enumerate(names, 1) if name != "nothing"), (
+        description
+    )
 
 
 @pytest.mark.parametrize("names", ASKED, ids="|".join)

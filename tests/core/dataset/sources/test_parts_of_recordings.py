@@ -53,9 +53,9 @@ def source(tmp_path: Path) -> Callable[..., FolderSource]:
     soundfile.write(tmp_path / "talk.wav", generator.normal(0, 0.1, 60 * RATE), RATE)
     soundfile.write(tmp_path / "clip.wav", generator.normal(0, 0.1, 3 * RATE), RATE)
 
-    def make(*rows: Times | tuple[str, Times], whole: bool = True) -> FolderSource:
+    def make(*rows: Times | tuple[str, Times], lists_unnamed: bool = True) -> FolderSource:
         named = tuple(row if isinstance(row[0], str) else ("talk", row) for row in rows)
-        return FolderSource(tmp_path, [TimesTable(tmp_path / "t.csv", "utf-8", named)], whole=whole)
+        return FolderSource(tmp_path, [TimesTable(tmp_path / "t.csv", "utf-8", named)], lists_unnamed=lists_unnamed)
 
     return make
 
@@ -65,7 +65,7 @@ def names(rows: list[Row]) -> list[str]:
 
 
 def test_a_row_with_times_is_a_part(source: Callable[..., FolderSource]) -> None:
-    opened = source((1, 3), (10, 12.5), whole=False)
+    opened = source((1, 3), (10, 12.5), lists_unnamed=False)
     rows = list(opened.rows())
     assert names(rows) == ["talk.wav#t=1,3", "talk.wav#t=10,12.5"]
     assert [opened.seconds(row.audio) for row in rows] == [2, 2.5]
@@ -78,7 +78,7 @@ def test_a_row_with_times_is_a_part(source: Callable[..., FolderSource]) -> None
 
 
 def test_parts_know_their_neighbours_in_any_order(source: Callable[..., FolderSource]) -> None:
-    rows = list(source((20, 22), (4, 5), (2, 4), (5.2, 6), (5.9, 7), whole=False).rows())
+    rows = list(source((20, 22), (4, 5), (2, 4), (5.2, 6), (5.9, 7), lists_unnamed=False).rows())
     assert names(rows) == [
         "talk.wav#t=20,22",
         "talk.wav#t=4,5&after=4&before=5.2",
@@ -89,17 +89,19 @@ def test_parts_know_their_neighbours_in_any_order(source: Callable[..., FolderSo
 
 
 def test_a_row_without_an_end_ends_where_the_next_row_starts(source: Callable[..., FolderSource]) -> None:
-    rows = list(source((5, None), (9, None), (40, None), whole=False).rows())
+    rows = list(source((5, None), (9, None), (40, None), lists_unnamed=False).rows())
     assert names(rows) == ["talk.wav#t=5,9&before=9", "talk.wav#t=9,40&after=9&before=40", "talk.wav#t=40&after=40"]
     assert source((40, None)).seconds(rows[2].audio) == 20
-    rows = list(source((0, None), (9, None), ("clip", (0, None)), whole=False).rows())
+    rows = list(source((0, None), (9, None), ("clip", (0, None)), lists_unnamed=False).rows())
     assert names(rows) == ["talk.wav#t=0,9&before=9", "talk.wav#t=9&after=9", "clip.wav"]
 
 
 def test_times_of_a_clip_in_another_recording_are_not_cut_from_the_clip(source: Callable[..., FolderSource]) -> None:
     """Tables of clips often say where in a longer recording each clip was cut out."""
     rows = list(
-        source(("clip", (612.4, 615.4)), ("clip", (0, 3)), ("talk", (0, 60)), ("talk", (5, 8)), whole=False).rows()
+        source(
+            ("clip", (612.4, 615.4)), ("clip", (0, 3)), ("talk", (0, 60)), ("talk", (5, 8)), lists_unnamed=False
+        ).rows()
     )
     assert names(rows) == ["clip.wav", "clip.wav", "talk.wav", "talk.wav#t=5,8"]
 
@@ -135,7 +137,7 @@ def test_the_file_of_many_parts_is_hashed_once(
     hashed: list[Path] = []
     plain = audio.blocks.digest_of
     monkeypatch.setattr("vtune.audio.parts.digest_of", lambda path: hashed.append(path) or plain(path))
-    opened = source(*((second, second + 0.5) for second in range(50)), whole=False)
+    opened = source(*((second, second + 0.5) for second in range(50)), lists_unnamed=False)
     assert len({opened.digest(row.audio) for row in opened.rows()}) == 50
     assert len(hashed) == 1
 

@@ -25,12 +25,12 @@ def source_of(source: Path | str, **asked: Any) -> Source:
 def found(root: Path, **asked: Any) -> dict[str | int, str]:
     """Line of each row (or name of each recording that no row names) -> recording, or the problem."""
     rows = list(source_of(root, **asked).rows())
-    said = {
+    resolved = {
         (Path(row.audio).name if row.line is None else row.line): row.problem or os.path.relpath(row.audio, root)
         for row in rows
     }
-    assert len(said) == len(rows), "a row was listed twice"
-    return said
+    assert len(resolved) == len(rows), "a row was listed twice"
+    return resolved
 
 
 def table(*names: str) -> str:
@@ -297,10 +297,10 @@ def test_a_file_that_is_no_table_says_which_are(folder: Folder) -> None:
 @pytest.mark.parametrize("source", ["data", "data/m.jsonl", "data/lists/m.jsonl", "data/lists"])
 @pytest.mark.parametrize("name", ["data/wavs/a.wav", "x/data/wavs/a.wav", "./data/wavs/a.wav", "a"])
 def test_paths_from_the_folder_that_a_table_was_made_in_are_found(folder: Folder, source: str, name: str) -> None:
-    place = "data/lists/m.jsonl" if "lists" in source else "data/m.jsonl"
+    table_name = "data/lists/m.jsonl" if "lists" in source else "data/m.jsonl"
     if source == "data/lists" and name == "a":
         pytest.skip("a bare name in a folder without recordings names none of them")
-    root = folder("data/wavs/a.wav", **{f"x/{place}" if name.startswith("x/") else place: table(name)})
+    root = folder("data/wavs/a.wav", **{f"x/{table_name}" if name.startswith("x/") else table_name: table(name)})
     if name.startswith("x/"):
         (root / "data/wavs").rename(root / "x/data/wavs")
         root = root / "x"

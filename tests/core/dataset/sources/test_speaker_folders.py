@@ -108,9 +108,9 @@ def test_a_table_that_names_speakers_answers(folder: Folder, recipe: Callable[..
 def test_a_table_that_is_the_source_is_asked_about_its_own_folders(
     folder: Folder, recipe: Callable[..., Recipe]
 ) -> None:
-    one = "filename,text\nann/a.wav,One two\nann/b.wav,Three four\n"
-    both = one + "ben/c.wav,Five six\nben/d.wav,Seven eight\n"
-    root = folder("ann/a.wav", "ann/b.wav", "ben/c.wav", "ben/d.wav", **{"one.csv": one, "both.csv": both})
+    one_speaker = "filename,text\nann/a.wav,One two\nann/b.wav,Three four\n"
+    both = one_speaker + "ben/c.wav,Five six\nben/d.wav,Seven eight\n"
+    root = folder("ann/a.wav", "ann/b.wav", "ben/c.wav", "ben/d.wav", **{"one.csv": one_speaker, "both.csv": both})
     loaded = recipe(root / "one.csv")
     assert {entry.voice for entry in manifest_entries(loaded, open_sources(loaded))} == {"someone"}
     loaded = recipe(root / "both.csv")

@@ -332,13 +332,13 @@ def test_any_bytes_are_read_or_refused_as_a_table(tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp("bytes")
     for name in ("t.csv", "t.jsonl", "t.json"):
         (folder / name).write_bytes(content)
-        said = ""
+        message = ""
         records = []
         try:
             records = list(open_table(folder / name).records())
         except DataError as error:
-            said = str(error)
-        assert said.isprintable()
+            message = str(error)
+        assert message.isprintable()
         assert all(record.problem or (record.audio and record.text) for record in records)
         assert [record.line for record in records] == sorted(record.line for record in records)
 

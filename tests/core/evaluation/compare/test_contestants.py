@@ -20,8 +20,8 @@ from vtune.training.checkpoints import complete_checkpoints
 
 
 def spoken(ann: VoiceFolder, name: str) -> np.ndarray:
-    (one,) = (result for result in contestants(["ann", name], ann.path.parent, runs(ann)) if result.name == name)
-    with opened(one, "cpu") as system:
+    (contestant,) = (result for result in contestants(["ann", name], ann.path.parent, runs(ann)) if result.name == name)
+    with opened(contestant, "cpu") as system:
         (utterance,) = synthesize_all([system], ["hello there you"], [3])
     return utterance.waveform
 
@@ -38,8 +38,8 @@ def test_the_base_is_the_voice_untuned(ann: VoiceFolder) -> None:
     tuned = np.concatenate([piece.waveform for piece in voice.stream("hello there you", 3)])
     (first, base) = contestants(["ann", "base"], ann.path.parent, runs(ann))
     assert (first.label, base.label) == ("lora", "base")
-    for one, sound in ((first, tuned), (base, untuned)):
-        with opened(one, "cpu") as system:
+    for contestant, sound in ((first, tuned), (base, untuned)):
+        with opened(contestant, "cpu") as system:
             (utterance,) = synthesize_all([system], ["hello there you"], [3])
         assert np.array_equal(utterance.waveform, sound)
 
@@ -50,8 +50,8 @@ def test_checkpoints_speak_with_their_own_weights(ann: VoiceFolder) -> None:
     save_file({name: 0 * tensor for name, tensor in load_file(first).items()}, first, {"format": "pt"})
     assert np.array_equal(spoken(ann, "ann@4"), spoken(ann, "base"))
     # The last checkpoint is the voice.
-    (one,) = contestants(["ann"], ann.path.parent, runs(ann))
-    with opened(one, "cpu") as system:
+    (contestant,) = contestants(["ann"], ann.path.parent, runs(ann))
+    with opened(contestant, "cpu") as system:
         (utterance,) = synthesize_all([system], ["hello there you"], [3])
     assert np.array_equal(spoken(ann, "ann@8"), utterance.waveform)
     assert np.array_equal(spoken(ann, "ann@best"), utterance.waveform)
@@ -70,8 +70,8 @@ def test_a_path_is_called_by_its_end_unless_that_is_another_s_name(ann: VoiceFol
 def test_a_prompt_is_the_base_with_what_it_keeps_of_one_recording(ann: VoiceFolder, tmp_path: Path) -> None:
     path = tmp_path / "a clip.wav"
     soundfile.write(path, 0.3 * np.sin(np.arange(16_000) / 3), 16_000)
-    _, one = contestants(["ann", f"prompt:{path}"], ann.path.parent, runs(ann))
-    assert (one.untuned, one.label) == (True, "a-clip")
+    _, contestant = contestants(["ann", f"prompt:{path}"], ann.path.parent, runs(ann))
+    assert (contestant.untuned, contestant.label) == (True, "a-clip")
     assert len(spoken(ann, f"prompt:{path}"))
 
 
@@ -81,14 +81,14 @@ def test_a_mix_speaks_as_what_it_is_made_of(ann: VoiceFolder) -> None:
     # Two of the same voice are that voice.
     assert np.allclose(result["0.7*ann+0.3*ben"], result["ben"], atol=1e-4)
     assert np.array_equal(result["ben"], result["ann@best"])
-    (one,) = contestants(["0.7*ann+0.3*ben"], ann.path.parent, runs(ann))
-    assert one.label == "0.7-ann-0.3-ben"
+    (contestant,) = contestants(["0.7*ann+0.3*ben"], ann.path.parent, runs(ann))
+    assert contestant.label == "0.7-ann-0.3-ben"
 
 
 def test_a_fully_tuned_voice_is_called_finetuned(toy: Callable[..., Recipe]) -> None:
     (voice,) = pipeline.run(toy(train={"method": "full"}, evaluate={"checkpoint_sentences": 0}))
-    (one,) = contestants([str(voice.path)], voice.path.parent, Path("runs"))
-    assert one.label == "finetuned"
+    (contestant,) = contestants([str(voice.path)], voice.path.parent, Path("runs"))
+    assert contestant.label == "finetuned"
 
 
 @pytest.mark.parametrize(

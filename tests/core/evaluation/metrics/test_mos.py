@@ -31,14 +31,14 @@ def test_without_its_package_it_says_what_to_do(
 def test_dnsmos_is_asked_at_one_level(
     toy: Callable[..., Recipe], utterance: Callable[..., Utterance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[np.ndarray] = []
+    sounds: list[np.ndarray] = []
 
     class Module:
         class dnsmos:
             @staticmethod
             def run(sound: np.ndarray, rate: int) -> dict[str, float]:
                 assert rate == RATE
-                heard.append(sound)
+                sounds.append(sound)
                 return {"ovrl_mos": 3.0, "sig_mos": 3.5, "bak_mos": 4.0}
 
     monkeypatch.setitem(sys.modules, "speechmos", Module)
@@ -46,5 +46,5 @@ def test_dnsmos_is_asked_at_one_level(
     utterances = [utterance("a", sound=sound), utterance("a", sound=sound * 0.1), utterance("a", sound=sound[:100])]
     result = Dnsmos(TestSet([], []), toy()).measure(utterances).values
     assert [ratio and ratio.numerator for ratio in result["dnsmos_overall"]] == [3.0, 3.0, None]
-    first, second = (20 * np.log10(np.sqrt(np.mean(np.square(one)))) for one in heard)
+    first, second = (20 * np.log10(np.sqrt(np.mean(np.square(sound)))) for sound in sounds)
     assert first == pytest.approx(second, abs=0.1)

@@ -39,11 +39,11 @@ def judged(
     recipe = toy(evaluate={"recogniser": "told"})
 
     def judge(pairs: Sequence[tuple[str, str]], trained: Sequence[str] = ()) -> dict[str, MetricValues]:
-        recogniser = Hears([heard for _, heard in pairs])
+        recogniser = Hears([recognised for _, recognised in pairs])
         monkeypatch.setattr("vtune.evaluation.metrics.word_errors.open_recogniser", lambda settings: recogniser)
         words = WordErrors(TestSet([text for text, _ in pairs], [], trained), recipe)
         result = words.measure([utterance(text, seconds=0.2) for text, _ in pairs])
-        assert result.notes["heard"] == [heard for _, heard in pairs]
+        assert result.notes["heard"] == [recognised for _, recognised in pairs]
         assert max(recogniser.asked) <= recogniser.batch
         return dict(result.values)
 
@@ -62,10 +62,10 @@ WORDS = st.lists(st.sampled_from(["the", "cat", "sat", "on", "a", "mat", "red", 
 def test_errors_are_those_of_jiwer(
     judged: Callable[..., dict[str, MetricValues]], pairs: list[tuple[list[str], list[str]]]
 ) -> None:
-    texts, heard = ([" ".join(words) for words in side] for side in zip(*pairs, strict=True))
-    judged_values = judged(list(zip(texts, heard, strict=True)))
-    assert mean(judged_values["wer"]) == pytest.approx(jiwer.wer(texts, heard))
-    assert mean(judged_values["cer"]) == pytest.approx(jiwer.cer(texts, heard))
+    texts, recognised = ([" ".join(words) for words in side] for side in zip(*pairs, strict=True))
+    judged_values = judged(list(zip(texts, recognised, strict=True)))
+    assert mean(judged_values["wer"]) == pytest.approx(jiwer.wer(texts, recognised))
+    assert mean(judged_values["cer"]) == pytest.approx(jiwer.cer(texts, recognised))
 
 
 def test_what_is_wrong_with_words_by_hand(judged: Callable[..., dict[str, MetricValues]]) -> None:

@@ -64,12 +64,12 @@ def test_votes_come_to_what_scipy_says_and_are_downloaded(
     assert (kept["listener"], kept["systems"], kept["planned"]) == ("Ada <b>", ["voice", "base"], 12)
     assert kept["question"] == "Which one do you prefer?"
     assert kept["started"] < kept["ended"]
-    for one in kept["votes"]:
-        assert {one["a"]["system"], one["b"]["system"]} == {"voice", "base"}
-        assert (one["a"]["seed"], one["b"]["seed"]) == (0, 0)
-        assert one["plays"] == {"a": 1, "b": 1, "recording": 0}
-        meant = {"a": one["a"]["system"], "b": one["b"]["system"], "=": None}[one["vote"]]
-        assert one["preferred"] == meant == (None if expected[one["text"]] == "=" else expected[one["text"]])
+    for entry in kept["votes"]:
+        assert {entry["a"]["system"], entry["b"]["system"]} == {"voice", "base"}
+        assert (entry["a"]["seed"], entry["b"]["seed"]) == (0, 0)
+        assert entry["plays"] == {"a": 1, "b": 1, "recording": 0}
+        meant = {"a": entry["a"]["system"], "b": entry["b"]["system"], "=": None}[entry["vote"]]
+        assert entry["preferred"] == meant == (None if expected[entry["text"]] == "=" else expected[entry["text"]])
     assert kept["result"]["preferred"] == [{"system": "voice", "count": 9}, {"system": "base", "count": 1}]
     assert (kept["result"]["ties"], kept["result"]["decided"], kept["result"]["significant"]) == (2, 10, True)
     assert kept["result"]["p"] == pytest.approx(test.pvalue, rel=1e-9)
@@ -157,7 +157,11 @@ def test_seeds_go_together_and_every_sentence_comes_once_before_any_comes_again(
     for round_ in range(3):
         assert {trial["number"] for trial in trials[4 * round_ : 4 * round_ + 4]} == {1, 2, 3, 4}
     against = page.evaluate('begin(["voice", "recording"], "prefer", "").trials')
-    assert sorted({one["seed"] for trial in against for one in trial["sides"] if one["system"] == "voice"}) == [0, 1, 2]
+    assert sorted({side["seed"] for trial in against for side in trial["sides"] if side["system"] == "voice"}) == [
+        0,
+        1,
+        2,
+    ]
 
 
 def test_one_system_is_compared_with_the_recording(visit: Callable[..., Any], listen: Callable[..., Any]) -> None:

@@ -38,9 +38,9 @@ def test_every_player_has_its_sound(page: Any) -> None:
           .map((utterance) => [utterance.lasts, utterance.track.seconds])
     """)
     assert len(lengths) == 3 * 3
-    for lasts, told in lengths:
-        assert told == 0.5
-        assert lasts == pytest.approx(told, abs=0.12)  # MP3 has whole frames
+    for lasts, shown in lengths:
+        assert shown == 0.5
+        assert lasts == pytest.approx(shown, abs=0.12)  # MP3 has whole frames
 
 
 def test_a_browser_without_scripts_has_players_of_its_own(

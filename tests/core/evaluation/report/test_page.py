@@ -79,11 +79,11 @@ def test_differences_to_the_text_are_marked(text: str, heard: str, shown: str) -
 
 
 def test_marks_are_told_to_those_who_do_not_see_them() -> None:
-    told = re.sub(r"<[^>]*>", "", marked("the big cat sat", "the hat sat down", "en"))
-    assert "left out: big" in told or "left out: cat" in told
-    assert "instead of:" in told
-    assert "said: hat" in told
-    assert "added: down" in told
+    plain = re.sub(r"<[^>]*>", "", marked("the big cat sat", "the hat sat down", "en"))
+    assert "left out: big" in plain or "left out: cat" in plain
+    assert "instead of:" in plain
+    assert "said: hat" in plain
+    assert "added: down" in plain
 
 
 def test_a_text_without_words_has_none_to_leave_out() -> None:
@@ -133,8 +133,8 @@ def test_the_table_holds_means_differences_marks_recordings_and_anchors(listen: 
     assert re.findall(r"<td>([\d.]+)", row) == ["0.90", "0.60", "0.95", "0.50"]
     assert "<small>+0.30 to +0.30</small><span class=better>✓ better</span>" in row
     assert "speaking rate" not in table  # no headline
-    whole = made.path.read_text().partition("<summary>every metric</summary>")[2].partition("</table>")[0]
-    assert re.search(r"<tr class=group><th scope=rowgroup colspan=5>told", whole)
+    page_table = made.path.read_text().partition("<summary>every metric</summary>")[2].partition("</table>")[0]
+    assert re.search(r"<tr class=group><th scope=rowgroup colspan=5>told", page_table)
 
 
 # --- pictures and sound
@@ -170,8 +170,8 @@ def test_pictures_of_a_text_have_one_scale_of_time(listen: Callable[..., Any], p
     )
     widths = [pixels.shape[1] for pixels in pictures(made.path)]
     assert widths == pytest.approx([360, 180, 288], abs=2)
-    shown = [float(re.findall(r"width:([\d.]+)%", str(one["style"]))[0]) for one in Reader(made.path).having(
-        **{"class": "picture"})]  # fmt: skip
+    shown_pictures = Reader(made.path).having(**{"class": "picture"})
+    shown = [float(re.findall(r"width:([\d.]+)%", str(attributes["style"]))[0]) for attributes in shown_pictures]
     assert shown == pytest.approx([100, 50, 80], abs=0.1)
 
 
@@ -204,7 +204,10 @@ def test_a_take_costs_about_ten_kilobytes_a_second(listen: Callable[..., Any]) -
     """Noise packs worst."""
     seconds, draw = 4.0, np.random.default_rng(0)
     noise = draw.normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
-    sizes = [listen(recordings=False, sound=lambda *_, one=one: one).path.stat().st_size for one in (noise[:0], noise)]
+    sizes = [
+        listen(recordings=False, sound=lambda *_, sound=sound: sound).path.stat().st_size
+        for sound in (noise[:0], noise)
+    ]
     assert (sizes[1] - sizes[0]) / (3 * 2) < seconds * 14_000
 
 

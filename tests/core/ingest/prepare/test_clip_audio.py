@@ -27,13 +27,13 @@ def cutting(sample_rate: int | None = None, **values: object) -> CutSettings:
 @settings(deadline=None)
 @given(st.data())
 def test_ranges_are_what_slices_of_the_whole_are(data: st.DataObject) -> None:
-    whole = np.arange(data.draw(st.integers(1, 60)), dtype=np.float32)
-    cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=8)))
-    blocks = [whole[a:b] for a, b in pairwise([0, *cuts, len(whole)]) if b > a]
-    edges = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=8)))
+    samples = np.arange(data.draw(st.integers(1, 60)), dtype=np.float32)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(samples)), max_size=8)))
+    blocks = [samples[a:b] for a, b in pairwise([0, *cuts, len(samples)]) if b > a]
+    edges = sorted(data.draw(st.sets(st.integers(0, len(samples)), max_size=8)))
     ranges = list(zip(edges[::2], edges[1::2], strict=False))
     result = list(_read_ranges(iter(blocks), ranges))
-    assert [piece.tolist() for piece in result] == [whole[a:b].tolist() for a, b in ranges]
+    assert [piece.tolist() for piece in result] == [samples[a:b].tolist() for a, b in ranges]
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 384_000])
@@ -43,15 +43,15 @@ def test_clips_are_what_was_said_at_that_time(tmp_path: Path, talk: Callable[...
     sound = talk(spans, 60, rate)
     soundfile.write(tmp_path / "a.wav", sound, rate, subtype="FLOAT")
     asked = cutting()
-    heard = analyse_recording(tmp_path / "a.wav", asked)
-    clips = clip_spans(heard.segments(asked), heard.powers, asked.lengths)
+    analysis = analyse_recording(tmp_path / "a.wav", asked)
+    clips = clip_spans(analysis.segments(asked), analysis.powers, asked.lengths)
     assert len(clips) == len(spans)
     for (start, end), ((first, last),), clip in zip(
-        spans, clips, cut_clips(tmp_path / "a.wav", heard, clips, asked), strict=True
+        spans, clips, cut_clips(tmp_path / "a.wav", analysis, clips, asked), strict=True
     ):
-        assert start - 0.2 < first * heard.hop / rate < start - 0.03
-        assert end + 0.03 < last * heard.hop / rate < end + 0.2
-        original = sound[first * heard.hop : last * heard.hop]
+        assert start - 0.2 < first * analysis.hop / rate < start - 0.03
+        assert end + 0.03 < last * analysis.hop / rate < end + 0.2
+        original = sound[first * analysis.hop : last * analysis.hop]
         assert len(clip) == len(original)
         fade = round(0.005 * rate)
         gain = clip[fade:-fade] @ original[fade:-fade] / (original[fade:-fade] @ original[fade:-fade])
@@ -65,10 +65,10 @@ def test_a_long_pause_inside_a_clip_is_shortened_without_a_click(
 ) -> None:
     soundfile.write(tmp_path / "a.wav", talk([(1, 3), (7, 9)], 10, RATE), RATE, subtype="FLOAT")
     asked = cutting()
-    heard = analyse_recording(tmp_path / "a.wav", asked)
-    (spans,) = clip_spans(heard.segments(asked), heard.powers, asked.lengths)
+    analysis = analyse_recording(tmp_path / "a.wav", asked)
+    (spans,) = clip_spans(analysis.segments(asked), analysis.powers, asked.lengths)
     assert len(spans) == 2
-    (clip,) = cut_clips(tmp_path / "a.wav", heard, [spans], asked)
+    (clip,) = cut_clips(tmp_path / "a.wav", analysis, [spans], asked)
     assert 4.6 < len(clip) / RATE < 5.4
     quiet = clip[int(2.2 * RATE) : int(2.6 * RATE)]
     assert np.abs(quiet).max() < 0.002
@@ -79,10 +79,10 @@ def test_a_long_pause_inside_a_clip_is_shortened_without_a_click(
 def test_the_rate_is_the_one_that_is_wanted(recording: Callable[..., Path], sample_rate: int) -> None:
     path = recording(rate=22_050)
     asked = cutting(sample_rate)
-    heard = analyse_recording(path, asked)
-    clips = clip_spans(heard.segments(asked), heard.powers, asked.lengths)
-    for spans, clip in zip(clips, cut_clips(path, heard, clips, asked), strict=True):
-        seconds = sum(end - start for start, end in spans) * heard.hop / 22_050
+    analysis = analyse_recording(path, asked)
+    clips = clip_spans(analysis.segments(asked), analysis.powers, asked.lengths)
+    for spans, clip in zip(clips, cut_clips(path, analysis, clips, asked), strict=True):
+        seconds = sum(end - start for start, end in spans) * analysis.hop / 22_050
         assert len(clip) / sample_rate == pytest.approx(seconds, abs=2 / sample_rate)
 
 
@@ -90,12 +90,12 @@ def test_opposite_channels_are_heard_and_kept(tmp_path: Path, talk: Callable[...
     sound = talk([(1, 6)], 8, RATE)
     soundfile.write(tmp_path / "a.wav", np.stack([sound, -0.8 * sound], axis=1), RATE, subtype="FLOAT")
     asked = cutting(target_loudness=-26)
-    heard = analyse_recording(tmp_path / "a.wav", asked)
-    clips = clip_spans(heard.segments(asked), heard.powers, asked.lengths)
-    (clip,) = cut_clips(tmp_path / "a.wav", heard, clips, asked)
+    analysis = analyse_recording(tmp_path / "a.wav", asked)
+    clips = clip_spans(analysis.segments(asked), analysis.powers, asked.lengths)
+    (clip,) = cut_clips(tmp_path / "a.wav", analysis, clips, asked)
     assert audio.speech_level(clip, RATE) == pytest.approx(-26, abs=0.05)
     ((first, last),) = clips[0]
-    assert abs(np.corrcoef(clip, sound[first * heard.hop : last * heard.hop])[0, 1]) > 0.99
+    assert abs(np.corrcoef(clip, sound[first * analysis.hop : last * analysis.hop])[0, 1]) > 0.99
 
 
 @pytest.mark.parametrize("level", [0.3, 0.01, 0.0005])
@@ -104,8 +104,8 @@ def test_a_fixed_threshold_counts_from_the_target(
 ) -> None:
     """As in the guide that the option comes from, where the recording is levelled before it is split."""
     soundfile.write(tmp_path / "a.wav", talk([(1, 5), (7, 11)], 12, RATE, level), RATE, subtype="FLOAT")
-    heard = analyse_recording(tmp_path / "a.wav", cutting(silence_threshold=-40))
-    assert len(heard.segments(cutting(silence_threshold=-40))) == (2 if level > 0.001 else 1)
+    analysis = analyse_recording(tmp_path / "a.wav", cutting(silence_threshold=-40))
+    assert len(analysis.segments(cutting(silence_threshold=-40))) == (2 if level > 0.001 else 1)
 
 
 def test_noise_and_silence_hold_no_speech(tmp_path: Path) -> None:

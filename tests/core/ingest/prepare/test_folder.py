@@ -63,9 +63,9 @@ def test_run_again_it_does_nothing_and_changed_settings_leave_nothing_stale(
     assert clips(out) == before
     assert (again.done_before, again.clips) == (1, 3)
     (out / "mine.wav").write_bytes(b"my own")
-    one = prepare(tmp_path / "in", out, min_seconds=10, max_seconds=20)
+    report = prepare(tmp_path / "in", out, min_seconds=10, max_seconds=20)
     assert list(clips(out)) == ["a_000.wav", "mine.wav"]
-    assert one.clips == 1
+    assert report.clips == 1
     recording(seed=1)
     assert prepare(tmp_path / "in", out).done_before == 0
     assert list(clips(out)) == ["a_000.wav", "a_001.wav", "a_002.wav", "mine.wav"]

@@ -49,12 +49,12 @@ class Fake:
 
     def transcribe(self, sounds: Sequence[Waveform]) -> list[Transcript]:
         assert 0 < len(sounds) <= self.batch
-        told = []
+        transcripts = []
         for sound in sounds:
             self.sounds.append(sound)
             answer = self._answers.pop(0) if self._answers else f"this is sound number {len(self.sounds)}"
-            told.append(Transcript(answer, logprob=-0.2, no_speech=0.01) if isinstance(answer, str) else answer)
-        return told
+            transcripts.append(Transcript(answer, logprob=-0.2, no_speech=0.01) if isinstance(answer, str) else answer)
+        return transcripts
 
 
 @pytest.fixture

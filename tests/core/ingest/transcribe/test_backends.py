@@ -27,8 +27,8 @@ def sounds(babble: Callable[..., np.ndarray]) -> list[np.ndarray]:
 
 
 def numbers(heard: Transcript) -> list[float]:
-    told = (heard.logprob, heard.no_speech, heard.language_probability)
-    return [math.nan if value is None else value for value in told]
+    values = (heard.logprob, heard.no_speech, heard.language_probability)
+    return [math.nan if value is None else value for value in values]
 
 
 def approx(heard: Transcript) -> Any:
@@ -45,7 +45,7 @@ class TestOpenAIWhisper:
     def test_a_batch_hears_what_is_heard_one_by_one(self, whisper_file, sounds) -> None:
         recogniser = open_recogniser(recipe(whisper_file(multilingual=True)))
         together = recogniser.transcribe(sounds)
-        assert same(together, [one for sound in sounds for one in recogniser.transcribe([sound])])
+        assert same(together, [transcript for sound in sounds for transcript in recogniser.transcribe([sound])])
         assert same(together, recogniser.transcribe(sounds)), "and hears the same again"
         assert all(
             transcript.text and transcript.logprob < 0 and 0 <= transcript.no_speech <= 1 for transcript in together
@@ -53,15 +53,15 @@ class TestOpenAIWhisper:
 
     def test_language_is_told_whatever_was_asked(self, whisper_file, sounds) -> None:
         path = whisper_file(multilingual=True)
-        asked, told = (
+        asked, detected = (
             open_recogniser(recipe(path, language=code)).transcribe(sounds[:1])[0] for code in ("de", "auto")
         )
         model = whisper.load_model(str(path))
         mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(sounds[0]))
         _, probabilities = model.detect_language(mel)
         best = max(probabilities, key=probabilities.__getitem__)
-        assert asked.language == told.language == best
-        assert told.language_probability == pytest.approx(probabilities[best], rel=1e-3)
+        assert asked.language == detected.language == best
+        assert detected.language_probability == pytest.approx(probabilities[best], rel=1e-3)
 
     def test_words_are_those_of_whisper_itself(self, whisper_file, sounds, monkeypatch: pytest.MonkeyPatch) -> None:
         from vtune.ingest.transcribe import openai_whisper
@@ -69,13 +69,13 @@ class TestOpenAIWhisper:
         monkeypatch.setattr(openai_whisper, "MIN_LOGPROB", -math.inf)
         monkeypatch.setattr(openai_whisper, "MAX_COMPRESSION_RATIO", math.inf)
         path = whisper_file(multilingual=False)
-        (heard,) = open_recogniser(recipe(path, numbers="digits")).transcribe(sounds[:1])
+        (transcript,) = open_recogniser(recipe(path, numbers="digits")).transcribe(sounds[:1])
         options = whisper.DecodingOptions(language="en", without_timestamps=True, fp16=False)
         mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(sounds[0]))
         alone = whisper.decode(whisper.load_model(str(path)), mel, options)
-        assert heard.text == alone.text.strip()
-        assert heard.logprob == pytest.approx(alone.avg_logprob, rel=1e-3)
-        assert heard.language is None, "a model of one language tells none"
+        assert transcript.text == alone.text.strip()
+        assert transcript.logprob == pytest.approx(alone.avg_logprob, rel=1e-3)
+        assert transcript.language is None, "a model of one language tells none"
 
     def test_a_failed_try_is_made_again_with_beams_and_the_better_one_wins(
         self, whisper_file, sounds, monkeypatch: pytest.MonkeyPatch
@@ -165,7 +165,7 @@ class TestTransformers:
     def test_whisper_in_a_batch_hears_what_is_heard_one_by_one(self, hub_whisper: Path, sounds) -> None:
         recogniser = open_recogniser(recipe(hub_whisper, backend="transformers", language="auto"))
         together = recogniser.transcribe(sounds)
-        assert same(together, [one for sound in sounds for one in recogniser.transcribe([sound])])
+        assert same(together, [transcript for sound in sounds for transcript in recogniser.transcribe([sound])])
         assert all(
             transcript.text and transcript.logprob < 0 and 0 <= transcript.no_speech <= 1 for transcript in together
         )
@@ -175,38 +175,38 @@ class TestTransformers:
     def test_whispers_words_and_probability_are_those_of_generate_itself(self, hub_whisper: Path, sounds) -> None:
         import transformers
 
-        (heard,) = open_recogniser(
+        (transcript,) = open_recogniser(
             recipe(hub_whisper, backend="transformers", language="de", numbers="digits")
         ).transcribe(sounds[:1])
         model = transformers.WhisperForConditionalGeneration.from_pretrained(hub_whisper)
         processor = transformers.WhisperProcessor.from_pretrained(hub_whisper)
         mel = processor(sounds[0], sampling_rate=16_000, return_tensors="pt").input_features
         out = model.generate(mel, language="de", task="transcribe")
-        assert heard.text == " ".join(processor.decode(out[0], skip_special_tokens=True).split())
+        assert transcript.text == " ".join(processor.decode(out[0], skip_special_tokens=True).split())
         # The probability, by one pass over the finished text; before words, Whisper bars nothing here.
         start = torch.tensor([[model.config.decoder_start_token_id]])
         with torch.no_grad():
             first = model(mel, decoder_input_ids=start).logits[0, -1].softmax(-1)
-        assert heard.no_speech == pytest.approx(
+        assert transcript.no_speech == pytest.approx(
             first[processor.tokenizer.convert_tokens_to_ids("<|nospeech|>")].item(), rel=1e-3
         )
 
     def test_a_ctc_model_tells_letters_and_their_probability(self, hub_letters: Path, sounds) -> None:
         import transformers
 
-        (heard,) = open_recogniser(recipe(hub_letters, backend="transformers")).transcribe(sounds[:1])
+        (transcript,) = open_recogniser(recipe(hub_letters, backend="transformers")).transcribe(sounds[:1])
         model = transformers.Wav2Vec2ForCTC.from_pretrained(hub_letters).eval()
         values = (sounds[0] - sounds[0].mean()) / np.sqrt(sounds[0].var() + 1e-7)
         with torch.no_grad():
             chances = model(torch.from_numpy(values)[None]).logits[0].softmax(-1)
         path = chances.argmax(-1).tolist()
-        said = [token for token in path if token not in (1, 2, 3)]  # transformers takes these out before it groups
-        letters = [one for n, one in enumerate(said) if one and (n == 0 or said[n - 1] != one)]
+        tokens = [token for token in path if token not in (1, 2, 3)]  # transformers takes these out before it groups
+        letters = [token for n, token in enumerate(tokens) if token and (n == 0 or tokens[n - 1] != token)]
         names = ["", "", "", "", " ", *"abcdefgh"]
-        assert heard.text == " ".join("".join(names[one] for one in letters).split())
-        expected = np.mean([math.log(chances[n, one]) for n, one in enumerate(path) if one])
-        assert heard.logprob == pytest.approx(expected, rel=1e-3)
-        assert heard.language is heard.no_speech is None
+        assert transcript.text == " ".join("".join(names[letter] for letter in letters).split())
+        expected = np.mean([math.log(chances[n, token]) for n, token in enumerate(path) if token])
+        assert transcript.logprob == pytest.approx(expected, rel=1e-3)
+        assert transcript.language is transcript.no_speech is None
 
     def test_any_other_model_that_writes_words_tells_them_and_their_probability(
         self, hub_moonshine: Path, sounds
@@ -283,10 +283,10 @@ class TestFasterWhisper:
         module.WhisperModel = Model  # type: ignore[attr-defined]
         monkeypatch.setitem(__import__("sys").modules, "faster_whisper", module)
         recogniser = open_recogniser(recipe("base", backend="faster-whisper", language="auto"))
-        one, none = recogniser.transcribe([np.ones(9, np.float32), np.zeros(9, np.float32)])
-        assert one.text == "Hello there, friend."
-        assert (one.language, one.language_probability, one.no_speech) == ("de", 0.75, 0.1)
-        assert one.logprob == pytest.approx((12 * -0.2 + 7 * -0.4) / 19)
+        speech, none = recogniser.transcribe([np.ones(9, np.float32), np.zeros(9, np.float32)])
+        assert speech.text == "Hello there, friend."
+        assert (speech.language, speech.language_probability, speech.no_speech) == ("de", 0.75, 0.1)
+        assert speech.logprob == pytest.approx((12 * -0.2 + 7 * -0.4) / 19)
         assert none.text == ""
         assert asked["condition_on_previous_text"] is False
         assert asked["compute_type"] == "int8"

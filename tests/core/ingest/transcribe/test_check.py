@@ -50,23 +50,23 @@ def test_rows_that_cannot_be_checked_are_listed_with_their_reasons(folder: Make,
     report = check(root, "sound number one")
     assert len(report.compared) == 1
     assert len(report.unchecked) == 4
-    told = " ".join(f"{name} {why}" for name, why in report.unchecked)
-    assert all(part in told for part in ("'lost'", "broken.wav", "pipe.wav", "unnamed.wav", "t.csv:3"))
+    reasons = " ".join(f"{name} {why}" for name, why in report.unchecked)
+    assert all(part in reasons for part in ("'lost'", "broken.wav", "pipe.wav", "unnamed.wav", "t.csv:3"))
 
 
 def test_words_for_silence_are_wrong_and_flagged(folder: Make, check) -> None:
     root = folder(silence=np.zeros(32_000, dtype=np.float32))
     (root / "t.csv").write_text("filename,text\nsilence,words of nobody\n")
-    (one,) = check(root).compared
-    assert one.cer == 1
-    assert one.flags[0].startswith("silence: there are only 0.00 s of speech")
+    (row,) = check(root).compared
+    assert row.cer == 1
+    assert row.flags[0].startswith("silence: there are only 0.00 s of speech")
 
 
 def test_flags_are_of_the_tables_words(folder: Make, check) -> None:
     root = folder("a.wav")
     (root / "t.csv").write_text("filename,text\na,no no no no no\n")
-    (one,) = check(root, "only once").compared
-    assert [flag.partition(":")[0] for flag in one.flags] == ["mismatch", "repetition"]
+    (row,) = check(root, "only once").compared
+    assert [flag.partition(":")[0] for flag in row.flags] == ["mismatch", "repetition"]
 
 
 def test_one_recording_in_two_rows_is_heard_once(folder: Make, check, fake) -> None:
@@ -108,9 +108,9 @@ def test_the_table_of_a_check_is_whole_and_sorted(folder: Make, check, tmp_path:
     assert [row["text"] for row in rows] == ["something else", "the same"]
     assert float(rows[0]["cer"]) > float(rows[1]["cer"]) == 0
     assert rows[0]["line"] == "3"
-    said = "\n".join(report.lines(tmp_path / "check.csv"))
-    assert "2 rows checked" in said
-    assert "1 rows equal" in said
+    printed = "\n".join(report.lines(tmp_path / "check.csv"))
+    assert "2 rows checked" in printed
+    assert "1 rows equal" in printed
 
 
 def test_a_folder_stays_a_source_when_it_was_transcribed_and_checked(folder: Make, go, check, settings) -> None:

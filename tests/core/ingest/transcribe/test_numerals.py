@@ -104,8 +104,8 @@ class TestRules:
 
     def test_a_recogniser_gets_the_rules_of_its_transcripts_language(self, fake) -> None:
         settings = TranscribeRecipe(model="fake", language="auto")
-        heard = [Transcript("20 Leute", "de"), Transcript("20 people", "en"), Transcript("20 x", "xx")]
-        recogniser = NumberWordsRecogniser(fake(*heard), settings)
+        transcripts = [Transcript("20 Leute", "de"), Transcript("20 people", "en"), Transcript("20 x", "xx")]
+        recogniser = NumberWordsRecogniser(fake(*transcripts), settings)
         texts = recogniser.transcribe([np.zeros(1, np.float32)] * 3)
         assert [text.text for text in texts] == ["zwanzig Leute", "twenty people", "20 x"]
         assert [text.numerals for text in texts] == [("20",), ("20",), ()]
@@ -202,6 +202,6 @@ def recipe(model: Path, numbers: str, **more: Any) -> TranscribeRecipe:
 
 def test_another_style_of_numbers_recognises_again(folder: Callable[..., Path], fake) -> None:
     root = folder("a.wav")
-    for numbers, heard in (("words", 1), ("digits", 1), ("digits", 0)):
+    for numbers, recordings in (("words", 1), ("digits", 1), ("digits", 0)):
         report = transcribe_folder(root, recipe(Path("fake"), numbers), recogniser=fake("some words"))
-        assert report.heard == heard
+        assert report.heard == recordings

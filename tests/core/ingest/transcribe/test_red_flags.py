@@ -97,9 +97,9 @@ def test_what_people_do_say_counts_only_where_the_recogniser_is_unsure() -> None
 
 
 def test_numbers_stand_in_the_words_of_the_flags() -> None:
-    told = flags_of(replace(GOOD, logprob=-1.25, no_speech=0.71))
-    assert any("-1.25" in flag for flag in told)
-    assert any("0.71" in flag for flag in told)
+    flags = flags_of(replace(GOOD, logprob=-1.25, no_speech=0.71))
+    assert any("-1.25" in flag for flag in flags)
+    assert any("0.71" in flag for flag in flags)
 
 
 def test_what_a_recogniser_does_not_tell_raises_nothing() -> None:

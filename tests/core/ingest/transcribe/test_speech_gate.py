@@ -57,10 +57,10 @@ def test_speech_passes_however_quiet_it_was_recorded(decibels: float) -> None:
 
 @pytest.mark.parametrize("decibels", [30, 20, 10])
 def test_speech_passes_through_noise_and_noise_does_not(decibels: float) -> None:
-    said = np.concatenate([quiet(0.4), burst(3), quiet(0.4)])
-    noise = np.random.default_rng(1).normal(0, 1, len(said))
-    noise *= np.sqrt(np.mean(said**2) / 10 ** (decibels / 10))
-    speech = gate_speech((said + noise).clip(-1, 1).astype(np.float32))
+    sound = np.concatenate([quiet(0.4), burst(3), quiet(0.4)])
+    noise = np.random.default_rng(1).normal(0, 1, len(sound))
+    noise *= np.sqrt(np.mean(sound**2) / 10 ** (decibels / 10))
+    speech = gate_speech((sound + noise).clip(-1, 1).astype(np.float32))
     assert speech.seconds == pytest.approx(3, abs=1)
     assert gate_speech(noise.clip(-1, 1).astype(np.float32)).pieces == ()
 
@@ -69,8 +69,8 @@ def test_of_silence_only_pads_reach_the_recogniser() -> None:
     first, second = burst(2), burst(2, 1)
     (piece,) = gate_speech(np.concatenate([quiet(40), first, quiet(30), second, quiet(40)])).pieces
     assert len(piece) / RECOGNISER_SAMPLE_RATE == pytest.approx(4 + 4 * PAD_SECONDS, abs=0.4)
-    for one in (first, second):  # nothing of what was said is lost
-        core = one[RECOGNISER_SAMPLE_RATE // 4 : -RECOGNISER_SAMPLE_RATE // 4]
+    for half in (first, second):  # nothing of what was said is lost
+        core = half[RECOGNISER_SAMPLE_RATE // 4 : -RECOGNISER_SAMPLE_RATE // 4]
         result = [start for start in range(0, len(piece) - len(core)) if piece[start] == core[0]]
         assert any(np.array_equal(piece[start : start + len(core)], core) for start in result)
 
@@ -84,10 +84,10 @@ def test_a_pause_for_breath_stays_as_it_is() -> None:
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.floats(0.5, 20), st.floats(0.0, 4)), min_size=2, max_size=12), st.integers(0, 99))
 def test_long_recordings_come_in_pieces_that_hold_all_speech_once(parts: list[tuple[float, float]], seed: int) -> None:
-    sound = np.concatenate([part for said, pause in parts for part in (burst(said, seed), quiet(pause))])
+    sound = np.concatenate([part for length, pause in parts for part in (burst(length, seed), quiet(pause))])
     speech = gate_speech(sound)
     assert speech.pieces
     assert all(0 < len(piece) <= MAX_CHUNK_SECONDS * RECOGNISER_SAMPLE_RATE for piece in speech.pieces)
-    whole, held = float(np.square(sound).sum()), float(sum(np.square(piece).sum() for piece in speech.pieces))
-    assert held <= whole * (1 + 1e-5)  # nothing twice
-    assert held >= whole * 0.98  # and next to nothing lost
+    total, held = float(np.square(sound).sum()), float(sum(np.square(piece).sum() for piece in speech.pieces))
+    assert held <= total * (1 + 1e-5)  # nothing twice
+    assert held >= total * 0.98  # and next to nothing lost

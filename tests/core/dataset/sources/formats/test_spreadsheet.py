@@ -24,10 +24,10 @@ def write_xlsx(path: Path, sheets: dict[str, list[list[Any]]]) -> None:
     """Write the least that is a workbook, by the standard and by hand."""
 
     def cell(column: int, row: int, value: Any) -> str:
-        place = f"{chr(65 + column)}{row}"
+        cell = f"{chr(65 + column)}{row}"
         if isinstance(value, int | float):
-            return f'<c r="{place}"><v>{value}</v></c>'
-        return f'<c r="{place}" t="inlineStr"><is><t>{escape(value)}</t></is></c>' if value else ""
+            return f'<c r="{cell}"><v>{value}</v></c>'
+        return f'<c r="{cell}" t="inlineStr"><is><t>{escape(value)}</t></is></c>' if value else ""
 
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
     parts = {
