@@ -18,7 +18,7 @@ def alive(process: int) -> bool:
 
 
 def until(true: Callable[[], Any], seconds: float = 60) -> None:
-    """Wait until something is true. :raises AssertionError: it does not become true in time."""
+    """Wait until something is true. :raises AssertionError: the condition does not become true in time."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "never true"

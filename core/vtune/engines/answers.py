@@ -23,14 +23,14 @@ ROW_KEYS = ("lot",)
 
 
 def hashes(answer: Any, title: str) -> dict[str, str]:
-    """Return hashes by name. :raises EngineError: it is something else."""
+    """Return hashes by name. :raises EngineError: the answer is something else."""
     if not isinstance(answer, Mapping) or not all(isinstance(text, str) for pair in answer.items() for text in pair):
         raise EngineError(f"{title} returned {shown(answer)}, it must return a dict of texts: names and hashes")
     return dict(answer)
 
 
 def features(answer: Any, length_feature: str, title: str) -> Features:
-    """Return the features of a clip. :raises EngineError: they are no arrays that can be stored."""
+    """Return the features of a clip. :raises EngineError: the features are no arrays that can be stored."""
     if not isinstance(answer, Mapping):
         raise EngineError(f"{title} returned {shown(answer)}, it must return a dict of NumPy arrays by name")
     for name, array in answer.items():
@@ -54,7 +54,7 @@ def features(answer: Any, length_feature: str, title: str) -> Features:
 
 
 def batch(answer: Any, rows: int, title: str) -> Batch:
-    """Return a batch. :raises EngineError: it is not one CPU tensor ``[rows, ...]`` by name."""
+    """Return a batch. :raises EngineError: the answer is not one CPU tensor ``[rows, ...]`` by name."""
     import torch
 
     if not isinstance(answer, Mapping):
@@ -81,7 +81,7 @@ def batch(answer: Any, rows: int, title: str) -> Batch:
 
 
 def peft_model(answer: Any, title: str) -> Any:
-    """Return a PeftModel. :raises EngineError: it is something else."""
+    """Return a PeftModel. :raises EngineError: the answer is something else."""
     from peft import PeftModel
 
     if not isinstance(answer, PeftModel):
@@ -139,7 +139,7 @@ def logged_numbers(answer: Any, title: str) -> dict[str, Any]:
 
 
 def conditioning(answer: Any, title: str) -> Conditioning:
-    """Return a conditioning. :raises EngineError: it holds something that a voice cannot keep."""
+    """Return a conditioning. :raises EngineError: the conditioning holds something that a voice cannot keep."""
     if not isinstance(answer, Conditioning):
         raise EngineError(f"{title} returned {shown(answer)}, it must return a vtune.Conditioning")
     for name, array in answer.tensors.items():
@@ -155,7 +155,7 @@ def conditioning(answer: Any, title: str) -> Conditioning:
 
 
 def footprint(answer: Any, title: str) -> Footprint | None:
-    """Return an estimate, or None. :raises EngineError: it is something else, or holds something else than numbers."""
+    """Return an estimate, or None. :raises EngineError: the answer is something else, or holds no numbers."""
     if answer is None:
         return None
     if not isinstance(answer, Footprint):
@@ -169,7 +169,10 @@ def footprint(answer: Any, title: str) -> Footprint | None:
 
 
 def files(answer: Any, title: str) -> list[Path]:
-    """Return the files that a hook has written. :raises EngineError: it names none, or one that is not there."""
+    """Return the files that a hook has written.
+
+    :raises EngineError: the hook names no file, or a file that is not there.
+    """
     if not isinstance(answer, Iterable) or isinstance(answer, str | bytes):
         raise EngineError(f"{title} returned {shown(answer)}, it must return the list of files that it has written")
     written = [Path(path) for path in answer]
@@ -181,14 +184,17 @@ def files(answer: Any, title: str) -> list[Path]:
 
 
 def iterable(answer: Any, title: str) -> Iterable[Any]:
-    """Return an iterable. :raises EngineError: it is a single sound, or something else."""
+    """Return an iterable. :raises EngineError: the answer is a single sound, or something else."""
     if isinstance(answer, Audio) or not isinstance(answer, Iterable):
         raise EngineError(f"{title} returned {shown(answer)}, it must yield its pieces: write `yield` for each")
     return answer
 
 
 def spoken_line(answer: Any, count: int, done: Collection[int], title: str) -> tuple[int, list[Audio]]:
-    """Return the index of a line with its pieces. :raises EngineError: it is something else, or comes twice."""
+    """Return the index of a line with its pieces.
+
+    :raises EngineError: the answer is something else, or a line comes twice.
+    """
     match answer:
         case (int() as index, list() | tuple() as pieces) if 0 <= index < count and index not in done:
             return index, list(pieces)

@@ -294,7 +294,7 @@ class Engine:
         return self._with_pauses("synthesize_from_sampler", text, seed, sampling, arguments)
 
     def require_sampler(self) -> None:
-        """Check that a server of language models can sample for this engine. :raises EngineError: it cannot."""
+        """Check that a server of language models can sample for this engine. :raises EngineError: no server can."""
         if not self._implements("synthesize_from_sampler"):
             raise EngineError(
                 f"engine {self.name!r} speaks only in vtune's own process: no other server can sample from its network"
@@ -307,7 +307,7 @@ class Engine:
             )
 
     def require_convert(self) -> None:
-        """Check that the engine converts recordings into a voice. :raises EngineError: it only speaks texts."""
+        """Check that the engine converts recordings into a voice. :raises EngineError: the engine only speaks texts."""
         if not self._implements("convert"):
             raise EngineError(
                 f"engine {self.name!r} only speaks texts: it has no hook 'convert', so it cannot convert a recording"
@@ -482,7 +482,7 @@ class Engine:
 
 
 def _kept_text_options(conditioning: Conditioning) -> dict[str, Any]:
-    """Read the options that a voice keeps for its texts. :raises VoiceError: they are damaged."""
+    """Read the options that a voice keeps for its texts. :raises VoiceError: the options are damaged."""
     text = conditioning.strings.get(TEXT_OPTIONS_KEY, "{}")
     try:
         values = json.loads(text)
@@ -499,8 +499,8 @@ def load_engine(name: str) -> Engine:
     Other installed engines are not imported, so a broken one cannot disturb. A file (``./my_engine.py``) is imported
     only if the user has named it: see ``use_engine_file``.
 
-    :raises EngineError: it is not installed, is a file that nobody named, clashes, cannot be imported or breaks the
-        contract; one line.
+    :raises EngineError: the engine is not installed, is a file that nobody named, clashes, cannot be imported or breaks
+        the contract; one line.
     """
     if is_engine_file(name):
         path = named_engine_file(name)

@@ -99,14 +99,14 @@ def _empty_manager() -> pluggy.PluginManager:
 
 
 def extension_alone(extension: Installed) -> pluggy.PluginManager:
-    """Build a plugin manager of one extension. :raises EngineError: it is broken."""
+    """Build a plugin manager of one extension. :raises EngineError: the extension is broken."""
     manager = _empty_manager()
     _register_extension(manager, extension)
     return manager
 
 
 def engine_alone(module: ModuleType, title: str, needs: str = "") -> pluggy.PluginManager:
-    """Build a plugin manager of one engine without extensions. :raises EngineError: it is broken."""
+    """Build a plugin manager of one engine without extensions. :raises EngineError: the engine is broken."""
     manager = _empty_manager()
     for hook, _, _ in _hookimpls(module):
         specification = getattr(_SPECIFICATIONS.get(hook), _SPEC, None)

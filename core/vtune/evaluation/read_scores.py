@@ -18,7 +18,7 @@ MAX_SCORES_BYTES = 32_000_000
 def read_scores(path: Path) -> Scores:
     """Read ``scores.json``; a voice that was never scored has none, and gives empty scores.
 
-    :raises VoiceError: it is damaged, or was written by another version of vtune.
+    :raises VoiceError: the file is damaged, or was written by another version of vtune.
     """
     try:
         kept = read_json_object(path, MAX_SCORES_BYTES)

@@ -79,7 +79,7 @@ class Scores:
         return [*self.systems, *own, *anchors]
 
     def __getitem__(self, name: str) -> Score:
-        """Return the score of one metric. :raises KeyError: it was not measured."""
+        """Return the score of one metric. :raises KeyError: the metric was not measured."""
         for score in self.scores:
             if score.spec.name == name:
                 return score

@@ -150,7 +150,7 @@ def _require_close(how: str, prompts: list[Prompt], tolerance: float) -> None:
 def _require_reading(title: str, target: ExportTarget, voice: VoiceToExport) -> None:
     """Let ``compare`` look into an empty folder: if it gives good numbers there, it does not read the files.
 
-    :raises EngineError: it does not.
+    :raises EngineError: ``compare`` does not read the files.
     """
     with TemporaryDirectory(prefix="vtune-empty-") as empty:
         try:

@@ -77,7 +77,7 @@ class AnswerComparison:
 def compare(source: ExportSource, model: nn.Module, how: str, tolerance: float) -> AnswerComparison:
     """Compare the logits of a model that was read back with those of the voice.
 
-    :raises VoiceError: they differ by more than the tolerance.
+    :raises VoiceError: the logits differ by more than the tolerance.
     """
     from vtune.training import guards
 

@@ -40,14 +40,14 @@ def read_draft(path: Path) -> Draft:
 
 
 def parse(text: str, origin: str) -> Any:
-    """Parse one YAML value, as an override gives it. :raises RecipeError: it is not YAML."""
+    """Parse one YAML value, as an override gives it. :raises RecipeError: the text is not YAML."""
     return _Reader(origin, numbered=False).read(text)[0]
 
 
 def read_yaml(path: Path) -> Any:
     """Read a file of one YAML document that is no recipe (a model's configuration, a server's settings) by its rules.
 
-    :raises RecipeError: it cannot be read or parsed; FileRefused: it is no text file, or too large.
+    :raises RecipeError: the file cannot be read or parsed; FileRefused: the file is no text file, or too large.
     """
     try:
         text = read_text(path, MAX_BYTES)

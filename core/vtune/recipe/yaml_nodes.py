@@ -25,7 +25,7 @@ class Unreadable(Exception):
 def compose(text: str) -> yaml.Node | None:
     """Return the root of the only document, or None if there is nothing but comments.
 
-    A node has a tag only where one was written, else an empty one. :raises Unreadable: it cannot be parsed.
+    A node has a tag only where one was written, else an empty one. :raises Unreadable: the text cannot be parsed.
     """
     nodes: list[yaml.Node] = []
     line = 1

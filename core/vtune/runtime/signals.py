@@ -131,7 +131,7 @@ def requested() -> int | None:
 
 
 def check() -> None:
-    """Raise ``Stopped`` if this process has received a stop signal. :raises Stopped: it has."""
+    """Raise ``Stopped`` if this process has received a stop signal. :raises Stopped: there was a stop signal."""
     if _state.signum is not None:
         raise Stopped(_state.signum)
 

@@ -100,7 +100,10 @@ def require_regular_files(folder: Path) -> None:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading bytes, without ever waiting. :raises FileRefused: it is not a regular file."""
+    """Open a regular file for reading bytes, without ever waiting.
+
+    :raises FileRefused: the path is not a regular file.
+    """
     require_regular(path)
     # If the file has become a FIFO meanwhile, opening it does not block either.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -108,7 +111,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_bytes(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
-    """Read all bytes of a file. :raises FileRefused: it is not a regular file, or has more than ``max_bytes``."""
+    """Read all bytes of a file. :raises FileRefused: the file is not regular, or has more than ``max_bytes``."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > max_bytes:
@@ -117,7 +120,10 @@ def read_bytes(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
 
 
 def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
-    """Read a UTF-8 text file, with or without a byte order mark. :raises FileRefused: it is not UTF-8, or too large."""
+    """Read a UTF-8 text file, with or without a byte order mark.
+
+    :raises FileRefused: the file is not UTF-8, or too large.
+    """
     try:
         return read_bytes(path, max_bytes).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -125,7 +131,7 @@ def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
 
 
 def read_json(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> Any:
-    """Read a JSON file. :raises FileRefused: it is not JSON, or it breaks a limit; see ``parse_json``."""
+    """Read a JSON file. :raises FileRefused: the file is not JSON, or breaks a limit; see ``parse_json``."""
     text = read_text(path, max_bytes)
     try:
         return parse_json(text)
@@ -134,7 +140,7 @@ def read_json(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> Any:
 
 
 def read_json_object(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> dict[str, Any]:
-    """Read a JSON file that holds one object. :raises FileRefused: it does not."""
+    """Read a JSON file that holds one object. :raises FileRefused: the file holds something else."""
     value = read_json(path, max_bytes)
     if not isinstance(value, dict):
         raise FileRefused(path, f"it must hold a JSON object, found {shown(value)}")

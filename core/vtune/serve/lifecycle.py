@@ -45,7 +45,7 @@ class Lifecycle:
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
-        """Hold one request, which is cancelled at the deadline. :raises StoppingError: it was cancelled."""
+        """Hold one request, which is cancelled at the deadline. :raises StoppingError: the request was cancelled."""
         limit = asyncio.timeout_at(self._deadline)
         self._requests.add(limit)
         try:

@@ -120,7 +120,7 @@ class ServeSettings(Settings):
 
 
 def read_settings(path: Path) -> ServeSettings:
-    """Read a server's settings from YAML. :raises VtuneError: it cannot be read, or a key is wrong; one line."""
+    """Read a server's settings from YAML. :raises VtuneError: the file cannot be read, or a key is wrong."""
     try:
         data = read_yaml(path)
     except RecipeError as error:

@@ -27,7 +27,10 @@ class IncompleteAudioError(Exception):
 
 
 async def unless_gone(awaitable: Awaitable[T], receive: Receive) -> T:
-    """Wait for a result while the client is connected. :raises ClientGoneError: it is not; the wait is cancelled."""
+    """Wait for a result while the client is connected.
+
+    :raises ClientGoneError: the client has left; the wait is cancelled.
+    """
     task = asyncio.ensure_future(awaitable)
     gone = asyncio.ensure_future(_gone(receive))
     try:

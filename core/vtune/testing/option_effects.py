@@ -136,7 +136,10 @@ class _Made:
         self.base = engine.load_base(options, torch.device("cpu"), torch.float32)
 
     def changed(self, values: Mapping[str, Any]) -> _Made:
-        """Load the engine with other values of some options. :raises EngineError: it cannot be loaded with them."""
+        """Load the engine with other values of some options.
+
+        :raises EngineError: the engine cannot be loaded with them.
+        """
         options = type(self.options).model_validate({**dict(self.options), **values})
         return _Made(self.engine, options, self.clips, self.seed)
 

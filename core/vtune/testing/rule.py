@@ -108,6 +108,6 @@ def rules_named(names: tuple[str, ...]) -> dict[str, Rule]:
 
 
 def require(condition: object, seen: str, change: str = "") -> None:
-    """Check a condition. :raises BrokenRule: it does not hold."""
+    """Check a condition. :raises BrokenRule: the condition does not hold."""
     if not condition:
         raise BrokenRule(seen, change)

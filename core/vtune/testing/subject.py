@@ -71,7 +71,7 @@ class Subject:
 
     @cached_property
     def module(self) -> ModuleType:
-        """The module of the hooks. :raises EngineError: it is not installed or cannot be imported."""
+        """The module of the hooks. :raises EngineError: the engine is not installed or cannot be imported."""
         if is_engine_file(self.name):
             use_engine_file(self.name)
             return import_file(named_engine_file(self.name))

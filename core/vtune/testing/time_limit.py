@@ -65,8 +65,8 @@ def call_within(seconds: float, function: Callable[[], T]) -> T:
     """Call a function in a thread and return its result.
 
     :param seconds: of one core, where the system tells; ``WAITING_FACTOR`` times as long by the clock.
-    :raises TimeLimitReached: it takes longer. The thread is stopped at its next line of Python; while it waits in a C
-        function it goes on in the background, and does not keep the process alive.
+    :raises TimeLimitReached: the call takes longer. The thread is stopped at its next line of Python; while it waits in
+        a C function it goes on in the background, and does not keep the process alive.
     """
     call = _Call(function)
     thread = threading.Thread(target=call.run, name="rule", daemon=True)

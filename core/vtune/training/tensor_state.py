@@ -44,7 +44,10 @@ def check_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
 
 
 def check_optimizer_state(state: Mapping[str, Any], tensors: Iterable[torch.Tensor]) -> None:
-    """Check that the state of an optimizer belongs to some tensors and is finite. :raises ValueError: it does not."""
+    """Check that the state of an optimizer belongs to some tensors and is finite.
+
+    :raises ValueError: the state is of other tensors, or not finite.
+    """
     shapes = [tuple(tensor.shape) for tensor in tensors]
     count = sum(len(group["params"]) for group in state["param_groups"])
     averaged = Counter(tuple(kept["exp_avg"].shape) for kept in state["state"].values() if "exp_avg" in kept)
@@ -57,7 +60,7 @@ def check_optimizer_state(state: Mapping[str, Any], tensors: Iterable[torch.Tens
 
 
 def check_scheduler_state(state: Mapping[str, Any]) -> None:
-    """Check that the state of a learning rate schedule is finite. :raises ValueError: it is not."""
+    """Check that the state of a learning rate schedule is finite. :raises ValueError: a number is not finite."""
     require_finite("the learning rate", torch.tensor([float(state["last_epoch"]), *state["_last_lr"]]))
 
 

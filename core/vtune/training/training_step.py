@@ -83,7 +83,10 @@ class Learner:
             self.step(name)
 
     def require_main(self) -> None:
-        """Check after the first step that the recipe's optimizer has got a loss. :raises EngineError: it has not."""
+        """Check after the first step that the recipe's optimizer has got a loss.
+
+        :raises EngineError: the optimizer has none.
+        """
         if all(tensor.grad is None for tensor in self._tensors[MAIN_OPTIMIZER]):
             raise EngineError(
                 f"{self.title} did not call step.optimize(loss) in the first step, so the adapter would learn nothing"

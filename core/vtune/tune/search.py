@@ -100,7 +100,7 @@ def _check(recipe: Recipe, name: str, metric: str) -> None:
 
 
 def _begin(study: Study, study_folder: StudyFolder, recipe: Recipe, space: Space, metric: str) -> None:
-    """Note the settings of a new study, or compare them with an old one. :raises RecipeError: they differ."""
+    """Note the settings of a new study, or compare them with an old one. :raises RecipeError: the settings differ."""
     facts = study.facts
     if "metric" in facts:
         before = load_recipe(study_folder.recipe).settings()

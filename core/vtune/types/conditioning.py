@@ -21,7 +21,7 @@ class Conditioning:
     strings: Mapping[str, str] = field(default_factory=dict)
 
     def number(self, name: str, highest: float) -> float:
-        """Parse a string as a number from 0 to ``highest``. :raises VoiceError: it is not such a number."""
+        """Parse a string as a number from 0 to ``highest``. :raises VoiceError: the string is not such a number."""
         text = self.strings.get(name, "")
         try:
             number = float(text)

@@ -82,7 +82,7 @@ def load_s2mel(path: Path, config: Config) -> S2Mel:
 
 
 def load_vocoder(settings_path: Path, path: Path, config: Config) -> BigVGAN:
-    """Load BigVGAN. :raises EngineError: it speaks other mel spectrograms than the checkpoint makes."""
+    """Load BigVGAN. :raises EngineError: BigVGAN speaks other mel spectrograms than the checkpoint makes."""
     try:
         settings = BigVGANSettings.read(read_json_object(settings_path), str(settings_path))
     except (OSError, FileRefused) as error:

@@ -49,10 +49,10 @@ FAINT_SHARE = 0.12
 """Position of the threshold for the faint beginnings and ends of words, beside louder speech."""
 
 MAX_FAINT_FRAMES = 30
-"""Most frames of faint speech before and after the speech that was found."""
+"""Largest number of frames of faint speech before and after the speech that was found."""
 
 MIN_RISE_DB = 3.0
-"""Least difference in dB between speech and floor."""
+"""Smallest difference in dB between speech and floor."""
 
 SILENCE_DB = -120.0
 """Level in dB that is used for digital silence."""

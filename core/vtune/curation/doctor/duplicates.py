@@ -17,7 +17,7 @@ MAX_NAMED_PLACES = 6
 """Rows that the message of a finding names; ``Finding.others`` has all of them."""
 
 COPY_SIMILARITY = 0.85
-"""Least share of equal fingerprint bits for a copy, whatever the words. Sentences with the same pattern, spoken by a
+"""Smallest share of equal fingerprint bits for a copy, whatever the words. Sentences with the same pattern, spoken by a
 synthesiser ("Where did you find the green ladder?", "... the heavy camera?"), reach 0.83. Of 60 copies, those in MP3,
 shifted, or at another rate stayed above 0.87, noisy ones above 0.80."""
 

@@ -33,7 +33,7 @@ AUDIBLE_RANGE_DB = 40.0
 """dB below the loud rows; softer rows are noise, which every coder changes."""
 
 MIN_ROWS = 12
-"""Least rows for a comparison (0.5 s). With fewer, two different sounds may agree by chance."""
+"""Smallest number of rows for a comparison (0.5 s). With fewer, two different sounds may agree by chance."""
 
 MIN_COVERED_SHARE = 0.8
 """Share of the shorter sound that must overlap with the longer sound."""
@@ -42,7 +42,8 @@ MAX_DIFFERING_SHARE = 0.25
 """Share of bits that may differ: different clips of one speaker had at least 0.33, copies at most 0.21."""
 
 MAX_KEY_PLACES = 64
-"""Most occurrences of a key in the index; a more frequent key belongs to a jingle or a tone, and proves nothing."""
+"""Largest number of occurrences of a key in the index; a more frequent key belongs to a jingle or a tone, and proves
+nothing."""
 
 _ACTIVE_BIT = np.uint32(1 << 31)
 _BITS_PER_ROW = 2 * FINGERPRINT_BANDS - 3

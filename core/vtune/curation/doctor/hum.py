@@ -32,7 +32,7 @@ MAX_LINE_SWING_DB = 4.0
 """dB between the soft and the loud fifth of a line: hum is steady, a voice is not."""
 
 MIN_WINDOWS = 4
-"""Least windows for a measurement."""
+"""Smallest number of windows for a measurement."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,17 @@ from vtune.curation.doctor.thresholds import MAX_SPEECH_DBFS, MIN_SPEECH_DBFS
 from vtune.dataset import Row
 
 MIN_CLIPS = 10
-"""Least clips for a median that means something."""
+"""Smallest number of clips for a median that means something."""
 
 OUTLIER_DEVIATIONS = 5.0
 """Robust standard deviations (1.4826 times the median deviation) from the median that make an outlier. With a normal
 distribution this would be one clip in two million; real values have longer tails."""
 
 MIN_LEVEL_STEP_DB = 6.0
-"""Least difference from the median: everybody hears half the amplitude."""
+"""Smallest difference from the median: everybody hears half the amplitude."""
 
 MIN_PACE_RATIO = 1.6
-"""Least ratio to the median pace: within the clips of one speaker, names and numbers alone cause a ratio of 1.4."""
+"""Smallest ratio to the median pace: within the clips of one speaker, names and numbers alone cause a ratio of 1.4."""
 
 MIN_LETTERS_PER_SECOND, MAX_LETTERS_PER_SECOND = 3.0, 30.0
 """Limits of the pace. Slow dictation has 6, fast talk 22; outside these limits the words are of another recording."""

@@ -25,7 +25,7 @@ MIN_TOP_DENSITY_RATIO = 10.0
 """Density of the top relative to the range below. A sine has 5.4, speech about 1, clipped speech 20 and more."""
 
 MIN_FLAT_TOPS = 4
-"""Least flat tops of three equal samples or more. Speech reaches its highest peak once or twice."""
+"""Smallest number of flat tops of three equal samples or more. Speech reaches its highest peak once or twice."""
 
 MAX_CHANNELS = 8
 """Channels that are measured, which limits the memory: a recording with more is not a recording of a voice."""

@@ -17,10 +17,11 @@ from vtune.errors import VtuneError
 from vtune.runtime.progress import track
 
 MIN_CLIPS = 8
-"""Least clips for the centre of a voice."""
+"""Smallest number of clips for the centre of a voice."""
 
 MIN_SIMILARITY = 0.77
-"""Least cosine to the centre. A speaker's own clips have 0.86 to 0.96, other speakers of the same sex 0.45 to 0.75."""
+"""Smallest cosine to the centre. A speaker's own clips have 0.86 to 0.96, other speakers of the same sex 0.45 to
+0.75."""
 
 RowMeasures = tuple[Row, Measures]
 

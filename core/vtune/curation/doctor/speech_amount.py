@@ -15,8 +15,8 @@ QUALITY_BY_MINUTES = (
     (22.0, "an even voice that can read varied texts"),
     (45.0, "the best quality, more speech helps less and less"),
 )
-"""Pairs of least minutes and the Orpheus voice to expect. The guide measured 1, 5, 15, 30 and 60 minutes; each limit
-lies half-way between two of them."""
+"""Pairs of the smallest number of minutes and the Orpheus voice to expect. The guide measured 1, 5, 15, 30 and 60
+minutes; each limit lies half-way between two of them."""
 
 PURPOSE_BY_MINUTES = (
     (0.0, "less than a test"),
@@ -24,10 +24,10 @@ PURPOSE_BY_MINUTES = (
     (10.0, "real use"),
     (30.0, "real use in several styles"),
 )
-"""Pairs of least minutes and what an IndexTTS voice is good for."""
+"""Pairs of the smallest number of minutes and what an IndexTTS voice is good for."""
 
 EPOCHS_BY_CLIPS = ((0, "5 or more epochs (the voice may memorise the clips)"), (30, "2 to 3 epochs"), (100, "1 epoch"))
-"""Pairs of least clips and the number of epochs to start with."""
+"""Pairs of the smallest number of clips and the number of epochs to start with."""
 
 LITTLE_MINUTES = 5.0
 """Minutes of speech below which both guides promise no good voice."""

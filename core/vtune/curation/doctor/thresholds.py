@@ -29,7 +29,7 @@ MIN_HUM_DISTANCE_DB = 34.0
 """dB between speech and hum; nobody hears softer hum, and most recordings have some."""
 
 MIN_BANDWIDTH_SHARE = 0.75
-"""Least share of the possible bandwidth: a 16 kHz file has 0.67 of 24 kHz, MP3 at 64 kbit/s has 0.85."""
+"""Smallest share of the possible bandwidth: a 16 kHz file has 0.67 of 24 kHz, MP3 at 64 kbit/s has 0.85."""
 
 DEFAULT_ENGINE_RATE = 24_000
 """Sample rate of most engines, used if no engine is named."""

@@ -24,10 +24,10 @@ MAX_RECORDING_SAMPLES = MAX_RECORDING_SECONDS * 96_000
 """Longer recordings are not played: clips last seconds, and a file of hours would fill the memory."""
 
 MAX_CACHE_BYTES = 192 << 20
-"""Most bytes of converted recordings in memory."""
+"""Largest number of bytes of converted recordings in memory."""
 
 MAX_PEAKS = 2_000
-"""Most columns of a waveform or a spectrogram."""
+"""Largest number of columns of a waveform or a spectrogram."""
 
 SPECTROGRAM_BANDS, SPECTROGRAM_MAX_HZ, SPECTROGRAM_RANGE_DB = 96, 8_000, 70
 """Bands of a spectrogram (evenly spaced in mel), its highest frequency, and its range of levels."""
@@ -44,20 +44,20 @@ class BrowserAudio:
         self._lock = threading.Lock()
 
     def wav(self, name: str) -> bytes:
-        """Return a recording as mono 16-bit WAV. :raises DataError: it cannot be read, or is too long."""
+        """Return a recording as mono 16-bit WAV. :raises DataError: the recording cannot be read, or is too long."""
         return self._get("wav", name, lambda: audio.encoded(*_read(name), "WAV"), len)
 
     def peaks(self, name: str) -> dict[str, Any]:
         """Return ``seconds`` and ``peaks``: lowest and highest sample of up to 2,000 equal parts, in [-127, 127].
 
-        :raises DataError: it cannot be read, or is too long.
+        :raises DataError: the recording cannot be read, or is too long.
         """
         return self._get("peaks", name, lambda: _peaks(self.wav(name)), lambda result: 64 * len(result["peaks"]))
 
     def spectrogram(self, name: str) -> dict[str, Any]:
         """Return ``bands``, ``columns`` and ``levels`` (base64, one byte per level, by column, low bands first).
 
-        :raises DataError: it cannot be read, or is too long.
+        :raises DataError: the recording cannot be read, or is too long.
         """
         return self._get(
             "spectrogram", name, lambda: _spectrogram(self.wav(name)), lambda result: len(result["levels"])

@@ -19,7 +19,7 @@ SEARCH_SECONDS = 0.1
 """Seconds on each side of the requested time in which the cut is searched."""
 
 MIN_HALF_SECONDS = 0.1
-"""Least seconds of each half."""
+"""Smallest number of seconds of each half."""
 
 
 def quietest_sample(waveform: Waveform, rate: int, near: float) -> int:

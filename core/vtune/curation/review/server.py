@@ -27,7 +27,7 @@ from vtune.runtime.hostnames import server_url
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 << 10
-"""Most bytes in the body of a request."""
+"""Largest number of bytes in the body of a request."""
 
 PAGE_FILES = {
     "/": ("page.html", "text/html"),

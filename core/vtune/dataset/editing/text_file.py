@@ -42,7 +42,7 @@ def digest_of(data: bytes) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read all bytes of a file. :raises DataError: it cannot be read."""
+    """Read all bytes of a file. :raises DataError: the file cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -52,7 +52,7 @@ def read_bytes(path: Path) -> bytes:
 def read_text_file(path: Path) -> tuple[TextFile, str]:
     """Read a text file and its digest; invalid bytes are kept, so that ``encoded`` gives the same bytes.
 
-    :raises DataError: it cannot be read, or is UTF-16 that breaks off.
+    :raises DataError: the file cannot be read, or is UTF-16 that breaks off.
     """
     encoding, data = encoding_of(path), read_bytes(path)
     if encoding == "utf-16":

@@ -40,7 +40,7 @@ from vtune.types.options import features_values
 logger = logging.getLogger(__name__)
 
 SHARD_CLIPS = 256
-"""Most clips of a shard. A killed run has to encode at most this many clips again."""
+"""Largest number of clips of a shard. A killed run has to encode at most this many clips again."""
 
 SHARD_BYTES = 64 << 20
 """Bytes after which a shard is written, which its clips take in memory until then: 35 spectrograms of ten seconds."""

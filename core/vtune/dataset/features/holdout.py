@@ -15,7 +15,7 @@ from vtune.runtime.paths import RunFolder
 from vtune.types import Clip
 
 MAX_IMPOSTOR_CLIPS = 8
-"""Most clips of other speakers that are read."""
+"""Largest number of clips of other speakers that are read."""
 
 
 def held_out_clips(recipe: Recipe, engine: Engine, run: RunFolder, voice: str) -> list[Clip]:

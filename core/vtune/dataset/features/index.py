@@ -14,7 +14,7 @@ from vtune.dataset.features.rows import FeatureRows
 from vtune.errors import DataError
 
 KEY_CHARACTERS = 32
-"""Most characters of a key."""
+"""Largest number of characters of a key."""
 
 
 @dataclass(frozen=True, slots=True)

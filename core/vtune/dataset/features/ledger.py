@@ -16,7 +16,7 @@ MAX_SHOWN_REASONS, MAX_REASON_CHARACTERS = 6, 160
 """Reasons that are shown in one line, and characters of each."""
 
 MAX_REASON_KINDS = 50
-"""Most kinds of reasons that are counted separately; later kinds are counted as "other reasons"."""
+"""Largest number of kinds of reasons that are counted separately; later kinds are counted as "other reasons"."""
 
 
 @dataclass(slots=True)

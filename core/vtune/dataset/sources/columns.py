@@ -74,7 +74,7 @@ SAMPLE_ROWS, SAMPLE_CELL_CHARACTERS = 1_000, 300
 """Rows at the beginning of a table that are looked at before it is read, and characters of each cell."""
 
 SIMILAR_SHARE = 0.5
-"""Least share of common words by which one column writes the words of another in another way."""
+"""Smallest share of common words by which one column writes the words of another in another way."""
 
 MIN_ROWS = 3
 """Rows from which on the cells of a column count as evidence against it."""

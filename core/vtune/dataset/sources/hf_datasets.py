@@ -52,7 +52,7 @@ class DatasetSource:
 
     @classmethod
     def from_hub(cls, recipe: SourceRecipe) -> DatasetSource:
-        """Open ``hub:owner/name``. :raises DataError: it cannot be loaded."""
+        """Open ``hub:owner/name``. :raises DataError: the data set cannot be loaded."""
         import datasets
 
         name = recipe.source.removeprefix("hub:")
@@ -61,7 +61,7 @@ class DatasetSource:
 
     @classmethod
     def from_disk(cls, path: Path, recipe: SourceRecipe) -> DatasetSource:
-        """Open a folder that ``save_to_disk`` wrote. :raises DataError: it is damaged or lacks the split."""
+        """Open a folder that ``save_to_disk`` wrote. :raises DataError: the folder is damaged or lacks the split."""
         import datasets
 
         dataset = _opened(path, lambda: datasets.load_from_disk(str(path)))
@@ -73,7 +73,7 @@ class DatasetSource:
 
     @classmethod
     def from_file(cls, path: Path, recipe: SourceRecipe) -> DatasetSource:
-        """Open one Parquet or Arrow file. :raises DataError: it is not one."""
+        """Open one Parquet or Arrow file. :raises DataError: the file is of another kind."""
         import datasets
 
         read = datasets.Dataset.from_file if path.suffix.lower() == ".arrow" else datasets.Dataset.from_parquet
@@ -81,7 +81,7 @@ class DatasetSource:
 
     @classmethod
     def from_folder(cls, path: Path, recipe: SourceRecipe) -> DatasetSource:
-        """Open a folder of Parquet files, as a clone of a Hub data set is. :raises DataError: it cannot be read."""
+        """Open a folder of Parquet files, as a clone of a Hub data set is. :raises DataError: a file cannot be read."""
         import datasets
 
         dataset = _opened(path, lambda: datasets.load_dataset(str(path), split=recipe.split))

@@ -71,7 +71,7 @@ class JsonReader:
         return character
 
     def value(self) -> tuple[int, Any]:
-        """Take one value with the line that it begins at. :raises DataError: it is none."""
+        """Take one value with the line that it begins at. :raises DataError: no value stands there."""
         self.peek()
         line, size = self._line, BLOCK_CHARACTERS
         while True:

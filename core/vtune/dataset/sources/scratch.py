@@ -36,7 +36,7 @@ def _as_disk_error(error: sqlite3.OperationalError) -> Exception:
 
 
 CACHE_BYTES = 64 * 2**20
-"""Most memory of one database. With SQLite's default of 2 MB, each row of a large table costs a read of the disk."""
+"""Largest memory of one database. With SQLite's default of 2 MB, each row of a large table costs a read of the disk."""
 
 
 def scratch(owner: object, schema: str) -> sqlite3.Connection:

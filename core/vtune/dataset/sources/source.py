@@ -79,11 +79,14 @@ class Source(Protocol):
         ...
 
     def seconds(self, name: str) -> float:
-        """Return the seconds of a recording, from its header. :raises DataError: it cannot be read."""
+        """Return the seconds of a recording, from its header. :raises DataError: the recording cannot be read."""
         ...
 
     def rate(self, name: str) -> int:
-        """Return the sample rate of a recording in Hz, from its header. :raises DataError: it cannot be read."""
+        """Return the sample rate of a recording in Hz, from its header.
+
+        :raises DataError: the recording cannot be read.
+        """
         ...
 
     def digest(self, name: str) -> str:
@@ -91,7 +94,7 @@ class Source(Protocol):
         ...
 
     def load(self, name: str, sample_rate: int) -> Waveform:
-        """Read a recording as mono at a sample rate in Hz. :raises DataError: it cannot be read."""
+        """Read a recording as mono at a sample rate in Hz. :raises DataError: the recording cannot be read."""
         ...
 
 

@@ -24,7 +24,7 @@ DTYPE = "fp32"
 
 
 def check(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
-    """Refuse a voice without an adapter. :raises VoiceError: it was fully fine-tuned."""
+    """Refuse a voice without an adapter. :raises VoiceError: the voice was fully fine-tuned."""
     if record.method != "lora":
         raise VoiceError(f"voice {record.name!r} was fully fine-tuned: there is no adapter; export it --to merged")
 

@@ -16,7 +16,7 @@ from vtune.contract.recognisers import Transcript
 from vtune.ingest.transcribe.join_transcripts import MAX_COMPRESSION_RATIO
 
 MIN_LOGPROB = -1.0
-"""Least mean log probability of a text without numerals; below it, words are more often wrong than right."""
+"""Smallest mean log probability of a text without numerals; below it, words are more often wrong than right."""
 
 _OTHER_NUMERALS = frozenset("%‰°&")
 _SPECIAL_TOKEN = re.compile(r"<\|.*\|>")

@@ -28,7 +28,7 @@ MAX_NO_SPEECH_PROBABILITY = 0.6
 """Probability of "no speech" above which the words are doubtful (Whisper's own threshold)."""
 
 MIN_LANGUAGE_PROBABILITY = 0.7
-"""Least probability of another language that makes words doubtful: for short sounds, the detection is often wrong."""
+"""Smallest probability of another language that makes words doubtful: for short sounds, the detection is often wrong."""
 
 MIN_LETTERS_PER_SECOND, MAX_LETTERS_PER_SECOND = 3.0, 28.0
 """Limits that hold whatever the pace of the folder is; auctioneers reach 25."""
@@ -37,13 +37,13 @@ OUTLIER_DEVIATIONS = 4.5
 """Robust standard deviations from the folder's median, for the logarithm of the pace and for the log probability."""
 
 MIN_PACE_DEVIATION = 0.12
-"""Least standard deviation of the logarithm of the pace, so that no clip of a very even speaker is flagged."""
+"""Smallest standard deviation of the logarithm of the pace, so that no clip of a very even speaker is flagged."""
 
 SHORT_TEXT_LETTERS = 12
 """Letters of a text whose pace varies 1.4 times as much as the pace of a long text."""
 
 MIN_FOLDER_CLIPS = 20
-"""Least clips in a folder for medians that mean something."""
+"""Smallest number of clips in a folder for medians that mean something."""
 
 
 @dataclass(frozen=True, slots=True)

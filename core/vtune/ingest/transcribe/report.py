@@ -9,10 +9,10 @@ from pathlib import Path
 from vtune.errors import printable
 
 MAX_LISTED_NAMES = 10
-"""Most recordings of one kind that the report lists."""
+"""Largest number of recordings of one kind that the report lists."""
 
 MAX_LISTED_NUMERALS = 8
-"""Most numerals that the report shows."""
+"""Largest number of numerals that the report shows."""
 
 
 @dataclass(slots=True)

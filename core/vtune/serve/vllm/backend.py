@@ -249,7 +249,7 @@ class VllmBackend:
             job.give(error)
 
     def _linked(self) -> _ServerLink:
-        """Return the current server. :raises UpstreamError: it does not answer."""
+        """Return the current server. :raises UpstreamError: the server does not answer."""
         client = self._server.client()
         with self._link_lock:
             if self._link is None or self._link.client is not client:

@@ -33,7 +33,10 @@ class WatchedServer(Protocol):
         ...
 
     def client(self) -> VllmClient:
-        """Return the server's client, a new one after each start. :raises UpstreamAwayError: it does not answer."""
+        """Return the server's client, a new one after each start.
+
+        :raises UpstreamAwayError: the server does not answer.
+        """
         ...
 
     def missing(self) -> str:
@@ -66,7 +69,7 @@ class ExternalServer:
         threading.Thread(target=self._watch, args=(ready,), name="vtune-watches-vllm", daemon=True).start()
 
     def client(self) -> VllmClient:
-        """Return the server's client. :raises UpstreamAwayError: it does not answer."""
+        """Return the server's client. :raises UpstreamAwayError: the server does not answer."""
         if self._is_away:
             raise UpstreamAwayError(f"vLLM at {self._client.url} does not answer")
         return self._client
@@ -123,7 +126,10 @@ class StartedServer:
         threading.Thread(target=self._run, name="vtune-watches-vllm", daemon=True).start()
 
     def client(self) -> VllmClient:
-        """Return the server's client, a new one after each start. :raises UpstreamAwayError: it does not answer."""
+        """Return the server's client, a new one after each start.
+
+        :raises UpstreamAwayError: the server does not answer.
+        """
         client = self._client
         if client is None or self._is_unwell:
             raise UpstreamAwayError(self.missing(), max(1, min(MAX_RETRY_SECONDS, math.ceil(self._retry_seconds))))

@@ -39,7 +39,7 @@ class EmotionTable:
     groups: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Check the sizes. :raises EngineError: they do not fit together."""
+        """Check the sizes. :raises EngineError: the sizes do not fit together."""
         if len(self.groups) != len(EMOTION_NAMES):
             raise EngineError(f"emo_num has {len(self.groups)} groups, the emotions are {len(EMOTION_NAMES)}")
         rows = (len(self.emotions), len(self.speakers), sum(self.groups))

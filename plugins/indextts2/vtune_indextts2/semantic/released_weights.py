@@ -87,7 +87,7 @@ def read_extractor(checkpoint: str) -> Any:
 def read_statistics(path: Path, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Read ``mean`` and ``var``, float32 ``[width]``, from ``wav2vec2bert_stats.pt``.
 
-    :raises EngineError: it is missing, holds anything else, or a variance that nothing can be divided by.
+    :raises EngineError: the file is missing, holds something else, or has a variance that nothing can be divided by.
     """
     if not path.is_file():
         raise EngineError(f"there is no file {path} with the mean and variance of w2v-BERT's features")

@@ -76,7 +76,7 @@ def read_json_list(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
 
     An object with a usual heading, such as ``text``, is one row.
 
-    :raises DataError: it is none of these, or breaks off; says at which line.
+    :raises DataError: the text is none of these, or breaks off; the message says at which line.
     """
     with open_text(path, encoding) as file:
         reader = JsonReader(path, file)
