@@ -1,4 +1,4 @@
-"""What every test may use: silence from libraries, and clips made of sound, not of recordings."""
+"""Fixtures for all tests: libraries are kept quiet, and clips are synthesised."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def benchmark() -> Callable[[str], Any]:
 
 @pytest.fixture(scope="session")
 def whisper_weights() -> Path:
-    """A real model of openai-whisper, where there is one: tox fetches tiny.en."""
+    """Return the file of a real openai-whisper model if there is one: tox downloads tiny.en."""
     if not os.path.isfile(WHISPER):
         pytest.skip(f"VTUNE_WHISPER names no file ({WHISPER!r}): tools/fetch_whisper.py fetches one")
     return Path(WHISPER)

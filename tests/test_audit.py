@@ -1,4 +1,4 @@
-"""The audit of what vtune requires: it fails where something is known, and says aloud where it cannot ask."""
+"""The audit of vtune's requirements fails if a vulnerability is known, and says clearly if it could not ask."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def script() -> ModuleType:
 
 
 class Advisories(BaseHTTPRequestHandler):
-    """A database of one advisory: about pluggy, whatever its version."""
+    """A database of one advisory, about any version of pluggy."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

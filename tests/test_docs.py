@@ -1,4 +1,4 @@
-"""The documentation is held to the code."""
+"""The documentation agrees with the code."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def code_lines(page: Path) -> Iterator[str]:
 
 
 def is_module_name(dotted: str) -> bool:
-    """Say whether a dotted name is a module, or a name in one."""
+    """Tell whether a dotted name is a module, or a name in a module."""
     first, *parts = dotted.split(".")
     path = SOURCE_ROOTS[first] / first
     while parts and ((path / parts[0]).is_dir() or (path / f"{parts[0]}.py").is_file()):
@@ -257,7 +257,7 @@ def unknown_modules(line: str) -> list[str]:
 
 
 def unknown_files(line: str) -> list[str]:
-    """Return the paths of a line that no file has: from the root of the repository, or the end of a module's path."""
+    """Return the paths of a line that no file has, from the root of the repository or as the end of a module's path."""
     rooted = re.findall(rf"(?<![\w/.<>-])((?:{'|'.join(FOLDERS)})/[\w./-]*)(?![\w<*])", line)
     modules = re.findall(r"(?<![\w/.-])((?:\w+/)*\w+\.py)\b", line)
     unknown = [path for path in rooted if not (ROOT / path).exists() and not path.endswith("NAME.py")]
@@ -282,7 +282,7 @@ def flags_of(command: click.Command) -> set[str]:
 
 @pytest.fixture(scope="module")
 def flags() -> dict[str, set[str]]:
-    """Verb -> its options."""
+    """Return the options of each verb."""
     commands = {verb: getattr(importlib.import_module(f"vtune_cli.{verb}"), verb) for verb in VERBS}
     return {verb: flags_of(command) for verb, command in commands.items()}
 
@@ -300,7 +300,7 @@ def unknown_flags(line: str, flags: dict[str, set[str]]) -> list[str]:
 
 
 def is_recipe_key(dotted: str) -> bool:
-    """Say whether a recipe can have this key; of engines' options, whether any engine has it."""
+    """Tell whether a recipe can have this key; for options of engines, whether any engine has it."""
     model: type[BaseModel] | None = Recipe
     first, *parts = dotted.split(".")
     if first == "engine_options":
@@ -342,7 +342,7 @@ def unknown_keys(line: str) -> list[str]:
 
 
 def unknown_keys_of_blocks(page: Path) -> list[str]:
-    """Return the keys that no recipe has, of the YAML blocks that are parts of recipes."""
+    """Return the keys that no recipe has, in the YAML blocks that are parts of recipes."""
     blocks = [block.text for block in fences.blocks(page.read_text(encoding="utf-8")) if block.language == "yaml"]
     settings = [yaml.safe_load(block) for block in blocks]
     recipes = [block for block in settings if isinstance(block, dict) and block.keys() & Recipe.model_fields.keys()]
@@ -350,7 +350,9 @@ def unknown_keys_of_blocks(page: Path) -> list[str]:
 
 
 def unknown_hooks(page: Path) -> list[str]:
-    """Return the hooks that no specification has: what is called a hook, and functions marked as one."""
+    """Return the hooks that have no specification: names that are called a hook, and functions that are marked as a
+    hook.
+    """
     text = page.read_text(encoding="utf-8")
     names = re.findall(r"[Hh]ooks? `(\w+)`", text) + re.findall(r"`(\w+)` hook", text)
     names += re.findall(r"@(?:vtune\.)?hookimpl(?:\([^)]*\))?\ndef (\w+)", text)

@@ -27,7 +27,7 @@ from vtune_cli.main import main
 
 RATE = 16_000
 PATIENCE = 60
-"""Seconds that any verb may take here."""
+"""Largest number of seconds that a verb may take here."""
 
 ENCODINGS = ("utf-8", "utf-8-sig", "cp1252", "utf-16")
 DELIMITERS = (",", ";", "\t", "|")
@@ -38,7 +38,7 @@ KINDS = list(product(ENCODINGS, DELIMITERS, ENDS))
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One second and a half of a voice-like tone between pauses."""
+    """Write a clip of one and a half seconds, a voice-like tone between pauses."""
     path = tmp_path_factory.mktemp("sound") / "clip.wav"
     time = np.arange(RATE) / RATE
     voice = (
@@ -52,7 +52,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def vtune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
-    """Run a verb; a traceback, or more than a minute, fails the test."""
+    """Run a verb; the test fails after a traceback or more than a minute."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     before = dict(main.commands)
@@ -80,7 +80,7 @@ def vtune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 def doctored(vtune: Callable[..., Result], data: Path) -> dict[str, Any] | None:
-    """Return what the doctor says of data, or None where it says in a line that it cannot be read."""
+    """Return what the doctor reports about data, or None if it says in one line that the data cannot be read."""
     result = vtune("doctor", str(data), "--json", "out.json", "--html", "out.html", "--processes", "1", "--no-speakers")
     if not Path("out.json").is_file():
         assert result.exit_code == 1
@@ -94,7 +94,7 @@ def doctored(vtune: Callable[..., Result], data: Path) -> dict[str, Any] | None:
 def test_every_kind_of_table(
     vtune: Callable[..., Result], clip: Path, tmp_path: Path, encoding: str, delimiter: str, end: str
 ) -> None:
-    """48 ways to write the same table: each row is read with its words, or refused with its line."""
+    """There are 48 ways to write the same table: each row is read with its words, or refused with its line."""
     folder = tmp_path / "data"
     folder.mkdir()
     rows = []
@@ -162,7 +162,7 @@ def test_broken_tables(vtune: Callable[..., Result], clip: Path, tmp_path: Path,
 
 
 def nasty(folder: Path, clip: Path) -> None:
-    """Fill a folder with what recordings can be."""
+    """Fill a folder with all kinds of files that recordings may turn out to be."""
     good = clip.read_bytes()
     folder.mkdir()
     (folder / "ok.wav").write_bytes(good)
@@ -207,7 +207,7 @@ def nasty(folder: Path, clip: Path) -> None:
 
 
 def names(folder: Path) -> set[str]:
-    """Return the recordings of such a folder: files and links that end like one, and are no folders."""
+    """Return the recordings of such a folder: files and links with the ending of a recording that are not folders."""
     result = [path for path in folder.rglob("*") if path.suffix in {".wav", ".mp3", ".flac", ".m4a"}]
     return {str(path) for path in result if os.path.islink(path) or not path.is_dir()}
 

@@ -61,7 +61,8 @@ VERBS: dict[str, tuple[str, ...]] = {
     "export": ("export", "anna", "made/exported", "--to", "peft"),
 }
 FEW = {name: VERBS[name] for name in ("voices", "say", "mix")}
-"""One of each way to read a voice; with the server's registry. ``pytest -m proof`` puts each case before all verbs."""
+"""One verb for each way to read a voice; with the server's registry. ``pytest -m proof`` runs each case with all verbs.
+"""
 
 OPENING = frozenset({"say", "evaluate", "compare", "merge", "mix", "export", "serve"})
 """Verbs that read record, adapter and conditioning of a voice."""
@@ -69,12 +70,12 @@ OPENING = frozenset({"say", "evaluate", "compare", "merge", "mix", "export", "se
 CONSENT = {"person": "A tone", "statement": "Tones need not be asked."}
 
 Answer = tuple[str, int, str, str]
-"""A verb, its exit code, what it said as a result, what it said as an error; a traceback has the exit code 99."""
+"""A verb, its exit code, its output, and its errors; a traceback has the exit code 99."""
 
 
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., VoiceFolder]) -> Path:
-    """A folder with two healthy voices and a text to say. Not to be written into."""
+    """Write a folder with two healthy voices and a text to say. Tests must not write into it."""
     root = tmp_path_factory.mktemp("healthy")
     for name in ("anna", "ben"):
         facts = {"consent": CONSENT, "training": TRAINING, "ledger": LEDGER}
@@ -178,7 +179,7 @@ def _all_answers(verbs: Mapping[str, tuple[str, ...]], serve: bool) -> list[Answ
 
 
 def _served() -> Answer:
-    """Let the server's registry find the voice, and what it speaks with load it."""
+    """Let the server's registry find the voice, and load what the voice speaks with."""
     from vtune.serve.registry import VoiceRegistry
     from vtune.voices.speech import open_voice
 
@@ -193,7 +194,7 @@ def _served() -> Answer:
 
 
 def check(found: list[Answer], refused_by: frozenset[str]) -> None:
-    """One line and exit code 1 from those that must refuse; from the others that, or a result."""
+    """Require one line and exit code 1 from the verbs that must refuse, and that or a result from all others."""
     for verb, code, _, message in found:
         assert code in (0, 1), f"{verb}: {message}"
         errors = [line for line in message.splitlines() if line.startswith("Error")]
@@ -275,7 +276,7 @@ def content(name: str, data: bytes | str) -> Harm:
 
 
 def instead(name: str, make: Callable[[Path], Any]) -> Harm:
-    """Put something else in the place of a file."""
+    """Replace a file by something else."""
 
     def harm(voice: Path) -> None:
         (voice / name).unlink()
@@ -456,7 +457,7 @@ SPOKEN: dict[str, Harm] = {
     "conditioning of two axes": conditioning(pace=np.ones((3, 3), np.float32)),
     "conditioning without its tensor": conditioning(pace=..., other=PACE),
 }
-"""What only the engine can know for wrong: it refuses to speak with it, what does not speak may pass it on."""
+"""Damage that only the engine can notice: it refuses to speak with the voice; verbs that do not speak may accept it."""
 
 PARTS = ("voice.json", "adapter_config.json", ADAPTER, CONDITIONING)
 ODD: dict[str, Callable[[Path], Any]] = {

@@ -126,7 +126,7 @@ for line in sys.stdin:
 
 
 class Runs:
-    """Runs of one recipe, each in a folder of its own, in forks of one process."""
+    """Runs of one recipe, each in a separate folder, as forks of one process."""
 
     def __init__(self, server: subprocess.Popen[str], recipe: Path, metrics: str) -> None:
         self._server, self.recipe, self._metrics = server, recipe, metrics
@@ -194,7 +194,7 @@ ENDINGS = {
 }  # fmt: skip
 
 QUICK = ("max_steps inside an epoch", "early stopping by ear", "every weight")
-"""The endings that tox tries; the others are proofs."""
+"""The endings that tox tries; all others are proofs."""
 
 TIMES = frozenset(
     {
@@ -209,7 +209,7 @@ TIMES = frozenset(
 
 
 def outcome(at: Path) -> dict[str, Any]:
-    """Everything that a run has made, by the file it lies in: bytes, or JSON without what is a time."""
+    """Return everything that a run has made, by its file: bytes, or JSON without times."""
     (training,) = (at / "runs/someone/checkpoints").iterdir()
     (log,) = (at / "runs/someone/logs").glob("*/metrics.jsonl")
     result: dict[str, Any] = {
@@ -228,7 +228,7 @@ def outcome(at: Path) -> dict[str, Any]:
 
 
 def voice(folder: Path) -> dict[str, Any]:
-    """Every file of a voice, byte by byte, but for the moment at which it was made."""
+    """Return every file of a voice, byte by byte, without the moment at which the voice was made."""
     files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     created = json.loads(files["voice.json"])["created"]
     files["voice.json"] = files["voice.json"].replace(created.encode(), b"")
@@ -241,12 +241,12 @@ def untimed(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """Name what is not the same."""
+    """Name the files that differ."""
     return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
 
 
 def moments(runs: Runs, at: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], list[Path]]:
-    """Run to the end, and return what was made with what lay there before each write, the same but once."""
+    """Run to the end; return the result, and the content of the folder before each write, without repetitions."""
     copies = at.with_name(f"{at.name}-moments")
     code, _ = runs.run(at, *overrides, watched=str(copies), spared=[])
     assert code == 0, (at.parent / f"{at.name}.2").read_text()
@@ -261,7 +261,7 @@ def moments(runs: Runs, at: Path, overrides: Sequence[str]) -> tuple[dict[str, A
 
 
 def resumed(runs: Runs, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Run what a kill has left to its end."""
+    """Run a killed run to its end."""
     folder = folder.rename(
         folder.parents[1] / folder.name
     )  # where every run finds the same recordings by the same path
@@ -271,7 +271,9 @@ def resumed(runs: Runs, folder: Path, overrides: Sequence[str]) -> dict[str, Any
 
 
 def telling(places: Sequence[Path], ending: str) -> list[Path]:
-    """Choose two moments: the last before the finished adapter is there, and one by lot, of another kind each time."""
+    """Choose two moments: the last before the finished adapter exists, and a random one of a kind that changes each
+    time.
+    """
     unfinished = [folder for folder in places if not list(folder.glob("runs/someone/checkpoints/*/final"))]
     kinds = sorted({kind_of(folder) for folder in places})
     kind = kinds[list(ENDINGS).index(ending) % len(kinds)]
@@ -306,7 +308,7 @@ def test_killed_at_a_few_writes(runs: Runs, tmp_path: Path, ending: str) -> None
 @pytest.mark.proof
 @pytest.mark.parametrize("ending", ["early stopping by ear", "part of an epoch"])
 def test_killed_at_random_moments(runs: Runs, tmp_path: Path, ending: str) -> None:
-    """Twenty kills by the clock: ten runs are killed, gone on with, killed again, and run to their end."""
+    """Ten runs are killed after random times, resumed, killed again, and run to their end."""
     code, seconds = runs.run(tmp_path / "straight", *ENDINGS[ending])
     assert code == 0
     straight, lot, wrong, killed = outcome(tmp_path / "straight"), random.Random(ending), {}, 0
@@ -365,7 +367,7 @@ def test_real_networks_are_killed_too(
 def test_several_optimizers_are_killed_too(
     server: subprocess.Popen[str], metrics: str, tmp_path: Path, speech: Callable[..., Path], mode: str, ending: str
 ) -> None:
-    """A discriminator with an optimizer of its own, a posterior encoder inside the network, and an average."""
+    """The engine has a discriminator with its own optimizer, a posterior encoder inside the network, and an average."""
     engine = write_engine(tmp_path)
     train = {"ema": 0.8, "learning_rates": {"posterior": 3e-3}, "log_every": 2}
     sections = {
@@ -415,7 +417,7 @@ def test_two_processes_are_killed_too(runs: Runs, tmp_path: Path, metrics: str, 
 @pytest.mark.proof
 @pytest.mark.parametrize("ending", ["the best by ear", "every weight"])
 def test_the_same_recipe_is_the_same_voice_byte_for_byte(runs: Runs, tmp_path: Path, metrics: str, ending: str) -> None:
-    """In two processes that order sets differently. What may differ: when the voice was made, how fast it speaks."""
+    """Two processes order sets differently. Only the time of the training and the speed of speaking may differ."""
     for name in ("first", "second"):
         at = tmp_path / name
         at.mkdir()

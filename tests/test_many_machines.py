@@ -1,4 +1,4 @@
-"""Real ranks that cut, transcribe, examine and encode: killed in each step, and as two machines."""
+"""Real ranks that cut, transcribe, examine and encode: killed in each step, and on two machines."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def recipe(tmp_path: Path, recordings: Path) -> Path:
 
 
 def made(at: Path) -> dict[str, bytes]:
-    """Return what the steps before the training leave; names of this folder are left out."""
+    """Return what the steps before the training write; names of this folder are removed."""
     run = at / "runs/someone"
     files = [path for path in (run / "clips").rglob("*") if path.is_file()]
     files += [run / "ledger.jsonl", run / "examination.json", run / "dataset/manifest.jsonl"]
@@ -130,7 +130,7 @@ def test_two_ranks_that_are_killed_in_each_step_make_what_one_process_makes(
 
 
 def test_two_machines_cut_what_one_process_cuts(tmp_path: Path, recordings: Path) -> None:
-    """Each machine is a launch of its own, as ``srun`` starts them."""
+    """Each machine is a separate launch, as ``srun`` starts them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

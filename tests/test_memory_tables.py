@@ -1,4 +1,4 @@
-"""The memory that the pages state for each GPU is what vtune plans at the published shapes."""
+"""The memory that the pages state for each GPU is what vtune plans for the published shapes."""
 
 from __future__ import annotations
 

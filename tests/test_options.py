@@ -21,7 +21,7 @@ from vtune.voices.speech import open_voice
 
 @dataclass(frozen=True)
 class Case:
-    """An engine with small options, and for each effect a change that has it."""
+    """An engine with small options, and for each effect a change of an option that has this effect."""
 
     engine: str
     options: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What only whole processes show: kill -9 and going on, several ranks, the command line from end to end."""
+"""What only separate processes can show: kill -9 and resuming, several ranks, the command line from end to end."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ for number, run in enumerate(json.load(sys.stdin)):
 
 
 def run_each(*runs: dict[str, Any]) -> list[int]:
-    """Run commands one after the other, each a process of its own; returns their exit codes (-9: killed)."""
+    """Run commands one after the other, each as a process; return their exit codes (-9: killed)."""
     command = [sys.executable, "-c", FORKS]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -63,7 +63,7 @@ def run_each(*runs: dict[str, Any]) -> list[int]:
 
 
 def vtune(*arguments: str, at: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as a user does, in a folder of its own."""
+    """Run the command as a user does, in a separate folder."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, "-m", "vtune_cli", *arguments]
     done = subprocess.run(command, cwd=at, env=env, capture_output=True, timeout=300, check=False)
@@ -75,13 +75,13 @@ def vtune(*arguments: str, at: Path, check: bool = True, **environment: str) -> 
 
 @pytest.fixture
 def killer(tmp_path: Path) -> str:
-    """Kills its process at a step."""
+    """Return an extension that kills its process at a step."""
     return extension(tmp_path / "killer", "killer", KILLER)
 
 
 @pytest.fixture
 def ears(tmp_path: Path) -> str:
-    """Judges every checkpoint."""
+    """Return an extension that scores every checkpoint."""
     return extension(tmp_path / "ears", "ears", METRICS)
 
 

@@ -29,10 +29,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quickstart")]
 
 TEXTS, SEEDS = 20, 2
 BRIEFLY = ("train.max_steps=20", "evaluate.clips=6", "evaluate.seeds=1")
-"""How long a voice is damaged on purpose, and judged: nobody needs an interval to hear it."""
+"""Settings of the trainings that are damaged on purpose: the damage is so large that no interval is needed."""
 
 VOICES = ("bert", "joe", "pia", "pico", "rms", "ruth")
-"""That the checkpoint was trained on; see its card."""
+"""The voices that the checkpoint was trained on; see its card."""
 
 
 def train(folder: Path, recogniser: Path, *overrides: str) -> VoiceFolder:
@@ -48,12 +48,12 @@ def train(folder: Path, recogniser: Path, *overrides: str) -> VoiceFolder:
 
 
 def scores_of(voice: VoiceFolder) -> dict[str, dict[str, Any]]:
-    """Means and intervals by metric."""
+    """Return means and intervals by metric."""
     return {score["spec"]["name"]: score for score in json.loads(voice.scores.read_text())["scores"]}
 
 
 def means(voice: VoiceFolder, metric: str) -> tuple[float, float]:
-    """Of the tuned voice and of its base."""
+    """Return the mean of the tuned voice and that of its base."""
     result = scores_of(voice)[metric]["means"]
     return result[VOICE], result[BASE]
 
@@ -89,7 +89,7 @@ def test_it_ends_and_keeps_the_pace(tuned: VoiceFolder) -> None:
 
 
 def systems(tuned: VoiceFolder) -> list[System]:
-    """Every voice of the base, under its name."""
+    """Return every voice of the base, under its name."""
     opened = open_voice(tuned, "cpu")
     result = []
     for voice in VOICES:
@@ -117,7 +117,7 @@ def test_an_untrained_adapter_says_what_the_base_says(tuned: VoiceFolder, held: 
 
 
 def encoded(tuned: VoiceFolder) -> str:
-    """Where the clips need not be encoded again."""
+    """Return a folder in which the clips are already encoded."""
     return f"folders.runs={tuned.path.parents[1] / 'runs'}"
 
 

@@ -1,4 +1,6 @@
-"""Commands that are stopped, killed or frozen from outside: what they say, what they leave, and who outlives whom."""
+"""Commands that are stopped, killed or frozen from outside: what they print, what they leave, and which
+processes end.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,7 @@ def recipe(tmp_path: Path, speech: Callable[..., Path]) -> Path:
 
 
 def outcome(at: Path) -> dict[str, Any]:
-    """What a run leaves that another one shall leave as well."""
+    """Return what two equal runs must both leave."""
     (training,) = (at / "runs/someone/checkpoints").iterdir()
     facts = json.loads((training / "final/training.json").read_text())
     (log,) = (at / "runs/someone/logs").glob("*/metrics.jsonl")
@@ -118,8 +120,9 @@ STOPS = [
 
 
 def test_a_run_that_signals_stop_is_the_run_that_was_never_stopped(forks: Forks, tmp_path: Path, recipe: Path) -> None:
-    """While it encodes; in an epoch of 7 steps, at its end, in a window of the loss's mean, where a checkpoint is due
-    anyway; while it speaks."""
+    """The signal comes while the run encodes; in an epoch of 7 steps, at its end, and where a checkpoint is due; and
+    while it speaks.
+    """
     straight, stopped = folder(tmp_path / "straight"), folder(tmp_path / "stopped")
     assert forks.run(straight, "run", str(recipe))[0] == 0
     for phase, name, line in STOPS:
@@ -167,7 +170,7 @@ LAUNCHED = [
 def test_ranks_stop_together_whoever_gets_the_signal(
     forks: Forks, tmp_path: Path, recipe: Path, stops: list[tuple[str, ...]]
 ) -> None:
-    """One rank, the launcher, and the process group, where each gets it from the group and from the launcher."""
+    """The signal goes to one rank, to the launcher, or to the process group, where each rank gets it twice."""
     straight, stopped = folder(tmp_path / "straight"), folder(tmp_path / "stopped")
     launched = ("run", str(recipe), "--launch", "2")
     assert forks.run(straight, *launched)[0] == 0
@@ -206,7 +209,9 @@ def test_the_launch_says_which_rank_was_killed(
 
 @pytest.mark.parametrize("place", ["step 5", pytest.param("clip 2", marks=pytest.mark.proof)])
 def test_a_rank_that_freezes_is_noticed(forks: Forks, tmp_path: Path, recipe: Path, place: str) -> None:
-    """In training, where the other waits inside torch, and while it encodes, where the other waits in Python."""
+    """The rank freezes in training, where the other waits inside torch, and while it encodes, where the other waits in
+    Python.
+    """
     frozen = {"AT": place, "AT_RANK": "1", "SIGNAL": "SIGSTOP", "VTUNE_RANK_TIMEOUT": "3"}
     code, output = forks.run(tmp_path, "run", str(recipe), "--launch", "2", **frozen)
     assert code == 1
@@ -217,7 +222,7 @@ def test_a_rank_that_freezes_is_noticed(forks: Forks, tmp_path: Path, recipe: Pa
 
 
 def test_ranks_end_with_their_launcher(forks: Forks, tmp_path: Path, recipe: Path) -> None:
-    """One of them hangs: the signal that it gets is one that does nothing."""
+    """One rank hangs, and the signal that it gets has no effect."""
     launcher = forks.start(
         tmp_path, "run", str(recipe), "--launch", "2", AT="step 5", AT_RANK="1", SIGNAL="SIGWINCH", SECONDS="60"
     )

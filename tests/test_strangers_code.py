@@ -1,4 +1,4 @@
-"""Nothing that a stranger brings runs as code: every verb, over every file that could carry some.
+"""No file of a stranger is executed as code: every verb is run with every file that could contain code.
 
 A payload leaves a mark when it runs. Each verb runs through the command line in this process, with "y" after "y" on its
 standard input, in a copy of a project that was made once. Every verb with every file takes some minutes:
@@ -58,7 +58,7 @@ RECIPE = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., Any]) -> Path:
-    """A project: clips, a run with its checkpoints, its voice, and another voice. Not to be written into."""
+    """Make a project: clips, a run with its checkpoints, its voice, and another voice. Tests must not write into it."""
     folder = tmp_path_factory.mktemp("project")
     for name, first in (("speech", 0), ("held", 50)):
         write_speech(folder / name, first)
@@ -89,7 +89,7 @@ def write_speech(folder: Path, first: int) -> None:
 
 
 class Project:
-    """A copy of the project, and what was run in it."""
+    """A copy of the project, and the verbs that were run in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.voice, self.run = folder, folder / "voices" / "ann", folder / "runs" / "ann"
@@ -97,7 +97,7 @@ class Project:
 
     @property
     def source(self) -> str:
-        """Python that leaves the mark."""
+        """Return Python code that leaves the mark."""
         return f"import pathlib\npathlib.Path({str(self.mark)!r}).touch()\n"
 
     def engine(self, path: Path) -> Path:
@@ -124,7 +124,7 @@ class Project:
         path.write_text(write({**read(path.read_text()), **changes}))
 
     def vtune(self, *arguments: str) -> Result:
-        """Run a verb, which ends well or says in one line why not."""
+        """Run a verb, which must succeed or say in one line why it does not."""
         result = CliRunner().invoke(main, list(arguments), input="y\n" * 50)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -135,20 +135,20 @@ class Project:
         return result
 
     def refuses(self, *arguments: str, message: str = "") -> None:
-        """See that a verb says why not, and runs nothing."""
+        """Check that a verb refuses with a reason, and executes nothing."""
         result = self.vtune(*arguments)
         assert result.exit_code == 1, result.output
         assert message in result.stderr
         assert not self.mark.exists(), arguments
 
     def runs_nothing(self, *arguments: str) -> None:
-        """See that a verb runs nothing, whether it ends well or not."""
+        """Check that a verb executes nothing, whether it succeeds or not."""
         self.vtune(*arguments)
         assert not self.mark.exists(), arguments
 
 
 class Code:
-    """What a pickle may hold to be run by whoever reads it."""
+    """An object whose pickle executes code when it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -196,12 +196,12 @@ QUICK = {"say", "mix", "merge", *RECIPE_VERBS} - {"tune", "train"}
 
 
 def each(verbs: Iterable[str]) -> list[Any]:
-    """Every verb; those that take long, or go ways that others go too, are proofs."""
+    """Return every verb; verbs that take long, or use the same code as others, are proofs."""
     return [pytest.param(verb, marks=[] if verb in QUICK else pytest.mark.proof) for verb in verbs]
 
 
 def proof(*values: Any) -> Any:
-    """A case that takes long."""
+    """Mark a case that takes long."""
     return pytest.param(*values, marks=pytest.mark.proof)
 
 
@@ -389,7 +389,7 @@ def test_yaml_makes_no_objects(project: Project, tag: str) -> None:
 
 
 def unfinished(project: Project) -> list[Path]:
-    """Leave the run as if it had been killed during its training; returns its checkpoints."""
+    """Leave the run as if it had been killed during its training; return its checkpoints."""
     shutil.rmtree(project.voice)
     (training,) = (path for path in (project.run / "checkpoints").iterdir() if path.is_dir())
     shutil.rmtree(training / "final")
@@ -449,7 +449,7 @@ def test_a_run_that_is_a_pickle_in_any_place_runs_nothing(project: Project, patt
 
 @pytest.fixture(scope="module")
 def orpheus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small base of Orpheus. Not to be written into."""
+    """Write a small base of Orpheus. Tests must not write into it."""
     from vtune_orpheus.tiny_checkpoint import CODEC_CONFIG, build
 
     folder = tmp_path_factory.mktemp("orpheus")
@@ -458,7 +458,7 @@ def orpheus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def onto(project: Project, base: Path) -> Path:
-    """Copy a base into the project and let its recipe be one of Orpheus over it."""
+    """Copy a base into the project, and turn its recipe into one for Orpheus with this base."""
     shutil.copytree(base, "base")
     recipe = {**RECIPE, "engine": "orpheus", "engine_options": {"base_model": "base"}, "voice": "eve"}
     Path("recipe.yaml").write_text(yaml.safe_dump(recipe))
@@ -585,7 +585,7 @@ MODULES = ("torch", "yaml", "click", "vtune", "vtune_cli", "numpy", "evil", "sit
     "verb", [["voices", "--voices", ".."], proof(["engines"]), proof(["say", "ben", "hi", "--voices", ".."])]
 )
 def test_the_current_folder_brings_no_code(project: Project, verb: list[str]) -> None:
-    """Whoever stands in a stranger's folder imports nothing from it, and finds no engine or extension there."""
+    """A user in a stranger's folder imports nothing from it, and finds no engine or extension there."""
     for name in MODULES:
         (project.voice / f"{name}.py").write_text(project.source)
     installed = project.voice / "evil-1.0.dist-info"

@@ -1,4 +1,4 @@
-"""The tutorial followed to the letter: its commands run in order, and print what the page shows."""
+"""The tutorial is followed exactly: its commands run in order, and print what the page shows."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def engine_info():
 
 @pytest.fixture
 def engine_source() -> str:
-    """The source of an engine with an option that has no default and one whose default is made anew."""
+    """Return the source of an engine with an option that has no default and an option whose default is made anew."""
     return ENGINE
 
 

@@ -12,7 +12,7 @@ FAST = ("--no-speakers", "--processes", "1")
 
 @pytest.fixture
 def voice(tmp_path: Path) -> Path:
-    """Two clips of something that comes and goes like syllables; the second has an offset."""
+    """Write two clips whose level rises and falls like syllables; the second clip has an offset."""
     folder = tmp_path / "data"
     folder.mkdir()
     times = np.arange(3 * 24_000) / 24_000

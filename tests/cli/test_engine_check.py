@@ -1,4 +1,6 @@
-"""``vtune engine check``: one line a promise, paragraphs for failures, exit codes."""
+"""``vtune engine check`` prints one line for each promise and a paragraph for each failure; its exit code says
+which.
+"""
 
 from __future__ import annotations
 

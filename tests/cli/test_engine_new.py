@@ -27,7 +27,7 @@ TEXT = "a lion sees the moon"  # the sentence of the recipes
 
 @pytest.fixture(scope="module", params=TEMPLATES)
 def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new engine beside a virtual environment in which it is installed."""
+    """Return a new engine and a virtual environment in which the engine is installed."""
     folder = tmp_path_factory.mktemp(request.param)
     made = CliRunner().invoke(main, ["engine", "new", "my-tts", "--template", request.param, "--into", str(folder)])
     assert made.exit_code == 0, made.output
@@ -72,7 +72,7 @@ def test_a_new_engine_trains_unchanged_and_its_voice_sounds_like_the_recordings(
 
 
 def spectrum(waveform: np.ndarray) -> np.ndarray:
-    """Share of the energy in each of 16 bands of 250 Hz, in dB, ``[16]``; silence counts as -40 dB."""
+    """Return the share of the energy in each of 16 bands of 250 Hz, in dB, ``[16]``; silence counts as -40 dB."""
     power = np.square(np.abs(np.fft.rfft(waveform, 8000)))[:4000].reshape(16, 250).sum(axis=1)
     return 10 * np.log10(power / power.sum() + 1e-4)
 

@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the voices ``anna``, who agreed, and ``ben``, of whom nothing is known."""
+    """Write a folder with the voices ``anna``, who gave consent, and ``ben``, whose consent is not known."""
     import soundfile
 
     from vtune.testing import made_clip
@@ -62,7 +62,7 @@ def test_a_mistyped_target_suggests_the_nearest(vtune: Run, made: Path, tmp_path
 
 
 def test_help_imports_no_heavy_module() -> None:
-    """Not even NumPy and pydantic, each of which costs as much as the whole help."""
+    """NumPy and pydantic are not imported either: each of them takes as long as the whole help."""
     heavy = {"torch", "transformers", "peft", "numpy", "pydantic", "av", "vtune.engines"}
     code = f"import sys, vtune_cli.export; sys.exit({heavy} & sys.modules.keys() or 0)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""Every module of the page "Write an extension", installed and used through the command line."""
+"""Every module of the page "Write an extension" is installed and used through the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a terminal would obey is shown instead, wherever it comes from."""
+"""Control characters, which a terminal would obey, are printed as visible text, wherever they come from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``lora.arguments`` as a user meets it: what a recipe may say, and what a DoRA voice can and cannot do."""
+"""``lora.arguments`` as a user sees it: what a recipe may say, and what a DoRA voice can and cannot do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the voices ``dora`` and ``plain``."""
+    """Write a folder with the voices ``dora`` and ``plain``."""
     root = tmp_path_factory.mktemp("dora")
     (root / "speech").mkdir()
     rows = [{"audio": f"{number}.wav", "text": f"sentence {number}"} for number in range(4)]

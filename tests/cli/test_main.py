@@ -15,7 +15,7 @@ HEAVY = ("torch", "transformers", "numpy", "pydantic", "datasets", "peft")
 
 
 def fresh(arguments: Sequence[str], path: Sequence[Path] = ()) -> tuple[int, str, str, set[str]]:
-    """Run vtune in a process of its own; returns what it imported as well."""
+    """Run vtune in a new process; also return the modules that it imported."""
     code = (
         "import sys, atexit\n"
         "atexit.register(lambda: print('MODULES', *sys.modules, file=sys.stderr))\n"

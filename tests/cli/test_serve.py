@@ -1,4 +1,4 @@
-"""``vtune serve`` as a process, and what keeps it from starting."""
+"""``vtune serve`` as a process, and the mistakes that keep the server from starting."""
 
 from __future__ import annotations
 

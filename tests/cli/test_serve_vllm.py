@@ -1,4 +1,4 @@
-"""``vtune serve --backend vllm`` as a process: whatever happens to it or to its vLLM, nothing of vLLM stays."""
+"""``vtune serve --backend vllm`` as a process: no process of vLLM is left, whatever happens to vtune or to vLLM."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRAM = Path(__file__).parents[1] / "core" / "serve" / "fake_vllm.py"
 
 
 class Served:
-    """One ``vtune serve``, over a program that stands in for vLLM and behaves as files beside it say."""
+    """One ``vtune serve`` with a program that replaces vLLM; files beside the program say how it behaves."""
 
     def __init__(self, folder: Path, *behaviour: str, **settings: Any) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""The verb: its flags, its summary, and its users' mistakes."""
+"""``vtune transcribe``: its options, its summary, and mistakes of users."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random model of openai-whisper."""
+    """Save a tiny random model of openai-whisper."""
     from whisper.model import ModelDimensions, Whisper
 
     torch.manual_seed(0)

@@ -56,7 +56,7 @@ def test_what_a_study_cannot_be_is_one_line(vtune, recipe, monkeypatch, also):
 
 
 def test_a_study_ends_in_a_table_and_a_command(vtune, recipe, monkeypatch):
-    """What the search calls is told what the line said; the search itself has tests of its own."""
+    """The search is replaced by a function that records what the command passes on; the search has tests of its own."""
     from vtune.tune.paths import StudyFolder
     from vtune.tune.report import StudyReport
 

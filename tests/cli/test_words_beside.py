@@ -1,4 +1,5 @@
-"""Every command says what lies beside recordings: words that it reads, or does not read."""
+"""Every command names the files with words that lie beside recordings: those that it reads, and those that it does
+not."""
 
 from __future__ import annotations
 

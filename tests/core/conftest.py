@@ -53,7 +53,7 @@ def toy_recipe(tmp_path: Path, speech: Callable[..., Path]) -> Callable[..., Pat
 
 @pytest.fixture
 def toy(toy_recipe: Callable[..., Path]) -> Callable[..., Recipe]:
-    """The same, loaded."""
+    """Return a function that writes such a recipe and loads it."""
 
     def load(**sections: object) -> Recipe:
         return load_recipe(toy_recipe(**sections))
@@ -113,7 +113,8 @@ def read_png() -> Callable[[bytes], tuple[np.ndarray, np.ndarray]]:
 
 
 def decoded(file: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and palette of a PNG with 8 bits a pixel and the filters None and Sub, after RFC 2083."""
+    """Return pixels and palette of a PNG with 8 bits a pixel and the filters None and Sub, as RFC 2083 describes
+    them."""
     assert file[:8] == b"\x89PNG\r\n\x1a\n"
     position, chunks = 8, {}
     while position < len(file):

@@ -1,4 +1,4 @@
-"""Recordings to voices, in one process."""
+"""Recordings become voices, in one process."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_voice_folder_has_everything_and_speaks_alone(toy: Callable[..., Recip
 
 
 def test_samples_are_what_the_saved_voice_says(toy: Callable[..., Recipe]) -> None:
-    """Nothing that happens between training and saving (merging to check, say) may change the voice."""
+    """Nothing between training and saving may change the voice, for example the merge that a guard tries."""
     (folder,) = pipeline.run(toy())
     spoken = sound(open_voice(folder), "hello there", seed=0)
     kept, rate = soundfile.read(folder.samples / "01.wav", dtype="float32")
@@ -228,7 +228,7 @@ def test_no_clip_left_is_told_with_the_reasons(toy: Callable[..., Recipe]) -> No
 
 
 def test_a_voice_and_its_base_speak_in_turn(toy: Callable[..., Recipe]) -> None:
-    """Two streams from one model, piece by piece, are what each is alone; the listener is left in peace."""
+    """Two streams from one model, read piece by piece in turn, equal what each is alone."""
     (folder,) = pipeline.run(toy(train={"learning_rate": 0.1}))
     voice = open_voice(folder)
     alone = [sound(voice, "hello there", untuned=untuned) for untuned in (False, True)]

@@ -1,4 +1,4 @@
-"""vtune as a library: run a recipe, load a voice, speak, stream, measure."""
+"""vtune as a library: run a recipe, load a voice, speak, stream and measure."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_every_public_name_is_there() -> None:
 def test_the_example_of_the_readme_runs(
     toy_recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The recipe of the toy engine takes the place of the reader's."""
+    """A recipe of the toy engine replaces the reader's recipe."""
     section = README.read_text(encoding="utf-8").partition("## Use from Python")[2].partition("\n## ")[0]
     (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.S)
     assert len([line for line in code.splitlines() if line.strip()]) == 6

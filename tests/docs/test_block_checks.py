@@ -1,4 +1,4 @@
-"""A page that names what does not exist, or shows what does not work, is found."""
+"""A page that names something that does not exist, or shows something that does not work, is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command, snippet and recipe in the pages works: each page is run in a small world of its own."""
+"""Every command, snippet and recipe in the pages works: each page is run in a separate small world."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WITH_CODE = [page for page in PAGES if "```" in page.read_text(encoding="utf-8")
 
 
 class Listener:
-    """A recogniser that hears the same words in every sound."""
+    """A recogniser that gives the same words for every sound."""
 
     batch = 4
 
@@ -38,7 +38,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Return a copy of the world; in it, nothing is listened to, and no server outlives its start."""
+    """Return a copy of the world; in it no sound is recognised, and no server runs longer than its start."""
     folder = tmp_path / "w"  # a socket's path may have no more than 107 characters
     shutil.copytree(template, folder, symlinks=True)
     for module in ("recognise_share", "check"):

@@ -1,4 +1,4 @@
-"""The notebook for Colab and Kaggle works: a kernel executes its cells, with other values at the top."""
+"""The notebook for Colab and Kaggle works: a kernel executes its cells, with other values in the first cell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_notebook() -> nbformat.NotebookNode:
 
 
 def with_values(notebook: nbformat.NotebookNode, **values: object) -> nbformat.NotebookNode:
-    """Replace values in the first cell of code, which holds nothing but them."""
+    """Replace values in the first cell of code, which holds only values."""
     cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
     for name, value in values.items():
         cell.source, count = re.subn(rf"^{name} = .*$", lambda _: f"{name} = {value!r}", cell.source, flags=re.M)  # noqa: B023

@@ -1,4 +1,4 @@
-"""The site: every page is built, every link leads somewhere, and nothing comes from elsewhere."""
+"""The site: every page is built, every link has a target, and nothing is loaded from another host."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_anchors_are_those_of_github() -> None:
 
 
 def test_language_models_find_every_page(built: tuple[Path, list[str]]) -> None:
-    """By llmstxt.org: a title, a summary in a quote, and lists of links with notes under second headings."""
+    """llmstxt.org asks for a title, a summary in a quote, and lists of links with notes under second headings."""
     site, _ = built
     lines = (site / "llms.txt").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# vtune"

@@ -173,7 +173,7 @@ def write_engine(folder: Path, *changes: tuple[str, str]) -> Path:
 
 
 def without_a_step() -> tuple[str, str]:
-    """Return the change after which the engine has one loss and no further optimizer."""
+    """Return the change that gives the engine one loss and no further optimizer."""
     return ENGINE[ENGINE.index("# The step.") :], ""
 
 

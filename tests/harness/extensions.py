@@ -40,7 +40,7 @@ def metrics():
 
 
 def extension(folder: Path, name: str, source: str) -> str:
-    """Install an extension beside the others; returns what goes onto the path."""
+    """Install an extension beside the others; return the folder that must be on Python's path."""
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")

@@ -103,18 +103,18 @@ class Forks:
         return int(self._server.stdout.readline())
 
     def start(self, at: Path, *arguments: str, path: str = "", **environment: str) -> int:
-        """Start a command; returns its process. What it says is in ``said.1`` and ``said.2``."""
+        """Start a command; return its process. The files ``said.1`` and ``said.2`` have its output and its errors."""
         for stream in (1, 2):
             (at / f"said.{stream}").unlink(missing_ok=True)
         run = {"at": str(at), "name": "said", "arguments": arguments, "path": [path] if path else []}
         return self._ask({**run, "environment": environment})
 
     def wait(self, process: int) -> int:
-        """Return its exit code; negative where a signal killed it."""
+        """Return the exit code of a process; negative if a signal killed it."""
         return self._ask({"wait": process})
 
     def run(self, at: Path, *arguments: str, path: str = "", **environment: str) -> tuple[int, str]:
-        """Run a command; returns its exit code, and what it said on stderr."""
+        """Run a command; return its exit code and its standard error."""
         code = self.wait(self.start(at, *arguments, path=path, **environment))
         return code, (at / "said.2").read_text()
 

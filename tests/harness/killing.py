@@ -1,4 +1,4 @@
-"""Processes that end in the middle of their work, as a kill, a power cut or a full disk ends them."""
+"""Processes that end in the middle of their work, as after a kill, a power cut, or on a full disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 CHANGES = frozenset({"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"})
-"""Python's audit events of whatever changes a folder; each comes before its change."""
+"""Python's audit events of everything that changes a folder; each event comes before its change."""
 
 
 def killed_at(step: int, place: Path, work: Callable[[], object]) -> bool:
@@ -50,7 +50,7 @@ def killed_at(step: int, place: Path, work: Callable[[], object]) -> bool:
 
 
 def every_kill(place: Path, work: Callable[[], object], at_least: int = 1) -> Iterator[int]:
-    """Yield after the work was killed before its first change, its second, and so on until it is not killed."""
+    """Yield after the work was killed before its first change, before its second change, and so on until it ends."""
     step = 0
     while killed_at(step, place, work):
         yield step
@@ -74,7 +74,7 @@ def file_limit(limit: int) -> Iterator[None]:
 
 @contextmanager
 def small_disk(place: Path, kilobytes: int) -> Iterator[Path]:
-    """Mount a file system of some size; skips the test where that is not permitted."""
+    """Mount a file system of a given size; the test is skipped where mounting is not permitted."""
     import subprocess
 
     place.mkdir()
@@ -90,7 +90,7 @@ def small_disk(place: Path, kilobytes: int) -> Iterator[Path]:
 
 
 def full_disk(*_: object) -> int:
-    """Stand in for a write of the operating system's."""
+    """Replace a write of the operating system by an error of a full disk."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

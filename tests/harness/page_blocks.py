@@ -1,4 +1,5 @@
-"""Run or check every code block of a page in a small world, and say for each that fails what a reader would meet."""
+"""Run or check every code block of a page in a small world, and describe for each failing block what a reader would
+see."""
 
 from __future__ import annotations
 
@@ -102,7 +103,7 @@ def _parse_console(block: Block, world: World) -> None:
 
 
 def commands_with_output(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each command of a console, without its ``$``, and the lines below it."""
+    """Yield each command of a console, without its ``$``, and the output lines below it."""
     parts = re.split(r"^\$ ", text, flags=re.MULTILINE)
     if parts[0].strip():
         raise PageError("a console begins with a command: '$ vtune ...'")
@@ -115,7 +116,7 @@ def commands_with_output(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def looks_alike(shown: list[str], printed: list[str]) -> bool:
-    """Say whether lines are what was printed, whatever the numbers; a line ``...`` stands for any lines."""
+    """Tell whether lines are what was printed, whatever the numbers; a line ``...`` stands for any lines."""
 
     def masked(line: str) -> str:
         return re.sub(r"\d+", "0", re.sub(r"\d+[.,]\d+|\d+e-?\d+", "0", " ".join(line.split())))
@@ -158,7 +159,7 @@ def _check_yaml(block: Block, world: World, names: dict[str, Any]) -> None:
 
 
 def _check_recipe(settings: dict[str, Any], world: World) -> None:
-    """Check a part of a recipe on top of a recipe of each engine: one must accept it."""
+    """Check a part of a recipe on top of a recipe of each engine: at least one of the recipes must accept the part."""
     engines = [settings["engine"]] if settings.get("engine") in BASES else BASES
     problems = []
     for engine in engines:

@@ -71,7 +71,7 @@ sys.exit(answer["code"])
 
 
 class PageError(Exception):
-    """A command of a page that the reader could not use."""
+    """A command of a page that would not work for the reader."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Answer:
     both: bytes | None = None
 
     def encoded(self) -> dict[str, Any]:
-        """Return the answer as JSON takes it."""
+        """Return the answer as data for JSON."""
         both = self.stdout + self.stderr if self.both is None else self.both
         texts = {"stdout": self.stdout, "stderr": self.stderr, "both": both}
         return {"code": self.code, **{name: text.decode("latin-1") for name, text in texts.items()}}
@@ -101,7 +101,9 @@ class World:
     files: dict[str, str]
 
     def shell(self, script: str) -> tuple[int, str]:
-        """Run commands with bash in the world; returns the exit code of the first that fails, and what all printed."""
+        """Run commands with bash in the world; return the exit code of the first command that fails, and the whole
+        output.
+        """
         programs = self.folder / ".venv" / "bin"
         address = str(self.folder / ".socket")
         environment = {
@@ -144,7 +146,7 @@ class World:
             line.sendall(json.dumps(answer.encoded()).encode())
 
     def program(self, folder: Path, name: str, words: Sequence[str], stdin: bytes = b"") -> Answer:
-        """Answer for a program: vtune runs, scripts of the repository must exist, others do nothing."""
+        """Answer for a program: vtune runs, scripts of the repository must exist, other programs do nothing."""
         try:
             if name == "vtune":
                 return self.vtune(words, folder, stdin)
@@ -190,7 +192,7 @@ class World:
         return Answer(result.exit_code, result.stdout_bytes, result.stderr_bytes, result.output_bytes)
 
     def provide(self, words: Sequence[str], folder: Path) -> list[str]:
-        """Make what a command of vtune names and what is not there."""
+        """Make the files that a command of vtune names and that do not exist."""
         with working_in(folder):
             context = parsed(words)
         parameters = context.params
@@ -229,7 +231,7 @@ class World:
         path.write_text(RECIPE.format(voice=voice), encoding="utf-8")
 
     def provide_data(self, folder: Path, name: str, *, raw: bool) -> None:
-        """Make a source of recordings: long ones, or clips with a table."""
+        """Make a source of recordings: long recordings, or clips with a table."""
         path = folder / name
         if path.exists() or ":" in name:
             return
@@ -247,7 +249,7 @@ class World:
 
 
 def is_builtin(recipe: str) -> bool:
-    """Say whether a recipe comes with vtune."""
+    """Tell whether a recipe comes with vtune."""
     from vtune.recipe import builtin_recipes
 
     return recipe.startswith("recipes/") or recipe in builtin_recipes()
@@ -274,7 +276,7 @@ def parsed(words: Sequence[str]) -> click.Context:
 
 
 def check_script(words: Sequence[str]) -> None:
-    """Hold the options of a script of the repository to its text."""
+    """Check that a script of the repository has the options that the page gives it."""
     text = (ROOT / words[0]).read_text(encoding="utf-8")
     for flag in [word.partition("=")[0] for word in words[1:] if word.startswith("--")]:
         if f'"{flag}"' not in text:
@@ -282,7 +284,7 @@ def check_script(words: Sequence[str]) -> None:
 
 
 def check_other_program(name: str, words: Sequence[str]) -> None:
-    """Hold to the project what other programs are told about it: extras, groups, tests, environments, routes."""
+    """Check what a page tells other programs about the project: extras, groups, tests, environments, routes."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     line = " ".join(words)
     if name == "pip":
@@ -314,7 +316,7 @@ def check_other_program(name: str, words: Sequence[str]) -> None:
 
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
-    """Change the working folder for a while."""
+    """Change the working folder inside the ``with`` block."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -346,7 +348,7 @@ def write_recording(path: Path) -> None:
 
 
 def shown_files(blocks: Sequence[Any]) -> dict[str, str]:
-    """Return the files that a page shows: blocks whose first line is a comment with nothing but the name of a file."""
+    """Return the files that a page shows: blocks whose first line is a comment that only names a file."""
     named = [(re.match(r"# ([\w-]+\.(?:yaml|py|json|toml))\n", block.text), block.text) for block in blocks]
     return {match[1]: text for match, text in named if match}
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """What ``RankStore`` is to real ranks; after a rank has died, every call fails, as heartbeats end the ranks."""
+    """Replaces ``RankStore``: after a rank has died, every call fails, as heartbeats end real ranks."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}

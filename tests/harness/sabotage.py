@@ -26,7 +26,7 @@ from vtune_toy import (
 
 @dataclass(frozen=True, slots=True)
 class Sabotage:
-    """A mistake."""
+    """One mistake of an engine."""
 
     name: str
     rule: str

@@ -1,4 +1,4 @@
-"""Wait for what other processes and threads do."""
+"""Wait until other processes and threads have done something."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 
 
 def alive(process: int) -> bool:
-    """Whether a process runs: one that has ended and was not waited for does not."""
+    """Tell whether a process runs; a process that has ended and was not waited for does not run."""
     try:
         return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

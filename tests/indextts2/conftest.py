@@ -19,7 +19,7 @@ KIT = "VTUNE_PARITY_KIT"
 
 @pytest.fixture(scope="session")
 def kit_folder() -> Path:
-    """The folder of a parity kit, which is not part of the project; its README says what a kit is."""
+    """Return the folder of a parity kit, which is not part of the project; its README says what a kit is."""
     if not os.environ.get(KIT):
         pytest.skip(f"no parity kit: name its folder in the environment variable {KIT}")
     folder = Path(os.environ[KIT]).expanduser()
@@ -52,7 +52,7 @@ def kit(kit_folder: Path) -> Callable[[str], Any]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole checkpoint with small random weights. Not to be written into."""
+    """Write a complete checkpoint with small random weights. Tests must not write into it."""
     folder = tmp_path_factory.mktemp("indextts2")
     nano_checkpoint.build(folder, width=32, layers=2)
     return folder

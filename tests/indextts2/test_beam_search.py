@@ -1,4 +1,4 @@
-"""Beam search against transformers' own, draw for draw, and against all sequences that there are."""
+"""Beam search compared with transformers' own, draw by draw, and with all possible sequences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXT = [5, 3, 9]
 
 @pytest.fixture(scope="module")
 def make_network(make_base: Callable[..., IndexTTS2Base]) -> Callable[[int], SemanticGPT]:
-    """A narrow network of eight codes that is sure enough of some for searching to be worth while."""
+    """Return a narrow network of eight codes that prefers some of them clearly, so that a search can win something."""
     sizes = {
         "model_dim": 16, "layers": 1, "heads": 2,
         "number_mel_codes": ROWS, "start_mel_token": START, "stop_mel_token": STOP,
@@ -46,7 +46,7 @@ def make_network(make_base: Callable[..., IndexTTS2Base]) -> Callable[[int], Sem
 
 
 class Generating(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
-    """The network as transformers' own generation takes it: one row of ids ``[start, codes]``, no cache."""
+    """The network in the form that transformers' own generation needs: one row of ids ``[start, codes]``, no cache."""
 
     main_input_name = "input_ids"
 
@@ -159,7 +159,7 @@ def test_one_beam_is_greedy(make_network: Callable[[int], SemanticGPT], seed: in
 
 
 class Scripted:
-    """In the place of a continuation: the same chances after anything; counts its steps."""
+    """Replaces a continuation: the same probabilities after any code; counts its steps."""
 
     def __init__(self, rows: int, chances: Sequence[float]) -> None:
         self._logits = torch.tensor([list(chances)] * rows).log()
@@ -177,7 +177,7 @@ class Scripted:
 
 
 def scripted(chances: Sequence[float], limit: int = 50, **changes: Any) -> tuple[list[int], bool, int]:
-    """Codes 0, 1, 2 and the stop, 3."""
+    """Return a continuation over the codes 0, 1, 2 and the stop code 3."""
     sampling = CodeSampling(**{"temperature": 0.0, "repetition_penalty": 1.0, "beams": 3, **changes})
     continuation = Scripted(sampling.beams, chances)
     codes, stopped = search_codes(continuation, sampling, DecodingRules(3, limit), 0)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Decoding one code after another: against whole forward passes without a cache, and against the rules by hand."""
+"""Decoding code by code is compared with whole forward passes without a cache, and with the rules computed by hand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEXT = [5, 3, 9]
 
 @pytest.fixture(scope="module")
 def network(make_base: Callable[..., IndexTTS2Base]) -> SemanticGPT:
-    """Two narrow layers with weights as large as trained ones, for fresh ones hardly attend to anything."""
+    """Return two narrow layers with weights as large as trained weights; fresh weights hardly attend to anything."""
     sizes = make_base().config.gpt.model_copy(update=SIZES)
     torch.manual_seed(0)
     small = SemanticGPT(SemanticGPTConfig(settings=sizes.model_dump())).double().eval().requires_grad_(False)
@@ -56,7 +56,7 @@ def sampled_codes(
 
 
 def whole(network: SemanticGPT, text: Sequence[int], codes: Sequence[int], offset: int, rng: int = 0) -> torch.Tensor:
-    """Hidden states of ``[start, codes]`` from one pass over all embeddings, put together here; ``[1 + N, D]``."""
+    """Return the hidden states of ``[start, codes]`` from one pass over all embeddings, ``[1 + N, D]``."""
     sizes = network.settings
     spelt = torch.tensor([sizes.start_text_token, *text, sizes.stop_text_token])
     places = torch.tensor([0, *(1 + offset + number for number in range(len(codes)))])
@@ -138,7 +138,7 @@ def test_the_table_of_positions_holds_the_longest_utterance(network: SemanticGPT
 
 
 class Scripted:
-    """In the place of a continuation: gives the same logits always, or those of a list in turn."""
+    """Replaces a continuation: gives the same logits always, or those of a list in turn."""
 
     def __init__(self, *logits: Sequence[float]) -> None:
         self._logits = [torch.tensor([row], dtype=torch.float32) for row in logits]
@@ -221,7 +221,7 @@ def test_upstreams_history_penalises_code_1_and_the_start_from_the_beginning(net
 
 
 def chances_by_hand(logits: np.ndarray, temperature: float, top_k: int, top_p: float) -> np.ndarray:
-    """The likeliest ``top_k``, of these the fewest that have ``top_p`` together."""
+    """Keep the ``top_k`` most likely codes, and of these the fewest whose probabilities add up to ``top_p``."""
     scaled = logits.astype(np.float64) / temperature
     order = np.argsort(-scaled, kind="stable")[: top_k or None]
     chances = np.exp(scaled[order] - scaled.max())

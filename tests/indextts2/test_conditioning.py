@@ -1,4 +1,4 @@
-"""What a voice keeps: which clip stands for it, what is joined or averaged, and that nothing else is needed later."""
+"""What a voice keeps: which clip represents it, what is joined or averaged, and that nothing else is needed later."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_code_table_gives_the_codec_s_own_embeddings(base: IndexTTS2Base, cl
 
 
 def test_the_content_of_the_reference_can_be_made_from_its_codes(base: IndexTTS2Base, clips: Sequence[Clip]) -> None:
-    """So a voice may be given another flow later: codes and table are all that ``prompt_condition`` was made of."""
+    """A voice can therefore get another flow later: ``prompt_condition`` is made of the codes and the table alone."""
     kept = extract(base, clips)
     embedded = code_embeddings_of(base, kept).lookup(torch.from_numpy(kept.tensors["ref_codes"]))
     frames = torch.tensor([kept.tensors["ref_mel"].shape[2]])
@@ -121,7 +121,7 @@ def test_facts_about_the_voice_are_kept_beside_it(base: IndexTTS2Base, clips: Se
 
 
 def test_the_rate_of_the_recording_does_not_matter(base: IndexTTS2Base) -> None:
-    """Two seconds are a hundred codes and 172 frames, whatever the rate."""
+    """Two seconds are a hundred codes and 172 frames at any sample rate."""
     for rate in (8_000, 16_000, 44_100, 48_000):
         kept = extract(base, [made_clip(rate, 2.0, 0)])
         assert kept.tensors["ref_codes"].shape[1] == pytest.approx(100, abs=1)
@@ -197,7 +197,7 @@ def test_noise_and_clipping_cost_what_they_are(clips: Sequence[Clip]) -> None:
 def test_a_clean_clip_stands_for_the_voice_before_its_damaged_copies(
     base: IndexTTS2Base, clips: Sequence[Clip]
 ) -> None:
-    """Others of the same sound keep the similarity out of it."""
+    """All clips have the same sound, so their similarity to the voice does not decide."""
     clean = clips[0]
     copies = [clipped(clean, 30), changed(clean, clean.waveform, "clean"), noisy(clean, 0.002), clipped(clean, 20)]
     assert choice(extract(base, copies))["clips"][0] in {"clean", "noisy 0.002"}

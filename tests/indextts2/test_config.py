@@ -1,4 +1,4 @@
-"""``config.yaml`` and the files beside it: what is not right in one of them is said in one line that names it."""
+"""Mistakes in ``config.yaml`` and in the files beside it are reported in one line that names the file."""
 
 from __future__ import annotations
 
@@ -195,7 +195,9 @@ def keys(section: dict[str, Any], above: str = "") -> Iterator[str]:
 def test_any_key_may_hold_anything_without_another_error(
     written: Callable[..., Path], content: dict[str, Any], odd: object
 ) -> None:
-    """What is accepted can be built: the networks' own shapes are then compared with the files'."""
+    """A configuration that is accepted can be built: the shapes of the networks are then compared with those of the
+    files.
+    """
     for key in keys(content):
         path = written({key: odd})
         try:
@@ -232,12 +234,12 @@ USES: dict[str, Callable[[IndexTTS2Base], object]] = {
     "bigvgan/config.json": lambda base: base.vocoder,
     "bigvgan/bigvgan_generator.pt": lambda base: base.vocoder,
 }
-"""Every file of a whole checkpoint, and what reads it first."""
+"""Every file of a complete checkpoint, and the code that reads it first."""
 
 
 @pytest.fixture
 def other(tiny: Path, tmp_path: Path) -> Path:
-    """A checkpoint of one's own: links, so replace its files, never write into them."""
+    """Return a copy of the checkpoint made of links: tests may replace its files, and must not write into them."""
     folder = tmp_path / "checkpoint"
     shutil.copytree(tiny, folder, copy_function=os.symlink)
     return folder
@@ -254,7 +256,7 @@ def test_the_list_of_files_is_whole(tiny: Path) -> None:
 
 @pytest.mark.parametrize("slot", USES)
 def test_a_wrong_file_in_any_place_is_named(slot: str, tiny: Path, other: Path, make_base: MakeBase) -> None:
-    """Each file of the checkpoint in the place of each other one."""
+    """Each file of the checkpoint is put in the place of each other file."""
     # What describes nothing that is asked for is taken for an extractor with the usual settings.
     harmless = {("w2v-bert-2.0/preprocessor_config.json", "w2v-bert-2.0/config.json")}
     for donor in USES:
@@ -333,7 +335,7 @@ def test_an_option_that_names_nothing_is_named(option: str, use: Callable[..., o
 
 
 def test_parts_may_lie_anywhere(other: Path, tmp_path: Path, make_base: MakeBase) -> None:
-    """Each by its option; the codec as its repository has it, in a folder of its own."""
+    """Each part has its option; the codec lies in a separate folder, as in its own repository."""
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "MaskGCT").mkdir(parents=True)
     shutil.move(other / "semantic_codec", elsewhere / "MaskGCT")
@@ -459,7 +461,7 @@ def test_another_w2v_bert_is_told(
 def test_features_of_a_width_that_the_gpt_does_not_read_are_told(
     other: Path, make_base: MakeBase, tmp_path: Path
 ) -> None:
-    """Width and statistics agree with each other, and not with the checkpoint."""
+    """The width and the statistics fit each other, and do not fit the checkpoint."""
     model = Wav2Vec2BertModel(
         Wav2Vec2BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
     )

@@ -1,4 +1,4 @@
-"""The encoders that condition the GPT against their formulas written out."""
+"""The encoders that condition the GPT are compared with their formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine as a whole: the contract, its sizes, and which file's change is noticed where."""
+"""The engine as a whole: the contract, its sizes, and which fingerprint changes with which file."""
 
 from __future__ import annotations
 
@@ -146,7 +146,9 @@ def test_an_adapter_of_the_released_shape_has_the_published_size(
 
 
 def test_the_network_of_the_released_shape_has_the_published_size(released: Path, engine: vtune.Engine) -> None:
-    """Blocks of 472.3 million, tables and heads of 12,001 text rows, 8,194 codes, 602 and 1,818 positions."""
+    """Blocks of 472.3 million parameters; tables and heads of 12,001 text rows, 8,194 codes, 602 and 1,818
+    positions.
+    """
     footprint = engine.footprint(IndexTTS2Options(base_model=str(released)), engine.info.lora, 2)
     assert footprint is not None
     width = 1280
@@ -160,7 +162,7 @@ def test_the_network_of_the_released_shape_has_the_published_size(released: Path
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``config.yaml`` with the published sizes; no weights."""
+    """Write ``config.yaml`` with the published sizes, without weights."""
     encoder = {"output_size": 512, "input_layer": "conv2d2", "perceiver_mult": 2}
     content = {
         "gpt": {
@@ -262,7 +264,7 @@ def other(tiny: Path, tmp_path: Path) -> Path:
 
 
 def change(path: Path) -> None:
-    """Another network of the same shape: every number a little larger."""
+    """Return another network of the same shape, in which every number is a little larger."""
 
     def larger(value: Any) -> Any:
         if isinstance(value, dict):

@@ -29,7 +29,7 @@ def gate(benchmark: Callable[[str], Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def measured(gate: Any) -> Callable[..., Any]:
-    """Each case once for all tests."""
+    """Return a function that counts each case once for all tests."""
     result: dict[Any, Any] = {}
 
     def measure(seconds: tuple[float, ...], checkpointing: bool = True) -> Any:
@@ -42,7 +42,9 @@ def measured(gate: Any) -> Callable[..., Any]:
 
 
 def by_hand(seconds: tuple[float, ...]) -> tuple[float, int]:
-    """Operations of a training step without checkpointing, and positions of the clips, from the published sizes."""
+    """Return the operations of a training step without checkpointing, and the positions of the clips, from the
+    published sizes.
+    """
     body, adapter = LAYERS * 12 * WIDTH**2, 16 * 20_480 * LAYERS
     operations, positions = 0.0, 0
     for duration in seconds:

@@ -1,4 +1,4 @@
-"""The GPT against its formulas written out, alone and in batches; what trains in it, and by which gradients."""
+"""The GPT is compared with its formulas, alone and in batches; also what trains in it, and with which gradients."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CODES = st.lists(st.integers(0, 6), max_size=8)
 
 @pytest.fixture(scope="module")
 def network(make_base: Callable[..., IndexTTS2Base]) -> SemanticGPT:
-    """Two narrow layers with weights as large as trained ones, for fresh ones hardly attend to anything."""
+    """Return two narrow layers with weights as large as trained weights; fresh weights hardly attend to anything."""
     sizes = make_base().config.gpt.model_copy(update=SIZES)
     torch.manual_seed(0)
     small = SemanticGPT(SemanticGPTConfig(settings=sizes.model_dump(), dropout=0.0)).double()
@@ -67,7 +67,7 @@ def laid(network: SemanticGPT, clips: list[Clip]) -> vtune.Batch:
 
 
 def by_hand(network: SemanticGPT, clip: Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hidden states behind the prefix, logits of text at ``[start, text]`` and of codes at ``[start, codes]``."""
+    """Return hidden states after the prefix, logits of text at ``[start, text]`` and of codes at ``[start, codes]``."""
     w = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     sizes, (conditioning, text, codes) = network.settings, clip
     spelt = [sizes.start_text_token, *text, sizes.stop_text_token]
@@ -110,7 +110,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 def scored(logits: np.ndarray, targets: list[int]) -> tuple[float, int, int]:
-    """Sum of the cross entropy, hits, count."""
+    """Return the sum of the cross entropy, the number of hits, and the number of labels."""
     chances = softmax(logits)[np.arange(len(targets)), targets]
     return float(-np.log(chances).sum()), int((logits.argmax(axis=1) == targets).sum()), len(targets)
 
@@ -127,7 +127,7 @@ def loss_by_hand(network: SemanticGPT, clips: list[Clip]) -> tuple[float, dict[s
 
 
 def garbled(batch: vtune.Batch, network: SemanticGPT, seed: int = 0) -> vtune.Batch:
-    """The same batch with other ids, kinds and positions where there is padding."""
+    """Return the same batch with other ids, kinds and positions in the padding."""
     sizes, generator = network.settings, torch.Generator().manual_seed(seed)
     padding = batch["attention_mask"] == 0
     most = {"input_ids": sizes.number_mel_codes, "kinds": 3, "positions": sizes.text_positions}
@@ -180,7 +180,7 @@ def test_a_batch_is_the_formula_for_each_of_its_clips(
 
 
 MIXED = [([2, 3, 4, 5, 6], [1, 2]), ([7], [0, 1, 2, 3, 4, 5, 6, 0]), ([], [3]), ([9, 10, 11], [])]
-"""Text and codes of clips as unequal as they get."""
+"""Text and codes of clips with very different lengths."""
 
 
 def gradients(network: SemanticGPT, *batches: vtune.Batch, **counts: Any) -> tuple[float, dict[str, torch.Tensor]]:
@@ -211,7 +211,7 @@ def test_gradients_know_nothing_of_padding_order_or_how_a_batch_was_cut(network:
 
 
 def padded_with_all_logits(network: SemanticGPT, batch: vtune.Batch) -> torch.Tensor:
-    """The plain way to the loss: every row as long as the longest, every place with its logits."""
+    """Compute the loss in the plain way: every row is padded to the longest row, and every position has its logits."""
     embedded = network.embed(batch["input_ids"], batch["kinds"], batch["positions"])
     hidden = network.hidden_states(batch["conditioning"], embedded)
     text, codes = (
@@ -392,7 +392,7 @@ METRICS = ("text_loss", "semantic_loss", "semantic_top1")
 
 
 def test_a_batch_of_four_is_four_batches_accumulated(trained: Callable[..., Any]) -> None:
-    """Text and codes each count over the whole step, and so do the metrics."""
+    """Text and codes are each averaged over the whole step, and so are the metrics."""
     common = {"epochs": 2, "learning_rate": 1e-2}
     _, _, one_pass = trained(**common, batch_size=4)
     _, _, cut = trained(**common, batch_size=1, gradient_accumulation=4)
@@ -405,7 +405,9 @@ def test_a_batch_of_four_is_four_batches_accumulated(trained: Callable[..., Any]
 
 
 def test_what_is_logged_are_means_over_labels_since_the_last_time(trained: Callable[..., Any]) -> None:
-    """With hardly a step made, the line of an epoch is what the base says of all clips, one by one."""
+    """After almost no training, the line of an epoch equals the mean of the base over all clips, computed one
+    by one.
+    """
     base, data, lines = trained(
         epochs=2, batch_size=2, learning_rate=1e-7, validation=0.2, precision="fp32",
         arguments={"logging_strategy": "epoch"},

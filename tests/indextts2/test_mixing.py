@@ -23,7 +23,7 @@ TABLE = ("codebook", "codebook_weight", "codebook_bias")
 
 @pytest.fixture(scope="module")
 def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., VoiceFolder], tiny: Path) -> Path:
-    """Two of one length, whose frames could be averaged, and one that is longer."""
+    """Write two voices of one length, whose frames could be averaged, and one longer voice."""
     folder = tmp_path_factory.mktemp("made") / "voices"
     options = {"base_model": str(tiny), "normaliser": "basic", "max_codes": 20, "flow_steps": 2}
     for seed, (name, seconds) in enumerate((("anna", 1.0), ("ben", 1.0), ("cara", 1.5)), 1):
@@ -55,7 +55,7 @@ def test_speakers_are_averaged_and_sound_is_the_heaviests(voices: Path, other: s
 
 
 def test_the_gpt_changes_by_the_weighted_sum(voices: Path) -> None:
-    """GPT-2's layers keep their weights the other way round."""
+    """The layers of GPT-2 store their weights transposed."""
     mix = open_named("0.6*anna+0.2*cara", voices)
     base = dict(mix.base.new_network().named_parameters())
     expected = {}

@@ -1,4 +1,4 @@
-"""IndexTTS2 through the real pipeline: recordings to voices that speak, go on where they stopped, and are merged."""
+"""IndexTTS2 in the real pipeline: recordings become voices that speak, resume after a stop, and are merged."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ Run = Callable[..., list[VoiceFolder]]
 
 @dataclass(frozen=True)
 class Made:
-    """A voice with everything beside it."""
+    """A voice with its run and its recipe."""
 
     folder: VoiceFolder
     root: Path
 
     @property
     def adapter(self) -> dict[str, torch.Tensor]:
-        """Its tensors by name."""
+        """Return the tensors of the adapter by name."""
         tensors: dict[str, torch.Tensor] = load_file(self.folder.path / "adapter_model.safetensors")
         return tensors
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """A line a step."""
+        """Return the logged metrics, one entry for each step."""
         (log,) = (self.root / "runs/someone/logs").glob("*/metrics.jsonl")
         return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two voices of unequal length, each a folder of clips, at rates of their own."""
+    """Write two voices of unequal length, each a folder of clips with its own sample rate."""
     root = tmp_path_factory.mktemp("speech")
     for voice, rate, count, first in (("someone", 16_000, 6, 0), ("another", 44_100, 4, 10)):
         (root / voice / "clips").mkdir(parents=True)
@@ -102,7 +102,7 @@ def run(speech: Path, tiny: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def made(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """A voice by LoRA with gradient checkpointing, from a run that was never stopped."""
+    """Train a LoRA voice with gradient checkpointing, in a run that is never stopped."""
     root = tmp_path_factory.mktemp("made")
     (folder,) = run(root)
     return Made(folder, root)
@@ -159,7 +159,7 @@ def test_what_lies_in_a_voice_folder(made: Made) -> None:
 
 
 def test_what_the_licence_asks_for_goes_with_the_voice(made: Made) -> None:
-    """Its own sentence, word for word, wherever the voice is passed on."""
+    """The sentence that the licence prescribes is, word for word, in every copy of the voice."""
     assert DISCLAIMER == (
         "Any modifications made to the original model in this Derivative Work are not endorsed, warranted, or "
         "guaranteed by the original right-holder of the original model, and the original right-holder disclaims all "
@@ -285,7 +285,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Three epochs of two steps, a checkpoint amid the second; dropout and prompts of rows go on where they were."""
+    """Three epochs of two steps, with a checkpoint in the middle of the second epoch; dropout and prompts of rows
+    continue from there.
+    """
     step = Trainer.training_step
 
     def stop(self: Trainer, *arguments: Any) -> Any:

@@ -55,7 +55,7 @@ def linear(x: np.ndarray, w: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def convolve(x: np.ndarray, w: dict[str, np.ndarray], name: str, dilation: int = 1, mode: str = "constant") -> Any:
-    """``[C, T]`` to ``[out, T]``, one tap after the other."""
+    """Convolve ``[C, T]`` to ``[out, T]``, one tap after the other."""
     kernel, bias = w[f"{name}.weight"], w[f"{name}.bias"]
     reach = dilation * (kernel.shape[2] - 1) // 2
     padded = np.pad(x, ((0, 0), (reach, reach)), mode=mode)  # type: ignore[call-overload]
@@ -253,7 +253,7 @@ def test_leaving_out_leading_frames_leaves_the_others_as_they_are(first: int) ->
 
 
 class Linear:
-    """An estimator whose velocity is a multiple of state, time and context, with a count of its calls."""
+    """An estimator whose velocity is a multiple of state, time and context; counts its calls."""
 
     def __init__(self, state: float = 0.0, time: float = 0.0) -> None:
         self.state, self.time = state, time

@@ -1,4 +1,4 @@
-"""w2v-BERT's features from files, good and bad ones, and the codec's choice of codes."""
+"""w2v-BERT's features from good and bad files, and the codec's choice of codes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of three layers in half precision, and statistics: files as they are released."""
+    """Write a checkpoint of three layers in half precision, and its statistics, as files are published."""
     folder = tmp_path_factory.mktemp("released")
     torch.manual_seed(0)
     model = Wav2Vec2BertModel(
@@ -225,7 +225,7 @@ def test_the_codecs_encoder_is_its_convolutions_norms_and_layers(codec: Semantic
         return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
     def around(x: np.ndarray) -> np.ndarray:
-        """Seven neighbours of each frame, ``[T, 7, C]``, with silence outside."""
+        """Return seven neighbours of each frame, ``[T, 7, C]``, with silence beyond the ends."""
         padded = np.pad(x, ((3, 3), (0, 0)))
         return np.stack([padded[frame : frame + 7] for frame in range(len(x))])
 

@@ -1,4 +1,4 @@
-"""CAM++ in parts against sums written out, and what holds for the whole."""
+"""The parts of CAM++ are compared with sums written out, and the whole network with its properties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whom a voice speaks as: its own reference or a recording, and the emotion, each against sums made by hand."""
+"""The speaker of an utterance is the voice's own reference or a recording; speaker and emotion are compared with sums
+by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ MakeBase = Callable[..., IndexTTS2Base]
 
 @pytest.fixture(scope="module")
 def kept(make_base: MakeBase) -> Conditioning:
-    """The voice's own reference."""
+    """Return the voice's own reference."""
     return extract(make_base(), [made_clip(RATE, 1.0, 0)])
 
 
@@ -41,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def heard(make_base: MakeBase, folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    """What the parts themselves make of each recording."""
+    """Return the features of each recording, computed by the parts themselves."""
     base = make_base()
     result = {}
     for name in ("somebody", "happy"):
@@ -63,7 +64,7 @@ def given(speaker: SpeakerPrompt) -> np.ndarray:
 
 
 def equal(found: np.ndarray, condition: np.ndarray, emotion: np.ndarray) -> None:
-    """What the GPT is given: the emotion on each of the speaker's latents."""
+    """Check what the GPT gets: the emotion is added to each of the speaker's latents."""
     np.testing.assert_allclose(found, condition + emotion[:, None], rtol=1e-5, atol=1e-5)
 
 
@@ -140,7 +141,9 @@ EMOTION_BIAS = np.array([0.9375, 0.875, 1, 1, 0.9375, 0.9375, 0.6875, 0.5625])
 
 
 def mixed(base: IndexTTS2Base, weights: np.ndarray, own: np.ndarray, style: np.ndarray) -> np.ndarray:
-    """Emotions by their weights: of each, the vector whose speaker is most alike; the rest is the speaker's own."""
+    """Mix emotions by their weights: each is the vector of the most similar speaker, and the rest is the speaker's own
+    emotion.
+    """
     emotions, speakers = (torch.load(path, weights_only=True).double().numpy() for path in base.files.emotions)
     start, total = 0, (1 - weights.sum()) * own.astype(np.float64)
     for weight, size in zip(weights, base.config.emo_num, strict=True):
@@ -195,7 +198,7 @@ def test_of_a_recording_and_weights_the_recording_counts(make_base: MakeBase, ke
 
 @pytest.fixture
 def listened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many samples each listening heard."""
+    """Return how many samples each call of the encoders got."""
     calls: list[int] = []
     original = speaker_reference.extract_features
 

@@ -1,4 +1,4 @@
-"""Speaking: pieces and pauses, endings, seeds, options, and all of it without the parts that only listen."""
+"""Speaking: pieces and pauses, endings, seeds and options, all without the parts that only encode recordings."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def network(make_base: MakeBase) -> Any:
 
 @pytest.fixture
 def say(make_base: MakeBase, kept: Conditioning, network: Any, engine: vtune.Engine) -> Speak:
-    """Speak with some options; ``stops`` makes the stop code certain at every place, or impossible."""
+    """Speak with some options; ``stops`` makes the stop code certain at every position, or impossible."""
 
     def pieces(
         text: str = TEXT, seed: int = 0, stops: bool | None = None, given: Conditioning = kept, **options: Any
@@ -70,7 +70,7 @@ def joined(pieces: list[Audio]) -> np.ndarray:
 
 
 def codes_in(samples: int) -> list[int]:
-    """How many codes may have been said in so many samples: 1.72 frames each, rounded down, of 256 samples."""
+    """Return how many codes give so many samples: each code has 1.72 frames, rounded down, of 256 samples."""
     return [count for count in range(1, 2000) if int(1.72 * count) * 256 == samples]
 
 
@@ -181,7 +181,7 @@ def test_a_piece_that_is_cut_at_the_limit_says_so(say: Speak) -> None:
 def test_a_piece_that_runs_away_is_stopped_by_the_voice_s_pace(
     say: Speak, kept: Conditioning, make_base: MakeBase
 ) -> None:
-    """Three times what its tokens take at the voice's pace, and a second, at 50 codes a second."""
+    """The limit is three times what its tokens take at the voice's pace, plus a second, at 50 codes a second."""
     tokens = len(make_base().frontend.tokenize("Hello there"))
     for pace in (0.0, 0.01):
         given = Conditioning(kept.tensors, {**kept.strings, "seconds_per_token": str(pace)})
@@ -224,7 +224,7 @@ def test_a_seed_is_a_sound(say: Speak) -> None:
 
 
 def test_the_likeliest_codes_do_not_depend_on_the_seed(say: Speak) -> None:
-    """The noise that the flow begins with does."""
+    """Only the noise from which the flow starts depends on the seed."""
     lengths = {len(joined(say(seed=seed, temperature=0))) for seed in range(3)}
     assert len(lengths) == 1
 
@@ -260,7 +260,7 @@ def test_each_option_speaks(say: Speak, usual: np.ndarray, options: dict[str, An
 def test_upstream_s_made_up_history_holds_code_1_against_it(
     say: Speak, network: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Code 1 leads by twice the second's score, which a penalty of ten turns over from the very first code."""
+    """Code 1 has twice the score of the second code; a penalty of ten reverses their order from the first code on."""
 
     def first(scores: dict[int, float], history: str) -> np.ndarray:
         bias = torch.zeros_like(network.mel_head.bias)

@@ -1,4 +1,5 @@
-"""Official files: read as far as they are tensors, unwrapped, weight norm folded, and every misfit in one line."""
+"""Published files: only their tensors are read, wrappers are removed, weight norm is folded, and each mismatch is one
+line."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def refusal(call: Callable[..., object], *arguments: object) -> str:
 
 
 def released_names(module: nn.Module) -> dict[str, torch.Tensor]:
-    """State of a module under torch's parametrisation, by the names that its predecessor wrote into files."""
+    """Return the state of a module with torch's parametrisation under the names that older versions of torch wrote."""
     names = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
     return {names.get(name, name): tensor for name, tensor in module.state_dict().items()}
 
@@ -194,7 +195,7 @@ def test_old_files_and_new_ones_hold_the_same(tmp_path: Path) -> None:
 
 
 class Code:
-    """What a pickle may hold to be executed by whoever reads it."""
+    """An object whose pickle executes code when it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -247,7 +248,7 @@ def test_what_is_cut_off_is_one_line(tmp_path: Path, name: str) -> None:
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("name", WRITTEN)
 def test_damage_is_one_line_or_does_not_show(tmp_path: Path, name: str) -> None:
-    """Bytes changed, taken out and put in at random: never another error than ours."""
+    """Bytes are changed, removed and inserted at random; the only errors are vtune's own."""
     chance = random.Random(0)
     content = WRITTEN[name]()
     refused = 0
@@ -343,7 +344,7 @@ def test_an_entry_of_no_known_part_is_reported_once(
 def test_files_in_half_precision_become_float32(
     make_base: Callable[..., IndexTTS2Base], tiny: Path, tmp_path: Path
 ) -> None:
-    """As the engine computes; a smaller copy of a checkpoint is often kept in half precision."""
+    """The engine computes in float32; a smaller copy of a checkpoint is often kept in half precision."""
     folder = tmp_path / "half"
     shutil.copytree(tiny, folder)
 
@@ -369,7 +370,7 @@ def test_files_in_half_precision_become_float32(
 
 
 def others(base: IndexTTS2Base) -> list[nn.Module]:
-    """All that is not the network that learns."""
+    """Return everything except the network that learns."""
     return [base.codec, base.conditioning_encoder, base.speaker_model, base.s2mel, base.vocoder]
 
 

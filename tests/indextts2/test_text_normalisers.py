@@ -1,4 +1,4 @@
-"""The built-in text engine against expectations written by hand."""
+"""The built-in text engine is compared with expectations written by hand."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_the_longest_clip_that_is_taken_has_places_for_its_codes(base: IndexTTS2
 
 
 def row(seed: int, text: int = 3, codes: int = 5, partner: int | None = None, lot: float | None = None) -> Any:
-    """Made features; every condition and emotion is one number, so that a sum says whose they are."""
+    """Return invented features; every condition and emotion is one number, so that a sum shows where it comes from."""
     random = np.random.default_rng(seed)
     features = {
         "text_ids": random.integers(2, 40, text).astype(np.int32),
@@ -207,7 +207,7 @@ def test_rows_are_padded_on_the_right_to_a_multiple_of_eight(base: IndexTTS2Base
 
 
 def test_rows_as_the_store_gives_them_back_make_the_same_batch(base: IndexTTS2Base) -> None:
-    """It widens small types: int32 to int64, float16 to float32."""
+    """The store widens small types: int32 to int64, and float16 to float32."""
     kept = [row(seed, partner=seed + 5, lot=0.5) for seed in range(3)]
     wide = [{name: a.astype(np.int64 if a.dtype.kind == "i" else np.float32) for name, a in r.items()} for r in kept]
     before, after = collate(base, kept), collate(base, wide)

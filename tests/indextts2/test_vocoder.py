@@ -32,7 +32,7 @@ CONFIG: dict[str, Any] = {
 
 
 def designed_filter() -> np.ndarray:
-    """A sinc that cuts off at a quarter of the rate, under numpy's Kaiser window, of sum 1."""
+    """Return a sinc that cuts off at a quarter of the rate, with numpy's Kaiser window and the sum 1."""
     beta = 0.1102 * (2.285 * 5 * np.pi * 1.2 + 7.95 - 8.7)
     taps = np.kaiser(12, beta) * np.sinc(0.5 * (np.arange(12) - 5.5))
     return taps / taps.sum()
@@ -43,7 +43,9 @@ def snake(x: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
 
 
 def antialiased_snake(x: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
-    """By definition, ``[C, T]``: zeros between the samples, filter, snake, filter, every second sample."""
+    """Compute the activation by its definition, ``[C, T]``: insert zeros, filter, snake, filter, keep every second
+    sample.
+    """
     taps = designed_filter()
     stretched = np.zeros((len(x), 2 * (x.shape[1] + 10)))
     stretched[:, ::2] = np.pad(x, ((0, 0), (5, 5)), mode="edge")

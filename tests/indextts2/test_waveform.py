@@ -1,4 +1,4 @@
-"""Sample rates, filter banks and mel spectrograms against their formulas, written out in float64."""
+"""Sample rates, filter banks and mel spectrograms are compared with their formulas in float64."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sine(hertz: float, rate: int, samples: int) -> torch.Tensor:
 
 
 def filtered(waveform: np.ndarray, old: int, new: int, output: int) -> float:
-    """One output sample: all input samples, weighted by how far they are from it."""
+    """Return one output sample: all input samples, weighted by their distance from it."""
     cutoff = 0.99 * min(1.0, new / old)
     distance = cutoff * (output * old / new - np.arange(len(waveform)))
     weights = np.where(np.abs(distance) < 6, cutoff * np.sinc(distance) * np.cos(np.pi * distance / 12) ** 2, 0)

@@ -15,7 +15,7 @@ TINY_CODEC = {**CODEC_CONFIG, "encoder_dim": 4, "decoder_dim": 32, "codebook_siz
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of two narrow layers and a codec with 32 codes."""
+    """Write a checkpoint of two narrow layers and a codec with 32 codes."""
     folder = tmp_path_factory.mktemp("tiny")
     build(folder, hidden=32, layers=2, codec=TINY_CODEC)
     return folder

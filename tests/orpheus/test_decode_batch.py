@@ -39,7 +39,7 @@ def network(base: OrpheusBase) -> Any:
 
 @pytest.fixture
 def tireless(base: OrpheusBase) -> Any:
-    """Ends where it is stopped: the end of speech is never likely."""
+    """Return a network that ends only where it is stopped: the end of speech is never likely."""
     made: Any = base.new_network().eval()
     with torch.no_grad():
         made.lm_head.weight[base.layout.end_of_speech] = 0
@@ -48,7 +48,7 @@ def tireless(base: OrpheusBase) -> Any:
 
 @pytest.fixture
 def adapted(base: OrpheusBase, network: Any) -> Any:
-    """Two adapters that say different things."""
+    """Return a network with two adapters that speak differently."""
     lora = LoraSettings(rank=2, alpha=4, targets=("q_proj", "up_proj"))
     model = attach_lora(network, lora, {}, task_type="CAUSAL_LM")
     model.add_adapter("other", model.peft_config["default"])
@@ -67,7 +67,7 @@ def without_gradients() -> Iterator[None]:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Rows of each step."""
+    """Return the number of rows of each step."""
     made: list[int] = []
     step = LlamaStepper.step
     monkeypatch.setattr(LlamaStepper, "step", lambda self, tokens: (made.append(len(tokens)), step(self, tokens))[1])
@@ -75,7 +75,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def make_requests(base: OrpheusBase, count: int, **changes: float) -> list[DecodeRequest]:
-    """Of unlike prompts and lengths, some of which end and some of which are stopped."""
+    """Return requests with different prompts and lengths; some end by themselves, and some are stopped."""
     return [
         DecodeRequest(
             prompt_ids(base.tokenizer, base.layout, "a: " + "so " * index), 7 * (2 + index % 5), index,
@@ -90,7 +90,7 @@ def tokens(model: nn.Module, base: OrpheusBase, request: DecodeRequest) -> Gener
 
 
 def in_turn(streams: list[Generator[int, None, None]], each: int = 7) -> list[list[int]]:
-    """Read so many tokens of each, round and round."""
+    """Read a number of tokens of each stream, one stream after the other, again and again."""
     got: list[list[int]] = [[] for _ in streams]
     going = set(range(len(streams)))
     while going:
@@ -106,7 +106,7 @@ def in_turn(streams: list[Generator[int, None, None]], each: int = 7) -> list[li
 
 @pytest.mark.parametrize("temperature", [0, 1.0])
 def test_utterances_decoded_together_are_as_if_alone(base: OrpheusBase, network: Any, temperature: float) -> None:
-    """More of them than go at once."""
+    """There are more utterances than fit into one batch."""
     requests = make_requests(base, 2 * LlamaStepper.max_rows + 3, temperature=temperature)
     got = dict(decode_all(DecodeBatch(make_stepper(network), base.layout), requests))
     assert [got[index] for index in range(len(requests))] == [

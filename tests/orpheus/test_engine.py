@@ -1,4 +1,4 @@
-"""The engine as a whole: the contract, what it refuses, and what other software makes of its files."""
+"""The engine as a whole: the contract, what it refuses, and how other software reads its files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def speaking(base: OrpheusBase, engine: vtune.Engine) -> tuple[Any, vtune.Condit
 
 
 def wake(model: Any) -> None:
-    """Give a fresh adapter something to say."""
+    """Fill a fresh adapter with random numbers, so that it changes something."""
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -71,7 +71,7 @@ def test_an_adapter_loads_with_plain_peft_and_speaks_the_same(
 
 
 def test_an_adapter_is_one_that_vllm_takes(base: OrpheusBase, engine: vtune.Engine, tmp_path: Path) -> None:
-    """What vLLM's PEFTHelper and weight loader ask: no whole modules, no DoRA, no bias, a known rank, known names."""
+    """vLLM's PEFTHelper and weight loader require: no full modules, no DoRA, no bias, a known rank, known names."""
     model, conditioning = speaking(base, engine)
     engine.export_voice(base, model, conditioning, tmp_path)
     config = json.loads((tmp_path / "adapter_config.json").read_text())

@@ -69,7 +69,9 @@ def voice(make_voice: Callable[..., VoiceFolder]) -> VoiceFolder:
 
 @pytest.fixture(scope="module")
 def untied(make_voice: Callable[..., VoiceFolder]) -> VoiceFolder:
-    """Its head was trained whole, as the official script does, and is no longer the table of words."""
+    """Return a network whose head was trained in full, as the official script does, and no longer shares the embedding
+    table.
+    """
     return make_voice("untied", modules_to_save=["lm_head"], targets=["attention"])
 
 
@@ -148,7 +150,9 @@ def test_a_merged_model_is_a_base_for_this_engine(voice: VoiceFolder, tmp_path: 
 def test_weights_out_of_reach_of_a_format_are_refused(
     voice: VoiceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In fp16 a large weight becomes infinite, and every answer with it: no difference is larger than one of these."""
+    """In fp16 a large weight becomes infinite, and then every answer is infinite or not a number, so no difference can
+    be computed.
+    """
     honest = merged.merged_network
 
     def scaled(model: Any) -> Any:
@@ -198,7 +202,7 @@ def test_a_head_of_its_own_stays_one(untied: VoiceFolder, tmp_path: Path, target
 
 @pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
 def test_an_adapter_on_shared_weights_changes_one_end_of_them(tiny: Path, target: str) -> None:
-    """Merging adds to weights in place: where table and head are one, both ends would change."""
+    """Merging adds to weights in place: if table and head share their weights, both would change."""
     network = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     model = get_peft_model(network, LoraConfig(r=4, target_modules=["q_proj", target], task_type="CAUSAL_LM"))
     with torch.no_grad():
@@ -320,7 +324,7 @@ def test_each_rule_of_the_converter_is_looked_at(
 
 
 def test_vllm_is_told_the_base_that_the_adapter_names(voice: VoiceFolder, tiny: Path, tmp_path: Path) -> None:
-    """Its resolver takes an adapter only where both are the same text."""
+    """vLLM's resolver accepts an adapter only if both names are the same text."""
     exported = export(voice, tmp_path / "my_anna", "vllm")
     named, resolved = exported.result.commands
     words = shlex.split(named)

@@ -32,7 +32,7 @@ def streamed(codec: Any, layout: Layout, frames: list[list[int]], seed: int) -> 
 
 
 def whole(codec: Any, layout: Layout, frames: list[list[int]], seed: int) -> np.ndarray:
-    """One decode of everything, through SNAC itself."""
+    """Decode everything at once with SNAC itself."""
     for block in positional_noise(codec):
         block.seed, block.first, block.frames = seed, 0, len(frames)
     with torch.no_grad():

@@ -26,7 +26,7 @@ def gate(benchmark: Callable[[str], Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def measured(gate: Any) -> Any:
-    """Each case once for all tests."""
+    """Return a function that counts each case once for all tests."""
     result: dict[Any, Any] = {}
 
     def measure(*shape: int, **settings: Any) -> Any:
@@ -88,7 +88,9 @@ def test_a_plan_is_within_fifteen_percent(
 
 @pytest.mark.slow
 def test_a_plan_for_float32_weights_is_within_fifteen_percent(measured: Any, gate: Any, tmp_path: Path) -> None:
-    """As a CPU trains: products in bf16, weights in float32; of both, and of what comes beside the weights."""
+    """A CPU trains with weights in float32 and products in bf16; the plan counts both, and everything beside the
+    weights.
+    """
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **gate.SHAPE}))
     engine, lora = vtune.load_engine("orpheus"), vtune.LoraSettings(rank=32, alpha=64)
     footprint = engine.footprint(OrpheusOptions(base_model=str(tmp_path)), lora, 4, 2)

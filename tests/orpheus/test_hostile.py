@@ -1,4 +1,6 @@
-"""A base and a conditioning that a stranger made: refused in one line, by this engine or by what loads for it."""
+"""A base and a conditioning from a stranger are refused in one line, by this engine or by the code that loads
+for it.
+"""
 
 from __future__ import annotations
 

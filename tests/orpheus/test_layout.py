@@ -11,7 +11,7 @@ from vtune_orpheus.layout import Layout, derive_layout
 
 
 class PublishedTokenizer:
-    """Ids as the released checkpoint has them: Llama 3 below 128256, then ``<custom_token_i>`` at 128256 + i."""
+    """Ids of the published checkpoint: Llama 3 below 128256, then ``<custom_token_i>`` at 128256 + i."""
 
     bos_token_id = 128000
     unk_token_id = None

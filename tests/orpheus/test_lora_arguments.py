@@ -1,4 +1,6 @@
-"""``lora.arguments`` on Orpheus: planned as trained, merged as spoken, served beside others."""
+"""``lora.arguments`` with Orpheus: the plan counts what is trained, the merge speaks as the voice, and the server
+serves it.
+"""
 
 from __future__ import annotations
 

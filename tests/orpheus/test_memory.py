@@ -22,7 +22,7 @@ MB = 1e6
 HIDDEN, LAYERS = 1024, 6
 LAYER_BYTES = 4 * HIDDEN * 2 * HIDDEN
 SLACK_BYTES = 50 * MB
-"""What Python, allocators and imports take on the way."""
+"""What Python, allocators and imports need in addition."""
 
 pytestmark = [
     pytest.mark.xdist_group("orpheus-memory"),
@@ -51,7 +51,7 @@ def test_weights_of_another_format_are_one_copy(measured: dict[str, float]) -> N
 
 
 def test_weights_for_another_device_are_not_on_the_host(measured: dict[str, float]) -> None:
-    """The device is torch's `meta`, which keeps nothing: what is left is what the host had."""
+    """The device is torch's `meta`, which stores nothing: what is left is what the host had."""
     assert measured["load to a device"] < SLACK_BYTES / 2
 
 
@@ -66,7 +66,7 @@ def test_merging_takes_one_network_and_one_layer(measured: dict[str, float]) -> 
 
 
 class Peak:
-    """The most anonymous memory since it was begun, in bytes above what there was then."""
+    """The largest anonymous memory since the start, in bytes above the memory at the start."""
 
     def __enter__(self) -> Peak:
         from vtune.runtime.device import release_memory
@@ -87,7 +87,7 @@ class Peak:
         return self._most - self._start
 
     def restart(self) -> float:
-        """Return the most so far, and look for the most from here on, above the same start."""
+        """Return the peak so far, and measure the next peak from here on, above the same start."""
         before, self._most = self.bytes, anonymous()
         return before
 

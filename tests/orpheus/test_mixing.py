@@ -1,4 +1,4 @@
-"""Mixes of Orpheus voices: the sum of their adapters, the heaviest voice's prompt."""
+"""Mixes of Orpheus voices: the sum of their adapters, and the prompt of the voice with the largest weight."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def spoken_samples(voice: Any, **settings: Any) -> np.ndarray:
 
 
 def by_hand(tiny: Path, voices: Path, weights: dict[str, float]) -> torch.Tensor:
-    """What the checkpoint answers when every weight is changed by the weighted sum, without PEFT."""
+    """Return the checkpoint's answer when every weight is changed by the weighted sum, without PEFT."""
     network = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     state = network.state_dict()
     for name, weight in weights.items():
@@ -97,7 +97,9 @@ def test_nothing_of_another_voice_draws_the_same_sound(voices: Path) -> None:
 def test_the_prompt_is_the_heaviest_voices(
     voices: Path, text: str, name: str, references: bool, temperature: float
 ) -> None:
-    """Its name, its reference clips and no others, and how it samples."""
+    """The mix takes the name, the reference clips and the sampling of the voice with the largest weight, and no
+    others.
+    """
     mix = open_named(text, voices)
     own = open_voice(VoiceFolder(voices / name)).conditioning
     assert prompt_of(mix.base, mix.conditioning, "hello") == prompt_of(mix.base, own, "hello")
@@ -109,7 +111,9 @@ def test_the_prompt_is_the_heaviest_voices(
 def test_a_base_of_another_name_is_the_users_to_settle(
     voices: Path, tiny: Path, make_voice: Callable[..., VoiceFolder], tmp_path: Path
 ) -> None:
-    """Orpheus knows a network by its shape, so checkpoints that differ in their weights alone have one fingerprint."""
+    """Orpheus identifies a network by its shape, so checkpoints that differ only in their weights have one
+    fingerprint.
+    """
     import shutil
 
     shutil.copytree(tiny, tmp_path / "moved")

@@ -1,4 +1,5 @@
-"""The lean way to the loss against the plain one of transformers: the same loss, the same gradients, no leaks."""
+"""The memory-saving loss is compared with the plain loss of transformers: same loss, same gradients, no leaks between
+clips."""
 
 from __future__ import annotations
 
@@ -34,13 +35,13 @@ def rows(vocabulary: int, lengths: tuple[int, ...] = LENGTHS, prompt: int = 5) -
 
 @pytest.fixture
 def plain(tiny: Path) -> Callable[[], Any]:
-    """What transformers makes of the checkpoint."""
+    """Load the checkpoint with transformers."""
     return lambda: LlamaForCausalLM.from_pretrained(tiny, dtype=torch.float32)
 
 
 @pytest.fixture
 def pair(base: OrpheusBase, plain: Callable[[], Any]) -> Callable[..., tuple[Any, Any]]:
-    """The lean network and the plain one, each with the same awake adapter."""
+    """Return the memory-saving network and the plain network, each with the same adapter of random numbers."""
 
     def make(dtype: torch.dtype = torch.float32, **lora: Any) -> tuple[Any, Any]:
         presets = vtune.load_engine("orpheus").info.lora_targets
@@ -104,7 +105,7 @@ def test_in_half_precision_the_loss_is_float32_and_as_near_as_transformers_own(
 
 
 def test_every_weight_trained_gets_the_gradients_of_transformers(base: OrpheusBase, plain: Callable[[], Any]) -> None:
-    """The head is tied to the embeddings and trained: both ways of its gradient come together."""
+    """The head is tied to the embeddings and trained, so its gradient is the sum of both uses."""
     ours, our_gradients = gradients(base.new_network().requires_grad_(True), pad(rows(200), 3))
     theirs, their_gradients = gradients(plain().requires_grad_(True), pad(rows(200), 3))
     assert ours == pytest.approx(theirs, abs=2e-6)
@@ -237,7 +238,7 @@ def test_attention_clip_by_clip_is_attention_with_a_mask(heads: tuple[int, int])
 
 
 def test_the_kernel_for_gpus_is_asked_for_what_it_takes() -> None:
-    """Its arithmetic needs a GPU; that it is called as it wants to be, with shapes that fit, does not."""
+    """The kernel needs a GPU; a call with the right arguments and shapes does not."""
     calls = []
 
     def kernel(*given: Any, **settings: Any) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Orpheus through the real pipeline: recordings to a voice that is loaded again, merged, and spoken with."""
+"""Orpheus in the real pipeline: recordings become a voice that is loaded again, merged, and spoken with."""
 
 from __future__ import annotations
 

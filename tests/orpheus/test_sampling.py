@@ -26,7 +26,7 @@ from vtune_orpheus.sampling import sample_frames as frames_of
 
 
 class Scripted(nn.Module):
-    """Answers with logits that favour one token, or noise."""
+    """Answers with logits that prefer one token, or with noise."""
 
     def __init__(self, vocabulary: int, favourite: int | None, seed: int = 0) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ def test_an_utterance_that_does_not_end_is_stopped_and_says_so(
 
 
 def test_the_cache_changes_nothing(base: OrpheusBase) -> None:
-    """Near-greedy sampling with the cache picks what a whole forward pass picks at every step."""
+    """With the cache, near-greedy sampling picks at every step what a whole forward pass picks."""
     network = base.new_network().eval()
     prompt = prompt_ids(base.tokenizer, base.layout, "a: hello")
     cold = sampling(temperature=1e-4, max_new_tokens=21)

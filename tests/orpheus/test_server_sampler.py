@@ -1,4 +1,4 @@
-"""Tokens of a server that knows no slots, against the mask of this process."""
+"""Tokens of a server that does not know Orpheus's slots are filtered by the mask of this process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ WORDS = "anna: hello there"
 
 
 class Server:
-    """Draws as vLLM documents it: repetition penalty over prompt and answer, then the likeliest of what is allowed.
+    """Samples as vLLM documents it: repetition penalty over prompt and answer, then the most likely of the allowed
+    tokens.
 
     :param bias: added to the logits; what a trained network has learned.
     """

@@ -1,4 +1,4 @@
-"""Orpheus over HTTP's back end: how soon it sounds, and that it is the voice it is at home."""
+"""Orpheus in the server's backend: how soon the first sound comes, and that the sound equals that of ``vtune say``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def wanted(voices: Path, name: str, seed: int = 3, **sampling: Any) -> Synthesis
 
 @pytest.fixture(scope="module")
 def seed(voices: Path) -> int:
-    """One with which the first sentence is longer than the look ahead; a voice of noise ends where it likes."""
+    """Return a seed with which the first sentence is longer than the look-ahead; an untrained voice ends at random."""
     anna = open_named("anna", voices, "cpu")
     return next(seed for seed in range(50) if len(next(anna.stream(TEXT, seed)).waveform) == FRAME)
 
@@ -104,7 +104,7 @@ def test_voices_with_other_options_share_a_base_and_keep_their_ways(voices: Path
 def test_requests_of_one_voice_are_drawn_side_by_side(
     voices: Path, leaving: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All at once, and one of them hangs up in the middle."""
+    """All requests run at once, and one client disconnects in the middle."""
     anna = open_named("anna", voices, "cpu")
     rows: list[int] = []
     step = LlamaStepper.step

@@ -1,4 +1,4 @@
-"""A network stepped token by token answers as transformers and PEFT let it answer to the whole row."""
+"""A network that is run token by token gives the answers that transformers and PEFT give for the whole row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_pro
 
 
 def adapted(base: OrpheusBase, **settings: Any) -> PeftModel:
-    """The network with an adapter that has something to say."""
+    """Return the network with an adapter that changes its answers."""
     model = get_peft_model(
         base.new_network(), LoraConfig(**{"r": 3, "lora_alpha": 5, "target_modules": ALL, **settings})
     )
@@ -43,7 +43,7 @@ def whole(model: Any, ids: list[int]) -> torch.Tensor:
 
 
 def check(steps: TokenStepper, model: Any, ids: list[int], prompt: int, tolerance: float = 1e-5) -> None:
-    """Whole logits, and a part of them, are those of the row up to there."""
+    """Check that all logits, and a part of them, equal those of the row up to each position."""
     vocabulary = model.config.vocab_size
     steps.add(ids[:prompt])
     for index in range(prompt, len(ids) + 1):

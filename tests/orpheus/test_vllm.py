@@ -1,4 +1,4 @@
-"""Orpheus through vLLM: a server that behaves as vLLM does, and vLLM itself where it is installed."""
+"""Orpheus with vLLM: a server that behaves as vLLM does, and vLLM itself where it is installed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class FakeVllm:
         self._server.server_close()
 
     def restart(self) -> None:
-        """Forget what was loaded on demand."""
+        """Forget the adapters that were loaded on demand."""
         self.loaded.clear()
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
@@ -98,7 +98,7 @@ class FakeVllm:
 
     @torch.no_grad()
     def draw(self, body: dict[str, Any]) -> Iterator[int]:
-        """What vLLM's documentation says of its parameters, a whole forward pass each time."""
+        """Sample as vLLM's documentation describes its parameters, with a whole forward pass for each token."""
         assert (body["temperature"], body["ignore_eos"], body["return_token_ids"]) == (0, True, True)
         ids, penalty = list(body["prompt"]), body["repetition_penalty"]
         for _ in range(body["max_tokens"]):
@@ -180,7 +180,7 @@ def error(message: str) -> dict[str, Any]:
 
 
 def three(folder: Path, make_voice: Callable[..., VoiceFolder], base: str) -> Path:
-    """Make two voices of a base in a folder, and one beside it that is to come later."""
+    """Make two voices of a base in a folder, and a third voice elsewhere that is added later."""
     options = {"base_model": base, "max_new_tokens": 28, "max_chars": 60, "temperature": 0}
     make_voice(folder / "anna", "orpheus", seed=1, engine_options=options)
     make_voice(folder / "ben", "orpheus", seed=2, lora={"rank": 2, "targets": ["attention"]}, engine_options=options)
@@ -317,7 +317,7 @@ def test_each_start_of_a_server_gets_the_voices_that_are_to_be_there_first(
     fake: FakeVllm, tiny: Path, voices: Path
 ) -> None:
     class Restarted(ExternalServer):
-        """Another server is there whenever it is told so."""
+        """Replaces the server by a new one when it is told so."""
 
         def watch(self, ready: Callable[[], None]) -> None:
             self.ready = ready

@@ -1,4 +1,4 @@
-"""Sound in and out: nothing is cut, nothing is louder or lower than it was, nothing broken passes for sound."""
+"""Sound is read and written without being cut, changed in level, or accepted when the file is damaged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sine(hertz: float, seconds: float, rate: int, level: float = 0.5) -> np.ndar
 
 
 def loudest(sound: np.ndarray, rate: int) -> float:
-    """The frequency with most energy, by interpolation around the highest bin."""
+    """Return the frequency with most energy, by interpolation around the highest bin."""
     power = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
     top = int(power.argmax())
     left, middle, right = np.log(power[top - 1 : top + 2])
@@ -86,7 +86,7 @@ def test_every_kind_of_sample_is_read(tmp_path: Path, subtype: str) -> None:
 @pytest.mark.parametrize("tagged", [False, True])
 @pytest.mark.parametrize("loud_first", [False, True])
 def test_an_mp3_of_unknown_length_is_read_to_its_end(tmp_path: Path, tagged: bool, loud_first: bool) -> None:
-    """Without a count of frames libsndfile guesses the length from the first one, and stops there."""
+    """Without a count of frames, libsndfile guesses the length from the first frame, and stops reading there."""
     noise = np.random.default_rng(0).normal(0, 0.2, 44100 * 2)
     parts = [noise, np.zeros(44100 * 6), sine(440, 1, 44100)]
     sound = np.concatenate(parts if loud_first else parts[::-1])
@@ -131,7 +131,7 @@ def flac_promising(path: Path, samples: int) -> None:
 
 @pytest.mark.parametrize("samples", [24000, 10**6, 2**36 - 1])
 def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path: Path, samples: int) -> None:
-    """A copy that broke off no longer holds all of its words."""
+    """An incomplete copy of a recording no longer holds all of its words."""
     flac = tmp_path / "a.flac"
     soundfile.write(flac, sine(440, 1, 16000), 16000)
     flac_promising(flac, samples)
@@ -173,7 +173,7 @@ def test_an_odd_byte_at_the_end_is_no_loss(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [1, 100, 2**31 - 1])
 def test_a_rate_that_no_recording_has_is_refused(tmp_path: Path, rate: int) -> None:
-    """One sample a second would be brought to sixteen thousand."""
+    """A file with one sample per second would be resampled to sixteen thousand samples per second."""
     soundfile.write(tmp_path / "a.wav", sine(440, 1, 16000), 16000)
     content = bytearray((tmp_path / "a.wav").read_bytes())
     content[24:28] = struct.pack("<I", rate)
@@ -252,7 +252,7 @@ def test_names_that_are_no_text_are_opened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [16000, 24000])
 def test_sound_is_never_beyond_full_scale(tmp_path: Path, rate: int) -> None:
-    """Float files may be, and a clipped recording rings when its rate changes."""
+    """Files of floating-point numbers may exceed full scale, and a clipped recording rings when its rate changes."""
     soundfile.write(tmp_path / "loud.wav", 3 * sine(440, 0.5, 16000, 1), 16000, subtype="FLOAT")
     soundfile.write(tmp_path / "clipped.wav", np.sign(sine(300, 0.5, 16000)), 16000)
     for name in ("loud", "clipped"):

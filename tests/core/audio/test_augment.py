@@ -1,4 +1,4 @@
-"""Changed copies: the same for the same seed, others for another, never broken sound."""
+"""Changed copies of a clip: equal for the same seed, different for another seed, and never damaged sound."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_another_clip_number_or_seed_gives_another_copy(key: str, number: int, s
 
 
 def test_every_copy_differs_from_the_clip_unless_p_says_otherwise() -> None:
-    """audiomentations' own default leaves every other copy as it was."""
+    """audiomentations by default leaves half of the copies unchanged."""
     made = augmenter(SNR)
     assert not any(np.array_equal(made.variant(SOUND, RATE, "clip", number), SOUND) for number in range(1, 40))
     never = augmenter({"AddGaussianSNR": {"min_snr_db": 10, "max_snr_db": 20, "p": 0.0}})

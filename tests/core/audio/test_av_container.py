@@ -1,4 +1,4 @@
-"""What FFmpeg reads where libsndfile does not."""
+"""FFmpeg reads the containers that libsndfile does not read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What C libraries write to standard error while they decode stays off the screen, and nothing else does."""
+"""Messages that C libraries write to standard error while they decode are muted, and no other message is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_from_c(text: bytes) -> None:
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """An MP3 with wrong bytes, about which libmpg123 complains."""
+    """Write an MP3 with wrong bytes, about which libmpg123 complains."""
     path = tmp_path / "broken.mp3"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 72_000), 24_000)
     content = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Channels to one."""
+"""Channels are mixed to one channel."""
 
 from __future__ import annotations
 

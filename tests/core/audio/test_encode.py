@@ -1,4 +1,4 @@
-"""Sound that is encoded piece by piece is what another decoder hears."""
+"""Sound that is encoded piece by piece is decoded to the same sound by another library."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def test_loudness_is_reached_by_one_gain_where_peaks_allow(loudness: float, leve
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("floor", [0, 1e-4])
 def test_pauses_do_not_count(share: float, floor: float) -> None:
-    """The level of speech is the same whatever silence surrounds it: 3 s of it, with pauses that make up a share."""
+    """The level of speech stays the same with 3 s of silence around it, or with pauses that take a share of it."""
     random = np.random.default_rng(0)
     speech = sine(300, 3, 0.2)
     pause = (floor * random.standard_normal(int(3 * share / (1 - share) * RATE) // 320 * 320)).astype(np.float32)
@@ -43,7 +43,7 @@ def test_pauses_do_not_count(share: float, floor: float) -> None:
 
 
 def test_a_quiet_passage_of_speech_counts() -> None:
-    """12 dB between loud and soft vowels is speech, not a pause."""
+    """A difference of 12 dB between loud and soft vowels is speech, not a pause."""
     sound = np.concatenate([sine(300, 1, 0.2), sine(300, 1, 0.05)])
     assert audio.speech_level(sound, RATE) == pytest.approx(decibel(sound), abs=0.05)
 
@@ -63,7 +63,7 @@ def test_peaks_are_held_by_a_gain_that_is_one_again_elsewhere() -> None:
 
 
 def test_a_limited_tone_keeps_its_form() -> None:
-    """A clipper adds odd harmonics at -10 to -20 dB; a gain that is even over a period adds nearly nothing."""
+    """A clipper adds odd harmonics at -10 to -20 dB; a gain that is constant over a period adds almost none."""
     loud = sine(120, 1, 2.0)
     spectrum = np.abs(np.fft.rfft(audio.limit(loud, RATE)[RATE // 4 : -RATE // 4] * np.hanning(RATE // 2)))
     clipped = np.abs(np.fft.rfft(np.clip(loud, -CEILING, CEILING)[RATE // 4 : -RATE // 4] * np.hanning(RATE // 2)))
@@ -86,7 +86,7 @@ def test_silence_stays_silence() -> None:
 
 @pytest.mark.parametrize("seconds", [0.2, 2.0])
 def test_lufs_of_a_tone(seconds: float) -> None:
-    """BS.1770: a full-scale sine of 997 Hz in one channel has -3.01 LKFS."""
+    """By BS.1770, a full-scale sine of 997 Hz in one channel has -3.01 LKFS."""
     pytest.importorskip("pyloudnorm")
     rate = 48_000
     tone = np.sin(2 * np.pi * 997 * np.arange(int(seconds * rate)) / rate).astype(np.float32)

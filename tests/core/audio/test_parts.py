@@ -1,4 +1,4 @@
-"""A part of a recording is what a slice of the whole recording is, and its edges lie in the quiet around it."""
+"""A part of a recording equals a slice of the whole recording, and its edges are at quiet positions near its times."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def closed() -> Iterator[None]:
 
 
 def sound_of(*spans: tuple[float, float], seconds: float, noise: float = 1e-3) -> np.ndarray:
-    """Loud noise in the spans, a noise floor elsewhere."""
+    """Return loud noise in the spans, and a noise floor elsewhere."""
     generator = np.random.default_rng(1)
     sound = generator.normal(0, noise, round(seconds * RATE)) if noise else np.zeros(round(seconds * RATE))
     for start, end in spans:
@@ -42,7 +42,7 @@ def written(path: Path, sound: np.ndarray, rate: int = RATE) -> Path:
 
 
 def edges_of(path: Path, part: RecordingPart) -> tuple[float, float]:
-    """Where a part begins and ends, found by comparing its samples with the recording."""
+    """Return where a part begins and ends, found by comparing its samples with the recording."""
     recording, rate = audio.recorded(path)
     result, _ = audio.read_part(path, part)
     start = int(

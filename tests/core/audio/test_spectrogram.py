@@ -1,4 +1,4 @@
-"""Levels by band and moment, against what tones must show."""
+"""The level of each band and moment equals the level of the tones that were synthesised."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RATE, BANDS, HIGHEST = 24_000, 48, 12_000.0
 
 
 def band_of(hertz: float) -> int:
-    """The band that holds a frequency, by the formula of mel."""
+    """Return the band that holds a frequency, by the formula of the mel scale."""
     mel = 2595 * np.log10(1 + hertz / 700)
     return int(mel / (2595 * np.log10(1 + HIGHEST / 700)) * BANDS)
 

@@ -1,4 +1,4 @@
-"""Tempo without pitch."""
+"""The tempo of sound changes, and its pitch stays the same."""
 
 from __future__ import annotations
 

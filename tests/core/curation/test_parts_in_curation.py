@@ -52,7 +52,7 @@ def subtitles(tmp_path: Path, spans: list[tuple[float, float]]) -> Path:
 
 @pytest.fixture
 def kaldi(tmp_path: Path, spans: list[tuple[float, float]]) -> Path:
-    """The same as a Kaldi folder, whose words can be edited."""
+    """Return the same recording as a Kaldi folder, whose words can be edited."""
     (tmp_path / "wav.scp").write_text("talk talk.wav\n")
     (tmp_path / "text").write_text("".join(f"s{n} this is sentence number {n}\n" for n in range(COUNT)))
     (tmp_path / "segments").write_text("".join(f"s{n} talk {a} {b}\n" for n, (a, b) in enumerate(spans)))

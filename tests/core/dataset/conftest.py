@@ -1,4 +1,4 @@
-"""Sources made in the test, the toy engine over them, and a guard against tests that hang."""
+"""Synthesised sources, the toy engine that encodes them, and a time limit against tests that hang."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vtune.runtime.paths import RunFolder
 
 @pytest.fixture
 def clip() -> Callable[..., Path]:
-    """Write a recording that no other number has."""
+    """Write a recording; each number gives another sound."""
 
     def write(path: Path, number: int = 0, seconds: float = 0.6, rate: int = 8000) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,9 @@ def folder(tmp_path: Path, clip: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Callable[..., Recipe]:
-    """Load a recipe for the toy engine; a source is a path or what ``data:`` holds, keywords are other sections."""
+    """Load a recipe for the toy engine; a source is a path or an entry of ``data:``, and keywords are other
+    sections.
+    """
 
     def load(*sources: Path | dict[str, Any], **sections: Any) -> Recipe:
         data = [source if isinstance(source, dict) else {"source": str(source)} for source in sources]
@@ -78,7 +80,7 @@ class Prepared:
     run: RunFolder
 
     def reasons(self) -> dict[tuple[str, int | None], str]:
-        """Why clips were left out, by the last part of the recording's name and the line."""
+        """Return why clips were left out, by the last part of the recording's name and the line."""
         skipped = [line for line in self.ledger if line["status"] == "skipped"]
         return {(Path(line["audio"]).name, line["line"]): line["reason"] for line in skipped}
 
@@ -99,7 +101,7 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
 
 @pytest.fixture
 def hurried() -> Iterator[None]:
-    """Fail instead of hanging."""
+    """Let a test fail after some time, so that it cannot hang."""
 
     def late(*_: object) -> None:
         raise TimeoutError("this took more than a minute: something waits that must not")

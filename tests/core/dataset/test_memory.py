@@ -1,4 +1,4 @@
-"""Memory stays flat with the number of clips: measured as Python's own peak, a few against many."""
+"""Memory does not grow with the number of clips: Python's own peak is compared for few and for many clips."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_table(path: Path, rows: int) -> None:
 def test_a_survey_holds_no_rows(
     folder: Callable[..., Path], recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A dictionary of what was seen would cost a few hundred bytes a row."""
+    """A dictionary of all rows would take some hundred bytes for each row."""
     root = folder("c0.wav")
     for row in range(1, 2500):
         os.link(root / "c0.wav", root / f"c{row}.wav")

@@ -67,7 +67,7 @@ def trainer_callbacks(recipe):
 
 @pytest.fixture
 def engine() -> str:
-    """The source of a whole engine, without torch."""
+    """Return the source of a whole engine that does not use torch."""
     return ENGINE
 
 

@@ -1,4 +1,4 @@
-"""What pluggy lets pass in silence, each refused when the engine is loaded."""
+"""Mistakes that pluggy accepts silently are refused when the engine is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What plugins add to vtune's registries: wrong entries and clashes of names are told with extension and hook."""
+"""Entries that plugins add to vtune's registries: a wrong entry or a clash of names is reported with extension and
+hook.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What engines of other families need: prepared texts, planned lengths, word times, conversion, what they cannot do."""
+"""What engines of other families need: prepared texts, planned lengths, times of words, conversion, and missing
+abilities."""
 
 from __future__ import annotations
 
@@ -95,7 +96,7 @@ def convert(base, model, audio, conditioning, seed, sampling):
 
 @pytest.fixture
 def planned(tmp_path: Path, toy_recipe: Callable[..., Path]) -> Callable[..., VoiceFolder]:
-    """Make a voice of the engine above in a run."""
+    """Train a voice with the engine above."""
 
     def make(supports: str = "", **sections: object) -> VoiceFolder:
         path = tmp_path / "planned.py"

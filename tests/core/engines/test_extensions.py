@@ -30,7 +30,7 @@ def acme(install, engine):
 
 @pytest.fixture
 def extend(install, extension):
-    """Install an extension, its source changed."""
+    """Install an extension with some of its source replaced."""
 
     def make(old: str = "", new: str = "", *, more: str = "", name: str = "colours") -> None:
         assert old in extension

@@ -1,4 +1,4 @@
-"""Plugins are listed each for itself, can be blocked, and calls of their hooks can be traced."""
+"""Each plugin is listed separately and can be blocked, and the calls of its hooks can be traced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Which Python file may be an engine: one that the user named, never one that only a voice or a run names."""
+"""A Python file may be an engine only if the user named it; a file that only a voice or a run names is never
+imported."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from vtune.errors import EngineError, RecipeError
 
 @pytest.fixture
 def project(tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with an engine file that leaves a mark when it runs."""
+    """Make a current folder with an engine file that writes a mark when it is executed."""
     folder = tmp_path / "project"
     write_engine(folder / "mine.py", engine)
     monkeypatch.chdir(folder)
@@ -111,7 +112,7 @@ def test_a_recipe_in_the_hubs_cache_runs_no_file(project, engine):
 
 @pytest.fixture
 def voice(project: Path, engine: str) -> Path:
-    """A stranger's voice folder that brings an engine file."""
+    """Write a stranger's voice folder that contains an engine file."""
     folder = project / "voices" / "x"
     write_engine(folder / "evil.py", engine)
     (folder / "voice.json").touch()

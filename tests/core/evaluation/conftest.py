@@ -1,4 +1,4 @@
-"""Utterances and clips made of noise."""
+"""Utterances and clips of synthesised noise."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def utterance() -> Callable[..., Utterance]:
 
 
 class Told:
-    """A metric that is told what to find: by system and text, numbers by metric, and what was heard."""
+    """A metric with given results: numbers by metric and the recognised words, for each system and text."""
 
     specs = (
         MetricSpec("wer", "wrong words", "low", "%", headline=True),
@@ -69,7 +69,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Page:
-    """What was written, and what it was written of."""
+    """A page that was written, and what it was written from."""
 
     path: Path
     scores: Scores
@@ -79,7 +79,7 @@ class Page:
 
 @pytest.fixture
 def listen(toy: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Page]:
-    """Write a page: a tone of its own for each take."""
+    """Write a page; each utterance is another tone."""
 
     def make(
         texts: Sequence[str] = ("one and two", "three and four", "five and six"),
@@ -111,7 +111,7 @@ def listen(toy: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Page]:
 
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a page as on a phone; whatever it asks of another host, or its own policy forbids, is a failure."""
+    """Open a page as on a phone; the test fails if the page asks another host or breaks its own policy."""
     contexts: list[Any] = []
     wrong: list[str] = []
 

@@ -1,4 +1,4 @@
-"""How checkpoints are measured, with metrics that need no network."""
+"""Checkpoints are measured with metrics that need no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that scores its voice: held-out clips, utterances, files and the page."""
+"""A run scores its voice: held-out clips, utterances, files and the page."""
 
 from __future__ import annotations
 

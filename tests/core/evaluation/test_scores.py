@@ -1,4 +1,4 @@
-"""Scores of systems, compared with computations of another kind."""
+"""Scores of systems are compared with other ways to compute them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vtune.recipe import Recipe
 
 
 class Told:
-    """A judge that says what it was told, take by take."""
+    """A metric whose results are given, utterance by utterance."""
 
     specs = (MetricSpec("points", "points", "high"), MetricSpec("never", "never seen", "low"))
 
@@ -53,7 +53,9 @@ def test_what_a_judge_did_not_find_is_no_score(toy: Callable[..., Recipe]) -> No
 
 
 def test_the_interval_is_that_of_a_paired_bootstrap(toy: Callable[..., Recipe]) -> None:
-    """Against the formula for the standard error of a mean of differences, which it comes to for equal weights."""
+    """The expected interval follows from the standard error of a mean of differences, which the bootstrap approaches
+    for equal weights.
+    """
     draw = np.random.default_rng(3)
     values = draw.uniform(1.0, 4.0, (40, 2))
     utterances = [silence(f"{text}", system) for text in range(40) for system in ("voice", "base")]

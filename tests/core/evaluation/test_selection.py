@@ -1,4 +1,4 @@
-"""Which metrics choose the best checkpoint, and how."""
+"""Which metrics choose the best checkpoint, and how they are combined."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def selection(recipe: Recipe) -> Selection:
 
 
 def scores(**means: float | None) -> Scores:
-    """Scores of a voice; a metric of None was measured, but not on what the voice spoke."""
+    """Return scores of a voice; None stands for a metric that was measured, but not on what the voice spoke."""
     return Scores(
         scores=[
             Score("g", MetricSpec(name, name, "high"), {} if mean is None else {"voice": mean}, {})
@@ -35,7 +35,7 @@ def scores(**means: float | None) -> Scores:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An extension whose metrics need no network."""
+    """Install an extension whose metrics need no network."""
     monkeypatch.syspath_prepend(extension(tmp_path / "site", "measures", METRICS))
     importlib.invalidate_caches()
     yield

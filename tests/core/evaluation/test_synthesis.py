@@ -40,7 +40,7 @@ def test_everybody_speaks_every_text_with_every_seed() -> None:
 
 
 def choir(name: str, asked: list[list[tuple[str, int]]]) -> System:
-    """Says the texts together, the last of them first."""
+    """Return a speaker that speaks the texts in one batch and yields the last text first."""
     alone = speaker(Ending.END_TOKEN)
 
     def together(lines: Sequence[tuple[str, int]]) -> Iterator[tuple[int, Sequence[Audio]]]:

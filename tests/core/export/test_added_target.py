@@ -1,4 +1,4 @@
-"""An engine's own export target: what it wrote is read back, computed anew and compared, or nothing is kept."""
+"""An export target of an engine: the written files are read back, computed anew and compared, or nothing is kept."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ MODULE = "exporting_engine"
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Install the engine ``exporting``, its source changed."""
+    """Install the engine ``exporting`` with some of its source replaced."""
     info = tmp_path / "site" / "exporting-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: exporting\nVersion: 1.0\n")
@@ -79,7 +79,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 @pytest.fixture
 def own(install: Callable[..., None], voice: VoiceFolder, tmp_path: Path) -> VoiceFolder:
-    """A voice of the engine, which has the network of the toy engine."""
+    """Make a voice of the engine, which has the network of the toy engine."""
     shutil.copytree(voice.path, tmp_path / "anna")
     folder = VoiceFolder(tmp_path / "anna")
     record = json.loads(folder.record.read_text())

@@ -1,4 +1,4 @@
-"""The card is one that the Hub reads, and every number on it stands in a file beside it."""
+"""The Hub can read the card, and every number on the card stands in a file beside it."""
 
 from __future__ import annotations
 

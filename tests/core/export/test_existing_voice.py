@@ -1,4 +1,4 @@
-"""A finished voice gives way to a better one of the same recordings; any other is never lost."""
+"""A finished voice is replaced by a better voice of the same recordings, and any other voice is never lost."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def test_a_voice_whose_sentences_do_not_fit_the_engine_is_told(voice: VoiceFolde
 def test_wrong_weights_on_disk_leave_nothing_behind(
     voice: VoiceFolder, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the engine's hook writes, what is read back is what counts."""
+    """The files that are read back decide, whatever the engine's hook writes."""
     hook = {"peft": "export_voice", "merged": "save_merged"}[target]
     honest = getattr(Engine, hook)
 

@@ -29,7 +29,7 @@ def test_positions_are_said_twice_and_read_once(rope: dict[str, object], tmp_pat
 
 
 def test_names_of_the_time_alone_are_enough(tmp_path: Path) -> None:
-    """The older names by themselves mean the same positions."""
+    """The older names alone mean the same positions."""
     LlamaConfig(rope_parameters=dict(LLAMA3), max_position_embeddings=131_072).save_pretrained(tmp_path)
     write_for_older_readers(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())

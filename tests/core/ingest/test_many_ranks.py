@@ -32,7 +32,7 @@ HEARING = TranscribeRecipe(model="fake", device="cpu")
 
 
 class Killed(BaseException):
-    """What SIGKILL is to a process: nothing of the rank runs after it."""
+    """Stands for SIGKILL: nothing of the rank runs afterwards."""
 
 
 class Listener:
@@ -116,7 +116,7 @@ def kill(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, rank: int, cal
 def test_cutting_on_two_ranks_is_cutting_on_one(
     recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dead: int
 ) -> None:
-    """Once straight on, and once after a rank was killed in its second recording."""
+    """Cutting runs once without an interruption, and once with a rank that is killed in its second recording."""
     lines = cut(recordings, tmp_path / "one")
     straight = contents(tmp_path / "one")
     assert len(straight) == 8 + 8 + 2, "clips, records, ledger and report"

@@ -1,4 +1,4 @@
-"""A recipe that names nothing but raw recordings."""
+"""A recipe whose sources are only raw recordings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RATE = 16_000
 
 
 class Listener:
-    """A recogniser that hears how long a clip is."""
+    """A recogniser whose words say how long a clip is."""
 
     batch = 1
     calls = 0
@@ -139,7 +139,7 @@ def test_what_vtune_leaves_beside_a_table_is_no_table(speech: Callable[..., Path
 
 @pytest.fixture
 def project(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a recipe that names its recordings as they lie from it."""
+    """Make a folder with a recipe that names its recordings by relative paths."""
     folder = tmp_path / "project"
     folder.mkdir()
     raw.rename(folder / "raw_audio")
@@ -163,7 +163,7 @@ def ran(folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapture
 
 
 def correct_first_row(clips: Path) -> None:
-    """Do what a person does in a table: write other words into a row."""
+    """Write other words into the first row of a table, as a person does."""
     lines = (clips / "transcript.csv").read_text().splitlines()
     name = lines[1].split(",")[0]
     (clips / "transcript.csv").write_text("\n".join([lines[0], f"{name},corrected by hand,", *lines[2:]]) + "\n")
@@ -206,7 +206,7 @@ def make_plan_text(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_clips_are_found_again_by_their_recordings(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: str
 ) -> None:
-    """Also where clips lie under the name that they had first: a hash of the recordings' whole path."""
+    """Clips are also found under the name that they had first, a hash of the recordings' full path."""
     recordings = tmp_path / "recordings"
     if moved == "the project without them":
         (project / "raw_audio").rename(recordings)

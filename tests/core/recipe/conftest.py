@@ -55,7 +55,7 @@ consent:
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
-    """What is installed does not change here, and looking it up is most of the time of a check."""
+    """Look up the installed engines once: they do not change here, and the lookup takes most of a check's time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finding, "entry_points", cache(entry_points))
         yield
@@ -81,7 +81,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def problems(tmp_path: Path, write: Callable[..., Path]) -> Callable[..., list[str]]:
-    """Load a recipe that must fail; its problems, with file names as the test wrote them."""
+    """Load a recipe that must fail; return its problems, with file names as the test wrote them."""
 
     def load(text: str | bytes, overrides: Sequence[str] = ()) -> list[str]:
         with pytest.raises(RecipeError) as caught:

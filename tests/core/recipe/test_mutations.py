@@ -1,4 +1,5 @@
-"""A good recipe broken in every way a hand can slip: it loads, or every problem is one line with its place."""
+"""A good recipe is damaged in every way in which people mistype; it loads, or each problem is one line with its
+position."""
 
 from __future__ import annotations
 
@@ -128,7 +129,7 @@ def mutated(good: str, seed: int) -> bytes:
 
 
 def check(path: Any) -> int:
-    """Load a recipe, and check it on the command line; returns how many problems it has."""
+    """Load a recipe, and check it on the command line; return the number of its problems."""
     problems: tuple[str, ...] = ()
     try:
         load_foreign_recipe(path)

@@ -1,4 +1,4 @@
-"""A recipe is kept beside a run and a voice, and finds its sources from there."""
+"""A recipe is kept beside a run and a voice, and its sources can be found from there."""
 
 from __future__ import annotations
 

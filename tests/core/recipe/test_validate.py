@@ -171,7 +171,7 @@ engine: toi
 
 @pytest.fixture
 def check(write):
-    """Check a recipe with a made extension installed."""
+    """Check a recipe with an extension that was made for the test."""
 
     def load(text):
         return check_recipe(

@@ -1,4 +1,4 @@
-"""A disk that cannot be written is one line that names the folder, whichever library finds out."""
+"""A disk that cannot be written gives one line that names the folder, whichever library notices it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ WRITERS = [save_pickled, save_tensors, save_sound, save_text, save_rows]
 @pytest.mark.parametrize("save", WRITERS)
 @pytest.mark.parametrize("inside", ["a new folder", "a folder that stays"])
 def test_a_file_that_may_not_grow_is_one_line(tmp_path: Path, save: Callable[[Path], None], inside: str) -> None:
-    """Torch and libsndfile say that they failed, and not why: a probe tells."""
+    """torch and libsndfile report a failure without its reason; vtune finds the reason by writing a file itself."""
     folder = tmp_path / "place"
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""Files and folders are whole or not there, whatever happens in between."""
+"""Files and folders are complete or absent, whatever happens while they are written."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_text_that_cannot_be_written_leaves_the_former_one_and_nothing_beside(
 
 
 def test_a_text_is_on_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a power cut an empty file under the right name would pass for a finished one."""
+    """After a power cut, an empty file under the right name would look like a finished file."""
     done = []
     monkeypatch.setattr(os, "fsync", lambda file: done.append((tmp_path / "a.txt").exists()))
     write_text(tmp_path / "a.txt", "x")
@@ -108,7 +108,7 @@ def _failing(path: Path, error: type[BaseException]) -> None:
 
 @pytest.fixture(params=["folder", "file", "link to a folder", "broken link"])
 def former(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """Something that stands in the way."""
+    """Return something that already exists at the path."""
     path = tmp_path / "ann"
     match request.param:
         case "folder":
@@ -135,7 +135,7 @@ def test_a_new_folder_replaces_whatever_stood_there(former: Path) -> None:
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_killed_at_every_change_one_of_both_stands_after_sweeping(tmp_path: Path, keep: bool) -> None:
-    """Between two renames neither has the name; sweeping must not remove the only one."""
+    """Between two renames, neither folder has the name; sweeping must not remove the only folder."""
     folder = tmp_path / "voices"
     outcomes = set()
 
@@ -170,7 +170,7 @@ def test_killed_at_every_change_a_file_is_whole_and_the_next_write_leaves_nothin
 
 
 def test_a_folder_that_a_living_process_fills_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its process number proves nothing: it may be another's by now, or count in another container."""
+    """A process number proves nothing: it may belong to another process by now, or be a number of another container."""
     monkeypatch.setattr("vtune.runtime.atomic_files.SWEEP_SECONDS", 0.1)
     full, go_on = os.pipe(), os.pipe()
     writer = os.fork()
@@ -196,7 +196,7 @@ def test_a_folder_that_a_living_process_fills_is_not_swept(tmp_path: Path, monke
 
 
 def test_a_lock_ends_with_its_process_though_a_child_of_it_lives(tmp_path: Path) -> None:
-    """A forked worker has its parent's files open, and with them its locks, unless it lets go of them."""
+    """A forked worker has its parent's files open, and keeps their locks unless it closes the files."""
     ready, end = os.pipe(), os.pipe()
     parent = os.fork()
     if parent == 0:
@@ -214,7 +214,7 @@ def test_a_lock_ends_with_its_process_though_a_child_of_it_lives(tmp_path: Path)
 
 
 def test_a_folder_that_was_removed_while_it_was_written_does_not_come_back_half(tmp_path: Path) -> None:
-    """Two files of ten would be a voice to whoever looks."""
+    """A reader would take two files of ten for a complete voice."""
 
     def fill_after_it_was_removed(make: Callable[[Path], object]) -> None:
         with new_folder(tmp_path / "ann") as aside:
@@ -337,7 +337,7 @@ def test_weights_have_the_mode_of_other_files(tmp_path, umask, mode):
 
 
 def test_whoever_comes_next_to_a_place_removes_what_was_left_for_other_names(tmp_path: Path) -> None:
-    """``vtune say`` and ``merge`` write into folders of the user's, under another name each time."""
+    """``vtune say`` and ``merge`` write into folders of the user, under another name each time."""
     (tmp_path / "notes.txt").write_text("the user's")
 
     def write_file() -> None:

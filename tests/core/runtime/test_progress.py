@@ -1,4 +1,4 @@
-"""How far a long step is: a bar on a terminal, a line now and then elsewhere, nothing for other ranks."""
+"""Progress of a long step: a bar on a terminal, a line from time to time elsewhere, and nothing on other ranks."""
 
 from __future__ import annotations
 

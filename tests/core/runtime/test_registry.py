@@ -1,4 +1,4 @@
-"""A registry finds every module of a package, and names the one that is wrong."""
+"""A registry finds every module of a package, and names a module that is wrong."""
 
 from __future__ import annotations
 

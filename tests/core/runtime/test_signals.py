@@ -96,7 +96,7 @@ def test_what_is_passed_on_is_no_second_signal() -> None:
 
 
 def test_a_signal_that_the_parent_ignores_stays_ignored() -> None:
-    """As under nohup."""
+    """nohup starts a process with SIGHUP ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with signals.handled():

@@ -76,7 +76,7 @@ def test_workers_end_with_a_parent_that_is_killed(parent: Path) -> None:
 
 @pytest.mark.parametrize("how", ["work", "idle"])
 def test_workers_stop_when_the_whole_group_is_told_to(parent: Path, how: str) -> None:
-    """At once inside their work, without a word of their own; one that has nothing to do ends as it would anyway."""
+    """Workers that are busy stop at once, without a message; an idle worker ends as usual."""
     process, workers = started(parent, how)
     if how == "idle":
         time.sleep(1)
@@ -89,7 +89,7 @@ def test_workers_stop_when_the_whole_group_is_told_to(parent: Path, how: str) ->
 
 
 def test_nobody_else_starts_processes() -> None:
-    """A pool of another kind would leave orphans: `WorkerPool` is the place that knows how not to."""
+    """Another kind of pool would leave orphans; `WorkerPool` prevents that."""
     folder = Path(vtune.__file__).parent
     starting = re.compile(
         r"ProcessPoolExecutor\(|multiprocessing\.(Process|Pool|get_context)|\bos\.(fork|exec\w+)\(|Popen\("

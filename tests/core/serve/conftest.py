@@ -31,7 +31,7 @@ SPEECH = "/v1/audio/speech"
 
 
 class Client:
-    """Talks to one server, a connection each time."""
+    """Sends requests to one server, each on a new connection."""
 
     def __init__(self, port: int, log: list[dict[str, Any]], backend: Any) -> None:
         self.port, self.log, self.backend = port, log, backend
@@ -66,13 +66,13 @@ class Client:
         return np.frombuffer(content, "<i2").astype(np.float32) / 32768
 
     def refused(self, asked: Any, headers: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
-        """Return status and error of an answer that is no sound."""
+        """Return status and error of an answer that is not sound."""
         status, content, _ = self.post(asked, headers)
         error: dict[str, Any] = json.loads(content)["error"]
         return status, error
 
     def settled(self, true: Callable[[], bool]) -> None:
-        """Wait until the server has come to something."""
+        """Wait until the server has reached a state."""
         end = time.monotonic() + 60
         while not true():
             assert time.monotonic() < end, "never true"
@@ -81,7 +81,7 @@ class Client:
 
 @pytest.fixture(scope="session")
 def two_voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., VoiceFolder]) -> Path:
-    """Voices of the toy engine: another adapter, rank and targets each."""
+    """Write voices of the toy engine with different adapters, ranks and targets."""
     folder = tmp_path_factory.mktemp("served") / "voices"
     make_voice(folder / "anna", seed=1, seconds=2.0)
     make_voice(folder / "ben", seed=2, loudness=0.5, lora={"rank": 2, "alpha": 8, "targets": ["outer"]})
@@ -90,7 +90,7 @@ def two_voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..
 
 @pytest.fixture(scope="session")
 def start() -> Iterator[Callable[..., Client]]:
-    """Start a server; those of a session end with it."""
+    """Start servers; they end with the test session."""
     with ExitStack() as ends:
 
         def make(voices: Path, keys: tuple[str, ...] = (), backend: Any = None, **settings: Any) -> Client:
@@ -124,5 +124,5 @@ def start() -> Iterator[Callable[..., Client]]:
 
 @pytest.fixture(scope="session")
 def client(start: Callable[..., Client], two_voices: Path) -> Client:
-    """A server with an alias."""
+    """Start a server with an alias; return a client."""
     return start(two_voices, aliases={"alloy": "anna", "both": "0.5*anna+0.5*ben"})

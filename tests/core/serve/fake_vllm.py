@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def sleeping() -> str:
-    """Fork a process that ends by SIGKILL alone; return its pid and that of a child of its own."""
+    """Fork a process that only SIGKILL ends; return its pid and the pid of its child."""
     reading, writing = os.pipe()
     if not os.fork():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

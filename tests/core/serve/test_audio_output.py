@@ -1,4 +1,4 @@
-"""What becomes of an engine's sound on its way out."""
+"""The sound of an engine is resampled, changed in tempo and encoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: typed, heard, compared, downloaded, by keyboard alone."""
+"""The page in a real browser, by keyboard alone: typing, listening, comparing, downloading."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import soundfile
 
 KEY = "0123456789abcdef"
 SHOTS = os.environ.get("VTUNE_SCREENSHOTS")
-"""A folder for pictures of the page, for somebody who wants to look."""
+"""A folder for screenshots of the page."""
 
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open the page of a server; nothing may go wrong on it, and nothing may be asked of another host."""
+    """Open the page of a server; the test fails if the page logs an error or asks another host."""
     contexts, wrong = [], []
 
     def make(url: str, width: int = 1200, height: int = 800, dark: bool = False) -> Any:

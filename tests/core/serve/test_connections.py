@@ -1,4 +1,4 @@
-"""Connections on which nothing is asked, or not all of it: they end, and shut nobody out."""
+"""Connections without a request, or with an incomplete one: they are closed, and do not keep others out."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def opened(server: Any) -> Iterator[Callable[[], socket.socket]]:
 
 
 def answer(one: socket.socket) -> bytes:
-    """Read until the server hangs up."""
+    """Read until the server closes the connection."""
     parts = []
     while part := one.recv(1000):
         parts.append(part)
@@ -108,7 +108,7 @@ def test_no_room_is_made_by_those_who_are_answered(server: Any, opened: Callable
 
 
 class Somewhere:
-    """A connection of another machine."""
+    """A connection from another machine."""
 
     def __init__(self, address: str) -> None:
         self.address, self.refused = address, 0

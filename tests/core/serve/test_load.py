@@ -1,4 +1,4 @@
-"""Many at once, and clients that go: a back end that makes sound on command."""
+"""Many requests at once, and clients that leave: the backend makes sound when the test says so."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LAST = Audio(np.full(800, 0.1, np.float32), 8000, Ending.END_TOKEN)
 
 
 class Scripted:
-    """A base that speaks three pieces, each when it is let."""
+    """A base that speaks three pieces, each when the test allows it."""
 
     def __init__(self) -> None:
         self.let = threading.Semaphore(0)
@@ -60,7 +60,7 @@ def anna(two_voices: Path) -> Any:
 
 
 class OneBase:
-    """A scheduler of one worker, whose jobs all want the same base."""
+    """A scheduler of one worker, whose jobs all need the same base."""
 
     def __init__(self, open_base: Callable[[SynthesisRequest], Any], turns: int, waiting: int) -> None:
         self.scheduler = Scheduler(open_base, ServeSettings(turns=turns, waiting=waiting))
@@ -146,7 +146,7 @@ def test_who_is_refused_is_told_how_long_it_takes(worker: OneBase, base: Scripte
         return caught.value.retry_after
 
     def fill(seconds: float) -> None:
-        """Let one job take so long, then stand full."""
+        """Let one job take some seconds, then fill the queue."""
         worker.submit(job(anna, "timed"))
         settled(lambda: worker.speaking == 1)
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Names to voices; none leads out of the folder."""
+"""Names of voices become folders; no name leads out of the folder of voices."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def test_a_voice_that_is_made_again_is_another(folder: Path, make_voice: Callabl
 def test_a_voice_that_is_replaced_while_it_is_found_is_not_half_of_each(
     folder: Path, make_voice: Callable[..., VoiceFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A record of the former voice never comes with a key of the new one, or a newer one would be taken for current."""
+    """A record of the former voice never comes with a key of the new voice, because the former would then count as
+    current.
+    """
     read = list[Path]()
 
     def replaced(asked: VoiceFolder) -> VoiceRecord:

@@ -1,4 +1,4 @@
-"""More bases than there is memory for: every request ends with its voice's sound or is told when to come again."""
+"""More bases than fit in memory: every request ends with its voice's sound, or is told when to try again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Bases:
-    """Opens bases that speak one piece after some seconds, and writes down which were in memory at once."""
+    """Opens bases that speak one piece after some seconds, and records which were in memory at the same time."""
 
     def __init__(self, seconds: float = 0.0, load_seconds: float = 0.0) -> None:
         self.seconds, self.load_seconds = seconds, load_seconds
@@ -109,7 +109,7 @@ def test_two_bases_asked_for_at_once_are_both_answered(desk: Callable[..., Sched
 
 
 def test_a_base_in_demand_makes_room_for_another_and_comes_back(desk: Callable[..., Scheduler], anna: Any) -> None:
-    """One base is asked for without end; the other waits about its tenure, not for the end, and is loaded once each."""
+    """One base always has requests; another waits for about its tenure and not for ever, and each is loaded once."""
     bases = Bases(seconds=0.02)
     made, stop, clients = desk(bases, turns=2), threading.Event(), list[Client]()
 
@@ -202,7 +202,7 @@ def test_whoever_has_waited_long_enough_is_told_to_come_again(desk: Callable[...
 
 
 def shaken(seed: int, desk: Callable[..., Scheduler], anna: Any) -> None:
-    """Two to six bases, a broken one among them, and clients that come, wait and go as chance has it."""
+    """Run two to six bases, one of them broken, with clients that come, wait and leave at random."""
     chance = random.Random(seed)
     bases = Bases(seconds=chance.choice((0, 0.001, 0.005)), load_seconds=chance.choice((0, 0.005)))
     names = "abcdef"[: chance.randint(2, 6)]
@@ -246,7 +246,7 @@ def test_whatever_comes_when_is_answered_at_length(seed: int, desk: Callable[...
 
 @pytest.fixture(scope="module")
 def six(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., Any]) -> Path:
-    """Voices of three bases, two with each, one of them damaged."""
+    """Write six voices of three bases, two for each base; one voice is damaged."""
     folder = tmp_path_factory.mktemp("six") / "voices"
     for number in range(6):
         make_voice(folder / f"voice{number}", seed=number, engine_options={"width": 16 + number // 2})

@@ -1,4 +1,4 @@
-"""A server as its clients meet it, over sockets."""
+"""A server as its clients see it, over sockets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEY = "0123456789abcdef"
 
 
 def alone(voices: Path, name: str, text: str = "hello there", seed: int = 1) -> np.ndarray:
-    """What ``vtune say`` gives, at the server's rate."""
+    """Return the sound of ``vtune say``, at the server's rate."""
     sound = np.concatenate([piece.waveform for piece in open_named(name, voices, "cpu").stream(text, seed)])
     return np.asarray(soxr.resample(sound, 8000, 24_000))
 

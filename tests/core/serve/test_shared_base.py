@@ -1,4 +1,4 @@
-"""Many voices on one base speak as each does alone."""
+"""Many voices on one base speak exactly as each voice does alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A vLLM that vtune starts: what it is told, what keeps it from serving, how it ends, and what happens when it dies."""
+"""A vLLM that vtune starts: its arguments, what keeps it from serving, how it ends, and what happens when it dies."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def pids(program: Path) -> list[int]:
 
 
 def all_ended(program: Path) -> None:
-    """Wait until nothing of any start is left: killed, but the system takes its time."""
+    """Wait until no process of any start is left; after a kill, the system takes some time."""
     assert pids(program)
     until(lambda: not [pid for pid in pids(program) if alive(pid)], 10)
 

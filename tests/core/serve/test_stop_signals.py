@@ -1,4 +1,4 @@
-"""How a server stops, and what it says of being ready: a back end that speaks on command."""
+"""How a server stops, and what it answers about its readiness; the backend speaks when the test says so."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ LAST = Audio(np.full(24_000, 0.1, np.float32), 24_000, Ending.END_TOKEN)
 
 
 class OnCommand:
-    """Speaks a piece at once and the last one when it is told to; "wait" as text waits for a turn that never comes."""
+    """Speaks one piece at once and the last piece when the test says so; the text "wait" waits for a turn that never
+    comes.
+    """
 
     def __init__(self) -> None:
         self.finish = threading.Event()
@@ -81,7 +83,7 @@ class OnCommand:
 
 
 class Running:
-    """A server in a thread, whose signals are counted by hand."""
+    """A server in a thread, whose signals the test counts."""
 
     def __init__(self, voices: Path, **settings: Any) -> None:
         server_settings = ServeSettings(**settings)
@@ -149,7 +151,7 @@ def running(two_voices: Path) -> Iterator[Callable[..., Running]]:
 
 
 def posted(server: Running, *texts: str, **more: Any) -> list[Future[Any]]:
-    """Send requests, and return when each is where its text says."""
+    """Send requests, and return when each has reached the state that its text names."""
     pool = ThreadPoolExecutor(len(texts))
     sent = [pool.submit(server.post, text, **more) for text in texts]
     server.until(lambda: len(server.server._lifecycle._requests) == len(texts))

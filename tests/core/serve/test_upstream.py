@@ -1,4 +1,4 @@
-"""What a vLLM, or a proxy before it, may answer instead of tokens, and what our own client is told then."""
+"""Wrong answers of a vLLM, or of a proxy before it, and what vtune's client gets then."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Upstream = Callable[..., VllmClient]
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    """Make a server that gives every connection the same bytes, then hangs up, or does not."""
+    """Make a server that sends the same bytes on every connection, and then closes the connection or not."""
     listening: list[socket.socket] = []
 
     def make(answer: bytes, patience: float = 10.0, hangs: bool = False) -> VllmClient:
@@ -60,7 +60,7 @@ def upstream() -> Iterator[Upstream]:
 
 
 def read_request(connection: socket.socket) -> None:
-    """Take all of a request: a connection that is closed before is reset, and its client never reads the answer."""
+    """Read a whole request: a connection that is closed earlier is reset, and its client never reads the answer."""
     with connection.makefile("rb") as lines:
         length = 0
         while line := lines.readline().strip():

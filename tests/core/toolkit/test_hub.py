@@ -29,7 +29,7 @@ def refusal(call: Callable[..., object], *arguments: object) -> str:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's cache of model files, empty."""
+    """Return an empty cache of model files."""
     folder = tmp_path / "cache"
     asked = huggingface_hub.cached_assets_path
 

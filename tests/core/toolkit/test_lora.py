@@ -1,4 +1,5 @@
-"""An adapter's shape: what the arguments of ``lora.arguments`` adapt, and what is counted without a weight."""
+"""The size of an adapter: which modules the arguments of ``lora.arguments`` adapt, and what is counted without
+weights."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ class Layer(nn.Module):
 
 
 class Network(nn.Module):
-    """Three layers with modules of several kinds and sizes, under a name, as those of transformers are."""
+    """Three layers with modules of several kinds and sizes, below one attribute as in models of transformers."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What cannot be read out is a pause."""
+"""Text that cannot be read out becomes a pause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of transformers are loaded without the code that came with them."""
+"""Models of transformers are loaded without the Python code in their folders."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ AUTO_MAP = {
 
 @pytest.fixture
 def llama(tmp_path: Path) -> Path:
-    """A plain small Llama."""
+    """Save a plain small Llama."""
     shape = dict(vocab_size=32, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
     folder = tmp_path / "llama"
     LlamaForCausalLM(LlamaConfig(**shape)).save_pretrained(folder)
@@ -54,7 +54,7 @@ def llama(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def with_code(llama: Path) -> Callable[..., Path]:
-    """Give the Llama code of its own in every file that may name some; it leaves a mark when it runs."""
+    """Name Python code in every file of the Llama that may name some; the code writes a mark when it is executed."""
 
     def add(model_type: str = "llama") -> Path:
         for module in CODE:
@@ -143,7 +143,7 @@ def test_attention_that_is_here_is_taken(llama, value) -> None:
 
 
 class Code:
-    """What a pickle may hold to be run by whoever reads it."""
+    """An object whose pickle executes code when it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

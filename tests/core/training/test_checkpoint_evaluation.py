@@ -1,4 +1,4 @@
-"""Checkpoints chosen by what they speak, with a measurement that is told its result."""
+"""Checkpoints are chosen by how they speak; the measured qualities are given by the test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOUND = np.linspace(-0.5, 0.5, 800, dtype=np.float32)
 
 
 class Told:
-    """Gives the checkpoints the qualities that it was told, one after another, and uses random numbers meanwhile."""
+    """Gives the checkpoints fixed qualities, one after another, and meanwhile uses random numbers."""
 
     specs = (
         MetricSpec("quality", "quality: the told one", "high"),
@@ -114,7 +114,7 @@ def test_listening_changes_nothing(
 def test_training_stops_when_it_no_longer_sounds_better(
     toy: Callable[..., Recipe], heard: Callable[..., Told], tmp_path: Path
 ) -> None:
-    """While the loss still falls."""
+    """Training stops even though the loss still falls."""
     heard(0.5, 0.4, 0.3, 0.9)
     pipeline.run(toy(train={"epochs": 10, "validation": 0.3, "early_stopping": 2}))
     facts = facts_of(tmp_path / "runs" / "someone")

@@ -1,4 +1,4 @@
-"""Each guard, against the sabotage that it is there for."""
+"""Each guard notices the mistake that it is made for."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def base_of(engine: Engine) -> Any:
 
 
 def sabotage(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None]) -> None:
-    """Let every model that an engine builds be changed before it is trained."""
+    """Change every model that an engine builds before it is trained."""
     build = Engine.build_model
 
     def changed(self: Engine, *arguments: Any) -> Any:
@@ -130,7 +130,7 @@ def test_an_adapter_that_speaks_has_an_effect(model: Any, batch: vtune.Batch) ->
 
 
 def test_a_step_that_overflowed_is_no_step() -> None:
-    """In fp16 the scaler leaves out a first step that overflows, so the pair's B is zero for one step more."""
+    """In fp16, the scaler skips a first step that overflows, so LoRA's B matrices stay zero for one more step."""
     pair = {name: nn.Parameter(torch.full((2, 2), start)) for name, start in (("A", 1.0), ("B", 0.0), ("far", 1.0))}
     optimizer = torch.optim.SGD(pair.values(), lr=0.1)
     check = guards.GradientCheck()
@@ -176,7 +176,7 @@ def test_a_saved_configuration_that_differs_is_told(model: Any, batch: vtune.Bat
 
 
 def test_a_merge_is_the_formula(model: Any, batch: vtune.Batch) -> None:
-    """``W + (alpha / r) B A``, by hand."""
+    """The expected weight is ``W + (alpha / r) B A``, computed by hand."""
     parameters = dict(model.named_parameters())
     prefix = "base_model.model.outer"
     torch.nn.init.normal_(parameters[f"{prefix}.lora_B.default.weight"])

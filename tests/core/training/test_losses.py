@@ -1,4 +1,4 @@
-"""What a run says that it learned, and of what."""
+"""What a run says that it learned, and from how many labels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_no_loss_is_compared_with_itself_or_with_that_of_other_clips(
 
 
 def test_a_training_of_one_step_learns(toy: Callable[..., Recipe]) -> None:
-    """Its warm-up would be that step, with a learning rate of 0: the adapter would change nothing."""
+    """A warm-up would make the learning rate of the only step 0, so the adapter would change nothing."""
     pipeline.run(
         toy(train={"max_steps": 1, "warmup": 0.03, "scheduler": "linear"}, evaluate={"checkpoint_sentences": 0}),
         until_trained=True,

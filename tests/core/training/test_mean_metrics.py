@@ -13,7 +13,7 @@ Pair = tuple[float, int]
 
 
 class Ranks:
-    """An accelerator of several processes, as far as adding up goes; notes what it was asked to add up."""
+    """Replaces an accelerator of several processes where numbers are added up; records what was added."""
 
     def __init__(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
         self._change = change

@@ -51,7 +51,7 @@ def test_parts_beside_the_adapter_have_weights_gradients_and_moments() -> None:
 
 
 def test_full_fine_tuning_holds_its_weights_once() -> None:
-    """Counted are the tensors that are alive behind a step of AdamW."""
+    """The expected bytes are those of the tensors that exist after a step of AdamW."""
     network = torch.nn.Linear(8, 16)
     optimizer = torch.optim.AdamW(network.parameters())
     network(torch.ones(1, 8)).sum().backward()

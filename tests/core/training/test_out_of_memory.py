@@ -1,4 +1,5 @@
-"""What comes after training works in the memory that training had: guards a layer at a time, and no optimizer left."""
+"""What follows the training fits into the memory of the training: guards work layer by layer, and no optimizer is
+left."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ WIDTH, LAYERS, VOCABULARY = 64, 4, 128
 
 
 class Network(nn.Module):
-    """Every kind of module that PEFT adapts, with a head that shares its weights with the table."""
+    """Every kind of module that PEFT adapts, with a head that shares its weights with the embedding table."""
 
     def __init__(self, layers: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Parts and optimizers without a training: what is refused, what is exchanged, what is averaged."""
+"""Parts and optimizers without a training: which are refused, exchanged and averaged."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_optimizers_hold_whole_parts_each_its_own() -> None:
 
 
 class Processes:
-    """An accelerator of several processes, of which the others send what a test says."""
+    """Replaces an accelerator of several processes; the test gives what the other processes send."""
 
     def __init__(self, *others: torch.Tensor) -> None:
         self.num_processes, self._others = 1 + len(others), others

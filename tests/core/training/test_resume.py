@@ -1,4 +1,4 @@
-"""A training that is gone on with: from which checkpoint, and with what it knew."""
+"""A training is resumed: from which checkpoint, and with which state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Killed(Exception):
 
 
 class Kill(TrainerCallback):  # type: ignore[misc]
-    """Ends the process's part at a step, or after the last."""
+    """Ends the process's part at a step, or after the last step."""
 
     def __init__(self, step: int | None) -> None:
         self._step = step
@@ -43,7 +43,7 @@ class Kill(TrainerCallback):  # type: ignore[misc]
 
 @pytest.fixture
 def stopped(toy: Callable[..., Recipe], tmp_path: Path) -> Callable[..., tuple[Recipe, Path]]:
-    """A training of 16 steps with a checkpoint every four, of which two are kept, killed at a step."""
+    """Run a training of 16 steps with a checkpoint every four steps, of which two are kept, and kill it at a step."""
 
     def make(step: int | None = 14, **train: Any) -> tuple[Recipe, Path]:
         recipe = toy(train={"epochs": 4, **train}, lora={"dropout": 0.1})
@@ -61,7 +61,7 @@ def final(training: Path) -> tuple[bytes, dict[str, Any]]:
 
 
 def reseal(checkpoint: Path) -> None:
-    """Make the manifest believe what was changed."""
+    """Write a new manifest, so that a change is not noticed."""
     (checkpoint / checkpoints.MANIFEST).unlink()
     checkpoints.seal(checkpoint)
 
@@ -224,7 +224,7 @@ def test_a_damaged_identity_of_another_training_blocks_nobody(
 
 
 class Counter(TrainerCallback, ExportableState):  # type: ignore[misc]
-    """What an extension may add: counts steps, and says how to be restored."""
+    """A callback as an extension may add it: counts steps, and can be restored."""
 
     def __init__(self, unit: str = "steps") -> None:
         self.unit, self.count = unit, 0

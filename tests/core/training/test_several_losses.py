@@ -1,4 +1,4 @@
-"""Parts beside the adapter, several losses and optimizers, averages and learning rates, with an engine of its own."""
+"""Parts beside the adapter, several losses and optimizers, averages and learning rates, with a separate engine."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
 @pytest.fixture
 def adversarial(tmp_path: Path, speech: Callable[..., Path]) -> Callable[..., Recipe]:
-    """Load a recipe of the engine in a folder, with changes of its text."""
+    """Load a recipe of the engine in a folder, with some of the engine's text replaced."""
     recordings = speech(count=8)
 
     def make(name: str = "one", *changes: tuple[str, str], **sections: Any) -> Recipe:

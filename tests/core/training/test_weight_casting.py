@@ -1,4 +1,5 @@
-"""Frozen float32 weights under autocast: the same numbers to the last bit, and no copy that stays until backward."""
+"""Frozen float32 weights under autocast: equal numbers to the last bit, and no copy that stays until the backward
+pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A metric of what the toy learns: how far the loudness of an utterance is from its recording's."""
+"""A metric of what the toy engine learns: the difference between the loudness of an utterance and that of its
+recording."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def metrics(recipe):
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An extension with that metric, installed in a folder of Python's path."""
+    """Install an extension with that metric in a folder of Python's path."""
     folder = tmp_path / "site"
     info = folder / "nearness-1.0.dist-info"
     info.mkdir(parents=True)
@@ -52,7 +53,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def recipe(toy_recipe: Callable[..., Path], speech: Callable[..., Path], site: Path) -> Callable[..., str]:
-    """Write a recipe that is judged by it, on clips that nothing is trained on."""
+    """Write a recipe that is scored by that metric, on clips that are not trained on."""
 
     def write(**sections: object) -> str:
         held = site.parent / "held"

@@ -1,4 +1,4 @@
-"""A study whose process is killed with -9 and started again is the study that was never stopped."""
+"""A study whose process is killed with -9 and started again equals a study that was never stopped."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def trainer_callbacks(recipe):
 """
 
 HERE = {"runs": "runs", "voices": "voices"}
-"""Folders below the current one, so that two studies of one recipe do not meet."""
+"""Folders below the current folder, so that two studies of one recipe do not share files."""
 
 SEARCH = ("train.learning_rate=1e-3..1:log", "lora.rank=2..8")
 
 
 @pytest.fixture
 def tuned(recipe: Callable[..., str], site: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run ``vtune tune`` as a user does, in a folder of its own."""
+    """Run ``vtune tune`` as a user does, in a separate folder."""
     info = site / "killer-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: killer\nVersion: 1.0\n")
@@ -75,7 +75,7 @@ def results(at: Path, space: Space) -> tuple[list[Trial], dict[str, torch.Tensor
 def test_a_killed_study_goes_on_as_if_nothing_had_been(
     tuned: Callable[..., subprocess.CompletedProcess[str]], recipe: Callable[..., str], tmp_path: Path
 ) -> None:
-    """Killed in the second epoch of the second trial."""
+    """The process is killed in the second epoch of the second trial."""
     space = check_space(recipe(folders=HERE), [], read_space(SEARCH))
     straight = tuned(tmp_path / "straight")
     assert straight.returncode == 0, straight.stderr

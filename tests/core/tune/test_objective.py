@@ -1,4 +1,4 @@
-"""What a trial is worth, from scores that are written by hand."""
+"""The result of a trial, from scores that are written by hand."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_whatever_the_metric_a_higher_merit_is_better(
 def test_a_voice_that_says_too_little_to_be_judged_is_the_worst(
     voice: Callable[..., VoiceFolder], rule: Selection
 ) -> None:
-    """Left out of the rule, its similarity would count as perfect."""
+    """Without its similarity in the rule, the voice would count as perfect."""
     assert outcome([voice(wer=0.0, speaker_similarity=None)], "quality", rule).merit == 0
     with pytest.raises(TrainingError, match="its voice spoke nothing that speaker_similarity can be measured on"):
         outcome([voice(wer=0.0, speaker_similarity=None)], "speaker_similarity", rule)

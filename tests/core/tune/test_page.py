@@ -1,4 +1,4 @@
-"""The page and the table of a study, from trials that are made up."""
+"""The page and the table of a study, from invented trials."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def circles(picture: ElementTree.Element) -> list[ElementTree.Element]:
 
 
 def quoted(part: str) -> str:
-    """An SVG in HTML may leave quotes out; XML wants them."""
+    """Add quotes to the attributes of an SVG, which HTML may omit and XML requires."""
     svg = part[part.index("<svg") : part.index("</svg>") + 6]
     for attribute in ("role=img", "text-anchor=end", "text-anchor=middle", "class=grid", "class=base", "class=best"):
         name, value = attribute.split("=")

@@ -1,4 +1,4 @@
-"""Studies of the toy, from their first trial to their last."""
+"""Studies of the toy engine, from their first trial to their last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be searched, and what is said where it may not."""
+"""What may be searched, and the messages where it may not."""
 
 from __future__ import annotations
 

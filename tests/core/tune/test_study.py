@@ -1,4 +1,4 @@
-"""A study in its file: what it proposes, when it prunes, and that it is the same whoever opens it."""
+"""A study in its file: what it proposes, when it prunes, and that every process that opens it sees the same."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ def drive(study: Study, count: int, of: Callable[[Values], float]) -> list[Value
 
 @pytest.fixture(scope="module")
 def explored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Values]]:
-    """A study that has tried a few points, enough for Optuna to have an opinion."""
+    """Return a study with a few trials, enough for Optuna to prefer some values."""
     path = tmp_path_factory.mktemp("study") / "study.db"
     return path, drive(Study(path, WIDE), 14, merit)
 
 
 def test_a_study_goes_on_as_it_would_have(explored: tuple[Path, list[Values]], tmp_path: Path) -> None:
-    """From the same trials comes the same point, whoever opens the file, and a trial that runs changes nothing."""
+    """The same trials lead to the same next point, whichever process opens the file, and a running trial changes
+    nothing.
+    """
     path, points = explored
     first = Study(shutil.copy(path, tmp_path / "first.db"), WIDE)
     ahead = drive(first, 2, merit)
@@ -133,7 +135,7 @@ def test_importances_are_told_of_enough_trials_and_name_the_key_that_matters(tmp
 
 
 def test_the_file_lies_where_it_was_asked_for(tmp_path: Path) -> None:
-    """Optuna takes an address, in which some of this would mean something."""
+    """Optuna takes an address, in which some characters of the path have a special meaning."""
     path = tmp_path / "50 %20 a?b#ä" / "study.db"
     Study(path, SMALL)
     assert list(tmp_path.rglob("*.db")) == [path]
@@ -150,7 +152,7 @@ def test_a_file_that_is_no_study_is_one_line(tmp_path: Path, content: bytes) -> 
 
 
 def test_a_study_that_found_no_room_is_not_called_broken(tmp_path: Path) -> None:
-    """Whoever took it away, as a file that is no study is to be, would lose its trials."""
+    """A user who removed the file, as the message about broken files says, would lose the trials."""
     with file_limit(8_192), pytest.raises(DiskError, match=rf"^{tmp_path}: ") as caught, writing(tmp_path):
         Study(tmp_path / "study.db", SMALL)
     assert "remove the file" not in str(caught.value)

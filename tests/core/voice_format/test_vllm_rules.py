@@ -1,4 +1,4 @@
-"""What vLLM would refuse when it loads an adapter, told when it is exported."""
+"""What vLLM would refuse when it loads an adapter is already reported when the adapter is exported."""
 
 from __future__ import annotations
 

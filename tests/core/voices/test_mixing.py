@@ -1,4 +1,4 @@
-"""Mixes of voices: what their words mean, what their adapters are, what they keep and who agreed."""
+"""Mixes of voices: the syntax, the adapters, the conditioning, and the consents."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BEN = {"person": "Ben", "statement": "Mix me."}
 
 @pytest.fixture(scope="module")
 def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Make) -> Path:
-    """Voices whose adapters are alike in nothing but their base. Not to be written into."""
+    """Write voices whose adapters have nothing in common but the base. Tests must not write into them."""
     folder = tmp_path_factory.mktemp("made") / "voices"
     make_voice(folder / "anna", seed=1, consent=ANNA)
     make_voice(folder / "ben", seed=2, seconds=2.0, lora={"rank": 6, "alpha": 3}, consent=BEN)
@@ -54,7 +54,8 @@ def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Make) -> Path:
 
 @pytest.fixture(scope="module")
 def shaped(voices: Path, tmp_path_factory: pytest.TempPathFactory, make_voice: Make) -> Path:
-    """Beside two of those, voices that were trained with ``lora.arguments``. Not to be written into."""
+    """Write two of those voices, and voices that were trained with ``lora.arguments``. Tests must not write into
+    them."""
     folder = tmp_path_factory.mktemp("shaped") / "voices"
     for name in ("anna", "half"):
         shutil.copytree(voices / name, folder / name)
@@ -78,7 +79,7 @@ def refusal(call: Callable[..., Any], *arguments: Any, **further: Any) -> str:
 
 
 def deltas(folder: Path) -> dict[str, np.ndarray]:
-    """What an adapter adds to each weight, from the files that any PEFT reads and nothing of vtune's."""
+    """Return what an adapter adds to each weight, from the files as PEFT defines them, without vtune's code."""
     config = json.loads((folder / "adapter_config.json").read_text())
     scale = config["lora_alpha"] / (math.sqrt(config["r"]) if config["use_rslora"] else config["r"])
     tensors = load_file(folder / "adapter_model.safetensors")
@@ -92,7 +93,7 @@ def deltas(folder: Path) -> dict[str, np.ndarray]:
 
 
 def weighted(voices: Path, weights: dict[str, float]) -> dict[str, np.ndarray]:
-    """The sum of the voices' changes of each weight."""
+    """Return the weighted sum of the voices' changes of each weight."""
     total: dict[str, Any] = {}
     for name, weight in weights.items():
         for module, delta in deltas(voices / name).items():
@@ -304,7 +305,9 @@ def said(weights: dict[str, float]) -> str:
 
 @pytest.mark.parametrize("weights", MIXES, ids=said)
 def test_each_weight_changes_by_the_weighted_sum(voices: Path, tmp_path: Path, weights: dict[str, float]) -> None:
-    """In the file, by hand; in the network's answers, against a base into which the sum was added by hand."""
+    """The file is compared with a sum by hand, and the network's answers with a base to which the sum was added by
+    hand.
+    """
     shutil.copytree(voices, tmp_path / "voices")
     record = write_mixed_voice(said(weights), "mixed", tmp_path / "voices")
     expected = weighted(voices, weights)
@@ -330,7 +333,7 @@ def test_each_weight_changes_by_the_weighted_sum(voices: Path, tmp_path: Path, w
 
 @pytest.mark.parametrize("weights", [{"patterned": 0.5, "anna": 0.75}, {"narrow": 1.0, "half": 0.5}, {"narrow": 0.5}])
 def test_ranks_scales_and_modules_of_their_own_are_mixed_exactly(shaped: Path, weights: dict[str, float]) -> None:
-    """Against what PEFT itself folds into the base for each voice."""
+    """The expected change is what PEFT itself merges into the base for each voice."""
 
     def merged(name: str) -> dict[str, torch.Tensor]:
         network: Any = open_voice(VoiceFolder(shaped / name)).model
@@ -378,7 +381,7 @@ def test_any_weights_add_up(voices: Path, weights: dict[str, float]) -> None:
 
 
 def test_the_sum_is_that_of_peft(voices: Path, tmp_path: Path) -> None:
-    """PEFT's own way to concatenate adapters, where alpha alone scales them."""
+    """PEFT's own way to concatenate adapters gives the expected sum where alpha alone scales them."""
     network = open_voice(VoiceFolder(voices / "anna"), untuned=True).base.network()
     model = PeftModel.from_pretrained(network, voices / "anna", adapter_name="anna")
     model.load_adapter(voices / "ben", adapter_name="ben")
@@ -420,7 +423,7 @@ def test_two_voices_of_one_training_mix_to_that_adapter(voices: Path, tmp_path: 
 
 @pytest.mark.parametrize("rank", [1, 3, 10, 12])
 def test_a_squeezed_adapter_is_the_nearest_and_says_how_near(voices: Path, rank: int) -> None:
-    """Against numpy's SVD of each whole product."""
+    """The expected adapter is NumPy's SVD of each full product."""
     weights = {"anna": 0.7, "ben": 0.3, "read": 0.2}
     expected = weighted(voices, weights)
     smaller, error = compress(add_up(find_parts(said(weights), voices, {})), rank)
@@ -512,7 +515,7 @@ def test_what_has_no_mean_is_told(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_weights_of_the_conditioning_add_up_to_one(voices: Path) -> None:
-    """Where the adapters are turned up or down, the pace is not."""
+    """Weights above 1 scale the adapters up, but not the pace."""
     pace = {
         name: read_conditioning(voices / name / "conditioning.safetensors").tensors["pace"] for name in ("anna", "ben")
     }
@@ -628,7 +631,7 @@ def test_a_failure_leaves_no_half_voice(voices: Path, tmp_path: Path, monkeypatc
 
 
 def test_trained_voices_mix(toy: Callable[..., Recipe], speech: Callable[..., Path], tmp_path: Path) -> None:
-    """Through the whole pipeline: two trainings, one voice between them."""
+    """Two voices are trained with the whole pipeline and mixed."""
     for name, first, consent in (("low", 0, ANNA), ("high", 50, BEN)):
         source = str(speech(name, count=4, first=first))
         pipeline.run(toy(voice=name, data=[{"source": source}], consent=consent, train={"learning_rate": 0.1}))

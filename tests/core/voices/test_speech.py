@@ -1,4 +1,4 @@
-"""Speaking once with other settings than the voice's own."""
+"""Speaking once with other settings than those of the voice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all pages share: pictures, and what a page may do."""
+"""What all pages share: pictures, and the policy that limits what a page may load."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from vtune_indextts2.state_dicts import flatten_state_dict, fold_weight_norm, lo
 
 
 def latent_dims(named: Iterable[tuple[str, list[int]]]) -> list[int]:
-    """The widths of the latent projection, from the shapes of its maps in their order."""
+    """Return the widths of the latent projection, from the shapes of its maps in their order."""
     shapes = [shape for name, shape in named if name.startswith("gpt_layer.") and name.endswith(".weight")]
     return [shapes[0][1], *(shape[0] for shape in shapes)]
 
@@ -34,7 +34,7 @@ def network(fx: Any) -> S2Mel:
 
 
 def computed(network: S2Mel, given: dict[str, Any]) -> torch.Tensor:
-    """What a case asks for is told by the names of its inputs."""
+    """Return the result of a case; the names of its inputs show what the case asks for."""
     match sorted(given):
         case ["latent"]:
             return network.project(**given)

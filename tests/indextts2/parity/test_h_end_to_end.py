@@ -29,7 +29,7 @@ from vtune_indextts2.waveform.resampling import resample
 
 
 class Chain:
-    """Every part of the chain, filled from the kit through the loader."""
+    """Every part of the chain, filled from the kit by the loader."""
 
     def __init__(self, stage: Any) -> None:
         config = stage.config

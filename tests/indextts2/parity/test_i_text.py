@@ -18,7 +18,7 @@ Kit = Callable[[str], Any]
 
 
 class Replay:
-    """Answers as the kit's engine did, and keeps what it was asked."""
+    """Answers as the kit's engine did, and records the questions."""
 
     name, version, identity = "replay", "1", "replay 1"
 
@@ -32,7 +32,7 @@ class Replay:
 
 
 def after_engine(case: dict[str, Any]) -> str:
-    """What upstream goes on with: null is an engine that has raised."""
+    """Return the text with which upstream continues: null in the kit stands for an engine that raised an error."""
     if case["tn_output"] is not None:
         return case["tn_output"]
     return case["tn_input"] if case["lang"] == "en" else ""

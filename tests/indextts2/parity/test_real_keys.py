@@ -1,4 +1,4 @@
-"""Files of the released sizes, by name and shape: written as they are published, read by the real loaders."""
+"""Files of the published sizes, by name and shape: written as they are published, and read by the real loaders."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def config(released: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def thin(tensors: list[list[Any]]) -> dict[str, torch.Tensor]:
-    """Tensors of the listed shapes that take one number each on disk and in memory."""
+    """Return tensors of the listed shapes that take one number each on disk and in memory."""
     return {name: torch.ones((), dtype=getattr(torch, kind)).expand(shape) for name, shape, kind in tensors}
 
 

@@ -40,7 +40,7 @@ class ToyOptions(vtune.EngineOptions):
 
 
 class ToyNetwork(nn.Module):
-    """Predicts the loudness of each frame from the letter under it and the frame before."""
+    """Predicts the loudness of each frame from its letter and the frame before."""
 
     accepts_loss_kwargs = True  # forward takes num_items_in_batch, see below
 
@@ -69,7 +69,7 @@ class ToyNetwork(nn.Module):
 
 
 class ToyBase:
-    """State of the engine."""
+    """The state of the engine."""
 
     def __init__(self, options: ToyOptions, device: torch.device, dtype: torch.dtype) -> None:
         self.options, self.device, self.dtype = options, device, dtype

@@ -28,7 +28,8 @@ MAX_NO_SPEECH_PROBABILITY = 0.6
 """Probability of "no speech" above which the words are doubtful (Whisper's own threshold)."""
 
 MIN_LANGUAGE_PROBABILITY = 0.7
-"""Smallest probability of another language that makes words doubtful: for short sounds, the detection is often wrong."""
+"""Smallest probability of another language that makes words doubtful: for short sounds, the detection is often wrong.
+"""
 
 MIN_LETTERS_PER_SECOND, MAX_LETTERS_PER_SECOND = 3.0, 28.0
 """Limits that hold whatever the pace of the folder is; auctioneers reach 25."""

@@ -27,7 +27,9 @@ def voice(seconds: float, level: float, pitch: float = 130) -> np.ndarray:
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 4000), st.integers(1, 3), st.integers(0, 99))
 def test_the_bands_add_up_to_the_power_whatever_the_blocks(block: int, channels: int, seed: int) -> None:
-    """Sums and differences lose nothing: at 8 kHz, where nothing is averaged away, the power is that of the samples."""
+    """The wavelet loses nothing: at 8 kHz, where no samples are averaged, the powers of the bands add up to the power
+    of the samples.
+    """
     sound = np.random.default_rng(seed).standard_normal((8_000, channels)).astype(np.float32)
     bands, meter = measured(sound, 8_000, block)
     assert bands.shape == (100, 4)
@@ -51,7 +53,9 @@ def test_frames_are_about_ten_milliseconds(rate: int) -> None:
 @pytest.mark.parametrize("kind", ["white", "brown", "hum", "none"])
 @pytest.mark.parametrize("level", [0.1, 0.001])
 def test_speech_is_found_in_noise_of_any_colour(kind: str, level: float) -> None:
-    """Ten seconds of speech in thirty, at 10 dB above the noise, at the level of a shout and of a whisper."""
+    """The recording has ten seconds of speech in thirty seconds, 10 dB above the noise, at the level of a shout and of
+    a whisper.
+    """
     random = np.random.default_rng(0)
     speech = voice(5, level)
     white = random.standard_normal(30 * RATE)

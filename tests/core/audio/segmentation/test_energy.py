@@ -14,7 +14,7 @@ RATE = 16_000
 
 
 def voiced(seconds: float, level: float = 0.2, rate: int = RATE) -> np.ndarray:
-    """Something like a vowel: harmonics of 150 Hz that swell four times a second."""
+    """Return a sound like a vowel: harmonics of 150 Hz that swell four times a second."""
     times = np.arange(int(seconds * rate)) / rate
     tone = sum(np.sin(2 * np.pi * 150 * k * times) / k for k in range(1, 20))
     sound: np.ndarray = level * tone * (0.7 + 0.3 * np.sin(2 * np.pi * 4 * times))
@@ -22,7 +22,7 @@ def voiced(seconds: float, level: float = 0.2, rate: int = RATE) -> np.ndarray:
 
 
 def talk(level: float = 0.2, noise: float = 1e-4, rate: int = RATE, seed: int = 0) -> tuple[np.ndarray, list[float]]:
-    """Fifteen utterances of 1 to 3 s, and the moments amid the pauses of 0.7 s between them."""
+    """Return fifteen utterances of 1 to 3 s, and the moments in the middle of the pauses of 0.7 s between them."""
     random = np.random.default_rng(seed)
     pieces, moments, position = [np.zeros(rate)], [], 1.0
     for _ in range(15):
@@ -83,7 +83,9 @@ def test_how_a_recording_is_cut_into_blocks_does_not_matter(block: int, rate: in
 
 
 def test_a_level_is_that_of_its_frame() -> None:
-    """A sine of 1 kHz at 8 kHz: its RMS times the gain of the pre-emphasis there, by hand."""
+    """The expected level of a sine of 1 kHz at 8 kHz is its RMS times the gain of the pre-emphasis at 1 kHz, computed
+    by hand.
+    """
     rate, amplitude = 8000, 0.1
     sound = amplitude * np.sin(2 * np.pi * 1000 * np.arange(rate) / rate).astype(np.float32)
     gain = abs(1 - 0.97 * np.exp(-2j * np.pi * 1000 / rate))

@@ -44,7 +44,7 @@ def test_all_speech_is_in_some_clip_and_in_order(stretches: list[Stretch]) -> No
 
 
 def cost(groups: list[list[Stretch]], lengths: ClipLengths) -> float:
-    """What a way to group costs, added up by the words of the module alone."""
+    """Return the cost of a grouping, computed only from what the module's docstring says."""
     total = 0.0
     for number, run in enumerate(groups):
         length = seconds(Segment(tuple(run)), lengths)

@@ -19,7 +19,7 @@ from vtune.errors import VtuneError
 
 
 class Loudness:
-    """In the place of the network: a probability that is the loudness of the window, and a state that counts calls."""
+    """Replaces the network: its probability is the loudness of the window, and its state counts the calls."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -41,7 +41,9 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> VoiceMeter:
 
 
 def bursts(seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Sound that is on for a second and off for one, and for each frame of 10 ms whether it is on."""
+    """Return sound that is on for a second and off for a second, and for each frame of 10 ms whether the sound
+    is on.
+    """
     on = (np.arange(int(seconds * 100)) // 100) % 2 == 0
     return np.repeat(on, 160).astype(np.float32), on
 

@@ -1,4 +1,4 @@
-"""Sound that behaves as speech does, made of nothing: syllables, sibilants, pauses, a faint floor."""
+"""Synthesised sound with the properties of speech: syllables, sibilants, pauses and a faint noise floor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ RATE = 24_000
 
 
 def utter(seed: int, seconds: float = 3.0, rate: int = RATE, level: float = -29.0, floor: float = -75.0) -> np.ndarray:
-    """An utterance with 0.15 s of room at each end: vowels of changing pitch and colour, and hisses up to the top."""
+    """Return an utterance with 0.15 s of room noise at each end: vowels of changing pitch and timbre, and hisses up to
+    the highest frequency.
+    """
     random = np.random.default_rng(seed)
     room = np.zeros(int(0.15 * rate))
     pieces, length = [room], 0.0

@@ -1,4 +1,4 @@
-"""Clips looked over in a run: told, written down, and not done again for the same clips."""
+"""A run checks its clips: the findings are logged and written to a file, and unchanged clips are not checked again."""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ def heard(number: int, sound: np.ndarray, text: str) -> MeasuredRow:
 def test_sentences_of_one_pattern_are_no_copies(
     clip: Callable[..., np.ndarray], first: str, second: str, message: list[str]
 ) -> None:
-    """The same beginning and another end, as a synthesiser says them; the words tell what it is."""
+    """The sounds have the same beginning and different ends, as a synthesiser says them; the words show which kind they
+    are.
+    """
     same, end = clip(1), clip(1).size * 2 // 3
     clips = [
         heard(2 + number, np.concatenate([same, clip(2 + number)[:end]]), (first, second)[number]) for number in (0, 1)

@@ -1,4 +1,6 @@
-"""Whole sources: every row and every recording accounted for, each trouble once and at its place."""
+"""Whole sources are examined: every row and every recording is counted, and each problem is reported once, with its
+location.
+"""
 
 from __future__ import annotations
 

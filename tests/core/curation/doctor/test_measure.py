@@ -1,4 +1,4 @@
-"""Each measure against a truth that was put into the sound, at graded strength, and silence about clean sound."""
+"""Each measure is compared with a fault of known strength in synthesised sound; clean sound has no finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: whole in itself, and nothing that a source gives is taken for its own."""
+"""The page is complete in one file, and no text from a source becomes markup of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The repaired copy: what can be mended is gone when it is examined again, and the source is as it was."""
+"""A repaired copy has none of the faults that the repair removes, and the source is unchanged."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def spoken(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def table() -> Callable[[Path], list[list[str]]]:
-    """Read a table by other means than vtune's."""
+    """Read a table without vtune's own reader."""
 
     def read(folder: Path) -> list[list[str]]:
         with (folder / "transcript.csv").open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""The page in a real browser, by keyboard alone; what it did is looked for in the files."""
+"""The page is operated in a real browser by keyboard alone, and the files are checked afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cut falls where it is quietest, near the place that was asked for."""
+"""A clip is cut at the quietest position near the time that was asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where dropped rows stood is known from the history alone, whatever came and went since."""
+"""The former position of a dropped row is computed from the history alone, whatever was added or removed later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a listener does is in the table and in the history at once, and can be taken back, also after a restart."""
+"""Each edit of a listener is in the table and in the history at once, and can be undone, also after a restart."""
 
 from __future__ import annotations
 

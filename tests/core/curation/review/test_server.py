@@ -1,4 +1,4 @@
-"""The server answers its own page and nobody else, in JSON whatever it is sent, and never stops."""
+"""The server answers only its own page, always in JSON, and no request makes it stop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Answer = tuple[int, Any, dict[str, str]]
 
 
 class Client:
-    """Sends requests as a browser does not."""
+    """Sends requests that no browser would send."""
 
     def __init__(self, server: ReviewServer) -> None:
         self.server = server

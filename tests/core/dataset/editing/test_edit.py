@@ -1,4 +1,4 @@
-"""Edits reach the row that is meant and nothing else, in every form of table, and can be taken back to the byte."""
+"""An edit changes the intended row and nothing else, in every form of table, and can be undone byte for byte."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write(folder: Path, name: str, data: bytes) -> Path:
 
 @st.composite
 def json_tables(draw: st.DrawFn, texts: list[str]) -> tuple[str, bytes]:
-    """Lines of objects, a list of objects, or an object of names and words."""
+    """Generate lines of objects, a list of objects, or an object of names and words."""
     form = draw(st.sampled_from(["lines", "list", "pairs"]))
     looks: dict[str, Any] = {"ensure_ascii": draw(st.booleans())}
     objects: list[Any] = [
@@ -60,7 +60,7 @@ def json_tables(draw: st.DrawFn, texts: list[str]) -> tuple[str, bytes]:
 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[str, bytes, bool]:
-    """A table in one of the forms: its name, its bytes, and whether every edit must be possible."""
+    """Generate a table in one of the forms: its name, its bytes, and whether every edit must be possible."""
     texts = draw(st.lists(st.text("abc ,;\"'\té=@+-“ß", max_size=14), min_size=1, max_size=6))
     if draw(st.booleans()):
         return *draw(json_tables(texts)), True

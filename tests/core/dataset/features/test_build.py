@@ -1,4 +1,4 @@
-"""Sources to features: encoded once, in the order of the sources, with every clip in the ledger."""
+"""Sources become features: each clip is encoded once, in the order of the sources, and is listed in the ledger."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def root(folder: Folder) -> Path:
 
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Clip]:
-    """What the engine was asked to encode, since it was last cleared."""
+    """Return the clips that the engine was asked to encode since the list was last cleared."""
     clips: list[Clip] = []
     plain = Engine.prepare_sample
 
@@ -72,7 +72,7 @@ def contents(rows: FeatureRows | None) -> list[dict[str, list[int]]]:
 
 
 def expected(root: Path, names: list[str]) -> list[dict[str, list[int]]]:
-    """The features, computed here by asking the engine's own function."""
+    """Return the features, computed here with the engine's own function."""
     base = vtune_toy.load_base(vtune_toy.ToyOptions(), torch.device("cpu"), torch.float32)
     result = []
     for name in names:
@@ -255,7 +255,7 @@ def test_sound_that_cannot_be_used_ends_in_the_ledger(
 def test_a_recording_that_could_not_be_read_is_tried_again(
     root: Path, recipe: Make, prepare: Callable[..., Any], encoded: list[Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A share that is away for a moment must not cost its clips for ever."""
+    """A network drive that is away for a moment must not lose its clips for ever."""
     from vtune.dataset.sources.source import FolderSource
 
     plain = FolderSource.load

@@ -1,4 +1,4 @@
-"""The ledger and its totals."""
+"""The ledger and its totals are correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each clip is, whose, which split, and why it cannot be used."""
+"""The manifest gives each clip its voice, its split and, if the clip cannot be used, the reason."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_row_and_every_recording_is_accounted_for(
     recipe: Callable[..., Recipe], recordings: Path, rows: list[tuple[str, ...]], form: str
 ) -> None:
-    """Counted here from what was written, not by the code under test."""
+    """The expected numbers are counted from what the test wrote, not by the code under test."""
     for table in recordings.glob("t.*"):
         table.unlink()
     if form == "csv":

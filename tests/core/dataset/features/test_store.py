@@ -1,4 +1,4 @@
-"""Features on disk: what goes in comes out, and a killed writer leaves nothing half there."""
+"""Features on disk: what is written is read back, and a writer that is killed leaves no incomplete shard."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def test_rows_of_many_shards_come_in_the_order_that_is_asked_for(tmp_path: Path)
 
 
 def test_narrow_types_save_disk_and_come_back_wide(tmp_path: Path) -> None:
-    """What float16 and int16 hold is kept to the bit; float32 and int64 come back, whatever shard a row is in."""
+    """Values of float16 and int16 are kept to the bit, and are read back as float32 and int64, whatever shard a row is
+    in.
+    """
     random = np.random.default_rng(0)
     kept = [
         {"mel": random.normal(size=(80, 50 + number)).astype(np.float16), "ids": np.arange(number, dtype=np.int16)}

@@ -1,4 +1,4 @@
-"""Every speaker gets a name that can name a folder, and no two speakers share one."""
+"""Every speaker gets a name that can be the name of a folder, and no two speakers get the same name."""
 
 from __future__ import annotations
 

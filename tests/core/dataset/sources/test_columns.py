@@ -1,4 +1,4 @@
-"""The words of a table are found by what its cells hold, or asked for; never is another column trained on."""
+"""The column with the words is found by the content of its cells, or vtune asks; no other column is ever trained on."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ def test_numbers_name_columns_in_a_recipe(folder: Callable[..., Path]) -> None:
 
 
 def test_speakers_far_down_a_long_table_are_seen(folder: Callable[..., Path]) -> None:
-    """A table that is sorted by speaker begins with thousands of rows of one."""
+    """A table that is sorted by speaker begins with thousands of rows of one speaker."""
     rows = [f"a00.wav|{SENTENCES[n % COUNT]} Number {n}.|{'nora' if n < 8000 else 'ben'}" for n in range(12_000)]
     root = folder("a00.wav", **{"t.csv": "\n".join(rows)})
     with pytest.raises(DataError, match=r"'nora', 'ben'.*may be speakers"):

@@ -1,4 +1,4 @@
-"""Sources that Hugging Face datasets opens, without the network and without torchcodec."""
+"""Sources that the library ``datasets`` opens, without a network and without torchcodec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that are parts of a long recording: each is read as that part, by everything that reads rows."""
+"""Rows that are parts of a long recording: all code that reads such a row reads the same part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that are no words, and texts that hold more than words, are told apart from words."""
+"""Texts that are not spoken words, and texts that hold more than spoken words, are distinguished from words."""
 
 from __future__ import annotations
 

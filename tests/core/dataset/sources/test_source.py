@@ -1,4 +1,4 @@
-"""Where the recordings of a table are found, and what becomes of those that are not."""
+"""The recordings of a table are found by name, and each recording that is not found has a reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def source_of(source: Path | str, **asked: Any) -> Source:
 
 
 def found(root: Path, **asked: Any) -> dict[str | int, str]:
-    """Line of each row (or name of each recording that no row names) -> recording, or the problem."""
+    """Return the recording or the problem of each row, by its line; recordings that no row names stand under their own
+    name.
+    """
     rows = list(source_of(root, **asked).rows())
     resolved = {
         (Path(row.audio).name if row.line is None else row.line): row.problem or os.path.relpath(row.audio, root)
@@ -51,7 +53,7 @@ def test_recordings_that_no_row_names_are_listed(folder: Folder) -> None:
 
 
 def test_a_recording_is_listed_once_even_if_its_row_cannot_be_used(folder: Folder) -> None:
-    """It would be said that no row names it, and its seconds would count twice."""
+    """A second entry would say that no row names the recording, and its seconds would count twice."""
     root = folder("a.wav", "b.wav", "c.wav", **{"t.csv": 'file,text\na,\nb,one, two\nc,"open\n'})
     resolved = found(root)
     assert resolved.keys() == {2, 3, 4}
@@ -79,7 +81,9 @@ def test_a_recording_named_by_a_roundabout_path_is_listed_once(folder: Folder, t
     ],
 )
 def test_a_recording_is_found_by_any_name_that_tables_give_it(folder: Folder, name: str) -> None:
-    """As a path, from another machine, from before it was converted, with or without its ending."""
+    """A table may name a recording by a path of another machine, by its name before a conversion, or without its
+    ending.
+    """
     assert found(folder("wavs/a.wav", **{"t.jsonl": table(name)})) == {1: "wavs/a.wav"}
 
 

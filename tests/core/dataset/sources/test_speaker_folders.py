@@ -1,4 +1,6 @@
-"""Folders of recordings are speakers, parts of one speaker's recordings, or a question; voices never merge unsaid."""
+"""Folders of recordings are speakers, parts of one speaker's recordings, or a question; voices are never merged
+silently.
+"""
 
 from __future__ import annotations
 

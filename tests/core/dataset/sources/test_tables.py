@@ -1,4 +1,4 @@
-"""Every form of table is understood, said aloud, and read with the right line numbers."""
+"""Every form of table is understood, described in a log line, and read with the right line numbers."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_line_numbers_stay_right_after_quoted_newlines_and_blank_lines(folder: C
 
 
 def test_an_open_quote_costs_its_own_row_alone(folder: Callable[..., Path]) -> None:
-    """Else the words of one clip would be the rest of the table."""
+    """Without this rule, the rest of the table would become the words of one clip."""
     content = 'filename,text\na,"never closed\nb,two\nc,three "quoted" words\nd,"a" b\n'
     rows = rows_of(folder("a.wav", "b.wav", "c.wav", "d.wav", **{"t.csv": content}))
     assert short(rows) == [("b.wav", 3, "two", ""), ("c.wav", 4, 'three "quoted" words', "")]
@@ -185,7 +185,7 @@ def test_a_wrong_number_of_cells_is_listed(folder: Callable[..., Path]) -> None:
 
 
 def test_a_table_without_header_keeps_the_width_of_its_first_row(folder: Callable[..., Path]) -> None:
-    """Or the words of LJSpeech would be taken from whichever cell is last."""
+    """Without this rule, the words of LJSpeech would be taken from whichever cell is last."""
     rows = rows_of(folder("a.wav", "b.wav", "c.wav", **{"metadata.csv": "a|x|X\nb|only one\nc|x|y|z\n"}))
     assert [(row.line, row.problem) for row in rows] == [
         (1, None),
@@ -230,7 +230,7 @@ def test_a_table_that_is_none_is_one_line_that_names_it(folder: Callable[..., Pa
 
 
 def test_a_header_that_nobody_knows_is_not_taken_for_a_clip(folder: Callable[..., Path]) -> None:
-    """``who|clip|words`` looks like LJSpeech; that no row names a recording tells them apart."""
+    """``who|clip|words`` looks like a row of LJSpeech; the difference is that it names no recording."""
     root = folder("a.wav", **{"t.csv": "who|clip|words\nann|a|Hello\n"})
     with pytest.raises(DataError, match=r"t\.csv has no header.*not clear which cell has the words.*text_column: 2"):
         rows_of(root)

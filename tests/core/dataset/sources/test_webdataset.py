@@ -1,4 +1,4 @@
-"""Tar archives of clips are read where they lie, and hostile ones do no harm."""
+"""Tar archives of clips are read without unpacking, and hostile archives do no harm."""
 
 from __future__ import annotations
 

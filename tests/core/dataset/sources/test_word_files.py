@@ -1,4 +1,6 @@
-"""Words beside recordings are used or named before anything is cut or heard; what holds no words is not mentioned."""
+"""Files with words beside recordings are used or named before anything is cut or transcribed; other files are not
+mentioned.
+"""
 
 from __future__ import annotations
 

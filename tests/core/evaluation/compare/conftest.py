@@ -1,4 +1,4 @@
-"""A voice of the toy engine, with its run beside it."""
+"""A voice of the toy engine, and the run that made it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endings, lengths and levels of sounds that are known."""
+"""Endings, lengths and levels of sounds with known values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RATE = 16_000
 
 
 def vowel(seconds: float, level: float = 0.2) -> np.ndarray:
-    """Harmonics of 150 Hz that fall off, as speech does."""
+    """Return harmonics of 150 Hz that decrease with frequency, as in speech."""
     times = np.arange(round(seconds * RATE)) / RATE
     wave = sum(np.sin(2 * np.pi * 150 * n * times + n) / n for n in range(1, 40))
     wave = wave * (1 + 0.5 * np.sin(2 * np.pi * 5 * times))

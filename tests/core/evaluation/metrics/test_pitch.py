@@ -14,7 +14,7 @@ RATE = 16_000
 
 
 def glide(low: float, high: float, seconds: float = 2.0) -> np.ndarray:
-    """Harmonics whose pitch goes evenly in octaves from low to high."""
+    """Return harmonics whose pitch rises from low to high at a constant rate in octaves."""
     hertz = np.geomspace(low, high, round(seconds * RATE))
     phase = 2 * np.pi * np.cumsum(hertz) / RATE
     return sum(np.sin(n * phase) / n for n in range(1, 12)).astype(np.float32) * 0.1

@@ -1,4 +1,4 @@
-"""Similarity, with an encoder that hears nothing but the share of power above 4 kHz."""
+"""Speaker similarity with an encoder that measures only the share of power above 4 kHz."""
 
 from __future__ import annotations
 

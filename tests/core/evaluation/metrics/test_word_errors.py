@@ -1,4 +1,4 @@
-"""Words that a recogniser is told to hear."""
+"""Word errors with a recogniser whose answers are given."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vtune.recipe import Recipe
 
 
 class Hears:
-    """A recogniser that is told what it hears."""
+    """A recogniser whose answers are given."""
 
     batch = 3
 
@@ -35,7 +35,7 @@ class Hears:
 def judged(
     toy: Callable[..., Recipe], utterance: Callable[..., Utterance], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, MetricValues]]:
-    """Judge pairs of a text and what is heard."""
+    """Measure pairs of a text and its recognised words."""
     recipe = toy(evaluate={"recogniser": "told"})
 
     def judge(pairs: Sequence[tuple[str, str]], trained: Sequence[str] = ()) -> dict[str, MetricValues]:

@@ -1,4 +1,5 @@
-"""The blind comparison of the page, in a real browser: what is told when, what is kept, what the votes come to."""
+"""The blind comparison of the page, in a real browser: what it reveals and when, what it keeps, and how votes are
+counted."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def side_of(page: Any, system: str) -> str:
 
 
 def vote(page: Any, choice: str) -> None:
-    """By keys, for a system or for no difference."""
+    """Vote by keyboard, for a system or for no difference."""
     for key in ("1", "2", choice if choice == "=" else side_of(page, choice)):
         page.keyboard.press(key)
 

@@ -1,4 +1,4 @@
-"""The page to listen to, opened from disk in a real browser."""
+"""The page to listen to is opened from disk in a real browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page to listen to, read as HTML: what it says, shows and holds."""
+"""The page to listen to is read as HTML: its texts, its pictures and its sound."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def tone(hertz: float, seconds: float = 1.0, level: float = 0.1) -> np.ndarray:
 
 
 def bare(html: str) -> str:
-    """As it is seen: without the words for those who hear the page."""
+    """Return the text that is visible, without the words that only screen readers read out."""
     return re.sub(r"<span class=unseen dir=ltr>[^<]*</span> ", "", html)
 
 
@@ -142,7 +142,7 @@ def test_the_table_holds_means_differences_marks_recordings_and_anchors(listen: 
 
 @pytest.fixture
 def pictures(read_png: Callable[[bytes], tuple[np.ndarray, np.ndarray]]) -> Callable[[Path], list[np.ndarray]]:
-    """The pixels of each picture on a page."""
+    """Return the pixels of each picture on a page."""
 
     def read(path: Path) -> list[np.ndarray]:
         result = [read_png(held(address)) for address in Reader(path).addresses("img")]
@@ -201,7 +201,7 @@ def test_what_is_played_has_one_level_and_says_by_how_much_it_was_changed(listen
 
 
 def test_a_take_costs_about_ten_kilobytes_a_second(listen: Callable[..., Any]) -> None:
-    """Noise packs worst."""
+    """Noise is used, because it compresses worst."""
     seconds, draw = 4.0, np.random.default_rng(0)
     noise = draw.normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
     sizes = [

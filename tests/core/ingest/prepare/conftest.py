@@ -1,4 +1,4 @@
-"""Sound that splitters take for speech: bursts of a voice-like tone over a faint floor, at known times."""
+"""Sound that is cut as speech: bursts of a voice-like tone over a faint noise floor, at known times."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def talk() -> Talk:
 
 @pytest.fixture
 def recording(tmp_path: Path, talk: Talk) -> Callable[..., Path]:
-    """Write a recording of three utterances: 1 to 5 s, 7 to 11.5 s, 14 to 18 s of 20 s."""
+    """Write a recording of 20 s with three utterances: 1 to 5 s, 7 to 11.5 s, and 14 to 18 s."""
 
     def write(name: str = "in/a.wav", rate: int = 16_000, seed: int = 0) -> Path:
         path = tmp_path / name

@@ -1,4 +1,4 @@
-"""Whatever a recording holds: its clips do not overlap, no speech is passed over, and its seconds add up."""
+"""Clips of a recording do not overlap, no speech is left out, and the seconds add up, whatever the recording holds."""
 
 from __future__ import annotations
 

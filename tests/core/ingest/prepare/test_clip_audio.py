@@ -38,7 +38,9 @@ def test_ranges_are_what_slices_of_the_whole_are(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 384_000])
 def test_clips_are_what_was_said_at_that_time(tmp_path: Path, talk: Callable[..., np.ndarray], rate: int) -> None:
-    """At 44,100 Hz ten milliseconds are no whole number of samples the meter can take: times must not drift."""
+    """At 44,100 Hz, ten milliseconds are not a whole number of the samples that the meter uses; times must not
+    drift.
+    """
     spans = [(1 + 15 * n, 7 + 15 * n) for n in range(4)]
     sound = talk(spans, 60, rate)
     soundfile.write(tmp_path / "a.wav", sound, rate, subtype="FLOAT")
@@ -102,7 +104,7 @@ def test_opposite_channels_are_heard_and_kept(tmp_path: Path, talk: Callable[...
 def test_a_fixed_threshold_counts_from_the_target(
     tmp_path: Path, talk: Callable[..., np.ndarray], level: float
 ) -> None:
-    """As in the guide that the option comes from, where the recording is levelled before it is split."""
+    """The option comes from a guide that normalises the recording before splitting it."""
     soundfile.write(tmp_path / "a.wav", talk([(1, 5), (7, 11)], 12, RATE, level), RATE, subtype="FLOAT")
     analysis = analyse_recording(tmp_path / "a.wav", cutting(silence_threshold=-40))
     assert len(analysis.segments(cutting(silence_threshold=-40))) == (2 if level > 0.001 else 1)

@@ -42,7 +42,7 @@ def test_no_two_recordings_get_one_name(names: list[str]) -> None:
 
 
 def test_clips_of_different_stems_have_different_names() -> None:
-    """A recording called like another one's clip does not meet it."""
+    """A recording with the name of another recording's clip does not clash with that clip."""
     assert clip_name("a", 1) == "a_001.wav"
     assert clip_name("a_001", 0) == "a_001_000.wav"
     assert clip_name("a", 1234) == "a_1234.wav"

@@ -1,4 +1,4 @@
-"""The recording chooses whether its speech is found by its level or by the network."""
+"""The recording decides whether its speech is found by its level or by the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPANS = [(1.0, 5.0), (7.0, 11.5), (14.0, 18.0)]
 
 
 class KnownVoice:
-    """In the place of the network: finds speech at the spans that are known."""
+    """Replaces the network: finds speech at known spans."""
 
     readings = 0
 

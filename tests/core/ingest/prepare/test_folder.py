@@ -108,7 +108,9 @@ def test_the_same_recording_twice_is_cut_once(recording: Recording, tmp_path: Pa
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_every_file_is_accounted_for(recording: Recording, tmp_path: Path, processes: int) -> None:
-    """Of all that can lie in a folder, what is speech is cut, and each of the others is named once with its reason."""
+    """Every kind of file that can lie in a folder is there: speech is cut, and each other file is named once with its
+    reason.
+    """
     good = {
         str(recording(f"in/{name}", seed=n)) for n, name in enumerate(["ok.wav", "-rf.wav", "new\nline.flac", "ü.ogg"])
     }
@@ -249,7 +251,7 @@ def test_killed_and_run_again_it_goes_on(recording: Recording, tmp_path: Path) -
 
 
 def test_records_that_name_other_files_are_refused(recording: Recording, tmp_path: Path) -> None:
-    """A folder that came from elsewhere must not make us remove anything."""
+    """Records from another machine must not make vtune remove other files."""
     recording()
     prepare(tmp_path / "in", tmp_path / "out")
     record = tmp_path / "out/.prepared/a.json"
@@ -283,7 +285,7 @@ def _die(*_: Any) -> None:
 def test_a_recording_that_kills_its_reader_costs_no_other(
     recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forked workers share this process's patched reader."""
+    """Worker processes are forked, so they share this process's patched reader."""
     from vtune.ingest.prepare import cut_share
     from vtune.runtime import workers
 
@@ -310,7 +312,9 @@ class _Deadly:
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path, talk: Callable[..., np.ndarray]) -> None:
-    """A process of its own: ten minutes at 48 kHz in stereo are 230 MB as float32, and it takes far less beyond one."""
+    """Ten minutes at 48 kHz in stereo are 230 MB as float32; a separate process needs hardly more memory for them than
+    for one minute.
+    """
     piece = talk([(1, 9)], 10, 48_000)
     sizes = []
     for minutes in (1, 10):

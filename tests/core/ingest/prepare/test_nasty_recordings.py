@@ -1,4 +1,4 @@
-"""A folder of every kind of recording that goes wrong: each is cut or named, and their seconds add up."""
+"""A folder with every kind of damaged or strange recording: each is cut or named, and the seconds add up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LENGTHS = (0, 1, 2, 79, 80, 81, 400, 5_000)
 
 
 def sounds(talk: Talk) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield names and sounds at 16 kHz, most of them speech that something happened to."""
+    """Yield names and sounds at 16 kHz; most of them are damaged speech."""
     speech = talk([(0.5, 2.1)], 3, depth=0.97)
     random = np.random.default_rng(0)
     yield "clipped", np.clip(40 * speech, -1, 1)

@@ -1,4 +1,4 @@
-"""Speech made of bursts of noise, recognisers that are told what to hear, and tiny random models on disk."""
+"""Speech made of bursts of noise, recognisers whose answers are given, and tiny random models on disk."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def babble() -> Callable[..., Waveform]:
 
 
 class Fake:
-    """Hears what it is told to, one answer a sound; else how long the sound is."""
+    """Gives one answer for each sound, from a list; after the list, its words say how long the sound is."""
 
     def __init__(self, *answers: Transcript | str, batch: int = 3) -> None:
         self.batch = batch
@@ -69,7 +69,7 @@ def fake() -> type[Fake]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[..., Path]:
-    """Make a folder of recordings of babble by name, or of what is given: sound, or the bytes of a file."""
+    """Make a folder of recordings by name: babble, a given sound, or given bytes of a file."""
 
     def make(*names: str, name: str = "clips", **others: Waveform | bytes) -> Path:
         root = tmp_path / name
@@ -84,7 +84,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
 
 def _put(path: Path, content: Waveform | bytes) -> None:
-    """Write a recording, or bytes that are none."""
+    """Write a recording, or bytes that are no recording."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -95,7 +95,7 @@ def _put(path: Path, content: Waveform | bytes) -> None:
 
 @pytest.fixture
 def go(settings: TranscribeRecipe) -> Callable[..., TranscribeReport]:
-    """Transcribe with a recogniser that is told what to hear."""
+    """Transcribe with a recogniser whose answers are given."""
 
     def run(folder: Path, *answers: Transcript | str, recogniser: Any = None, **more: Any) -> TranscribeReport:
         return transcribe_folder(
@@ -107,7 +107,7 @@ def go(settings: TranscribeRecipe) -> Callable[..., TranscribeReport]:
 
 @pytest.fixture
 def put() -> Callable[[Path, Waveform | bytes], None]:
-    """Write a recording, or bytes that are none."""
+    """Write a recording, or bytes that are no recording."""
     return _put
 
 
@@ -154,7 +154,7 @@ def whisper_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
 
 @pytest.fixture(scope="session")
 def hub_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random Whisper of transformers with a tokenizer of single letters."""
+    """Save a tiny random Whisper of transformers with a tokenizer of single letters."""
     import transformers
 
     torch.manual_seed(0)
@@ -183,7 +183,7 @@ def hub_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hub_moonshine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random Moonshine, which is told by no language and has no window of its own."""
+    """Save a tiny random Moonshine, which takes no language and has no fixed window."""
     import tokenizers
     import transformers
 

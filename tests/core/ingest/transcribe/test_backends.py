@@ -1,4 +1,4 @@
-"""The recognisers, each over a tiny random model of its own kind: what they promise whatever the weights are."""
+"""The recognisers with a tiny random model of each kind: they keep their promises whatever the weights are."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class TestOpenAIWhisper:
 
 @pytest.fixture(scope="module")
 def hub_letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random Wav2Vec2 with a CTC head."""
+    """Save a tiny random Wav2Vec2 with a CTC head."""
     import transformers
 
     torch.manual_seed(0)
@@ -262,7 +262,7 @@ class TestFasterWhisper:
         assert "\n" not in str(caught.value)
 
     def test_segments_become_one_text_with_what_is_known_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Against a stand-in: there is no way to make a CTranslate2 model without weights."""
+        """faster-whisper is replaced, because a CTranslate2 model cannot be made without weights."""
         from types import ModuleType, SimpleNamespace
 
         asked: dict[str, Any] = {}

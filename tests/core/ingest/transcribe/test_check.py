@@ -1,4 +1,6 @@
-"""Transcripts heard again: rates by hand, order, what cannot be checked, and a source that is left as it is."""
+"""Transcripts are compared with a recogniser: error rates computed by hand, the order, rows that cannot be checked, an
+unchanged source.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distances against the textbook's recursion; what normalisation makes one."""
+"""Edit distances equal those of the textbook's recursion; normalisation makes equal texts equal."""
 
 from __future__ import annotations
 

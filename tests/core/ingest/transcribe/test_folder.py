@@ -1,4 +1,4 @@
-"""A folder to a table: names, runs that go on, rows that the user changed, recordings that are none."""
+"""A folder becomes a table: names, interrupted runs, rows that the user changed, files that are no recordings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Make = Callable[..., Path]
 
 
 def found_by_readers(table: Path) -> dict[str, str]:
-    """Words by recording, as training reads the table."""
+    """Return the words of each recording, as training reads the table."""
     rows = list(open_source(SourceRecipe(source=str(table)), Path()).rows())
     assert [row.problem for row in rows] == [None] * len(rows)
     return {os.path.relpath(row.audio, table.parent): row.text for row in rows}

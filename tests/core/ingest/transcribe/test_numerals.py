@@ -1,4 +1,4 @@
-"""Numerals of a recogniser become words: by decoding again, or by the rules of the language."""
+"""Numerals in a recogniser's text become words, by decoding again or by the rules of the language."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_the_table_says_what_was_written_out_and_training_reads_the_words(
 
 
 class TestBackends:
-    """Each backend over a random model: its texts are full of digits, and no second text is held against the first."""
+    """Each backend with a random model: its texts are full of digits, and no second text is compared with the first."""
 
     @pytest.fixture(autouse=True)
     def _all_plausible(self, monkeypatch: pytest.MonkeyPatch) -> None:

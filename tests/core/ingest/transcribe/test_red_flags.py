@@ -1,4 +1,4 @@
-"""Red flags: what they catch, and what good texts do not raise."""
+"""Red flags mark doubtful texts, and do not mark good ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What passes the gate, and what a recogniser is handed of it."""
+"""What the gate lets through, and which parts a recogniser gets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vtune.ingest.transcribe.speech_gate import MAX_PAUSE_SECONDS, MIN_SPEECH_SE
 
 
 def burst(seconds: float, seed: int = 0) -> np.ndarray:
-    """Swelling noise without any silence around it."""
+    """Return swelling noise without silence around it."""
     times = np.arange(round(seconds * RECOGNISER_SAMPLE_RATE)) / RECOGNISER_SAMPLE_RATE
     noise = np.random.default_rng(seed).normal(0, 0.2, len(times))
     return (noise * np.clip(np.sin(2 * np.pi * 5 * times), 0, None) ** 2).clip(-1, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""With real weights, where VTUNE_WHISPER names some: silence and noise stay without words."""
+"""With the real weights that VTUNE_WHISPER names: silence and noise have no words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subtitles, labels and what recognisers leave beside a long recording: their times are used, and their words."""
+"""Subtitles, labels and transcripts of recognisers beside a long recording: their times and their words are used."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_notes_styles_settings_names_and_markup_are_no_words() -> None:
 
 
 def test_lines_that_scroll_are_said_once() -> None:
-    """As in the automatic subtitles of YouTube."""
+    """The automatic subtitles of YouTube repeat each line in the next cue."""
     text = "WEBVTT\nKind: captions\nLanguage: en\n\n" + "\n".join(
         [
             "00:00:00.080 --> 00:00:02.510 align:start position:0%\n \nwelcome<00:00:00.400><c> back</c>\n",
@@ -291,7 +291,7 @@ def test_json_that_breaks_off_is_named(talk: Callable[..., Path], text: str) -> 
 
 
 def test_one_object_beside_each_recording(talk: Callable[..., Path]) -> None:
-    """As in Emilia."""
+    """The data set Emilia has this layout."""
     values = {
         "id": "x",
         "wav": "far/talk.mp3",

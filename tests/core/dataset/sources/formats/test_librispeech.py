@@ -1,4 +1,4 @@
-"""LibriSpeech's layout is read and edited, and other text files are not taken for it."""
+"""LibriSpeech's layout is read and edited, and other text files are not mistaken for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vtune.recipe import SourceRecipe
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """``dev-clean`` with the chapters 84/121123 of two clips and 174/50561 of one."""
+    """Write ``dev-clean`` with the chapter 84/121123 of two clips and the chapter 174/50561 of one clip."""
     for reader, chapter, count in ((84, 121123, 2), (174, 50561, 1)):
         folder = tmp_path / "dev-clean" / str(reader) / str(chapter)
         folder.mkdir(parents=True)

@@ -37,7 +37,7 @@ class KaldiTable(Table):
 
 
 class KaldiFormat(TableFormat):
-    """Several files: ``text`` is the main file, ``wav.scp`` lies beside it."""
+    """A format of several files: ``text`` is the main file, ``wav.scp`` lies beside it."""
 
     name = "Kaldi data folder"
     endings = ("text",)

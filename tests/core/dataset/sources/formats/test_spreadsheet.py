@@ -1,4 +1,4 @@
-"""Spreadsheets are read like CSV; without the extra, and where they are none, one line says what to do."""
+"""Spreadsheets are read like CSV; without the extra, or if the file is no spreadsheet, one line says what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
 def write_xlsx(path: Path, sheets: dict[str, list[list[Any]]]) -> None:
-    """Write the least that is a workbook, by the standard and by hand."""
+    """Write the smallest valid workbook by hand, as the standard describes it."""
 
     def cell(column: int, row: int, value: Any) -> str:
         cell = f"{chr(65 + column)}{row}"

@@ -1,4 +1,4 @@
-"""Praat's TextGrids in both forms: the tier with the words is told by its labels."""
+"""Praat's TextGrids are read in both forms, and the tier with the words is found by its labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PHONES: Tier = [(0, 1, "")] + [(1 + n / 10, 1.1 + n / 10, phone) for n, phone in
 
 
 def long_form(**tiers: Tier) -> str:
-    """As Praat saves a TextGrid."""
+    """Return a TextGrid in the long form, as Praat saves it."""
     head = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0 \nxmax = 10 \ntiers? <exists> \n'
     text = f"{head}size = {len(tiers)} \nitem []: \n"
     for number, (name, intervals) in enumerate(tiers.items(), 1):
@@ -36,7 +36,7 @@ def long_form(**tiers: Tier) -> str:
 
 
 def short_form(**tiers: Tier) -> str:
-    """As Praat saves a short TextGrid, with a tier of points."""
+    """Return a TextGrid in the short form, as Praat saves it, with a tier of points."""
     text = f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n10\n<exists>\n{len(tiers) + 1}\n'
     text += '"TextTier"\n"bells"\n0\n10\n1\n2.5\n"ding"\n'
     for name, intervals in tiers.items():
