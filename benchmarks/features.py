@@ -133,7 +133,7 @@ def arguments() -> Any:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help="a recipe file, or the name of a built-in recipe")
-    parser.add_argument("overrides", nargs="*", help="key=value, as for vtune run")
+    parser.add_argument("overrides", nargs="*", help="changes of the recipe, key=value, as for vtune run")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, help="JSON file for the results")

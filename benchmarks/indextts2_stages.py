@@ -167,9 +167,9 @@ def placed(network: nn.Module, device: torch.device) -> Any:
 def arguments() -> Any:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of clip and segment")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of the clip and of the segment")
     parser.add_argument(
-        "--repeats", type=int, default=2, help="runs, of which the best counts; codes and flow run once"
+        "--repeats", type=int, default=2, help="number of runs, of which the fastest counts; codes and flow run once"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()

@@ -96,9 +96,7 @@ def arguments() -> Any:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=128)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument(
-        "--folder", type=Path, help="where the files are written; default: the system's folder for them"
-    )
+    parser.add_argument("--folder", type=Path, help="folder for the files; default: the system's temporary folder")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
     return parser.parse_args()
 

@@ -31,7 +31,7 @@ def main() -> None:
     """Print a row for each size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[5_000, 50_000, 500_000])
-    parser.add_argument("--folder", type=Path, help="where the recordings are written for a while")
+    parser.add_argument("--folder", type=Path, help="folder for the temporary recordings")
     parser.add_argument("--recipe", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.recipe:

@@ -103,7 +103,7 @@ def arguments() -> Any:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=8, help="global batch of all processes together")
+    parser.add_argument("--batch", type=int, default=8, help="number of clips in a batch, over all processes")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--quiet", action="store_true", help="do not show the output of the processes")
     parser.add_argument("--out", type=Path, help="JSON file for the results")

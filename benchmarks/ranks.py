@@ -136,9 +136,9 @@ def arguments() -> Any:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recordings", type=Path)
-    parser.add_argument("--model", type=Path, required=True, help="Whisper's weights")
+    parser.add_argument("--model", type=Path, required=True, help="file of Whisper's weights")
     parser.add_argument("--recipe", type=Path, required=True, help="recipe whose clips are encoded")
-    parser.add_argument("--folder", type=Path, help="where the results are written for a while")
+    parser.add_argument("--folder", type=Path, help="folder for the temporary results")
     for name in ("step", "out", "figures"):
         parser.add_argument(f"--{name}", type=Path if name != "step" else str, help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -336,8 +336,10 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--engine", choices=sorted(BUILDERS), default="orpheus")
-    parser.add_argument("--layers", type=int, help="layers of the network; default: as published")
-    parser.add_argument("--vocabulary", type=int, help="vocabulary of Orpheus; default: as published; at least 29,000")
+    parser.add_argument("--layers", type=int, help="number of layers; default: as published")
+    parser.add_argument(
+        "--vocabulary", type=int, help="size of Orpheus's vocabulary, at least 29,000; default: as published"
+    )
     parser.add_argument("--folder", type=Path, required=True, help="folder for checkpoint, clips, runs and voices")
     parser.add_argument("--limit-gib", type=float, help="memory limit for each process and its children")
     return parser.parse_args()

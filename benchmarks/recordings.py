@@ -34,7 +34,9 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--utterances", type=int, default=303)
-    parser.add_argument("--far-apart", type=int, default=30, help="utterances of the recordings with long pauses")
+    parser.add_argument(
+        "--far-apart", type=int, default=30, help="number of utterances in the recordings with long pauses"
+    )
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -89,7 +91,7 @@ def far_apart(clips: Path, out: Path, count: int, random: np.random.Generator) -
 def joined(
     paths: list[Path], count: int, random: np.random.Generator, pause_seconds: Callable[[], float] | None = None
 ) -> tuple[Sound, list[tuple[float, float]]]:
-    """Lay trimmed clips one behind the other; by default, two of three pauses are long enough to be found."""
+    """Join trimmed clips with pauses; by default, two of three pauses are long enough to be found."""
 
     def drawn() -> float:
         return random.uniform(LEAST_GAP, 2.5) if random.random() < 0.63 else random.uniform(0.08, 0.4)

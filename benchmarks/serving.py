@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--key", default="")
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--at-once", type=int, default=16, help="number of clients")
-    parser.add_argument("--impatient", action="store_true", help="a client that is refused does not ask again")
+    parser.add_argument("--impatient", action="store_true", help="do not repeat requests that the server refuses")
     asked = parser.parse_args()
     asker = Asker(asked.url, asked.key, asked.voice, not asked.impatient)
     asker.speak(0)

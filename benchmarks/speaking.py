@@ -268,7 +268,7 @@ def arguments() -> Any:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", default="nano", help="folder or name of the checkpoint")
-    parser.add_argument("--voice", default="ruth", help="voice's name in the prompt")
+    parser.add_argument("--voice", default="ruth", help="name of the voice in the prompt")
     parser.add_argument("--sentences", type=int, default=8)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--temperature", type=float, default=0.0)

@@ -67,8 +67,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--voices", nargs="*", default=["rms", "awb", "kal"])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fixed", nargs="*", default=[], choices=list(FIXED), help="these fixed voices instead")
-    parser.add_argument("--clips", type=int, help="so many of a voice")
+    parser.add_argument("--fixed", nargs="*", default=[], choices=list(FIXED), help="make only these fixed voices")
+    parser.add_argument("--clips", type=int, help="number of clips of each voice")
     asked = parser.parse_args()
     fixed = {name: FIXED[name] for name in asked.fixed}
     for name, voice in [(n, made[0]) for n, made in fixed.items()] or [(f"{v}_others", v) for v in asked.voices]:

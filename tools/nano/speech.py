@@ -172,11 +172,11 @@ def main() -> None:
     """Speak all voices, each in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--joe", default="", help="piper's model file of the voice joe")
-    parser.add_argument("--sentences", type=int, default=800, help="for each voice")
+    parser.add_argument("--joe", default="", help="model file of piper's voice joe")
+    parser.add_argument("--sentences", type=int, default=800, help="number of sentences of each voice")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--voices", nargs="*", default=list(VOICES))
-    parser.add_argument("--without", type=Path, nargs="*", default=[], help="tables whose sentences are left out")
+    parser.add_argument("--without", type=Path, nargs="*", default=[], help="tables whose sentences are not spoken")
     asked = parser.parse_args()
     voices = {name: VOICES[name] for name in asked.voices}
     barred = {row["text"] for path in asked.without for row in csv.DictReader(path.open(encoding="utf-8"))}

@@ -195,16 +195,18 @@ def awaken(stack: nn.Module, gain: float) -> None:
 def main() -> None:
     """Train until the hour is over or the steps are done."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("corpus", type=Path, help="folder of voices' folders")
+    parser.add_argument("corpus", type=Path, help="folder with a folder for each voice")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--more", type=Path, nargs="*", default=[], help="further folders of clips, levelled")
-    parser.add_argument("--crops", type=int, default=4, help="of a batch, from the further folders")
+    parser.add_argument(
+        "--more", type=Path, nargs="*", default=[], help="further folders of clips, which are brought to one level"
+    )
+    parser.add_argument("--crops", type=int, default=4, help="number of crops of a batch that come from --more")
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--warmup", type=int, default=400, help="steps before quantisation")
+    parser.add_argument("--warmup", type=int, default=400, help="number of steps before the quantisers are used")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--samples", type=int, default=32_768)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--start", type=Path, help="begin with the encoder of another training")
+    parser.add_argument("--start", type=Path, help="encoder of an earlier training, from which this training starts")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)

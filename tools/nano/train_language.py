@@ -180,13 +180,20 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--codebook", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--budget", type=int, default=4096, help="tokens in a batch")
+    parser.add_argument("--budget", type=int, default=4096, help="number of tokens in a batch")
     parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--lead", type=float, default=0.3, help="weight of the losses that lead to letters and phones")
-    parser.add_argument("--blur", type=float, default=0.2, help="share of the codes read that are other ones, at first")
-    parser.add_argument("--unnamed", type=float, default=0.15, help="share of rows whose name nobody has")
-    parser.add_argument("--held", type=int, default=128, help="clips for validation")
-    parser.add_argument("--decay", type=float, default=0.998, help="of the average of weights")
+    parser.add_argument(
+        "--lead", type=float, default=0.3, help="weight of the losses that guide the attention to letters and phones"
+    )
+    parser.add_argument(
+        "--blur",
+        type=float,
+        default=0.2,
+        help="share of the input codes that are replaced by other codes, at the beginning",
+    )
+    parser.add_argument("--unnamed", type=float, default=0.15, help="share of rows with a name that no voice has")
+    parser.add_argument("--held", type=int, default=128, help="number of clips for validation")
+    parser.add_argument("--decay", type=float, default=0.998, help="decay of the moving average of the weights")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)

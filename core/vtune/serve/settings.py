@@ -21,38 +21,48 @@ from vtune.types import Settings
 
 
 class VllmSettings(Settings):
-    """A vLLM server that draws the tokens."""
+    """Settings of a vLLM server that samples the tokens."""
 
-    at_once: PositiveInt = Field(32, description="requests that speak at the same time")
-    patience: PositiveFloat = Field(120.0, description="seconds without a token after which the server counts as gone")
+    at_once: PositiveInt = Field(32, description="The number of requests that vLLM answers at the same time.")
+    patience: PositiveFloat = Field(
+        120.0, description="The number of seconds without a token after which vLLM counts as gone."
+    )
     load: bool = Field(
         True,
-        description="true: load voices on demand; false: ask for voices by their own names, which every replica knows",
+        description="If true, vtune loads voices into vLLM on demand. If false, vtune asks for voices by their "
+        "names, which each replica must know.",
     )
     voices: str | None = Field(
         None,
-        description="the folder of voices as vLLM sees it, where vLLM runs on another machine; default: the same path",
+        description="The folder of voices as vLLM sees it, if vLLM runs on another machine. If it is null, the path "
+        "is the same.",
     )
-    command: str = Field("vllm", min_length=1, description="the program that vtune starts")
+    command: str = Field("vllm", min_length=1, description="The program that vtune starts.")
     arguments: tuple[str, ...] = Field(
-        (), description="further arguments of the program, for example [--dtype, bfloat16]; they come last"
+        (), description="Further arguments of the program, for example `[--dtype, bfloat16]`. They come last."
     )
     max_model_len: PositiveInt = Field(
-        8192, description="tokens of one sequence, prompt and sound, within the limit of the base"
+        8192, description="The number of tokens in one sequence, prompt and sound together. The base has its own limit."
     )
-    max_loras: PositiveInt = Field(8, description="voices in one batch")
-    max_cpu_loras: PositiveInt = Field(64, description="voices in memory")
-    start: PositiveFloat = Field(900.0, description="seconds in which a started vLLM must be ready")
-    health_interval_seconds: PositiveFloat = Field(5.0, description="seconds between two requests for /health")
+    max_loras: PositiveInt = Field(8, description="The number of voices in one batch.")
+    max_cpu_loras: PositiveInt = Field(64, description="The number of voices in memory.")
+    start: PositiveFloat = Field(900.0, description="The number of seconds in which a started vLLM must be ready.")
+    health_interval_seconds: PositiveFloat = Field(
+        5.0, description="The number of seconds between two requests for `/health`."
+    )
     hang_seconds: PositiveFloat = Field(
-        60.0, description="seconds without an answer from /health after which a vLLM that vtune started is restarted"
+        60.0,
+        description="The number of seconds without an answer from `/health` after which vtune restarts the vLLM that "
+        "it started.",
     )
     restarts: NonNegativeInt = Field(
-        5, description="restarts within restart_window_seconds of a vLLM that vtune started and that died"
+        5, description="The number of times that vtune restarts a vLLM that died, within `restart_window_seconds`."
     )
-    restart_window_seconds: PositiveFloat = Field(1800.0, description="seconds over which restarts are counted")
+    restart_window_seconds: PositiveFloat = Field(
+        1800.0, description="The number of seconds over which restarts are counted."
+    )
     restart_wait_seconds: PositiveFloat = Field(
-        1.0, description="seconds before a restart; doubled for each restart that counts, 60 at most"
+        1.0, description="The number of seconds before a restart. It is doubled after each counted restart, up to 60."
     )
 
 
@@ -61,56 +71,77 @@ class ServeSettings(Settings):
 
     aliases: dict[str, str] = Field(
         default_factory=dict,
-        description="other names for voices and mixes: 'alloy: jane'; a voice's own name goes first",
+        description="Other names for voices and mixes, such as `alloy: jane`. A voice of that name takes precedence.",
     )
     preload: tuple[str, ...] | None = Field(
-        None, description="voices to load when the server starts; default: the first voice, [] for none"
+        None,
+        description="The voices that are loaded when the server starts. If it is null, the first voice is loaded; "
+        "`[]` loads none.",
     )
     models: tuple[str, ...] = Field(
         ("vtune", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"),
         min_length=1,
-        description="names that /v1/models lists; a request may use any name, because the voice decides what speaks",
+        description="The names that `/v1/models` lists. A request may use any name, because only its voice matters.",
     )
     open_lists: bool = Field(
-        False, description="list voices and models without a key, for clients that ask for the lists without one"
+        False,
+        description="Whether voices and models are listed without an API key, for clients that send none for the "
+        "lists.",
     )
-    max_characters: PositiveInt = Field(4096, description="characters of one text; the default is OpenAI's limit")
+    max_characters: PositiveInt = Field(
+        4096, description="The number of characters that a text may have. The default is OpenAI's limit."
+    )
     max_seconds: PositiveFloat = Field(
-        600.0, description="seconds of sound in one response; a longer response is cut with an error"
+        600.0, description="The number of seconds of sound in one response. A longer response is cut off with an error."
     )
     turns: PositiveInt = Field(
-        8, description="requests that one base speaks by turns, one piece each, or in one batch if the engine can"
+        8,
+        description="The number of requests that one base speaks at the same time: by turns, one piece each, or in "
+        "one batch if "
+        "the engine can.",
     )
-    waiting: PositiveInt = Field(32, description="requests that may wait for one base; further requests get 503")
+    waiting: PositiveInt = Field(
+        32, description="The number of requests that may wait for one base. Further requests get 503."
+    )
     longest_wait: PositiveFloat = Field(
-        300.0, description="seconds that a request may wait for its turn before it gets 503"
+        300.0, description="The number of seconds that a request may wait for its turn before it gets 503."
     )
     answers: PositiveInt = Field(
-        64, description="responses that may be sent at the same time, also to slow clients; further requests get 503"
+        64,
+        description="The number of responses that may be sent at the same time, also to slow clients. Further "
+        "requests get 503.",
     )
     connections: PositiveInt = Field(
-        512, description="open connections, within the process's limit of open files; further connections get 503"
+        512,
+        description="The number of open connections, within the process's limit of open files. Further connections "
+        "get 503.",
     )
     connections_per_client: PositiveInt = Field(
-        64, description="open connections from one address of another machine; further connections get 503"
+        64,
+        description="The number of open connections from one address of another machine. Further connections get 503.",
     )
     proxies: tuple[str, ...] = Field(
         (),
-        description="addresses of proxies whose X-Forwarded-For is trusted: the log has the client's own address, and "
-        "connections_per_client does not apply to the proxies",
+        description="The addresses of proxies whose `X-Forwarded-For` is trusted: the log has the client's own "
+        "address, and "
+        "`connections_per_client` does not apply to these proxies.",
     )
     bases: PositiveInt = Field(
         1,
-        description="bases in memory; a new base replaces the least recently used one, and bases in demand take turns",
+        description="The number of bases in memory. A new base replaces the least recently used base, and bases in "
+        "demand take "
+        "turns.",
     )
-    adapters: PositiveInt = Field(16, description="voices in memory for each base")
-    mix_voices: PositiveInt = Field(8, description="voices that a mix may have; 1 turns mixes off")
-    stalled: PositiveFloat = Field(60.0, description="seconds after which a client that reads nothing is disconnected")
+    adapters: PositiveInt = Field(16, description="The number of voices in memory for each base.")
+    mix_voices: PositiveInt = Field(8, description="The number of voices that a mix may have. 1 turns mixes off.")
+    stalled: PositiveFloat = Field(
+        60.0, description="The number of seconds after which a client that reads nothing is disconnected."
+    )
     drain_seconds: NonNegativeFloat = Field(
-        10.0, description="seconds that running responses have to finish when the server is stopped"
+        10.0, description="The number of seconds that running responses have to finish when the server is stopped."
     )
 
-    vllm: VllmSettings = Field(default_factory=VllmSettings, description="settings of the backend vllm")
+    vllm: VllmSettings = Field(default_factory=VllmSettings, description="Settings of the backend vllm.")
 
     @model_validator(mode="after")
     def _each_turn_has_its_voice(self) -> Self:
