@@ -303,7 +303,7 @@ def test_a_recipe_is_looked_at_without_running_its_engine(project: Project) -> N
     mine = project.engine(project.folder / "mine.py")
     project.rewrite(Path("recipe.yaml"), engine="./mine.py")
     for verb in ("check", "show"):
-        project.refuses("recipe", verb, "recipe.yaml", told="is a Python file, which would have to run")
+        project.refuses("recipe", verb, "recipe.yaml", told="is a Python file, which vtune runs only if you name it")
     assert project.vtune("recipe", "check", "recipe.yaml", "--engine-file", str(mine)).exit_code == 0
     assert project.mark.exists()
 

@@ -20,7 +20,7 @@ from vtune_cli.arguments import base_options, check_overrides, engine_options, r
 )
 @click.option(
     "--against", multiple=True, metavar="NAME",
-    help="Evaluate this one too: a voice, VOICE@STEP, VOICE@best, 0.7*A+0.3*B or prompt:RECORDING. May be repeated.",
+    help="Evaluate this as well: a voice, VOICE@STEP, VOICE@best, 0.7*A+0.3*B or prompt:RECORDING. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path),

@@ -25,7 +25,7 @@ from vtune_cli.output import echo
 )  # fmt: skip
 @click.option(
     "--without-consent", metavar="SENTENCE",
-    help="Answer yourself for a voice that states no consent; the error says with which words.",
+    help="Export a voice that states no consent, on your own responsibility; the error says which sentence to give.",
 )  # fmt: skip
 @base_options
 @voices_option

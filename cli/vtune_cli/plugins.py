@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print everything that is known as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all details as JSON.")
 @engine_file_option
 def plugins(name: str | None, as_json: bool) -> None:
     """List the installed engines and extensions; of the plugin NAME, show its options, and its hooks with their lines.

@@ -9,7 +9,7 @@ from vtune_cli.output import echo
 
 @click.command()
 @click.argument("data")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port of the page; default: a free one.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the page; default: a free port.")
 @click.option(
     "--host", default="127.0.0.1", show_default=True,
     help="Address to serve at. Any other address than the default lets other machines in.",

@@ -37,9 +37,9 @@ def say(
         raise click.UsageError("give either TEXT or --file")
     to_pipe = stream or str(out) == "-"
     if raw and not to_pipe:
-        raise click.UsageError("--raw goes with --stream or --out -")
+        raise click.UsageError("--raw needs --stream or --out -")
     if word_times and to_pipe:
-        raise click.UsageError("--word-times goes with a sound file, not with --stream or --out -")
+        raise click.UsageError("--word-times needs a sound file; leave out --stream or --out -")
     texts = [text] if text is not None else [line.strip() for line in lines or () if line.strip()]
     from vtune.engines import audio_format_of
     from vtune.errors import VoiceError, shown

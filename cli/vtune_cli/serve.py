@@ -20,11 +20,11 @@ from vtune_cli.output import echo
     type=click.IntRange(0, 65535),
     default=8000,
     show_default=True,
-    help="Port; 0 takes a free one.",
+    help="Port; 0 takes a free port.",
 )
 @click.option(
     "--backend", default="in-process", show_default=True, metavar="in-process|vllm|URL",
-    help="What synthesises: this process, with any engine; vllm, a vLLM that is started; or a vLLM that runs at URL.",
+    help="Where speech is computed: in this process, with any engine; vllm starts a vLLM; URL names a running vLLM.",
 )  # fmt: skip
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="YAML file with aliases and limits.")
 @click.option(

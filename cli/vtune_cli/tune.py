@@ -27,7 +27,7 @@ from vtune_cli.output import echo
     "--metric",
     default="quality",
     show_default=True,
-    help="What to make better: any metric that voices are scored by, or their quality.",
+    help="What the study improves: any metric of voices, or their quality.",
 )
 def tune(
     recipe: str,

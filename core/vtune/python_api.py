@@ -38,7 +38,9 @@ def run(
     """
     if isinstance(recipe, Recipe):
         if overrides:
-            raise TypeError("overrides go with the name of a recipe; give those of a loaded one to vtune.load_recipe")
+            raise TypeError(
+                "overrides need the name of a recipe; give the overrides of a loaded recipe to vtune.load_recipe"
+            )
     else:
         recipe = load_recipe(recipe, overrides)
     voices = pipeline.run(recipe, callbacks=callbacks)

@@ -119,7 +119,7 @@ def test_saying_with_a_damaged_voice_is_one_line(vtune, make, folder):
     [
         ([], "give either TEXT or --file"),
         (["Hello.", "--file", "-"], "give either TEXT or --file"),
-        (["Hello.", "--raw"], "--raw goes with --stream or --out -"),
+        (["Hello.", "--raw"], "--raw needs --stream or --out -"),
         (["Hello.", "--set", "width"], "--set takes option=value"),
         (["Hello.", "--set", "=3"], "--set takes option=value"),
         (["Hello.", "--seed", "-1"], "Invalid value for '--seed'"),

@@ -26,7 +26,9 @@ class SpeakerEncoder:
         try:
             from resemblyzer import VoiceEncoder
         except ImportError as error:
-            raise VtuneError("it needs the extra 'similarity' (pip install 'vtune-tts[similarity]')") from error
+            raise VtuneError(
+                "comparing speakers needs the extra 'similarity' (pip install 'vtune-tts[similarity]')"
+            ) from error
         self._encoder: Any = VoiceEncoder("cpu", verbose=False)
 
     def embed(self, waveform: Waveform, sample_rate: int) -> np.ndarray:

@@ -25,21 +25,21 @@ ROW_KEYS = ("lot",)
 def hashes(answer: Any, title: str) -> dict[str, str]:
     """Return hashes by name. :raises EngineError: the answer is something else."""
     if not isinstance(answer, Mapping) or not all(isinstance(text, str) for pair in answer.items() for text in pair):
-        raise EngineError(f"{title} returned {shown(answer)}, it must return a dict of texts: names and hashes")
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a dict of texts: names and hashes")
     return dict(answer)
 
 
 def features(answer: Any, length_feature: str, title: str) -> Features:
     """Return the features of a clip. :raises EngineError: the features are no arrays that can be stored."""
     if not isinstance(answer, Mapping):
-        raise EngineError(f"{title} returned {shown(answer)}, it must return a dict of NumPy arrays by name")
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a dict of NumPy arrays by name")
     for name, array in answer.items():
         if not isinstance(array, np.ndarray):
             kind = type(array).__name__
-            raise EngineError(f"{title} returned feature {shown(name)} of type {kind}, it must be a NumPy array")
+            raise EngineError(f"{title} returned feature {shown(name)} of type {kind}; it must be a NumPy array")
         if array.dtype.kind not in "iu" and array.dtype not in (np.float16, np.float32):
             raise EngineError(
-                f"{title} returned feature {shown(name)} as {array.dtype}, it must be integers, float16 or float32"
+                f"{title} returned feature {shown(name)} as {array.dtype}; it must be integers, float16 or float32"
             )
         if name in ROW_KEYS:
             raise EngineError(f"{title} returned a feature named {name!r}, which is vtune's own; give another name")
@@ -58,11 +58,11 @@ def batch(answer: Any, rows: int, title: str) -> Batch:
     import torch
 
     if not isinstance(answer, Mapping):
-        raise EngineError(f"{title} returned {shown(answer)}, it must return a dict of tensors by name")
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a dict of tensors by name")
     for name, tensor in answer.items():
         if not isinstance(tensor, torch.Tensor):
             kind = type(tensor).__name__
-            raise EngineError(f"{title} returned {shown(name)} of type {kind}, it must be a torch.Tensor")
+            raise EngineError(f"{title} returned {shown(name)} of type {kind}; it must be a torch.Tensor")
         if tensor.device.type != "cpu":
             raise EngineError(
                 f"{title} returned {shown(name)} on {tensor.device}; vtune moves batches, leave it on cpu"
@@ -86,7 +86,7 @@ def peft_model(answer: Any, title: str) -> Any:
 
     if not isinstance(answer, PeftModel):
         raise EngineError(
-            f"{title} returned {type(answer).__name__}, it must return a peft.PeftModel; vtune.attach_lora makes one"
+            f"{title} returned {type(answer).__name__}; it must return a peft.PeftModel; vtune.attach_lora makes one"
         )
     return answer
 
@@ -96,17 +96,17 @@ def training_parts(answer: Any, title: str) -> dict[str, TrainingPart]:
     from torch import nn
 
     if not isinstance(answer, Mapping):
-        raise EngineError(f"{title} returned {shown(answer)}, it must return a dict of vtune.TrainingPart by name")
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a dict of vtune.TrainingPart by name")
     for name, part in answer.items():
         if not isinstance(name, str) or not name.isidentifier():
-            raise EngineError(f"{title} names a part {shown(name)}, it must be a name such as 'discriminator'")
+            raise EngineError(f"{title} names a part {shown(name)}; it must be a name such as 'discriminator'")
         if not isinstance(part, TrainingPart) or not isinstance(part.module, nn.Module):
             raise EngineError(
-                f"{title} returned {shown(part)} for the part {name!r}, it must be vtune.TrainingPart(a torch module)"
+                f"{title} returned {shown(part)} for the part {name!r}; it must be vtune.TrainingPart(a torch module)"
             )
         rate = part.learning_rate
         if rate is not None and not (isinstance(rate, int | float) and 0 < rate < 1e3):
-            raise EngineError(f"{title} gives the part {name!r} the learning rate {shown(rate)}, it must be above 0")
+            raise EngineError(f"{title} gives the part {name!r} the learning rate {shown(rate)}; it must be above 0")
     return dict(answer)
 
 
@@ -115,10 +115,10 @@ def optimizers(answer: Any, title: str) -> dict[str, Any]:
     from torch.optim import Optimizer
 
     if not isinstance(answer, Mapping):
-        raise EngineError(f"{title} returned {shown(answer)}, it must return a dict of torch optimizers by name")
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a dict of torch optimizers by name")
     for name, optimizer in answer.items():
         if not isinstance(name, str) or not isinstance(optimizer, Optimizer):
-            raise EngineError(f"{title} returned {shown(optimizer)} for {shown(name)}, it must be a torch optimizer")
+            raise EngineError(f"{title} returned {shown(optimizer)} for {shown(name)}; it must be a torch optimizer")
         if name == MAIN_OPTIMIZER:
             raise EngineError(f"{title} names an optimizer {name!r}, which is the recipe's own; give another name")
     return dict(answer)
@@ -129,11 +129,11 @@ def logged_numbers(answer: Any, title: str) -> dict[str, Any]:
     import torch
 
     if not isinstance(answer, Mapping) or "loss" not in answer:
-        raise EngineError(f"{title} returned {shown(answer)}, it must return a dict of scalars with 'loss' among them")
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a dict of scalars with 'loss' among them")
     numbers = {}
     for name, value in answer.items():
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
-            raise EngineError(f"{title} returned {shown(value)} for {shown(name)}, it must be a tensor with one number")
+            raise EngineError(f"{title} returned {shown(value)} for {shown(name)}; it must be a tensor with one number")
         numbers[str(name)] = value.detach().float().reshape(())
     return numbers
 
@@ -141,16 +141,16 @@ def logged_numbers(answer: Any, title: str) -> dict[str, Any]:
 def conditioning(answer: Any, title: str) -> Conditioning:
     """Return a conditioning. :raises EngineError: the conditioning holds something that a voice cannot keep."""
     if not isinstance(answer, Conditioning):
-        raise EngineError(f"{title} returned {shown(answer)}, it must return a vtune.Conditioning")
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a vtune.Conditioning")
     for name, array in answer.tensors.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
             kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-            raise EngineError(f"{title} keeps tensor {shown(name)} as {kind}, it must be a NumPy array of numbers")
+            raise EngineError(f"{title} keeps tensor {shown(name)} as {kind}; it must be a NumPy array of numbers")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise EngineError(f"{title} keeps tensor {shown(name)} with values that are NaN or infinite")
     for name, text in answer.strings.items():
         if not isinstance(name, str) or not isinstance(text, str):
-            raise EngineError(f"{title} keeps {shown(text)} as the string {shown(name)}, it must be text")
+            raise EngineError(f"{title} keeps {shown(text)} as the string {shown(name)}; it must be text")
     return answer
 
 
@@ -159,12 +159,12 @@ def footprint(answer: Any, title: str) -> Footprint | None:
     if answer is None:
         return None
     if not isinstance(answer, Footprint):
-        raise EngineError(f"{title} returned {shown(answer)}, it must return a vtune.Footprint or None")
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a vtune.Footprint or None")
     for name in Footprint.__dataclass_fields__:
         value = getattr(answer, name)
         is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         if not (is_number and np.isfinite(value) and value >= 0) and not (name == "longest_seconds" and value is None):
-            raise EngineError(f"{title} gives {name} {shown(value)}, it must be a number of 0 or more")
+            raise EngineError(f"{title} gives {name} {shown(value)}; it must be a number of 0 or more")
     return answer
 
 
@@ -174,7 +174,7 @@ def files(answer: Any, title: str) -> list[Path]:
     :raises EngineError: the hook names no file, or a file that is not there.
     """
     if not isinstance(answer, Iterable) or isinstance(answer, str | bytes):
-        raise EngineError(f"{title} returned {shown(answer)}, it must return the list of files that it has written")
+        raise EngineError(f"{title} returned {shown(answer)}; it must return the list of files that it has written")
     written = [Path(path) for path in answer]
     missing = [path for path in written if not path.exists()]
     if not written or missing:
@@ -186,7 +186,7 @@ def files(answer: Any, title: str) -> list[Path]:
 def iterable(answer: Any, title: str) -> Iterable[Any]:
     """Return an iterable. :raises EngineError: the answer is a single sound, or something else."""
     if isinstance(answer, Audio) or not isinstance(answer, Iterable):
-        raise EngineError(f"{title} returned {shown(answer)}, it must yield its pieces: write `yield` for each")
+        raise EngineError(f"{title} returned {shown(answer)}; it must yield its pieces: write `yield` for each")
     return answer
 
 
@@ -199,7 +199,7 @@ def spoken_line(answer: Any, count: int, done: Collection[int], title: str) -> t
         case (int() as index, list() | tuple() as pieces) if 0 <= index < count and index not in done:
             return index, list(pieces)
     raise EngineError(
-        f"{title} yielded {shown(answer)}, it must yield each index of 0 to {count - 1} once, with the list of "
+        f"{title} yielded {shown(answer)}; it must yield each index of 0 to {count - 1} once, with the list of "
         "its pieces"
     )
 

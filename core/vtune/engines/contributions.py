@@ -60,7 +60,7 @@ def plugin_answers(
                 raise EngineError(f"{owner}: {hook} lists a wrong {_problem(error)}") from error
         answer = list(answer) if isinstance(answer, tuple) else answer
         if answer is not None and not isinstance(answer, kind):
-            raise EngineError(f"{owner}: {hook} returned {shown(answer)}, it must return a {kind.__name__}")
+            raise EngineError(f"{owner}: {hook} returned {shown(answer)}; it must return a {kind.__name__}")
         if answer is not None:
             answers.append((owner, answer))
     return answers

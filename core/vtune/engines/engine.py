@@ -127,7 +127,7 @@ class Engine:
         result = self._call("prepare_text", base=base, text=text, options=dict(options))
         if not isinstance(result, str) or not result:
             raise EngineError(
-                f"{self.title('prepare_text')} returned {shown(result)} for {shown(text)}, it must return a text that "
+                f"{self.title('prepare_text')} returned {shown(result)} for {shown(text)}; it must return a text that "
                 "is not empty"
             )
         return result

@@ -86,7 +86,7 @@ def extension_watermarks() -> Callable[[str, int], list[Watermark]]:
         marks: list[Watermark] = hook(voice=voice, sample_rate=sample_rate)
         strange = [mark for mark in marks if not callable(mark)]
         if strange:
-            raise EngineError(f"an extension's watermark returned {shown(strange[0])}, it must return a function")
+            raise EngineError(f"an extension's watermark returned {shown(strange[0])}; it must return a function")
         return marks
 
     return ask

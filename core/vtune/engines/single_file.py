@@ -65,8 +65,8 @@ def named_engine_file(name: str) -> Path:
     for file in (*same_file, *same_name):
         return file
     raise EngineError(
-        f"engine {shown(name)} is a Python file, which would have to run; that a voice, a run or a recipe names it is "
-        f"not enough: if you trust the file, name it yourself with --engine-file PATH/{printable(path.name[:60])}"
+        f"engine {shown(name)} is a Python file, which vtune runs only if you name it, not because a voice, a run or a "
+        f"recipe names it; if you trust the file, add --engine-file PATH/{printable(path.name[:60])}"
     )
 
 

@@ -62,16 +62,16 @@ def checked(pieces: Iterable[Audio], what: str, sample_rate: int, longest_second
 def _check_piece(piece: Audio, what: str, sample_rate: int) -> None:
     """Check one piece of sound. :raises EngineError: says what is wrong with it and what to do."""
     if not isinstance(piece, Audio):
-        raise EngineError(f"{what} yielded {shown(piece)}, it must yield vtune.Audio")
+        raise EngineError(f"{what} yielded {shown(piece)}; it must yield vtune.Audio")
     waveform = piece.waveform
     if not isinstance(waveform, np.ndarray):
         kind = type(waveform).__name__
-        raise EngineError(f"{what} yielded a waveform of type {kind}, it must be a NumPy array; a tensor has .numpy()")
+        raise EngineError(f"{what} yielded a waveform of type {kind}; it must be a NumPy array; a tensor has .numpy()")
     if waveform.dtype != np.float32:
-        raise EngineError(f"{what} yielded {waveform.dtype} sound, it must be float32 in [-1, 1]")
+        raise EngineError(f"{what} yielded {waveform.dtype} sound; it must be float32 in [-1, 1]")
     if waveform.ndim != 1:
         raise EngineError(
-            f"{what} yielded sound of shape {list(waveform.shape)}, it must be mono with one axis, [samples]"
+            f"{what} yielded sound of shape {list(waveform.shape)}; it must be mono with one axis, [samples]"
         )
     if piece.sample_rate != sample_rate:
         raise EngineError(
@@ -81,7 +81,7 @@ def _check_piece(piece: Audio, what: str, sample_rate: int) -> None:
     if len(waveform):
         _check_samples(waveform, what)
     if piece.ending is not None and not isinstance(piece.ending, Ending):
-        raise EngineError(f"{what} yielded the ending {shown(piece.ending)}, it must be a vtune.Ending or None")
+        raise EngineError(f"{what} yielded the ending {shown(piece.ending)}; it must be a vtune.Ending or None")
     if piece.words:
         _check_words(piece, what)
 
@@ -107,7 +107,7 @@ def _check_words(piece: Audio, what: str) -> None:
     start = 0.0
     for time in piece.words:
         if not isinstance(time, WordTime):
-            raise EngineError(f"{what} yielded the word time {shown(time)}, it must be a vtune.WordTime")
+            raise EngineError(f"{what} yielded the word time {shown(time)}; it must be a vtune.WordTime")
         # A word may end in the next piece.
         if not start <= time.start <= min(time.end, seconds + WORD_TIME_TOLERANCE_SECONDS):
             raise EngineError(

@@ -37,13 +37,13 @@ def engine_information(manager: pluggy.PluginManager, what: str) -> EngineInfo:
     except Exception as error:  # somebody else's code; `vtune engines` goes on with the next engine
         raise EngineError(f"{what}: engine_info failed: {reason(error)}") from error
     if not isinstance(info, EngineInfo):
-        raise EngineError(f"{what}: engine_info returned {shown(info)}, no EngineInfo")
+        raise EngineError(f"{what}: engine_info returned {shown(info)}; it must return a vtune.EngineInfo")
     for field, (kind, expected) in _FIELDS.items():
         value = getattr(info, field)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise EngineError(f"{what}: engine_info gives {field} {shown(value)}, it must be {expected}")
+            raise EngineError(f"{what}: engine_info gives {field} {shown(value)}; it must be {expected}")
     if info.sample_rate <= 0:
-        raise EngineError(f"{what}: engine_info gives sample_rate {info.sample_rate}, it must be Hz above 0")
+        raise EngineError(f"{what}: engine_info gives sample_rate {info.sample_rate}; it must be Hz above 0")
     _check_options(info.options, what, "engine_info")
     unknown = sorted(set(map(str, info.supports)) - CAPABILITIES)
     if unknown:
@@ -138,7 +138,7 @@ def _extension_info(manager: pluggy.PluginManager, plugin: object, what: str) ->
 
 def _checked_extension(info: Any, what: str) -> ExtensionInfo:
     if not isinstance(info, ExtensionInfo) or not isinstance(info.name, str):
-        raise EngineError(f"{what}: extension_info returned {shown(info)}, no ExtensionInfo")
+        raise EngineError(f"{what}: extension_info returned {shown(info)}; it must return a vtune.ExtensionInfo")
     _check_options(info.options, what, "extension_info")
     sampling = sampling_names(info.options)
     if sampling:
@@ -176,7 +176,7 @@ _FIELDS: dict[str, tuple[Any, str]] = {
 def _check_options(options: Any, what: str, hook: str) -> None:
     if not (isinstance(options, type) and issubclass(options, EngineOptions)):
         raise EngineError(
-            f"{what}: {hook} gives options {shown(options)}, it must be a subclass of vtune.EngineOptions"
+            f"{what}: {hook} gives options {shown(options)}; it must be a subclass of vtune.EngineOptions"
         )
     for name in options.model_fields:
         effects = effects_of(options, name)

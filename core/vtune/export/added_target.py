@@ -100,7 +100,7 @@ def _read_back(
         raise EngineError(f"{title}: compare gave no numbers to compare, so the files are not checked")
     strange = next((pair for pair in read_back if not isinstance(pair, ReadBack)), None)
     if strange is not None:
-        raise EngineError(f"{title}: compare gives {shown(strange)}, it must give vtune.contract.exports.ReadBack")
+        raise EngineError(f"{title}: compare gives {shown(strange)}; it must give vtune.contract.exports.ReadBack")
     return read_back
 
 
@@ -128,7 +128,7 @@ def _array(title: str, value: Any) -> np.ndarray:
 
     array = np.asarray(value.detach().float().cpu().numpy() if hasattr(value, "detach") else value)
     if array.dtype.kind not in "fiub":
-        raise EngineError(f"{title}: compare gives {shown(value)}, it must give arrays of numbers")
+        raise EngineError(f"{title}: compare gives {shown(value)}; it must give arrays of numbers")
     return array
 
 

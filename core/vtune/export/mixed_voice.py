@@ -70,6 +70,7 @@ def _require_rank(rank: int) -> None:
         LoraRecipe(rank=rank)
     except ValidationError as error:
         raise VoiceError(
-            f"the mix's adapter would have rank {rank}, which no voice may have ({error.errors()[0]['msg'].lower()}); "
-            "give a --rank that it is squeezed into"
+            f"the mix's adapter would have rank {rank}, which is too high for a voice "
+            f"({error.errors()[0]['msg'].lower()}); "
+            "choose a lower rank with --rank"
         ) from error

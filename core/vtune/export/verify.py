@@ -92,7 +92,7 @@ def compare(source: ExportSource, model: nn.Module, how: str, tolerance: float) 
         worst = next(prompt for prompt in prompts if not prompt.difference <= tolerance)
         raise VoiceError(
             f"{how}, what was written answers differently from the voice: by {worst.difference:.2e} of the largest "
-            f"logit on {worst.text!r} (allowed {tolerance:.0e}); nothing was kept. A wider --dtype keeps more of it"
+            f"logit on {worst.text!r} (allowed {tolerance:.0e}); nothing was kept. A wider --dtype is more exact"
         )
     return comparison
 

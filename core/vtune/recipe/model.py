@@ -371,8 +371,11 @@ class TrainRecipe(Settings):
     ema: PositiveFloat | None = Field(
         None,
         lt=1,
-        description="Make the voice of an exponential moving average of the adapter in place of its last weights: the "
-        "share of the average that a step keeps, such as `0.999`. It begins lower. If it is null, nothing is averaged.",
+        description="Use an exponential moving average of the adapter's weights for the voice, in place of the last "
+        "weights. "
+        "The number is the share of the average that each step keeps, such as `0.999`; the first steps keep less. If "
+        "it "
+        "is null, nothing is averaged.",
     )
     optimizer: str = Field(
         "adamw_torch",

@@ -267,7 +267,7 @@ def _retire(former: Path, path: Path) -> None:
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     target = next(target for target in map(kept.joinpath, names) if not os.path.lexists(target))
     former.rename(target)
-    logger.warning("%s: the voice that was there is kept as %s", path, target)
+    logger.warning("%s: the former voice is kept as %s", path, target)
 
 
 def _sibling(path: Path, kind: str) -> Path:

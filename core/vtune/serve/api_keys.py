@@ -57,6 +57,6 @@ def read_keys(path: Path | None) -> ApiKeys:
             raise VtuneError(f"{path} cannot be read as a file of API keys: {why(error)}") from error
         listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not listed:
-            raise VtuneError(f"{path} holds no API key; write one a line")
+            raise VtuneError(f"{path} holds no API key; write one key on each line")
         keys += listed
     return ApiKeys(keys)

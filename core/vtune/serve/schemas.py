@@ -54,26 +54,28 @@ class SpeechRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
-    input: str = Field(min_length=1, description="the text to speak")
+    input: str = Field(min_length=1, description="The text to speak.")
     voice: Annotated[str, Field(min_length=1)] | VoiceId = Field(
-        description="a voice, an alias, or a mix such as 0.7*anna+0.3*ben"
+        description="A voice, an alias, or a mix such as 0.7*anna+0.3*ben."
     )
-    model: str = Field(
-        "vtune", description="any name: all names mean the same model, and the voice decides what speaks"
-    )
+    model: str = Field("vtune", description="Any name: all names mean the same model, and only the voice matters.")
     response_format: ResponseFormat = "mp3"
     stream_format: Literal["audio", "sse"] = "audio"
     stream: bool = Field(
-        False, description="send WAV and FLAC while they are made, without their length; other formats always are"
+        False,
+        description="Send WAV and FLAC while the sound is made, without its length. Other formats are always sent "
+        "like this.",
     )
-    speed: float = Field(1.0, ge=0.25, le=4, description="speed of speech, at the same pitch")
-    instructions: str | None = Field(None, description="accepted from OpenAI's client, and ignored")
+    speed: float = Field(1.0, ge=0.25, le=4, description="The speed of speech, at the same pitch.")
+    instructions: str | None = Field(None, description="Accepted from OpenAI's client, and ignored.")
     seed: int | None = Field(
-        None, ge=0, lt=2**32, description="the same seed gives the same sound; default: a random seed"
+        None, ge=0, lt=2**32, description="The same seed gives the same sound. If it is null, the seed is random."
     )
-    temperature: float | None = Field(None, ge=0, le=10, description="sampling option, for this request only")
-    top_p: float | None = Field(None, gt=0, le=1, description="sampling option, for this request only")
-    repetition_penalty: float | None = Field(None, gt=0, le=100, description="sampling option, for this request only")
+    temperature: float | None = Field(None, ge=0, le=10, description="A sampling option, for this request only.")
+    top_p: float | None = Field(None, gt=0, le=1, description="A sampling option, for this request only.")
+    repetition_penalty: float | None = Field(
+        None, gt=0, le=100, description="A sampling option, for this request only."
+    )
 
     @model_validator(mode="before")
     @classmethod

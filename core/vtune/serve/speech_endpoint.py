@@ -171,7 +171,9 @@ class SpeechEndpoint:
         if characters > max_characters:
             raise HttpError(400, f"input: {characters} characters, {max_characters} at most", param="input")
         if not is_speakable(speech_request.input):
-            raise HttpError(400, "input: the text has no letter and no digit, so nothing to speak", param="input")
+            raise HttpError(
+                400, "input: the text has no letter and no digit, so there is nothing to speak", param="input"
+            )
         voice = self._registry.find(speech_request.voice_name)
         sampling = checked_sampling(voice.engine, voice.record, speech_request.sampling)
         seed = secrets.randbelow(2**32) if speech_request.seed is None else speech_request.seed

@@ -45,7 +45,9 @@ class TrainingParts:
             for name, parameter in parameters.items():
                 other = owners.setdefault(id(parameter), part)
                 if other != part:
-                    raise EngineError(f"{title}: the parts {other!r} and {part!r} both hold {name}; a part is its own")
+                    raise EngineError(
+                        f"{title}: the parts {other!r} and {part!r} both hold {name}; no two parts may share a tensor"
+                    )
                 if not parameter.is_floating_point() or hasattr(parameter, "quant_state"):
                     raise EngineError(f"{title}: part {part!r} holds {name}, which is quantised and cannot be trained")
                 parameter.requires_grad_(True)

@@ -65,8 +65,8 @@ class Learner:
                 raise
             raise EngineError(
                 f"{self.title}: the loss for optimizer {name!r} was computed before another optimizer moved tensors "
-                "that this loss depends on; compute the loss after step.optimize of the other one, or call "
-                "step.optimize for this one first"
+                "that this loss depends on; compute the loss after step.optimize of the other optimizer, or call "
+                "step.optimize for this optimizer first"
             ) from error
         self._waiting.add(name)
 

@@ -98,7 +98,7 @@ def _hold_to(study: Study, result: Outcome) -> None:
     judged_by = study.facts.setdefault("judged_by", list(result.judged_by))
     if judged_by != list(result.judged_by):
         raise DataError(
-            "the held-out clips have changed since the first trial, so merits cannot be compared; "
+            "the held-out clips have changed since the first trial, so the trials cannot be compared; "
             "begin another study with --study NAME, or give evaluate.source"
         )
     study.note(judged_by=judged_by, metrics=[asdict(spec) for spec in result.specs])

@@ -45,7 +45,7 @@ class PartRecord(BaseModel):
 
     voice: Text
     weight: float = Field(ge=0, allow_inf_nan=False)
-    adapter: Text = Field(description="hash of the voice's adapter file")
+    adapter: Text = Field(description="The hash of the voice's adapter file.")
     consent: Consent
     mix: MixRecord | None = None
 
@@ -56,11 +56,11 @@ class MixRecord(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     parts: list[PartRecord] = Field(min_length=1)
-    rank: int = Field(ge=1, description="rank of the whole sum; the rank of the mixed voice may be lower")
+    rank: int = Field(ge=1, description="The rank of the whole sum. The rank of the mixed voice may be lower.")
     error: float = Field(
         0.0,
         allow_inf_nan=False,
-        description="part of the sum that the lower rank loses, as a ratio of Frobenius norms",
+        description="The part of the sum that the lower rank loses, as a ratio of Frobenius norms.",
     )
 
 
@@ -88,22 +88,24 @@ class VoiceRecord(BaseModel):
     engine_origin: Text
     engine_options: dict[str, Any]
     extensions: dict[Text, ExtensionRecord] = Field(
-        {}, description="extensions that took part, with the options that they had"
+        {}, description="The extensions that took part, with the options that they had."
     )
     method: Literal["lora", "full"]
     sample_rate: int = Field(strict=True, ge=4_000, le=192_000)
-    fingerprint: dict[str, Text] = Field(description="hash of each part of the base that the adapter depends on")
-    servable: bool = Field(False, description="whether vLLM can serve this adapter unmerged, next to others")
+    fingerprint: dict[str, Text] = Field(description="The hash of each part of the base that the adapter depends on.")
+    servable: bool = Field(False, description="Whether vLLM can serve this adapter unmerged, beside others.")
     lora: dict[str, Any]
-    training: dict[str, Any] = Field(description="clips, minutes, steps, losses")
-    ledger: dict[str, Any] = Field(description="totals: clips trained on, clips left out and why")
+    training: dict[str, Any] = Field(description="The numbers of clips, minutes and steps, and the losses.")
+    ledger: dict[str, Any] = Field(
+        description="How many clips were trained on, and how many were left out, with the reasons."
+    )
     consent: Consent
     licence: Text
     licence_id: Text = "other"
     licence_name: Text = ""
     vtune: Text
     created: Text
-    mix: MixRecord | None = Field(None, description="set if the voice was mixed instead of trained")
+    mix: MixRecord | None = Field(None, description="Set if the voice was mixed instead of trained.")
 
     @field_validator("lora")
     @classmethod

@@ -55,7 +55,7 @@ def refusal(hook: str) -> str:
 @pytest.mark.parametrize("hook", READERS)
 def test_an_answer_of_a_wrong_type_names_extension_hook_and_what_was_returned(add, hook):
     add(hook, "{'a': 1}")
-    assert refusal(hook) == f"{hook} returned {{'a': 1}}, it must return a list"
+    assert refusal(hook) == f"{hook} returned {{'a': 1}}; it must return a list"
 
 
 @pytest.mark.parametrize("hook", READERS)

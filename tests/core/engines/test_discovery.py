@@ -191,7 +191,7 @@ def test_an_engine_file_that_is_not_there_is_told(name, message):
     with pytest.raises(EngineError) as caught:
         load_users_engine(name)
     assert str(caught.value).startswith(message)
-    assert refusal(name).startswith(f"engine {shown(name)} is a Python file, which would have to run")
+    assert refusal(name).startswith(f"engine {shown(name)} is a Python file, which vtune runs only if you name it")
 
 
 @pytest.mark.parametrize(

@@ -111,9 +111,12 @@ HOOK = "import vtune\n@vtune.hookimpl\ndef "
         ),
         (HOOK + "trainer_callbacks(recipes): ...", "has no argument 'recipes'; did you mean 'recipe'?"),
         (HOOK + "trainer_callbacks(recipe=1): ...", "gives 'recipe' a default"),
-        (HOOK + "extension_info(): return 'colours'", "extension_info returned 'colours', no ExtensionInfo"),
+        (
+            HOOK + "extension_info(): return 'colours'",
+            "extension_info returned 'colours'; it must return a vtune.ExtensionInfo",
+        ),
         (HOOK + "extension_info(): return 1 / 0", "extension_info failed: ZeroDivisionError"),
-        (HOOK + "extension_info(): return vtune.ExtensionInfo('x', dict)", "gives options <class 'dict'>, it must be"),
+        (HOOK + "extension_info(): return vtune.ExtensionInfo('x', dict)", "gives options <class 'dict'>; it must be"),
         (
             HOOK + "engine_info(): ...",
             "implements the hook 'engine_info', which would take the place of every engine's",
@@ -161,7 +164,7 @@ def test_two_entry_points_of_one_module_are_one_extension(install, extension, wr
 
 def test_callbacks_that_are_no_list_are_told(extend, write):
     extend('return [("colours of", recipe)]', "return recipe.voice")
-    with pytest.raises(EngineError, match="trainer_callbacks returned 'a', it must return a list"):
+    with pytest.raises(EngineError, match="trainer_callbacks returned 'a'; it must return a list"):
         load_engine("acme").trainer_callbacks(load_recipe(write()))
 
 
@@ -245,7 +248,7 @@ def test_watermarks_of_all_extensions_are_asked_for_each_voice(extend):
 
 def test_a_watermark_that_is_none_is_told(extend):
     extend(more="@vtune.hookimpl\ndef watermark(voice): return voice\n")
-    with pytest.raises(EngineError, match="watermark returned 'anna', it must return a function"):
+    with pytest.raises(EngineError, match="watermark returned 'anna'; it must return a function"):
         extension_watermarks()("anna", 24_000)
 
 

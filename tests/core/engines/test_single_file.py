@@ -73,7 +73,9 @@ def test_a_file_that_nobody_named_never_runs(project):
 
 def test_a_recipe_that_is_only_looked_at_runs_no_file_until_the_user_names_it(project):
     recipe = write_recipe(Path("r.yaml"))
-    with pytest.raises(RecipeError, match=r"^r.yaml:2: engine './mine.py' is a Python file, which would have to run"):
+    with pytest.raises(
+        RecipeError, match=r"^r.yaml:2: engine './mine.py' is a Python file, which vtune runs only if you name it"
+    ):
         load_foreign_recipe(recipe)
     assert ran(project) == []
     use_engine_file("mine.py")

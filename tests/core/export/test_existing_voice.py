@@ -41,7 +41,7 @@ def test_the_same_recordings_take_the_place_of_the_voice_and_others_keep_it_asid
     assert read_record(VoiceFolder(aside)).training["clips"] == 12
     assert f"{voice.path}: the voice in this folder was made {first.created[:10]}" in caplog.text
     assert f"from {tmp_path / 'speech'}, {tmp_path / 'more'}, not from the recordings of this recipe" in caplog.text
-    assert f"the voice that was there is kept as {aside}" in caplog.text
+    assert f"the former voice is kept as {aside}" in caplog.text
     assert [voice.name for voice in list_voices(voices)] == ["someone"]
     assert list(open_voice(VoiceFolder(aside)).stream("hello"))
 

@@ -91,7 +91,7 @@ def test_a_voice_brings_no_code_along(folder: Path) -> None:
     (folder / "ben" / "mine.py").write_text(f"open({str(ran)!r}, 'w').close()")
     record = folder / "ben" / "voice.json"
     record.write_text(record.read_text().replace('"toy"', f'"{folder}/ben/mine.py"'))
-    with pytest.raises(VoiceBrokenError, match="is a Python file, which would have to run"):
+    with pytest.raises(VoiceBrokenError, match="is a Python file, which vtune runs only if you name it"):
         registry(folder).find("ben")
     assert "ben" in registry(folder).voices()
     assert not ran.exists()

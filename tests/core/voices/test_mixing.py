@@ -454,8 +454,9 @@ def test_a_rank_that_changes_nothing_squeezes_nothing(voices: Path) -> None:
 def test_more_rank_than_a_voice_may_have_is_told_with_the_way_out(make_voice: Make, tmp_path: Path) -> None:
     for seed, name in enumerate(("one", "two")):
         make_voice(tmp_path / name, seed=seed, lora={"rank": 300})
-    assert "rank 600, which no voice may have (input should be less than or equal to 512); give a --rank" in refusal(
-        write_mixed_voice, "one+two", "both", tmp_path
+    assert (
+        "rank 600, which is too high for a voice (input should be less than or equal to 512); give a --rank"
+        in refusal(write_mixed_voice, "one+two", "both", tmp_path)
     )
     assert write_mixed_voice("one+two", "both", tmp_path, rank=16).lora["rank"] == 16
     assert len(sound(open_voice(VoiceFolder(tmp_path / "both"))))
@@ -535,7 +536,7 @@ def test_options_that_differ_are_the_heaviests_and_told(
     caplog.clear()
     write_mixed_voice("low+high", "both", tmp_path, options={"pitch": 220.0})
     assert caplog.messages == [
-        "the weights add up to 2, as strong as that many voices at once; with a sum of 1 the mix is their mean"
+        "the weights add up to 2, so the mix exaggerates its voices; weights that add up to 1 give their mean"
     ]
     assert open_voice(VoiceFolder(tmp_path / "both")).base.options.pitch == 220
 

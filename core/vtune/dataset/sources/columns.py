@@ -154,14 +154,14 @@ def choose_columns(
     :param header: the headings; None for a table without a header.
     :param rows: cells of a sample of rows, all as wide as the table.
     :param line: line of the header; None for a table without lines.
-    :raises DataError: a column that the recipe names is missing, a needed column stands twice, or the evidence is too
+    :raises DataError: a column that the recipe names is missing, a needed column appears twice, or the evidence is too
         thin to tell which column has the words, the recordings or the speakers.
     """
     if header is not None:
         twice = next((name for name in header if name and header.count(name) > 1), None)
         if twice is not None:
             where = table if line is None else f"{table}:{line}"
-            raise DataError(f"{where}: column {twice[:60]!r} stands twice; rename one of the two")
+            raise DataError(f"{where}: column {twice[:60]!r} appears twice; rename one of the two")
     chooser = _Chooser(table, header, rows, choice)
     audio = chooser.audio()
     text = chooser.text(audio)

@@ -217,8 +217,8 @@ def _worse(files: list[tuple[Path, CueFormat]]) -> list[Path]:
         common, most = (words[best] & words[rival]).total(), max(words[best].total(), words[rival].total())
         if common < MIN_SAME_WORDS * most:
             raise DataError(
-                f"{best.with_name(recording_of(best))} has different words in {best.name} and {rival.name}; take the "
-                "wrong one away, or name the right one as the source"
+                f"{best.with_name(recording_of(best))} has different words in {best.name} and {rival.name}; remove the "
+                "wrong file, or name the right file as the source"
             )
     return [path for path, _ in files if path != best]
 

@@ -76,7 +76,7 @@ class ReaderTable(Table):
         for number, row in enumerate(rows, 1):
             if not isinstance(row, TableRow):
                 raise EngineError(
-                    f"{self.table_format.title}: read yields {shown(row)}, it must yield vtune.contract.tables.TableRow"
+                    f"{self.table_format.title}: read yields {shown(row)}; it must yield vtune.contract.tables.TableRow"
                 )
             line = row.line if isinstance(row.line, int) else number
             yield make_record(line, row.audio, row.text, row.speaker, row.problem, times=_times(row))

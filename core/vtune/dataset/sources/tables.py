@@ -118,7 +118,7 @@ def _tables_in(folder: Path, depth: int) -> Iterator[tuple[Path, TableFormat]]:
         if not takers or is_bulk or not os.path.exists(path) or os.path.isdir(path):
             continue
         if not os.path.isfile(path):
-            raise DataError(f"{path} has the name of a table, but is not a regular file; take it away")
+            raise DataError(f"{path} has the name of a table, but is not a regular file; remove it")
         table_format = format_of(path, is_given=False)
         if table_format in takers:
             yield path, table_format

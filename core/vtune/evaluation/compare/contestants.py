@@ -84,7 +84,7 @@ def first_voice(names: Sequence[str], voices: Path) -> VoiceFolder:
     for name in names:
         if name != BASE and not name.startswith(PROMPT):
             return _folder_of(name, voices)
-    raise VoiceError(f"name a voice: {listed(names)} names none, and a base belongs to a voice")
+    raise VoiceError(f"name a voice: {listed(names)} is no voice but a base, and a base needs a voice")
 
 
 def _folder_of(name: str, voices: Path) -> VoiceFolder:

@@ -36,7 +36,7 @@ class Dnsmos:
         try:
             from speechmos import dnsmos
         except ImportError as error:
-            raise VtuneError("it needs the extra 'quality' (pip install 'vtune-tts[quality]')") from error
+            raise VtuneError("the metric needs the extra 'quality' (pip install 'vtune-tts[quality]')") from error
         self._run: Any = dnsmos.run
 
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:

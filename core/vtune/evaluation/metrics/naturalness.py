@@ -31,7 +31,7 @@ class Naturalness:
                 from distillmos import ConvTransformerSQAModel
         except ImportError as error:
             # As a requirement it would bring torchaudio, whose wheels are for CUDA only.
-            raise VtuneError("it needs distillmos (pip install --no-deps distillmos xls-r-sqa)") from error
+            raise VtuneError("the metric needs distillmos (pip install --no-deps distillmos xls-r-sqa)") from error
         self._model: Any = ConvTransformerSQAModel().eval()
 
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:

@@ -42,7 +42,7 @@ class Pitch:
         try:
             import librosa
         except ImportError as error:
-            raise VtuneError("it needs the extra 'similarity' (pip install 'vtune-tts[similarity]')") from error
+            raise VtuneError("the metric needs the extra 'similarity' (pip install 'vtune-tts[similarity]')") from error
         self._librosa: Any = librosa
 
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:

@@ -65,7 +65,7 @@ class _CheckedRecogniser:
         batch = getattr(recogniser, "batch", None)
         if not isinstance(batch, int) or batch < 1 or not callable(getattr(recogniser, "transcribe", None)):
             raise EngineError(
-                f"{title}: open returned {shown(recogniser)}, it must return an object with `batch`, a whole number "
+                f"{title}: open returned {shown(recogniser)}; it must return an object with `batch`, a whole number "
                 "above 0, and `transcribe(sounds)`"
             )
         self.batch, self._recogniser, self._title = batch, recogniser, title

@@ -91,7 +91,7 @@ def gather(
         load_engine(next(iter(parts.values())).record.engine).require("mixing", "speak with the mean of several voices")
     audible = sorted((part for part in parts.values() if part.weight > 0), key=lambda part: -part.weight)
     if not audible:
-        raise VoiceError(f"mix {shown(text)}: every weight is 0; a voice with --base lets you hear the base alone")
+        raise VoiceError(f"mix {shown(text)}: every weight is 0; 'vtune say VOICE --base' speaks with the base alone")
     return audible
 
 
@@ -107,7 +107,7 @@ def log_differences(parts: Sequence[MixPart], options: Mapping[str, Any]) -> Non
     total = sum(part.weight for part in parts)
     if total > 1.5:
         logger.warning(
-            "the weights add up to %g, as strong as that many voices at once; with a sum of 1 the mix is their mean",
+            "the weights add up to %g, so the mix exaggerates its voices; weights that add up to 1 give their mean",
             total,
         )
 

@@ -198,7 +198,7 @@ BAD_TABLES = {
     "no words column": ("t.csv", "filename,n,m\na,1,2\n", r"t\.csv has the columns filename, n, m.*text_column"),
     "no recording column": ("t.csv", "clip,text\na,hi\n", r"has the columns clip, text.*audio_column"),
     "no known column in JSON": ("t.jsonl", '{"clip": "a", "words": "b"}\n', r"has the columns clip, words"),
-    "a column twice": ("t.csv", "\nfilename,text,text\na,hi,ho\n", r"t\.csv:2: column 'text' stands twice"),
+    "a column twice": ("t.csv", "\nfilename,text,text\na,hi,ho\n", r"t\.csv:2: column 'text' appears twice"),
     "empty": ("t.csv", "", r"t\.csv has no rows"),
     "blank": ("t.csv", "\n \n", r"t\.csv has no rows"),
     "no objects": ("t.jsonl", "[1]\n\n3\n", r"t\.jsonl has no rows that are JSON objects"),

@@ -312,7 +312,7 @@ class TestATableThatWasThereBefore:
             ("filename,text\na,one, two\n", ":2: the row has 3 cells, the header has 2"),
             ('filename,text\na,"never closed\nb,x\n', ":2: cannot be parsed"),
             ("filename,speaker\na,me\n", "not clear which one has the words"),
-            ("filename,text,text\na,x,y\n", "stands twice"),
+            ("filename,text,text\na,x,y\n", "appears twice"),
         ],
     )
     def test_one_that_cannot_be_kept_is_left_alone(self, folder: Make, go, text: str, message: str) -> None:

@@ -269,7 +269,9 @@ class CellLayout(LineLayout):
         delimiter = self._table.delimiter
         if delimiter == "|":
             if "|" in value:
-                raise DataError(f"{self._table.path} parts its cells with '|', so words cannot hold one")
+                raise DataError(
+                    f"{self._table.path} separates its cells with '|', so words cannot contain that character"
+                )
             return value
         if quoted or delimiter in value or '"' in value:
             return '"' + value.replace('"', '""') + '"'
