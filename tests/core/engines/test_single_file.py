@@ -50,7 +50,7 @@ def refusal(recipe: Path | str, *overrides: str) -> str:
     with pytest.raises(RecipeError) as caught:
         load_recipe(recipe, overrides)
     (message,) = caught.value.problems
-    assert "would have to run" in message or "no engine file" in message
+    assert "runs only if you name it" in message or "no engine file" in message
     return message
 
 
