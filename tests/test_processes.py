@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from extensions import METRICS, extension
+from forks import Forks
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
@@ -30,47 +31,6 @@ class Killer(TrainerCallback):
 def trainer_callbacks(recipe):
     return [Killer()]
 """
-
-
-# Importing torch and its kin takes most of a short run; so it is done once, and each run is a fork of that.
-FORKS = """
-import json, os, sys
-import vtune.pipeline
-from vtune_cli import main
-
-for number, run in enumerate(json.load(sys.stdin)):
-    child = os.fork()
-    if not child:
-        os.chdir(run["at"])
-        os.environ.update(run["environment"])
-        sys.path[:0] = run["path"]
-        for stream in (1, 2):
-            os.dup2(os.open(f"{run['at']}/{run['name']}.{stream}", os.O_WRONLY | os.O_CREAT), stream)
-        main(run["arguments"], prog_name="vtune")
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-def run_each(*runs: dict[str, Any]) -> list[int]:
-    """Run commands one after the other, each as a process; return their exit codes (-9: killed)."""
-    command = [sys.executable, "-c", FORKS]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, input=json.dumps(runs), text=True, capture_output=True, env=env, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return [int(line) for line in done.stdout.split()]
-
-
-def vtune(*arguments: str, at: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as a user does, in a separate folder."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-m", "vtune_cli", *arguments]
-    done = subprocess.run(command, cwd=at, env=env, capture_output=True, timeout=300, check=False)
-    (at / "said").write_bytes(done.stderr)
-    if check:
-        assert done.returncode == 0, done.stderr.decode()[-3000:]
-    return done
 
 
 @pytest.fixture
@@ -110,7 +70,7 @@ def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
 
 
 def test_a_killed_run_that_goes_on_is_the_run_that_was_never_stopped(
-    tmp_path: Path, recipe: Path, killer: str, ears: str
+    forks: Forks, tmp_path: Path, recipe: Path, killer: str, ears: str
 ) -> None:
     """Three epochs of 8 steps, a checkpoint every 3: killed in epoch 0, at the epoch's boundary, and in epoch 1.
 
@@ -118,19 +78,20 @@ def test_a_killed_run_that_goes_on_is_the_run_that_was_never_stopped(
     """
     steps = (5, 8, 13)
     places = {step: tmp_path / f"killed{step}" for step in (0, *steps)}
-    runs = []
+    outputs = {}
     for step, at in places.items():
         at.mkdir()
-        run = {"at": str(at), "arguments": ["run", str(recipe)], "environment": {}, "path": [ears]}
         if step:
-            runs.append({**run, "name": "first", "environment": {"KILL_AT_STEP": str(step)}, "path": [ears, killer]})
-        runs.append({**run, "name": "last"})
-    assert run_each(*runs) == [0, *[-9, 0] * len(steps)]
+            both = os.pathsep.join([ears, killer])
+            code, _ = forks.run(at, "run", str(recipe), path=both, KILL_AT_STEP=str(step))
+            assert code == -9
+        code, outputs[step] = forks.run(at, "run", str(recipe), path=ears)
+        assert code == 0, outputs[step]
     adapter, losses = results(places[0])
     assert len(losses) == 24 + 8
     for step in steps:
-        output = (places[step] / "last.2").read_text()
-        assert f"resuming from runs/someone/checkpoints/{key(places[step])}/checkpoint-{step // 3 * 3}" in output
+        checkpoint = f"runs/someone/checkpoints/{key(places[step])}/checkpoint-{step // 3 * 3}"
+        assert f"resuming from {checkpoint}" in outputs[step]
         again, resumed = results(places[step])
         assert same(adapter, again), f"killed at step {step}"
         assert resumed == losses
@@ -141,7 +102,7 @@ def key(at: Path) -> str:
     return folder.name
 
 
-def test_two_processes_are_one_with_the_same_global_batch(tmp_path: Path, recipe: Path) -> None:
+def test_two_processes_are_one_with_the_same_global_batch(forks: Forks, tmp_path: Path, recipe: Path) -> None:
     exact = ("train.precision=fp32", "lora.dropout=0")
     plain = {"one": ("train.batch_size=4", *exact), "two": ("train.batch_size=2", *exact)}
     outcomes = {}
@@ -149,8 +110,9 @@ def test_two_processes_are_one_with_the_same_global_batch(tmp_path: Path, recipe
         at = tmp_path / name
         at.mkdir()
         launch = ("--launch", "2") if name == "two" else ()
-        done = vtune("run", str(recipe), *overrides, *launch, at=at)
-        assert done.stdout.decode().count("voices/someone") == 1
+        code, output = forks.run(at, "run", str(recipe), *overrides, *launch)
+        assert code == 0, output
+        assert (at / "said.1").read_text().count("voices/someone") == 1
         outcomes[name] = results(at)
     assert outcomes["two"][1] == pytest.approx(outcomes["one"][1], abs=1e-5)
     for tensor, value in outcomes["one"][0].items():
@@ -158,16 +120,19 @@ def test_two_processes_are_one_with_the_same_global_batch(tmp_path: Path, recipe
 
 
 @pytest.mark.proof
-def test_a_killed_launch_goes_on_too(tmp_path: Path, recipe: Path, killer: str, ears: str) -> None:
+def test_a_killed_launch_goes_on_too(forks: Forks, tmp_path: Path, recipe: Path, killer: str, ears: str) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     for at in (straight, killed):
         at.mkdir()
-    both = os.pathsep.join([killer, ears])
-    vtune("run", str(recipe), "--launch", "2", at=straight, PYTHONPATH=ears)
-    vtune("run", str(recipe), "--launch", "2", at=killed, check=False, PYTHONPATH=both, KILL_AT_STEP="5")
+    launched = ("run", str(recipe), "--launch", "2")
+    code, output = forks.run(straight, *launched, path=ears)
+    assert code == 0, output
+    assert "The best checkpoint is chosen by quality" in output
+    code, _ = forks.run(killed, *launched, path=os.pathsep.join([killer, ears]), KILL_AT_STEP="5")
+    assert code != 0
     assert not (killed / "voices").exists()
-    vtune("run", str(recipe), "--launch", "2", at=killed, PYTHONPATH=ears)
-    assert "by ear: quality" in (straight / "said").read_text()
+    code, output = forks.run(killed, *launched, path=ears)
+    assert code == 0, output
     assert same(results(straight)[0], results(killed)[0])
     assert results(straight)[1] == results(killed)[1]
 
@@ -194,7 +159,7 @@ def test_a_launch_that_starts_one_process_fails_with_a_line(tmp_path: Path, reci
     assert b"Error: 'accelerate launch' should start several processes, but it started one" in done.stderr
 
 
-def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:
+def test_a_voice_through_the_command_line(forks: Forks, tmp_path: Path, recipe: Path) -> None:
     fast = ["train.epochs=1", "train.learning_rate=0.1"]
     say = ["say", "someone", "hello there", "--seed", "4"]
     (tmp_path / "lines.txt").write_text("one line\n\nanother line\n")
@@ -210,13 +175,11 @@ def test_a_voice_through_the_command_line(tmp_path: Path, recipe: Path) -> None:
         "merge": ["merge", "someone", "whole"],
         "wrong": ["say", "somone", "hello"],
     }
-    runs = [
-        {"at": str(tmp_path), "name": name, "arguments": arguments, "environment": {}, "path": []}
-        for name, arguments in commands.items()
-    ]
-    assert run_each(*runs) == [0] * 9 + [1]
-    out = {name: (tmp_path / f"{name}.1").read_bytes() for name in commands}
-    outputs = {name: (tmp_path / f"{name}.2").read_text() for name in commands}
+    out, outputs = {}, {}
+    for name, arguments in commands.items():
+        code, outputs[name] = forks.run(tmp_path, *arguments)
+        assert code == (name == "wrong"), outputs[name]
+        out[name] = (tmp_path / "said.1").read_bytes()
     assert "trained" in out["train"].decode()
     assert "written" not in outputs["train"]
     assert "The training is already finished" in outputs["run"]

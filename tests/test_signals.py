@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +64,6 @@ def synthesize(base, model, text, conditioning, seed, sampling):
     at("sentence")
     return vtune_toy.synthesize(base, model, text, conditioning, seed, sampling)
 """
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    started = Forks()
-    yield started
-    started.close()
 
 
 @pytest.fixture

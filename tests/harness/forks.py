@@ -103,10 +103,13 @@ class Forks:
         return int(self._server.stdout.readline())
 
     def start(self, at: Path, *arguments: str, path: str = "", **environment: str) -> int:
-        """Start a command; return its process. The files ``said.1`` and ``said.2`` have its output and its errors."""
+        """Start a command; return its process. The files ``said.1`` and ``said.2`` have its output and its errors.
+
+        :param path: folders that are added to the beginning of Python's path, separated as in ``PYTHONPATH``.
+        """
         for stream in (1, 2):
             (at / f"said.{stream}").unlink(missing_ok=True)
-        run = {"at": str(at), "name": "said", "arguments": arguments, "path": [path] if path else []}
+        run = {"at": str(at), "name": "said", "arguments": arguments, "path": path.split(os.pathsep) if path else []}
         return self._ask({**run, "environment": environment})
 
     def wait(self, process: int) -> int:

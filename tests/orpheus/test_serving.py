@@ -100,17 +100,22 @@ def test_voices_with_other_options_share_a_base_and_keep_their_ways(voices: Path
     assert not np.array_equal(calm, ben)
 
 
+@pytest.fixture(scope="module")
+def homes(voices: Path) -> dict[int, np.ndarray]:
+    """Return the sound that the voice anna makes of each seed when it speaks alone."""
+    anna = open_named("anna", voices, "cpu")
+    return {seed: joined(list(anna.stream(TEXT, seed))) for seed in range(12)}
+
+
 @pytest.mark.parametrize("leaving", [False, True])
 def test_requests_of_one_voice_are_drawn_side_by_side(
-    voices: Path, leaving: bool, monkeypatch: pytest.MonkeyPatch
+    voices: Path, homes: dict[int, np.ndarray], leaving: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All requests run at once, and one client disconnects in the middle."""
-    anna = open_named("anna", voices, "cpu")
     rows: list[int] = []
     step = LlamaStepper.step
     monkeypatch.setattr(LlamaStepper, "step", lambda self, tokens: (rows.append(len(tokens)), step(self, tokens))[1])
     backend = InProcessBackend(ServeSettings(), "cpu", {"first_frames": 4})
-    homes = {seed: joined(list(anna.stream(TEXT, seed))) for seed in range(12)}
     # A voice of noise ends where it likes: those that speak longest.
     asked = [wanted(voices, "anna", seed) for seed in sorted(homes, key=lambda seed: -len(homes[seed]))[:6]]
 

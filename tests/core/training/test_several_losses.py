@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from adversarial import without_a_step, write_engine, write_recipe
+from forks import Forks
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
@@ -189,16 +187,12 @@ def test_targets_without_labels_are_counted_by_items(adversarial: Callable[..., 
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(adversarial: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_two_processes_learn_what_one_does(forks: Forks, adversarial: Callable[..., Recipe], tmp_path: Path) -> None:
     alone = train(adversarial("one", MEAN_OVER_CLIPS, train={"epochs": 1, "ema": 0.9}))
     adversarial("two", MEAN_OVER_CLIPS, train={"epochs": 1, "batch_size": 1, "ema": 0.9})
-    command = [sys.executable, "-m", "vtune_cli", "train", "recipe.yaml", "--launch", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "--engine-file", "adversarial_engine.py"],
-        cwd=tmp_path / "two", env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    command = ("train", "recipe.yaml", "--launch", "2", "--engine-file", "adversarial_engine.py")
+    code, output = forks.run(tmp_path / "two", *command)
+    assert code == 0, output
     (two,) = (tmp_path / "two/runs/someone/checkpoints").iterdir()
     assert_close(alone, two)
 

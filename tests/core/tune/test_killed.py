@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from forks import Forks
 from safetensors.torch import load_file
 
 from vtune.tune import Space, check_space, read_space
@@ -42,8 +40,8 @@ SEARCH = ("train.learning_rate=1e-3..1:log", "lora.rank=2..8")
 
 
 @pytest.fixture
-def tuned(recipe: Callable[..., str], site: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run ``vtune tune`` as a user does, in a separate folder."""
+def tuned(forks: Forks, recipe: Callable[..., str], site: Path) -> Callable[..., tuple[int, str, list[str]]]:
+    """Return a function that runs ``vtune tune`` in a separate folder: its exit code, its errors, its table."""
     info = site / "killer-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: killer\nVersion: 1.0\n")
@@ -51,13 +49,12 @@ def tuned(recipe: Callable[..., str], site: Path) -> Callable[..., subprocess.Co
     (site / "killer_extension.py").write_text(KILLER)
     path = recipe(folders=HERE)
 
-    def run(at: Path, kill_at: str = "none 0") -> subprocess.CompletedProcess[str]:
+    def run(at: Path, kill_at: str = "none 0") -> tuple[int, str, list[str]]:
         at.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "vtune_cli", "tune", path, "--metric", "far", "--trials", "2"]
-        command += [part for search in SEARCH for part in ("--search", search)]
-        places = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1", "KILL_AT": kill_at}
-        return subprocess.run(command, cwd=at, env=env, capture_output=True, text=True, timeout=1800, check=False)
+        searches = [part for search in SEARCH for part in ("--search", search)]
+        command = ["tune", path, "--metric", "far", "--trials", "2", *searches]
+        code, errors = forks.run(at, *command, path=str(site), KILL_AT=kill_at)
+        return code, errors, (at / "said.1").read_text().splitlines()
 
     return run
 
@@ -73,16 +70,16 @@ def results(at: Path, space: Space) -> tuple[list[Trial], dict[str, torch.Tensor
 
 
 def test_a_killed_study_goes_on_as_if_nothing_had_been(
-    tuned: Callable[..., subprocess.CompletedProcess[str]], recipe: Callable[..., str], tmp_path: Path
+    tuned: Callable[..., tuple[int, str, list[str]]], recipe: Callable[..., str], tmp_path: Path
 ) -> None:
     """The process is killed in the second epoch of the second trial."""
     space = check_space(recipe(folders=HERE), [], read_space(SEARCH))
-    straight = tuned(tmp_path / "straight")
-    assert straight.returncode == 0, straight.stderr
-    assert tuned(tmp_path / "killed", "trial-001 8").returncode == -9
-    last = tuned(tmp_path / "killed")
-    assert last.returncode == 0, last.stderr
-    assert "trial 0 (" not in last.stderr
+    code, errors, table = tuned(tmp_path / "straight")
+    assert code == 0, errors
+    assert tuned(tmp_path / "killed", "trial-001 8")[0] == -9
+    code, errors, same = tuned(tmp_path / "killed")
+    assert code == 0, errors
+    assert "trial 0 (" not in errors
     expected, adapters = results(tmp_path / "straight", space)
     result, again = results(tmp_path / "killed", space)
     assert [trial.state for trial in result] == [State.DONE] * 2
@@ -93,5 +90,4 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(
         )  # fmt: skip
     assert again.keys() == adapters.keys()
     assert all(torch.equal(again[name], adapters[name]) for name in adapters)
-    table, same = (run.stdout.splitlines() for run in (straight, last))
     assert [line.rsplit(maxsplit=1)[0] for line in table[:3]] == [line.rsplit(maxsplit=1)[0] for line in same[:3]]
