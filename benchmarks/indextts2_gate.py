@@ -35,7 +35,7 @@ CONFIG = Path(__file__).with_name("indextts2.yaml")
 
 
 @dataclass(frozen=True)
-class Case:
+class PassCase:
     """One training step: clips with these lengths in seconds."""
 
     seconds: tuple[float, ...]
@@ -51,17 +51,17 @@ class Case:
 
 EIGHT, UNEQUAL = (10.0,) * 8, (3.0, 4.0, 5.0, 6.0, 6.5, 7.0, 9.0, 13.0)
 CASES = (
-    Case(EIGHT, lean=False),
-    Case(EIGHT),
-    Case(EIGHT, checkpointing=False, lean=False),
-    Case(EIGHT, checkpointing=False),
-    Case(UNEQUAL, lean=False),
-    Case(UNEQUAL),
-    Case((10.0,)),
+    PassCase(EIGHT, lean=False),
+    PassCase(EIGHT),
+    PassCase(EIGHT, checkpointing=False, lean=False),
+    PassCase(EIGHT, checkpointing=False),
+    PassCase(UNEQUAL, lean=False),
+    PassCase(UNEQUAL),
+    PassCase((10.0,)),
 )
 
 
-class Padded(network.SemanticGPT):
+class PaddedNetwork(network.SemanticGPT):
     """The network as others train it."""
 
     def forward(self, **batch: Any) -> dict[str, torch.Tensor]:
@@ -80,7 +80,7 @@ def main() -> None:
     say(((case.describe(), measure(case)) for case in CASES), "LoRA r16")
 
 
-def measure(case: Case, **shape: Any) -> Found:
+def measure(case: PassCase, **shape: Any) -> Found:
     """Count one case.
 
     :param shape: settings that differ from the published ones.
@@ -103,7 +103,7 @@ def measure(case: Case, **shape: Any) -> Found:
     def build() -> nn.Module:
         with default_dtype(torch.bfloat16):
             config = network.SemanticGPTConfig(settings=settings.model_dump(), dropout=0.1)
-            model = (network.SemanticGPT if case.lean else Padded)(config).requires_grad_(False)
+            model = (network.SemanticGPT if case.lean else PaddedNetwork)(config).requires_grad_(False)
         for block in model.gpt.h:
             block.attn.attn_dropout.p = 0.0
         presets = vtune_indextts2.engine_info().lora_targets

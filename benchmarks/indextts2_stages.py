@@ -42,8 +42,8 @@ VOCODER = {
     "resblock_dilation_sizes": [[1, 3, 5]] * 3, "use_tanh_at_final": False, "use_bias_at_final": False,
     "activation": "snakebeta", "snake_logscale": True, "num_mels": 80, "sampling_rate": 22_050, "hop_size": 256,
 }  # fmt: skip
-RECORDED = 44_100
-REFERENCE = 6.0
+RECORDING_RATE_HZ = 44_100
+REFERENCE_SECONDS = 6.0
 """Length of the reference recording in seconds."""
 
 
@@ -89,10 +89,12 @@ def main() -> None:
 def listen(device: torch.device, seconds: float, repeats: int) -> None:
     """Time the stages that encode a clip and describe a speaker."""
     config = read_config(Path(__file__).with_name("indextts2.yaml"))
-    sound = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(seconds * RECORDED)).astype(np.float32))
+    sound = torch.from_numpy(
+        np.random.default_rng(0).normal(0, 0.1, int(seconds * RECORDING_RATE_HZ)).astype(np.float32)
+    )
     clock = Clock(device, seconds)
-    low = clock.time("resampling to 16 kHz", lambda: resample(sound, RECORDED, 16_000), repeats)
-    high = clock.time("resampling to 22.05 kHz", lambda: resample(sound, RECORDED, 22_050), repeats)
+    low = clock.time("resampling to 16 kHz", lambda: resample(sound, RECORDING_RATE_HZ, 16_000), repeats)
+    high = clock.time("resampling to 22.05 kHz", lambda: resample(sound, RECORDING_RATE_HZ, 22_050), repeats)
     encoder = semantic_encoder(17, device)
     features = clock.time("w2v-BERT, 17 layers", lambda: encoder.encode(low), repeats)
     codec = placed(SemanticCodec(**config.semantic_codec.model_dump()), device)
@@ -125,7 +127,7 @@ def speak(device: torch.device, seconds: float, repeats: int) -> None:
     codes, _ = clock.time(f"GPT, {count} codes", lambda: sample_codes(start, sampling, rules, 0))
     hidden_states = clock.time("GPT, latents", lambda: latents(network, given, text, codes), repeats)
     s2mel = placed(S2Mel(config.s2mel, config.latent_dims), device)
-    frames, prompt = torch.tensor([target_frames(count)], device=device), int(REFERENCE * 22_050 / 256)
+    frames, prompt = torch.tensor([target_frames(count)], device=device), int(REFERENCE_SECONDS * 22_050 / 256)
     content = clock.time("projection of the latents", lambda: s2mel.project(hidden_states), repeats)
     target = clock.time("length regulator", lambda: s2mel.condition(content, frames), repeats)
     mu = torch.cat([torch.randn(1, prompt, target.shape[2], device=device), target], dim=1)

@@ -86,7 +86,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StageRow:
     """A stage with its seconds and its peak memory."""
 
     stage: str
@@ -118,7 +118,7 @@ def main() -> None:
             print(row.line(), flush=True)
 
 
-def stages(folder: Path, engine: str, recipe: Path, enter: Callable[[], None]) -> Iterator[Row]:
+def stages(folder: Path, engine: str, recipe: Path, enter: Callable[[], None]) -> Iterator[StageRow]:
     """Run everything, and yield a row for each stage."""
     voice = str(folder / "voices" / "real")
 
@@ -149,7 +149,7 @@ def stages(folder: Path, engine: str, recipe: Path, enter: Callable[[], None]) -
 
 def measured(
     name: str, command: list[str], enter: Callable[[], None], until: Callable[[], bool] | None = None
-) -> Iterator[Row]:
+) -> Iterator[StageRow]:
     """Run a command and yield its rows; a command that reports stages has one row for each stage.
 
     :param until: the process is killed as with `kill -9` when this returns true.
@@ -191,7 +191,7 @@ def measured(
         own = [sample for sample in samples if began <= sample.time < end]
         if own:
             resident, anonymous = max(sample.resident for sample in own), max(sample.anonymous for sample in own)
-            yield Row(stage, end - began, resident, anonymous)
+            yield StageRow(stage, end - began, resident, anonymous)
 
 
 def sample(pid: int) -> Sample:

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-RATE = 24_000
-LEAST_GAP = 0.55
+SAMPLE_RATE_HZ = 24_000
+MIN_GAP_SECONDS = 0.55
 """Shortest pause in seconds that must be found."""
 
 Sound = np.ndarray
@@ -42,7 +42,9 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(asked.seed)
     sound, utterances = joined(sorted(asked.clips.glob("*.flac")), asked.utterances, random)
-    speech = np.concatenate([sound[int(start * RATE) : int(end * RATE)] for start, end in utterances])
+    speech = np.concatenate(
+        [sound[int(start * SAMPLE_RATE_HZ) : int(end * SAMPLE_RATE_HZ)] for start, end in utterances]
+    )
     level = float(np.sqrt(np.mean(np.square(speech))))
     babble = crowd(sorted(asked.clips.glob("*.flac")), len(sound), random)
     variants = {
@@ -57,12 +59,12 @@ def main() -> None:
     for name, variant in variants.items():
         write(asked.out / name, variant, utterances, "clean")
     away = sound * walking_away(sound, utterances)
-    write(asked.out / "away", away + floor(len(sound) / RATE + 1, random)[: len(sound)], utterances, "clean")
+    write(asked.out / "away", away + floor(len(sound) / SAMPLE_RATE_HZ + 1, random)[: len(sound)], utterances, "clean")
     with_music, moved = musical(sound, utterances, level, random)
     write(asked.out / "music", with_music, moved, "music")
-    seconds = len(sound) / RATE
-    gaps = sum(after[0] - before[1] >= LEAST_GAP for before, after in pairwise(utterances))
-    print(f"{len(utterances)} utterances, {seconds / 60:.1f} min, {gaps} gaps of at least {LEAST_GAP} s")
+    seconds = len(sound) / SAMPLE_RATE_HZ
+    gaps = sum(after[0] - before[1] >= MIN_GAP_SECONDS for before, after in pairwise(utterances))
+    print(f"{len(utterances)} utterances, {seconds / 60:.1f} min, {gaps} gaps of at least {MIN_GAP_SECONDS} s")
     far_apart(asked.clips, asked.out, asked.far_apart, random)
 
 
@@ -71,7 +73,13 @@ def far_apart(clips: Path, out: Path, count: int, random: np.random.Generator) -
     sound, utterances = joined(sorted(clips.glob("*.flac")), count, random, lambda: random.uniform(20, 120))
     write(out / "long_clean", sound, utterances, "long_clean")
     level = float(
-        np.sqrt(np.mean(np.square(np.concatenate([sound[int(a * RATE) : int(b * RATE)] for a, b in utterances]))))
+        np.sqrt(
+            np.mean(
+                np.square(
+                    np.concatenate([sound[int(a * SAMPLE_RATE_HZ) : int(b * SAMPLE_RATE_HZ)] for a, b in utterances])
+                )
+            )
+        )
     )
     tone = room(len(sound), random)
     for depth in (50, 36, 25, 15):
@@ -84,7 +92,7 @@ def far_apart(clips: Path, out: Path, count: int, random: np.random.Generator) -
             for start in np.arange(before + random.uniform(0.5, 3), after - 1.5, 4):  # one event in each 4 s
                 start += random.uniform(-0.4, 0.4)
                 piece = level * event(random)
-                disturbed[int(start * RATE) : int(start * RATE) + len(piece)] += piece
+                disturbed[int(start * SAMPLE_RATE_HZ) : int(start * SAMPLE_RATE_HZ) + len(piece)] += piece
         write(out / f"long_{name}", disturbed, utterances, "long_clean")
 
 
@@ -94,13 +102,13 @@ def joined(
     """Join trimmed clips with pauses; by default, two of three pauses are long enough to be found."""
 
     def drawn() -> float:
-        return random.uniform(LEAST_GAP, 2.5) if random.random() < 0.63 else random.uniform(0.08, 0.4)
+        return random.uniform(MIN_GAP_SECONDS, 2.5) if random.random() < 0.63 else random.uniform(0.08, 0.4)
 
     pieces, utterances = [floor(1.0, random)], []
     position = len(pieces[0])
     for path in random.permutation(np.array(paths, dtype=object))[:count]:
         clip = trimmed(soundfile.read(path, dtype="float32")[0])
-        utterances.append((position / RATE, (position + len(clip)) / RATE))
+        utterances.append((position / SAMPLE_RATE_HZ, (position + len(clip)) / SAMPLE_RATE_HZ))
         pause = floor((pause_seconds or drawn)(), random)
         pieces += [clip, pause]
         position += len(clip) + len(pause)
@@ -109,7 +117,7 @@ def joined(
 
 def trimmed(clip: Sound) -> Sound:
     """Trim a clip to the part whose level is above the peak less 45 dB, and fade 10 ms at both ends."""
-    size = RATE // 100
+    size = SAMPLE_RATE_HZ // 100
     frames = clip[: len(clip) // size * size].reshape(-1, size)
     levels = 10 * np.log10(np.mean(np.square(frames), axis=1) + 1e-12)
     loud = np.flatnonzero(levels > levels.max() - 45)
@@ -122,7 +130,7 @@ def trimmed(clip: Sound) -> Sound:
 
 def floor(seconds: float, random: np.random.Generator) -> Sound:
     """Return the noise of a quiet room, about -75 dBFS."""
-    return random.normal(0, 10 ** (-75 / 20), int(seconds * RATE)).astype(np.float32)
+    return random.normal(0, 10 ** (-75 / 20), int(seconds * SAMPLE_RATE_HZ)).astype(np.float32)
 
 
 def pink(count: int, random: np.random.Generator) -> Sound:
@@ -150,31 +158,31 @@ def crowd(paths: list[Path], count: int, random: np.random.Generator) -> Sound:
 
 def hum(count: int) -> Sound:
     """Return hum: 50 Hz with four harmonics, RMS 1."""
-    times = np.arange(count, dtype=np.float64) / RATE
+    times = np.arange(count, dtype=np.float64) / SAMPLE_RATE_HZ
     total = sum(np.sin(2 * np.pi * 50 * harmonic * times) / harmonic for harmonic in (1, 2, 3, 4, 5))
     return (total / total.std()).astype(np.float32)
 
 
 def room(count: int, random: np.random.Generator) -> Sound:
     """Return the tone of a room, RMS 1: noise that falls by 3 dB per octave and swells by 2 dB within seconds."""
-    steps = count // (3 * RATE) + 2
-    swell = np.interp(np.arange(count), np.arange(steps) * 3 * RATE, random.normal(0, 2, steps))
+    steps = count // (3 * SAMPLE_RATE_HZ) + 2
+    swell = np.interp(np.arange(count), np.arange(steps) * 3 * SAMPLE_RATE_HZ, random.normal(0, 2, steps))
     tone = pink(count, random) * np.power(10, swell / 20).astype(np.float32)
     return tone / np.float32(tone.std())
 
 
 def click(random: np.random.Generator) -> Sound:
     """Return the click of a mouse, a mouth or a chair: 2 to 40 ms, its peak 20 dB below to 6 dB above the speech."""
-    size = int(random.uniform(0.002, 0.04) * RATE)
+    size = int(random.uniform(0.002, 0.04) * SAMPLE_RATE_HZ)
     decay = np.exp(-np.arange(4 * size) / size)
     return (random.normal(size=4 * size) * decay * 10 ** (random.uniform(-20, 6) / 20) / 3).astype(np.float32)
 
 
 def breath(random: np.random.Generator) -> Sound:
     """Return a breath: noise around 1.5 kHz that rises and falls in 0.3 to 1 s, 18 to 30 dB below the speech."""
-    size = int(random.uniform(0.3, 1.0) * RATE)
+    size = int(random.uniform(0.3, 1.0) * SAMPLE_RATE_HZ)
     spectrum = np.fft.rfft(random.normal(size=size))
-    hertz = np.fft.rfftfreq(size, 1 / RATE)
+    hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
     shaped = np.fft.irfft(spectrum * np.exp(-((np.log2(np.maximum(hertz, 1) / 1500)) ** 2)), size)
     swell = np.sin(np.pi * np.arange(size) / size) ** 2
     return (shaped / shaped.std() * swell * 10 ** (random.uniform(-30, -18) / 20)).astype(np.float32)
@@ -187,7 +195,7 @@ def walking_away(sound: Sound, utterances: list[tuple[float, float]]) -> Sound:
         utterances[len(utterances) // 2],
         utterances[min(len(utterances) - 1, len(utterances) // 2 + 15)],
     )
-    gain[int((begin - 0.04) * RATE) : int((end + 0.04) * RATE)] = 0.1
+    gain[int((begin - 0.04) * SAMPLE_RATE_HZ) : int((end + 0.04) * SAMPLE_RATE_HZ)] = 0.1
     return gain
 
 
@@ -197,8 +205,8 @@ def musical(
     """Put passages of chords, 4 to 12 s long and as loud as the speech, into every tenth pause."""
     pieces, moved, position, taken = [], [], 0, 0
     for number, (start, end) in enumerate(utterances):
-        until = int(end * RATE)
-        shift = (position - taken) / RATE
+        until = int(end * SAMPLE_RATE_HZ)
+        shift = (position - taken) / SAMPLE_RATE_HZ
         moved.append((start + shift, end + shift))
         pieces.append(sound[taken:until])
         position += until - taken
@@ -214,25 +222,25 @@ def musical(
 
 def chords(seconds: float, random: np.random.Generator) -> Sound:
     """Return chords of four notes with eight harmonics each, a new chord every half second, RMS 1."""
-    size = RATE // 2
-    times = np.arange(size) / RATE
+    size = SAMPLE_RATE_HZ // 2
+    times = np.arange(size) / SAMPLE_RATE_HZ
     blocks = []
-    for _ in range(-(-int(seconds * RATE) // size)):
+    for _ in range(-(-int(seconds * SAMPLE_RATE_HZ) // size)):
         root = 110 * 2 ** (random.integers(0, 24) / 12)
         notes = [root * 2 ** (step / 12) for step in (0, 4, 7, 12)]
         block = sum(
             np.sin(2 * np.pi * note * k * times + random.uniform(0, 6)) / k
-            for note in notes for k in range(1, 9) if note * k < RATE / 2
+            for note in notes for k in range(1, 9) if note * k < SAMPLE_RATE_HZ / 2
         )  # fmt: skip
         blocks.append(block * np.exp(-times * 1.5))
-    total = np.concatenate(blocks)[: int(seconds * RATE)]
+    total = np.concatenate(blocks)[: int(seconds * SAMPLE_RATE_HZ)]
     return (total / total.std()).astype(np.float32)
 
 
 def write(path: Path, sound: Sound, utterances: list[tuple[float, float]], without_noise: str) -> None:
     """Write a recording and its true times."""
     peak = float(np.abs(sound).max())
-    soundfile.write(path.with_suffix(".wav"), sound / max(peak, 1.0), RATE, subtype="PCM_16")
+    soundfile.write(path.with_suffix(".wav"), sound / max(peak, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
     truth = {"utterances": utterances, "clean": without_noise}
     path.with_suffix(".json").write_text(json.dumps(truth), encoding="utf-8")
 

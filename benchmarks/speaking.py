@@ -47,7 +47,7 @@ from vtune_orpheus.frame_decoder import FrameDecoder
 from vtune_orpheus.layout import SLOTS, Layout
 from vtune_orpheus.sampling import OrpheusSampling, max_tokens
 
-RATE, FRAME = 24_000, 2048
+SAMPLE_RATE_HZ, FRAME_SAMPLES = 24_000, 2048
 SENTENCES = (
     "The old mill stands by the river, and nobody knows for how long.",
     "She opened the letter at once.",
@@ -101,7 +101,7 @@ class Bench:
         for name, parameter in self.model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=0.002)
-        kept = self.engine.extract_conditioning(self.base, [made_clip(RATE, 1.0, 0)])
+        kept = self.engine.extract_conditioning(self.base, [made_clip(SAMPLE_RATE_HZ, 1.0, 0)])
         self.sampling = OrpheusSampling.of(self.base.options)
         strings = {"voice": asked.voice, "seconds_per_character": "0.07"}
         self.kept = Conditioning(kept.tensors, {**kept.strings, **strings})
@@ -143,7 +143,7 @@ class Bench:
 
     def most(self, text: str) -> int:
         """Return the number of tokens after which an utterance is stopped, as in vtune."""
-        runaway = int(speech.RUNAWAY_FACTOR * expected_tokens(self.kept, text) + SLOTS * RATE / FRAME)
+        runaway = int(speech.RUNAWAY_FACTOR * expected_tokens(self.kept, text) + SLOTS * SAMPLE_RATE_HZ / FRAME_SAMPLES)
         return max_tokens(self.sampling, runaway)
 
     def alone(self, texts: list[str]) -> Said:
@@ -171,7 +171,9 @@ class Bench:
         """Speak with vtune, all at once; the tokens are not visible, so they are counted by the sound."""
         lines = [(text, 0) for text in texts]
         sounds = dict(Speaker(self.engine, self.base, self.model, self.kept).speak_batch(lines))
-        counts = [sum(len(piece.waveform) for piece in sounds[index]) // FRAME * SLOTS for index in range(len(texts))]
+        counts = [
+            sum(len(piece.waveform) for piece in sounds[index]) // FRAME_SAMPLES * SLOTS for index in range(len(texts))
+        ]
         samples = sum(len(piece.waveform) for pieces in sounds.values() for piece in pieces)
         return Said([[0] * count for count in counts], samples)
 
@@ -224,7 +226,9 @@ def figures(results: dict[str, list[Said]]) -> dict[str, Any]:
             "work": [result.work for result in several],
             "tokens": sum(map(len, several[0].tokens)),
             "tokens_per_second": statistics.median(sum(map(len, result.tokens)) / result.seconds for result in several),
-            "sound_per_second": statistics.median(result.samples / RATE / result.seconds for result in several),
+            "sound_per_second": statistics.median(
+                result.samples / SAMPLE_RATE_HZ / result.seconds for result in several
+            ),
             "first_seconds": _median([seconds for result in several for seconds in result.first_seconds]),
             "first_frames": _median([frames for result in several for frames in result.first_frames]),
             "same": sum(

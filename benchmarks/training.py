@@ -57,8 +57,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 TOKENS_PER_SECOND = 7 * 24_000 / 2048
-PROMPT = 24
-WIDEST = 2048
+PROMPT_TOKENS = 24
+PADDED_TOKENS = 2048
 Row = dict[str, np.ndarray]
 
 
@@ -115,16 +115,17 @@ class Arm:
             return time.perf_counter() - started, time.process_time() - worked
 
 
-class Padded(Arm):
+class PaddedArm(Arm):
     """The loop of a popular guide: each clip padded to 2048."""
 
     def collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """Pad every clip to 2048 tokens."""
         fill = {"input_ids": 0, "labels": -100}
         wide = {
-            name: np.pad(rows[0][name], (0, WIDEST - len(rows[0][name])), constant_values=fill[name]) for name in fill
+            name: np.pad(rows[0][name], (0, PADDED_TOKENS - len(rows[0][name])), constant_values=fill[name])
+            for name in fill
         }
-        mask = np.arange(WIDEST) < len(rows[0]["input_ids"])
+        mask = np.arange(PADDED_TOKENS) < len(rows[0]["input_ids"])
         return {name: torch.from_numpy(row)[None] for name, row in {**wide, "attention_mask": mask.astype(int)}.items()}
 
 
@@ -154,7 +155,7 @@ class Ours(Arm):
 
     def trainer(self, arguments: TrainingArguments, rows: list[Row]) -> Trainer:
         """Return vtune's trainer."""
-        data: Any = Rows(rows)
+        data: Any = SampledRows(rows)
         training = TrainingData(data, None, [1.0] * len(rows), [], None, {}, "")  # type: ignore[arg-type] # no ledger
         return VoiceTrainer(
             data=training, meter=ThroughputMeter(), evaluator=None,
@@ -163,7 +164,7 @@ class Ours(Arm):
         )  # fmt: skip
 
 
-class Rows:
+class SampledRows:
     """Rows by the index of vtune's sampler: a row and its position in the training."""
 
     def __init__(self, rows: list[Row]) -> None:
@@ -176,7 +177,7 @@ class Rows:
         return self._rows[asked[0]]
 
 
-ARMS: dict[str, type[Arm]] = {"padded": Padded, "official": Official, "stock": Stock, "vtune": Ours}
+ARMS: dict[str, type[Arm]] = {"padded": PaddedArm, "official": Official, "stock": Stock, "vtune": Ours}
 
 
 def main() -> None:
@@ -228,9 +229,9 @@ def made_clips(count: int, vocabulary: int, seed: int) -> list[Row]:
     seconds = np.clip(random.lognormal(np.log(6.5), 0.35, count), 3, 13)
     rows = []
     for length in seconds:
-        ids = random.integers(0, vocabulary, PROMPT + 7 * round(length * TOKENS_PER_SECOND / 7) + 2)
+        ids = random.integers(0, vocabulary, PROMPT_TOKENS + 7 * round(length * TOKENS_PER_SECOND / 7) + 2)
         labels = ids.copy()
-        labels[:PROMPT] = -100
+        labels[:PROMPT_TOKENS] = -100
         rows.append({"input_ids": ids, "labels": labels})
     return rows
 

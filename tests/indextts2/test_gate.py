@@ -33,7 +33,7 @@ def measured(gate: Any) -> Callable[..., Any]:
     result: dict[Any, Any] = {}
 
     def measure(seconds: tuple[float, ...], checkpointing: bool = True) -> Any:
-        case = gate.Case(seconds, checkpointing)
+        case = gate.PassCase(seconds, checkpointing)
         if case not in result:
             result[case] = gate.measure(case)
         return result[case]
@@ -91,8 +91,8 @@ def test_a_plan_is_within_fifteen_percent(
 
 def test_counting_is_the_same_every_time_and_sees_what_checkpointing_saves(gate: Any) -> None:
     small = {"model_dim": 128, "heads": 2, "layers": 4}
-    lean, again = (gate.measure(gate.Case((2.0, 1.0)), **small) for _ in range(2))
-    full = gate.measure(gate.Case((2.0, 1.0), checkpointing=False), **small)
+    lean, again = (gate.measure(gate.PassCase((2.0, 1.0)), **small) for _ in range(2))
+    full = gate.measure(gate.PassCase((2.0, 1.0), checkpointing=False), **small)
     assert lean == again
     assert lean.peak_bytes < full.peak_bytes
     assert lean.flops_per_token > full.flops_per_token

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from corpus import HOP, PHONES, RATE, Corpus
+from corpus import PHONES, SAMPLE_RATE_HZ, SAMPLES_PER_LATENT, Corpus
 from snac import SNAC
-from train_encoder import CODEC, Head
+from train_encoder import CODEC, SpectrumHead
 
 
 def phones_of(text: str) -> list[str]:
@@ -66,7 +66,7 @@ def main() -> None:
     kept = torch.load(asked.codec / "encoder.pt", weights_only=True)
     codec = SNAC(**CODEC).eval()
     codec.load_state_dict(kept["codec"])
-    head = Head(codec.latent_dim).eval()
+    head = SpectrumHead(codec.latent_dim).eval()
     head.load_state_dict(kept["head"])
     for folder in asked.folders:
         corpus, timings, likely = Corpus([folder], level=True), [], []
@@ -75,8 +75,14 @@ def main() -> None:
             # Before the quantisers: what they lose is what this shall teach them.
             chances = head.phone(codec.encoder(waveform)).log_softmax(1)[0].T.numpy()
             phones = phones_of(text)
-            ends = path_of(chances[: len(sound) // HOP + 1], phones)
-            timings.append(ends and [(p, round(end * HOP / RATE, 4)) for p, end in zip(phones, ends, strict=True)])
+            ends = path_of(chances[: len(sound) // SAMPLES_PER_LATENT + 1], phones)
+            timings.append(
+                ends
+                and [
+                    (p, round(end * SAMPLES_PER_LATENT / SAMPLE_RATE_HZ, 4))
+                    for p, end in zip(phones, ends, strict=True)
+                ]
+            )
             if ends:
                 frames = np.searchsorted(ends, np.arange(ends[-1]), side="right")
                 spoken = np.array([PHONES.index(phone) for phone in phones])[np.minimum(frames, len(phones) - 1)]

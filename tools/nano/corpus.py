@@ -13,9 +13,9 @@ import torch
 
 from vtune.audio import bring_to
 
-RATE = 24_000
-LEVEL = -20.0
-HOP = 512
+SAMPLE_RATE_HZ = 24_000
+SPEECH_LEVEL_DBFS = -20.0
+SAMPLES_PER_LATENT = 512
 """Samples per latent of the codec."""
 
 PHONES = (
@@ -49,7 +49,7 @@ class Corpus:
     @property
     def seconds(self) -> float:
         """Return the length of the corpus."""
-        return sum(map(len, self.sounds)) / RATE
+        return sum(map(len, self.sounds)) / SAMPLE_RATE_HZ
 
     def crops(
         self, count: int, samples: int, draw: np.random.Generator, bent: float = 0.0, coloured: float = 0.0
@@ -61,8 +61,8 @@ class Corpus:
         :returns: the sound, and the phone of each latent, int64 ``[count, samples // HOP]``, -100 where none is known.
         """
         crops = np.zeros((count, samples), dtype=np.float32)
-        phones = np.full((count, samples // HOP), -100)
-        middles = (np.arange(samples // HOP) + 0.5) * HOP
+        phones = np.full((count, samples // SAMPLES_PER_LATENT), -100)
+        middles = (np.arange(samples // SAMPLES_PER_LATENT) + 0.5) * SAMPLES_PER_LATENT
         for row in range(count):
             clip = draw.integers(len(self.sounds))
             sound, timing = self.sounds[clip], self.phones[clip]
@@ -71,7 +71,7 @@ class Corpus:
             start = int(draw.integers(max(1, len(sound) - needed + 1)))
             piece = sound[start : start + needed].astype(np.float32) / 32768
             if timing is not None:
-                places = np.searchsorted(timing[0], (start + middles * factor) / RATE)
+                places = np.searchsorted(timing[0], (start + middles * factor) / SAMPLE_RATE_HZ)
                 phones[row] = timing[1][np.minimum(places, len(timing[1]) - 1)]
             if factor != 1.0:
                 piece = np.interp(np.arange(0, len(piece) - 1, factor), np.arange(len(piece)), piece)
@@ -85,7 +85,7 @@ class Corpus:
 def _coloured(sound: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """Filter with random gains of about 4 dB at eight frequencies from 100 Hz to 10 kHz, evenly spaced in octaves."""
     drawn = draw.normal(0.0, 4.0, 8)
-    at = np.log(np.maximum(np.fft.rfftfreq(len(sound), 1 / RATE), 1.0))
+    at = np.log(np.maximum(np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE_HZ), 1.0))
     gains = np.interp(at, np.log(np.geomspace(100, 10_000, 8)), drawn - drawn.mean())
     return np.asarray(np.fft.irfft(np.fft.rfft(sound) * 10 ** (gains / 20), len(sound)))
 
@@ -103,8 +103,8 @@ def _find(folder: Path, name: str) -> Path:
 
 def _read(path: Path, level: bool) -> np.ndarray:
     sound, rate = soundfile.read(path, dtype="float32")
-    if rate != RATE:
-        sound = soxr.resample(sound, rate, RATE)
+    if rate != SAMPLE_RATE_HZ:
+        sound = soxr.resample(sound, rate, SAMPLE_RATE_HZ)
     if level:
-        sound = bring_to(sound, RATE, LEVEL)
+        sound = bring_to(sound, SAMPLE_RATE_HZ, SPEECH_LEVEL_DBFS)
     return (np.clip(sound, -1, 1) * 32767).astype(np.int16)

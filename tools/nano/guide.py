@@ -17,21 +17,23 @@ from corpus import PHONES
 from torch import nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-LAYERS = (2, 3)
+LED_LAYERS = (2, 3)
 """Layers whose first attention head is led."""
 
-WIDTH = 2.0
+NEAR_DEVIATION_LETTERS = 2.0
 """Standard deviation, in letters, of the positions that count as near."""
 
-FRAME = 2048 / 24_000
+FRAME_SECONDS = 2048 / 24_000
 """Length of a frame in seconds."""
 
-MIDDLES = np.array([4, 2, 1, 3, 6, 5, 7]) / 8
+CODE_MIDDLES_FRAMES = np.array([4, 2, 1, 3, 6, 5, 7]) / 8
 """Middle of the sound that each of the seven codes of a frame stands for, in frames."""
 
 VOWELS = frozenset("aeiouy")
-SPELT = {"k": "kcqx", "s": "scxz", "z": "sz", "f": "fp", "jh": "gj", "ng": "ng", "sh": "sctp", "zh": "sgz", "ch": "ct",
-         "th": "t", "dh": "t", "hh": "h", "w": "wuo", "y": "yu", "er": "r", "t": "td", "v": "vf"}  # fmt: skip
+LETTERS_OF_PHONES = {
+    "k": "kcqx", "s": "scxz", "z": "sz", "f": "fp", "jh": "gj", "ng": "ng", "sh": "sctp", "zh": "sgz", "ch": "ct",
+    "th": "t", "dh": "t", "hh": "h", "w": "wuo", "y": "yu", "er": "r", "t": "td", "v": "vf",
+}  # fmt: skip
 """Letters that a phone may stand for, if there are others than its first letter."""
 
 
@@ -61,7 +63,7 @@ def guidance(text: str, phones: Sequence[tuple[str, float]] | None, frames: int)
     where = [
         float(np.mean([letters[letter] for phone, letter in way if phone == index])) for index in range(len(spoken))
     ]
-    middles = ((np.arange(frames)[:, None] + MIDDLES) * FRAME).reshape(-1)
+    middles = ((np.arange(frames)[:, None] + CODE_MIDDLES_FRAMES) * FRAME_SECONDS).reshape(-1)
     spoken_index = np.minimum(np.searchsorted(ends, middles), len(names) - 1)
     return Guidance(
         np.interp(middles, times, where).astype(np.float32),
@@ -72,7 +74,7 @@ def guidance(text: str, phones: Sequence[tuple[str, float]] | None, frames: int)
 def _cost(phone: str, letter: str) -> float:
     if phone[0] in "aeiou":
         return 0.0 if letter in VOWELS or (phone == "er" and letter == "r") else 1.0
-    return 0.0 if letter in SPELT.get(phone, phone[0]) else 1.0
+    return 0.0 if letter in LETTERS_OF_PHONES.get(phone, phone[0]) else 1.0
 
 
 def _way(cost: np.ndarray) -> list[tuple[int, int]]:
@@ -100,11 +102,11 @@ class Guide(nn.Module):
         self.phone = nn.Linear(network.config.hidden_size, len(PHONES))
         self._network = [network]  # in a list: it is no part of this
         self._seen: dict[tuple[int, str], torch.Tensor] = {}
-        for layer in LAYERS:
+        for layer in LED_LAYERS:
             attention = network.model.layers[layer].self_attn
             for name in ("q_proj", "k_proj"):
                 getattr(attention, name).register_forward_hook(self._note(layer, name))
-        network.model.layers[max(LAYERS)].register_forward_hook(self._note(max(LAYERS), "hidden"))
+        network.model.layers[max(LED_LAYERS)].register_forward_hook(self._note(max(LED_LAYERS), "hidden"))
 
     def _note(self, layer: int, name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
@@ -114,7 +116,7 @@ class Guide(nn.Module):
 
     def unsaid(self, phones: torch.Tensor) -> torch.Tensor:
         """Return the cross entropy of the next phones, int64 ``[B, L]``; -100 marks positions without a phone."""
-        hidden = self._seen[max(LAYERS), "hidden"]
+        hidden = self._seen[max(LED_LAYERS), "hidden"]
         known = phones != -100
         return nn.functional.cross_entropy(self.phone(hidden[known].float()), phones[known])
 
@@ -132,11 +134,11 @@ class Guide(nn.Module):
         cosines, sines = network.model.rotary_emb(torch.zeros(1, 1), positions[None])
         asked = ~targets.isnan()
         away = positions - targets.nan_to_num()[..., None]  # (B, L, L); a nan here would spoil gradients everywhere
-        near = torch.exp(-(away**2) / (2 * WIDTH**2))
+        near = torch.exp(-(away**2) / (2 * NEAR_DEVIATION_LETTERS**2))
         letters = (positions >= first[:, None]) & (positions <= last[:, None])
         near = torch.where(letters[:, None], near, 0.0)
         losses = []
-        for layer in LAYERS:
+        for layer in LED_LAYERS:
             queries, keys = (self._seen[layer, name][:, None, :, :size].float() for name in ("q_proj", "k_proj"))
             queries, keys = apply_rotary_pos_emb(queries, keys, cosines, sines)
             scores = (queries @ keys.transpose(-1, -2))[:, 0] * size**-0.5

@@ -15,31 +15,36 @@ import librosa
 import numpy as np
 import soxr
 import torch
-from corpus import HOP, Corpus
+from corpus import SAMPLES_PER_LATENT, Corpus
 from snac import SNAC
-from spectra import FLOOR, mel_filters
-from train_encoder import CODEC, FINE, PER_LATENT, Head
+from spectra import MIN_MAGNITUDE, mel_filters
+from train_encoder import CODEC, FINE_BANDS, PER_LATENT, SpectrumHead
 
 from vtune.ingest.transcribe import Recogniser, open_recogniser
 from vtune.ingest.transcribe.error_rates import edit_distance, normalise
 from vtune.recipe import TranscribeRecipe
 
-RATE = 24_000
+SAMPLE_RATE_HZ = 24_000
 Maker = Callable[[np.ndarray], np.ndarray]
 """Takes a recording and returns its reconstruction, both float32 ``[samples]`` at 24 kHz."""
 
 
-def by_spectrum(codec: SNAC, head: Head) -> Maker:
+def by_spectrum(codec: SNAC, head: SpectrumHead) -> Maker:
     """Return a function that reconstructs a recording from the spectrum that the head predicts."""
-    inverse = np.linalg.pinv(mel_filters(1024, FINE).numpy())
+    inverse = np.linalg.pinv(mel_filters(1024, FINE_BANDS).numpy())
 
     @torch.no_grad()
     def make(sound: np.ndarray) -> np.ndarray:
         latents, _ = codec.quantizer(codec.encoder(codec.preprocess(torch.from_numpy(sound)[None, None])))
-        magnitudes = np.maximum(inverse @ (np.exp(head(latents)["fine"][0].numpy()) - FLOOR), 0)
+        magnitudes = np.maximum(inverse @ (np.exp(head(latents)["fine"][0].numpy()) - MIN_MAGNITUDE), 0)
         return np.asarray(
             librosa.griffinlim(
-                magnitudes, n_iter=32, hop_length=HOP // PER_LATENT, win_length=1024, n_fft=1024, random_state=0
+                magnitudes,
+                n_iter=32,
+                hop_length=SAMPLES_PER_LATENT // PER_LATENT,
+                win_length=1024,
+                n_fft=1024,
+                random_state=0,
             )
         )
 
@@ -64,7 +69,7 @@ def word_errors(corpus: Corpus, count: int, make: Maker, recogniser: Recogniser)
         made = make(sound.astype(np.float32) / 32768)
         level = 0.5 / max(float(np.abs(made).max()), 1e-6)
         recognised = recogniser.transcribe(
-            [np.pad(soxr.resample(made * level, RATE, 16_000).astype(np.float32), 8_000)]
+            [np.pad(soxr.resample(made * level, SAMPLE_RATE_HZ, 16_000).astype(np.float32), 8_000)]
         )[0].text
         first = first or recognised
         expected = normalise(text, "en").split()
@@ -84,7 +89,7 @@ def main() -> None:
     kept = torch.load(asked.codec / "encoder.pt", weights_only=True)
     codec = SNAC(**CODEC).eval()
     codec.load_state_dict(kept["codec"])
-    head = Head(codec.latent_dim)
+    head = SpectrumHead(codec.latent_dim)
     head.load_state_dict(kept["head"])
     makers: dict[str, Maker] = {"recordings": lambda sound: sound, "spectrum": by_spectrum(codec, head)}
     if (asked.codec / "decoder.pt").exists():

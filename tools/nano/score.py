@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from corpus import RATE, Corpus
+from corpus import SAMPLE_RATE_HZ, Corpus
 
 from vtune import Clip, load_engine
 from vtune.engines import load_recipe
@@ -22,7 +22,7 @@ from vtune.evaluation.metrics.word_errors import WordErrors
 from vtune.types import Ending
 from vtune.voices.speech import Speaker
 
-OWN = 24
+OWN_RECORDINGS = 24
 """Recordings of a voice that stand for it."""
 
 
@@ -30,7 +30,13 @@ def clips_of(folder: Path, count: int) -> list[Clip]:
     """Read the first clips of a folder."""
     corpus = Corpus([folder], level=True)
     return [
-        Clip(f"{folder.name}{number}", folder.name, corpus.texts[number], sound.astype(np.float32) / 32768, RATE)
+        Clip(
+            f"{folder.name}{number}",
+            folder.name,
+            corpus.texts[number],
+            sound.astype(np.float32) / 32768,
+            SAMPLE_RATE_HZ,
+        )
         for number, sound in enumerate(corpus.sounds[:count])
     ]
 
@@ -61,7 +67,7 @@ def main() -> None:
     texts = [clip.text for clip in held]
     word_errors = WordErrors(TestSet(texts, held), recipe)
     folders = sorted(path for path in asked.corpus.iterdir() if path.is_dir())
-    own = {folder.name: clips_of(folder, OWN) for folder in folders}
+    own = {folder.name: clips_of(folder, OWN_RECORDINGS) for folder in folders}
     references = {**own, "noah": held}
     similarity = {name: SpeakerSimilarity(TestSet(texts, clips), recipe) for name, clips in references.items()}
     print(

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 import torch
 
-RATE = 24_000
-FLOOR = 4e-3
+SAMPLE_RATE_HZ = 24_000
+MIN_MAGNITUDE = 4e-3
 """Lowest magnitude before the logarithm: about 45 dB below the strongest bands of speech at -20 dBFS."""
 
 
@@ -22,9 +22,9 @@ def window_of(size: int) -> torch.Tensor:
 @cache
 def mel_filters(size: int, bands: int) -> torch.Tensor:
     """Return triangular filters on the mel scale, ``[bands, size // 2 + 1]``, each with the sum 1."""
-    top = 2595 * np.log10(1 + RATE / 2 / 700)
+    top = 2595 * np.log10(1 + SAMPLE_RATE_HZ / 2 / 700)
     edges = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
-    frequencies = np.linspace(0, RATE / 2, size // 2 + 1)
+    frequencies = np.linspace(0, SAMPLE_RATE_HZ / 2, size // 2 + 1)
     low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     triangles = np.maximum(0, np.minimum((frequencies - low) / (middle - low), (high - frequencies) / (high - middle)))
     # A band narrower than a bin takes the bin that is next to it.
@@ -43,7 +43,7 @@ def magnitudes(sound: torch.Tensor, size: int, hop: int) -> torch.Tensor:
 
 def log_mel(sound: torch.Tensor, size: int, hop: int, bands: int) -> torch.Tensor:
     """Compute the log-mel spectrum of ``[B, samples]``: ``[B, bands, samples // hop + 1]``, natural logarithm."""
-    return torch.log(mel_filters(size, bands) @ magnitudes(sound, size, hop) + FLOOR)
+    return torch.log(mel_filters(size, bands) @ magnitudes(sound, size, hop) + MIN_MAGNITUDE)
 
 
 RESOLUTIONS = ((2048, 512, 160), (1024, 256, 80), (512, 128, 48), (256, 64, 24))
@@ -56,6 +56,8 @@ def distance(spoken: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, 
     for size, hop, bands in RESOLUTIONS:
         ours, theirs = magnitudes(spoken, size, hop), magnitudes(target, size, hop)
         filters = mel_filters(size, bands)
-        mel = mel + (torch.log(filters @ ours + FLOOR) - torch.log(filters @ theirs + FLOOR)).abs().mean()
+        mel = (
+            mel + (torch.log(filters @ ours + MIN_MAGNITUDE) - torch.log(filters @ theirs + MIN_MAGNITUDE)).abs().mean()
+        )
         spectral = spectral + (ours - theirs).abs().mean() / theirs.mean()
     return mel / len(RESOLUTIONS), spectral / len(RESOLUTIONS)

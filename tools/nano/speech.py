@@ -28,14 +28,14 @@ from sentences import sentences
 
 from vtune.audio import bring_to
 
-RATE = 24_000
-LEVEL = -20.0
+SAMPLE_RATE_HZ = 24_000
+SPEECH_LEVEL_DBFS = -20.0
 """Level of the speech in dBFS, as in the quickstart's recipe."""
 
-BLOCKS = 8
+SENTENCE_BLOCKS = 8
 """Number of blocks that the sentences are divided into: the ninth voice speaks the block of the first."""
 
-LIFT = 1.2
+LIFT_FACTOR = 1.2
 """Factor of pitch and formants of the voices that are played faster: 160 Hz become 190 Hz."""
 
 Phones = list[tuple[str, float]]
@@ -122,9 +122,9 @@ def finished(spoken: Spoken, lift: float = 1.0) -> tuple[np.ndarray, Phones | No
     """Resample a sound to 24 kHz, raise its pitch, trim it, set its level, and adapt the times of its phones."""
     sound, rate, phones = spoken
     # Played at a higher rate than it was made for, it rises.
-    cut, start = trimmed(soxr.resample(sound, rate * lift, RATE, quality="VHQ"), RATE)
+    cut, start = trimmed(soxr.resample(sound, rate * lift, SAMPLE_RATE_HZ, quality="VHQ"), SAMPLE_RATE_HZ)
     moved = phones and [(name, round(end / lift - start, 4)) for name, end in phones]
-    return bring_to(cut.astype(np.float32), RATE, LEVEL), moved
+    return bring_to(cut.astype(np.float32), SAMPLE_RATE_HZ, SPEECH_LEVEL_DBFS), moved
 
 
 def speak_all(out: Path, voice: str, speaker: str, model: str, lift: float, texts: list[str]) -> float:
@@ -136,8 +136,8 @@ def speak_all(out: Path, voice: str, speaker: str, model: str, lift: float, text
     for number, text in enumerate(texts):
         name = f"{voice}_{number:04d}"
         sound, phones = finished(speak(text, lift), lift)
-        soundfile.write(folder / f"{name}.flac", sound, RATE, subtype="PCM_16")
-        seconds += len(sound) / RATE
+        soundfile.write(folder / f"{name}.flac", sound, SAMPLE_RATE_HZ, subtype="PCM_16")
+        seconds += len(sound) / SAMPLE_RATE_HZ
         rows.append((name, text))
         timings.append(phones)
     if all(timings):
@@ -160,9 +160,9 @@ VOICES = {
     "kal": ("kal16", 1.0),
     "pico": ("en-GB", 1.0),
     "joe": ("joe", 1.0),
-    "rosa": ("rms", LIFT),
-    "abby": ("awb", LIFT),
-    "joan": ("joe", LIFT),
+    "rosa": ("rms", LIFT_FACTOR),
+    "abby": ("awb", LIFT_FACTOR),
+    "joan": ("joe", LIFT_FACTOR),
     "pia": ("en-US", 1.0),
 }
 """Name in the prompt -> the synthesiser's voice and the lift. The first voice speaks if a name is unknown."""
@@ -181,8 +181,8 @@ def main() -> None:
     voices = {name: VOICES[name] for name in asked.voices}
     barred = {row["text"] for path in asked.without for row in csv.DictReader(path.open(encoding="utf-8"))}
     fresh = (text for text in sentences(asked.seed) if text not in barred)
-    known = list(itertools.islice(fresh, BLOCKS * asked.sentences))
-    block = {name: list(VOICES).index(name) % BLOCKS * asked.sentences for name in voices}
+    known = list(itertools.islice(fresh, SENTENCE_BLOCKS * asked.sentences))
+    block = {name: list(VOICES).index(name) % SENTENCE_BLOCKS * asked.sentences for name in voices}
     texts = {name: known[first : first + asked.sentences] for name, first in block.items()}
     with ProcessPoolExecutor(2) as pool:
         jobs = {

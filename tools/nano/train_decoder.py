@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from train_encoder import CODEC, awaken
 
 
-class Metric(nn.Module):
+class SpectrumDiscriminator(nn.Module):
     """Discriminator on the compressed complex spectrum of one resolution: ``[B, samples]`` to scores and features."""
 
     def __init__(self, size: int, width: int = 16) -> None:
@@ -58,7 +58,7 @@ class Judges(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.each = nn.ModuleList([Metric(1024), Metric(256)])
+        self.each = nn.ModuleList([SpectrumDiscriminator(1024), SpectrumDiscriminator(256)])
 
     def against(self, real: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
         """Return the loss of the discriminators (least squares)."""

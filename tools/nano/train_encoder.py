@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 from compiled import fast
-from corpus import HOP, PHONES, Corpus
+from corpus import PHONES, SAMPLES_PER_LATENT, Corpus
 from snac import SNAC
-from spectra import FLOOR, log_mel, magnitudes
+from spectra import MIN_MAGNITUDE, log_mel, magnitudes
 from torch import nn
 from torch.nn import functional as F
 
@@ -38,15 +38,15 @@ CODEC = {
 }
 PER_LATENT = 4
 """Frames of the mel spectrum per latent of 512 samples."""
-FINE, COARSE = 80, 64
+FINE_BANDS, COARSE_BANDS = 80, 64
 """Bands of the spectrum that shows harmonics (window of 43 ms), and of the spectrum that shows formants (16 ms)."""
-LOW = 96
+LOW_BINS = 96
 """Linear bins of a long window, up to 1,125 Hz: the harmonics that show a voice's pitch."""
-WEIGHTS = {"fine": 0.5, "coarse": 1.0, "low": 0.1, "phone": 0.6}
+LOSS_WEIGHTS = {"fine": 0.5, "coarse": 1.0, "low": 0.1, "phone": 0.6}
 """Weights of the losses. A codec learns harmonics by itself; formants make the words; see README.md."""
 
 
-class Head(nn.Module):
+class SpectrumHead(nn.Module):
     """Predicts from latents ``[B, C, T]``: spectra ``[B, bands, 4 * T]``, low harmonics, and phones."""
 
     def __init__(self, channels: int, width: int = 384) -> None:
@@ -57,9 +57,9 @@ class Head(nn.Module):
             nn.Conv1d(width, width, 5, padding=2),
             nn.GELU(),
         )
-        self.fine = nn.Conv1d(width, FINE * PER_LATENT, 1)
-        self.coarse = nn.Conv1d(width, COARSE * PER_LATENT, 1)
-        self.low = nn.Conv1d(width, LOW, 1)
+        self.fine = nn.Conv1d(width, FINE_BANDS * PER_LATENT, 1)
+        self.coarse = nn.Conv1d(width, COARSE_BANDS * PER_LATENT, 1)
+        self.low = nn.Conv1d(width, LOW_BINS, 1)
         # From the latents themselves and their neighbours: what is said shall stand in the codes of its own place.
         self.phone = nn.Sequential(nn.Conv1d(channels, 128, 3, padding=1), nn.GELU(), nn.Conv1d(128, len(PHONES), 1))
 
@@ -67,8 +67,8 @@ class Head(nn.Module):
         """Predict spectra, harmonics and phones."""
         hidden = self.body(latents)
         return {
-            "fine": _spread(self.fine(hidden), FINE),
-            "coarse": _spread(self.coarse(hidden), COARSE),
+            "fine": _spread(self.fine(hidden), FINE_BANDS),
+            "coarse": _spread(self.coarse(hidden), COARSE_BANDS),
             "low": self.low(hidden),
             "phone": self.phone(latents),
         }
@@ -82,14 +82,16 @@ def _spread(frames: torch.Tensor, bands: int) -> torch.Tensor:
 
 def targets(sound: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return the spectra that the head should predict; each frame is centred in its part of the sound."""
-    step = HOP // PER_LATENT
+    step = SAMPLES_PER_LATENT // PER_LATENT
     length = sound.shape[-1]
     shifted = F.pad(sound[:, step // 2 :], (0, step // 2))
-    middle = F.pad(sound[:, HOP // 2 :], (0, HOP // 2))
+    middle = F.pad(sound[:, SAMPLES_PER_LATENT // 2 :], (0, SAMPLES_PER_LATENT // 2))
     return {
-        "fine": log_mel(shifted, 1024, step, FINE)[..., : length // step],
-        "coarse": log_mel(shifted, 384, step, COARSE)[..., : length // step],
-        "low": torch.log(magnitudes(middle, 2048, HOP)[:, :LOW, : length // HOP] + FLOOR),
+        "fine": log_mel(shifted, 1024, step, FINE_BANDS)[..., : length // step],
+        "coarse": log_mel(shifted, 384, step, COARSE_BANDS)[..., : length // step],
+        "low": torch.log(
+            magnitudes(middle, 2048, SAMPLES_PER_LATENT)[:, :LOW_BINS, : length // SAMPLES_PER_LATENT] + MIN_MAGNITUDE
+        ),
     }
 
 
@@ -216,7 +218,7 @@ def main() -> None:
     more = Corpus(asked.more, level=True)
     print(f"{corpus.seconds / 60:.0f} and {more.seconds / 60:.0f} minutes", flush=True)
     codec = SNAC(**CODEC)
-    head = Head(codec.latent_dim)
+    head = SpectrumHead(codec.latent_dim)
     quantise = Quantisers(codec)
     awaken(codec.encoder, 12.0)
     encode = fast(codec.encoder)
@@ -253,16 +255,18 @@ def main() -> None:
         if step >= asked.warmup:
             latents, commitment, codes = quantise(latents, learn=True)
         losses = losses_of(head(latents), targets(sound), phones)
-        loss = sum(weight * losses[name] for name, weight in WEIGHTS.items()) + 0.1 * commitment
+        loss = sum(weight * losses[name] for name, weight in LOSS_WEIGHTS.items()) + 0.1 * commitment
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        sums += [*(losses[name].item() for name in WEIGHTS), float(commitment)]
+        sums += [*(losses[name].item() for name in LOSS_WEIGHTS), float(commitment)]
         if (step + 1) % 50 == 0:
             used = [len(level.unique()) for level in codes]
             row = {"step": step + 1, "seconds": round(time.perf_counter() - began)}
-            row |= dict(zip((*WEIGHTS, "commitment"), (sums / 50).round(4).tolist(), strict=True)) | {"codes": used}
+            row |= dict(zip((*LOSS_WEIGHTS, "commitment"), (sums / 50).round(4).tolist(), strict=True)) | {
+                "codes": used
+            }
             print(json.dumps(row), file=log, flush=True)
             print(row, flush=True)
             sums[:] = 0

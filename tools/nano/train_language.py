@@ -37,11 +37,11 @@ SHAPE = {
 }
 
 
-WEIGHTS = torch.tensor([2.2, 1.3, 0.6, 0.6, 1.3, 0.6, 0.6])
+CODE_WEIGHTS = torch.tensor([2.2, 1.3, 0.6, 0.6, 1.3, 0.6, 0.6])
 """Weights of a frame's seven codes in the loss: the coarse codes carry the words, the fine ones most of the loss."""
 
 
-class Row(NamedTuple):
+class PackRow(NamedTuple):
     """Token ids, the length of the prompt, the start and end of the text, and the guidance of each code."""
 
     ids: list[int]
@@ -51,7 +51,7 @@ class Row(NamedTuple):
     said: Guidance
 
 
-class Rows:
+class TrainingRows:
     """Clips as codes, and the training rows made from them."""
 
     def __init__(self, folder: Path, codebook: int) -> None:
@@ -66,14 +66,14 @@ class Rows:
         spoken_like = zip(self.texts, table["phones"], self.frames, strict=True)
         self.guidance = [guidance(text, phones, len(frames)) for text, phones, frames in spoken_like]
 
-    def row(self, clip: int, voice: str) -> Row:
+    def row(self, clip: int, voice: str) -> PackRow:
         """Return the training row of a clip, in the layout of the engine."""
         text = self.texts[clip]
         prompt = prompt_ids(self.tokenizer, self.layout, prompt_text(text, voice, prefix=True))
         offsets = self.layout.audio + np.arange(7) * self.layout.codebook
         ids = [*prompt, *(self.frames[clip] + offsets).reshape(-1).tolist(), *end_ids(self.layout)]
         first = prompt.index(self.layout.end_of_text) - len(text)  # a token a letter
-        return Row(ids, len(prompt), first, first + len(text) - 1, self.guidance[clip])
+        return PackRow(ids, len(prompt), first, first + len(text) - 1, self.guidance[clip])
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -96,12 +96,14 @@ class Batch(NamedTuple):
     last: torch.Tensor
 
 
-def batches(rows: Rows, clips: np.ndarray, budget: int, unnamed: float, draw: np.random.Generator) -> Iterator[Batch]:
+def batches(
+    rows: TrainingRows, clips: np.ndarray, budget: int, unnamed: float, draw: np.random.Generator
+) -> Iterator[Batch]:
     """Yield the batches of one pass: clips of similar length together, about ``budget`` tokens each."""
     lengths = np.array([len(rows.frames[clip]) for clip in clips]) + draw.uniform(-3, 3, len(clips))
     order = clips[np.argsort(lengths)]
-    packs: list[list[Row]] = []
-    pack: list[Row] = []
+    packs: list[list[PackRow]] = []
+    pack: list[PackRow] = []
     for clip in order:
         voice = nobody(draw) if draw.random() < unnamed else rows.voices[clip]
         pack.append(rows.row(int(clip), voice))
@@ -122,7 +124,7 @@ def blurred(batch: Batch, layout: Layout, share: float, draw: np.random.Generato
     return batch._replace(ids=torch.where(codes, layout.audio + slots * layout.codebook + within, batch.ids))
 
 
-def padded(pack: list[Row], pad: int) -> Batch:
+def padded(pack: list[PackRow], pad: int) -> Batch:
     """Pad rows on the right; the prompt has no labels. Each position is led to the letter of the next code."""
     length = -(-max(len(row.ids) for row in pack) // 16) * 16
     ids = torch.full((len(pack), length), pad)
@@ -158,11 +160,11 @@ def loss_of(network: nn.Module, batch: Batch, weights: torch.Tensor) -> torch.Te
 def weights_of(layout: Layout, vocabulary: int) -> torch.Tensor:
     """Return the weights of the vocabulary, ``[V]``: codes by their slot, everything else 1."""
     weights = torch.ones(vocabulary)
-    weights[layout.audio : layout.audio_end] = WEIGHTS.repeat_interleave(layout.codebook)
+    weights[layout.audio : layout.audio_end] = CODE_WEIGHTS.repeat_interleave(layout.codebook)
     return weights
 
 
-def validation(network: nn.Module, rows: Rows, clips: np.ndarray, budget: int) -> float:
+def validation(network: nn.Module, rows: TrainingRows, clips: np.ndarray, budget: int) -> float:
     """Mean loss over clips that are not trained on."""
     draw = np.random.default_rng(0)
     network.eval()
@@ -198,7 +200,7 @@ def main() -> None:
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(asked.seed)
-    rows = Rows(asked.codes, asked.codebook)
+    rows = TrainingRows(asked.codes, asked.codebook)
     order = np.random.default_rng(1).permutation(len(rows))
     held, clips = order[: asked.held], order[asked.held :]
     network = LlamaForCausalLM(LlamaConfig(vocab_size=rows.vocabulary, attn_implementation="sdpa", **SHAPE))

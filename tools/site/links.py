@@ -24,7 +24,7 @@ class Page:
     raw: list[str] = field(default_factory=list)
 
 
-class _Reader(HTMLParser):
+class _LinkReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.page = Page()
@@ -54,7 +54,7 @@ class _Reader(HTMLParser):
 
 def read_page(path: Path) -> Page:
     """Read one HTML file."""
-    reader = _Reader()
+    reader = _LinkReader()
     reader.feed(path.read_text(encoding="utf-8"))
     return reader.page
 

@@ -24,7 +24,7 @@ from vtune.runtime.paths import VoiceFolder
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialOutcome:
     """What the voices of one trial reached.
 
     :param merit: how good they are by the objective; higher is better, whatever the metric.
@@ -65,7 +65,7 @@ def check_metric(metric: str, recipe: Recipe) -> None:
             )
 
 
-def outcome(voices: Sequence[VoiceFolder], metric: str, selection: Selection) -> Outcome:
+def outcome(voices: Sequence[VoiceFolder], metric: str, selection: Selection) -> TrialOutcome:
     """Read the outcome of a trial from the scores of its voices; several voices are averaged.
 
     :raises RecipeError: the metric was not measured, and cannot be in any other trial; the message says why.
@@ -83,7 +83,7 @@ def outcome(voices: Sequence[VoiceFolder], metric: str, selection: Selection) ->
     ]
     means = {name: fmean(metrics[name] for metrics in reached) for name in shown}
     merit = fmean(_merit(specs[metric], metrics[metric]) for metrics in reached)
-    return Outcome(
+    return TrialOutcome(
         merit, means, [specs[name] for name in shown], [text for voice_scores in scores for text in voice_scores.texts]
     )
 

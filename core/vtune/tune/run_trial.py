@@ -15,7 +15,7 @@ from vtune.evaluation import read_selection
 from vtune.recipe import Recipe
 from vtune.runtime.paths import RunFolder
 from vtune.runtime.signals import Stopped
-from vtune.tune.objective import Outcome, outcome
+from vtune.tune.objective import TrialOutcome, outcome
 from vtune.tune.paths import StudyFolder
 from vtune.tune.space import Space
 from vtune.tune.trials import State, Trial
@@ -93,7 +93,7 @@ def _make(study: Study, trial: Trial, recipe: Recipe, folder: RunFolder, metric:
         _free_memory()
 
 
-def _hold_to(study: Study, result: Outcome) -> None:
+def _hold_to(study: Study, result: TrialOutcome) -> None:
     """Check that all trials are scored on the same texts, and store the specifications of the metrics."""
     judged_by = study.facts.setdefault("judged_by", list(result.judged_by))
     if judged_by != list(result.judged_by):
