@@ -68,8 +68,8 @@ def test_a_mix_is_the_nearest_speakers_row_of_each_emotion_by_its_weight(seed: i
     asked, expected, nearest, first = style[0].double().numpy(), np.zeros(6), [], 0
     for weight, rows in zip(weights.tolist(), GROUPS, strict=True):
         own = speakers[first : first + rows]
-        likeness = own @ asked / (np.linalg.norm(own, axis=1) * np.linalg.norm(asked))
-        nearest.append(int(likeness.argmax()))
+        similarity = own @ asked / (np.linalg.norm(own, axis=1) * np.linalg.norm(asked))
+        nearest.append(int(similarity.argmax()))
         expected += weight * emotions[first + nearest[-1]]
         first += rows
     expected += (1 - sum(weights.tolist())) * base[0].double().numpy()

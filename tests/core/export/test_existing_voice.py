@@ -70,15 +70,15 @@ def test_a_mix_replaces_no_voice_that_came_meanwhile(
 ) -> None:
     make_voice(tmp_path / "ann")
     make_voice(tmp_path / "ben", seed=1)
-    from vtune.export import mixed_voice as mixdown
+    from vtune.export import mixed_voice
 
-    card = mixdown.write_card
+    card = mixed_voice.write_card
 
     def another_voice_comes(*arguments: object) -> None:
         card(*arguments)  # type: ignore[arg-type]
         make_voice(tmp_path / "both", seed=2)
 
-    monkeypatch.setattr(mixdown, "write_card", another_voice_comes)
+    monkeypatch.setattr(mixed_voice, "write_card", another_voice_comes)
     with pytest.raises(VoiceError, match="both exists already"):
         write_mixed_voice("0.5*ann+0.5*ben", "both", tmp_path, "cpu")
     assert read_record(VoiceFolder(tmp_path / "both")).mix is None

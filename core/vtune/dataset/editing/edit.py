@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from vtune.dataset.editing.text_file import TextFile, digest_of, read_bytes, read_text_file, replacing
 from vtune.dataset.sources.columns import ColumnChoice
@@ -59,6 +60,23 @@ def speakable_words(words: str) -> str:
     if (problem := unfit_words(joined)) is not None:
         raise DataError("there are no words; drop the clip instead" if not joined else problem)
     return joined
+
+
+class _Splice(NamedTuple):
+    """A part of a table's text that is replaced.
+
+    :param row: number of the first row that changes.
+    :param took: number of rows that go.
+    :param put: the records that the new rows must read as; None accepts any record.
+    :param start: character of the text at which the part begins.
+    """
+
+    row: int
+    took: int
+    put: Sequence[TableRecord | None]
+    start: int
+    old: str
+    new: str
 
 
 class EditableTable:
@@ -118,10 +136,8 @@ class EditableTable:
         if change.old is None or change.new is None:
             raise DataError(f"{self.path}: this is not a change of a table")
         if self.digest == change.now:
-            rows = [None] * change.took
-            return self._splice(
-                change.row, change.put, rows, change.start, change.new, change.old, on_change, change.encoding
-            )
+            splice = _Splice(change.row, change.put, [None] * change.took, change.start, change.new, change.old)
+            return self._splice(splice, on_change, change.encoding)
         if not change.put:
             return self.put_back(min(change.row, len(self.records)), change, on_change)
         text = change.new if change.took else self._layout.bare(change.new)
@@ -130,7 +146,8 @@ class EditableTable:
             return self.drop(row, on_change)
         start, end = self._layout.spans[row][0], self._layout.spans[row + change.put - 1][1]
         current = self._script.text[start:end]
-        return self._splice(row, change.put, [None] * change.took, start, current, change.old, on_change)
+        splice = _Splice(row, change.put, [None] * change.took, start, current, change.old)
+        return self._splice(splice, on_change)
 
     def _find(self, text: str, change: Change) -> int:
         """Return the row at which the rows of a change begin, whatever their line ends are now."""
@@ -148,21 +165,19 @@ class EditableTable:
 
     def _insert(self, row: int, text: str, record: TableRecord | None, on_change: OnChange) -> Change:
         start, new = self._layout.insertion(row, text)
-        return self._splice(row, 0, [record], start, "", new, on_change)
+        return self._splice(_Splice(row, 0, [record], start, "", new), on_change)
 
     def _exchange(self, row: int, texts: list[str], records: Sequence[TableRecord], on_change: OnChange) -> Change:
         start, _ = self._layout.spans[row]
-        return self._splice(row, 1, records, start, self._text(row), self._layout.join(texts), on_change)
+        splice = _Splice(row, 1, records, start, self._text(row), self._layout.join(texts))
+        return self._splice(splice, on_change)
 
-    def _splice(
-        self, row: int, took: int, put: Sequence[TableRecord | None], start: int, old: str, new: str,
-        on_change: OnChange, encoding: str | None = None,
-    ) -> Change:  # fmt: skip
+    def _splice(self, splice: _Splice, on_change: OnChange, encoding: str | None = None) -> Change:
         """Replace a part of the text and write the file.
 
-        :param put: the records that the new rows must read as; None accepts any record.
         :param encoding: the encoding that an undo restores.
         """
+        row, took, put, start, old, new = splice
         if digest_of(read_bytes(self.path)) != self.digest:
             raise StaleError(f"{self.path} was changed by another program since it was read; read it again")
         text = self._script.text[:start] + new + self._script.text[start + len(old) :]

@@ -123,7 +123,7 @@ def test_keys_play_and_move(visit: Callable[..., Any], listen: Callable[..., Any
 
 
 def test_the_worst_come_first_and_systems_can_be_hidden(visit: Callable[..., Any], listen: Callable[..., Any]) -> None:
-    result = {("voice", text): ({"wer": wrong, "speaker_similarity": likeness}, text) for text, wrong, likeness in
+    result = {("voice", text): ({"wer": wrong, "speaker_similarity": similarity}, text) for text, wrong, similarity in
              zip(TEXTS, (0.1, 0.5, 0.3), (0.9, 0.8, 0.2), strict=True)}  # fmt: skip
     result["base", TEXTS[0]] = {"wer": 0.9}, "what"
     page = visit(listen(TEXTS, found=result).path)

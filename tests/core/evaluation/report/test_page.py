@@ -124,7 +124,7 @@ def test_an_interval_without_zero_is_marked_in_its_direction(
 
 def test_the_table_holds_means_differences_marks_recordings_and_anchors(listen: Callable[..., Any]) -> None:
     texts = ("one and two", "three and four")
-    result = {(system, text): ({"speaker_similarity": likeness}, text) for text in texts for system, likeness in
+    result = {(system, text): ({"speaker_similarity": similarity}, text) for text in texts for system, similarity in
              {"voice": 0.9, "base": 0.6, "recording": 0.95}.items()}  # fmt: skip
     made = listen(texts, found=result)
     table = made.path.read_text().partition("<table>")[2].partition("</table>")[0]
