@@ -35,7 +35,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Found:
-    """What a step needs."""
+    """What one training step needs, as it was counted."""
 
     trainable: int
     flops_per_token: float

@@ -36,7 +36,7 @@ CONFIG = Path(__file__).with_name("indextts2.yaml")
 
 @dataclass(frozen=True)
 class PassCase:
-    """One training step: clips with these lengths in seconds."""
+    """One training step: clips of the given lengths in seconds."""
 
     seconds: tuple[float, ...]
     checkpointing: bool = True
@@ -62,7 +62,7 @@ CASES = (
 
 
 class PaddedNetwork(network.SemanticGPT):
-    """The network as others train it."""
+    """The network in the usual form, which pads each clip to the longest."""
 
     def forward(self, **batch: Any) -> dict[str, torch.Tensor]:
         """Compute the logits of every position."""

@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measured(dtype: np.dtype[Any], clips: int, folder: Path | None) -> dict[str, tuple[float, float]]:
-    """Return each figure of the store and of NumPy's files."""
+    """Return the figures of the store and of NumPy's files."""
     random = np.random.default_rng(0)
     spectrograms = [random.normal(size=SHAPE).astype(dtype) for _ in range(4)]
     with tempfile.TemporaryDirectory(dir=folder) as root:

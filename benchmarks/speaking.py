@@ -62,7 +62,7 @@ SENTENCES = (
 
 @dataclass
 class Said:
-    """Tokens and samples of each sentence, and the time of its first sound."""
+    """The tokens and samples of each sentence, and the time of its first sound."""
 
     tokens: list[list[int]] = field(default_factory=list)
     samples: int = 0

@@ -130,7 +130,7 @@ class PaddedArm(Arm):
 
 
 class Official(Arm):
-    """The official script: embeddings and head are trained as a whole."""
+    """The official script: embeddings and head are trained in full."""
 
     lora = LoraSettings(rank=32, alpha=64, rslora=True, modules_to_save=("lm_head", "embed_tokens"))
 
@@ -142,7 +142,7 @@ class Stock(Arm):
 
 
 class Ours(Arm):
-    """The loop of ``vtune run``."""
+    """The training loop of ``vtune run``."""
 
     batch = 8
     kind = network.LlamaForCausalLM

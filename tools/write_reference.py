@@ -45,7 +45,7 @@ def pages() -> dict[str, str]:
 
 
 def hooks_page() -> str:
-    """Every hook with its signature, shapes, units and errors."""
+    """Write every hook with its signature, shapes, units and errors."""
     parts = [f"# Hooks\n\n{NOTE}\n{_markdown(inspect.getdoc(hookspecs) or '')}"]
     hooks = [name for names in hookspecs.HOOK_SECTIONS.values() for name in names]
     for title, names in hookspecs.HOOK_SECTIONS.items():
@@ -73,7 +73,7 @@ means that vtune checks only the type, "required" that the key has no default. `
 
 
 def recipe_page() -> str:
-    """Every key of a recipe with its type, range, default and meaning."""
+    """Write every key of a recipe with its type, range, default and meaning."""
     engines = {
         engine.name: engine.info
         for engine in vtune.available_engines().values()
@@ -94,7 +94,9 @@ if one that must hold before it has failed: what was broken first is the cause."
 
 
 def conformance_page() -> str:
-    """Every rule of the conformance kit: its promise, why it matters, and what an author usually has to change."""
+    """Write every rule of the conformance kit: its promise, why it matters, and what an author usually has to
+    change.
+    """
     from vtune.testing import rules
     from vtune.testing.rule import all_rules
 
@@ -111,7 +113,7 @@ def conformance_page() -> str:
 
 
 def api_page() -> str:
-    """The public names of the package ``vtune``."""
+    """Write the public names of the package ``vtune``."""
     parts = [f"# Python API\n\n{NOTE}\n{_markdown(inspect.getdoc(vtune) or '')}"]
     from vtune import evaluation, pipeline, plan, testing, toolkit
     from vtune.contract import exports, metrics, recognisers, tables
@@ -145,7 +147,7 @@ def api_page() -> str:
 
 
 def cli_page() -> str:
-    """Every command of vtune with its arguments and options."""
+    """Write every command of vtune with its arguments and options."""
     from vtune_cli.main import VERBS, main
 
     introduction = (
@@ -202,7 +204,7 @@ TEST_ENVIRONMENT = {
 
 
 def environment_page() -> str:
-    """Every environment variable that vtune reads, and those of its tests."""
+    """Write every environment variable that vtune reads, and those of its tests."""
     introduction = "vtune has no settings that only an environment variable can change, apart from these."
     parts = [f"# Environment variables\n\n{NOTE}\n{introduction}"]
     for title, variables in (("vtune", ENVIRONMENT), ("Tests and tools", TEST_ENVIRONMENT)):

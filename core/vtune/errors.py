@@ -1,4 +1,4 @@
-"""What can go wrong for a user, each as one line that says what was found and what to do."""
+"""The errors that a user sees: one line each, which says what was found and what to do."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def printable(text: str) -> str:
 
 
 def in_a_line(error: object) -> str:
-    """Write another library's message into ours: on one line, 200 characters at most."""
+    """Return the message of another library's error on one line, 200 characters at most, for an error of vtune."""
     return " ".join(str(error).split())[:200]
 
 
 def reason(error: BaseException) -> str:
-    """Write what somebody else's code raised into ours: its kind and its message, on one line."""
+    """Return the kind and the message of an error of somebody else's code on one line, for an error of vtune."""
     return f"{type(error).__name__}: {in_a_line(error)}"
 
 
@@ -89,7 +89,7 @@ def first_problem(error: ValidationError, *under: str) -> str:
 
 
 MAX_NAME_CHARACTERS = 100
-"""Characters of a name that are compared with others; more cost time and no name has them."""
+"""Characters of a name that are compared with other names; longer names would cost time, and no real name is longer."""
 
 MAX_LISTED_NAMES = 8
 MAX_LISTED_CHARACTERS = 400

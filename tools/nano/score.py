@@ -23,7 +23,7 @@ from vtune.types import Ending
 from vtune.voices.speech import Speaker
 
 OWN_RECORDINGS = 24
-"""Recordings of a voice that stand for it."""
+"""Number of recordings that represent a voice."""
 
 
 def clips_of(folder: Path, count: int) -> list[Clip]:

@@ -61,7 +61,7 @@ class Judges(nn.Module):
         self.each = nn.ModuleList([SpectrumDiscriminator(1024), SpectrumDiscriminator(256)])
 
     def against(self, real: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
-        """Return the loss of the discriminators (least squares)."""
+        """Return the least-squares loss of the discriminators."""
         losses = [(1 - judge(real)[0]).square().mean() + judge(made)[0].square().mean() for judge in self.each]
         return torch.stack(losses).mean()
 

@@ -165,7 +165,7 @@ def weights_of(layout: Layout, vocabulary: int) -> torch.Tensor:
 
 
 def validation(network: nn.Module, rows: TrainingRows, clips: np.ndarray, budget: int) -> float:
-    """Mean loss over clips that are not trained on."""
+    """Return the mean loss over clips that are not trained on."""
     draw = np.random.default_rng(0)
     network.eval()
     with torch.no_grad():
@@ -176,7 +176,7 @@ def validation(network: nn.Module, rows: TrainingRows, clips: np.ndarray, budget
 
 
 def main() -> None:
-    """Train for so many tokens."""
+    """Train until a number of tokens has been read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("codes", type=Path)
     parser.add_argument("out", type=Path)

@@ -45,7 +45,9 @@ def place_on_site(name: str) -> str:
 
 
 def with_site_links(text: str, name: str) -> str:
-    """Let the links of a page lead to pages of the site; the name of a file that is no page takes its link's place."""
+    """Make the links of a page lead to pages of the site; a link to a file that is no page becomes the name of the
+    file.
+    """
     here = os.path.dirname(place_on_site(name))
 
     def link(match: re.Match[str]) -> str:
@@ -100,7 +102,7 @@ def python_markdown(text: str) -> str:
 
 
 def _in_list(written: list[str]) -> bool:
-    """Say whether the last paragraph that was written is an item of a list."""
+    """Tell whether the last paragraph that was written is an item of a list."""
     for line in reversed(written):
         if not line.strip():
             return False

@@ -10,7 +10,7 @@ from vtune.errors import VtuneError
 from vtune.types import Waveform
 
 MAX_PEAK = 10 ** (-1 / 20)
-"""-1 dBFS."""
+"""Largest peak of a waveform after limiting: -1 dBFS."""
 
 LEVEL_FRAME_SECONDS = 0.02
 

@@ -90,7 +90,8 @@ def read_part(path: Path, part: RecordingPart) -> tuple[Waveform, int]:
 
 
 def header_of(path: Path) -> tuple[int, float]:
-    """Return rate in Hz and seconds of a recording; remembered while the file stays the same.
+    """Return the sample rate in Hz and the length in seconds of a recording; both are remembered while the file does
+    not change.
 
     :raises DataError: the recording cannot be read.
     """
@@ -98,7 +99,7 @@ def header_of(path: Path) -> tuple[int, float]:
 
 
 def cached_digest_of(path: Path) -> str:
-    """Return the SHA-256 of a recording's bytes; remembered while the file stays the same.
+    """Return the SHA-256 of a recording's bytes, which is remembered while the file does not change.
 
     :raises DataError: the path is not a plain file, or cannot be read.
     """

@@ -138,7 +138,7 @@ class MetricSpec:
 
     @property
     def direction(self) -> str:
-        """Which numbers are better, in plain words."""
+        """Return in words which numbers are better: high numbers, low numbers, or those near 1."""
         return {
             "high": "higher is better",
             "low": "lower is better",

@@ -10,7 +10,7 @@ from vtune.errors import EngineError, shown
 from vtune.types import Audio, Ending, WordTime
 
 FULL_SCALE_TOLERANCE = 1e-6
-"""How far a sample may be outside [-1, 1]: rounding of float32."""
+"""Largest distance of a sample from [-1, 1] that counts as rounding of float32."""
 
 BASE_SECONDS, SECONDS_PER_CHARACTER = 60.0, 2.0
 """Longest speech of a text. Slow speech has 10 characters a second, this limit one in two seconds, so only an engine
@@ -20,7 +20,7 @@ MAX_EMPTY_PIECES = 1_000
 """Pieces without a sample that may follow each other; an engine that waits for something yields none."""
 
 WORD_TIME_TOLERANCE_SECONDS = 0.05
-"""How far beyond its piece a word may begin, for engines that round times to frames."""
+"""Seconds by which a word may begin after its piece ends, for engines that round times to frames."""
 
 
 def longest_speech(text: str) -> float:

@@ -13,7 +13,7 @@ from vtune.recipe import Recipe
 METRICS: dict[str, MetricMaker] = {
     group.name: group.maker for group in sorted(METRIC_GROUPS.values(), key=lambda group: group.position)
 }
-"""Makers by the name of their group, in the order of the table."""
+"""The maker of each of vtune's metric groups, by the name of the group, in the order of the tables."""
 
 
 def metric_makers(engine: Engine, recipe: Recipe, names: Iterable[str] | None = None) -> dict[str, MetricMaker]:
@@ -35,7 +35,8 @@ def metric_makers(engine: Engine, recipe: Recipe, names: Iterable[str] | None = 
 
 
 def _all_makers(engine: Engine, recipe: Recipe) -> dict[str, MetricMaker]:
-    """Return every maker by group; a group of an extension may take the place of vtune's group of its name.
+    """Return the maker of every metric group by its name; an extension's group may replace vtune's group of the same
+    name.
 
     :raises EngineError: two extensions have one group, or two groups have one metric.
     """

@@ -41,7 +41,7 @@ class Score:
         return self.spec.shown({**self.anchors, **self.means}.get(system))
 
     def describe(self, system: str) -> str:
-        """Return in a line what a system reached, and beside it what the others did."""
+        """Return in one line the score of a system, and beside it the scores of the others."""
         others = {**self.anchors, **self.means}
         beside = "".join(f", {name} {self.spec.shown(mean)}" for name, mean in others.items() if name != system)
         return f"{self.spec.title}: {system} {self.shown(system)}{beside}"

@@ -16,7 +16,7 @@ from vtune.voices.speech import Speaker
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Something that speaks, as listening tests call it: a voice, its base, a checkpoint, another voice.
+    """Something that speaks in an evaluation: a voice, its base, a checkpoint, or another voice.
 
     :param say: speaks a text with a seed.
     :param batch: speaks several texts, each with its seed, and yields the index of each with its sound as it is done;

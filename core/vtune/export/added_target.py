@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vtune.voice_format.record import VoiceRecord
 
 VOICE_FILES = "voice/"
-"""Where the folder keeps the voice's own files, apart from those of the target."""
+"""Folder for the voice's own files in the exported folder, apart from the files of the target."""
 
 OWN_NAMES = frozenset({"README.md", "export.json", LICENCE_NOTE, VOICE_FILES.rstrip("/")})
 """Files that vtune writes into every export."""

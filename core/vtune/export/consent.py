@@ -1,4 +1,4 @@
-"""Export a voice only if it states a consent, or if the user takes the responsibility in so many words."""
+"""Export a voice only if it states a consent, or if the user takes the responsibility with a given sentence."""
 
 from __future__ import annotations
 

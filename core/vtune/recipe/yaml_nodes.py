@@ -1,4 +1,4 @@
-"""YAML text to one tree of nodes: PyYAML without its resolver, held to the size of a recipe."""
+"""Parse YAML text into one tree of nodes: PyYAML without its resolver, limited to the size of a recipe."""
 
 from __future__ import annotations
 

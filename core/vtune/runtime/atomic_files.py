@@ -1,4 +1,4 @@
-"""Write files and folders completely or not at all, with locks that tell which process owns an unfinished one."""
+"""Write files and folders so that they are complete or absent, whatever stops the process."""
 
 from __future__ import annotations
 

@@ -122,7 +122,8 @@ def training_bytes(footprint: Footprint, tokens: float, checkpointing: bool) -> 
 
 
 def _held(footprint: Footprint, numbers: int) -> float:
-    """Return the bytes of the base and of some float32 numbers for each trained parameter, those of parts included.
+    """Return the bytes of the base, and of float32 numbers for each trained parameter: the adapter, its gradients and
+    the optimizer's state, those of the parts included.
 
     An adapter is beside the base; full fine-tuning trains the base itself, which is in memory once.
 

@@ -97,7 +97,7 @@ class CheckpointFiles:
 
     @property
     def vocoder_config(self) -> Path | None:
-        """Configuration of a BigVGAN that is on this machine; None of one on the Hub."""
+        """Return the configuration of a BigVGAN that is on this machine; None if it is still on the Hub."""
         path = Path(self._folder(self._options.vocoder, VOCODER_SOURCE, "vocoder")) / "config.json"
         return path if path.is_file() else None
 

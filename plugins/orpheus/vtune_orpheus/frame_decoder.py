@@ -70,7 +70,7 @@ class FrameDecoder:
         self._sent_frames = 0
 
     def add(self, frame: list[int]) -> None:
-        """Take 7 token ids."""
+        """Add the 7 token ids of one frame."""
         self._tokens += frame
 
     def push(self, frame: list[int]) -> Waveform | None:

@@ -27,5 +27,5 @@ class ColumnTable(Table, ABC):
 
     @property
     def names_are_guessed(self) -> bool:
-        """Whether there is no header."""
+        """Whether the table has no header, so that its columns are chosen by their content."""
         return self.columns.header is None

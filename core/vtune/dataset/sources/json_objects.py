@@ -104,7 +104,7 @@ class ObjectLayout:
         return self._with(row, FLAGS_COLUMN, flags)
 
     def new_row(self, like: str | None, name: str, words: str) -> str:
-        """Copy all other members, or have none."""
+        """Return the text of a new object: with the other members of ``like``, or without any others."""
         row = self._with(like if like is not None else "{}", self._table.columns.audio, name)
         return self._with(row, self._table.columns.text, words)
 

@@ -39,7 +39,9 @@ class NameLinesTable(Table):
 
     @property
     def names_are_guessed(self) -> bool:
-        """No header says that the first word of a line is the name of a recording."""
+        """Whether the names are guessed: always, because no header says that lines begin with the names of
+        recordings.
+        """
         return True
 
     def records(self) -> Iterator[TableRecord]:

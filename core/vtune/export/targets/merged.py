@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vtune.voice_format.record import VoiceRecord
 
 VOICE_FILES = "voice/"
-"""Where a model folder keeps what is vtune's, out of the way of loaders that take every ``*.safetensors``."""
+"""Folder for vtune's own files in a model folder, apart from the files that loaders of ``*.safetensors`` read."""
 
 
 def require_merging(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vtune.voice_format.record import VoiceRecord
 
 DTYPE = "fp32"
-"""Of an adapter: it is kept as it was trained."""
+"""The format of the adapter's weights: an adapter is kept as it was trained."""
 
 
 def check(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:

@@ -113,7 +113,9 @@ def log_differences(parts: Sequence[MixPart], options: Mapping[str, Any]) -> Non
 
 
 def combined_consent(consents: Sequence[Mapping[str, str] | None]) -> dict[str, str] | None:
-    """Return who is heard in a mix and what each agreed to; None unless every part says so."""
+    """Return who is heard in a mix and what each person agreed to; None unless every voice of the mix states a
+    consent.
+    """
     stated = [consent for consent in consents if consent is not None]
     if len(stated) < len(consents):
         return None

@@ -22,7 +22,7 @@ def solve(
     steps: int,
     guidance: float,
 ) -> torch.Tensor:
-    """Continue a reference.
+    """Compute the mel spectrogram that continues a reference, by Euler steps of the flow from noise.
 
     :param mu: ``[B, T, C]``, the content of reference and target together.
     :param ref_mel: ``[B, bins, P]``, the reference's mel, for the first P of the T frames.

@@ -257,7 +257,7 @@ class CellLayout(LineLayout):
         return self._with(row, self._flags, flags)
 
     def new_row(self, like: str | None, name: str, words: str) -> str:
-        """Copy all other cells, or leave them empty."""
+        """Return the text of a new row: with the other cells of ``like``, or with empty cells."""
         row = like if like is not None else self._table.delimiter * (self._table.columns.width - 1) + self._end
         return self._with(self._with(row, self._audio, name), self._words, words)
 

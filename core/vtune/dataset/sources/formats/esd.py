@@ -60,7 +60,7 @@ class EsdTable(Table):
         return True
 
     def speaker_in(self, name: str) -> str:
-        """Return the first number of a name."""
+        """Return the number of the speaker, with which the name of a recording begins: ``0011`` of ``0011_000001``."""
         return name.partition("_")[0]
 
     def describe(self) -> str:

@@ -81,7 +81,7 @@ class JsonLinesLayout(LineLayout, ObjectLayout):
         self._end = "\r\n" if "\r\n" in text else "\n"
 
     def new_row(self, like: str | None, name: str, words: str) -> str:
-        """A new object on a line of its own."""
+        """Return the text of a new object, on a separate line."""
         return self._ended(super().new_row(like, name, words)) if like is None else super().new_row(like, name, words)
 
 

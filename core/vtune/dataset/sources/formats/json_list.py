@@ -171,24 +171,24 @@ class CommaLayout:
     _text: str
 
     def join(self, rows: list[str]) -> str:
-        """With the comma and the blanks that part other rows."""
+        """Join rows with the comma and the blanks that separate the other rows."""
         return self._comma().join(rows)
 
     def without(self, row: int) -> Span:
-        """The row and the comma that would be one too many."""
+        """Return the part of the text with the row and one of the commas beside it."""
         start, end = self.spans[row]
         if row + 1 < len(self.spans):
             return start, self.spans[row + 1][0]
         return (self.spans[row - 1][1] if row else start), end
 
     def insertion(self, row: int, text: str) -> tuple[int, str]:
-        """Between others, with a comma."""
+        """Return where the row is inserted, and its text with a comma."""
         if row < len(self.spans):
             return self.spans[row][0], text + self._comma()
         return self.spans[-1][1], self._comma() + text
 
     def bare(self, text: str) -> str:
-        """Take commas away."""
+        """Return the row without commas around it."""
         return text.strip(", \t\r\n")
 
     def _comma(self) -> str:
@@ -225,15 +225,15 @@ class JsonPairsLayout(CommaLayout):
             separator = after_blank(text, end)
 
     def with_words(self, row: str, words: str) -> str:
-        """Change the second of the pair."""
+        """Change the words of the pair."""
         return row[: self._second(row)] + self._value(words)
 
     def with_flags(self, row: str, flags: str) -> str:
-        """A pair has no place for them."""
+        """Refuse: a pair of name and words has no place for red flags."""
         raise DataError(f"{self._table.path} holds names and words only, no {FLAGS_COLUMN!r}")
 
     def new_row(self, like: str | None, name: str, words: str) -> str:
-        """A new pair."""
+        """Return the text of a new pair."""
         if like is None:
             return f"{self._value(name)}: {self._value(words)}"
         _, end = DECODER.raw_decode(like, 0)

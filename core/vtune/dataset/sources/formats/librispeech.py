@@ -61,7 +61,7 @@ class LibriSpeechTable(NameLinesTable):
         return True
 
     def speaker_in(self, name: str) -> str:
-        """Return the first number of a name."""
+        """Return the number of the reader, with which the name of a recording begins: ``84`` of ``84-121123-0000``."""
         return name.partition("-")[0]
 
     def describe(self) -> str:
