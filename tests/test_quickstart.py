@@ -27,7 +27,7 @@ from vtune.voices.speech import Speaker, open_voice
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quickstart")]
 
-TEXTS, SEEDS = 12, 2
+TEXTS, SEEDS = 20, 2
 BRIEFLY = ("train.max_steps=20", "evaluate.clips=6", "evaluate.seeds=1")
 """Settings of the trainings that are damaged on purpose: the damage is so large that no interval is needed."""
 

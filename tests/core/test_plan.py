@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from vtune.errors import DataError
 from vtune.plan import make_plan
 from vtune.recipe import Recipe
+from vtune_cli.main import main
 from vtune_orpheus import tiny_checkpoint
 
 
@@ -79,10 +79,9 @@ def test_a_plan_loads_no_weights(orpheus: Callable[..., Recipe], tmp_path: Path)
 
 
 def test_the_command_says_it(toy_recipe: Callable[..., Path]) -> None:
-    command = [sys.executable, "-m", "vtune_cli", "plan", str(toy_recipe())]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    first, second, *_ = done.stdout.splitlines()
+    result = CliRunner().invoke(main, ["plan", str(toy_recipe())])
+    assert result.exit_code == 0, result.output
+    first, second, *_ = result.stdout.splitlines()
     assert first.startswith(
         "words       data.0: transcripts.csv: CSV; 'filename' names the recording, 'text' has the words"
     )
