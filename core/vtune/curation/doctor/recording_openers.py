@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from vtune import audio
 from vtune.audio.file_kinds import disguised_kind
 from vtune.dataset import Source, find_raw, open_source
+from vtune.dataset.sources.folder_source import FolderSource, RawFolder
 from vtune.dataset.sources.fragments import clip_digest, read_clip, recording_path, split_fragment
-from vtune.dataset.sources.source import FolderSource, RawFolder
 from vtune.recipe import SourceRecipe
 from vtune.types import Waveform
 

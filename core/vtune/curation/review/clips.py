@@ -16,9 +16,9 @@ from vtune.dataset import Row, open_source
 from vtune.dataset.editing.edit import EditableTable, StaleError
 from vtune.dataset.editing.sidecars import EditableSidecar
 from vtune.dataset.editing.text_file import sweep
+from vtune.dataset.sources.folder_source import FolderSource
 from vtune.dataset.sources.fragments import clip_seconds, recording_path, without_neighbours
 from vtune.dataset.sources.sidecars import sidecar_of
-from vtune.dataset.sources.source import FolderSource
 from vtune.errors import DataError, first_problem
 from vtune.recipe import SourceRecipe
 from vtune.runtime.progress import track

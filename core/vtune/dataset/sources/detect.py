@@ -8,11 +8,12 @@ from pathlib import Path
 
 from vtune import audio
 from vtune.dataset.sources.columns import ColumnChoice, listed
+from vtune.dataset.sources.folder_source import SAMPLED_RECORDINGS, FolderSource, shortly
 from vtune.dataset.sources.formats import table_formats
 from vtune.dataset.sources.own_files import JOURNAL_SUFFIX
 from vtune.dataset.sources.recordings import Recordings
 from vtune.dataset.sources.sidecars import sidecar_of
-from vtune.dataset.sources.source import SAMPLED_RECORDINGS, FolderSource, Source, shortly
+from vtune.dataset.sources.source import Source
 from vtune.dataset.sources.speaker_folders import divide_by_folders
 from vtune.dataset.sources.table import Table
 from vtune.dataset.sources.tables import find_tables, format_of, open_table, require_one_a_folder, tables_beside

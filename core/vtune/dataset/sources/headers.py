@@ -7,14 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vtune.dataset.sources.columns import (
-    SAMPLE_CELL_CHARACTERS,
-    ColumnChoice,
-    Columns,
-    choose_columns,
-    is_usual,
-    names_both,
-)
+from vtune.dataset.sources.column_chooser import choose_columns
+from vtune.dataset.sources.columns import SAMPLE_CELL_CHARACTERS, ColumnChoice, Columns, is_usual, names_both
 from vtune.dataset.sources.evidence import CellKind, examine_column, reads_like_words
 
 MAX_TITLE_ROWS = 10

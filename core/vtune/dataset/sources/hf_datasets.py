@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from vtune import audio
-from vtune.dataset.sources.columns import ColumnChoice, choose_columns, listed
+from vtune.dataset.sources.column_chooser import choose_columns
+from vtune.dataset.sources.columns import ColumnChoice, listed
 from vtune.dataset.sources.plain_text import unfit_words
 from vtune.dataset.sources.source import Row
 from vtune.errors import DataError, reason

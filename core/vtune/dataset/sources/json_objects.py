@@ -10,15 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vtune.dataset.sources.column_chooser import choose_columns
 from vtune.dataset.sources.column_table import ColumnTable
-from vtune.dataset.sources.columns import (
-    FLAGS_COLUMN,
-    SAMPLE_CELL_CHARACTERS,
-    SAMPLE_ROWS,
-    ColumnChoice,
-    Columns,
-    choose_columns,
-)
+from vtune.dataset.sources.columns import FLAGS_COLUMN, SAMPLE_CELL_CHARACTERS, SAMPLE_ROWS, ColumnChoice, Columns
 from vtune.dataset.sources.table import TableRecord, make_record
 from vtune.errors import DataError
 

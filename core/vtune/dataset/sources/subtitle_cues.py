@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vtune.dataset.sources.cues import (
+from vtune.dataset.sources.cue_texts import (
     MAX_CUE_CHARACTERS,
     Cue,
     spoken_text,

@@ -256,7 +256,7 @@ def test_a_recording_that_could_not_be_read_is_tried_again(
     root: Path, recipe: Make, prepare: Callable[..., Any], encoded: list[Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network drive that is away for a moment must not lose its clips for ever."""
-    from vtune.dataset.sources.source import FolderSource
+    from vtune.dataset.sources.folder_source import FolderSource
 
     plain = FolderSource.load
 
@@ -414,7 +414,7 @@ def test_while_a_clip_is_encoded_the_next_ones_are_read_and_no_more(
     folder: Folder, recipe: Make, prepare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clip ``n`` is held back until all that may wait behind it have been read; a serial reader would never do that."""
-    from vtune.dataset.sources.source import FolderSource
+    from vtune.dataset.sources.folder_source import FolderSource
 
     names = [f"c{number}" for number in range(6)]
     root = folder(*(f"{name}.wav" for name in names), **{"t.csv": named(*names)})

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtune.dataset import Row, open_source
-from vtune.dataset.sources.columns import ColumnChoice, choose_columns
+from vtune.dataset.sources.column_chooser import choose_columns
+from vtune.dataset.sources.columns import ColumnChoice
 from vtune.dataset.sources.evidence import CellKind, examine_column
 from vtune.errors import DataError
 from vtune.recipe import SourceRecipe

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from vtune import audio
 from vtune.audio import RecordingPart
+from vtune.dataset.sources.folder_source import FolderSource
 from vtune.dataset.sources.fragments import clip_stem, fragment_name, recording_path, split_fragment, without_neighbours
 from vtune.dataset.sources.part_times import PartTimes, TimeColumns, parse_seconds
-from vtune.dataset.sources.source import FolderSource, Row
+from vtune.dataset.sources.source import Row
 from vtune.dataset.sources.table import Table, TableFormat, TableRecord, make_record
 from vtune.errors import DataError
 

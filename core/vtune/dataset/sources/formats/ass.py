@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
-from vtune.dataset.sources.cues import Cue, CueFormat, spoken_text
+from vtune.dataset.sources.cue_texts import Cue, spoken_text
+from vtune.dataset.sources.cues import CueFormat
 from vtune.dataset.sources.part_times import parse_seconds
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
-from vtune.dataset.sources.cues import HEAD_CHARACTERS, Cue, CueFormat, unit_of_times
+from vtune.dataset.sources.cue_texts import Cue
+from vtune.dataset.sources.cues import HEAD_CHARACTERS, CueFormat, unit_of_times
 from vtune.dataset.sources.part_times import parse_seconds
 from vtune.dataset.sources.table import FormatEvidence
 

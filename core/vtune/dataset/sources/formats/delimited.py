@@ -16,12 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtune.dataset.sources.column_table import ColumnTable
-from vtune.dataset.sources.columns import (
-    FLAGS_COLUMN,
-    SAMPLE_ROWS,
-    ColumnChoice,
-    is_usual,
-)
+from vtune.dataset.sources.columns import FLAGS_COLUMN, SAMPLE_ROWS, ColumnChoice, is_usual
 from vtune.dataset.sources.headers import MAX_TITLE_ROWS, columns_below, find_header
 from vtune.dataset.sources.layout import LineLayout, Span
 from vtune.dataset.sources.part_times import WHOLE_RECORDING

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice
-from vtune.dataset.sources.cues import Cue, CueFormat
+from vtune.dataset.sources.cue_texts import Cue
+from vtune.dataset.sources.cues import CueFormat
 from vtune.dataset.sources.subtitle_cues import first_times, subtitle_cues
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vtune.dataset.sources.columns import AUDIO_COLUMNS, ColumnChoice
-from vtune.dataset.sources.cues import MAX_FILE_BYTES, Cue, CueFormat, namesake_of
+from vtune.dataset.sources.cue_texts import Cue
+from vtune.dataset.sources.cues import MAX_FILE_BYTES, CueFormat, namesake_of
 from vtune.dataset.sources.json_objects import DECODER, after_blank, members
 from vtune.dataset.sources.part_times import parse_seconds
 from vtune.dataset.sources.plain_text import encoding_of

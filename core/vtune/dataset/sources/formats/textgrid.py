@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vtune.dataset.sources.columns import ColumnChoice, listed
-from vtune.dataset.sources.cues import MAX_JOINED_SECONDS, Cue, CueFormat
+from vtune.dataset.sources.cue_texts import MAX_JOINED_SECONDS, Cue
+from vtune.dataset.sources.cues import CueFormat
 from vtune.errors import DataError, nearest
 
 WORDS_PAUSE_SECONDS = 0.35

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vtune.dataset.sources.columns import AUDIO_COLUMNS, SPEAKER_COLUMNS, TEXT_COLUMNS, ColumnChoice
-from vtune.dataset.sources.cues import Cue, CueFormat, namesake_of, unit_of_times
+from vtune.dataset.sources.cue_texts import Cue
+from vtune.dataset.sources.cues import CueFormat, namesake_of, unit_of_times
 from vtune.dataset.sources.part_times import TimeColumns, parse_seconds
 from vtune.errors import DataError
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtune.dataset import Row, open_source
-from vtune.dataset.sources.cues import MAX_JOINED_SECONDS, Cue, joined, recording_of, spoken_text
+from vtune.dataset.sources.cue_texts import MAX_JOINED_SECONDS, Cue, joined, spoken_text
+from vtune.dataset.sources.cues import recording_of
 from vtune.dataset.sources.subtitle_cues import subtitle_cues
 from vtune.errors import DataError
 from vtune.recipe import SourceRecipe
