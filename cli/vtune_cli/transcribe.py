@@ -57,7 +57,7 @@ def transcribe(
     from pydantic import ValidationError
 
     from vtune.errors import first_problem
-    from vtune.recipe.model import SourceRecipe, TranscribeRecipe
+    from vtune.recipe.data_sections import SourceRecipe, TranscribeRecipe
 
     if not directory:
         raise click.UsageError("DIR is empty; name a folder that holds recordings")

@@ -15,7 +15,7 @@ from vtune.engines import engine_of
 from vtune.errors import DataError
 from vtune.ingest.raw_sources import PendingRecordings, pending_recordings, prepared_recipe
 from vtune.recipe import Recipe
-from vtune.recipe.model import MAX_CUT_SECONDS
+from vtune.recipe.data_sections import MAX_CUT_SECONDS
 from vtune.runtime.device import pick_device, pick_precision, weights_dtype
 from vtune.runtime.paths import RunFolder
 from vtune.training.memory_estimate import (

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.data_sections import TranscribeRecipe
 from vtune.types import Waveform
 
 RECOGNISER_SAMPLE_RATE = 16_000

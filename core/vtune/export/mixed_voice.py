@@ -14,7 +14,7 @@ from vtune.evaluation import Scores
 from vtune.export.card import write_card
 from vtune.export.voice_files import write_licence_note
 from vtune.recipe import LoraRecipe
-from vtune.recipe.model import VOICE_NAME
+from vtune.recipe.field_types import VOICE_NAME
 from vtune.runtime.paths import VoiceFolder, new_folder, write_json
 from vtune.voice_format.record import VoiceRecord
 from vtune.voice_format.vllm_rules import is_servable

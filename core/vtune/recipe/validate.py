@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from vtune.errors import RecipeError, choices, shown
+from vtune.recipe.data_sections import OWN_RECOGNISERS
 from vtune.recipe.draft import Draft, KeyPath, dotted
 from vtune.recipe.explain import as_written, explain
 from vtune.recipe.lora_arguments import refusal
-from vtune.recipe.model import OWN_RECOGNISERS, LoraRecipe, Recipe
+from vtune.recipe.model import LoraRecipe, Recipe
 from vtune.recipe.parse import MAX_PROBLEMS
 from vtune.recipe.suggest import Catalogue
 from vtune.types import EngineInfo, EngineOptions

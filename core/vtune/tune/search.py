@@ -14,7 +14,7 @@ from vtune.engines import load_recipe
 from vtune.errors import RecipeError, VtuneError, shown
 from vtune.evaluation import QUALITY, MetricSpec
 from vtune.recipe import Recipe, as_yaml, differences, portable_recipe
-from vtune.recipe.model import VOICE_NAME
+from vtune.recipe.field_types import VOICE_NAME
 from vtune.runtime.disk import writing
 from vtune.runtime.paths import RunFolder, write_text
 from vtune.tune.objective import check_metric

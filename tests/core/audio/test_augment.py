@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vtune.audio.augment import Augmenter
 from vtune.errors import DataError, RecipeError
-from vtune.recipe.model import AugmentRecipe
+from vtune.recipe.data_sections import AugmentRecipe
 
 RATE = 16000
 SOUND = (0.3 * np.sin(2 * np.pi * 220 * np.arange(RATE) / RATE)).astype(np.float32)

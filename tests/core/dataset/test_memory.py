@@ -40,7 +40,9 @@ def test_a_survey_holds_no_rows(
     for row in range(1, 2500):
         os.link(root / "c0.wav", root / f"c{row}.wav")
     # All names are one file; so that all are clips of their own, the digest is that of the name.
-    monkeypatch.setattr("vtune.dataset.sources.folder_source.clip_digest", lambda name: sha256(name.encode()).hexdigest())
+    monkeypatch.setattr(
+        "vtune.dataset.sources.folder_source.clip_digest", lambda name: sha256(name.encode()).hexdigest()
+    )
     loaded = recipe({"source": str(root), "table": "t.jsonl"})
 
     def work() -> None:

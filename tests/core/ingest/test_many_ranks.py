@@ -21,7 +21,7 @@ from vtune.ingest.prepare import CutSettings, cut_share, prepare_folder
 from vtune.ingest.transcribe import Transcript, recognise_share, transcribe_folder
 from vtune.ingest.transcribe.recognise_share import TASK_CLIPS
 from vtune.recipe import PrepareRecipe
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.data_sections import TranscribeRecipe
 from vtune.runtime.distributed import shared_files
 from vtune.runtime.distributed.rank_pool import RankPool
 

@@ -20,7 +20,7 @@ from vtune.curation.doctor.thresholds import MAX_OFFSET
 from vtune.dataset import Row
 from vtune.dataset.sources.fragments import clip_stem
 from vtune.dataset.sources.plain_text import unfit_words
-from vtune.recipe.model import MIN_CLIP_SECONDS
+from vtune.recipe.data_sections import MIN_CLIP_SECONDS
 from vtune.types import Audio, Waveform
 
 TARGET_SPEECH_DBFS = -20.0

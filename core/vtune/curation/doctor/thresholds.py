@@ -10,7 +10,7 @@ from vtune.curation.doctor.findings import Finding, Measure, Severity
 from vtune.curation.doctor.measure import Measures
 from vtune.curation.doctor.speech_levels import SpeechLevels
 from vtune.dataset import Row
-from vtune.recipe.model import MIN_CLIP_SECONDS
+from vtune.recipe.data_sections import MIN_CLIP_SECONDS
 
 MIN_CLIPPED_SHARE, RUINED_CLIPPED_SHARE = 2e-5, 0.005
 """Share of samples on flat tops: a few tops in a clip of 3 s, and so many that every loud vowel is distorted."""

@@ -21,7 +21,7 @@ from vtune.dataset.sources.detect import open_source
 from vtune.dataset.sources.source import Row, Source
 from vtune.errors import DataError, printable
 from vtune.recipe import Recipe, SourceRecipe
-from vtune.recipe.model import MIN_CLIP_SECONDS
+from vtune.recipe.data_sections import MIN_CLIP_SECONDS
 
 logger = logging.getLogger(__name__)
 

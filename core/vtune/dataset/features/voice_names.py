@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
 
-from vtune.recipe.model import VOICE_NAME
+from vtune.recipe.field_types import VOICE_NAME
 
 MAX_READABLE_CHARACTERS = 32
 """A longer name is a hash, of which the first characters are enough."""

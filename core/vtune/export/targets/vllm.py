@@ -27,7 +27,7 @@ _NAMES = re.compile(r"^base_model\.model\.(?P<module>.+)\.(lora_[AB]\.weight|lor
 
 
 def _check(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
-    from vtune.recipe.model import VOICE_NAME
+    from vtune.recipe.field_types import VOICE_NAME
     from vtune.voice_format.vllm_rules import check_config
 
     peft.check(folder, record, directory)

@@ -12,7 +12,7 @@ from typing import Any
 
 from vtune.errors import printable
 from vtune.ingest.prepare.cut_records import CutRecord
-from vtune.recipe.model import MIN_CLIP_SECONDS
+from vtune.recipe.data_sections import MIN_CLIP_SECONDS
 from vtune.runtime.paths import write_json, write_text
 
 PAUSES_KIND, NOISE_KIND = "pauses", "music, noise and breaths"

@@ -12,7 +12,7 @@ from vtune.audio.levels import Loudness
 from vtune.audio.segmentation.segments import ClipLengths
 from vtune.errors import VtuneError
 from vtune.recipe import PrepareRecipe
-from vtune.recipe.model import MAX_CUT_SECONDS, MIN_CUT_SECONDS, MIN_LONE_SECONDS
+from vtune.recipe.data_sections import MAX_CUT_SECONDS, MIN_CUT_SECONDS, MIN_LONE_SECONDS
 
 CUT_VERSION = 2
 """Increase this number whenever the same recording would be cut differently."""

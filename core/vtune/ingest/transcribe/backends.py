@@ -9,7 +9,7 @@ from vtune.contract.recognisers import Recogniser, RecogniserBackend, Transcript
 from vtune.engines.contributions import Contribution, errors_of, extension_contributions, joined
 from vtune.errors import EngineError, VtuneError, choices, shown
 from vtune.ingest.transcribe.number_words import NumberWordsRecogniser
-from vtune.recipe.model import OWN_RECOGNISERS, TranscribeRecipe
+from vtune.recipe.data_sections import OWN_RECOGNISERS, TranscribeRecipe
 from vtune.runtime.device import pick_device
 from vtune.types import Waveform
 

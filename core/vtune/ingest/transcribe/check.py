@@ -22,7 +22,7 @@ from vtune.ingest.transcribe.journal_entries import JournalEntry, evidence_of, m
 from vtune.ingest.transcribe.recognition import recognise_recordings
 from vtune.ingest.transcribe.red_flags import flag_kind, flags_in_folder
 from vtune.ingest.transcribe.report import MAX_LISTED_NAMES, describe_speed, list_reasons
-from vtune.recipe.model import SourceRecipe, TranscribeRecipe
+from vtune.recipe.data_sections import SourceRecipe, TranscribeRecipe
 from vtune.runtime.paths import exclusive_access, write_text
 from vtune.runtime.progress import ProgressBar
 from vtune.types import Waveform

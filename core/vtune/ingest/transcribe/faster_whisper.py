@@ -11,7 +11,7 @@ from vtune.contract.recognisers import Transcript
 from vtune.errors import VtuneError, choices, in_a_line
 from vtune.ingest.transcribe.join_transcripts import join_transcripts
 from vtune.ingest.transcribe.numerals import decode_numerals_in_words, numeral_tokens
-from vtune.recipe.model import NumberStyle
+from vtune.recipe.data_sections import NumberStyle
 from vtune.types import Waveform
 
 if TYPE_CHECKING:

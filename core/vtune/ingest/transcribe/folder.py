@@ -24,7 +24,7 @@ from vtune.ingest.transcribe.recognise_share import TASK_CLIPS, PendingClip, Rec
 from vtune.ingest.transcribe.report import TranscribeReport
 from vtune.ingest.transcribe.table_names import name_in_table
 from vtune.ingest.transcribe.transcript_rows import TranscriptRows
-from vtune.recipe.model import OWN_RECOGNISERS, TranscribeRecipe
+from vtune.recipe.data_sections import OWN_RECOGNISERS, TranscribeRecipe
 from vtune.runtime import signals
 from vtune.runtime.distributed.rank_pool import ALONE, RankPool
 from vtune.runtime.paths import exclusive_access

@@ -12,7 +12,7 @@ from vtune.errors import VtuneError, in_a_line
 from vtune.ingest.transcribe.hub_inference import inputs_of, logprobs_of, tokens_to_suppress
 from vtune.ingest.transcribe.hub_whisper import HubWhisper
 from vtune.ingest.transcribe.numerals import decode_numerals_in_words
-from vtune.recipe.model import NumberStyle
+from vtune.recipe.data_sections import NumberStyle
 from vtune.toolkit.hub import load_pretrained
 from vtune.types import Waveform
 

@@ -10,7 +10,7 @@ from vtune.contract.recognisers import Transcript
 from vtune.errors import VtuneError, choices
 from vtune.ingest.transcribe.hub_inference import inputs_of, logprobs_of, tokens_to_suppress
 from vtune.ingest.transcribe.numerals import decode_numerals_in_words
-from vtune.recipe.model import NumberStyle
+from vtune.recipe.data_sections import NumberStyle
 from vtune.types import Waveform
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from vtune.ingest.transcribe.recognition import RecognitionResult
 from vtune.ingest.transcribe.red_flags import TextEvidence, flags_in_folder
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.data_sections import TranscribeRecipe
 
 JournalEntry = dict[str, Any]
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from vtune.contract.recognisers import Recogniser, Transcript
 from vtune.ingest.transcribe.numerals import numerals_in
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.data_sections import TranscribeRecipe
 from vtune.types import Waveform
 
 DECIMAL_COMMA_LANGUAGES = frozenset(

@@ -14,7 +14,7 @@ from vtune.ingest.transcribe.backends import open_recogniser
 from vtune.ingest.transcribe.journal import Journal, rank_journal
 from vtune.ingest.transcribe.journal_entries import JournalEntry, carry_over, make_entry
 from vtune.ingest.transcribe.recognition import RecognitionResult, recognise_recordings
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.data_sections import TranscribeRecipe
 from vtune.runtime import signals
 from vtune.runtime.distributed.shared_files import await_files
 from vtune.types import Waveform

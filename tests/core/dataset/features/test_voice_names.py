@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtune.dataset.features.voice_names import MAX_READABLE_CHARACTERS, voice_names
-from vtune.recipe.model import VOICE_NAME
+from vtune.recipe.field_types import VOICE_NAME
 
 NAMES = st.text(min_size=1, max_size=80) | st.sampled_from(["Ann", "ann", "ANN", "a b", "a_b", "a/b", "ü", "ab" * 40])
 

@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 from vtune.ingest.transcribe import TranscribeReport, Transcript, transcribe_folder
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.data_sections import TranscribeRecipe
 from vtune.types import Waveform
 
 RATE = 16_000

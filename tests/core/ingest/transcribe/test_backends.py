@@ -14,7 +14,7 @@ import whisper
 
 from vtune.errors import VtuneError
 from vtune.ingest.transcribe import Transcript, open_recogniser
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.data_sections import TranscribeRecipe
 
 
 def recipe(model: Path | str, **more: Any) -> TranscribeRecipe:

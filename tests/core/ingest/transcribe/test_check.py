@@ -16,7 +16,7 @@ from vtune.dataset import open_source
 from vtune.errors import DataError, VtuneError
 from vtune.ingest.transcribe import CheckReport, check_folder, check_source
 from vtune.recipe import SourceRecipe
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.data_sections import TranscribeRecipe
 
 Make = Callable[..., Path]
 

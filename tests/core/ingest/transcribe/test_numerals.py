@@ -18,7 +18,7 @@ from vtune.ingest.transcribe import numerals as numerals_module
 from vtune.ingest.transcribe.number_words import NumberWordsRecogniser, missing_rules, write_numbers
 from vtune.ingest.transcribe.numerals import decode_numerals_in_words, numeral_tokens, numerals_in
 from vtune.recipe import SourceRecipe
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.data_sections import TranscribeRecipe
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vtune.ingest.transcribe import transcribe_folder
-from vtune.recipe.model import TranscribeRecipe
+from vtune.recipe.data_sections import TranscribeRecipe
 
 RATE = 16_000
 
