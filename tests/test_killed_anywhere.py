@@ -40,7 +40,7 @@ def trainer_callbacks(recipe):
     return [Killer()]
 """
 
-# Importing torch and its kin takes most of a short run; so it is done once, and each run is a fork of that.
+# Importing torch and similar packages takes most of a short run; so it is done once, and each run is a fork of that.
 SERVER = '''
 import gc, itertools, json, os, shutil, signal, sys, threading, time
 import torch.utils.tensorboard, vtune.pipeline, vtune_toy

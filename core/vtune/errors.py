@@ -38,7 +38,7 @@ class SkipClip(VtuneError):
 
 
 class TrainingError(VtuneError):
-    """A training that must not go on: a dead adapter, a wrong world size, no memory."""
+    """A training that must not continue: a dead adapter, a wrong world size, no memory."""
 
 
 class VoiceError(VtuneError):

@@ -26,7 +26,7 @@ def run(
     *,
     callbacks: Sequence[Any] = (),
 ) -> list[Voice]:
-    """Make every voice of a recipe, as ``vtune run`` does. A run that was stopped goes on where it was.
+    """Make every voice of a recipe, as ``vtune run`` does. A run that was stopped continues from there.
 
     ``vtune.run("jane.yaml", {"train.epochs": 5})`` trains five epochs, whatever the file says.
 

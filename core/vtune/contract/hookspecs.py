@@ -530,7 +530,7 @@ def synthesize_from_sampler(
     """Speak as ``synthesize`` does, with tokens that a server of language models samples.
 
     The server has the network and the voice's adapter, so the base must not load its network for this. While
-    ``sampler`` waits for a token, other utterances of this base may go on, but never at the same instant. With
+    ``sampler`` waits for a token, other utterances of this base may continue, but never at the same instant. With
     temperature 0 both hooks give the same sound, up to the difference between two implementations of a network.
 
     :param sampler: takes a ``vtune.SamplingRequest`` and yields the token ids as they are sampled.
@@ -603,7 +603,7 @@ def extension_info() -> ExtensionInfo:
 def trainer_callbacks(recipe: Recipe) -> list[Any]:
     """Add ``transformers.TrainerCallback`` objects to the training (extensions, and an engine for its own trainings).
 
-    A callback that is also an ``ExportableState`` of transformers gets its state back when a stopped run goes on.
+    A callback that is also an ``ExportableState`` of transformers gets its state back when a stopped run is resumed.
 
     Called once before each training on each rank.
 

@@ -68,7 +68,7 @@ class Backend(Protocol):
         ...
 
     def drain(self) -> None:
-        """Refuse the requests that wait, because the server is being stopped; requests that speak go on."""
+        """Refuse the requests that wait, because the server is being stopped; requests that speak continue."""
         ...
 
     def kill(self) -> None:

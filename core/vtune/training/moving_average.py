@@ -13,7 +13,7 @@ from vtune.errors import TrainingError
 from vtune.training.tensor_state import read_into, write_tensors
 
 RAW_WEIGHTS_FILE = "raw_weights.safetensors"
-"""What a training goes on with; the adapter file beside it has the averages."""
+"""The weights with which a training continues; the adapter file beside it has the averages."""
 
 
 class MovingAverage:
@@ -59,11 +59,11 @@ class MovingAverage:
             parameter.data, self._averages[name] = self._averages[name], parameter.data
 
     def save_raw(self, folder: Path) -> None:
-        """Write the weights that the training goes on with; call it while the averages are not in use."""
+        """Write the weights with which the training continues; call it while the averages are not in use."""
         write_tensors(self._parameters, folder / RAW_WEIGHTS_FILE)
 
     def load(self, folder: Path) -> None:
-        """Take the weights of the model as the averages, and read the weights that the training goes on with."""
+        """Take the weights of the model as the averages, and read the weights with which the training continues."""
         for name, parameter in self._parameters.items():
             self._averages[name].copy_(parameter.detach())
         read_into(self._parameters, folder / RAW_WEIGHTS_FILE)

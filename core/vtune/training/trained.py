@@ -65,7 +65,7 @@ class Trained:
             yield
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint's weights: what a voice would be, and beside it what a training needs to go on."""
+        """Write a checkpoint's weights: what a voice would be, and beside it what a training needs to continue."""
         with self.as_voice():
             save_weights(self.model, folder)
         self.parts.save(folder)
@@ -73,7 +73,7 @@ class Trained:
             self.average.save_raw(folder)
 
     def load(self, folder: Path) -> None:
-        """Read a checkpoint's weights to go on with the training."""
+        """Read a checkpoint's weights to continue the training."""
         self.load_voice(folder)
         self.parts.load(folder)
         if self.average is not None:

@@ -50,7 +50,7 @@ def run_trial(study: Study, trial: Trial, study_folder: StudyFolder, run: RunFol
 
 
 def drop_checkpoints(folder: Path) -> None:
-    """Remove what only a training needs that goes on; a voice has its adapter. Twenty trials would fill a disk."""
+    """Remove what only a training needs that is continued; a voice has its adapter. Twenty trials would fill a disk."""
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 

@@ -79,7 +79,7 @@ def estimate(
 
 
 def empty_network(config: Config) -> nn.Module:
-    """Return the GPT that is trained without weights, on the device ``meta``."""
+    """Return the GPT that is trained, without weights, on the device ``meta``."""
     import torch
 
     from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig

@@ -28,7 +28,7 @@ LANGUAGES = _vocabulary("""
     hungarian indonesian italian japanese korean mandarin norwegian persian polish portuguese romanian russian spanish
     swedish thai turkish ukrainian vietnamese
 """)
-"""Codes of ISO 639 as data sets use them, and names; ``all_zh`` and its kin are those of GPT-SoVITS."""
+"""Codes of ISO 639 as data sets use them, and names; ``all_zh`` and similar codes are those of GPT-SoVITS."""
 
 ARPABET = _vocabulary("""
     aa ae ah ao aw ax axr ay b ch d dh dx eh el em en er ey f g hh hv ih ix iy jh k l m n ng nx ow oy p q r s sh t th

@@ -22,7 +22,7 @@ MAX_JOINED_SECONDS = 13.0
 """Seconds of the longest clip that several cues become: clips of ``vtune prepare`` have as many by default."""
 
 MAX_JOINED_PAUSE_SECONDS = 0.8
-"""Seconds between two cues up to which the second goes on with the sentence of the first."""
+"""Seconds between two cues up to which the second continues the sentence of the first."""
 
 SCRAP_SECONDS = 1.0
 """Seconds of a clip below which the next cue is joined even after the end of a sentence."""
@@ -122,7 +122,7 @@ def joined(cues: Iterable[Cue]) -> Iterator[Cue]:
 
 
 def _belongs(first: Cue, second: Cue) -> bool:
-    """Tell whether a cue goes on with the sentence of the cue before."""
+    """Tell whether a cue continues the sentence of the cue before."""
     if first.problem or second.problem or unfit_words(first.text) or unfit_words(second.text):
         return False
     if None in (first.start, first.end, second.start, second.end) or first.speaker != second.speaker:

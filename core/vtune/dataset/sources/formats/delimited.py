@@ -188,7 +188,7 @@ def _later_rows(path: Path, encoding: str, delimiter: str) -> list[list[str]]:
 def read_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
     """Yield line, cells and problem of every row that is not blank.
 
-    A row that cannot be parsed is one line: reading goes on at the next, however far its open quote reached.
+    A row that cannot be parsed is one line: reading continues at the next line, however far its open quote reached.
     """
     dialect = _dialect(delimiter)
     with open_text(path, encoding, newline="") as file:

@@ -1,4 +1,4 @@
-"""Spreadsheets of Excel, LibreOffice and their kin: the first sheet that holds rows is a table like CSV.
+"""Spreadsheets of Excel, LibreOffice and similar programs: the first sheet that holds rows is a table like CSV.
 
 Memory: the cells of the sheet. Words cannot be edited in place; save the sheet as CSV for that.
 """
