@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Importing torch and similar packages takes most of a short run; it is done once, and each process of a run is a fork
-of that. FORKS = """
+# Importing torch and its kin takes most of a short run; it is done once, and each process of a run is a fork of that.
+FORKS = """
 import json, os, sys
 import vtune.runtime.distributed.launch, vtune.pipeline, vtune.tune, torch.distributed
 from vtune_cli import main
