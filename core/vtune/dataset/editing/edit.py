@@ -108,7 +108,8 @@ class EditableTable:
     def drop(self, row: int, on_change: OnChange = ignore_change) -> Change:
         """Delete a row."""
         start, end = self._layout.without(row)
-        return self._splice(row, 1, [], start, self._script.text[start:end], "", on_change)
+        splice = _Splice(row, 1, [], start, self._script.text[start:end], "")
+        return self._splice(splice, on_change)
 
     def put_back(self, row: int, change: Change, on_change: OnChange = ignore_change) -> Change:
         """Insert a dropped row again, as number ``row``."""
