@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import pluggy
 
@@ -222,6 +221,10 @@ def _origin(installed: Installed) -> str:
     try:
         facts = json.loads(distribution.read_text("direct_url.json") or "{}")
         if facts.get("dir_info", {}).get("editable"):
+            from urllib.request import (
+                url2pathname,
+            )  # imports ssl
+
             return f"editable at {url2pathname(urlparse(facts['url']).path)}"
     except (OSError, ValueError, KeyError, AttributeError):  # a damaged note costs only itself
         pass
