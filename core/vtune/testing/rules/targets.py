@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
-from vtune.testing.rules.batches import label_names
+from vtune.testing.rules.batches import item_counts, label_names
 from vtune.testing.rules.losses import loss_of, num_items_in_batch_is_used, usable_model
 from vtune.testing.subject import Subject
 from vtune.types import Batch
@@ -150,7 +151,10 @@ def _gap(model: nn.Module, batch: Batch, alignment: Alignment, position: int) ->
         alone[name].fill_(-100)
     value = int(alignment.row_of(batch[alignment.labels])[position])
     alignment.row_of(alone[alignment.labels])[position] = value
-    usual = loss_of(model, alone)
+    counts = item_counts(batch)  # of the whole clip: a kind of labels of which none is left would divide by zero
+    usual = loss_of(model, alone, num_items_in_batch=counts)
+    if not math.isfinite(usual):
+        return None
     own = position + alignment.shift
     others = alignment.row_of(batch[alignment.inputs]).unique()
     for gap in range(2 * LARGEST_SHIFT):
@@ -160,6 +164,6 @@ def _gap(model: nn.Module, batch: Batch, alignment: Alignment, position: int) ->
         changed = {name: tensor.clone() for name, tensor in alone.items()}
         row = alignment.row_of(changed[alignment.inputs])
         row[place] = others[others != row[place]][0]
-        if loss_of(model, changed) != usual:
+        if loss_of(model, changed, num_items_in_batch=counts) != usual:
             return gap
     return None
