@@ -28,10 +28,12 @@ RECIPE = """\
 voice: {name}
 engine: {engine}
 data: [{{source: speech}}]
-train: {{epochs: 1, batch_size: 4, learning_rate: 1e-2, validation: 0.25, early_stopping: false}}
+train: {{epochs: 1, batch_size: 4, learning_rate: 1e-2, validation: 0.25}}
 evaluate:
   {{sentences: [hello], metrics: [delivery], source: held, checkpoint_sentences: 0, train_sentences: 0}}
 """
+
+STUDY = "runs/ann/tuning/study/best.yaml"
 
 CONVERTING = """
 import vtune, vtune_toy
@@ -70,8 +72,8 @@ def case(line: str, *made: str) -> Case:
 CASES = [
     case("run again.yaml", "voices/again"),
     case("train again.yaml"),
-    case("tune ann.yaml --search lora.rank=2,4 --study s", "runs/ann/studies/s/best.yaml"),
-    case("prepare raw out --min-duration 0.5", "out/transcript.csv"),
+    case("tune ann.yaml --search lora.rank=2,4 --trials 2 --metric duration_ratio", STUDY),
+    case("prepare raw out", "out/ledger.jsonl", "out/report.json", "out/talk0_001.wav"),
     case("transcribe cut --model tiny.pt --device cpu", "cut/transcript.csv"),
     case("evaluate ann evaluate.clips=2 --device cpu", "voices/ann/evaluation"),
     case("compare ann ben --texts lines.txt --out heard --device cpu", "heard"),
@@ -96,11 +98,10 @@ def forks() -> Iterator[Forks]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, forks: Forks, speech: Callable[..., Path], make_world: list[Path]) -> Path:
+def world(tmp_path: Path, forks: Forks, speech: Callable[..., Path], template: Path) -> Path:
     """A folder with recordings, recipes, and the voices ``ann``, ``ben`` and ``con``; made once, and copied."""
-    if not make_world:
-        place = tmp_path / "template"
-        place.mkdir()
+    if not list(template.iterdir()):
+        place = template
         shutil.move(speech(), place / "speech")
         shutil.move(speech("held", 2, first=50), place / "held")
         (place / "engine.py").write_text(CONVERTING)
@@ -112,25 +113,25 @@ def world(tmp_path: Path, forks: Forks, speech: Callable[..., Path], make_world:
         for name in ("ann", "ben", "con"):
             code, said = forks.run(place, "run", f"{name}.yaml", f"train.seed={len(name) + ord(name[0])}")
             assert code == 0, said
-        make_world.append(place)
     world = tmp_path / "world"
-    shutil.copytree(make_world[0], world)
+    shutil.copytree(template, world)
     return world
 
 
 @pytest.fixture(scope="module")
-def make_world(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return []
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("template")
 
 
 def _write_recordings(place: Path) -> None:
     rate = 16_000
-    times = np.arange(2 * rate) / rate
-    voice = 0.1 * sum(np.sin(2 * np.pi * 140 * n * times + n) / n for n in range(1, 20))
+    times = np.arange(4 * rate) / rate
     silence = 1e-4 * np.random.default_rng(0).standard_normal(2 * rate)
     (place / "raw").mkdir()
     (place / "cut").mkdir()
     for number in range(2):
+        pitch = 140 + 20 * number
+        voice = 0.1 * sum(np.sin(2 * np.pi * pitch * n * times + n) / n for n in range(1, 20))
         soundfile.write(
             place / f"raw/talk{number}.wav", np.concatenate([silence, voice, silence, voice, silence]), rate
         )
@@ -216,7 +217,7 @@ def test_a_verb_that_a_signal_stops(forks: Forks, world: Path, tmp_path: Path, c
             assert line == said.splitlines()[-1]
             assert line.endswith(("run the same command to resume", "run the same command again")), where
         for made in case.made:
-            if (at / made).exists() and made != "runs/ann/studies/s/best.yaml":
+            if (at / made).exists() and made != STUDY:  # the best of the trials so far
                 assert contents(at, (made,)) == contents(straight, (made,)), where
         if case.verb in ("merge", "mix", "export") and (at / case.made[0]).exists():
             continue  # it was done, and would be refused now
