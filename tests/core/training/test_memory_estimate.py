@@ -145,7 +145,10 @@ def test_the_least_limit_counts_and_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_stages_of_a_cpu_are_all_on_the_host_and_those_of_a_gpu_are_apart() -> None:
     settled = recipe(batch_size=1, gradient_checkpointing=False)
-    shape = replace(BASE, weight_bytes=int(10e9), largest_bytes=int(1e8), parameters=int(5e9), codec_bytes=1e8)
+    shape = replace(
+        BASE, weight_bytes=int(10e9), largest_bytes=int(1e8), parameters=int(5e9), codec_bytes=1e8,
+        listening_bytes=2e8, encoding_second_bytes=3e7,
+    )  # fmt: skip
     on_cpu = {stage.name: stage for stage in memory_estimate.stages(shape, settled, 7, 1)}
     on_gpu = {stage.name: stage for stage in memory_estimate.stages(shape, settled, 7, 1, on_gpu=True)}
     assert list(on_cpu) == list(on_gpu)
@@ -160,6 +163,9 @@ def test_stages_of_a_cpu_are_all_on_the_host_and_those_of_a_gpu_are_apart() -> N
         "merging",
     ]
     assert all(stage.device_bytes == 0 for stage in on_cpu.values())
+    # Before a training, 0.36 of the program's 0.45 GiB are there.
+    assert on_cpu["encoding"].host_bytes == pytest.approx(0.36 * GIB + 1e8 + 2e8 + 3e7)
+    assert on_cpu["loading"].host_bytes == pytest.approx(0.45 * GIB + 1e8 + 10e9 + 4 * shape.trainable)
     assert on_cpu["training"].host_bytes > 10e9
     assert on_gpu["training"].device_bytes == training_bytes(shape, 7, False)
     assert max(stage.host_bytes for stage in on_gpu.values()) < 5e9  # nothing of a GPU's network is on the host
