@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import soundfile
 import torch
 from forks import Forks
+from waiting import alive
 
 from vtune_cli import stopping
 from vtune_cli.main import VERBS
@@ -78,7 +81,7 @@ CASES = [
     case("evaluate ann evaluate.clips=2 --device cpu", "voices/ann/evaluation"),
     case("compare ann ben --texts lines.txt --out heard --device cpu", "heard"),
     case("merge ann whole --device cpu", "whole"),
-    case("mix 0.5*ann+0.5*ben duo --device cpu", "voices/duo"),
+    case("mix 0.5*ann+0.5*ben --name duo --device cpu", "voices/duo"),
     case(f"export|ann|copy|--to|peft|--without-consent|{CONSENT}", "copy"),
     case(f"export|ann|copy|--to|merged|--without-consent|{CONSENT}", "copy"),
     case("say ann hello --out said.wav --device cpu", "said.wav"),
@@ -224,3 +227,24 @@ def test_a_verb_that_a_signal_stops(forks: Forks, world: Path, tmp_path: Path, c
         code, said = forks.run(at, *case.arguments)
         assert code == 0, where + said
         assert contents(at, case.made) == expected, where
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "exit_code"),
+    [
+        ("serve --port 0 --device cpu", "SIGTERM", 0),
+        ("serve --port 0 --device cpu", "SIGINT", 0),
+        ("review speech --no-browser", "SIGINT", 0),
+        ("review speech --no-browser", "SIGTERM", -signal.SIGTERM),
+    ],
+)
+def test_a_verb_that_runs_until_a_signal(forks: Forks, world: Path, line: str, name: str, exit_code: int) -> None:
+    process = forks.start(world, *line.split())
+    shown = [world / "said.1", world / "said.2"]
+    while not any(path.is_file() and "Press Ctrl-C to end" in path.read_text() for path in shown):
+        assert alive(process), (world / "said.2").read_text()
+        time.sleep(0.05)
+    os.kill(process, getattr(signal, name))
+    assert forks.wait(process) == exit_code
+    assert "Traceback" not in (world / "said.2").read_text()
+    assert leftovers(world) == []

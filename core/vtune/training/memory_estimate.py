@@ -27,7 +27,7 @@ _USABLE_FRACTION = 0.9
 """Share of the memory that a training is planned to fill; the rest is for what the estimate does not know."""
 
 _TRAINING_MODULES_BYTES = 0.09 * GIB
-"""Memory of what is imported after the encoding; encoding takes so much less (0.31 to 0.39 of 0.45 GiB were measured)."""
+"""Memory of what is imported after the encoding, which takes so much less: 0.31 to 0.39 of 0.45 GiB were measured."""
 
 _AFTER_TRAINING_BYTES = 0.15 * GIB
 """Memory that stays in the process after a training: further modules and caches of libraries; measured."""
