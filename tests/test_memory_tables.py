@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from vtune.engines import load_engine, load_recipe
-from vtune.training.memory_estimate import GIB, of_method, stages
+from vtune.runtime.memory import GIB
+from vtune.training.memory_estimate import of_method, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 ORPHEUS = {

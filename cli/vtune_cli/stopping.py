@@ -15,7 +15,7 @@ RESUMING_VERBS = frozenset({"run", "train", "tune", "prepare", "transcribe"})
 RESTARTING_VERBS = frozenset({"doctor", "evaluate", "compare", "merge", "mix", "export"})
 
 # These verbs take a moment and end without a message, as any command does.
-SHORT_VERBS = frozenset({"say", "plan", "voices", "recipe", "engines", "engine"})
+SHORT_VERBS = frozenset({"say", "convert", "plan", "voices", "recipe", "engines", "engine", "plugins"})
 
 
 def stoppable(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,20 +12,17 @@ from vtune.dataset import ClipTotals, Source, manifest_entries, open_numbered_so
 from vtune.dataset.features.encode import variant_numbers
 from vtune.dataset.features.manifest import MAX_SHOWN_VOICES
 from vtune.engines import engine_of
+from vtune.engines.memory import Stage
 from vtune.errors import DataError
 from vtune.ingest.raw_sources import PendingRecordings, pending_recordings, prepared_recipe
 from vtune.recipe import Recipe
 from vtune.recipe.data_sections import MAX_CUT_SECONDS
 from vtune.runtime.device import pick_device, pick_precision, weights_dtype
+from vtune.runtime.memory import GIB, Limit, host_limit, memory_of
 from vtune.runtime.paths import RunFolder
 from vtune.training.memory_estimate import (
-    GIB,
-    Limit,
-    Stage,
     footprint_of,
-    host_limit,
     memory_for_training,
-    memory_of,
     resolve_auto,
     stages,
     training_bytes,

@@ -10,10 +10,33 @@ from pathlib import Path
 from typing import Any
 
 # Importing torch and its kin takes most of a short run; it is done once, and each process of a run is a fork of that.
-FORKS = """
-import json, os, sys
+FORKS = '''
+import json, os, signal, sys
 import vtune.runtime.distributed.launch, vtune.pipeline, vtune.tune, torch.distributed
 from vtune_cli import main
+
+CHANGES = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
+
+def signalled_at_a_change(folder):
+    """Send SIGNAL before change number SIGNAL_AT_CHANGE (from 1) of this process in a folder; write down the number of
+    changes."""
+    last, number, seen = int(os.environ["SIGNAL_AT_CHANGE"]), os.environ["SIGNAL"], 0
+    out = os.open(f"{folder}/said.changes", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+
+    def count(event, arguments):
+        nonlocal seen
+        if event not in CHANGES or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+            return
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            return
+        path = os.path.abspath(os.fsdecode(arguments[0]))
+        if path.startswith(folder + os.sep):
+            seen += 1
+            os.pwrite(out, f"{seen:9}".encode(), 0)
+            if seen == last:
+                os.kill(os.getpid(), getattr(signal, number))
+
+    sys.addaudithook(count)
 
 def command(run):
     os.chdir(run["at"])
@@ -21,6 +44,8 @@ def command(run):
     sys.path[:0] = run["path"]
     for stream in (1, 2):
         os.dup2(os.open(f"{run['at']}/{run['name']}.{stream}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    if "SIGNAL_AT_CHANGE" in os.environ:
+        signalled_at_a_change(os.path.realpath(run["at"]))
     main(run["arguments"], prog_name="vtune")
 
 def fork(call, *arguments):
@@ -40,7 +65,7 @@ def fork(call, *arguments):
     return child
 
 class Rank:
-    '''What subprocess.Popen is to a launch.'''
+    """What subprocess.Popen is to a launch."""
 
     def __init__(self, command, env, pass_fds):
         self.returncode = None
@@ -83,7 +108,7 @@ for line in sys.stdin:
         print(os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1]), flush=True)
     else:
         print(fork(started, asked), flush=True)
-"""
+'''
 
 
 class Forks:

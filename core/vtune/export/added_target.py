@@ -49,20 +49,18 @@ def _write(
     """Write the files and compare. :raises VoiceError: there are no files, or they give other numbers."""
     from vtune.export.card import Form
 
-    target, title = added.entry, f"{added.owner}: export target {added.entry.name!r}"
-    errors = errors_of(title, target.write, target.compare)
+    target, title = added.entry, _title(added)
     dtype = dtype or target.dtypes[0]
-    voice = _voice(source, dtype)
-    with errors.named("write"):
+    voice = voice_to_export(source, dtype)
+    with errors_of(title, target.write, target.compare).named("write"):
         target.write(voice, directory)
     names = {path.name for path in directory.iterdir()}
     if not names:
         raise EngineError(f"{title}: write wrote no file into the folder that it was given")
     if names & OWN_NAMES:
         raise EngineError(f"{title}: write wrote {sorted(names & OWN_NAMES)[0]!r}, which vtune writes itself")
-    expected = _read_back(errors, title, target, voice, directory)
     how = f"read back by the export target {target.name!r} of {added.owner}"
-    prompts = [Prompt(pair.what, _count(pair.expected), _difference(title, pair), None) for pair in expected]
+    prompts = compared_numbers(added, voice, directory)
     _require_close(how, prompts, target.tolerance)
     _require_reading(title, target, voice)
     form = Form(
@@ -71,7 +69,27 @@ def _write(
     return ExportResult(form, AnswerComparison(how, prompts, target.tolerance), dtype)
 
 
-def _voice(source: ExportSource, dtype: str) -> VoiceToExport:
+def compared_numbers(added: Contribution[ExportTarget], voice: VoiceToExport, directory: Path) -> list[Prompt]:
+    """Let a target read its files back, and compare their numbers with those of a voice.
+
+    :raises EngineError: the target gives nothing to compare.
+    :raises VoiceError: numbers of the files have another shape than those of the voice.
+    """
+    title = _title(added)
+    errors = errors_of(title, added.entry.write, added.entry.compare)
+    pairs = _read_back(errors, title, added.entry, voice, directory)
+    return [Prompt(pair.what, _count(pair.expected), _difference(title, pair), None) for pair in pairs]
+
+
+def _title(added: Contribution[ExportTarget]) -> str:
+    return f"{added.owner}: export target {added.entry.name!r}"
+
+
+def voice_to_export(source: ExportSource, dtype: str) -> VoiceToExport:
+    """Return an opened voice as a target gets it.
+
+    :param dtype: format of the weights: ``fp32``, ``fp16`` or ``bf16``.
+    """
     voice = source.voice
     voice.model.eval()
 

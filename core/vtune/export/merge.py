@@ -14,6 +14,7 @@ from vtune.export.voice_files import write_licence_note
 from vtune.runtime.paths import VoiceFolder, new_folder, require_new_folder
 from vtune.runtime.progress import logged_step
 from vtune.voice_format.record import read_record
+from vtune.voices.memory import require_memory_to_merge
 
 
 def merge_voice(
@@ -30,6 +31,7 @@ def merge_voice(
     load_engine(record.engine).require("merging", "fold an adapter into its base")
     if record.method != "lora":
         raise VoiceError(f"{folder.path} was fully fine-tuned: there is no adapter to merge")
+    require_memory_to_merge(record, device, options)
     with logged_step(f"Merging {folder.name}: loading the voice and its base"):
         source = open_export_source(folder, device, options)
     with new_folder(directory, keep=lambda: require_new_folder(directory)) as aside:

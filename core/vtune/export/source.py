@@ -19,7 +19,8 @@ from vtune.recipe.parse import read_draft
 from vtune.runtime.paths import VoiceFolder
 from vtune.types import Batch, Clip, EngineOptions, Features, LoraSettings
 from vtune.voice_format.record import read_record
-from vtune.voices.speech import LoadedVoice, open_voice, options_of
+from vtune.voices.speech import LoadedVoice, open_voice
+from vtune.voices.voice_options import options_of
 
 if TYPE_CHECKING:
     import torch

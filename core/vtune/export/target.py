@@ -26,6 +26,7 @@ class FolderTarget:
     :param dtypes: formats of the weights that ``--dtype`` may name.
     :param check: called with the voice's folder, its record and the export's directory before anything is loaded;
         raises ``VoiceError`` where the target does not take the voice.
+    :param merges: whether ``write`` folds the adapter into its base, which takes the memory of a merge.
     :param write: called with the opened voice, the folder to write into, the directory that this folder becomes, and
         the dtype, None for the target's own; reads the result back, and raises ``VoiceError`` where it does not hold.
     """
@@ -35,3 +36,4 @@ class FolderTarget:
     dtypes: tuple[str, ...]
     check: Callable[[VoiceFolder, VoiceRecord, Path], None]
     write: Callable[[ExportSource, Path, Path, str | None], ExportResult]
+    merges: bool = False

@@ -10,7 +10,7 @@ from vtune.engines import Engine
 from vtune.serve.registry import RequestedVoice
 from vtune.types.options import runtime_values, sampling_names
 from vtune.voice_format.record import VoiceRecord
-from vtune.voices.speech import options_of
+from vtune.voices.voice_options import options_of
 
 
 def streaming_defaults(chosen: RequestedVoice, options: Mapping[str, Any]) -> dict[str, Any]:

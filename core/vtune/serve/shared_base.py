@@ -19,6 +19,7 @@ from vtune.toolkit.lora import add_lora
 from vtune.types import Audio, Conditioning, LoraSettings
 from vtune.voice_format.record import VoiceRecord, read_conditioning
 from vtune.voice_format.weights import DEFAULT_ADAPTER, fill_adapter, load_weights, read_adapter
+from vtune.voices.memory import require_memory_to_speak
 from vtune.voices.mixing import prepare_mix
 from vtune.voices.speech import LoadedVoice, open_base
 
@@ -55,6 +56,7 @@ class SharedBase:
     def __init__(self, first: RequestedVoice, device: str, options: Mapping[str, Any], max_voices: int) -> None:
         self._options, self._max_voices = streaming_defaults(first, options), max_voices
         self._key = base_key(first, self._options)
+        require_memory_to_speak(first.record, device, options=self._options)
         self.engine, self._base = open_base(first.record, device, options=self._options)
         self._model: nn.Module | None = None
         self._slots: OrderedDict[Hashable, _AdapterSlot] = OrderedDict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 import warnings
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vtune.errors import SkipClip, VtuneError, in_a_line
+from vtune.errors import SkipClip, VtuneError, in_a_line, reason
 from vtune.testing.rule import RULE_SECONDS, BrokenRule, NotApplicable, Rule
 from vtune.testing.subject import Subject
 from vtune.testing.time_limit import TimeLimitReached, call_within
@@ -110,12 +111,19 @@ def _raised(error: BaseException, subject: Subject) -> tuple[str, str]:
             "Let the engine take short clips, or give the kit clips that fit: check_engine(..., clips=[...]).",
         )
     if isinstance(error, VtuneError) and error.__cause__ is None:
-        return f"{str(error).rstrip('.')}.", ""
+        return f"{without_title(error).rstrip('.')}.", ""
     cause = error.__cause__ if isinstance(error, VtuneError) and error.__cause__ else error
     where = _innermost(list(traceback.extract_tb(cause.__traceback__)), subject)
-    text = str(error) if isinstance(error, VtuneError) else f"{type(error).__name__}: {in_a_line(error)}"
-    at = f" at {where}" if where and where not in text else ""
-    return f"{text.rstrip('.')}{at}.", f"Mend what raises {type(cause).__name__}{f' at {where}' if where else ''}."
+    text = without_title(error) if isinstance(error, VtuneError) else reason(error)
+    if where is None:
+        return f"{text.rstrip('.')}.", ""
+    at = "" if where.partition(",")[0] in text else f" at {where}"
+    return f"{text.rstrip('.')}{at}.", f"Mend what raises {type(cause).__name__} at {where}."
+
+
+def without_title(error: VtuneError) -> str:
+    """Return the text of an error without the engine's name and origin at its beginning, which the reader knows."""
+    return re.sub(r"^engine '[^']*' \([^)]*\): ", "", str(error))
 
 
 def _innermost(frames: list[traceback.FrameSummary], subject: Subject) -> str | None:

@@ -111,8 +111,10 @@ def check_keys(engine: Engine, options: EngineOptions, base: Any) -> None:
         declared |= {"training"} if "features" in declared else set()
         if changed != declared:
             raise BrokenRule(
-                f"The option {name!r} affects {sorted(declared)}, but changes the keys {sorted(changed)}.",
-                "Report this to vtune: the keys are its own.",
+                f"The option {name!r} affects {' and '.join(sorted(declared))}, but another value changes the key of "
+                f"{' and '.join(sorted(changed)) or 'nothing'}.",
+                f"Let the value of {name!r} be written as it is, without a serializer or `exclude=True`; if it is, "
+                "report this to vtune, whose keys these are.",
             )
 
 

@@ -18,7 +18,9 @@ from typing import IO, Any
 import numpy as np
 
 from vtune.engines import engine_files, use_engine_files
+from vtune.errors import VtuneError, reason
 from vtune.testing import life
+from vtune.testing.checkup import without_title
 from vtune.testing.subject import Subject
 from vtune.testing.watch import refused_network
 from vtune.types import Clip
@@ -83,7 +85,7 @@ def _ask(subject: Subject) -> Lived:
     described = [[clip.id, clip.voice, clip.text, clip.sample_rate] for clip in subject.clips]
     request = {
         "name": subject.name,
-        "files": list(map(str, engine_files())),
+        "files": [str(path) for path in engine_files() if path.is_file()],  # one of an earlier check may be gone
         "options": subject.engine_options.model_dump(mode="json"),
         "seed": subject.seed,
         "folder": str(folder),
@@ -143,7 +145,7 @@ def _live(request: Mapping[str, Any]) -> dict[str, Any]:
                     names[str(len(names))] = (hook, name)
                     arrays[str(len(arrays))] = array
     except Exception as problem:  # the rule that compares says where it stopped
-        error = f"{type(problem).__name__}: {problem}"
+        error = without_title(problem) if isinstance(problem, VtuneError) else reason(problem)
     np.savez(folder / "made.npz", **arrays)  # type: ignore[arg-type]
     return {"fingerprint": fingerprint, "names": names, "error": error}
 

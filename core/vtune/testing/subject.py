@@ -278,7 +278,7 @@ class Subject:
                 raise BrokenRule(
                     f"synthesize had not ended after {samples / self.info.sample_rate:.0f} s of sound in "
                     f"{len(received):,} "
-                    f"pieces, for the text {text!r}"
+                    f"pieces, for the text {text!r}."
                 )
 
 
@@ -328,7 +328,7 @@ def same_sound(first: np.ndarray, second: np.ndarray, tolerance: float = 0.0) ->
 def difference(first: np.ndarray, second: np.ndarray, rate: int) -> str:
     """Describe in which way two sounds differ."""
     if first.shape != second.shape:
-        return f"{len(first) / rate:.3f} s and {len(second) / rate:.3f} s long"
+        return f"{len(first) / rate:.3f} s long in the one case, {len(second) / rate:.3f} s in the other"
     where = int(np.argmax(~np.isclose(first, second, rtol=0, atol=0, equal_nan=True)))
     return f"differing by up to {np.abs(first - second).max():.2g}, first at {where / rate:.3f} s"
 
@@ -342,6 +342,22 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any], tolerance: fl
         if left.shape != right.shape or left.dtype != right.dtype or not _equal(left, right, tolerance):
             return name
     return None
+
+
+def array_change(first: Mapping[str, Any], second: Mapping[str, Any], name: str | None) -> str:
+    """Describe how an array of one mapping differs from the array of the same name in another mapping.
+
+    Example: arrays of float32 and float64 give "it was float32 (<f4), and is float64 (<f8)".
+    """
+    if name not in first or name not in second:
+        return "it is there only once"
+    before, after = np.asarray(first[name]), np.asarray(second[name])
+    if before.dtype != after.dtype:
+        return f"it was {before.dtype.name} ({before.dtype.str}), and is {after.dtype.name} ({after.dtype.str})"
+    if before.shape != after.shape:
+        return f"its shape was {list(before.shape)}, and is {list(after.shape)}"
+    wide = [array.astype(np.float64) for array in (before, after)]
+    return f"its numbers differ by up to {np.nanmax(np.abs(wide[0] - wide[1])):.3g}"
 
 
 def _equal(first: np.ndarray, second: np.ndarray, tolerance: float) -> bool:

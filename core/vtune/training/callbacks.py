@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from vtune.errors import TrainingError
 from vtune.runtime.paths import make_parent, write_text
+from vtune.training.loss_watch import require_finite
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +97,8 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
         """Print the metrics, above the bar or as a log line. :raises TrainingError: a loss is not finite."""
         for name in ("loss", "eval_loss"):
             value = (logs or {}).get(name)
-            if value is not None and not math.isfinite(value):
-                raise TrainingError(
-                    f"{name} became {value} at step {state.global_step}; lower train.learning_rate, "
-                    "or use precision bf16 or fp32 instead of fp16"
-                )
+            if value is not None:
+                require_finite(name, value, state.global_step)
         if self._bar is None or not logs or not ("loss" in logs or "eval_loss" in logs):
             return
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in logs.items() if name not in _UNPRINTED_METRICS)

@@ -8,14 +8,14 @@ system keeps as a cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vtune.engines.memory import HOST_COPIES, Stage, adapter_bytes, merging_stage, program_bytes
 from vtune.errors import TrainingError
 from vtune.recipe import Recipe
 from vtune.runtime.device import pick_precision, weights_dtype
+from vtune.runtime.memory import GIB, host_limit, memory_of
 from vtune.types import Footprint
 
 if TYPE_CHECKING:
@@ -23,91 +23,14 @@ if TYPE_CHECKING:
 
     from vtune.engines import Engine
 
-GIB = 2**30
-
 _USABLE_FRACTION = 0.9
 """Share of the memory that a training is planned to fill; the rest is for what the estimate does not know."""
 
-_PROGRAM_BYTES = 0.45 * GIB
-"""Memory of Python, torch, transformers and their caches, measured on a CPU."""
+_TRAINING_MODULES_BYTES = 0.09 * GIB
+"""Memory of what is imported after the encoding, which takes so much less: 0.31 to 0.39 of 0.45 GiB were measured."""
 
 _AFTER_TRAINING_BYTES = 0.15 * GIB
 """Memory that stays in the process after a training: further modules and caches of libraries; measured."""
-
-_CUDA_BYTES = 1.5 * GIB
-"""Host memory of CUDA's context and libraries; from experience, not measured here."""
-
-_HOST_COPIES = 2
-"""Copies of the largest tensor on the host while it goes to a GPU: the cast one and the one in transfer (measured)."""
-
-_SHARD_BYTES = 2 * 10**9
-"""Bytes of a merged network on a GPU that are on the host at a time while it is written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Peak memory of one stage of a run, in bytes; ``device_bytes`` is 0 without a GPU."""
-
-    name: str
-    host_bytes: float
-    device_bytes: float = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A memory limit in bytes, and what sets it."""
-
-    size: float
-    whose: str
-
-
-def memory_of(device: torch.device) -> float:
-    """Return the memory of a device in bytes, in use or not."""
-    import torch
-
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[1])
-    return host_limit().size
-
-
-def host_limit() -> Limit:
-    """Return the lowest of three limits: the machine's memory, the control group's and ``ulimit -v``."""
-    import psutil
-
-    limits = [Limit(float(psutil.virtual_memory().total), "the machine"), *_control_groups(), *_address_space()]
-    return min(limits, key=lambda limit: limit.size)
-
-
-def _control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[Limit]:
-    """Yield the limits of this process's control groups and of their parents, for cgroup versions 1 and 2."""
-    try:
-        lines = own.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        folder, file = (root, "memory.max") if not controllers else (root / "memory", "memory.limit_in_bytes")
-        group = folder / path.strip("/")
-        # In a container the path may be the host's; then the limit is in the root folder.
-        for directory in (group, *(parent for parent in group.parents if parent.is_relative_to(folder))):
-            try:
-                limit = (directory / file).read_text(encoding="utf-8").strip()
-            except OSError:
-                continue
-            if limit.isdigit():
-                yield Limit(float(limit), "the control group")
-
-
-def _address_space() -> Iterator[Limit]:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY:
-        yield Limit(float(limit), "ulimit -v")
 
 
 def training_bytes(footprint: Footprint, tokens: float, checkpointing: bool) -> float:
@@ -142,7 +65,7 @@ def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, 
     :param seconds: length of the longest clip.
     """
     checkpointing = recipe.train.gradient_checkpointing is True
-    weights, adapter = footprint.weight_bytes, 4 * footprint.trainable * (recipe.train.method == "lora")
+    weights, adapter = footprint.weight_bytes, adapter_bytes(footprint, recipe.train.method)
     layer = 3 * footprint.largest_bytes  # merging needs a copy of the weight, the update, and the product of A and B
     # While an optimizer's state is read, it is in memory twice, before the first forward pass.
     restoring = _held(footprint, 6)
@@ -159,27 +82,24 @@ def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, 
         **({"scoring checkpoints": scoring} if recipe.evaluate.checkpoint_sentences else {}),
         "checking": checking,
         "speaking": weights + adapter + speaking,
-        "merging": 4 * footprint.parameters + adapter + layer,
     }
+    program, merging = program_bytes(footprint, on_gpu), merging_stage(footprint, recipe.train.method, on_gpu)
     if not on_gpu:
         extra = {
-            "encoding": seconds * footprint.encoding_second_bytes,
+            "encoding": seconds * footprint.encoding_second_bytes - _TRAINING_MODULES_BYTES,
             "scoring checkpoints": _AFTER_TRAINING_BYTES,
             "checking": _AFTER_TRAINING_BYTES,
             "speaking": _AFTER_TRAINING_BYTES,
         }
-        program = _PROGRAM_BYTES + footprint.codec_bytes
-        return [Stage(name, program + size + extra.get(name, 0)) for name, size in network.items()]
-    program = _PROGRAM_BYTES + _CUDA_BYTES + footprint.codec_bytes
+        return [*(Stage(name, program + size + extra.get(name, 0)) for name, size in network.items()), merging]
     extra = {
-        "encoding": seconds * footprint.encoding_second_bytes,
-        "loading": _HOST_COPIES * footprint.tensor_bytes,
+        "encoding": seconds * footprint.encoding_second_bytes - _TRAINING_MODULES_BYTES,
+        "loading": HOST_COPIES * footprint.tensor_bytes,
         "training": 12 * (footprint.trainable + footprint.part_parameters),  # a checkpoint on its way to the disk
         "resuming": 12 * (footprint.trainable + footprint.part_parameters),
         "checking": 2 * adapter,
-        "merging": min(_SHARD_BYTES, 4 * footprint.parameters),
     }
-    return [Stage(name, program + extra.get(name, 0), size) for name, size in network.items()]
+    return [*(Stage(name, program + extra.get(name, 0), size) for name, size in network.items()), merging]
 
 
 def footprint_of(engine: Engine, recipe: Recipe, device: torch.device) -> Footprint | None:
@@ -293,4 +213,4 @@ def memory_for_training(footprint: Footprint | None, device: torch.device, proce
     have = memory_of(device)
     if device.type == "cuda" or footprint is None:
         return have
-    return max(have / processes - _PROGRAM_BYTES - footprint.codec_bytes, math.ulp(0))
+    return max(have / processes - program_bytes(footprint, on_gpu=False), math.ulp(0))

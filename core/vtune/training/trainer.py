@@ -34,6 +34,7 @@ from vtune.training.callbacks import ThroughputMeter
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator
 from vtune.training.further_optimizers import FurtherOptimizer, held_tensors, load_optimizers, save_optimizers
 from vtune.training.guards import trained_part
+from vtune.training.loss_watch import LossWatch
 from vtune.training.mean_metrics import MeanMetrics
 from vtune.training.resume import TRAINER_STATE, loop_state_of, read_json
 from vtune.training.sampler import EpochSampler
@@ -105,6 +106,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         self._data = data
         self.evaluator = evaluator
         self.meter = meter
+        self._losses = LossWatch()
         self._means = MeanMetrics()
         self._eval_means = MeanMetrics()
         self._resumed: dict[str, Any] = {}
@@ -184,6 +186,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
                 if self._learner is not None:
                     return self._engine_step(self._learner, model, inputs)
                 loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+                self._losses.add(loss, self.state.global_step + 1)
         except RuntimeError as error:
             if "does not require grad" not in str(error):
                 raise
@@ -225,6 +228,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
 
     def _after_step(self) -> None:
         """Do what each step needs before anything is logged, measured or saved."""
+        self._losses.check()
         if self.trained.average is not None:
             self.trained.average.update(self.state.global_step)
         for optimizer in self._further.values():
@@ -249,7 +253,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
                 metrics = means.take(self.accelerator)
                 logs.update({f"{prefix}{name}": value for name, value in metrics.items()})
                 logs.update(self.meter.rates(self.args.world_size))
-        if "train_loss" in logs:
+        if "train_loss" in logs:  # the training has ended
+            self._losses.check(wait=True)
             logs["train_loss"] = self.mean_loss  # transformers divides by the steps of this process
         super().log(logs, start_time)
 
@@ -396,6 +401,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             raise signals.Stopped(signum, f" at step {step} of {self.state.max_steps}", "the checkpoint is complete")
 
     def _save_checkpoint(self, model: nn.Module, trial: Any, stop_only: bool = False) -> None:
+        self._losses.check(wait=True)
         folder = Path(self.args.output_dir)
         checkpoint = checkpoints.path_of(folder, self.state.global_step)
         partial = checkpoints.partial_folder(folder) / checkpoint.name

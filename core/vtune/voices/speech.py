@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
-
 from vtune.audio import read
 from vtune.engines import Engine, load_engine
-from vtune.errors import EngineError, VoiceError, choices, nearest, shown
+from vtune.errors import VoiceError, choices, shown
 from vtune.recipe import LoraRecipe
 from vtune.runtime.device import pick_device, trim_heap, weights_dtype
 from vtune.runtime.paths import VoiceFolder
 from vtune.toolkit.pauses import is_speakable
-from vtune.types import Audio, Conditioning, EngineOptions
+from vtune.types import Audio, Conditioning
 from vtune.types.options import sampling_names, text_names
 from vtune.voice_format.record import VoiceRecord, read_conditioning, read_record
 from vtune.voice_format.weights import load_weights
 from vtune.voices.extension_options import with_voice_extensions
+from vtune.voices.memory import require_memory_to_speak
+from vtune.voices.voice_options import options_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -148,6 +148,7 @@ def open_voice(
     :raises VoiceError: the voice is damaged, or its base is another one; names the part that differs.
     """
     record = read_record(folder)
+    require_memory_to_speak(record, device, precision, options)
     engine, base = open_base(record, device, precision, options)
     changed = {name: value for name, value in (options or {}).items() if name in text_names(engine.info.options)}
     conditioning = engine.with_text_options(read_conditioning(folder.conditioning), changed)
@@ -186,19 +187,6 @@ def checked_sampling(engine: Engine, record: VoiceRecord, changes: Mapping[str, 
         raise VoiceError(f"engine {engine.name!r} takes no {shown(unknown)} for one utterance{hint}")
     options = options_of(engine, record, changes)
     return {name: getattr(options, name) for name in changes}
-
-
-def options_of(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) -> EngineOptions:
-    """Return the options of a voice with some of them changed. :raises EngineError: an option is not valid."""
-    try:
-        return engine.info.options.model_validate({**record.engine_options, **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            hint = nearest(name, engine.info.options.model_fields)
-            raise EngineError(f"engine {engine.name!r} has no option {shown(name)}{hint}") from error
-        raise EngineError(f"engine option {shown(name)}: {first['msg']}, found {shown(first['input'])}") from error
 
 
 def _require_same_base(fingerprint: Mapping[str, str], record: VoiceRecord) -> None:

@@ -78,7 +78,9 @@ def test_a_test_of_three_lines_has_one_item_for_each_rule(pytester: pytest.Pytes
             return {"width": 4}
         """,
     )
-    result = pytester.runpytest("-k", "imports or hooks-match or info or streaming", "-p", "no:cacheprovider", "-rs")
+    result = pytester.runpytest(
+        "-k", "imports or hooks-match or info or streaming-defaults", "-p", "no:cacheprovider", "-rs"
+    )
     result.assert_outcomes(passed=3, failed=1, skipped=1)
     result.stdout.fnmatch_lines(["info-is-instant: engine_info took 0.7 s; 0.5 s are allowed."])
 

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from vtune.errors import TrainingError
 from vtune.recipe import Recipe
+from vtune.runtime import memory
+from vtune.runtime.memory import GIB, Limit
 from vtune.training import memory_estimate
-from vtune.training.memory_estimate import GIB, Limit, of_method, resolve_auto, training_bytes
+from vtune.training.memory_estimate import of_method, resolve_auto, training_bytes
 from vtune.types import Footprint
 
 BASE = Footprint(
@@ -125,25 +127,28 @@ def test_limits_of_control_groups_are_those_of_the_process_and_of_what_is_around
         name = "memory.max" if version == "v2" else "memory.limit_in_bytes"
         (tmp_path / group / name).write_text(f"{size}\n")
     own.write_text("5:cpu:/else\n0::/jobs/one\n")
-    assert [limit.size for limit in memory_estimate._control_groups(tmp_path / "v2", own)] == [4000]
+    assert [limit.size for limit in memory._control_groups(tmp_path / "v2", own)] == [4000]
     own.write_text("9:memory:/box\n1:name=systemd:/box\n")
-    assert [limit.size for limit in memory_estimate._control_groups(tmp_path / "v1", own)] == [3000]
+    assert [limit.size for limit in memory._control_groups(tmp_path / "v1", own)] == [3000]
     # In a container the path is that of the host.
     own.write_text("0::/somewhere/else\n")
     (tmp_path / "v2" / "memory.max").write_text("2000\n")
-    assert [limit.size for limit in memory_estimate._control_groups(tmp_path / "v2", own)] == [2000]
-    assert list(memory_estimate._control_groups(tmp_path, tmp_path / "none")) == []
+    assert [limit.size for limit in memory._control_groups(tmp_path / "v2", own)] == [2000]
+    assert list(memory._control_groups(tmp_path, tmp_path / "none")) == []
 
 
 def test_the_least_limit_counts_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_estimate, "_control_groups", lambda: [Limit(2.0, "the control group")])
-    monkeypatch.setattr(memory_estimate, "_address_space", lambda: [Limit(1.0, "ulimit -v")])
-    assert memory_estimate.host_limit() == Limit(1.0, "ulimit -v")
+    monkeypatch.setattr(memory, "_control_groups", lambda: [Limit(2.0, "the control group")])
+    monkeypatch.setattr(memory, "_address_space", lambda: [Limit(1.0, "ulimit -v")])
+    assert memory.host_limit() == Limit(1.0, "ulimit -v")
 
 
 def test_stages_of_a_cpu_are_all_on_the_host_and_those_of_a_gpu_are_apart() -> None:
     settled = recipe(batch_size=1, gradient_checkpointing=False)
-    shape = replace(BASE, weight_bytes=int(10e9), largest_bytes=int(1e8), parameters=int(5e9), codec_bytes=1e8)
+    shape = replace(
+        BASE, weight_bytes=int(10e9), largest_bytes=int(1e8), parameters=int(5e9), codec_bytes=1e8,
+        listening_bytes=2e8, encoding_second_bytes=3e7,
+    )  # fmt: skip
     on_cpu = {stage.name: stage for stage in memory_estimate.stages(shape, settled, 7, 1)}
     on_gpu = {stage.name: stage for stage in memory_estimate.stages(shape, settled, 7, 1, on_gpu=True)}
     assert list(on_cpu) == list(on_gpu)
@@ -158,6 +163,9 @@ def test_stages_of_a_cpu_are_all_on_the_host_and_those_of_a_gpu_are_apart() -> N
         "merging",
     ]
     assert all(stage.device_bytes == 0 for stage in on_cpu.values())
+    # Before a training, 0.36 of the program's 0.45 GiB are there.
+    assert on_cpu["encoding"].host_bytes == pytest.approx(0.36 * GIB + 1e8 + 2e8 + 3e7)
+    assert on_cpu["loading"].host_bytes == pytest.approx(0.45 * GIB + 1e8 + 10e9 + 4 * shape.trainable)
     assert on_cpu["training"].host_bytes > 10e9
     assert on_gpu["training"].device_bytes == training_bytes(shape, 7, False)
     assert max(stage.host_bytes for stage in on_gpu.values()) < 5e9  # nothing of a GPU's network is on the host

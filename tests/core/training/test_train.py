@@ -145,6 +145,25 @@ def test_a_loss_that_is_no_number_stops_the_run(toy: Callable[..., Recipe], monk
         pipeline.run(toy())
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_between_two_lines_of_the_log_stops_the_run_before_it_is_kept(
+    toy: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bad: float
+) -> None:
+    """One batch of several in a step; the weights stay finite, so the checks after a training would find nothing."""
+    step = Trainer.training_step
+    calls = []
+
+    def spoiled(self: Any, *arguments: Any) -> Any:
+        calls.append(self.state.global_step)
+        return step(self, *arguments) * (bad if calls.count(2) == 1 and calls[-1] == 2 else 1)
+
+    monkeypatch.setattr(Trainer, "training_step", spoiled)
+    train = {"log_every": 1000, "save_every": 3, "batch_size": 1, "gradient_accumulation": 2}
+    with pytest.raises(TrainingError, match=rf"loss became {bad} at step 3; lower train\.learning_rate"):
+        pipeline.run(toy(train=train))
+    assert not list(tmp_path.rglob("checkpoint-3"))
+
+
 @pytest.mark.parametrize(
     ("train", "says"),
     [

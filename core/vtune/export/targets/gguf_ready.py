@@ -146,5 +146,10 @@ def _commands(folder: str, name: str, dtype: str) -> list[str]:
 
 
 TARGET = FolderTarget(
-    "gguf-ready", "a merged folder for llama.cpp's converter", tuple(DTYPES), merged.require_merging, _write
+    "gguf-ready",
+    "a merged folder for llama.cpp's converter",
+    tuple(DTYPES),
+    merged.require_merging,
+    _write,
+    merges=True,
 )

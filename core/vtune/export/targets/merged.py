@@ -165,4 +165,4 @@ def _use(source: ExportSource, destination: Path, plain: bool) -> str:
     )
 
 
-TARGET = FolderTarget("merged", "one merged model folder", tuple(TOLERANCES), require_merging, _write)
+TARGET = FolderTarget("merged", "one merged model folder", tuple(TOLERANCES), require_merging, _write, merges=True)

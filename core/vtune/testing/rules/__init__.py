@@ -6,17 +6,23 @@ from vtune.testing.rules import (
     clips,
     conditioning,
     describe,
+    exports,
     files,
     loading,
+    losses,
     network,
     options,
     process,
+    sound,
     speech,
+    streaming,
+    targets,
     training,
 )
 
 GROUPS = (
-    describe, loading, network, clips, batches, adapter, conditioning, speech, files, options, process, training,
+    describe, loading, network, clips, batches, losses, targets, adapter, conditioning, sound, speech, streaming, files,
+    options, process, training, exports,
 )  # fmt: skip
 """The modules of the rules, in the order in which the rules are checked."""
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from vtune.errors import listed
-from vtune.testing.rule import NotApplicable, require, rule
-from vtune.testing.rules.batches import validation_loss_repeats
+from vtune.errors import VtuneError, in_a_line, listed
+from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
+from vtune.testing.rules.losses import validation_loss_repeats
 from vtune.testing.rules.network import adapter_alone_is_trainable, part_tensors
 from vtune.testing.subject import Subject
 from vtune.testing.watch import seed_everything
@@ -78,7 +78,10 @@ def adapter_comes_back(subject: Subject) -> None:
     folder = subject.new_folder("adapter")
     save_weights(model, folder)
     reloaded = subject.model()
-    load_weights(reloaded, folder)
+    try:
+        load_weights(reloaded, folder)
+    except VtuneError as error:
+        raise BrokenRule(f"An adapter that was saved cannot be loaded into a new model: {in_a_line(error)}.") from error
     after = answers(reloaded, subject)
     require(
         torch.equal(before, after),

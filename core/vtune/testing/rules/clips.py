@@ -11,7 +11,7 @@ import numpy as np
 
 from vtune.dataset.features.rows import restore
 from vtune.dataset.features.store import EncodeResult, FeatureStore
-from vtune.errors import SkipClip, nearest
+from vtune.errors import SkipClip, nearest, reason
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
 from vtune.testing.rules.loading import base_loads
 from vtune.testing.subject import TEXT, Subject, differing
@@ -60,7 +60,7 @@ def clips_are_encoded(subject: Subject) -> None:
     require(
         length in features[0],
         f"prepare_sample returned {', '.join(features[0])}, but engine_info names {length!r} as the feature that has "
-        f"the length{nearest(length, features[0])}.",
+        f"the length{nearest(length, features[0]) or '.'}",
         "Name under EngineInfo.length_feature the array whose first axis grows with the clip.",
     )
     require(features[0][length].ndim, f"The feature {length!r} has no axis, so it has no length.")
@@ -85,13 +85,13 @@ def features_can_be_stored(subject: Subject) -> None:
             kind = array.dtype.kind
             require(
                 kind in "iu" or array.dtype in (np.float16, np.float32),
-                f"The feature {name!r} is {array.dtype}.",
+                f"The feature {name!r} is {array.dtype}, which the store does not keep.",
                 "Return it .astype(np.float32), or as integers.",
             )
             require(
                 array.dtype == first[name].dtype and array.ndim == first[name].ndim,
-                f"The feature {name!r} is {first[name].dtype} with {first[name].ndim} axes for one clip, and "
-                f"{array.dtype} with {array.ndim} axes for another.",
+                f"The feature {name!r} is {first[name].dtype} with {first[name].ndim} axes for the first clip, and "
+                f"{array.dtype} with {array.ndim} for another.",
             )
             require(kind != "f" or np.isfinite(array).all(), f"The feature {name!r} has values that are no numbers.")
     store = FeatureStore(subject.new_folder("store"))
@@ -202,7 +202,7 @@ def clips_are_not_cut(subject: Subject) -> str | None:
         clip.waveform,
         clip.sample_rate,
     )
-    _require_seen(subject, clip, other, "the last words of its text")
+    _require_seen(subject, clip, other, "the end of its text")
     return None
 
 
@@ -248,7 +248,7 @@ def strange_clips_are_encoded_or_skipped(subject: Subject) -> None:
         except SkipClip:
             continue
         except Exception as error:
-            raise BrokenRule(f"A clip {what} is not taken: {error}.") from error
+            raise BrokenRule(f"A clip {what} raises {reason(error)}.") from error
         for name, array in features.items():
             require(
                 array.dtype.kind != "f" or np.isfinite(array).all(),

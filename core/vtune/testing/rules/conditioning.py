@@ -10,7 +10,7 @@ import numpy as np
 
 from vtune.testing.rule import NotApplicable, require, rule
 from vtune.testing.rules.clips import clips_are_encoded
-from vtune.testing.subject import Subject, differing
+from vtune.testing.subject import Subject, array_change, differing
 from vtune.types import Clip, Conditioning
 from vtune.voice_format.record import MAX_CONDITIONING_BYTES, read_conditioning, write_conditioning
 
@@ -54,7 +54,7 @@ def conditioning_is_plain(subject: Subject) -> str | None:
     wide = []
     for name, array in conditioning.tensors.items():
         require(isinstance(array, np.ndarray), f"The tensor {name!r} is a {type(array).__name__}, not a NumPy array.")
-        require(array.dtype.kind in "fiub", f"The tensor {name!r} holds {array.dtype}, not numbers.")
+        require(array.dtype.kind in "fiub", f"The tensor {name!r} has the dtype {array.dtype}: it holds no numbers.")
         require(
             array.dtype.kind != "f" or np.isfinite(array).all(), f"The tensor {name!r} has values that are no numbers."
         )
@@ -121,7 +121,11 @@ def conditioning_repeats(subject: Subject) -> None:
     first: Conditioning = subject.call("extract_conditioning", base=subject.base, clips=given)
     again = _extracted(subject, subject.clips)
     name = differing(first.tensors, again.tensors)
-    require(name is None, f"The tensor {name!r} was different when the same clips were given again.")
+    require(
+        name is None,
+        f"The tensor {name!r} was another one when the same clips were given again: "
+        f"{array_change(first.tensors, again.tensors, name)}.",
+    )
     require(
         dict(first.strings) == dict(again.strings), "The strings were different when the same clips were given again."
     )
@@ -142,7 +146,11 @@ def conditioning_comes_back(subject: Subject) -> None:
     back = read_conditioning(path)
     require(dict(back.strings) == dict(kept.strings), "The strings came back from their file with other texts.")
     name = differing(kept.tensors, back.tensors)
-    require(name is None, f"The tensor {name!r} came back from its file with another shape, dtype or value.")
+    require(
+        name is None,
+        f"The tensor {name!r} came back from its file as another one: "
+        f"{array_change(kept.tensors, back.tensors, name)}.",
+    )
 
 
 @rule(
@@ -157,7 +165,11 @@ def mixing_a_voice_with_itself_changes_nothing(subject: Subject) -> None:
     mixed = subject.engine.mix_conditioning(subject.base, [copy.deepcopy(kept), copy.deepcopy(kept)], [0.75, 0.25])
     require(dict(mixed.strings) == dict(kept.strings), "The strings changed in a mix of a voice with itself.")
     name = differing(kept.tensors, mixed.tensors, 1e-5)
-    require(name is None, f"The tensor {name!r} changed in a mix of a voice with itself.")
+    require(
+        name is None,
+        f"The tensor {name!r} changed in a mix of a voice with itself: "
+        f"{array_change(kept.tensors, mixed.tensors, name)}.",
+    )
 
 
 def _parts(subject: Subject) -> list[Conditioning]:

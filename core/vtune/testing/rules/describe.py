@@ -63,7 +63,8 @@ def info_is_instant(subject: Subject) -> str | None:
     heavy = sorted(HEAVY_MODULES.intersection(name.partition(".")[0] for name in observed.imported))
     require(not heavy, f"engine_info imports {', '.join(heavy)}.", f"Import {', '.join(heavy)} inside the other hooks.")
     files = [Path(path).name for path in observed.opened if not path.endswith((".py", ".pyc"))]
-    require(not files and not observed.written, f"engine_info opens the file {(files + observed.written)[:1]}.")
+    for name in (*files, *observed.written):
+        raise BrokenRule(f"engine_info opens the file {name}.")
     require(seconds < INFO_SECONDS, f"engine_info took {seconds:.1f} s; {INFO_SECONDS} s are allowed.")
     if any(getattr(value, "__name__", "") == "torch" for value in vars(subject.module).values()):
         return "the module imports torch; inside the hooks, `vtune engines` would not wait for it"
@@ -114,6 +115,20 @@ def recipes_load(subject: Subject) -> None:
             recipe.engine == subject.name or recipe.engine in subject.name,
             f"The recipe {path.name} is for the engine {recipe.engine!r}, not for this one.",
         )
+
+
+@rule(
+    why="`vtune export` reads the targets of the engine before it writes any voice, to one of vtune's own targets too.",
+    change="Return a list of vtune.contract.exports.ExportTarget, each under a name that vtune does not have yet.",
+    after=(info_is_valid,),
+)
+def export_targets_are_valid(subject: Subject) -> None:
+    """The export targets that the engine brings are complete, and their names are new."""
+    if not subject.implements("export_targets"):
+        raise NotApplicable("the engine brings no export targets")
+    from vtune.export.export import export_targets
+
+    export_targets(subject.engine)
 
 
 @rule(

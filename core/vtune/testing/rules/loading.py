@@ -32,7 +32,10 @@ def works_offline(subject: Subject) -> None:
         count = len(attempts)
         for hook, step in life.steps_from_the_start(subject):
             made = life.attempted(step)
-            require(len(attempts) == count, f"{hook} tried to connect to {', '.join(attempts[count:][:3])}.")
+            require(
+                len(attempts) == count,
+                f"{hook} tried to connect to {', '.join(list(dict.fromkeys(attempts[count:]))[:3])}.",
+            )
             if made is None:
                 return
 

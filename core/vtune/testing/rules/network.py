@@ -49,7 +49,7 @@ def adapter_alone_is_trainable(subject: Subject) -> None:
     parts = part_tensors(subject.engine.training_parts(subject.base, model))
     adapter = guards.adapter_parameters(model)
     frozen = [name for name, parameter in adapter.items() if not parameter.requires_grad]
-    require(not frozen, f"{len(frozen)} tensors of the adapter are frozen: {listed(frozen)}.")
+    require(not frozen, f"Tensors of the adapter are frozen: {listed(frozen)}.")
     strange = [
         name
         for name, parameter in model.named_parameters()
@@ -57,7 +57,7 @@ def adapter_alone_is_trainable(subject: Subject) -> None:
     ]
     require(
         not strange,
-        f"{len(strange)} tensors of the base are trainable beside the adapter: {listed(strange)}.",
+        f"Tensors of the base are trainable beside the adapter: {listed(strange)}.",
         "Freeze the base: network.requires_grad_(False) before vtune.attach_lora, and set no requires_grad after it.",
     )
 
@@ -73,7 +73,7 @@ def models_are_separate(subject: Subject) -> None:
     first, second = subject.model(), subject.model()
     kept = {id(parameter) for parameter in first.parameters()}
     shared = [name for name, parameter in second.named_parameters() if id(parameter) in kept]
-    require(not shared, f"Two models share {len(shared)} tensors: {listed(shared)}.")
+    require(not shared, f"Two models have tensors in common: {listed(shared)}.")
     places = {parameter.data_ptr() for parameter in first.parameters() if parameter.numel()}
     shared = [name for name, p in second.named_parameters() if p.numel() and p.data_ptr() in places]
-    require(not shared, f"Two models share the memory of {len(shared)} tensors: {listed(shared)}.")
+    require(not shared, f"Two models have the memory of tensors in common: {listed(shared)}.")

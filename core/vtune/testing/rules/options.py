@@ -6,18 +6,17 @@ from functools import partial
 
 from vtune.testing.option_effects import OptionEffects
 from vtune.testing.rule import NotApplicable, rule
-from vtune.testing.rules.batches import training_loss_repeats
 from vtune.testing.rules.clips import encoding_repeats, features_can_be_stored, texts_are_prepared_alike
 from vtune.testing.rules.conditioning import conditioning_repeats
 from vtune.testing.rules.loading import fingerprint_is_stable
-from vtune.testing.rules.speech import (
+from vtune.testing.rules.losses import training_loss_repeats
+from vtune.testing.rules.sound import (
     last_piece_has_the_ending,
     sound_has_the_engines_rate,
     sound_stays_in_range,
-    speech_forgets_what_came_before,
-    training_goes_on_after_speech,
     word_times_are_ordered,
 )
+from vtune.testing.rules.speech import speech_forgets_what_came_before, training_goes_on_after_speech
 from vtune.testing.subject import Subject
 from vtune.types.options import sampling_names
 

@@ -16,14 +16,16 @@ import numpy as np
 import psutil
 import torch
 
+from vtune.errors import in_a_line
 from vtune.testing import life
 from vtune.testing.checkup import engine_home
-from vtune.testing.rule import NotApplicable, require, rule
-from vtune.testing.rules.batches import forward_returns_a_loss
+from vtune.testing.rule import BrokenRule, require, rule
 from vtune.testing.rules.clips import encoding_repeats
 from vtune.testing.rules.conditioning import conditioning_repeats
 from vtune.testing.rules.loading import base_loads, fingerprint_is_stable
-from vtune.testing.rules.speech import seed_repeats_the_sound, speech_ends, speech_forgets_what_came_before
+from vtune.testing.rules.losses import forward_returns_a_loss
+from vtune.testing.rules.sound import speech_ends
+from vtune.testing.rules.speech import seed_repeats_the_sound, speech_forgets_what_came_before
 from vtune.testing.second_process import lived_in_second_process
 from vtune.testing.subject import LONG_TEXT, OTHER_TEXT, TEXT, Subject, as_stored
 from vtune.testing.watch import (
@@ -343,8 +345,7 @@ def fingerprint_is_equal_in_two_processes(subject: Subject) -> None:
     """Another process, in which texts hash differently, has the same fingerprint."""
     here = subject.engine.features_fingerprint(subject.base)
     there = lived_in_second_process(subject)
-    if there.error and not there.fingerprint:
-        raise NotApplicable(f"the second process stopped: {there.error}"[:200])
+    require(not there.error or there.fingerprint, *_stopped("fingerprint", there.error))
     for name in {**here, **there.fingerprint}:
         require(
             here.get(name) == there.fingerprint.get(name),
@@ -371,7 +372,7 @@ def results_are_equal_in_two_processes(subject: Subject) -> None:
         if hook in ("fingerprint", "build_lora_model"):
             continue
         if there is None:
-            raise NotApplicable(f"the second process stopped before {hook}: {elsewhere.error}"[:200])
+            raise BrokenRule(*_stopped(hook, elsewhere.error))
         for name, made in here.items():
             array, other = np.asarray(made), there.get(name)
             require(other is not None, f"In another process, {hook} did not make {name}.")
@@ -381,3 +382,13 @@ def results_are_equal_in_two_processes(subject: Subject) -> None:
                 and np.allclose(other, array, rtol=PROCESS_TOLERANCE, atol=PROCESS_TOLERANCE, equal_nan=True)
             )
             require(same, f"In another process, {hook} made another result: {name} differs.")
+
+
+def _stopped(hook: str, error: str) -> tuple[str, str]:
+    """Describe what the second process did not do, and what to change."""
+    return (
+        f"In another process, which has the same files and options, the engine did not get as far as {hook}: "
+        f"{in_a_line(error).rstrip('.')[:300]}.",
+        "Let a second process use the engine at the same time: hold no lock, port or device that there is only once, "
+        "and keep nothing in the first process that the second one would need.",
+    )

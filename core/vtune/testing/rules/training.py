@@ -17,7 +17,6 @@ from vtune.export.merge import merge_voice
 from vtune.runtime.paths import VoiceFolder
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
 from vtune.testing.rules.adapter import training_leaves_the_base_alone, training_parts_are_separate
-from vtune.testing.rules.batches import loss_holds_in_bf16, num_items_in_batch_is_used
 from vtune.testing.rules.clips import features_can_be_stored
 from vtune.testing.rules.describe import footprint_is_plausible
 from vtune.testing.rules.files import (
@@ -29,15 +28,18 @@ from vtune.testing.rules.files import (
     training_parts_are_not_exported,
 )
 from vtune.testing.rules.loading import fingerprint_is_stable
-from vtune.testing.rules.speech import (
+from vtune.testing.rules.losses import loss_holds_in_bf16, num_items_in_batch_is_used
+from vtune.testing.rules.sound import (
     last_piece_has_the_ending,
     sound_has_the_engines_rate,
     sound_is_not_silent,
     sound_stays_in_range,
+    word_times_are_ordered,
+)
+from vtune.testing.rules.speech import (
     together_equals_alone,
     training_goes_on_after_speech,
     training_parts_are_not_heard,
-    word_times_are_ordered,
 )
 from vtune.testing.subject import Subject
 
@@ -102,7 +104,7 @@ def voice_of_the_run_merges(subject: Subject) -> None:
     voice: VoiceFolder | None = vars(subject).get("voice")
     if voice is None:
         raise NotApplicable("the run has made no voice")
-    with _quiet():
+    with quiet_log():
         try:
             merge_voice(voice, subject.new_folder("merge") / "model", "cpu")
         except (VoiceError, TrainingError) as error:
@@ -137,14 +139,14 @@ def _run(subject: Subject, precision: str, until_trained: bool = False) -> Voice
     }  # fmt: skip
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
-    with _quiet():
+    with quiet_log():
         (voice,) = pipeline.run(load_recipe(path), until_trained=until_trained)
     require(until_trained or voice.adapter_config.is_file(), "The run made no voice.")
     return voice
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_log() -> Iterator[None]:
     """Hide the log of a run."""
     logger = logging.getLogger("vtune")
     level = logger.level

@@ -13,6 +13,7 @@ from vtune.runtime.version import VTUNE_VERSION
 from vtune.types import Conditioning, LoraSettings
 from vtune.voice_format.record import MixRecord, VoiceRecord, find_voice, read_conditioning, voice_or_none
 from vtune.voice_format.weights import fill_adapter
+from vtune.voices.memory import require_memory_to_speak
 from vtune.voices.mixing.adapters import Adapter, add_up, compress, mixed_shape
 from vtune.voices.mixing.expression import looks_like_mix, mix_text
 from vtune.voices.mixing.parts import MixPart, combined_consent, find_parts, log_differences
@@ -76,6 +77,7 @@ def open_mix(
     options = options or {}
     log_differences(parts, options)
     mixed = prepare_mix(parts, options, rank)
+    require_memory_to_speak(mixed.record, device, precision)
     engine, base = open_base(mixed.record, device, precision)
     conditioning = mixed.conditioning(engine, base)
     model = engine.build_model(base, mixed.shape, mixed.record.method)

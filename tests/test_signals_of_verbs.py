@@ -1,0 +1,250 @@
+"""Each verb, stopped by a signal in the middle of its writing: exit code, line, what it leaves, and its next run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from forks import Forks
+from waiting import alive
+
+from vtune_cli import stopping
+from vtune_cli.main import VERBS
+
+pytestmark = pytest.mark.slow
+
+SERVING_VERBS = frozenset({"serve", "review"})
+"""Verbs that end only by a signal: with exit code 0."""
+
+CONSENT = "I have the right to publish this voice"
+
+RECIPE = """\
+voice: {name}
+engine: {engine}
+data: [{{source: speech}}]
+train: {{epochs: 1, batch_size: 4, learning_rate: 1e-2, validation: 0.25}}
+evaluate:
+  {{sentences: [hello], metrics: [delivery], source: held, checkpoint_sentences: 0, train_sentences: 0}}
+"""
+
+STUDY = "runs/ann/tuning/study/best.yaml"
+
+CONVERTING = """
+import vtune, vtune_toy
+from vtune_toy import *
+
+@vtune.hookimpl
+def convert(base, model, audio, conditioning, seed):
+    yield vtune.Audio(audio.waveform * 0.5, audio.sample_rate, vtune.Ending.PLANNED)
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, and what it makes.
+
+    :param made: files and folders that are there completely or not at all.
+    """
+
+    arguments: tuple[str, ...]
+    made: tuple[str, ...]
+
+    @property
+    def verb(self) -> str:
+        return self.arguments[0]
+
+    @property
+    def exit_code(self) -> int | None:
+        """The documented code after a signal; None: that of the signal."""
+        return None if self.verb in stopping.SHORT_VERBS else 75
+
+
+def case(line: str, *made: str) -> Case:
+    return Case(tuple(line.split()) if "|" not in line else tuple(line.split("|")), made)
+
+
+CASES = [
+    case("run again.yaml", "voices/again"),
+    case("train again.yaml"),
+    case("tune ann.yaml --search lora.rank=2,4 --trials 2 --metric duration_ratio", STUDY),
+    case("prepare raw out", "out/ledger.jsonl", "out/report.json", "out/talk0_001.wav"),
+    case("transcribe cut --model tiny.pt --device cpu", "cut/transcript.csv"),
+    case("evaluate ann evaluate.clips=2 --device cpu", "voices/ann/evaluation"),
+    case("compare ann ben --texts lines.txt --out heard --device cpu", "heard"),
+    case("merge ann whole --device cpu", "whole"),
+    case("mix 0.5*ann+0.5*ben --name duo --device cpu", "voices/duo"),
+    case(f"export|ann|copy|--to|peft|--without-consent|{CONSENT}", "copy"),
+    case(f"export|ann|copy|--to|merged|--without-consent|{CONSENT}", "copy"),
+    case("say ann hello --out said.wav --device cpu", "said.wav"),
+    case("convert con held/clips/clip_050.wav --engine-file engine.py --out turned.wav --device cpu", "turned.wav"),
+]
+
+
+def name_of(case: Case) -> str:
+    return "-".join(case.arguments[:1] if case.verb != "export" else ("export", case.arguments[4]))
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    started = Forks()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, forks: Forks, speech: Callable[..., Path], template: Path) -> Path:
+    """A folder with recordings, recipes, and the voices ``ann``, ``ben`` and ``con``; made once, and copied."""
+    if not list(template.iterdir()):
+        place = template
+        shutil.move(speech(), place / "speech")
+        shutil.move(speech("held", 2, first=50), place / "held")
+        (place / "engine.py").write_text(CONVERTING)
+        for name, engine in {"ann": "toy", "ben": "toy", "again": "toy", "con": "engine.py"}.items():
+            (place / f"{name}.yaml").write_text(RECIPE.format(name=name, engine=engine))
+        (place / "lines.txt").write_text("first line\nsecond line\n")
+        _write_recordings(place)
+        torch.save(_tiny_whisper(), place / "tiny.pt")
+        for name in ("ann", "ben", "con"):
+            code, said = forks.run(place, "run", f"{name}.yaml", f"train.seed={len(name) + ord(name[0])}")
+            assert code == 0, said
+    world = tmp_path / "world"
+    shutil.copytree(template, world)
+    return world
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("template")
+
+
+def _write_recordings(place: Path) -> None:
+    rate = 16_000
+    times = np.arange(4 * rate) / rate
+    silence = 1e-4 * np.random.default_rng(0).standard_normal(2 * rate)
+    (place / "raw").mkdir()
+    (place / "cut").mkdir()
+    for number in range(2):
+        pitch = 140 + 20 * number
+        voice = 0.1 * sum(np.sin(2 * np.pi * pitch * n * times + n) / n for n in range(1, 20))
+        soundfile.write(
+            place / f"raw/talk{number}.wav", np.concatenate([silence, voice, silence, voice, silence]), rate
+        )
+        noise = np.random.default_rng(number).normal(0, 0.2, rate)
+        soundfile.write(place / f"cut/{number}.wav", noise * np.clip(np.sin(31 * times[:rate]), 0, None) ** 2, rate)
+
+
+def _tiny_whisper() -> dict[str, object]:
+    from whisper.model import ModelDimensions, Whisper
+
+    torch.manual_seed(0)
+    dims = ModelDimensions(80, 1500, 16, 2, 1, 51865, 32, 16, 2, 1)
+    whisper = Whisper(dims)
+    for weight in whisper.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    return {"dims": vars(dims), "model_state_dict": whisper.state_dict()}
+
+
+TIMED = (
+    "README.md",
+    "voice.json",
+    "export.json",
+    "listen.html",
+    ".jsonl",
+    "scores.json",
+    "said.changes",
+    "said.1",
+    "said.2",
+)
+"""Files that hold a time or a speed."""
+
+
+def contents(folder: Path, made: tuple[str, ...]) -> dict[str, bytes]:
+    """Return what lies at the places of a command's results; of files that hold a time, only that they are there."""
+    found = {}
+    for name in made:
+        path = folder / name
+        for file in [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file()):
+            found[str(file.relative_to(folder))] = b"" if file.name.endswith(TIMED) else file.read_bytes()
+    return found
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return what is half written."""
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if "partial" in path.name]
+
+
+def test_every_verb_is_known_here() -> None:
+    kinds = (stopping.RESUMING_VERBS, stopping.RESTARTING_VERBS, stopping.SHORT_VERBS, SERVING_VERBS)
+    assert sum(len(kind) for kind in kinds) == len(frozenset().union(*kinds)) == len(VERBS)
+    assert frozenset().union(*kinds) == VERBS.keys()
+    silent = {"doctor", "plan", "voices", "recipe", "engines", "engine", "plugins"}
+    assert {case.verb for case in CASES} == VERBS.keys() - silent - SERVING_VERBS
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_a_verb_that_a_signal_stops(forks: Forks, world: Path, tmp_path: Path, case: Case) -> None:
+    straight = tmp_path / "straight"
+    shutil.copytree(world, straight)
+    code, said = forks.run(straight, *case.arguments, SIGNAL_AT_CHANGE="0", SIGNAL="SIGTERM")
+    assert code == 0, said
+    changes = int((straight / "said.changes").read_text())
+    expected = contents(straight, case.made)
+    assert bool(expected) == bool(case.made)
+    moments = {"SIGTERM": 1, "SIGINT": max(1, changes // 2), "SIGHUP": max(1, changes - 2), "SIGUSR1": changes}
+    for name, moment in moments.items():
+        at = tmp_path / name
+        shutil.copytree(world, at)
+        number = getattr(signal, name)
+        code, said = forks.run(at, *case.arguments, SIGNAL_AT_CHANGE=str(moment), SIGNAL=name)
+        where = f"{name} at {moment} of {changes} changes: {said}"
+        assert "Traceback" not in said, where
+        assert leftovers(at) == [], where
+        if code == 0:  # the last change is behind all that can be stopped
+            assert moment >= changes - 1, where
+            assert contents(at, case.made) == expected, where
+            continue
+        assert code == (-number if case.exit_code is None else case.exit_code), where
+        lines = [line for line in said.splitlines() if line.startswith("stopped")]
+        assert len(lines) == (0 if case.exit_code is None else 1), where
+        for line in lines:
+            assert f"after {name}; " in line
+            assert line == said.splitlines()[-1]
+            assert line.endswith(("run the same command to resume", "run the same command again")), where
+        for made in case.made:
+            if (at / made).exists() and made != STUDY:  # the best of the trials so far
+                assert contents(at, (made,)) == contents(straight, (made,)), where
+        if case.verb in ("merge", "mix", "export") and (at / case.made[0]).exists():
+            continue  # it was done, and would be refused now
+        code, said = forks.run(at, *case.arguments)
+        assert code == 0, where + said
+        assert contents(at, case.made) == expected, where
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "exit_code"),
+    [
+        ("serve --port 0 --device cpu", "SIGTERM", 0),
+        ("serve --port 0 --device cpu", "SIGINT", 0),
+        ("review speech --no-browser", "SIGINT", 0),
+        ("review speech --no-browser", "SIGTERM", -signal.SIGTERM),
+    ],
+)
+def test_a_verb_that_runs_until_a_signal(forks: Forks, world: Path, line: str, name: str, exit_code: int) -> None:
+    process = forks.start(world, *line.split())
+    shown = [world / "said.1", world / "said.2"]
+    while not any(path.is_file() and "Press Ctrl-C to end" in path.read_text() for path in shown):
+        assert alive(process), (world / "said.2").read_text()
+        time.sleep(0.05)
+    os.kill(process, getattr(signal, name))
+    assert forks.wait(process) == exit_code
+    assert "Traceback" not in (world / "said.2").read_text()
+    assert leftovers(world) == []
