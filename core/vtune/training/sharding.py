@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,10 +42,13 @@ class ShardedNetwork:
         self.divided: nn.Module = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
         device = next(network.parameters()).device
         mesh = init_device_mesh(device.type, (processes,))
+        self.divided.register_forward_hook(_own_loss)  # before FSDP2 puts its hooks on what the network returns
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
         try:
-            for block in repeated_blocks(self.divided):
-                fully_shard(block, mesh=mesh)
-            fully_shard(self.divided, mesh=mesh)
+            for module in (*repeated_blocks(self.divided), self.divided):
+                # FSDP2 would keep what lies outside of the blocks gathered after a validation, and the next step would
+                # compute with it, although averaged weights have been exchanged for the others in the meantime.
+                fully_shard(module, mesh=mesh, reshard_after_forward=True)
         except (ValueError, NotImplementedError, AssertionError) as error:
             raise TrainingError(f"train.sharding: FSDP2 cannot divide this network: {in_a_line(error)}") from error
         self._release()
@@ -86,6 +90,12 @@ class ShardedNetwork:
 
     def _pairs(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
         return zip(self._whole.parameters(), self.divided.parameters(), strict=True)
+
+
+def _own_loss(_: nn.Module, __: Any, output: Any) -> None:
+    """Copy the loss, which transformers scales in place: of a view, FSDP2 would lose sight without an error."""
+    if isinstance(output, MutableMapping) and isinstance(output.get("loss"), torch.Tensor):
+        output["loss"] = output["loss"].clone()
 
 
 def repeated_blocks(network: nn.Module) -> Iterator[nn.Module]:

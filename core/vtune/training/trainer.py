@@ -180,6 +180,10 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         if self.trained.sharded is None:  # a divided model lies where its mesh is
             super()._move_model_to_device(model, device)
 
+    def _defer_fsdp_gradient_reduction(self) -> AbstractContextManager[None]:
+        # Not deferred: gradients of one batch would wait whole in each process, and the memory for them is not there.
+        return nullcontext()
+
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         return whole(super()._get_grad_norm(model, grad_norm))
 
