@@ -123,7 +123,9 @@ def require_shardable(*, precision: str, optimizer: str, quantised: bool, beside
             "leave train.sharding at none"
         )
     if quantised:
-        raise TrainingError(f"train.sharding: a quantised base cannot be divided; take quantization none, {whole_instead}")
+        raise TrainingError(
+            f"train.sharding: a quantised base cannot be divided; take quantization none, {whole_instead}"
+        )
     if precision == "fp16":
         raise TrainingError(
             "train.sharding: the processes would scale their losses differently under fp16; take train.precision bf16 "

@@ -224,7 +224,7 @@ def _with_resolved_auto(job: TrainingJob) -> Recipe:
     have = from_main_process(
         job.state, lambda: memory_for_training(footprint, device, processes)
     )  # the same in all processes
-    resolved = resolve_auto(recipe, footprint, longest, have)
+    resolved = resolve_auto(recipe, footprint, longest, have, processes)
     require(footprint, resolved, device, longest=longest, processes=processes)
     train = resolved.train
     if recipe.train.batch_size == "auto" or (train.gradient_checkpointing and recipe.train != train):

@@ -32,11 +32,11 @@ from vtune.runtime.paths import write_json
 from vtune.training import checkpoints
 from vtune.training.callbacks import ThroughputMeter
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator
-from vtune.training.further_optimizers import FurtherOptimizer, held_tensors, load_optimizers, save_optimizers
 from vtune.training.divided_tensors import whole
+from vtune.training.further_optimizers import FurtherOptimizer, held_tensors, load_optimizers, save_optimizers
 from vtune.training.guards import trained_part
 from vtune.training.mean_metrics import MeanMetrics
-from vtune.training.resume import TRAINER_STATE, loop_state_of, read_json
+from vtune.training.resume import OPTIMIZER_STATE, SCHEDULER_STATE, TRAINER_STATE, loop_state_of, read_json
 from vtune.training.sampler import EpochSampler
 from vtune.training.sharding import keep_state_whole
 from vtune.training.trained import Trained
@@ -387,7 +387,13 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             save_optimizers(self._further, Path(output_dir))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and self.trained.sharded is not None:
+            # Transformers would read the state of all processes into the memory of each GPU.
+            for file, target in ((OPTIMIZER_STATE, self.optimizer), (SCHEDULER_STATE, self.lr_scheduler)):
+                state = torch.load(Path(checkpoint) / file, map_location="cpu", mmap=True, weights_only=True)
+                target.load_state_dict(state)
+        else:
+            super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             load_optimizers(self._further, Path(checkpoint))
 
