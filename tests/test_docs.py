@@ -60,6 +60,12 @@ def test_the_environment_page_has_every_variable_that_is_read(reference: ModuleT
     assert read("tests", "tools") - {"VTUNE_VERSION"} - set(reference.ENVIRONMENT) <= set(reference.TEST_ENVIRONMENT)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_variable_that_a_page_names_is_read(reference: ModuleType, page: Path) -> None:
+    named = set(re.findall(r"\b[A-Z]*VTUNE_[A-Z0-9_]+", page.read_text(encoding="utf-8")))
+    assert named <= {*reference.ENVIRONMENT, *reference.TEST_ENVIRONMENT}
+
+
 def recipe_tables() -> dict[str, list[dict[str, str]]]:
     """Return the rows of each section of docs/reference/recipe.md by the section's name, each row by column title."""
     tables: dict[str, list[dict[str, str]]] = {}

@@ -23,7 +23,7 @@ TOKENS = {"orpheus": 1090, "indextts2": 847}
 """Tokens of a clip of 13 s (82 a second, and the prompt), and of 15 s (50 codes and 4 pieces of text a second)."""
 
 
-def planned(folder: Path, engine_name: str, *overrides: str) -> dict[str, float]:
+def planned(folder: Path, engine_name: str, *overrides: str, processes: int = 1) -> dict[str, float]:
     """Return the GiB on the GPU of each stage of a run with the engine's own recipe; weights have two bytes."""
     if engine_name == "orpheus":
         (folder / "config.json").write_text(json.dumps(ORPHEUS), encoding="utf-8")
@@ -36,7 +36,7 @@ def planned(folder: Path, engine_name: str, *overrides: str) -> dict[str, float]
     footprint = engine.footprint(recipe.engine_options, recipe.lora.settings(), 4 if full else 2, 2)
     assert footprint is not None
     tokens = int(recipe.train.batch_size) * TOKENS[engine_name]
-    listed = stages(of_method(footprint, recipe.train.method), recipe, tokens, 13, on_gpu=True)
+    listed = stages(of_method(footprint, recipe.train.method), recipe, tokens, 13, on_gpu=True, processes=processes)
     return {stage.name: stage.device_bytes / GIB for stage in listed}
 
 
@@ -64,6 +64,11 @@ def test_orpheus_takes_what_its_page_states(tmp_path: Path) -> None:
     assert (round(full["training"]), round(full["resuming"])) == (51, 74)
     text = (ROOT / "docs" / "how-to" / "clusters.md").read_text(encoding="utf-8")
     assert "51 GiB for 3.3 billion weights in all, and 74 GiB" in text
+    settings = ["train.gradient_checkpointing=true", "train.method=full", "train.sharding=fsdp2"]
+    for processes in (2, 4, 8):
+        full = planned(tmp_path, "orpheus", *settings, processes=processes)
+        stated = [full["loading"], full["training"], full["resuming"], full["scoring checkpoints"], full["speaking"]]
+        assert numbers("clusters.md", f"{processes} GPUs") == pytest.approx(stated, abs=0.06)
 
 
 def test_indextts2_takes_what_its_page_states(tmp_path: Path) -> None:

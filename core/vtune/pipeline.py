@@ -63,7 +63,7 @@ def run(
     :raises VtuneError: see each step.
     """
     with ExitStack() as stack:
-        ranks = stack.enter_context(joined(recipe.train.device, recipe.train.world_size))
+        ranks = stack.enter_context(joined(recipe.train.device, recipe.train.world_size, recipe.train.sharding))
         state = ranks.state
         engine = engine_of(recipe)
         check_metrics(engine, recipe)

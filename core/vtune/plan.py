@@ -23,6 +23,7 @@ from vtune.runtime.paths import RunFolder
 from vtune.training.memory_estimate import (
     footprint_of,
     memory_for_training,
+    piece_count,
     resolve_auto,
     stages,
     training_bytes,
@@ -141,7 +142,9 @@ def make_plan(recipe: Recipe) -> Plan:
     have = memory_of(device)
     longest_tokens = longest * footprint.tokens_per_second + footprint.tokens_per_clip if footprint else 0.0
     processes = recipe.train.world_size or 1
-    recipe = resolve_auto(recipe, footprint, longest_tokens, memory_for_training(footprint, device, processes))
+    recipe = resolve_auto(
+        recipe, footprint, longest_tokens, memory_for_training(footprint, device, processes), processes
+    )
     train = recipe.train
     batch, checkpointing = int(train.batch_size), bool(train.gradient_checkpointing)
     per_step = batch * train.gradient_accumulation * (train.world_size or 1)
@@ -150,7 +153,7 @@ def make_plan(recipe: Recipe) -> Plan:
     if footprint is None:
         return plan
     tokens = seconds * footprint.tokens_per_second + rows * footprint.tokens_per_clip
-    memory = training_bytes(footprint, batch * longest_tokens, checkpointing)
+    memory = training_bytes(footprint, batch * longest_tokens, checkpointing, piece_count(recipe, processes))
     work = tokens / rows * per_step * steps * footprint.token_flops * (_CHECKPOINTING_FACTOR if checkpointing else 1)
     took = work / (_TRAINING_EFFICIENCY * _measured_flops(device, precision) * (train.world_size or 1)) if rows else 0.0
     return replace(
@@ -159,7 +162,14 @@ def make_plan(recipe: Recipe) -> Plan:
         longest=longest_tokens,
         memory_bytes=memory,
         seconds=took,
-        stages=stages(footprint, recipe, batch * longest_tokens, longest, on_gpu=device.type == "cuda"),
+        stages=stages(
+            footprint,
+            recipe,
+            batch * longest_tokens,
+            longest,
+            on_gpu=device.type == "cuda",
+            processes=processes,
+        ),
         host=host_limit(),
         counts_parts=footprint.part_parameters > 0 or not engine.trains_parts,
     )

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
@@ -18,9 +18,11 @@ from fences import Block, blocks
 from page_world import PageError, World, parsed, shown_files, working_in
 
 from vtune.errors import VtuneError
+from vtune.recipe.parse import parse
 
 UNCHECKED = {"text", "ini", "csv", "dockerfile"}
 BASES = ("toy", "orpheus", "indextts2")
+_VOICE_OF = re.compile(r"a voice of (Orpheus|IndexTTS2)")
 _VTUNE = re.compile(
     r"""(?:^|&&|\|\||[;|&(])\s*(?:\w+=\S*\s+)*(?:srun\s+)?(?:\S*/)?vtune\s+((?:'[^'\n]*'|"[^"\n]*"|[^\n;|&<>#])*)""",
     re.MULTILINE,
@@ -71,6 +73,19 @@ def _parse_shell(block: Block, world: World) -> None:
     for words in vtune_commands(block.text):
         with working_in(world.folder), suppress(VtuneError):  # the reader's own engine file is not there
             parsed(words)
+        if match := _VOICE_OF.search(block.parsed or ""):
+            check_settings(words, match[1].lower(), world)
+
+
+def check_settings(words: list[str], engine: str, world: World) -> None:
+    """Check what a command that is not run sets for a voice of an engine: options with ``--set``, keys of a recipe.
+
+    :raises PageError: the engine has no such option, the recipe no such key, or a value is not allowed.
+    """
+    parameters = parsed(words).params
+    options = dict(item.split("=", 1) for item in parameters.get("options") or ())
+    values = {name: parse(value, "the page") for name, value in options.items()}
+    _check_recipe({"engine": engine, "engine_options": values}, world, parameters.get("overrides") or ())
 
 
 def vtune_commands(script: str) -> Iterator[list[str]]:
@@ -158,7 +173,7 @@ def _check_yaml(block: Block, world: World, names: dict[str, Any]) -> None:
         raise PageError("neither a part of a recipe, nor '# serve.yaml', nor '# space.yaml'; mark what reads it")
 
 
-def _check_recipe(settings: dict[str, Any], world: World) -> None:
+def _check_recipe(settings: dict[str, Any], world: World, overrides: Sequence[str] = ()) -> None:
     """Check a part of a recipe on top of a recipe of each engine: at least one of the recipes must accept the part."""
     engines = [settings["engine"]] if settings.get("engine") in BASES else BASES
     problems = []
@@ -167,7 +182,7 @@ def _check_recipe(settings: dict[str, Any], world: World) -> None:
             recipe = {"voice": "jane", "engine": engine, "data": [{"source": "tones"}], **settings}
             path = world.folder / "recipe_of_a_block.yaml"
             path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
-            answer = world.vtune(["recipe", "check", path.name])
+            answer = world.vtune(["recipe", "check", path.name, *overrides])
         if answer.code == 0:
             return
         problems.append(answer.stderr.decode().strip())

@@ -155,6 +155,12 @@ class TrainRecipe(Settings):
         description="The number of processes that this run must have. A run with any other number fails. If it is "
         "null, any number is accepted.",
     )
+    sharding: Literal["none", "fsdp2"] = Field(
+        "none",
+        description="How the network lies in the memory of several processes. `none` keeps the whole network in each. "
+        "`fsdp2` divides weights, gradients and the optimizer's state over them, which full fine-tuning of a large "
+        "network on small GPUs needs.",
+    )
     validation: Fraction = Field(
         0.05,
         description="The share of the clips that is kept for validation. A hash of its content decides about each "

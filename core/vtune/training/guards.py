@@ -21,6 +21,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from vtune.errors import TrainingError
+from vtune.training.divided_tensors import in_any_process, piece
 from vtune.training.parts import TrainingParts
 from vtune.types import Batch
 
@@ -123,9 +124,11 @@ class GradientCheck:
                     f"{len(without)} of {len(parameters)} tensors had no gradient in the first step: "
                     f"{_some(without)}; they are not part of what the loss is computed from"
                 )
-        if not all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in parameters.values()):
+        tensors = list(parameters.values())
+        if any(in_any_process([any(map(_is_overflown, tensors))], tensors)):
             return
-        self._silent = [name for name in self._silent if not _has_gradient(parameters[name])]
+        heard = in_any_process([_has_gradient(parameters[name]) for name in self._silent], tensors)
+        self._silent = [name for name, has_gradient in zip(self._silent, heard, strict=True) if not has_gradient]
         if self._silent and self._moved:
             raise TrainingError(
                 f"{len(self._silent)} of {len(parameters)} tensors have had a gradient of zero since the first step: "
@@ -404,7 +407,11 @@ def _compare(memory: dict[str, torch.Tensor], kept: dict[str, torch.Tensor], fol
 
 
 def _has_gradient(parameter: nn.Parameter) -> bool:
-    return parameter.grad is not None and bool(parameter.grad.count_nonzero())
+    return parameter.grad is not None and bool(piece(parameter.grad).count_nonzero())
+
+
+def _is_overflown(parameter: nn.Parameter) -> bool:
+    return parameter.grad is not None and not bool(piece(parameter.grad).isfinite().all())
 
 
 def _some(names: Iterable[str] | Sequence[str]) -> str:

@@ -33,18 +33,24 @@ _AFTER_TRAINING_BYTES = 0.15 * GIB
 """Memory that stays in the process after a training: further modules and caches of libraries; measured."""
 
 
-def training_bytes(footprint: Footprint, tokens: float, checkpointing: bool) -> float:
-    """Return the peak memory of training in bytes.
+def piece_count(recipe: Recipe, processes: int) -> int:
+    """Return into how many pieces a recipe divides the network: 1, if each process holds all of it."""
+    return processes if recipe.train.sharding == "fsdp2" else 1
+
+
+def training_bytes(footprint: Footprint, tokens: float, checkpointing: bool, pieces: int = 1) -> float:
+    """Return the peak memory of training in one process in bytes.
 
     :param footprint: with the parameters that the method trains, see ``of_method``.
     :param tokens: tokens of one forward pass.
+    :param pieces: see ``piece_count``.
     """
     per_token = footprint.token_bytes_checkpointed if checkpointing else footprint.token_bytes
     # Weight, gradient and Adam's two moments of what is trained.
-    return _held(footprint, 4) + footprint.pass_bytes + tokens * per_token
+    return _held(footprint, 4, pieces) + _gathered(footprint, pieces) + footprint.pass_bytes + tokens * per_token
 
 
-def _held(footprint: Footprint, numbers: int) -> float:
+def _held(footprint: Footprint, numbers: int, pieces: int = 1) -> float:
     """Return the bytes of the base, and of float32 numbers for each trained parameter: the adapter, its gradients and
     the optimizer's state, those of the parts included.
 
@@ -53,32 +59,46 @@ def _held(footprint: Footprint, numbers: int) -> float:
     :param numbers: float32 numbers for each trained parameter, its weight included.
     """
     frozen = footprint.weight_bytes if footprint.trainable < footprint.parameters else 0
-    return frozen + 4 * numbers * (footprint.trainable + footprint.part_parameters)
+    return (frozen + 4 * numbers * (footprint.trainable + footprint.part_parameters)) / pieces
 
 
-def stages(footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, *, on_gpu: bool = False) -> list[Stage]:
-    """Estimate every stage of a run in order, and a merge after it.
+def _gathered(footprint: Footprint, pieces: int) -> float:
+    """Return the bytes of weights that a process of a divided network gathers at a time, and of their gradients."""
+    if pieces == 1:
+        return 0
+    weights = footprint.gathered_bytes or footprint.weight_bytes
+    return weights * (1 if footprint.trainable < footprint.parameters else 2)
+
+
+def stages(
+    footprint: Footprint, recipe: Recipe, tokens: float, seconds: float, *, on_gpu: bool = False, processes: int = 1
+) -> list[Stage]:
+    """Estimate every stage of a run in order, and a merge after it, in one process.
 
     :param footprint: with the parameters that the method trains, see ``of_method``.
     :param recipe: without `auto`, see ``resolve_auto``.
     :param tokens: tokens of one forward pass.
     :param seconds: length of the longest clip.
+    :param processes: over which the recipe may divide the network.
     """
     checkpointing = recipe.train.gradient_checkpointing is True
+    pieces = piece_count(recipe, processes)
     weights, adapter = footprint.weight_bytes, adapter_bytes(footprint, recipe.train.method)
     layer = 3 * footprint.largest_bytes  # merging needs a copy of the weight, the update, and the product of A and B
     # While an optimizer's state is read, it is in memory twice, before the first forward pass.
-    restoring = _held(footprint, 6)
-    training = training_bytes(footprint, tokens, checkpointing)
+    restoring = _held(footprint, 6, pieces)
+    training = training_bytes(footprint, tokens, checkpointing, pieces)
+    # A divided network is whole beside its pieces when they are made, read, saved and made to speak.
+    beside = (weights + adapter) if pieces > 1 else 0.0
     checking = weights + max(3 * adapter, adapter + layer) + footprint.pass_bytes
     # The conditioning is made before the voice speaks, and the networks that listen stay in memory.
     speaking = footprint.listening_bytes + footprint.speaking_bytes
-    scoring = _held(footprint, 4) + speaking  # the optimizer's state stays in memory
+    scoring = _held(footprint, 4, pieces) + beside + speaking  # the optimizer's state stays in memory
     network = {
         "encoding": footprint.listening_bytes,
-        "loading": weights + adapter,
+        "loading": weights + adapter + beside / pieces,
         "training": training,
-        "resuming": max(training, restoring),
+        "resuming": max(training, restoring, beside + beside / pieces),
         **({"scoring checkpoints": scoring} if recipe.evaluate.checkpoint_sentences else {}),
         "checking": checking,
         "speaking": weights + adapter + speaking,
@@ -127,7 +147,7 @@ def require(
 
     :param recipe: for `auto`, the value that needs least memory is taken.
     :param longest: tokens of the longest clip; 0 if unknown, which gives the lowest estimate.
-    :param processes: processes on this machine; without a GPU each of them holds everything.
+    :param processes: processes on this machine; without a GPU they share its memory.
     :raises TrainingError: says in one line how much is needed, how much there is, and what to change.
     """
     if footprint is None:
@@ -139,7 +159,9 @@ def require(
     seconds = max(longest - footprint.tokens_per_clip, 0) / footprint.tokens_per_second
     on_gpu = device.type == "cuda"
     of_run = [
-        stage for stage in stages(footprint, recipe, batch * longest, seconds, on_gpu=on_gpu) if stage.name != "merging"
+        stage
+        for stage in stages(footprint, recipe, batch * longest, seconds, on_gpu=on_gpu, processes=processes)
+        if stage.name != "merging"
     ]
     limit = host_limit()
     most = max(of_run, key=lambda stage: stage.host_bytes)
@@ -172,6 +194,7 @@ def savings(recipe: Recipe) -> list[str]:
     if train.gradient_checkpointing is False:
         steps.append("train.gradient_checkpointing=true")
     if train.method == "full":
+        steps += ["train.sharding=fsdp2 on several GPUs"] * (train.sharding == "none")
         steps.append("train.method=lora")
     elif getattr(recipe.engine_options, "quantization", None) == "none":
         steps.append("engine_options.quantization=4bit (QLoRA; needs a GPU and the extra 'qlora')")
@@ -180,7 +203,9 @@ def savings(recipe: Recipe) -> list[str]:
     return [*steps, "shorter clips (prepare.max_seconds)"]
 
 
-def resolve_auto(recipe: Recipe, footprint: Footprint | None, longest: float, have: float) -> Recipe:
+def resolve_auto(
+    recipe: Recipe, footprint: Footprint | None, longest: float, have: float, processes: int = 1
+) -> Recipe:
     """Replace `auto` by values that fit into memory; the result of the training stays the same.
 
     Gradient checkpointing is switched on if the training does not fit without it. An automatic batch has as many of the
@@ -189,8 +214,9 @@ def resolve_auto(recipe: Recipe, footprint: Footprint | None, longest: float, ha
     :param footprint: with the parameters that the method trains, see ``of_method``.
     :param longest: tokens of the longest clip.
     :param have: bytes of memory that training may take, see ``memory_for_training``.
+    :param processes: over which the recipe may divide the network.
     """
-    train = recipe.train
+    train, pieces = recipe.train, piece_count(recipe, processes)
     clips = train.gradient_accumulation
     sizes = (
         [n for n in range(clips, 0, -1) if clips % n == 0] if train.batch_size == "auto" else [int(train.batch_size)]
@@ -200,7 +226,7 @@ def resolve_auto(recipe: Recipe, footprint: Footprint | None, longest: float, ha
     if footprint is not None:
         candidates = ((n, way) for way in ways for n in sizes)
         limit = _USABLE_FRACTION * have
-        fitting = ((n, way) for n, way in candidates if training_bytes(footprint, n * longest, way) <= limit)
+        fitting = ((n, way) for n, way in candidates if training_bytes(footprint, n * longest, way, pieces) <= limit)
         size, checkpointing = next(fitting, (sizes[-1], ways[-1]))
     resolved = {"batch_size": size, "gradient_checkpointing": checkpointing}
     if train.batch_size == "auto":

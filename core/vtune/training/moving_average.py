@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from vtune.errors import TrainingError
+from vtune.training.divided_tensors import gathered_state
 from vtune.training.tensor_state import read_into, write_tensors
 
 RAW_WEIGHTS_FILE = "raw_weights.safetensors"
@@ -55,12 +56,21 @@ class MovingAverage:
 
     def exchange(self) -> None:
         """Exchange the weights of the model and their averages."""
-        for name, parameter in self._parameters.items():
-            parameter.data, self._averages[name] = self._averages[name], parameter.data
+        # In place: a process that holds a piece of a divided tensor computes with the memory of this piece.
+        with torch.no_grad():
+            for name, parameter in self._parameters.items():
+                weights = parameter.detach().clone()
+                parameter.copy_(self._averages[name])
+                self._averages[name].copy_(weights)
 
-    def save_raw(self, folder: Path) -> None:
-        """Write the weights with which the training continues; call it while the averages are not in use."""
-        write_tensors(self._parameters, folder / RAW_WEIGHTS_FILE)
+    def save_raw(self, folder: Path, *, writes: bool = True) -> None:
+        """Write the weights with which the training continues; call it while the averages are not in use.
+
+        :param writes: False in the processes that only take part in gathering divided weights.
+        """
+        tensors = gathered_state(self._parameters, keep=writes)
+        if writes:
+            write_tensors(tensors, folder / RAW_WEIGHTS_FILE)
 
     def load(self, folder: Path) -> None:
         """Take the weights of the model as the averages, and read the weights with which the training continues."""

@@ -29,7 +29,7 @@ from vtune.voice_format.weights import ADAPTER_FILE
 
 logger = logging.getLogger(__name__)
 
-TRAINER_STATE = "trainer_state.json"
+TRAINER_STATE, OPTIMIZER_STATE, SCHEDULER_STATE = "trainer_state.json", "optimizer.pt", "scheduler.pt"
 
 
 def loop_state_of(checkpoint: Path, rank: int) -> Path:
@@ -78,8 +78,8 @@ def _problem(checkpoint: Path, trained: Trained, processes: int, *, by_best: boo
 def _checks(trained: Trained, processes: int) -> Iterator[tuple[str, Callable[[Path, Trained], None]]]:
     yield TRAINER_STATE, _check_state
     yield ".", _check_weights
-    yield "optimizer.pt", _check_optimizer
-    yield "scheduler.pt", _check_scheduler
+    yield OPTIMIZER_STATE, _check_optimizer
+    yield SCHEDULER_STATE, _check_scheduler
     yield "scaler.pt", _check_scaler
     if trained.parts.modules:
         yield PARTS_FILE, lambda path, trained: check_tensors(trained.parts.state(), path)

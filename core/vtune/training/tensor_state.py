@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from vtune.errors import listed
+from vtune.training.divided_tensors import divided_like
 
 
 def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -25,7 +26,7 @@ def read_into(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     check_tensors(tensors, path)
     with torch.no_grad():
         for name, value in _open(path).items():
-            tensors[name].copy_(value)
+            tensors[name].copy_(divided_like(value, tensors[name]))
 
 
 def check_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:

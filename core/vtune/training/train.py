@@ -34,6 +34,7 @@ from vtune.training.learning_rates import own_rates, part_rates
 from vtune.training.memory_estimate import footprint_of, memory_for_training, require, resolve_auto
 from vtune.training.moving_average import MovingAverage
 from vtune.training.parts import TrainingParts, check_apart
+from vtune.training.sharding import ShardedNetwork, require_shardable
 from vtune.training.trained import Trained
 from vtune.training.trainer import BatchFunctions, VoiceTrainer
 from vtune.training.trainer_arguments import training_arguments
@@ -125,7 +126,8 @@ def _train_model(job: TrainingJob, model: nn.Module, folder: Path) -> dict[str, 
     :param folder: gets the checkpoints.
     """
     state = job.state
-    trained = _trained(job, model)
+    sharded = _sharded(job, model)
+    trained = replace(_trained(job, sharded.divided if sharded else model), sharded=sharded)
     guards.check_trainable(model, trained.parts)
     if state.is_main_process:
         _announce_parts(trained)
@@ -136,7 +138,31 @@ def _train_model(job: TrainingJob, model: nn.Module, folder: Path) -> dict[str, 
     checkpoint = from_main_process(
         state, lambda: resume.newest_usable(folder, trained, state.num_processes, by_best=by_best)
     )
-    return _run(_make_trainer(job, trained, folder, evaluator, checkpoint), job, checkpoint)
+    facts = _run(_make_trainer(job, trained, folder, evaluator, checkpoint), job, checkpoint)
+    if sharded is not None:
+        sharded.gather()
+    return facts
+
+
+def _sharded(job: TrainingJob, model: nn.Module) -> ShardedNetwork | None:
+    """Divide the model over the processes, if the recipe asks for it and there are several.
+
+    :raises TrainingError: something in the recipe or the engine does not go together with that.
+    """
+    engine, train, processes = job.engine, job.recipe.train, job.state.num_processes
+    if train.sharding == "none" or processes == 1:
+        return None
+    hooks = {
+        "training_parts": bool(engine.training_parts(job.base, model)),
+        "training_step": engine.has_training_step,
+    }
+    require_shardable(
+        precision=pick_precision(train.precision, job.state.device),
+        optimizer=train.optimizer,
+        quantised=guards.is_quantised(model),
+        beside=" and ".join(name for name, is_there in hooks.items() if is_there) or None,
+    )
+    return ShardedNetwork(model, processes)
 
 
 def _is_finished(finished: Path) -> bool:
@@ -165,12 +191,19 @@ def _identity(job: TrainingJob) -> dict[str, Any]:
         "base": data.fingerprint,
         "clips": data.identity,
         "lora": _lora_identity(recipe),
-        "train": recipe.train.model_dump(mode="json", exclude=set(_NOT_IN_IDENTITY)),
+        "train": _train_identity(recipe),
         # Not which sentences: a user who wants to hear others does not want to train again.
         "checkpoint_sentences": recipe.evaluate.checkpoint_sentences,
         "selection": recipe.evaluate.selection if recipe.evaluate.checkpoint_sentences else None,
         "processes": job.state.num_processes,
     }
+
+
+def _train_identity(recipe: Recipe) -> dict[str, Any]:
+    train = recipe.train.model_dump(mode="json", exclude=set(_NOT_IN_IDENTITY))
+    if train["sharding"] == "none":
+        del train["sharding"]  # a run from before this key existed is still the same training
+    return train
 
 
 def _lora_identity(recipe: Recipe) -> dict[str, Any]:
@@ -191,7 +224,7 @@ def _with_resolved_auto(job: TrainingJob) -> Recipe:
     have = from_main_process(
         job.state, lambda: memory_for_training(footprint, device, processes)
     )  # the same in all processes
-    resolved = resolve_auto(recipe, footprint, longest, have)
+    resolved = resolve_auto(recipe, footprint, longest, have, processes)
     require(footprint, resolved, device, longest=longest, processes=processes)
     train = resolved.train
     if recipe.train.batch_size == "auto" or (train.gradient_checkpointing and recipe.train != train):

@@ -14,6 +14,7 @@ from vtune.training.further_optimizers import held_tensors
 from vtune.training.guards import adapter_parameters
 from vtune.training.moving_average import MovingAverage
 from vtune.training.parts import ModelWithParts, TrainingParts
+from vtune.training.sharding import ShardedNetwork
 from vtune.voice_format.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 class Trained:
     """What one training changes, and what steps it.
 
-    :param model: the PeftModel of the engine, or the whole network.
+    :param model: the PeftModel of the engine, or the network without an adapter; what learns, divided or not.
     :param average: None without ``train.ema``.
     :param optimizers: the engine's further optimizers by name.
     :param rates: learning rates of tensors that have one of their own, by name.
+    :param sharded: makes the model whole, if it is divided over the processes.
     """
 
     model: nn.Module
@@ -35,6 +37,7 @@ class Trained:
     average: MovingAverage | None = None
     optimizers: Mapping[str, Optimizer] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
+    sharded: ShardedNetwork | None = None
 
     def module(self) -> nn.Module:
         """Return one module with everything that is trained; the model itself if there are no parts."""
@@ -50,13 +53,18 @@ class Trained:
         return {name: parameter for name, parameter in self.parameters().items() if id(parameter) not in further}
 
     @contextmanager
-    def as_voice(self) -> Iterator[None]:
-        """Let the model be for a while what a voice of this moment would be: averaged, and without the parts."""
+    def as_voice(self, *, here: bool = True) -> Iterator[nn.Module]:
+        """Make for a while what a voice of this moment would be: averaged, without the parts, and whole.
+
+        Every process must enter if the model is divided.
+
+        :param here: False in a process that does not use the result.
+        """
         with ExitStack() as stack:
             stack.enter_context(self.parts.left_out())
             if self.average is not None:
                 stack.enter_context(self.average.in_use())
-            yield
+            yield self.model if self.sharded is None else stack.enter_context(self.sharded.whole(here=here))
 
     @contextmanager
     def as_averaged(self) -> Iterator[None]:
@@ -64,13 +72,20 @@ class Trained:
         with self.average.in_use() if self.average is not None else ExitStack():
             yield
 
-    def save(self, folder: Path) -> None:
-        """Write a checkpoint's weights: what a voice would be, and beside it what a training needs to continue."""
-        with self.as_voice():
-            save_weights(self.model, folder)
-        self.parts.save(folder)
+    def save(self, folder: Path, *, writes: bool = True) -> None:
+        """Write a checkpoint's weights: what a voice would be, and beside it what a training needs to continue.
+
+        :param writes: False in the processes that only take part in gathering a divided model.
+        """
+        if not writes and self.sharded is None:
+            return
+        with self.as_voice(here=writes) as model:
+            if writes:
+                save_weights(model, folder)
+        if writes:
+            self.parts.save(folder)
         if self.average is not None:
-            self.average.save_raw(folder)
+            self.average.save_raw(folder, writes=writes)
 
     def load(self, folder: Path) -> None:
         """Read a checkpoint's weights to continue the training."""
@@ -81,4 +96,9 @@ class Trained:
 
     def load_voice(self, folder: Path) -> None:
         """Read what a voice would be from a checkpoint."""
-        load_weights(self.model, folder)
+        if self.sharded is None:
+            load_weights(self.model, folder)
+            return
+        with self.sharded.whole() as network:
+            load_weights(network, folder)
+            self.sharded.take()

@@ -32,12 +32,14 @@ from vtune.runtime.paths import write_json
 from vtune.training import checkpoints
 from vtune.training.callbacks import ThroughputMeter
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator
+from vtune.training.divided_tensors import whole
 from vtune.training.further_optimizers import FurtherOptimizer, held_tensors, load_optimizers, save_optimizers
 from vtune.training.guards import trained_part
 from vtune.training.loss_watch import LossWatch
 from vtune.training.mean_metrics import MeanMetrics
-from vtune.training.resume import TRAINER_STATE, loop_state_of, read_json
+from vtune.training.resume import OPTIMIZER_STATE, SCHEDULER_STATE, TRAINER_STATE, loop_state_of, read_json
 from vtune.training.sampler import EpochSampler
+from vtune.training.sharding import keep_state_whole
 from vtune.training.trained import Trained
 from vtune.training.training_step import Learner, OneBatch
 from vtune.training.weight_casting import cast_weights_per_product
@@ -90,13 +92,16 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         batches: BatchFunctions,
         **settings: Any,
     ) -> None:
+        self.trained = trained  # before transformers' own part, which moves the model
         # Trainer requires an eval_dataset, even if the evaluator alone measures a checkpoint.
         validation: Any = data.validation if data.validation is not None or evaluator is None else []
         super().__init__(
             model=trained.module(), train_dataset=data.train, eval_dataset=validation, data_collator=batches, **settings
         )
         self.model_accepts_loss_kwargs = _accepts_item_count(trained.model)
-        self.trained = trained
+        # A divided model averages its own gradients. Transformers has this path for models that it divides itself, and
+        # says there that it cannot resume them; here the optimizer's state is gathered, so it can.
+        self.is_distributed_loading_by_transformers = trained.sharded is not None
         self._batches = batches
         self._learner: Learner | None = None
         self._further: dict[str, FurtherOptimizer] = {}
@@ -144,6 +149,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
                 tensor.requires_grad_(True)
             parameters = self.trained.main_parameters()
             _split_groups(self.optimizer, {id(parameters[name]): rate for name, rate in self.trained.rates.items()})
+            if self.trained.sharded is not None:
+                keep_state_whole(self.optimizer, main=self.args.should_save)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -170,6 +177,17 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             main = list(self.trained.main_parameters().values())
             self._learner = Learner(main, self._further, self.accelerator.scaler, self.accelerator, self._batches.title)
         return scheduler
+
+    def _move_model_to_device(self, model: nn.Module, device: torch.device) -> None:
+        if self.trained.sharded is None:  # a divided model lies where its mesh is
+            super()._move_model_to_device(model, device)
+
+    def _defer_fsdp_gradient_reduction(self) -> AbstractContextManager[None]:
+        # Not deferred: gradients of one batch would wait whole in each process, and the memory for them is not there.
+        return nullcontext()
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        return whole(super()._get_grad_norm(model, grad_norm))
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """Count the clips and tokens of a batch, and learn from it.
@@ -233,10 +251,15 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             self.trained.average.update(self.state.global_step)
         for optimizer in self._further.values():
             optimizer.follow()
+        # As DistributedDataParallel does, which is called neither where the engine makes the step nor for a model in
+        # pieces.
+        buffers: list[torch.Tensor] = []
         if self._learner is not None and self.accelerator.num_processes > 1:
-            # As DistributedDataParallel does, which is not called where the engine makes the step.
-            for buffer in self.trained.parts.buffers():
-                torch.distributed.broadcast(buffer, 0)
+            buffers = self.trained.parts.buffers()
+        elif self.trained.sharded is not None:
+            buffers = list(self.trained.model.buffers())
+        for buffer in buffers:
+            torch.distributed.broadcast(buffer, 0)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -266,9 +289,8 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
             with self.trained.as_averaged():
                 output = super().evaluation_loop(*args, **settings)
         if self.evaluator is not None:
-            with self.trained.as_voice():
-                model, step = self.trained.model, self.state.global_step
-                output.metrics.update(self.evaluator.evaluate(model, step, self.accelerator))
+            with self.trained.as_voice(here=self.accelerator.is_main_process) as model:
+                output.metrics.update(self.evaluator.evaluate(model, self.state.global_step, self.accelerator))
         return output
 
     def prediction_step(
@@ -350,10 +372,10 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         # Not as transformers does, which adds a pickle of the arguments that nobody reads.
+        folder = Path(output_dir or self.args.output_dir)
         if self.args.should_save:
-            folder = Path(output_dir or self.args.output_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            self.trained.save(folder)
+        self.trained.save(folder, writes=self.args.should_save)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         self.trained.load(Path(resume_from_checkpoint))
@@ -363,12 +385,20 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         self._has_best = True
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.trained.sharded is not None and not self.args.should_save:
+            self.optimizer.state_dict()  # takes part in gathering what the main process writes
         super()._save_optimizer_and_scheduler(output_dir)
         if self.args.should_save:
             save_optimizers(self._further, Path(output_dir))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and self.trained.sharded is not None:
+            # Transformers would read the state of all processes into the memory of each GPU.
+            for file, target in ((OPTIMIZER_STATE, self.optimizer), (SCHEDULER_STATE, self.lr_scheduler)):
+                state = torch.load(Path(checkpoint) / file, map_location="cpu", mmap=True, weights_only=True)
+                target.load_state_dict(state)
+        else:
+            super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             load_optimizers(self._further, Path(checkpoint))
 
@@ -413,7 +443,7 @@ class VoiceTrainer(Trainer):  # type: ignore[misc] # transformers is not typed f
         if best == checkpoint or best.is_dir():
             self.state.best_model_checkpoint = str(best)
         self.store_flos()
-        self.save_model(str(partial), _internal_call=True)
+        self._save(str(partial))  # in every process, because a divided model is gathered
         self._save_optimizer_and_scheduler(str(partial))
         self._save_scaler(str(partial))
         self._save_rng_state(str(partial))

@@ -23,7 +23,7 @@ _RESERVED_ARGUMENTS = frozenset(
     }
 )  # fmt: skip
 
-# Arguments that divide the network over the processes; guards, checkpoints and voices need the whole network in each.
+# Arguments by which transformers divides the network over the processes; vtune divides it itself.
 _SHARDING_ARGUMENTS = frozenset({"fsdp", "fsdp_config", "deepspeed", "parallelism_config"})
 
 
@@ -127,8 +127,8 @@ def _extra_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
         f"train.arguments: {name!r} is set by vtune; take it out" for name in arguments if name in _RESERVED_ARGUMENTS
     ]
     problems += [
-        f"train.arguments: {name!r} divides the network over the processes, and vtune needs the whole network in each; "
-        "take it out"
+        f"train.arguments: {name!r} divides the network over the processes, which vtune does by itself; take it out, "
+        "and set train.sharding to fsdp2"
         for name in arguments
         if name in _SHARDING_ARGUMENTS
     ]

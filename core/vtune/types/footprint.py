@@ -25,6 +25,8 @@ class Footprint:
     :param speaking_bytes: memory that speaking needs beside the weights: caches, the sound that is decoded, and
         networks that only speaking needs.
     :param largest_bytes: of the largest weight of a layer, as it is loaded; ``tensor_bytes`` of the largest of all.
+    :param gathered_bytes: of the weights that are whole at a time while a divided network computes: two repeated
+        blocks, and everything outside of them; 0 if unknown, and then the whole network is counted.
     :param part_parameters: of the parts that ``training_parts`` names, all together.
     :param longest_seconds: of a clip that the engine takes; None if the engine has no limit.
     """
@@ -46,4 +48,5 @@ class Footprint:
     speaking_bytes: float = 0
     largest_bytes: float = 0
     tensor_bytes: float = 0
+    gathered_bytes: float = 0
     part_parameters: int = 0

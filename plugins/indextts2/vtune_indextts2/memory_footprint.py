@@ -74,6 +74,7 @@ def estimate(
         listening_bytes=listening,
         speaking_bytes=speaking,
         tensor_bytes=max(gpt.text_rows, gpt.number_mel_codes, 4 * width) * width * dtype_bytes,
+        gathered_bytes=(2 * body // layers + tables + positions) * dtype_bytes,
         largest_bytes=max(inputs * outputs for inputs, outputs in linear.values()) * dtype_bytes,
     )
 

@@ -95,6 +95,7 @@ def estimate(
         speaking_bytes=_cache_bytes(options, config, dtype_bytes) + _decoded_bytes(options),
         largest_bytes=max(inputs * outputs for inputs, outputs in linear.values()) * dtype_bytes,
         tensor_bytes=vocabulary * hidden * dtype_bytes,
+        gathered_bytes=int(2 * body / layers + embedding + norms) * dtype_bytes,
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from anyio.from_thread import start_blocking_portal
+from fences import blocks
 
 openai = pytest.importorskip("openai", reason="OpenAI's client is not installed")
 
@@ -22,6 +24,16 @@ def sync(client: Any) -> Any:
 
 
 ASKED = {"model": "tts-1", "voice": "anna", "input": "hello there", "extra_body": {"seed": 1}}
+
+
+def test_the_program_of_the_page_writes_what_the_voice_says(client: Any, tmp_path: Any, monkeypatch: Any) -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "serve.md"
+    (program,) = (block.text for block in blocks(page.read_text(encoding="utf-8")) if "import OpenAI" in block.text)
+    monkeypatch.chdir(tmp_path)
+    exec(program.replace("http://127.0.0.1:8000", client.url).replace('"jane"', '"anna"'), {})
+    sound, rate = soundfile.read(tmp_path / "hello.wav", dtype="float32")
+    assert rate == 24_000
+    assert np.array_equal(sound, client.said(text="Hello there."))
 
 
 def test_a_file_is_written(sync: Any, client: Any, tmp_path: Any) -> None:

@@ -208,3 +208,22 @@ def test_a_run_that_cannot_be_held_ends_before_anything_is_loaded(
     with pytest.raises(TrainingError, match=r"does not fit into memory: .* needs about .* GiB, and there are .* GiB"):
         pipeline.run(toy())
     assert not (tmp_path / "runs").exists()
+
+
+def test_processes_hold_pieces_of_a_divided_network_and_a_few_blocks_of_it_whole() -> None:
+    shape = replace(BASE, parameters=1000, trainable=1000, weight_bytes=4000, pass_bytes=0, token_bytes=0)
+    divided = recipe(batch_size=1, gradient_checkpointing=False, sharding="fsdp2", method="full")
+    assert memory_estimate.piece_count(divided, 4) == 4
+    assert memory_estimate.piece_count(recipe(), 4) == 1
+    # Weights, gradients and two moments in float32; beside them, gathered weights and their gradients.
+    assert training_bytes(shape, 1, False) == 16_000
+    assert training_bytes(replace(shape, gathered_bytes=500), 1, False, pieces=4) == 4_000 + 2 * 500
+    assert training_bytes(shape, 1, False, pieces=4) == 4_000 + 2 * 4_000, "an unknown size counts the whole network"
+    by_name = {
+        stage.name: stage.device_bytes
+        for stage in memory_estimate.stages(
+            replace(shape, gathered_bytes=500, speaking_bytes=70), divided, 1, 1, on_gpu=True, processes=4
+        )
+    }
+    assert by_name["loading"] == 4_000 + 1_000, "the whole network, and the pieces that are made of it"
+    assert by_name["scoring checkpoints"] == 4_000 + 4_000 + 70, "the pieces, and the whole network that speaks"

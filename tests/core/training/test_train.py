@@ -172,7 +172,10 @@ def test_a_loss_between_two_lines_of_the_log_stops_the_run_before_it_is_kept(
         ({"report_to": ["tensorbord"]}, "no tracker 'tensorbord'; did you mean 'tensorboard'"),
         ({"report_to": ["wandb"]}, "'wandb' is not installed"),
         ({"arguments": {"output_dir": "x"}}, "'output_dir' is set by vtune"),
-        ({"arguments": {"fsdp": True}}, "'fsdp' divides the network over the processes"),
+        (
+            {"arguments": {"fsdp": True}},
+            "'fsdp' divides the network over the processes, .* set train.sharding to fsdp2",
+        ),
     ],
 )
 def test_unknown_settings_of_the_loop_name_the_nearest(toy: Callable[..., Recipe], train: Any, says: str) -> None:
@@ -251,7 +254,17 @@ def test_the_page_maps_every_key_to_arguments_that_exist() -> None:
     rows = re.findall(r"^\| `train\.(\w+)` \| (.+) \|$", page, flags=re.M)
     arguments = {name for _, names in rows for name in re.findall(r"`(\w+)`", names)}
     assert arguments <= inspect.signature(TrainingArguments).parameters.keys()
-    own = {"method", "device", "world_size", "validation", "early_stopping", "arguments", "learning_rates", "ema"}
+    own = {
+        "method",
+        "device",
+        "world_size",
+        "validation",
+        "early_stopping",
+        "arguments",
+        "learning_rates",
+        "ema",
+        "sharding",
+    }
     assert {key for key, _ in rows} == TrainRecipe.model_fields.keys() - own
 
 

@@ -32,12 +32,11 @@ SILENCE_SECONDS = 120.0
 LAUNCHER_VARIABLE = "VTUNE_LAUNCHER"
 """Environment variable of a rank that ``--launch`` started: descriptors of two pipes, from and to the launcher."""
 
-SHARDING_VARIABLES = {
-    "ACCELERATE_USE_FSDP": "FSDP",
-    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
-    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
-}
-"""Environment variables by which ``accelerate launch`` asks for a network that is divided over the ranks."""
+FSDP_VARIABLE = "ACCELERATE_USE_FSDP"
+"""Environment variable by which ``accelerate launch`` asks for FSDP; ``FSDP_VERSION`` says which one."""
+
+UNSUPPORTED_VARIABLES = {"ACCELERATE_USE_DEEPSPEED": "DeepSpeed", "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM"}
+"""Environment variables by which ``accelerate launch`` asks for a training loop of another library."""
 
 _LOSS_SIGNS = (
     "connection closed by peer",
@@ -67,12 +66,14 @@ class Ranks:
 
 
 @contextmanager
-def joined(device: str, world_size: int | None) -> Iterator[Ranks]:
+def joined(device: str, world_size: int | None, sharding: str = "none") -> Iterator[Ranks]:
     """Join the other ranks for the time of this block, and end together with them; see ``init_distributed``.
 
+    :param sharding: how the recipe divides the network, for ``require_launch_fits``.
     :raises LostRank: another rank is gone.
     """
     global _heartbeats, _run_count
+    require_launch_fits(sharding)
     state = init_distributed(device, world_size)
     if state.num_processes == 1:
         yield Ranks(state)
@@ -106,33 +107,61 @@ def lead(work: Callable[[RankPool], T]) -> T | None:
     """
     if not os.environ.keys() & {"WORLD_SIZE", "ACCELERATE_MIXED_PRECISION"}:  # neither torchrun nor accelerate
         return work(ALONE)
-    with joined("cpu", None) as ranks:  # only messages go between the ranks; a recogniser finds its GPU by itself
+    # Only messages go between the ranks; a recogniser finds its GPU by itself. There is no network to divide, so a
+    # launch for FSDP2 fits as well.
+    with joined("cpu", None, "fsdp2") as ranks:
         return ranks.pool.lead(lambda: work(ranks.pool))
+
+
+def require_launch_fits(sharding: str) -> None:
+    """Check that the launch and the recipe agree about dividing the network, and take the launch's part in it away.
+
+    The recipe decides. On a CPU, accelerate would replace FSDP and DeepSpeed by plain copies and say nothing.
+
+    :param sharding: ``train.sharding`` of the recipe.
+    :raises TrainingError: the launch asks for something else than the recipe.
+    """
+    for variable, name in UNSUPPORTED_VARIABLES.items():
+        if _is_set(variable):
+            raise TrainingError(
+                f"the launch asks for {name}, which brings a training loop of its own; vtune divides a network with "
+                "FSDP2: take recipes/accelerate/fsdp2.yaml, and train.sharding=fsdp2 in the recipe"
+            )
+    if not _is_set(FSDP_VARIABLE):
+        return
+    version = os.environ.get("FSDP_VERSION", "1")
+    if version != "2":
+        raise TrainingError(f"the launch asks for FSDP {version}; vtune divides with FSDP 2: set `fsdp_version: 2`")
+    if _is_set("FSDP_OFFLOAD_PARAMS"):
+        raise TrainingError(
+            "the launch asks FSDP to keep weights on the host, which vtune does not do; "
+            "set `fsdp_offload_params: false`"
+        )
+    if sharding == "none":
+        raise TrainingError(
+            "the launch asks for FSDP, and the recipe keeps the whole network in each process; set "
+            "train.sharding=fsdp2, or take recipes/accelerate/one_machine.yaml"
+        )
+    del os.environ[FSDP_VARIABLE]  # accelerate would divide what vtune has divided
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in {"true", "1", "yes"}
 
 
 def init_distributed(device: str, world_size: int | None) -> PartialState:
     """Join the process group, if this process belongs to one, and check its size.
-
-    A launch that asks for a network divided over the ranks is refused: guards, checkpoints and voices need the whole
-    network in each rank, and on a CPU transformers would train without dividing it and say nothing.
 
     Two wrong launch commands silently start one process, and two others start independent copies that overwrite each
     other's files; this check refuses all four.
 
     :param device: ``auto``, ``cpu`` or ``cuda``.
     :param world_size: number of processes that the recipe asks for.
-    :raises TrainingError: the number of processes differs from ``world_size``, or the network would be divided.
+    :raises TrainingError: the number of processes differs from ``world_size``.
     """
     import torch
     from accelerate import PartialState
 
-    for variable, name in SHARDING_VARIABLES.items():
-        if os.environ.get(variable, "").lower() in {"true", "1", "yes"}:
-            raise TrainingError(
-                f"the launch asks for {name}, which divides the network over the processes; vtune needs the whole "
-                "network in each process. Use a configuration with `distributed_type: MULTI_GPU`, such as "
-                "recipes/accelerate/one_machine.yaml"
-            )
     use_cpu = device == "cpu" or not torch.cuda.is_available()
     if device == "cuda" and use_cpu:
         raise TrainingError("train.device is 'cuda', but torch finds no GPU; use 'cpu', or check the GPU driver")

@@ -12,7 +12,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
 from vtune.errors import TrainingError
-from vtune.runtime.distributed.ranks import SHARDING_VARIABLES, init_distributed
+from vtune.runtime.distributed.ranks import FSDP_VARIABLE, UNSUPPORTED_VARIABLES, require_launch_fits
 
 SHIPPED = Path(__file__).resolve().parents[4] / "recipes" / "accelerate"
 
@@ -55,7 +55,7 @@ def test_a_shipped_configuration_starts_ranks_with_whole_networks(name: str, mac
     environment = prepare_multi_gpu_env(settings)
     assert (settings.multi_gpu, settings.num_machines, settings.num_processes) == (True, machines, processes)
     assert environment["ACCELERATE_MIXED_PRECISION"] == "no"
-    assert not environment.keys() & SHARDING_VARIABLES.keys()
+    assert not environment.keys() & {FSDP_VARIABLE, *UNSUPPORTED_VARIABLES}
 
 
 def test_an_unknown_key_of_a_configuration_would_be_noticed(tmp_path: Path) -> None:
@@ -65,18 +65,45 @@ def test_an_unknown_key_of_a_configuration_would_be_noticed(tmp_path: Path) -> N
         parsed(tmp_path / "wrong.yaml")
 
 
-@pytest.mark.parametrize(("name", "text"), [("FSDP", FSDP2), ("DeepSpeed", DEEPSPEED)])
-def test_a_launch_that_divides_the_network_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
-) -> None:
-    (tmp_path / "divided.yaml").write_text(text, encoding="utf-8")
-    settings = parsed(tmp_path / "divided.yaml")
-    if name == "FSDP":
-        environment = prepare_multi_gpu_env(settings)
-    else:
+def ask_as(launch: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what `accelerate launch` with a configuration sets in each rank to ask for a divided network."""
+    (folder / "divided.yaml").write_text(launch, encoding="utf-8")
+    settings = parsed(folder / "divided.yaml")
+    if settings.use_deepspeed:
         settings.deepspeed_fields_from_accelerate_config = ""  # accelerate sets it just before it starts the ranks
         _, environment = prepare_deepspeed_cmd_env(settings)
-    for variable in SHARDING_VARIABLES.keys() & environment.keys():
-        monkeypatch.setitem(os.environ, variable, environment[variable])
-    with pytest.raises(TrainingError, match=f"the launch asks for {name}, .* `distributed_type: MULTI_GPU`"):
-        init_distributed("cpu", None)
+    else:
+        environment = prepare_multi_gpu_env(settings)
+    for variable in (FSDP_VARIABLE, "FSDP_VERSION", "FSDP_OFFLOAD_PARAMS", *UNSUPPORTED_VARIABLES):
+        monkeypatch.delenv(variable, raising=False)
+        if variable in environment:
+            monkeypatch.setenv(variable, environment[variable])
+
+
+@pytest.mark.parametrize(
+    ("launch", "sharding", "says"),
+    [
+        (DEEPSPEED, "fsdp2", "asks for DeepSpeed, .* recipes/accelerate/fsdp2.yaml, and train.sharding=fsdp2"),
+        (FSDP2, "none", "asks for FSDP, and the recipe keeps the whole network .* set train.sharding=fsdp2"),
+        (FSDP2.replace("version: 2", "version: 1"), "fsdp2", "asks for FSDP 1; .* `fsdp_version: 2`"),
+        (
+            FSDP2.replace("version: 2", "version: 2\n  fsdp_offload_params: true"),
+            "fsdp2",
+            "`fsdp_offload_params: false",
+        ),
+    ],
+)
+def test_a_launch_that_does_not_fit_the_recipe_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launch: str, sharding: str, says: str
+) -> None:
+    ask_as(launch, tmp_path, monkeypatch)
+    with pytest.raises(TrainingError, match=says):
+        require_launch_fits(sharding)
+
+
+def test_accelerate_does_not_divide_what_vtune_divides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for launch in (FSDP2, (SHIPPED / "fsdp2.yaml").read_text(encoding="utf-8")):
+        ask_as(launch, tmp_path, monkeypatch)
+        assert os.environ[FSDP_VARIABLE] == "true"
+        require_launch_fits("fsdp2")
+        assert FSDP_VARIABLE not in os.environ
