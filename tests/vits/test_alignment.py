@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vtune_vits.network.alignment import log_likelihoods, phoneme_of_frame, search, spread
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from vtune_vits.network.spectrogram import MEL_BANDS, linear_spectrogram, log_mel, mel_filters
 
 RANDOM = np.random.default_rng(0)
