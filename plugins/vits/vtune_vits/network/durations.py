@@ -2,8 +2,8 @@
 
 The stochastic predictor is a variational flow (arXiv 2106.06103, section 2.2.2 and appendix A.1): integer durations are
 made continuous by a second flow, and a flow of splines turns the result into normal noise. Parameters are those of
-``transformers.models.vits``; its own ``forward`` draws noise itself and, in the direction that training needs, exchanges
-the two channels once more than the networks were trained with.
+``transformers.models.vits``, whose own ``forward`` draws noise itself and, in the direction that training needs,
+exchanges the two channels once more than the networks were trained with.
 """
 
 from __future__ import annotations

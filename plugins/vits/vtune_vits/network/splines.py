@@ -1,7 +1,7 @@
 """Monotonic rational-quadratic splines, the elements of the flow of durations.
 
-Durkan et al. 2019, "Neural Spline Flows" (arXiv 1906.04032), equations 4 to 8. Every value is computed for every element
-and chosen with ``where``, so the result has no data-dependent shapes, and exports and compiles as it is.
+Durkan et al. 2019, "Neural Spline Flows" (arXiv 1906.04032), equations 4 to 8. Every value is computed for every
+element and chosen with ``where``, so no shape depends on data, and the function exports and compiles as it is.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The whole network of a VITS voice.
 
 Its parts are those of ``transformers.models.vits`` and have the names that they have there, except the vocoder and the
-forward passes of the duration predictors. All convolutions are plain: weight normalisation is folded when a base is read,
-because an adapter cannot be merged into a weight that is computed from two others.
+forward passes of the duration predictors. All convolutions are plain: weight normalisation is folded when a base is
+read, because an adapter cannot be merged into a weight that is computed from two others.
 """
 
 from __future__ import annotations
