@@ -19,11 +19,11 @@ def write_deterministic_durations(graph: Graph, predictor: nn.Module, hidden: st
     """
     module: Any = predictor
     if speaker:
-        hidden = graph.op("Add", hidden, graph.conv(speaker, "dp.cond", module.cond))
-    for index, conv, norm in ((1, module.conv_1, module.norm_1), (2, module.conv_2, module.norm_2)):
-        hidden = graph.conv(graph.op("Mul", hidden, mask), f"dp.conv_{index}", conv)
-        hidden = graph.norm(graph.op("Relu", hidden), f"dp.norm_{index}", norm)
-    return graph.op("Mul", graph.conv(graph.op("Mul", hidden, mask), "dp.proj", module.proj), mask)
+        hidden = graph.op("Add", hidden, graph.conv(speaker, module.cond))
+    for conv, norm in ((module.conv_1, module.norm_1), (module.conv_2, module.norm_2)):
+        hidden = graph.conv(graph.op("Mul", hidden, mask), conv)
+        hidden = graph.norm(graph.op("Relu", hidden), norm)
+    return graph.op("Mul", graph.conv(graph.op("Mul", hidden, mask), module.proj), mask)
 
 
 def write_stochastic_durations(
@@ -34,31 +34,30 @@ def write_stochastic_durations(
     :param noise_scale: float32 without axes: deviation of the noise, 0 for the middle of the distribution.
     """
     module: Any = predictor
-    hidden = graph.conv(hidden, "dp.pre", module.conv_pre)
+    hidden = graph.conv(hidden, module.conv_pre)
     if speaker:
-        hidden = graph.op("Add", hidden, graph.conv(speaker, "dp.cond", module.cond))
-    hidden = _write_separable_convolutions(graph, "dp.convs", module.conv_dds, hidden, mask)
-    hidden = graph.op("Mul", graph.conv(hidden, "dp.proj", module.conv_proj), mask)
+        hidden = graph.op("Add", hidden, graph.conv(speaker, module.cond))
+    hidden = _write_separable_convolutions(graph, module.conv_dds, hidden, mask)
+    hidden = graph.op("Mul", graph.conv(hidden, module.conv_proj), mask)
     pairs = graph.op("Concat", mask, mask, axis=1)  # [B, 2, L], for its shape
     latents = graph.op("Mul", graph.op("RandomNormalLike", pairs, dtype=1), noise_scale)
     affine, *splines = module.flows
     # In the direction of speech, VITS leaves out the first spline.
-    for index in range(len(splines) - 1, 0, -1):
-        name = f"dp.flows.{2 * index + 1}"  # Piper counts the flips between the flows too
-        latents = _write_spline_flow(graph, name, splines[index], graph.flip(latents), hidden, mask)
-    shifted = graph.op("Sub", graph.flip(latents), graph.weight("dp.flows.0.m", affine.translate))
-    factor = graph.op("Exp", graph.op("Neg", graph.weight("dp.flows.0.logs", affine.log_scale)))
+    for spline in reversed(splines[1:]):
+        latents = _write_spline_flow(graph, spline, graph.flip(latents), hidden, mask)
+    shifted = graph.op("Sub", graph.flip(latents), graph.weight(affine.translate))
+    factor = graph.op("Exp", graph.op("Neg", graph.weight(affine.log_scale)))
     latents = graph.op("Mul", graph.op("Mul", shifted, factor), mask)
     return graph.slice(latents, 0, 1, axis=1)
 
 
-def _write_separable_convolutions(graph: Graph, name: str, layers: Any, hidden: str, mask: str) -> str:
+def _write_separable_convolutions(graph: Graph, layers: Any, hidden: str, mask: str) -> str:
     parts = zip(layers.convs_dilated, layers.convs_pointwise, layers.norms_1, layers.norms_2, strict=True)
-    for index, (dilated, pointwise, first_norm, second_norm) in enumerate(parts):
-        change = graph.conv(graph.op("Mul", hidden, mask), f"{name}.convs_sep.{index}", dilated)
-        change = _write_gelu(graph, graph.norm(change, f"{name}.norms_1.{index}", first_norm))
-        change = graph.conv(change, f"{name}.convs_1x1.{index}", pointwise)
-        change = _write_gelu(graph, graph.norm(change, f"{name}.norms_2.{index}", second_norm))
+    for dilated, pointwise, first_norm, second_norm in parts:
+        change = graph.conv(graph.op("Mul", hidden, mask), dilated)
+        change = _write_gelu(graph, graph.norm(change, first_norm))
+        change = graph.conv(change, pointwise)
+        change = _write_gelu(graph, graph.norm(change, second_norm))
         hidden = graph.op("Add", hidden, change)
     return graph.op("Mul", hidden, mask)
 
@@ -69,12 +68,12 @@ def _write_gelu(graph: Graph, value: str) -> str:
     return graph.op("Mul", doubled, graph.floats(0.5))
 
 
-def _write_spline_flow(graph: Graph, name: str, flow: Any, latents: str, condition: str, mask: str) -> str:
+def _write_spline_flow(graph: Graph, flow: Any, latents: str, condition: str, mask: str) -> str:
     """Write one flow backwards: a spline of the second channel, whose shape the first channel decides."""
     kept, changed = graph.split(latents, [1, 1])
-    hidden = graph.op("Add", graph.conv(kept, f"{name}.pre", flow.conv_pre), condition)
-    hidden = _write_separable_convolutions(graph, f"{name}.convs", flow.conv_dds, hidden, mask)
-    shapes = graph.op("Mul", graph.conv(hidden, f"{name}.proj", flow.conv_proj), mask)
+    hidden = graph.op("Add", graph.conv(kept, flow.conv_pre), condition)
+    hidden = _write_separable_convolutions(graph, flow.conv_dds, hidden, mask)
+    shapes = graph.op("Mul", graph.conv(hidden, flow.conv_proj), mask)
     rows = graph.op("Transpose", shapes, perm=[0, 2, 1])  # [B, L, 3 * bins - 1]
     bins = flow.num_bins
     widths, heights, slopes = graph.split(rows, [bins, bins, bins - 1], axis=2)

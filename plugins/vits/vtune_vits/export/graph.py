@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vtune_vits.bases.names import piper_name
+
 if TYPE_CHECKING:
     import onnx
     import torch
@@ -23,7 +25,9 @@ class Graph:
     name that torch's exporter gives it, such as ``/dec/conv_pre/Conv``, so readers of Piper's files find the weights.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, network: nn.Module) -> None:
+        """:param network: a ``VitsNetwork``, whose weights the graph will have."""
+        self._names = {id(parameter): piper_name(name) for name, parameter in network.named_parameters()}
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self._values = 0
@@ -41,9 +45,13 @@ class Graph:
         self.nodes.append(helper.make_node(kind, list(inputs), values, name or f"/{values[0]}", **attributes))
         return values
 
-    def weight(self, name: str, tensor: torch.Tensor) -> str:
-        """Add a weight in float32 under the name that it has in Piper's checkpoints."""
-        return self._initializer(name, tensor.detach().to("cpu").float().numpy())
+    def weight(self, parameter: torch.Tensor, *, as_convolution: bool = False) -> str:
+        """Add a weight of the network in float32 under the name that it has in Piper's checkpoints.
+
+        :param as_convolution: give the weight of a linear layer the shape of a convolution of width 1.
+        """
+        array = parameter.detach().to("cpu").float().numpy()
+        return self._initializer(self._names[id(parameter)], array[..., None] if as_convolution else array)
 
     def floats(self, *numbers: float) -> str:
         """Return a constant of float32: a scalar, or ``[n]`` for several numbers."""
@@ -68,17 +76,12 @@ class Graph:
             self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
         return name
 
-    def conv(self, value: str, name: str, layer: nn.Module) -> str:
-        """Apply a convolution of torch, transposed or not, to ``[B, C, T]``.
-
-        :param name: of the layer in Piper's checkpoints.
-        """
-        import torch
-
-        kind = "ConvTranspose" if isinstance(layer, torch.nn.ConvTranspose1d) else "Conv"
-        inputs = [value, self.weight(f"{name}.weight", layer.weight)]
+    def conv(self, value: str, layer: Any) -> str:
+        """Apply a convolution of torch, transposed or not, to ``[B, C, T]``."""
+        kind = "ConvTranspose" if layer.transposed else "Conv"
+        inputs = [value, self.weight(layer.weight)]
         if layer.bias is not None:
-            inputs.append(self.weight(f"{name}.bias", layer.bias))
+            inputs.append(self.weight(layer.bias))
         attributes = {
             "kernel_shape": list(layer.kernel_size),
             "strides": list(layer.stride),
@@ -88,23 +91,28 @@ class Graph:
         }
         if kind == "ConvTranspose":
             attributes["output_padding"] = list(layer.output_padding)
-        return self.op(kind, *inputs, name=node_name(name, kind), **attributes)
+        return self.op(kind, *inputs, name=node_name(inputs[1], kind), **attributes)
 
-    def linear(self, value: str, name: str, layer: nn.Linear) -> str:
+    def linear(self, value: str, layer: nn.Linear) -> str:
         """Apply a linear layer of torch to ``[B, C, T]`` as a convolution of width 1, as Piper has it."""
-        inputs = [value, self.weight(f"{name}.weight", layer.weight[..., None])]
+        inputs = [value, self.weight(layer.weight, as_convolution=True)]
         if layer.bias is not None:
-            inputs.append(self.weight(f"{name}.bias", layer.bias))
-        return self.op("Conv", *inputs, name=node_name(name, "Conv"), kernel_shape=[1])
+            inputs.append(self.weight(layer.bias))
+        return self.op("Conv", *inputs, name=node_name(inputs[1], "Conv"), kernel_shape=[1])
 
-    def norm(self, value: str, name: str, layer: nn.LayerNorm) -> str:
+    def embed(self, ids: str, layer: nn.Embedding) -> str:
+        """Look rows of a table up."""
+        table = self.weight(layer.weight)
+        return self.op("Gather", table, ids, name=node_name(table, "Gather"))
+
+    def norm(self, value: str, layer: nn.LayerNorm) -> str:
         """Normalise ``[B, C, T]`` over the channels; ONNX Runtime makes one operation of these nodes."""
         rows = self.op("Transpose", value, perm=[0, 2, 1])
         centred = self.op("Sub", rows, self.op("ReduceMean", rows, axes=[-1]))
         variance = self.op("ReduceMean", self.op("Pow", centred, self.floats(2.0)), axes=[-1])
         deviation = self.op("Sqrt", self.op("Add", variance, self.floats(layer.eps)))
-        scaled = self.op("Mul", self.op("Div", centred, deviation), self.weight(f"{name}.gamma", layer.weight))
-        shifted = self.op("Add", scaled, self.weight(f"{name}.beta", layer.bias))
+        scaled = self.op("Mul", self.op("Div", centred, deviation), self.weight(layer.weight))
+        shifted = self.op("Add", scaled, self.weight(layer.bias))
         return self.op("Transpose", shifted, perm=[0, 2, 1])
 
     def split(self, value: str, sizes: Sequence[int], axis: int = 1) -> list[str]:
@@ -141,9 +149,7 @@ class Graph:
 
         return self.op("Cast", value, to=getattr(TensorProto, kind))
 
-    def model(
-        self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
-    ) -> onnx.ModelProto:
+    def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
         """Return the finished model, checked by the rules of ONNX."""
         import onnx
         from onnx import helper
@@ -159,14 +165,14 @@ IR_VERSION = 8
 """Version of ONNX's file format that goes with the operators: the newest one would shut out older runtimes."""
 
 
-def node_name(layer: str, kind: str) -> str:
-    """Name a node as torch's exporter names that of a layer.
+def node_name(weight: str, kind: str) -> str:
+    """Name a node as torch's exporter names that of the layer with a weight.
 
-    >>> node_name("flow.flows.0.enc.in_layers.1", "Conv")
+    >>> node_name("flow.flows.0.enc.in_layers.1.weight", "Conv")
     '/flow/flows.0/enc/in_layers.1/Conv'
     """
     parts: list[str] = []
-    for part in layer.split("."):
+    for part in weight.split(".")[:-1]:
         if part.isdigit():
             parts[-1] += f".{part}"
         else:

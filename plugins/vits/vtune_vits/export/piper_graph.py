@@ -27,15 +27,14 @@ def piper_graph(network: VitsNetwork) -> onnx.ModelProto:
     :param network: a ``VitsNetwork``; its posterior encoder is no part of speaking and is left out.
     """
     module: Any = network
-    graph = Graph()
+    graph = Graph(module)
     ids, lengths = "input", "input_lengths"
     noise_scale, length_scale, duration_noise_scale = (
         graph.squeeze(part, 0) for part in graph.split("scales", [1, 1, 1], axis=0)
     )
     speaker = ""
     if hasattr(module, "embed_speaker"):
-        table = graph.weight("emb_g.weight", module.embed_speaker.weight)
-        speaker = graph.unsqueeze(graph.op("Gather", table, "sid", name="/emb_g/Gather"), 2)
+        speaker = graph.unsqueeze(graph.embed("sid", module.embed_speaker), 2)
     mask = _mask(graph, lengths, graph.squeeze(graph.dimension(ids, 1), 0))
     text = write_text_encoder(graph, module.text_encoder, ids, mask)
     if isinstance(module.duration_predictor, StochasticDurationPredictor):

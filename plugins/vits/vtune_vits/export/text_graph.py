@@ -31,20 +31,18 @@ def write_text_encoder(graph: Graph, encoder: nn.Module, ids: str, mask: str) ->
     :param mask: float32 ``[B, 1, L]``, 1 for symbols and 0 for padding.
     """
     module: Any = encoder
-    table = graph.weight("enc_p.emb.weight", module.embed_tokens.weight)
-    width = module.embed_tokens.weight.shape[1]
-    embedded = graph.op("Mul", graph.op("Gather", table, ids, name="/enc_p/emb/Gather"), graph.floats(math.sqrt(width)))
+    scale = graph.floats(math.sqrt(module.embed_tokens.embedding_dim))
+    embedded = graph.op("Mul", graph.embed(ids, module.embed_tokens), scale)
     hidden = graph.op("Mul", graph.op("Transpose", embedded, perm=[0, 2, 1]), mask)
     layers = module.encoder.layers
     positions = _write_positions(graph, ids, mask, layers[0].attention)
-    for index, layer in enumerate(layers):
-        name = "enc_p.encoder.{}." + str(index)
-        attended = _write_attention(graph, layer.attention, name.format("attn_layers"), hidden, positions)
-        hidden = graph.norm(graph.op("Add", hidden, attended), name.format("norm_layers_1"), layer.layer_norm)
-        fed = _write_feed_forward(graph, layer.feed_forward, name.format("ffn_layers"), hidden, mask)
-        hidden = graph.norm(graph.op("Add", hidden, fed), name.format("norm_layers_2"), layer.final_layer_norm)
+    for layer in layers:
+        attended = _write_attention(graph, layer.attention, hidden, positions)
+        hidden = graph.norm(graph.op("Add", hidden, attended), layer.layer_norm)
+        fed = _write_feed_forward(graph, layer.feed_forward, hidden, mask)
+        hidden = graph.norm(graph.op("Add", hidden, fed), layer.final_layer_norm)
     hidden = graph.op("Mul", hidden, mask)
-    statistics = graph.op("Mul", graph.conv(hidden, "enc_p.proj", module.project), mask)
+    statistics = graph.op("Mul", graph.conv(hidden, module.project), mask)
     means, log_scales = graph.split(statistics, [module.project.out_channels // 2] * 2)
     return TextValues(hidden, means, log_scales)
 
@@ -76,19 +74,19 @@ def _write_positions(graph: Graph, ids: str, mask: str, attention: Any) -> _Posi
     return _Positions(graph.unsqueeze(penalty, 1), inside, near, keys)
 
 
-def _write_attention(graph: Graph, attention: Any, name: str, hidden: str, positions: _Positions) -> str:
+def _write_attention(graph: Graph, attention: Any, hidden: str, positions: _Positions) -> str:
     """Write self-attention with relative positions within a window (Shaw et al., arXiv:1803.02155)."""
     heads, size = attention.num_heads, attention.head_dim
 
-    def rows(layer: nn.Linear, part: str) -> str:
+    def rows(layer: nn.Linear) -> str:
         """Return ``[B, heads, L, head size]``."""
-        value = graph.linear(hidden, f"{name}.conv_{part}", layer)
+        value = graph.linear(hidden, layer)
         return graph.op("Transpose", graph.op("Reshape", value, graph.ints(0, heads, size, -1)), perm=[0, 1, 3, 2])
 
-    query = graph.op("Mul", rows(attention.q_proj, "q"), graph.floats(attention.scaling))
-    key, value = rows(attention.k_proj, "k"), rows(attention.v_proj, "v")
+    query = graph.op("Mul", rows(attention.q_proj), graph.floats(attention.scaling))
+    key, value = rows(attention.k_proj), rows(attention.v_proj)
     logits = graph.op("MatMul", query, graph.op("Transpose", key, perm=[0, 1, 3, 2]))  # [B, heads, L, L]
-    key_table = graph.weight(f"{name}.emb_rel_k", attention.emb_rel_k)  # [1, 2 * window + 1, head size]
+    key_table = graph.weight(attention.emb_rel_k)  # [1, 2 * window + 1, head size]
     by_offset = graph.op("MatMul", query, graph.op("Transpose", key_table, perm=[0, 2, 1]))
     by_key = graph.op("GatherElements", by_offset, _like(graph, positions.offsets, logits), axis=3)
     logits = graph.op("Add", logits, graph.op("Mul", by_key, positions.near))
@@ -97,11 +95,11 @@ def _write_attention(graph: Graph, attention: Any, name: str, hidden: str, posit
     window = attention.window_size
     padded = graph.op("Pad", weights, graph.ints(0, 0, 0, window, 0, 0, 0, window))
     weights_by_offset = graph.op("GatherElements", padded, _like(graph, positions.keys, by_offset), axis=3)
-    value_table = graph.weight(f"{name}.emb_rel_v", attention.emb_rel_v)
+    value_table = graph.weight(attention.emb_rel_v)
     mixed = graph.op("Add", mixed, graph.op("MatMul", weights_by_offset, value_table))
     channels = graph.op("Transpose", mixed, perm=[0, 1, 3, 2])
     joined = graph.op("Reshape", channels, graph.ints(0, heads * size, -1))
-    return graph.linear(joined, f"{name}.conv_o", attention.out_proj)
+    return graph.linear(joined, attention.out_proj)
 
 
 def _like(graph: Graph, indices: str, value: str) -> str:
@@ -109,12 +107,12 @@ def _like(graph: Graph, indices: str, value: str) -> str:
     return graph.op("Expand", indices, graph.op("Shape", value))
 
 
-def _write_feed_forward(graph: Graph, feed_forward: Any, name: str, hidden: str, mask: str) -> str:
-    for part, layer in (("conv_1", feed_forward.conv_1), ("conv_2", feed_forward.conv_2)):
-        if part == "conv_2":
+def _write_feed_forward(graph: Graph, feed_forward: Any, hidden: str, mask: str) -> str:
+    for layer in (feed_forward.conv_1, feed_forward.conv_2):
+        if layer is feed_forward.conv_2:
             hidden = graph.op("Relu", hidden)
         width = layer.kernel_size[0]
         left = (width - 1) // 2
         padded = graph.op("Pad", graph.op("Mul", hidden, mask), graph.ints(0, 0, left, 0, 0, width - 1 - left))
-        hidden = graph.conv(padded, f"{name}.{part}", layer)
+        hidden = graph.conv(padded, layer)
     return graph.op("Mul", hidden, mask)
