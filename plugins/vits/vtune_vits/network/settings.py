@@ -255,9 +255,20 @@ class VitsSettings:
 
 
 _SIZES = (
-    "hidden_size flow_size layers heads window ffn_size ffn_kernel spectrogram_bins flow_steps flow_layers "
-    "posterior_layers wavenet_kernel wavenet_dilation"
-).split()
+    "hidden_size",
+    "flow_size",
+    "layers",
+    "heads",
+    "window",
+    "ffn_size",
+    "ffn_kernel",
+    "spectrogram_bins",
+    "flow_steps",
+    "flow_layers",
+    "posterior_layers",
+    "wavenet_kernel",
+    "wavenet_dilation",
+]
 
 
 def _in_range(value: Any, maximum: int) -> bool:
