@@ -268,7 +268,7 @@ _SIZES = (
     "posterior_layers",
     "wavenet_kernel",
     "wavenet_dilation",
-]
+)
 
 
 def _in_range(value: Any, maximum: int) -> bool:
