@@ -40,6 +40,9 @@ class BaseText:
     language: str = ""
     """The voice of espeak-ng, or the language's code; empty if the base names none."""
 
+    locale: str = ""
+    """The language and the country as Piper's files state them, such as ``de_DE``; empty if the base names none."""
+
     begin: tuple[int, ...] = ()
     blank: tuple[int, ...] | None = None
     """Ids between symbols; None: symbols follow each other."""

@@ -140,9 +140,11 @@ class _Reader:
             kind=KINDS[kind],
             symbols=symbols,
             language=voice,
+            locale=self._locale(),
             begin=symbols[BEGIN],
             blank=symbols[BLANK],
             end=symbols[END],
+            blank_first=True,
             decompose=KINDS[kind] == "characters",
             clusters=self._clusters(symbols),
             replacements=self._replacements(),
@@ -152,11 +154,16 @@ class _Reader:
 
     def _ids(self, symbol: str, ids: Any, symbol_count: int) -> tuple[int, ...]:
         ids = [ids] if type(ids) is int else ids
-        if not isinstance(ids, list) or not ids or not all(type(number) is int for number in ids):
+        may_be_empty = symbol in (BEGIN, BLANK, END)
+        if not isinstance(ids, list) or not (ids or may_be_empty) or not all(type(number) is int for number in ids):
             raise self._refused(f"phoneme_id_map[{shown(symbol)}]", ids, "a list of whole numbers")
         if any(not 0 <= number < symbol_count for number in ids):
             raise self._refused(f"phoneme_id_map[{shown(symbol)}]", ids, f"numbers from 0 to {symbol_count - 1}")
         return tuple(ids)
+
+    def _locale(self) -> str:
+        code = self._object("language", required=False).get("code", "")
+        return code if isinstance(code, str) and re.fullmatch(r"[a-z]{2,3}(_[A-Z]{2})?", code) else ""
 
     def _speakers(self, speaker_count: int) -> dict[str, int]:
         speakers = self._object("speaker_id_map", required=False)

@@ -103,10 +103,8 @@ def symbol_table(text: BaseText) -> dict[str, list[int]]:
         )
     blank = list(text.blank or ())
     begin = list(text.begin)
-    if blank and not text.blank_first:
-        if begin[-len(blank) :] != blank:
-            raise VoiceError("--to piper: Piper reads a blank before the first symbol, and the base has none there")
-        begin = begin[: -len(blank)]
+    if blank and not (begin or text.blank_first):
+        raise VoiceError("--to piper: Piper reads a blank before the first symbol, and the base has none there")
     table = {symbol: list(ids) for symbol, ids in text.symbols.items()}
     for (
         phoneme,
