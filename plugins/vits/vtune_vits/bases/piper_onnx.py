@@ -8,8 +8,8 @@ has no name, and equal parameters become one. The names of nodes tell the module
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -26,8 +26,13 @@ MAX_UNNAMED_VALUES = 64
 
 _NAMED = re.compile(r"(enc_p|dp|flow|dec|enc_q|emb_g)\.[\w.]+$")
 _NORM = re.compile(r".*\bnorms?_(layers_)?[12](\.\d+)?$")
-_SCALE = "dp.flows.0.scale"
-"""A name of our own for the affine flow's ``exp(-logs)``, which the exporter computes in advance."""
+_LOG_SCALES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "Neg": lambda logs: logs,
+    "Exp": lambda negative_logs: -negative_logs,
+    "Mul": lambda scale: -scale.log(),
+}
+"""How ``dp.flows.0.logs`` is found in the constant of the node that begins ``exp(-logs)``; exporters compute a part of
+it in advance, and how much depends on their version."""
 
 
 def open_piper_onnx(path: Path) -> BaseFiles:
@@ -41,8 +46,6 @@ def open_piper_onnx(path: Path) -> BaseFiles:
     tensors = _Tensors()
     tensors.collect(graph)
     shapes = {name: tensor.shape for name, tensor in tensors.by_name.items()}
-    if _SCALE in shapes:
-        shapes["dp.flows.0.logs"] = shapes[_SCALE]
     settings = json.complete(piper_settings(shapes, tensors.steps(str(path)), str(path)))
     paths = (*graph.paths, json.path)
     return BaseFiles(
@@ -107,9 +110,10 @@ class _Tensors:
         elif node.operation in ("Mul", "Add") and _NORM.match(module):
             ending = "gamma" if node.operation == "Mul" else "beta"
             named = ((f"{module}.{ending}", tensor) for tensor in inputs if tensor and len(tensor.shape) == 1)
-        elif node.operation in ("Mul", "Sub") and module == "dp.flows.0":
-            name = "dp.flows.0.m" if node.operation == "Sub" else _SCALE
-            named = ((name, tensor) for tensor in inputs if tensor and len(tensor.shape) == 2)
+        elif node.operation == "Sub" and module == "dp.flows.0":
+            named = (("dp.flows.0.m", tensor) for tensor in inputs if tensor)
+        elif node.operation in _LOG_SCALES and module == "dp.flows.0":
+            named = (("dp.flows.0.logs", _changed(tensor, _LOG_SCALES[node.operation])) for tensor in inputs if tensor)
         else:
             return []
         return [(name, tensor) for name, tensor in named if tensor is not None]
@@ -140,11 +144,11 @@ class _Tensors:
 
     def read(self) -> dict[str, torch.Tensor]:
         """Read all tensors, by their names in Piper's checkpoints."""
-        tensors = {name: tensor.read() for name, tensor in self.by_name.items()}
-        if _SCALE in tensors:
-            scale = tensors.pop(_SCALE)
-            tensors.setdefault("dp.flows.0.logs", -scale.log())
-        return tensors
+        return {name: tensor.read() for name, tensor in self.by_name.items()}
+
+
+def _changed(tensor: OnnxTensor, change: Callable[[torch.Tensor], torch.Tensor]) -> OnnxTensor:
+    return replace(tensor, read=lambda: change(tensor.read()))
 
 
 def _is_large(tensor: OnnxTensor) -> bool:
