@@ -1,4 +1,4 @@
-"""The export target ``piper``: a voice for Piper, Home Assistant, sherpa-onnx and others, read back and compared."""
+"""The export targets ``piper`` and ``piper-int8``: a voice for Piper, Home Assistant, sherpa-onnx and others."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.contract.exports import ExportTarget, ReadBack, VoiceToExport
+from vtune_vits.export.read_back import compare_sound, speaking_cost, spectral_loss
 from vtune_vits.export.session import PiperSession, require_onnx
+from vtune_vits.export.speakers import own_speaker, speakers_of_file, with_own_speaker_first
 
 if TYPE_CHECKING:
     import onnx
-    import torch
 
     from vtune_vits.base import VitsBase
-    from vtune_vits.network.voice import SpokenStyle, VitsNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +30,22 @@ python -m piper -m ./VOICE.onnx -f speech.wav -- "Good morning."
 files as a custom voice of its Piper add-on. sherpa-onnx takes `VOICE.onnx` and `tokens.txt` with the data of
 espeak-ng."""
 
+TOLERANCE = 1e-3
+"""Largest difference of the sound, as a share of its peak."""
+
+ROUNDING_TOLERANCE = 5e-3
+"""Largest difference of a weight in 8 bits, as a share of the largest weight of its tensor; half a level is 0.004."""
+
 
 def piper_targets() -> list[ExportTarget]:
-    """Return the targets of the engine."""
-    return [ExportTarget("piper", "a voice for Piper (ONNX)", write, compare, tolerance=1e-3, use=USE)]
+    """Return the export targets of the engine."""
+    return [
+        ExportTarget("piper", "a voice for Piper (ONNX)", write, compare, TOLERANCE, use=USE),
+        ExportTarget(
+            "piper-int8", "a voice for Piper with weights in 8 bits", write_int8, compare_int8, ROUNDING_TOLERANCE,
+            use=USE,
+        ),
+    ]  # fmt: skip
 
 
 def write(voice: VoiceToExport, directory: Path) -> None:
@@ -41,118 +53,101 @@ def write(voice: VoiceToExport, directory: Path) -> None:
 
     :raises VoiceError: Piper cannot read texts for this voice.
     """
-    onnx, _ = require_onnx()
-    from vtune_vits.export.model_card import model_card
-    from vtune_vits.export.piper_config import piper_config
-    from vtune_vits.export.sherpa import add_metadata, write_tokens
+    require_onnx()
+    path = _write_pair(voice, voice_graph(voice), directory)
+    _write_card(voice, path, [speaking_cost(voice, PiperSession(path), path)])
 
-    base: VitsBase = voice.base
-    text = replace(base.text, language=base.options.language or base.text.language)
-    config = piper_config(text, base.settings, _style(voice), _speakers(voice))
+
+def write_int8(voice: VoiceToExport, directory: Path) -> None:
+    """Write what ``write`` writes, with weights in 8 bits, and say how much the sound changes.
+
+    :raises VoiceError: Piper cannot read texts for this voice.
+    """
+    require_onnx()
+    from vtune_vits.export.quantise import quantise_weights
+
     model = voice_graph(voice)
-    add_metadata(model, config)
-    stem = f"{config['language']['code']}-{voice.name}-{config['audio']['quality']}"
-    path = directory / f"{stem}.onnx"
-    onnx.save(model, path)
-    content = json.dumps({**config, "dataset": voice.name}, indent=2, ensure_ascii=False)
-    path.with_name(f"{path.name}.json").write_text(content + "\n", encoding="utf-8")
-    write_tokens(config, directory / "tokens.txt")
-    notes = [_speed(voice, path)]
-    if base.options.lexicon:
-        notes.append(f"The voice's lexicon ({len(base.options.lexicon)} words) is not part of a Piper voice.")
-    for note in notes:
-        logger.info("%s: %s", path.name, note)
-    card = model_card(voice.record, config, base.files.licence, notes)
-    (directory / "MODEL_CARD").write_text(card, encoding="utf-8")
+    quantise_weights(model)
+    path = _write_pair(voice, model, directory)
+    session = PiperSession(path)
+    _write_card(voice, path, [speaking_cost(voice, session, path), spectral_loss(voice, session)])
+
+
+def compare(voice: VoiceToExport, directory: Path) -> Iterator[ReadBack]:
+    """Yield what the voice's network and the written file make of some sentences without noise."""
+    return compare_sound(voice, voice.model, PiperSession(_only_graph(directory)), own_speaker(voice))
+
+
+def compare_int8(voice: VoiceToExport, directory: Path) -> Iterator[ReadBack]:
+    """Yield the weights before and after rounding, and what a network with rounded weights and the file speak."""
+    import numpy as np
+    import torch
+
+    from vtune_vits.bases.names import piper_name
+    from vtune_vits.export.quantise import dequantised_weights
+
+    onnx, _ = require_onnx()
+    path = _only_graph(directory)
+    rounded = dequantised_weights(onnx.load(path))
+    network = with_own_speaker_first(voice)
+    exact, found = [], []
+    for name, parameter in network.named_parameters():
+        if piper_name(name) in rounded:
+            values = torch.from_numpy(rounded[piper_name(name)]).reshape(parameter.shape)
+            exact.append((parameter / parameter.abs().max()).detach().cpu().flatten())
+            found.append((values / parameter.detach().cpu().abs().max()).flatten())
+            parameter.data.copy_(values)
+    yield ReadBack("weights in 8 bits", np.concatenate(exact), np.concatenate(found))
+    yield from compare_sound(voice, network, PiperSession(path), speaker=0)
 
 
 def voice_graph(voice: VoiceToExport) -> onnx.ModelProto:
     """Return the voice's network as an ONNX model in which the voice's own speaker is number 0."""
-    import torch
-
     from vtune_vits.export.piper_graph import piper_graph
 
-    network: Any = voice.merge()
-    speaker = _speaker(voice)
-    if speaker:
-        with torch.no_grad():
-            table = network.embed_speaker.weight
-            table[[0, speaker]] = table[[speaker, 0]]
-    return piper_graph(network)
+    return piper_graph(with_own_speaker_first(voice))
 
 
-def _speaker(voice: VoiceToExport) -> int:
-    """Return the number that the voice's own speaker has in its base."""
-    return int(voice.conditioning.number("speaker", voice.base.settings.speakers - 1))
+def _write_pair(voice: VoiceToExport, model: onnx.ModelProto, directory: Path) -> Path:
+    """Write a graph and its JSON, and the symbols for sherpa-onnx; return the path of the graph."""
+    import onnx
 
-
-def _speakers(voice: VoiceToExport) -> dict[str, int]:
-    """Return the numbers of the speakers in the exported file by name.
-
-    Programs that know of no default speaker speak number 0, so the voice's speaker and the base's first one change
-    places.
-    """
-    count, own = voice.base.settings.speakers, _speaker(voice)
-    if count == 1:
-        return {}
-    names = {number: name for name, number in voice.base.text.speakers.items()}
-    numbers = {own: 0, 0: own} if own else {0: 0}
-    speakers = {names.get(number, str(number)): numbers.get(number, number) for number in range(count)}
-    return {voice.name if number == 0 else name: number for name, number in speakers.items()}
-
-
-def _style(voice: VoiceToExport) -> SpokenStyle:
+    from vtune_vits.export.piper_config import piper_config
+    from vtune_vits.export.sherpa import add_metadata, write_tokens
     from vtune_vits.speech import speaking_style
 
-    return speaking_style(voice.base.options, voice.base.settings)
+    base: VitsBase = voice.base
+    text = base.text
+    if base.options.language not in (None, text.language):
+        text = replace(text, language=base.options.language, locale="")
+    style = speaking_style(base.options, base.settings)
+    config = {**piper_config(text, base.settings, style, speakers_of_file(voice)), "dataset": voice.name}
+    add_metadata(model, config)
+    path = directory / f"{config['language']['code']}-{voice.name}-{config['audio']['quality']}.onnx"
+    onnx.save(model, path)
+    _config_path(path).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_tokens(config, directory / "tokens.txt")
+    return path
 
 
-def _sentence_ids(voice: VoiceToExport) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield some sentences, each with the ids of its symbols, int64 ``[L]``."""
-    for sentence, batch in zip(voice.sentences, voice.batches, strict=True):
-        yield sentence, batch["input_ids"][0, : int(batch["text_lengths"][0])]
+def _write_card(voice: VoiceToExport, path: Path, notes: list[str]) -> None:
+    """Write ``MODEL_CARD`` beside a graph, and log the notes."""
+    from vtune_vits.export.model_card import model_card
+
+    base: VitsBase = voice.base
+    if base.options.lexicon:
+        notes = [*notes, f"The {len(base.options.lexicon)} words of the voice's lexicon are not part of this file."]
+    for note in notes:
+        logger.info("%s: %s", path.name, note)
+    config: dict[str, Any] = json.loads(_config_path(path).read_text(encoding="utf-8"))
+    card = model_card(voice.record, config, base.files.licence, notes)
+    (path.parent / "MODEL_CARD").write_text(card, encoding="utf-8")
 
 
-def _speed(voice: VoiceToExport, path: Path) -> str:
-    _, ids = next(_sentence_ids(voice))
-    factor = PiperSession(path).real_time_factor(ids.tolist(), _style(voice), voice.base.settings.sample_rate)
-    megabytes = path.stat().st_size / 1e6
-    return (
-        f"{megabytes:.0f} MB; one second of speech takes {factor:.3f} s of one core of the machine that exported it "
-        f"(real-time factor {factor:.3f})"
-    )
+def _config_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
 
 
-def compare(voice: VoiceToExport, directory: Path) -> Iterator[ReadBack]:
-    """Yield what the voice's network and the written file make of some sentences without noise.
-
-    The sound is compared at the durations that the file rounds: a predicted duration that lies within the rounding
-    error of a whole number would otherwise give one frame more.
-    """
-    import torch
-
-    from vtune_vits.network.noise import SpeakingNoise
-
-    session = PiperSession(next(directory.glob("*.onnx")))
-    style = replace(_style(voice), noise_scale=0.0, noise_scale_w=0.0)
-    network: Any = voice.model
-    speaker = _speaker(voice)
-    for sentence, ids in _sentence_ids(voice):
-        spoken = session.speak(ids.tolist(), style)
-        with torch.inference_mode():
-            frames = exact_frames(network, ids, style, speaker)
-            durations = torch.as_tensor(spoken.frames, device=ids.device)
-            expected = network.speak(ids, style, speaker, SpeakingNoise(0), durations).waveform
-        yield ReadBack(f"durations of {sentence!r}", frames, spoken.exact_frames)
-        yield ReadBack(sentence, expected, spoken.waveform)
-
-
-def exact_frames(network: VitsNetwork, ids: torch.Tensor, style: SpokenStyle, speaker: int) -> torch.Tensor:
-    """Return the frames of each symbol that the network predicts without noise, before rounding, float32 ``[L]``."""
-    import torch
-
-    mask = torch.ones(1, len(ids), dtype=torch.bool, device=ids.device)
-    embedding = network.embed(torch.tensor([speaker], device=ids.device))
-    hidden = network.read(ids[None], mask).hidden
-    noise = torch.zeros(1, 2, len(ids), device=ids.device)
-    return network.predict_log_durations(hidden, mask, embedding, noise)[0].exp() * style.length_scale
+def _only_graph(directory: Path) -> Path:
+    """Return the path of the graph in a folder. :raises StopIteration: the folder has none."""
+    return next(directory.glob("*.onnx"))
