@@ -102,7 +102,7 @@ def _write_inverse_spline(graph: Graph, points: str, widths: str, heights: str, 
     inner_edges = graph.slice(y_edges, 1, flow.num_bins, axis=2)
     passed = graph.cast(graph.op("GreaterOrEqual", inside, inner_edges), "INT64")
     interval = graph.op("ReduceSum", passed, graph.ints(2), keepdims=1)  # [B, L, 1], from 0 to bins - 1
-    next_edge = graph.op("Add", interval, graph.int(1))
+    next_edge = graph.op("Add", interval, graph.integer(1))
 
     def at(values: str, index: str) -> str:
         return graph.op("GatherElements", values, index, axis=2)
@@ -130,7 +130,7 @@ def _write_edges(graph: Graph, shares: str, minimum: float, flow: Any) -> tuple[
     bins, bound = flow.num_bins, float(flow.tail_bound)
     softened = graph.op("Mul", graph.op("Softmax", shares, axis=-1), graph.floats(1.0 - minimum * bins))
     sizes = graph.op("Add", softened, graph.floats(minimum))
-    reached = graph.op("CumSum", graph.slice(sizes, 0, bins - 1, axis=2), graph.int(2))
+    reached = graph.op("CumSum", graph.slice(sizes, 0, bins - 1, axis=2), graph.integer(2))
     inner = graph.op("Sub", graph.op("Mul", reached, graph.floats(2.0 * bound)), graph.floats(bound))
     zeros = graph.op("Mul", graph.slice(sizes, 0, 1, axis=2), graph.floats(0.0))
     low, high = graph.op("Sub", zeros, graph.floats(bound)), graph.op("Add", zeros, graph.floats(bound))

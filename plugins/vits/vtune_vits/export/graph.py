@@ -61,7 +61,7 @@ class Graph:
         """Return a constant of int64, ``[n]``."""
         return self._constant(np.asarray(numbers, np.int64))
 
-    def int(self, number: int) -> str:
+    def integer(self, number: int) -> str:
         """Return a constant of int64 without axes."""
         return self._constant(np.asarray(number, np.int64))
 
@@ -141,7 +141,7 @@ class Graph:
 
     def count_up(self, stop: str) -> str:
         """Return 0, 1, ... below ``stop``, an int64 without axes."""
-        return self.op("Range", self.int(0), stop, self.int(1))
+        return self.op("Range", self.integer(0), stop, self.integer(1))
 
     def cast(self, value: str, kind: str) -> str:
         """Change the type of numbers: ``FLOAT``, ``INT64`` or ``BOOL``."""

@@ -72,7 +72,7 @@ def _spread(graph: Graph, durations: str, longest: str) -> str:
     A product of values ``[B, C, L]`` with it repeats each symbol's values for its duration, and gives 0 after the end.
     """
     column = graph.op("Transpose", durations, perm=[0, 2, 1])
-    ends = graph.op("CumSum", column, graph.int(1))  # [B, L, 1]
+    ends = graph.op("CumSum", column, graph.integer(1))  # [B, L, 1]
     starts = graph.op("Sub", ends, column)
     frames = graph.cast(graph.count_up(longest), "FLOAT")
     begun, over = graph.op("GreaterOrEqual", frames, starts), graph.op("GreaterOrEqual", frames, ends)

@@ -67,8 +67,10 @@ def _write_positions(graph: Graph, ids: str, mask: str, attention: Any) -> _Posi
     window = attention.window_size
     penalty = graph.op("Mul", graph.op("Sub", graph.floats(1.0), mask), graph.floats(MASKED_LOGIT))
     steps = graph.count_up(graph.squeeze(graph.dimension(ids, 1), 0))
-    offsets = graph.op("Add", graph.op("Sub", graph.unsqueeze(steps, 0), graph.unsqueeze(steps, 1)), graph.int(window))
-    inside = graph.op("Clip", offsets, graph.int(0), graph.int(2 * window))
+    offsets = graph.op(
+        "Add", graph.op("Sub", graph.unsqueeze(steps, 0), graph.unsqueeze(steps, 1)), graph.integer(window)
+    )
+    inside = graph.op("Clip", offsets, graph.integer(0), graph.integer(2 * window))
     near = graph.cast(graph.op("Equal", inside, offsets), "FLOAT")
     keys = graph.op("Add", graph.unsqueeze(steps, 1), graph.unsqueeze(graph.ints(*range(2 * window + 1)), 0))
     return _Positions(graph.unsqueeze(penalty, 1), inside, near, keys)
