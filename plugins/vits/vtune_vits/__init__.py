@@ -110,3 +110,10 @@ def synthesize(
     from vtune_vits.speech import speak
 
     return speak(base, model, text, conditioning, seed, sampling)
+
+
+@vtune.hookimpl
+def save_merged(base: VitsBase, network: nn.Module, directory: Path) -> list[Path]:
+    from vtune_vits.merged import save
+
+    return save(base.files, network, directory)

@@ -9,8 +9,7 @@ import torch
 
 from vtune import EngineError
 from vtune.errors import nearest, shown
-from vtune_vits.bases import open_base
-from vtune_vits.bases.text import BaseText
+from vtune_vits.bases import BaseText, open_base
 from vtune_vits.network.settings import VitsSettings
 from vtune_vits.network.voice import VitsNetwork, new_network
 from vtune_vits.options import VitsOptions
@@ -62,15 +61,14 @@ class VitsBase:
         """
         speaker, names, count = self.options.speaker, self.text.speakers, self.settings.speakers
         if speaker is None:
-            return names.get(voice, 0)
+            return names.get(voice, self.text.default_speaker)
         number = names.get(speaker, -1) if isinstance(speaker, str) else speaker
         if not 0 <= number < count:
+            hint = nearest(str(speaker), names)
             known = f"its speakers are 0 to {count - 1}" if count > 1 else "it has one speaker, so leave the option out"
-            raise EngineError(
-                f"engine_options.speaker: the base has no speaker {shown(speaker)}{nearest(str(speaker), names)}; {known}"
-            )
+            raise EngineError(f"engine_options.speaker: the base has no speaker {shown(speaker)}{hint}; {known}")
         return number
 
     def fingerprint(self) -> dict[str, str]:
         """Return a hash of each part that features and voices depend on."""
-        return {"base": self.files.hash}
+        return {"base": self.files.fingerprint}

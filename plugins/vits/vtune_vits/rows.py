@@ -47,8 +47,9 @@ def prepare(base: VitsBase, clip: Clip) -> Features:
 def collate(base: VitsBase, features: Sequence[Features]) -> Batch:
     """Pad rows on the right; ``items`` and ``frames`` are the frames of each clip, int64 ``[B]``.
 
-    Rows of 512 and 256 samples with ids ``[1, 5, 2]`` and ``[1, 2]`` become ``samples`` float32 ``[2 x 512]``, ``input_ids``
-    ``[[1, 5, 2], [1, 2, 0]]``, ``text_lengths`` ``[3, 2]`` and ``frames`` ``[2, 1]`` for frames of 256 samples.
+    Rows of 512 and 256 samples with ids ``[1, 5, 2]`` and ``[1, 2]`` become ``samples`` float32 ``[2 x 512]``,
+    ``input_ids`` ``[[1, 5, 2], [1, 2, 0]]``, ``text_lengths`` ``[3, 2]`` and, for frames of 256 samples, ``frames``
+    ``[2, 1]``.
     """
     samples = [torch.as_tensor(row["samples"].astype(np.float32) / SAMPLE_SCALE) for row in features]
     ids = [torch.as_tensor(row["input_ids"], dtype=torch.long) for row in features]

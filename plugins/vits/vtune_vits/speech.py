@@ -64,7 +64,7 @@ def speak(
     for utterance in _utterances(base, text, seed, options.sentence_pause):
         ids = torch.tensor(utterance.symbols.ids, device=base.device)
         spoken = model.speak(ids, style, speaker, SpeakingNoise(utterance.seed))
-        yield _audio(spoken.waveform, spoken.durations.tolist(), utterance, base.settings)
+        yield from _pieces(spoken.waveform, spoken.durations.tolist(), utterance, base.settings)
 
 
 def speaking_style(options: VitsOptions, settings: VitsSettings) -> SpokenStyle:
@@ -76,11 +76,13 @@ def speaking_style(options: VitsOptions, settings: VitsSettings) -> SpokenStyle:
     )
 
 
-def word_times(sentence: Sentence, symbols: SymbolIds, durations: Sequence[int], frame_seconds: float) -> list[WordTime]:
+def word_times(
+    sentence: Sentence, symbols: SymbolIds, durations: Sequence[int], frame_seconds: float
+) -> list[WordTime]:
     """Return the times of the words of a sentence; marks and the pauses at them belong to no word.
 
-    The sentence ``Sentence("a, b", ("Eh,", "bee"))`` whose five ids (``a`` ``,`` space ``b`` and the end) last 2, 1, 1, 3 and 1
-    frames has ``Eh,`` in frames 0 to 2 and ``bee`` in frames 4 to 7.
+    The five ids of ``Sentence("a, b", ("Eh,", "bee"))`` (``a``, comma, space, ``b``, end) last 2, 1, 1, 3 and 1 frames:
+    ``Eh,`` lasts from frame 0 to 2, and ``bee`` from 4 to 7.
 
     :param durations: frames of each id.
     """
@@ -114,7 +116,8 @@ def _utterances(base: VitsBase, text: str, seed: int, pause: float) -> Iterator[
 def cut_long(sentence: Sentence, max_symbols: int) -> list[Sentence]:
     """Cut a sentence into parts of at most so many symbols: behind a mark, otherwise between groups, or anywhere.
 
-    ``cut_long(Sentence("ab, cd ef", ("x", "y", "z")), 6)`` is the parts ``ab,`` with ``x``, and ``cd ef`` with ``y`` and ``z``.
+    ``cut_long(Sentence("ab, cd ef", ("x", "y", "z")), 6)`` is ``[Sentence("ab,", ("x",)), Sentence("cd ef", ("y",
+    "z"))]``.
     """
     parts: list[Sentence] = []
     symbols, words = sentence.symbols, list(sentence.words)
@@ -131,13 +134,18 @@ def cut_long(sentence: Sentence, max_symbols: int) -> list[Sentence]:
     return [*parts, Sentence(symbols, tuple(words))] if symbols.strip() else parts
 
 
-def _audio(waveform: torch.Tensor, durations: Sequence[int], utterance: _Utterance, settings: VitsSettings) -> Audio:
+def _pieces(
+    waveform: torch.Tensor, durations: Sequence[int], utterance: _Utterance, settings: VitsSettings
+) -> Iterator[Audio]:
+    """Yield the sound of a sentence, and the silence before the next one as a piece of its own."""
     samples: Waveform = waveform.float().cpu().numpy()
     samples = resample(samples, settings.sample_rate, SAMPLE_RATE).clip(-1, 1)
     frame_seconds = settings.hop_length / settings.sample_rate
     times = word_times(utterance.sentence, utterance.symbols, durations, frame_seconds)
+    yield Audio(samples, SAMPLE_RATE, Ending.PLANNED, tuple(times))
     silence = missing_silence(samples, round(utterance.pause * SAMPLE_RATE))
-    return Audio(np.concatenate([samples, silence]), SAMPLE_RATE, Ending.PLANNED, tuple(times))
+    if len(silence):
+        yield Audio(silence, SAMPLE_RATE)
 
 
 def missing_silence(samples: Waveform, sample_count: int) -> Waveform:

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 from transformers.models.vits import modeling_vits
 
+from vtune_vits.network.dilation import give_classes_to_dilated_convolutions
 from vtune_vits.network.durations import DurationPredictor, StochasticDurationPredictor, start_as_near_identity
 from vtune_vits.network.noise import SpeakingNoise
 from vtune_vits.network.settings import VitsSettings
@@ -83,6 +84,7 @@ class VitsNetwork(nn.Module):
         if settings.stochastic_durations:
             start_as_near_identity(self.duration_predictor)
         _fold_weight_normalisation(self)
+        give_classes_to_dilated_convolutions(self)
 
     def forward(
         self,

@@ -17,7 +17,7 @@ from vtune_vits.text.symbols import is_letter_or_digit
 from vtune_vits.text.words import words_of_groups
 
 if TYPE_CHECKING:
-    from vtune_vits.bases.text import BaseText
+    from vtune_vits.bases import BaseText
 
 SENTENCE_MARKS = (".", "?", "!")
 

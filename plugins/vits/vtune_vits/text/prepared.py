@@ -1,8 +1,8 @@
 """The text that the network reads, as one string: what ``prepare_text`` returns.
 
 Each sentence is one line: its symbols, and after tabs the written words to which its groups of symbols belong, so that
-the times of words can name them. ``"həlˈoʊ wˈɜːld.\\tHello,\\tworld."`` is one sentence of two words. A group of which no
-word begins (``twˈɛnti θɹˈiː`` for ``23``) has an empty word.
+the times of words can name them. ``"həlˈoʊ wˈɜːld.\\tHello,\\tworld."`` is one sentence of two words. A group at which
+no word begins (``θɹˈiː`` of ``twˈɛnti θɹˈiː`` for ``23``) has an empty word.
 """
 
 from __future__ import annotations

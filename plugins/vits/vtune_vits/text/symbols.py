@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from vtune import SkipClip
 from vtune.errors import listed
 
 if TYPE_CHECKING:
-    from vtune_vits.bases.text import BaseText
+    from vtune_vits.bases import BaseText
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ def encode_symbols(symbols: str, text: BaseText) -> SymbolIds:
 
     :raises SkipClip: names symbols that the base has no ids for, with the words they stand in.
     """
-    units = _units(symbols, text.clusters)
+    units = _units(symbols, text)
     unknown = {unit: start for unit, start in reversed(units) if unit not in text.symbols}
     if unknown:
         raise SkipClip(unknown_symbols_message(symbols, unknown))
     blank = list(text.blank or ())
     ids, owners = list(text.begin), [-1] * len(text.begin)
-    if text.blank_first:
+    if text.begin or text.blank_first:
         ids, owners = ids + blank, owners + [-1] * len(blank)
     for unit, start in units:
         own = [*text.symbols[unit], *blank]
@@ -66,14 +66,14 @@ def _group_at(symbols: str, position: int) -> str:
     return symbols[start : end if end >= 0 else len(symbols)]
 
 
-def _units(symbols: str, clusters: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
+def _units(symbols: str, text: BaseText) -> list[tuple[str, int]]:
     """Return the symbols with their positions; characters that form a cluster of the base are one symbol."""
-    joined = sorted({"".join(cluster) for cluster in clusters}, key=len, reverse=True)
+    joined = sorted({"".join(cluster) for cluster in text.clusters}, key=len, reverse=True)
     units: list[tuple[str, int]] = []
     position = 0
     while position < len(symbols):
         unit = next((cluster for cluster in joined if symbols.startswith(cluster, position)), symbols[position])
-        units.append((unit, position))
+        units += [(symbol, position) for symbol in text.replacements.get(unit, (unit,))]
         position += len(unit)
     return units
 
