@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from vtune.contract.exports import ExportTarget
     from vtune_vits.base import VitsBase
 
 FLOW = (r"flow\.flows\.\d+\.(conv_pre|conv_post|wavenet\.(in_layers|res_skip_layers)\.\d+)",)
@@ -117,3 +118,17 @@ def save_merged(base: VitsBase, network: nn.Module, directory: Path) -> list[Pat
     from vtune_vits.merged import save
 
     return save(base.files, network, directory)
+
+
+@vtune.hookimpl
+def export_targets() -> list[ExportTarget]:
+    from vtune_vits.export.piper import piper_targets
+
+    return piper_targets()
+
+
+@vtune.hookimpl
+def footprint(options: VitsOptions, lora: vtune.LoraSettings) -> vtune.Footprint:
+    from vtune_vits.memory_footprint import estimate
+
+    return estimate(options, lora, engine_info().lora_targets)

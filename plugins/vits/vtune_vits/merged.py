@@ -1,7 +1,7 @@
 """Write a merged network in the format of its base, so that it is a base again, and other software can load it.
 
-A base of transformers becomes a ``VitsModel`` folder, a Piper voice becomes a checkpoint with its JSON. ONNX files, which
-``vtune export --to piper`` writes, lack what a later training needs.
+A base of transformers becomes a ``VitsModel`` folder, a Piper voice becomes a checkpoint with its JSON. ONNX files,
+which ``vtune export --to piper`` writes, lack what a later training needs.
 """
 
 from __future__ import annotations

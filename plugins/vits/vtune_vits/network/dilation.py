@@ -1,7 +1,7 @@
 """Convolutions whose class knows their dilation, so that an adapter beside them has the same dilation.
 
-PEFT (0.21) builds the first half of a LoRA adapter as ``type(layer)(inputs, rank, kernel_size, stride, padding, bias=False)``,
-without the dilation of the layer. The result is too long, or has the right length and reads the wrong samples.
+PEFT (0.21) builds the first half of a LoRA adapter as ``type(layer)(inputs, rank, kernel_size, stride, padding,
+bias=False)``, without the dilation of the layer: the result is longer than that of the layer.
 """
 
 from __future__ import annotations
