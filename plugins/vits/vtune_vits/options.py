@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import NonNegativeFloat, PositiveFloat, ValidationInfo, field_validator
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from vtune import EngineOptions, VtuneError, option
@@ -46,6 +46,27 @@ class VitsOptions(EngineOptions):
     )
 
     # Training
+    posterior_steps: PositiveInt = option(
+        400,
+        affects="training",
+        le=100_000,
+        description="The steps in which a base without posterior encoder, such as a Piper .onnx, teaches one with its "
+        "own speech before the first training. It is made once for each base: 400 steps take about a minute of one core.",
+    )
+    adversarial_weight: NonNegativeFloat = option(
+        1.0,
+        affects="training",
+        le=100,
+        description="The weight of the losses of the discriminators, which judge whether sound is recorded or made. 0 "
+        "trains without discriminators, which is faster.",
+    )
+    discriminator_narrowing: PositiveInt = option(
+        4,
+        affects="training",
+        le=16,
+        description="Divides the width of new discriminators: 1 is the published size, 4 takes a seventh of its time. "
+        "Discriminators that a Piper checkpoint brings have their own width.",
+    )
 
     # Speaking
     noise_scale: NonNegativeFloat | None = option(

@@ -5,6 +5,7 @@ Six networks judge one segment: one reads the waveform as it is, five fold it in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +13,11 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+import vtune
+
 PERIODS = (2, 3, 5, 7, 11)
 _SLOPE = 0.1
+_KINDS = ("weight", "bias")
 _PERIOD_CHANNELS = (32, 128, 512, 1024, 1024)
 _SCALE_LAYERS = (
     (16, 15, 1, 1),
@@ -53,6 +57,28 @@ class Discriminators(nn.Module):
         self.discriminators = nn.ModuleList(
             [ScaleDiscriminator(narrowing), *(PeriodDiscriminator(period, narrowing) for period in PERIODS)]
         )
+
+    def load_folded(self, tensors: Mapping[str, torch.Tensor], source: str) -> None:
+        """Load the weights of a base's discriminators, whose norms and directions are multiplied out.
+
+        :param tensors: by names such as ``discriminators.0.convs.0.weight``.
+        :param source: where the tensors are from, for the error.
+        :raises vtune.EngineError: a tensor is missing, unexpected or of another shape; names the first one.
+        """
+        modules = {name: module for name, module in self.named_modules() if hasattr(module, "weight")}
+        modules = {name: module for name, module in modules.items() if isinstance(module, nn.Conv1d | nn.Conv2d)}
+        shapes = {f"{name}.{kind}": getattr(module, kind).shape for name, module in modules.items() for kind in _KINDS}
+        given = {name: tensor.shape for name, tensor in tensors.items()}
+        wrong = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
+        if wrong:
+            raise vtune.EngineError(
+                f"{source}: {len(wrong)} tensors of its discriminators do not fit, such as {wrong[0]}, which is "
+                f"{_shape(given.get(wrong[0]))} and should be {_shape(shapes.get(wrong[0]))}"
+            )
+        with torch.no_grad():
+            for name, module in modules.items():
+                module.weight = tensors[f"{name}.weight"].float()  # the parametrisation divides it again
+                module.bias.copy_(tensors[f"{name}.bias"])
 
     def forward(self, segments: torch.Tensor) -> Judgement:
         """Judge segments ``[B, samples]``."""
@@ -112,3 +138,7 @@ def _layer_outputs(layers: nn.ModuleList, last: nn.Module, hidden: torch.Tensor)
         hidden = functional.leaky_relu(layer(hidden), _SLOPE)
         outputs.append(hidden)
     return [*outputs, last(hidden)]
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "absent" if shape is None else str(list(shape))

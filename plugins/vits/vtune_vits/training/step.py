@@ -1,0 +1,105 @@
+"""What learns beside the voice, and one step of a training: the discriminators first, then the voice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+import vtune
+from vtune_vits.network.discriminators import Discriminators
+from vtune_vits.training.losses import adversarial_loss, discriminator_loss, feature_loss
+from vtune_vits.training.posterior import Distillation, Phonemes, Teacher, load_distilled
+
+if TYPE_CHECKING:
+    from vtune_vits.base import VitsBase
+    from vtune_vits.network.voice import VitsNetwork
+
+POSTERIOR_ENCODER, DISCRIMINATOR = "posterior_encoder", "discriminator"
+"""Names of the parts in ``train.learning_rates``; the discriminators' optimizer has the name of their part."""
+
+POSTERIOR_RATE = 2e-4
+DISCRIMINATOR_RATE = 2e-4
+"""Learning rates of the parts, from VITS."""
+
+BETAS, EPSILON = (0.8, 0.99), 1e-9
+"""Settings of the discriminators' AdamW, from VITS."""
+
+_DISCRIMINATOR_SEED = 0
+
+
+def training_parts(base: VitsBase, model: nn.Module) -> dict[str, vtune.TrainingPart]:
+    """Return the posterior encoder, which is made first if the base has none, and the discriminators.
+
+    :param model: from the hook ``build_lora_model``, or the network.
+    """
+    network = network_of(model)
+    if not base.files.has_posterior:
+        load_distilled(network, _teacher(base), Distillation(steps=base.options.posterior_steps))
+    parts = {POSTERIOR_ENCODER: vtune.TrainingPart(network.posterior_encoder, POSTERIOR_RATE)}
+    if base.options.adversarial_weight:
+        parts[DISCRIMINATOR] = vtune.TrainingPart(new_discriminators(base), DISCRIMINATOR_RATE)
+    return parts
+
+
+def optimizers(parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]) -> dict[str, torch.optim.Optimizer]:
+    """Return the optimizer of the discriminators, if there are any; everything else learns with the recipe's."""
+    if DISCRIMINATOR not in parts:
+        return {}
+    parameters, rate = parts[DISCRIMINATOR].parameters(), learning_rates[DISCRIMINATOR]
+    return {DISCRIMINATOR: torch.optim.AdamW(parameters, rate, BETAS, EPSILON)}
+
+
+def training_step(
+    model: nn.Module, batch: vtune.Batch, step: vtune.TrainingStep, weight: float
+) -> dict[str, torch.Tensor]:
+    """Learn from one batch: first the discriminators, then the voice and the posterior encoder.
+
+    :param weight: of the adversarial and the feature loss beside the loss of the model.
+    :returns: the losses by name: ``loss`` without the discriminators' share, and theirs if there are any.
+    """
+    output = model(**batch)
+    loss: torch.Tensor = output["loss"]
+    numbers = {"loss": loss.detach()}
+    numbers |= {name: (total / count) for name, (total, count) in output["metrics"].items()}
+    judge = step.parts.get(DISCRIMINATOR)
+    if judge is not None:
+        recorded, made = output["recorded"], output["made"]
+        verdict = discriminator_loss(judge(recorded), judge(made.detach()))
+        step.optimize(verdict, DISCRIMINATOR)
+        with torch.no_grad():
+            real = judge(recorded)
+        fake = judge(made)
+        adversarial, features = adversarial_loss(fake), feature_loss(real, fake)
+        loss = loss + weight * (adversarial + features)
+        numbers |= {
+            "discriminator": verdict.detach(), "adversarial": adversarial.detach(), "features": features.detach()
+        }  # fmt: skip
+    step.optimize(loss)
+    return numbers
+
+
+def new_discriminators(base: VitsBase) -> Discriminators:
+    """Return the base's own discriminators, or narrow ones with random weights, which depend on nothing."""
+    read = base.files.read_discriminators
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_DISCRIMINATOR_SEED)
+        discriminators = Discriminators(1 if read else base.options.discriminator_narrowing)
+    if read:
+        discriminators.load_folded(read(), base.files.source)
+    return discriminators
+
+
+def network_of(model: nn.Module) -> VitsNetwork:
+    """Return the network of a model, which may be inside an adapter."""
+    network: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+    found: VitsNetwork = network
+    return found
+
+
+def _teacher(base: VitsBase) -> Teacher:
+    symbols = {id_ for ids in base.text.symbols.values() for id_ in ids}
+    blank = base.text.blank[0] if base.text.blank else None
+    return Teacher(base.new_network(), Phonemes(tuple(sorted(symbols - {blank})), blank), base.files.fingerprint)
