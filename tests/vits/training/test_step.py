@@ -1,0 +1,106 @@
+"""One step of a training, and what learns in it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from vtune_vits.network.discriminators import Discriminators
+from vtune_vits.training import step as steps
+from vtune_vits.training.losses import adversarial_loss, discriminator_loss, feature_loss
+
+
+class Voice(nn.Module):
+    """Makes segments from one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, recorded: torch.Tensor) -> dict[str, Any]:
+        made = self.level * recorded.flip(1)
+        metrics = {"mel": torch.tensor([6.0, 4.0])}
+        return {"loss": self.level.square(), "metrics": metrics, "recorded": recorded, "made": made}
+
+
+class Step:
+    """Notes the losses, and moves the discriminators at once, as a training does."""
+
+    def __init__(self, parts: dict[str, nn.Module]) -> None:
+        self.parts = parts
+        self.losses: dict[str, torch.Tensor] = {}
+
+    def optimize(self, loss: torch.Tensor, optimizer: str = "main") -> None:
+        self.losses[optimizer] = loss
+        if optimizer == "discriminator":
+            parameters = list(self.parts["discriminator"].parameters())
+            torch.autograd.backward(loss, inputs=parameters)
+            torch.optim.SGD(parameters, lr=0.01).step()
+
+
+RECORDED = {"recorded": torch.sin(torch.arange(600.0))[None]}
+
+
+def test_the_voice_learns_from_discriminators_that_have_moved() -> None:
+    torch.manual_seed(0)
+    judge, voice = Discriminators(16), Voice()
+    recorded, made = RECORDED["recorded"], 0.5 * RECORDED["recorded"].flip(1)
+    with torch.no_grad():
+        verdict = discriminator_loss(judge(recorded), judge(made))
+    step = Step({"discriminator": judge})
+
+    numbers = steps.training_step(voice, RECORDED, step, 0.5)
+
+    with torch.no_grad():
+        real, fake = judge(recorded), judge(made)
+    assert list(step.losses) == ["discriminator", "main"]
+    assert float(step.losses["discriminator"].detach()) == pytest.approx(float(verdict))
+    expected = 0.25 + 0.5 * float(adversarial_loss(fake) + feature_loss(real, fake))
+    assert float(step.losses["main"].detach()) == pytest.approx(expected, rel=1e-5)
+    assert float(discriminator_loss(real, fake)) < float(verdict)
+    assert {name: float(number) for name, number in numbers.items() if name in ("loss", "mel")} == {
+        "loss": 0.25, "mel": 1.5
+    }  # fmt: skip
+    assert not any(number.requires_grad for number in numbers.values())
+
+
+def test_without_discriminators_the_loss_is_the_models() -> None:
+    step = Step({})
+
+    numbers = steps.training_step(Voice(), RECORDED, step, 0.0)
+
+    assert list(step.losses) == ["main"]
+    assert float(step.losses["main"].detach()) == 0.25
+    assert numbers.keys() == {"loss", "mel"}
+
+
+def test_discriminators_of_a_base_are_taken_and_new_ones_come_from_a_seed() -> None:
+    def base(**files: Any) -> Any:
+        return SimpleNamespace(
+            files=SimpleNamespace(**{"read_discriminators": None, "source": "x", **files}),
+            options=SimpleNamespace(discriminator_narrowing=16),
+        )
+
+    torch.manual_seed(5)
+    state = torch.random.get_rng_state()
+    first, second = steps.new_discriminators(base()), steps.new_discriminators(base())
+
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name])
+
+
+def test_only_discriminators_have_an_optimizer_of_their_own() -> None:
+    parts = {"posterior_encoder": nn.Linear(2, 2), "discriminator": nn.Linear(2, 2)}
+
+    made = steps.optimizers(parts, {"posterior_encoder": 1e-4, "discriminator": 3e-4})
+
+    (group,) = made["discriminator"].param_groups
+    assert list(made) == ["discriminator"]
+    assert (group["lr"], group["betas"], group["eps"]) == (3e-4, (0.8, 0.99), 1e-9)
+    assert [id(tensor) for tensor in group["params"]] == [id(tensor) for tensor in parts["discriminator"].parameters()]
+    assert steps.optimizers({"posterior_encoder": parts["posterior_encoder"]}, {}) == {}
