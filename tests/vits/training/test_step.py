@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from vtune_vits.bases.names import fold_weight_normalisation
 from vtune_vits.network.discriminators import Discriminators
 from vtune_vits.training import step as steps
 from vtune_vits.training.losses import adversarial_loss, discriminator_loss, feature_loss
@@ -78,20 +79,42 @@ def test_without_discriminators_the_loss_is_the_models() -> None:
     assert numbers.keys() == {"loss", "mel"}
 
 
-def test_discriminators_of_a_base_are_taken_and_new_ones_come_from_a_seed() -> None:
-    def base(**files: Any) -> Any:
-        return SimpleNamespace(
-            files=SimpleNamespace(**{"read_discriminators": None, "source": "x", **files}),
-            options=SimpleNamespace(discriminator_narrowing=16),
-        )
+def base(read: Any = None) -> Any:
+    return SimpleNamespace(
+        files=SimpleNamespace(read_discriminators=read, source="base.ckpt"),
+        options=SimpleNamespace(discriminator_narrowing=16),
+    )
 
+
+def test_new_discriminators_come_from_a_seed() -> None:
     torch.manual_seed(5)
     state = torch.random.get_rng_state()
+
     first, second = steps.new_discriminators(base()), steps.new_discriminators(base())
 
     assert torch.equal(torch.random.get_rng_state(), state)
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name])
+
+
+def test_discriminators_of_a_base_are_taken_if_they_fit(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("vtune_vits.network.discriminators.PERIODS", (2,))
+    monkeypatch.setattr("vtune_vits.network.discriminators._PERIOD_CHANNELS", (4, 4))
+    monkeypatch.setattr("vtune_vits.network.discriminators._SCALE_LAYERS", ((4, 15, 1, 1), (4, 41, 4, 4)))
+    torch.manual_seed(3)
+    folded = fold_weight_normalisation(Discriminators(1).state_dict())
+
+    taken = steps.new_discriminators(base(lambda: folded))
+    assert caplog.text == ""
+    new = steps.new_discriminators(base(lambda: {"discriminators.1.conv_post.bias": torch.zeros(1)}))
+
+    for name, tensor in fold_weight_normalisation(taken.state_dict()).items():
+        torch.testing.assert_close(tensor, folded[name])
+    assert "base.ckpt: 11 tensors of its discriminators do not fit" in caplog.text
+    assert "the training begins with new discriminators" in caplog.text
+    assert new.state_dict().keys() == taken.state_dict().keys()
 
 
 def test_only_discriminators_have_an_optimizer_of_their_own() -> None:

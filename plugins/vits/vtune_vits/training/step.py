@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from vtune_vits.training.posterior import Distillation, Phonemes, Teacher, load_
 if TYPE_CHECKING:
     from vtune_vits.base import VitsBase
     from vtune_vits.network.voice import VitsNetwork
+
+logger = logging.getLogger(__name__)
 
 POSTERIOR_ENCODER, DISCRIMINATOR = "posterior_encoder", "discriminator"
 """Names of the parts in ``train.learning_rates``; the discriminators' optimizer has the name of their part."""
@@ -82,14 +85,26 @@ def training_step(
 
 
 def new_discriminators(base: VitsBase) -> Discriminators:
-    """Return the base's own discriminators, or narrow ones with random weights, which depend on nothing."""
+    """Return the base's own discriminators, or narrow ones with random weights from a fixed seed.
+
+    Those of a base that have other shapes than Piper's are not used, which is logged: a training can do without them.
+    """
     read = base.files.read_discriminators
+    if read is not None:
+        discriminators = _from_seed(1)
+        try:
+            discriminators.load_folded(read(), base.files.source)
+        except vtune.EngineError as error:
+            logger.warning("%s; the training begins with new discriminators", error)
+        else:
+            return discriminators
+    return _from_seed(base.options.discriminator_narrowing)
+
+
+def _from_seed(narrowing: int) -> Discriminators:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_DISCRIMINATOR_SEED)
-        discriminators = Discriminators(1 if read else base.options.discriminator_narrowing)
-    if read:
-        discriminators.load_folded(read(), base.files.source)
-    return discriminators
+        return Discriminators(narrowing)
 
 
 def network_of(model: nn.Module) -> VitsNetwork:
