@@ -18,7 +18,6 @@ from vtune import pipeline
 from vtune.engines import load_recipe
 from vtune.recipe import Recipe
 
-
 DIGITS = {"0": "no", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five"}
 
 

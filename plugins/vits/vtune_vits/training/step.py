@@ -1,4 +1,4 @@
-"""What learns beside the voice, and one step of a training: the discriminators first, then the voice."""
+"""What learns beside the voice, and one step of a training with discriminators."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 import vtune
 from vtune_vits.network.discriminators import Discriminators
@@ -52,13 +53,16 @@ def optimizers(parts: Mapping[str, nn.Module], learning_rates: Mapping[str, floa
     if DISCRIMINATOR not in parts:
         return {}
     parameters, rate = parts[DISCRIMINATOR].parameters(), learning_rates[DISCRIMINATOR]
-    return {DISCRIMINATOR: torch.optim.AdamW(parameters, rate, BETAS, EPSILON)}
+    return {DISCRIMINATOR: torch.optim.AdamW(parameters, rate, BETAS, EPSILON, fused=True)}
 
 
 def training_step(
     model: nn.Module, batch: vtune.Batch, step: vtune.TrainingStep, weight: float
 ) -> dict[str, torch.Tensor]:
-    """Learn from one batch: first the discriminators, then the voice and the posterior encoder.
+    """Learn from one batch; both the voice and the discriminators learn from what the other was before the step.
+
+    The discriminators see each sound once, because they are nearly all of a step's time. The gradient of their share is
+    computed up to the made sound, and handed to the voice from there, so that none of it reaches their weights.
 
     :param weight: of the adversarial and the feature loss beside the loss of the model.
     :returns: the losses by name: ``loss`` without the discriminators' share, and theirs if there are any.
@@ -66,20 +70,19 @@ def training_step(
     output = model(**batch)
     loss: torch.Tensor = output["loss"]
     numbers = {"loss": loss.detach()}
-    numbers |= {name: (total / count) for name, (total, count) in output["metrics"].items()}
+    numbers |= {name: total / count for name, (total, count) in output["metrics"].items()}
     judge = step.parts.get(DISCRIMINATOR)
     if judge is not None:
-        recorded, made = output["recorded"], output["made"]
-        verdict = discriminator_loss(judge(recorded), judge(made.detach()))
-        step.optimize(verdict, DISCRIMINATOR)
-        with torch.no_grad():
-            real = judge(recorded)
-        fake = judge(made)
+        made = output["made"].detach().requires_grad_()
+        with parametrize.cached():  # each weight is computed from its norm and direction once
+            real, fake = judge(output["recorded"]), judge(made)
         adversarial, features = adversarial_loss(fake), feature_loss(real, fake)
-        loss = loss + weight * (adversarial + features)
-        numbers |= {
-            "discriminator": verdict.detach(), "adversarial": adversarial.detach(), "features": features.detach()
-        }  # fmt: skip
+        (gradient,) = torch.autograd.grad(weight * (adversarial + features), made, retain_graph=True)
+        verdict = discriminator_loss(real, fake)
+        step.optimize(verdict, DISCRIMINATOR)
+        loss = loss + (output["made"] * gradient).sum()
+        shares = {"discriminator": verdict, "adversarial": adversarial, "features": features}
+        numbers |= {name: share.detach() for name, share in shares.items()}
     step.optimize(loss)
     return numbers
 
