@@ -95,6 +95,31 @@ def build_lora_model(base: VitsBase, lora: vtune.LoraSettings) -> nn.Module:
 
 
 @vtune.hookimpl
+def training_parts(base: VitsBase, model: nn.Module) -> dict[str, vtune.TrainingPart]:
+    from vtune_vits.training import step
+
+    return step.training_parts(base, model)
+
+
+@vtune.hookimpl
+def optimizers(
+    parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]
+) -> dict[str, torch.optim.Optimizer]:
+    from vtune_vits.training import step
+
+    return step.optimizers(parts, learning_rates)
+
+
+@vtune.hookimpl
+def training_step(
+    base: VitsBase, model: nn.Module, batch: vtune.Batch, step: vtune.TrainingStep
+) -> dict[str, torch.Tensor]:
+    from vtune_vits.training.step import training_step
+
+    return training_step(model, batch, step, base.options.adversarial_weight)
+
+
+@vtune.hookimpl
 def extract_conditioning(base: VitsBase, clips: Sequence[vtune.Clip]) -> vtune.Conditioning:
     return vtune.Conditioning(strings={"speaker": str(base.speaker_number(clips[0].voice))})
 
@@ -111,6 +136,19 @@ def synthesize(
     from vtune_vits.speech import speak
 
     return speak(base, model, text, conditioning, seed, sampling)
+
+
+@vtune.hookimpl
+def synthesize_together(
+    base: VitsBase,
+    model: nn.Module,
+    lines: Sequence[tuple[str, int]],
+    conditioning: vtune.Conditioning,
+    sampling: Mapping[str, Any],
+) -> Iterator[tuple[int, list[vtune.Audio]]]:
+    from vtune_vits.speech import speak_together
+
+    return speak_together(base, model, lines, conditioning, sampling)
 
 
 @vtune.hookimpl

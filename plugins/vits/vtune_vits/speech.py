@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import torch
 
 from vtune import Audio, Conditioning, Ending, SkipClip, VoiceError, Waveform, WordTime
 from vtune_vits.network.noise import SpeakingNoise
-from vtune_vits.network.voice import SpokenStyle
+from vtune_vits.network.speaking import Spoken, SpokenStyle, SpokenText, speak_texts
 from vtune_vits.rows import resample
 from vtune_vits.text.prepared import Sentence, read_sentences
 from vtune_vits.text.symbols import SymbolIds, encode_symbols, is_letter_or_digit
@@ -31,6 +32,9 @@ MAX_SENTENCE_SYMBOLS = 400
 SENTENCE_SEED_STEP = 1_000_003
 """Difference between the seeds of two sentences; the first sentence of a text sounds as it would alone."""
 
+BATCH_SENTENCES = 8
+"""Sentences that are spoken at once when nobody waits for the first."""
+
 SILENCE_LEVEL = 10 ** (-30 / 20)
 """Samples below this share of the loudest sample of a sentence are silence: 30 dB."""
 
@@ -48,6 +52,10 @@ class _Utterance:
     seed: int
     pause: float
 
+    def network_text(self, device: torch.device) -> SpokenText:
+        """Return what the network speaks."""
+        return SpokenText(torch.tensor(self.symbols.ids, device=device), SpeakingNoise(self.seed))
+
 
 def speak(
     base: VitsBase, model: Any, text: str, conditioning: Conditioning, seed: int, sampling: Mapping[str, Any]
@@ -59,12 +67,43 @@ def speak(
     :raises VoiceError: the base has no symbol for something in the text.
     """
     options = base.options.model_copy(update=dict(sampling))
-    style = speaking_style(options, base.settings)
-    speaker = int(conditioning.number("speaker", base.settings.speakers - 1))
+    style, speaker = speaking_style(options, base.settings), _speaker(base, conditioning)
     for utterance in _utterances(base, text, seed, options.sentence_pause):
-        ids = torch.tensor(utterance.symbols.ids, device=base.device)
-        spoken = model.speak(ids, style, speaker, SpeakingNoise(utterance.seed))
-        yield from _pieces(spoken.waveform, spoken.durations.tolist(), utterance, base.settings)
+        (spoken,) = speak_texts(model, [utterance.network_text(base.device)], style, speaker)
+        yield from _pieces(spoken, utterance, base.settings)
+
+
+def speak_together(
+    base: VitsBase,
+    model: Any,
+    lines: Sequence[tuple[str, int]],
+    conditioning: Conditioning,
+    sampling: Mapping[str, Any],
+) -> Iterator[tuple[int, list[Audio]]]:
+    """Yield the index and the sound of each text when it is done; see the hook ``synthesize_together``.
+
+    :param lines: texts with their seeds.
+    :raises VoiceError: as for ``speak``.
+    """
+    options = base.options.model_copy(update=dict(sampling))
+    style, speaker = speaking_style(options, base.settings), _speaker(base, conditioning)
+    utterances = [
+        (line, utterance)
+        for line, (text, seed) in enumerate(lines)
+        for utterance in _utterances(base, text, seed, options.sentence_pause)
+    ]
+    missing = Counter(line for line, _ in utterances)
+    pieces: dict[int, dict[int, list[Audio]]] = {line: {} for line in missing}
+    # Sentences of one length are spoken together, because padding is work too.
+    order = sorted(range(len(utterances)), key=lambda index: len(utterances[index][1].symbols.ids))
+    for start in range(0, len(order), BATCH_SENTENCES):
+        batch = order[start : start + BATCH_SENTENCES]
+        texts = [utterances[index][1].network_text(base.device) for index in batch]
+        for index, spoken in zip(batch, speak_texts(model, texts, style, speaker), strict=True):
+            line, utterance = utterances[index]
+            pieces[line][index] = list(_pieces(spoken, utterance, base.settings))
+            if len(pieces[line]) == missing[line]:
+                yield line, [piece for _, own in sorted(pieces.pop(line).items()) for piece in own]
 
 
 def speaking_style(options: VitsOptions, settings: VitsSettings) -> SpokenStyle:
@@ -102,6 +141,10 @@ def word_times(
     return [WordTime(word, frame_seconds * start, frame_seconds * end) for word, start, end in times if word]
 
 
+def _speaker(base: VitsBase, conditioning: Conditioning) -> int:
+    return int(conditioning.number("speaker", base.settings.speakers - 1))
+
+
 def _utterances(base: VitsBase, text: str, seed: int, pause: float) -> Iterator[_Utterance]:
     sentences = [part for sentence in read_sentences(text) for part in cut_long(sentence, MAX_SENTENCE_SYMBOLS)]
     for number, sentence in enumerate(sentences):
@@ -134,14 +177,12 @@ def cut_long(sentence: Sentence, max_symbols: int) -> list[Sentence]:
     return [*parts, Sentence(symbols, tuple(words))] if symbols.strip() else parts
 
 
-def _pieces(
-    waveform: torch.Tensor, durations: Sequence[int], utterance: _Utterance, settings: VitsSettings
-) -> Iterator[Audio]:
+def _pieces(spoken: Spoken, utterance: _Utterance, settings: VitsSettings) -> Iterator[Audio]:
     """Yield the sound of a sentence, and the silence before the next one as a piece of its own."""
-    samples: Waveform = waveform.float().cpu().numpy()
+    samples: Waveform = spoken.waveform.float().cpu().numpy()
     samples = resample(samples, settings.sample_rate, SAMPLE_RATE).clip(-1, 1)
     frame_seconds = settings.hop_length / settings.sample_rate
-    times = word_times(utterance.sentence, utterance.symbols, durations, frame_seconds)
+    times = word_times(utterance.sentence, utterance.symbols, spoken.durations.tolist(), frame_seconds)
     yield Audio(samples, SAMPLE_RATE, Ending.PLANNED, tuple(times))
     silence = missing_silence(samples, round(utterance.pause * SAMPLE_RATE))
     if len(silence):

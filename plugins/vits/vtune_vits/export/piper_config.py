@@ -13,7 +13,7 @@ from vtune.errors import shown
 if TYPE_CHECKING:
     from vtune_vits.bases import BaseText
     from vtune_vits.network.settings import VitsSettings
-    from vtune_vits.network.voice import SpokenStyle
+    from vtune_vits.network.speaking import SpokenStyle
 
 BEGIN, BLANK, END = "^", "_", "$"
 """Piper's names for the mark before a sentence, between its symbols, and after it."""

@@ -15,7 +15,8 @@ from vtune_vits.export.speakers import own_speaker
 if TYPE_CHECKING:
     import torch
 
-    from vtune_vits.network.voice import SpokenStyle, VitsNetwork
+    from vtune_vits.network.speaking import SpokenStyle
+    from vtune_vits.network.voice import VitsNetwork
 
 SPECTRAL_RANGE_DB = 60.0
 """Levels that lie further below the loudest one are silence, and do not count in a spectral distance."""

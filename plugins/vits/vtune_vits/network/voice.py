@@ -8,7 +8,6 @@ read, because an adapter cannot be merged into a weight that is computed from tw
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -20,10 +19,8 @@ from vtune_vits.network.dilation import give_classes_to_dilated_convolutions
 from vtune_vits.network.durations import DurationPredictor, StochasticDurationPredictor, start_as_near_identity
 from vtune_vits.network.noise import SpeakingNoise
 from vtune_vits.network.settings import VitsSettings
+from vtune_vits.network.speaking import Spoken, SpokenStyle, SpokenText, speak_texts
 from vtune_vits.network.vocoder import Vocoder
-
-MAX_PHONEME_FRAMES = 10_000
-"""Most frames of one phoneme when speaking (about two minutes), so that a damaged predictor cannot fill the memory."""
 
 
 class Reading(NamedTuple):
@@ -37,28 +34,6 @@ class Reading(NamedTuple):
 
     log_scales: torch.Tensor
     """Logarithms of the prior's standard deviations, ``[B x C x L]``, 0 at padding."""
-
-
-@dataclass(frozen=True)
-class SpokenStyle:
-    """How a text is spoken; see `VitsSettings` for the numbers."""
-
-    noise_scale: float
-    noise_scale_w: float
-    length_scale: float
-
-
-class Spoken(NamedTuple):
-    """One spoken text."""
-
-    waveform: torch.Tensor
-    """Samples from -1 to 1, ``[T * hop]``."""
-
-    durations: torch.Tensor
-    """Frames of each phoneme, int64 ``[L]``; their sum is T."""
-
-    latents: torch.Tensor
-    """The latents that the vocoder made the waveform from, ``[C x T]``."""
 
 
 class VitsNetwork(nn.Module):
@@ -226,24 +201,7 @@ class VitsNetwork(nn.Module):
         :param speaker_id: number of the speaker; ignored for a voice of one speaker.
         :param durations: frames of each phoneme, int64 ``[L]``, in place of predicted ones.
         """
-        device = ids.device
-        mask = torch.ones(1, len(ids), dtype=torch.bool, device=device)
-        speaker = self.embed(torch.tensor([speaker_id], device=device))
-        reading = self.read(ids[None], mask)
-        if durations is None:
-            noise = noises.durations(len(ids))[None].to(reading.hidden) * style.noise_scale_w
-            log_durations = self.predict_log_durations(reading.hidden, mask, speaker, noise)[0]
-            frames = (log_durations.float().exp() * style.length_scale).ceil()
-            durations = frames.nan_to_num(1).clamp(0, MAX_PHONEME_FRAMES).long()
-            if not durations.any():
-                durations[-1] = 1
-        means, log_scales = (
-            values.repeat_interleave(durations, dim=2) for values in (reading.means, reading.log_scales)
-        )  # [1 x C x T]
-        noise = noises.latents(*means.shape[1:])[None].to(means) * style.noise_scale
-        frame_mask = torch.ones(1, means.shape[2], dtype=torch.bool, device=device)
-        latents = self.from_prior(means + noise * log_scales.exp(), frame_mask, speaker)
-        return Spoken(self.decode(latents, speaker)[0], durations, latents[0])
+        return speak_texts(self, [SpokenText(ids, noises, durations)], style, speaker_id)[0]
 
 
 def new_network(settings: VitsSettings, seed: int = 0) -> VitsNetwork:
@@ -254,6 +212,7 @@ def new_network(settings: VitsSettings, seed: int = 0) -> VitsNetwork:
 
 
 def _fold_weight_normalisation(network: nn.Module) -> None:
-    for module in network.modules():
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight")
+    with torch.enable_grad():  # without gradients, torch would leave a buffer in place of the parameter
+        for module in network.modules():
+            if parametrize.is_parametrized(module, "weight"):
+                parametrize.remove_parametrizations(module, "weight")
