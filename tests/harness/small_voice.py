@@ -36,6 +36,10 @@ HIGH = VocoderSettings(
 """Shapes of Piper's quality "high", and of every model of transformers, with a sixteenth of the channels."""
 
 
+LOUDNESS = 1.5
+"""Factor of the vocoder's random weights, which without it let a signal of constant height through."""
+
+
 def small_settings(**changes: Any) -> VitsSettings:
     """Return the settings of a voice with about 100,000 parameters; ``changes`` are fields of `VitsSettings`."""
     settings = VitsSettings(
@@ -52,12 +56,14 @@ def small_settings(**changes: Any) -> VitsSettings:
 
 
 def small_network(settings: VitsSettings | None = None, seed: int = 0) -> VitsNetwork:
-    """Return a random network in which no weight is zero, so that every part changes the sound."""
+    """Return a random network in which no weight is zero and the vocoder is loud: every part changes the sound."""
     network = new_network(settings or small_settings(), seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+        for parameter in network.decoder.parameters():
+            parameter *= LOUDNESS if parameter.ndim > 1 else 1 / LOUDNESS
     return network.eval()
 
 
@@ -197,16 +203,8 @@ def write_transformers_folder(folder: Path, network: VitsNetwork | None = None, 
     :param network: one with the residual blocks of type 1; transformers has no other.
     :param tokenizer: entries of ``tokenizer_config.json`` that are replaced.
     """
-    from transformers import VitsModel
-
     network = network or small_network(small_settings(vocoder=HIGH, sample_rate=16000))
-    model = VitsModel(network.settings.config())
-    tensors = network.state_dict()
-    for name, module in model.named_modules():
-        if torch.nn.utils.parametrize.is_parametrized(module, "weight"):
-            with torch.no_grad():
-                module.weight = tensors.pop(f"{name}.weight")
-    model.load_state_dict(tensors, strict=False)
+    model = transformers_model(network)
     model.save_pretrained(folder)
     (folder / "vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate(LETTERS)}), "utf-8")
     settings = {
@@ -221,6 +219,21 @@ def write_transformers_folder(folder: Path, network: VitsNetwork | None = None, 
     }
     (folder / "tokenizer_config.json").write_text(json.dumps({**settings, **tokenizer}), "utf-8")
     return folder
+
+
+def transformers_model(network: VitsNetwork) -> Any:
+    """Return a ``VitsModel`` with a copy of the network's weights, where it has weights as scale and direction."""
+    from transformers import VitsModel
+
+    model = VitsModel(network.settings.config()).eval()
+    tensors = network.state_dict()
+    for name in [name for name in model.state_dict() if name.endswith("parametrizations.weight.original0")]:
+        module_name = name.removesuffix(".parametrizations.weight.original0")
+        weight = tensors.pop(f"{module_name}.weight")
+        tensors[name] = weight.flatten(1).norm(dim=1).view(-1, 1, 1)
+        tensors[name.removesuffix("0") + "1"] = weight
+    model.load_state_dict(tensors)
+    return model
 
 
 def _convolutions(network: VitsNetwork) -> list[tuple[str, Any]]:

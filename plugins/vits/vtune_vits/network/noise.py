@@ -16,5 +16,5 @@ class SpeakingNoise:
         return torch.randn(length, 2, generator=self._generators[0]).T
 
     def latents(self, channels: int, frames: int) -> torch.Tensor:
-        """Return noise for so many frames of latents, float32 ``[C x T]``; more frames begin with the same noise."""
+        """Return noise for so many frames of latents, float32 ``[C x T]``."""
         return torch.randn(frames, channels, generator=self._generators[1]).T
