@@ -151,14 +151,17 @@ class _Reader:
         name, dtype_number, location = "", 0, 0
         raw: memoryview | None = None
         numbers: list[memoryview] = []
+        integers: list[int] = []
         external: dict[str, str] = {}
         for number, value in _fields(data):
             if number == 1:
                 shape += _integers(value)
             elif number == 2:
                 dtype_number = _signed(value)
-            elif number in (4, 7, 10):  # float_data, int64_data, double_data
-                numbers.append(_number_list(value, number))
+            elif number in (4, 10):  # float_data, double_data
+                numbers.append(_bytes(value))
+            elif number in (5, 7):  # int32_data, which also holds the bits of half-precision numbers, int64_data
+                integers += _integers(value)
             elif number == 8:
                 name = _text(value)
             elif number == 9:
@@ -177,7 +180,7 @@ class _Reader:
         if location == _EXTERNAL:
             raw = self._external_data(name, external)
         elif raw is None:
-            raw = memoryview(b"".join(numbers))
+            raw = memoryview(b"".join(numbers) or _packed(integers, dtype))
         count = _product(shape)
         if len(raw) != count * dtype.itemsize:
             raise FileRefused(
@@ -296,12 +299,10 @@ def _integers(value: Value) -> list[int]:
     return numbers
 
 
-def _number_list(value: Value, field: int) -> memoryview:
-    """Return the little-endian bytes of packed floats, doubles or whole numbers of 64 bits."""
-    if field == 7:
-        integers = _integers(value)
-        return memoryview(struct.pack(f"<{len(integers)}q", *integers))
-    return _bytes(value)
+def _packed(integers: list[int], dtype: torch.dtype) -> bytes:
+    """Return whole numbers, or the bits of half-precision numbers, as the little-endian bytes of their format."""
+    kind = {2: "H", 4: "i", 8: "q"}[dtype.itemsize]
+    return struct.pack(f"<{len(integers)}{kind}", *integers)
 
 
 def _product(sizes: list[int]) -> int:
