@@ -91,6 +91,14 @@ class VtuneTraining:
         return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - started_cpu}
 
 
+def longest_operations(side: VtuneTraining, batch: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """Return the CPU seconds of the operations that take the longest in one step."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        side.learn(batch)
+    events = sorted(profiler.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    return {event.key: event.self_cpu_time_total / 1e6 for event in events[:12]}
+
+
 class PiperProcess:
     """The other side: Piper's training code in a process of its own."""
 
@@ -139,15 +147,18 @@ def main() -> None:
                 "vtune, LoRA, bf16": VtuneTraining(base, is_lora=True, is_half=True),
             }
             figures = timed(sides, piper, batches)
-            profile = piper.ask("profile", batch=0) if asked.profile else None
+            profiles = {}
+            if asked.profile:
+                profiles = {name: longest_operations(side, batches[0]) for name, side in sides.items()}
+                profiles["Piper"] = piper.ask("profile", batch=0)
         finally:
             piper.close()
     record = {"machine": machine("cpu", asked.threads, batch=asked.batch, seconds=asked.seconds), "losses": losses}
     print_figures(record, figures, asked.batch)
-    if profile:
-        print(json.dumps(profile, indent=1))
+    for name, operations in profiles.items():
+        print(f"\n{name}: " + ", ".join(f"{operation} {seconds:.2f} s" for operation, seconds in operations.items()))
     if asked.out:
-        asked.out.write_text(json.dumps({**record, "steps": figures, "profile": profile}, indent=1))
+        asked.out.write_text(json.dumps({**record, "steps": figures, "profiles": profiles}, indent=1))
 
 
 def timed(
@@ -262,7 +273,7 @@ def arguments() -> Any:
     parser.add_argument("--seconds", type=float, default=4.0, help="length of the longest clip")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--profile", action="store_true", help="also print where Piper's step spends its time")
+    parser.add_argument("--profile", action="store_true", help="also print the operations that take the longest")
     parser.add_argument("--out", type=Path, help="file for the figures, in JSON")
     return parser.parse_args()
 

@@ -15,7 +15,8 @@ from vtune import VoiceError, VtuneError
 from vtune_vits.bases import open_base
 from vtune_vits.export import piper
 from vtune_vits.network.noise import SpeakingNoise
-from vtune_vits.network.voice import SpokenStyle, new_network
+from vtune_vits.network.speaking import SpokenStyle
+from vtune_vits.network.voice import new_network
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -240,3 +241,25 @@ def test_sherpa_onnx_finds_its_facts_and_symbols(make_voice, tmp_path):
     lines = (tmp_path / "out" / "tokens.txt").read_text(encoding="utf-8").split("\n")
     assert lines[:4] == ["_ 0", "^ 1", "$ 2", "  3"]
     assert len(lines) - 1 == len(config["phoneme_id_map"])
+
+
+def test_sherpa_onnx_speaks_what_piper_speaks(make_voice, tmp_path):
+    sherpa = pytest.importorskip("sherpa_onnx")
+    piper_tts = pytest.importorskip("piper")
+    if not hasattr(sherpa, "GenerationConfig"):
+        pytest.skip("sherpa-onnx before version 2 takes no phonemes")
+    voice = make_voice(BASES["medium"](tmp_path / "base"))
+    (tmp_path / "out").mkdir()
+    piper.write(voice, tmp_path / "out")
+    (path,) = (tmp_path / "out").glob("*.onnx")
+    style = piper_tts.SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0, normalize_audio=False)
+    (chunk,) = piper_tts.PiperVoice.load(path).synthesize("Hello world.", style)
+    vits = sherpa.OfflineTtsVitsModelConfig(
+        model=str(path), tokens=str(path.parent / "tokens.txt"), noise_scale=0.0, noise_scale_w=0.0
+    )
+    speaker = sherpa.OfflineTts(sherpa.OfflineTtsConfig(model=sherpa.OfflineTtsModelConfig(vits=vits)))
+    request = sherpa.GenerationConfig()
+    request.phoneme_codepoints = [[ord(phoneme) for phoneme in chunk.phonemes]]
+    spoken = speaker.generate("Hello world.", request)
+    assert spoken.sample_rate == 22_050
+    assert np.abs(np.array(spoken.samples).clip(-1, 1) - chunk.audio_float_array).max() < 1e-5

@@ -8,7 +8,8 @@ import torch
 
 from vtune_vits.network.noise import SpeakingNoise
 from vtune_vits.network.settings import DurationSettings, VitsSettings, VocoderSettings
-from vtune_vits.network.voice import SpokenStyle, VitsNetwork, new_network
+from vtune_vits.network.speaking import SpokenStyle
+from vtune_vits.network.voice import VitsNetwork, new_network
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

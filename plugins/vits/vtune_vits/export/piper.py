@@ -27,8 +27,8 @@ python -m piper -m ./VOICE.onnx -f speech.wav -- "Good morning."
 ```
 
 `VOICE.onnx` and `VOICE.onnx.json` belong together, under the names that they have here. Home Assistant takes the two
-files as a custom voice of its Piper add-on. sherpa-onnx takes `VOICE.onnx` and `tokens.txt` with the data of
-espeak-ng."""
+files as a custom voice of its Piper add-on. sherpa-onnx takes `VOICE.onnx` and `tokens.txt`; from version 2 on, its
+caller brings the phonemes of espeak-ng."""
 
 TOLERANCE = 1e-3
 """Largest difference of the sound, as a share of its peak."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SPECTRAL_RANGE_DB = 60.0
 """Levels that lie further below the loudest one are silence, and do not count in a spectral distance."""
 
+SPECTRUM_SAMPLES, SPECTRUM_HOP = 1024, 256
+"""Window and step of the spectra that are compared."""
+
 DECIBELS_PER_NEPER = 20 / math.log(10)
 
 
@@ -61,23 +64,20 @@ def spectral_loss(voice: VoiceToExport, session: PiperSession) -> str:
     for _, ids in _sentence_ids(voice):
         spoken = session.speak(ids.tolist(), style)
         expected = _sound(voice.model, ids, style, speaker, spoken.frames)
-        distances.append(spectral_distance(expected, spoken.waveform, voice))
+        distances.append(log_mel_difference(expected, spoken.waveform, voice.base.settings.sample_rate))
     mean = sum(distances) / len(distances)
     return f"Rounding the weights to 8 bits changes the speech by {mean:.2f} dB on average over 80 bands (log mel)."
 
 
-def spectral_distance(first: Any, second: Any, voice: VoiceToExport) -> float:
+def log_mel_difference(first: Any, second: Any, sample_rate: int) -> float:
     """Return the mean difference of two waveforms' log mel spectra in dB, where the louder one is no silence."""
     import torch
 
     from vtune_vits.network.spectrogram import linear_spectrogram, log_mel
 
-    settings = voice.base.settings
-
     def levels(sound: Any) -> torch.Tensor:
-        waveform = torch.as_tensor(sound).cpu().float()[None]
-        magnitudes = linear_spectrogram(waveform, settings.fft_size, settings.hop_length)
-        return DECIBELS_PER_NEPER * log_mel(magnitudes, settings.sample_rate)
+        magnitudes = linear_spectrogram(torch.as_tensor(sound).cpu().float()[None], SPECTRUM_SAMPLES, SPECTRUM_HOP)
+        return DECIBELS_PER_NEPER * log_mel(magnitudes, sample_rate)
 
     first_levels, second_levels = levels(first), levels(second)
     louder = torch.maximum(first_levels, second_levels)
