@@ -122,7 +122,7 @@ def absent_names(settings: VitsSettings, *, posterior: bool, duration_posterior:
     :param posterior: the base has the posterior encoder.
     :param duration_posterior: the base has what the durations are learned with.
     """
-    absent = () if posterior else WITHOUT_POSTERIOR
+    absent: tuple[str, ...] = () if posterior else WITHOUT_POSTERIOR
     if settings.stochastic_durations and not duration_posterior:
         absent += WITHOUT_DURATION_POSTERIOR
     return absent

@@ -132,7 +132,9 @@ class _Reader:
         return OnnxNode(name, operation, tuple(texts[1]), tuple(texts[2]), attributes)
 
     def _attribute(self, data: memoryview) -> tuple[str, Any]:
-        name, content, integers = "", None, list[int]()
+        name = ""
+        content: Any = None
+        integers: list[int] = []
         for number, value in _fields(data):
             if number == 1:
                 name = _text(value)

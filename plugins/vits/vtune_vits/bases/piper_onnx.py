@@ -8,7 +8,7 @@ has no name, and equal parameters become one. The names of nodes tell the module
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -94,6 +94,7 @@ class _Tensors:
     def _of_node(self, node: OnnxNode, known: Mapping[str, OnnxTensor]) -> list[tuple[str, OnnxTensor]]:
         """Return the network's tensors that a node reads, by name."""
         inputs = [known.get(name) for name in node.inputs]
+        named: Iterable[tuple[str, OnnxTensor | None]]
         module = ".".join(node.name.strip("/").split("/")[:-1])
         if node.operation in ("Conv", "ConvTranspose"):
             if not _NAMED.match(f"{module}."):

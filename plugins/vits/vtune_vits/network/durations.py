@@ -9,6 +9,7 @@ exchanges the two channels once more than the networks were trained with.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -63,20 +64,22 @@ class StochasticDurationPredictor(modeling_vits.VitsStochasticDurationPredictor)
         encoded = self.post_conv_proj(self.post_conv_dds(self.post_conv_pre(durations), mask)) * mask
         noise = noise * mask
         posterior, log_determinant = _apply_all(self.post_flows, noise, mask, condition + encoded)
-        parts, auxiliary = posterior.split(1, dim=1)
+        parts, auxiliary = posterior.chunk(2, dim=1)
         log_sigmoids = nn.functional.logsigmoid(parts) + nn.functional.logsigmoid(-parts)
         log_determinant = log_determinant + (log_sigmoids * mask).sum((1, 2))
         log_posterior = -(_normal_energy(noise) * mask).sum((1, 2)) - log_determinant
         log_durations = (durations - parts.sigmoid()).clamp_min(MIN_DURATION).log() * mask
         latents, log_determinant = _apply_all(self.flows, torch.cat([log_durations, auxiliary], 1), mask, condition)
         log_determinant = log_determinant - log_durations.sum((1, 2))
-        return (_normal_energy(latents) * mask).sum((1, 2)) - log_determinant + log_posterior
+        loss: torch.Tensor = (_normal_energy(latents) * mask).sum((1, 2)) - log_determinant + log_posterior
+        return loss
 
     def _condition(self, hidden: torch.Tensor, mask: torch.Tensor, speaker: torch.Tensor | None) -> torch.Tensor:
-        condition = self.conv_pre(hidden.detach())
+        condition: torch.Tensor = self.conv_pre(hidden.detach())
         if speaker is not None:
             condition = condition + self.cond(speaker.detach())
-        return self.conv_proj(self.conv_dds(condition, mask)) * mask
+        condition = self.conv_proj(self.conv_dds(condition, mask)) * mask
+        return condition
 
 
 class DurationPredictor(modeling_vits.VitsDurationPredictor):  # type: ignore[misc]
@@ -103,7 +106,8 @@ class DurationPredictor(modeling_vits.VitsDurationPredictor):  # type: ignore[mi
     ) -> torch.Tensor:
         """Return the squared error of log durations, summed over phonemes, ``[B]``."""
         errors = self(hidden, mask, speaker) - (durations + DURATION_OFFSET).log()
-        return (errors.square() * mask).sum((1, 2))
+        loss: torch.Tensor = (errors.square() * mask).sum((1, 2))
+        return loss
 
 
 def start_as_near_identity(predictor: StochasticDurationPredictor) -> None:
@@ -129,7 +133,7 @@ def _apply_all(
 
 
 def _apply(
-    flow: nn.Module, latents: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor, *, inverse: bool
+    flow: Any, latents: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor, *, inverse: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return latents ``[B x 2 x L]`` after one flow, and the logarithm of its determinant, ``[B]``."""
     if isinstance(flow, modeling_vits.VitsElementwiseAffine):
@@ -137,12 +141,11 @@ def _apply(
         if inverse:
             return (latents - flow.translate) * torch.exp(-flow.log_scale) * mask, -log_determinant
         return (flow.translate + flow.log_scale.exp() * latents) * mask, log_determinant
-    kept, changed = latents.split(1, dim=1)
+    kept, changed = latents.chunk(2, dim=1)
     parameters = flow.conv_proj(flow.conv_dds(flow.conv_pre(kept), mask, condition)) * mask  # [B x 3 * bins - 1 x L]
     parameters = parameters.transpose(1, 2)[:, None]  # [B x 1 x L x 3 * bins - 1]
-    scale = math.sqrt(flow.filter_channels)
-    shapes, slopes = parameters.split([2 * flow.num_bins, flow.num_bins - 1], dim=-1)
-    parameters = torch.cat([shapes / scale, slopes], -1)
+    shapes, slopes = parameters[..., : 2 * flow.num_bins], parameters[..., 2 * flow.num_bins :]
+    parameters = torch.cat([shapes / math.sqrt(flow.filter_channels), slopes], -1)
     changed, log_derivative = spline(changed, parameters, flow.num_bins, flow.tail_bound, inverse=inverse)
     return torch.cat([kept, changed], 1) * mask, (log_derivative * mask).sum((1, 2))
 

@@ -24,7 +24,7 @@ def spline(
         inner knots before softplus. The derivative at both ends is 1.
     :param inverse: apply the inverse of the spline; the logarithm is that of the inverse's derivative.
     """
-    widths, heights, slopes = parameters.split([bins, bins, bins - 1], dim=-1)
+    widths, heights, slopes = parameters[..., :bins], parameters[..., bins : 2 * bins], parameters[..., 2 * bins :]
     inside = (inputs >= -tail_bound) & (inputs <= tail_bound)
     values = inputs.clamp(-tail_bound, tail_bound)
     x_knots = _knots(widths, MIN_BIN_WIDTH, tail_bound)  # [... x bins + 1]

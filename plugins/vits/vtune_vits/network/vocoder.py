@@ -82,7 +82,8 @@ class Vocoder(nn.Module):
             for block in blocks[1:]:
                 total = total + block(signal)
             signal = total / block_count
-        return self.conv_post(nn.functional.leaky_relu(signal, LAST_LEAKY_SLOPE)).tanh()
+        waveform: torch.Tensor = self.conv_post(nn.functional.leaky_relu(signal, LAST_LEAKY_SLOPE)).tanh()
+        return waveform
 
 
 def _same_length_convolution(channels: int, kernel: int, dilation: int) -> nn.Conv1d:
