@@ -36,7 +36,7 @@ def record(**changes: Any) -> VoiceRecord:
 
 
 @pytest.fixture
-def make_voice() -> Callable[..., VoiceToExport]:
+def open_voice_of() -> Callable[..., VoiceToExport]:
     """Return a maker of voices whose adapter changes every layer of the flow and the vocoder."""
 
     def make(base_model: Path, **options: Any) -> VoiceToExport:

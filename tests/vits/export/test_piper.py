@@ -45,8 +45,8 @@ def quiet(**changes: float) -> SpokenStyle:
 
 
 @pytest.mark.parametrize("kind", BASES)
-def test_a_voice_of_every_kind_of_base_is_read_back_with_its_own_sound(kind, make_voice, tmp_path):
-    voice = make_voice(BASES[kind](tmp_path / "base"))
+def test_a_voice_of_every_kind_of_base_is_read_back_with_its_own_sound(kind, open_voice_of, tmp_path):
+    voice = open_voice_of(BASES[kind](tmp_path / "base"))
     (tmp_path / "out").mkdir()
     piper.write(voice, tmp_path / "out")
     pairs = list(piper.compare(voice, tmp_path / "out"))
@@ -55,10 +55,10 @@ def test_a_voice_of_every_kind_of_base_is_read_back_with_its_own_sound(kind, mak
 
 
 @pytest.mark.parametrize("kind", BASES)
-def test_an_exported_voice_is_a_base_with_the_same_sound(kind, make_voice, tmp_path):
+def test_an_exported_voice_is_a_base_with_the_same_sound(kind, open_voice_of, tmp_path):
     """The written pair, opened as a base of another training, speaks what the voice spoke."""
     options = {"speaker": 2} if kind == "speakers" else {}
-    voice = make_voice(BASES[kind](tmp_path / "base"), **options)
+    voice = open_voice_of(BASES[kind](tmp_path / "base"), **options)
     (tmp_path / "out").mkdir()
     piper.write(voice, tmp_path / "out")
     (path,) = (tmp_path / "out").glob("*.onnx")
@@ -77,8 +77,8 @@ def test_an_exported_voice_is_a_base_with_the_same_sound(kind, make_voice, tmp_p
     assert again == text.begin + blank + text.symbols["a"] + text.blank + text.end
 
 
-def test_the_voices_own_speaker_is_number_0_of_the_file(make_voice, tmp_path):
-    voice = make_voice(BASES["speakers"](tmp_path / "base"), speaker="speaker 2")
+def test_the_voices_own_speaker_is_number_0_of_the_file(open_voice_of, tmp_path):
+    voice = open_voice_of(BASES["speakers"](tmp_path / "base"), speaker="speaker 2")
     (tmp_path / "out").mkdir()
     piper.write(voice, tmp_path / "out")
     config = json.loads((tmp_path / "out" / "en_US-anna-medium.onnx.json").read_text())
@@ -87,8 +87,8 @@ def test_the_voices_own_speaker_is_number_0_of_the_file(make_voice, tmp_path):
     assert max(differences(piper.compare(voice, tmp_path / "out"))) < 1e-4
 
 
-def test_a_file_with_other_weights_differs(make_voice, tmp_path):
-    voice = make_voice(BASES["medium"](tmp_path / "base"))
+def test_a_file_with_other_weights_differs(open_voice_of, tmp_path):
+    voice = open_voice_of(BASES["medium"](tmp_path / "base"))
     (tmp_path / "out").mkdir()
     piper.write(voice, tmp_path / "out")
     (path,) = (tmp_path / "out").glob("*.onnx")
@@ -100,9 +100,9 @@ def test_a_file_with_other_weights_differs(make_voice, tmp_path):
     assert max(differences(piper.compare(voice, tmp_path / "out"))) > piper.TOLERANCE
 
 
-def test_the_json_has_the_facts_of_the_voice(make_voice, tmp_path):
+def test_the_json_has_the_facts_of_the_voice(open_voice_of, tmp_path):
     base = write_piper_pair(tmp_path / "base", espeak={"voice": "de"}, language={"code": "de_DE"})
-    voice = make_voice(base, noise_scale=0.4, length_scale=1.2)
+    voice = open_voice_of(base, noise_scale=0.4, length_scale=1.2)
     (tmp_path / "out").mkdir()
     piper.write(voice, tmp_path / "out")
     config = json.loads((tmp_path / "out" / "de_DE-anna-medium.onnx.json").read_text())
@@ -117,16 +117,16 @@ def test_the_json_has_the_facts_of_the_voice(make_voice, tmp_path):
     assert config["phoneme_id_map"] == base_config["phoneme_id_map"]
 
 
-def test_another_language_of_the_voice_is_the_language_of_the_file(make_voice, tmp_path):
-    voice = make_voice(BASES["medium"](tmp_path / "base"), language="en-gb-x-rp")
+def test_another_language_of_the_voice_is_the_language_of_the_file(open_voice_of, tmp_path):
+    voice = open_voice_of(BASES["medium"](tmp_path / "base"), language="en-gb-x-rp")
     (tmp_path / "out").mkdir()
     piper.write(voice, tmp_path / "out")
     config = json.loads((tmp_path / "out" / "en_GB-anna-medium.onnx.json").read_text())
     assert config["espeak"] == {"voice": "en-gb-x-rp"}
 
 
-def test_the_model_card_says_whose_voice_it_is_and_that_its_speech_is_synthetic(make_voice, tmp_path, caplog):
-    voice = make_voice(BASES["medium"](tmp_path / "base"), lexicon={"Kathleen": "kath leen"})
+def test_the_model_card_says_whose_voice_it_is_and_that_its_speech_is_synthetic(open_voice_of, tmp_path, caplog):
+    voice = open_voice_of(BASES["medium"](tmp_path / "base"), lexicon={"Kathleen": "kath leen"})
     (tmp_path / "out").mkdir()
     with caplog.at_level(logging.INFO):
         piper.write(voice, tmp_path / "out")
@@ -137,9 +137,9 @@ def test_the_model_card_says_whose_voice_it_is_and_that_its_speech_is_synthetic(
     assert "real-time factor" in caplog.text
 
 
-def test_eight_bits_take_a_quarter_of_the_size_and_hardly_change_the_sound(make_voice, tmp_path, caplog):
+def test_eight_bits_take_a_quarter_of_the_size_and_hardly_change_the_sound(open_voice_of, tmp_path, caplog):
     wide = small_settings(hidden_size=64, flow_size=32, ffn_size=256)
-    voice = make_voice(write_piper_pair(tmp_path / "base", small_network(wide)))
+    voice = open_voice_of(write_piper_pair(tmp_path / "base", small_network(wide)))
     sizes = {}
     for name, write in (("exact", piper.write), ("int8", piper.write_int8)):
         (tmp_path / name).mkdir()
@@ -154,8 +154,8 @@ def test_eight_bits_take_a_quarter_of_the_size_and_hardly_change_the_sound(make_
     assert max(shares[1:]) < 1e-4
 
 
-def test_eight_bits_leave_the_durations_alone(make_voice, tmp_path):
-    voice = make_voice(BASES["medium"](tmp_path / "base"))
+def test_eight_bits_leave_the_durations_alone(open_voice_of, tmp_path):
+    voice = open_voice_of(BASES["medium"](tmp_path / "base"))
     (tmp_path / "out").mkdir()
     piper.write_int8(voice, tmp_path / "out")
     (path,) = (tmp_path / "out").glob("*.onnx")
@@ -164,16 +164,16 @@ def test_eight_bits_leave_the_durations_alone(make_voice, tmp_path):
     assert not [name for name in rounded if name.startswith("dp.")]
 
 
-def test_the_extra_is_named_where_onnx_is_missing(make_voice, tmp_path, monkeypatch):
-    voice = make_voice(BASES["checkpoint"](tmp_path / "base"))
+def test_the_extra_is_named_where_onnx_is_missing(open_voice_of, tmp_path, monkeypatch):
+    voice = open_voice_of(BASES["checkpoint"](tmp_path / "base"))
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(VtuneError, match=r"extra 'vits'"):
         piper.write(voice, tmp_path)
 
 
-def test_a_base_that_reads_latin_letters_is_refused_in_one_line(make_voice, tmp_path):
+def test_a_base_that_reads_latin_letters_is_refused_in_one_line(open_voice_of, tmp_path):
     base = write_transformers(tmp_path / "base", is_uroman=True)
-    voice = make_voice(base)
+    voice = open_voice_of(base)
     with pytest.raises(VoiceError, match=r"^--to piper: the base reads texts in Latin letters \(uroman\)[^\n]*$"):
         piper.write(voice, tmp_path)
 
@@ -182,9 +182,9 @@ class TestPiperItself:
     """The unmodified program, which is no part of vtune, speaks the exported pair."""
 
     @pytest.mark.parametrize("kind", ["medium", "high", "speakers"])
-    def test_piper_speaks_what_the_voice_speaks(self, kind, make_voice, tmp_path):
+    def test_piper_speaks_what_the_voice_speaks(self, kind, open_voice_of, tmp_path):
         piper_tts = pytest.importorskip("piper")
-        voice = make_voice(BASES[kind](tmp_path / "base"), **({"speaker": 1} if kind == "speakers" else {}))
+        voice = open_voice_of(BASES[kind](tmp_path / "base"), **({"speaker": 1} if kind == "speakers" else {}))
         (tmp_path / "out").mkdir()
         piper.write(voice, tmp_path / "out")
         (path,) = (tmp_path / "out").glob("*.onnx")
@@ -200,9 +200,9 @@ class TestPiperItself:
             assert chunk.audio_float_array.shape == expected.shape
             assert np.abs(chunk.audio_float_array - expected).max() < 1e-3 * np.abs(expected).max()
 
-    def test_piper_finds_the_times_of_phonemes(self, make_voice, tmp_path):
+    def test_piper_finds_the_times_of_phonemes(self, open_voice_of, tmp_path):
         piper_tts = pytest.importorskip("piper")
-        voice = make_voice(BASES["medium"](tmp_path / "base"))
+        voice = open_voice_of(BASES["medium"](tmp_path / "base"))
         (tmp_path / "out").mkdir()
         piper.write(voice, tmp_path / "out")
         (path,) = (tmp_path / "out").glob("*.onnx")
@@ -210,11 +210,11 @@ class TestPiperItself:
         (chunk,) = spoken_by_piper.synthesize("Hello world.", include_alignments=True)
         assert sum(part.num_samples for part in chunk.phoneme_alignments) == len(chunk.audio_float_array)
 
-    def test_piper_reads_letters_as_the_tokenizer_of_transformers_does(self, make_voice, tmp_path):
+    def test_piper_reads_letters_as_the_tokenizer_of_transformers_does(self, open_voice_of, tmp_path):
         piper_tts = pytest.importorskip("piper")
         transformers = pytest.importorskip("transformers")
         base = write_transformers(tmp_path / "base")
-        voice = make_voice(base)
+        voice = open_voice_of(base)
         (tmp_path / "out").mkdir()
         piper.write(voice, tmp_path / "out")
         (path,) = (tmp_path / "out").glob("*.onnx")
@@ -227,8 +227,8 @@ class TestPiperItself:
         assert len(chunk.audio_float_array)
 
 
-def test_sherpa_onnx_finds_its_facts_and_symbols(make_voice, tmp_path):
-    voice = make_voice(BASES["medium"](tmp_path / "base"))
+def test_sherpa_onnx_finds_its_facts_and_symbols(open_voice_of, tmp_path):
+    voice = open_voice_of(BASES["medium"](tmp_path / "base"))
     (tmp_path / "out").mkdir()
     piper.write(voice, tmp_path / "out")
     (path,) = (tmp_path / "out").glob("*.onnx")
@@ -243,12 +243,12 @@ def test_sherpa_onnx_finds_its_facts_and_symbols(make_voice, tmp_path):
     assert len(lines) - 1 == len(config["phoneme_id_map"])
 
 
-def test_sherpa_onnx_speaks_what_piper_speaks(make_voice, tmp_path):
+def test_sherpa_onnx_speaks_what_piper_speaks(open_voice_of, tmp_path):
     sherpa = pytest.importorskip("sherpa_onnx")
     piper_tts = pytest.importorskip("piper")
     if not hasattr(sherpa, "GenerationConfig"):
         pytest.skip("sherpa-onnx before version 2 takes no phonemes")
-    voice = make_voice(BASES["medium"](tmp_path / "base"))
+    voice = open_voice_of(BASES["medium"](tmp_path / "base"))
     (tmp_path / "out").mkdir()
     piper.write(voice, tmp_path / "out")
     (path,) = (tmp_path / "out").glob("*.onnx")
