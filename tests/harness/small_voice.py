@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 
+from vtune_vits.base import VitsBase
 from vtune_vits.bases.names import WITHOUT_DURATION_POSTERIOR, WITHOUT_POSTERIOR, piper_name
 from vtune_vits.network.settings import VitsSettings, VocoderSettings
 from vtune_vits.network.voice import VitsNetwork, new_network
+from vtune_vits.options import VitsOptions
 
 PHONEMES = "_^$ !'(),-.:;?abcdefhijklmnopqrstuvwxyzæçðøŋœɐɑɒɔəɚɛɜɡɣɪɫɬɲɹɾʁʃʊʌʒʔˈˌːʲθᵻ" + "\u0303\u0329"
 """What espeak-ng writes for English and German, after Piper's three symbols of order."""
@@ -234,6 +236,11 @@ def transformers_model(network: VitsNetwork) -> Any:
         tensors[name.removesuffix("0") + "1"] = weight
     model.load_state_dict(tensors)
     return model
+
+
+def new_base(path: Path, **options: Any) -> VitsBase:
+    """Return the state of the engine for a base, with engine options."""
+    return VitsBase(VitsOptions.model_validate({"base_model": str(path), **options}), torch.device("cpu"))
 
 
 def _convolutions(network: VitsNetwork) -> list[tuple[str, Any]]:

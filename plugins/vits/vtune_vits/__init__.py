@@ -102,9 +102,7 @@ def training_parts(base: VitsBase, model: nn.Module) -> dict[str, vtune.Training
 
 
 @vtune.hookimpl
-def optimizers(
-    parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]
-) -> dict[str, torch.optim.Optimizer]:
+def optimizers(parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]) -> dict[str, torch.optim.Optimizer]:
     from vtune_vits.training import step
 
     return step.optimizers(parts, learning_rates)

@@ -183,7 +183,9 @@ def _pieces(spoken: Spoken, utterance: _Utterance, settings: VitsSettings) -> It
     samples = resample(samples, settings.sample_rate, SAMPLE_RATE).clip(-1, 1)
     frame_seconds = settings.hop_length / settings.sample_rate
     times = word_times(utterance.sentence, utterance.symbols, spoken.durations.tolist(), frame_seconds)
-    yield Audio(samples, SAMPLE_RATE, Ending.PLANNED, tuple(times))
+    seconds = len(samples) / SAMPLE_RATE  # another rate has rounded it to whole samples
+    words = tuple(WordTime(time.word, time.start, min(time.end, seconds)) for time in times)
+    yield Audio(samples, SAMPLE_RATE, Ending.PLANNED, words)
     silence = missing_silence(samples, round(utterance.pause * SAMPLE_RATE))
     if len(silence):
         yield Audio(silence, SAMPLE_RATE)
