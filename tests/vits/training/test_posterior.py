@@ -15,6 +15,7 @@ from vtune_vits.training import posterior
 from vtune_vits.training.posterior import Distillation, Phonemes, Teacher
 
 PHONEMES = Phonemes(tuple(range(3, 40)), 0)
+RANDOM = np.random.default_rng(3)
 FEW = Distillation(steps=3, clips=2, frames=12)
 
 
@@ -42,11 +43,11 @@ def test_the_encoder_learns_and_everything_else_stays(network: VitsNetwork) -> N
     test = posterior.speak_examples(network, PHONEMES, 6, 24, np.random.default_rng(7))
     untaught = posterior.measure(network, test)
 
-    reported = posterior.distil(network, PHONEMES, Distillation(steps=120, clips=4, frames=24, learning_rate=3e-3))
+    reported = posterior.distil(network, PHONEMES, Distillation(steps=50, clips=3, frames=20, learning_rate=5e-3))
 
     taught = posterior.measure(network, test)
-    assert taught.unexplained < 0.8 * untaught.unexplained
-    assert 0 < reported.unexplained < untaught.unexplained
+    assert taught.divergence + 45 * taught.mel < 0.8 * (untaught.divergence + 45 * untaught.mel)
+    assert reported.mel < untaught.mel
     changed = {
         name.partition(".")[0] for name, tensor in state(network).items() if not torch.equal(tensor, before[name])
     }
@@ -67,13 +68,17 @@ def test_examples_are_what_the_vocoder_makes_of_their_latents(network: VitsNetwo
     np.testing.assert_allclose(example.magnitudes.numpy(), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_the_loss_is_that_of_a_normal_distribution() -> None:
-    latents, means, log_scales = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
+def test_known_latents_have_the_likelihood_of_normal_distributions(network: VitsNetwork) -> None:
+    examples = [example.part(2, 14) for example in posterior.speak_examples(network, PHONEMES, 2, 20, RANDOM)]
+    magnitudes = torch.stack([example.magnitudes for example in examples])
+    means, log_scales = network.posterior(magnitudes, torch.ones(2, 12, dtype=torch.bool), None)
+    latents = torch.stack([example.latents for example in examples])
+
+    with torch.autocast("cpu", enabled=False):
+        loss = posterior.latents_loss(network, examples)
+
     normal = torch.distributions.Normal(means, log_scales.exp())
-
-    loss = posterior.negative_log_likelihood(latents, means, log_scales)
-
-    assert float(loss) == pytest.approx(float(-normal.log_prob(latents).mean()) - 0.5 * np.log(2 * np.pi), rel=1e-5)
+    assert float(loss) == pytest.approx(float(-normal.log_prob(latents).mean()) - 0.5 * np.log(2 * np.pi), rel=2e-2)
 
 
 def test_it_is_made_once_for_each_base_and_settings(
@@ -89,7 +94,7 @@ def test_it_is_made_once_for_each_base_and_settings(
     posterior.load_distilled(other, Teacher(network, PHONEMES, "another base"), FEW)
 
     assert "step 3 of 3" in told
-    assert "% of the variance of latents unexplained, mel distance" in told
+    assert "nats a frame from the prior, mel distance" in told
     assert caplog.text.count("step 3 of 3") == 2
     assert len(list(cache.rglob(posterior.WEIGHTS_FILE))) == 2
     for name, tensor in first.posterior_encoder.state_dict().items():

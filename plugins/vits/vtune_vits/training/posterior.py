@@ -2,7 +2,8 @@
 
 A voice that is published as ONNX holds only what speaking needs. Training needs the posterior encoder too, which tells
 the latents of a recording. Whatever the voice speaks has known latents, so a new encoder can learn from any amount of
-such speech. It is made once for each base, kept in the user's cache of model files, and shared by all its voices.
+such speech: first these latents, then the loss that VITS itself has, with everything else of the voice frozen. It is
+made once for each base, kept in the user's cache of model files, and shared by all its voices.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import vtune
+from vtune.runtime.device import pick_precision
 from vtune_vits.network.alignment import phoneme_of_frame, spread
 from vtune_vits.network.spectrogram import linear_spectrogram, log_mel
+from vtune_vits.training.losses import MEL_WEIGHT, divergence
 
 if TYPE_CHECKING:
     from vtune_vits.network.voice import VitsNetwork
@@ -32,6 +35,12 @@ VERSION = 1
 """Raised when the same settings give another encoder."""
 
 WEIGHTS_FILE = "posterior_encoder.safetensors"
+
+SEGMENT_FRAMES = 32
+"""Frames that are made again in a step, as in a training."""
+
+_LATENTS_SHARE = 0.3
+"""Share of the steps that only learn the known latents, which are cheap and bring the encoder near."""
 
 _STEPS_OF_A_ROUND = 16
 """Steps between two lots of new speech: speaking costs twice what learning from the same frames costs."""
@@ -53,7 +62,7 @@ _TEST_CLIPS = 8
 class Distillation:
     """How a posterior encoder is made.
 
-    :param steps: of the optimizer; 400 take a minute of one core for a voice of Piper's quality "medium".
+    :param steps: of the optimizer.
     :param clips: in one step.
     :param frames: of each clip.
     :param learning_rate: the highest; it falls to 0 as a cosine.
@@ -97,27 +106,34 @@ class Example:
 
     :param latents: what the vocoder spoke, ``[C, T]``.
     :param magnitudes: linear spectrogram of the sound, ``[bins, T]``.
+    :param prior: means and log standard deviations of each frame's phoneme, ``[2, C, T]``.
     :param speaker: number of the base's speaker.
     """
 
     latents: torch.Tensor
     magnitudes: torch.Tensor
+    prior: torch.Tensor
     speaker: int
+
+    def part(self, start: int, end: int) -> Example:
+        """Return some of its frames."""
+        cut = (tensor[..., start:end] for tensor in (self.latents, self.magnitudes, self.prior))
+        return Example(*cut, self.speaker)
 
 
 @dataclass(frozen=True, slots=True)
 class DistillationError:
-    """How well an encoder tells the latents of speech that it has not learned from.
+    """How well an encoder serves speech that it has not learned from.
 
-    :param unexplained: mean squared error of the latents' means, as a share of the latents' variance.
-    :param mel: mean absolute difference of log mels between the speech and what the vocoder makes of the means.
+    :param divergence: of the posterior from the prior of the known phonemes, in nats a frame.
+    :param mel: mean absolute difference of log mels between the speech and what the vocoder makes of the latents.
     """
 
-    unexplained: float
+    divergence: float
     mel: float
 
     def __str__(self) -> str:
-        return f"{100 * self.unexplained:.0f} % of the variance of latents unexplained, mel distance {self.mel:.2f}"
+        return f"{self.divergence:.1f} nats a frame from the prior, mel distance {self.mel:.2f}"
 
 
 def load_distilled(network: VitsNetwork, base: Teacher, distillation: Distillation) -> None:
@@ -149,7 +165,6 @@ def distil(network: VitsNetwork, phonemes: Phonemes, distillation: Distillation)
     :returns: the error on speech that was not learned from.
     """
     encoder, random = network.posterior_encoder, np.random.default_rng(distillation.seed)
-    device = next(network.parameters()).device
     logger.info("The base has no posterior encoder; one is made of its own speech, once for all voices of this base")
     test = speak_examples(
         network, phonemes, _TEST_CLIPS, distillation.frames, np.random.default_rng([distillation.seed, 1])
@@ -164,10 +179,11 @@ def distil(network: VitsNetwork, phonemes: Phonemes, distillation: Distillation)
         for group in optimizer.param_groups:
             group["lr"] = distillation.learning_rate * _share_of_rate(step, distillation.steps)
         crops = _crops(pool, distillation, random)
-        with torch.autocast(device.type, torch.bfloat16):
-            means, log_scales = _encode(network, crops)
-        latents = torch.stack([crop.latents for crop in crops])
-        loss = negative_log_likelihood(latents, means.float(), log_scales.float())
+        if step < _LATENTS_SHARE * distillation.steps:
+            loss = latents_loss(network, crops)
+        else:
+            first = int(random.integers(max(1, distillation.frames - SEGMENT_FRAMES + 1)))
+            loss = vits_loss(network, crops, random, first)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), _MAX_GRADIENT_NORM)
@@ -188,25 +204,49 @@ def speak_examples(
     return [_speak(network, phonemes, min_frames, random) for _ in range(count)]
 
 
-def negative_log_likelihood(latents: torch.Tensor, means: torch.Tensor, log_scales: torch.Tensor) -> torch.Tensor:
-    """Return the mean negative log-likelihood of latents under normal distributions, up to a constant, in nats."""
+def latents_loss(network: VitsNetwork, examples: Sequence[Example]) -> torch.Tensor:
+    """Return the mean negative log-likelihood of the known latents, up to a constant, in nats a number."""
+    latents = torch.stack([example.latents for example in examples])
+    means, log_scales, _, _ = _encode(network, examples)
     return (log_scales + 0.5 * ((latents - means) * torch.exp(-log_scales)).square()).mean()
+
+
+def vits_loss(
+    network: VitsNetwork, examples: Sequence[Example], random: np.random.Generator, first: int
+) -> torch.Tensor:
+    """Return the divergence from the known prior in nats a frame plus 45 times the mel distance of a segment.
+
+    :param first: the frame where the segment begins.
+    """
+    kl, mel = _shares(network, examples, random, first)
+    return kl + MEL_WEIGHT * mel
 
 
 @torch.no_grad()
 def measure(network: VitsNetwork, examples: Sequence[Example]) -> DistillationError:
-    """Measure the posterior encoder on examples."""
-    squares = variance = mel = 0.0
-    for example in examples:
-        means = _encode(network, [example])[0]
-        squares += float((means[0] - example.latents).square().mean()) / len(examples)
-        variance += float(example.latents.var(dim=1).mean()) / len(examples)
-        settings = network.settings
-        speaker = network.embed(torch.tensor([example.speaker], device=means.device))
-        made = linear_spectrogram(network.decode(means, speaker), settings.fft_size, settings.hop_length)
-        distance = log_mel(made, settings.sample_rate) - log_mel(example.magnitudes[None], settings.sample_rate)
-        mel += float(distance.abs().mean()) / len(examples)
-    return DistillationError(squares / variance, mel)
+    """Measure the posterior encoder on examples; the same each time."""
+    shares = [_shares(network, [example], np.random.default_rng(0), 0) for example in examples]
+    kl, mel = (float(torch.stack(values).mean()) for values in zip(*shares, strict=True))
+    return DistillationError(kl, mel)
+
+
+def _shares(
+    network: VitsNetwork, examples: Sequence[Example], random: np.random.Generator, first: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the divergence in nats a frame and the mel distance of the segment, as scalars."""
+    settings = network.settings
+    means, log_scales, mask, speaker = _encode(network, examples)
+    noise = random.standard_normal(means.transpose(1, 2).shape, dtype=np.float32)
+    latents = means + torch.from_numpy(noise).to(means.device).transpose(1, 2) * log_scales.exp()
+    prior = torch.stack([example.prior for example in examples], 1)  # [2, B, C, T]
+    with _bf16(means.device):
+        in_prior = network.to_prior(latents, mask, speaker)
+        made = network.decode(latents[..., first : first + SEGMENT_FRAMES], speaker).float()
+    kl = divergence(in_prior, log_scales, (prior[0], prior[1]), mask).sum() / mask.sum()
+    magnitudes = torch.stack([example.magnitudes for example in examples])[..., first : first + SEGMENT_FRAMES]
+    made = linear_spectrogram(made, settings.fft_size, settings.hop_length)
+    distances = log_mel(made, settings.sample_rate) - log_mel(magnitudes, settings.sample_rate)
+    return kl, distances.abs().mean()
 
 
 @torch.no_grad()
@@ -229,25 +269,36 @@ def _speak(network: VitsNetwork, phonemes: Phonemes, min_frames: int, random: np
     prior = means + torch.from_numpy(noise.astype(np.float32)).to(device) * log_scales.exp()
     latents = network.from_prior(prior, torch.ones_like(index, dtype=torch.bool), speaker)
     sound = network.decode(latents, speaker)
-    return Example(latents[0], linear_spectrogram(sound, settings.fft_size, settings.hop_length)[0], speaker_id)
+    magnitudes = linear_spectrogram(sound, settings.fft_size, settings.hop_length)
+    return Example(latents[0], magnitudes[0], torch.cat([means, log_scales]), speaker_id)
 
 
 def _crops(pool: Sequence[Example], distillation: Distillation, random: np.random.Generator) -> list[Example]:
     crops = []
     for index in random.integers(len(pool), size=distillation.clips):
-        example = pool[index]
-        start = int(random.integers(example.latents.shape[1] - distillation.frames + 1))
-        end = start + distillation.frames
-        crops.append(Example(example.latents[:, start:end], example.magnitudes[:, start:end], example.speaker))
+        start = int(random.integers(pool[index].latents.shape[1] - distillation.frames + 1))
+        crops.append(pool[index].part(start, start + distillation.frames))
     return crops
 
 
-def _encode(network: VitsNetwork, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return means and log standard deviations of examples of equal length, ``[B, C, T]`` each."""
+def _encode(
+    network: VitsNetwork, examples: Sequence[Example]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Encode examples of equal length.
+
+    :returns: means and log standard deviations float32 ``[B, C, T]``, a mask ``[B, T]``, and the speakers' embeddings.
+    """
     magnitudes = torch.stack([example.magnitudes for example in examples])
     mask = torch.ones(len(magnitudes), magnitudes.shape[2], dtype=torch.bool, device=magnitudes.device)
     speaker = network.embed(torch.tensor([example.speaker for example in examples], device=magnitudes.device))
-    return network.posterior(magnitudes, mask, speaker)
+    with _bf16(magnitudes.device):
+        means, log_scales = network.posterior(magnitudes, mask, speaker)
+    return means.float(), log_scales.float(), mask, speaker
+
+
+def _bf16(device: torch.device) -> torch.autocast:
+    """Compute products in bf16 where that is faster."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=pick_precision("auto", device) == "bf16")
 
 
 def _share_of_rate(step: int, steps: int) -> float:
