@@ -44,6 +44,13 @@ SYMBOL_RATE = 25
 GENERATOR_RATE, BETAS, EPSILON = 2e-4, (0.8, 0.99), 1e-9
 """Settings of the optimizer of the voice, Piper's own."""
 
+SIDES = {
+    "all weights, float32": {"is_lora": False, "is_half": False},
+    "all weights, bf16": {"is_lora": False, "is_half": True},
+    "LoRA, bf16": {"is_lora": True, "is_half": True},
+}
+"""What vtune trains, and how it multiplies; the first is what Piper does, the last what a recipe does by itself."""
+
 
 @dataclass
 class VtuneTraining:
@@ -141,38 +148,33 @@ def main() -> None:
             base = opened_base(folder)
             batches = [our_batch(base, batch) for batch in clips]
             losses = compared_losses(base, batches[0], piper, folder)
-            sides = {
-                "vtune, all weights, float32": VtuneTraining(base, is_lora=False, is_half=False),
-                "vtune, all weights, bf16": VtuneTraining(base, is_lora=False, is_half=True),
-                "vtune, LoRA, bf16": VtuneTraining(base, is_lora=True, is_half=True),
-            }
-            figures = timed(sides, piper, batches)
-            profiles = {}
+            pairs, profiles = {}, {}
+            for name, shape in SIDES.items():  # one after the other: each has gigabytes of weights and optimizer
+                side = VtuneTraining(base, **shape)
+                pairs[name] = timed(side, piper, batches)
+                if asked.profile:
+                    profiles[name] = longest_operations(side, batches[0])
+                del side
             if asked.profile:
-                profiles = {name: longest_operations(side, batches[0]) for name, side in sides.items()}
                 profiles["Piper"] = piper.ask("profile", batch=0)
         finally:
             piper.close()
     record = {"machine": machine("cpu", asked.threads, batch=asked.batch, seconds=asked.seconds), "losses": losses}
-    print_figures(record, figures, asked.batch)
+    print_figures(record, pairs, asked.batch)
     for name, operations in profiles.items():
         print(f"\n{name}: " + ", ".join(f"{operation} {seconds:.2f} s" for operation, seconds in operations.items()))
     if asked.out:
-        asked.out.write_text(json.dumps({**record, "steps": figures, "profiles": profiles}, indent=1))
+        asked.out.write_text(json.dumps({**record, "pairs": pairs, "profiles": profiles}, indent=1))
 
 
 def timed(
-    sides: Mapping[str, VtuneTraining], piper: PiperProcess, batches: list[dict[str, torch.Tensor]]
-) -> dict[str, list[dict[str, float]]]:
-    """Let every side learn from every batch in turns; the first batch warms all sides up and does not count."""
-    figures: dict[str, list[dict[str, float]]] = {"Piper": [], **{name: [] for name in sides}}
-    for number, batch in enumerate(batches):
-        took = {"Piper": piper.ask("step", batch=number)}
-        took |= {name: side.learn(batch) for name, side in sides.items()}
-        if number:
-            for name, seconds in took.items():
-                figures[name].append(seconds)
-    return figures
+    side: VtuneTraining, piper: PiperProcess, batches: list[dict[str, torch.Tensor]]
+) -> list[dict[str, dict[str, float]]]:
+    """Let Piper and one side learn from every batch in turns; the first batch warms both up and does not count."""
+    pairs = [
+        {"Piper": piper.ask("step", batch=number), "vtune": side.learn(batch)} for number, batch in enumerate(batches)
+    ]
+    return pairs[1:]
 
 
 def compared_losses(
@@ -248,21 +250,20 @@ def our_batch(base: VitsBase, clips: list[dict[str, torch.Tensor]]) -> dict[str,
     return {**collate(base, rows), "samples": samples}
 
 
-def print_figures(record: dict[str, Any], figures: Mapping[str, list[dict[str, float]]], batch: int) -> None:
+def print_figures(record: dict[str, Any], pairs: Mapping[str, list[dict[str, dict[str, float]]]], batch: int) -> None:
     """Print the machine, the losses and the speeds."""
     print(in_a_line(record["machine"]))
     print(f"peak memory of vtune's process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB\n")
     print("| Loss | Piper | vtune | difference |\n|---|---|---|---|")
     for name, (theirs, ours) in record["losses"].items():
         print(f"| {name} | {theirs:.6g} | {ours:.6g} | {abs(ours / theirs - 1):.1e} |")
-    print("\n| Side | CPU seconds a step | clips a CPU second | wall seconds | faster (CPU seconds; each round) |")
-    print("|---|---|---|---|---|")
-    for name, steps in figures.items():
-        cpu = statistics.median(one["cpu"] for one in steps)
-        wall = statistics.median(one["seconds"] for one in steps)
-        ratios = [theirs["cpu"] / ours["cpu"] for theirs, ours in zip(figures["Piper"], steps, strict=True)]
+    print("\n| vtune trains | CPU seconds a step: Piper, vtune | clips a CPU second | vtune is faster by |")
+    print("|---|---|---|---|")
+    for name, steps in pairs.items():
+        theirs, ours = (statistics.median(pair[side]["cpu"] for pair in steps) for side in ("Piper", "vtune"))
+        ratios = [pair["Piper"]["cpu"] / pair["vtune"]["cpu"] for pair in steps]
         spread = f"{statistics.median(ratios):.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"| {name} | {cpu:.2f} | {batch / cpu:.2f} | {wall:.2f} | {spread} |")
+        print(f"| {name} | {theirs:.2f}, {ours:.2f} | {batch / theirs:.2f}, {batch / ours:.2f} | {spread} |")
 
 
 def arguments() -> Any:
