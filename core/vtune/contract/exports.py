@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from vtune.types import Audio, Batch, Conditioning, EngineOptions
+from vtune.voice_format.record import VoiceRecord
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ MAX_TOLERANCE = 0.1
 class VoiceToExport:
     """An opened voice, in float32 and in eval mode.
 
-    :param name: name of the voice.
+    :param record: what ``voice.json`` says: the voice's name, whose voice it is, the licence, how it was made.
     :param base: the engine's state, from ``load_base``.
     :param model: the voice's network: a ``PeftModel``, or the whole network of a fully fine-tuned voice.
     :param merge: returns a copy of the network with the adapter folded in; ``model`` stays as it is.
@@ -35,7 +36,7 @@ class VoiceToExport:
     :param dtype: format of the weights that the user asked for: ``fp32``, ``fp16`` or ``bf16``.
     """
 
-    name: str
+    record: VoiceRecord
     base: Any
     model: nn.Module
     merge: Callable[[], nn.Module]
@@ -46,6 +47,11 @@ class VoiceToExport:
     speak: Callable[[str, int], Iterator[Audio]]
     device: torch.device
     dtype: str
+
+    @property
+    def name(self) -> str:
+        """The name of the voice."""
+        return self.record.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def voice_to_export(source: ExportSource, dtype: str) -> VoiceToExport:
         return merged_network(copy.deepcopy(voice.model))
 
     return VoiceToExport(
-        voice.record.name, voice.base, voice.model, merge,
+        voice.record, voice.base, voice.model, merge,
         voice.conditioning, source.options_with(), [clip.text for clip in source.clips],
         [_moved(batch, source.device) for batch in source.batches], voice.stream, source.device, dtype,
     )  # fmt: skip

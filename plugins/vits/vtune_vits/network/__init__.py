@@ -1,0 +1,1 @@
+"""The network of a VITS voice: text encoder, duration predictor, flow, vocoder and posterior encoder."""

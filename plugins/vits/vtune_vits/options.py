@@ -1,0 +1,108 @@
+"""What a recipe may say under ``engine_options`` for VITS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from vtune import EngineOptions, VtuneError, option
+from vtune_vits.text.lexicon import check_entries, read_lexicon
+
+
+class VitsOptions(EngineOptions):
+    """The base, how texts are read, clips, training, and how the voice speaks."""
+
+    base_model: str = option(
+        affects=("training", "runtime"),
+        min_length=1,
+        description="The base: a Piper voice (.onnx with its .onnx.json beside it), a Piper checkpoint (.ckpt with its "
+        "config.json beside it), or the folder or Hub id of a VITS of transformers, such as facebook/mms-tts-deu.",
+    )
+    language: str | None = option(
+        None,
+        affects="text",
+        min_length=1,
+        max_length=40,
+        description="The espeak-ng voice that turns texts into phonemes, such as de, nl or en-gb. If it is null, it is "
+        "the base's own. Bases that read characters take no language.",
+    )
+    lexicon: dict[str, str] | str = option(
+        {},
+        affects="text",
+        description="How words are read: a mapping, or the path of a YAML or tab-separated file. `Kathleen: kath leen` "
+        "respells a word; `Piper: /pˈaɪpɚ/` gives its phonemes. The voice keeps the words, not the path.",
+    )
+    speaker: int | str | None = option(
+        None,
+        affects=("features", "speech"),
+        description="The name or number of the base's speaker from which the voice starts, for a base of several "
+        "speakers. If it is null, it is the speaker who has the voice's name, otherwise the first.",
+    )
+    max_seconds: PositiveFloat = option(
+        20.0, affects="features", le=120, description="The longest clip, in seconds. Longer clips are left out."
+    )
+
+    # Training
+    posterior_steps: PositiveInt = option(
+        400,
+        affects="training",
+        le=100_000,
+        description="The steps in which a base without posterior encoder, such as a Piper .onnx, teaches one with its "
+        "own speech before the first training. It is made once for each base; 400 steps take a minute of one core.",
+    )
+    adversarial_weight: NonNegativeFloat = option(
+        1.0,
+        affects="training",
+        le=100,
+        description="The weight of the losses of the discriminators, which judge whether sound is recorded or made. 0 "
+        "trains without discriminators, which is faster.",
+    )
+    discriminator_narrowing: PositiveInt = option(
+        4,
+        affects="training",
+        le=16,
+        description="Divides the width of new discriminators: 1 is the published size, 4 takes a seventh of its time. "
+        "Discriminators that a Piper checkpoint brings have their own width.",
+    )
+
+    # Speaking
+    noise_scale: NonNegativeFloat | None = option(
+        None,
+        affects="sampling",
+        le=2,
+        description="How much the sound varies: 0 is always the same sound. If it is null, it is the base's own value; "
+        "most bases have 0.667.",
+    )
+    noise_w: NonNegativeFloat | None = option(
+        None,
+        affects="sampling",
+        le=2,
+        description="How much the rhythm varies. If it is null, it is the base's own value; most bases have 0.8. Bases "
+        "with a deterministic duration predictor do not use it.",
+    )
+    length_scale: PositiveFloat | None = option(
+        None,
+        affects="sampling",
+        ge=0.1,
+        le=10,
+        description="How slowly the voice speaks: 2 is half as fast. If it is null, it is the base's own value; most "
+        "bases have 1.",
+    )
+    sentence_pause: NonNegativeFloat = option(
+        0.2,
+        affects="sampling",
+        le=10,
+        description="The seconds of silence between two sentences; silence that the voice speaks itself counts.",
+    )
+
+    @field_validator("lexicon", mode="after")
+    @classmethod
+    def _words_of_the_lexicon(cls, value: dict[str, str] | str, _: ValidationInfo) -> Any:
+        # A recipe may name a file; what is kept from here on is its content, so that a voice needs no file.
+        try:
+            return read_lexicon(Path(value).expanduser()) if isinstance(value, str) else check_entries(value, "lexicon")
+        except VtuneError as error:
+            raise PydanticCustomError("lexicon", "{reason}", {"reason": str(error)}) from error

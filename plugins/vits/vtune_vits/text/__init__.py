@@ -1,0 +1,1 @@
+"""Turn texts into the symbols that a VITS network reads: phonemes of espeak-ng, characters, or Latin letters."""

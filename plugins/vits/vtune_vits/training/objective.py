@@ -1,0 +1,155 @@
+"""The training loss of VITS for a batch: recordings are encoded, aligned with their text, and made again.
+
+The posterior encoder turns a recording into latents, and the flow brings them to where the text encoder expects them.
+The alignment search finds which phoneme each frame belongs to. The vocoder makes a random segment of a recording again.
+All noise and the place of the segment come from the lots of the rows, so that a clip has the same loss in every batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import vtune
+from vtune_vits.network.alignment import log_likelihoods, phoneme_of_frame, search, spread
+from vtune_vits.network.spectrogram import linear_spectrogram, log_mel
+from vtune_vits.training.losses import MEL_WEIGHT, divergence, mel_distance
+
+if TYPE_CHECKING:
+    from vtune_vits.network.voice import VitsNetwork
+
+SEGMENT_SAMPLES = 8192
+"""Samples of the segment of each clip that the vocoder makes again, from VITS."""
+
+_POSTERIOR_STREAM, _DURATION_STREAM = 0, 1
+"""Streams of ``vtune.toolkit.normal``; the segment's place is drawn from the lot itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """The recordings of a batch as latents of their posterior.
+
+    :param magnitudes: linear spectrogram, ``[B, bins, T]``.
+    :param mask: True for the frames of a clip, ``[B, T]``.
+    :param latents: one draw from the posterior, ``[B, C, T]``.
+    :param log_scales: of the posterior, ``[B, C, T]``.
+    """
+
+    magnitudes: torch.Tensor
+    mask: torch.Tensor
+    latents: torch.Tensor
+    log_scales: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """A random segment of each clip, recorded and made again.
+
+    :param recorded: waveform ``[B, samples]``, 0 behind a clip's end.
+    :param made: waveform ``[B, samples]``, 0 behind a clip's end.
+    :param mel_distance: mean absolute difference of log mels, float32 ``[B]``.
+    """
+
+    recorded: torch.Tensor
+    made: torch.Tensor
+    mel_distance: torch.Tensor
+
+
+def training_loss(network: VitsNetwork, batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Compute the loss of a batch, its metrics, and the segments that discriminators judge.
+
+    The loss of a clip is the sum of its divergence in nats a frame, its durations' negative log-likelihood in nats a
+    phoneme, and 45 times its mel distance. The loss of a batch is the mean over frames, so a clip counts by its length.
+
+    :param batch: ``input_ids`` int64 ``[B, L]``, ``text_lengths`` int64 ``[B]``, ``samples`` float32 ``[B, N]``,
+        ``frames`` int64 ``[B]``, ``lots`` float64 ``[B]``, ``speakers`` int64 ``[B]`` for a base of several speakers,
+        and ``num_items_in_batch``, the frames of an optimizer step, or None for those of the batch.
+    :returns: ``loss``, ``metrics`` (sum and count of ``kl``, ``duration`` and ``mel``), ``recorded`` and ``made``.
+    """
+    speaker = network.embed(batch.get("speakers"))
+    frames, text_lengths = batch["frames"], batch["text_lengths"]
+    recordings = encode_recordings(network, batch, speaker)
+    text_mask = _mask(text_lengths, batch["input_ids"].shape[1])
+    reading = network.read(batch["input_ids"], text_mask)
+    latents = network.to_prior(recordings.latents, recordings.mask, speaker)
+    durations = align(latents, (reading.means, reading.log_scales), frames, text_lengths)
+    index = phoneme_of_frame(durations, latents.shape[2])
+    prior = spread(reading.means, index), spread(reading.log_scales, index)
+    kl = divergence(latents, recordings.log_scales, prior, recordings.mask)  # [B]
+    noise = vtune.toolkit.normal(batch["lots"], text_mask.shape[1], 2, stream=_DURATION_STREAM).transpose(1, 2)
+    duration = network.duration_loss(reading.hidden, text_mask, durations, speaker, noise)  # [B]
+    segments = make_segments(network, batch, recordings, speaker)
+    each = kl + frames * (duration / text_lengths + MEL_WEIGHT * segments.mel_distance)
+    count = batch.get("num_items_in_batch")
+    metrics = {
+        "kl": (kl, frames),
+        "duration": (duration, text_lengths),
+        "mel": (frames * segments.mel_distance, frames),
+    }
+    return {
+        "loss": each.sum() / (frames.sum() if count is None else count),
+        "metrics": {
+            name: torch.stack([total.detach().float().sum(), number.float().sum()])
+            for name, (total, number) in metrics.items()
+        },
+        "recorded": segments.recorded,
+        "made": segments.made,
+    }
+
+
+def encode_recordings(
+    network: VitsNetwork, batch: Mapping[str, torch.Tensor], speaker: torch.Tensor | None
+) -> Recordings:
+    """Encode the recordings of a batch to latents, with noise from the lots; parameters as in ``training_loss``."""
+    settings, frames = network.settings, batch["frames"]
+    magnitudes = linear_spectrogram(
+        batch["samples"], settings.fft_size, settings.hop_length, settings.hop_length * frames
+    )
+    mask = _mask(frames, magnitudes.shape[2])
+    magnitudes = magnitudes * mask[:, None]
+    means, log_scales = network.posterior(magnitudes, mask, speaker)
+    noise = vtune.toolkit.normal(batch["lots"], *means.transpose(1, 2).shape[1:], stream=_POSTERIOR_STREAM)
+    latents = (means.float() + noise.transpose(1, 2) * log_scales.float().exp()) * mask[:, None]
+    return Recordings(magnitudes, mask, latents, log_scales)
+
+
+def align(
+    latents: torch.Tensor, prior: tuple[torch.Tensor, torch.Tensor], frames: torch.Tensor, text_lengths: torch.Tensor
+) -> torch.Tensor:
+    """Find the durations that make the latents most likely, int64 ``[B, L]`` frames, without gradients.
+
+    :param latents: behind the flow, ``[B, C, T]``.
+    :param prior: means and log standard deviations of each phoneme, ``[B, C, L]``.
+    """
+    with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
+        return search(log_likelihoods(latents, *prior), frames, text_lengths)
+
+
+def make_segments(
+    network: VitsNetwork, batch: Mapping[str, torch.Tensor], recordings: Recordings, speaker: torch.Tensor | None
+) -> Segments:
+    """Make a random segment of each clip again from its latents, and compare the mels; see ``training_loss``."""
+    settings, frames = network.settings, batch["frames"]
+    hop, count = settings.hop_length, max(1, SEGMENT_SAMPLES // settings.hop_length)
+    starts = vtune.toolkit.segment_starts(frames, count, batch["lots"])
+    latents = vtune.toolkit.take_segments(recordings.latents.transpose(1, 2), starts, count).transpose(1, 2)
+    made = network.decode(latents, speaker).float()  # [B, count * hop]
+    recorded = vtune.toolkit.take_segments(batch["samples"], hop * starts, hop * count)
+    inside = _mask(frames - starts, count)  # [B, count]
+    made = made * inside.repeat_interleave(hop, dim=1)
+    with torch.autocast(made.device.type, enabled=False):
+        recorded_mel = log_mel(
+            vtune.toolkit.take_segments(recordings.magnitudes.transpose(1, 2), starts, count).transpose(1, 2),
+            settings.sample_rate,
+        )
+        made_mel = log_mel(linear_spectrogram(made, settings.fft_size, hop), settings.sample_rate)
+        distance = mel_distance(recorded_mel, made_mel, inside)
+    return Segments(recorded, made, distance)
+
+
+def _mask(lengths: torch.Tensor, size: int) -> torch.Tensor:
+    """Return True for the places inside each row, ``[B, size]``."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]

@@ -1,0 +1,123 @@
+"""What learns beside the voice, and one step of a training with discriminators."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+import vtune
+from vtune_vits.network.discriminators import Discriminators
+from vtune_vits.training.losses import adversarial_loss, discriminator_loss, feature_loss
+from vtune_vits.training.posterior import Distillation, Phonemes, Teacher, load_distilled
+
+if TYPE_CHECKING:
+    from vtune_vits.base import VitsBase
+    from vtune_vits.network.voice import VitsNetwork
+
+logger = logging.getLogger(__name__)
+
+POSTERIOR_ENCODER, DISCRIMINATOR = "posterior_encoder", "discriminator"
+"""Names of the parts in ``train.learning_rates``; the discriminators' optimizer has the name of their part."""
+
+POSTERIOR_RATE = 2e-4
+DISCRIMINATOR_RATE = 2e-4
+"""Learning rates of the parts, from VITS."""
+
+BETAS, EPSILON = (0.8, 0.99), 1e-9
+"""Settings of the discriminators' AdamW, from VITS."""
+
+_DISCRIMINATOR_SEED = 0
+
+
+def training_parts(base: VitsBase, model: nn.Module) -> dict[str, vtune.TrainingPart]:
+    """Return the posterior encoder, which is made first if the base has none, and the discriminators.
+
+    :param model: from the hook ``build_lora_model``, or the network.
+    """
+    network = network_of(model)
+    if not base.files.has_posterior:
+        load_distilled(network, _teacher(base), Distillation(steps=base.options.posterior_steps))
+    parts = {POSTERIOR_ENCODER: vtune.TrainingPart(network.posterior_encoder, POSTERIOR_RATE)}
+    if base.options.adversarial_weight:
+        parts[DISCRIMINATOR] = vtune.TrainingPart(new_discriminators(base), DISCRIMINATOR_RATE)
+    return parts
+
+
+def optimizers(parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]) -> dict[str, torch.optim.Optimizer]:
+    """Return the optimizer of the discriminators, if there are any; everything else learns with the recipe's."""
+    if DISCRIMINATOR not in parts:
+        return {}
+    parameters, rate = parts[DISCRIMINATOR].parameters(), learning_rates[DISCRIMINATOR]
+    return {DISCRIMINATOR: torch.optim.AdamW(parameters, rate, BETAS, EPSILON, fused=True)}
+
+
+def training_step(
+    model: nn.Module, batch: vtune.Batch, step: vtune.TrainingStep, weight: float
+) -> dict[str, torch.Tensor]:
+    """Learn from one batch; both the voice and the discriminators learn from what the other was before the step.
+
+    The discriminators see each sound once, because they are nearly all of a step's time. The gradient of their share is
+    computed up to the made sound, and handed to the voice from there, so that none of it reaches their weights.
+
+    :param weight: of the adversarial and the feature loss beside the loss of the model.
+    :returns: the losses by name: ``loss`` without the discriminators' share, and theirs if there are any.
+    """
+    output = model(**batch)
+    loss: torch.Tensor = output["loss"]
+    numbers = {"loss": loss.detach()}
+    numbers |= {name: total / count for name, (total, count) in output["metrics"].items()}
+    judge = step.parts.get(DISCRIMINATOR)
+    if judge is not None:
+        made = output["made"].detach().requires_grad_()
+        with parametrize.cached():  # each weight is computed from its norm and direction once
+            real, fake = judge(output["recorded"]), judge(made)
+        adversarial, features = adversarial_loss(fake), feature_loss(real, fake)
+        (gradient,) = torch.autograd.grad(weight * (adversarial + features), made, retain_graph=True)
+        verdict = discriminator_loss(real, fake)
+        step.optimize(verdict, DISCRIMINATOR)
+        loss = loss + (output["made"] * gradient).sum()
+        shares = {"discriminator": verdict, "adversarial": adversarial, "features": features}
+        numbers |= {name: share.detach() for name, share in shares.items()}
+    step.optimize(loss)
+    return numbers
+
+
+def new_discriminators(base: VitsBase) -> Discriminators:
+    """Return the base's own discriminators, or narrow ones with random weights from a fixed seed.
+
+    Those of a base that have other shapes than Piper's are not used, which is logged: a training can do without them.
+    """
+    read = base.files.read_discriminators
+    if read is not None:
+        discriminators = _from_seed(1)
+        try:
+            discriminators.load_folded(read(), base.files.source)
+        except vtune.EngineError as error:
+            logger.warning("%s; the training begins with new discriminators", error)
+        else:
+            return discriminators
+    return _from_seed(base.options.discriminator_narrowing)
+
+
+def _from_seed(narrowing: int) -> Discriminators:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_DISCRIMINATOR_SEED)
+        return Discriminators(narrowing)
+
+
+def network_of(model: nn.Module) -> VitsNetwork:
+    """Return the network of a model, which may be inside an adapter."""
+    network: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+    found: VitsNetwork = network
+    return found
+
+
+def _teacher(base: VitsBase) -> Teacher:
+    symbols = {id_ for ids in base.text.symbols.values() for id_ in ids}
+    blank = base.text.blank[0] if base.text.blank else None
+    return Teacher(base.new_network(), Phonemes(tuple(sorted(symbols - {blank})), blank), base.files.fingerprint)

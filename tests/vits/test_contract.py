@@ -1,0 +1,36 @@
+"""The engine keeps vtune's contract: one test for each rule, on a voice of Piper's checkpoints and on one of ONNX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from small_voice import small_network, small_settings, write_piper_checkpoint, write_piper_pair
+
+import vtune.testing
+
+FAST = {"discriminator_narrowing": 16, "posterior_steps": 4}
+
+
+@pytest.fixture(scope="session")
+def checkpoint_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    pytest.importorskip("piper")
+    network = small_network(small_settings(speakers=2, speaker_size=4))
+    return {"base_model": str(write_piper_checkpoint(tmp_path_factory.mktemp("checkpoint"), network)), **FAST}
+
+
+@pytest.fixture(scope="session")
+def onnx_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    pytest.importorskip("piper")
+    pytest.importorskip("onnx")
+    return {"base_model": str(write_piper_pair(tmp_path_factory.mktemp("onnx"))), **FAST}
+
+
+CHANGES = {"lexicon": {"line": "lyne"}, "language": "de", "speaker": 1}
+
+test_a_checkpoint_keeps_the_contract = vtune.testing.conformance_tests(
+    "vits", "checkpoint_options", option_changes=CHANGES
+)
+test_an_onnx_voice_keeps_the_contract = pytest.mark.slow(
+    vtune.testing.conformance_tests("vits", "onnx_options", option_changes=CHANGES)
+)

@@ -1,0 +1,137 @@
+"""One step of a training, and what learns in it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from vtune_vits.bases.names import fold_weight_normalisation
+from vtune_vits.network.discriminators import Discriminators
+from vtune_vits.training import step as steps
+from vtune_vits.training.losses import adversarial_loss, discriminator_loss, feature_loss
+
+
+class Voice(nn.Module):
+    """Makes segments from one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, recorded: torch.Tensor) -> dict[str, Any]:
+        made = self.level * recorded.flip(1)
+        metrics = {"mel": torch.tensor([6.0, 4.0])}
+        return {"loss": self.level.square(), "metrics": metrics, "recorded": recorded, "made": made}
+
+
+class Step:
+    """Notes the losses, and moves the discriminators at once, as a training does."""
+
+    def __init__(self, parts: dict[str, nn.Module]) -> None:
+        self.parts = parts
+        self.losses: dict[str, torch.Tensor] = {}
+
+    def optimize(self, loss: torch.Tensor, optimizer: str = "main") -> None:
+        self.losses[optimizer] = loss
+        if optimizer == "discriminator":
+            parameters = list(self.parts["discriminator"].parameters())
+            torch.autograd.backward(loss, inputs=parameters)
+            torch.optim.SGD(parameters, lr=0.01).step()
+
+
+RECORDED = {"recorded": torch.sin(torch.arange(600.0))[None]}
+
+
+def test_voice_and_discriminators_learn_from_what_the_other_was() -> None:
+    """The gradients are those of the whole losses, computed in the plain way."""
+    torch.manual_seed(0)
+    judge, voice = Discriminators(16), Voice()
+    recorded = RECORDED["recorded"]
+    output = voice(recorded)
+    real, fake = judge(recorded), judge(output["made"])
+    shares = adversarial_loss(fake), feature_loss(real, fake)
+    (expected,) = torch.autograd.grad(output["loss"] + 0.5 * sum(shares), voice.level, retain_graph=True)
+    verdict = discriminator_loss(judge(recorded), judge(output["made"].detach()))
+    gradients = torch.autograd.grad(verdict, list(judge.parameters()))
+    before = [parameter.detach().clone() for parameter in judge.parameters()]
+    step = Step({"discriminator": judge})
+
+    numbers = steps.training_step(voice, RECORDED, step, 0.5)
+
+    assert list(step.losses) == ["discriminator", "main"]
+    step.losses["main"].backward()
+    torch.testing.assert_close(voice.level.grad, expected)
+    for parameter, old, gradient in zip(judge.parameters(), before, gradients, strict=True):
+        torch.testing.assert_close(parameter.detach(), old - 0.01 * gradient)
+    values = {name: float(number) for name, number in numbers.items()}
+    assert values == pytest.approx(
+        {
+            "loss": 0.25, "mel": 1.5, "discriminator": float(verdict.detach()),
+            "adversarial": float(shares[0].detach()), "features": float(shares[1].detach()),
+        }
+    )  # fmt: skip
+    assert not any(number.requires_grad for number in numbers.values())
+
+
+def test_without_discriminators_the_loss_is_the_models() -> None:
+    step = Step({})
+
+    numbers = steps.training_step(Voice(), RECORDED, step, 0.0)
+
+    assert list(step.losses) == ["main"]
+    assert float(step.losses["main"].detach()) == 0.25
+    assert numbers.keys() == {"loss", "mel"}
+
+
+def base(read: Any = None) -> Any:
+    return SimpleNamespace(
+        files=SimpleNamespace(read_discriminators=read, source="base.ckpt"),
+        options=SimpleNamespace(discriminator_narrowing=16),
+    )
+
+
+def test_new_discriminators_come_from_a_seed() -> None:
+    torch.manual_seed(5)
+    state = torch.random.get_rng_state()
+
+    first, second = steps.new_discriminators(base()), steps.new_discriminators(base())
+
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name])
+
+
+def test_discriminators_of_a_base_are_taken_if_they_fit(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("vtune_vits.network.discriminators.PERIODS", (2,))
+    monkeypatch.setattr("vtune_vits.network.discriminators._PERIOD_CHANNELS", (4, 4))
+    monkeypatch.setattr("vtune_vits.network.discriminators._SCALE_LAYERS", ((4, 15, 1, 1), (4, 41, 4, 4)))
+    torch.manual_seed(3)
+    folded = fold_weight_normalisation(Discriminators(1).state_dict())
+
+    taken = steps.new_discriminators(base(lambda: folded))
+    assert caplog.text == ""
+    new = steps.new_discriminators(base(lambda: {"discriminators.1.conv_post.bias": torch.zeros(1)}))
+
+    for name, tensor in fold_weight_normalisation(taken.state_dict()).items():
+        torch.testing.assert_close(tensor, folded[name])
+    assert "base.ckpt: 11 tensors of its discriminators do not fit" in caplog.text
+    assert "the training begins with new discriminators" in caplog.text
+    assert new.state_dict().keys() == taken.state_dict().keys()
+
+
+def test_only_discriminators_have_an_optimizer_of_their_own() -> None:
+    parts = {"posterior_encoder": nn.Linear(2, 2), "discriminator": nn.Linear(2, 2)}
+
+    made = steps.optimizers(parts, {"posterior_encoder": 1e-4, "discriminator": 3e-4})
+
+    (group,) = made["discriminator"].param_groups
+    assert list(made) == ["discriminator"]
+    assert (group["lr"], group["betas"], group["eps"]) == (3e-4, (0.8, 0.99), 1e-9)
+    assert [id(tensor) for tensor in group["params"]] == [id(tensor) for tensor in parts["discriminator"].parameters()]
+    assert steps.optimizers({"posterior_encoder": parts["posterior_encoder"]}, {}) == {}
