@@ -98,7 +98,7 @@ def to_stdout(voice: LoadedVoice, texts: Sequence[str], seed: int, *, untuned: b
 
 
 def _said(voice: LoadedVoice, text: str, seed: int, *, untuned: bool) -> Iterator[Audio]:
-    """Speak one line of several; one that cannot be read out is a pause."""
+    """Speak one line of several; a line that cannot be read out becomes a pause."""
     return voice.stream(text, seed, untuned=untuned) if is_speakable(text) else iter([pause(voice.sample_rate)])
 
 

@@ -15,7 +15,7 @@ class VtuneError(Exception):
 
 
 class RecipeError(VtuneError):
-    """A recipe that cannot be used; ``problems`` holds every one that was found, one line each."""
+    """A recipe that cannot be used; ``problems`` holds every problem that was found, one line each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)

@@ -86,7 +86,7 @@ def test_compare_hears_a_recording_as_a_prompt(vtune: Callable[..., Result], voi
     [
         (["compare"], 2, "Missing argument"),
         (["compare", "amn", "--text", "x"], 1, "did you mean 'ann'"),
-        (["compare", "base", "--text", "x"], 1, "name a voice: base names none"),
+        (["compare", "base", "--text", "x"], 1, "name a voice: base is no voice but a base"),
         (["evaluate", "ann", "evaluate.clip=2"], 1, "did you mean 'clips'"),
         (["evaluate", "ann", "clips"], 2, "neither key=value nor ~key"),
         (["evaluate", "ann", "evaluate.metrics=[werr]"], 1, "there is no metric 'werr'"),

@@ -213,7 +213,7 @@ class Engine:
         return Conditioning(conditioning.tensors, {**conditioning.strings, TEXT_OPTIONS_KEY: json.dumps(kept)})
 
     def keep_text_options(self, conditioning: Conditioning, source: Conditioning) -> Conditioning:
-        """Return a conditioning that keeps the text options of another one."""
+        """Return a conditioning that keeps the text options of another conditioning."""
         return self.with_text_options(conditioning, _kept_text_options(source))
 
     def mix_conditioning(self, base: Any, parts: Sequence[Conditioning], weights: Sequence[float]) -> Conditioning:

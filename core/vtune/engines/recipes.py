@@ -49,7 +49,8 @@ def load_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
 
 
 def load_foreign_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
-    """Read, override and check a recipe that nobody answers for: the recipe of a voice, or one that is only inspected.
+    """Read, override and check a recipe that nobody answers for: the recipe of a voice, or a recipe that is only
+    inspected.
 
     It runs only engine files that the user has named (``use_engine_file``). See ``load_recipe`` for the rest.
     """

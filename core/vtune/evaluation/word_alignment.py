@@ -46,7 +46,8 @@ class Alignment:
 
 
 def align(text: Sequence[str], recognised: Sequence[str]) -> Alignment:
-    """Align two lists of words with the fewest edits; of several alignments, one that keeps most words of the text.
+    """Align two lists of words with the fewest edits; of several alignments, an alignment that keeps most words of the
+    text.
 
     A change costs more than all words together can save by staying. Time and memory: ``len(text) * len(heard)``.
 

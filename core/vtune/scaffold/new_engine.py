@@ -89,7 +89,7 @@ def checked_name(name: str) -> EngineName:
 
 
 def _usable(name: str) -> str:
-    """Suggest a name that is made from one that is not usable."""
+    """Suggest a usable name that resembles an unusable name."""
     usable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")[:MAX_NAME_CHARACTERS].strip("-")
     return f"; did you mean {usable!r}?" if usable else ""
 

@@ -1,4 +1,4 @@
-"""The HTTP routes: those of OpenAI's speech API, and further ones that its clients ask for."""
+"""The HTTP routes: those of OpenAI's speech API, and further routes that its clients ask for."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class Connections:
             self._idle[connection] = None
 
     def linger(self, change: int) -> bool:
-        """Count the refused connections that are still open; return whether another one may stay open."""
+        """Count the refused connections that are still open; return whether another connection may stay open."""
         self._lingering += change
         return self._lingering <= self._limits.burst
 

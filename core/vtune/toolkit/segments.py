@@ -1,7 +1,7 @@
 """Cut random segments out of padded clips, for losses that see a part of each clip.
 
-Where a segment begins depends on the lot of its row alone, so it is another one in each epoch, the same one after a
-resume, and always the same one in validation.
+Where a segment begins depends on the lot of its row alone, so the segment is another in each epoch, and the same after
+a resume, and always the same one in validation.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 class EvalResult:
     """What a checkpoint reached.
 
-    :param metrics: means by name; the one that checkpoints are chosen by is always among them.
+    :param metrics: means by name; the metric that checkpoints are chosen by is always among them.
     :param sounds: what was spoken: a name, the samples, their rate in Hz.
     """
 

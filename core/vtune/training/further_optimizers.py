@@ -58,7 +58,7 @@ class FurtherOptimizer:
 
     :param parameters: its tensors by name, in its order.
     :param scheduler: of its learning rate.
-    :param scaler: of its losses under fp16; one that is switched off otherwise.
+    :param scaler: scales its losses under fp16; a scaler that is switched off otherwise.
     :param max_grad_norm: largest norm of its gradients; 0 for no limit.
     """
 

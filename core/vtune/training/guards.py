@@ -1,4 +1,4 @@
-"""Check that the training changes the network: one that teaches nothing becomes an error that names the tensors.
+"""Check that the training changes the network: a training that teaches nothing becomes an error that names the tensors.
 
 A known trainer updates 4 of its 96 LoRA tensors and reports success; each guard here excludes one way to do that.
 """

@@ -1,4 +1,4 @@
-"""Choose the checkpoint that a stopped training resumes from: the newest one that is usable."""
+"""Choose the checkpoint that a stopped training resumes from: the newest usable checkpoint."""
 
 from __future__ import annotations
 

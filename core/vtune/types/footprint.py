@@ -18,7 +18,7 @@ class Footprint:
     :param token_bytes_checkpointed: the same with gradient checkpointing.
     :param token_flops: floating-point operations to train on one token.
     :param pass_bytes: memory that each pass needs whatever its length, such as for the logits of a few positions.
-    :param codec_bytes: of the networks that encode and decode sound, beside the one that is trained.
+    :param codec_bytes: of the networks that encode and decode sound, beside the network that is trained.
     :param encoding_second_bytes: memory that encoding holds for one second of a clip.
     :param listening_bytes: of networks that encode clips and are freed before training; extracting a voice's
         conditioning needs them too.

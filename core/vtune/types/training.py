@@ -20,7 +20,7 @@ class TrainingPart:
 
     :param module: a free module, such as a discriminator, which vtune moves to the device of the training; or a module
         inside the model, such as a posterior encoder. All of its tensors learn.
-    :param learning_rate: above 0; None for the recipe's ``train.learning_rate``. A recipe may set another one under
+    :param learning_rate: above 0; None for the recipe's ``train.learning_rate``. A recipe may set another rate under
         ``train.learning_rates``.
     """
 

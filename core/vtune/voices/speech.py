@@ -145,7 +145,7 @@ def open_voice(
 
     :param options: engine options that differ from those of the training, such as the base's path on this machine.
     :param untuned: leave the trained weights out; of a fully fine-tuned voice, only this way speaks with its base.
-    :raises VoiceError: the voice is damaged, or its base is another one; names the part that differs.
+    :raises VoiceError: the voice is damaged, or its base is another base; names the part that differs.
     """
     record = read_record(folder)
     require_memory_to_speak(record, device, precision, options)
@@ -164,7 +164,7 @@ def open_base(
     """Load the engine and the base of a voice.
 
     :param options: see ``open_voice``.
-    :raises VoiceError: the base is not the one that the voice was trained on; names the part that differs.
+    :raises VoiceError: the voice was trained on another base; names the part that differs.
     """
     engine = with_voice_extensions(load_engine(record.engine), record)
     torch_device = pick_device(device)

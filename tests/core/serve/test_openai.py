@@ -82,7 +82,7 @@ def test_errors_are_its_own_kinds(sync: Any) -> None:
         sync.audio.speech.create(**{**ASKED, "voice": "anne"})
     assert caught.value.code == "voice_not_found"
     assert caught.value.param == "voice"
-    with pytest.raises(openai.BadRequestError, match="so nothing to speak"):
+    with pytest.raises(openai.BadRequestError, match="so there is nothing to speak"):
         sync.audio.speech.create(**{**ASKED, "input": " "})
 
 

@@ -52,7 +52,7 @@ class PartnerSampler:
 class PairedRows:
     """Encoded clips as a data set; each row also holds a random number, its lot, and some features of a partner clip.
 
-    A row is indexed by its number, or by ``(number, position in the training)``. So the lot is another one in each
+    A row is indexed by its number, or by ``(number, position in the training)``. So the lot is a new number in each
     epoch of a training, the same one after a resume, and always the same one in validation.
 
     :param rows: the rows of this split; ``voices`` and ``clips`` hold the numbers of their voices and clips.

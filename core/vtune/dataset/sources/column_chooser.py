@@ -40,7 +40,7 @@ _OTHER_MEANING = re.compile(
 """Headings of columns whose few values are no speakers."""
 
 SIMILAR_SHARE = 0.5
-"""Smallest share of common words by which one column writes the words of another in another way."""
+"""Smallest share of common words from which two columns count as two spellings of the same words."""
 
 MIN_ROWS = 3
 """Rows from which on the cells of a column count as evidence against it."""

@@ -202,7 +202,7 @@ def _open_without_table(root: Path, recipe: SourceRecipe) -> Source:
 
 
 def _open_given(path: Path, root: Path, recipe: SourceRecipe) -> Table:
-    """Open a table that the user named: in the format that its name says, else in the one that its lines show.
+    """Open a table that the user named: in the format that its name says, else in the format that its lines show.
 
     :raises DataError: the file is no table of clips; says what it is and what to do.
     """

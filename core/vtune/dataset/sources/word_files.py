@@ -230,7 +230,7 @@ def _spoken_cells(cells: Sequence[str]) -> Iterator[str]:
 
 
 def _text_file(path: Path, text: str, recordings: Recordings, *, is_namesake: bool) -> WordFile | None:
-    """Return a text with the name of a recording, or one that may be the script of the recordings."""
+    """Return a text file with the name of a recording, or a text file that may be the script of the recordings."""
     words = len(_WORD.findall(text)) + len(_UNSPACED.findall(text))
     lines = sum(bool(line.strip()) for line in text.splitlines())
     kind = kind_of_text(text)

@@ -63,7 +63,7 @@ def _write(source: ExportSource, directory: Path, destination: Path, dtype: str 
 
 
 def check(directory: Path) -> dict[str, str]:
-    """Return the converter's rules with what was found. :raises VoiceError: names every one that is broken."""
+    """Return the converter's rules with what was found. :raises VoiceError: names every broken rule."""
     config = read_json_object(directory / "config.json")
     tensors = _tensors(directory)
     architectures, theta = config.get("architectures"), config.get("rope_theta")

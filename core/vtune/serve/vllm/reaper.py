@@ -101,7 +101,7 @@ def _descendants() -> list[int]:
 
 
 def _prctl() -> Callable[[int, int], int]:
-    """Return Linux's call, or one that does nothing."""
+    """Return Linux's call, or a function that does nothing."""
     with suppress(OSError, AttributeError):
         call: Callable[[int, int], int] = ctypes.CDLL(None).prctl
         return call

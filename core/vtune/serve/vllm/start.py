@@ -21,7 +21,7 @@ KEY_VARIABLE = "VLLM_API_KEY"
 def start(base: str, rank: int, settings: VllmSettings) -> StartedServer:
     """Start a server of one base, for this machine only, with a random key; the server needs some time to be ready.
 
-    :param rank: rank of the largest adapter, rounded up to one that vLLM accepts.
+    :param rank: rank of the largest adapter, rounded up to a rank that vLLM accepts.
     :raises VtuneError: the program or the base does not exist.
     """
     length = _length(base, settings)

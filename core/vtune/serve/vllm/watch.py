@@ -1,4 +1,4 @@
-"""Watch a vLLM server; one that vtune started is restarted when it dies or hangs."""
+"""Watch a vLLM server; a server that vtune started is restarted when it dies or hangs."""
 
 from __future__ import annotations
 

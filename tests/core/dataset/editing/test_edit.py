@@ -240,7 +240,7 @@ def test_what_a_form_cannot_hold_is_refused_and_the_table_untouched(tmp_path):
     short = write(tmp_path, "s.csv", b"filename,text\na,one,more\nb,two\n")
     broken = write(tmp_path, "b.jsonl", b'{"file": "a", "text": "one"}\n{"file": \n[1]\n')
     for path, row, words, why in (
-        (pipes, 1, "a | b", "cannot hold one"),
+        (pipes, 1, "a | b", "cannot contain that character"),
         (tabs, 0, "with | one", "read differently"),
         (short, 0, "x", "3 cells where there are 2 columns"),
         (broken, 1, "x", "not a JSON object"),

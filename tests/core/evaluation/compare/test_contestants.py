@@ -94,7 +94,7 @@ def test_a_fully_tuned_voice_is_called_finetuned(toy: Callable[..., Recipe]) -> 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["base"], "name a voice: base names none"),
+        (["base"], "name a voice: base is no voice but a base"),
         (["anne"], r"no voice 'anne' in .*; did you mean 'ann'"),
         (["ann", "ann"], "ann is named twice"),
         (["ann@5"], r"ann@5: no checkpoint of that step in .* \(there: 4, 8\)"),

@@ -125,7 +125,7 @@ def test_two_languages_are_a_question(talk: Callable[..., Path]) -> None:
     german = SRT.replace(KETTLE, "Der Kessel sang, bevor jemand wach war.")
     root = talk(**{"talk.en.srt": SRT, "talk.de.srt": german})
     with pytest.raises(
-        DataError, match=r"talk\.wav has different words in talk\.de\.srt and talk\.en\.srt; take the wrong"
+        DataError, match=r"talk\.wav has different words in talk\.de\.srt and talk\.en\.srt; remove the wrong file"
     ):
         rows_of(root)
     assert parts(rows_of(root / "talk.en.srt")) == TWO
