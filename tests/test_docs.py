@@ -384,7 +384,7 @@ def test_the_scripts_for_clusters_can_be_parsed() -> None:
     blocks = [(block.language, block.text) for block in fences.blocks(page)]
     task = yaml.safe_load(next(block for kind, block in blocks if kind == "yaml"))
     scripts = [block for kind, block in blocks if kind == "sh"] + [task["setup"], task["run"]]
-    assert len(scripts) == 6
+    assert len(scripts) == 7
     for script in scripts:
         checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
         assert (checked.returncode, checked.stderr) == (0, "")

@@ -79,6 +79,11 @@ def test_lists_are_written_as_python_markdown_reads_them() -> None:
     assert python_markdown(written) == read
 
 
+def test_a_bar_in_the_code_of_a_table_is_shown_without_a_backslash(built: tuple[Path, list[str]]) -> None:
+    assert python_markdown("| `a\\|b` | c\\|d |\n") == "| `a|b` | c\\|d |\n"
+    assert "<code>--backend in-process|vllm|URL</code></td>" in (built[0] / "how-to/serve.html").read_text("utf-8")
+
+
 def test_links_lead_to_pages_of_the_site_and_files_are_named() -> None:
     code = "```md\n[d](../../tools/audit.py)\n```\n"
     text = "[a](../../benchmarks/README.md#x) [b](../../tools/audit.py) [c](recipe.md)\n"

@@ -24,6 +24,7 @@ ELSEWHERE = {
 """Page of the repository -> its place on the site."""
 
 _ITEM = re.compile(r"^(?P<indent> *)(?P<mark>[-*]|\d+\.)(?P<space> +)\S")
+_CODE = re.compile(r"`[^`]+`")
 
 
 def gather(folder: Path) -> None:
@@ -76,7 +77,10 @@ def with_site_links(text: str, name: str) -> str:
 
 
 def python_markdown(text: str) -> str:
-    """Indent lists by four for each level, and put a blank line before them, as Python-Markdown wants them.
+    """Write lists and tables as Python-Markdown wants them, where GitHub wants them otherwise.
+
+    Lists are indented by four for each level and have a blank line before them. A bar in the code of a table's cell has
+    no backslash: Python-Markdown would show the backslash.
 
     Example::
 
@@ -86,6 +90,8 @@ def python_markdown(text: str) -> str:
     written: list[str] = []
     levels: list[int] = []  # column at which the text of each open list item begins
     for number, line in enumerate(text.splitlines(), 1):
+        if number in free and line.lstrip().startswith("|"):
+            line = _CODE.sub(lambda code: code[0].replace("\\|", "|"), line)
         indent = len(line) - len(line.lstrip())
         item = _ITEM.match(line) if number in free else None
         if line.strip() and (item or not written or not written[-1].strip() or number not in free):
