@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def test_a_fully_tuned_voice_has_all_that_it_needs(run: Callable[..., VoiceFolde
 
 def test_the_voice_holds_the_adapter_and_nothing_that_only_learns(run: Callable[..., VoiceFolder]) -> None:
     folder = run()
-    with safe_open(folder.adapter, "pt") as file:
+    with safe_open(folder.path / "adapter_model.safetensors", "pt") as file:
         names = set(file.keys())
     assert any(".flow." in name for name in names)
     assert any(".decoder." in name for name in names)
@@ -141,8 +142,9 @@ def test_clips_with_unknown_symbols_are_left_out_with_the_reason(
     run(engine_options={"lexicon": {str(digit): "one" for digit in range(3)}})
     lines = [json.loads(line) for line in (tmp_path / "runs/someone/ledger.jsonl").read_text().splitlines()]
     reasons = [line["reason"] for line in lines if line.get("reason")]
-    assert len(reasons) == 2
-    assert all("the base has no symbol for" in reason and "(U+003" in reason for reason in reasons)
+    unknown = [reason for reason in reasons if "the base has no symbol for" in reason]
+    assert ["'3' (U+0033) in '3'" in unknown[0], "'4' (U+0034) in '4'" in unknown[1]] == [True, True]
+    assert len(unknown) == 2
 
 
 def test_a_plan_counts_what_is_trained(recipe: Callable[..., Any]) -> None:
@@ -164,7 +166,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory, make_voice: Callable[..., V
     shapes = ({}, {"rank": 2, "alpha": 4, "targets": ["flow"]}, {"targets": ["vocoder"]}, {"targets": ["all"]})
     for number, (name, lora) in enumerate(zip(("anna", "ben", "cleo", "dan"), shapes, strict=True)):
         more = {"length_scale": 1.5, "lexicon": {"house": "hut"}} if name == "ben" else {}
-        make_voice(folder / name, "vits", seed=number, lora=lora, loudness=0.3, engine_options={**options, **more})
+        make_voice(folder / name, "vits", seed=number, lora=lora, loudness=0.05, engine_options={**options, **more})
     return folder
 
 
@@ -191,7 +193,8 @@ def test_many_voices_are_served_at_once_on_one_base(voices: Path) -> None:
 
 def test_a_mix_of_voices_adds_their_adapters(voices: Path) -> None:
     alone = spoken(open_named("anna", voices, "cpu"), seed=3)
-    assert np.allclose(spoken(open_named("0.5*anna+0.5*anna", voices, "cpu"), seed=3), alone, atol=1e-4)
+    shutil.copytree(voices / "anna", voices / "twin")
+    assert np.allclose(spoken(open_named("0.5*anna+0.5*twin", voices, "cpu"), seed=3), alone, atol=1e-4)
     mixed = spoken(open_named("0.7*anna+0.3*cleo", voices, "cpu"), seed=3)
     assert len(mixed) == len(alone)  # neither adapter changes durations
     assert not np.allclose(mixed, alone)

@@ -70,6 +70,8 @@ def _piper_network(voice: dict[str, Any]) -> Any:
         )
     with torch.no_grad():
         for name, parameter in network.named_parameters():
+            if name.endswith("beta"):
+                continue  # all are 0, so that the exporter writes them once
             parameter += (0.5 if name.startswith("dec.ups") else 0.1) * torch.randn_like(parameter)
     return network.eval()
 

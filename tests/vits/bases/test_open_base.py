@@ -203,6 +203,73 @@ def test_a_graph_with_weights_of_something_else_is_not_this_network(tmp_path: Pa
         files.load(new_network(files.settings))
 
 
+def test_the_names_in_an_error_stay_on_its_line(tmp_path: Path) -> None:
+    path = write_piper_checkpoint(tmp_path)
+    content = torch.load(path, weights_only=False)
+    content["state_dict"]["model_g.enc_p.a\nb\x1b[2J" + 9000 * "x"] = torch.zeros(1)
+    torch.save(content, path)
+    files = open_base(path)
+    with pytest.raises(EngineError) as caught:
+        files.load(new_network(files.settings))
+    assert r"enc_p.a\nb\x1b[2Jx" in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["an Identity node", "the node of the norm"])
+def test_a_tensor_that_the_exporter_wrote_once_for_two_places(tmp_path: Path, how: str) -> None:
+    import onnx
+    from onnx import helper
+
+    network = small_network()
+    path = write_piper_pair(tmp_path, network)
+    model = onnx.load(path)
+    first, second = (f"enc_p.encoder.norm_layers_1.{layer}.gamma" for layer in range(2))
+    kept = [tensor for tensor in model.graph.initializer if tensor.name != second]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    if how == "an Identity node":
+        model.graph.node.append(helper.make_node("Identity", [first], [second]))
+    else:
+        model.graph.node.append(helper.make_node("Mul", ["x", first], ["y"], "/enc_p/encoder/norm_layers_1.1/Mul"))
+    onnx.save(model, str(path))
+    _, loaded = _load(path)
+    norms = [layer.layer_norm.weight for layer in loaded.text_encoder.encoder.layers]
+    assert torch.equal(norms[0], network.text_encoder.encoder.layers[0].layer_norm.weight)
+    assert torch.equal(norms[0], norms[1])
+
+
+def test_a_voice_of_a_repository_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_piper_pair(tmp_path / "en" / "small")
+    (path.parent / "MODEL_CARD").write_text("* License: CC0\n", "utf-8")
+
+    def fetch_file(name: str, file: str) -> Path | None:
+        assert name == "someone/voices"
+        return tmp_path / file if (tmp_path / file).is_file() else None
+
+    monkeypatch.setattr("vtune_vits.bases.base_formats.fetch_file", fetch_file)
+    files = open_base("someone/voices/en/small/small.onnx")
+    assert (files.fingerprint, files.licence) == (open_base(path).fingerprint, "CC0")
+    with pytest.raises(EngineError, match=r"has no file 'en/other\.onnx'"):
+        open_base("someone/voices/en/other.onnx")
+    path.with_name("small.onnx.json").unlink()
+    with pytest.raises(ValueError, match="has no JSON beside it"):
+        open_base("someone/voices/en/small/small.onnx")
+
+
+def test_a_model_of_transformers_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_transformers_folder(tmp_path)
+    fingerprint = open_base(folder).fingerprint
+
+    def fetch_file(name: str, file: str) -> Path | None:
+        assert name == "someone/model"
+        return folder / file if (folder / file).is_file() else None
+
+    monkeypatch.setattr("vtune_vits.bases.transformers_folder.fetch_file", fetch_file)
+    files = open_base("someone/model")
+    assert (files.source, files.fingerprint) == ("someone/model", fingerprint)
+
+
 @pytest.mark.parametrize("writer", [write_piper_pair, write_piper_checkpoint, write_transformers_folder])
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, writer: Any) -> None:
     network = small_network(small_settings(vocoder=HIGH))

@@ -112,6 +112,13 @@ def test_the_flow_backwards_undoes_the_flow_forwards(network: VitsNetwork) -> No
     )
 
 
+def test_a_network_that_is_made_without_gradients_learns_all_the_same() -> None:
+    with torch.no_grad():
+        network = VitsNetwork(small_settings())
+    assert dict(network.named_parameters()).keys() == network.state_dict().keys()
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
 @torch.no_grad()
 def test_speakers_sound_different() -> None:
     network = small_network(VOICES["three speakers"])

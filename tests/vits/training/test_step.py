@@ -52,10 +52,11 @@ def test_voice_and_discriminators_learn_from_what_the_other_was() -> None:
     judge, voice = Discriminators(16), Voice()
     recorded = RECORDED["recorded"]
     output = voice(recorded)
-    real, fake = judge(recorded), judge(output["made"])
+    gain = 0.2 / recorded.square().mean().sqrt()
+    real, fake = judge(gain * recorded), judge(gain * output["made"])
     shares = adversarial_loss(fake), feature_loss(real, fake)
     (expected,) = torch.autograd.grad(output["loss"] + 0.5 * sum(shares), voice.level, retain_graph=True)
-    verdict = discriminator_loss(judge(recorded), judge(output["made"].detach()))
+    verdict = discriminator_loss(judge(gain * recorded), judge(gain * output["made"].detach()))
     gradients = torch.autograd.grad(verdict, list(judge.parameters()))
     before = [parameter.detach().clone() for parameter in judge.parameters()]
     step = Step({"discriminator": judge})
@@ -98,11 +99,11 @@ def test_new_discriminators_come_from_a_seed() -> None:
     torch.manual_seed(5)
     state = torch.random.get_rng_state()
 
-    first, second = steps.new_discriminators(base()), steps.new_discriminators(base())
+    first, second = steps.discriminators(base()), steps.discriminators(base())
 
     assert torch.equal(torch.random.get_rng_state(), state)
-    for name, tensor in first.state_dict().items():
-        assert torch.equal(tensor, second.state_dict()[name])
+    for name, tensor in first.module.state_dict().items():
+        assert torch.equal(tensor, second.module.state_dict()[name])
 
 
 def test_discriminators_of_a_base_are_taken_if_they_fit(
@@ -114,15 +115,15 @@ def test_discriminators_of_a_base_are_taken_if_they_fit(
     torch.manual_seed(3)
     folded = fold_weight_normalisation(Discriminators(1).state_dict())
 
-    taken = steps.new_discriminators(base(lambda: folded))
+    taken = steps.discriminators(base(lambda: folded))
     assert caplog.text == ""
-    new = steps.new_discriminators(base(lambda: {"discriminators.1.conv_post.bias": torch.zeros(1)}))
+    new = steps.discriminators(base(lambda: {"discriminators.1.conv_post.bias": torch.zeros(1)}))
 
-    for name, tensor in fold_weight_normalisation(taken.state_dict()).items():
+    for name, tensor in fold_weight_normalisation(taken.module.state_dict()).items():
         torch.testing.assert_close(tensor, folded[name])
     assert "base.ckpt: 11 tensors of its discriminators do not fit" in caplog.text
     assert "the training begins with new discriminators" in caplog.text
-    assert new.state_dict().keys() == taken.state_dict().keys()
+    assert (taken.learning_rate, new.learning_rate) == (1e-4, 1e-3)
 
 
 def test_only_discriminators_have_an_optimizer_of_their_own() -> None:

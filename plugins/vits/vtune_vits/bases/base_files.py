@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from vtune import EngineError
+from vtune.errors import printable
 from vtune.toolkit import hash_file
 from vtune_vits.bases.names import absent_names
 from vtune_vits.network.settings import VitsSettings
@@ -18,6 +19,9 @@ from vtune_vits.network.voice import VitsNetwork
 
 MAX_MAGNITUDE = 1e4
 """Largest weight that a voice may have; published voices have at most a few hundred."""
+
+MAX_NAME_CHARACTERS = 200
+"""Characters of a tensor's name in an error."""
 
 Tensors = Mapping[str, torch.Tensor]
 Format = Literal["piper_onnx", "piper_checkpoint", "transformers"]
@@ -149,7 +153,7 @@ def load_strictly(
         if name in tensors and not _fits(tensors[name], target)
     ]
     groups = (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
-    problems = "; ".join(f"{len(names)} {what}: {', '.join(names)}" for what, names in groups if names)
+    problems = "; ".join(f"{len(names)} {what}: {_listed(names)}" for what, names in groups if names)
     if problems:
         raise EngineError(f"{source} does not hold this VITS network ({len(targets)} tensors): {problems}")
     for name in targets:
@@ -172,6 +176,11 @@ def require_sane_tensor(tensor: torch.Tensor, name: str, source: str) -> None:
             f"{source}: the tensor {name} holds {largest:g}, and a voice's weights are finite numbers up to "
             f"{MAX_MAGNITUDE:g}; the file is damaged, get it again"
         )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """List all names on one line; a stranger may have chosen them."""
+    return ", ".join(printable(name[:MAX_NAME_CHARACTERS]) for name in names)
 
 
 def _fits(tensor: torch.Tensor, target: torch.Tensor) -> bool:

@@ -24,13 +24,22 @@ logger = logging.getLogger(__name__)
 POSTERIOR_ENCODER, DISCRIMINATOR = "posterior_encoder", "discriminator"
 """Names of the parts in ``train.learning_rates``; the discriminators' optimizer has the name of their part."""
 
-POSTERIOR_RATE = 2e-4
-DISCRIMINATOR_RATE = 2e-4
-"""Learning rates of the parts, from VITS."""
+POSTERIOR_RATE = 5e-4
+"""Higher than that of VITS, 2e-4, because the recordings are of another person than the base."""
+
+NEW_DISCRIMINATOR_RATE = 1e-3
+"""Of narrow discriminators from random weights: with 2e-4 they had learned next to nothing after 200 steps."""
+
+DISCRIMINATOR_RATE = 1e-4
+"""Of discriminators that a base brings, from Piper."""
 
 BETAS, EPSILON = (0.8, 0.99), 1e-9
 """Settings of the discriminators' AdamW, from VITS."""
 
+JUDGED_RMS = 0.2
+"""Both sounds of a pair are amplified so that the recorded one has this level; quiet recordings would teach slowly."""
+
+_MIN_RMS = 1e-3
 _DISCRIMINATOR_SEED = 0
 
 
@@ -44,7 +53,7 @@ def training_parts(base: VitsBase, model: nn.Module) -> dict[str, vtune.Training
         load_distilled(network, _teacher(base), Distillation(steps=base.options.posterior_steps))
     parts = {POSTERIOR_ENCODER: vtune.TrainingPart(network.posterior_encoder, POSTERIOR_RATE)}
     if base.options.adversarial_weight:
-        parts[DISCRIMINATOR] = vtune.TrainingPart(new_discriminators(base), DISCRIMINATOR_RATE)
+        parts[DISCRIMINATOR] = discriminators(base)
     return parts
 
 
@@ -74,8 +83,9 @@ def training_step(
     judge = step.parts.get(DISCRIMINATOR)
     if judge is not None:
         made = output["made"].detach().requires_grad_()
+        gains = _gains(output["recorded"])
         with parametrize.cached():  # each weight is computed from its norm and direction once
-            real, fake = judge(output["recorded"]), judge(made)
+            real, fake = judge(gains * output["recorded"]), judge(gains * made)
         adversarial, features = adversarial_loss(fake), feature_loss(real, fake)
         (gradient,) = torch.autograd.grad(weight * (adversarial + features), made, retain_graph=True)
         verdict = discriminator_loss(real, fake)
@@ -87,21 +97,27 @@ def training_step(
     return numbers
 
 
-def new_discriminators(base: VitsBase) -> Discriminators:
+def discriminators(base: VitsBase) -> vtune.TrainingPart:
     """Return the base's own discriminators, or narrow ones with random weights from a fixed seed.
 
     Those of a base that have other shapes than Piper's are not used, which is logged: a training can do without them.
     """
     read = base.files.read_discriminators
     if read is not None:
-        discriminators = _from_seed(1)
+        own = _from_seed(1)
         try:
-            discriminators.load_folded(read(), base.files.source)
+            own.load_folded(read(), base.files.source)
         except vtune.EngineError as error:
             logger.warning("%s; the training begins with new discriminators", error)
         else:
-            return discriminators
-    return _from_seed(base.options.discriminator_narrowing)
+            return vtune.TrainingPart(own, DISCRIMINATOR_RATE)
+    return vtune.TrainingPart(_from_seed(base.options.discriminator_narrowing), NEW_DISCRIMINATOR_RATE)
+
+
+def _gains(recorded: torch.Tensor) -> torch.Tensor:
+    """Return what brings each recorded segment ``[B, samples]`` to the same level, ``[B, 1]``."""
+    rms = recorded.square().mean(1, keepdim=True).sqrt()
+    return JUDGED_RMS / rms.clamp(min=_MIN_RMS)
 
 
 def _from_seed(narrowing: int) -> Discriminators:
