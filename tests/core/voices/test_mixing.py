@@ -455,7 +455,7 @@ def test_more_rank_than_a_voice_may_have_is_told_with_the_way_out(make_voice: Ma
     for seed, name in enumerate(("one", "two")):
         make_voice(tmp_path / name, seed=seed, lora={"rank": 300})
     assert (
-        "rank 600, which is too high for a voice (input should be less than or equal to 512); give a --rank"
+        "rank 600, which is too high for a voice (input should be less than or equal to 512); choose a lower rank with --rank"
         in refusal(write_mixed_voice, "one+two", "both", tmp_path)
     )
     assert write_mixed_voice("one+two", "both", tmp_path, rank=16).lora["rank"] == 16
