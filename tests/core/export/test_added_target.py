@@ -134,7 +134,7 @@ READ = 'with np.load(directory / "network.npz") as weights:'
         ('["outer.weight"].T', '["outer.weight"].T * np.nan', "by inf of the largest number for 'hello there'"),
         ('batch["letters"].numpy()', 'batch["letters"].numpy()[..., None]', "has the shape [1, "),
         ("sentence, voice.model", "sentence, 1 + 0 * voice.model", "gives other numbers than the voice"),
-        ("], found)", "], found[:, :-1])", "has the shape [1, "),
+        ("], answer)", "], answer[:, :-1])", "has the shape [1, "),
         (
             READ,
             "weights = {name: tensor.numpy() for name, tensor in voice.merge().state_dict().items()}\n    if True:",
@@ -143,7 +143,7 @@ READ = 'with np.load(directory / "network.npz") as weights:'
         ("for sentence, batch in zip(voice.sentences, voice.batches, strict=True):", "for sentence, batch in []:",
          f"{TITLE}: compare gave no numbers to compare, so the files are not checked"),
         ("yield ReadBack(", "yield (", f"{TITLE}: compare gives ('hello there', tensor("),
-        ("], found)", "], np.array(['a']))", f"{TITLE}: compare gives array(['a']"),
+        ("], answer)", "], np.array(['a']))", f"{TITLE}: compare gives array(['a']"),
         ("np.savez(", "(lambda *a, **b: None)(", f"{TITLE}: write wrote no file into the folder"),
         ('np.savez(directory / "network.npz", **weights)', '(directory / "README.md").write_text("x")',
          f"{TITLE}: write wrote 'README.md', which vtune writes itself"),
