@@ -96,7 +96,7 @@ def _checked(subject: Subject, rule: Rule, seconds: float, offline_failed: bool)
     except BaseException as error:  # whatever an engine raises is its failure, not the kit's
         if isinstance(error, KeyboardInterrupt):
             raise
-        if offline_failed and _caused_by(error, NetworkRefused):
+        if offline_failed and caused_by(error, NetworkRefused):
             return outcome("not checked", remark="works-offline failed")
         return failed(*_raised(error, subject))
     finally:
@@ -144,7 +144,8 @@ def engine_home(subject: Subject) -> Path | None:
     return Path(file).parent if Path(file).name == "__init__.py" else Path(file)
 
 
-def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+def caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Tell whether an error, or one that it was raised from, is of a kind."""
     while error is not None:
         if isinstance(error, kind):
             return True

@@ -137,3 +137,13 @@ def test_the_fingerprint_follows_the_content_of_files(tmp_path: Path, hash_code:
     path.write_text(FILES_ENGINE.replace("HASH", hash_code))
     *_, outcome = engine_outcomes(str(path), {"base_model": str(folder)}, rules=["fingerprint-follows-the-files"])
     assert (outcome.status, outcome.seen[: len(seen or "")]) == (("fail", seen) if seen else ("pass", ""))
+
+
+def test_an_export_target_whose_package_is_missing_is_not_tried(tmp_path: Path) -> None:
+    path = tmp_path / "engine.py"
+    begin = "def write(voice, directory):\n"
+    path.write_text(broken("export target that rounds").replace(begin, f"{begin}    import no_such_package\n"))
+    *_, outcome = engine_outcomes(str(path), rules=["export-targets-write-the-voice"])
+    assert outcome.status == "skipped"
+    assert outcome.remark.startswith("--to npz was not tried: ")
+    assert "no_such_package" in outcome.remark
