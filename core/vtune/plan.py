@@ -93,10 +93,19 @@ class Plan:
             f"parameters  {footprint.parameters:,}, trainable {footprint.trainable:,} ({share:.2f} %) "
             f"in {footprint.tensors:,} tensors{self._part_text()}",
             f"memory      about {self.memory_bytes / GIB:.2f} GiB of {self.have_bytes / GIB:.1f} on {self.device} "
-            f"in {self.precision}, {way} gradient checkpointing: {fits}",
+            f"in {self.precision}, {way} gradient checkpointing{self._sharding_text()}: {fits}",
             *self._memory_lines(),
             f"time        about {_duration(self.seconds)} of training (rough: from a short measurement here)",
         ]
+
+    def _sharding_text(self) -> str:
+        """Return into how many pieces the network is divided, if the recipe divides it."""
+        train = self.recipe.train
+        if train.sharding == "none":
+            return ""
+        if train.world_size is None:
+            return ", not divided: train.world_size does not say over how many processes"
+        return f", divided over {train.world_size} processes"
 
     def _part_text(self) -> str:
         """Return what is said of the parts that are trained beside the adapter, if there are any."""

@@ -59,6 +59,19 @@ def test_more_in_a_batch_needs_more_memory_and_checkpointing_less(orpheus: Calla
     assert single.memory_bytes < saving.memory_bytes < eight.memory_bytes
 
 
+def test_a_divided_network_is_planned_for_the_processes_of_the_recipe(orpheus: Callable[..., Recipe]) -> None:
+    whole = make_plan(orpheus(method="full", world_size=4))
+    divided = make_plan(orpheus(method="full", world_size=4, sharding="fsdp2"))
+    assert whole.memory_bytes is not None
+    assert divided.memory_bytes is not None
+    assert whole.footprint is not None
+    gathered = 2 * whole.footprint.gathered_bytes
+    numbers = 16 * whole.footprint.parameters
+    assert divided.memory_bytes - whole.memory_bytes == pytest.approx(numbers / 4 + gathered - numbers)
+    assert any("divided over 4 processes" in line for line in divided.lines())
+    assert any("train.world_size does not say" in line for line in make_plan(orpheus(sharding="fsdp2")).lines())
+
+
 def test_an_average_and_parts_are_counted(orpheus: Callable[..., Recipe]) -> None:
     plain, averaged = make_plan(orpheus()), make_plan(orpheus(ema=0.99))
     assert plain.memory_bytes is not None

@@ -56,7 +56,7 @@ class ShardedNetwork:
         logger.info("FSDP2 divides the network over %d processes, by %d repeated blocks", processes, blocks)
 
     @contextmanager
-    def whole(self, *, here: bool = True) -> Iterator[nn.Module]:
+    def as_whole(self, *, here: bool = True) -> Iterator[nn.Module]:
         """Let the engine's network have its weights for a while; every process must enter.
 
         :param here: False in a process that only takes part in gathering, and does not use the network.

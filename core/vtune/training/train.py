@@ -140,6 +140,7 @@ def _train_model(job: TrainingJob, model: nn.Module, folder: Path) -> dict[str, 
     )
     facts = _run(_make_trainer(job, trained, folder, evaluator, checkpoint), job, checkpoint)
     if sharded is not None:
+        release_memory()  # of the optimizer, before the network is whole again
         sharded.gather()
     return facts
 

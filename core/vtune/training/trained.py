@@ -64,7 +64,7 @@ class Trained:
             stack.enter_context(self.parts.left_out())
             if self.average is not None:
                 stack.enter_context(self.average.in_use())
-            yield self.model if self.sharded is None else stack.enter_context(self.sharded.whole(here=here))
+            yield self.model if self.sharded is None else stack.enter_context(self.sharded.as_whole(here=here))
 
     @contextmanager
     def as_averaged(self) -> Iterator[None]:
@@ -99,6 +99,6 @@ class Trained:
         if self.sharded is None:
             load_weights(self.model, folder)
             return
-        with self.sharded.whole() as network:
+        with self.sharded.as_whole() as network:
             load_weights(network, folder)
             self.sharded.take()
