@@ -187,7 +187,7 @@ def compared_losses(
     durations = vtune.toolkit.normal(lots, symbols, 2, stream=objective._DURATION_STREAM).transpose(1, 2)
     torch.save({"posterior": posterior, "durations": durations, "segments": lots.float()}, folder / "noise.pt")
     theirs = piper.ask("losses", batch=0)
-    judge: Discriminators = step.discriminators(base).module
+    judge = step.discriminators(base).module
     with torch.no_grad():
         output = base.new_network().eval()(**batch)
         recorded, made = judge(output["recorded"]), judge(output["made"])
