@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ from vits_piper.environment import piper_python
 import vtune
 import vtune_vits
 from vtune_vits.base import VitsBase
-from vtune_vits.network.discriminators import Discriminators
 from vtune_vits.options import VitsOptions
 from vtune_vits.rows import collate
 from vtune_vits.training import objective, step
@@ -45,11 +44,13 @@ GENERATOR_RATE, BETAS, EPSILON = 2e-4, (0.8, 0.99), 1e-9
 """Settings of the optimizer of the voice, Piper's own."""
 
 SIDES = {
-    "all weights, float32": {"is_lora": False, "is_half": False},
-    "all weights, bf16": {"is_lora": False, "is_half": True},
-    "LoRA, bf16": {"is_lora": True, "is_half": True},
+    "all weights, float32": {"is_lora": False, "is_half": False, "is_narrow": False},
+    "all weights, bf16": {"is_lora": False, "is_half": True, "is_narrow": False},
+    "LoRA, bf16": {"is_lora": True, "is_half": True, "is_narrow": False},
+    "LoRA, bf16, new discriminators": {"is_lora": True, "is_half": True, "is_narrow": True},
 }
-"""What vtune trains, and how it multiplies; the first is what Piper does, the last what a recipe does by itself."""
+"""What vtune trains, and how it multiplies: first what Piper does, then what recipes do by themselves. The last side is
+a base in ONNX, which has no discriminators, so that narrow ones begin anew."""
 
 
 @dataclass
@@ -58,13 +59,18 @@ class VtuneTraining:
 
     :param is_lora: train adapters of the recipe's size instead of all weights.
     :param is_half: multiply in bf16, as ``precision: auto`` does on this CPU.
+    :param is_narrow: train new discriminators of the default width instead of those of the base.
     """
 
     base: VitsBase
     is_lora: bool
     is_half: bool
+    is_narrow: bool
 
     def __post_init__(self) -> None:
+        if self.is_narrow:
+            files, self.base = self.base.files, VitsBase(self.base.options, self.base.device)
+            self.base.__dict__["files"] = replace(files, read_discriminators=None)
         self.model: Any = self.base.new_network()
         if self.is_lora:
             self.model = vtune_vits.build_lora_model(self.base, vtune_vits.engine_info().lora)
@@ -149,8 +155,8 @@ def main() -> None:
             batches = [our_batch(base, batch) for batch in clips]
             losses = compared_losses(base, batches[0], piper, folder)
             pairs, profiles = {}, {}
-            for name, shape in SIDES.items():  # one after the other: each has gigabytes of weights and optimizer
-                side = VtuneTraining(base, **shape)
+            for name in asked.sides or SIDES:  # one after the other: each has gigabytes of weights and optimizer
+                side = VtuneTraining(base, **SIDES[name])
                 pairs[name] = timed(side, piper, batches)
                 if asked.profile:
                     profiles[name] = longest_operations(side, batches[0])
@@ -187,7 +193,7 @@ def compared_losses(
     durations = vtune.toolkit.normal(lots, symbols, 2, stream=objective._DURATION_STREAM).transpose(1, 2)
     torch.save({"posterior": posterior, "durations": durations, "segments": lots.float()}, folder / "noise.pt")
     theirs = piper.ask("losses", batch=0)
-    judge: Discriminators = step.discriminators(base).module
+    judge = step.discriminators(base).module
     with torch.no_grad():
         output = base.new_network().eval()(**batch)
         recorded, made = judge(output["recorded"]), judge(output["made"])
@@ -273,6 +279,7 @@ def arguments() -> Any:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of the longest clip")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sides", nargs="*", choices=list(SIDES), help="what vtune trains; default: all in turn")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--profile", action="store_true", help="also print the operations that take the longest")
     parser.add_argument("--out", type=Path, help="file for the figures, in JSON")

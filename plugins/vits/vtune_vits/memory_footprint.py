@@ -14,6 +14,7 @@ import torch
 from vtune import Footprint, LoraSettings
 from vtune.toolkit import adapter_size
 from vtune_vits.bases import open_base
+from vtune_vits.network.discriminators import Discriminators
 from vtune_vits.network.voice import VitsNetwork
 from vtune_vits.training.objective import SEGMENT_SAMPLES
 
@@ -72,7 +73,7 @@ def estimate(options: VitsOptions, lora: LoraSettings, presets: Mapping[str, tup
         speaking_bytes=3 * 4 * spoken_samples * _last_channels(settings.vocoder),
         largest_bytes=4 * max(parameter.numel() for parameter in network.parameters()),
         tensor_bytes=4 * max(parameter.numel() for parameter in network.parameters()),
-        part_parameters=_count(network.posterior_encoder),
+        part_parameters=_count(network.posterior_encoder) + _discriminator_parameters(options),
     )
 
 
@@ -80,6 +81,15 @@ def empty_network(settings: VitsSettings) -> VitsNetwork:
     """Return the network without weights, on the device ``meta``."""
     with torch.device("meta"):
         return VitsNetwork(settings)
+
+
+def _discriminator_parameters(options: VitsOptions) -> int:
+    """Count the discriminators that a training begins with; those of a Piper checkpoint have the published size."""
+    if not options.adversarial_weight:
+        return 0
+    own = open_base(options.base_model).read_discriminators is not None
+    with torch.device("meta"):
+        return _count(Discriminators(1 if own else options.discriminator_narrowing))
 
 
 def _count(network: nn.Module) -> int:

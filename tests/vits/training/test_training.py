@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from small_voice import small_network, small_settings, write_transformers_folder
+from small_voice import HIGH, small_network, small_settings, write_transformers_folder
 from transformers import TrainerCallback
 
 from vtune import pipeline
@@ -40,7 +40,9 @@ class Kill(TrainerCallback):  # type: ignore[misc]
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a base of a few thousand numbers that has a posterior encoder."""
     folder = tmp_path_factory.mktemp("base")
-    write_transformers_folder(folder, small_network(small_settings(hidden_size=8, layers=1, flow_steps=2)))
+    write_transformers_folder(
+        folder, small_network(small_settings(hidden_size=8, layers=1, flow_steps=2, vocoder=HIGH))
+    )
     return folder
 
 

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from vtune import EngineError
 from vtune_vits.network.settings import DurationSettings, VitsSettings, VocoderSettings
 
-PIPER_POSTERIOR_LAYERS = 16
-"""WaveNet layers of the posterior encoder of every Piper voice, for those that come without one."""
+NEW_POSTERIOR_LAYERS = 6
+"""WaveNet layers of the posterior encoder that is made for a voice without one.
+
+Piper's own have 16. The latents of a frame are heard within a few frames, and 6 layers see 12 frames to each side; they
+take three eighths of the time.
+"""
 
 Shape = tuple[int, ...]
 
@@ -56,7 +60,7 @@ def piper_settings(shapes: Mapping[str, Shape], steps: Steps, source: str) -> Vi
         speaker_size=speaker_size,
         flow_steps=(look.count(r"flow\.flows\.(\d+)\.") + 1) // 2,
         flow_layers=look.count(r"flow\.flows\.0\.enc\.in_layers\.(\d+)\."),
-        posterior_layers=look.count(r"enc_q\.enc\.in_layers\.(\d+)\.") if posterior else PIPER_POSTERIOR_LAYERS,
+        posterior_layers=look.count(r"enc_q\.enc\.in_layers\.(\d+)\.") if posterior else NEW_POSTERIOR_LAYERS,
         wavenet_kernel=look.shape("flow.flows.0.enc.in_layers.0.weight", 3)[2],
         wavenet_dilation=steps.wavenet_dilation,
         stochastic_durations="dp.flows.0.m" in shapes,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.contract.exports import ExportTarget, ReadBack, VoiceToExport
-from vtune_vits.export.read_back import compare_sound, speaking_cost, spectral_loss
+from vtune_vits.export.read_back import compare_sound, own_style, speaking_cost, spectral_loss
 from vtune_vits.export.session import PiperSession, require_onnx
 from vtune_vits.export.speakers import own_speaker, speakers_of_file, with_own_speaker_first
 
@@ -114,14 +114,14 @@ def _write_pair(voice: VoiceToExport, model: onnx.ModelProto, directory: Path) -
 
     from vtune_vits.export.piper_config import piper_config
     from vtune_vits.export.sherpa import add_metadata, write_tokens
-    from vtune_vits.speech import speaking_style
 
     base: VitsBase = voice.base
+    options: Any = voice.options
     text = base.text
-    if base.options.language not in (None, text.language):
-        text = replace(text, language=base.options.language, locale="")
-    style = speaking_style(base.options, base.settings)
-    config = {**piper_config(text, base.settings, style, speakers_of_file(voice)), "dataset": voice.name}
+    if options.language not in (None, text.language):
+        text = replace(text, language=options.language, locale="")
+    config = piper_config(text, base.settings, own_style(voice), speakers_of_file(voice))
+    config["dataset"] = voice.name
     add_metadata(model, config)
     path = directory / f"{config['language']['code']}-{voice.name}-{config['audio']['quality']}.onnx"
     onnx.save(model, path)
@@ -134,13 +134,13 @@ def _write_card(voice: VoiceToExport, path: Path, notes: list[str]) -> None:
     """Write ``MODEL_CARD`` beside a graph, and log the notes."""
     from vtune_vits.export.model_card import model_card
 
-    base: VitsBase = voice.base
-    if base.options.lexicon:
-        notes = [*notes, f"The {len(base.options.lexicon)} words of the voice's lexicon are not part of this file."]
+    options: Any = voice.options
+    if options.lexicon:
+        notes = [*notes, f"The {len(options.lexicon)} words of the voice's lexicon are not part of this file."]
     for note in notes:
         logger.info("%s: %s", path.name, note)
     config: dict[str, Any] = json.loads(_config_path(path).read_text(encoding="utf-8"))
-    card = model_card(voice.record, config, base.files.licence, notes)
+    card = model_card(voice.record, config, voice.base.files.licence, notes)
     (path.parent / "MODEL_CARD").write_text(card, encoding="utf-8")
 
 

@@ -50,7 +50,7 @@ def compare_sound(voice: VoiceToExport, network: Any, session: PiperSession, spe
 def speaking_cost(voice: VoiceToExport, session: PiperSession, path: Path) -> str:
     """Return a sentence on the size of a file and on its real-time factor on one core of this machine."""
     _, ids = next(_sentence_ids(voice))
-    factor = session.real_time_factor(ids.tolist(), _style(voice), voice.base.settings.sample_rate)
+    factor = session.real_time_factor(ids.tolist(), own_style(voice), voice.base.settings.sample_rate)
     return (
         f"The file has {path.stat().st_size / 1e6:.1f} MB. On one core of the machine that exported it, a second of "
         f"speech takes {factor:.3f} s (real-time factor {factor:.3f})."
@@ -107,14 +107,16 @@ def _sound(network: Any, ids: torch.Tensor, style: SpokenStyle, speaker: int, fr
     return sound
 
 
-def _style(voice: VoiceToExport) -> SpokenStyle:
+def own_style(voice: VoiceToExport) -> SpokenStyle:
+    """Return how a voice speaks if nobody says otherwise."""
     from vtune_vits.speech import speaking_style
 
-    return speaking_style(voice.base.options, voice.base.settings)
+    options: Any = voice.options
+    return speaking_style(options, voice.base.settings)
 
 
 def _without_noise(voice: VoiceToExport) -> SpokenStyle:
-    return replace(_style(voice), noise_scale=0.0, noise_scale_w=0.0)
+    return replace(own_style(voice), noise_scale=0.0, noise_scale_w=0.0)
 
 
 def _sentence_ids(voice: VoiceToExport) -> Iterator[tuple[str, torch.Tensor]]:

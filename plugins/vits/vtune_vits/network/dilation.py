@@ -24,7 +24,7 @@ def _class_of(own_dilation: tuple[int, ...]) -> type[nn.Conv1d]:
     class DilatedConv1d(nn.Conv1d):
         """A convolution whose constructor has another default dilation."""
 
-        def __init__(self, *arguments: Any, dilation: Any = own_dilation, **settings: Any) -> None:
-            super().__init__(*arguments, dilation=dilation, **settings)
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **{"dilation": own_dilation, **settings})
 
     return DilatedConv1d

@@ -128,7 +128,7 @@ class PeriodDiscriminator(nn.Module):
         missing = -segments.shape[-1] % self.period
         if missing:
             segments = functional.pad(segments, (0, missing), "reflect")
-        folded = segments.unflatten(-1, (-1, self.period))  # [B, 1, samples / period, period]
+        folded = segments.reshape(len(segments), 1, -1, self.period)  # [B, 1, samples / period, period]
         return _layer_outputs(self.convs, self.conv_post, folded)
 
 

@@ -1,7 +1,8 @@
 """Speak texts: one, or several at once, each of which sounds as it would alone.
 
-Text encoder, durations and flow compute all texts of a batch together, because their masks keep texts and padding apart.
-The vocoder has no masks and would hear the padding behind a shorter text, so it makes the sound of each text by itself.
+Text encoder, durations and flow compute all texts of a batch together, because their masks keep texts and padding
+apart. The vocoder has no masks and would hear the padding behind a shorter text, so it makes the sound of each text by
+itself.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Distillation:
     :param learning_rate: the highest; it falls to 0 as a cosine.
     """
 
-    steps: int = 400
+    steps: int = 600
     clips: int = 8
     frames: int = 80
     learning_rate: float = 1e-3
@@ -117,8 +117,8 @@ class Example:
 
     def part(self, start: int, end: int) -> Example:
         """Return some of its frames."""
-        cut = (tensor[..., start:end] for tensor in (self.latents, self.magnitudes, self.prior))
-        return Example(*cut, self.speaker)
+        latents, magnitudes, prior = (t[..., start:end] for t in (self.latents, self.magnitudes, self.prior))
+        return Example(latents, magnitudes, prior, self.speaker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def distil(network: VitsNetwork, phonemes: Phonemes, distillation: Distillation)
             first = int(random.integers(max(1, distillation.frames - SEGMENT_FRAMES + 1)))
             loss = vits_loss(network, crops, random, first)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), _MAX_GRADIENT_NORM)
         optimizer.step()
         if (step + 1) % max(1, distillation.steps // 5) == 0:

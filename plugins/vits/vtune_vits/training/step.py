@@ -128,9 +128,9 @@ def _from_seed(narrowing: int) -> Discriminators:
 
 def network_of(model: nn.Module) -> VitsNetwork:
     """Return the network of a model, which may be inside an adapter."""
-    network: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
-    found: VitsNetwork = network
-    return found
+    wrapped: Any = model
+    network: VitsNetwork = wrapped.get_base_model() if hasattr(model, "get_base_model") else wrapped
+    return network
 
 
 def _teacher(base: VitsBase) -> Teacher:
