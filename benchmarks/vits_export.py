@@ -136,9 +136,9 @@ def wrong_words(voice: Any) -> str:
     errors = words = 0
     for sentence, sound in zip(SENTENCES, sounds, strict=True):
         resampled = torch.from_numpy(soxr.resample(sound, voice.config.sample_rate, 16_000))
-        heard = model.transcribe(resampled, language="en", fp16=False, temperature=0.0)["text"]
-        expected, found = (normalise(text, "en").split() for text in (sentence, heard))
-        errors, words = errors + edit_distance(expected, found), words + len(expected)
+        transcript = model.transcribe(resampled, language="en", fp16=False, temperature=0.0)["text"]
+        expected, recognised = (normalise(text, "en").split() for text in (sentence, transcript))
+        errors, words = errors + edit_distance(expected, recognised), words + len(expected)
     return f"{errors} of {words} ({100 * errors / words:.1f} %)"
 
 

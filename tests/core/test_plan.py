@@ -60,14 +60,14 @@ def test_more_in_a_batch_needs_more_memory_and_checkpointing_less(orpheus: Calla
 
 
 def test_a_divided_network_is_planned_for_the_processes_of_the_recipe(orpheus: Callable[..., Recipe]) -> None:
-    whole = make_plan(orpheus(method="full", world_size=4))
+    undivided = make_plan(orpheus(method="full", world_size=4))
     divided = make_plan(orpheus(method="full", world_size=4, sharding="fsdp2"))
-    assert whole.memory_bytes is not None
+    assert undivided.memory_bytes is not None
     assert divided.memory_bytes is not None
-    assert whole.footprint is not None
-    gathered = 2 * whole.footprint.gathered_bytes
-    numbers = 16 * whole.footprint.parameters
-    assert divided.memory_bytes - whole.memory_bytes == pytest.approx(numbers / 4 + gathered - numbers)
+    assert undivided.footprint is not None
+    gathered = 2 * undivided.footprint.gathered_bytes
+    numbers = 16 * undivided.footprint.parameters
+    assert divided.memory_bytes - undivided.memory_bytes == pytest.approx(numbers / 4 + gathered - numbers)
     assert any("divided over 4 processes" in line for line in divided.lines())
     assert any("train.world_size does not say" in line for line in make_plan(orpheus(sharding="fsdp2")).lines())
 

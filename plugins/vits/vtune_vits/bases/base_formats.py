@@ -86,8 +86,8 @@ def _open_hub_file(name: str) -> BaseFiles:
     if path is None:
         raise EngineError(f"engine_options.{OPTION}: the repository {source} has no file {shown(file)}")
     folder = file.rpartition("/")[0]
-    beside = [f"{file}.json", *(f"{folder}/{other}".lstrip("/") for other in (_CHECKPOINT_JSON, "MODEL_CARD"))]
-    if not any([fetch_file(source, other) for other in beside[: 1 if path.suffix == ".onnx" else 2]]):
+    beside = [f"{file}.json", *(f"{folder}/{name}".lstrip("/") for name in (_CHECKPOINT_JSON, "MODEL_CARD"))]
+    if not any([fetch_file(source, name) for name in beside[: 1 if path.suffix == ".onnx" else 2]]):
         raise FileRefused(path, f"the repository {source} has no JSON beside it")
     fetch_file(source, beside[-1])
     return _OPENERS[path.suffix](path)

@@ -91,11 +91,11 @@ def read_licence(folder: Path) -> str:
         path = folder / name
         if path.is_file():
             try:
-                found = re.search(r"^\W*licen[sc]e\W*?:\s*(.+)$", read_text(path), re.IGNORECASE | re.MULTILINE)
+                line = re.search(r"^\W*licen[sc]e\W*?:\s*(.+)$", read_text(path), re.IGNORECASE | re.MULTILINE)
             except FileRefused:
                 continue
-            if found:
-                return found[1].strip()[:200]
+            if line:
+                return line[1].strip()[:200]
     return ""
 
 
@@ -181,10 +181,10 @@ class _Reader:
 
     def _replacements(self) -> dict[str, tuple[str, ...]]:
         replacements = self._object("phoneme_map", required=False)
-        for symbol, others in replacements.items():
-            if not isinstance(others, list) or not all(isinstance(other, str) for other in others):
-                raise self._refused(f"phoneme_map[{shown(symbol)}]", others, "a list of phonemes")
-        return {symbol: tuple(others) for symbol, others in replacements.items()}
+        for symbol, phonemes in replacements.items():
+            if not isinstance(phonemes, list) or not all(isinstance(phoneme, str) for phoneme in phonemes):
+                raise self._refused(f"phoneme_map[{shown(symbol)}]", phonemes, "a list of phonemes")
+        return {symbol: tuple(phonemes) for symbol, phonemes in replacements.items()}
 
     def _object(self, name: str, *, required: bool = True) -> Mapping[str, Any]:
         value = self.content.get(name)

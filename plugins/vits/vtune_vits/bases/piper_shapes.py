@@ -80,8 +80,8 @@ class _Shapes:
     def shape(self, name: str, axes: int) -> Shape:
         shape = self.shapes.get(name)
         if shape is None or len(shape) != axes:
-            found = "is missing" if shape is None else f"has the shape {list(shape)}"
-            raise EngineError(f"{self.source} holds no voice of Piper that vtune can read: the tensor {name} {found}")
+            fault = "is missing" if shape is None else f"has the shape {list(shape)}"
+            raise EngineError(f"{self.source} holds no voice of Piper that vtune can read: the tensor {name} {fault}")
         return shape
 
     def count(self, pattern: str) -> int:

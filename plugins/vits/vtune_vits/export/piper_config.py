@@ -106,12 +106,10 @@ def symbol_table(text: BaseText) -> dict[str, list[int]]:
     if blank and not (begin or text.blank_first):
         raise VoiceError("--to piper: Piper reads a blank before the first symbol, and the base has none there")
     table = {symbol: list(ids) for symbol, ids in text.symbols.items()}
-    for (
-        phoneme,
-        others,
-    ) in text.replacements.items():  # today's Piper replaces nothing, but one symbol may have many ids
-        parts = [[*table[other], *blank] for other in others]
-        table[phoneme] = [number for part in parts for number in part][: -len(blank) or None]
+    for phoneme, symbols in text.replacements.items():
+        # Today's Piper replaces no phoneme by others, but one symbol may have many ids.
+        ids = [number for symbol in symbols for number in (*table[symbol], *blank)]
+        table[phoneme] = ids[: -len(blank) or None]
     if text.kind == "characters":
         table = _for_written_text(table, text)
     return {**table, BLANK: blank, BEGIN: begin, END: list(text.end)}
