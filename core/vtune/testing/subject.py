@@ -349,7 +349,7 @@ def array_change(first: Mapping[str, Any], second: Mapping[str, Any], name: str 
 
     Example: arrays of float32 and float64 give "it was float32 (<f4), and is float64 (<f8)".
     """
-    if name not in first or name not in second:
+    if name is None or name not in first or name not in second:
         return "it is there only once"
     before, after = np.asarray(first[name]), np.asarray(second[name])
     if before.dtype != after.dtype:

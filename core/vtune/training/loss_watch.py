@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Any
 
 import torch
 
@@ -26,15 +27,16 @@ class LossWatch:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[int, torch.Tensor, torch.cuda.Event | None]] = deque()
+        self._waiting: deque[tuple[int, torch.Tensor, Any]] = deque()
 
     def add(self, loss: torch.Tensor, step: int) -> None:
         """Take the loss of a batch, one number, of the optimizer step ``step`` (from 1)."""
         value, event = loss.detach(), None
+        cuda: Any = torch.cuda  # whose events have no types
         if value.is_cuda:
             on_host = torch.empty((), dtype=value.dtype, pin_memory=True)
             value = on_host.copy_(value, non_blocking=True)
-            event = torch.cuda.Event()
+            event = cuda.Event()
             event.record()
         self._waiting.append((step, value, event))
 

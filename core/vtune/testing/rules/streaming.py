@@ -31,11 +31,11 @@ MIN_OPERATIONS = 50
 """An engine that calls torch less often computes elsewhere; its time is measured instead."""
 
 
-class _CountedOperations(TorchDispatchMode):
+class _CountedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operations of torch."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -96,7 +96,7 @@ def _is_shift(labels: torch.Tensor, inputs: torch.Tensor, shift: int) -> bool:
     if len(positions) < MIN_POSITIONS:
         return False
     values = labels[positions]
-    return len(values.unique()) >= MIN_VALUES and torch.equal(values, inputs[[t + shift for t in positions]])
+    return len(set(values.tolist())) >= MIN_VALUES and torch.equal(values, inputs[[t + shift for t in positions]])
 
 
 def _targets(labels: torch.Tensor) -> list[int]:
@@ -156,14 +156,14 @@ def _gap(model: nn.Module, batch: Batch, alignment: Alignment, position: int) ->
     if not math.isfinite(usual):
         return None
     own = position + alignment.shift
-    others = alignment.row_of(batch[alignment.inputs]).unique()
+    others = sorted(set(alignment.row_of(batch[alignment.inputs]).tolist()))
     for gap in range(2 * LARGEST_SHIFT):
         place = own - gap
         if place < 0:
             return None
         changed = {name: tensor.clone() for name, tensor in alone.items()}
         row = alignment.row_of(changed[alignment.inputs])
-        row[place] = others[others != row[place]][0]
+        row[place] = next(other for other in others if other != int(row[place]))
         if loss_of(model, changed, num_items_in_batch=counts) != usual:
             return gap
     return None
