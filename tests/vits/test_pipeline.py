@@ -147,6 +147,16 @@ def test_clips_with_unknown_symbols_are_left_out_with_the_reason(
     assert len(unknown) == 2
 
 
+def test_a_voice_is_scored_on_held_out_clips(run: Callable[..., VoiceFolder]) -> None:
+    folder = run(evaluate={"clips": 2}, train={"validation": 0.4})
+    scores = json.loads(folder.scores.read_text())
+    means = {score["spec"]["name"]: score["means"] for score in scores["scores"]}
+    # The adapter changes who speaks; text encoder and durations are the base's.
+    assert means["duration_ratio"]["voice"] == pytest.approx(means["duration_ratio"]["base"])
+    assert means["speech_level_dbfs"]["voice"] != means["speech_level_dbfs"]["base"]
+    assert "stop_rate" not in means  # planned lengths cannot fail to stop
+
+
 def test_a_plan_counts_what_is_trained(recipe: Callable[..., Any]) -> None:
     planned = make_plan(recipe())
     assert planned.footprint is not None
