@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a base of a few thousand numbers that has a posterior encoder."""
     folder = tmp_path_factory.mktemp("base")
     write_transformers_folder(
-        folder, small_network(small_settings(hidden_size=8, layers=1, flow_steps=2, vocoder=HIGH))
+        folder,
+        small_network(small_settings(hidden_size=8, layers=1, flow_steps=2, vocoder=replace(HIGH, first_channels=16))),
     )
     return folder
 
