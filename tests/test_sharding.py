@@ -150,9 +150,9 @@ def test_two_processes_with_a_divided_network_learn_what_one_process_learns(
     assert len(logged["loss"]) == 4
     for name in ("loss", "grad_norm"):
         assert divided_logged[name] == pytest.approx(logged[name], rel=1e-3), name
-    whole = json.loads((tmp_path / "one/held0.json").read_text())
+    undivided = json.loads((tmp_path / "one/held0.json").read_text())
     pieces = [json.loads((tmp_path / f"two/held{rank}.json").read_text()) for rank in (0, 1)]
-    for name, count in whole.items():
+    for name, count in undivided.items():
         assert sum(piece[name] for piece in pieces) == count, name
         assert max(piece[name] for piece in pieces) <= 0.6 * count, name
 

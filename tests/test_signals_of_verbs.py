@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,29 +93,21 @@ def name_of(case: Case) -> str:
     return "-".join(case.arguments[:1] if case.verb != "export" else ("export", case.arguments[4]))
 
 
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    started = Forks()
-    yield started
-    started.close()
-
-
 @pytest.fixture
 def world(tmp_path: Path, forks: Forks, speech: Callable[..., Path], template: Path) -> Path:
     """A folder with recordings, recipes, and the voices ``ann``, ``ben`` and ``con``; made once, and copied."""
     if not list(template.iterdir()):
-        place = template
-        shutil.move(speech(), place / "speech")
-        shutil.move(speech("held", 2, first=50), place / "held")
-        (place / "engine.py").write_text(CONVERTING)
+        shutil.move(speech(), template / "speech")
+        shutil.move(speech("held", 2, first=50), template / "held")
+        (template / "engine.py").write_text(CONVERTING)
         for name, engine in {"ann": "toy", "ben": "toy", "again": "toy", "con": "engine.py"}.items():
-            (place / f"{name}.yaml").write_text(RECIPE.format(name=name, engine=engine))
-        (place / "lines.txt").write_text("first line\nsecond line\n")
-        _write_recordings(place)
-        torch.save(_tiny_whisper(), place / "tiny.pt")
+            (template / f"{name}.yaml").write_text(RECIPE.format(name=name, engine=engine))
+        (template / "lines.txt").write_text("first line\nsecond line\n")
+        _write_recordings(template)
+        torch.save(_tiny_whisper(), template / "tiny.pt")
         for name in ("ann", "ben", "con"):
-            code, said = forks.run(place, "run", f"{name}.yaml", f"train.seed={len(name) + ord(name[0])}")
-            assert code == 0, said
+            code, output = forks.run(template, "run", f"{name}.yaml", f"train.seed={len(name) + ord(name[0])}")
+            assert code == 0, output
     world = tmp_path / "world"
     shutil.copytree(template, world)
     return world
@@ -126,20 +118,20 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("template")
 
 
-def _write_recordings(place: Path) -> None:
+def _write_recordings(folder: Path) -> None:
     rate = 16_000
     times = np.arange(4 * rate) / rate
     silence = 1e-4 * np.random.default_rng(0).standard_normal(2 * rate)
-    (place / "raw").mkdir()
-    (place / "cut").mkdir()
+    (folder / "raw").mkdir()
+    (folder / "cut").mkdir()
     for number in range(2):
         pitch = 140 + 20 * number
         voice = 0.1 * sum(np.sin(2 * np.pi * pitch * n * times + n) / n for n in range(1, 20))
         soundfile.write(
-            place / f"raw/talk{number}.wav", np.concatenate([silence, voice, silence, voice, silence]), rate
+            folder / f"raw/talk{number}.wav", np.concatenate([silence, voice, silence, voice, silence]), rate
         )
         noise = np.random.default_rng(number).normal(0, 0.2, rate)
-        soundfile.write(place / f"cut/{number}.wav", noise * np.clip(np.sin(31 * times[:rate]), 0, None) ** 2, rate)
+        soundfile.write(folder / f"cut/{number}.wav", noise * np.clip(np.sin(31 * times[:rate]), 0, None) ** 2, rate)
 
 
 def _tiny_whisper() -> dict[str, object]:
@@ -169,12 +161,12 @@ TIMED = (
 
 def contents(folder: Path, made: tuple[str, ...]) -> dict[str, bytes]:
     """Return what lies at the places of a command's results; of files that hold a time, only that they are there."""
-    found = {}
+    files = {}
     for name in made:
         path = folder / name
         for file in [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file()):
-            found[str(file.relative_to(folder))] = b"" if file.name.endswith(TIMED) else file.read_bytes()
-    return found
+            files[str(file.relative_to(folder))] = b"" if file.name.endswith(TIMED) else file.read_bytes()
+    return files
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -194,8 +186,8 @@ def test_every_verb_is_known_here() -> None:
 def test_a_verb_that_a_signal_stops(forks: Forks, world: Path, tmp_path: Path, case: Case) -> None:
     straight = tmp_path / "straight"
     shutil.copytree(world, straight)
-    code, said = forks.run(straight, *case.arguments, SIGNAL_AT_CHANGE="0", SIGNAL="SIGTERM")
-    assert code == 0, said
+    code, output = forks.run(straight, *case.arguments, SIGNAL_AT_CHANGE="0", SIGNAL="SIGTERM")
+    assert code == 0, output
     changes = int((straight / "said.changes").read_text())
     expected = contents(straight, case.made)
     assert bool(expected) == bool(case.made)
@@ -204,28 +196,28 @@ def test_a_verb_that_a_signal_stops(forks: Forks, world: Path, tmp_path: Path, c
         at = tmp_path / name
         shutil.copytree(world, at)
         number = getattr(signal, name)
-        code, said = forks.run(at, *case.arguments, SIGNAL_AT_CHANGE=str(moment), SIGNAL=name)
-        where = f"{name} at {moment} of {changes} changes: {said}"
-        assert "Traceback" not in said, where
+        code, output = forks.run(at, *case.arguments, SIGNAL_AT_CHANGE=str(moment), SIGNAL=name)
+        where = f"{name} at {moment} of {changes} changes: {output}"
+        assert "Traceback" not in output, where
         assert leftovers(at) == [], where
         if code == 0:  # the last change is behind all that can be stopped
             assert moment >= changes - 1, where
             assert contents(at, case.made) == expected, where
             continue
         assert code == (-number if case.exit_code is None else case.exit_code), where
-        lines = [line for line in said.splitlines() if line.startswith("stopped")]
+        lines = [line for line in output.splitlines() if line.startswith("stopped")]
         assert len(lines) == (0 if case.exit_code is None else 1), where
         for line in lines:
             assert f"after {name}; " in line
-            assert line == said.splitlines()[-1]
+            assert line == output.splitlines()[-1]
             assert line.endswith(("run the same command to resume", "run the same command again")), where
         for made in case.made:
             if (at / made).exists() and made != STUDY:  # the best of the trials so far
                 assert contents(at, (made,)) == contents(straight, (made,)), where
         if case.verb in ("merge", "mix", "export") and (at / case.made[0]).exists():
             continue  # it was done, and would be refused now
-        code, said = forks.run(at, *case.arguments)
-        assert code == 0, where + said
+        code, output = forks.run(at, *case.arguments)
+        assert code == 0, where + output
         assert contents(at, case.made) == expected, where
 
 

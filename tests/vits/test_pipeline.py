@@ -91,8 +91,8 @@ def test_a_voice_is_made_opened_and_merged_into_a_base_of_transformers(
         latents = torch.randn(1, 8, 30)
         mask = torch.ones(1, 1, 30)
         expected = model.decoder(model.flow(latents, mask, None, reverse=True))[:, 0]
-        found = network.decode(network.from_prior(latents, mask[:, 0].bool(), None), None)
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+        sound = network.decode(network.from_prior(latents, mask[:, 0].bool(), None), None)
+        torch.testing.assert_close(sound, expected, atol=1e-4, rtol=1e-3)
         reading = model.text_encoder(ids, torch.ones(1, 19, 1), attention_mask=torch.ones(1, 19))
         means = network.read(ids, torch.ones(1, 19, dtype=torch.bool)).means
         torch.testing.assert_close(means, reading.prior_means.transpose(1, 2), atol=1e-4, rtol=1e-3)

@@ -128,7 +128,9 @@ class GradientCheck:
         if any(in_any_process([any(map(_is_overflown, tensors))], tensors)):
             return
         with_gradient = in_any_process([_has_gradient(parameters[name]) for name in self._silent], tensors)
-        self._silent = [name for name, has_gradient in zip(self._silent, with_gradient, strict=True) if not has_gradient]
+        self._silent = [
+            name for name, has_gradient in zip(self._silent, with_gradient, strict=True) if not has_gradient
+        ]
         if self._silent and self._moved:
             raise TrainingError(
                 f"{len(self._silent)} of {len(parameters)} tensors have had a gradient of zero since the first step: "

@@ -124,6 +124,6 @@ def extract_conditioning(base, clips):
 
 def test_a_key_that_forgets_an_option_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vtune.testing.option_effects.training_values", lambda options: {})
-    told = r"The option 'width' affects runtime and training, but another value changes the key of runtime\."
-    with pytest.raises(AssertionError, match=told):
+    message = r"The option 'width' affects runtime and training, but another value changes the key of runtime\."
+    with pytest.raises(AssertionError, match=message):
         check_options(load_engine("toy"), {}, CLIPS)

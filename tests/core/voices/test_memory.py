@@ -97,11 +97,11 @@ def test_merging_needs_more_and_is_refused_before_the_base_is_loaded(
     voice: VoiceFolder, large_base: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     limit(monkeypatch, 6)
-    told = "'anna' does not fit into memory: merging needs about 6.7 GiB, and there are 6.0 GiB of memory"
-    with pytest.raises(VoiceError, match=told):
+    message = "'anna' does not fit into memory: merging needs about 6.7 GiB, and there are 6.0 GiB of memory"
+    with pytest.raises(VoiceError, match=message):
         merge_voice(voice, tmp_path / "out")
     for target in ("merged", "gguf-ready"):
-        with pytest.raises(VoiceError, match=told):
+        with pytest.raises(VoiceError, match=message):
             export(voice, tmp_path / "out", target, without_consent=CONSENT)
     assert large_base == []
     assert not (tmp_path / "out").exists()

@@ -88,13 +88,13 @@ def test_it_is_made_once_for_each_base_and_settings(
     first, second, other = (small_network(network.settings, seed=seed) for seed in (1, 2, 3))
 
     posterior.load_distilled(first, Teacher(network, PHONEMES, "abc"), FEW)
-    told = caplog.text
+    log = caplog.text
     posterior.load_distilled(second, Teacher(network, PHONEMES, "abc"), FEW)
-    assert caplog.text == told
+    assert caplog.text == log
     posterior.load_distilled(other, Teacher(network, PHONEMES, "another base"), FEW)
 
-    assert "step 3 of 3" in told
-    assert "nats a frame from the prior, mel distance" in told
+    assert "step 3 of 3" in log
+    assert "nats a frame from the prior, mel distance" in log
     assert caplog.text.count("step 3 of 3") == 2
     assert len(list(cache.rglob(posterior.WEIGHTS_FILE))) == 2
     for name, tensor in first.posterior_encoder.state_dict().items():

@@ -156,14 +156,14 @@ def _gap(model: nn.Module, batch: Batch, alignment: Alignment, position: int) ->
     if not math.isfinite(usual):
         return None
     own = position + alignment.shift
-    others = sorted(set(alignment.row_of(batch[alignment.inputs]).tolist()))
+    values = sorted(set(alignment.row_of(batch[alignment.inputs]).tolist()))
     for gap in range(2 * LARGEST_SHIFT):
-        place = own - gap
-        if place < 0:
+        changed_position = own - gap
+        if changed_position < 0:
             return None
         changed = {name: tensor.clone() for name, tensor in alone.items()}
         row = alignment.row_of(changed[alignment.inputs])
-        row[place] = next(other for other in others if other != int(row[place]))
+        row[changed_position] = next(value for value in values if value != int(row[changed_position]))
         if loss_of(model, changed, num_items_in_batch=counts) != usual:
             return gap
     return None
