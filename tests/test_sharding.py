@@ -135,7 +135,7 @@ def run(forks: Forks, at: Path, *arguments: str, judge: str = "", **environment:
     return printed
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("method", ["full", pytest.param("lora", marks=pytest.mark.proof)])
 def test_two_processes_with_a_divided_network_learn_what_one_process_learns(
     forks: Forks, tmp_path: Path, recipe: Path, method: str
 ) -> None:
@@ -172,7 +172,7 @@ def test_averages_validation_and_measured_checkpoints_are_those_of_whole_copies(
         assert divided_logged[name] == pytest.approx(values, rel=1e-5), name
 
 
-@pytest.mark.parametrize("step", [2, 3])
+@pytest.mark.parametrize("step", [2, pytest.param(3, marks=pytest.mark.proof)])
 def test_a_killed_divided_training_goes_on_bit_by_bit(
     forks: Forks, tmp_path: Path, recipe: Path, judge: str, step: int
 ) -> None:
@@ -200,6 +200,7 @@ def test_an_optimizer_that_needs_whole_tensors_is_refused_in_one_line(
     assert "Traceback" not in printed
 
 
+@pytest.mark.proof
 def test_the_shipped_configuration_of_accelerate_starts_a_divided_training(tmp_path: Path, recipe: Path) -> None:
     command = [
         sys.executable, "-m", "accelerate.commands.launch",
