@@ -247,7 +247,7 @@ def test_a_voice_runs_no_engine_that_it_brings(project: Project, verb: str) -> N
     for name in ("evil.py", "./voices/ann/evil.py", str(evil), "../ann/evil.py", "voices/../voices/ann/evil.py"):
         for voice in ("ann", "ben"):
             project.rewrite(Path("voices") / voice / "voice.json", engine=name)
-        project.refuses(*VOICE_VERBS[verb], told="is a Python file" if "against" not in verb else "")
+        project.refuses(*VOICE_VERBS[verb], message="is a Python file" if "against" not in verb else "")
     for voice in ("ann", "ben"):
         project.rewrite(Path("voices") / voice / "voice.json", engine="evil.py")
     os.chdir(project.voice)  # where the name leads to the file
@@ -259,7 +259,7 @@ def test_the_recipe_of_a_voice_runs_no_engine(project: Project, verb: str) -> No
     evil = project.engine(project.voice / "evil.py")
     for name in ("evil.py", str(evil)):
         project.rewrite(project.voice / "recipe.yaml", engine=name)
-        project.refuses(*VOICE_VERBS[verb], told="is a Python file")
+        project.refuses(*VOICE_VERBS[verb], message="is a Python file")
 
 
 OTHERS = ("ann/evil.py", "/evil.py", ".py", "os", "vtune_cli", "evil:evil", "EVIL.PY")
@@ -296,14 +296,14 @@ def test_the_recipe_of_a_voice_or_a_run_runs_no_engine(project: Project, verb: s
         if "inherited" in place:
             Path("mine.yaml").write_text(f"extends: {recipe.relative_to(project.folder)}\nvoice: mine\n")
         named = "mine.yaml" if "inherited" in place else str(recipe)
-        project.refuses(*RECIPE_VERBS[verb], named, told="evil.py")
+        project.refuses(*RECIPE_VERBS[verb], named, message="evil.py")
 
 
 def test_a_recipe_is_looked_at_without_running_its_engine(project: Project) -> None:
     mine = project.engine(project.folder / "mine.py")
     project.rewrite(Path("recipe.yaml"), engine="./mine.py")
     for verb in ("check", "show"):
-        project.refuses("recipe", verb, "recipe.yaml", told="is a Python file, which vtune runs only if you name it")
+        project.refuses("recipe", verb, "recipe.yaml", message="is a Python file, which vtune runs only if you name it")
     assert project.vtune("recipe", "check", "recipe.yaml", "--engine-file", str(mine)).exit_code == 0
     assert project.mark.exists()
 
@@ -356,7 +356,7 @@ def test_a_fully_tuned_voice_that_is_a_pickle_runs_nothing(project: Project) -> 
     project.rewrite(project.voice / "voice.json", method="full")
     torch.save({"x": Code(project.mark)}, project.voice / "model.safetensors")
     project.pickled(project.voice / "pytorch_model.bin")
-    project.refuses("say", "ann", "hello", "--out", "out.wav", told="model.safetensors cannot be loaded")
+    project.refuses("say", "ann", "hello", "--out", "out.wav", message="model.safetensors cannot be loaded")
 
 
 def test_no_pickle_takes_the_place_of_a_missing_file(project: Project) -> None:
@@ -366,7 +366,7 @@ def test_no_pickle_takes_the_place_of_a_missing_file(project: Project) -> None:
     ):
         (project.voice / name).rename(project.voice / "away")
         project.pickled(project.voice / other)
-        project.refuses("say", "ann", "hello", "--out", "out.wav", told=name)
+        project.refuses("say", "ann", "hello", "--out", "out.wav", message=name)
         (project.voice / "away").rename(project.voice / name)
 
 
@@ -376,7 +376,7 @@ def test_yaml_makes_no_objects(project: Project, tag: str) -> None:
     for path in (project.voice / "recipe.yaml", project.run / "recipe.yaml", Path("recipe.yaml")):
         path.write_text(f"{path.read_text()}\nfurther: {text}\n")
         for verb in RECIPE_VERBS.values():
-            project.refuses(*verb, str(path), told="YAML tags are not allowed")
+            project.refuses(*verb, str(path), message="YAML tags are not allowed")
     project.refuses("evaluate", "ann")
     config = Path("serve.yaml")
     config.write_text(f"aliases: {text}\n")
@@ -488,12 +488,12 @@ def test_a_base_of_a_known_kind_brings_no_code(project: Project, orpheus: Path) 
 @pytest.mark.parametrize("verb", ["plan", "run"])
 def test_a_base_of_an_unknown_kind_is_refused(project: Project, orpheus: Path, verb: str) -> None:
     with_code(project, onto(project, orpheus), "evil")
-    project.refuses(verb, "recipe.yaml", told="cannot be loaded without its own code (evil.py)")
+    project.refuses(verb, "recipe.yaml", message="cannot be loaded without its own code (evil.py)")
 
 
 def test_a_base_that_names_attention_on_the_hub_is_refused(project: Project, orpheus: Path) -> None:
     project.rewrite(onto(project, orpheus) / "config.json", attn_implementation="stranger/kernel")
-    project.refuses("run", "recipe.yaml", told="asks for code from the Hub")
+    project.refuses("run", "recipe.yaml", message="asks for code from the Hub")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", proof("snac/model.safetensors"), proof("tokenizer.json")])
@@ -504,7 +504,7 @@ def test_a_base_that_is_a_pickle_in_any_place_is_refused(project: Project, orphe
     if name != "tokenizer.json":
         (base / name).unlink()
         project.pickled((base / name).with_name("pytorch_model.bin"))
-        project.refuses("run", "recipe.yaml", "train.max_steps=1", told="more than tensors, and vtune runs no code")
+        project.refuses("run", "recipe.yaml", "train.max_steps=1", message="more than tensors, and vtune runs no code")
 
 
 @pytest.mark.proof

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -30,7 +32,9 @@ def network() -> VitsNetwork:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path))
+    """Return an empty cache of model files."""
+    here = partial(huggingface_hub.cached_assets_path, assets_dir=tmp_path)
+    monkeypatch.setattr(huggingface_hub, "cached_assets_path", here)
     return tmp_path
 
 
