@@ -29,6 +29,7 @@ def test_large_objects_and_numbers_reach_the_other_rank() -> None:
     assert (second.get("sound")["sound"] == sound).all()
     second.get("sound", remove=True)
     first.set_number("stop", 15)
+    assert first.add("stop", 0) == 15  # a store answers each client in order, but does not say when a number is set
     assert second.add("stop", 0) == 15
     assert RankStore(2, 10).add("stop", 0) == 0, "another run has its own numbers"
 
