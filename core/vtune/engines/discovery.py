@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import re
 import sys
@@ -96,6 +97,7 @@ def import_plugin(installed: Installed, what: str) -> ModuleType:
             f"{installed.title(what)} names {installed.entry.value!r}, which is not a module; an entry point names a "
             "module of hookimpl functions"
         )
+    _log_as_vtune_does(module)
     return module
 
 
@@ -120,7 +122,14 @@ def import_file(path: Path) -> ModuleType:
     except (Exception, SystemExit) as error:  # as above: somebody else's module
         del sys.modules[name]
         raise EngineError(f"engine file {path} cannot be imported: {reason(error)}") from error
+    _log_as_vtune_does(module)
     return module
+
+
+def _log_as_vtune_does(module: ModuleType) -> None:
+    """Show the messages of a plugin's package (its long steps, for example) whenever those of vtune are shown."""
+    package = module.__name__.partition(".")[0]
+    logging.getLogger(package).setLevel(logging.getLogger("vtune").level)
 
 
 def _content(path: Path) -> bytes:

@@ -240,7 +240,7 @@ def _announce(run: RunFolder, folder: Path, identity: dict[str, Any], model: nn.
     total = sum(p.numel() for p in model.parameters())
     logger.info("Trainable parameters: %s of %s (%.4f %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
     if isinstance(model, PeftModel):
-        kinds = Counter(name.rsplit(".lora_", 1)[0].rsplit(".", 1)[-1] for name in guards.adapter_parameters(model))
+        kinds = Counter(map(_layer_name, guards.adapter_parameters(model)))
         each = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
         logger.info("Adapter: %d tensors (%s)", kinds.total(), each)
     for identity_path in sorted(run.checkpoints.glob("*/identity.json")):
@@ -248,6 +248,15 @@ def _announce(run: RunFolder, folder: Path, identity: dict[str, Any], model: nn.
             logger.info("not resuming %s: %s", identity_path.parent, _what_differs(identity_path, identity))
     make_parent(folder / "identity.json")
     write_json(folder / "identity.json", identity)
+
+
+def _layer_name(tensor: str) -> str:
+    """Return the name of the layer that a tensor of an adapter belongs to; layers of a list have that of the list.
+
+    ``encoder.0.q_proj.lora_A.weight`` is of ``q_proj``, ``flow.in_layers.3.lora_A.weight`` of ``in_layers``.
+    """
+    parts = tensor.rsplit(".lora_", 1)[0].split(".")
+    return next((part for part in reversed(parts) if not part.isdigit()), parts[-1])
 
 
 def _what_differs(file: Path, identity: dict[str, Any]) -> str:

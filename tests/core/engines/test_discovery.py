@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import sys
 
 import pytest
@@ -22,6 +23,20 @@ def test_an_installed_engine_is_found_and_names_its_distribution(install, engine
     result = load_engine("acme")
     assert (result.name, result.origin) == ("acme", "acme-speech 1.0")
     assert result.info.options().size == 1
+
+
+def test_the_messages_of_an_engine_are_shown_when_those_of_vtune_are(install, engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("vtune"), "level", logging.INFO)
+    install("acme", "vtune.engines", {"acme": "acme_engine"}, acme_engine=engine)
+    load_engine("acme")
+    assert logging.getLogger("acme_engine.training").isEnabledFor(logging.INFO)
+
+    file = tmp_path / "own_engine.py"
+    file.write_text(engine)
+    use_engine_file(file)
+    load_engine(str(file))
+    (name,) = (name for name in sys.modules if name.startswith("vtune_engine_file_own_engine_"))
+    assert logging.getLogger(name).isEnabledFor(logging.INFO)
 
 
 def test_an_engine_may_lie_in_a_package(install, engine, tmp_path):

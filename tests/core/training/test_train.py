@@ -21,6 +21,7 @@ from vtune.engines import Engine, load_recipe, use_engine_file
 from vtune.errors import EngineError, RecipeError, TrainingError
 from vtune.recipe import Recipe, TrainRecipe
 from vtune.runtime.device import is_out_of_memory
+from vtune.training.train import _layer_name
 
 FOLDERS = ("runs", "voices")
 
@@ -276,3 +277,14 @@ def test_an_error_of_the_model_names_the_engine_and_the_line(toy_recipe: Callabl
     use_engine_file(tmp_path / "mine.py")
     with pytest.raises(EngineError, match=r"mine.py'.*: training the model raised KeyError 'hidden' at mine.py:\d+$"):
         pipeline.run(load_recipe(toy_recipe(engine=str(tmp_path / "mine.py"), evaluate={"checkpoint_sentences": 0})))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "layer"),
+    [
+        ("base_model.model.layers.0.q_proj.lora_A.default.weight", "q_proj"),
+        ("base_model.model.flow.in_layers.3.lora_B.default.weight", "in_layers"),
+    ],
+)
+def test_the_layers_of_a_list_are_counted_by_the_name_of_the_list(tensor: str, layer: str) -> None:
+    assert _layer_name(tensor) == layer
