@@ -63,7 +63,7 @@ class PiperTraining:
         from piper.train.vits.mel_processing import spectrogram_torch
         from torch.nn.utils.rnn import pad_sequence
 
-        for clips in torch.load(self.folder / "batches.pt"):
+        for clips in torch.load(self.folder / "batches.pt", weights_only=True):
             samples = [clip["samples"] for clip in clips]
             spectrograms = [
                 spectrogram_torch(sound[None], FFT_SIZE, SAMPLE_RATE, HOP_LENGTH, FFT_SIZE)[0].T for sound in samples
@@ -82,7 +82,7 @@ class PiperTraining:
 
     def losses(self, batch: int) -> dict[str, Any]:
         """Return the losses of a batch without dropout, with the noise and the segments that the parent has drawn."""
-        noise = torch.load(self.folder / "noise.pt")
+        noise = torch.load(self.folder / "noise.pt", weights_only=True)
         self.model.eval()
         drawn = torch.randn_like, torch.randn, torch.rand
         torch.randn_like = lambda values: noise["posterior"].to(values)  # type: ignore[assignment]
