@@ -13,7 +13,7 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from vtune.runtime.paths import make_parent, write_text
-from vtune.training.loss_watch import require_finite
+from vtune.training.loss_watch import require_finite_loss
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
         for name in ("loss", "eval_loss"):
             value = (logs or {}).get(name)
             if value is not None:
-                require_finite(name, value, state.global_step)
+                require_finite_loss(name, value, state.global_step)
         if self._bar is None or not logs or not ("loss" in logs or "eval_loss" in logs):
             return
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in logs.items() if name not in _UNPRINTED_METRICS)

@@ -11,7 +11,7 @@ import torch
 from vtune.errors import TrainingError
 
 
-def require_finite(name: str, value: float, step: int) -> None:
+def require_finite_loss(name: str, value: float, step: int) -> None:
     """Check a loss. :raises TrainingError: it is NaN or infinite; says what to change."""
     if not math.isfinite(value):
         raise TrainingError(
@@ -49,4 +49,4 @@ class LossWatch:
                     return
                 event.synchronize()
             self._waiting.popleft()
-            require_finite("loss", float(value), step)
+            require_finite_loss("loss", float(value), step)

@@ -44,7 +44,8 @@ def estimate(options: VitsOptions, lora: LoraSettings, presets: Mapping[str, tup
 
     :param presets: the engine's presets of LoRA targets.
     """
-    settings = open_base(options.base_model).settings
+    files = open_base(options.base_model)
+    settings = files.settings
     network = empty_network(settings)
     parameters = _count(network)
     adapter = adapter_size(empty_network(settings), lora, presets)
@@ -73,7 +74,8 @@ def estimate(options: VitsOptions, lora: LoraSettings, presets: Mapping[str, tup
         speaking_bytes=3 * 4 * spoken_samples * _last_channels(settings.vocoder),
         largest_bytes=4 * max(parameter.numel() for parameter in network.parameters()),
         tensor_bytes=4 * max(parameter.numel() for parameter in network.parameters()),
-        part_parameters=_count(network.posterior_encoder) + _discriminator_parameters(options),
+        part_parameters=_count(network.posterior_encoder)
+        + _discriminator_parameters(options, own=files.read_discriminators is not None),
     )
 
 
@@ -83,11 +85,10 @@ def empty_network(settings: VitsSettings) -> VitsNetwork:
         return VitsNetwork(settings)
 
 
-def _discriminator_parameters(options: VitsOptions) -> int:
-    """Count the discriminators that a training begins with; those of a Piper checkpoint have the published size."""
+def _discriminator_parameters(options: VitsOptions, own: bool) -> int:
+    """Count the discriminators that a training begins with; a base's own ones have the published size."""
     if not options.adversarial_weight:
         return 0
-    own = open_base(options.base_model).read_discriminators is not None
     with torch.device("meta"):
         return _count(Discriminators(1 if own else options.discriminator_narrowing))
 

@@ -17,7 +17,7 @@ from vtune.toolkit import read_tensors
 from vtune_vits.bases.base_files import BaseFiles, fingerprint_of
 from vtune_vits.bases.names import fold_weight_normalisation, piper_name
 from vtune_vits.bases.piper_json import find_json, read_licence, read_piper_json
-from vtune_vits.bases.piper_shapes import Steps, piper_settings
+from vtune_vits.bases.piper_shapes import Steps, has_duration_posterior, has_posterior, piper_settings
 
 GENERATOR, DISCRIMINATOR = "model_g.", "model_d."
 """Beginnings of the names of the voice's own tensors, and of those of the discriminators that taught it."""
@@ -58,8 +58,8 @@ def open_piper_checkpoint(path: Path) -> BaseFiles:
         settings=settings,
         text=json.text,
         fingerprint=fingerprint_of(paths),
-        has_posterior="enc_q.pre.weight" in shapes,
-        has_duration_posterior=not settings.stochastic_durations or "dp.post_pre.weight" in shapes,
+        has_posterior=has_posterior(shapes),
+        has_duration_posterior=has_duration_posterior(shapes, settings),
         licence=read_licence(path.parent),
         read_tensors=read_all,
         name_in_file=piper_name,

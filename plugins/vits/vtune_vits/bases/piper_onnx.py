@@ -19,7 +19,7 @@ from vtune_vits.bases.base_files import BaseFiles, fingerprint_of
 from vtune_vits.bases.names import piper_name
 from vtune_vits.bases.onnx_graph import OnnxGraph, OnnxNode, OnnxTensor, read_onnx_graph
 from vtune_vits.bases.piper_json import find_json, read_licence, read_piper_json
-from vtune_vits.bases.piper_shapes import Steps, piper_settings
+from vtune_vits.bases.piper_shapes import Steps, has_duration_posterior, has_posterior, piper_settings
 
 MAX_UNNAMED_VALUES = 64
 """Floating-point numbers of a tensor that no node of the network uses; larger ones are weights of something else."""
@@ -55,8 +55,8 @@ def open_piper_onnx(path: Path) -> BaseFiles:
         settings=settings,
         text=json.text,
         fingerprint=fingerprint_of(paths),
-        has_posterior="enc_q.pre.weight" in shapes,
-        has_duration_posterior=not settings.stochastic_durations or "dp.post_pre.weight" in shapes,
+        has_posterior=has_posterior(shapes),
+        has_duration_posterior=has_duration_posterior(shapes, settings),
         licence=read_licence(path.parent),
         read_tensors=tensors.read,
         name_in_file=piper_name,

@@ -124,3 +124,13 @@ def _vocoder(look: _Shapes, steps: Steps) -> VocoderSettings:
         residual_dilations=steps.residual_dilations,
         first_channels=look.shape("dec.conv_pre.weight", 3)[0],
     )
+
+
+def has_posterior(shapes: Mapping[str, Shape]) -> bool:
+    """Tell whether a file of Piper has the posterior encoder, by the names of its tensors."""
+    return "enc_q.pre.weight" in shapes
+
+
+def has_duration_posterior(shapes: Mapping[str, Shape], settings: VitsSettings) -> bool:
+    """Tell whether a file of Piper has all that durations are learned with."""
+    return not settings.stochastic_durations or "dp.post_pre.weight" in shapes

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from vtune_vits.network.masks import length_mask
+
 if TYPE_CHECKING:
     from vtune_vits.network.noise import SpeakingNoise
     from vtune_vits.network.voice import VitsNetwork
@@ -66,7 +68,7 @@ def speak_texts(network: VitsNetwork, texts: Sequence[SpokenText], style: Spoken
     device = texts[0].ids.device
     lengths = torch.tensor([len(text.ids) for text in texts], device=device)
     ids = pad_sequence([text.ids for text in texts], batch_first=True)  # [B x L]
-    mask = torch.arange(ids.shape[1], device=device) < lengths[:, None]
+    mask = length_mask(lengths, ids.shape[1])
     speaker = network.embed(torch.full((len(texts),), speaker_id, device=device))
     reading = network.read(ids, mask)
     noise = pad_sequence([text.noise.durations(len(text.ids)).T for text in texts], batch_first=True)  # [B x L x 2]
@@ -81,7 +83,7 @@ def speak_texts(network: VitsNetwork, texts: Sequence[SpokenText], style: Spoken
         for row, text in enumerate(texts)
     ]
     frame_counts = torch.tensor([len(prior) for prior in priors], device=device)
-    frame_mask = torch.arange(int(frame_counts.max()), device=device) < frame_counts[:, None]
+    frame_mask = length_mask(frame_counts, int(frame_counts.max()))
     latents = network.from_prior(pad_sequence(priors, batch_first=True).transpose(1, 2), frame_mask, speaker)
     spoken = []
     for row, prior in enumerate(priors):

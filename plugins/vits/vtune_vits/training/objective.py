@@ -15,6 +15,7 @@ import torch
 
 import vtune
 from vtune_vits.network.alignment import log_likelihoods, phoneme_of_frame, search, spread
+from vtune_vits.network.masks import length_mask
 from vtune_vits.network.spectrogram import linear_spectrogram, log_mel
 from vtune_vits.training.losses import MEL_WEIGHT, divergence, mel_distance
 
@@ -72,7 +73,7 @@ def training_loss(network: VitsNetwork, batch: Mapping[str, torch.Tensor]) -> di
     speaker = network.embed(batch.get("speakers"))
     frames, text_lengths = batch["frames"], batch["text_lengths"]
     recordings = encode_recordings(network, batch, speaker)
-    text_mask = _mask(text_lengths, batch["input_ids"].shape[1])
+    text_mask = length_mask(text_lengths, batch["input_ids"].shape[1])
     reading = network.read(batch["input_ids"], text_mask)
     latents = network.to_prior(recordings.latents, recordings.mask, speaker)
     durations = align(latents, (reading.means, reading.log_scales), frames, text_lengths)
@@ -108,7 +109,7 @@ def encode_recordings(
     magnitudes = linear_spectrogram(
         batch["samples"], settings.fft_size, settings.hop_length, settings.hop_length * frames
     )
-    mask = _mask(frames, magnitudes.shape[2])
+    mask = length_mask(frames, magnitudes.shape[2])
     magnitudes = magnitudes * mask[:, None]
     means, log_scales = network.posterior(magnitudes, mask, speaker)
     noise = vtune.toolkit.normal(batch["lots"], *means.transpose(1, 2).shape[1:], stream=_POSTERIOR_STREAM)
@@ -140,7 +141,7 @@ def make_segments(
         # Products in bf16 would add noise of -40 dB to the sound, by which discriminators would know it.
         made = network.decode(latents.float(), speaker)  # [B, count * hop]
     recorded = vtune.toolkit.take_segments(batch["samples"], hop * starts, hop * count)
-    inside = _mask(frames - starts, count)  # [B, count]
+    inside = length_mask(frames - starts, count)  # [B, count]
     made = made * inside.repeat_interleave(hop, dim=1)
     with torch.autocast(made.device.type, enabled=False):
         recorded_mel = log_mel(
@@ -150,8 +151,3 @@ def make_segments(
         made_mel = log_mel(linear_spectrogram(made, settings.fft_size, hop), settings.sample_rate)
         distance = mel_distance(recorded_mel, made_mel, inside)
     return Segments(recorded, made, distance)
-
-
-def _mask(lengths: torch.Tensor, size: int) -> torch.Tensor:
-    """Return True for the places inside each row, ``[B, size]``."""
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
