@@ -55,9 +55,7 @@ def pulse_train(f0: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:
     """
     places = torch.arange(f0.shape[1], device=f0.device).minimum(frame_counts[:, None] - 1)
     held = f0.double().gather(1, places)  # the last pitch of a row goes on, so that no sample leans on padding
-    pitch = functional.interpolate(
-        held[:, None], scale_factor=HOP_SAMPLES, mode="linear", align_corners=False
-    )[:, 0]  # fmt: skip
+    pitch = functional.interpolate(held[:, None], scale_factor=HOP_SAMPLES, mode="linear", align_corners=False)[:, 0]
     inside = length_mask(frame_counts * HOP_SAMPLES, pitch.shape[1])
     voiced = (pitch > MIN_VOICED_HZ) & inside
     pitch = pitch.clamp(min=MIN_VOICED_HZ)
@@ -71,7 +69,9 @@ def pulse_train(f0: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:
 
 
 def stft(samples: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:
-    """Return the spectra around the beginnings of frames, complex64 ``[B x F x 601]``; a cosine's peak has its amplitude.
+    """Return the spectra around the beginnings of frames, complex64 ``[B x F x 601]``.
+
+    A cosine's peak has the cosine's amplitude.
 
     Each row is reflected at its own two ends, so that a row is the same in every batch.
 
