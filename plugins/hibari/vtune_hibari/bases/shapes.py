@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vtune import EngineError
 from vtune_hibari.network.settings import HEADS, BlockStackSettings, HibariSettings, TextEncoderSettings
+from vtune_hibari.text.symbols import SYMBOLS
 
 MAX_SIZES = {"width": 1024, "expanded": 4096, "kernel": 63, "blocks": 32, "passes": 32, "symbols": 4096, "dilation": 64}
 """Largest sizes of a network; the published ones have at most 256, 768, 7, 8, 6, 178 and 8."""
@@ -62,7 +63,7 @@ def settings_of(found: FoundSizes) -> HibariSettings:
     """
     reader = _Reader(found)
     return HibariSettings(
-        symbols=reader.size("m.text.emb.weight", 0, "symbols"),
+        symbols=reader.symbols(),
         acoustic_encoder=reader.text_encoder("m.text"),
         prosody_encoder=reader.text_encoder("pn.text"),
         prosody=reader.blocks("pn.pro"),
@@ -92,6 +93,13 @@ class _Reader:
                 f"{self.source}: {where} says that the network's {kind} is {size}, expected 1 to {MAX_SIZES[kind]}"
             )
         return size
+
+    def symbols(self) -> int:
+        name = "m.text.emb.weight"
+        rows, needed = self.size(name, 0, "symbols"), max(SYMBOLS.values()) + 1
+        if rows < needed:
+            raise EngineError(f"{self.source}: {name} has {rows} rows, and the alphabet of hibari needs {needed}")
+        return rows
 
     def kernel(self, name: str) -> int:
         kernel = self.size(name, 2, "kernel")

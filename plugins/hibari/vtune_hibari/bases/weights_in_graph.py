@@ -55,7 +55,7 @@ def find_tensors(graph: OnnxGraph) -> dict[str, StoredTensor]:
     for name, matrix in quantised_matrices(graph).items():
         found[name] = _dequantised(graph, name, matrix)
         used |= {matrix.values, matrix.scale, matrix.zero_point}
-    for name, tensor in _plain_matrices(graph).items():
+    for name, tensor in plain_matrices(graph).items():
         found[name] = StoredTensor(tensor.shape[::-1], _transposed(tensor))
         used.add(tensor.name)
     found |= {
@@ -111,7 +111,7 @@ def find_dilations(graph: OnnxGraph) -> dict[str, int]:
     return dilations
 
 
-def _plain_matrices(graph: OnnxGraph) -> dict[str, OnnxTensor]:
+def plain_matrices(graph: OnnxGraph) -> dict[str, OnnxTensor]:
     """Return the matrices that a file in full precision keeps without names, ``[in x out]``."""
     users = _users(graph)
     matrices = {}
