@@ -83,9 +83,7 @@ def test_a_missing_package_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatc
     reader._package.cache_clear()
     monkeypatch.setitem(sys.modules, "hibari", None)
     try:
-        with pytest.raises(
-            EngineError, match=r"texts are read by the package hibari-tts: install .*'vtune-tts\[hibari\]'"
-        ):
+        with pytest.raises(EngineError, match=r"read by the package hibari-tts: install .*'vtune-tts\[hibari\]'"):
             prepare("Hello.", "american", {})
     finally:
         monkeypatch.undo()
