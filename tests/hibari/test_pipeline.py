@@ -18,7 +18,7 @@ from vtune.runtime.paths import VoiceFolder
 from vtune.voice_format.record import read_record
 from vtune.voices.mixing import open_named
 from vtune.voices.speech import open_voice
-from vtune_hibari.export import onnx_target
+from vtune_hibari.export import graph, onnx_target
 
 pytest.importorskip("hibari")
 pytest.importorskip("onnx")
@@ -31,13 +31,14 @@ def run(tmp_path: Path, small_onnx: Path, speech: Callable[..., Path]) -> Callab
     folder = speech(count=4, rate=24_000, shortest=2.0)
 
     def make(**sections: Any) -> VoiceFolder:
+        train = sections.pop("train", {})
         content = {
             "voice": "someone",
             "engine": "hibari",
             "engine_options": {"base_model": str(small_onnx), **sections.pop("engine_options", {})},
             "data": [{"source": str(folder)}],
             "folders": {"runs": str(tmp_path / "runs"), "voices": str(tmp_path / "voices")},
-            "train": {"epochs": 1, "batch_size": 3, "learning_rate": 1e-2, "validation": 0, **sections.pop("train", {})},
+            "train": {"epochs": 1, "batch_size": 3, "learning_rate": 1e-2, "validation": 0, **train},
             "evaluate": {"sentences": ["Hello there."], "clips": 0},
             "consent": {"person": "Anna Example", "statement": "She agreed in writing."},
             **sections,
@@ -81,14 +82,12 @@ def test_nothing_is_kept_of_a_file_with_other_weights(
     run: Callable[..., VoiceFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = run()
-    right = onnx_target.file_weights
-    calls = iter([True, False, False])
+    right = graph.with_weights
 
-    def first_wrong(network: Any) -> Any:
-        return {name: 1.1 * weight if next_wrong else weight for next_wrong in [next(calls)]
-                for name, weight in right(network).items()}  # fmt: skip
+    def louder(template: Path, weights: Any) -> Any:
+        return right(template, {name: np.float32(1.1) * weight for name, weight in weights.items()})
 
-    monkeypatch.setattr(onnx_target, "file_weights", first_wrong)
+    monkeypatch.setattr(graph, "with_weights", louder)
     with pytest.raises(VoiceError, match="what was written gives other numbers than the voice"):
         export(folder, tmp_path / "out", "onnx", device="cpu")
     assert not (tmp_path / "out").exists()

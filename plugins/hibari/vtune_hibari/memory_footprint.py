@@ -1,7 +1,7 @@
 """Estimate the memory and computation of a training from the shapes of a base, without reading its weights.
 
-A token is one sample of sound at 24,000 Hz. What a block keeps for the backward pass follows from its operations; a test
-counts what autograd really keeps.
+A token is one sample of sound at 24,000 Hz. What a block keeps for the backward pass follows from its operations; a
+test counts what autograd really keeps.
 """
 
 from __future__ import annotations
