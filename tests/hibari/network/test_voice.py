@@ -7,8 +7,8 @@ import torch
 from small_hibari import small_network, small_settings
 from torch.nn.utils.rnn import pad_sequence
 
+from vtune.toolkit.masks import length_mask
 from vtune_hibari.network.expansion import expand, step_owners
-from vtune_hibari.network.masks import length_mask
 from vtune_hibari.network.prosody import whole_steps
 from vtune_hibari.network.sound import synthesise
 from vtune_hibari.network.speaking import SpokenStyle, SpokenText, speak_texts, speaking_noise
