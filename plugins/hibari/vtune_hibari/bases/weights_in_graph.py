@@ -74,8 +74,10 @@ def quantised_matrices(graph: OnnxGraph) -> dict[str, QuantisedMatrix]:
     users, producers = _users(graph), {name: node for node in graph.nodes for name in node.outputs}
     matrices: dict[str, QuantisedMatrix] = {}
     for node in graph.nodes:
-        if node.operation != "MatMulInteger" or len(node.inputs) < 2 or node.inputs[1] not in graph.tensors:
+        if node.operation != "MatMulInteger" or len(node.inputs) < 2 or not node.outputs:
             continue
+        if node.inputs[1] not in graph.tensors:
+            continue  # a product of two results
         cast = _only(users[node.outputs[0]], "Cast")
         product = _only(users[cast.outputs[0]], "Mul") if cast else None
         addition = _only(users[product.outputs[0]], "Add") if product else None
@@ -116,7 +118,7 @@ def plain_matrices(graph: OnnxGraph) -> dict[str, OnnxTensor]:
     users = _users(graph)
     matrices = {}
     for node in graph.nodes:
-        if node.operation == "MatMul" and node.inputs[-1] in graph.tensors:
+        if node.operation == "MatMul" and node.inputs and node.outputs and node.inputs[-1] in graph.tensors:
             name = _weight_name(_only(users[node.outputs[0]], "Add"))
             tensor = graph.tensors[node.inputs[-1]]
             if name is not None and not tensor.name.startswith((ACOUSTIC, PROSODY)):
