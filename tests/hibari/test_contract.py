@@ -14,7 +14,11 @@ import vtune.testing
 def small_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     pytest.importorskip("hibari")
     pytest.importorskip("onnxruntime")
-    return {"base_model": str(write_small_onnx(tmp_path_factory.mktemp("small")))}
+    return {
+        "base_model": str(write_small_onnx(tmp_path_factory.mktemp("small"))),
+        "aligner_steps": 2,
+        "min_alignment_confidence": -1000,
+    }
 
 
 test_a_small_voice_keeps_the_contract = vtune.testing.conformance_tests(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 BLOCK = r"blocks\.\d+\.(expand|project)"
 ATTENTION_LAYER = r"layer\.(expand|project|attention\.(in_proj|out_proj))"
 
+FILTER = (r"decoder\.head",)
+PITCH = (r"prosody_predictor\.conv_out",)
 DECODER = (rf"decoder\.({BLOCK}|conv_in|head)",)
 PROSODY = (rf"prosody_predictor\.({BLOCK}|conv_in|conv_out)",)
 DURATIONS = (r"duration_predictor\.(conv_in|conv_out)",)
@@ -34,8 +36,10 @@ def engine_info() -> vtune.EngineInfo:
         sample_rate=24_000,
         features_version="1",
         options=HibariOptions,
-        lora=vtune.LoraSettings(rank=16, alpha=32, targets=("decoder", "prosody")),
+        lora=vtune.LoraSettings(rank=16, alpha=32, targets=("filter", "pitch")),
         lora_targets={
+            "filter": FILTER,
+            "pitch": PITCH,
             "decoder": DECODER,
             "prosody": PROSODY,
             "durations": DURATIONS,
