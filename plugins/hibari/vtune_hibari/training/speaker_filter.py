@@ -45,7 +45,7 @@ class _FilterGradient(torch.autograd.Function):
 
 @lru_cache(maxsize=1)
 def filter_bands() -> torch.Tensor:
-    """Return how much each band of the spectrum follows each point of the filter, ``[60 x 601]``; columns add up to 1."""
+    """Return how much each band of a spectrum follows each point of the filter, ``[60 x 601]``; columns add up to 1."""
     mels = np.log10(1 + np.arange(BINS) * SAMPLE_RATE / FFT_SAMPLES / 700)
     points = np.linspace(0, mels[-1], FILTER_BANDS)
     distances = np.abs(points[:, None] - mels) / (points[1] - points[0])
