@@ -24,7 +24,8 @@ ATTENTION_LAYER = r"layer\.(expand|project|attention\.(in_proj|out_proj))"
 
 LICENCE_NOTE = (
     "This voice is derived from a voice of hibari-tts (Copyright 2026 Maureese Williams), which was distilled from "
-    "Kokoro-82M by hexgrad. Both are under the Apache License, Version 2.0 (https://www.apache.org/licenses/LICENSE-2.0). "
+    "Kokoro-82M by hexgrad. Both are under the Apache License, Version 2.0: "
+    "https://www.apache.org/licenses/LICENSE-2.0. "
     "The weights were changed: they were tuned to the recordings that the card of the voice names.\n"
 )
 
