@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 BLOCK = r"blocks\.\d+\.(expand|project)"
 ATTENTION_LAYER = r"layer\.(expand|project|attention\.(in_proj|out_proj))"
 
+LICENCE_NOTE = (
+    "This voice is derived from a voice of hibari-tts (Copyright 2026 Maureese Williams), which was distilled from "
+    "Kokoro-82M by hexgrad. Both are under the Apache License, Version 2.0: "
+    "https://www.apache.org/licenses/LICENSE-2.0. "
+    "The weights were changed: they were tuned to the recordings that the card of the voice names.\n"
+)
+
 FILTER = (r"decoder\.head",)
 PITCH = (r"prosody_predictor\.conv_out",)
 DECODER = (rf"decoder\.({BLOCK}|conv_in|head)",)
@@ -47,12 +54,14 @@ def engine_info() -> vtune.EngineInfo:
             "all": (*DECODER, *PROSODY, *DURATIONS, *TEXT),
         },
         length_feature="samples",
+        features_by_network=True,  # alignments, and the pitch in pauses
         supports=frozenset({"text", "streaming", "mixing", "merging", "full"}),
         licence=(
             "The base voices of hibari-tts are under the Apache licence 2.0 and were distilled from Kokoro-82M, which "
             "is under the same licence; a voice also carries the licence of its recordings."
         ),
-        licence_name="apache-2.0",
+        licence_id="apache-2.0",
+        licence_note=LICENCE_NOTE,
     )
 
 
@@ -135,3 +144,10 @@ def save_merged(base: HibariBase, network: nn.Module, directory: Path) -> list[P
     from vtune_hibari.merged import save
 
     return save(base.files, network, directory)
+
+
+@vtune.hookimpl
+def footprint(options: HibariOptions, lora: vtune.LoraSettings) -> vtune.Footprint:
+    from vtune_hibari.memory_footprint import estimate
+
+    return estimate(options, lora, engine_info().lora_targets)

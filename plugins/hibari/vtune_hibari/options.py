@@ -39,8 +39,8 @@ class HibariOptions(EngineOptions):
         600,
         affects="features",
         le=100_000,
-        description="How long the aligner of a base learns from the base's own speech; it is kept for all voices of the "
-        "base.",
+        description="How long the aligner of a base learns from the base's own speech; it is kept for all voices of "
+        "the base.",
     )
     min_alignment_confidence: float = option(
         -4.0,

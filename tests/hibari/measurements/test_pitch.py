@@ -11,7 +11,9 @@ from vtune_hibari.measurements.pitch import fill_voiceless, measure_f0
 RATE, HOP = 24_000, 300
 
 
-def glide(start: float, end: float, seconds: float = 1.0, harmonics: int = 12) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def glide(
+    start: float, end: float, seconds: float = 1.0, harmonics: int = 12
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return a voice-like sound whose pitch moves on a line, and its F0 in the middle of each frame."""
     samples = round(seconds * RATE)
     f0 = np.linspace(start, end, samples)

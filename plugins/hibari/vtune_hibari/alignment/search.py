@@ -59,7 +59,9 @@ def best_durations(log_likelihoods: NDArray[np.float64], prior: DurationPrior) -
         longest = min(steps, MAX_PAUSE_STEPS if prior.pauses[symbol] else MAX_SYMBOL_STEPS)
         durations = np.arange(longest, 0, -1)
         starts = np.pad((best - until[:, symbol])[:-1], (longest, 0), constant_values=-np.inf)
-        windows = np.lib.stride_tricks.sliding_window_view(starts, longest)  # [T + 1 x longest]: starts t - longest to t - 1
+        windows = np.lib.stride_tricks.sliding_window_view(
+            starts, longest
+        )  # [T + 1 x longest]: starts t - longest to t - 1
         scores = windows + prior.log_likelihoods(symbol, durations, pace)
         index = scores.argmax(1)
         chosen[symbol] = durations[index]

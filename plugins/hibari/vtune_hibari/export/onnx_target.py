@@ -55,7 +55,7 @@ def write(voice: VoiceToExport, directory: Path) -> None:
     from vtune_hibari.export.graph import with_weights
 
     path = directory / f"{voice.name}.onnx"
-    onnx.save(with_weights(template(voice.base), _weights(voice.merge())), path)
+    onnx.save(with_weights(template(voice.base), file_weights(voice.merge())), path)
     if notice := package_notice():
         shutil.copyfile(notice, directory / "NOTICE")
     for note in notes(voice, path):
@@ -72,9 +72,9 @@ def compare(voice: VoiceToExport, directory: Path) -> Iterator[ReadBack]:
 
     path = next(directory.glob("*.onnx"))
     network: Any = voice.merge()
-    expected = _weights(network)
+    expected = file_weights(network)
     open_onnx(path).load(network)
-    found = _weights(network)
+    found = file_weights(network)
     scales = {name: max(float(np.abs(weight).max()), 1e-9) for name, weight in expected.items()}
     yield ReadBack(
         "weights, each tensor as a share of its largest",
@@ -139,7 +139,7 @@ def package_notice() -> Path | None:
     return None
 
 
-def _weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
+def file_weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
     """Return the weights of a whole network by their names in a published file."""
     from vtune_hibari.bases.names import name_in_file
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from vtune.toolkit.masks import length_mask
 from vtune_hibari.alignment.spectra import mel_filters
-from vtune_hibari.network.masks import length_mask
 from vtune_hibari.network.prosody import F0_UNIT_HZ
 from vtune_hibari.network.settings import HOP_SAMPLES, SAMPLE_RATE
 from vtune_hibari.network.sound import MIN_VOICED_HZ
@@ -87,9 +87,7 @@ def _register(f0: torch.Tensor, voiced: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _target(
-    recorded: torch.Tensor, inside: torch.Tensor, resolution: Resolution
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _target(recorded: torch.Tensor, inside: torch.Tensor, resolution: Resolution) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the power that counts as silence ``[B x 1 x 1]``, and the recording's mel power without its noise."""
     magnitudes = _magnitudes(recorded, resolution)
     level = (magnitudes.mean(1) * inside).sum(1) / inside.sum(1)

@@ -62,8 +62,8 @@ def network_f0(
     """Return a clip's F0 in Hz as the network itself would say it, float32 ``[F]``.
 
     The network has a pitch in short voiceless sounds too, and none in pauses; whether a sound is voiced is said by the
-    decoder's levels. A measured pitch that is 0 in every voiceless sound would teach the decoder to wait for such zeros,
-    which never come when the voice speaks.
+    decoder's levels. A measured pitch that is 0 in every voiceless sound would teach the decoder to wait for such
+    zeros, which never come when the voice speaks.
     """
     text, steps = torch.from_numpy(ids).long()[None], torch.from_numpy(durations)[None]
     reading = network.read(text, torch.ones_like(text, dtype=torch.bool))

@@ -25,9 +25,7 @@ FILTER_BANDS = 60
 
 def learn_filter(parts: SpectralParts) -> SpectralParts:
     """Return the same parts, behind which gradients are those of one filter."""
-    harmonic, noise, residual = _FilterGradient.apply(
-        parts.harmonic_level, parts.noise_level, parts.residual_level
-    )
+    harmonic, noise, residual = _FilterGradient.apply(parts.harmonic_level, parts.noise_level, parts.residual_level)
     return SpectralParts(harmonic, parts.harmonic_phase.detach(), noise, residual, parts.residual_phase.detach())
 
 
@@ -47,7 +45,7 @@ class _FilterGradient(torch.autograd.Function):
 
 @lru_cache(maxsize=1)
 def filter_bands() -> torch.Tensor:
-    """Return how much each band of the spectrum follows each point of the filter, ``[60 x 601]``; columns add up to 1."""
+    """Return how much each band of a spectrum follows each point of the filter, ``[60 x 601]``; columns add up to 1."""
     mels = np.log10(1 + np.arange(BINS) * SAMPLE_RATE / FFT_SAMPLES / 700)
     points = np.linspace(0, mels[-1], FILTER_BANDS)
     distances = np.abs(points[:, None] - mels) / (points[1] - points[0])
