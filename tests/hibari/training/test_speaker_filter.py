@@ -24,7 +24,8 @@ def test_all_levels_get_the_gradient_of_one_filter() -> None:
     before = parts()
     weights = [torch.randn(2, 3, BINS, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
     harmonic, phase, noise, residual, residual_phase = learn_filter(before)
-    assert not phase.requires_grad and not residual_phase.requires_grad
+    assert not phase.requires_grad
+    assert not residual_phase.requires_grad
     levels = (harmonic, noise, residual)
     sum((level * weight).sum() for level, weight in zip(levels, weights, strict=True)).backward()
     gain = torch.zeros(2, 3, len(filter_bands()), requires_grad=True)  # the filter as a parameter of its own
