@@ -116,28 +116,37 @@ def package() -> Any:
 def test_the_unmodified_package_speaks_a_tuned_voice(
     open_voice_of: Callable[..., Any], tmp_path: Path, package: Any
 ) -> None:
-    """``Hibari(model=path)`` loads another file; what it says lies within 1 dB of the voice in torch."""
+    """``Hibari(model=path)`` loads another file; at equal durations it is within 3 dB of the voice in torch, of which
+    the noise, which the package draws in another order, is the larger part.
+    """
     voice = open_voice_of("heart")
+    make_brighter(voice.model.get_base_model().decoder.head.base_layer.bias)
     path = written(voice, tmp_path / "out")
     assert path.stat().st_size < 8_000_000
     assert "Kokoro-82M" in (tmp_path / "out" / "NOTICE").read_text("utf-8")
     speaker = package.Hibari(model=str(path))
     assert speaker.ids(voice.sentences[0]) == next(sentence_ids(voice))[1].tolist()
+    untuned = new_base(Path("heart")).new_network()
     for sentence, ids in sentence_ids(voice):
         sound = torch.from_numpy(speaker.from_phonemes(sentence, seed=0))
         steps = len(sound) // 600
-        with torch.inference_mode():
-            (spoken,) = speak_texts(voice.model, [SpokenText(ids, 0)], SpokenStyle())
-        assert abs(steps - int(spoken.durations.sum())) <= 0.03 * steps
-        durations = stretched(spoken.durations, steps)
-        with torch.inference_mode():
-            (spoken,) = speak_texts(voice.model, [SpokenText(ids, 0, durations)], SpokenStyle())
-        untuned = new_base(Path("heart")).new_network()
-        with torch.inference_mode():
-            (stranger,) = speak_texts(untuned, [SpokenText(ids, 0, durations)], SpokenStyle())
-        distance = band_difference(spoken.waveform, sound)
-        assert distance < 3.0
-        assert band_difference(stranger.waveform, sound) > 1.5 * distance
+        (spoken,) = speak(voice.model, SpokenText(ids, 0))
+        assert abs(steps - int(spoken.durations.sum())) <= 0.05 * steps
+        text = SpokenText(ids, 0, stretched(spoken.durations, steps))
+        own, other = (band_difference(speak(network, text)[0].waveform, sound) for network in (voice.model, untuned))
+        assert own < 3.0
+        assert other > own + 2.0
+
+
+def make_brighter(head_bias: torch.Tensor) -> None:
+    """Make everything above 2 kHz louder by 6 dB: harmonics, noise and residual."""
+    for part in (0, 2, 3):
+        head_bias.data[601 * part + 100 : 601 * (part + 1)] += float(np.log(2))
+
+
+def speak(network: Any, text: SpokenText) -> Any:
+    with torch.inference_mode():
+        return speak_texts(network, [text], SpokenStyle())
 
 
 def stretched(durations: torch.Tensor, steps: int) -> torch.Tensor:
