@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from vtune_hibari.alignment import Aligner
 
 
+MAX_READINGS = 100
+"""Texts of the base's own speech that the aligner learns from at a time; a short training needs no more than steps."""
+
+
 class HibariBase:
     """One base. Its weights are float32 whatever a training computes in: they are six million numbers."""
 
@@ -47,7 +51,8 @@ class HibariBase:
         from vtune_hibari.alignment import Aligner
         from vtune_hibari.alignment.distillation import Distillation, load_classifier
 
-        distillation = Distillation(self.options.aligner_steps)
+        steps = self.options.aligner_steps
+        distillation = Distillation(steps, readings=min(MAX_READINGS, steps))
         hears = load_classifier(self.reference_network, self.files.fingerprint, distillation)
         return Aligner(self.reference_network, hears)
 
