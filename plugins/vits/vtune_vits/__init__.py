@@ -63,6 +63,17 @@ def load_base(options: VitsOptions, device: torch.device) -> VitsBase:
 
 
 @vtune.hookimpl
+def base_licence(base: VitsBase) -> vtune.Licence | None:
+    info, named = engine_info(), base.files.licence
+    if not named:
+        return None
+    return vtune.Licence(
+        f"The files of this voice's base, {base.files.source}, name this licence: {named}. {info.licence}",
+        licence_name=info.licence_name,
+    )
+
+
+@vtune.hookimpl
 def fingerprint(base: VitsBase) -> dict[str, str]:
     return base.fingerprint()
 
