@@ -136,6 +136,7 @@ class IndexTTS2Base:
         normaliser = self.frontend.identity(self.options.language)  # first, because it reports a missing glossary in one line
         glossary = {"glossary": hash_file(self.options.glossary)} if self.options.glossary else {}
         return {
+            "release": self.config.title,
             "semantic_model": _joint_hash(*self.files.semantic_files),
             "statistics": hash_file(self.files.statistics),
             "codec": hash_file(self.files.codec),

@@ -85,6 +85,7 @@ def extract(base: IndexTTS2Base, clips: Sequence[Clip]) -> Conditioning:
     }
     strings = {
         "choice": json.dumps(choice),
+        "release": base.config.title,
         "normaliser": base.frontend.identity(language),
         **({"language": language} if language else {}),
         "fingerprint": json.dumps(base.speaking_fingerprint),

@@ -41,11 +41,13 @@ def speak(
 ) -> Iterator[Audio]:
     """Yield each segment's sound, at the vocoder's rate, with the pause after it; see the hook ``synthesize``.
 
-    :raises VoiceError: the text has no words, or the voice was trained with a normaliser that is not installed.
+    :raises VoiceError: the text has no words, the voice is of another release, or it was trained with a normaliser that
+        is not installed.
     :raises EngineError: the text does not fit the language, or the release does not have an option.
     """
     options, rate = base.options.model_copy(update=dict(sampling)), base.config.mel.sample_rate
     base.release.check(options)
+    _require_release(base, conditioning)
     tag = base.frontend.resolve(text, options.language, conditioning.strings.get("language"))
     require_normaliser(base, conditioning, tag)
     longest = min(options.segment_tokens, base.config.gpt.max_text_tokens)
@@ -124,6 +126,12 @@ def _network_of(model: nn.Module) -> SemanticGPT:
     network = model.get_base_model() if isinstance(model, PeftModel) else model
     assert isinstance(network, SemanticGPT)
     return network
+
+
+def _require_release(base: IndexTTS2Base, conditioning: Conditioning) -> None:
+    made_with, here = conditioning.strings.get("release"), base.config.title
+    if made_with not in {None, here}:
+        raise VoiceError(f"the voice was made with {made_with}, but the base is of {here}; use the base it was made with")
 
 
 def require_normaliser(base: IndexTTS2Base, conditioning: Conditioning, tag: str = "") -> None:

@@ -51,6 +51,8 @@ class IndexTTS20(Release):
                 f"duration_factor is {options.duration_factor:g}, but only IndexTTS-2.5 can speak faster or slower; "
                 "leave it at 1 or use a base of IndexTTS-2.5"
             )
+        if options.upstream_text:
+            raise EngineError("upstream_text is of IndexTTS-2.5; IndexTTS-2 has no such option, so leave it out")
 
     def load_codec(self, base: IndexTTS2Base) -> SemanticCodec:
         """Load the codec of MaskGCT, without its decoder."""
