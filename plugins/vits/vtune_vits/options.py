@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
-
-from vtune import EngineOptions, VtuneError, option
-from vtune_vits.text.lexicon import check_entries, read_lexicon
+from vtune import EngineOptions, option
+from vtune.toolkit.lexicon import LexiconOption
 
 
 class VitsOptions(EngineOptions):
@@ -29,7 +25,7 @@ class VitsOptions(EngineOptions):
         description="The espeak-ng voice that turns texts into phonemes, such as de, nl or en-gb. If it is null, it is "
         "the base's own. Bases that read characters take no language.",
     )
-    lexicon: dict[str, str] | str = option(
+    lexicon: LexiconOption = option(
         {},
         affects="text",
         description="How words are read: a mapping, or the path of a YAML or tab-separated file. `Kathleen: kath leen` "
@@ -97,12 +93,3 @@ class VitsOptions(EngineOptions):
         le=10,
         description="The seconds of silence between two sentences; silence that the voice speaks itself counts.",
     )
-
-    @field_validator("lexicon", mode="after")
-    @classmethod
-    def _words_of_the_lexicon(cls, value: dict[str, str] | str, _: ValidationInfo) -> Any:
-        # A recipe may name a file; what is kept from here on is its content, so that a voice needs no file.
-        try:
-            return read_lexicon(Path(value).expanduser()) if isinstance(value, str) else check_entries(value, "lexicon")
-        except VtuneError as error:
-            raise PydanticCustomError("lexicon", "{reason}", {"reason": str(error)}) from error
