@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from vtune import EngineOptions, option
@@ -55,6 +57,19 @@ class VitsOptions(EngineOptions):
         le=100,
         description="The weight of the losses of the discriminators, which judge whether sound is recorded or made. 0 "
         "trains without discriminators, which is faster.",
+    )
+    stft_weight: NonNegativeFloat = option(
+        5.0,
+        affects="training",
+        le=100,
+        description="The weight of the differences between recorded and made spectra, at four resolutions. They "
+        "see single lines, which the mel loss does not. 0 trains without them, as Piper does.",
+    )
+    discriminators: Literal["waveform", "spectrogram", "both"] = option(
+        "both",
+        affects="training",
+        description="What judges the sound: `waveform`, the discriminators that Piper has; `spectrogram`, which are "
+        "faster and learn in fewer steps to hear a buzz; or `both`.",
     )
     discriminator_narrowing: PositiveInt = option(
         4,
