@@ -131,3 +131,10 @@ def save_merged(base: HibariBase, network: nn.Module, directory: Path) -> list[P
     from vtune_hibari.merged import save
 
     return save(base.files, network, directory)
+
+
+@vtune.hookimpl
+def footprint(options: HibariOptions, lora: vtune.LoraSettings) -> vtune.Footprint:
+    from vtune_hibari.memory_footprint import estimate
+
+    return estimate(options, lora, engine_info().lora_targets)

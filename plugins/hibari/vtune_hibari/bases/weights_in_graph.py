@@ -71,15 +71,17 @@ def quantised_matrices(graph: OnnxGraph) -> dict[str, QuantisedMatrix]:
 
     :raises EngineError: as for `find_tensors`.
     """
-    users = _users(graph)
+    users, producers = _users(graph), {name: node for node in graph.nodes for name in node.outputs}
     matrices: dict[str, QuantisedMatrix] = {}
     for node in graph.nodes:
-        if node.operation != "MatMulInteger" or len(node.inputs) < 2 or node.inputs[1] not in graph.tensors:
+        if node.operation != "MatMulInteger" or len(node.inputs) < 2 or not node.outputs:
             continue
+        if node.inputs[1] not in graph.tensors:
+            continue  # a product of two results
         cast = _only(users[node.outputs[0]], "Cast")
         product = _only(users[cast.outputs[0]], "Mul") if cast else None
         addition = _only(users[product.outputs[0]], "Add") if product else None
-        scale = _scale_name(graph, product, cast) if product and cast else None
+        scale = _scale_name(graph, product, cast, producers) if product and cast else None
         name = _weight_name(addition)
         if name is None or scale is None:
             raise EngineError(
@@ -116,7 +118,7 @@ def plain_matrices(graph: OnnxGraph) -> dict[str, OnnxTensor]:
     users = _users(graph)
     matrices = {}
     for node in graph.nodes:
-        if node.operation == "MatMul" and node.inputs[-1] in graph.tensors:
+        if node.operation == "MatMul" and node.inputs and node.outputs and node.inputs[-1] in graph.tensors:
             name = _weight_name(_only(users[node.outputs[0]], "Add"))
             tensor = graph.tensors[node.inputs[-1]]
             if name is not None and not tensor.name.startswith((ACOUSTIC, PROSODY)):
@@ -144,14 +146,13 @@ def _weight_name(addition: OnnxNode | None) -> str | None:
     return None
 
 
-def _scale_name(graph: OnnxGraph, product: OnnxNode, cast: OnnxNode) -> str | None:
+def _scale_name(graph: OnnxGraph, product: OnnxNode, cast: OnnxNode, producers: Mapping[str, OnnxNode]) -> str | None:
     """Return the name of the scale of a matrix: its product with the scale of the inputs multiplies the result."""
-    scales = [name for name in product.inputs if name != cast.outputs[0]]
-    for node in graph.nodes:
-        if node.operation == "Mul" and list(node.outputs) == scales:
-            stored = [name for name in node.inputs if name in graph.tensors]
-            return stored[0] if len(stored) == 1 else None
-    return None
+    scales = [producers.get(name) for name in product.inputs if name != cast.outputs[0]]
+    if len(scales) != 1 or scales[0] is None or scales[0].operation != "Mul":
+        return None
+    stored = [name for name in scales[0].inputs if name in graph.tensors]
+    return stored[0] if len(stored) == 1 else None
 
 
 def _dequantised(graph: OnnxGraph, name: str, matrix: QuantisedMatrix) -> StoredTensor:

@@ -55,7 +55,7 @@ def write(voice: VoiceToExport, directory: Path) -> None:
     from vtune_hibari.export.graph import with_weights
 
     path = directory / f"{voice.name}.onnx"
-    onnx.save(with_weights(template(voice.base), _weights(voice.merge())), path)
+    onnx.save(with_weights(template(voice.base), file_weights(voice.merge())), path)
     if notice := package_notice():
         shutil.copyfile(notice, directory / "NOTICE")
     for note in notes(voice, path):
@@ -68,12 +68,13 @@ def compare(voice: VoiceToExport, directory: Path) -> Iterator[ReadBack]:
 
     from vtune_hibari.bases.base_formats import open_onnx
     from vtune_hibari.export.graph import in_full_precision
+    from vtune_hibari.export.sound_distance import sentence_ids
 
     path = next(directory.glob("*.onnx"))
     network: Any = voice.merge()
-    expected = _weights(network)
+    expected = file_weights(network)
     open_onnx(path).load(network)
-    found = _weights(network)
+    found = file_weights(network)
     scales = {name: max(float(np.abs(weight).max()), 1e-9) for name, weight in expected.items()}
     yield ReadBack(
         "weights, each tensor as a share of its largest",
@@ -91,10 +92,10 @@ def compare(voice: VoiceToExport, directory: Path) -> Iterator[ReadBack]:
 
 def notes(voice: VoiceToExport, path: Path) -> list[str]:
     """Return sentences about a written file: its size and speed, and how far its sound is from the voice's own."""
-    from vtune_hibari.export.sound_distance import rounding_distance
+    from vtune_hibari.export.sound_distance import rounding_distance, sentence_ids
 
     session = HibariSession(load_graph(path))
-    _, ids = next(sentence_ids(voice))
+    ids = max((ids for _, ids in sentence_ids(voice)), key=len)
     factor = session.real_time_factor(ids.tolist())
     lines = [
         f"The file has {path.stat().st_size / 1e6:.1f} MB. On one core of this machine, it speaks "
@@ -104,8 +105,8 @@ def notes(voice: VoiceToExport, path: Path) -> list[str]:
     options: Any = voice.options
     if options.lexicon:
         lines.append(
-            f"The {len(options.lexicon)} words of the voice's lexicon are not part of the file; hibari-tts reads a word "
-            "with its phonemes as [word](/phonemes/)."
+            f"The {len(options.lexicon)} words of the voice's lexicon are not part of the file; hibari-tts reads a "
+            "word with its phonemes as [word](/phonemes/)."
         )
     return lines
 
@@ -138,13 +139,7 @@ def package_notice() -> Path | None:
     return None
 
 
-def sentence_ids(voice: VoiceToExport) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield some sentences, each with the numbers of its symbols, int64 ``[L]``, on the CPU."""
-    for sentence, batch in zip(voice.sentences, voice.batches, strict=True):
-        yield sentence, batch["input_ids"][0, : int(batch["text_lengths"][0])].cpu()
-
-
-def _weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
+def file_weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
     """Return the weights of a whole network by their names in a published file."""
     from vtune_hibari.bases.names import name_in_file
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vtune_hibari.export.onnx_target import sentence_ids
 from vtune_hibari.network.settings import FFT_SAMPLES
 from vtune_hibari.network.sound import stft
 from vtune_hibari.network.speaking import SpokenStyle, SpokenText, speak_texts
@@ -32,16 +33,23 @@ def rounding_distance(voice: VoiceToExport, session: HibariSession) -> str:
     for _, ids in sentence_ids(voice):
         durations = torch.from_numpy(session.compute(ids.tolist()).durations)
         with torch.inference_mode():
-            text = SpokenText(ids.to(voice.device), 0, durations.to(voice.device))
-            own = speak_texts(network, [SpokenText(text.ids, 0)], SpokenStyle())[0].durations.cpu()
-            expected = speak_texts(network, [text], SpokenStyle())[0].waveform.cpu()
-        distances.append(band_difference(expected, session.speak(ids.tolist())))
-        moved += int((own - durations).abs().sum())
+            text = SpokenText(ids.to(voice.device), seed=0)
+            own = speak_texts(network, [text], SpokenStyle())[0].durations
+            timed = replace(text, durations=durations.to(voice.device))
+            expected = speak_texts(network, [timed], SpokenStyle())[0].waveform
+        distances.append(band_difference(expected.cpu(), session.speak(ids.tolist())))
+        moved += int((own.cpu() - durations).abs().sum())
         total += int(own.sum())
     return (
         f"Rounding to 8 bits changes the speech by {sum(distances) / len(distances):.2f} dB on average over {BANDS} "
         f"bands, and moves {100 * moved / total:.1f} % of the durations by a step of 25 ms."
     )
+
+
+def sentence_ids(voice: VoiceToExport) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield some sentences, each with the numbers of its symbols, int64 ``[L]``, on the CPU."""
+    for sentence, batch in zip(voice.sentences, voice.batches, strict=True):
+        yield sentence, batch["input_ids"][0, : int(batch["text_lengths"][0])].cpu()
 
 
 def band_difference(first: torch.Tensor, second: torch.Tensor) -> float:

@@ -11,8 +11,8 @@ import math
 import torch
 from torch.nn import functional
 
+from vtune.toolkit.masks import length_mask
 from vtune_hibari.network.decoder import SpectralParts
-from vtune_hibari.network.masks import length_mask
 from vtune_hibari.network.settings import BINS, FFT_SAMPLES, HOP_SAMPLES, SAMPLE_RATE
 
 MAX_LEVEL = 7.0
@@ -53,6 +53,8 @@ def pulse_train(f0: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:
     :param f0: Hz, ``[B x F]``; samples below 40 Hz are 0.
     :param frame_counts: int64 ``[B]``.
     """
+    if f0.device.type == "mps":  # has no float64
+        return pulse_train(f0.cpu(), frame_counts.cpu()).to(f0.device)
     places = torch.arange(f0.shape[1], device=f0.device).minimum(frame_counts[:, None] - 1)
     held = f0.double().gather(1, places)  # the last pitch of a row goes on, so that no sample leans on padding
     pitch = functional.interpolate(held[:, None], scale_factor=HOP_SAMPLES, mode="linear", align_corners=False)[:, 0]

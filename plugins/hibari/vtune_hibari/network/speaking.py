@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from vtune_hibari.network.masks import length_mask
+from vtune.toolkit.masks import length_mask
 from vtune_hibari.network.prosody import whole_steps
 from vtune_hibari.network.settings import BINS, HOP_SAMPLES
 from vtune_hibari.network.sound import complex_noise, synthesise

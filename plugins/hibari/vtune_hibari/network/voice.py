@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from vtune.toolkit.masks import length_mask
 from vtune_hibari.network.decoder import Decoder, SpectralParts
 from vtune_hibari.network.expansion import expand
-from vtune_hibari.network.masks import length_mask
 from vtune_hibari.network.prosody import DurationPredictor, Prosody, ProsodyPredictor
 from vtune_hibari.network.settings import STEP_FRAMES, HibariSettings
 from vtune_hibari.network.text_encoder import TextEncoder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import vtune
-from vtune_hibari.network.masks import length_mask
+from vtune.toolkit.masks import length_mask
 from vtune_hibari.network.settings import BINS
 from vtune_hibari.network.sound import complex_noise, stft, synthesise
 from vtune_hibari.network.voice import frame_counts

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import vtune
+from vtune.toolkit.masks import length_mask
 from vtune_vits.network.alignment import log_likelihoods, phoneme_of_frame, search, spread
-from vtune_vits.network.masks import length_mask
 from vtune_vits.network.spectrogram import linear_spectrogram, log_mel
 from vtune_vits.training.losses import MEL_WEIGHT, divergence, mel_distance
 

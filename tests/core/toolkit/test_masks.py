@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from vtune_vits.network.masks import length_mask
+from vtune.toolkit.masks import length_mask
 
 
 def test_a_row_is_true_as_far_as_it_is_long() -> None:
