@@ -296,7 +296,7 @@ class Chain:
         layers = config["w2vbert"]["hidden_state_index"]
         model = Wav2Vec2BertModel(Wav2Vec2BertConfig(**{**sizes, "num_hidden_layers": layers}))
         above = [f"encoder.layers.{layer}.*" for layer in range(layers, sizes["num_hidden_layers"])]
-        filled(model, fx.weights("w2vbert"), ("masked_spec_embed", *above))
+        filled(model, fx.weights("w2vbert"), tuple(above))
         statistics = fx.weights("w2v_stats")
         extractor = SeamlessM4TFeatureExtractor(padding_value=config["w2vbert"]["padding_value"])
         self.semantic = SemanticEncoder(model, statistics["mean"], statistics["var"], extractor)
