@@ -20,7 +20,7 @@ ORPHEUS = {
     "vocab_size": 156_940, "tie_word_embeddings": True, "max_position_embeddings": 131_072,
 }  # fmt: skip
 TOKENS = {"orpheus": 1090, "indextts2": 847, "indextts25": 441}
-"""Tokens of a clip of 13 s (82 a second, and the prompt), and of 15 s (50 or 25 codes and 4 pieces of text a second)."""
+"""Tokens of a clip of 13 s (82 a second, and the prompt), and of 15 s (50 or 25 codes and 4 pieces of text)."""
 
 
 def planned(folder: Path, shape: str, *overrides: str, processes: int = 1) -> dict[str, float]:

@@ -98,7 +98,9 @@ class CheckpointFiles:
         """The weights of the semantic codec; IndexTTS-2.5 has its own."""
         if self.config.release == "2.5":
             folder = self._options.codec
-            return self._required(folder_or_hub_id(folder, "codec") if folder else self.checkpoint, (CODEC_FILE,), "codec")
+            return self._required(
+                folder_or_hub_id(folder, "codec") if folder else self.checkpoint, (CODEC_FILE,), "codec"
+            )
         folder = self._folder(self._options.codec, CODEC_SOURCE, "codec")
         return self._required(folder, ("semantic_codec/model.safetensors", "model.safetensors"), "codec")
 

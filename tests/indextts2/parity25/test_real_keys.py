@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,7 @@ def test_what_2_5_removed_and_added_is_what_the_networks_differ_in(released: dic
         assert list(empty_network(config).state_dict()[name].shape) == shape
 
 
-def test_the_codec(
-    released: dict[str, Any], config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_codec(released: dict[str, Any], config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     listed = released["files"]["codec.pth"]
     torch.save({"model": thin(listed["tensors"]), "epoch": 3}, tmp_path / "codec.pth")
     codec = part_loaders.load_half_rate_codec(tmp_path / "codec.pth", config)
@@ -101,8 +100,10 @@ def test_s2mel_with_and_without_the_projection_of_before(
 ) -> None:
     net = {part: thin(tensors) for part, tensors in released["files"]["s2mel.pth"]["nested"].items()}
     if left_over:
-        widths = zip(LATENT_DIMS, LATENT_DIMS[1:], strict=False)
-        net["gpt_layer"] = {f"{index}.weight": torch.ones(after, before) for index, (before, after) in enumerate(widths)}
+        widths = pairwise(LATENT_DIMS)
+        net["gpt_layer"] = {
+            f"{index}.weight": torch.ones(after, before) for index, (before, after) in enumerate(widths)
+        }
     torch.save({"net": net, "epoch": 3}, tmp_path / "s2mel.pth")
     network = part_loaders.load_s2mel(tmp_path / "s2mel.pth", config)
     assert not any(name.startswith("gpt_layer") for name in network.state_dict())
