@@ -133,7 +133,9 @@ class IndexTTS2Base:
     @cached_property
     def features_fingerprint(self) -> dict[str, str]:
         """Return a hash of each further part that features depend on."""
-        normaliser = self.frontend.identity(self.options.language)  # first, because it reports a missing glossary in one line
+        normaliser = self.frontend.identity(
+            self.options.language
+        )  # first, because it reports a missing glossary in one line
         glossary = {"glossary": hash_file(self.options.glossary)} if self.options.glossary else {}
         return {
             "release": self.config.title,

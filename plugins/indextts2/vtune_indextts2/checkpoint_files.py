@@ -9,9 +9,9 @@ from vtune import EngineError
 from vtune.toolkit import fetch_file, folder_or_hub_id
 from vtune_indextts2.config import TOKENIZER_FILES, Config, read_config
 from vtune_indextts2.options import IndexTTS2Options
-from vtune_indextts2.releases.detection import CODEC_FILE, TOKENIZER_SUFFIX, is_own_name
+from vtune_indextts2.releases.detection import CODEC_FILE, TOKENIZER_SUFFIX, ReleaseName, is_own_name
 
-NANO_NAMES = {"nano": "2.0", "nano-2.5": "2.5"}
+NANO_NAMES: dict[str, ReleaseName] = {"nano": "2.0", "nano-2.5": "2.5"}
 """Small checkpoints that vtune builds itself, each of one release."""
 
 CACHE_FOLDER = "hf_cache"
@@ -98,7 +98,9 @@ class CheckpointFiles:
         """The weights of the semantic codec; IndexTTS-2.5 has its own."""
         if self.config.release == "2.5":
             folder = self._options.codec
-            return self._required(folder_or_hub_id(folder, "codec") if folder else self.checkpoint, (CODEC_FILE,), "codec")
+            return self._required(
+                folder_or_hub_id(folder, "codec") if folder else self.checkpoint, (CODEC_FILE,), "codec"
+            )
         folder = self._folder(self._options.codec, CODEC_SOURCE, "codec")
         return self._required(folder, ("semantic_codec/model.safetensors", "model.safetensors"), "codec")
 

@@ -165,8 +165,11 @@ def _require_fit(config: Config, path: Path) -> None:
             ("semantic_codec.hidden_size", codec.hidden_size, "the GPT's feature_dim", gpt.feature_dim),
             ("s2mel.length_regulator.in_channels", s2mel.length_regulator.in_channels, "the codec", codec.hidden_size),
             ("s2mel.DiT.in_channels", s2mel.dit.in_channels, "spect_params.n_mels", config.mel.bins),
-            *([("s2mel.style_encoder.dim", s2mel.style_encoder.dim, "the GPT's style_dim", gpt.style_dim)]
-              if config.release == "2.5" else []),
+            *(
+                [("s2mel.style_encoder.dim", s2mel.style_encoder.dim, "the GPT's style_dim", gpt.style_dim)]
+                if config.release == "2.5"
+                else []
+            ),
             ("s2mel.length_regulator.channels", s2mel.length_regulator.channels, "s2mel.DiT", s2mel.dit.content_dim),
         )
         if size != expected

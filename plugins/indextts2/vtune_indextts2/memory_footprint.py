@@ -56,9 +56,7 @@ def estimate(
     if narrow < dtype_bytes:
         kept += 3 * width * 4  # hidden states stay wide, beside what is narrowed of them
     layer = kept + (max(read.values(), default=0) + adapter.token_numbers / layers) * narrow
-    head = (gpt.number_mel_codes + gpt.text_rows * TEXT_TOKENS_PER_SECOND / config.codes_per_second) * (
-        narrow + 3 * 4
-    )
+    head = (gpt.number_mel_codes + gpt.text_rows * TEXT_TOKENS_PER_SECOND / config.codes_per_second) * (narrow + 3 * 4)
     return Footprint(
         parameters=body + tables + positions,
         trainable=adapter.parameters,

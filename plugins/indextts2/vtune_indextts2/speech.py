@@ -131,7 +131,9 @@ def _network_of(model: nn.Module) -> SemanticGPT:
 def _require_release(base: IndexTTS2Base, conditioning: Conditioning) -> None:
     made_with, here = conditioning.strings.get("release"), base.config.title
     if made_with not in {None, here}:
-        raise VoiceError(f"the voice was made with {made_with}, but the base is of {here}; use the base it was made with")
+        raise VoiceError(
+            f"the voice was made with {made_with}, but the base is of {here}; use the base it was made with"
+        )
 
 
 def require_normaliser(base: IndexTTS2Base, conditioning: Conditioning, tag: str = "") -> None:

@@ -144,9 +144,7 @@ class MultilingualFrontend:
             text, budget, lambda part: len(self.encoder.encode(part)), quick=quick, whole_words=not self.upstream
         )
 
-    def spoken_segments(
-        self, text: str, longest: int, quick: int = 0, tag: str = languages.AUTO
-    ) -> list[list[int]]:
+    def spoken_segments(self, text: str, longest: int, quick: int = 0, tag: str = languages.AUTO) -> list[list[int]]:
         """Return the ids of each segment; a segment without a letter or a digit, which cannot be read out, has none.
 
         :raises EngineError: see ``tokenize``.
@@ -154,7 +152,9 @@ class MultilingualFrontend:
         tag = self.resolve(text, tag)
         segments = self.segments(self.final(text, tag), tag, longest, quick)
         return [
-            self._kept(self.encode(segment if self.upstream else segment.strip(), tag)) if _is_speakable(segment) else []
+            self._kept(self.encode(segment if self.upstream else segment.strip(), tag))
+            if _is_speakable(segment)
+            else []
             for segment in segments
         ]
 

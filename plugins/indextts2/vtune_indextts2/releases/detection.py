@@ -1,4 +1,4 @@
-"""Recognise the release of a checkpoint by its contents, because published ``config.yaml`` files name wrong versions."""
+"""Recognise the release of a checkpoint by its contents, because a published ``config.yaml`` names a wrong version."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def release_of(content: Mapping[str, Any], path: Path) -> ReleaseName:
 
 def is_own_name(name: object) -> bool:
     """Tell whether a name in a configuration is a file below the checkpoint's folder, not a path of another machine."""
-    return isinstance(name, str) and bool(name) and not PurePath(name).is_absolute() and ".." not in PurePath(name).parts
+    return (
+        isinstance(name, str) and bool(name) and not PurePath(name).is_absolute() and ".." not in PurePath(name).parts
+    )
 
 
 def _configured_as_2_5(content: Mapping[str, Any]) -> bool:

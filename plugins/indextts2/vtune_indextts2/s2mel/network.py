@@ -54,7 +54,11 @@ class S2Mel(nn.Module):
         blocks = self.cfm.estimator.transformer.layers
         untaken = (index for index, block in enumerate(blocks) if block.skip_in_linear is None)
         latents = () if len(self.gpt_layer) else LATENT_ENTRIES
-        return (*UNUSED_ENTRIES, *latents, *(f"cfm.estimator.transformer.layers.{index}.skip_in_linear.*" for index in untaken))
+        return (
+            *UNUSED_ENTRIES,
+            *latents,
+            *(f"cfm.estimator.transformer.layers.{index}.skip_in_linear.*" for index in untaken),
+        )
 
     @torch.no_grad()
     def project(self, latent: torch.Tensor) -> torch.Tensor:
