@@ -55,6 +55,6 @@ def _why_nothing(recipe: Recipe, test_set: TestSet) -> str:
         return "evaluate.clips is 0; raise it to let the voice speak held-out sentences"
     if test_set.clips:
         return "the held-out clips have no words that can be spoken; name others under evaluate.source"
-    if recipe.evaluate.source is None and not recipe.train.validation:
+    if recipe.evaluate.source is None and not recipe.holds_clips_out:
         return "train.validation is 0, so no clip is held out; raise it, or name recordings under evaluate.source"
     return "no clip of the voice is held out; name recordings under evaluate.source, or raise train.validation"

@@ -30,7 +30,7 @@ from vtune.voice_format.record import ImportRecord, VoiceRecord
 from vtune.voice_format.vllm_rules import is_servable
 from vtune.voice_format.weights import fill_adapter, fill_network, require_sane_values
 from vtune.voices.extension_options import extension_records
-from vtune.voices.memory import require_memory_to_merge
+from vtune.voices.memory import require_memory_to_export
 from vtune.voices.speech import LoadedVoice
 from vtune.voices.voice_options import options_of
 
@@ -69,7 +69,7 @@ def import_voice(request: ImportRequest) -> VoiceRecord:
     engine = load_users_engine(request.engine)
     engine.require_import()
     record = _first_record(engine, request)
-    require_memory_to_merge(record, request.device)
+    require_memory_to_export(record, request.device)
     with logged_step(f"Importing {request.source.path}: loading the base and reading the files"):
         device = pick_device(request.device)
         base = engine.load_base(options_of(engine, record, {}), device, weights_dtype("fp32", device, "lora"))
@@ -177,7 +177,7 @@ def _write(voice: LoadedVoice, folder: VoiceFolder, origin: Path) -> VoiceRecord
 
 
 def _check(voice: LoadedVoice, folder: VoiceFolder) -> None:
-    """Run the checks that end a training. :raises TrainingError: the adapter changes nothing, or is not what it says."""
+    """Run the checks that end a training. :raises TrainingError: the adapter changes nothing, or was not saved."""
     from vtune.training import guards
 
     engine = voice.engine

@@ -292,6 +292,21 @@ class Recipe(Settings):
         """Where the recipe file lies."""
         return self._folder
 
+    def held_out_share(self, index: int) -> float:
+        """Return the share of the clips of one source that is kept for validation.
+
+        :param index: of the source in ``data``.
+        """
+        use = self.data[index].use
+        if use != "auto":
+            return float(use == "validation")
+        return 0.0 if any(source.use == "validation" for source in self.data) else self.train.validation
+
+    @property
+    def holds_clips_out(self) -> bool:
+        """Whether clips of any source are kept for validation."""
+        return any(self.held_out_share(index) for index in range(len(self.data)))
+
     def settings(self) -> dict[str, Any]:
         """Return the resolved recipe as plain data, every default written out."""
         data = self.model_dump(mode="json")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from vtune.contract.exports import ExportTarget
     from vtune.contract.imports import ImportedVoice, VoiceToImport
     from vtune_indextts2.base import IndexTTS2Base
 
@@ -131,3 +132,10 @@ def save_merged(base: IndexTTS2Base, network: nn.Module, directory: Path) -> lis
     from vtune_indextts2.merged_checkpoint import save
 
     return save(base, network, directory)
+
+
+@vtune.hookimpl
+def export_targets() -> list[ExportTarget]:
+    from vtune_indextts2.interchange.export_target import indextts_target
+
+    return [indextts_target()]

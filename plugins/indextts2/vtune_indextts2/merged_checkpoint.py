@@ -23,12 +23,17 @@ def save(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]
     Parts that lie in the base's folder come along; those that lie elsewhere stay there, and their options name them.
     """
     files = base.files
-    kept = drop_entries(gpt_tensors(files.gpt), UNUSED_GPT_ENTRIES)
-    merged = {name: tensor.detach().cpu().float().contiguous() for name, tensor in network.state_dict().items()}
-    torch.save({"model": {**kept, **merged}}, directory / base.config.gpt_checkpoint)
+    save_gpt(base, network, directory / base.config.gpt_checkpoint)
     for path in (files.own("config.yaml"), files.s2mel, files.tokenizer, files.statistics, *files.emotions):
         shutil.copy(path, directory / path.name)
     for folder, _ in (SEMANTIC_SOURCE, CODEC_SOURCE, SPEAKER_SOURCE, VOCODER_SOURCE):
         if (Path(files.checkpoint) / folder).is_dir():
             shutil.copytree(Path(files.checkpoint) / folder, directory / folder)
     return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def save_gpt(base: IndexTTS2Base, network: nn.Module, path: Path) -> None:
+    """Write one ``gpt.pth``: the tensors of a network without an adapter, and the base's conditioning encoders."""
+    kept = drop_entries(gpt_tensors(base.files.gpt), UNUSED_GPT_ENTRIES)
+    merged = {name: tensor.detach().cpu().float().contiguous() for name, tensor in network.state_dict().items()}
+    torch.save({"model": {**kept, **merged}}, path)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import vtune
 from vtune.engines import Engine
-from vtune.errors import VoiceError, VtuneError
+from vtune.errors import VtuneError
 from vtune.export.consent import CONSENT_SENTENCE
 from vtune.export.export import export
 from vtune.export.merge import merge_voice
@@ -84,8 +84,9 @@ def test_a_fully_fine_tuned_voice_is_one_model_already(full: VoiceFolder, tmp_pa
     assert all(torch.equal(written[name], kept[name]) for name in kept)
     for target in ("peft", "vllm"):
         assert "there is no adapter; export it --to merged" in refusal(full, tmp_path / target, target)
-    with pytest.raises(VoiceError, match="there is no adapter to merge"):
-        merge_voice(full, tmp_path / "merged")
+    assert merge_voice(full, tmp_path / "merged") == 0
+    merged = load_file(tmp_path / "merged" / "model.safetensors")
+    assert all(torch.equal(merged[name], kept[name]) for name in kept)
 
 
 @pytest.mark.parametrize(

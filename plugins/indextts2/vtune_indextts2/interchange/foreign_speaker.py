@@ -57,8 +57,8 @@ def read_speaker(
     if path is None:
         if source.reference is None:
             raise VoiceError(
-                f"{source.path} has no speaker_embeddings.pt beside it; name one with --embeddings FILE, or a recording "
-                "of the speaker with --reference RECORDING"
+                f"{source.path} has no speaker_embeddings.pt beside it; name one with --embeddings FILE, or a "
+                "recording of the speaker with --reference RECORDING"
             )
         return _of_recording(base, source.reference, encoder)
     stored = _five_tensors(base, path)
