@@ -28,12 +28,15 @@ MAX_PACE_SECONDS = 20
 class SpeakerPrompt:
     """The speaker of an utterance.
 
-    :param conditioning: speaker latents with emotion, float32 ``[1 x 32 x D]``.
+    :param conditioning: speaker with emotion as the GPT takes them: float32 ``[1 x 32 x D]``, of IndexTTS-2.5
+        ``[1 x (S + D)]``.
     :param flow_prompt: the reference that the flow continues.
+    :param language: the row of the language that is spoken, for a release that has rows.
     """
 
     conditioning: torch.Tensor
     flow_prompt: FlowPrompt
+    language: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,16 +55,17 @@ class CodeEmbeddings:
 def code_embeddings_of(base: IndexTTS2Base, conditioning: Conditioning) -> CodeEmbeddings:
     """Return the code embeddings of a voice. :raises VoiceError: the voice has none."""
     return CodeEmbeddings(
-        *(_stored(base, conditioning, name) for name in ("codebook", "codebook_weight", "codebook_bias"))
+        *(stored_tensor(base, conditioning, name) for name in ("codebook", "codebook_weight", "codebook_bias"))
     )
 
 
 def speaker_of(
-    base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None
+    base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None, tag: str = ""
 ) -> SpeakerPrompt:
     """Return the speaker of an utterance from the voice and the options.
 
     :param options: the options of the utterance; default: the base's.
+    :param tag: the language of the utterance, for a release that has tags.
     :raises VoiceError: a recording is silent, too short or too long, or the voice lacks a tensor.
     """
     options = options or base.options
@@ -70,11 +74,11 @@ def speaker_of(
         condition, own = features.condition, features.emotion
     else:
         flow_prompt = FlowPrompt(
-            *(_stored(base, conditioning, name) for name in ("style", "ref_mel", "prompt_condition"))
+            *(stored_tensor(base, conditioning, name) for name in ("style", "ref_mel", "prompt_condition"))
         )
-        condition, own = (_stored(base, conditioning, name) for name in ("condition", "emotion"))
-    emotion = _emotion(base, options, own, flow_prompt.style, _stored(base, conditioning, "emotion"))
-    return SpeakerPrompt(condition + emotion[:, None], flow_prompt)
+        condition, own = (stored_tensor(base, conditioning, name) for name in (base.release.stored_speaker, "emotion"))
+    emotion = _emotion(base, options, own, flow_prompt.style, stored_tensor(base, conditioning, "emotion"))
+    return SpeakerPrompt(base.release.join(condition, emotion), flow_prompt, base.frontend.row(tag))
 
 
 def _emotion(
@@ -120,7 +124,8 @@ def recording_of(
     return base.recording_cache[key]
 
 
-def _stored(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch.Tensor:
+def stored_tensor(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch.Tensor:
+    """Return a tensor of a voice. :raises VoiceError: the voice has none, or one of another shape."""
     if name not in conditioning.tensors:
         raise VoiceError(f"the voice's conditioning.safetensors has no {name!r}; make the voice again")
     array, axes = conditioning.tensors[name], _axes(base)[name]
@@ -137,16 +142,12 @@ def _stored(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch
 def _axes(base: IndexTTS2Base) -> dict[str, tuple[int | None, ...]]:
     """Return the shape of each tensor of a voice; None for an axis that depends on the length of its reference."""
     config = base.config
-    codec, width = config.semantic_codec, config.gpt.model_dim
     return {
         "style": (1, config.s2mel.style_encoder.dim),
         "ref_mel": (1, config.mel.bins, None),
         "prompt_condition": (1, None, config.s2mel.dit.content_dim),
-        "condition": (1, None, width),
-        "emotion": (1, width),
-        "codebook": (codec.codebook_size, codec.codebook_dim),
-        "codebook_weight": (codec.hidden_size, codec.codebook_dim),
-        "codebook_bias": (codec.hidden_size,),
+        "emotion": (1, config.gpt.model_dim),
+        **base.release.stored_shapes(config),
     }
 
 

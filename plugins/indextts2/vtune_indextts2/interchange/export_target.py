@@ -16,6 +16,7 @@ from vtune.contract.exports import ExportTarget, ReadBack, VoiceToExport
 from vtune.toolkit import read_tensors
 from vtune.voice_format.weights import save_weights
 from vtune_indextts2 import part_loaders
+from vtune_indextts2.gpt.conditioning import ConditioningEncoder
 from vtune_indextts2.interchange.foreign_speaker import FIVE_TENSORS
 from vtune_indextts2.interchange.layouts import ADAPTER_CONFIG, EMBEDDINGS_FILE, LORA_FOLDER
 from vtune_indextts2.merged_checkpoint import save_gpt
@@ -70,19 +71,21 @@ def indextts_target() -> ExportTarget:
 
 
 def write(voice: VoiceToExport, directory: Path) -> None:
-    """Write ``gpt.pth``, the adapter's folder if there is an adapter, and ``speaker_embeddings.pt``.
+    """Write ``gpt.pth``, the adapter's folder if there is an adapter, and ``speaker_embeddings.pt`` of IndexTTS-2.
 
     :raises VoiceError: the voice keeps no embeddings.
     """
     embeddings = {name: torch.from_numpy(voice.conditioning.tensors[name]) for name in _five_tensors(voice)}
-    _require_latents(voice, embeddings["spk_cond_emb"])
+    if embeddings:
+        _require_latents(voice, embeddings["spk_cond_emb"])
     is_adapted = voice.record.method == "lora"
     save_gpt(voice.base, voice.merge() if is_adapted else voice.model, directory / GPT_FILE)
     if is_adapted:
         _write_adapter(voice.model, directory / LORA_FOLDER)
     path = directory / EMBEDDINGS_FILE
-    path.parent.mkdir(parents=True)
-    torch.save({name: tensor.float().contiguous() for name, tensor in embeddings.items()}, path)
+    if embeddings:
+        path.parent.mkdir(parents=True)
+        torch.save({name: tensor.float().contiguous() for name, tensor in embeddings.items()}, path)
 
 
 def compare(voice: VoiceToExport, directory: Path) -> Iterator[ReadBack]:
@@ -92,8 +95,9 @@ def compare(voice: VoiceToExport, directory: Path) -> Iterator[ReadBack]:
         network.to(voice.device).eval()
         for text, batch, answer in zip(voice.sentences, voice.batches, expected, strict=True):
             yield ReadBack(f"{name}: {text}", answer, _answers(network, batch))
-    stored = read_tensors(directory / EMBEDDINGS_FILE)
-    for name in FIVE_TENSORS:
+    names = _five_tensors(voice)
+    stored = read_tensors(directory / EMBEDDINGS_FILE) if names else {}
+    for name in names:
         yield ReadBack(name, voice.conditioning.tensors[name], stored[name])
 
 
@@ -126,6 +130,12 @@ def _write_adapter(model: nn.Module, folder: Path) -> None:
 
 
 def _five_tensors(voice: VoiceToExport) -> tuple[str, ...]:
+    """Return the names of the embeddings; none of IndexTTS-2.5, whose software takes a recording.
+
+    :raises VoiceError: the voice does not keep one.
+    """
+    if not isinstance(voice.base.conditioning_encoder, ConditioningEncoder):
+        return ()
     missing = [name for name in FIVE_TENSORS if name not in voice.conditioning.tensors]
     if missing:
         raise VoiceError(
@@ -142,7 +152,9 @@ def _require_latents(voice: VoiceToExport, features: torch.Tensor) -> None:
     :raises VoiceError: another trainer changed the encoders that the latents came from.
     """
     base: IndexTTS2Base = voice.base
-    computed = base.conditioning_encoder.speaker(features.to(base.frozen_device)).cpu()
+    encoder = base.conditioning_encoder
+    assert isinstance(encoder, ConditioningEncoder)
+    computed = encoder.speaker(features.to(base.frozen_device)).cpu()
     kept = torch.from_numpy(voice.conditioning.tensors["condition"])
     if float((computed - kept).abs().max() / kept.abs().max()) <= MAX_LATENT_DIFFERENCE:
         return

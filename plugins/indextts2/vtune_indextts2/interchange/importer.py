@@ -11,7 +11,7 @@ from vtune import VoiceError
 from vtune.contract.imports import ImportedVoice, VoiceToImport
 from vtune.errors import listed
 from vtune.runtime.untrusted import read_json_object
-from vtune_indextts2.gpt.conditioning import ConditioningEncoder
+from vtune_indextts2.gpt.conditioning import EmotionEncoder, encoder_class
 from vtune_indextts2.interchange.foreign_speaker import read_speaker
 from vtune_indextts2.interchange.foreign_weights import (
     PEFT_PREFIX,
@@ -50,7 +50,7 @@ def import_voice(base: IndexTTS2Base, source: VoiceToImport) -> ImportedVoice:
     )
 
 
-def learned_encoder(base: IndexTTS2Base, weights: ForeignWeights) -> ConditioningEncoder:
+def learned_encoder(base: IndexTTS2Base, weights: ForeignWeights) -> EmotionEncoder:
     """Return the conditioning encoders with what the other trainer learned in them.
 
     Its software adds that to the encoders when it speaks. Here it is in the latents and the emotion that the voice
@@ -66,20 +66,20 @@ def learned_encoder(base: IndexTTS2Base, weights: ForeignWeights) -> Conditionin
     return _with_adapter(base, weights.encoder, weights.settings)
 
 
-def _with_weights(base: IndexTTS2Base, encoder: ConditioningEncoder, tensors: Tensors) -> ConditioningEncoder:
+def _with_weights(base: IndexTTS2Base, encoder: EmotionEncoder, tensors: Tensors) -> EmotionEncoder:
     own = encoder.state_dict()
     differing = [name for name, tensor in own.items() if name not in tensors or tensors[name].shape != tensor.shape]
     if differing:
         raise VoiceError(f"the checkpoint does not fit the base: its encoders lack {listed(differing)}")
-    learned = ConditioningEncoder(base.config.gpt)
+    learned = encoder_class(base.config.gpt)(base.config.gpt)
     learned.load_state_dict({name: tensors[name].float() for name in own})
     return learned.to(base.frozen_device).eval().requires_grad_(False)
 
 
-def _with_adapter(base: IndexTTS2Base, tensors: Tensors, settings: Mapping[str, object]) -> ConditioningEncoder:
+def _with_adapter(base: IndexTTS2Base, tensors: Tensors, settings: Mapping[str, object]) -> EmotionEncoder:
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 
-    learned = ConditioningEncoder(base.config.gpt)
+    learned = encoder_class(base.config.gpt)(base.config.gpt)
     learned.load_state_dict(base.conditioning_encoder.state_dict())
     named = {f"{PEFT_PREFIX}{name.removeprefix(PEFT_PREFIX)}": tensor for name, tensor in tensors.items()}
     config = LoraConfig(
@@ -93,7 +93,7 @@ def _with_adapter(base: IndexTTS2Base, tensors: Tensors, settings: Mapping[str, 
         raise VoiceError(f"the adapter does not fit the conditioning encoders of the base: {error}") from error
     if result.unexpected_keys:
         raise VoiceError(f"the adapter does not fit the base: {listed(result.unexpected_keys)} have no place in it")
-    merged: ConditioningEncoder = model.merge_and_unload()
+    merged: EmotionEncoder = model.merge_and_unload()
     return merged.to(base.frozen_device).eval().requires_grad_(False)
 
 
