@@ -17,6 +17,9 @@ NANO_NAMES = {"nano": "2.0", "nano-2.5": "2.5"}
 CACHE_FOLDER = "hf_cache"
 """Where the software of IndexTTS-2.5 puts the parts that it downloads, inside the checkpoint."""
 
+EMOTION_FOLDER = "qwen0.6bemo4-merge"
+"""The folder of the language model that reads emotions, inside the checkpoint."""
+
 SEMANTIC_SOURCE = ("w2v-bert-2.0", "facebook/w2v-bert-2.0")
 CODEC_SOURCE = ("semantic_codec", "amphion/MaskGCT")
 SPEAKER_SOURCE = ("campplus", "funasr/campplus")
@@ -81,6 +84,18 @@ class CheckpointFiles:
             self._configured(self.config.emo_matrix, "feat2.pt"),
             self._configured(self.config.spk_matrix, "feat1.pt"),
         )
+
+    @property
+    def emotion_model(self) -> Path:
+        """The folder of the language model that reads emotions. :raises EngineError: it is not on this machine."""
+        given = self._options.emotion_model
+        folder = Path(given) if given is not None else Path(self.checkpoint) / EMOTION_FOLDER
+        if not (folder / "config.json").is_file():
+            raise EngineError(
+                f"emotion_text needs the small language model of IndexTTS-2, and {folder} is not its folder; download "
+                f"{EMOTION_FOLDER}/ of IndexTeam/IndexTTS-2 and name it as engine_options.emotion_model"
+            )
+        return folder
 
     @property
     def semantic_model(self) -> str:

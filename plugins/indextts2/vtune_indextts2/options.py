@@ -130,10 +130,36 @@ class IndexTTS2Options(EngineOptions):
         description="The strengths of eight emotions: happy, angry, sad, afraid, disgusted, melancholic, surprised, "
         "calm.",
     )
-    emotion_bias: bool = option(
+    emotion_text: str | None = option(
+        None,
+        affects="sampling",
+        min_length=1,
+        description="A description of the emotion, such as `furious and out of breath`. A small language model turns "
+        "it into the eight strengths of `emotion_weights`; see `emotion_model`.",
+    )
+    emotion_model: str | None = option(
+        None,
+        affects="runtime",
+        description="The folder of the language model that reads `emotion_text`. If it is null, it is the checkpoint's "
+        "folder `qwen0.6bemo4-merge/`.",
+    )
+    use_random: bool = option(
+        False,
+        affects="sampling",
+        description="Take each of the eight emotions from a random speaker of the checkpoint's table, chosen by the "
+        "seed, instead of the speaker most similar to the voice.",
+    )
+    emotion_cap: bool = option(
         True,
         affects="sampling",
-        description="Weaken those of the eight emotions that would overpower the speaker's sound, as upstream does.",
+        description="Keep the sum of the eight strengths at 0.8 or less, so that a fifth of the speaker's own emotion "
+        "stays. With `false` they count as they are, as in upstream's Python API; a sum near 1 changes who speaks.",
+    )
+    emotion_bias: bool | None = option(
+        None,
+        affects="sampling",
+        description="Weaken those of the eight emotions that would overpower the speaker's sound, as upstream's web "
+        "page does. If it is null, it is what `emotion_cap` is.",
     )
     emotion_strength: NonNegativeFloat | None = option(
         None,

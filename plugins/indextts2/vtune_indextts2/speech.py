@@ -58,7 +58,7 @@ def speak(
         segments.pop(0)
     while not segments[-1]:
         segments.pop()
-    network, speaker = _network_of(model), speaker_of(base, conditioning, options, tag)
+    network, speaker = _network_of(model), speaker_of(base, conditioning, options, tag, seed)
     content, pace = base.release.content(base, network, speaker, conditioning, options), pace_of(conditioning)
     pause = np.zeros(int(options.segment_pause * rate), dtype=np.float32)
     for number, ids in enumerate(segments, 1):

@@ -16,7 +16,7 @@ from vtune.toolkit import read_tensors
 from vtune_indextts2.conditioning import tensors as voice_tensors
 from vtune_indextts2.gpt.conditioning import ConditioningEncoder, EmotionEncoder
 from vtune_indextts2.recording_tensors import FlowPrompt, RecordingFeatures
-from vtune_indextts2.speaker_reference import recording_of
+from vtune_indextts2.reference_recording import recording_of
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
