@@ -108,6 +108,12 @@ class TrainRecipe(Settings):
         "engine trains beside the adapter, such as `discriminator`, or for the tensors whose names have these words "
         "(`lora_B`, `layers.0`) or match a regular expression.",
     )
+    frozen: Names = Field(
+        default_factory=list,
+        description="Tensors that keep the values of the base, for the method `full`: words of their names (`wte`, "
+        "`layers.0`), or regular expressions for whole names. Embeddings are a usual choice. With `lora`, the whole "
+        "base is frozen.",
+    )
     scheduler: str = Field(
         "cosine",
         description="How the learning rate changes: `linear`, `cosine`, `constant`, `constant_with_warmup` or any "
