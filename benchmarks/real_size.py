@@ -8,10 +8,10 @@
 The script writes a checkpoint of the shape of Orpheus 3B (6.6 GB in bf16, tensor by tensor, with a SNAC of the
 published widths); or one of IndexTTS-2 whose GPT has the published size and whose other parts are small; or one of
 IndexTTS-2.5 whose `gpt.pth` (814.8 million numbers, 3.3 GB), codec, flow and vocabulary have the published sizes and
-whose w2v-BERT and vocoder are small. With it, it writes six or eight clips. Then it does what a user does: `plan`, `run` until the first of two steps is saved, `kill -9`, `run` again
-to the finished voice, `say`, `merge` and `export`. Each stage has a row: seconds, peak resident memory of the process
-and its children, and peak anonymous memory: memory that is no mapped file, and so cannot be released when memory is
-short.
+whose w2v-BERT and vocoder are small. With it, it writes six or eight clips. Then it does what a user does: `plan`,
+`run` until the first of two steps is saved, `kill -9`, `run` again to the finished voice, `say`, `merge` and
+`export`. Each stage has a row: seconds, peak resident memory of the process and its children, and peak anonymous
+memory: memory that is no mapped file, and so cannot be released when memory is short.
 
 `--limit-gib` puts every process into a memory cgroup (version 1, as root); a process that needs more is killed.
 """
@@ -365,7 +365,11 @@ def write_recipe(folder: Path, engine: str, base: Path) -> Path:
                 sound = 0.2 * np.sin(2 * np.pi * (150 + 20 * number) * times) + noise
                 soundfile.write(clips / f"clip_{number}.wav", sound, 24_000)
                 table.writerow([f"clip_{number}", f"this is sentence number {number} of a measurement"])
-    speaking = {"max_new_tokens": 70} if engine == "orpheus" else {"max_codes": 70, "normaliser": "basic"}
+    speaking = (
+        {"max_new_tokens": 70}
+        if engine == "orpheus"
+        else {"max_codes": 20 if engine == "indextts2.5" else 70, "normaliser": "basic"}
+    )
     batch = {"batch_size": 4, "gradient_accumulation": 1} if engine == "indextts2.5" else {}  # eight clips in two steps
     recipe = {
         "voice": "real",
@@ -373,7 +377,15 @@ def write_recipe(folder: Path, engine: str, base: Path) -> Path:
         "engine_options": {"base_model": str(base), **speaking},
         "data": [{"source": str(clips)}],
         "folders": {"runs": str(folder / "runs"), "voices": str(folder / "voices")},
-        "train": {"max_steps": 2, "save_every": 1, "validation": 0, "warmup": 0, "log_every": 1, "learning_rate": 1e-4, **batch},
+        "train": {
+            "max_steps": 2,
+            "save_every": 1,
+            "validation": 0,
+            "warmup": 0,
+            "log_every": 1,
+            "learning_rate": 1e-4,
+            **batch,
+        },
         "evaluate": {
             "sentences": ["Hello."],
             "metrics": ["delivery", "speed"],

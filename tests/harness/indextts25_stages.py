@@ -80,7 +80,9 @@ def check_codec(fx: Any) -> None:
     """Compare codes, embeddings, decoded features and the training forward of the codec."""
     codec = codec_of(fx, fx.config)
     for case, facts in fx.json["cases"].items():
-        for name, got in _codec_results(codec, {key: given(fx, case, key) for key in facts["inputs"]}, facts["outputs"]):
+        for name, got in _codec_results(
+            codec, {key: given(fx, case, key) for key in facts["inputs"]}, facts["outputs"]
+        ):
             fx.compare(case, name, got)
 
 
@@ -233,7 +235,9 @@ def _check_decoding(fx: Any, case: str, network: StyleGPT, clips: Mapping[str, U
     if "upstream_ids" in case:
         text = [number for number in text if number not in DROPPED_IDS]
     told = RELEASE.join(clips[speaker].style, clips[emotional].emotion)
-    fx.compare(case, "codes", decoded_codes(network, told, text, clips[speaker].language, fx.json["cases"][case]["inputs"]))
+    fx.compare(
+        case, "codes", decoded_codes(network, told, text, clips[speaker].language, fx.json["cases"][case]["inputs"])
+    )
 
 
 def decoded_codes(
@@ -296,7 +300,7 @@ class Chain:
         layers = config["w2vbert"]["hidden_state_index"]
         model = Wav2Vec2BertModel(Wav2Vec2BertConfig(**{**sizes, "num_hidden_layers": layers}))
         above = [f"encoder.layers.{layer}.*" for layer in range(layers, sizes["num_hidden_layers"])]
-        filled(model, fx.weights("w2vbert"), ("masked_spec_embed", *above))
+        filled(model, fx.weights("w2vbert"), tuple(above))
         statistics = fx.weights("w2v_stats")
         extractor = SeamlessM4TFeatureExtractor(padding_value=config["w2vbert"]["padding_value"])
         self.semantic = SemanticEncoder(model, statistics["mean"], statistics["var"], extractor)
@@ -393,6 +397,7 @@ def check_text(fx: Any, make_engines: Callable[[Mapping[str, Any]], Engines] = r
                 for limit, texts in cuts.items()
             },
         }  # fmt: skip
-        wrong = [f"{case['id']} {key}: {value!r} is not {case[key]!r}" for key, value in got.items() if value != case[key]]
+        wrong = [
+            f"{case['id']} {key}: {value!r} is not {case[key]!r}" for key, value in got.items() if value != case[key]
+        ]
         assert not wrong, "\n".join(wrong)
-

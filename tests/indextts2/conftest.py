@@ -16,7 +16,7 @@ from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.options import IndexTTS2Options
 
 KITS = {"VTUNE_PARITY_KIT": "IndexTTS-2", "VTUNE_PARITY25_KIT": "IndexTTS-2.5"}
-"""Variables with the folders of parity kits, which are not part of the project; the README of one says what a kit is."""
+"""Variables with the folders of parity kits, which are not part of the project; its README says what a kit is."""
 
 Kit = Callable[[str], Any]
 

@@ -90,7 +90,9 @@ def test_a_reading_survives_spanish_and_japanese(encoder: BytePairEncoder) -> No
     assert tokens.count(encoder.encode("<|SPECIAL_TOKEN_2|>")[0]) == 2
 
 
-def test_words_are_not_cut_where_there_are_blanks(frontend: MultilingualFrontend, upstream: MultilingualFrontend) -> None:
+def test_words_are_not_cut_where_there_are_blanks(
+    frontend: MultilingualFrontend, upstream: MultilingualFrontend
+) -> None:
     text = "every evening we walk up the hill to watch the lights come on over the river"
     ours, theirs = (front.segments(text, "en", 16) for front in (frontend, upstream))
     assert "".join(ours) == "".join(theirs) == text
@@ -188,7 +190,8 @@ def test_hidden_annotations_come_back(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "tag"),
     [
-        ("Hello there", "en"), ("¡Hola!", "es"), ("你好", "zh"), ("我用Python写", "zh"), ("こんにちは", "ja"), ("東京", "ja"),
+        ("Hello there", "en"), ("¡Hola!", "es"), ("你好", "zh"), ("我用Python写", "zh"), ("こんにちは", "ja"),
+        ("東京", "ja"),
         ("السلام", "ar"), ("12345", "en"), ("!?", "zh"), ("The word 猫 means cat", "en"), ("Привет", "ru"), ("x", "fr"),
         ("ＡＢＣ", "en"), ("ｶﾀｶﾅ", "ja"), ("何でも", "common"),
     ],
@@ -230,7 +233,9 @@ def test_auto_takes_the_voice_s_language_or_that_of_the_script(text: str, usual:
 
 
 def test_auto_asks_for_the_tag_of_a_script_that_it_does_not_know() -> None:
-    with pytest.raises(EngineError, match=r"does not know the language of 'Привет' \(CYRILLIC\); set the option language"):
+    with pytest.raises(
+        EngineError, match=r"does not know the language of 'Привет' \(CYRILLIC\); set the option language"
+    ):
         resolve_language("Привет", "auto")
 
 
@@ -320,14 +325,14 @@ def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
 
 def test_without_tiktoken_the_extra_is_named(tiny25: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "tiktoken")
-    with pytest.raises(EngineError, match="needs the package 'tiktoken'.*extra 'indextts2'"):
+    with pytest.raises(EngineError, match=r"needs the package 'tiktoken'.*extra 'indextts2'"):
         load_encoder(next(tiny25.glob("*.tiktoken")))
 
 
 def test_without_fugashi_japanese_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "fugashi", "unidic_lite")
     japanese._tagger.cache_clear()
-    with pytest.raises(EngineError, match="needs the packages fugashi and unidic-lite.*extra 'indextts2-ja'"):
+    with pytest.raises(EngineError, match=r"needs the packages fugashi and unidic-lite.*extra 'indextts2-ja'"):
         japanese.split_words("東京")
     japanese._tagger.cache_clear()
 

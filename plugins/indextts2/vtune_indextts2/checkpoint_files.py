@@ -9,9 +9,9 @@ from vtune import EngineError
 from vtune.toolkit import fetch_file, folder_or_hub_id
 from vtune_indextts2.config import TOKENIZER_FILES, Config, read_config
 from vtune_indextts2.options import IndexTTS2Options
-from vtune_indextts2.releases.detection import CODEC_FILE, TOKENIZER_SUFFIX, is_own_name
+from vtune_indextts2.releases.detection import CODEC_FILE, TOKENIZER_SUFFIX, ReleaseName, is_own_name
 
-NANO_NAMES = {"nano": "2.0", "nano-2.5": "2.5"}
+NANO_NAMES: dict[str, ReleaseName] = {"nano": "2.0", "nano-2.5": "2.5"}
 """Small checkpoints that vtune builds itself, each of one release."""
 
 CACHE_FOLDER = "hf_cache"

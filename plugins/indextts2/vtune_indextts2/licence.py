@@ -10,10 +10,10 @@ DISCLAIMER = (
 )
 
 LICENCE_SUMMARY = (
-    "The weights of IndexTTS-2 and IndexTTS-2.5 are under the bilibili Model Use License Agreement, which binds you and "
-    "whoever you give the voice to; what it asks is in LICENCE-NOTE.md. A voice of IndexTTS-2 was also made with the "
-    "semantic codec of MaskGCT, which is under CC-BY-NC-4.0, not for commercial use. Read what lies beside the weights "
-    f"that you downloaded: the licence can differ between releases. {DISCLAIMER}"
+    "The weights of IndexTTS-2 and IndexTTS-2.5 are under the bilibili Model Use License Agreement, which binds you "
+    "and whoever you give the voice to; what it asks is in LICENCE-NOTE.md. A voice of IndexTTS-2 was also made with "
+    "the semantic codec of MaskGCT, which is under CC-BY-NC-4.0, not for commercial use. Read what lies beside the "
+    f"weights that you downloaded: the licence can differ between releases. {DISCLAIMER}"
 )
 
 LICENCE_NOTE_TEXT = f"""# Licence note for this IndexTTS2 voice

@@ -25,8 +25,8 @@ def save(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]
     files = base.files
     save_gpt(base, network, directory / files.gpt.name)
     copied = [files.own("config.yaml"), files.s2mel, files.tokenizer, files.statistics, *files.emotions]
-    if files.codec.parent == files.gpt.parent:
-        copied.append(files.codec)
+    if base.config.release == "2.5":
+        copied.append(files.codec)  # whatever folder it came from: it speaks
     for path in copied:
         shutil.copy(path, directory / path.name)
     for folder in (*(folder for folder, _ in PART_SOURCES), CACHE_FOLDER):

@@ -1,4 +1,4 @@
-"""Small checkpoints of IndexTTS-2 and IndexTTS-2.5 that the project builds itself, in the official layout: a few megabytes.
+"""Small checkpoints of IndexTTS-2 and IndexTTS-2.5 that the project builds itself, in the official layout.
 
 Their weights are random, from a fixed seed: they prove the pipeline, they do not speak.
 """

@@ -24,11 +24,11 @@ MIN_CLIP_SECONDS = 0.1
 
 
 def prepare(base: IndexTTS2Base, clip: Clip) -> Features:
-    """Encode one clip to ``text_ids``, ``codes``, ``condition`` and ``emotion``, and ``language`` if there are rows of it.
+    """Encode one clip to ``text_ids``, ``codes``, ``condition``, ``emotion``, and ``language`` if there are rows of it.
 
-    ``text_ids`` is int32 ``[T]`` and ``codes`` int32 ``[N]`` at the rate of the release. ``emotion`` is float16 ``[D]``.
-    ``condition`` is the speaker, float16: latents ``[32 x D]`` of IndexTTS-2, with which a clip of any length takes
-    about 84 kB, or the style ``[S]`` of IndexTTS-2.5, with which it takes 3 kB. ``language`` is int32 ``[1]``.
+    ``text_ids`` is int32 ``[T]`` and ``codes`` int32 ``[N]`` at the rate of the release. ``emotion`` is float16
+    ``[D]``. ``condition`` is the speaker, float16: latents ``[32 x D]`` of IndexTTS-2, with which a clip of any length
+    takes about 84 kB, or the style ``[S]`` of IndexTTS-2.5, with which it takes 3 kB. ``language`` is int32 ``[1]``.
 
     :raises SkipClip: the clip has no text or almost no sound, more text or sound than the GPT has positions for, or a
         text that does not fit the language.

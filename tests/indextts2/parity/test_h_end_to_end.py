@@ -42,7 +42,7 @@ class Chain:
         layers = config["w2vbert"]["hidden_state_index"]
         model = Wav2Vec2BertModel(Wav2Vec2BertConfig(**{**sizes, "num_hidden_layers": layers}))
         above = [f"encoder.layers.{layer}.*" for layer in range(layers, sizes["num_hidden_layers"])]
-        filled(model, tensors["w2vbert"], ("masked_spec_embed", *above))
+        filled(model, tensors["w2vbert"], tuple(above))
         extractor = SeamlessM4TFeatureExtractor(padding_value=config["w2vbert"]["padding_value"])
         statistics = tensors["w2v_stats"]
         self.semantic = SemanticEncoder(model, statistics["mean"], statistics["var"], extractor)

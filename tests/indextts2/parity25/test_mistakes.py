@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -78,7 +79,9 @@ def later_codes(right: Any) -> Any:
 GPT: dict[str, Callable[[Patch], None]] = {
     "no language row": replace(StyleGPT, "embed_text", without_language),
     "no language row on the start": replace(StyleGPT, "embed_text", language_on_some(lambda ids, at: at > 0)),
-    "no language row on the stop": replace(StyleGPT, "embed_text", language_on_some(lambda ids, at: (ids != 1) | (at < 1))),
+    "no language row on the stop": replace(
+        StyleGPT, "embed_text", language_on_some(lambda ids, at: (ids != 1) | (at < 1))
+    ),
     "the next language's row": replace(StyleGPT, "embed_text", neighbouring_language),
     "one zero vector": prefix(lambda rows: rows[:, :2]),
     "three zero vectors": prefix(lambda rows: torch.cat([rows, rows[:, 1:2]], dim=1)),
@@ -140,7 +143,7 @@ def nearest_by_distance(self: VectorQuantizer, x: torch.Tensor) -> torch.Tensor:
 
 RIGHT_DECODE = HalfRateCodec.decode
 CODEC: dict[str, Callable[[Patch], None]] = {
-    "GELU by tanh": lambda patch: patch.setattr(half_rate_codec.F, "gelu", lambda x: torch.nn.GELU("tanh")(x)),
+    "GELU by tanh": lambda patch: patch.setattr(half_rate_codec.F, "gelu", partial(F.gelu, approximate="tanh")),
     "no activation": replace(
         HalfRateCodec, "halve", lambda right: lambda self, x: self.down(x.transpose(1, 2)).transpose(1, 2)
     ),
@@ -279,13 +282,17 @@ TEXT: dict[str, Callable[[Patch], None]] = {
     "words left whole": replace(
         frontend, "split", lambda right: lambda *given, **settings: right(*given, **{**settings, "whole_words": True})
     ),
-    "no cut behind commas": lambda patch: patch.setattr(segments, "_PART", segments.re.compile(r"[^.!?]*[.!?]|[^.!?]+")),
+    "no cut behind commas": lambda patch: patch.setattr(
+        segments, "_PART", segments.re.compile(r"[^.!?]*[.!?]|[^.!?]+")
+    ),
     "pairs of special tokens are cut": lambda patch: patch.setattr(segments, "PROTECTED", segments.re.compile("(?!)")),
     "no row for unknown tags": lambda patch: patch.setattr(languages, "COMMON", "en"),
     "special tokens as text": lambda patch: patch.setattr(
         BytePairEncoder, "encode", lambda self, text: self._encoding.encode(text, disallowed_special=())
     ),
-    "the pattern of a later GPT": lambda patch: patch.setattr(tokens, "PATTERN", tokens.PATTERN.replace(r" ?\p{N}+", r"\p{N}{1,3}")),
+    "the pattern of a later GPT": lambda patch: patch.setattr(
+        tokens, "PATTERN", tokens.PATTERN.replace(r" ?\p{N}+", r"\p{N}{1,3}")
+    ),
 }  # fmt: skip
 SPOKEN, READINGS = frontend.SpokenForm.normalise, annotations.write_readings
 

@@ -59,7 +59,7 @@ def test_the_text_with_its_own_engines(kit25: Kit) -> None:
 
 def test_the_tables_are_those_of_the_kit(kit25: Kit) -> None:
     text, gpt = kit25("i25_text").json, kit25("d25_gpt").json
-    assert tokens.PATTERN == text["pattern"]
+    assert text["pattern"] == tokens.PATTERN
     special = tokens.special_tokens()
     assert special[: len(text["special_tokens"])] == text["special_tokens"]
     assert (len(special), special[-1]) == (text["n_special"], "<|30.00|>")

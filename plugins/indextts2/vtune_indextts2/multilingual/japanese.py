@@ -52,8 +52,8 @@ def _tagger() -> Any:
         return Tagger(f'-d "{unidic_lite.DICDIR}"')
     except (ImportError, OSError, RuntimeError) as error:
         raise EngineError(
-            f"the language 'ja' needs the packages fugashi and unidic-lite ({in_a_line(error)[:80]}): install vtune-tts "
-            "with the extra 'indextts2-ja'"
+            f"the language 'ja' needs the packages fugashi and unidic-lite ({in_a_line(error)[:80]}): install "
+            "vtune-tts with the extra 'indextts2-ja'"
         ) from error
 
 

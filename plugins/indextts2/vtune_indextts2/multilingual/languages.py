@@ -11,14 +11,13 @@ from vtune.errors import choices
 AUTO = "auto"
 """The value of the option ``language`` that chooses a language by the text."""
 
-TAGS = tuple(
-    """
-    en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt la
-    mi ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so af oc ka be
-    tg sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su yue minnan wuyu dialect
-    zh/en en/zh common
-    """.split()
+_TAGS = (
+    "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt "
+    "la mi ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so af oc "
+    "ka be tg sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su yue minnan wuyu "
+    "dialect zh/en en/zh common "
 )
+TAGS = tuple(_TAGS.split())
 """All tags, each at the index of its row. The last ones are mixtures, and ``common`` for a tag that is not listed."""
 
 COMMON = "common"

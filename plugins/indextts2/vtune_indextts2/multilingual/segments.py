@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from vtune_indextts2.multilingual.annotations import PROTECTED
 
-_MARKS = "，。！？、；：,.!?;:\n"  # noqa: RUF001
+_MARKS = "，。！？、；：,.!?;:\n"
 _PART = re.compile(f"[^{_MARKS}]*[{_MARKS}]|[^{_MARKS}]+")
 
 Count = Callable[[str], int]

@@ -1,4 +1,4 @@
-"""Recognise the release of a checkpoint by its contents, because published ``config.yaml`` files name wrong versions."""
+"""Recognise the release of a checkpoint by its contents, because a published ``config.yaml`` names a wrong version."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from vtune_indextts2.config import Config
     from vtune_indextts2.gpt.network import SemanticGPT
     from vtune_indextts2.options import IndexTTS2Options
-    from vtune_indextts2.speaker_reference import SpeakerPrompt
     from vtune_indextts2.semantic.codec import SemanticCodec
+    from vtune_indextts2.speaker_reference import SpeakerPrompt
 
 Content = Callable[[Sequence[int], Sequence[int]], tuple[torch.Tensor, int]]
-"""Turns text ids and codes of a segment into content ``[1 x steps x H]`` and the number of mel frames it is spoken in."""
+"""Turns text ids and codes of a segment into content ``[1 x steps x H]`` and the number of its mel frames."""
 
 Shape = tuple[int | None, ...]
 """The shape of a stored tensor; None for an axis that depends on the length of the reference."""
