@@ -67,6 +67,15 @@ class Speaker:
         pieces = self.engine.convert(self.base, self.model, audio, self.conditioning, seed, sampling)
         yield from _in_inference_mode(self.model, pieces, untuned)
 
+    def measure(self, text: str, seed: int, *, untuned: bool = False) -> dict[str, float]:
+        """Measure the network on a text, as the engine does; no numbers from an engine that does not."""
+        self.model.eval()
+
+        def numbers() -> Iterator[dict[str, float]]:
+            yield self.engine.measure_network(self.base, self.model, text, self.conditioning, seed)
+
+        return next(_in_inference_mode(self.model, numbers(), untuned))
+
     def speak_batch(
         self, lines: Sequence[tuple[str, int]], *, untuned: bool = False
     ) -> Iterator[tuple[int, list[Audio]]]:

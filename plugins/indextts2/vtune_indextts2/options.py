@@ -97,6 +97,24 @@ class IndexTTS2Options(EngineOptions):
         le=1,
         description="The share of rows that take the emotion of their prompt if `emo_source` is `mix`.",
     )
+    text_loss_weight: NonNegativeFloat = option(
+        0.2,
+        affects="training",
+        description="How much the loss of the text counts in the loss. 0.2 is what public trainers of the model use; "
+        "more helps a language that the base does not know, and costs quality of the codes.",
+    )
+    code_loss_weight: PositiveFloat = option(
+        0.8,
+        affects="training",
+        description="How much the loss of the semantic codes counts in the loss. Trainers of IndexTTS-2.5 also use 1.",
+    )
+    new_tokens: tuple[str, ...] = option(
+        (),
+        affects=("features", "training", "runtime"),
+        description="Pieces to append to the tokenizer of IndexTTS-2, for letters and syllables of a language that it "
+        "does not know, in capitals; `▁` marks the beginning of a word. Their rows of the text tables are new and must "
+        "be trained (docs/how-to/indextts2.md#a-new-language).",
+    )
     dropout: float = option(
         0.1,
         affects="training",

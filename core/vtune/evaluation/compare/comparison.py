@@ -23,6 +23,7 @@ from vtune.evaluation import (
     synthesize_all,
     synthesize_train_sentences,
     unique_texts,
+    with_numbers,
 )
 from vtune.evaluation.compare.contestants import Contestant, opened
 from vtune.evaluation.compare.table import table
@@ -98,7 +99,7 @@ def compare(
     for contestant in several:
         logger.info("%s speaks %d sentence(s) with %d seed(s)", contestant.name, len(test_set.texts), len(seeds))
         with opened(contestant, device, options) as system:
-            utterances += synthesize_all([system], test_set.texts, seeds)
+            utterances += with_numbers(synthesize_all([system], test_set.texts, seeds), [system])
             if contestant.is_voice:
                 trained += synthesize_train_sentences(
                     system, test_set.train_texts, settings.train_sentences, settings.seed

@@ -19,7 +19,7 @@ from vtune_indextts2 import part_loaders
 from vtune_indextts2.gpt.conditioning import ConditioningEncoder
 from vtune_indextts2.interchange.foreign_speaker import FIVE_TENSORS
 from vtune_indextts2.interchange.layouts import ADAPTER_CONFIG, EMBEDDINGS_FILE, LORA_FOLDER
-from vtune_indextts2.merged_checkpoint import save_gpt
+from vtune_indextts2.merged_checkpoint import save_gpt, write_text_files
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,6 +80,7 @@ def write(voice: VoiceToExport, directory: Path) -> None:
         _require_latents(voice, embeddings["spk_cond_emb"])
     is_adapted = voice.record.method == "lora"
     save_gpt(voice.base, voice.merge() if is_adapted else voice.model, directory / GPT_FILE)
+    write_text_files(voice.base, directory)
     if is_adapted:
         _write_adapter(voice.model, directory / LORA_FOLDER)
     path = directory / EMBEDDINGS_FILE
