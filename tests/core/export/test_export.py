@@ -248,3 +248,19 @@ def test_a_damaged_voice_is_one_line(
 def test_merging_for_oneself_asks_nothing_and_writes_no_card(unstated: VoiceFolder, tmp_path: Path) -> None:
     assert merge_voice(unstated, tmp_path / "merged") < 1e-5
     assert names(tmp_path / "merged") == {"model.safetensors"}
+
+
+def test_a_registry_of_characters_finds_a_voice_as_it_is(voice: VoiceFolder) -> None:
+    """The published rule of a server for Orpheus: a folder below ``voices/`` with ``adapter_config.json`` is an
+    Orpheus voice, one with ``reference.wav`` another engine's; names are compared in small letters. vLLM's resolver
+    loads ``voices/{name}`` by the two files of PEFT.
+    """
+    registry = {
+        folder.name.lower(): "orpheus" if (folder / "adapter_config.json").is_file() else "other"
+        for folder in voice.path.parent.iterdir()
+        if (folder / "adapter_config.json").is_file() or (folder / "reference.wav").is_file()
+    }
+    assert registry[voice.name.lower()] == "orpheus"
+    settings = json.loads((voice.path / "adapter_config.json").read_text())
+    assert settings["peft_type"] == "LORA"
+    assert (voice.path / "adapter_model.safetensors").is_file()
