@@ -17,6 +17,9 @@ from vtune.errors import shown
 WORD_START = "\u2581"
 """How SentencePiece writes the blank before a word."""
 
+LETTERS_BEFORE = ("", "'", "A", "-")
+"""What may stand before a piece: at the beginning of a word, a longer piece with the blank may win."""
+
 _PIECES_FIELD, _TEXT_FIELD, _SCORE_FIELD = b"\x0a", b"\x0a", b"\x15"
 """Keys of the fields: the pieces of a model; text and score of a piece."""
 
@@ -45,11 +48,12 @@ def with_pieces(tokenizer: SentencePieceProcessor, pieces: Sequence[str]) -> Sen
     appended = b"".join(_encoded(piece, lowest - 1 - number) for number, piece in enumerate(pieces))
     extended = SentencePieceProcessor(model_proto=tokenizer.serialized_model_proto() + appended)
     for piece in pieces:
-        written = extended.encode(piece.replace(WORD_START, " ").strip(), out_type=str)
-        if piece not in written:
+        text = piece.replace(WORD_START, " ").strip()
+        written = [extended.encode(before + text, out_type=str) for before in LETTERS_BEFORE]
+        if not any(piece in parts for parts in written):
             raise EngineError(
                 f"engine_options.new_tokens: {shown(piece)} would never be used, the tokenizer writes it as "
-                f"{' '.join(written)}; also name the piece that two of these join to, before it"
+                f"{' '.join(written[0])}; also name the piece that two of these join to, before it"
             )
     return extended
 
