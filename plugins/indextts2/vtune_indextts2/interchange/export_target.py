@@ -16,7 +16,7 @@ from vtune.contract.exports import ExportTarget, ReadBack, VoiceToExport
 from vtune.toolkit import read_tensors
 from vtune.voice_format.weights import save_weights
 from vtune_indextts2 import part_loaders
-from vtune_indextts2.gpt.conditioning import ConditioningEncoder
+from vtune_indextts2.gpt.conditioning import ConditioningEncoder, encoder_class
 from vtune_indextts2.interchange.foreign_speaker import FIVE_TENSORS
 from vtune_indextts2.interchange.layouts import ADAPTER_CONFIG, EMBEDDINGS_FILE, LORA_FOLDER
 from vtune_indextts2.merged_checkpoint import save_gpt, write_text_files
@@ -135,7 +135,7 @@ def _five_tensors(voice: VoiceToExport) -> tuple[str, ...]:
 
     :raises VoiceError: the voice does not keep one.
     """
-    if not isinstance(voice.base.conditioning_encoder, ConditioningEncoder):
+    if encoder_class(voice.base.config.gpt) is not ConditioningEncoder:
         return ()
     missing = [name for name in FIVE_TENSORS if name not in voice.conditioning.tensors]
     if missing:

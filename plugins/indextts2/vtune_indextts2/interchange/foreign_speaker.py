@@ -37,10 +37,12 @@ class ForeignSpeaker:
     """The conditioning of an imported voice.
 
     :param notes: sentences about what the files say.
+    :param files: that were read.
     """
 
     conditioning: Conditioning
     notes: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
 @torch.no_grad()
@@ -74,7 +76,9 @@ def read_speaker(
     )
     prompt = FlowPrompt(stored["style"], stored["ref_mel"], stored["prompt_condition"])
     kept = {**voice_tensors(base, recording, prompt), "emo_cond_emb": stored["emo_cond_emb"].cpu().numpy()}
-    return ForeignSpeaker(Conditioning(kept, _strings(base, path.name)), (_prompt_note(base, recording, prompt, path),))
+    files = tuple(sorted(path.glob("*.pt"))) if path.is_dir() else (path,)
+    note = _prompt_note(base, recording, prompt, path)
+    return ForeignSpeaker(Conditioning(kept, _strings(base, path.name)), (note,), files)
 
 
 def _of_recording(base: IndexTTS2Base, path: Path, encoder: EmotionEncoder) -> ForeignSpeaker:
@@ -85,6 +89,7 @@ def _of_recording(base: IndexTTS2Base, path: Path, encoder: EmotionEncoder) -> F
     return ForeignSpeaker(
         Conditioning(voice_tensors(base, learned, prompt), _strings(base, path.name)),
         (f"the voice speaks with the recording {path.name} as its reference",),
+        (path,),
     )
 
 

@@ -22,6 +22,7 @@ from vtune_indextts2.interchange.foreign_weights import (
 )
 from vtune_indextts2.interchange.layouts import TrainedFiles, find_trained_files
 from vtune_indextts2.memory_footprint import empty_network
+from vtune_indextts2.part_loaders import gpt_tensors
 from vtune_indextts2.state_dicts import Tensors
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def import_voice(base: IndexTTS2Base, source: VoiceToImport) -> ImportedVoice:
     """Read an adapter or a fine-tuned GPT with the speaker's embeddings; see the hook ``import_voice``."""
     files = find_trained_files(source.path)
     weights = read_weights(files)
-    notes = list(_training_notes(weights))
+    notes = _training_notes(weights) if weights.settings is not None else [_difference_note(base, weights)]
     encoder = learned_encoder(base, weights)
     speaker = read_speaker(base, source, files.embeddings(), encoder)
     lora = None
@@ -43,6 +44,7 @@ def import_voice(base: IndexTTS2Base, source: VoiceToImport) -> ImportedVoice:
         weights.layout,
         weights.network,
         speaker.conditioning,
+        (*weights.files, *speaker.files),
         lora,
         files.speaker,
         (*notes, *speaker.notes, *_unknown(files)),
@@ -99,8 +101,6 @@ def _with_adapter(base: IndexTTS2Base, tensors: Tensors, settings: Mapping[str, 
 
 def _training_notes(weights: ForeignWeights) -> list[str]:
     """Say which parts of an adapter that training never changed. :raises VoiceError: it changed none."""
-    if weights.settings is None:
-        return []
     everything: dict[str, torch.Tensor] = {**weights.network, **weights.encoder}
     pairs, untouched = adapted_modules(everything), untouched_pairs(everything)
     if len(untouched) == len(pairs):
@@ -115,6 +115,21 @@ def _training_notes(weights: ForeignWeights) -> list[str]:
         f"its training never changed {len(untouched)} of the {len(pairs)} pairs of matrices of the adapter; it changed "
         f"{listed(changed)}. A known cause is gradient checkpointing, which cut the gradients of the frozen blocks"
     ]
+
+
+def _difference_note(base: IndexTTS2Base, weights: ForeignWeights) -> str:
+    """Say how many tensors a fine-tuning changed. :raises VoiceError: it changed none."""
+    own = gpt_tensors(base.files.gpt)
+    changed = [
+        name
+        for name, tensor in weights.network.items()
+        if name not in own or not torch.equal(own[name].float(), tensor)
+    ]
+    if not changed:
+        raise VoiceError(
+            f"the checkpoint changes nothing: its {len(weights.network)} tensors of the GPT are those of the base"
+        )
+    return f"{len(changed)} of its {len(weights.network)} tensors of the GPT differ from those of this base"
 
 
 def _unknown(files: TrainedFiles) -> list[str]:
