@@ -437,7 +437,8 @@ def import_voice(base: Any, source: VoiceToImport, extensions: Mapping[str, Engi
         def import_voice(base, source):
             lora, weights = base.read_adapter(source.path)
             speaker = base.speaker_embedding(source.reference)
-            return ImportedVoice("an adapter of Acme TTS", weights, vtune.Conditioning({"speaker": speaker}), [source.path], lora)
+            kept = vtune.Conditioning({"speaker": speaker})
+            return ImportedVoice("an adapter of Acme TTS", weights, kept, [source.path], lora)
     """
 
 

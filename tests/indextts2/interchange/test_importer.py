@@ -242,6 +242,10 @@ def test_an_unmerged_adapter_in_a_checkpoint_is_not_lost_silently(
     assert "holds neither a GPT of index-tts" in refusal(imports(tmp_path / "x.safetensors"))
 
 
+def test_a_checkpoint_that_is_the_base_is_refused(tiny: Path, imports: Callable[..., Result]) -> None:
+    assert "the checkpoint changes nothing: its" in refusal(imports(tiny / "gpt.pth", "--name", "jane"))
+
+
 def test_the_error_of_an_adapter_without_a_voice_names_the_verb(speaker_folder: Callable[..., Path]) -> None:
     with pytest.raises(
         VoiceError, match=r"has an adapter but no voice\.json, .* 'vtune import FOLDER --engine ENGINE'"
