@@ -11,7 +11,7 @@ import click
 
 from vtune_cli.stopping import stoppable
 
-# Verb to its line of help, in the order of work; each verb is in the module of its name.
+# Verb to its line of help, in the order of work; each verb is in the module of its name, see MODULES.
 VERBS = {
     "run": "Make the voices of RECIPE: prepare, encode, train, score.",
     "train": "Do the steps of RECIPE up to the trained adapter.",

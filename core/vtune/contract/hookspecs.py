@@ -81,7 +81,7 @@ HOOK_SECTIONS = {
     "Prepare the data": ("prepare_text", "prepare_sample", "collate"),
     "Train": ("build_lora_model", "training_parts", "optimizers", "training_step"),
     "Make the voice": ("extract_conditioning", "mix_conditioning", "import_voice", "export_voice", "save_merged"),
-    "Speak": ("synthesize", "synthesize_together", "synthesize_from_sampler", "convert"),
+    "Speak": ("synthesize", "synthesize_together", "synthesize_from_sampler", "convert", "measure_network"),
     "Extensions": (
         "extension_info",
         "trainer_callbacks",
@@ -461,7 +461,8 @@ def import_voice(base: Any, source: VoiceToImport, extensions: Mapping[str, Engi
         def import_voice(base, source):
             lora, weights = base.read_adapter(source.path)
             speaker = base.speaker_embedding(source.reference)
-            return ImportedVoice("an adapter of Acme TTS", weights, vtune.Conditioning({"speaker": speaker}), lora=lora)
+            kept = vtune.Conditioning({"speaker": speaker})
+            return ImportedVoice("an adapter of Acme TTS", weights, kept, [source.path], lora)
     """
 
 
@@ -630,6 +631,33 @@ def convert(
     """
 
 
+@hookspec(firstresult=True)
+def measure_network(
+    base: Any,
+    model: nn.Module,
+    text: str,
+    conditioning: Conditioning,
+    seed: int,
+    extensions: Mapping[str, EngineOptions],
+) -> Mapping[str, float]:
+    """Measure the network on a text where its sound alone does not tell, such as how far it answers to an emotion.
+
+    :param model: in eval mode; vtune calls this hook inside ``disable_adapter()`` to measure the untuned engine.
+    :param seed: the same seed gives the same numbers on the same machine.
+    :returns: finite numbers by name; none where nothing can be measured. They are in ``Utterance.numbers`` of the
+        text, where a metric of the engine reads them; see ``metrics``.
+
+    Called on the first rank for the first few texts of each evaluation and of each checkpoint, for the voice and for
+    its base; by ``vtune evaluate`` and ``vtune compare`` for each of the systems. Optional; default: no numbers.
+
+    Example::
+
+        @vtune.hookimpl
+        def measure_network(base, model, text, conditioning, seed):
+            return {"entropy": base.mean_entropy(model, text, conditioning, seed)}
+    """
+
+
 # Extensions
 
 
@@ -671,7 +699,7 @@ def trainer_callbacks(recipe: Recipe) -> list[Any]:
 
 @hookspec
 def metrics(recipe: Recipe) -> dict[str, MetricMaker]:
-    """Add metrics that speech is measured by, by the name of their group (extensions only).
+    """Add metrics that speech is measured by, by the name of their group (extensions, and an engine for its voices).
 
     A maker is a class with ``specs``, the ``vtune.contract.metrics.MetricSpec`` of each number that it measures. It is
     called with the ``vtune.contract.metrics.TestSet`` and the recipe, and returns a ``vtune.contract.metrics.Metric``,

@@ -36,6 +36,7 @@ class ImportedVoice:
         of the network by name if ``lora`` is None.
     :param conditioning: what the voice speaks with.
     :param lora: the shape of the adapter; None for a network that was trained as a whole.
+    :param files: the files that were read, for the record of the voice.
     :param name: a name for the voice that the files suggest; empty if they suggest none.
     :param notes: sentences about what the files say and do not say, for the log and the card.
     :param fingerprint: parts of the base that the files name, with the hashes that they had; the base must have them.
@@ -44,6 +45,7 @@ class ImportedVoice:
     layout: str
     weights: Mapping[str, torch.Tensor]
     conditioning: Conditioning
+    files: Sequence[Path] = ()
     lora: LoraSettings | None = None
     name: str = ""
     notes: Sequence[str] = ()

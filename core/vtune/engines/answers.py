@@ -231,3 +231,14 @@ def imported_voice(answer: Any, title: str) -> ImportedVoice:
         raise EngineError(f"{title} returned {shown(answer)}; it must return an ImportedVoice with weights")
     conditioning(answer.conditioning, title)
     return answer
+
+
+def network_numbers(answer: Any, title: str) -> dict[str, float]:
+    """Return numbers by name. :raises EngineError: the answer is something else."""
+    if not isinstance(answer, Mapping) or not all(isinstance(name, str) for name in answer):
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a dict of numbers by name")
+    numbers = {name: float(value) for name, value in answer.items()}
+    strange = [name for name, value in numbers.items() if not np.isfinite(value)]
+    if strange:
+        raise EngineError(f"{title} returned {shown(strange[0])} as {numbers[strange[0]]}; it must be a finite number")
+    return numbers

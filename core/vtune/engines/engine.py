@@ -342,6 +342,21 @@ class Engine:
         longest = longest_speech("") + 2 * audio.seconds
         return checked(pieces, self.title("convert"), self.info.sample_rate, longest)
 
+    @property
+    def measures_network(self) -> bool:
+        """Whether the engine measures its network on texts."""
+        return self._implements("measure_network")
+
+    def measure_network(
+        self, base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int
+    ) -> dict[str, float]:
+        """Measure the network on a text; finite numbers by name."""
+        spoken = self._spoken(base, text, self._spoken_text_options(conditioning, {}))
+        numbers = self._call(
+            "measure_network", base=base, model=model, text=spoken, conditioning=conditioning, seed=seed
+        )
+        return answers.network_numbers(numbers, self.title("measure_network"))
+
     def require(self, capability: Capability, action: str) -> None:
         """Check that the engine supports something.
 

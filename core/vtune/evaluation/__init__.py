@@ -25,6 +25,7 @@ from vtune.evaluation.synthesis import (
     synthesize_train_sentences,
     system_of,
     tuned_and_base,
+    with_numbers,
 )
 from vtune.evaluation.test_set import held_out_test_set, unique_texts
 
@@ -60,4 +61,5 @@ __all__ = [
     "system_of",
     "tuned_and_base",
     "unique_texts",
+    "with_numbers",
 ]

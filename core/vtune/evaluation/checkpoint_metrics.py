@@ -13,7 +13,7 @@ from vtune.engines import Engine
 from vtune.errors import VtuneError
 from vtune.evaluation.scores import score
 from vtune.evaluation.selection import QUALITY, Selection, read_selection
-from vtune.evaluation.synthesis import synthesize_batch, system_of
+from vtune.evaluation.synthesis import synthesize_batch, system_of, with_numbers
 from vtune.evaluation.test_set import unique_texts
 from vtune.recipe import Recipe
 from vtune.runtime.progress import ProgressBar
@@ -75,7 +75,7 @@ class CheckpointMetrics:
         system = system_of(VOICE, Speaker(self._engine, self._base, model, self._condition(voice)))
         lines = [(text, self._recipe.evaluate.seed) for text in test_set.texts]
         with ProgressBar("speaking with the checkpoint", len(lines), "sentences") as bar:
-            utterances = synthesize_batch(system, lines, bar.advance)
+            utterances = with_numbers(synthesize_batch(system, lines, bar.advance), [system])
         scores = score(utterances, test_set, self._recipe, self._makers[voice], recordings=False)
         metrics = {name: mean for name in self._selection.names if (mean := scores.mean(name, VOICE)) is not None}
         return {QUALITY: self._selection.quality(scores, VOICE) or 0.0, **metrics}, utterances

@@ -11,7 +11,7 @@ from vtune.engines import Engine
 from vtune.evaluation.metric_registry import metric_makers
 from vtune.evaluation.report import write_page
 from vtune.evaluation.scores import Scores, score
-from vtune.evaluation.synthesis import System, synthesize_all, synthesize_train_sentences
+from vtune.evaluation.synthesis import System, synthesize_all, synthesize_train_sentences, with_numbers
 from vtune.recipe import Recipe
 from vtune.runtime.paths import write_json
 
@@ -43,7 +43,7 @@ def evaluate(
     if not test_set.texts:
         return Evaluation(test_set, scores=Scores(skipped={"scores": _why_nothing(recipe, test_set)}))
     seeds = range(settings.seed, settings.seed + settings.seeds)
-    utterances = synthesize_all(systems, test_set.texts, seeds)
+    utterances = with_numbers(synthesize_all(systems, test_set.texts, seeds), systems)
     utterances += synthesize_train_sentences(systems[0], test_set.train_texts, settings.train_sentences, settings.seed)
     makers = metric_makers(engine, recipe, settings.metrics)
     return Evaluation(test_set, utterances, score(utterances, test_set, recipe, makers, baseline))
@@ -55,6 +55,6 @@ def _why_nothing(recipe: Recipe, test_set: TestSet) -> str:
         return "evaluate.clips is 0; raise it to let the voice speak held-out sentences"
     if test_set.clips:
         return "the held-out clips have no words that can be spoken; name others under evaluate.source"
-    if recipe.evaluate.source is None and not recipe.train.validation:
+    if recipe.evaluate.source is None and not recipe.holds_clips_out:
         return "train.validation is 0, so no clip is held out; raise it, or name recordings under evaluate.source"
     return "no clip of the voice is held out; name recordings under evaluate.source, or raise train.validation"

@@ -24,7 +24,7 @@ from vtune.runtime.paths import VoiceFolder, new_folder, require_new_folder, wri
 from vtune.runtime.progress import logged_step
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.voice_format.record import VoiceRecord, read_record, write_conditioning
-from vtune.voices.memory import require_memory_to_merge
+from vtune.voices.memory import require_memory_to_export
 
 if TYPE_CHECKING:
     from vtune.export.hub_push import RepoType
@@ -83,8 +83,8 @@ def export(
     overridden = consent.require_consent(record, without_consent)
     _require_dtype(targets[target], dtype, targets)
     targets[target].check(folder, record, directory)
-    if targets[target].merges and record.method == "lora":
-        require_memory_to_merge(record, device, options)
+    action = "merging" if targets[target].merges else "exporting"
+    require_memory_to_export(record, device, options, networks=targets[target].networks, action=action)
     scores = read_scores(folder.scores)
     with logged_step(f"Exporting {record.name} to {target}: loading the voice and its base"):
         source = open_export_source(folder, device, options)

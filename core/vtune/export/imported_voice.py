@@ -30,7 +30,7 @@ from vtune.voice_format.record import ImportRecord, VoiceRecord
 from vtune.voice_format.vllm_rules import is_servable
 from vtune.voice_format.weights import fill_adapter, fill_network, require_sane_values
 from vtune.voices.extension_options import extension_records
-from vtune.voices.memory import require_memory_to_merge
+from vtune.voices.memory import require_memory_to_export
 from vtune.voices.speech import LoadedVoice
 from vtune.voices.voice_options import options_of
 
@@ -69,7 +69,7 @@ def import_voice(request: ImportRequest) -> VoiceRecord:
     engine = load_users_engine(request.engine)
     engine.require_import()
     record = _first_record(engine, request)
-    require_memory_to_merge(record, request.device)
+    require_memory_to_export(record, request.device)
     with logged_step(f"Importing {request.source.path}: loading the base and reading the files"):
         device = pick_device(request.device)
         base = engine.load_base(options_of(engine, record, {}), device, weights_dtype("fp32", device, "lora"))
@@ -123,7 +123,11 @@ def _completed(
             f"{request.source.path} belongs to another base: {listed(differ)} of this base differ from what it was "
             "made with; name its base with --set base_model=FOLDER"
         )
-    origin = ImportRecord(layout=imported.layout, files=_hashes(request.source), notes=list(imported.notes))
+    origin = ImportRecord(
+        layout=imported.layout,
+        files={path.name: hash_file(path) for path in imported.files},
+        notes=list(imported.notes),
+    )
     changes = {
         "name": request.name or imported.name,
         "method": imported.method,
@@ -141,14 +145,6 @@ def _as_recipe(lora: LoraSettings) -> dict[str, Any]:
         return LoraRecipe.model_validate(values).model_dump(mode="json")
     except ValidationError as error:
         raise VoiceError(f"vtune has no such adapter: lora.{first_problem(error)}") from error
-
-
-def _hashes(source: VoiceToImport) -> dict[str, str]:
-    """Return a hash of each file that was named; of a folder, of each file of weights and settings in it."""
-    named = [path for path in (source.path, source.embeddings, source.reference) if path is not None]
-    files = [file for path in named for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    kept = [file for file in files if file.suffix in {".json", ".safetensors", ".bin", ".pt", ".pth", ".wav", ".flac"}]
-    return {file.name: hash_file(file) for file in kept[:20] if file.is_file()}
 
 
 def _filled_model(engine: Engine, base: Any, imported: ImportedVoice, origin: Path) -> nn.Module:
@@ -177,7 +173,7 @@ def _write(voice: LoadedVoice, folder: VoiceFolder, origin: Path) -> VoiceRecord
 
 
 def _check(voice: LoadedVoice, folder: VoiceFolder) -> None:
-    """Run the checks that end a training. :raises TrainingError: the adapter changes nothing, or is not what it says."""
+    """Run the checks that end a training. :raises TrainingError: the adapter changes nothing, or was not saved."""
     from vtune.training import guards
 
     engine = voice.engine

@@ -78,14 +78,14 @@ class ExportSource:
 def open_export_source(
     folder: VoiceFolder, device: str = "auto", options: Mapping[str, Any] | None = None
 ) -> ExportSource:
-    """Open a voice and compute its logits for its prompts.
+    """Open a voice and compute its logits for its prompts; its memory has been checked before.
 
     :raises VoiceError: the voice is damaged, its base is quantised, or none of its sentences can be encoded.
     """
     from vtune.training import guards
 
     settings = _settings(folder)
-    voice = open_voice(folder, device, "fp32", options)
+    voice = open_voice(folder, device, "fp32", options, check_memory=False)
     if guards.is_quantised(voice.model):
         raise VoiceError(f"{folder.path}: the base of this voice is quantised; export it with --set quantization=none")
     clips, features = encoded_prompts(voice, folder, settings, options or {})

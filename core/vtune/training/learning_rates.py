@@ -51,10 +51,8 @@ def tensor_rates(rates: Mapping[str, float], tensors: Sequence[str], parts: Iter
     :raises TrainingError: a key matches nothing, or two keys with different rates match one tensor; one line.
     """
     parts = list(parts)
-    plain = [key for key in rates if re.fullmatch(r"[A-Za-z0-9_.]+", key)]
-    matches = {key: [name for name in tensors if f".{key}." in f".{name}."] for key in plain}
-    matches |= {key: [name for name in tensors if name.partition(".")[0] == key] for key in plain if key in parts}
-    matches |= match_patterns([key for key in rates if key not in matches], tensors, KEY)
+    matches = matching_tensors(list(rates), tensors, KEY)
+    matches |= {key: [name for name in tensors if name.partition(".")[0] == key] for key in rates if key in parts}
     chosen: dict[str, tuple[float, str]] = {}
     for key, rate in rates.items():
         if not matches[key]:
@@ -71,6 +69,18 @@ def tensor_rates(rates: Mapping[str, float], tensors: Sequence[str], parts: Iter
                     "write keys that do not overlap"
                 )
     return {name: rate for name, (rate, _) in chosen.items()}
+
+
+def matching_tensors(keys: Sequence[str], tensors: Sequence[str], title: str) -> dict[str, list[str]]:
+    """Return the tensors that each key matches: by words of their dotted names, or by a regular expression.
+
+    ``h.0`` matches ``gpt.h.0.mlp.weight``, and not ``gpt.h.01.mlp.weight``.
+
+    :param title: the setting that has the keys, for errors.
+    """
+    plain = [key for key in keys if re.fullmatch(r"[A-Za-z0-9_.]+", key)]
+    matches = {key: [name for name in tensors if f".{key}." in f".{name}."] for key in plain}
+    return matches | match_patterns([key for key in keys if key not in matches], tensors, title)
 
 
 def part_rates(rates: Mapping[str, float], own: Mapping[str, float | None], default: float) -> dict[str, float]:

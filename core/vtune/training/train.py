@@ -29,6 +29,7 @@ from vtune.runtime.paths import RunFolder, make_parent, new_folder, sweep, write
 from vtune.training import checkpoints, guards, out_of_memory, resume
 from vtune.training.callbacks import MetricsFile, ThroughputMeter, TrainingProgress
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator, EvalFn
+from vtune.training.frozen import freeze
 from vtune.training.further_optimizers import held_tensors, require_whole_parts
 from vtune.training.learning_rates import own_rates, part_rates
 from vtune.training.memory_estimate import footprint_of, memory_for_training, require, resolve_auto
@@ -89,6 +90,7 @@ def train(job: TrainingJob) -> tuple[nn.Module, dict[str, Any]]:
     recipe = job.recipe
     set_seed(recipe.train.seed)
     model = job.engine.build_model(job.base, recipe.lora.settings(), recipe.train.method)
+    freeze(model, recipe.train.frozen)
     if state.is_main_process:  # even if the training is finished: a kill may have left the lock file of `final`
         sweep(folder)
         checkpoints.clean(folder)
@@ -202,8 +204,9 @@ def _identity(job: TrainingJob) -> dict[str, Any]:
 
 def _train_identity(recipe: Recipe) -> dict[str, Any]:
     train = recipe.train.model_dump(mode="json", exclude=set(_NOT_IN_IDENTITY))
-    if train["sharding"] == "none":
-        del train["sharding"]  # a run from before this key existed is still the same training
+    for key, default in (("sharding", "none"), ("frozen", [])):
+        if train[key] == default:
+            del train[key]  # a run from before this key existed is still the same training
     return train
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 import torch
 
-from vtune import EngineError
+from vtune import EngineError, LoraSettings
 from vtune.toolkit import hash_file
 from vtune_indextts2 import part_loaders
 from vtune_indextts2.checkpoint_files import CheckpointFiles
@@ -25,6 +26,11 @@ from vtune_indextts2.semantic.codec import SemanticCodec
 from vtune_indextts2.semantic.features import SemanticEncoder
 from vtune_indextts2.speaker.campplus import CAMPPlus
 from vtune_indextts2.vocoder.bigvgan import BigVGAN
+
+logger = logging.getLogger(__name__)
+
+TEXT_EMBEDDING = "text_embedding"
+"""The module of the GPT that has a row for each text token."""
 
 _ENCODING_PARTS = ("semantic", "codec", "conditioning_encoder", "speaker_model")
 
@@ -107,6 +113,20 @@ class IndexTTS2Base:
                 raise EngineError(f"{path} holds vectors of {vectors.shape[1]} numbers, but the checkpoint has {width}")
         return table.to(self.frozen_device)
 
+    def warn_of_untrained_rows(self, lora: LoraSettings) -> None:
+        """Warn if an adapter leaves the rows of new pieces as they begin, and say what training them costs."""
+        named = {name.rpartition(".")[2] for name in (*lora.modules_to_save, *lora.targets)}
+        if not self.files.new_pieces or TEXT_EMBEDDING in named:
+            return
+        gpt = self.config.gpt
+        logger.warning(
+            "%d new_tokens begin as means of other rows, and an adapter on %s never trains them: set "
+            "lora.modules_to_save: [%s, text_head], which trains both text tables whole (%.1f million parameters, "
+            "%.0f MB in the voice), or train.method: full",
+            len(self.files.new_pieces), ", ".join(lora.targets), TEXT_EMBEDDING,
+            2 * gpt.text_rows * gpt.model_dim / 1e6, 8 * gpt.text_rows * gpt.model_dim / 1e6,
+        )  # fmt: skip
+
     def new_network(self) -> SemanticGPT:
         """Load the frozen GPT; each call loads a new one, because PEFT changes a network in place.
 
@@ -114,7 +134,10 @@ class IndexTTS2Base:
         """
         for part in _ENCODING_PARTS:
             self.__dict__.pop(part, None)
-        network: SemanticGPT = part_loaders.load_network(self.files.gpt, self.config, self.options.dropout)
+        network: SemanticGPT = part_loaders.load_network(
+            self.files.gpt, self.config, self.options.dropout, self.files.new_piece_parts
+        )
+        network.loss_weights = (self.options.text_loss_weight, self.options.code_loss_weight)
         network.to(self.device, self.dtype)
         return network
 

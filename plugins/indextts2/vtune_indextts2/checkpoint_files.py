@@ -5,17 +5,24 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from sentencepiece import SentencePieceProcessor
+
 from vtune import EngineError
 from vtune.toolkit import fetch_file, folder_or_hub_id
 from vtune_indextts2.config import TOKENIZER_FILES, Config, read_config
 from vtune_indextts2.options import IndexTTS2Options
 from vtune_indextts2.releases.detection import CODEC_FILE, TOKENIZER_SUFFIX, ReleaseName, is_own_name
+from vtune_indextts2.text.new_pieces import missing_pieces, parts_of, with_pieces
+from vtune_indextts2.text.tokens import load_tokenizer
 
 NANO_NAMES: dict[str, ReleaseName] = {"nano": "2.0", "nano-2.5": "2.5"}
 """Small checkpoints that vtune builds itself, each of one release."""
 
 CACHE_FOLDER = "hf_cache"
 """Where the software of IndexTTS-2.5 puts the parts that it downloads, inside the checkpoint."""
+
+EMOTION_FOLDER = "qwen0.6bemo4-merge"
+"""The folder of the language model that reads emotions, inside the checkpoint."""
 
 SEMANTIC_SOURCE = ("w2v-bert-2.0", "facebook/w2v-bert-2.0")
 CODEC_SOURCE = ("semantic_codec", "amphion/MaskGCT")
@@ -45,24 +52,64 @@ class CheckpointFiles:
 
     @cached_property
     def config(self) -> Config:
+        """What ``config.yaml`` says, with the pieces that were appended to the tokenizer."""
+        config, pieces = self.published_config, self.new_pieces
+        if not pieces:
+            return config
+        tokens = config.gpt.number_text_tokens + len(pieces)
+        return config.model_copy(update={"gpt": config.gpt.model_copy(update={"number_text_tokens": tokens})})
+
+    @cached_property
+    def published_config(self) -> Config:
         """What ``config.yaml`` says."""
         return read_config(self._required(self.checkpoint, ("config.yaml",), "base_model"))
+
+    @cached_property
+    def new_pieces(self) -> list[str]:
+        """The pieces of ``new_tokens`` that the tokenizer of the checkpoint does not have.
+
+        :raises EngineError: the checkpoint is of a release whose vocabulary needs none.
+        """
+        if not self._options.new_tokens:
+            return []
+        if self.published_config.release != "2.0":
+            raise EngineError(
+                "new_tokens is of IndexTTS-2; the vocabulary of IndexTTS-2.5 writes every language, so leave it out "
+                "and set language"
+            )
+        return missing_pieces(self._published_tokenizer(), self._options.new_tokens)
+
+    @property
+    def new_piece_parts(self) -> list[list[int]]:
+        """For each new piece, the ids that the tokenizer of the checkpoint writes it with."""
+        if not self.new_pieces:
+            return []
+        tokenizer = self._published_tokenizer()
+        return [parts_of(tokenizer, piece) for piece in self.new_pieces]
+
+    def load_tokenizer(self) -> SentencePieceProcessor:
+        """Read the SentencePiece model, and append the new pieces."""
+        tokenizer = self._published_tokenizer()
+        return with_pieces(tokenizer, self.new_pieces) if self.new_pieces else tokenizer
+
+    def _published_tokenizer(self) -> SentencePieceProcessor:
+        return load_tokenizer(self.tokenizer, self.published_config.gpt.number_text_tokens)
 
     @property
     def gpt(self) -> Path:
         """The GPT with its conditioning encoders."""
-        return self._configured(self.config.gpt_checkpoint, "gpt.pth")
+        return self._configured(self.published_config.gpt_checkpoint, "gpt.pth")
 
     @property
     def s2mel(self) -> Path:
         """Flow, length regulator and, of IndexTTS-2, projection of the latents."""
-        return self._configured(self.config.s2mel_checkpoint, "s2mel.pth")
+        return self._configured(self.published_config.s2mel_checkpoint, "s2mel.pth")
 
     @property
     def tokenizer(self) -> Path:
         """The SentencePiece model, or the vocabulary of IndexTTS-2.5."""
-        name, usual = self.config.bpe_model, TOKENIZER_FILES[self.config.release]
-        if self.config.release == "2.0":
+        name, usual = self.published_config.bpe_model, TOKENIZER_FILES[self.published_config.release]
+        if self.published_config.release == "2.0":
             return self._configured(name, usual)
         if not name.endswith(TOKENIZER_SUFFIX):  # the bpe.model of IndexTTS-2 still lies there and is not used
             name = usual
@@ -72,15 +119,27 @@ class CheckpointFiles:
     @property
     def statistics(self) -> Path:
         """Mean and variance of the semantic features."""
-        return self._configured(self.config.w2v_stat, "wav2vec2bert_stats.pt")
+        return self._configured(self.published_config.w2v_stat, "wav2vec2bert_stats.pt")
 
     @property
     def emotions(self) -> tuple[Path, Path]:
         """The tables of emotion vectors and of their speakers."""
         return (
-            self._configured(self.config.emo_matrix, "feat2.pt"),
-            self._configured(self.config.spk_matrix, "feat1.pt"),
+            self._configured(self.published_config.emo_matrix, "feat2.pt"),
+            self._configured(self.published_config.spk_matrix, "feat1.pt"),
         )
+
+    @property
+    def emotion_model(self) -> Path:
+        """The folder of the language model that reads emotions. :raises EngineError: it is not on this machine."""
+        given = self._options.emotion_model
+        folder = Path(given) if given is not None else Path(self.checkpoint) / EMOTION_FOLDER
+        if not (folder / "config.json").is_file():
+            raise EngineError(
+                f"emotion_text needs the small language model of IndexTTS-2, and {folder} is not its folder; download "
+                f"{EMOTION_FOLDER}/ of IndexTeam/IndexTTS-2 and name it as engine_options.emotion_model"
+            )
+        return folder
 
     @property
     def semantic_model(self) -> str:
@@ -96,7 +155,7 @@ class CheckpointFiles:
     @property
     def codec(self) -> Path:
         """The weights of the semantic codec; IndexTTS-2.5 has its own."""
-        if self.config.release == "2.5":
+        if self.published_config.release == "2.5":
             folder = self._options.codec
             return self._required(
                 folder_or_hub_id(folder, "codec") if folder else self.checkpoint, (CODEC_FILE,), "codec"

@@ -97,6 +97,24 @@ class IndexTTS2Options(EngineOptions):
         le=1,
         description="The share of rows that take the emotion of their prompt if `emo_source` is `mix`.",
     )
+    text_loss_weight: NonNegativeFloat = option(
+        0.2,
+        affects="training",
+        description="How much the loss of the text counts in the loss. 0.2 is what public trainers of the model use; "
+        "more helps a language that the base does not know, and costs quality of the codes.",
+    )
+    code_loss_weight: PositiveFloat = option(
+        0.8,
+        affects="training",
+        description="How much the loss of the semantic codes counts in the loss. Trainers of IndexTTS-2.5 also use 1.",
+    )
+    new_tokens: tuple[str, ...] = option(
+        (),
+        affects=("features", "training", "runtime"),
+        description="Pieces to append to the tokenizer of IndexTTS-2, for letters and syllables of a language that it "
+        "does not know, in capitals; `▁` marks the beginning of a word. Their rows of the text tables are new and must "
+        "be trained (docs/how-to/indextts2.md#a-new-language).",
+    )
     dropout: float = option(
         0.1,
         affects="training",
@@ -130,10 +148,36 @@ class IndexTTS2Options(EngineOptions):
         description="The strengths of eight emotions: happy, angry, sad, afraid, disgusted, melancholic, surprised, "
         "calm.",
     )
-    emotion_bias: bool = option(
+    emotion_text: str | None = option(
+        None,
+        affects="sampling",
+        min_length=1,
+        description="A description of the emotion, such as `furious and out of breath`. A small language model turns "
+        "it into the eight strengths of `emotion_weights`; see `emotion_model`.",
+    )
+    emotion_model: str | None = option(
+        None,
+        affects="runtime",
+        description="The folder of the language model that reads `emotion_text`. If it is null, it is the checkpoint's "
+        "folder `qwen0.6bemo4-merge/`.",
+    )
+    use_random: bool = option(
+        False,
+        affects="sampling",
+        description="Take each of the eight emotions from a random speaker of the checkpoint's table, chosen by the "
+        "seed, instead of the speaker most similar to the voice.",
+    )
+    emotion_cap: bool = option(
         True,
         affects="sampling",
-        description="Weaken those of the eight emotions that would overpower the speaker's sound, as upstream does.",
+        description="Keep the sum of the eight strengths at 0.8 or less, so that a fifth of the speaker's own emotion "
+        "stays. With `false` they count as they are, as in upstream's Python API; a sum near 1 changes who speaks.",
+    )
+    emotion_bias: bool | None = option(
+        None,
+        affects="sampling",
+        description="Weaken those of the eight emotions that would overpower the speaker's sound, as upstream's web "
+        "page does. If it is null, it is what `emotion_cap` is.",
     )
     emotion_strength: NonNegativeFloat | None = option(
         None,

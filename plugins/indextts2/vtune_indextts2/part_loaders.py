@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from vtune_indextts2.gpt import conditioning
 from vtune_indextts2.gpt.conditioning import EmotionEncoder
 from vtune_indextts2.gpt.emotion import EmotionTable
 from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
+from vtune_indextts2.gpt.new_rows import with_new_rows
 from vtune_indextts2.gpt.style_network import network_class
 from vtune_indextts2.s2mel.network import S2Mel
 from vtune_indextts2.semantic import codec
@@ -42,12 +44,17 @@ def gpt_tensors(path: Path) -> Tensors:
     return {name.replace(".base_layer.", "."): tensor for name, tensor in tensors.items()}
 
 
-def load_network(path: Path, config: Config, dropout: float) -> SemanticGPT:
-    """Load what LoRA adapts, float32 on the CPU."""
+def load_network(path: Path, config: Config, dropout: float, new_pieces: Sequence[Sequence[int]] = ()) -> SemanticGPT:
+    """Load what LoRA adapts, float32 on the CPU.
+
+    :param new_pieces: for each piece that was appended to the tokenizer, the ids that it had before.
+    """
     settings = SemanticGPTConfig(settings=config.gpt.model_dump(), dropout=dropout)
     with torch.device("meta"):
         network = network_class(config.gpt)(settings)
     own = {name: t for name, t in gpt_tensors(path).items() if not name.startswith(conditioning.CONDITIONING_PREFIXES)}
+    if new_pieces:
+        own = with_new_rows(own, new_pieces)
     return _load_frozen(network, own, path, UNUSED_GPT_ENTRIES)
 
 

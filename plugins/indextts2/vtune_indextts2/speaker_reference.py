@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
 from vtune import Conditioning, VoiceError
-from vtune.audio import recorded
-from vtune_indextts2.gpt.emotion import EMOTION_BIAS, interpolate_emotion, limit_weights
-from vtune_indextts2.recording_features import MIN_REFERENCE_SECONDS, extract_features, extract_flow_prompt
-from vtune_indextts2.recording_tensors import FlowPrompt, RecordingFeatures
+from vtune_indextts2.emotion_request import KnownEmotions, requested_emotion
+from vtune_indextts2.recording_tensors import FlowPrompt
+from vtune_indextts2.reference_recording import recording_of
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
@@ -60,12 +58,14 @@ def code_embeddings_of(base: IndexTTS2Base, conditioning: Conditioning) -> CodeE
 
 
 def speaker_of(
-    base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None, tag: str = ""
-) -> SpeakerPrompt:
+    base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None, tag: str = "",
+    seed: int = 0,
+) -> SpeakerPrompt:  # fmt: skip
     """Return the speaker of an utterance from the voice and the options.
 
     :param options: the options of the utterance; default: the base's.
     :param tag: the language of the utterance, for a release that has tags.
+    :param seed: of the utterance, for an emotion that is chosen at random.
     :raises VoiceError: a recording is silent, too short or too long, or the voice lacks a tensor.
     """
     options = options or base.options
@@ -77,51 +77,9 @@ def speaker_of(
             *(stored_tensor(base, conditioning, name) for name in ("style", "ref_mel", "prompt_condition"))
         )
         condition, own = (stored_tensor(base, conditioning, name) for name in (base.release.stored_speaker, "emotion"))
-    emotion = _emotion(base, options, own, flow_prompt.style, stored_tensor(base, conditioning, "emotion"))
+    known = KnownEmotions(own, stored_tensor(base, conditioning, "emotion"), flow_prompt.style)
+    emotion = requested_emotion(base, options, known, seed)
     return SpeakerPrompt(base.release.join(condition, emotion), flow_prompt, base.frontend.row(tag))
-
-
-def _emotion(
-    base: IndexTTS2Base, options: IndexTTS2Options, own: torch.Tensor, style: torch.Tensor, stored: torch.Tensor
-) -> torch.Tensor:
-    strength = 1.0 if options.emotion_strength is None else options.emotion_strength
-    if options.emotion_audio is not None:
-        return interpolate_emotion(
-            own, recording_of(base, options, "emotion_audio", options.emotion_audio)[0].emotion, strength
-        )
-    if options.emotion_weights is not None:
-        weights = [strength * weight for weight in options.emotion_weights]
-        mixed = limit_weights(weights, EMOTION_BIAS if options.emotion_bias else None).to(own)
-        return base.emotions.mix(mixed, own, style)
-    if options.reference_audio is None:
-        return strength * own
-    # The sound of another person with this voice's emotion, if it is requested.
-    return own if options.emotion_strength is None else interpolate_emotion(own, stored, strength)
-
-
-def recording_of(
-    base: IndexTTS2Base, options: IndexTTS2Options, option: str, path: Path
-) -> tuple[RecordingFeatures, FlowPrompt]:
-    """Return the tensors of a recording that an option names, computed once.
-
-    :raises VoiceError: the recording is silent, too short or too long.
-    """
-    changed = path.stat().st_mtime_ns if path.is_file() else 0
-    longest = options.reference_seconds
-    key = (str(path), changed, longest)  # voices that share the base may allow different lengths
-    if key not in base.recording_cache:
-        waveform, rate = recorded(path)
-        seconds = len(waveform) / rate
-        if not MIN_REFERENCE_SECONDS <= seconds <= longest:
-            raise VoiceError(
-                f"{option} {path} has {seconds:.1f} s, but a reference needs {MIN_REFERENCE_SECONDS:g} to {longest:g} "
-                "s (engine_options.reference_seconds): cut out a part in which one person speaks"
-            )
-        if not waveform.any():
-            raise VoiceError(f"{option} {path} is {seconds:.1f} s of digital silence; name a recording of speech")
-        features = extract_features(base, waveform, rate)
-        base.recording_cache[key] = (features, extract_flow_prompt(base, waveform, rate, features))
-    return base.recording_cache[key]
 
 
 def stored_tensor(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch.Tensor:

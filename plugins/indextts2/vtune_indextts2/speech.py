@@ -58,7 +58,7 @@ def speak(
         segments.pop(0)
     while not segments[-1]:
         segments.pop()
-    network, speaker = _network_of(model), speaker_of(base, conditioning, options, tag)
+    network, speaker = network_of(model), speaker_of(base, conditioning, options, tag, seed)
     content, pace = base.release.content(base, network, speaker, conditioning, options), pace_of(conditioning)
     pause = np.zeros(int(options.segment_pause * rate), dtype=np.float32)
     for number, ids in enumerate(segments, 1):
@@ -120,7 +120,8 @@ def content_to_waveform(
     return sound
 
 
-def _network_of(model: nn.Module) -> SemanticGPT:
+def network_of(model: nn.Module) -> SemanticGPT:
+    """Return the GPT inside a PeftModel, or a GPT without an adapter as it is."""
     from peft import PeftModel
 
     network = model.get_base_model() if isinstance(model, PeftModel) else model

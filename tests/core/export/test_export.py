@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import vtune
 from vtune.engines import Engine
-from vtune.errors import VoiceError, VtuneError
+from vtune.errors import VtuneError
 from vtune.export.consent import CONSENT_SENTENCE
 from vtune.export.export import export
 from vtune.export.merge import merge_voice
@@ -84,8 +84,9 @@ def test_a_fully_fine_tuned_voice_is_one_model_already(full: VoiceFolder, tmp_pa
     assert all(torch.equal(written[name], kept[name]) for name in kept)
     for target in ("peft", "vllm"):
         assert "there is no adapter; export it --to merged" in refusal(full, tmp_path / target, target)
-    with pytest.raises(VoiceError, match="there is no adapter to merge"):
-        merge_voice(full, tmp_path / "merged")
+    assert merge_voice(full, tmp_path / "merged") == 0
+    merged = load_file(tmp_path / "merged" / "model.safetensors")
+    assert all(torch.equal(merged[name], kept[name]) for name in kept)
 
 
 @pytest.mark.parametrize(
@@ -247,3 +248,19 @@ def test_a_damaged_voice_is_one_line(
 def test_merging_for_oneself_asks_nothing_and_writes_no_card(unstated: VoiceFolder, tmp_path: Path) -> None:
     assert merge_voice(unstated, tmp_path / "merged") < 1e-5
     assert names(tmp_path / "merged") == {"model.safetensors"}
+
+
+def test_a_registry_of_characters_finds_a_voice_as_it_is(voice: VoiceFolder) -> None:
+    """The published rule of a server for Orpheus: a folder below ``voices/`` with ``adapter_config.json`` is an
+    Orpheus voice, one with ``reference.wav`` another engine's; names are compared in small letters. vLLM's resolver
+    loads ``voices/{name}`` by the two files of PEFT.
+    """
+    registry = {
+        folder.name.lower(): "orpheus" if (folder / "adapter_config.json").is_file() else "other"
+        for folder in voice.path.parent.iterdir()
+        if (folder / "adapter_config.json").is_file() or (folder / "reference.wav").is_file()
+    }
+    assert registry[voice.name.lower()] == "orpheus"
+    settings = json.loads((voice.path / "adapter_config.json").read_text())
+    assert settings["peft_type"] == "LORA"
+    assert (voice.path / "adapter_model.safetensors").is_file()

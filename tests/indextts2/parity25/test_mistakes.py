@@ -91,7 +91,7 @@ GPT: dict[str, Callable[[Patch], None]] = {
     "no emotion": told(lambda style, emotion: torch.cat([style, torch.zeros_like(emotion)], dim=-1)),
     "emotion twice": told(lambda style, emotion: torch.cat([style, 2 * emotion], dim=-1)),
     "codes one position later": lambda patch: patch.setattr("indextts25_stages.make_row", later_codes(make_row)),
-    "another weight of the losses": lambda patch: patch.setattr(network, "TEXT_WEIGHT", 0.5),
+    "another weight of the losses": lambda patch: patch.setattr(network.SemanticGPT, "loss_weights", (0.5, 0.5)),
     "ids 0 and 1 kept where upstream drops them": lambda patch: patch.setattr("indextts25_stages.DROPPED_IDS", ()),
     "the least similar emotion": replace(
         EmotionTable, "nearest", lambda right: lambda self, style: right(self, -style)

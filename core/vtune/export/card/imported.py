@@ -13,7 +13,7 @@ def provenance(imported: ImportRecord, shape: str) -> str:
     rows = "".join(f"\n| `{name}` | `{digest}` |" for name, digest in imported.files.items())
     notes = "".join(f"\n- {note}" for note in imported.notes)
     return (
-        f"Imported from {imported.layout}, not trained by vtune: {shape}. Which recordings it was trained on, how "
+        f"Imported from {imported.layout}; not trained by vtune: {shape}. Which recordings it was trained on, how "
         f"long, and with which settings is not known.\n\n| file | hash of its content |\n|---|---|{rows}"
         + (f"\n\nWhat was found:\n{notes}" if notes else "")
     )

@@ -21,8 +21,8 @@ from vtune_indextts2.gpt.settings import GPTSettings
 TEXT_TOKEN, CODE_TOKEN = 1, 2
 """The kinds of tokens in a row; 0 is padding."""
 
-TEXT_WEIGHT = 0.2
-"""The share of the text loss in the loss; the rest is the loss of the codes."""
+LOSS_WEIGHTS = (0.2, 0.8)
+"""How much the losses of text and of codes count in the loss, as public trainers of the model have it."""
 
 
 class SemanticGPTConfig(PretrainedConfig):  # type: ignore[misc] # transformers is not typed for us
@@ -70,6 +70,7 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
     _supports_sdpa = True
     _supports_flash_attn = True
     _no_split_modules = ("GPT2Block",)
+    loss_weights: tuple[float, float] = LOSS_WEIGHTS
 
     def __init__(self, config: SemanticGPTConfig) -> None:
         super().__init__(config)
@@ -108,7 +109,9 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         languages: torch.Tensor | None = None,
         num_items_in_batch: dict[str, torch.Tensor] | None = None,
     ) -> dict[str, Any]:
-        """Return the loss ``0.2 text + 0.8 codes``, each a mean over its labels, with logits and metrics.
+        """Return the losses of text and codes, weighted by ``loss_weights`` and each a mean over its labels.
+
+        With them come logits and metrics.
 
         :param conditioning: speaker latents plus the emotion vector, float32 ``[B x 32 x D]``; see ``StyleGPT``.
         :param input_ids: text ids, then codes, ``[B x L]``, padded on the right.
@@ -136,7 +139,8 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         semantic = score(logits, labels[code_index])
         # 3. The loss, each part divided by the labels of the whole optimizer step.
         counts = num_items_in_batch or {"text_labels": text.count, "labels": semantic.count}
-        loss = TEXT_WEIGHT * text.loss / counts["text_labels"] + (1 - TEXT_WEIGHT) * semantic.loss / counts["labels"]
+        of_text, of_codes = self.loss_weights
+        loss = of_text * text.loss / counts["text_labels"] + of_codes * semantic.loss / counts["labels"]
         metrics = {
             "text_loss": text.mean_loss(), "semantic_loss": semantic.mean_loss(), "semantic_top1": semantic.top1(),
         }  # fmt: skip

@@ -14,9 +14,9 @@ from vtune.contract.imports import VoiceToImport
 from vtune.errors import listed
 from vtune.toolkit import read_tensors
 from vtune_indextts2.conditioning import tensors as voice_tensors
-from vtune_indextts2.gpt.conditioning import ConditioningEncoder
+from vtune_indextts2.gpt.conditioning import ConditioningEncoder, EmotionEncoder
 from vtune_indextts2.recording_tensors import FlowPrompt, RecordingFeatures
-from vtune_indextts2.speaker_reference import MAX_PACE_SECONDS, recording_of
+from vtune_indextts2.reference_recording import recording_of
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
@@ -37,15 +37,17 @@ class ForeignSpeaker:
     """The conditioning of an imported voice.
 
     :param notes: sentences about what the files say.
+    :param files: that were read.
     """
 
     conditioning: Conditioning
     notes: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
 @torch.no_grad()
 def read_speaker(
-    base: IndexTTS2Base, source: VoiceToImport, found: Path | None, encoder: ConditioningEncoder
+    base: IndexTTS2Base, source: VoiceToImport, found: Path | None, encoder: EmotionEncoder
 ) -> ForeignSpeaker:
     """Return what an imported voice speaks with.
 
@@ -57,10 +59,15 @@ def read_speaker(
     if path is None:
         if source.reference is None:
             raise VoiceError(
-                f"{source.path} has no speaker_embeddings.pt beside it; name one with --embeddings FILE, or a recording "
-                "of the speaker with --reference RECORDING"
+                f"{source.path} has no speaker_embeddings.pt beside it; name one with --embeddings FILE, or a "
+                "recording of the speaker with --reference RECORDING"
             )
         return _of_recording(base, source.reference, encoder)
+    if not isinstance(encoder, ConditioningEncoder):
+        raise VoiceError(
+            f"{path} holds the speaker as IndexTTS-2 takes it, and this base is {base.config.title}; name a recording "
+            "of the speaker with --reference RECORDING"
+        )
     stored = _five_tensors(base, path)
     features = stored["spk_cond_emb"]
     codes, embedding = base.codec.quantize(features)
@@ -69,33 +76,31 @@ def read_speaker(
     )
     prompt = FlowPrompt(stored["style"], stored["ref_mel"], stored["prompt_condition"])
     kept = {**voice_tensors(base, recording, prompt), "emo_cond_emb": stored["emo_cond_emb"].cpu().numpy()}
-    return ForeignSpeaker(Conditioning(kept, _strings(path.name)), (_prompt_note(base, recording, prompt, path),))
+    files = tuple(sorted(path.glob("*.pt"))) if path.is_dir() else (path,)
+    note = _prompt_note(base, recording, prompt, path)
+    return ForeignSpeaker(Conditioning(kept, _strings(base, path.name)), (note,), files)
 
 
-def _of_recording(base: IndexTTS2Base, path: Path, encoder: ConditioningEncoder) -> ForeignSpeaker:
+def _of_recording(base: IndexTTS2Base, path: Path, encoder: EmotionEncoder) -> ForeignSpeaker:
     recording, prompt = recording_of(base, base.options, "--reference", path)
-    learned = RecordingFeatures(
-        recording.features,
-        recording.codes,
-        recording.embedding,
-        encoder.speaker(recording.features),
-        encoder.emotion(recording.features),
-    )
+    features = recording.features
+    speaker = encoder.speaker(features) if isinstance(encoder, ConditioningEncoder) else recording.condition
+    learned = RecordingFeatures(features, recording.codes, recording.content, speaker, encoder.emotion(features))
     return ForeignSpeaker(
-        Conditioning(voice_tensors(base, learned, prompt), _strings(path.name)),
+        Conditioning(voice_tensors(base, learned, prompt), _strings(base, path.name)),
         (f"the voice speaks with the recording {path.name} as its reference",),
+        (path,),
     )
 
 
-def _strings(name: str) -> dict[str, str]:
-    assert USUAL_PACE_SECONDS < MAX_PACE_SECONDS
-    return {"vtune.clips": name, "seconds_per_token": str(USUAL_PACE_SECONDS)}
+def _strings(base: IndexTTS2Base, name: str) -> dict[str, str]:
+    return {"vtune.clips": name, "release": base.config.title, "seconds_per_token": str(USUAL_PACE_SECONDS)}
 
 
 def _prompt_note(base: IndexTTS2Base, recording: RecordingFeatures, prompt: FlowPrompt, path: Path) -> str:
     """Say whether the stored prompt follows from the stored features by this base's codec and length regulator."""
     frames = torch.tensor([prompt.ref_mel.shape[-1]], device=base.frozen_device)
-    computed = base.s2mel.condition(recording.embedding, frames)
+    computed = base.s2mel.condition(recording.content, frames)
     difference = float((computed - prompt.prompt_condition).abs().max() / computed.abs().max().clamp(min=1e-9))
     if difference <= MAX_PROMPT_DIFFERENCE:
         return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,14 @@ class ForeignWeights:
     :param network: tensors of the GPT, or of an adapter on it, by this engine's names.
     :param encoder: the same of the conditioning encoders, which this engine does not train.
     :param settings: of ``peft.LoraConfig``; None for weights of a whole network.
+    :param files: that were read.
     """
 
     layout: str
     network: Tensors
     encoder: Tensors = field(default_factory=dict)
     settings: Mapping[str, Any] | None = None
+    files: tuple[Path, ...] = ()
 
     def lora(self, module_names: Sequence[str]) -> LoraSettings:
         """Return the shape of the adapter on the network.
@@ -63,11 +65,16 @@ def read_weights(files: TrainedFiles) -> ForeignWeights:
     :raises EngineError: a file is damaged, or holds more than tensors and plain data.
     """
     if files.kind == "peft folder":
-        return _adapter("a LoRA of a trainer of index-tts, saved by PEFT", _peft_tensors(files.path), _settings(files))
+        tensors, path = _peft_tensors(files.path)
+        weights = _adapter("a LoRA of a trainer of index-tts, saved by PEFT", tensors, _settings(files))
+        return replace(weights, files=(files.path / ADAPTER_CONFIG, path))
     content = read_tensors(files.path)
     if isinstance(content, dict) and isinstance(content.get("adapter"), dict):
-        return _adapter("a LoRA of a trainer of index-tts, with its settings in one file", *_one_file(content, files))
-    return _whole(files.path)
+        tensors, settings = _one_file(content, files)
+        weights = _adapter("a LoRA of a trainer of index-tts, with its settings in one file", tensors, settings)
+    else:
+        weights = _whole(files.path)
+    return replace(weights, files=(files.path,))
 
 
 def adapted_modules(tensors: Mapping[str, torch.Tensor]) -> list[str]:
@@ -110,11 +117,11 @@ def _is_of_encoder(name: str) -> bool:
     return name.startswith(CONDITIONING_PREFIXES)
 
 
-def _peft_tensors(folder: Path) -> Tensors:
+def _peft_tensors(folder: Path) -> tuple[Tensors, Path]:
     path = next((folder / name for name in ADAPTER_FILES if (folder / name).is_file()), None)
     if path is None:
         raise VoiceError(f"{folder} has {ADAPTER_CONFIG}, but neither {' nor '.join(ADAPTER_FILES)}")
-    return _only_tensors(read_tensors(path), path)
+    return _only_tensors(read_tensors(path), path), path
 
 
 def _settings(files: TrainedFiles) -> Mapping[str, Any]:

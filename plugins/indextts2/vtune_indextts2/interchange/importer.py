@@ -11,7 +11,7 @@ from vtune import VoiceError
 from vtune.contract.imports import ImportedVoice, VoiceToImport
 from vtune.errors import listed
 from vtune.runtime.untrusted import read_json_object
-from vtune_indextts2.gpt.conditioning import ConditioningEncoder
+from vtune_indextts2.gpt.conditioning import EmotionEncoder, encoder_class
 from vtune_indextts2.interchange.foreign_speaker import read_speaker
 from vtune_indextts2.interchange.foreign_weights import (
     PEFT_PREFIX,
@@ -22,6 +22,7 @@ from vtune_indextts2.interchange.foreign_weights import (
 )
 from vtune_indextts2.interchange.layouts import TrainedFiles, find_trained_files
 from vtune_indextts2.memory_footprint import empty_network
+from vtune_indextts2.part_loaders import gpt_tensors
 from vtune_indextts2.state_dicts import Tensors
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def import_voice(base: IndexTTS2Base, source: VoiceToImport) -> ImportedVoice:
     """Read an adapter or a fine-tuned GPT with the speaker's embeddings; see the hook ``import_voice``."""
     files = find_trained_files(source.path)
     weights = read_weights(files)
-    notes = list(_training_notes(weights))
+    notes = _training_notes(weights) if weights.settings is not None else [_difference_note(base, weights)]
     encoder = learned_encoder(base, weights)
     speaker = read_speaker(base, source, files.embeddings(), encoder)
     lora = None
@@ -43,6 +44,7 @@ def import_voice(base: IndexTTS2Base, source: VoiceToImport) -> ImportedVoice:
         weights.layout,
         weights.network,
         speaker.conditioning,
+        (*weights.files, *speaker.files),
         lora,
         files.speaker,
         (*notes, *speaker.notes, *_unknown(files)),
@@ -50,7 +52,7 @@ def import_voice(base: IndexTTS2Base, source: VoiceToImport) -> ImportedVoice:
     )
 
 
-def learned_encoder(base: IndexTTS2Base, weights: ForeignWeights) -> ConditioningEncoder:
+def learned_encoder(base: IndexTTS2Base, weights: ForeignWeights) -> EmotionEncoder:
     """Return the conditioning encoders with what the other trainer learned in them.
 
     Its software adds that to the encoders when it speaks. Here it is in the latents and the emotion that the voice
@@ -66,20 +68,20 @@ def learned_encoder(base: IndexTTS2Base, weights: ForeignWeights) -> Conditionin
     return _with_adapter(base, weights.encoder, weights.settings)
 
 
-def _with_weights(base: IndexTTS2Base, encoder: ConditioningEncoder, tensors: Tensors) -> ConditioningEncoder:
+def _with_weights(base: IndexTTS2Base, encoder: EmotionEncoder, tensors: Tensors) -> EmotionEncoder:
     own = encoder.state_dict()
     differing = [name for name, tensor in own.items() if name not in tensors or tensors[name].shape != tensor.shape]
     if differing:
         raise VoiceError(f"the checkpoint does not fit the base: its encoders lack {listed(differing)}")
-    learned = ConditioningEncoder(base.config.gpt)
+    learned = encoder_class(base.config.gpt)(base.config.gpt)
     learned.load_state_dict({name: tensors[name].float() for name in own})
     return learned.to(base.frozen_device).eval().requires_grad_(False)
 
 
-def _with_adapter(base: IndexTTS2Base, tensors: Tensors, settings: Mapping[str, object]) -> ConditioningEncoder:
+def _with_adapter(base: IndexTTS2Base, tensors: Tensors, settings: Mapping[str, object]) -> EmotionEncoder:
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 
-    learned = ConditioningEncoder(base.config.gpt)
+    learned = encoder_class(base.config.gpt)(base.config.gpt)
     learned.load_state_dict(base.conditioning_encoder.state_dict())
     named = {f"{PEFT_PREFIX}{name.removeprefix(PEFT_PREFIX)}": tensor for name, tensor in tensors.items()}
     config = LoraConfig(
@@ -93,14 +95,12 @@ def _with_adapter(base: IndexTTS2Base, tensors: Tensors, settings: Mapping[str, 
         raise VoiceError(f"the adapter does not fit the conditioning encoders of the base: {error}") from error
     if result.unexpected_keys:
         raise VoiceError(f"the adapter does not fit the base: {listed(result.unexpected_keys)} have no place in it")
-    merged: ConditioningEncoder = model.merge_and_unload()
+    merged: EmotionEncoder = model.merge_and_unload()
     return merged.to(base.frozen_device).eval().requires_grad_(False)
 
 
 def _training_notes(weights: ForeignWeights) -> list[str]:
     """Say which parts of an adapter that training never changed. :raises VoiceError: it changed none."""
-    if weights.settings is None:
-        return []
     everything: dict[str, torch.Tensor] = {**weights.network, **weights.encoder}
     pairs, untouched = adapted_modules(everything), untouched_pairs(everything)
     if len(untouched) == len(pairs):
@@ -115,6 +115,21 @@ def _training_notes(weights: ForeignWeights) -> list[str]:
         f"its training never changed {len(untouched)} of the {len(pairs)} pairs of matrices of the adapter; it changed "
         f"{listed(changed)}. A known cause is gradient checkpointing, which cut the gradients of the frozen blocks"
     ]
+
+
+def _difference_note(base: IndexTTS2Base, weights: ForeignWeights) -> str:
+    """Say how many tensors a fine-tuning changed. :raises VoiceError: it changed none."""
+    own = gpt_tensors(base.files.gpt)
+    changed = [
+        name
+        for name, tensor in weights.network.items()
+        if name not in own or not torch.equal(own[name].float(), tensor)
+    ]
+    if not changed:
+        raise VoiceError(
+            f"the checkpoint changes nothing: its {len(weights.network)} tensors of the GPT are those of the base"
+        )
+    return f"{len(changed)} of its {len(weights.network)} tensors of the GPT differ from those of this base"
 
 
 def _unknown(files: TrainedFiles) -> list[str]:

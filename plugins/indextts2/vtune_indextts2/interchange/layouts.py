@@ -56,8 +56,7 @@ class TrainedFiles:
     def _folders_around(self) -> Iterator[Path]:
         folder = self.path.parent if self.path.is_file() else self.path
         yield folder
-        for parent in list(folder.absolute().parents)[:2]:
-            yield parent
+        yield from list(folder.absolute().parents)[:2]
 
 
 def find_trained_files(path: Path) -> TrainedFiles:

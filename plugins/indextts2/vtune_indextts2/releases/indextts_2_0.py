@@ -19,7 +19,6 @@ from vtune_indextts2.speaker_reference import SpeakerPrompt, code_embeddings_of
 from vtune_indextts2.text.frontend import Frontend
 from vtune_indextts2.text.glossary import read_glossary
 from vtune_indextts2.text.normalisers import choose_engine
-from vtune_indextts2.text.tokens import load_tokenizer
 
 if TYPE_CHECKING:
     from vtune import Conditioning
@@ -60,9 +59,8 @@ class IndexTTS20(Release):
 
     def make_text(self, base: IndexTTS2Base) -> Frontend:
         """Create the front end with its SentencePiece model."""
-        tokenizer = load_tokenizer(base.files.tokenizer, base.config.gpt.number_text_tokens)
         glossary = read_glossary(base.options.glossary) if base.options.glossary else None
-        return Frontend(tokenizer, choose_engine(base.options.normaliser), glossary)
+        return Frontend(base.files.load_tokenizer(), choose_engine(base.options.normaliser), glossary)
 
     def fingerprint(self, base: IndexTTS2Base) -> dict[str, str]:
         """Return nothing more: voices of IndexTTS-2 that exist do not name their release."""
