@@ -30,6 +30,9 @@ CLIP_SECONDS = (0.9, 1.7, 0.5)
 TEXT = "One line to speak"
 """One sentence: one utterance in every engine."""
 
+EQUALLY_LONG_TEXT = "Who may buy a cat"
+"""As long as ``TEXT``, with other letters."""
+
 OTHER_TEXT = "Quite another text"
 LONG_TEXT = "A line. And one more, which is longer. The end."
 """Three sentences, no longer than they must be: an engine may need hundreds of steps of its network for them."""

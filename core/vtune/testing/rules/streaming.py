@@ -66,7 +66,7 @@ class Streamed:
     why="`vtune serve` sends sound as it comes: a listener would wait for the whole text, with an engine that says it "
     "streams.",
     change="Yield each piece as soon as it is computed (a sentence, or some frames), or leave 'streaming' out of "
-    "EngineInfo.supports.",
+    "EngineInfo.supports, which lists everything unless you set it.",
     after=(speech_forgets_what_came_before, sound_is_not_silent, pieces_join_without_gap),
 )
 def streaming_begins_early(subject: Subject) -> str | None:
