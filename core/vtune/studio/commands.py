@@ -38,7 +38,8 @@ def on_recipe(verb: str, folder: StudioFolder, project: str) -> list[str]:
 
 def say(folder: StudioFolder, project: str, text: str, seed: int, number: int) -> list[str]:
     """Speak a text."""
-    return ["say", checked_name(project), text, "--seed", str(seed), "--out", folder.relative(folder.spoken(number))]
+    out = folder.relative(folder.spoken(number))
+    return ["say", checked_name(project), "--seed", str(seed), "--out", out, "--", text]  # a text is never an option
 
 
 def evaluate(project: str) -> list[str]:

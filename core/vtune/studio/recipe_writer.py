@@ -38,7 +38,7 @@ class Answers:
 
 
 def recipe_text(answers: Answers) -> str:
-    """Return the recipe as YAML; comments of the template stay."""
+    """Return the recipe as YAML; the comments of the template stay, except those inside the answers' sections."""
     text = read_text(find_users_recipe(answers.template)) if answers.template else f"engine: {answers.engine}\n"
     text = _replaced(text, "voice", answers.voice)
     text = _replaced(text, "data", [{"source": answers.source}])

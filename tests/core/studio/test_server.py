@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from vtune.errors import VtuneError
+from vtune.runtime.paths import exclusive_access
 from vtune.studio.serve import serve
 from vtune.studio.server import StudioServer
 from vtune.studio.workshop import Workshop
@@ -173,11 +174,20 @@ def test_commands_are_those_of_a_terminal(client: Client) -> None:
     for command in commands.values():
         verb = command.split()[1]
         assert main.get_command(None, verb) is not None  # type: ignore[arg-type]
-    assert client.post("say", project="jane", text="Hello.")[1]["command"].startswith("vtune say jane Hello. --seed 0")
+    assert client.post("say", project="jane", text="Hello.")[1]["command"] == (
+        "vtune say jane --seed 0 --out .studio/spoken-1.wav -- Hello."
+    )
+    parsed = main.get_command(None, "say").make_context("say", ["jane", "--seed", "0", "--", "--help"])  # type: ignore
+    assert parsed.params["text"] == "--help"
 
 
 def test_other_machines_are_not_let_in(tmp_path: Path) -> None:
     with pytest.raises(VtuneError, match="the studio runs commands"):
         serve(tmp_path, host="0.0.0.0", browser=False)
+    with (
+        exclusive_access(tmp_path / ".studio", "a test"),
+        pytest.raises(VtuneError, match="another studio is open"),
+    ):
+        serve(tmp_path, browser=False)
     with pytest.raises(VtuneError, match="there is no folder"):
         serve(tmp_path / "none", browser=False)
