@@ -13,6 +13,7 @@ from vtune_cli.stopping import stoppable
 
 # Verb to its line of help, in the order of work; each verb is in the module of its name, see MODULES.
 VERBS = {
+    "studio": "Make voices on one local page, from recordings to sharing.",
     "run": "Make the voices of RECIPE: prepare, encode, train, score.",
     "train": "Do the steps of RECIPE up to the trained adapter.",
     "tune": "Search the settings of RECIPE that give the best voice.",
