@@ -9,7 +9,7 @@ before NumPy reads them. It does not find what depends on CUDA's kernels, and au
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -122,8 +122,8 @@ def _leaves(target: Any, func: Any, args: Any) -> bool:
 def _check_devices(func: Any, args: Any, given: list[torch.Tensor]) -> None:
     on_cpu = [tensor for tensor in given if not isinstance(tensor, SimulatedTensor)]
     if func.overloadpacket in _ACROSS_DEVICES:
-        first = args[0]
-        on_cpu = [] if func.overloadpacket in (_aten.copy_, _aten._to_copy) or isinstance(first, SimulatedTensor) else on_cpu
+        copies = func.overloadpacket in (_aten.copy_, _aten._to_copy)
+        on_cpu = [] if copies or isinstance(args[0], SimulatedTensor) else on_cpu
     if any(tensor.ndim for tensor in on_cpu):
         raise RuntimeError(f"{func}: expected all tensors to be on the same device, but some are on the CPU")
 
