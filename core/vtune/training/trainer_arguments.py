@@ -101,9 +101,14 @@ def training_arguments(
     }
     settings.update(_extra_arguments(train.arguments))
     try:
-        return TrainingArguments(**settings)
+        arguments = TrainingArguments(**settings)
     except (ValueError, TypeError, ImportError) as error:
         raise TrainingError(f"train: {in_a_line(error)}") from error
+    if arguments.n_gpu > 1:
+        # Beside several GPUs, transformers would divide each batch over threads (nn.DataParallel), which knows nothing
+        # of packed clips or of an engine's own step. Several GPUs are used by several processes.
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _require_trackers(names: list[str]) -> None:

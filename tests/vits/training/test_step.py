@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vtune_vits.bases.names import fold_weight_normalisation
-from vtune_vits.network.discriminators import Discriminators
+from vtune_vits.network.discriminators import Discriminators, Judgement
 from vtune_vits.network.spectrogram_discriminators import SpectrogramDiscriminators
 from vtune_vits.training import step as steps
 from vtune_vits.training.losses import adversarial_loss, discriminator_loss, feature_loss
@@ -157,3 +157,35 @@ def test_only_discriminators_have_an_optimizer_of_their_own() -> None:
     assert (group["lr"], group["betas"], group["eps"]) == (3e-4, (0.8, 0.99), 1e-9)
     assert [id(tensor) for tensor in group["params"]] == [id(tensor) for tensor in parts["discriminator"].parameters()]
     assert steps.optimizers({"posterior_encoder": parts["posterior_encoder"]}, {}) == {}
+
+
+class HalfJudge(nn.Module):
+    """Discriminators of one number that compute in fp16 whatever they are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, sound: torch.Tensor) -> Judgement:
+        heard = (sound * self.weight).half()
+        return Judgement((heard.mean(1, keepdim=True),), ((heard,),))
+
+
+def test_small_gradients_of_the_discriminators_outlive_fp16() -> None:
+    """A share of the loss whose gradient is a billionth for each sample is zero in fp16, unless it is scaled."""
+    voice, weight = Voice(), 1e-6
+    step = Step({"discriminator": HalfJudge()})
+    with torch.autocast("cpu", torch.float16):
+        steps.training_step(voice, RECORDED, step, weight)
+    without = voice(RECORDED["recorded"])["loss"]
+    (share,) = torch.autograd.grad(step.losses["main"] - without, voice.level)
+    step = Step({"discriminator": HalfJudge()})
+    steps.HALF_GRADIENT_SCALE, before = 1.0, steps.HALF_GRADIENT_SCALE
+    try:
+        with torch.autocast("cpu", torch.float16):
+            steps.training_step(voice, RECORDED, step, weight)
+    finally:
+        steps.HALF_GRADIENT_SCALE = before
+    (lost,) = torch.autograd.grad(step.losses["main"] - voice(RECORDED["recorded"])["loss"], voice.level)
+    assert abs(float(share)) > 1e-8
+    assert abs(float(lost)) < 0.5 * abs(float(share))

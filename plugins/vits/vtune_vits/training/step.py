@@ -48,6 +48,13 @@ BETAS, EPSILON = (0.8, 0.99), 1e-9
 JUDGED_RMS = 0.2
 """Both sounds of a pair are amplified so that the recorded one has this level; quiet recordings would teach slowly."""
 
+HALF_GRADIENT_SCALE = 1024.0
+"""Factor of the discriminators' share of the loss while fp16 computes its gradient.
+
+The features' losses are means over a million numbers, and a gradient of a millionth is nearly zero in fp16. The scaler
+of the voice's loss comes later.
+"""
+
 _MIN_RMS = 1e-3
 _DISCRIMINATOR_SEED = 0
 
@@ -110,8 +117,9 @@ def training_step(
     shares, verdicts = _further_losses(step.parts, recorded, amplified, weights)
     if shares:
         further = torch.stack([getattr(weights, WEIGHT_OF[name]) * share for name, share in shares.items()]).sum()
-        (gradient,) = torch.autograd.grad(further, made, retain_graph=bool(verdicts))
-        loss = loss + (output["made"] * gradient).sum()
+        scale = _gradient_scale(made.device.type)
+        (gradient,) = torch.autograd.grad(scale * further, made, retain_graph=bool(verdicts))
+        loss = loss + (output["made"] * (gradient / scale)).sum()
     for name, verdict in verdicts.items():
         step.optimize(verdict, name)
     step.optimize(loss)
@@ -158,6 +166,11 @@ def _gains(recorded: torch.Tensor) -> torch.Tensor:
     """Return what brings each recorded segment ``[B, samples]`` to the same level, ``[B, 1]``."""
     rms = recorded.square().mean(1, keepdim=True).sqrt()
     return JUDGED_RMS / rms.clamp(min=_MIN_RMS)
+
+
+def _gradient_scale(device_type: str) -> float:
+    is_half = torch.is_autocast_enabled(device_type) and torch.get_autocast_dtype(device_type) == torch.float16
+    return HALF_GRADIENT_SCALE if is_half else 1.0
 
 
 def _from_seed(make: Callable[[], _Module]) -> _Module:
