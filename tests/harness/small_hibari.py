@@ -17,6 +17,9 @@ from vtune_hibari.network.settings import BlockStackSettings, HibariSettings, Te
 from vtune_hibari.network.voice import HibariNetwork, new_network
 from vtune_hibari.options import HibariOptions
 
+ALIGN_ANYTHING: dict[str, Any] = {"aligner_steps": 2, "min_alignment_confidence": -1000}
+"""Options of an engine whose aligner is made in no time and hears nothing."""
+
 SMALL = HibariSettings(
     acoustic_encoder=TextEncoderSettings(width=8, expanded=16, passes=2),
     prosody_encoder=TextEncoderSettings(width=12, expanded=16, passes=3),

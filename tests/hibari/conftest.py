@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from asset_cache import assets_in
 from small_hibari import write_small_onnx
+
+
+@pytest.fixture(scope="session", autouse=True)
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep aligners that tests make out of the user's cache."""
+    with assets_in(tmp_path_factory.mktemp("assets")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

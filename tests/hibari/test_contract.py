@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from small_hibari import write_small_onnx
+from small_hibari import ALIGN_ANYTHING, write_small_onnx
 
 import vtune.testing
 
@@ -14,7 +14,7 @@ import vtune.testing
 def small_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     pytest.importorskip("hibari")
     pytest.importorskip("onnxruntime")
-    return {"base_model": str(write_small_onnx(tmp_path_factory.mktemp("small")))}
+    return {"base_model": str(write_small_onnx(tmp_path_factory.mktemp("small"))), **ALIGN_ANYTHING}
 
 
 test_a_small_voice_keeps_the_contract = vtune.testing.conformance_tests(

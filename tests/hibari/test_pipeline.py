@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from small_hibari import ALIGN_ANYTHING
 
 from vtune import VoiceError, load_recipe, pipeline
 from vtune.export.export import export
@@ -35,7 +36,7 @@ def run(tmp_path: Path, small_onnx: Path, speech: Callable[..., Path]) -> Callab
         content = {
             "voice": "someone",
             "engine": "hibari",
-            "engine_options": {"base_model": str(small_onnx), **sections.pop("engine_options", {})},
+            "engine_options": {"base_model": str(small_onnx), **ALIGN_ANYTHING, **sections.pop("engine_options", {})},
             "data": [{"source": str(folder)}],
             "folders": {"runs": str(tmp_path / "runs"), "voices": str(tmp_path / "voices")},
             "train": {"epochs": 1, "batch_size": 3, "learning_rate": 1e-2, "validation": 0, **train},

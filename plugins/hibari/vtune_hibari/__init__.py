@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 BLOCK = r"blocks\.\d+\.(expand|project)"
 ATTENTION_LAYER = r"layer\.(expand|project|attention\.(in_proj|out_proj))"
 
+LICENCE_NOTE = (
+    "This voice is derived from a voice of hibari-tts (Copyright 2026 Maureese Williams), which was distilled from "
+    "Kokoro-82M by hexgrad. Both are under the Apache License, Version 2.0: "
+    "https://www.apache.org/licenses/LICENSE-2.0. "
+    "The weights were changed: they were tuned to the recordings that the card of the voice names.\n"
+)
+
+FILTER = (r"decoder\.head",)
+PITCH = (r"prosody_predictor\.conv_out",)
 DECODER = (rf"decoder\.({BLOCK}|conv_in|head)",)
 PROSODY = (rf"prosody_predictor\.({BLOCK}|conv_in|conv_out)",)
 DURATIONS = (r"duration_predictor\.(conv_in|conv_out)",)
@@ -34,8 +43,10 @@ def engine_info() -> vtune.EngineInfo:
         sample_rate=24_000,
         features_version="1",
         options=HibariOptions,
-        lora=vtune.LoraSettings(rank=16, alpha=32, targets=("decoder", "prosody")),
+        lora=vtune.LoraSettings(rank=16, alpha=32, targets=("filter", "pitch")),
         lora_targets={
+            "filter": FILTER,
+            "pitch": PITCH,
             "decoder": DECODER,
             "prosody": PROSODY,
             "durations": DURATIONS,
@@ -43,12 +54,14 @@ def engine_info() -> vtune.EngineInfo:
             "all": (*DECODER, *PROSODY, *DURATIONS, *TEXT),
         },
         length_feature="samples",
+        features_by_network=True,  # alignments, and the pitch in pauses
         supports=frozenset({"text", "streaming", "mixing", "merging", "full"}),
         licence=(
             "The base voices of hibari-tts are under the Apache licence 2.0 and were distilled from Kokoro-82M, which "
             "is under the same licence; a voice also carries the licence of its recordings."
         ),
-        licence_name="apache-2.0",
+        licence_id="apache-2.0",
+        licence_note=LICENCE_NOTE,
     )
 
 

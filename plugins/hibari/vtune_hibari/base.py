@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,6 +12,9 @@ from vtune_hibari.bases.base_files import Accent
 from vtune_hibari.network.voice import HibariNetwork, new_network
 from vtune_hibari.options import HibariOptions
 from vtune_hibari.text.reader import reader_version
+
+if TYPE_CHECKING:
+    from vtune_hibari.alignment import Aligner
 
 
 class HibariBase:
@@ -36,6 +40,16 @@ class HibariBase:
     def reference_network(self) -> HibariNetwork:
         """The untuned network, for alignment and measurements; never trained and never given an adapter."""
         return self.new_network()
+
+    @cached_property
+    def aligner(self) -> Aligner:
+        """Return what finds the symbols of a text in a recording; it is made on the first use of a base."""
+        from vtune_hibari.alignment import Aligner
+        from vtune_hibari.alignment.distillation import Distillation, load_classifier
+
+        distillation = Distillation(self.options.aligner_steps)
+        hears = load_classifier(self.reference_network, self.files.fingerprint, distillation)
+        return Aligner(self.reference_network, hears)
 
     def accent(self, wanted: Accent | None) -> Accent:
         """Return the accent that texts are read in."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from vtune import EngineOptions, option
 from vtune.toolkit.lexicon import LexiconOption
@@ -34,6 +34,20 @@ class HibariOptions(EngineOptions):
     )
     max_seconds: PositiveFloat = option(
         20.0, affects="features", le=120, description="The longest clip, in seconds. Longer clips are left out."
+    )
+    aligner_steps: PositiveInt = option(
+        600,
+        affects="features",
+        le=100_000,
+        description="How long the aligner of a base learns from the base's own speech; it is kept for all voices of "
+        "the base.",
+    )
+    min_alignment_confidence: float = option(
+        -4.0,
+        affects="features",
+        le=0,
+        description="A clip whose recording fits its text less than this is left out: the mean log probability of its "
+        "symbols, about -2 for speech that is read.",
     )
 
     # Speaking

@@ -41,7 +41,7 @@ def _one_tensor(tensor: onnx.TensorProto, *nodes: onnx.NodeProto) -> onnx.ModelP
     return helper.make_model(helper.make_graph(list(nodes), "one", [], [], [tensor]))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "int64"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "uint8", "int32", "int64"])
 @pytest.mark.parametrize("raw", [True, False])
 def test_tensors_of_all_number_formats(tmp_path: Path, dtype: str, raw: bool) -> None:
     values = np.array([[-3, 0, 7], [100, -90, 2]]).astype(dtype)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,6 +15,7 @@ from vtune.export.targets.merged import merged_network
 from vtune.voice_format.record import VoiceRecord
 from vtune_hibari.base import HibariBase
 from vtune_hibari.options import HibariOptions
+from vtune_hibari.text.symbols import encode_symbols
 
 SENTENCES = ["həlˈO wˈɜɹld.", "ðə kwˈɪk bɹˈWn fˈɑks ʤˈʌmps ˌOvəɹ ðə lˈAzi dˈɔɡ."]
 
@@ -45,8 +45,8 @@ def open_voice_of() -> Callable[..., VoiceToExport]:
                     parameter.copy_(0.02 * torch.randn(parameter.shape, generator=generator))
 
         def batch(symbols: str) -> vtune.Batch:
-            clip = vtune.Clip("1", "anna", symbols, np.zeros(96_000, np.float32), 24_000)
-            return vtune_hibari.collate([{**vtune_hibari.prepare_sample(base, clip), "lot": np.float64(0.5)}])
+            ids = encode_symbols(symbols)
+            return {"input_ids": torch.tensor([ids]), "text_lengths": torch.tensor([len(ids)])}
 
         return VoiceToExport(
             record(), base, model, lambda: merged_network(copy.deepcopy(model)), vtune.Conditioning(), base.options,

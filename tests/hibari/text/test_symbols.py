@@ -21,5 +21,5 @@ def test_a_sentence_stands_between_two_edges() -> None:
 
 
 def test_unknown_symbols_are_named_with_where_they_stand() -> None:
-    with pytest.raises(SkipClip, match=r"no symbol for '7' \(U\+0037\) in 'm7x' and 'ß' \(U\+00DF\) in 'ßs'"):
+    with pytest.raises(SkipClip, match=r"no symbol for '7' \(U\+0037\) in 'm7x', 'ß' \(U\+00DF\) in 'ßs'"):
         encode_symbols("a m7x ßs")
