@@ -72,7 +72,7 @@ class MultilingualFrontend:
         return "; ".join([*parts, *(["upstream's order"] if self.upstream else [])])
 
     def resolve(self, text: str, tag: str, usual: str | None = None) -> str:
-        """Return the language of a text; see ``languages.resolve_language``. Readings and special tokens do not count."""
+        """Return the language of a text without its readings and special tokens; see ``resolve_language``."""
         bare = annotations.SPECIAL.sub(" ", annotations.PROTECTED.sub(" ", text))
         return languages.resolve_language(annotations.ANNOTATION.sub(r"\1", bare), tag, usual)
 
