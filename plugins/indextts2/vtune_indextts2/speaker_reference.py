@@ -70,7 +70,7 @@ def speaker_of(
     """
     options = options or base.options
     if options.reference_audio is not None:
-        features, flow_prompt = _recording(base, options, "reference_audio", options.reference_audio)
+        features, flow_prompt = recording_of(base, options, "reference_audio", options.reference_audio)
         condition, own = features.condition, features.emotion
     else:
         flow_prompt = FlowPrompt(
@@ -87,7 +87,7 @@ def _emotion(
     strength = 1.0 if options.emotion_strength is None else options.emotion_strength
     if options.emotion_audio is not None:
         return interpolate_emotion(
-            own, _recording(base, options, "emotion_audio", options.emotion_audio)[0].emotion, strength
+            own, recording_of(base, options, "emotion_audio", options.emotion_audio)[0].emotion, strength
         )
     if options.emotion_weights is not None:
         weights = [strength * weight for weight in options.emotion_weights]
@@ -99,9 +99,13 @@ def _emotion(
     return own if options.emotion_strength is None else interpolate_emotion(own, stored, strength)
 
 
-def _recording(
+def recording_of(
     base: IndexTTS2Base, options: IndexTTS2Options, option: str, path: Path
 ) -> tuple[RecordingFeatures, FlowPrompt]:
+    """Return the tensors of a recording that an option names, computed once.
+
+    :raises VoiceError: the recording is silent, too short or too long.
+    """
     changed = path.stat().st_mtime_ns if path.is_file() else 0
     longest = options.reference_seconds
     key = (str(path), changed, longest)  # voices that share the base may allow different lengths
