@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -25,6 +27,7 @@ from vtune_indextts2.gpt.style_network import StyleGPT
 from vtune_indextts2.options import IndexTTS2Options
 from vtune_indextts2.releases.detection import is_own_name
 from vtune_indextts2.semantic.half_rate_codec import HalfRateCodec
+from vtune_indextts2.training_rows import collate, prepare
 
 MakeBase = Callable[..., IndexTTS2Base]
 SIGNS = ("gpt.number_text_tokens", "gpt.spk_cond_mode", "dataset.tokenizer_type", "dataset.bpe_model")
@@ -237,6 +240,36 @@ def test_a_voice_of_one_release_names_the_other(make_base: MakeBase, make_base25
     kept = engine.extract_conditioning(make_base(), clips)
     with pytest.raises(VoiceError, match=r"made with IndexTTS-2, but the base is of IndexTTS-2\.5"):
         list(engine.synthesize(make_base25(), make_base25().new_network(), "hello", kept, 0, {}))
+
+
+# Training rows
+
+
+def test_a_batch_has_each_row_s_language_and_style_and_emotion(make_base25: MakeBase) -> None:
+    base = make_base25()
+    clip = made_clip(22_050, 0.8, 0)
+    english, chinese = prepare(base, clip), prepare(base, replace(made_clip(22_050, 0.9, 1), text="你好世界"))
+    assert [row["language"].tolist() for row in (english, chinese)] == [[0], [1]]
+    paired = {**english, "paired.condition": chinese["condition"], "paired.emotion": chinese["emotion"]}
+    batch = collate(base, [english, chinese, paired])
+    assert batch["languages"].tolist() == [0, 1, 0]
+    told = batch["conditioning"].numpy()
+    assert told.shape == (3, 192 + base.config.gpt.model_dim)
+    for row, (style, emotion) in enumerate(((english, english), (chinese, chinese), (chinese, english))):
+        assert np.array_equal(told[row, :192], style["condition"].astype(np.float32))
+        assert np.array_equal(told[row, 192:], emotion["emotion"].astype(np.float32))
+
+
+def test_rows_of_several_languages_are_the_same_alone_and_together(make_base25: MakeBase) -> None:
+    base = make_base25()
+    rows = [prepare(base, replace(made_clip(22_050, 0.8, 0), text=text)) for text in ("hello", "你好世界")]
+    network = base.new_network().eval()
+    batch = collate(base, rows)
+    together = network(**batch)["logits"]
+    alone = torch.cat([network(**collate(base, [row]))["logits"] for row in rows])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    swapped = network(**{**batch, "languages": batch["languages"].flip(0)})["logits"]
+    assert not torch.allclose(together, swapped, atol=1e-4)
 
 
 @pytest.mark.parametrize(
