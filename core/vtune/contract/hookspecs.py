@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         ExtensionInfo,
         Features,
         Footprint,
+        Licence,
         LoraSettings,
         TokenSampler,
         TrainingPart,
@@ -69,7 +70,14 @@ REQUIRED_HOOKS = (
 """Hooks that every engine must implement; core has a default for each of the others."""
 
 HOOK_SECTIONS = {
-    "Describe and load the engine": ("engine_info", "load_base", "fingerprint", "features_fingerprint", "footprint"),
+    "Describe and load the engine": (
+        "engine_info",
+        "load_base",
+        "base_licence",
+        "fingerprint",
+        "features_fingerprint",
+        "footprint",
+    ),
     "Prepare the data": ("prepare_text", "prepare_sample", "collate"),
     "Train": ("build_lora_model", "training_parts", "optimizers", "training_step"),
     "Make the voice": ("extract_conditioning", "mix_conditioning", "import_voice", "export_voice", "save_merged"),
@@ -127,6 +135,22 @@ def load_base(options: EngineOptions, device: torch.device, dtype: torch.dtype) 
         @vtune.hookimpl
         def load_base(options, device, dtype):
             return MyBase(options, device, dtype)  # its parts are functools.cached_property
+    """
+
+
+@hookspec(firstresult=True)
+def base_licence(base: Any, extensions: Mapping[str, EngineOptions]) -> Licence | None:
+    """State the licence of one base, for an engine whose bases have different licences.
+
+    The voice's card, its record and its licence note state this licence in place of the one in ``engine_info``.
+
+    Called when a voice, a mix or an export is written. Optional; default: None, the licence in ``engine_info``.
+
+    Example::
+
+        @vtune.hookimpl
+        def base_licence(base):
+            return vtune.Licence("Keep the notice.", licence_id="apache-2.0") if base.is_ours else None
     """
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from vtune.contract.imports import ImportedVoice
 from vtune.errors import EngineError, nearest, shown
-from vtune.types import Audio, Batch, Conditioning, Features, Footprint, TrainingPart
+from vtune.types import Audio, Batch, Conditioning, Features, Footprint, Licence, TrainingPart
 from vtune.types.training import MAIN_OPTIMIZER
 
 FIXED_LOT = np.asarray(0.5)
@@ -21,6 +21,19 @@ FIXED_LOT = np.asarray(0.5)
 
 ROW_KEYS = ("lot",)
 """Keys that vtune adds to each row, so no feature may have such a name."""
+
+
+def licence(answer: Any, title: str) -> Licence | None:
+    """Return a licence, or None. :raises EngineError: the answer is something else, or has a field that is no text."""
+    if answer is None:
+        return None
+    if not isinstance(answer, Licence):
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a vtune.Licence or None")
+    for name in Licence.__dataclass_fields__:
+        value = getattr(answer, name)
+        if not isinstance(value, str):
+            raise EngineError(f"{title} gives {name} {shown(value)}; it must be a text")
+    return answer
 
 
 def hashes(answer: Any, title: str) -> dict[str, str]:

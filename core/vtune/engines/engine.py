@@ -36,6 +36,7 @@ from vtune.types import (
     EngineOptions,
     Features,
     Footprint,
+    Licence,
     LoraSettings,
     TokenSampler,
     TrainingPart,
@@ -108,6 +109,15 @@ class Engine:
         with self._errors.named("load_base"):
             base = self._hook.load_base(options=options, device=device, dtype=dtype)
         return self._answered("load_base", base)
+
+    def licence(self, base: Any) -> Licence:
+        """Return the licence of a base: what the engine says of the base, otherwise what it says of all bases."""
+        with self._errors.named("base_licence"):
+            answer = self._hook.base_licence(base=base, extensions=self.extensions)
+        info = self.info
+        return answers.licence(answer, self.title("base_licence")) or Licence(
+            info.licence, info.licence_id, info.licence_name, info.licence_note
+        )
 
     def fingerprint(self, base: Any) -> dict[str, str]:
         """Name every part that a voice needs to speak, with a hash of each."""

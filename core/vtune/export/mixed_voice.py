@@ -45,7 +45,7 @@ def write_mixed_voice(
         new = VoiceFolder(aside)
         mix.engine.export_voice(mix.base, mix.model, mix.conditioning, aside)
         record = record.model_copy(update={"servable": is_servable(new)})
-        write_licence_note(mix.engine, aside)
+        write_licence_note(mix.engine.licence(mix.base), aside)
         write_json(new.record, record.model_dump())
         write_card(new.card, record, {}, Scores())
     return record
