@@ -72,13 +72,9 @@ class MultilingualFrontend:
         return "; ".join([*parts, *(["upstream's order"] if self.upstream else [])])
 
     def resolve(self, text: str, tag: str, usual: str | None = None) -> str:
-        """Return the language of a text; see ``languages.resolve_language``."""
-        shown, hidden = annotations.hide_annotations(text)
-        bare = shown
-        for index, annotation in enumerate(hidden):
-            word = annotations.ANNOTATION.sub(r"\1", annotation)
-            bare = annotations.show_annotations(bare, [*hidden[:index], word, *hidden[index + 1 :]])
-        return languages.resolve_language(bare, tag, usual)
+        """Return the language of a text without its readings and special tokens; see ``resolve_language``."""
+        bare = annotations.SPECIAL.sub(" ", annotations.PROTECTED.sub(" ", text))
+        return languages.resolve_language(annotations.ANNOTATION.sub(r"\1", bare), tag, usual)
 
     def row(self, tag: str) -> int:
         """Return the row of a language in the GPT."""
