@@ -648,7 +648,8 @@ def measure_network(
         text, where a metric of the engine reads them; see ``metrics``.
 
     Called on the first rank for the first few texts of each evaluation and of each checkpoint, for the voice and for
-    its base; by ``vtune evaluate`` and ``vtune compare`` for each of the systems. Optional; default: no numbers.
+    its base, and by ``vtune evaluate`` and ``vtune compare`` for each of the systems; only if a metric is measured that
+    is not vtune's own. Optional; default: no numbers.
 
     Example::
 

@@ -15,7 +15,7 @@ from vtune.contract.metrics import (
 )
 from vtune.evaluation.checkpoint_metrics import load_checkpoint_metrics
 from vtune.evaluation.evaluation_run import Evaluation, evaluate
-from vtune.evaluation.metric_registry import metric_makers, metric_specs
+from vtune.evaluation.metric_registry import may_read_numbers, metric_makers, metric_specs
 from vtune.evaluation.read_scores import read_scores
 from vtune.evaluation.scores import Score, Scores, score
 from vtune.evaluation.selection import QUALITY, Selection, check_metrics, read_selection
@@ -51,6 +51,7 @@ __all__ = [
     "evaluate",
     "held_out_test_set",
     "load_checkpoint_metrics",
+    "may_read_numbers",
     "metric_makers",
     "metric_specs",
     "read_scores",

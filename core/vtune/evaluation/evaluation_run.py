@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vtune.contract.metrics import BASE, TestSet, Utterance
 from vtune.engines import Engine
-from vtune.evaluation.metric_registry import metric_makers
+from vtune.evaluation.metric_registry import may_read_numbers, metric_makers
 from vtune.evaluation.report import write_page
 from vtune.evaluation.scores import Scores, score
 from vtune.evaluation.synthesis import System, synthesize_all, synthesize_train_sentences, with_numbers
@@ -43,9 +43,11 @@ def evaluate(
     if not test_set.texts:
         return Evaluation(test_set, scores=Scores(skipped={"scores": _why_nothing(recipe, test_set)}))
     seeds = range(settings.seed, settings.seed + settings.seeds)
-    utterances = with_numbers(synthesize_all(systems, test_set.texts, seeds), systems)
-    utterances += synthesize_train_sentences(systems[0], test_set.train_texts, settings.train_sentences, settings.seed)
+    utterances = synthesize_all(systems, test_set.texts, seeds)
     makers = metric_makers(engine, recipe, settings.metrics)
+    if may_read_numbers(makers):
+        utterances = with_numbers(utterances, systems)
+    utterances += synthesize_train_sentences(systems[0], test_set.train_texts, settings.train_sentences, settings.seed)
     return Evaluation(test_set, utterances, score(utterances, test_set, recipe, makers, baseline))
 
 

@@ -17,6 +17,7 @@ from vtune.evaluation import (
     TestSet,
     Utterance,
     held_out_test_set,
+    may_read_numbers,
     metric_makers,
     read_selection,
     score,
@@ -100,7 +101,8 @@ def compare(
     for contestant in several:
         logger.info("%s speaks %d sentence(s) with %d seed(s)", contestant.name, len(test_set.texts), len(seeds))
         with opened(contestant, device, options) as system:
-            utterances += with_numbers(synthesize_all([system], test_set.texts, seeds), [system])
+            spoken = synthesize_all([system], test_set.texts, seeds)
+            utterances += with_numbers(spoken, [system]) if may_read_numbers(makers) else spoken
             if contestant.is_voice:
                 trained += synthesize_train_sentences(
                     system, test_set.train_texts, settings.train_sentences, settings.seed
