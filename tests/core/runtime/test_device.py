@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -174,7 +177,7 @@ def test_random_states_of_gpus_are_put_back(gpus: FakeGpus) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "The operator 'aten::_fft_r2c' is not currently implemented for the MPS device. If you want this op to be added",
+        "The operator 'aten::_fft_r2c' is not currently implemented for the MPS device.",
         "Could not run 'aten::_fft_r2c' with arguments from the 'MPS' backend. This could be because the operator",
         "aten::_fft_r2c is not implemented for the 'MPS' device",
     ],
@@ -202,3 +205,16 @@ def test_the_recogniser_runs_on_the_processor_of_a_mac_and_says_so_once(
     assert [record.getMessage() for record in caplog.records] == [
         "The recogniser runs on the processor: torch lacks some of its operations on mps"
     ]
+
+
+@pytest.mark.parametrize(("platform", "chosen", "expected"), [
+    ("darwin", None, "1"), ("darwin", "0", "0"), ("linux", None, "None"), ("win32", None, "None"),
+])  # fmt: skip
+def test_on_a_mac_the_processor_computes_what_the_gpu_lacks(platform: str, chosen: str | None, expected: str) -> None:
+    name = "PYTORCH_ENABLE_MPS_FALLBACK"
+    code = f"import sys; sys.platform = {platform!r}\nimport vtune, os\nprint(os.environ.get({name!r}))"
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    if chosen is not None:
+        environment[name] = chosen
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
