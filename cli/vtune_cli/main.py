@@ -20,6 +20,7 @@ VERBS = {
     "plan": "Estimate what RECIPE needs: clips, steps, memory, time.",
     "prepare": "Cut recordings into clips.",
     "transcribe": "Transcribe clips, and flag doubtful transcripts.",
+    "check": "Check this machine: what works, and the line that mends what does not.",
     "doctor": "Examine DATA and report what is wrong with it.",
     "review": "Listen to DATA in a browser, and correct it.",
     "say": "Speak TEXT with VOICE.",
@@ -110,7 +111,7 @@ class Verbs(click.Group):
 def _mistake(error: Exception) -> list[str]:
     """Return the lines of an error that the user can correct; none for a bug."""
     from vtune.errors import RecipeError, VtuneError, reason
-    from vtune.runtime.device import is_out_of_memory
+    from vtune.runtime.device import is_out_of_memory, missing_operation
     from vtune.runtime.disk import disk_error_text
 
     if isinstance(error, VtuneError):
@@ -121,7 +122,7 @@ def _mistake(error: Exception) -> list[str]:
             f"out of memory ({reason(error)[:160]}): close other programs that use this memory, load the base in fewer "
             "bits where the engine can (--set quantization=4bit), or use --device cpu"
         ]
-    line = disk_error_text(error)
+    line = missing_operation(error) or disk_error_text(error)
     if line is None and isinstance(error, OSError) and error.filename is not None:
         line = f"{os.fsdecode(error.filename)}: {error.strerror}"
     return [] if line is None else [line]

@@ -14,7 +14,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from vtune.recipe.field_types import ColumnName, VoiceName, YesNoOrAuto
+from vtune.recipe.field_types import ColumnName, Device, VoiceName, YesNoOrAuto
 from vtune.types import Settings
 
 MIN_CLIP_SECONDS = 0.5
@@ -186,8 +186,10 @@ class TranscribeRecipe(Settings):
     language: str = Field(
         "en", min_length=2, description="The code of the spoken language, such as `en`, or `auto` to detect it."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="The device of the recogniser; `auto` uses the GPU if there is one."
+    device: Device = Field(
+        "auto",
+        description="The device of the recogniser: `cpu`, `cuda` or `cuda:1`; `auto` uses an NVIDIA or AMD GPU if "
+        "there is one. On other GPUs the recogniser runs on the processor.",
     )
     numbers: NumberStyle = Field(
         "words",

@@ -23,7 +23,7 @@ from vtune.recipe.data_sections import (
     SourceRecipe,
     TranscribeRecipe,
 )
-from vtune.recipe.field_types import CountOrAuto, Fraction, Names, VoiceName, YesNoOrAuto
+from vtune.recipe.field_types import CountOrAuto, Device, Fraction, Names, VoiceName, YesNoOrAuto
 from vtune.recipe.lora_arguments import MAX_RANK, LoraArguments
 from vtune.types import LoraSettings, Settings
 
@@ -154,8 +154,10 @@ class TrainRecipe(Settings):
         description="Use less memory and about 40 % more time, with the same result. `auto` turns it on if the "
         "estimate of `vtune plan` does not fit into memory without it.",
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="The device of the training; `auto` uses the GPU if there is one."
+    device: Device = Field(
+        "auto",
+        description="The device of the training: `cpu`, `cuda` (NVIDIA, AMD), `cuda:1` (the second GPU), `mps` (a Mac) "
+        "or `xpu` (Intel). `auto` uses a GPU if there is one.",
     )
     world_size: PositiveInt | None = Field(
         None,

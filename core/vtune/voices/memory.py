@@ -12,7 +12,7 @@ from vtune.engines import load_engine
 from vtune.engines.memory import Stage, merging_stage, speaking_stage
 from vtune.errors import VoiceError, VtuneError
 from vtune.recipe import LoraRecipe
-from vtune.runtime.device import pick_device, weights_dtype
+from vtune.runtime.device import has_own_memory, pick_device, weights_dtype
 from vtune.runtime.memory import GIB, host_limit, memory_of
 from vtune.types import Footprint
 from vtune.voice_format.record import VoiceRecord
@@ -64,7 +64,7 @@ def _require(
         return  # what is wrong with the base is told when it is loaded
     if footprint is None:
         return
-    on_gpu = torch_device.type == "cuda"
+    on_gpu = has_own_memory(torch_device)
     stage = stage_of(footprint, record.method, on_gpu)
     limit = host_limit()
     places = [(stage.host_bytes, limit.size, f"of memory ({limit.whose})")]
