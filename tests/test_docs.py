@@ -181,6 +181,7 @@ SOURCE_ROOTS = {
     "vtune_cli": ROOT / "cli",
     "vtune_indextts2": ROOT / "plugins" / "indextts2",
     "vtune_orpheus": ROOT / "plugins" / "orpheus",
+    "vtune_hibari": ROOT / "plugins" / "hibari",
     "vtune_vits": ROOT / "plugins" / "vits",
 }
 FOLDERS = ("core", "cli", "plugins", "recipes", "tests", "tools", "benchmarks", "docs")

@@ -22,6 +22,11 @@ logger = logging.getLogger(__name__)
 
 
 @hookimpl(trylast=True)
+def base_licence() -> None:
+    return None
+
+
+@hookimpl(trylast=True)
 def fingerprint() -> dict[str, str]:
     return {}
 

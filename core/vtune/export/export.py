@@ -100,7 +100,7 @@ def export(
         write_records(folder, record, kept)
         if kept != aside:
             write_conditioning(source.voice.conditioning, VoiceFolder(kept).conditioning)
-        write_licence_note(source.engine, aside)
+        write_licence_note(source.engine.licence(source.voice.base), aside)
         write_json(aside / "export.json", _facts(record, target, result, overridden))
         try:
             write_card(VoiceFolder(aside).card, record, source.settings, scores, form)

@@ -37,5 +37,5 @@ def merge_voice(
     with new_folder(directory, keep=lambda: require_new_folder(directory)) as aside:
         with logged_step(f"Merging {folder.name}: writing the model and comparing its answers with the voice's"):
             compared = write_merged_network(source, aside, "fp32")
-        write_licence_note(source.engine, aside)
+        write_licence_note(source.engine.licence(source.voice.base), aside)
     return compared.difference

@@ -102,11 +102,12 @@ class TrainRecipe(Settings):
     learning_rate: PositiveFloat = Field(
         5e-5, description="The highest learning rate, reached after warm-up. 1e-5 is careful, 1e-4 is fast."
     )
-    learning_rates: dict[str, PositiveFloat] = Field(
+    learning_rates: dict[str, NonNegativeFloat] = Field(
         default_factory=dict,
         description="Learning rates for some of what is trained, in place of `learning_rate`: for a part that the "
         "engine trains beside the adapter, such as `discriminator`, or for the tensors whose names have these words "
-        "(`lora_B`, `layers.0`) or match a regular expression.",
+        "(`lora_B`, `layers.0`) or match a regular expression. 0 freezes tensors: they stay as they are, and cost no "
+        "time.",
     )
     scheduler: str = Field(
         "cosine",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,12 @@ def trained_part(model: nn.Module) -> str:
     return "adapter" if isinstance(model, PeftModel) else "network"
 
 
-def check_trainable(model: nn.Module, parts: TrainingParts | None = None) -> None:
+def check_trainable(
+    model: nn.Module, parts: TrainingParts | None = None, frozen: Collection[str] = frozenset()
+) -> None:
     """Check before the first step that exactly the adapter and the declared parts are trainable.
 
+    :param frozen: tensors of the adapter, or of the network without an adapter, that the recipe keeps as they are.
     :raises TrainingError: names the tensors that are frozen, or trainable beside the adapter and the parts.
     """
     adapter = adapter_parameters(model, parts)
@@ -63,10 +66,10 @@ def check_trainable(model: nn.Module, parts: TrainingParts | None = None) -> Non
             if isinstance(model, PeftModel)
             else "the model has no tensors to train: build_lora_model returned a network without parameters"
         )
-    frozen = [name for name, parameter in adapter.items() if not parameter.requires_grad]
-    if frozen:
+    still = [name for name, parameter in adapter.items() if name not in frozen and not parameter.requires_grad]
+    if still:
         raise TrainingError(
-            f"{len(frozen)} of {len(adapter)} tensors that should learn are frozen: {_some(frozen)}; "
+            f"{len(still)} of {len(adapter)} tensors that should learn are frozen: {_some(still)}; "
             f"the engine must leave requires_grad on for the whole {trained_part(model)}"
         )
     if isinstance(model, PeftModel):

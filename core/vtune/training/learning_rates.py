@@ -21,7 +21,8 @@ def own_rates(
         with its name.
     :param of_parts: the rate of each part.
     :param default: the recipe's rate for everything else.
-    :raises TrainingError: see ``tensor_rates``; or a pattern gives a rate to tensors of a further optimizer.
+    :raises TrainingError: see ``tensor_rates``; or a pattern gives a rate to tensors of a further optimizer; or
+        the rate of a part is 0.
     """
     chosen = tensor_rates(rates, list(tensors), of_parts)
     for name, is_main in tensors.items():
@@ -31,6 +32,10 @@ def own_rates(
             raise TrainingError(
                 f"{KEY}: a pattern gives {name} the rate {rate:g}, but the engine's own optimizer steps this tensor; "
                 f"give a rate to the part {part!r}"
+            )
+        if rate == 0 and part in of_parts:
+            raise TrainingError(
+                f"{KEY}: 0 would freeze {name}, but a part is there to learn; give {part!r} a rate above 0"
             )
         chosen[name] = rate
     return {name: rate for name, rate in chosen.items() if tensors[name] and rate != default}

@@ -65,6 +65,16 @@ class MixRecord(BaseModel):
     )
 
 
+class ImportRecord(BaseModel):
+    """The files of other software that a voice was made of."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    layout: Text = Field(description="What the files were, such as `a LoRA of index-tts`.")
+    files: dict[Text, Text] = Field(description="The name of each file, with a hash of its content.")
+    notes: list[Text] = Field(description="What the files said, and what could not be known.")
+
+
 class ExtensionRecord(BaseModel):
     """An extension that took part when a voice was made.
 
@@ -107,6 +117,12 @@ class VoiceRecord(BaseModel):
     vtune: Text
     created: Text
     mix: MixRecord | None = Field(None, description="Set if the voice was mixed instead of trained.")
+    imported: ImportRecord | None = Field(None, description="Set if other software trained the voice.")
+
+    @property
+    def has_recipe(self) -> bool:
+        """Whether vtune trained the voice, so that its recipe, its training and its clips are known."""
+        return self.mix is None and self.imported is None
 
     @field_validator("lora")
     @classmethod
@@ -172,7 +188,8 @@ def _read_unchecked_record(folder: VoiceFolder) -> VoiceRecord:
         return VoiceRecord.model_validate(read_json(folder.record))
     except FileNotFoundError as error:
         raise VoiceError(
-            f"{folder.path} has an adapter but no voice.json, so vtune does not know the engine of the voice"
+            f"{folder.path} has an adapter but no voice.json, so vtune does not know the engine of the voice; if other "
+            "software trained it, make a voice of it with 'vtune import FOLDER --engine ENGINE'"
         ) from error
     except ValidationError as error:
         problem = first_problem(error)

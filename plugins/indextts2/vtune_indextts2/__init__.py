@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from vtune.contract.imports import ImportedVoice, VoiceToImport
     from vtune_indextts2.base import IndexTTS2Base
 
 ATTENTION_TARGETS = (r"gpt\.h\.\d+\.attn\.c_attn", r"gpt\.h\.\d+\.attn\.c_proj")
@@ -86,6 +87,13 @@ def extract_conditioning(base: IndexTTS2Base, clips: Sequence[vtune.Clip]) -> vt
     from vtune_indextts2.conditioning import extract
 
     return extract(base, clips)
+
+
+@vtune.hookimpl
+def import_voice(base: IndexTTS2Base, source: VoiceToImport) -> ImportedVoice:
+    from vtune_indextts2.interchange.importer import import_voice
+
+    return import_voice(base, source)
 
 
 @vtune.hookimpl

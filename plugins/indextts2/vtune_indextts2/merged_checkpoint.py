@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from vtune_indextts2.checkpoint_files import CODEC_SOURCE, SEMANTIC_SOURCE, SPEAKER_SOURCE, VOCODER_SOURCE
+from vtune_indextts2.checkpoint_files import CACHE_FOLDER, PART_SOURCES
 from vtune_indextts2.part_loaders import UNUSED_GPT_ENTRIES, gpt_tensors
 from vtune_indextts2.state_dicts import drop_entries
 
@@ -25,10 +25,13 @@ def save(base: IndexTTS2Base, network: nn.Module, directory: Path) -> list[Path]
     files = base.files
     kept = drop_entries(gpt_tensors(files.gpt), UNUSED_GPT_ENTRIES)
     merged = {name: tensor.detach().cpu().float().contiguous() for name, tensor in network.state_dict().items()}
-    torch.save({"model": {**kept, **merged}}, directory / base.config.gpt_checkpoint)
-    for path in (files.own("config.yaml"), files.s2mel, files.tokenizer, files.statistics, *files.emotions):
+    torch.save({"model": {**kept, **merged}}, directory / files.gpt.name)
+    copied = [files.own("config.yaml"), files.s2mel, files.tokenizer, files.statistics, *files.emotions]
+    if files.codec.parent == files.gpt.parent:
+        copied.append(files.codec)
+    for path in copied:
         shutil.copy(path, directory / path.name)
-    for folder, _ in (SEMANTIC_SOURCE, CODEC_SOURCE, SPEAKER_SOURCE, VOCODER_SOURCE):
+    for folder in (*(folder for folder, _ in PART_SOURCES), CACHE_FOLDER):
         if (Path(files.checkpoint) / folder).is_dir():
             shutil.copytree(Path(files.checkpoint) / folder, directory / folder)
     return sorted(path for path in directory.rglob("*") if path.is_file())

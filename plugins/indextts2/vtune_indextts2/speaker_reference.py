@@ -28,12 +28,15 @@ MAX_PACE_SECONDS = 20
 class SpeakerPrompt:
     """The speaker of an utterance.
 
-    :param conditioning: speaker latents with emotion, float32 ``[1 x 32 x D]``.
+    :param conditioning: speaker with emotion as the GPT takes them: float32 ``[1 x 32 x D]``, of IndexTTS-2.5
+        ``[1 x (S + D)]``.
     :param flow_prompt: the reference that the flow continues.
+    :param language: the row of the language that is spoken, for a release that has rows.
     """
 
     conditioning: torch.Tensor
     flow_prompt: FlowPrompt
+    language: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,29 +55,30 @@ class CodeEmbeddings:
 def code_embeddings_of(base: IndexTTS2Base, conditioning: Conditioning) -> CodeEmbeddings:
     """Return the code embeddings of a voice. :raises VoiceError: the voice has none."""
     return CodeEmbeddings(
-        *(_stored(base, conditioning, name) for name in ("codebook", "codebook_weight", "codebook_bias"))
+        *(stored_tensor(base, conditioning, name) for name in ("codebook", "codebook_weight", "codebook_bias"))
     )
 
 
 def speaker_of(
-    base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None
+    base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None, tag: str = ""
 ) -> SpeakerPrompt:
     """Return the speaker of an utterance from the voice and the options.
 
     :param options: the options of the utterance; default: the base's.
+    :param tag: the language of the utterance, for a release that has tags.
     :raises VoiceError: a recording is silent, too short or too long, or the voice lacks a tensor.
     """
     options = options or base.options
     if options.reference_audio is not None:
-        features, flow_prompt = _recording(base, options, "reference_audio", options.reference_audio)
+        features, flow_prompt = recording_of(base, options, "reference_audio", options.reference_audio)
         condition, own = features.condition, features.emotion
     else:
         flow_prompt = FlowPrompt(
-            *(_stored(base, conditioning, name) for name in ("style", "ref_mel", "prompt_condition"))
+            *(stored_tensor(base, conditioning, name) for name in ("style", "ref_mel", "prompt_condition"))
         )
-        condition, own = (_stored(base, conditioning, name) for name in ("condition", "emotion"))
-    emotion = _emotion(base, options, own, flow_prompt.style, _stored(base, conditioning, "emotion"))
-    return SpeakerPrompt(condition + emotion[:, None], flow_prompt)
+        condition, own = (stored_tensor(base, conditioning, name) for name in (base.release.stored_speaker, "emotion"))
+    emotion = _emotion(base, options, own, flow_prompt.style, stored_tensor(base, conditioning, "emotion"))
+    return SpeakerPrompt(base.release.join(condition, emotion), flow_prompt, base.frontend.row(tag))
 
 
 def _emotion(
@@ -83,7 +87,7 @@ def _emotion(
     strength = 1.0 if options.emotion_strength is None else options.emotion_strength
     if options.emotion_audio is not None:
         return interpolate_emotion(
-            own, _recording(base, options, "emotion_audio", options.emotion_audio)[0].emotion, strength
+            own, recording_of(base, options, "emotion_audio", options.emotion_audio)[0].emotion, strength
         )
     if options.emotion_weights is not None:
         weights = [strength * weight for weight in options.emotion_weights]
@@ -95,9 +99,13 @@ def _emotion(
     return own if options.emotion_strength is None else interpolate_emotion(own, stored, strength)
 
 
-def _recording(
+def recording_of(
     base: IndexTTS2Base, options: IndexTTS2Options, option: str, path: Path
 ) -> tuple[RecordingFeatures, FlowPrompt]:
+    """Return the tensors of a recording that an option names, computed once.
+
+    :raises VoiceError: the recording is silent, too short or too long.
+    """
     changed = path.stat().st_mtime_ns if path.is_file() else 0
     longest = options.reference_seconds
     key = (str(path), changed, longest)  # voices that share the base may allow different lengths
@@ -116,7 +124,8 @@ def _recording(
     return base.recording_cache[key]
 
 
-def _stored(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch.Tensor:
+def stored_tensor(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch.Tensor:
+    """Return a tensor of a voice. :raises VoiceError: the voice has none, or one of another shape."""
     if name not in conditioning.tensors:
         raise VoiceError(f"the voice's conditioning.safetensors has no {name!r}; make the voice again")
     array, axes = conditioning.tensors[name], _axes(base)[name]
@@ -133,16 +142,12 @@ def _stored(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch
 def _axes(base: IndexTTS2Base) -> dict[str, tuple[int | None, ...]]:
     """Return the shape of each tensor of a voice; None for an axis that depends on the length of its reference."""
     config = base.config
-    codec, width = config.semantic_codec, config.gpt.model_dim
     return {
         "style": (1, config.s2mel.style_encoder.dim),
         "ref_mel": (1, config.mel.bins, None),
         "prompt_condition": (1, None, config.s2mel.dit.content_dim),
-        "condition": (1, None, width),
-        "emotion": (1, width),
-        "codebook": (codec.codebook_size, codec.codebook_dim),
-        "codebook_weight": (codec.hidden_size, codec.codebook_dim),
-        "codebook_bias": (codec.hidden_size,),
+        "emotion": (1, config.gpt.model_dim),
+        **base.release.stored_shapes(config),
     }
 
 

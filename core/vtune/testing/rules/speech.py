@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -78,20 +79,42 @@ def speech_forgets_what_came_before(subject: Subject) -> None:
         "another adapter": {"model": subject.model(awake=0.5, base=base)},
         **{f"another {name}": {"sampling": {name: value}} for name, value in _other_sampling(subject).items()},
     }
+    after = {what: sound_of(subject.speak(**{**usual, **change})) for what, change in others.items()}
+    again = sound_of(subject.speak(**usual))
+    if not same_sound(first, again):
+        _name_what_is_remembered(subject, usual, others)
     for what, change in others.items():
-        after = sound_of(subject.speak(**{**usual, **change}))
-        again = sound_of(subject.speak(**usual))
-        require(
-            same_sound(first, again),
-            f"A text sounded different after {what} had been spoken: {difference(first, again, rate)}.",
-        )
         fresh_base = subject.new_base()
         adapter = subject.model(awake=0.5 if what == "another adapter" else 0.0, base=fresh_base)
         fresh = sound_of(subject.speak(**{**usual, **change, "base": fresh_base, "model": adapter}))
         require(
-            same_sound(after, fresh),
+            same_sound(after[what], fresh),
             f"With {what}, speech sounded different on a base that had spoken before than on a new one: "
-            f"{difference(after, fresh, rate)}.",
+            f"{difference(after[what], fresh, rate)}.",
+        )
+    require(
+        same_sound(first, again),
+        f"A text sounded different after {len(others)} other utterances: {difference(first, again, rate)}.",
+    )
+
+
+def _name_what_is_remembered(
+    subject: Subject, usual: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Speak one text before and after each other utterance, on new bases. :raises BrokenRule: it sounds different."""
+    for what, change in others.items():
+        base = subject.new_base()
+        here = {**usual, "base": base, "model": subject.model(base=base)}
+        there = {**here, **change}
+        if "model" in change:
+            there["model"] = subject.model(awake=0.5, base=base)
+        first = sound_of(subject.speak(**here))
+        subject.speak(**there)
+        again = sound_of(subject.speak(**here))
+        require(
+            same_sound(first, again),
+            f"A text sounded different after {what} had been spoken: "
+            f"{difference(first, again, subject.info.sample_rate)}.",
         )
 
 

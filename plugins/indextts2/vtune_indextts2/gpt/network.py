@@ -79,13 +79,17 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         self.mel_embedding = nn.Embedding(settings.number_mel_codes, width)
         self.text_pos_embedding = LearnedPositions(settings.text_positions, width)
         self.mel_pos_embedding = LearnedPositions(settings.mel_positions, width)
-        self.speed_emb = nn.Embedding(2, width)
+        self.add_prefix(settings)
         self.gpt = GPT2Model(_gpt2_config(settings, config))
         self.gpt.wte = None  # the two embeddings above take its place
         self.gpt.wpe = NoPositions()
         self.final_norm = nn.LayerNorm(width)
         self.text_head = nn.Linear(width, settings.text_rows)
         self.mel_head = nn.Linear(width, settings.number_mel_codes)
+
+    def add_prefix(self, settings: GPTSettings) -> None:
+        """Create what the prefix is made of: the two rows of the speaking rate."""
+        self.speed_emb = nn.Embedding(2, settings.model_dim)
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the module where PEFT and checkpointing let gradients enter a frozen network."""
@@ -101,16 +105,18 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         attention_mask: torch.Tensor,
         text_labels: torch.Tensor,
         labels: torch.Tensor,
+        languages: torch.Tensor | None = None,
         num_items_in_batch: dict[str, torch.Tensor] | None = None,
     ) -> dict[str, Any]:
         """Return the loss ``0.2 text + 0.8 codes``, each a mean over its labels, with logits and metrics.
 
-        :param conditioning: speaker latents plus the emotion vector, float32 ``[B x 32 x D]``.
+        :param conditioning: speaker latents plus the emotion vector, float32 ``[B x 32 x D]``; see ``StyleGPT``.
         :param input_ids: text ids, then codes, ``[B x L]``, padded on the right.
         :param kinds: ``TEXT_TOKEN``, ``CODE_TOKEN`` or 0 for padding, ``[B x L]``.
         :param positions: the position of each token in its own block, ``[B x L]``.
         :param attention_mask: 1 at tokens and 0 at padding, ``[B x L]``.
         :param text_labels: the next text id ``[B x L]``, -100 elsewhere; ``labels`` likewise the next code.
+        :param languages: the row of each clip's language, int64 ``[B]``, for a release that embeds it.
         :param num_items_in_batch: the number of labels in one optimizer step, by name; default: of this batch.
         :returns: ``loss``; ``logits`` of the codes ``[labels x V]``; ``metrics``: sums and counts, float32 ``[2]``.
         """
@@ -120,7 +126,10 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
             tensor.flatten()[real] for tensor in (input_ids, kinds, positions, text_labels, labels)
         )
         # 2. Hidden states [T x D] and the logits at labelled positions.
-        hidden = self.packed_hidden_states(conditioning, self.embed(ids, kinds, positions), lengths(attention_mask))
+        if languages is not None:
+            languages = languages.repeat_interleave(attention_mask.sum(1))
+        embedded = self.embed(ids, kinds, positions, languages)
+        hidden = self.packed_hidden_states(conditioning, embedded, lengths(attention_mask))
         text_index, code_index = indices(text_labels != IGNORED_LABEL), indices(labels != IGNORED_LABEL)
         logits = self.mel_head(hidden[code_index])
         text = score(self.text_head(hidden[text_index]), text_labels[text_index])
@@ -133,16 +142,22 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         }  # fmt: skip
         return {"loss": loss, "logits": logits, "metrics": metrics}
 
-    def embed(self, ids: torch.Tensor, kinds: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    def embed(
+        self, ids: torch.Tensor, kinds: torch.Tensor, positions: torch.Tensor, languages: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Embed text ids and codes, ``[...]`` to ``[... x D]``; padding is embedded as code 0."""
         text = (kinds == TEXT_TOKEN)[..., None]
-        as_text = self.text_embedding(ids.masked_fill(kinds != TEXT_TOKEN, 0)) + self.text_pos_embedding(
-            positions.masked_fill(kinds != TEXT_TOKEN, 0)
-        )
-        as_code = self.mel_embedding(ids.masked_fill(kinds != CODE_TOKEN, 0)) + self.mel_pos_embedding(
-            positions.masked_fill(kinds != CODE_TOKEN, 0)
+        not_text, not_code = kinds != TEXT_TOKEN, kinds != CODE_TOKEN
+        as_text = self.embed_text(ids.masked_fill(not_text, 0), positions.masked_fill(not_text, 0), languages)
+        as_code = self.mel_embedding(ids.masked_fill(not_code, 0)) + self.mel_pos_embedding(
+            positions.masked_fill(not_code, 0)
         )
         return torch.where(text, as_text, as_code)
+
+    def embed_text(self, ids: torch.Tensor, positions: torch.Tensor, languages: torch.Tensor | None) -> torch.Tensor:
+        """Embed text ids ``[...]``, start and stop included: ``[... x D]``. IndexTTS-2 has no rows of languages."""
+        text: torch.Tensor = self.text_embedding(ids) + self.text_pos_embedding(positions)
+        return text
 
     def prefix(self, conditioning: torch.Tensor) -> torch.Tensor:
         """Append the two vectors of the speaking rate, rows 1 and 0: ``[B x 32 x D]`` to ``[B x 34 x D]``."""

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from small_voice import piper_graph, small_network
 
 from vtune.runtime.untrusted import FileRefused
-from vtune_vits.bases.onnx_graph import read_onnx_graph
+from vtune.toolkit.onnx_graph import read_onnx_graph
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from vtune import DataError
-from vtune.errors import RecipeError, shown
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from vtune.errors import DataError, RecipeError, shown
 from vtune.recipe.parse import read_yaml
 from vtune.runtime.untrusted import FileRefused, read_text, why
 
@@ -64,6 +66,18 @@ def check_entries(entries: Any, origin: str) -> dict[str, str]:
     if len(entries) > MAX_ENTRIES:
         raise DataError(f"{origin}: {len(entries):,} words; a lexicon may have {MAX_ENTRIES:,}")
     return {_word(word, origin): _reading(word, reading, origin) for word, reading in entries.items()}
+
+
+def _content(value: dict[str, str] | str) -> dict[str, str]:
+    """Return the words of an option, which may name a file: the words are kept, so that a voice needs no file."""
+    try:
+        return read_lexicon(Path(value).expanduser()) if isinstance(value, str) else check_entries(value, "lexicon")
+    except DataError as error:
+        raise PydanticCustomError("lexicon", "{reason}", {"reason": str(error)}) from error
+
+
+LexiconOption = Annotated[dict[str, str] | str, AfterValidator(_content)]
+"""The type of an engine's option: words and their readings, or the path of a file that has them."""
 
 
 def split_at_lexicon(text: str, lexicon: Mapping[str, str]) -> list[TextPart]:

@@ -28,10 +28,13 @@ MAX_AXES = 8
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
-_DTYPES = {1: torch.float32, 6: torch.int32, 7: torch.int64, 10: torch.float16, 11: torch.float64, 16: torch.bfloat16}
+_DTYPES = {
+    1: torch.float32, 2: torch.uint8, 3: torch.int8, 6: torch.int32, 7: torch.int64, 10: torch.float16,
+    11: torch.float64, 16: torch.bfloat16,
+}  # fmt: skip
 """Number formats of tensors that are read, by their numbers in ONNX."""
 
-_DTYPE_NAMES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 8: "string", 9: "bool", 21: "uint4", 22: "int4"}
+_DTYPE_NAMES = {4: "uint16", 5: "int16", 8: "string", 9: "bool", 21: "uint4", 22: "int4"}
 
 _EXTERNAL = 1
 
@@ -162,7 +165,10 @@ class _Reader:
                 dtype_number = _signed(value)
             elif number in (4, 10):  # float_data, double_data
                 numbers.append(_bytes(value))
-            elif number in (5, 7):  # int32_data, which also holds the bits of half-precision numbers, int64_data
+            elif number in (
+                5,
+                7,
+            ):  # int32_data (also bytes and the bits of half precision), int64_data
                 integers += _integers(value)
             elif number == 8:
                 name = _text(value)
@@ -199,7 +205,7 @@ class _Reader:
         return OnnxTensor(name, tuple(shape), str(dtype).removeprefix("torch."), read)
 
     def _refuse_dtype(self, name: str, dtype_name: str) -> torch.Tensor:
-        raise FileRefused(self.path, f"the tensor {shown(name)} holds {dtype_name}, expected floating-point numbers")
+        raise FileRefused(self.path, f"the tensor {shown(name)} holds {dtype_name}, which vtune does not read")
 
     def _external_data(self, name: str, entries: Mapping[str, str]) -> memoryview:
         """Return the bytes of a tensor that lies in a file beside the graph, never in another folder."""
@@ -303,7 +309,7 @@ def _integers(value: Value) -> list[int]:
 
 def _packed(integers: list[int], dtype: torch.dtype) -> bytes:
     """Return whole numbers, or the bits of half-precision numbers, as the little-endian bytes of their format."""
-    kind = {2: "H", 4: "i", 8: "q"}[dtype.itemsize]
+    kind = "b" if dtype == torch.int8 else {1: "B", 2: "H", 4: "i", 8: "q"}[dtype.itemsize]
     return struct.pack(f"<{len(integers)}{kind}", *integers)
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from vtune import DataError
-from vtune_vits.options import VitsOptions
-from vtune_vits.text.lexicon import TextPart, check_entries, read_lexicon, split_at_lexicon
+from vtune import DataError, EngineOptions, option
+from vtune.toolkit.lexicon import LexiconOption, TextPart, check_entries, read_lexicon, split_at_lexicon
+
+
+class Options(EngineOptions):
+    lexicon: LexiconOption = option({}, affects="text", description="How words are read.")
 
 
 def test_yaml_and_tables_say_the_same(tmp_path: Path) -> None:
@@ -24,11 +27,11 @@ def test_options_keep_the_words_and_not_the_file(tmp_path: Path) -> None:
     path = tmp_path / "names.yaml"
     path.write_text("Kathleen: kath leen\n", encoding="utf-8")
 
-    options = VitsOptions(base_model="x.onnx", lexicon=str(path))
+    options = Options(lexicon=str(path))
     path.unlink()
 
     assert options.model_dump(mode="json")["lexicon"] == {"Kathleen": "kath leen"}
-    assert VitsOptions.model_validate(options.model_dump(mode="json")) == options
+    assert Options.model_validate(options.model_dump(mode="json")) == options
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,7 @@ def test_a_wrong_entry_is_named(tmp_path: Path, text: str, problem: str) -> None
 
 def test_a_missing_file_is_an_error_of_the_option(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="there is no such file"):
-        VitsOptions(base_model="x.onnx", lexicon=str(tmp_path / "none.yaml"))
+        Options(lexicon=str(tmp_path / "none.yaml"))
 
 
 def test_a_line_without_a_tab_is_named(tmp_path: Path) -> None:
