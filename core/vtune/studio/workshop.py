@@ -89,7 +89,7 @@ class Workshop:
         for row in opened.rows():
             count += 1
             speakers.add(row.speaker)
-            problems += row.problem is not None
+            problems += row.problem is not None if has_words else not row.there
             if row.there and count <= MAX_LOOKED_ROWS:
                 seconds += _seconds(opened, row.audio)
         return {

@@ -61,6 +61,38 @@ def test_an_exported_adapter_is_a_voice_that_speaks(voice: VoiceFolder, tmp_path
     assert np.array_equal(*spoken)
 
 
+@pytest.mark.parametrize(
+    ("kind", "target", "inner"), [("voice", "voice", ""), ("full", "voice", ""), ("full", "space", "voice")]
+)
+def test_a_voice_is_exported_as_itself(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, target: str, inner: str
+) -> None:
+    made: VoiceFolder = request.getfixturevalue(kind)
+    exported = export(made, tmp_path / "out", target)
+    assert exported.result.compared.difference == 0
+    assert "onto a new copy of its base" in exported.result.compared.how
+    spoken = [
+        np.concatenate([piece.waveform for piece in open_voice(VoiceFolder(path)).stream("hello")])
+        for path in (made.path, tmp_path / "out" / inner)
+    ]
+    assert np.array_equal(*spoken)
+
+
+def test_a_voice_whose_files_are_not_its_own_is_not_exported(
+    voice: VoiceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vtune.voice_format.weights import load_weights
+
+    def load_other_weights(model: Any, folder: Path) -> None:
+        load_weights(model, folder)
+        with torch.no_grad():
+            next(parameter for name, parameter in model.named_parameters() if "lora_B" in name).add_(1.0)
+
+    monkeypatch.setattr("vtune.voice_format.weights.load_weights", load_other_weights)
+    assert "answers differently from the voice" in refusal(voice, tmp_path / "out", "voice")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_merged_model_is_the_base_plus_the_scaled_product(voice: VoiceFolder, tmp_path: Path) -> None:
     exported = export(voice, tmp_path / "out", "merged")
     merged = load_file(tmp_path / "out" / "model.safetensors")

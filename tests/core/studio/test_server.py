@@ -184,6 +184,7 @@ def test_commands_are_those_of_a_terminal(client: Client) -> None:
 def test_other_machines_are_not_let_in(tmp_path: Path) -> None:
     with pytest.raises(VtuneError, match="the studio runs commands"):
         serve(tmp_path, host="0.0.0.0", browser=False)
+    (tmp_path / ".studio").mkdir()
     with (
         exclusive_access(tmp_path / ".studio", "a test"),
         pytest.raises(VtuneError, match="another studio is open"),

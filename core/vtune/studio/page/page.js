@@ -1,5 +1,5 @@
 // The page: which voice is open, which steps are done, and a look at the server every second and a half.
-import { $, element, get, show, state } from "./dom.js";
+import { $, element, get, render, show, state } from "./dom.js";
 import { currentSource, drawRecordings, openRecordings, setUpRecordings } from "./recordings.js";
 import { drawRecipe, loadChoices, openRecipe, setUpRecipe } from "./recipe.js";
 import { drawQueue, drawTraining, setUpTraining } from "./training.js";
@@ -34,22 +34,28 @@ function mark() {
   }
 }
 
+// The commands that do in a terminal what a step does; those about recordings name what stands in the field.
+function commandsOf(section) {
+  const typed = currentSource();
+  const named = !typed ? "RECORDINGS" : /^[\w./:-]+$/.test(typed) ? typed : `'${typed.replaceAll("'", "'\\''")}'`;
+  const own = { examine: `vtune doctor ${named}`, review: `vtune review ${named}`, cut: `vtune prepare ${named} clips/${state.project}` };
+  return (section.dataset.step || "").split(" ").filter(Boolean).map((step) => own[step] || state.data.commands[step]);
+}
+
+function commandRow(command) {
+  const copy = element("button", { type: "button", "aria-label": `Copy the command ${command}` }, "Copy");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(command);
+    copy.textContent = "Copied";
+    setTimeout(() => { copy.textContent = "Copy"; }, 1200);
+  });
+  return element("p", { className: "command" }, element("code", {}, command), copy);
+}
+
 function drawCommands() {
-  const typed = currentSource() || "RECORDINGS";
   for (const section of sections) {
-    const place = section.querySelector(".command");
-    let command = place && state.data.commands[section.dataset.step];
-    if (!command) continue;
-    if (["examine", "review"].includes(section.dataset.step)) command = `vtune ${section.dataset.step === "examine" ? "doctor" : "review"} ${/^[\w./:-]+$/.test(typed) ? typed : `'${typed}'`}`;
-    if (place.dataset.command === command) continue;
-    place.dataset.command = command;
-    const copy = element("button", { type: "button", "aria-label": `Copy the command ${command}` }, "Copy");
-    copy.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(command);
-      copy.textContent = "Copied";
-      setTimeout(() => { copy.textContent = "Copy"; }, 1200);
-    });
-    place.replaceChildren(element("code", {}, command), copy);
+    const place = section.querySelector(".commands");
+    if (place) render(place, commandsOf(section), (commands) => commands.map(commandRow));
   }
 }
 
