@@ -312,7 +312,7 @@ def write_recipe(folder: Path, engine: str, base: Path) -> Path:
                 sound = 0.2 * np.sin(2 * np.pi * (150 + 20 * number) * times) + noise
                 soundfile.write(clips / f"clip_{number}.wav", sound, 24_000)
                 table.writerow([f"clip_{number}", f"this is sentence number {number} of a measurement"])
-    speaking = {"orpheus": {"max_new_tokens": 70}, "indextts2": {"max_codes": 70}}[engine]
+    speaking = {"orpheus": {"max_new_tokens": 70}, "indextts2": {"max_codes": 70}}.get(engine, {})
     recipe = {
         "voice": "real",
         "engine": engine,

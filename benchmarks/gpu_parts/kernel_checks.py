@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -18,7 +19,7 @@ from vtune.training.loss_watch import LossWatch
 from vtune_orpheus.loss import summed_loss
 
 LENGTHS = (5, 64, 1, 130)
-HALF_TOLERANCE = 2e-2
+HALF_TOLERANCE = 5e-2
 """Largest difference of bf16 and float32, as a share of the largest number."""
 
 
@@ -136,6 +137,8 @@ def checkpointing(settings: Settings) -> dict[str, Any]:
 
     from gpu_parts.orpheus_training import TINY_SHAPE
 
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)  # the backward pass of flash attention adds up in any order otherwise
     found = []
     for active in (False, True):
         arm = ARMS["vtune"](LlamaConfig(**TINY_SHAPE, tie_word_embeddings=True), settings.device, "bfloat16")

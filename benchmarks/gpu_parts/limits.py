@@ -64,7 +64,7 @@ def measure(settings: Settings, gib: float | None) -> dict[str, Any]:
     }
     if estimated > have:
         raise NotRunError(f"vtune refuses: {estimated / GIB:.1f} GiB are needed")
-    if settings.device == "cuda":
+    if settings.device == "cuda" and gib is not None:
         torch.cuda.set_per_process_memory_fraction(min((have - CONTEXT_BYTES) / torch.cuda.mem_get_info()[1], 1.0))
     step = Step(settings, length, checkpointing)
     fits, peak = step.fits(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import transformers
 
 from gpu_parts.kernel_checks import HALF_TOLERANCE, require_close
 from gpu_parts.orpheus_training import TINY_SHAPE
-from gpu_parts.parts import Settings
+from gpu_parts.parts import NotRunError, Settings
 from gpu_parts.products import require_cuda
 from vtune_orpheus.steppers import LlamaStepper, TransformersStepper, can_step
 
@@ -68,6 +69,8 @@ def codec(settings: Settings) -> dict[str, Any]:
 def attention(settings: Settings, implementation: str) -> dict[str, Any]:
     """Load a small base with another implementation of attention, and compare its loss with that of vtune's own."""
     require_cuda(settings)
+    if implementation == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
+        raise NotRunError("a library is missing: flash-attn")
     from vtune_orpheus.base import OrpheusBase
     from vtune_orpheus.options import OrpheusOptions
     from vtune_orpheus.tiny_checkpoint import build

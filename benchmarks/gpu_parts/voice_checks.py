@@ -63,7 +63,7 @@ def new_recipe(
     path = write_recipe(folder, engine, base)
     recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     recipe["engine_options"] |= {**further, **(options or {})}
-    recipe["train"] |= {"device": settings.device, "batch_size": 2, **(train or {})}
+    recipe["train"] |= {"device": settings.device, "batch_size": 2, "gradient_accumulation": 1, **(train or {})}
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     return path
 
