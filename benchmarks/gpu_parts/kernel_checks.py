@@ -209,6 +209,28 @@ def _further(settings: Settings) -> FurtherOptimizer:
     return FurtherOptimizer(optimizer, {"part.weight": parameter}, schedule, torch.amp.GradScaler(settings.device), 1.0)
 
 
+def quantised_parts(settings: Settings) -> dict[str, Any]:
+    """Check that a part beside quantised layers is trained in float32, and that a quantised part is refused."""
+    require_cuda(settings)
+    import bitsandbytes
+
+    from vtune import EngineError
+    from vtune.training.parts import TrainingParts
+
+    model = nn.ModuleDict(
+        {"linear": bitsandbytes.nn.Linear4bit(64, 64, bias=False), "norm": nn.LayerNorm(64, dtype=torch.bfloat16)}
+    ).to(settings.device)
+    parts = TrainingParts(model, {"norm": model["norm"]}, torch.device(settings.device), "the check")
+    assert {parameter.dtype for parameter in parts.parameters().values()} == {torch.float32}
+    refused = False
+    try:
+        TrainingParts(model, {"linear": model["linear"]}, torch.device(settings.device), "the check")
+    except EngineError:
+        refused = True
+    assert refused, "a quantised part was taken"
+    return {}
+
+
 def out_of_memory(settings: Settings) -> dict[str, Any]:
     """Ask for more memory than there is, and check that vtune recognises the error and gives back what it had."""
     require_cuda(settings)

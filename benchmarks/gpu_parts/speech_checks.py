@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,17 @@ def attention(settings: Settings, implementation: str) -> dict[str, Any]:
             with torch.no_grad():
                 losses.append(network(**batch)["loss"].reshape(1))
     return {"difference": require_close(losses[1:], losses[:1], HALF_TOLERANCE)}
+
+
+def whisper(settings: Settings) -> dict[str, Any]:
+    """Transcribe noise with openai-whisper, whose weights the environment variable VTUNE_WHISPER names."""
+    require_cuda(settings)
+    weights = os.environ.get("VTUNE_WHISPER", "")
+    if not Path(weights).is_file():
+        raise NotRunError("VTUNE_WHISPER names no file with weights of openai-whisper")
+    from vtune.ingest.transcribe.openai_whisper import OpenAIWhisper
+
+    recogniser = OpenAIWhisper(weights, "en", torch.device(settings.device))
+    sounds = [np.random.default_rng(0).normal(0, 0.1, seconds * 16_000).astype(np.float32) for seconds in (1, 2)]
+    assert len(recogniser.transcribe(sounds)) == len(sounds)
+    return {}
