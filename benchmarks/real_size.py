@@ -365,11 +365,11 @@ def write_recipe(folder: Path, engine: str, base: Path) -> Path:
                 sound = 0.2 * np.sin(2 * np.pi * (150 + 20 * number) * times) + noise
                 soundfile.write(clips / f"clip_{number}.wav", sound, 24_000)
                 table.writerow([f"clip_{number}", f"this is sentence number {number} of a measurement"])
-    speaking = (
-        {"max_new_tokens": 70}
-        if engine == "orpheus"
-        else {"max_codes": 20 if engine == "indextts2.5" else 70, "normaliser": "basic"}
-    )
+    speaking: dict[str, Any] = {
+        "orpheus": {"max_new_tokens": 70},
+        "indextts2": {"max_codes": 70, "normaliser": "basic"},
+        "indextts2.5": {"max_codes": 20, "normaliser": "basic"},
+    }.get(engine, {})
     batch = {"batch_size": 4, "gradient_accumulation": 1} if engine == "indextts2.5" else {}  # eight clips in two steps
     recipe = {
         "voice": "real",

@@ -27,13 +27,20 @@ CLIPS, SECONDS = 8, 13.0
 """Clips of a batch, and the length of the longest; the shortest is half as long."""
 
 
-def measure(settings: Settings, way: str, precision: str = "bf16", checkpointing: bool = False) -> dict[str, Any]:
+def measure(
+    settings: Settings,
+    way: str,
+    precision: str = "bf16",
+    checkpointing: bool = False,
+    dropout: float = 0.1,
+    optimizer: str = "adamw_torch",
+) -> dict[str, Any]:
     """Train for the given time on one batch.
 
     :param way: ``packed`` (vtune), ``padded apart`` (text and codes each to the longest) or ``padded`` (the usual form,
         with the logits of every position).
     """
-    if settings.device == "cpu" and precision == "fp16":
+    if settings.device == "cpu" and (precision == "fp16" or "bnb" in optimizer):
         raise NotRunError("needs a CUDA GPU")
     gpt = read_config(CONFIG).gpt
     if settings.small:
@@ -44,7 +51,9 @@ def measure(settings: Settings, way: str, precision: str = "bf16", checkpointing
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
     torch.manual_seed(0)
     with torch.device(settings.device), default_dtype(dtype):
-        network = (PaddedNetwork if way == "padded" else SemanticGPT)(SemanticGPTConfig(settings=gpt.model_dump()))
+        network = (PaddedNetwork if way == "padded" else SemanticGPT)(
+            SemanticGPTConfig(settings=gpt.model_dump(), dropout=dropout)
+        )
     network.requires_grad_(False)
     lora = LoraSettings(rank=16, alpha=32, targets=("attention+mlp",))
     model = attach_lora(network, lora, vtune_indextts2.engine_info().lora_targets).train()
@@ -52,7 +61,15 @@ def measure(settings: Settings, way: str, precision: str = "bf16", checkpointing
         network.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     if settings.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    seconds = step_seconds(model, {name: value.to(settings.device) for name, value in batch.items()}, settings, dtype)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if "bnb" in optimizer:
+        import bitsandbytes
+
+        made: Any = bitsandbytes.optim.AdamW8bit(learning, lr=1e-4)
+    else:
+        made = torch.optim.AdamW(learning, lr=1e-4, fused=settings.device == "cuda")
+    on_device = {name: value.to(settings.device) for name, value in batch.items()}
+    seconds = step_seconds(model, on_device, made, settings, dtype)
     median = float(np.median(seconds))
     return {
         "tokens_per_second": real / median,
@@ -63,10 +80,11 @@ def measure(settings: Settings, way: str, precision: str = "bf16", checkpointing
     }
 
 
-def step_seconds(model: nn.Module, batch: Any, settings: Settings, dtype: torch.dtype) -> list[float]:
+def step_seconds(
+    model: nn.Module, batch: Any, optimizer: torch.optim.Optimizer, settings: Settings, dtype: torch.dtype
+) -> list[float]:
     """Return the seconds of each step after the first ones, on one batch, as vtune's loop makes them."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=1e-4, fused=settings.device == "cuda")
     scaler = torch.amp.GradScaler(settings.device, enabled=dtype == torch.float16)
     took: list[float] = []
     ended = time.perf_counter() + settings.seconds

@@ -64,7 +64,7 @@ def measure(settings: Settings, gib: float | None) -> dict[str, Any]:
     }
     if estimated > have:
         raise NotRunError(f"vtune refuses: {estimated / GIB:.1f} GiB are needed")
-    if settings.device == "cuda":
+    if settings.device == "cuda" and gib is not None:
         torch.cuda.set_per_process_memory_fraction(min((have - CONTEXT_BYTES) / torch.cuda.mem_get_info()[1], 1.0))
     step = Step(settings, length, checkpointing)
     fits, peak = step.fits(rows)
@@ -138,9 +138,10 @@ def write_recipe(folder: Path, settings: Settings) -> Recipe:
     clips = folder / "clips"
     clips.mkdir()
     path = folder / "recipe.yaml"
+    clips_of_a_step = 2 if settings.small else CLIPS_OF_A_STEP
     train = {
-        "batch_size": "auto", "gradient_checkpointing": "auto",
-        "gradient_accumulation": 2 if settings.small else CLIPS_OF_A_STEP, "precision": "bf16", "device": settings.device,
+        "batch_size": "auto", "gradient_checkpointing": "auto", "gradient_accumulation": clips_of_a_step,
+        "precision": "bf16", "device": settings.device,
     }  # fmt: skip
     content = {
         "voice": "limits", "engine": "orpheus", "engine_options": {"base_model": str(folder)},

@@ -51,7 +51,7 @@ def measure(
     changes |= {} if batch is None else {"batch": batch}
     changes |= {} if packed else {"attention": "sdpa"}
     made = type("Changed", (kind,), changes)(shape(settings), settings.device, _DTYPES[precision])
-    rows = made_clips(16 if settings.small else 2048, made.network.config.vocab_size, seed=0)
+    rows = made_clips(5 * made.batch if settings.small else 2048, made.network.config.vocab_size, seed=0)
     if settings.small:
         rows = [{name: values[:40] for name, values in row.items()} for row in rows]
     loss = first_loss(made, rows)
@@ -154,13 +154,13 @@ def _narrow(bitsandbytes: Any, linear: nn.Linear, bits: int) -> Any:
     sizes, weight = (linear.in_features, linear.out_features), linear.weight.data
     if bits == 4:
         narrow = bitsandbytes.nn.Linear4bit(
-            *sizes, bias=False, compute_dtype=weight.dtype, compress_statistics=True, quant_type="nf4", device="cpu"
+            *sizes, bias=False, compute_dtype=weight.dtype, compress_statistics=True, quant_type="nf4", device="meta"
         )
         narrow.weight = bitsandbytes.nn.Params4bit(
-            weight.cpu(), requires_grad=False, compress_statistics=True, quant_type="nf4"
+            weight, requires_grad=False, compress_statistics=True, quant_type="nf4"
         )
     else:
-        narrow = bitsandbytes.nn.Linear8bitLt(*sizes, bias=False, has_fp16_weights=False, threshold=6.0, device="cpu")
+        narrow = bitsandbytes.nn.Linear8bitLt(*sizes, bias=False, has_fp16_weights=False, threshold=6.0, device="meta")
         narrow.weight = bitsandbytes.nn.Int8Params(weight.cpu(), requires_grad=False, has_fp16_weights=False)
     return narrow.to(weight.device)
 

@@ -77,7 +77,9 @@ PARTS: tuple[Part, ...] = (
     _orpheus("a guide's loop, batch 1, padded to 2048", arm="padded"),
     _indextts2("packed, bf16", "packed"),
     _indextts2("packed, bf16, checkpointing", "packed", checkpointing=True),
+    _indextts2("packed, bf16, without dropout, which the varlen kernel lacks", "packed", dropout=0.0),
     _indextts2("packed, fp16 with a scaler", "packed", precision="fp16"),
+    _indextts2("packed, bf16, optimizer in 8 bits", "packed", optimizer="adamw_bnb_8bit"),
     _indextts2("text and codes padded apart, as forks of upstream do", "padded apart"),
     _indextts2("padded to the longest, all logits", "padded"),
     *(
@@ -97,6 +99,9 @@ PARTS: tuple[Part, ...] = (
     _check("an overflow in fp16 is skipped, and the scale goes down", "gpu_parts.kernel_checks:scaler_skips"),
     _check("two optimizers in fp16 have scales of their own", "gpu_parts.kernel_checks:two_scalers"),
     _check("memory that ran out is recognised, and given back", "gpu_parts.kernel_checks:out_of_memory"),
+    _check("parts beside a base in 4 bits", "gpu_parts.kernel_checks:quantised_parts"),
+    _check("vtune plan measures on the device", "gpu_parts.voice_checks:plan"),
+    _check("openai-whisper in fp16", "gpu_parts.speech_checks:whisper"),
     _check("NCCL: one process", "gpu_parts.process_checks:nccl"),
     _check("NCCL: a training of two processes", "gpu_parts.process_checks:two_processes"),
     _check("FSDP2: a training of two processes", "gpu_parts.process_checks:two_processes", sharding="fsdp2"),
@@ -114,8 +119,9 @@ PARTS: tuple[Part, ...] = (
     _voice("a whole voice of Orpheus, all weights trained", "orpheus", method="full"),
     _voice("a whole voice of Orpheus, 4 bits", "orpheus", quantization="4bit"),
     _voice("a whole voice of Orpheus, 8 bits", "orpheus", quantization="8bit"),
+    _voice("a whole voice of Orpheus whose checkpoints speak", "orpheus", checkpoint_sentences=1),
     _voice("a whole voice of IndexTTS2, bf16", "indextts2", precision="bf16"),
-    _voice("a whole voice of VITS, bf16", "vits", precision="bf16"),
+    _voice("a whole voice of VITS, bf16, with a moving average", "vits", precision="bf16", ema=0.9),
     _voice("a whole voice of VITS, fp16 (two scalers)", "vits", precision="fp16"),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import transformers
 
 from gpu_parts.kernel_checks import HALF_TOLERANCE, require_close
 from gpu_parts.orpheus_training import TINY_SHAPE
-from gpu_parts.parts import Settings
+from gpu_parts.parts import NotRunError, Settings
 from gpu_parts.products import require_cuda
 from vtune_orpheus.steppers import LlamaStepper, TransformersStepper, can_step
 
@@ -68,6 +70,8 @@ def codec(settings: Settings) -> dict[str, Any]:
 def attention(settings: Settings, implementation: str) -> dict[str, Any]:
     """Load a small base with another implementation of attention, and compare its loss with that of vtune's own."""
     require_cuda(settings)
+    if implementation == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
+        raise NotRunError("a library is missing: flash-attn")
     from vtune_orpheus.base import OrpheusBase
     from vtune_orpheus.options import OrpheusOptions
     from vtune_orpheus.tiny_checkpoint import build
@@ -84,3 +88,17 @@ def attention(settings: Settings, implementation: str) -> dict[str, Any]:
             with torch.no_grad():
                 losses.append(network(**batch)["loss"].reshape(1))
     return {"difference": require_close(losses[1:], losses[:1], HALF_TOLERANCE)}
+
+
+def whisper(settings: Settings) -> dict[str, Any]:
+    """Transcribe noise with openai-whisper, whose weights the environment variable VTUNE_WHISPER names."""
+    require_cuda(settings)
+    weights = os.environ.get("VTUNE_WHISPER", "")
+    if not Path(weights).is_file():
+        raise NotRunError("VTUNE_WHISPER names no file with weights of openai-whisper")
+    from vtune.ingest.transcribe.openai_whisper import OpenAIWhisper
+
+    recogniser = OpenAIWhisper(weights, "en", torch.device(settings.device))
+    sounds = [np.random.default_rng(0).normal(0, 0.1, seconds * 16_000).astype(np.float32) for seconds in (1, 2)]
+    assert len(recogniser.transcribe(sounds)) == len(sounds)
+    return {}

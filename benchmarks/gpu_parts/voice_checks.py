@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,14 +23,14 @@ STEPS = 3
 
 
 def whole_voice(
-    settings: Settings,
-    engine: str,
-    precision: str = "auto",
-    method: str = "lora",
-    quantization: str = "none",
+    settings: Settings, engine: str, quantization: str = "none", checkpoint_sentences: int = 0, **train: Any
 ) -> dict[str, Any]:
-    """Make a voice with ``vtune run``, whose own checks are the test, and let it speak again as ``vtune say`` does."""
-    if settings.device == "cpu" and (precision == "fp16" or quantization != "none"):
+    """Make a voice with ``vtune run``, whose own checks are the test, and let it speak again as ``vtune say`` does.
+
+    :param checkpoint_sentences: sentences that each checkpoint speaks, which must not change the training.
+    :param train: settings of the training.
+    """
+    if settings.device == "cpu" and (train.get("precision") == "fp16" or quantization != "none"):
         raise NotRunError("needs a CUDA GPU")
     if quantization != "none" and importlib.util.find_spec("bitsandbytes") is None:
         raise NotRunError("a library is missing: bitsandbytes")
@@ -37,13 +38,22 @@ def whole_voice(
 
     options = {} if quantization == "none" else {"quantization": quantization}
     with tempfile.TemporaryDirectory() as folder:
-        path = new_recipe(
-            Path(folder), settings, engine, options, {"precision": precision, "method": method, "max_steps": STEPS}
-        )
-        (voice,) = pipelines.run(load_recipe(path))
+        path = new_recipe(Path(folder), settings, engine, options, {"max_steps": STEPS, **train})
+        recipe = load_recipe(path, {"evaluate.checkpoint_sentences": checkpoint_sentences})
+        (voice,) = pipelines.run(recipe)
         with Voice.load(voice.path, device=settings.device) as spoken:
             assert len(spoken.say("Hello.").waveform)
     return {"peak_bytes": peak_bytes(settings.device)}
+
+
+def plan(settings: Settings) -> dict[str, Any]:
+    """Let ``vtune plan`` measure encoding and training steps on the device."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = new_recipe(Path(folder), settings, "orpheus")
+        command = [sys.executable, "-m", "vtune_cli", "plan", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-300:]
+    return {}
 
 
 def new_recipe(
@@ -63,7 +73,7 @@ def new_recipe(
     path = write_recipe(folder, engine, base)
     recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     recipe["engine_options"] |= {**further, **(options or {})}
-    recipe["train"] |= {"device": settings.device, "batch_size": 2, **(train or {})}
+    recipe["train"] |= {"device": settings.device, "batch_size": 2, "gradient_accumulation": 1, **(train or {})}
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     return path
 

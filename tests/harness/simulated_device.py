@@ -83,6 +83,8 @@ def simulated_device() -> Iterator[tuple[torch.device, Counter[str]]]:
 
 
 def _run(func: Any, args: Any, kwargs: dict[str, Any], waits: Counter[str] | None) -> Any:
+    if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        return func.decompose(*args, **kwargs)  # one made of others, which inference mode does not take apart
     given = [value for value in tree_iter((args, kwargs)) if isinstance(value, torch.Tensor)]
     target = kwargs.get("device")
     is_simulated = any(isinstance(tensor, SimulatedTensor) for tensor in given)

@@ -1,0 +1,74 @@
+"""The life of a voice on one device: recordings are encoded, a step is trained, and the voice speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vtune.testing.subject import Subject, sound_of
+from vtune.training.parts import TrainingParts
+from vtune.types import Batch
+
+
+class OneStep:
+    """Notes the losses of an engine's own step, and gives their gradients to the tensors of each optimizer."""
+
+    step, epoch, progress = 0, 0, 0.0
+
+    def __init__(self, parts: Mapping[str, torch.nn.Module], tensors: Mapping[str, list[torch.Tensor]]) -> None:
+        self.parts, self._tensors = parts, tensors
+
+    def optimize(self, loss: torch.Tensor, optimizer: str = "main") -> None:
+        """Compute the gradients of one loss."""
+        torch.autograd.backward(loss.float(), inputs=self._tensors[optimizer])
+
+
+def live(engine: str, options: dict[str, Any], folder: Path, device: torch.device) -> dict[str, np.ndarray]:
+    """Do with an engine what a run does, and return what comes of it."""
+    subject = Subject(engine, options, folder, seed=3)
+    subject.base = subject.engine.load_base(subject.engine_options, device, torch.float32)
+    result = {f"feature {name}": np.asarray(value) for name, value in subject.features[0].items()}
+    model = subject.model(awake=0.05)
+    assert {tensor.device.type for tensor in model.parameters()} == {device.type}
+    batch = {name: tensor.to(device) for name, tensor in subject.batch.items()}
+    torch.manual_seed(0)
+    result |= _own_step(subject, model, batch) if subject.engine.has_training_step else _step(model, batch)
+    learned = [p.grad for name, p in model.named_parameters() if "lora_" in name and p.grad is not None]
+    assert learned
+    assert {gradient.device.type for gradient in learned} == {device.type}
+    result["gradient"] = torch.stack([gradient.square().sum() for gradient in learned]).cpu().numpy()
+    model.zero_grad()
+    model.eval()
+    voice = {"base": subject.base, "model": model, "conditioning": subject.conditioning}
+    result |= {f"conditioning {name}": value for name, value in subject.conditioning.tensors.items()}
+    result["sound"] = sound_of(subject.speak("Hello there.", 1, **voice))
+    return result
+
+
+def _step(model: Any, batch: Batch) -> dict[str, np.ndarray]:
+    loss = model.train()(**batch)["loss"]
+    loss.backward()
+    return {"loss": loss.detach().cpu().numpy()}
+
+
+def _own_step(subject: Subject, model: Any, batch: Batch) -> dict[str, np.ndarray]:
+    """Make a step of an engine with parts and optimizers of its own."""
+    engine, base = subject.engine, subject.base
+    declared = engine.training_parts(base, model)
+    parts = TrainingParts(model, {name: part.module for name, part in declared.items()}, base.device, "the parts")
+    optimizers = engine.optimizers(base, model, parts.modules, dict.fromkeys(parts.modules, 1e-4))
+    tensors = {name: [t for group in made.param_groups for t in group["params"]] for name, made in optimizers.items()}
+    further = {id(tensor) for several in tensors.values() for tensor in several}
+    tensors["main"] = [
+        parameter
+        for parameter in {**dict(model.named_parameters()), **parts.parameters()}.values()
+        if parameter.requires_grad and id(parameter) not in further
+    ]
+    numbers = engine.training_step(base, model.train(), batch, OneStep(parts.modules, tensors))
+    for made in optimizers.values():
+        made.step()
+    return {f"number {name}": number.cpu().numpy() for name, number in numbers.items()}
