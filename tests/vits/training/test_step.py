@@ -12,6 +12,7 @@ from torch import nn
 from vtune_vits.bases.names import fold_weight_normalisation
 from vtune_vits.network.discriminators import Discriminators
 from vtune_vits.network.spectrogram_discriminators import SpectrogramDiscriminators
+from vtune_vits.options import VitsOptions
 from vtune_vits.training import step as steps
 from vtune_vits.training.losses import adversarial_loss, discriminator_loss, feature_loss
 from vtune_vits.training.spectral_loss import stft_loss
@@ -157,3 +158,20 @@ def test_only_discriminators_have_an_optimizer_of_their_own() -> None:
     assert (group["lr"], group["betas"], group["eps"]) == (3e-4, (0.8, 0.99), 1e-9)
     assert [id(tensor) for tensor in group["params"]] == [id(tensor) for tensor in parts["discriminator"].parameters()]
     assert steps.optimizers({"posterior_encoder": parts["posterior_encoder"]}, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "base_has_own", "expected"),
+    [
+        ("auto", True, ("waveform",)),
+        ("auto", False, ("spectrogram",)),
+        ("both", False, ("waveform", "spectrogram")),
+        ("spectrogram", True, ("spectrogram",)),
+    ],
+)
+def test_trained_discriminators_of_a_base_are_chosen_first(
+    kind: str, base_has_own: bool, expected: tuple[str, ...]
+) -> None:
+    options = VitsOptions(base_model="base.ckpt", discriminators=kind)
+
+    assert options.chosen_discriminators(base_has_own) == expected
