@@ -91,10 +91,10 @@ def _discriminator_parameters(options: VitsOptions, own: bool) -> int:
     if not options.adversarial_weight:
         return 0
     with torch.device("meta"):
-        count = 0
-        if options.discriminators != "spectrogram":
+        chosen, count = options.chosen_discriminators(own), 0
+        if "waveform" in chosen:
             count += _count(Discriminators(1 if own else options.discriminator_narrowing))
-        if options.discriminators != "waveform":
+        if "spectrogram" in chosen:
             count += _count(SpectrogramDiscriminators())
         return count
 

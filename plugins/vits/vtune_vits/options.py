@@ -65,11 +65,12 @@ class VitsOptions(EngineOptions):
         description="The weight of the differences between recorded and made spectra, at four resolutions. They "
         "see single lines, which the mel loss does not. 0 trains without them, as Piper does.",
     )
-    discriminators: Literal["waveform", "spectrogram", "both"] = option(
-        "both",
+    discriminators: Literal["auto", "waveform", "spectrogram", "both"] = option(
+        "auto",
         affects="training",
         description="What judges the sound: `waveform`, the discriminators that Piper has; `spectrogram`, which are "
-        "faster and learn in fewer steps to hear a buzz; or `both`.",
+        "smaller and faster; or `both`. `auto` takes those of waveforms if the base brings trained ones, as a Piper "
+        "checkpoint does, and new ones of spectrograms otherwise.",
     )
     discriminator_narrowing: PositiveInt = option(
         4,
@@ -108,3 +109,10 @@ class VitsOptions(EngineOptions):
         le=10,
         description="The seconds of silence between two sentences; silence that the voice speaks itself counts.",
     )
+
+    def chosen_discriminators(self, base_has_own: bool) -> tuple[str, ...]:
+        """Return the kinds of discriminators that judge the sound; ``auto`` depends on what the base brings."""
+        kind = self.discriminators
+        if kind == "auto":
+            kind = "waveform" if base_has_own else "spectrogram"
+        return ("waveform", "spectrogram") if kind == "both" else (kind,)

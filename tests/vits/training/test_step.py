@@ -12,6 +12,7 @@ from torch import nn
 from vtune_vits.bases.names import fold_weight_normalisation
 from vtune_vits.network.discriminators import Discriminators, Judgement
 from vtune_vits.network.spectrogram_discriminators import SpectrogramDiscriminators
+from vtune_vits.options import VitsOptions
 from vtune_vits.training import step as steps
 from vtune_vits.training.losses import adversarial_loss, discriminator_loss, feature_loss
 from vtune_vits.training.spectral_loss import stft_loss
@@ -173,7 +174,7 @@ class HalfJudge(nn.Module):
 
 def test_small_gradients_of_the_discriminators_outlive_fp16() -> None:
     """A share of the loss whose gradient is a billionth for each sample is zero in fp16, unless it is scaled."""
-    voice, weight = Voice(), 1e-6
+    voice, weight = Voice(), steps.LossWeights(adversarial=1e-6, stft=0.0)
     step = Step({"discriminator": HalfJudge()})
     with torch.autocast("cpu", torch.float16):
         steps.training_step(voice, RECORDED, step, weight)
@@ -189,3 +190,20 @@ def test_small_gradients_of_the_discriminators_outlive_fp16() -> None:
     (lost,) = torch.autograd.grad(step.losses["main"] - voice(RECORDED["recorded"])["loss"], voice.level)
     assert abs(float(share)) > 1e-8
     assert abs(float(lost)) < 0.5 * abs(float(share))
+
+
+@pytest.mark.parametrize(
+    ("kind", "base_has_own", "expected"),
+    [
+        ("auto", True, ("waveform",)),
+        ("auto", False, ("spectrogram",)),
+        ("both", False, ("waveform", "spectrogram")),
+        ("spectrogram", True, ("spectrogram",)),
+    ],
+)
+def test_trained_discriminators_of_a_base_are_chosen_first(
+    kind: str, base_has_own: bool, expected: tuple[str, ...]
+) -> None:
+    options = VitsOptions(base_model="base.ckpt", discriminators=kind)
+
+    assert options.chosen_discriminators(base_has_own) == expected

@@ -56,7 +56,8 @@ def recipe(base: Path, tmp_path: Path, speech: Callable[..., Path]) -> Callable[
         settings: dict[str, Any] = {
             "voice": "someone",
             "engine": "vits",
-            "engine_options": {"base_model": str(base), "discriminator_narrowing": 16, "lexicon": DIGITS},
+            "engine_options": {"base_model": str(base), "discriminator_narrowing": 16, "discriminators": "both",
+                               "lexicon": DIGITS},
             "data": [{"source": str(recordings)}],
             "folders": {"runs": str(tmp_path / name / "runs"), "voices": str(tmp_path / name / "voices")},
             "evaluate": {"clips": 0, "checkpoint_sentences": 0, "sentences": []},

@@ -81,9 +81,10 @@ def training_parts(base: VitsBase, model: nn.Module) -> dict[str, vtune.Training
         load_distilled(network, _teacher(base), Distillation(steps=base.options.posterior_steps))
     parts = {POSTERIOR_ENCODER: vtune.TrainingPart(network.posterior_encoder, POSTERIOR_RATE)}
     if base.options.adversarial_weight:
-        if base.options.discriminators != "spectrogram":
+        chosen = base.options.chosen_discriminators(base.files.read_discriminators is not None)
+        if "waveform" in chosen:
             parts[DISCRIMINATOR] = discriminators(base)
-        if base.options.discriminators != "waveform":
+        if "spectrogram" in chosen:
             parts[SPECTROGRAMS] = vtune.TrainingPart(_from_seed(SpectrogramDiscriminators), NEW_DISCRIMINATOR_RATE)
     return parts
 
