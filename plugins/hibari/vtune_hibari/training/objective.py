@@ -13,11 +13,10 @@ import torch
 
 import vtune
 from vtune.toolkit.masks import length_mask
-from vtune_hibari.network.prosody import F0_UNIT_HZ
 from vtune_hibari.network.settings import BINS
 from vtune_hibari.network.sound import complex_noise, synthesise
 from vtune_hibari.network.voice import frame_counts
-from vtune_hibari.training.losses import mel_distance
+from vtune_hibari.training.losses import mel_distance, pitch_distance
 from vtune_hibari.training.speaker_filter import learn_filter
 
 if TYPE_CHECKING:
@@ -32,9 +31,8 @@ def training_loss(network: HibariNetwork, batch: Mapping[str, Any]) -> dict[str,
     log_durations = network.predict_log_durations(reading, mask)
     pace = ((log_durations - torch.log1p(durations.float())).abs() * mask).sum(1) / batch["text_lengths"]
     counts = frame_counts(durations)
-    inside = length_mask(counts, f0.shape[1])
     prosody = network.predict_prosody(reading, durations)
-    pitch = ((prosody.f0 - f0).abs() * inside).sum(1) / counts / F0_UNIT_HZ
+    pitch = pitch_distance(prosody.f0, f0, length_mask(counts, f0.shape[1]))
     parts = learn_filter(network.decode(reading, durations, f0, prosody.energy.detach()))
     noise = complex_noise(vtune.toolkit.normal(batch["lots"], f0.shape[1], 2 * BINS))
     spectrum = mel_distance(synthesise(parts, f0, noise, counts), batch["samples"], counts)
