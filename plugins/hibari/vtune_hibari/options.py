@@ -43,7 +43,7 @@ class HibariOptions(EngineOptions):
         "the base.",
     )
     min_alignment_confidence: float = option(
-        -4.0,
+        -3.4,
         affects="features",
         le=0,
         description="A clip whose recording fits its text less than this is left out: the mean log probability of its "

@@ -27,7 +27,7 @@ def run(network: HibariNetwork, ids: list[torch.Tensor], durations: list[torch.T
     mask = length_mask(lengths, padded.shape[1])
     reading = network.read(padded, mask)
     prosody = network.predict_prosody(reading, steps)
-    f0 = torch.linspace(100, 200, prosody.f0.shape[1] + 50)[: prosody.f0.shape[1]].expand(len(ids), -1)
+    f0 = (100 + 2.0 * torch.arange(prosody.f0.shape[1])).expand(len(ids), -1)
     parts = network.decode(reading, steps, f0, prosody.energy)
     noise = torch.stack([speaking_noise(3, f0.shape[1]) for _ in ids])
     return {

@@ -89,9 +89,8 @@ class HibariSession:
 
 def load_graph(path: Path) -> onnx.ModelProto:
     """Return the graph of a file. :raises VtuneError: onnx is not installed."""
-    onnx, _ = require_onnx()
-    model: onnx.ModelProto = onnx.load(path)
-    return model
+    package, _ = require_onnx()
+    return package.load(path)
 
 
 def require_onnx() -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""How far made speech is from a recording: log mels of three sizes of windows, and the register of the pitch.
+"""How far made speech is from a recording: log mels of three sizes of windows, and pitch.
 
 Mels are compared, and not the fine spectrum, because no pitch is measured so exactly that the tenth harmonic of both
 sounds lies at the same place; a loss that sees such harmonics learns noise in their place.
@@ -14,7 +14,6 @@ from vtune.toolkit.masks import length_mask
 from vtune_hibari.alignment.spectra import mel_filters
 from vtune_hibari.network.prosody import F0_UNIT_HZ
 from vtune_hibari.network.settings import HOP_SAMPLES, SAMPLE_RATE
-from vtune_hibari.network.sound import MIN_VOICED_HZ
 
 FLOOR = 1e-2
 """Magnitudes below this share of the recording's mean magnitude count as silence."""
@@ -26,7 +25,6 @@ NOISE_FACTOR = 2.0
 """This much of the noise's power is subtracted from the recording, so that a voice does not learn the room."""
 
 _SMALLEST_MAGNITUDE = 1e-5
-_SMALLEST_VARIANCE = 1e-4  # a hundredth of log F0: a sixth of a semitone
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +56,15 @@ def mel_distance(made: torch.Tensor, recorded: torch.Tensor, frame_counts: torch
     return rows / len(RESOLUTIONS)
 
 
-def pitch_distance(f0: torch.Tensor, wanted: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """Return how far the register of a pitch is from the wanted one, of each row ``[B]``.
-
-    The register is mean and standard deviation of log F0. Frame by frame, a pitch that is predicted from a text never
-    meets the recorded one, and a predictor that learns single frames learns to speak without melody. Where no pitch is
-    wanted, a pitch counts in units of 100 Hz.
+def pitch_distance(f0: torch.Tensor, wanted: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:
+    """Return the mean difference of two pitches in units of 100 Hz, of each row ``[B]``.
 
     :param f0: Hz, ``[B x F]``.
-    :param wanted: the same of the recordings; below 40 Hz is no pitch.
-    :param inside: bool ``[B x F]``, False at padding.
+    :param wanted: the same.
+    :param frame_counts: int64 ``[B]``.
     """
-    voiced = inside & (wanted > MIN_VOICED_HZ)
-    found, aims = (_register(each, voiced) for each in (f0, wanted))
-    silent = inside & ~voiced
-    loud_pauses = (f0.relu() * silent).sum(1) / silent.sum(1).clamp(min=1) / F0_UNIT_HZ
-    return (found - aims).abs().sum(0) + loud_pauses
-
-
-def _register(f0: torch.Tensor, voiced: torch.Tensor) -> torch.Tensor:
-    """Return mean and standard deviation of log F0 over voiced frames, ``[2 x B]``."""
-    count = voiced.sum(1).clamp(min=1)
-    logarithm = f0.float().clamp(min=MIN_VOICED_HZ).log()
-    mean = (logarithm * voiced).sum(1) / count
-    deviation = (logarithm - mean[:, None]) * voiced
-    variance = deviation.square().sum(1) / count
-    return torch.stack([mean, (variance + _SMALLEST_VARIANCE).sqrt()])
+    inside = length_mask(frame_counts, f0.shape[1])
+    return ((f0 - wanted).abs() * inside).sum(1) / frame_counts / F0_UNIT_HZ
 
 
 @torch.no_grad()

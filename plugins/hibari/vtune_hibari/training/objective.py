@@ -32,7 +32,7 @@ def training_loss(network: HibariNetwork, batch: Mapping[str, Any]) -> dict[str,
     pace = ((log_durations - torch.log1p(durations.float())).abs() * mask).sum(1) / batch["text_lengths"]
     counts = frame_counts(durations)
     prosody = network.predict_prosody(reading, durations)
-    pitch = pitch_distance(prosody.f0, f0, length_mask(counts, f0.shape[1]))
+    pitch = pitch_distance(prosody.f0, batch["melody"], counts)
     parts = learn_filter(network.decode(reading, durations, f0, prosody.energy.detach()))
     noise = complex_noise(vtune.toolkit.normal(batch["lots"], f0.shape[1], 2 * BINS))
     spectrum = mel_distance(synthesise(parts, f0, noise, counts), batch["samples"], counts)

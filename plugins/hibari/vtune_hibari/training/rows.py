@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ SAMPLE_SCALE = 32767
 
 
 def prepare(base: HibariBase, clip: Clip) -> Features:
-    """Encode one clip: samples int16 ``[N]``, ids int32 ``[L]``, durations int32 ``[L]``, F0 in Hz float32 ``[F]``.
+    """Encode one clip: samples int16 ``[N]``, ids int32 ``[L]``, durations int32 ``[L]``, and `ClipPitch`.
 
     Durations are steps of 25 ms, a frame of F0 has 12.5 ms.
 
@@ -47,32 +47,56 @@ def prepare(base: HibariBase, clip: Clip) -> Features:
             f"the recording does not seem to say the text: confidence of the alignment {alignment.confidence:.1f}, "
             f"less than min_alignment_confidence {lowest:g}"
         )
+    pitch = clip_pitch(base.reference_network, samples, ids, alignment.durations)
     return {
         "samples": np.rint(samples.clip(-1, 1) * SAMPLE_SCALE).astype(np.int16),
         "input_ids": ids,
         "durations": alignment.durations.astype(np.int32),
-        "f0": network_f0(base.reference_network, samples, ids, alignment.durations),
+        "f0": pitch.f0,
+        "melody": pitch.melody,
     }
 
 
-@torch.no_grad()
-def network_f0(
-    network: HibariNetwork, samples: NDArray[np.float32], ids: NDArray[np.int32], durations: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return a clip's F0 in Hz as the network itself would say it, float32 ``[F]``.
+class ClipPitch(NamedTuple):
+    """Two pitches of one clip in Hz, each float32 ``[F]``."""
+
+    f0: NDArray[np.float32]
+    """What the decoder gets: the measured pitch, as the network itself would say it.
 
     The network has a pitch in short voiceless sounds too, and none in pauses; whether a sound is voiced is said by the
-    decoder's levels. A measured pitch that is 0 in every voiceless sound would teach the decoder to wait for such
-    zeros, which never come when the voice speaks.
+    decoder's levels. Zeros in every voiceless sound would teach the decoder to wait for zeros
+    that never come when the voice speaks.
+    """
+
+    melody: NDArray[np.float32]
+    """What the pitch predictor is to say: its own melody, moved to the height of the recording.
+
+    A pitch that is predicted from a text never meets the recorded one frame by frame. A predictor that learns recorded
+    frames learns their mean, and speaks without melody.
+    """
+
+
+@torch.no_grad()
+def clip_pitch(
+    network: HibariNetwork, samples: NDArray[np.float32], ids: NDArray[np.int32], durations: NDArray[np.int64]
+) -> ClipPitch:
+    """Measure the pitch of a clip, and put it into the form that the network knows.
+
+    :param samples: ``[F * 300]``.
+    :param ids: ``[L]``.
+    :param durations: steps of each symbol, ``[L]``.
     """
     text, steps = torch.from_numpy(ids).long()[None], torch.from_numpy(durations)[None]
     reading = network.read(text, torch.ones_like(text, dtype=torch.bool))
     predicted = network.predict_prosody(reading, steps).f0[0].numpy()
     measured = measure_f0(samples, SAMPLE_RATE, HOP_SAMPLES)
-    if not measured.any():
-        return predicted
+    both = (predicted > MIN_VOICED_HZ) & (measured > 0)
+    if not both.any():
+        return ClipPitch(predicted, predicted)
     has_pitch = (predicted > MIN_VOICED_HZ) | (measured > 0)
-    return np.where(has_pitch, fill_voiceless(measured), predicted).astype(np.float32)
+    f0 = np.where(has_pitch, fill_voiceless(measured), predicted)
+    height = np.exp(np.median(np.log(measured[both] / predicted[both])))
+    return ClipPitch(f0.astype(np.float32), (height * predicted).astype(np.float32))
 
 
 def collate(features: Sequence[Features]) -> Batch:
@@ -82,13 +106,16 @@ def collate(features: Sequence[Features]) -> Batch:
         name: pad_sequence([torch.as_tensor(row[name], dtype=torch.long) for row in features], batch_first=True)
         for name in names
     }
-    f0 = [torch.as_tensor(row["f0"]) for row in features]
+    pitches = {
+        name: pad_sequence([torch.as_tensor(row[name]) for row in features], batch_first=True)
+        for name in ("f0", "melody")
+    }
     samples = [torch.as_tensor(row["samples"].astype(np.float32) / SAMPLE_SCALE) for row in features]
     return {
         **batch,
         "text_lengths": torch.tensor([len(row["input_ids"]) for row in features]),
         "samples": pad_sequence(samples, batch_first=True),
-        "f0": pad_sequence(f0, batch_first=True),
+        **pitches,
         "items": torch.tensor([int(row["durations"].sum()) for row in features]),
         "lots": torch.tensor([float(row["lot"]) for row in features], dtype=torch.float64),
     }
