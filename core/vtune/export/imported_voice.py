@@ -74,7 +74,14 @@ def import_voice(request: ImportRequest) -> VoiceRecord:
         device = pick_device(request.device)
         base = engine.load_base(options_of(engine, record, {}), device, weights_dtype("fp32", device, "lora"))
         imported = engine.import_voice(base, request.source)
-    record = _completed(record, imported, engine.fingerprint(base), request)
+    licence = engine.licence(base)
+    record = record.model_copy(
+        update={
+            "licence": licence.terms, "licence_id": licence.licence_id, "licence_name": licence.licence_name,
+            "fingerprint": engine.fingerprint(base),
+        }
+    )  # fmt: skip
+    record = _completed(record, imported, request)
     folder = new_voice_folder(record.name, request.voices)
     model = _filled_model(engine, base, imported, request.source.path)
     voice = LoadedVoice(engine, base, model.eval(), imported.conditioning, record)
@@ -103,9 +110,7 @@ def _first_record(engine: Engine, request: ImportRequest) -> VoiceRecord:
         training={},
         ledger={},
         consent=dict(request.consent) if request.consent else None,
-        licence=engine.info.licence,
-        licence_id=engine.info.licence_id,
-        licence_name=engine.info.licence_name,
+        licence="",  # that of the base, which is not loaded yet
         vtune=VTUNE_VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -113,11 +118,10 @@ def _first_record(engine: Engine, request: ImportRequest) -> VoiceRecord:
     return record.model_copy(update={"engine_options": options.model_dump(mode="json")})
 
 
-def _completed(
-    record: VoiceRecord, imported: ImportedVoice, fingerprint: dict[str, str], request: ImportRequest
-) -> VoiceRecord:
+def _completed(record: VoiceRecord, imported: ImportedVoice, request: ImportRequest) -> VoiceRecord:
     """Return the record with what the files say. :raises VoiceError: they belong to another base."""
-    differ = [part for part, digest in (imported.fingerprint or {}).items() if fingerprint.get(part) != digest]
+    stated = imported.fingerprint or {}
+    differ = [part for part, digest in stated.items() if record.fingerprint.get(part) != digest]
     if differ:
         raise VoiceError(
             f"{request.source.path} belongs to another base: {listed(differ)} of this base differ from what it was "
@@ -131,7 +135,6 @@ def _completed(
     changes = {
         "name": request.name or imported.name,
         "method": imported.method,
-        "fingerprint": fingerprint,
         "imported": origin,
         **({} if imported.lora is None else {"lora": _as_recipe(imported.lora)}),
     }
@@ -165,7 +168,7 @@ def _write(voice: LoadedVoice, folder: VoiceFolder, origin: Path) -> VoiceRecord
         _check(voice, folder)
     record = voice.record.model_copy(update={"servable": is_servable(folder)})
     recipe = _recipe_to_go_on_with(record, engine)
-    write_licence_note(engine, folder.path)
+    write_licence_note(engine.licence(voice.base), folder.path)
     write_text(folder.recipe, as_yaml(recipe))
     write_json(folder.record, record.model_dump())
     write_card(folder.card, record, recipe.settings(), Scores())
