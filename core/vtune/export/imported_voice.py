@@ -69,19 +69,12 @@ def import_voice(request: ImportRequest) -> VoiceRecord:
     engine = load_users_engine(request.engine)
     engine.require_import()
     record = _first_record(engine, request)
-    require_memory_to_export(record, request.device)
+    require_memory_to_export(record, request.device, action="importing")
     with logged_step(f"Importing {request.source.path}: loading the base and reading the files"):
         device = pick_device(request.device)
         base = engine.load_base(options_of(engine, record, {}), device, weights_dtype("fp32", device, "lora"))
         imported = engine.import_voice(base, request.source)
-    licence = engine.licence(base)
-    record = record.model_copy(
-        update={
-            "licence": licence.terms, "licence_id": licence.licence_id, "licence_name": licence.licence_name,
-            "fingerprint": engine.fingerprint(base),
-        }
-    )  # fmt: skip
-    record = _completed(record, imported, request)
+    record = _completed(_with_base(record, engine, base), imported, request)
     folder = new_voice_folder(record.name, request.voices)
     model = _filled_model(engine, base, imported, request.source.path)
     voice = LoadedVoice(engine, base, model.eval(), imported.conditioning, record)
@@ -116,6 +109,18 @@ def _first_record(engine: Engine, request: ImportRequest) -> VoiceRecord:
     )
     options = options_of(engine, record, request.options)
     return record.model_copy(update={"engine_options": options.model_dump(mode="json")})
+
+
+def _with_base(record: VoiceRecord, engine: Engine, base: Any) -> VoiceRecord:
+    """Return a record with the fingerprint and the licence of the base."""
+    licence = engine.licence(base)
+    changes = {
+        "fingerprint": engine.fingerprint(base),
+        "licence": licence.terms,
+        "licence_id": licence.licence_id,
+        "licence_name": licence.licence_name,
+    }
+    return record.model_copy(update=changes)
 
 
 def _completed(record: VoiceRecord, imported: ImportedVoice, request: ImportRequest) -> VoiceRecord:
