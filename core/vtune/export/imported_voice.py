@@ -69,12 +69,12 @@ def import_voice(request: ImportRequest) -> VoiceRecord:
     engine = load_users_engine(request.engine)
     engine.require_import()
     record = _first_record(engine, request)
-    require_memory_to_export(record, request.device)
+    require_memory_to_export(record, request.device, action="importing")
     with logged_step(f"Importing {request.source.path}: loading the base and reading the files"):
         device = pick_device(request.device)
         base = engine.load_base(options_of(engine, record, {}), device, weights_dtype("fp32", device, "lora"))
         imported = engine.import_voice(base, request.source)
-    record = _completed(record, imported, engine.fingerprint(base), request)
+    record = _completed(_with_base(record, engine, base), imported, request)
     folder = new_voice_folder(record.name, request.voices)
     model = _filled_model(engine, base, imported, request.source.path)
     voice = LoadedVoice(engine, base, model.eval(), imported.conditioning, record)
@@ -103,9 +103,7 @@ def _first_record(engine: Engine, request: ImportRequest) -> VoiceRecord:
         training={},
         ledger={},
         consent=dict(request.consent) if request.consent else None,
-        licence=engine.info.licence,
-        licence_id=engine.info.licence_id,
-        licence_name=engine.info.licence_name,
+        licence="",  # that of the base, which is not loaded yet
         vtune=VTUNE_VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -113,11 +111,22 @@ def _first_record(engine: Engine, request: ImportRequest) -> VoiceRecord:
     return record.model_copy(update={"engine_options": options.model_dump(mode="json")})
 
 
-def _completed(
-    record: VoiceRecord, imported: ImportedVoice, fingerprint: dict[str, str], request: ImportRequest
-) -> VoiceRecord:
+def _with_base(record: VoiceRecord, engine: Engine, base: Any) -> VoiceRecord:
+    """Return a record with the fingerprint and the licence of the base."""
+    licence = engine.licence(base)
+    changes = {
+        "fingerprint": engine.fingerprint(base),
+        "licence": licence.terms,
+        "licence_id": licence.licence_id,
+        "licence_name": licence.licence_name,
+    }
+    return record.model_copy(update=changes)
+
+
+def _completed(record: VoiceRecord, imported: ImportedVoice, request: ImportRequest) -> VoiceRecord:
     """Return the record with what the files say. :raises VoiceError: they belong to another base."""
-    differ = [part for part, digest in (imported.fingerprint or {}).items() if fingerprint.get(part) != digest]
+    stated = imported.fingerprint or {}
+    differ = [part for part, digest in stated.items() if record.fingerprint.get(part) != digest]
     if differ:
         raise VoiceError(
             f"{request.source.path} belongs to another base: {listed(differ)} of this base differ from what it was "
@@ -131,7 +140,6 @@ def _completed(
     changes = {
         "name": request.name or imported.name,
         "method": imported.method,
-        "fingerprint": fingerprint,
         "imported": origin,
         **({} if imported.lora is None else {"lora": _as_recipe(imported.lora)}),
     }
@@ -165,7 +173,7 @@ def _write(voice: LoadedVoice, folder: VoiceFolder, origin: Path) -> VoiceRecord
         _check(voice, folder)
     record = voice.record.model_copy(update={"servable": is_servable(folder)})
     recipe = _recipe_to_go_on_with(record, engine)
-    write_licence_note(engine, folder.path)
+    write_licence_note(engine.licence(voice.base), folder.path)
     write_text(folder.recipe, as_yaml(recipe))
     write_json(folder.record, record.model_dump())
     write_card(folder.card, record, recipe.settings(), Scores())

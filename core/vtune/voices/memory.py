@@ -41,7 +41,7 @@ def require_memory_to_export(
     """Check that a voice can be merged, or written in another form, in float32; see ``require_memory_to_speak``.
 
     :param networks: how many networks are whole in memory at once.
-    :param action: what the message says: ``merging`` or ``exporting``.
+    :param action: what the message says: ``merging``, ``exporting`` or ``importing``.
     """
     _require(record, device, "fp32", options or {}, partial(merging_stage, networks=networks, name=action))
 

@@ -74,7 +74,7 @@ def response(
 
 
 def _next_codes(network: nn.Module, speaker: SpeakerPrompt, ids: Sequence[int], codes: Sequence[int]) -> torch.Tensor:
-    """Return the logarithms of the probabilities of each next code, float32 ``[N x V]``."""
+    """Return the logarithms of the probabilities of each next code, float64 ``[N x V]``."""
     told = speaker.conditioning.to(network.mel_embedding.weight.device)
     hidden = latents(network, told, ids, codes, speaker.language)[0]
-    return F.log_softmax(network.mel_head(hidden).float(), dim=-1)
+    return F.log_softmax(network.mel_head(hidden).double(), dim=-1)

@@ -52,7 +52,8 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
                 "folders": {"runs": str(root / "runs"), "voices": str(root / "voices")},
                 "lora": {"rank": 4, "alpha": 8},
                 "train": {
-                    "method": method, "epochs": 2, "learning_rate": 1e-2, "warmup": 0, "validation": 0,
+                    "method": method, "epochs": 2, "learning_rate": {"lora": 1e-2, "full": 1e-4}[method], "warmup": 0,
+                    "validation": 0,
                     "gradient_checkpointing": False,
                 },
                 "evaluate": {"sentences": ["hello there"], "clips": 0, "checkpoint_sentences": 0},
