@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vtune.runtime.version import VTUNE_VERSION
 
 if sys.platform == "darwin":
-    # What torch lacks on the GPU of a Mac is computed on the processor. Torch reads this at its import, and warns.
+    # What torch lacks on the GPU of a Mac is computed on the processor. Torch reads this when it is imported.
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
         ExtensionInfo,
         Features,
         Footprint,
-        Licence,
         LoraSettings,
         SamplingRequest,
         TokenSampler,
@@ -62,7 +61,6 @@ __all__ = [
     "ExtensionInfo",
     "Features",
     "Footprint",
-    "Licence",
     "LoraSettings",
     "Recipe",
     "RecipeError",

@@ -7,7 +7,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,7 @@ def pick_device(name: str) -> torch.device:
         kind = next(iter(kinds), "cpu")
     if kind == "cpu":
         return torch.device("cpu")
-    there = ", ".join(f"{kind}:{index}" for kind, count in kinds.items() for index in range(count))
+    there = ", ".join(_names(kinds))
     if kind not in kinds:
         title = _TITLES.get(kind, "device of that name")
         raise TrainingError(
@@ -74,6 +74,12 @@ def pick_device(name: str) -> torch.device:
     if number:
         torch.get_device_module(kind).set_device(index)
     return torch.device(kind, index)
+
+
+def _names(kinds: Mapping[str, int]) -> Iterator[str]:
+    """Yield the name of each GPU; the GPU of a Mac has no number."""
+    for kind, count in kinds.items():
+        yield from [kind] if kind == "mps" else [f"{kind}:{index}" for index in range(count)]
 
 
 def has_own_memory(device: torch.device) -> bool:

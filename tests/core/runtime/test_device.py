@@ -136,7 +136,7 @@ def test_each_process_of_a_launch_has_a_gpu_of_its_own(gpus: FakeGpus, monkeypat
     [
         ({}, "cuda", "the device is 'cuda', but torch finds no NVIDIA or AMD GPU; use cpu, or run 'vtune check'"),
         ({"cuda": 2}, "mps", "torch finds no GPU of a Mac; use cuda:0, cuda:1 or cpu"),
-        ({"mps": 1}, "xpu:0", "torch finds no Intel GPU; use mps:0 or cpu"),
+        ({"mps": 1}, "xpu:0", "torch finds no Intel GPU; use mps or cpu"),
         ({"cuda": 2}, "cuda:2", "there is no GPU of that number; use cuda:0, cuda:1 or cpu"),
     ],
     indirect=["gpus"],
