@@ -1,13 +1,22 @@
-"""The life of a voice on one device: recordings are encoded, a step is trained, and the voice speaks."""
+"""The life of a voice on one device: recordings are encoded, a step is trained, and the voice speaks.
+
+    python device_life.py ENGINE FOLDER OPTIONS
+
+As a program, it lives once on the simulated device and once on the CPU with each of the options, a list in JSON, and prints
+what differs. It is a process of its own because torch makes its threads for gradients once, for the devices of that moment.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from simulated_device import simulated_device
 
 from vtune.testing.subject import Subject, sound_of
 from vtune.training.parts import TrainingParts
@@ -72,3 +81,22 @@ def _own_step(subject: Subject, model: Any, batch: Batch) -> dict[str, np.ndarra
     for made in optimizers.values():
         made.step()
     return {f"number {name}": number.cpu().numpy() for name, number in numbers.items()}
+
+
+def differences(engine: str, options: dict[str, Any], folder: Path) -> list[str]:
+    """Live on both devices; return the names of what differs by more than rounding."""
+    with simulated_device() as (device, _):
+        found = live(engine, options, folder / "gpu", device)
+    expected = live(engine, options, folder / "cpu", torch.device("cpu"))
+    assert found.keys() == expected.keys()
+    assert len(expected["sound"])
+    return [
+        name
+        for name, value in expected.items()
+        if found[name].shape != value.shape or not np.allclose(found[name], value, rtol=1e-3, atol=1e-4)
+    ]
+
+
+if __name__ == "__main__":
+    for number, chosen in enumerate(json.loads(sys.argv[3])):
+        print(differences(sys.argv[1], chosen, Path(sys.argv[2]) / str(number)), flush=True)
