@@ -2,8 +2,9 @@
 
     python device_life.py ENGINE FOLDER OPTIONS
 
-As a program, it lives once on the simulated device and once on the CPU with each of the options, a list in JSON, and prints
-what differs. It is a process of its own because torch makes its threads for gradients once, for the devices of that moment.
+As a program, it lives once on the simulated device and once on the CPU with each of the options, a list in JSON, and
+prints what differs. It is a process of its own because torch makes its threads for gradients once, for the devices of
+that moment.
 """
 
 from __future__ import annotations
