@@ -42,7 +42,7 @@ def live(engine: str, options: dict[str, Any], folder: Path, device: torch.devic
     subject = Subject(engine, options, folder, seed=3)
     subject.base = subject.engine.load_base(subject.engine_options, device, torch.float32)
     result = {f"feature {name}": np.asarray(value) for name, value in subject.features[0].items()}
-    model = subject.model(awake=0.05)
+    model = _with_same_adapter(subject.model())
     assert {tensor.device.type for tensor in model.parameters()} == {device.type}
     batch = {name: tensor.to(device) for name, tensor in subject.batch.items()}
     torch.manual_seed(0)
@@ -57,6 +57,16 @@ def live(engine: str, options: dict[str, Any], folder: Path, device: torch.devic
     result |= {f"conditioning {name}": value for name, value in subject.conditioning.tensors.items()}
     result["sound"] = sound_of(subject.speak("Hello there.", 1, **voice))
     return result
+
+
+def _with_same_adapter(model: torch.nn.Module) -> torch.nn.Module:
+    """Fill the adapter with the same numbers on every device: a network that is loaded to one draws others for it."""
+    generator = torch.Generator().manual_seed(5)
+    for name, parameter in sorted(model.named_parameters()):
+        if "lora_" in name:
+            noise = 0.05 * torch.randn(parameter.shape, generator=generator)
+            parameter.data = noise.to(parameter.device, parameter.dtype)
+    return model
 
 
 def _step(model: Any, batch: Batch) -> dict[str, np.ndarray]:
