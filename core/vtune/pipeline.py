@@ -67,7 +67,7 @@ def run(
         state = ranks.state
         engine = engine_of(recipe)
         check_metrics(engine, recipe)
-        device = pick_device("cpu" if state.device.type == "cpu" else "cuda")
+        device = pick_device("cpu" if state.device.type == "cpu" else recipe.train.device)
         # A run that does not fit into memory is refused now, not after hours of cutting and encoding.
         require(footprint_of(engine, recipe, device), recipe, device, processes=state.num_processes)
         folder = folder or RunFolder(recipe.folders.runs / recipe.voice)

@@ -78,6 +78,11 @@ def _mean(name: str, arrays: Sequence[np.ndarray | None], weights: Sequence[floa
 
 
 @hookimpl(trylast=True)
+def measure_network() -> dict[str, float]:
+    return {}
+
+
+@hookimpl(trylast=True)
 def save_merged(network: nn.Module, directory: Path) -> list[Path]:
     from transformers import PreTrainedModel
 

@@ -57,6 +57,8 @@ class EngineInfo:
         one clip, a probe) stands alone.
     :param length_feature: the feature whose first axis grows with the clip; batches are built by its length, and it
         is what a speed in tokens per second counts.
+    :param features_by_network: ``prepare_sample`` computes features with the network, such as an alignment. A merged
+        network then gives other features, so a merge compares the network's answers alone.
     :param supports: what the engine can do; leave out what it cannot do, and vtune says so before a run, a mix or an
         export begins.
     :param recipes: a folder of ``*.yaml`` recipes in the engine's package; users name them like vtune's own.
@@ -80,6 +82,7 @@ class EngineInfo:
     licence_name: str = ""
     licence_note: str = ""
     clips_as_recorded: bool = False
+    features_by_network: bool = False
     supports: frozenset[Capability] = CAPABILITIES
     recipes: Path | None = None
 

@@ -123,9 +123,10 @@ def optimizers(parts: Mapping[str, nn.Module], learning_rates: Mapping[str, floa
 def training_step(
     base: VitsBase, model: nn.Module, batch: vtune.Batch, step: vtune.TrainingStep
 ) -> dict[str, torch.Tensor]:
-    from vtune_vits.training.step import training_step
+    from vtune_vits.training.step import LossWeights, training_step
 
-    return training_step(model, batch, step, base.options.adversarial_weight)
+    weights = LossWeights(base.options.adversarial_weight, base.options.stft_weight)
+    return training_step(model, batch, step, weights)
 
 
 @vtune.hookimpl

@@ -132,6 +132,10 @@ def test_a_wrapper_that_is_none_is_refused(refusal):
             "gives clips_as_recorded 1; it must be true or false",
         ),
         (
+            "vtune.EngineInfo(8000, '1', Options, features_by_network='yes')",
+            "gives features_by_network 'yes'; it must be true or false",
+        ),
+        (
             "vtune.EngineInfo(8000, '1', Options, streaming_defaults={'sise': 1})",
             "streaming_defaults names 'sise', which the options do not have; did you mean 'size'?",
         ),

@@ -242,6 +242,30 @@ def test_every_weight_and_parts(adversarial: Callable[..., Recipe]) -> None:
     assert not torch.equal(trained["posterior.weight"], posterior.weight)
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_rate_of_zero_freezes(adversarial: Callable[..., Recipe], method: str) -> None:
+    """Frozen tensors are whole in the voice and have no place in the optimizer; everything else learns."""
+    frozen = "prior" if method == "full" else "lora_A"
+    settings = {"method": method, "epochs": 1, "ema": 0.5, "learning_rate": 1e-2, "learning_rates": {frozen: 0}}
+
+    trainings = [train(adversarial(method + name, train={**settings, "learning_rate": rate}))
+                 for name, rate in (("slow", 1e-3), ("fast", 1e-2))]  # fmt: skip
+
+    slow, fast = (last(training) for training in trainings)
+    same = {name for name in slow if torch.equal(slow[name], fast[name])}
+    assert {name for name in same if frozen in name} == {name for name in slow if frozen in name} != set()
+    assert slow.keys() - same
+    state = torch.load(trainings[0] / "checkpoint-4/optimizer.pt")["state"]
+    parts = load_file(trainings[0] / "checkpoint-4/parts.safetensors")
+    learning = [name for name in slow if frozen not in name and "posterior" not in name]
+    assert len(state) == len(learning) + sum("posterior" in name for name in parts)
+
+
+def test_everything_frozen_is_refused(adversarial: Callable[..., Recipe]) -> None:
+    with pytest.raises(TrainingError, match="0 freezes all tensors of the adapter"):
+        train(adversarial(train={"learning_rates": {"lora_A": 0, "lora_B": 0}}))
+
+
 def test_damaged_parts_are_noticed(adversarial: Callable[..., Recipe], caplog: pytest.LogCaptureFixture) -> None:
     recipe = adversarial(train={"save_every": 2})
     with pytest.raises(Killed):
