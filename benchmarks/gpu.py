@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from gpu_parts import isolation
-from gpu_parts.parts import Part, Settings, parts_named, title_of
+from gpu_parts.parts import MACHINE, Part, Settings, parts_named, title_of
 from gpu_parts.tables import tables
 
 BUILDING_SECONDS = 60.0
@@ -41,13 +40,13 @@ def main() -> None:
     if asked.list:
         print("\n".join(map(title_of, chosen)))
         return
-    record = kept_record(asked)
+    deadline = time.monotonic() + 60 * asked.minutes
     logs = asked.out.with_suffix(".logs")
     logs.mkdir(parents=True, exist_ok=True)
+    record = kept_record(asked, logs)
     missing = [
         part for part in chosen if asked.again or record["parts"].get(title_of(part), {}).get("status") != "done"
     ]
-    deadline = time.monotonic() + 60 * asked.minutes
     for number, part in enumerate(missing):
         seconds = share(missing[number:], deadline - time.monotonic())
         limit = min(seconds + BUILDING_SECONDS, deadline - time.monotonic())
@@ -68,18 +67,18 @@ def share(parts: list[Part], seconds: float) -> float:
     return max(seconds, 0.0) * parts[0].weight / sum(part.weight for part in parts)
 
 
-def kept_record(asked: argparse.Namespace) -> dict[str, Any]:
+def kept_record(asked: argparse.Namespace, logs: Path) -> dict[str, Any]:
     """Return the results of the file, if they were measured with the same machine, versions and shapes; else none."""
-    from machine import machine
-
-    found = machine(asked.device, os.cpu_count() or 1, small=asked.small)
-    found.pop("load")  # it is another one at every moment
-    found["time"] = time.strftime("%Y-%m-%d")
-    record = {"machine": found, "parts": {}}
+    settings = Settings(asked.device, asked.small, 0.0)
+    described = isolation.run_isolated(MACHINE, settings, 600.0, logs / "machine.log")
+    if described["status"] != "done":
+        raise SystemExit(f"the device {asked.device} cannot be used: {described['reason']}")
+    found = described["machine"]
+    record = {"machine": {**found, "date": time.strftime("%Y-%m-%d")}, "parts": {}}
     if not asked.out.is_file():
         return record
     before: dict[str, Any] = json.loads(asked.out.read_text(encoding="utf-8"))
-    differing = [name for name in found if name != "time" and before["machine"].get(name) != found[name]]
+    differing = [name for name in found if before["machine"].get(name) != found[name]]
     if differing:
         raise SystemExit(
             f"{asked.out} has results of another machine or of other versions ({', '.join(differing)}); "

@@ -41,6 +41,8 @@ def function_of(part: Part) -> Callable[..., dict[str, Any]]:
 
 def run_here(part: Part, settings: Settings) -> dict[str, Any]:
     """Measure a part in this process; a failure is a result too."""
+    if part.gpu_only and settings.device == "cpu":
+        return {"status": "not run", "reason": "on a CPU, other tests do this"}
     began = time.monotonic()
     try:
         figures = function_of(part)(settings, **part.arguments)

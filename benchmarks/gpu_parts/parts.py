@@ -6,7 +6,7 @@ This module imports nothing that takes long, because the process that starts the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -36,6 +36,7 @@ class Part:
     :param table: the table that the row is in.
     :param function: ``module:function``; it takes ``Settings`` and ``arguments``.
     :param weight: its share of the time, compared with the other parts.
+    :param gpu_only: not run on a CPU, where it takes long and where the project's own tests do it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Part:
     function: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
+    gpu_only: bool = False
 
 
 def _orpheus(name: str, arm: str = "vtune", **arguments: Any) -> Part:
@@ -57,9 +59,13 @@ def _check(name: str, function: str, **arguments: Any) -> Part:
     return Part(name, "checks", function, arguments, weight=0.5)
 
 
-def _voice(name: str, engine: str, **arguments: Any) -> Part:
-    return _check(name, "gpu_parts.voice_checks:whole_voice", engine=engine, **arguments)
+def _voice(name: str, engine: str, *, gpu_only: bool = True, **arguments: Any) -> Part:
+    part = _check(name, "gpu_parts.voice_checks:whole_voice", engine=engine, **arguments)
+    return replace(part, gpu_only=gpu_only)
 
+
+MACHINE = Part("this machine", "machine", "gpu_parts.products:describe")
+"""Describes the machine for every run; it is no row."""
 
 PARTS: tuple[Part, ...] = (
     Part("products of matrices", "machine", "gpu_parts.products:measure", weight=0.3),
@@ -83,7 +89,7 @@ PARTS: tuple[Part, ...] = (
     _indextts2("text and codes padded apart, as forks of upstream do", "padded apart"),
     _indextts2("padded to the longest, all logits", "padded"),
     *(
-        Part(f"a card of {size} GiB", "limits", "gpu_parts.limits:measure", {"gib": size})
+        Part(f"a card of {size} GiB", "limits", "gpu_parts.limits:measure", {"gib": size}, gpu_only=size != 12)
         for size in (8, 12, 16, 24, 48, 80)
     ),
     Part("this card", "limits", "gpu_parts.limits:measure", {"gib": None}, weight=2.0),
@@ -100,7 +106,7 @@ PARTS: tuple[Part, ...] = (
     _check("two optimizers in fp16 have scales of their own", "gpu_parts.kernel_checks:two_scalers"),
     _check("memory that ran out is recognised, and given back", "gpu_parts.kernel_checks:out_of_memory"),
     _check("parts beside a base in 4 bits", "gpu_parts.kernel_checks:quantised_parts"),
-    _check("vtune plan measures on the device", "gpu_parts.voice_checks:plan"),
+    Part("vtune plan measures on the device", "checks", "gpu_parts.voice_checks:plan", weight=0.5, gpu_only=True),
     _check("openai-whisper in fp16", "gpu_parts.speech_checks:whisper"),
     _check("NCCL: one process", "gpu_parts.process_checks:nccl"),
     _check("NCCL: a training of two processes", "gpu_parts.process_checks:two_processes"),
@@ -114,7 +120,7 @@ PARTS: tuple[Part, ...] = (
         implementation="flash_attention_2",
     ),
     _check("attn_implementation: flex_attention", "gpu_parts.speech_checks:attention", implementation="flex_attention"),
-    _voice("a whole voice of Orpheus, bf16", "orpheus", precision="bf16"),
+    _voice("a whole voice of Orpheus, bf16", "orpheus", gpu_only=False, precision="bf16"),
     _voice("a whole voice of Orpheus, fp16", "orpheus", precision="fp16"),
     _voice("a whole voice of Orpheus, all weights trained", "orpheus", method="full"),
     _voice("a whole voice of Orpheus, 4 bits", "orpheus", quantization="4bit"),

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import torch
+from machine import machine
 
 from gpu_parts.parts import Settings
 
@@ -34,6 +35,13 @@ def measure(settings: Settings) -> dict[str, Any]:
     sheet = next((value for part, value in DATA_SHEET_TFLOPS.items() if part in name), None)
     memory = torch.cuda.mem_get_info()[1] if settings.device == "cuda" else 0
     return {"tflops": speed / 1e12, "data_sheet_tflops": sheet, "memory_bytes": memory}
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """Return the hardware and the versions, without what differs at every moment."""
+    found = machine(settings.device, torch.get_num_threads(), small=settings.small)
+    del found["load"]
+    return {"machine": found}
 
 
 def synchronize(device: str) -> None:

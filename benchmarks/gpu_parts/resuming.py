@@ -15,7 +15,7 @@ from gpu_parts.voice_checks import new_recipe
 from vtune import load_recipe
 from vtune import pipeline as pipelines
 
-STEPS, STOP = 4, 2
+STEPS, STOP = 3, 1
 
 
 class StoppedError(Exception):

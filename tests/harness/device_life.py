@@ -1,13 +1,23 @@
-"""The life of a voice on one device: recordings are encoded, a step is trained, and the voice speaks."""
+"""The life of a voice on one device: recordings are encoded, a step is trained, and the voice speaks.
+
+    python device_life.py ENGINE FOLDER OPTIONS
+
+As a program, it lives once on the simulated device and once on the CPU with each of the options, a list in JSON, and
+prints what differs. It is a process of its own because torch makes its threads for gradients once, for the devices of
+that moment.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from simulated_device import simulated_device
 
 from vtune.testing.subject import Subject, sound_of
 from vtune.training.parts import TrainingParts
@@ -32,7 +42,7 @@ def live(engine: str, options: dict[str, Any], folder: Path, device: torch.devic
     subject = Subject(engine, options, folder, seed=3)
     subject.base = subject.engine.load_base(subject.engine_options, device, torch.float32)
     result = {f"feature {name}": np.asarray(value) for name, value in subject.features[0].items()}
-    model = subject.model(awake=0.05)
+    model = _with_same_adapter(subject.model())
     assert {tensor.device.type for tensor in model.parameters()} == {device.type}
     batch = {name: tensor.to(device) for name, tensor in subject.batch.items()}
     torch.manual_seed(0)
@@ -47,6 +57,16 @@ def live(engine: str, options: dict[str, Any], folder: Path, device: torch.devic
     result |= {f"conditioning {name}": value for name, value in subject.conditioning.tensors.items()}
     result["sound"] = sound_of(subject.speak("Hello there.", 1, **voice))
     return result
+
+
+def _with_same_adapter(model: torch.nn.Module) -> torch.nn.Module:
+    """Fill the adapter with the same numbers on every device: a network that is loaded to one draws others for it."""
+    generator = torch.Generator().manual_seed(5)
+    for name, parameter in sorted(model.named_parameters()):
+        if "lora_" in name:
+            noise = 0.05 * torch.randn(parameter.shape, generator=generator)
+            parameter.data = noise.to(parameter.device, parameter.dtype)
+    return model
 
 
 def _step(model: Any, batch: Batch) -> dict[str, np.ndarray]:
@@ -72,3 +92,22 @@ def _own_step(subject: Subject, model: Any, batch: Batch) -> dict[str, np.ndarra
     for made in optimizers.values():
         made.step()
     return {f"number {name}": number.cpu().numpy() for name, number in numbers.items()}
+
+
+def differences(engine: str, options: dict[str, Any], folder: Path) -> list[str]:
+    """Live on both devices; return the names of what differs by more than rounding."""
+    with simulated_device() as (device, _):
+        found = live(engine, options, folder / "gpu", device)
+    expected = live(engine, options, folder / "cpu", torch.device("cpu"))
+    assert found.keys() == expected.keys()
+    assert len(expected["sound"])
+    return [
+        name
+        for name, value in expected.items()
+        if found[name].shape != value.shape or not np.allclose(found[name], value, rtol=1e-3, atol=1e-4)
+    ]
+
+
+if __name__ == "__main__":
+    for number, chosen in enumerate(json.loads(sys.argv[3])):
+        print(differences(sys.argv[1], chosen, Path(sys.argv[2]) / str(number)), flush=True)

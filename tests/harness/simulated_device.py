@@ -110,7 +110,10 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any], waits: Counter[str] | Non
     def wrap(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return value
-        return known[id(value)] if id(value) in known else SimulatedTensor(value)
+        if id(value) in known:
+            return known[id(value)]
+        with torch.inference_mode(False):  # what is part of a tensor with a version must have one too
+            return SimulatedTensor(value)
 
     return tree_map(wrap, output)
 
