@@ -45,11 +45,11 @@ class VitsOptions(EngineOptions):
 
     # Training
     posterior_steps: PositiveInt = option(
-        600,
+        1200,
         affects="training",
         le=100_000,
         description="The steps in which a base without posterior encoder, such as a Piper .onnx, teaches one with its "
-        "own speech before the first training. It is made once for each base; 600 steps take 3 minutes of one core.",
+        "own speech before the first training. It is made once for each base; 1,200 steps take 6 minutes of one core.",
     )
     adversarial_weight: NonNegativeFloat = option(
         1.0,
