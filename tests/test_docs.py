@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 import subprocess
@@ -294,7 +293,8 @@ def flags_of(command: click.Command) -> set[str]:
 @pytest.fixture(scope="module")
 def flags() -> dict[str, set[str]]:
     """Return the options of each verb."""
-    commands = {verb: getattr(importlib.import_module(f"vtune_cli.{verb}"), verb) for verb in VERBS}
+    context = click.Context(main)
+    commands = {verb: main.get_command(context, verb) for verb in VERBS}
     return {verb: flags_of(command) for verb, command in commands.items()}
 
 

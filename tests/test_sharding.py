@@ -15,6 +15,9 @@ from extensions import METRICS, extension
 from forks import Forks
 from safetensors.torch import load_file
 
+from vtune.errors import TrainingError
+from vtune.training.sharding import require_shardable
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -189,15 +192,64 @@ def test_a_killed_divided_training_goes_on_bit_by_bit(
     assert weights_and_sound(killed) == weights_and_sound(straight)
 
 
-def test_an_optimizer_that_needs_whole_tensors_is_refused_in_one_line(
-    forks: Forks, tmp_path: Path, recipe: Path
+PARTS = """
+
+@vtune.hookimpl
+def training_parts(base, model):
+    return {"critic": vtune.TrainingPart(nn.Linear(1, 1))}
+"""
+STEP = """
+
+@vtune.hookimpl
+def training_step(base, model, batch, step):
+    step.backward(model(**batch)["loss"])
+"""
+QUANTISED = """
+
+class Quantised(Network):
+    def __init__(self, width, dropout):
+        super().__init__(width, dropout)
+        self.codes = nn.Parameter(torch.zeros(2, dtype=torch.int8), requires_grad=False)
+
+
+vtune_toy.ToyNetwork = Quantised
+"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "change", "message"),
+    [
+        ("", "train.optimizer=adafactor", "adafactor cannot step a divided tensor; take train.optimizer adamw_torch"),
+        (PARTS, "", "and this engine has training_parts; leave train.sharding at none"),
+        (STEP, "", "and this engine has training_step; leave train.sharding at none"),
+        (QUANTISED, "", "a quantised base cannot be divided; take quantization none, or leave train.sharding at none"),
+    ],
+    ids=["optimizer", "parts", "step", "quantised"],
+)  # fmt: skip
+def test_what_cannot_be_divided_is_refused_in_one_line(
+    forks: Forks, tmp_path: Path, recipe: Path, engine: str, change: str, message: str
 ) -> None:
-    code, printed = forks.run(
-        tmp_path, "train", str(recipe), "train.sharding=fsdp2", "train.optimizer=adafactor", "--launch", "2"
-    )
+    (tmp_path / "engine.py").write_text(ENGINE + engine)
+    changes = ["train.sharding=fsdp2", *change.split()]
+    code, printed = forks.run(tmp_path, "train", str(recipe), *changes, "--launch", "2")
     assert (code, printed.count("Error: ")) == (1, 1), printed
-    assert "train.sharding: adafactor cannot step a divided tensor; take train.optimizer adamw_torch or" in printed
+    assert message in " ".join(printed.split()), printed
+    assert "train.sharding: " in printed
     assert "Traceback" not in printed
+    assert not list(tmp_path.glob("runs/someone/checkpoints/*/*/*.safetensors"))
+
+
+def test_half_precision_with_scaled_losses_cannot_be_divided() -> None:
+    """A CPU refuses fp16 by itself, before the processes could disagree about an overflow."""
+    asked: dict[str, Any] = {"optimizer": "adamw_torch", "quantised": False, "beside": None}
+    for precision in ("fp32", "bf16"):
+        require_shardable(precision=precision, **asked)
+    with pytest.raises(TrainingError) as error:
+        require_shardable(precision="fp16", **asked)
+    assert str(error.value) == (
+        "train.sharding: the processes would scale their losses differently under fp16; take train.precision bf16 or "
+        "fp32, or leave train.sharding at none, which keeps the whole network in each process"
+    )
 
 
 @pytest.mark.proof

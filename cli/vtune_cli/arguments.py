@@ -78,6 +78,20 @@ def seed_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+class DeviceName(click.ParamType):
+    """The name of a device; whether there is one here is seen when it is used."""
+
+    name = "device"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the name."""
+        from vtune.runtime.device import DEVICE_RULE, is_device_name
+
+        if not is_device_name(value):
+            self.fail(f"{value!r}: it {DEVICE_RULE}", param, ctx)
+        return value
+
+
 def base_options(command: F) -> F:
     """Add ``--device`` and ``--set``: where and with which options the base is loaded."""
     command = engine_file_option(command)
@@ -86,8 +100,8 @@ def base_options(command: F) -> F:
         help="Change an engine option of the voice, e.g. --set base_model=/models/orpheus. May be repeated.",
     )(command)  # fmt: skip
     return click.option(
-        "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
-        help="Where the network runs; auto is the GPU if there is one.",
+        "--device", type=DeviceName(), default="auto", show_default=True,
+        help="Where the network runs: cpu, cuda, cuda:1, mps or xpu; auto is a GPU if there is one.",
     )(command)  # fmt: skip
 
 

@@ -11,14 +11,16 @@ import click
 
 from vtune_cli.stopping import stoppable
 
-# Verb to its line of help, in the order of work; each verb is in the module of its name.
+# Verb to its line of help, in the order of work; each verb is in the module of its name, see MODULES.
 VERBS = {
+    "studio": "Make voices on one local page, from recordings to sharing.",
     "run": "Make the voices of RECIPE: prepare, encode, train, score.",
     "train": "Do the steps of RECIPE up to the trained adapter.",
     "tune": "Search the settings of RECIPE that give the best voice.",
     "plan": "Estimate what RECIPE needs: clips, steps, memory, time.",
     "prepare": "Cut recordings into clips.",
     "transcribe": "Transcribe clips, and flag doubtful transcripts.",
+    "check": "Check this machine: what works, and the line that mends what does not.",
     "doctor": "Examine DATA and report what is wrong with it.",
     "review": "Listen to DATA in a browser, and correct it.",
     "say": "Speak TEXT with VOICE.",
@@ -29,12 +31,16 @@ VERBS = {
     "voices": "List the voices in a folder.",
     "merge": "Merge the adapter of VOICE into its base: one model folder.",
     "mix": "Mix voices into a new voice.",
+    "import": "Make a voice of what other software trained.",
     "export": "Write VOICE in a format of other software, and check it.",
     "recipe": "List, copy, show and check recipes.",
     "engines": "List the installed engines with their options.",
     "engine": "Write an engine, and check it.",
     "plugins": "List the installed engines and extensions, and what is wrong with one.",
 }
+
+MODULES = {"import": "import_voice"}
+"""Modules of verbs whose names are words of Python."""
 
 
 class Verbs(click.Group):
@@ -51,7 +57,8 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one verb."""
         if cmd_name in VERBS:
-            command: click.Command = getattr(importlib.import_module(f"vtune_cli.{cmd_name}"), cmd_name)
+            module = MODULES.get(cmd_name, cmd_name)
+            command: click.Command = getattr(importlib.import_module(f"vtune_cli.{module}"), module)
             return command
         _add_extensions(self)
         return self.commands.get(cmd_name)
@@ -104,7 +111,7 @@ class Verbs(click.Group):
 def _mistake(error: Exception) -> list[str]:
     """Return the lines of an error that the user can correct; none for a bug."""
     from vtune.errors import RecipeError, VtuneError, reason
-    from vtune.runtime.device import is_out_of_memory
+    from vtune.runtime.device import is_out_of_memory, missing_operation
     from vtune.runtime.disk import disk_error_text
 
     if isinstance(error, VtuneError):
@@ -115,7 +122,7 @@ def _mistake(error: Exception) -> list[str]:
             f"out of memory ({reason(error)[:160]}): close other programs that use this memory, load the base in fewer "
             "bits where the engine can (--set quantization=4bit), or use --device cpu"
         ]
-    line = disk_error_text(error)
+    line = missing_operation(error) or disk_error_text(error)
     if line is None and isinstance(error, OSError) and error.filename is not None:
         line = f"{os.fsdecode(error.filename)}: {error.strerror}"
     return [] if line is None else [line]

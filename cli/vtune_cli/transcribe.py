@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from vtune_cli.arguments import DeviceName
 from vtune_cli.output import echo
 
 
@@ -26,7 +27,7 @@ from vtune_cli.output import echo
 @click.option("--language", default="en", show_default=True, help="Language code of the recordings, or auto.")
 @click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=DeviceName(),
     default="auto",
     show_default=True,
     help="Where the recogniser runs.",

@@ -4,10 +4,16 @@ Authors of engines need ``hookimpl``, the types and ``attach_lora``; further hel
 A name is imported from its module at its first use, so importing this package costs nothing.
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vtune.runtime.version import VTUNE_VERSION
+
+if sys.platform == "darwin":
+    # What torch lacks on the GPU of a Mac is computed on the processor. Torch reads this when it is imported.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 if TYPE_CHECKING:
     from vtune.contract.hookspecs import hookimpl

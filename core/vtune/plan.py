@@ -17,7 +17,7 @@ from vtune.errors import DataError
 from vtune.ingest.raw_sources import PendingRecordings, pending_recordings, prepared_recipe
 from vtune.recipe import Recipe
 from vtune.recipe.data_sections import MAX_CUT_SECONDS
-from vtune.runtime.device import pick_device, pick_precision, weights_dtype
+from vtune.runtime.device import has_own_memory, pick_device, pick_precision, weights_dtype
 from vtune.runtime.memory import GIB, Limit, host_limit, memory_of
 from vtune.runtime.paths import RunFolder
 from vtune.training.memory_estimate import (
@@ -176,7 +176,7 @@ def make_plan(recipe: Recipe) -> Plan:
             recipe,
             batch * longest_tokens,
             longest,
-            on_gpu=device.type == "cuda",
+            on_gpu=has_own_memory(device),
             processes=processes,
         ),
         host=host_limit(),
@@ -196,7 +196,7 @@ def _count(
     totals, rows, seconds, longest = ClipTotals(), Counter[float](), 0.0, 0.0
     for source in raw:
         weight = recipe.data[source.index].weight
-        spoken = source.seconds * _SPEECH_FRACTION * (1 - recipe.train.validation)
+        spoken = source.seconds * _SPEECH_FRACTION * (1 - recipe.held_out_share(source.index))
         rows[weight] += math.ceil(spoken / _RAW_CLIP_SECONDS)
         seconds += spoken * weight
         longest = recipe.prepare.max_seconds or MAX_CUT_SECONDS
@@ -226,8 +226,8 @@ def _measured_flops(device: object, precision: str) -> float:
     for _ in range(4):
         started = time.perf_counter()
         a @ a
-        if torch_device.type == "cuda":
-            torch.cuda.synchronize()
+        if torch_device.type != "cpu":
+            torch.get_device_module(torch_device).synchronize()
         best = min(best, time.perf_counter() - started)
     return 2 * 1024**3 / best
 

@@ -94,7 +94,7 @@ class Voice:
 
         :param name: a name in ``voices``, the path of a voice folder, or a mix such as ``"0.7*anna+0.3*ben"``.
         :param voices: the folder in which names are looked up.
-        :param device: ``auto`` (the GPU if there is one), ``cpu`` or ``cuda``.
+        :param device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``xpu``.
         :param precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         :param options: engine options that differ from training, such as ``{"base_model": "/models/orpheus"}``.
         :raises VoiceError: there is no such voice (suggests the nearest name), or it does not fit its base.

@@ -14,7 +14,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from vtune.recipe.field_types import ColumnName, VoiceName, YesNoOrAuto
+from vtune.recipe.field_types import ColumnName, Device, VoiceName, YesNoOrAuto
 from vtune.types import Settings
 
 MIN_CLIP_SECONDS = 0.5
@@ -42,6 +42,11 @@ class SourceRecipe(Settings):
     )
     weight: PositiveFloat = Field(
         1.0, description="How often one epoch uses each clip: 2 means twice, 0.5 means every second clip."
+    )
+    use: Literal["auto", "train", "validation"] = Field(
+        "auto",
+        description="What the clips are used for: `train` trains on all of them, `validation` holds all of them out, "
+        "and `auto` holds out the share `train.validation`, or trains on all of them if another source is held out.",
     )
     table: str | None = Field(
         None,
@@ -181,8 +186,10 @@ class TranscribeRecipe(Settings):
     language: str = Field(
         "en", min_length=2, description="The code of the spoken language, such as `en`, or `auto` to detect it."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="The device of the recogniser; `auto` uses the GPU if there is one."
+    device: Device = Field(
+        "auto",
+        description="The device of the recogniser: `cpu`, `cuda` or `cuda:1`; `auto` uses an NVIDIA or AMD GPU if "
+        "there is one. On other GPUs the recogniser runs on the processor.",
     )
     numbers: NumberStyle = Field(
         "words",

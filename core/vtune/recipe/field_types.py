@@ -12,6 +12,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from vtune.runtime.device import DEVICE_NAME, DEVICE_RULE, is_device_name
+
 VOICE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """A voice names a folder, a prompt prefix and a served model, so it is plain."""
 
@@ -53,6 +55,15 @@ YesNoOrAuto = Annotated[
     PlainValidator(_yes_no_or_auto),
     WithJsonSchema({"anyOf": [{"type": "boolean"}, {"const": "auto"}]}),
 ]
+
+
+def _device(value: Any) -> Any:
+    if isinstance(value, str) and is_device_name(value):
+        return value
+    raise PydanticCustomError("device", DEVICE_RULE)
+
+
+Device = Annotated[str, PlainValidator(_device), WithJsonSchema({"type": "string", "pattern": DEVICE_NAME})]
 
 VoiceName = Annotated[str, Field(pattern=VOICE_NAME)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import resource
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,10 +140,10 @@ def _is_in(name: str, path: Path) -> bool:
 def _probe_errno(path: Path) -> int | None:
     """Return the error number of a small test write beside a path: some libraries say that they failed, but not why."""
     folder = path if path.is_dir() else path.parent
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    limit = _largest_file()
     files = (file for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
     try:
-        if limit != resource.RLIM_INFINITY and any(file.stat().st_size >= limit for file in files):
+        if limit is not None and any(file.stat().st_size >= limit for file in files):
             return errno.EFBIG
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0" * _PROBE_BYTES)
@@ -153,3 +152,13 @@ def _probe_errno(path: Path) -> int | None:
     except OSError as error:
         return error.errno if error.errno in _ADVICE else None
     return None
+
+
+def _largest_file() -> int | None:
+    """Return the largest size of a file that the system allows this process, None without a limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return None if limit == resource.RLIM_INFINITY else limit

@@ -6,13 +6,14 @@ A process number would prove nothing: numbers are used again, and mean nothing o
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from pathlib import Path
 
 _NO_LOCKS_ERRNOS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 _POLL_SECONDS = 0.02
+# Windows has no such flags: descriptors are not inherited there, and links are rare.
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NOINHERIT", 0)
 
 _held_descriptors: set[int] = set()
 
@@ -41,7 +42,9 @@ class Lock:
             if remove and _is_same_file(self.descriptor, self.path):
                 self.path.unlink(missing_ok=True)
         except OSError:
-            pass  # the disk has become read-only; the file that stays is empty and locks nothing by itself
+            # The disk has become read-only, or this is Windows, which removes no open file. The file that stays is
+            # empty and locks nothing by itself.
+            pass
         finally:
             _held_descriptors.discard(self.descriptor)
             os.close(self.descriptor)
@@ -72,23 +75,36 @@ def acquire(path: Path, wait_seconds: float = 0.0) -> Lock | None:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        return os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o666)
     except PermissionError:
         # The lock file of a killed process of another account cannot be written, but it can be locked.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.open(path, os.O_RDONLY | _FLAGS)
 
 
 def _try_lock(descriptor: int) -> bool | None:
     """Try to lock an open file: True if it worked, None if another process has the lock, False without locks."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
             return None
         if error.errno in _NO_LOCKS_ERRNOS:
             return False
         raise
     return True
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file, or fail at once; the system drops the lock when the process ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined] # known on Windows alone
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:
@@ -105,4 +121,5 @@ def _close_in_child() -> None:
     _held_descriptors.clear()
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_close_in_child)

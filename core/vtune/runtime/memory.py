@@ -25,8 +25,8 @@ def memory_of(device: torch.device) -> float:
     """Return the memory of a device in bytes, in use or not."""
     import torch
 
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[1])
+    if device.type in ("cuda", "xpu"):
+        return float(torch.get_device_module(device).mem_get_info(device)[1])
     return host_limit().size
 
 

@@ -30,8 +30,12 @@ CLIP_SECONDS = (0.9, 1.7, 0.5)
 TEXT = "One line to speak"
 """One sentence: one utterance in every engine."""
 
-OTHER_TEXT = "Quite another text with more words"
-LONG_TEXT = "A line to speak. And one more, which is longer than the first. The third is the last."
+EQUALLY_LONG_TEXT = "Who may buy a cat"
+"""As long as ``TEXT``, with other letters."""
+
+OTHER_TEXT = "Quite another text"
+LONG_TEXT = "A line. And one more, which is longer. The end."
+"""Three sentences, no longer than they must be: an engine may need hundreds of steps of its network for them."""
 
 SPEECH_SECONDS = 60.0
 PIECES = 20_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 WAITING_FACTOR = 4
-"""How much longer than its limit a function may wait, for a lock or on a machine that does other things."""
+"""How much longer than its limit a function may wait for a lock; as many times more as processes wait for a core."""
 
 POLL_SECONDS = 0.5
 
@@ -61,18 +62,27 @@ class _Call(Generic[T]):
             return 0.0
 
 
+def processes_for_a_core() -> float:
+    """Return how many processes want each core of this machine, at least 1; 1 where the system does not tell."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(1.0, load / (os.cpu_count() or 1))
+
+
 def call_within(seconds: float, function: Callable[[], T]) -> T:
     """Call a function in a thread and return its result.
 
-    :param seconds: of one core, where the system tells; ``WAITING_FACTOR`` times as long by the clock.
+    :param seconds: of one core, where the system tells; ``WAITING_FACTOR`` times as long by the clock, and
+        longer on a machine that has other work.
     :raises TimeLimitReached: the call takes longer. The thread is stopped at its next line of Python; while it waits in
         a C function it goes on in the background, and does not keep the process alive.
     """
     call = _Call(function)
     thread = threading.Thread(target=call.run, name="rule", daemon=True)
     thread.start()
-    deadline = time.monotonic() + WAITING_FACTOR * seconds
-    while thread.is_alive() and time.monotonic() < deadline and call.core_seconds < seconds:
+    started = time.monotonic()
+    while thread.is_alive() and call.core_seconds < seconds:
+        if time.monotonic() - started > WAITING_FACTOR * seconds * processes_for_a_core():
+            break
         thread.join(min(POLL_SECONDS, seconds))
     if thread.is_alive() and thread.ident is not None:
         frame = sys._current_frames().get(thread.ident)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import io
+import logging
 import os
 import random
 import socket
@@ -145,6 +146,12 @@ _PROCESS_STATE: dict[str, Callable[[], object]] = {
     "torch's gradient mode": lambda: sys.modules["torch"].is_grad_enabled(),
     "torch's deterministic mode": lambda: sys.modules["torch"].are_deterministic_algorithms_enabled(),
     "torch's float32 matmul precision": lambda: sys.modules["torch"].get_float32_matmul_precision(),
+    "torch's choice of TF32": lambda: sys.modules["torch"].backends.cuda.matmul.allow_tf32,
+    "torch's choice of cuDNN's kernels": lambda: sys.modules["torch"].backends.cudnn.benchmark,
+    "NumPy's treatment of errors": lambda: sorted(sys.modules["numpy"].geterr().items()),
+    "Python's list of folders to import from": lambda: list(sys.path),
+    "the level of all logs": lambda: logging.getLogger().level,
+    "the handlers of all logs": lambda: [type(handler).__name__ for handler in logging.getLogger().handlers],
     "the limit of recursion": sys.getrecursionlimit,
 }
 
@@ -161,6 +168,9 @@ def state_changes(before: dict[str, object], after: dict[str, object]) -> list[s
         new = after[name]
         if isinstance(value, dict) and isinstance(new, dict):
             changes += [f"{name}, {key!r}" for key in {**value, **new} if value.get(key) != new.get(key)]
+        elif isinstance(value, list) and isinstance(new, list) and value != new:
+            added = [entry for entry in new if entry not in value] or new
+            changes.append(f"{name} ({', '.join(map(str, added))} is new)")
         elif value != new:
             changes.append(f"{name} ({value} before, {new} after)")
     return changes
@@ -178,6 +188,7 @@ def restore_process(state: dict[str, object]) -> None:
     torch.set_num_threads(int(str(state["torch's number of threads"])))
     torch.set_default_dtype(state["torch's default dtype"])  # type: ignore[arg-type]
     torch.set_grad_enabled(bool(state["torch's gradient mode"]))
+    logging.getLogger().setLevel(int(str(state["the level of all logs"])))
 
 
 def cache_folders() -> list[Path]:

@@ -17,6 +17,7 @@ from torch import nn
 
 from vtune.audio import write_wav
 from vtune.contract.metrics import MetricSpec
+from vtune.runtime.device import preserved_device_rng
 from vtune.runtime.distributed.ranks import from_main_process
 from vtune.runtime.paths import make_parent
 from vtune.types import Audio, Waveform
@@ -100,10 +101,9 @@ class CheckpointEvaluator:
 @contextmanager
 def _preserved_rng_state() -> Iterator[None]:
     """Put every random state back, so that measuring changes nothing of the training."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices=[]), preserved_device_rng():
             yield
     finally:
         random.setstate(python)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from vtune.engines.memory import HOST_COPIES, Stage, adapter_bytes, merging_stage, program_bytes
 from vtune.errors import TrainingError
 from vtune.recipe import Recipe
-from vtune.runtime.device import pick_precision, weights_dtype
+from vtune.runtime.device import has_own_memory, pick_precision, weights_dtype
 from vtune.runtime.memory import GIB, host_limit, memory_of
 from vtune.types import Footprint
 
@@ -157,7 +157,7 @@ def require(
     if train.gradient_checkpointing == "auto":
         recipe = recipe.model_copy(update={"train": train.model_copy(update={"gradient_checkpointing": True})})
     seconds = max(longest - footprint.tokens_per_clip, 0) / footprint.tokens_per_second
-    on_gpu = device.type == "cuda"
+    on_gpu = has_own_memory(device)
     of_run = [
         stage
         for stage in stages(footprint, recipe, batch * longest, seconds, on_gpu=on_gpu, processes=processes)
@@ -237,6 +237,6 @@ def resolve_auto(
 def memory_for_training(footprint: Footprint | None, device: torch.device, processes: int = 1) -> float:
     """Return the bytes that training itself may take; without a GPU, program and codec share the memory with it."""
     have = memory_of(device)
-    if device.type == "cuda" or footprint is None:
+    if has_own_memory(device) or footprint is None:
         return have
     return max(have / processes - program_bytes(footprint, on_gpu=False), math.ulp(0))

@@ -12,6 +12,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from vtune.errors import RecipeError, TrainingError, in_a_line, listed, nearest
 from vtune.recipe import Recipe
+from vtune.runtime.device import pick_device
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator
 
 # Arguments that core sets itself; a recipe that set them would break resuming, the guards or the folders.
@@ -101,9 +102,22 @@ def training_arguments(
     }
     settings.update(_extra_arguments(train.arguments))
     try:
-        return TrainingArguments(**settings)
+        arguments = TrainingArguments(**settings)
     except (ValueError, TypeError, ImportError) as error:
         raise TrainingError(f"train: {in_a_line(error)}") from error
+    use_one_gpu(arguments, train.device)
+    return arguments
+
+
+def use_one_gpu(arguments: TrainingArguments, device: str) -> None:
+    """Let a process train on one GPU, and on the one that a recipe names by its number.
+
+    Transformers takes the first GPU. With several GPUs it would divide each batch over threads (nn.DataParallel), which
+    knows nothing of packed clips or of an engine's own step; several GPUs are used by several processes.
+    """
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    if ":" in device:
+        vars(arguments)["_setup_devices"] = pick_device(device)  # a cached property
 
 
 def _require_trackers(names: list[str]) -> None:

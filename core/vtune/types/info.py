@@ -25,6 +25,22 @@ CAPABILITIES: frozenset[Capability] = frozenset(get_args(Capability))
 
 
 @dataclass(frozen=True, slots=True)
+class Licence:
+    """What a licence requires of whoever has a voice, or passes the voice on.
+
+    :param terms: what it requires, in a sentence or two, for the voice's card.
+    :param licence_id: its name on the Hub (``apache-2.0``, ``llama3.2``), otherwise ``other``.
+    :param licence_name: a short name if ``licence_id`` is ``other``.
+    :param note: the text that must accompany a voice or a merged model; it is written as a file beside it.
+    """
+
+    terms: str
+    licence_id: str = "other"
+    licence_name: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What an engine declares about itself before anything is loaded.
 
@@ -46,7 +62,8 @@ class EngineInfo:
     :param supports: what the engine can do; leave out what it cannot do, and vtune says so before a run, a mix or an
         export begins.
     :param recipes: a folder of ``*.yaml`` recipes in the engine's package; users name them like vtune's own.
-    :param licence: what the engine's licence requires of users, in a sentence or two, for the voice's card.
+    :param licence: what the licence of the engine's weights requires of users, in a sentence or two, for the voice's
+        card; if it depends on the base, see the hook ``base_licence``.
     :param licence_id: the name of the licence on the Hub (``apache-2.0``, ``llama3.2``), otherwise ``other``.
     :param licence_name: a short name of the licence if ``licence_id`` is ``other``.
     :param licence_note: the text that must accompany a voice or a merged model; it is written as a file beside it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from vtune.engines import load_engine
 from vtune.engines.memory import Stage, merging_stage, speaking_stage
 from vtune.errors import VoiceError, VtuneError
 from vtune.recipe import LoraRecipe
-from vtune.runtime.device import pick_device, weights_dtype
+from vtune.runtime.device import has_own_memory, pick_device, weights_dtype
 from vtune.runtime.memory import GIB, host_limit, memory_of
 from vtune.types import Footprint
 from vtune.voice_format.record import VoiceRecord
@@ -29,11 +30,20 @@ def require_memory_to_speak(
     _require(record, device, precision, options or {}, speaking_stage)
 
 
-def require_memory_to_merge(
-    record: VoiceRecord, device: str = "auto", options: Mapping[str, Any] | None = None
+def require_memory_to_export(
+    record: VoiceRecord,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    *,
+    networks: int = 1,
+    action: str = "exporting",
 ) -> None:
-    """Check that the adapter of a voice can be folded into its base, in float32; see ``require_memory_to_speak``."""
-    _require(record, device, "fp32", options or {}, merging_stage)
+    """Check that a voice can be merged, or written in another form, in float32; see ``require_memory_to_speak``.
+
+    :param networks: how many networks are whole in memory at once.
+    :param action: what the message says: ``merging``, ``exporting`` or ``importing``.
+    """
+    _require(record, device, "fp32", options or {}, partial(merging_stage, networks=networks, name=action))
 
 
 def _require(
@@ -54,7 +64,7 @@ def _require(
         return  # what is wrong with the base is told when it is loaded
     if footprint is None:
         return
-    on_gpu = torch_device.type == "cuda"
+    on_gpu = has_own_memory(torch_device)
     stage = stage_of(footprint, record.method, on_gpu)
     limit = host_limit()
     places = [(stage.host_bytes, limit.size, f"of memory ({limit.whose})")]

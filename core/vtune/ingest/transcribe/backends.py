@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from vtune.contract.recognisers import Recogniser, RecogniserBackend, Transcript
@@ -13,14 +15,30 @@ from vtune.recipe.data_sections import OWN_RECOGNISERS, TranscribeRecipe
 from vtune.runtime.device import pick_device
 from vtune.types import Waveform
 
+logger = logging.getLogger(__name__)
+
 
 def open_recogniser(settings: TranscribeRecipe) -> Recogniser:
     """Load the recogniser of a recipe.
 
     :raises VtuneError: the model does not exist, does not support the language, or needs an extra that is missing.
     """
-    recogniser = find_backend(settings.backend).open(settings, pick_device(settings.device))
+    recogniser = find_backend(settings.backend).open(settings, _recogniser_device(settings.device))
     return NumberWordsRecogniser(recogniser, settings) if settings.numbers == "words" else recogniser
+
+
+def _recogniser_device(name: str) -> Any:
+    """Return the device of a recogniser: the processor in the place of GPUs that lack operations which they need."""
+    device = pick_device(name)
+    if device.type in ("cpu", "cuda"):
+        return device
+    _say_once(device.type)
+    return pick_device("cpu")
+
+
+@cache
+def _say_once(kind: str) -> None:
+    logger.warning("The recogniser runs on the processor: torch lacks some of its operations on %s", kind)
 
 
 def recogniser_backends() -> dict[str, RecogniserBackend]:

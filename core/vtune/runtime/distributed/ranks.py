@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from vtune.errors import TrainingError, in_a_line
 from vtune.runtime import signals
+from vtune.runtime.device import pick_device
 from vtune.runtime.distributed.heartbeats import Heartbeats
 from vtune.runtime.distributed.rank_pool import ALONE, RankPool
 from vtune.runtime.distributed.rank_store import LostRank
@@ -155,17 +156,19 @@ def init_distributed(device: str, world_size: int | None) -> PartialState:
     Two wrong launch commands silently start one process, and two others start independent copies that overwrite each
     other's files; this check refuses all four.
 
-    :param device: ``auto``, ``cpu`` or ``cuda``.
+    :param device: a name as ``vtune.runtime.device.pick_device`` takes it.
     :param world_size: number of processes that the recipe asks for.
     :raises TrainingError: the number of processes differs from ``world_size``.
     """
-    import torch
     from accelerate import PartialState
 
-    use_cpu = device == "cpu" or not torch.cuda.is_available()
-    if device == "cuda" and use_cpu:
-        raise TrainingError("train.device is 'cuda', but torch finds no GPU; use 'cpu', or check the GPU driver")
     launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if ":" in device and launched > 1:
+        raise TrainingError(
+            f"train.device is {device!r}, one GPU, and the launch has {launched} processes; write "
+            f"train.device={device.partition(':')[0]}, which gives each process a GPU of its own"
+        )
+    use_cpu = pick_device(device).type == "cpu"
     backend = {"backend": "gloo"} if use_cpu and launched > 1 else {}
     state = PartialState(cpu=use_cpu, timeout=COLLECTIVE_TIMEOUT, **backend)
     expected = world_size or launched

@@ -8,6 +8,7 @@ from vtune.testing.rules import (
     describe,
     exports,
     files,
+    heard,
     loading,
     losses,
     network,
@@ -21,8 +22,8 @@ from vtune.testing.rules import (
 )
 
 GROUPS = (
-    describe, loading, network, clips, batches, losses, targets, adapter, conditioning, sound, speech, streaming, files,
-    options, process, training, exports,
+    describe, loading, network, clips, batches, losses, targets, adapter, conditioning, sound, speech, heard,
+    streaming, files, options, process, training, exports,
 )  # fmt: skip
 """The modules of the rules, in the order in which the rules are checked."""
 

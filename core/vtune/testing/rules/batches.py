@@ -90,10 +90,39 @@ def _lots(subject: Subject) -> torch.Tensor:
 
 
 @rule(
+    why="vtune gives each row of a batch what belongs to its clip: the voice, the length, the place in a log.",
+    change="Keep the order of the rows: batch[name][index] belongs to features[index].",
+    after=(batches_are_tensors,),
+)
+def batches_keep_the_order(subject: Subject) -> None:
+    """Row number N of a batch is that of clip number N."""
+    batch = subject.batch
+    alone = [subject.collate([row]) for row in subject.rows]
+    for index, single in enumerate(alone):
+        if _begins_as(batch, index, single):
+            continue
+        other = next((place for place in range(len(alone)) if _begins_as(batch, place, single)), None)
+        require(
+            other is None, f"Clip {index + 1} of a batch is in row {(other or 0) + 1}: the rows are in another order."
+        )
+
+
+def _begins_as(batch: Batch, index: int, alone: Batch) -> bool:
+    """Tell whether a row of a batch begins with all that a clip has alone."""
+    for name, tensor in alone.items():
+        single, among = tensor[0], batch[name][index]
+        if any(few > many for few, many in zip(single.shape, among.shape, strict=True)):
+            return False
+        if not torch.equal(among[tuple(slice(0, size) for size in single.shape)], single):
+            return False
+    return True
+
+
+@rule(
     why="A clip without targets is trained on in name only: it costs time and teaches nothing.",
     change="Keep the labels of the sound that the network must learn; -100 belongs on the padding and on the prompt "
     "alone. The labels of a clip may not depend on how long its neighbours are.",
-    after=(batches_are_tensors,),
+    after=(batches_keep_the_order,),
 )
 def labels_are_not_all_ignored(subject: Subject) -> None:
     """Every clip has something to learn: labels other than -100, or items."""

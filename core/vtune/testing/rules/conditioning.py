@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath, PureWindowsPath
 
 import numpy as np
 
@@ -70,6 +71,18 @@ def conditioning_is_plain(subject: Subject) -> str | None:
             "Keep numbers as tensors; strings are for names and short settings.",
         )
     return f"{', '.join(wide)}: float64; float32 would take half the space" if wide else None
+
+
+@rule(
+    why="The voice would speak on this machine alone, and tell everybody who gets it the names of your folders.",
+    change="Keep what the file holds, as a tensor; or a name that every machine knows, such as that of a preset.",
+    after=(conditioning_is_plain,),
+)
+def conditioning_names_no_files(subject: Subject) -> None:
+    """No string of a conditioning is the path of a file or a folder on this machine."""
+    for name, text in subject.conditioning.strings.items():
+        is_path = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
+        require(not is_path, f"The string {name!r} of the conditioning is the path {text!r}.")
 
 
 @rule(

@@ -14,7 +14,7 @@ from vtune.runtime.paths import VoiceFolder
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
 from vtune.testing.rules.adapter import adapter_can_be_switched_off, adapter_comes_back, answers
 from vtune.testing.rules.conditioning import conditioning_comes_back
-from vtune.testing.rules.speech import adapter_is_heard
+from vtune.testing.rules.heard import adapter_is_heard
 from vtune.testing.subject import TEXT, Subject, difference, differing, same_sound, sound_of
 from vtune.voice_format.record import read_conditioning, write_conditioning
 from vtune.voice_format.weights import load_weights

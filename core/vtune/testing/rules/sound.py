@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch
 from vtune.testing.rule import NotApplicable, require, rule
 from vtune.testing.rules.conditioning import conditioning_is_plain
 from vtune.testing.rules.network import adapter_is_built
-from vtune.testing.subject import LONG_TEXT, TEXT, Subject, same_sound, sound_of
+from vtune.testing.subject import LONG_TEXT, TEXT, Subject, next_piece, same_sound, sound_of
 from vtune.testing.watch import seed_everything
 from vtune.types import Audio, Ending, WordTime
 
@@ -170,10 +171,27 @@ def last_piece_has_the_ending(subject: Subject) -> None:
 
 
 @rule(
+    why="vtune joins, encodes and saves the pieces after it has received them: the listener would hear the last piece "
+    "again and again.",
+    change="Yield an array that nobody writes into afterwards: buffer[:count].copy().",
+    after=(speech_ends,),
+)
+def pieces_stay_as_they_were(subject: Subject) -> None:
+    """A piece of sound does not change when the next pieces are made."""
+    model = subject.model()
+    pieces = subject.start(LONG_TEXT, 5, subject.base, model)
+    received: list[tuple[Any, Any]] = []
+    while (piece := next_piece(model, pieces)) is not None:
+        received.append((piece.waveform, np.array(piece.waveform)))
+    changed = sum(not np.array_equal(now, then, equal_nan=then.dtype.kind == "f") for now, then in received)
+    require(not changed, f"{changed} of {len(received)} pieces changed after they had been yielded.")
+
+
+@rule(
     why="A listener hears clicks and pauses, or syllables twice, at the edges of the pieces.",
     change="Cut the sound at the same sample where the next piece goes on: yield no sound twice, leave no sample out, "
     "and add no silence.",
-    after=(sound_is_mono,),
+    after=(sound_is_mono, pieces_stay_as_they_were),
 )
 def pieces_join_without_gap(subject: Subject) -> None:
     """The joined pieces have no gap and no overlap: sound that can be foretold goes on as foretold."""

@@ -27,6 +27,7 @@ from vtune.testing.rules.files import (
     no_pickles_are_written,
     training_parts_are_not_exported,
 )
+from vtune.testing.rules.heard import training_parts_are_not_heard
 from vtune.testing.rules.loading import fingerprint_is_stable
 from vtune.testing.rules.losses import loss_holds_in_bf16, num_items_in_batch_is_used
 from vtune.testing.rules.sound import (
@@ -36,11 +37,7 @@ from vtune.testing.rules.sound import (
     sound_stays_in_range,
     word_times_are_ordered,
 )
-from vtune.testing.rules.speech import (
-    together_equals_alone,
-    training_goes_on_after_speech,
-    training_parts_are_not_heard,
-)
+from vtune.testing.rules.speech import together_equals_alone, training_goes_on_after_speech
 from vtune.testing.subject import Subject
 
 RUN_CLIPS = 5

@@ -296,5 +296,5 @@ class TestFasterWhisper:
 
 def test_without_a_gpu_cuda_is_one_line(whisper_file, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(VtuneError, match="no GPU"):
+    with pytest.raises(VtuneError, match="no NVIDIA or AMD GPU"):
         open_recogniser(TranscribeRecipe(model=str(whisper_file(multilingual=True)), device="cuda"))

@@ -18,7 +18,7 @@ class LanguageModelOptions(vtune.EngineOptions):
         description="The largest number of tokens of one clip, text and sound together. Longer clips are left out.",
     )
     patience: float = vtune.option(
-        2.0,
+        1.5,
         affects="speech",
         ge=1,
         le=10,

@@ -1,4 +1,4 @@
-"""Check requests: they need the token, a host name of this machine, and must come from the review's own page."""
+"""Check requests to a local page: they need the token, a host name of this machine, and come from the page itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vtune.runtime.hostnames import ServerNames
 TOKEN_HEADER = "X-Vtune-Token"
 
 
-class ReviewGuard:
+class AccessGuard:
     """Checks the requests to one server.
 
     :param host: the host that the server is bound to.
@@ -33,7 +33,7 @@ class ReviewGuard:
 
     @staticmethod
     def is_own(headers: Message) -> bool:
-        """Tell whether a request comes from the review's own page, or from a program that is not a browser."""
+        """Tell whether a request comes from the server's own page, or from a program that is not a browser."""
         origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
         if site not in (None, "same-origin", "none"):
             return False

@@ -1,0 +1,53 @@
+"""Disks: room and speed where vtune writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vtune.machine.finding import Finding, MachineCheck, error, ok, warning
+from vtune.machine.this_machine import Machine
+
+GB = 10**9
+LEAST_FREE = 1 * GB
+ENOUGH_FREE = 20 * GB
+"""Orpheus in 16 bits is 6.6 GB, its codec and a run with checkpoints some more."""
+SLOW = 30 * 10**6
+"""Bytes a second; a checkpoint of 200 MB then takes 7 s."""
+
+
+def folders(machine: Machine) -> dict[str, Path]:
+    """Return where vtune writes much: the current folder, and the cache of the Hub."""
+    environ = machine.environ
+    home = Path(environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface")
+    return {"the current folder": Path.cwd(), "the cache of the Hub": home}
+
+
+def run(machine: Machine) -> Iterator[Finding]:
+    """Measure the room and the speed of each folder."""
+    move = {"the current folder": "cd to a folder on a larger disk", "the cache of the Hub": "export HF_HOME=FOLDER"}
+    for name, path in folders(machine).items():
+        space = machine.space(path)
+        free = f"{space.free / GB:,.1f} GB"
+        if space.problem:
+            yield error(f"Nothing can be written in {name}: {space.problem}.", f"{move[name]} that you may write to")
+        elif space.free < LEAST_FREE:
+            yield error(
+                f"There are {free} free in {name}: no base model and no run fits.", f"Free some space, or: {move[name]}"
+            )
+        elif space.free < ENOUGH_FREE:
+            yield warning(
+                f"There are {free} free in {name}: enough for small engines, not for a base of billions of weights.",
+                f"Free some space, or: {move[name]}",
+            )
+        elif space.write_speed is not None and space.write_speed < SLOW:
+            yield warning(
+                f"{name[0].upper()}{name[1:]} writes {space.write_speed / 1e6:,.0f} MB a second: encoding and "
+                "checkpoints wait for it.",
+                f"{move[name]} on a local disk",
+            )
+        else:
+            yield ok(f"{free} free in {name}, which writes {(space.write_speed or 0) / 1e6:,.0f} MB a second.")
+
+
+CHECK = MachineCheck("disk", 80, "Is there room, and is the disk fast enough?", run)
