@@ -220,6 +220,7 @@ def test_what_cannot_be_imported_is_one_line(
         ({"peft_type": "LOHA"}, "peft_type 'LOHA'"),
         ({"bias": "all"}, "bias 'all'"),
         ({"r": 3}, "does not fit the base"),
+        ({"r": "four"}, "the adapter says r 'four', which is no number"),
     ):
         (adapter / "adapter_config.json").write_text(json.dumps({**settings, **change}))
         assert says in refusal(imports(adapter))

@@ -48,12 +48,12 @@ class ForeignWeights:
         """
         settings = self.settings or {}
         return LoraSettings(
-            rank=int(settings.get("r", 8)),
-            alpha=float(settings.get("lora_alpha", 8)),
-            dropout=float(settings.get("lora_dropout", 0.0)),
+            rank=int(_number(settings, "r", 8)),
+            alpha=_number(settings, "lora_alpha", 8),
+            dropout=_number(settings, "lora_dropout", 0.0),
             rslora=bool(settings.get("use_rslora", False)),
             targets=tuple(_targets(settings.get("target_modules"), adapted_modules(self.network), module_names)),
-            modules_to_save=tuple(name for name in settings.get("modules_to_save") or () if name in module_names),
+            modules_to_save=tuple(name for name in module_names if name in _names(settings.get("modules_to_save"))),
             arguments={name: settings[name] for name in KEPT_SETTINGS if settings.get(name)},
         )
 
@@ -172,9 +172,23 @@ def _whole(path: Path) -> ForeignWeights:
 
 def _targets(written: Any, adapted: Sequence[str], module_names: Sequence[str]) -> list[str]:
     """Return ends of names that match exactly the adapted modules; if the written ends do not, the whole names."""
-    ends = [end for end in written if isinstance(end, str)] if isinstance(written, list | tuple | set) else []
-    matching = {end: [name for name in module_names if name == end or name.endswith(f".{end}")] for end in ends}
+    matching = {
+        end: [name for name in module_names if name == end or name.endswith(f".{end}")] for end in _names(written)
+    }
     used = sorted(end for end, names in matching.items() if names)
     if used and sorted({name for end in used for name in matching[end]}) == list(adapted):
         return used
     return list(adapted)
+
+
+def _names(value: Any) -> list[str]:
+    """Return the texts of a list; nothing of a value that is no list."""
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list | tuple | set) else []
+
+
+def _number(settings: Mapping[str, Any], name: str, default: float) -> float:
+    """Return a number of an adapter's settings. :raises VoiceError: it is something else."""
+    value = settings.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise VoiceError(f"the adapter says {name} {shown(value)}, which is no number")
+    return float(value)

@@ -9,8 +9,8 @@ import torch
 
 from vtune import VoiceError
 from vtune.contract.imports import ImportedVoice, VoiceToImport
-from vtune.errors import listed
-from vtune.runtime.untrusted import read_json_object
+from vtune.errors import in_a_line, listed
+from vtune.runtime.untrusted import FileRefused, read_json_object, why
 from vtune_indextts2.gpt.conditioning import EmotionEncoder, encoder_class
 from vtune_indextts2.interchange.foreign_speaker import read_speaker
 from vtune_indextts2.interchange.foreign_weights import (
@@ -27,6 +27,10 @@ from vtune_indextts2.state_dicts import Tensors
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
+
+
+ENCODER_SETTINGS = ("r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern")
+"""Settings of an adapter that change what it computes in the conditioning encoders."""
 
 
 def import_voice(base: IndexTTS2Base, source: VoiceToImport) -> ImportedVoice:
@@ -84,15 +88,14 @@ def _with_adapter(base: IndexTTS2Base, tensors: Tensors, settings: Mapping[str, 
     learned = encoder_class(base.config.gpt)(base.config.gpt)
     learned.load_state_dict(base.conditioning_encoder.state_dict())
     named = {f"{PEFT_PREFIX}{name.removeprefix(PEFT_PREFIX)}": tensor for name, tensor in tensors.items()}
-    config = LoraConfig(
-        r=settings.get("r", 8), lora_alpha=settings.get("lora_alpha", 8), target_modules=adapted_modules(tensors),
-        use_rslora=bool(settings.get("use_rslora")), use_dora=bool(settings.get("use_dora")),
-    )  # fmt: skip
+    kept = {name: settings[name] for name in ENCODER_SETTINGS if settings.get(name)}
     try:
-        model = get_peft_model(learned, config)
+        model = get_peft_model(learned, LoraConfig(**kept, target_modules=adapted_modules(tensors)))
         result = set_peft_model_state_dict(model, named)
-    except (ValueError, RuntimeError, KeyError) as error:
-        raise VoiceError(f"the adapter does not fit the conditioning encoders of the base: {error}") from error
+    except (ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise VoiceError(
+            f"the adapter does not fit the conditioning encoders of the base: {in_a_line(error)[:200]}"
+        ) from error
     if result.unexpected_keys:
         raise VoiceError(f"the adapter does not fit the base: {listed(result.unexpected_keys)} have no place in it")
     merged: EmotionEncoder = model.merge_and_unload()
@@ -148,5 +151,8 @@ def _stated_fingerprint(files: TrainedFiles) -> dict[str, str] | None:
     path = files.exported_facts()
     if path is None:
         return None
-    stated = read_json_object(path).get("fingerprint")
+    try:
+        stated = read_json_object(path).get("fingerprint")
+    except (OSError, FileRefused) as error:
+        raise VoiceError(f"{path} cannot be read: {why(error)}") from error
     return {str(name): str(digest) for name, digest in stated.items()} if isinstance(stated, dict) else None
