@@ -20,7 +20,7 @@ VERBS = {
     "plan": "Estimate what RECIPE needs: clips, steps, memory, time.",
     "prepare": "Cut recordings into clips.",
     "transcribe": "Transcribe clips, and flag doubtful transcripts.",
-    "check": "Check this machine: what works, and the line that mends what does not.",
+    "check": "Check this machine, and say what mends it.",
     "doctor": "Examine DATA and report what is wrong with it.",
     "review": "Listen to DATA in a browser, and correct it.",
     "say": "Speak TEXT with VOICE.",

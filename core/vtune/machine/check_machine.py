@@ -8,6 +8,7 @@ from dataclasses import replace
 from vtune.errors import VtuneError, choices, reason
 from vtune.machine.finding import Finding, MachineCheck
 from vtune.machine.this_machine import Machine, ThisMachine
+from vtune.machine.tries import TRY_SECONDS, TooBusy
 from vtune.runtime.registry import read_registry
 
 
@@ -43,6 +44,13 @@ def check_machine(
         try:
             for finding in check.run(machine):
                 yield replace(finding, check=check.name)
+        except TooBusy as step:
+            yield Finding(
+                "warning",
+                f"This machine is too busy: {str(step)!r} had not ended after {TRY_SECONDS:g} s.",
+                "End other programs, and run vtune check again.",
+                check.name,
+            )
         except Exception as problem:  # a broken library must not hide what the other checks find
             yield Finding(
                 "warning",

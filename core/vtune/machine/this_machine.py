@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vtune.machine.disk_speed import Space, measured_space
-from vtune.machine.tries import Tried, try_in_another_process
+from vtune.machine.tries import TooBusy, Tried, try_in_another_process
 
 COMMAND_SECONDS = 20.0
 
@@ -56,7 +56,7 @@ class Machine(Protocol):
         ...
 
     def tried(self, *names: str) -> Mapping[str, Tried]:
-        """Really do some tiny steps; see ``vtune.machine.tries``."""
+        """Really do some tiny steps; see ``vtune.machine.tries``. :raises TooBusy: the time was up."""
         ...
 
     def space(self, folder: Path) -> Space:
@@ -126,6 +126,9 @@ class ThisMachine:
             wanted = dict.fromkeys([*names, *self._next])
             self._next = []
             self._tried |= try_in_another_process([name for name in wanted if name not in self._tried])
+        for name in names:
+            if self._tried[name].too_slow:
+                raise TooBusy(name)
         return {name: self._tried[name] for name in names}
 
     def space(self, folder: Path) -> Space:

@@ -21,6 +21,10 @@ TRY_SECONDS = 300.0
 TOO_SLOW = "it had not ended after"
 
 
+class TooBusy(Exception):
+    """A step had not ended when its time was up, which on a machine with other work says nothing about the step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tried:
     """How a step went.

@@ -17,10 +17,10 @@ from vtune.machine.checks.torch import REINSTALL
 from vtune.machine.disk_speed import Space
 from vtune.machine.finding import Finding
 from vtune.machine.this_machine import Answer
+from vtune.machine.tries import TooBusy
 
 DRIVER = "| NVIDIA-SMI 525.60   Driver Version: 525.60   CUDA Version: 12.0 |"
 CUDA_TORCH = {"version": "2.9.0", "cuda": "12.8"}
-LATER = "End other programs, and run vtune check again."
 WORDS = "python -c 'import whisper; whisper.load_model(\"tiny.en\")'"
 CPU = "vtune run RECIPE --device cpu"
 
@@ -32,7 +32,6 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("torch", {}, "note", "there is no GPU that it can use", ""),
     ("torch", {"broken": {"torch": "OSError: cudart"}}, "error", "torch cannot be imported: OSError: cudart",
      "pip install --force-reinstall torch"),
-    ("torch", {"broken": {"torch": "it had not ended after 300 s"}}, "warning", "torch could not be tried", LATER),
     ("torch", {"torch": T4}, "ok", "torch 2.9.0 with CUDA 12.8 sees 1 GPU (Tesla T4, compute capability 7.5)", ""),
     ("torch", {"torch": {**T4, "hip": "6.4"}}, "ok", "with ROCm 6.4", ""),
     ("torch", {"torch": {**T4, "capability": [6, 1], "gpu": "GTX 1080"}}, "error",
@@ -86,7 +85,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
      "opus cannot be written: EncoderNotFoundError", "pip install --force-reinstall av"),
     ("disk", {}, "ok", "100.0 GB free in the current folder, which writes 900 MB a second", ""),
     ("disk", {"room": Space(100, None, "PermissionError: denied")}, "error",
-     "Nothing can be written in the current folder: PermissionError", "cd to a folder"),
+     "Nothing can be written in the current folder: PermissionError", "cd FOLDER"),
     ("disk", {"room": Space(10**8, None)}, "error", "There are 0.1 GB free in the cache of the Hub",
      "Free some space, or: export HF_HOME=FOLDER"),
     ("disk", {"room": Space(5 * 10**9, 900e6)}, "warning", "enough for small engines", "Free some space"),
@@ -210,6 +209,20 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on() -> None:
     (problem,) = (finding for finding in findings if finding.status == "warning")
     assert (problem.check, problem.seen) == ("memory", "The check itself failed: RuntimeError: no /proc here.")
     assert {finding.check for finding in findings} == set(check_names())
+
+
+def test_a_machine_that_is_too_busy_to_try_is_no_fault_of_a_library() -> None:
+    class Busy(FakeMachine):
+        def tried(self, *names: str) -> Any:
+            if "import peft" in names:
+                raise TooBusy("import peft")
+            return super().tried(*names)
+
+    findings = list(check_machine(Busy(versions={"transformers": "5.1.0"}), only=["versions"]))
+
+    assert [finding.status for finding in findings] == ["error", "warning"]
+    assert findings[1].seen == "This machine is too busy: 'import peft' had not ended after 300 s."
+    assert findings[1].fix == "End other programs, and run vtune check again."
 
 
 def test_an_unknown_check_is_told_the_nearest() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from vtune.machine.disk_speed import Space
 from vtune.machine.finding import Finding, MachineCheck, error, ok, warning
 from vtune.machine.this_machine import Machine
 
@@ -25,29 +26,30 @@ def folders(machine: Machine) -> dict[str, Path]:
 
 def run(machine: Machine) -> Iterator[Finding]:
     """Measure the room and the speed of each folder."""
-    move = {"the current folder": "cd to a folder on a larger disk", "the cache of the Hub": "export HF_HOME=FOLDER"}
+    move = {"the current folder": "cd FOLDER", "the cache of the Hub": "export HF_HOME=FOLDER"}
     for name, path in folders(machine).items():
-        space = machine.space(path)
-        free = f"{space.free / GB:,.1f} GB"
-        if space.problem:
-            yield error(f"Nothing can be written in {name}: {space.problem}.", f"{move[name]} that you may write to")
-        elif space.free < LEAST_FREE:
-            yield error(
-                f"There are {free} free in {name}: no base model and no run fits.", f"Free some space, or: {move[name]}"
-            )
-        elif space.free < ENOUGH_FREE:
-            yield warning(
-                f"There are {free} free in {name}: enough for small engines, not for a base of billions of weights.",
-                f"Free some space, or: {move[name]}",
-            )
-        elif space.write_speed is not None and space.write_speed < SLOW:
-            yield warning(
-                f"{name[0].upper()}{name[1:]} writes {space.write_speed / 1e6:,.0f} MB a second: encoding and "
-                "checkpoints wait for it.",
-                f"{move[name]} on a local disk",
-            )
-        else:
-            yield ok(f"{free} free in {name}, which writes {(space.write_speed or 0) / 1e6:,.0f} MB a second.")
+        yield _of_a_folder(name, machine.space(path), move[name])
+
+
+def _of_a_folder(name: str, space: Space, move: str) -> Finding:
+    free = f"{space.free / GB:,.1f} GB"
+    larger = f"Free some space, or: {move}  # on a larger disk"
+    if space.problem:
+        return error(
+            f"Nothing can be written in {name}: {space.problem}.", f"{move}  # with a FOLDER that you may write to"
+        )
+    if space.free < LEAST_FREE:
+        return error(f"There are {free} free in {name}: no base model and no run fits.", larger)
+    if space.free < ENOUGH_FREE:
+        seen = f"There are {free} free in {name}: enough for small engines, not for a base of billions of weights."
+        return warning(seen, larger)
+    speed = f"{(space.write_speed or 0) / 1e6:,.0f} MB a second"
+    if space.write_speed is not None and space.write_speed < SLOW:
+        where = f"{name[0].upper()}{name[1:]}"
+        return warning(
+            f"{where} writes {speed}: encoding and checkpoints wait for it.", f"{move}  # with a FOLDER on a local disk"
+        )
+    return ok(f"{free} free in {name}, which writes {speed}.")
 
 
 CHECK = MachineCheck("disk", 80, "Is there room, and is the disk fast enough?", run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
@@ -72,11 +73,17 @@ BAD_PAIRS = (
 
 def run(machine: Machine) -> Iterator[Finding]:
     """Compare the installed versions with vtune's requirements, and look for pairs that are known to break."""
-    found = [*_requirements(machine), *_pairs(machine)]
+    faults = 0
+    for finding in chain(_requirements(machine), _pairs(machine)):
+        faults += 1
+        yield finding
     peft = machine.tried("import peft")["import peft"]
-    if not peft.works and not peft.too_slow and not any(finding.status == "error" for finding in found):
-        found.append(error(f"peft cannot be imported: {peft.problem}.", "pip install --upgrade peft transformers"))
-    yield from found or [ok("All versions go together.")]
+    if not faults:
+        yield (
+            ok("All versions go together.")
+            if peft.works
+            else error(f"peft cannot be imported: {peft.problem}.", "pip install --upgrade peft transformers")
+        )
 
 
 def _requirements(machine: Machine) -> Iterator[Finding]:
@@ -102,7 +109,7 @@ def _pairs(machine: Machine) -> Iterator[Finding]:
             continue
         name = f"import {pair.module}"
         tried = machine.tried(name)[name] if pair.module else None
-        if tried is None or not (tried.works or tried.too_slow):
+        if tried is None or not tried.works:
             problem = f" ({tried.problem})" if tried else ""
             yield error(f"{pair.first} {first} beside {pair.second} {second}: {pair.consequence}{problem}.", pair.fix)
 
