@@ -205,7 +205,7 @@ OTHERS_FLAGS = {
     },
     "docker, useradd": {"create-home", "device", "format", "gpus", "interval", "rm", "start-period", "stop-timeout"},
     "hf": {"local-dir"},
-    "pip": {"group", "no-cache-dir", "no-deps"},
+    "pip": {"force-reinstall", "group", "index-url", "no-cache-dir", "no-deps"},
     "ray": {"working-dir"},
     "sbatch": {
         "cpus-per-task",
