@@ -3,13 +3,15 @@
     python benchmarks/real_size.py --engine orpheus --folder /tmp/real
     python benchmarks/real_size.py --engine orpheus --layers 2 --folder /tmp/small
     python benchmarks/real_size.py --engine indextts2 --folder /tmp/indextts2
+    python benchmarks/real_size.py --engine indextts2.5 --folder /tmp/indextts25
 
 The script writes a checkpoint of the shape of Orpheus 3B (6.6 GB in bf16, tensor by tensor, with a SNAC of the
-published widths), or one of IndexTTS2 whose GPT has the published size and whose other parts are small, and six clips
-of 3 to 5 s. Then it does what a user does: `plan`, `run` until the first of two steps is saved, `kill -9`, `run` again
-to the finished voice, `say`, `merge` and `export`. Each stage has a row: seconds, peak resident memory of the process
-and its children, and peak anonymous memory: memory that is no mapped file, and so cannot be released when memory is
-short.
+published widths); or one of IndexTTS-2 whose GPT has the published size and whose other parts are small; or one of
+IndexTTS-2.5 whose `gpt.pth` (814.8 million numbers, 3.3 GB), codec, flow and vocabulary have the published sizes and
+whose w2v-BERT and vocoder are small. With it, it writes six or eight clips. Then it does what a user does: `plan`,
+`run` until the first of two steps is saved, `kill -9`, `run` again to the finished voice, `say`, `merge` and
+`export`. Each stage has a row: seconds, peak resident memory of the process and its children, and peak anonymous
+memory: memory that is no mapped file, and so cannot be released when memory is short.
 
 `--limit-gib` puts every process into a memory cgroup (version 1, as root); a process that needs more is killed.
 """
@@ -17,6 +19,7 @@ short.
 from __future__ import annotations
 
 import argparse
+import base64
 import csv
 import json
 import os
@@ -48,6 +51,9 @@ CODEC: dict[str, Any] = {
     "vq_strides": [4, 2, 1], "noise": True, "depthwise": True,
 }  # fmt: skip
 CLIP_SECONDS = (3.0, 3.4, 3.8, 4.2, 4.6, 5.0)
+SHORT_CLIP_SECONDS = (1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4, 2.6)
+"""Eight clips for two steps of IndexTTS-2.5."""
+
 SAMPLE_SECONDS = 0.02
 STATEMENT = "I have the right to publish this voice"
 STAGES = (
@@ -295,31 +301,91 @@ def build_indextts2(folder: Path, num_hidden_layers: int = 24) -> None:
     nano_checkpoint.build(folder, width=1280, layers=num_hidden_layers)
 
 
-BUILDERS = {"orpheus": build_orpheus, "indextts2": build_indextts2}
+def build_indextts25(folder: Path, num_hidden_layers: int = 24) -> None:
+    """Write a checkpoint of the published shape of IndexTTS-2.5, with a small w2v-BERT and a small vocoder."""
+    from vtune_indextts2 import nano_checkpoint
+    from vtune_indextts2.config import read_config
+    from vtune_indextts2.gpt.conditioning import encoder_class
+    from vtune_indextts2.gpt.network import SemanticGPTConfig
+    from vtune_indextts2.gpt.style_network import StyleGPT
+    from vtune_indextts2.s2mel.network import LATENT_DIMS, S2Mel
+    from vtune_indextts2.semantic.half_rate_codec import HalfRateCodec
+
+    nano_checkpoint.build(folder, layers=1, release="2.5")
+    content = yaml.safe_load(Path(__file__).with_name("indextts25.yaml").read_text(encoding="utf-8"))
+    content["gpt"]["layers"] = num_hidden_layers
+    (folder / "config.yaml").write_text(yaml.safe_dump({**content, "semantic_layers": 2}, sort_keys=False))
+    config = read_config(folder / "config.yaml")
+    torch.manual_seed(0)
+    for path in folder.glob("*.tiktoken"):
+        path.unlink()
+    specials = 1_673
+    write_vocabulary(folder / config.bpe_model, config.gpt.number_text_tokens - specials)
+    network = StyleGPT(SemanticGPTConfig(settings=config.gpt.model_dump())).state_dict()
+    tensors = {**encoder_class(config.gpt)(config.gpt).state_dict(), **network}
+    torch.save({"model": tensors}, folder / "gpt.pth")
+    del network, tensors
+    torch.save({"model": HalfRateCodec().state_dict()}, folder / "codec.pth")
+    nested: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in S2Mel(config.s2mel, LATENT_DIMS).state_dict().items():  # with the part that nothing reads
+        part, rest = name.split(".", 1)
+        nested.setdefault(part, {})[rest] = tensor
+    torch.save({"net": nested}, folder / "s2mel.pth")
+    width, rows = config.gpt.feature_dim, sum(config.emo_num)
+    torch.save({"mean": torch.zeros(width), "var": torch.ones(width)}, folder / "wav2vec2bert_stats.pt")
+    torch.save(torch.randn(rows, config.gpt.model_dim), folder / "feat2.pt")
+    semantic = transformers.Wav2Vec2BertConfig(
+        hidden_size=width, num_hidden_layers=2, num_attention_heads=16, intermediate_size=64
+    )
+    transformers.Wav2Vec2BertModel(semantic).save_pretrained(folder / "w2v-bert-2.0")
+
+
+def write_vocabulary(path: Path, lines: int) -> None:
+    """Write a byte-pair vocabulary: all bytes, random tokens, and the empty token of the released file."""
+    tokens = [bytes([value]) for value in range(256)]
+    tokens += [b"\xff" + number.to_bytes(3, "big") for number in range(lines - 1 - len(tokens))]
+    text = b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(tokens))
+    path.write_bytes(text + b"= %d\n" % (lines - 1))
+
+
+BUILDERS = {"orpheus": build_orpheus, "indextts2": build_indextts2, "indextts2.5": build_indextts25}
 
 
 def write_recipe(folder: Path, engine: str, base: Path) -> Path:
-    """Write six clips and a recipe with two steps, which saves a checkpoint after each."""
+    """Write the clips and a recipe with two steps, which saves a checkpoint after each."""
     clips = folder / "clips"
     if not clips.is_dir():
         clips.mkdir()
         with (clips / "transcripts.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["filename", "text"])
-            for number, seconds in enumerate(CLIP_SECONDS):
+            for number, seconds in enumerate(SHORT_CLIP_SECONDS if engine == "indextts2.5" else CLIP_SECONDS):
                 times = np.arange(int(seconds * 24_000)) / 24_000
                 noise = np.random.default_rng(number).normal(0, 0.02, len(times))
                 sound = 0.2 * np.sin(2 * np.pi * (150 + 20 * number) * times) + noise
                 soundfile.write(clips / f"clip_{number}.wav", sound, 24_000)
                 table.writerow([f"clip_{number}", f"this is sentence number {number} of a measurement"])
-    speaking = {"orpheus": {"max_new_tokens": 70}, "indextts2": {"max_codes": 70}}[engine]
+    speaking: dict[str, Any] = {
+        "orpheus": {"max_new_tokens": 70},
+        "indextts2": {"max_codes": 70, "normaliser": "basic"},
+        "indextts2.5": {"max_codes": 20, "normaliser": "basic"},
+    }.get(engine, {})
+    batch = {"batch_size": 4, "gradient_accumulation": 1} if engine == "indextts2.5" else {}  # eight clips in two steps
     recipe = {
         "voice": "real",
-        "engine": engine,
+        "engine": engine.removesuffix(".5"),
         "engine_options": {"base_model": str(base), **speaking},
         "data": [{"source": str(clips)}],
         "folders": {"runs": str(folder / "runs"), "voices": str(folder / "voices")},
-        "train": {"max_steps": 2, "save_every": 1, "validation": 0, "warmup": 0, "log_every": 1, "learning_rate": 1e-4},
+        "train": {
+            "max_steps": 2,
+            "save_every": 1,
+            "validation": 0,
+            "warmup": 0,
+            "log_every": 1,
+            "learning_rate": 1e-4,
+            **batch,
+        },
         "evaluate": {
             "sentences": ["Hello."],
             "metrics": ["delivery", "speed"],

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from counting import default_dtype
 from machine import in_a_line, machine
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
@@ -69,23 +70,30 @@ class Arm:
     lora = LoraSettings(rank=32, alpha=64)
     kind: Any = LlamaForCausalLM
     attention = "sdpa"
+    optimizer = "adamw_torch"
 
     def __init__(self, config: LlamaConfig, device: str, dtype: str) -> None:
         torch.manual_seed(0)
         weights, self.precision = self.numbers(torch.device(device), dtype)
         config = LlamaConfig(**config.to_diff_dict())
         config._attn_implementation = self.attention
-        self.network = self.kind(config).to(device, weights).requires_grad_(False)
+        with torch.device(device), default_dtype(weights):
+            self.network = self.prepared(self.kind(config)).requires_grad_(False)
         presets = vtune_orpheus.engine_info().lora_targets
         self.model = attach_lora(self.network, self.lora, presets, task_type="CAUSAL_LM")
         self.device = device
-        self.half = self.precision == "bf16"
+        self.half = self.precision in ("bf16", "fp16")
         self.processed = 0
         self.network.model.layers[0].register_forward_pre_hook(self._count)
 
     def numbers(self, device: torch.device, dtype: str) -> tuple[torch.dtype, str]:
-        """Return the dtype of the weights and the dtype of the products."""
-        return (torch.bfloat16, "bf16") if dtype == "bfloat16" else (torch.float32, "fp32")
+        """Return the dtype of the weights and the dtype of the products; ``mixed`` has wide weights."""
+        weights = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(dtype, torch.float32)
+        return weights, {"bfloat16": "bf16", "mixed": "bf16", "float16": "fp16"}.get(dtype, "fp32")
+
+    def prepared(self, network: Any) -> Any:
+        """Return the network as it is before it gets its adapter."""
+        return network
 
     def _count(self, _: nn.Module, given: Sequence[torch.Tensor]) -> None:
         self.processed += given[0].shape[0] * given[0].shape[1]
@@ -98,15 +106,19 @@ class Arm:
         """Return the trainer."""
         return Trainer(model=self.model, args=arguments, train_dataset=rows, data_collator=self.collate)
 
+    def arguments(self, folder: str, seed: int, **further: Any) -> TrainingArguments:
+        """Return the arguments of a training of one epoch that saves and logs nothing."""
+        return TrainingArguments(
+            output_dir=folder, num_train_epochs=1, per_device_train_batch_size=self.batch, learning_rate=5e-5,
+            optim=self.optimizer, bf16=self.precision == "bf16", fp16=self.precision == "fp16",
+            use_cpu=self.device == "cpu", seed=seed, save_strategy="no", logging_strategy="no", report_to=[],
+            disable_tqdm=True, remove_unused_columns=False, **further,
+        )  # fmt: skip
+
     def run(self, rows: list[Row], seed: int) -> tuple[float, float]:
         """Train an epoch; return its seconds and its CPU seconds."""
         with tempfile.TemporaryDirectory() as folder:
-            arguments = TrainingArguments(
-                output_dir=folder, num_train_epochs=1, per_device_train_batch_size=self.batch, learning_rate=5e-5,
-                optim="adamw_torch", bf16=self.half, use_cpu=self.device == "cpu", seed=seed, save_strategy="no",
-                logging_strategy="no", report_to=[], disable_tqdm=True, remove_unused_columns=False,
-            )  # fmt: skip
-            trainer = self.trainer(arguments, rows)
+            trainer = self.trainer(self.arguments(folder, seed), rows)
             trainer.remove_callback(transformers.PrinterCallback)
             started, worked = time.perf_counter(), time.process_time()
             trainer.train()
@@ -150,7 +162,7 @@ class Ours(Arm):
 
     def numbers(self, device: torch.device, dtype: str) -> tuple[torch.dtype, str]:
         """Return the dtypes that a recipe's ``precision`` stands for."""
-        name = {"auto": "auto", "float32": "fp32", "bfloat16": "bf16"}[dtype]
+        name = {"auto": "auto", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}[dtype]
         return weights_dtype(name, device, "lora"), pick_precision(name, device)
 
     def trainer(self, arguments: TrainingArguments, rows: list[Row]) -> Trainer:
@@ -241,7 +253,8 @@ def first_loss(arm: Arm, rows: list[Row]) -> float:
     """Return the loss of the first eight clips before the training; it is the same for all loops."""
     batches = [arm.collate(rows[start : start + arm.batch]) for start in range(0, min(8, len(rows)), arm.batch)]
     count = sum(int((batch["labels"][:, 1:] != -100).sum()) for batch in batches)
-    with torch.autocast(arm.device, torch.bfloat16, enabled=arm.half):
+    narrow = torch.float16 if arm.precision == "fp16" else torch.bfloat16
+    with torch.autocast(arm.device, narrow, enabled=arm.half):
         return sum(
             float(arm.model(**{k: v.to(arm.device) for k, v in batch.items()}, num_items_in_batch=count)["loss"])
             for batch in batches

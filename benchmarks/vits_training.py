@@ -100,7 +100,7 @@ class VtuneTraining:
         self.model.train()
         started, started_cpu = time.perf_counter(), time.process_time()
         with torch.autocast("cpu", torch.bfloat16) if self.is_half else nullcontext():
-            step.training_step(self.model, batch, self, self.base.options.adversarial_weight)
+            step.training_step(self.model, batch, self, step.LossWeights(self.base.options.adversarial_weight, 0))
         return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - started_cpu}
 
 

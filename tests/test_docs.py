@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 import subprocess
@@ -79,10 +78,13 @@ def recipe_tables() -> dict[str, list[dict[str, str]]]:
     return tables
 
 
+ENGINES = ("hibari", "indextts2", "orpheus", "vits")
+
+
 def recipe_models() -> dict[str, type[BaseModel]]:
     """Return the model behind each section of docs/reference/recipe.md by the section's name."""
     sections = {name: model_in(field.annotation) for name, field in Recipe.model_fields.items()}
-    engines = {f"engine_options of {name}": load_engine(name).info.options for name in ("indextts2", "orpheus", "vits")}
+    engines = {f"engine_options of {name}": load_engine(name).info.options for name in ENGINES}
     return {"Top level": Recipe, **{name: model for name, model in sections.items() if model}, **engines}
 
 
@@ -100,7 +102,7 @@ def test_the_recipe_page_has_every_key_with_its_default(section: str) -> None:
             assert shown == (str(default) if isinstance(default, Path) else default), row["key"]
 
 
-@pytest.mark.parametrize("engine", ["indextts2", "orpheus", "vits"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_recipe_page_has_each_engines_own_lora_defaults(engine: str) -> None:
     for row in recipe_tables()["lora"]:
         default = getattr(load_engine(engine).info.lora, row["key"].strip("`"))
@@ -127,7 +129,7 @@ def test_every_verb_is_in_the_readme() -> None:
     assert not [verb for verb in VERBS if f"`vtune {verb}" not in readme]
 
 
-@pytest.mark.parametrize("name", ["quickstart", "orpheus_character", "piper_character"])
+@pytest.mark.parametrize("name", ["quickstart", "hibari_character", "orpheus_character", "piper_character"])
 def test_built_in_recipes_begin_with_what_they_are(name: str) -> None:
     lines = builtin_recipes()[name].read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# ")
@@ -181,6 +183,7 @@ SOURCE_ROOTS = {
     "vtune_cli": ROOT / "cli",
     "vtune_indextts2": ROOT / "plugins" / "indextts2",
     "vtune_orpheus": ROOT / "plugins" / "orpheus",
+    "vtune_hibari": ROOT / "plugins" / "hibari",
     "vtune_vits": ROOT / "plugins" / "vits",
 }
 FOLDERS = ("core", "cli", "plugins", "recipes", "tests", "tools", "benchmarks", "docs")
@@ -205,6 +208,20 @@ OTHERS_FLAGS = {
     },
     "docker, useradd": {"create-home", "device", "format", "gpus", "interval", "rm", "start-period", "stop-timeout"},
     "hf": {"local-dir"},
+    "index-tts's fork": {
+        "amp",
+        "freeze-embeddings",
+        "grad-accumulation",
+        "lora-alpha",
+        "lora-dropout",
+        "lora-rank",
+        "lora-target-modules",
+        "mel-loss-weight",
+        "save-interval",
+        "speaker",
+        "text-loss-weight",
+        "warmup-steps",
+    },
     "pip": {"force-reinstall", "group", "index-url", "no-cache-dir", "no-deps"},
     "ray": {"working-dir"},
     "sbatch": {
@@ -259,7 +276,7 @@ def is_module_name(dotted: str) -> bool:
 
 
 def unknown_modules(line: str) -> list[str]:
-    names = re.findall(r"(?<![\w./-])(vtune(?:_cli|_indextts2|_orpheus|_vits)?(?:\.[A-Za-z_]\w*)+)", line)
+    names = re.findall(r"(?<![\w./-])(vtune(?:_cli|_hibari|_indextts2|_orpheus|_vits)?(?:\.[A-Za-z_]\w*)+)", line)
     return [name for name in names if name not in ENTRY_POINT_GROUPS | METADATA_KEYS and not is_module_name(name)]
 
 
@@ -290,7 +307,8 @@ def flags_of(command: click.Command) -> set[str]:
 @pytest.fixture(scope="module")
 def flags() -> dict[str, set[str]]:
     """Return the options of each verb."""
-    commands = {verb: getattr(importlib.import_module(f"vtune_cli.{verb}"), verb) for verb in VERBS}
+    context = click.Context(main)
+    commands = {verb: main.get_command(context, verb) for verb in VERBS}
     return {verb: flags_of(command) for verb, command in commands.items()}
 
 
@@ -323,7 +341,6 @@ def is_recipe_key(dotted: str) -> bool:
     return True
 
 
-ENGINES = ("orpheus", "indextts2", "vits")
 SECTIONS = [
     name for name, field in Recipe.model_fields.items() if model_in(field.annotation) or name == "engine_options"
 ]

@@ -19,23 +19,27 @@ ORPHEUS = {
     "num_hidden_layers": 28, "num_attention_heads": 24, "num_key_value_heads": 8, "head_dim": 128,
     "vocab_size": 156_940, "tie_word_embeddings": True, "max_position_embeddings": 131_072,
 }  # fmt: skip
-TOKENS = {"orpheus": 1090, "indextts2": 847}
-"""Tokens of a clip of 13 s (82 a second, and the prompt), and of 15 s (50 codes and 4 pieces of text a second)."""
+TOKENS = {"orpheus": 1090, "indextts2": 847, "indextts25": 441}
+"""Tokens of a clip of 13 s (82 a second, and the prompt), and of 15 s (50 or 25 codes and 4 pieces of text)."""
 
 
-def planned(folder: Path, engine_name: str, *overrides: str, processes: int = 1) -> dict[str, float]:
-    """Return the GiB on the GPU of each stage of a run with the engine's own recipe; weights have two bytes."""
+def planned(folder: Path, shape: str, *overrides: str, processes: int = 1) -> dict[str, float]:
+    """Return the GiB on the GPU of each stage of a run with the engine's own recipe; weights have two bytes.
+
+    :param shape: a key of ``TOKENS``: an engine, or a release of it.
+    """
+    engine_name = "indextts2" if shape.startswith("indextts2") else shape
     if engine_name == "orpheus":
         (folder / "config.json").write_text(json.dumps(ORPHEUS), encoding="utf-8")
     else:
-        shutil.copy(ROOT / "benchmarks" / "indextts2.yaml", folder / "config.yaml")
+        shutil.copy(ROOT / "benchmarks" / f"{shape}.yaml", folder / "config.yaml")
     settings = ["train.gradient_checkpointing=false", f"engine_options.base_model={folder}", *overrides]
     recipe = load_recipe(f"{engine_name}_character", settings)
     full = recipe.train.method == "full"
     engine = load_engine(engine_name)
     footprint = engine.footprint(recipe.engine_options, recipe.lora.settings(), 4 if full else 2, 2)
     assert footprint is not None
-    tokens = int(recipe.train.batch_size) * TOKENS[engine_name]
+    tokens = int(recipe.train.batch_size) * TOKENS[shape]
     listed = stages(of_method(footprint, recipe.train.method), recipe, tokens, 13, on_gpu=True, processes=processes)
     return {stage.name: stage.device_bytes / GIB for stage in listed}
 
@@ -80,3 +84,19 @@ def test_indextts2_takes_what_its_page_states(tmp_path: Path) -> None:
     assert numbers("indextts2.md", "training") == pytest.approx(expected, abs=0.06)
     assert numbers("indextts2.md", "speaking") == pytest.approx([plain["scoring checkpoints"]], abs=0.06)
     assert round(max(planned(tmp_path, "indextts2", "train.method=full").values())) == 12
+
+
+def test_indextts25_takes_what_its_page_states(tmp_path: Path) -> None:
+    plain = planned(tmp_path, "indextts25")
+    four = planned(tmp_path, "indextts25", "train.batch_size=4")
+    lean = planned(tmp_path, "indextts25", "train.gradient_checkpointing=true")
+    expected = [
+        plain["encoding"], plain["training"], four["training"], lean["training"], plain["scoring checkpoints"],
+    ]  # fmt: skip
+    own = numbers("indextts2.md", "IndexTTS-2.5")[1:]  # the first is its name
+    assert own == pytest.approx(expected, abs=0.06)
+    assert round(max(planned(tmp_path, "indextts25", "train.method=full").values())) == 15
+    eight = planned(tmp_path, "indextts25", "train.batch_size=8")["training"]
+    text = (ROOT / "docs" / "how-to" / "indextts2.md").read_text(encoding="utf-8")
+    assert f"batches of 8 ({eight:.1f} GiB" in text
+    assert "Full fine-tuning takes 15 GiB" in text

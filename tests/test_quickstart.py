@@ -60,7 +60,6 @@ def means(voice: VoiceFolder, metric: str) -> tuple[float, float]:
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory, whisper_weights: Path) -> VoiceFolder:
-    pytest.importorskip("resemblyzer")
     return train(tmp_path_factory.mktemp("tuned"), whisper_weights)
 
 

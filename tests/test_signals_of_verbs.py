@@ -39,12 +39,23 @@ evaluate:
 STUDY = "runs/ann/tuning/study/best.yaml"
 
 CONVERTING = """
-import vtune, vtune_toy
+import json, vtune, vtune_toy
+from safetensors.torch import load_file
+from vtune.contract.imports import ImportedVoice
+from vtune.voice_format.record import read_conditioning
 from vtune_toy import *
 
 @vtune.hookimpl
 def convert(base, model, audio, conditioning, seed):
     yield vtune.Audio(audio.waveform * 0.5, audio.sample_rate, vtune.Ending.PLANNED)
+
+@vtune.hookimpl
+def import_voice(base, source):
+    lora = json.loads((source.path / "voice.json").read_text())["lora"]
+    shape = vtune.LoraSettings(lora["rank"], lora["alpha"], lora["dropout"], lora["rslora"], tuple(lora["targets"]))
+    weights = load_file(str(source.path / "adapter_model.safetensors"))
+    kept = read_conditioning(source.path / "conditioning.safetensors")
+    return ImportedVoice("a voice of a toy", weights, kept, [source.path / "adapter_model.safetensors"], shape)
 """
 
 
@@ -82,6 +93,7 @@ CASES = [
     case("compare ann ben --texts lines.txt --out heard --device cpu", "heard"),
     case("merge ann whole --device cpu", "whole"),
     case("mix 0.5*ann+0.5*ben --name duo --device cpu", "voices/duo"),
+    case("import voices/con --engine engine.py --name came --device cpu", "voices/came"),
     case(f"export|ann|copy|--to|peft|--without-consent|{CONSENT}", "copy"),
     case(f"export|ann|copy|--to|merged|--without-consent|{CONSENT}", "copy"),
     case("say ann hello --out said.wav --device cpu", "said.wav"),

@@ -47,7 +47,6 @@ def wait_until_ready(address: str) -> None:
 @pytest.mark.slow
 @pytest.mark.proof
 def test_following_the_tutorial(tmp_path: Path, whisper_weights: Path) -> None:
-    pytest.importorskip("resemblyzer")
     for name in ("recipes", "tools"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "models").mkdir()

@@ -197,7 +197,8 @@ ENVIRONMENT = {
 TEST_ENVIRONMENT = {
     "VTUNE_ADVISORIES": "Address of the database of vulnerabilities that `tools/audit.py` asks instead of OSV.",
     "VTUNE_CHROMIUM": "Path of the Chromium in which tests open pages; default: one on the path.",
-    "VTUNE_PARITY_KIT": "Folder of the parity kit of IndexTTS2; without it, its tests are skipped.",
+    "VTUNE_PARITY_KIT": "Folder of the parity kit of IndexTTS-2; without it, its tests are skipped.",
+    "VTUNE_PARITY25_KIT": "Folder of the parity kit of IndexTTS-2.5; without it, its tests are skipped.",
     "VTUNE_PIPER_VOICE": "Path of a published Piper voice (`.onnx`); tests that need one are skipped without it.",
     "VTUNE_SCREENSHOTS": "Folder into which the tests of vtune's own pages write pictures of them.",
     "VTUNE_VLLM": "Path of the program `vllm` with which tests compare both back ends of the server.",

@@ -15,7 +15,7 @@ from vtune_cli.output import echo
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="NAME...")
 @click.option("--text", "texts", multiple=True, help="Text that every voice speaks. May be repeated.")
 @click.option(
     "--texts", "lines", callback=read_lines, metavar="FILE", help="Speak each line of a file ('-' for stdin)."
@@ -34,11 +34,12 @@ from vtune_cli.output import echo
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("comparison"), show_default=True,
     help="Folder for the sound files, scores, summary and page.",
 )  # fmt: skip
+@click.option("--list-speakers", "lists", is_flag=True, help="List what can be compared: voices and checkpoints.")
 @base_options
 @voices_option
 def compare(
     names: tuple[str, ...], texts: tuple[str, ...], lines: list[str] | None, seed: int, seeds: int, out: Path,
-    device: str, options: tuple[str, ...], folder: Path,
+    lists: bool, device: str, options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
     """Let several voices speak the same texts, score them, and write a page to listen to them side by side.
 
@@ -46,6 +47,11 @@ def compare(
     prompt:RECORDING (the base with a recording as its prompt). A single voice is compared with its base. Without texts,
     the voices speak the texts of the first voice's held-out clips.
     """
+    if lists:
+        _list_speakers(folder)
+        return
+    if not names:
+        raise click.UsageError("Missing argument 'NAME...'; --list-speakers lists what can be compared")
     several = [*texts, *(line for line in lines or () if line.strip())]
     overrides = (f"evaluate.seed={seed}", f"evaluate.seeds={seeds}")
     compare_voices(names, (), several, overrides, out, device, engine_options(options), folder)
@@ -85,3 +91,14 @@ def compare_voices(
     for line in comparison.table():
         echo(line)
     echo(f"to listen, open {directory / 'listen.html'}")
+
+
+def _list_speakers(folder: Path) -> None:
+    """Print the voices of a folder, each with its checkpoints that are still there."""
+    from vtune.evaluation.compare import checkpoint_names
+    from vtune_cli.voices import lines_of, voice_rows
+
+    rows = voice_rows(folder)
+    for row, line in zip(rows or [{}], lines_of(rows, folder), strict=True):
+        names = checkpoint_names(row, Path("runs")) if "training" in row else []
+        echo(f"{line}  {' '.join(names)}".rstrip())

@@ -38,7 +38,7 @@ from vtune_cli.output import echo, echo_text
 )  # fmt: skip
 @click.option(
     "--speakers/--no-speakers", default=True, show_default=True,
-    help="Check whether all clips have one speaker. This is the slowest check (extra: similarity).",
+    help="Check whether all clips have one speaker. This is the slowest check.",
 )  # fmt: skip
 @click.option("--table", help="File name of the table, for a folder with several tables.")
 @click.option("--audio-column", help="Column with the names of the recordings. Default: detected.")

@@ -61,7 +61,6 @@ def configure(*, verbose: bool, quiet: bool) -> None:
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft")
         # The warning comes in torch's name; transformers before 5.2x knows the argument by no other name.
         warnings.filterwarnings("ignore", "`past_key_values` is deprecated", FutureWarning)
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module="resemblyzer")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         # The Hub's library sets its own level at import; without a network it would report each attempt, twice.
         os.environ.setdefault("HF_HUB_VERBOSITY", "error")

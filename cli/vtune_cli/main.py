@@ -11,8 +11,9 @@ import click
 
 from vtune_cli.stopping import stoppable
 
-# Verb to its line of help, in the order of work; each verb is in the module of its name.
+# Verb to its line of help, in the order of work; each verb is in the module of its name, see MODULES.
 VERBS = {
+    "studio": "Make voices on one local page, from recordings to sharing.",
     "run": "Make the voices of RECIPE: prepare, encode, train, score.",
     "train": "Do the steps of RECIPE up to the trained adapter.",
     "tune": "Search the settings of RECIPE that give the best voice.",
@@ -30,12 +31,16 @@ VERBS = {
     "voices": "List the voices in a folder.",
     "merge": "Merge the adapter of VOICE into its base: one model folder.",
     "mix": "Mix voices into a new voice.",
+    "import": "Make a voice of what other software trained.",
     "export": "Write VOICE in a format of other software, and check it.",
     "recipe": "List, copy, show and check recipes.",
     "engines": "List the installed engines with their options.",
     "engine": "Write an engine, and check it.",
     "plugins": "List the installed engines and extensions, and what is wrong with one.",
 }
+
+MODULES = {"import": "import_voice"}
+"""Modules of verbs whose names are words of Python."""
 
 
 class Verbs(click.Group):
@@ -52,7 +57,8 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one verb."""
         if cmd_name in VERBS:
-            command: click.Command = getattr(importlib.import_module(f"vtune_cli.{cmd_name}"), cmd_name)
+            module = MODULES.get(cmd_name, cmd_name)
+            command: click.Command = getattr(importlib.import_module(f"vtune_cli.{module}"), module)
             return command
         _add_extensions(self)
         return self.commands.get(cmd_name)

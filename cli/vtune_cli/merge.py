@@ -16,12 +16,13 @@ from vtune_cli.output import echo
 @base_options
 @voices_option
 def merge(voice: str, directory: Path, device: str, options: tuple[str, ...], folder: Path) -> None:
-    """Merge the adapter of VOICE into its base and write DIRECTORY, one model that plain transformers loads.
+    """Merge the adapter of VOICE into its base and write DIRECTORY, one model without an adapter.
 
-    The written model is read back, and its answers are compared with those of the voice.
+    The network of a fully fine-tuned voice is written as it is. The written model is read back, and its answers are
+    compared with those of the voice.
     """
     from vtune.export.merge import merge_voice
     from vtune.voice_format.record import find_voice
 
     difference = merge_voice(find_voice(voice, folder), directory, device, engine_options(options))
-    echo(f"{directory}: merged; its logits differ from the voice's by at most {difference:.1e} of the largest")
+    echo(f"{directory}: one model; its logits differ from the voice's by at most {difference:.1e} of the largest")

@@ -38,14 +38,19 @@ def serve(
     host: str, port: int, backend: str, config: Path | None, keys: Path | None, log_text: bool, device: str,
     options: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
-    """Serve every voice of a folder over HTTP with OpenAI's speech API."""
+    """Serve every voice of a folder over HTTP with OpenAI's speech API.
+
+    --voices may also name voices of the Hub, separated by commas: hub:owner/anna,hub:owner/ben.
+    """
     from vtune.serve import serve as serve_voices
+    from vtune.serve.hub_voices import voices_folder
 
     def started(url: str) -> None:
         echo(url)
         echo("Press Ctrl-C to end; voices that are added or removed are noticed")
 
-    serve_voices(
-        folder, host=host, port=port, backend=backend, config=config, keys=keys, device=device,
+    with voices_folder(str(folder)) as opened:
+        serve_voices(
+        opened, host=host, port=port, backend=backend, config=config, keys=keys, device=device,
         options=engine_options(options), log_text=log_text, started=started,
     )  # fmt: skip

@@ -136,7 +136,7 @@ def _make_voice(
     # How long the training took stays in the run's folder: the same recipe makes the same voice, byte for byte.
     facts = {name: fact for name, fact in facts.items() if name != "seconds"}
     facts |= {"made_from": made_from, "data": data.identity[:16], CLIP_SAMPLE_KEY: sample}
-    record = voice_record(engine, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
+    record = voice_record(speaker, recipe, voice.name, data.fingerprint, facts, data.totals.settings())
     systems = tuned_and_base(speaker, adapter=recipe.train.method == "lora")
     evaluation = evaluate(engine, systems, test_set, recipe)
     write_voice(speaker, record, recipe, voice, evaluation)

@@ -196,7 +196,7 @@ def _count(
     totals, rows, seconds, longest = ClipTotals(), Counter[float](), 0.0, 0.0
     for source in raw:
         weight = recipe.data[source.index].weight
-        spoken = source.seconds * _SPEECH_FRACTION * (1 - recipe.train.validation)
+        spoken = source.seconds * _SPEECH_FRACTION * (1 - recipe.held_out_share(source.index))
         rows[weight] += math.ceil(spoken / _RAW_CLIP_SECONDS)
         seconds += spoken * weight
         longest = recipe.prepare.max_seconds or MAX_CUT_SECONDS

@@ -97,3 +97,17 @@ def test_mistakes_are_one_line(
 ) -> None:
     result = vtune(*arguments)
     assert (result.exit_code, message in result.output) == (code, True), result.output
+
+
+def test_voices_and_their_checkpoints_are_listed(vtune: Callable[..., Result], voice: Path) -> None:
+    """As the tools of index-tts's fork list speakers; what is listed can be compared."""
+    result = vtune("compare", "--list-speakers")
+    assert result.exit_code == 0
+    (line,) = result.output.splitlines()
+    assert line.split()[:3] == ["ann", "toy", "lora"]
+    assert "ann@2" in line.split()
+    Path("empty").mkdir()
+    assert vtune("compare", "--list-speakers", "--voices", "empty").output.startswith("no voices in empty")
+    nothing = vtune("compare")
+    assert nothing.exit_code == 2
+    assert "Missing argument 'NAME...'; --list-speakers lists what can be compared" in nothing.output

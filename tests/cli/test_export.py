@@ -95,7 +95,8 @@ def test_without_a_consent_the_words_are_told_and_then_taken(vtune: Run, made: P
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        ([], 2, "Missing option '--to'"),
+        ([], 2, "give DIRECTORY and --to TARGET, or --push OWNER/NAME"),
+        (["--to", "peft", "--public"], 2, "--public needs --push"),
         (["--to", "onnx"], 1, "there is no export target 'onnx' for voices of the engine 'toy' (targets: "),
         (["--to", "merged", "--dtype", "int8"], 2, "'int8' is not one of"),
         (["--to", "gguf-ready"], 1, "is no llama"),

@@ -23,6 +23,7 @@ RECORD = {
     "vtune": "0.1.0",
     "created": "2025-01-01T00:00:00+00:00",
     "mix": None,
+    "imported": None,
 }
 
 

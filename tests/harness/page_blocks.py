@@ -21,7 +21,7 @@ from vtune.errors import VtuneError
 from vtune.recipe.parse import parse
 
 UNCHECKED = {"text", "ini", "csv", "dockerfile"}
-BASES = ("toy", "orpheus", "indextts2", "vits")
+BASES = ("toy", "hibari", "orpheus", "indextts2", "vits")
 _VOICE_OF = re.compile(r"a voice of (Orpheus|IndexTTS2)")
 _VTUNE = re.compile(
     r"""(?:^|&&|\|\||[;|&(])\s*(?:\w+=\S*\s+)*(?:srun\s+)?(?:\S*/)?vtune\s+((?:'[^'\n]*'|"[^"\n]*"|[^\n;|&<>#])*)""",

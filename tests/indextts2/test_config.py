@@ -114,9 +114,6 @@ def test_the_version_may_be_written_in_any_way(written: Callable[..., Path], ver
         ({"version": 1.0}, "IndexTTS 1.0"),
         ({"version": ..., "gpt.emo_condition_module": ..., "s2mel": ...}, "IndexTTS 1"),
         ({"version": 1.5, "gpt.emo_condition_module": ..., "s2mel": ...}, "IndexTTS 1.5"),
-        ({"version": 2.5}, "IndexTTS 2.5"),
-        ({"version": 2.5, "gpt.spk_cond_mode": "campplus"}, "IndexTTS 2.5"),
-        ({"version": ..., "gpt.spk_cond_mode": "campplus"}, "IndexTTS 2.5"),
         ({"version": 3}, "IndexTTS 3"),
     ],
 )

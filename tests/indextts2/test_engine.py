@@ -32,14 +32,21 @@ def engine() -> vtune.Engine:
     return vtune.load_engine("indextts2")
 
 
-def test_indextts2_keeps_the_contract(tiny: Path, tmp_path: Path) -> None:
-    options = {"base_model": str(tiny), "normaliser": "basic", "max_codes": 20, "flow_steps": 2}
+@pytest.fixture(params=["tiny", "tiny25"])
+def either(request: pytest.FixtureRequest) -> Path:
+    """Return a small checkpoint of each release in turn."""
+    folder: Path = request.getfixturevalue(request.param)
+    return folder
+
+
+def test_indextts2_keeps_the_contract(either: Path, tmp_path: Path) -> None:
+    options = {"base_model": str(either), "normaliser": "basic", "max_codes": 20, "flow_steps": 2}
     check_engine("indextts2", options, tmp_path)
 
 
 @pytest.mark.parametrize("options", [{"reference": "join", "prompt": "self"}, {"reference": "average", "beams": 2}])
-def test_it_keeps_the_contract_with_other_options(options: dict[str, Any], tiny: Path) -> None:
-    usual = {"base_model": str(tiny), "normaliser": "basic", "max_codes": 10, "flow_steps": 1}
+def test_it_keeps_the_contract_with_other_options(options: dict[str, Any], either: Path) -> None:
+    usual = {"base_model": str(either), "normaliser": "basic", "max_codes": 10, "flow_steps": 1}
     clips = [
         made_clip(rate, seconds, index)
         for index, (rate, seconds) in enumerate([(8000, 0.9), (44_100, 1.2), (16_000, 0.5)])
@@ -54,10 +61,11 @@ def test_it_keeps_the_contract_with_other_options(options: dict[str, Any], tiny:
 # The small checkpoint
 
 
-def test_the_small_checkpoint_is_the_same_bytes_every_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("release", ["2.0", "2.5"])
+def test_the_small_checkpoint_is_the_same_bytes_every_time(release: Any, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        nano_checkpoint.build(tmp_path / name, width=32, layers=1)
+        nano_checkpoint.build(tmp_path / name, width=32, layers=1, release=release)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()]
     assert len(files) == 14
     for file in files:
@@ -80,14 +88,17 @@ def test_nano_is_built_once_into_the_cache(
     built: list[Path] = []
     build = nano_checkpoint.build
 
-    def count(folder: Path) -> None:
+    def count(folder: Path, **settings: Any) -> None:
         built.append(folder)
-        build(folder)
+        build(folder, **settings)
 
     monkeypatch.setattr(nano_checkpoint, "build", count)
     first, second = make_base(base_model="nano"), make_base(base_model="nano")
     assert first.speaking_fingerprint == second.speaking_fingerprint
     assert len(built) == 1
+    assert make_base(base_model="nano-2.5").config.title == "IndexTTS-2.5"
+    assert make_base(base_model="nano").config.title == "IndexTTS-2"
+    assert len(built) == 2
     assert Path(first.files.checkpoint).is_relative_to(tmp_path)
     assert f"nano-{nano_checkpoint.NANO_VERSION}" in first.files.checkpoint
 
@@ -113,11 +124,11 @@ def test_every_preset_is_tried(engine: vtune.Engine) -> None:
     ],
 )
 def test_the_footprint_counts_what_the_model_has(
-    targets: str, arguments: dict[str, Any], make_base: MakeBase, engine: vtune.Engine, tiny: Path
+    targets: str, arguments: dict[str, Any], make_base: MakeBase, engine: vtune.Engine, either: Path
 ) -> None:
     lora = vtune.LoraSettings(rank=4, alpha=8, targets=(targets,), arguments=arguments)
-    model = engine.build_lora_model(make_base(), lora)
-    footprint = engine.footprint(IndexTTS2Options(base_model=str(tiny)), lora, 2)
+    model = engine.build_lora_model(make_base(base_model=str(either)), lora)
+    footprint = engine.footprint(IndexTTS2Options(base_model=str(either)), lora, 2)
     assert footprint is not None
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     total = sum(parameter.numel() for parameter in model.parameters())

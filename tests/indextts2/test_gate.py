@@ -98,13 +98,14 @@ def test_counting_is_the_same_every_time_and_sees_what_checkpointing_saves(gate:
     assert lean.flops_per_token > full.flops_per_token
 
 
-def test_every_part_that_listens_or_speaks_is_counted_from_configurations_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("release", ["2.0", "2.5"])
+def test_every_part_that_listens_or_speaks_is_counted_from_configurations_alone(release: Any, tmp_path: Path) -> None:
     import torch
 
     from vtune_indextts2 import nano_checkpoint
     from vtune_indextts2.base import IndexTTS2Base
 
-    nano_checkpoint.build(tmp_path)
+    nano_checkpoint.build(tmp_path, release=release)
     options = IndexTTS2Options(base_model=str(tmp_path))
     base = IndexTTS2Base(options, torch.device("cpu"), torch.float32)
 
@@ -112,7 +113,8 @@ def test_every_part_that_listens_or_speaks_is_counted_from_configurations_alone(
         return sum(4 * tensor.numel() for network in networks for tensor in network.state_dict().values())
 
     listening = size(base.semantic._model, base.codec, base.conditioning_encoder, base.speaker_model)
-    speaking = size(base.s2mel, base.vocoder)
+    decoders = [base.codec] if release == "2.5" else []
+    speaking = size(base.s2mel, base.vocoder, *decoders)
     for path in tmp_path.rglob("*"):
         if path.suffix in (".pth", ".pt", ".bin", ".safetensors"):
             path.unlink()  # no weight is read

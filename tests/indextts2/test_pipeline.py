@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import soundfile
 import torch
 import yaml
 from click.testing import CliRunner
+from indextts2_runs import Made, run_recipe, spoken, write_speech
 from safetensors.torch import load_file
 from transformers import Trainer
 
@@ -26,7 +26,6 @@ from vtune.export.consent import CONSENT_SENTENCE
 from vtune.export.export import export
 from vtune.export.merge import merge_voice
 from vtune.runtime.paths import VoiceFolder
-from vtune.testing import made_clip
 from vtune.voice_format.record import read_record
 from vtune.voices.speech import open_voice
 from vtune_cli.main import main
@@ -38,66 +37,15 @@ from vtune_indextts2.speech import generate_codes
 Run = Callable[..., list[VoiceFolder]]
 
 
-@dataclass(frozen=True)
-class Made:
-    """A voice with its run and its recipe."""
-
-    folder: VoiceFolder
-    root: Path
-
-    @property
-    def adapter(self) -> dict[str, torch.Tensor]:
-        """Return the tensors of the adapter by name."""
-        tensors: dict[str, torch.Tensor] = load_file(self.folder.path / "adapter_model.safetensors")
-        return tensors
-
-    @property
-    def metrics(self) -> list[dict[str, Any]]:
-        """Return the logged metrics, one entry for each step."""
-        (log,) = (self.root / "runs/someone/logs").glob("*/metrics.jsonl")
-        return [json.loads(line) for line in log.read_text().splitlines()]
-
-
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write two voices of unequal length, each a folder of clips with its own sample rate."""
-    root = tmp_path_factory.mktemp("speech")
-    for voice, rate, count, first in (("someone", 16_000, 6, 0), ("another", 44_100, 4, 10)):
-        (root / voice / "clips").mkdir(parents=True)
-        with (root / voice / "transcripts.csv").open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(["filename", "text"])
-            for number in range(first, first + count):
-                clip = made_clip(rate, 0.6 + 0.05 * (number % 4), number)
-                soundfile.write(root / voice / "clips" / f"{number}.wav", clip.waveform, rate)
-                table.writerow([f"{number}.wav", f"this is sentence number {number}"])
-    return root
+    return write_speech(tmp_path_factory.mktemp("speech"))
 
 
 @pytest.fixture(scope="module")
 def run(speech: Path, tiny: Path) -> Run:
-    def make(root: Path, **sections: Any) -> list[VoiceFolder]:
-        options = {"base_model": str(tiny), "normaliser": "basic", "max_codes": 20, "flow_steps": 2}
-        train = {
-            "epochs": 3, "batch_size": 3, "learning_rate": 3e-2, "validation": 0, "log_every": 1, "save_every": 3,
-            "warmup": 0, "gradient_checkpointing": True,
-        }  # fmt: skip
-        recipe = {
-            "voice": "someone",
-            "engine": "indextts2",
-            "data": [{"source": str(speech / "someone")}],
-            "folders": {"runs": str(root / "runs"), "voices": str(root / "voices")},
-            "lora": {"rank": 4, "alpha": 8, "dropout": 0.05},
-            "evaluate": {"sentences": ["hello there"]},
-            **sections,
-            "engine_options": {**options, **sections.get("engine_options", {})},
-            "train": {**train, **sections.get("train", {})},
-        }
-        root.mkdir(exist_ok=True)
-        (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-        return pipeline.run(load_recipe(root / "recipe.yaml"))
-
-    return make
+    return partial(run_recipe, speech, tiny)
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +54,6 @@ def made(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Made:
     root = tmp_path_factory.mktemp("made")
     (folder,) = run(root)
     return Made(folder, root)
-
-
-def spoken(voice: Any, text: str, **settings: Any) -> np.ndarray:
-    return np.concatenate([piece.waveform for piece in voice.stream(text, **settings)])
 
 
 # What training leaves

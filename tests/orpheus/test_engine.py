@@ -15,6 +15,7 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import vtune
+import vtune_orpheus.checkpoints
 from vtune.testing import check_engine, made_clip
 from vtune_orpheus.base import OrpheusBase
 from vtune_orpheus.memory_footprint import estimate
@@ -43,6 +44,21 @@ def wake(model: Any) -> None:
 
 def test_orpheus_keeps_the_contract(tiny: Path, tmp_path: Path) -> None:
     check_engine("orpheus", {"base_model": str(tiny), "max_new_tokens": 35}, tmp_path)
+
+
+def test_llamas_licence_binds_orpheus_and_not_nano(tiny: Path, engine: vtune.Engine) -> None:
+    def licence_of(base_model: str) -> vtune.Licence:
+        base = OrpheusBase(OrpheusOptions(base_model=base_model), torch.device("cpu"), torch.float32)
+        return engine.licence(base)
+
+    assert licence_of(str(tiny)).licence_id == "llama3.2"
+    assert "Llama 3.2 Community License" in licence_of(str(tiny)).terms
+    by_path = str(Path(vtune_orpheus.checkpoints.__file__).parent / "nano")
+    for name in ("nano", by_path):
+        licence = licence_of(name)
+        assert licence.licence_id == "apache-2.0"
+        assert "No weight of it derives from Llama" in licence.terms
+        assert "research only" in licence.terms
 
 
 def test_the_small_checkpoint_is_the_same_bytes_every_time(tmp_path: Path) -> None:

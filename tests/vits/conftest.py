@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
-import huggingface_hub
 import pytest
+from asset_cache import assets_in
 from small_voice import HIGH, small_network, small_settings, write_piper_checkpoint, write_transformers_folder
 
 
 @pytest.fixture(scope="session", autouse=True)
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Keep posterior encoders that tests make out of the user's cache, in this process and in those that it starts."""
-    folder = tmp_path_factory.mktemp("assets")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            huggingface_hub, "cached_assets_path", partial(huggingface_hub.cached_assets_path, assets_dir=folder)
-        )
-        patch.setenv("HF_ASSETS_CACHE", str(folder))
+    with assets_in(tmp_path_factory.mktemp("assets")) as folder:
         yield folder
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from small_voice import small_network, small_settings, write_piper_checkpoint, write_piper_pair
 
+import vtune
 import vtune.testing
 
 FAST = {"discriminator_narrowing": 16, "posterior_steps": 4}
@@ -24,6 +27,19 @@ def onnx_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     pytest.importorskip("piper")
     pytest.importorskip("onnx")
     return {"base_model": str(write_piper_pair(tmp_path_factory.mktemp("onnx"))), **FAST}
+
+
+def test_a_voice_carries_the_licence_that_its_base_names(tmp_path: Path) -> None:
+    pytest.importorskip("piper")
+    checkpoint = write_piper_checkpoint(tmp_path, small_network(small_settings()))
+    engine = vtune.load_engine("vits")
+    options = engine.info.options.model_validate({"base_model": str(checkpoint)})
+    load = lambda: engine.load_base(options, torch.device("cpu"), torch.float32)  # noqa: E731
+    assert engine.licence(load()).terms == engine.info.licence
+    (checkpoint.parent / "MODEL_CARD").write_text("# Voice\n\n## Dataset\n\n* License: CC0 1.0\n")
+    terms = engine.licence(load()).terms
+    assert "name this licence: CC0 1.0" in terms
+    assert engine.info.licence in terms
 
 
 CHANGES = {"lexicon": {"line": "lyne"}, "language": "de", "speaker": 1}

@@ -14,9 +14,8 @@ from small_voice import new_base
 from vtune import Audio, Conditioning, Ending, EngineError, VoiceError
 from vtune_vits.base import VitsBase
 from vtune_vits.network.noise import SpeakingNoise
-from vtune_vits.speech import cut_long, missing_silence, speak, speak_together, speaking_style, word_times
-from vtune_vits.text.prepared import Sentence
-from vtune_vits.text.symbols import SymbolIds, encode_symbols
+from vtune_vits.speech import speak, speak_together, speaking_style
+from vtune_vits.text.symbols import encode_symbols
 
 FIRST_SPEAKER = Conditioning(strings={"speaker": "0"})
 LINES = ("a sentence of some words\ta\tsentence\tof\tsome\twords", "one\tOne\nand two\tAnd\ttwo", "b\tB")
@@ -148,39 +147,3 @@ def test_the_speaker_of_the_voice_is_heard(speakers: Path) -> None:
         for number in ("0", "2")
     )
     assert first.shape != third.shape or not np.allclose(first, third)
-
-
-def test_words_last_from_their_first_to_their_last_symbol() -> None:
-    symbols = SymbolIds(ids=[5, 8, 3, 6, 2], owners=[0, 1, 2, 3, -1])
-
-    times = word_times(Sentence("a, b", ("Eh,", "bee")), symbols, [2, 1, 1, 3, 1], frame_seconds=0.5)
-
-    assert [(time.word, time.start, time.end) for time in times] == [("Eh,", 0.0, 1.0), ("bee", 2.0, 3.5)]
-
-
-def test_a_word_of_several_groups_lasts_to_the_end_of_the_last() -> None:
-    symbols = SymbolIds(ids=[1, 2, 3, 4, 5], owners=[0, 1, 2, 3, 4])
-
-    times = word_times(Sentence("x y z", ("23", "", "cats")), symbols, [1, 1, 1, 1, 1], frame_seconds=1.0)
-
-    assert [(time.word, time.start, time.end) for time in times] == [("23", 0.0, 3.0), ("cats", 4.0, 5.0)]
-
-
-@pytest.mark.parametrize(
-    ("sentence", "parts"),
-    [
-        (Sentence("ab, cd ef", ("x", "y", "z")), [Sentence("ab,", ("x",)), Sentence("cd ef", ("y", "z"))]),
-        (Sentence("ab cd ef", ("x", "y", "z")), [Sentence("ab cd", ("x", "y")), Sentence("ef", ("z",))]),
-        (Sentence("abcdefghi", ("x",)), [Sentence("abcdef", ("x",)), Sentence("ghi", ("",))]),
-        (Sentence("abc", ("x",)), [Sentence("abc", ("x",))]),
-    ],
-)
-def test_long_sentences_are_cut_at_marks_then_at_words_then_anywhere(sentence: Sentence, parts: list[Sentence]) -> None:
-    assert cut_long(sentence, 6) == parts
-
-
-def test_silence_that_is_spoken_already_counts() -> None:
-    sound = np.concatenate([np.ones(100), np.full(300, 0.01)]).astype(np.float32)
-    assert len(missing_silence(sound, 1000)) == 700
-    assert len(missing_silence(sound, 200)) == 0
-    assert len(missing_silence(np.zeros(0, dtype=np.float32), 5)) == 5

@@ -83,6 +83,7 @@ class ExportTarget:
     :param tolerance: largest allowed difference, as a share of the largest expected number.
     :param dtypes: formats of the weights that ``--dtype`` may name; the first is the default.
     :param use: how the folder is used, in Markdown, for the card.
+    :param notes: sentences that the user should read after the export.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -92,3 +93,4 @@ class ExportTarget:
     tolerance: Annotated[float, Field(gt=0, le=MAX_TOLERANCE)] = 1e-3
     dtypes: Annotated[tuple[Literal["fp32", "fp16", "bf16"], ...], Field(min_length=1)] = ("fp32",)
     use: str = ""
+    notes: tuple[str, ...] = ()

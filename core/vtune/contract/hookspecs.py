@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vtune.contract.exports import ExportTarget
+    from vtune.contract.imports import ImportedVoice, VoiceToImport
     from vtune.contract.metrics import MetricMaker
     from vtune.contract.recognisers import RecogniserBackend
     from vtune.contract.tables import TableReader
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         ExtensionInfo,
         Features,
         Footprint,
+        Licence,
         LoraSettings,
         TokenSampler,
         TrainingPart,
@@ -68,11 +70,18 @@ REQUIRED_HOOKS = (
 """Hooks that every engine must implement; core has a default for each of the others."""
 
 HOOK_SECTIONS = {
-    "Describe and load the engine": ("engine_info", "load_base", "fingerprint", "features_fingerprint", "footprint"),
+    "Describe and load the engine": (
+        "engine_info",
+        "load_base",
+        "base_licence",
+        "fingerprint",
+        "features_fingerprint",
+        "footprint",
+    ),
     "Prepare the data": ("prepare_text", "prepare_sample", "collate"),
     "Train": ("build_lora_model", "training_parts", "optimizers", "training_step"),
-    "Make the voice": ("extract_conditioning", "mix_conditioning", "export_voice", "save_merged"),
-    "Speak": ("synthesize", "synthesize_together", "synthesize_from_sampler", "convert"),
+    "Make the voice": ("extract_conditioning", "mix_conditioning", "import_voice", "export_voice", "save_merged"),
+    "Speak": ("synthesize", "synthesize_together", "synthesize_from_sampler", "convert", "measure_network"),
     "Extensions": (
         "extension_info",
         "trainer_callbacks",
@@ -126,6 +135,22 @@ def load_base(options: EngineOptions, device: torch.device, dtype: torch.dtype) 
         @vtune.hookimpl
         def load_base(options, device, dtype):
             return MyBase(options, device, dtype)  # its parts are functools.cached_property
+    """
+
+
+@hookspec(firstresult=True)
+def base_licence(base: Any, extensions: Mapping[str, EngineOptions]) -> Licence | None:
+    """State the licence of one base, for an engine whose bases have different licences.
+
+    The voice's card, its record and its licence note state this licence in place of the one in ``engine_info``.
+
+    Called when a voice, a mix or an export is written. Optional; default: None, the licence in ``engine_info``.
+
+    Example::
+
+        @vtune.hookimpl
+        def base_licence(base):
+            return vtune.Licence("Keep the notice.", licence_id="apache-2.0") if base.is_ours else None
     """
 
 
@@ -412,6 +437,36 @@ def mix_conditioning(
 
 
 @hookspec(firstresult=True)
+def import_voice(base: Any, source: VoiceToImport, extensions: Mapping[str, EngineOptions]) -> ImportedVoice:
+    """Read a voice that other software trained: what it learned, and what it speaks with.
+
+    vtune fills the network with the returned weights, lets it speak, checks that the weights change what it answers,
+    and writes a voice folder.
+
+    :param source: the file or folder that the user named, and the further files of the voice.
+    :returns: weights by the names of this engine's network, with the conditioning.
+    :raises vtune.VoiceError: the engine does not know the layout, a file is missing, or the voice belongs to another
+        base; says what was found, and what to do.
+
+    Called once by ``vtune import``, in one process. Read files with ``vtune.toolkit.read_tensors``, which runs no code
+    of theirs. Optional; without it, vtune says that the engine imports no voices. See also ``export_targets``, for the
+    way back.
+
+    Example::
+
+        from vtune.contract.imports import ImportedVoice
+
+
+        @vtune.hookimpl
+        def import_voice(base, source):
+            lora, weights = base.read_adapter(source.path)
+            speaker = base.speaker_embedding(source.reference)
+            kept = vtune.Conditioning({"speaker": speaker})
+            return ImportedVoice("an adapter of Acme TTS", weights, kept, [source.path], lora)
+    """
+
+
+@hookspec(firstresult=True)
 def export_voice(
     base: Any, model: nn.Module, conditioning: Conditioning, directory: Path, extensions: Mapping[str, EngineOptions]
 ) -> list[Path]:
@@ -576,6 +631,34 @@ def convert(
     """
 
 
+@hookspec(firstresult=True)
+def measure_network(
+    base: Any,
+    model: nn.Module,
+    text: str,
+    conditioning: Conditioning,
+    seed: int,
+    extensions: Mapping[str, EngineOptions],
+) -> Mapping[str, float]:
+    """Measure the network on a text where its sound alone does not tell, such as how far it answers to an emotion.
+
+    :param model: in eval mode; vtune calls this hook inside ``disable_adapter()`` to measure the untuned engine.
+    :param seed: the same seed gives the same numbers on the same machine.
+    :returns: finite numbers by name; none where nothing can be measured. They are in ``Utterance.numbers`` of the
+        text, where a metric of the engine reads them; see ``metrics``.
+
+    Called on the first rank for the first few texts of each evaluation and of each checkpoint, for the voice and for
+    its base, and by ``vtune evaluate`` and ``vtune compare`` for each of the systems; only if a metric is measured that
+    is not vtune's own. Optional; default: no numbers.
+
+    Example::
+
+        @vtune.hookimpl
+        def measure_network(base, model, text, conditioning, seed):
+            return {"entropy": base.mean_entropy(model, text, conditioning, seed)}
+    """
+
+
 # Extensions
 
 
@@ -617,7 +700,7 @@ def trainer_callbacks(recipe: Recipe) -> list[Any]:
 
 @hookspec
 def metrics(recipe: Recipe) -> dict[str, MetricMaker]:
-    """Add metrics that speech is measured by, by the name of their group (extensions only).
+    """Add metrics that speech is measured by, by the name of their group (extensions, and an engine for its voices).
 
     A maker is a class with ``specs``, the ``vtune.contract.metrics.MetricSpec`` of each number that it measures. It is
     called with the ``vtune.contract.metrics.TestSet`` and the recipe, and returns a ``vtune.contract.metrics.Metric``,

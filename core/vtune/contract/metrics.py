@@ -51,6 +51,7 @@ class Utterance:
     :param ending: how the worst piece of the utterance ended; None if this is unknown, as for a recording.
     :param took: seconds of computing; ``first``: seconds until the first sound. Both are None for a recording and for a
         text that was spoken in one batch with other texts.
+    :param numbers: what the engine measured of its network on the text, see the hook ``measure_network``.
     """
 
     text: str
@@ -61,6 +62,7 @@ class Utterance:
     ending: Ending | None = None
     took: float | None = None
     first: float | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -80,6 +82,7 @@ class MetricSpec:
     :param scale: the worst and the best number, such as ``(1, 5)`` for a MOS. A metric with a scale can be multiplied
         with other metrics to choose a checkpoint, see ``goodness``; a metric without one can choose only by itself.
         Default: 0 to 1 for a percentage; a metric that is best at 1 is worst at 0 and at 2.
+    :param kept: the smallest share of the base's number that a voice should keep; a voice with less gets a warning.
     """
 
     name: str
@@ -88,6 +91,7 @@ class MetricSpec:
     unit: str = ""
     headline: bool = False
     scale: tuple[float, float] | None = None
+    kept: float | None = None
 
     def shown(self, number: float | None) -> str:
         """Return a number as people read it."""

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from vtune.contract.imports import ImportedVoice
 from vtune.errors import EngineError, nearest, shown
-from vtune.types import Audio, Batch, Conditioning, Features, Footprint, TrainingPart
+from vtune.types import Audio, Batch, Conditioning, Features, Footprint, Licence, TrainingPart
 from vtune.types.training import MAIN_OPTIMIZER
 
 FIXED_LOT = np.asarray(0.5)
@@ -20,6 +21,19 @@ FIXED_LOT = np.asarray(0.5)
 
 ROW_KEYS = ("lot",)
 """Keys that vtune adds to each row, so no feature may have such a name."""
+
+
+def licence(answer: Any, title: str) -> Licence | None:
+    """Return a licence, or None. :raises EngineError: the answer is something else, or has a field that is no text."""
+    if answer is None:
+        return None
+    if not isinstance(answer, Licence):
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a vtune.Licence or None")
+    for name in Licence.__dataclass_fields__:
+        value = getattr(answer, name)
+        if not isinstance(value, str):
+            raise EngineError(f"{title} gives {name} {shown(value)}; it must be a text")
+    return answer
 
 
 def hashes(answer: Any, title: str) -> dict[str, str]:
@@ -209,3 +223,22 @@ def require_all_spoken(done: Collection[int], count: int, title: str) -> None:
     left = [index for index in range(count) if index not in done]
     if left:
         raise EngineError(f"{title} has not spoken line {left[0]} of {count}; yield every index once")
+
+
+def imported_voice(answer: Any, title: str) -> ImportedVoice:
+    """Return a voice of other software. :raises EngineError: the answer is something else."""
+    if not isinstance(answer, ImportedVoice) or not answer.weights:
+        raise EngineError(f"{title} returned {shown(answer)}; it must return an ImportedVoice with weights")
+    conditioning(answer.conditioning, title)
+    return answer
+
+
+def network_numbers(answer: Any, title: str) -> dict[str, float]:
+    """Return numbers by name. :raises EngineError: the answer is something else."""
+    if not isinstance(answer, Mapping) or not all(isinstance(name, str) for name in answer):
+        raise EngineError(f"{title} returned {shown(answer)}; it must return a dict of numbers by name")
+    numbers = {name: float(value) for name, value in answer.items()}
+    strange = [name for name, value in numbers.items() if not np.isfinite(value)]
+    if strange:
+        raise EngineError(f"{title} returned {shown(strange[0])} as {numbers[strange[0]]}; it must be a finite number")
+    return numbers

@@ -22,6 +22,11 @@ logger = logging.getLogger(__name__)
 
 
 @hookimpl(trylast=True)
+def base_licence() -> None:
+    return None
+
+
+@hookimpl(trylast=True)
 def fingerprint() -> dict[str, str]:
     return {}
 
@@ -70,6 +75,11 @@ def _mean(name: str, arrays: Sequence[np.ndarray | None], weights: Sequence[floa
         return heaviest
     mean: np.ndarray = np.average(same, axis=0, weights=weights).astype(heaviest.dtype)
     return mean
+
+
+@hookimpl(trylast=True)
+def measure_network() -> dict[str, float]:
+    return {}
 
 
 @hookimpl(trylast=True)

@@ -14,6 +14,7 @@ import pluggy
 
 from vtune.contract.exports import ExportTarget
 from vtune.contract.hookspecs import HOOK_SECTIONS
+from vtune.contract.imports import ImportedVoice, VoiceToImport
 from vtune.engines import answers
 from vtune.engines import defaults as default_hooks
 from vtune.engines.contributions import Contribution, contributions, plugin_answers
@@ -35,6 +36,7 @@ from vtune.types import (
     EngineOptions,
     Features,
     Footprint,
+    Licence,
     LoraSettings,
     TokenSampler,
     TrainingPart,
@@ -107,6 +109,15 @@ class Engine:
         with self._errors.named("load_base"):
             base = self._hook.load_base(options=options, device=device, dtype=dtype)
         return self._answered("load_base", base)
+
+    def licence(self, base: Any) -> Licence:
+        """Return the licence of a base: what the engine says of the base, otherwise what it says of all bases."""
+        with self._errors.named("base_licence"):
+            answer = self._hook.base_licence(base=base, extensions=self.extensions)
+        info = self.info
+        return answers.licence(answer, self.title("base_licence")) or Licence(
+            info.licence, info.licence_id, info.licence_name, info.licence_note
+        )
 
     def fingerprint(self, base: Any) -> dict[str, str]:
         """Name every part that a voice needs to speak, with a hash of each."""
@@ -331,6 +342,21 @@ class Engine:
         longest = longest_speech("") + 2 * audio.seconds
         return checked(pieces, self.title("convert"), self.info.sample_rate, longest)
 
+    @property
+    def measures_network(self) -> bool:
+        """Whether the engine measures its network on texts."""
+        return self._implements("measure_network")
+
+    def measure_network(
+        self, base: Any, model: nn.Module, text: str, conditioning: Conditioning, seed: int
+    ) -> dict[str, float]:
+        """Measure the network on a text; finite numbers by name."""
+        spoken = self._spoken(base, text, self._spoken_text_options(conditioning, {}))
+        numbers = self._call(
+            "measure_network", base=base, model=model, text=spoken, conditioning=conditioning, seed=seed
+        )
+        return answers.network_numbers(numbers, self.title("measure_network"))
+
     def require(self, capability: Capability, action: str) -> None:
         """Check that the engine supports something.
 
@@ -357,6 +383,19 @@ class Engine:
         """Write a merged network."""
         written = self._call("save_merged", base=base, network=network, directory=directory)
         return answers.files(written, self.title("save_merged"))
+
+    def require_import(self) -> None:
+        """Check that the engine takes voices of other software. :raises EngineError: it takes none."""
+        if not self._implements("import_voice"):
+            raise EngineError(
+                f"engine {self.name!r} imports no voices of other software: it has no hook 'import_voice'"
+            )
+
+    def import_voice(self, base: Any, source: VoiceToImport) -> ImportedVoice:
+        """Read a voice that other software trained. :raises EngineError: the engine takes none."""
+        self.require_import()
+        answer = self._call("import_voice", base=base, source=source)
+        return answers.imported_voice(answer, self.title("import_voice"))
 
     def export_voice(self, base: Any, model: nn.Module, conditioning: Conditioning, directory: Path) -> list[Path]:
         """Write the adapter and the conditioning of a voice."""

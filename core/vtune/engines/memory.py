@@ -47,13 +47,17 @@ def speaking_stage(footprint: Footprint, method: str, on_gpu: bool) -> Stage:
     return Stage("speaking", program_bytes(footprint, on_gpu) + HOST_COPIES * footprint.tensor_bytes, network)
 
 
-def merging_stage(footprint: Footprint, method: str, on_gpu: bool) -> Stage:
-    """Estimate a merge in float32.
+def merging_stage(footprint: Footprint, method: str, on_gpu: bool, networks: int = 1, name: str = "merging") -> Stage:
+    """Estimate a merge, or another export, in float32.
 
-    It needs a copy of one weight, its update, and the product of the adapter's two matrices beside the network.
+    It needs a copy of one weight, its update, and the product of the adapter's two matrices beside the network. The
+    parts that have encoded the prompts are still in memory.
+
+    :param networks: how many of the network are whole in memory at once.
     """
-    network = 4 * footprint.parameters + adapter_bytes(footprint, method) + 3 * footprint.largest_bytes
+    network = networks * 4 * footprint.parameters + adapter_bytes(footprint, method) + 3 * footprint.largest_bytes
+    network += footprint.listening_bytes
     if not on_gpu:
-        return Stage("merging", program_bytes(footprint, on_gpu) + network)
+        return Stage(name, program_bytes(footprint, on_gpu) + network)
     shard = min(SHARD_BYTES, 4 * footprint.parameters)
-    return Stage("merging", program_bytes(footprint, on_gpu) + shard, network)
+    return Stage(name, program_bytes(footprint, on_gpu) + shard, network)

@@ -31,7 +31,7 @@ HINT_TO_BLOCK = f", uninstall one, or leave one out with {BLOCK_VARIABLE}=NAME"
 _SPECIFICATIONS = {name: thing for name, thing in vars(hookspecs).items() if hasattr(thing, _SPEC)}
 
 
-ENGINE_LISTS = ("export_targets", "trainer_callbacks")
+ENGINE_LISTS = ("export_targets", "metrics", "trainer_callbacks")
 """Hooks of which every plugin's answer is collected, and that engines may have too; the others are of extensions."""
 
 

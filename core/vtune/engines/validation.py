@@ -168,6 +168,7 @@ _FIELDS: dict[str, tuple[Any, str]] = {
     "licence_name": (str, "text"),
     "licence_note": (str, "text"),
     "clips_as_recorded": (bool, "true or false"),
+    "features_by_network": (bool, "true or false"),
     "supports": (Set, "a set of capabilities"),
     "recipes": (Path | None, "the path of a folder of recipes, or None"),
 }

@@ -15,7 +15,7 @@ from vtune.contract.metrics import (
 )
 from vtune.evaluation.checkpoint_metrics import load_checkpoint_metrics
 from vtune.evaluation.evaluation_run import Evaluation, evaluate
-from vtune.evaluation.metric_registry import metric_makers, metric_specs
+from vtune.evaluation.metric_registry import may_read_numbers, metric_makers, metric_specs
 from vtune.evaluation.read_scores import read_scores
 from vtune.evaluation.scores import Score, Scores, score
 from vtune.evaluation.selection import QUALITY, Selection, check_metrics, read_selection
@@ -25,6 +25,7 @@ from vtune.evaluation.synthesis import (
     synthesize_train_sentences,
     system_of,
     tuned_and_base,
+    with_numbers,
 )
 from vtune.evaluation.test_set import held_out_test_set, unique_texts
 
@@ -50,6 +51,7 @@ __all__ = [
     "evaluate",
     "held_out_test_set",
     "load_checkpoint_metrics",
+    "may_read_numbers",
     "metric_makers",
     "metric_specs",
     "read_scores",
@@ -60,4 +62,5 @@ __all__ = [
     "system_of",
     "tuned_and_base",
     "unique_texts",
+    "with_numbers",
 ]

@@ -11,9 +11,10 @@ import numpy as np
 from vtune.contract.metrics import VOICE, Metric, MetricMaker, MetricSpec, TestSet, Utterance
 from vtune.engines import Engine
 from vtune.errors import VtuneError
+from vtune.evaluation.metric_registry import may_read_numbers
 from vtune.evaluation.scores import score
 from vtune.evaluation.selection import QUALITY, Selection, read_selection
-from vtune.evaluation.synthesis import synthesize_batch, system_of
+from vtune.evaluation.synthesis import synthesize_batch, system_of, with_numbers
 from vtune.evaluation.test_set import unique_texts
 from vtune.recipe import Recipe
 from vtune.runtime.progress import ProgressBar
@@ -76,6 +77,8 @@ class CheckpointMetrics:
         lines = [(text, self._recipe.evaluate.seed) for text in test_set.texts]
         with ProgressBar("speaking with the checkpoint", len(lines), "sentences") as bar:
             utterances = synthesize_batch(system, lines, bar.advance)
+        if may_read_numbers(self._selection.makers):
+            utterances = with_numbers(utterances, [system])
         scores = score(utterances, test_set, self._recipe, self._makers[voice], recordings=False)
         metrics = {name: mean for name in self._selection.names if (mean := scores.mean(name, VOICE)) is not None}
         return {QUALITY: self._selection.quality(scores, VOICE) or 0.0, **metrics}, utterances

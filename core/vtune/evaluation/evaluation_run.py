@@ -8,10 +8,10 @@ from pathlib import Path
 
 from vtune.contract.metrics import BASE, TestSet, Utterance
 from vtune.engines import Engine
-from vtune.evaluation.metric_registry import metric_makers
+from vtune.evaluation.metric_registry import may_read_numbers, metric_makers
 from vtune.evaluation.report import write_page
 from vtune.evaluation.scores import Scores, score
-from vtune.evaluation.synthesis import System, synthesize_all, synthesize_train_sentences
+from vtune.evaluation.synthesis import System, synthesize_all, synthesize_train_sentences, with_numbers
 from vtune.recipe import Recipe
 from vtune.runtime.paths import write_json
 
@@ -44,8 +44,10 @@ def evaluate(
         return Evaluation(test_set, scores=Scores(skipped={"scores": _why_nothing(recipe, test_set)}))
     seeds = range(settings.seed, settings.seed + settings.seeds)
     utterances = synthesize_all(systems, test_set.texts, seeds)
-    utterances += synthesize_train_sentences(systems[0], test_set.train_texts, settings.train_sentences, settings.seed)
     makers = metric_makers(engine, recipe, settings.metrics)
+    if may_read_numbers(makers):
+        utterances = with_numbers(utterances, systems)
+    utterances += synthesize_train_sentences(systems[0], test_set.train_texts, settings.train_sentences, settings.seed)
     return Evaluation(test_set, utterances, score(utterances, test_set, recipe, makers, baseline))
 
 
@@ -55,6 +57,6 @@ def _why_nothing(recipe: Recipe, test_set: TestSet) -> str:
         return "evaluate.clips is 0; raise it to let the voice speak held-out sentences"
     if test_set.clips:
         return "the held-out clips have no words that can be spoken; name others under evaluate.source"
-    if recipe.evaluate.source is None and not recipe.train.validation:
+    if recipe.evaluate.source is None and not recipe.holds_clips_out:
         return "train.validation is 0, so no clip is held out; raise it, or name recordings under evaluate.source"
     return "no clip of the voice is held out; name recordings under evaluate.source, or raise train.validation"

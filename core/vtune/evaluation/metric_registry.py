@@ -60,6 +60,11 @@ def _all_makers(engine: Engine, recipe: Recipe) -> dict[str, MetricMaker]:
     return makers
 
 
+def may_read_numbers(makers: Mapping[str, MetricMaker]) -> bool:
+    """Tell whether a metric is not vtune's own: only such a metric can read what an engine measures of its network."""
+    return any(maker is not METRICS.get(group) for group, maker in makers.items())
+
+
 def metric_specs(makers: Mapping[str, MetricMaker]) -> dict[str, MetricSpec]:
     """Return what the makers can measure, by the name of the metric. :raises EngineError: a maker does not say it."""
     return {name: spec for specs in _specs_by_group(makers).values() for name, spec in specs.items()}

@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from vtune.contract.metrics import BASE, RECORDING, MetricMaker, MetricSpec, MetricValues, Ratio, TestSet, Utterance
+from vtune.contract.metrics import (
+    BASE,
+    RECORDING,
+    VOICE,
+    MetricMaker,
+    MetricSpec,
+    MetricValues,
+    Ratio,
+    TestSet,
+    Utterance,
+)
 from vtune.errors import VtuneError
 from vtune.evaluation.synthesis import recordings_as_utterances
 from vtune.recipe import Recipe
@@ -95,10 +105,11 @@ class Scores:
 
     def warnings(self) -> list[str]:
         """Return warnings, one line each."""
-        return [
+        same = [
             f"{first} and {second} sound exactly the same: the training changed nothing that can be heard"
             for first, second in self.identical
         ]
+        return [*same, *filter(None, map(_lost, self.scores))]
 
     def settings(self) -> dict[str, Any]:
         """Return plain data."""
@@ -144,6 +155,17 @@ def score(
                 row[name] = line
     seeds = sorted({utterance.seed for utterance in utterances})
     return Scores(list(test_set.texts), seeds, systems, baseline, scores, rows, skipped, _identical(utterances))
+
+
+def _lost(score: Score) -> str:
+    """Return a warning about a metric of which the voice keeps too little of its base's; empty if it keeps enough."""
+    base, voice, kept = score.means.get(BASE), score.means.get(VOICE), score.spec.kept
+    if kept is None or base is None or voice is None or base <= 0 or voice >= kept * base:
+        return ""
+    return (
+        f"{score.spec.title}: the voice has {voice / base:.0%} of its base's ({score.shown(VOICE)} of "
+        f"{score.shown(BASE)}): train shorter, or choose checkpoints by it (evaluate.selection: [{score.spec.name}])"
+    )
 
 
 def _identical(utterances: Sequence[Utterance]) -> tuple[tuple[str, str], ...]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
 from vtune.contract.metrics import BASE, RECORDING, VOICE, Utterance
+from vtune.errors import VtuneError
 from vtune.runtime.progress import ProgressBar
 from vtune.types import Audio, Clip, join_audio
 from vtune.voices.speech import Speaker
+
+logger = logging.getLogger(__name__)
+
+MEASURED_TEXTS = 4
+"""Texts of each system on which the engine measures its network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +28,23 @@ class System:
     :param say: speaks a text with a seed.
     :param batch: speaks several texts, each with its seed, and yields the index of each with its sound as it is done;
         None where that is not quicker than one after another.
+    :param measure: measures the network on a text with a seed; None for an engine that does not.
     """
 
     name: str
     say: Callable[[str, int], Iterator[Audio]]
     batch: Callable[[Sequence[tuple[str, int]]], Iterator[tuple[int, Sequence[Audio]]]] | None = None
+    measure: Callable[[str, int], Mapping[str, float]] | None = None
 
 
 def system_of(name: str, speaker: Speaker, *, untuned: bool = False) -> System:
     """Return a speaker as a system; ``untuned`` switches its adapter off."""
-    can_batch = speaker.engine.can_batch
+    engine = speaker.engine
     return System(
         name,
         partial(speaker.speak, untuned=untuned),
-        partial(speaker.speak_batch, untuned=untuned) if can_batch else None,
+        partial(speaker.speak_batch, untuned=untuned) if engine.can_batch else None,
+        partial(speaker.measure, untuned=untuned) if engine.measures_network else None,
     )
 
 
@@ -63,6 +73,25 @@ def synthesize_all(systems: Sequence[System], texts: Sequence[str], seeds: Seque
                 bar.advance()
         batches = [synthesize_batch(system, lines[alone:], bar.advance) for system in systems if lines[alone:]]
     return [*utterances, *chain.from_iterable(zip(*batches, strict=True))]
+
+
+def with_numbers(utterances: Sequence[Utterance], systems: Sequence[System]) -> list[Utterance]:
+    """Return utterances with what the engine measures of its network, for the first few texts of each system.
+
+    An engine that cannot measure here, for lack of a file, is logged once for each system.
+    """
+    measured: list[Utterance] = list(utterances)
+    for system in systems:
+        own = [index for index, utterance in enumerate(utterances) if utterance.system == system.name]
+        for index in own[:MEASURED_TEXTS] if system.measure is not None else ():
+            utterance = utterances[index]
+            try:
+                numbers = system.measure(utterance.text, utterance.seed) if system.measure else {}
+            except VtuneError as reason:
+                logger.info("The network of %s is not measured: %s", system.name, reason)
+                break
+            measured[index] = replace(utterance, numbers=numbers)
+    return measured
 
 
 def synthesize_train_sentences(system: System, train_texts: Sequence[str], count: int, seed: int) -> list[Utterance]:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 VOICE_FILES = "voice/"
 """Folder for the voice's own files in the exported folder, apart from the files of the target."""
 
+ADDED_NETWORKS = 2
+"""Networks in memory: the voice's own stays, and beside it one is merged for ``write``, or read back by ``compare``."""
+
 OWN_NAMES = frozenset({"README.md", "export.json", LICENCE_NOTE, VOICE_FILES.rstrip("/")})
 """Files that vtune writes into every export."""
 
@@ -36,7 +39,10 @@ OWN_NAMES = frozenset({"README.md", "export.json", LICENCE_NOTE, VOICE_FILES.rst
 def folder_target(added: Contribution[ExportTarget]) -> FolderTarget:
     """Return a target that writes and checks as a plugin's target says."""
     target = added.entry
-    return FolderTarget(target.name, target.description, target.dtypes, _accept_any_voice, partial(_write, added))
+    write = partial(_write, added)
+    return FolderTarget(
+        target.name, target.description, target.dtypes, _accept_any_voice, write, networks=ADDED_NETWORKS
+    )
 
 
 def _accept_any_voice(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:
@@ -66,7 +72,7 @@ def _write(
     form = Form(
         target.description[:1].upper() + target.description[1:], "finetune", target.name, target.use, VOICE_FILES
     )
-    return ExportResult(form, AnswerComparison(how, prompts, target.tolerance), dtype)
+    return ExportResult(form, AnswerComparison(how, prompts, target.tolerance), dtype, notes=target.notes)
 
 
 def compared_numbers(added: Contribution[ExportTarget], voice: VoiceToExport, directory: Path) -> list[Prompt]:

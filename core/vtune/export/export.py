@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vtune.engines import Engine, load_engine
 from vtune.engines.contributions import Contribution, joined
@@ -24,7 +24,10 @@ from vtune.runtime.paths import VoiceFolder, new_folder, require_new_folder, wri
 from vtune.runtime.progress import logged_step
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.voice_format.record import VoiceRecord, read_record, write_conditioning
-from vtune.voices.memory import require_memory_to_merge
+from vtune.voices.memory import require_memory_to_export
+
+if TYPE_CHECKING:
+    from vtune.export.hub_push import RepoType
 
 EXPORT_JSON_VERSION = 1
 
@@ -80,8 +83,8 @@ def export(
     overridden = consent.require_consent(record, without_consent)
     _require_dtype(targets[target], dtype, targets)
     targets[target].check(folder, record, directory)
-    if targets[target].merges and record.method == "lora":
-        require_memory_to_merge(record, device, options)
+    action = "merging" if targets[target].merges else "exporting"
+    require_memory_to_export(record, device, options, networks=targets[target].networks, action=action)
     scores = read_scores(folder.scores)
     with logged_step(f"Exporting {record.name} to {target}: loading the voice and its base"):
         source = open_export_source(folder, device, options)
@@ -97,7 +100,7 @@ def export(
         write_records(folder, record, kept)
         if kept != aside:
             write_conditioning(source.voice.conditioning, VoiceFolder(kept).conditioning)
-        write_licence_note(source.engine, aside)
+        write_licence_note(source.engine.licence(source.voice.base), aside)
         write_json(aside / "export.json", _facts(record, target, result, overridden))
         try:
             write_card(VoiceFolder(aside).card, record, source.settings, scores, form)
@@ -106,6 +109,45 @@ def export(
                 f"{folder.path}: voice.json and recipe.yaml do not make a card ({reason(error)})"
             ) from error
     return ExportedVoice(directory, record.name, target, result)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """The arguments of ``export``."""
+
+    folder: VoiceFolder
+    directory: Path
+    target: str
+    dtype: str | None = None
+    without_consent: str | None = None
+    device: str = "auto"
+    options: Mapping[str, Any] | None = None
+
+
+def export_and_push(request: ExportRequest, repository: str, *, public: bool = False) -> list[str]:
+    """Export a voice and push the folder to the Hub; return the lines that a user reads.
+
+    Consent, base and repository are checked before the export's long work begins.
+
+    :param repository: ``owner/name``, or a name alone for the user's own.
+    :raises VoiceError: see ``export`` and ``vtune.export.hub_push``.
+    """
+    from vtune.export.hub_push import open_hub_target, push
+    from vtune.export.publishable import require_public_base
+
+    record = read_record(request.folder)
+    consent.require_consent(record, request.without_consent)
+    options = {**record.engine_options, **(request.options or {})}
+    require_public_base(record.model_copy(update={"engine_options": options}))
+    repo_type: RepoType = "space" if request.target == "space" else "model"
+    target = open_hub_target(repository, repo_type, public=public)
+    exported = export(
+        request.folder, request.directory, request.target,
+        dtype=request.dtype, without_consent=request.without_consent, device=request.device, options=request.options,
+    )  # fmt: skip
+    pushed = push(request.directory, target, record.name)
+    checked = exported.lines()[1]
+    return [checked, *pushed.lines(target.repository, repo_type)]
 
 
 def export_targets(engine: Engine) -> dict[str, FolderTarget]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from vtune.errors import VoiceError, shown
+from vtune.errors import VoiceError
 from vtune.evaluation import Scores
 from vtune.export.card import write_card
+from vtune.export.new_voice import new_voice_folder, require_free
 from vtune.export.voice_files import write_licence_note
 from vtune.recipe import LoraRecipe
-from vtune.recipe.field_types import VOICE_NAME
 from vtune.runtime.paths import VoiceFolder, new_folder, write_json
 from vtune.voice_format.record import VoiceRecord
 from vtune.voice_format.vllm_rules import is_servable
@@ -37,32 +36,19 @@ def write_mixed_voice(
     :returns: what ``voice.json`` says.
     :raises VoiceError: the name is taken or none, or the voices cannot be mixed.
     """
-    if not re.fullmatch(VOICE_NAME, name):
-        raise VoiceError(
-            f"a voice cannot be named {shown(name)}; use letters, digits, '-' and '_', starting with a letter or "
-            "digit, 64 at most"
-        )
-    folder = VoiceFolder(voices / name)
-    _require_free(folder)
+    folder = new_voice_folder(name, voices)
     parts = find_parts(text, voices, options or {})
     _require_rank(rank or mixed_rank([part.lora for part in parts]))
     mix = open_mix(parts, device, options=options, rank=rank)
     record = mix.record.model_copy(update={"name": name})
-    with new_folder(folder.path, keep=lambda: _require_free(folder)) as aside:
+    with new_folder(folder.path, keep=lambda: require_free(folder)) as aside:
         new = VoiceFolder(aside)
         mix.engine.export_voice(mix.base, mix.model, mix.conditioning, aside)
         record = record.model_copy(update={"servable": is_servable(new)})
-        write_licence_note(mix.engine, aside)
+        write_licence_note(mix.engine.licence(mix.base), aside)
         write_json(new.record, record.model_dump())
         write_card(new.card, record, {}, Scores())
     return record
-
-
-def _require_free(folder: VoiceFolder) -> bool:
-    """Refuse to replace a voice; called at the end as well, because another process may have written one meanwhile."""
-    if folder.path.exists():
-        raise VoiceError(f"{folder.path} exists already; name the mix differently, or move the folder away")
-    return False
 
 
 def _require_rank(rank: int) -> None:

@@ -78,17 +78,17 @@ class ExportSource:
 def open_export_source(
     folder: VoiceFolder, device: str = "auto", options: Mapping[str, Any] | None = None
 ) -> ExportSource:
-    """Open a voice and compute its logits for its prompts.
+    """Open a voice and compute its logits for its prompts; its memory has been checked before.
 
     :raises VoiceError: the voice is damaged, its base is quantised, or none of its sentences can be encoded.
     """
     from vtune.training import guards
 
     settings = _settings(folder)
-    voice = open_voice(folder, device, "fp32", options)
+    voice = open_voice(folder, device, "fp32", options, check_memory=False)
     if guards.is_quantised(voice.model):
         raise VoiceError(f"{folder.path}: the base of this voice is quantised; export it with --set quantization=none")
-    clips, features = _encoded(voice, folder, settings, options or {})
+    clips, features = encoded_prompts(voice, folder, settings, options or {})
     model_device = next(voice.model.parameters()).device
     source = ExportSource(folder, voice, settings, options or {}, clips, features, [], model_device)
     source.answers = [guards.probe_logits(voice.model, batch) for batch in source.batches]
@@ -97,15 +97,21 @@ def open_export_source(
 
 def _settings(folder: VoiceFolder) -> dict[str, Any]:
     if not folder.recipe.is_file():
-        if read_record(folder).mix is not None:
-            return {}  # nothing was trained for it
+        if not read_record(folder).has_recipe:
+            return {}  # vtune trained nothing for it
         raise VoiceError(f"{folder.recipe} is missing; the voice is incomplete, make it again")
     return read_draft(folder.recipe).data
 
 
-def _encoded(
+def encoded_prompts(
     voice: LoadedVoice, folder: VoiceFolder, settings: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[list[Clip], list[Features]]:
+    """Encode sentences that a voice spoke as its training rows were; what it has not spoken yet, it speaks now.
+
+    :param folder: has the samples.
+    :param settings: the voice's recipe as plain data.
+    :raises VoiceError: no sentence can be encoded; says why.
+    """
     clips, features, reasons = [], [], []
     options = options_of(voice.engine, voice.record, changes)
     sentences = settings.get("evaluate", {}).get("sentences") or EvaluateRecipe().sentences

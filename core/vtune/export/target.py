@@ -26,7 +26,8 @@ class FolderTarget:
     :param dtypes: formats of the weights that ``--dtype`` may name.
     :param check: called with the voice's folder, its record and the export's directory before anything is loaded;
         raises ``VoiceError`` where the target does not take the voice.
-    :param merges: whether ``write`` folds the adapter into its base, which takes the memory of a merge.
+    :param merges: whether ``write`` folds the adapter into its base.
+    :param networks: how many networks are whole in memory at once while ``write`` works, for the memory estimate.
     :param write: called with the opened voice, the folder to write into, the directory that this folder becomes, and
         the dtype, None for the target's own; reads the result back, and raises ``VoiceError`` where it does not hold.
     """
@@ -37,3 +38,4 @@ class FolderTarget:
     check: Callable[[VoiceFolder, VoiceRecord, Path], None]
     write: Callable[[ExportSource, Path, Path, str | None], ExportResult]
     merges: bool = False
+    networks: int = 1

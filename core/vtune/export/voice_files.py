@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from vtune.engines import Engine
 from vtune.runtime.paths import LICENCE_NOTE, VoiceFolder, write_json, write_text
 from vtune.runtime.untrusted import FileRefused, open_regular
+from vtune.types import Licence
 from vtune.voice_format.record import VoiceRecord
 
 
-def write_licence_note(engine: Engine, directory: Path) -> None:
-    """Write the licence note of an engine that has one."""
-    if engine.info.licence_note:
-        write_text(directory / LICENCE_NOTE, engine.info.licence_note)
+def write_licence_note(licence: Licence, directory: Path) -> None:
+    """Write the note of a licence that has one."""
+    if licence.note:
+        write_text(directory / LICENCE_NOTE, licence.note)
 
 
 def write_records(folder: VoiceFolder, record: VoiceRecord, directory: Path) -> None:

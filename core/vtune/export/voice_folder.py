@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vtune.audio import write_wav
-from vtune.engines import Engine
 from vtune.errors import VoiceError
 from vtune.evaluation import Evaluation, read_scores
 from vtune.export.card import write_card
@@ -26,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def voice_record(
-    engine: Engine,
+    speaker: Speaker,
     recipe: Recipe,
     name: str,
     fingerprint: dict[str, str],
@@ -34,6 +33,7 @@ def voice_record(
     totals: dict[str, Any],
 ) -> VoiceRecord:
     """Gather what ``voice.json`` says; ``servable`` is known when the adapter is written."""
+    engine, licence = speaker.engine, speaker.engine.licence(speaker.base)
     return VoiceRecord(
         name=name,
         engine=engine.name,
@@ -47,9 +47,9 @@ def voice_record(
         training=facts,
         ledger=totals,
         consent=recipe.consent.model_dump() if recipe.consent else None,
-        licence=engine.info.licence,
-        licence_id=engine.info.licence_id,
-        licence_name=engine.info.licence_name,
+        licence=licence.terms,
+        licence_id=licence.licence_id,
+        licence_name=licence.licence_name,
         vtune=VTUNE_VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -70,7 +70,7 @@ def write_voice(
         new = VoiceFolder(aside)
         speaker.engine.export_voice(speaker.base, speaker.model, speaker.conditioning, aside)
         record = record.model_copy(update={"servable": is_servable(new)})
-        write_licence_note(speaker.engine, aside)
+        write_licence_note(speaker.engine.licence(speaker.base), aside)
         write_text(new.recipe, as_yaml(recipe))
         new.samples.mkdir(exist_ok=True)
         # Of a fully fine-tuned voice there is no adapter to switch off; `vtune say --base` loads the base alone.

@@ -43,6 +43,11 @@ class SourceRecipe(Settings):
     weight: PositiveFloat = Field(
         1.0, description="How often one epoch uses each clip: 2 means twice, 0.5 means every second clip."
     )
+    use: Literal["auto", "train", "validation"] = Field(
+        "auto",
+        description="What the clips are used for: `train` trains on all of them, `validation` holds all of them out, "
+        "and `auto` holds out the share `train.validation`, or trains on all of them if another source is held out.",
+    )
     table: str | None = Field(
         None,
         description="The name of the table in the folder. It is needed only if the folder holds several tables.",

@@ -102,11 +102,18 @@ class TrainRecipe(Settings):
     learning_rate: PositiveFloat = Field(
         5e-5, description="The highest learning rate, reached after warm-up. 1e-5 is careful, 1e-4 is fast."
     )
-    learning_rates: dict[str, PositiveFloat] = Field(
+    learning_rates: dict[str, NonNegativeFloat] = Field(
         default_factory=dict,
         description="Learning rates for some of what is trained, in place of `learning_rate`: for a part that the "
         "engine trains beside the adapter, such as `discriminator`, or for the tensors whose names have these words "
-        "(`lora_B`, `layers.0`) or match a regular expression.",
+        "(`lora_B`, `layers.0`) or match a regular expression. 0 freezes tensors: they stay as they are, and cost no "
+        "time.",
+    )
+    frozen: Names = Field(
+        default_factory=list,
+        description="Tensors that keep the values of the base, for the method `full`: words of their names (`wte`, "
+        "`layers.0`), or regular expressions for whole names. Embeddings are a usual choice. With `lora`, the whole "
+        "base is frozen.",
     )
     scheduler: str = Field(
         "cosine",
@@ -293,6 +300,21 @@ class Recipe(Settings):
     def folder(self) -> Path:
         """Where the recipe file lies."""
         return self._folder
+
+    def held_out_share(self, index: int) -> float:
+        """Return the share of the clips of one source that is kept for validation.
+
+        :param index: of the source in ``data``.
+        """
+        use = self.data[index].use
+        if use != "auto":
+            return float(use == "validation")
+        return 0.0 if any(source.use == "validation" for source in self.data) else self.train.validation
+
+    @property
+    def holds_clips_out(self) -> bool:
+        """Whether clips of any source are kept for validation."""
+        return any(self.held_out_share(index) for index in range(len(self.data)))
 
     def settings(self) -> dict[str, Any]:
         """Return the resolved recipe as plain data, every default written out."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,24 @@ MAX_NAMES = 6
 MAX_POSITIONS = 64
 """Positions whose logits are compared: at 3B all logits of two clips of 13 s would take 1.4 GB, three times."""
 
+FROZEN_TENSORS = "vtune_frozen_tensors"
+"""Attribute of a network without an adapter that has the names of its tensors that are not trained."""
+
 _MERGE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
 
 
 def adapter_parameters(model: nn.Module, parts: TrainingParts | None = None) -> dict[str, nn.Parameter]:
-    """Return the tensors that become the voice, by name: those of the adapter, or all of a network without an adapter.
+    """Return the tensors that are trained and become the voice, by name: those of the adapter, or of a whole network.
 
-    :param parts: that are trained beside them. Of a network without an adapter, their tensors are left out.
+    :param parts: that are trained beside them. Of a network without an adapter, their tensors are left out, and those
+        that ``train.frozen`` names.
     """
     if isinstance(model, PeftModel):
         copies = ".modules_to_save."
         return {name: p for name, p in model.named_parameters() if "lora_" in name or copies in name}
     of_parts = {id(parameter) for parameter in parts.parameters().values()} if parts else ()
-    return {name: p for name, p in model.named_parameters() if id(p) not in of_parts}
+    frozen = getattr(model, FROZEN_TENSORS, frozenset())
+    return {name: p for name, p in model.named_parameters() if id(p) not in of_parts and name not in frozen}
 
 
 def trained_part(model: nn.Module) -> str:
@@ -51,9 +56,12 @@ def trained_part(model: nn.Module) -> str:
     return "adapter" if isinstance(model, PeftModel) else "network"
 
 
-def check_trainable(model: nn.Module, parts: TrainingParts | None = None) -> None:
+def check_trainable(
+    model: nn.Module, parts: TrainingParts | None = None, frozen: Collection[str] = frozenset()
+) -> None:
     """Check before the first step that exactly the adapter and the declared parts are trainable.
 
+    :param frozen: tensors of the adapter, or of the network without an adapter, that the recipe keeps as they are.
     :raises TrainingError: names the tensors that are frozen, or trainable beside the adapter and the parts.
     """
     adapter = adapter_parameters(model, parts)
@@ -63,10 +71,10 @@ def check_trainable(model: nn.Module, parts: TrainingParts | None = None) -> Non
             if isinstance(model, PeftModel)
             else "the model has no tensors to train: build_lora_model returned a network without parameters"
         )
-    frozen = [name for name, parameter in adapter.items() if not parameter.requires_grad]
-    if frozen:
+    still = [name for name, parameter in adapter.items() if name not in frozen and not parameter.requires_grad]
+    if still:
         raise TrainingError(
-            f"{len(frozen)} of {len(adapter)} tensors that should learn are frozen: {_some(frozen)}; "
+            f"{len(still)} of {len(adapter)} tensors that should learn are frozen: {_some(still)}; "
             f"the engine must leave requires_grad on for the whole {trained_part(model)}"
         )
     if isinstance(model, PeftModel):

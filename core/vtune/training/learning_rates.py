@@ -21,7 +21,8 @@ def own_rates(
         with its name.
     :param of_parts: the rate of each part.
     :param default: the recipe's rate for everything else.
-    :raises TrainingError: see ``tensor_rates``; or a pattern gives a rate to tensors of a further optimizer.
+    :raises TrainingError: see ``tensor_rates``; or a pattern gives a rate to tensors of a further optimizer; or
+        the rate of a part is 0.
     """
     chosen = tensor_rates(rates, list(tensors), of_parts)
     for name, is_main in tensors.items():
@@ -31,6 +32,10 @@ def own_rates(
             raise TrainingError(
                 f"{KEY}: a pattern gives {name} the rate {rate:g}, but the engine's own optimizer steps this tensor; "
                 f"give a rate to the part {part!r}"
+            )
+        if rate == 0 and part in of_parts:
+            raise TrainingError(
+                f"{KEY}: 0 would freeze {name}, but a part is there to learn; give {part!r} a rate above 0"
             )
         chosen[name] = rate
     return {name: rate for name, rate in chosen.items() if tensors[name] and rate != default}
@@ -46,10 +51,8 @@ def tensor_rates(rates: Mapping[str, float], tensors: Sequence[str], parts: Iter
     :raises TrainingError: a key matches nothing, or two keys with different rates match one tensor; one line.
     """
     parts = list(parts)
-    plain = [key for key in rates if re.fullmatch(r"[A-Za-z0-9_.]+", key)]
-    matches = {key: [name for name in tensors if f".{key}." in f".{name}."] for key in plain}
-    matches |= {key: [name for name in tensors if name.partition(".")[0] == key] for key in plain if key in parts}
-    matches |= match_patterns([key for key in rates if key not in matches], tensors, KEY)
+    matches = matching_tensors(list(rates), tensors, KEY)
+    matches |= {key: [name for name in tensors if name.partition(".")[0] == key] for key in rates if key in parts}
     chosen: dict[str, tuple[float, str]] = {}
     for key, rate in rates.items():
         if not matches[key]:
@@ -66,6 +69,18 @@ def tensor_rates(rates: Mapping[str, float], tensors: Sequence[str], parts: Iter
                     "write keys that do not overlap"
                 )
     return {name: rate for name, (rate, _) in chosen.items()}
+
+
+def matching_tensors(keys: Sequence[str], tensors: Sequence[str], title: str) -> dict[str, list[str]]:
+    """Return the tensors that each key matches: by words of their dotted names, or by a regular expression.
+
+    ``h.0`` matches ``gpt.h.0.mlp.weight``, and not ``gpt.h.01.mlp.weight``.
+
+    :param title: the setting that has the keys, for errors.
+    """
+    plain = [key for key in keys if re.fullmatch(r"[A-Za-z0-9_.]+", key)]
+    matches = {key: [name for name in tensors if f".{key}." in f".{name}."] for key in plain}
+    return matches | match_patterns([key for key in keys if key not in matches], tensors, title)
 
 
 def part_rates(rates: Mapping[str, float], own: Mapping[str, float | None], default: float) -> dict[str, float]:

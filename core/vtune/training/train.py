@@ -29,6 +29,7 @@ from vtune.runtime.paths import RunFolder, make_parent, new_folder, sweep, write
 from vtune.training import checkpoints, guards, out_of_memory, resume
 from vtune.training.callbacks import MetricsFile, ThroughputMeter, TrainingProgress
 from vtune.training.checkpoint_evaluation import CheckpointEvaluator, EvalFn
+from vtune.training.frozen import freeze
 from vtune.training.further_optimizers import held_tensors, require_whole_parts
 from vtune.training.learning_rates import own_rates, part_rates
 from vtune.training.memory_estimate import footprint_of, memory_for_training, require, resolve_auto
@@ -89,6 +90,7 @@ def train(job: TrainingJob) -> tuple[nn.Module, dict[str, Any]]:
     recipe = job.recipe
     set_seed(recipe.train.seed)
     model = job.engine.build_model(job.base, recipe.lora.settings(), recipe.train.method)
+    freeze(model, recipe.train.frozen)
     if state.is_main_process:  # even if the training is finished: a kill may have left the lock file of `final`
         sweep(folder)
         checkpoints.clean(folder)
@@ -128,7 +130,7 @@ def _train_model(job: TrainingJob, model: nn.Module, folder: Path) -> dict[str, 
     state = job.state
     sharded = _sharded(job, model)
     trained = replace(_trained(job, sharded.divided if sharded else model), sharded=sharded)
-    guards.check_trainable(model, trained.parts)
+    guards.check_trainable(model, trained.parts, trained.frozen)
     if state.is_main_process:
         _announce_parts(trained)
     measure = job.checkpoint_metrics() if state.is_main_process else None
@@ -202,8 +204,9 @@ def _identity(job: TrainingJob) -> dict[str, Any]:
 
 def _train_identity(recipe: Recipe) -> dict[str, Any]:
     train = recipe.train.model_dump(mode="json", exclude=set(_NOT_IN_IDENTITY))
-    if train["sharding"] == "none":
-        del train["sharding"]  # a run from before this key existed is still the same training
+    for key, default in (("sharding", "none"), ("frozen", [])):
+        if train[key] == default:
+            del train[key]  # a run from before this key existed is still the same training
     return train
 
 
@@ -294,8 +297,7 @@ def _trained(job: TrainingJob, model: nn.Module) -> Trained:
             f"{engine.title('optimizers')} returned {listed(optimizers)}, but the engine has no hook training_step, "
             "which would call step.optimize for it"
         )
-    average = MovingAverage(guards.adapter_parameters(model, parts), settings.ema) if settings.ema else None
-    trained = Trained(model, parts, average, optimizers)
+    trained = Trained(model, parts, None, optimizers)
     main, names = trained.main_parameters(), {_readable(name): name for name in trained.parameters()}
     rates = own_rates(
         settings.learning_rates,
@@ -303,7 +305,26 @@ def _trained(job: TrainingJob, model: nn.Module) -> Trained:
         of_parts,
         settings.learning_rate,
     )
-    return replace(trained, rates={names[name]: rate for name, rate in rates.items()})
+    rates = {names[name]: rate for name, rate in rates.items()}
+    return _frozen(replace(trained, rates=rates), settings.ema)
+
+
+def _frozen(trained: Trained, ema: float | None) -> Trained:
+    """Freeze the tensors whose learning rate is 0, and begin the average of the others, if there is to be one.
+
+    :param ema: ``train.ema``.
+    :raises TrainingError: nothing of the adapter or network is left to learn, or it cannot be averaged.
+    """
+    adapter = guards.adapter_parameters(trained.model, trained.parts)
+    frozen = frozenset(name for name in adapter if trained.rates.get(name) == 0)
+    if frozen == adapter.keys():
+        raise TrainingError(f"train.learning_rates: 0 freezes all tensors of the {guards.trained_part(trained.model)}")
+    for name in frozen:
+        adapter[name].requires_grad_(False)
+    learning = {name: parameter for name, parameter in adapter.items() if name not in frozen}
+    rates = {name: rate for name, rate in trained.rates.items() if name not in frozen}
+    average = MovingAverage(learning, ema) if ema else None
+    return replace(trained, average=average, rates=rates, frozen=frozen)
 
 
 def _readable(name: str) -> str:

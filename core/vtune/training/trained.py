@@ -29,6 +29,7 @@ class Trained:
     :param average: None without ``train.ema``.
     :param optimizers: the engine's further optimizers by name.
     :param rates: learning rates of tensors that have one of their own, by name.
+    :param frozen: names of the tensors of the adapter or network that do not learn.
     :param sharded: makes the model whole, if it is divided over the processes.
     """
 
@@ -37,6 +38,7 @@ class Trained:
     average: MovingAverage | None = None
     optimizers: Mapping[str, Optimizer] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
+    frozen: frozenset[str] = frozenset()
     sharded: ShardedNetwork | None = None
 
     def module(self) -> nn.Module:
@@ -45,7 +47,8 @@ class Trained:
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Return the tensors that learn by name, those of the adapter first."""
-        return {**adapter_parameters(self.model, self.parts), **self.parts.parameters()}
+        adapter = adapter_parameters(self.model, self.parts)
+        return {name: adapter[name] for name in adapter if name not in self.frozen} | self.parts.parameters()
 
     def main_parameters(self) -> dict[str, nn.Parameter]:
         """Return the tensors that the recipe's optimizer steps, by name."""

@@ -112,7 +112,8 @@ def training_arguments(
 def use_one_gpu(arguments: TrainingArguments, device: str) -> None:
     """Let a process train on one GPU, and on the one that a recipe names by its number.
 
-    Transformers takes the first GPU, and with several GPUs it would copy the network to all of them in one process.
+    Transformers takes the first GPU. With several GPUs it would divide each batch over threads (nn.DataParallel), which
+    knows nothing of packed clips or of an engine's own step; several GPUs are used by several processes.
     """
     arguments._n_gpu = min(arguments.n_gpu, 1)
     if ":" in device:

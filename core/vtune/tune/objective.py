@@ -47,7 +47,7 @@ def check_metric(metric: str, recipe: Recipe) -> None:
     settings = recipe.evaluate
     if not settings.clips:
         raise RecipeError(["evaluate.clips is 0, so there is nothing to judge trials by; raise it"])
-    if settings.source is None and not recipe.train.validation:
+    if settings.source is None and not recipe.holds_clips_out:
         raise RecipeError(
             ["there is nothing to judge trials by; name recordings under evaluate.source, or raise train.validation"]
         )

@@ -6,7 +6,7 @@ Units everywhere: seconds, Hz, samples; waveforms are mono ``float32 [samples]``
 from vtune.types.audio_format import AudioFormat, Encoder
 from vtune.types.conditioning import Conditioning
 from vtune.types.footprint import Footprint
-from vtune.types.info import CAPABILITIES, Capability, EngineInfo, ExtensionInfo
+from vtune.types.info import CAPABILITIES, Capability, EngineInfo, ExtensionInfo, Licence
 from vtune.types.lora import LoraSettings
 from vtune.types.options import EFFECTS, Effect, EngineOptions, Settings, effects_of, option
 from vtune.types.sampling import SamplingRequest, TokenSampler
@@ -32,6 +32,7 @@ __all__ = [
     "ExtensionInfo",
     "Features",
     "Footprint",
+    "Licence",
     "LoraSettings",
     "SamplingRequest",
     "Settings",

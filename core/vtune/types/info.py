@@ -25,6 +25,22 @@ CAPABILITIES: frozenset[Capability] = frozenset(get_args(Capability))
 
 
 @dataclass(frozen=True, slots=True)
+class Licence:
+    """What a licence requires of whoever has a voice, or passes the voice on.
+
+    :param terms: what it requires, in a sentence or two, for the voice's card.
+    :param licence_id: its name on the Hub (``apache-2.0``, ``llama3.2``), otherwise ``other``.
+    :param licence_name: a short name if ``licence_id`` is ``other``.
+    :param note: the text that must accompany a voice or a merged model; it is written as a file beside it.
+    """
+
+    terms: str
+    licence_id: str = "other"
+    licence_name: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What an engine declares about itself before anything is loaded.
 
@@ -41,10 +57,13 @@ class EngineInfo:
         one clip, a probe) stands alone.
     :param length_feature: the feature whose first axis grows with the clip; batches are built by its length, and it
         is what a speed in tokens per second counts.
+    :param features_by_network: ``prepare_sample`` computes features with the network, such as an alignment. A merged
+        network then gives other features, so a merge compares the network's answers alone.
     :param supports: what the engine can do; leave out what it cannot do, and vtune says so before a run, a mix or an
         export begins.
     :param recipes: a folder of ``*.yaml`` recipes in the engine's package; users name them like vtune's own.
-    :param licence: what the engine's licence requires of users, in a sentence or two, for the voice's card.
+    :param licence: what the licence of the engine's weights requires of users, in a sentence or two, for the voice's
+        card; if it depends on the base, see the hook ``base_licence``.
     :param licence_id: the name of the licence on the Hub (``apache-2.0``, ``llama3.2``), otherwise ``other``.
     :param licence_name: a short name of the licence if ``licence_id`` is ``other``.
     :param licence_note: the text that must accompany a voice or a merged model; it is written as a file beside it.
@@ -63,6 +82,7 @@ class EngineInfo:
     licence_name: str = ""
     licence_note: str = ""
     clips_as_recorded: bool = False
+    features_by_network: bool = False
     supports: frozenset[Capability] = CAPABILITIES
     recipes: Path | None = None
 

@@ -16,6 +16,7 @@ from vtune.runtime.paths import VoiceFolder
 from vtune.runtime.untrusted import FileRefused, read_json, read_tensor_header, require_dtypes, require_sane, why
 from vtune.types import Conditioning
 from vtune.voice_format.adapter_config import check_adapter_config
+from vtune.voice_format.hub_voice import HUB_PREFIX, fetch_hub_voice, is_hub_name
 from vtune.voice_format.tensor_files import sort_metadata
 
 MAX_CONDITIONING_BYTES = 256_000_000
@@ -64,6 +65,16 @@ class MixRecord(BaseModel):
     )
 
 
+class ImportRecord(BaseModel):
+    """The files of other software that a voice was made of."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    layout: Text = Field(description="What the files were, such as `a LoRA of index-tts`.")
+    files: dict[Text, Text] = Field(description="The name of each file, with a hash of its content.")
+    notes: list[Text] = Field(description="What the files said, and what could not be known.")
+
+
 class ExtensionRecord(BaseModel):
     """An extension that took part when a voice was made.
 
@@ -106,6 +117,12 @@ class VoiceRecord(BaseModel):
     vtune: Text
     created: Text
     mix: MixRecord | None = Field(None, description="Set if the voice was mixed instead of trained.")
+    imported: ImportRecord | None = Field(None, description="Set if other software trained the voice.")
+
+    @property
+    def has_recipe(self) -> bool:
+        """Whether vtune trained the voice, so that its recipe, its training and its clips are known."""
+        return self.mix is None and self.imported is None
 
     @field_validator("lora")
     @classmethod
@@ -133,11 +150,11 @@ def list_voices(voices: Path) -> list[VoiceFolder]:
 
 
 def find_voice(name: str, voices: Path) -> VoiceFolder:
-    """Find a voice by the path of its folder or by its name in ``voices``.
+    """Find a voice by the path of its folder, by its name in ``voices``, or on the Hub (``hub:owner/name``).
 
     :raises VoiceError: there is no such voice; suggests the nearest name.
     """
-    voice = voice_or_none(name, voices)
+    voice = fetch_hub_voice(name) if name.startswith(HUB_PREFIX) else voice_or_none(name, voices)
     if voice is not None:
         return voice
     names = [voice.name for voice in list_voices(voices)]
@@ -145,7 +162,12 @@ def find_voice(name: str, voices: Path) -> VoiceFolder:
 
 
 def voice_or_none(name: str, voices: Path) -> VoiceFolder | None:
-    """Return the voice with a path, or with a name in ``voices``; None if there is no such voice."""
+    """Return the voice with a path, with a name in ``voices`` or on the Hub; None if there is no such voice.
+
+    :raises VoiceError: the name is of the Hub, and the voice cannot be had from there.
+    """
+    if is_hub_name(name):
+        return fetch_hub_voice(name)
     folders = (VoiceFolder(path) for path in (Path(name), voices / name))
     return next((folder for folder in folders if _is_voice(folder)), None)
 
@@ -166,7 +188,8 @@ def _read_unchecked_record(folder: VoiceFolder) -> VoiceRecord:
         return VoiceRecord.model_validate(read_json(folder.record))
     except FileNotFoundError as error:
         raise VoiceError(
-            f"{folder.path} has an adapter but no voice.json, so vtune does not know the engine of the voice"
+            f"{folder.path} has an adapter but no voice.json, so vtune does not know the engine of the voice; if other "
+            "software trained it, make a voice of it with 'vtune import FOLDER --engine ENGINE'"
         ) from error
     except ValidationError as error:
         problem = first_problem(error)

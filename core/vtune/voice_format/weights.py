@@ -130,6 +130,32 @@ def fill_adapter(
     set_peft_model_state_dict(model, dict(tensors), adapter_name=name)
 
 
+def fill_network(network: nn.Module, tensors: Mapping[str, torch.Tensor], origin: object) -> None:
+    """Copy tensors into a whole network.
+
+    :param origin: path of the tensors, for the error.
+    :raises VoiceError: the tensors do not fit the network; names some of them.
+    """
+    expected = network.state_dict()
+    unexpected = [
+        name for name, tensor in tensors.items() if name not in expected or expected[name].shape != tensor.shape
+    ]
+    _require_same(sorted(expected.keys() - tensors.keys()), unexpected, origin)
+    network.load_state_dict(dict(tensors))
+
+
+def require_sane_values(tensors: Mapping[str, torch.Tensor], origin: object) -> None:
+    """Check that trained weights are numbers, and none too large. :raises VoiceError: names the tensor."""
+    import torch
+
+    for name, tensor in tensors.items():
+        lowest, highest = (float(value) for value in torch.aminmax(tensor.float())) if tensor.numel() else (0.0, 0.0)
+        if not max(-lowest, highest) <= MAX_WEIGHT_VALUE:  # NaN is not
+            raise VoiceError(
+                f"{origin}: tensor {name!r} holds {lowest:g} to {highest:g}, which is no weight of a voice that speaks"
+            )
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     from safetensors import SafetensorError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,11 +30,20 @@ def require_memory_to_speak(
     _require(record, device, precision, options or {}, speaking_stage)
 
 
-def require_memory_to_merge(
-    record: VoiceRecord, device: str = "auto", options: Mapping[str, Any] | None = None
+def require_memory_to_export(
+    record: VoiceRecord,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    *,
+    networks: int = 1,
+    action: str = "exporting",
 ) -> None:
-    """Check that the adapter of a voice can be folded into its base, in float32; see ``require_memory_to_speak``."""
-    _require(record, device, "fp32", options or {}, merging_stage)
+    """Check that a voice can be merged, or written in another form, in float32; see ``require_memory_to_speak``.
+
+    :param networks: how many networks are whole in memory at once.
+    :param action: what the message says: ``merging``, ``exporting`` or ``importing``.
+    """
+    _require(record, device, "fp32", options or {}, partial(merging_stage, networks=networks, name=action))
 
 
 def _require(

@@ -67,6 +67,15 @@ class Speaker:
         pieces = self.engine.convert(self.base, self.model, audio, self.conditioning, seed, sampling)
         yield from _in_inference_mode(self.model, pieces, untuned)
 
+    def measure(self, text: str, seed: int, *, untuned: bool = False) -> dict[str, float]:
+        """Measure the network on a text, as the engine does; no numbers from an engine that does not."""
+        self.model.eval()
+
+        def numbers() -> Iterator[dict[str, float]]:
+            yield self.engine.measure_network(self.base, self.model, text, self.conditioning, seed)
+
+        return next(_in_inference_mode(self.model, numbers(), untuned))
+
     def speak_batch(
         self, lines: Sequence[tuple[str, int]], *, untuned: bool = False
     ) -> Iterator[tuple[int, list[Audio]]]:
@@ -140,15 +149,18 @@ def open_voice(
     options: Mapping[str, Any] | None = None,
     *,
     untuned: bool = False,
+    check_memory: bool = True,
 ) -> LoadedVoice:
     """Load a voice with its base.
 
     :param options: engine options that differ from those of the training, such as the base's path on this machine.
     :param untuned: leave the trained weights out; of a fully fine-tuned voice, only this way speaks with its base.
+    :param check_memory: refuse a voice that does not fit into memory when it speaks.
     :raises VoiceError: the voice is damaged, or its base is another base; names the part that differs.
     """
     record = read_record(folder)
-    require_memory_to_speak(record, device, precision, options)
+    if check_memory:
+        require_memory_to_speak(record, device, precision, options)
     engine, base = open_base(record, device, precision, options)
     changed = {name: value for name, value in (options or {}).items() if name in text_names(engine.info.options)}
     conditioning = engine.with_text_options(read_conditioning(folder.conditioning), changed)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from vtune.contract.exports import ExportTarget
+    from vtune.contract.imports import ImportedVoice, VoiceToImport
+    from vtune.contract.metrics import MetricMaker
     from vtune_indextts2.base import IndexTTS2Base
 
 ATTENTION_TARGETS = (r"gpt\.h\.\d+\.attn\.c_attn", r"gpt\.h\.\d+\.attn\.c_proj")
@@ -77,6 +80,7 @@ def collate(base: IndexTTS2Base, features: Sequence[vtune.Features]) -> vtune.Ba
 
 @vtune.hookimpl
 def build_lora_model(base: IndexTTS2Base, lora: vtune.LoraSettings) -> nn.Module:
+    base.warn_of_untrained_rows(lora)
     model: nn.Module = vtune.attach_lora(base.new_network(), lora, engine_info().lora_targets)
     return model
 
@@ -86,6 +90,13 @@ def extract_conditioning(base: IndexTTS2Base, clips: Sequence[vtune.Clip]) -> vt
     from vtune_indextts2.conditioning import extract
 
     return extract(base, clips)
+
+
+@vtune.hookimpl
+def import_voice(base: IndexTTS2Base, source: VoiceToImport) -> ImportedVoice:
+    from vtune_indextts2.interchange.importer import import_voice
+
+    return import_voice(base, source)
 
 
 @vtune.hookimpl
@@ -123,3 +134,26 @@ def save_merged(base: IndexTTS2Base, network: nn.Module, directory: Path) -> lis
     from vtune_indextts2.merged_checkpoint import save
 
     return save(base, network, directory)
+
+
+@vtune.hookimpl
+def export_targets() -> list[ExportTarget]:
+    from vtune_indextts2.interchange.export_target import indextts_target
+
+    return [indextts_target()]
+
+
+@vtune.hookimpl
+def measure_network(
+    base: IndexTTS2Base, model: nn.Module, text: str, conditioning: vtune.Conditioning, seed: int
+) -> dict[str, float]:
+    from vtune_indextts2.emotion_probe import response
+
+    return response(base, model, text, conditioning, seed)
+
+
+@vtune.hookimpl
+def metrics() -> dict[str, MetricMaker]:
+    from vtune_indextts2.emotion_probe import EmotionResponse
+
+    return {"emotion": EmotionResponse}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -76,6 +77,7 @@ def extract(base: IndexTTS2Base, clips: Sequence[Clip]) -> Conditioning:
     if options.reference == "average":
         chosen = ranked
         features, flow_prompt = _average_features(base, usable, styles, features, flow_prompt)
+    language = _language(base, clips)
     choice = {
         "reference": options.reference,
         "clips": [usable[index].id for index in chosen],
@@ -83,7 +85,9 @@ def extract(base: IndexTTS2Base, clips: Sequence[Clip]) -> Conditioning:
     }
     strings = {
         "choice": json.dumps(choice),
-        "normaliser": base.frontend.engine.identity,
+        "release": base.config.title,
+        "normaliser": base.frontend.identity(language),
+        **({"language": language} if language else {}),
         "fingerprint": json.dumps(base.speaking_fingerprint),
         "seconds_per_token": f"{_pace(base, clips):.5f}",
     }
@@ -95,26 +99,19 @@ def tensors(base: IndexTTS2Base, features: RecordingFeatures, flow_prompt: FlowP
 
     - ``spk_cond_emb`` and ``emo_cond_emb`` ``[1 x T x F]``: semantic features of the reference, for other software.
     - ``style`` ``[1 x S]``, ``ref_mel`` ``[1 x 80 x P]`` and ``prompt_condition`` ``[1 x P x C]``: the flow's prompt.
-    - ``condition`` ``[1 x 32 x D]`` and ``emotion`` ``[1 x D]``: the GPT's inputs.
-    - ``ref_codes``, int64 ``[1 x T]``: the codes of the reference.
-    - ``codebook`` ``[K x 8]``, ``codebook_weight`` ``[H x 8]`` and ``codebook_bias`` ``[H]``: the codec's embeddings,
-      with which the voice speaks without w2v-BERT, codec and CAMPPlus.
+    - ``emotion`` ``[1 x D]``: the emotion that the GPT is told.
+    - what the release needs beside; see its ``voice_tensors``.
     """
-    quantizer = base.codec.quantizer.only
     stored = {
         "spk_cond_emb": features.features,
         "emo_cond_emb": features.features,
         "style": flow_prompt.style,
         "ref_mel": flow_prompt.ref_mel,
         "prompt_condition": flow_prompt.prompt_condition,
-        "condition": features.condition,
         "emotion": features.emotion,
-        "ref_codes": features.codes,
-        "codebook": quantizer.codebook.weight,
-        "codebook_weight": quantizer.out_project.weight[:, :, 0],
-        "codebook_bias": quantizer.out_project.bias,
+        **base.release.voice_tensors(base, features, flow_prompt),
     }
-    return {name: tensor.detach().cpu().numpy() for name, tensor in stored.items() if tensor is not None}
+    return {name: tensor.detach().cpu().numpy() for name, tensor in stored.items()}
 
 
 def score(clips: Sequence[Clip], styles: torch.Tensor) -> list[ReferenceScore]:
@@ -170,11 +167,17 @@ def _average_features(
     condition = torch.stack([features.condition for features in all_features]).mean(dim=0)
     emotion = torch.stack([features.emotion for features in all_features]).mean(dim=0)
     return (
-        RecordingFeatures(best.features, best.codes, best.embedding, condition, emotion),
+        RecordingFeatures(best.features, best.codes, best.content, condition, emotion),
         FlowPrompt(styles.mean(dim=0, keepdim=True), flow_prompt.ref_mel, flow_prompt.prompt_condition),
     )
 
 
+def _language(base: IndexTTS2Base, clips: Sequence[Clip]) -> str:
+    """Return the language of most clips, an empty one if the release has no tags."""
+    tags = Counter(base.frontend.resolve(clip.text, base.options.language) for clip in clips)
+    return tags.most_common(1)[0][0]
+
+
 def _pace(base: IndexTTS2Base, clips: Sequence[Clip]) -> float:
-    tokens = sum(len(base.frontend.tokenize(clip.text)) for clip in clips)
+    tokens = sum(len(base.frontend.tokenize(clip.text, base.options.language)) for clip in clips)
     return sum(clip.seconds for clip in clips) / max(tokens, 1)

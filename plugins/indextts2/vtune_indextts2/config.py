@@ -13,11 +13,15 @@ from vtune.errors import first_problem
 from vtune.recipe.parse import read_yaml
 from vtune.runtime.untrusted import FileRefused
 from vtune_indextts2.gpt.settings import GPTSettings
+from vtune_indextts2.releases.detection import ReleaseName, release_of
 from vtune_indextts2.s2mel.settings import S2MelSettings
 from vtune_indextts2.waveform.mel import MelSettings
 
-SEMANTIC_CODES_PER_SECOND = 50
-"""Semantic codes for each second of sound."""
+CODES_PER_SECOND = {"2.0": 50, "2.5": 25}
+"""Semantic codes for each second of sound, by release."""
+
+TOKENIZER_FILES = {"2.0": "bpe.model", "2.5": "multilingual_zh_ja_yue_char_del.tiktoken"}
+"""Names of the tokenizers' files where ``config.yaml`` does not have one."""
 
 
 class CodecSettings(BaseModel):
@@ -68,6 +72,7 @@ class Config(BaseModel):
     s2mel: S2MelSettings
     mel: MelSettings
     emo_num: tuple[PositiveInt, ...]
+    release: ReleaseName
     bpe_model: str
     gpt_checkpoint: str
     s2mel_checkpoint: str
@@ -78,8 +83,20 @@ class Config(BaseModel):
 
     @property
     def latent_dims(self) -> tuple[int, ...]:
-        """Widths along the projection of the GPT's latents to the codec's embeddings."""
+        """Widths along the projection of the GPT's latents to the codec's embeddings; empty without a projection."""
+        if self.release == "2.5":
+            return ()
         return (self.gpt.model_dim, 256, 128, self.semantic_codec.hidden_size)
+
+    @property
+    def codes_per_second(self) -> int:
+        """Semantic codes for each second of sound."""
+        return CODES_PER_SECOND[self.release]
+
+    @property
+    def title(self) -> str:
+        """The name of the release, for messages."""
+        return "IndexTTS-2.5" if self.release == "2.5" else "IndexTTS-2"
 
 
 def read_config(path: Path) -> Config:
@@ -95,15 +112,17 @@ def read_config(path: Path) -> Config:
         raise EngineError(f"{path} cannot be read: {error.problems[0].removeprefix(f'{path}: ')}") from error
     if not isinstance(content, Mapping) or not isinstance(content.get("gpt"), Mapping):
         raise EngineError(f"{path} has no section 'gpt': it is not the config.yaml of IndexTTS-2")
-    _require_version(content, path)
+    release = release_of(content, path)
     s2mel = content.get("s2mel")
     if not isinstance(s2mel, Mapping):
         raise EngineError(f"{path} has no section 's2mel': it is not the config.yaml of IndexTTS-2")
     try:
         config = Config.model_validate(
             {
-                "bpe_model": _section(content, "dataset").get("bpe_model", "bpe.model"),
+                "bpe_model": _section(content, "dataset").get("bpe_model", TOKENIZER_FILES[release]),
                 **content,
+                "release": release,
+                "gpt": {**content["gpt"], "release": release},
                 "s2mel": S2MelSettings.read(s2mel, str(path)),
                 "mel": _mel(_section(s2mel, "preprocess_params"), path),
             }
@@ -136,18 +155,6 @@ def _mel(section: Mapping[str, Any], path: Path) -> MelSettings:
     )
 
 
-def _require_version(content: Mapping[str, Any], path: Path) -> None:
-    gpt = content["gpt"]
-    version = str(content.get("version", ""))
-    if version.startswith("1") or "emo_condition_module" not in gpt:
-        release = f"IndexTTS {version or '1'}"
-    elif version not in {"", "2", "2.0"} or "spk_cond_mode" in gpt:
-        release = f"IndexTTS {version or '2.5'}"
-    else:
-        return
-    raise EngineError(f"{path} is of {release}: this engine speaks IndexTTS-2, whose text, prefix and codec are others")
-
-
 def _require_fit(config: Config, path: Path) -> None:
     gpt, codec, s2mel = config.gpt, config.semantic_codec, config.s2mel
     wrong = [
@@ -158,6 +165,11 @@ def _require_fit(config: Config, path: Path) -> None:
             ("semantic_codec.hidden_size", codec.hidden_size, "the GPT's feature_dim", gpt.feature_dim),
             ("s2mel.length_regulator.in_channels", s2mel.length_regulator.in_channels, "the codec", codec.hidden_size),
             ("s2mel.DiT.in_channels", s2mel.dit.in_channels, "spect_params.n_mels", config.mel.bins),
+            *(
+                [("s2mel.style_encoder.dim", s2mel.style_encoder.dim, "the GPT's style_dim", gpt.style_dim)]
+                if config.release == "2.5"
+                else []
+            ),
             ("s2mel.length_regulator.channels", s2mel.length_regulator.channels, "s2mel.DiT", s2mel.dit.content_dim),
         )
         if size != expected

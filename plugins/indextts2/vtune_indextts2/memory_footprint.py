@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vtune import Footprint, LoraSettings
 from vtune.toolkit import adapter_size
 from vtune_indextts2.checkpoint_files import CheckpointFiles
-from vtune_indextts2.config import SEMANTIC_CODES_PER_SECOND, Config
+from vtune_indextts2.config import Config
 from vtune_indextts2.options import IndexTTS2Options
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def estimate(
     layers, width = gpt.layers, gpt.model_dim
     body = layers * (12 * width * width + 13 * width)
     tables = 2 * (gpt.text_rows + gpt.number_mel_codes) * width + gpt.text_rows + gpt.number_mel_codes
-    positions = (gpt.text_positions + gpt.mel_positions + 2 + 4) * width  # two norms of two vectors each
+    positions = (gpt.text_positions + gpt.mel_positions + 4) * width  # two norms of two vectors each
+    positions += (gpt.style_dim + 1 + gpt.languages) * width if config.release == "2.5" else 2 * width
     linear = linear_shapes(config)
     adapter = adapter_size(empty_network(config), lora, presets)
     # What backward keeps of one layer: inputs of both norms, queries, keys, values and what was attended to, the inner
@@ -55,14 +56,12 @@ def estimate(
     if narrow < dtype_bytes:
         kept += 3 * width * 4  # hidden states stay wide, beside what is narrowed of them
     layer = kept + (max(read.values(), default=0) + adapter.token_numbers / layers) * narrow
-    head = (gpt.number_mel_codes + gpt.text_rows * TEXT_TOKENS_PER_SECOND / SEMANTIC_CODES_PER_SECOND) * (
-        narrow + 3 * 4
-    )
+    head = (gpt.number_mel_codes + gpt.text_rows * TEXT_TOKENS_PER_SECOND / config.codes_per_second) * (narrow + 3 * 4)
     return Footprint(
         parameters=body + tables + positions,
         trainable=adapter.parameters,
         tensors=adapter.tensors,
-        tokens_per_second=SEMANTIC_CODES_PER_SECOND,
+        tokens_per_second=config.codes_per_second,
         tokens_per_clip=gpt.prefix + 6 * TEXT_TOKENS_PER_SECOND + 3,
         weight_bytes=(body + tables + positions) * dtype_bytes,
         token_bytes=layers * kept + (sum(read.values()) + adapter.token_numbers) * narrow + head,
@@ -70,7 +69,7 @@ def estimate(
         token_bytes_checkpointed=layers * width * dtype_bytes + max(layer, head),
         token_flops=4.0 * (body + gpt.number_mel_codes * width) + 6.0 * adapter.parameters,
         pass_bytes=adapter.pass_numbers * 4,  # the update is float32
-        longest_seconds=gpt.max_mel_tokens / SEMANTIC_CODES_PER_SECOND,
+        longest_seconds=gpt.max_mel_tokens / config.codes_per_second,
         listening_bytes=listening,
         speaking_bytes=speaking,
         tensor_bytes=max(gpt.text_rows, gpt.number_mel_codes, 4 * width) * width * dtype_bytes,
@@ -83,10 +82,23 @@ def empty_network(config: Config) -> nn.Module:
     """Return the GPT that is trained, without weights, on the device ``meta``."""
     import torch
 
-    from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
+    from vtune_indextts2.gpt.network import SemanticGPTConfig
+    from vtune_indextts2.gpt.style_network import network_class
 
     with torch.device("meta"):
-        return SemanticGPT(SemanticGPTConfig(settings=config.gpt.model_dump()))
+        return network_class(config.gpt)(SemanticGPTConfig(settings=config.gpt.model_dump()))
+
+
+def empty_codec(config: Config) -> nn.Module:
+    """Return the semantic codec of the release, without weights, on the device ``meta``."""
+    import torch
+
+    from vtune_indextts2.semantic.codec import SemanticCodec
+    from vtune_indextts2.semantic.half_rate_codec import HalfRateCodec
+
+    with torch.device("meta"):
+        sizes = config.semantic_codec.model_dump()
+        return HalfRateCodec(**sizes) if config.release == "2.5" else SemanticCodec(**sizes)
 
 
 def _listening_bytes(files: CheckpointFiles) -> int:
@@ -97,8 +109,7 @@ def _listening_bytes(files: CheckpointFiles) -> int:
     import torch
     from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 
-    from vtune_indextts2.gpt.conditioning import ConditioningEncoder
-    from vtune_indextts2.semantic.codec import SemanticCodec
+    from vtune_indextts2.gpt.conditioning import encoder_class
     from vtune_indextts2.semantic.released_weights import read_config
     from vtune_indextts2.speaker.campplus import CAMPPlus
 
@@ -107,12 +118,12 @@ def _listening_bytes(files: CheckpointFiles) -> int:
     at_hand = Path(model_path).is_dir()
     shape = read_config(model_path, layers) if at_hand else Wav2Vec2BertConfig(num_hidden_layers=layers)
     with torch.device("meta"):
-        codec, encoder = SemanticCodec(**config.semantic_codec.model_dump()), ConditioningEncoder(config.gpt)
-        return _bytes(Wav2Vec2BertModel(shape), codec, encoder, CAMPPlus())
+        encoder = encoder_class(config.gpt)(config.gpt)
+        return _bytes(Wav2Vec2BertModel(shape), empty_codec(config), encoder, CAMPPlus())
 
 
 def _speaking_bytes(files: CheckpointFiles) -> int:
-    """Bytes of flow and vocoder, counted as ``_listening_bytes`` counts."""
+    """Bytes of flow, vocoder and, of IndexTTS-2.5, the codec, counted as ``_listening_bytes`` counts."""
     import torch
 
     from vtune.runtime.untrusted import read_json_object
@@ -123,6 +134,8 @@ def _speaking_bytes(files: CheckpointFiles) -> int:
     path = files.vocoder_config
     with torch.device("meta"):
         flow = _bytes(S2Mel(files.config.s2mel, files.config.latent_dims))
+        if files.config.release == "2.5":
+            flow += _bytes(empty_codec(files.config))
         if path is None:
             return flow + RELEASED_BIGVGAN_BYTES
         return flow + _bytes(BigVGAN(BigVGANSettings.read(read_json_object(path), str(path))))

@@ -17,7 +17,9 @@ def mix(parts: Sequence[Conditioning], weights: Sequence[float]) -> Conditioning
 
     :raises VoiceError: a voice lacks a tensor.
     """
-    means = {name: _mean([_stored(part, name) for part in parts], weights) for name in AVERAGED_TENSORS}
+    # A voice of IndexTTS-2.5 has no latents: its style is the speaker.
+    names = [name for name in AVERAGED_TENSORS if name != "condition" or any(name in part.tensors for part in parts)]
+    means = {name: _mean([_stored(part, name) for part in parts], weights) for name in names}
     return Conditioning({**parts[0].tensors, **means}, parts[0].strings)
 
 

@@ -1,16 +1,21 @@
-"""A small IndexTTS2 that the project builds itself: every part in its official layout, a few megabytes.
+"""Small checkpoints of IndexTTS-2 and IndexTTS-2.5 that the project builds itself, in the official layout.
 
-Its weights are random, from a fixed seed: it proves the pipeline, it does not speak.
+Their weights are random, from a fixed seed: they prove the pipeline, they do not speak.
 """
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vtune.toolkit import build_once
+from vtune_indextts2.config import TOKENIZER_FILES
+from vtune_indextts2.multilingual.tokens import load_encoder
+from vtune_indextts2.releases.detection import CODEC_FILE, ReleaseName
 
 NANO_VERSION = 1
 """Raise it whenever the files built here change; old ones stay in the cache under their own number."""
@@ -29,43 +34,43 @@ TOKENIZER_PHRASES = (
 """What the tokenizer learns its pieces from."""
 
 
-def nano_checkpoint() -> Path:
-    """Return the folder of the small checkpoint, built on first use into the user's cache of model files."""
-    return build_once("indextts2", f"nano-{NANO_VERSION}", build, "config.yaml")
+def nano_checkpoint(release: ReleaseName = "2.0") -> Path:
+    """Return the folder of a small checkpoint, built on first use into the user's cache of model files."""
+    if release == "2.0":
+        return build_once("indextts2", f"nano-{NANO_VERSION}", build, "config.yaml")
+    return build_once("indextts2", f"nano-2.5-{NANO_VERSION}", partial(build, release=release), "config.yaml")
 
 
-def build(folder: Path, *, width: int = 64, layers: int = 3, seed: int = 0) -> None:
+def build(folder: Path, *, width: int = 64, layers: int = 3, seed: int = 0, release: ReleaseName = "2.0") -> None:
     """Write a whole checkpoint into an existing folder; the same seed, the same weights.
 
     :param width: of the GPT, a multiple of 4.
     """
     import torch
     import yaml
-    from safetensors.torch import save_file
     from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 
-    from vtune_indextts2.gpt.conditioning import ConditioningEncoder
-    from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
+    from vtune_indextts2.gpt.conditioning import encoder_class
+    from vtune_indextts2.gpt.network import SemanticGPTConfig
     from vtune_indextts2.gpt.settings import GPTSettings
+    from vtune_indextts2.gpt.style_network import network_class
     from vtune_indextts2.s2mel.network import S2Mel
     from vtune_indextts2.s2mel.settings import S2MelSettings
-    from vtune_indextts2.semantic.codec import SemanticCodec
     from vtune_indextts2.speaker.campplus import CAMPPlus
     from vtune_indextts2.vocoder.bigvgan import BigVGAN
     from vtune_indextts2.vocoder.settings import BigVGANSettings
 
-    tokenizer, pieces = _tokenizer()
-    (folder / "bpe.model").write_bytes(tokenizer)
-    content = _config(width, layers, pieces)
-    gpt = GPTSettings.model_validate(content["gpt"])
+    content = _config(width, layers, _write_tokenizer(folder, release), release)
+    gpt = GPTSettings.model_validate({**content["gpt"], "release": release})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network, encoder = SemanticGPT(SemanticGPTConfig(settings=gpt.model_dump())), ConditioningEncoder(gpt)
+        network = network_class(gpt)(SemanticGPTConfig(settings=gpt.model_dump()))
+        encoder = encoder_class(gpt)(gpt)
         for parameter in (p for name, p in encoder.named_parameters() if name.endswith("latents")):
             torch.nn.init.normal_(parameter)
         torch.save({"model": {**encoder.state_dict(), **network.state_dict()}}, folder / "gpt.pth")
-        dims = (width, 256, 128, FEATURE_WIDTH)
-        s2mel = S2Mel(S2MelSettings.read(content["s2mel"], "nano"), dims)
+        # Files of IndexTTS-2.5 hold the projection of latents too, which nothing reads.
+        s2mel = S2Mel(S2MelSettings.read(content["s2mel"], "nano"), (width, 256, 128, FEATURE_WIDTH))
         parts: dict[str, dict[str, Any]] = {"cfm": {}, "length_regulator": {}, "gpt_layer": {}}
         for name, tensor in s2mel.state_dict().items():
             part, rest = name.split(".", 1)
@@ -75,10 +80,9 @@ def build(folder: Path, *, width: int = 64, layers: int = 3, seed: int = 0) -> N
         torch.save(statistics, folder / "wav2vec2bert_stats.pt")
         torch.save(torch.randn(sum(EMOTION_GROUP_SIZES), 192), folder / "feat1.pt")
         torch.save(torch.randn(sum(EMOTION_GROUP_SIZES), width), folder / "feat2.pt")
-        for name in ("w2v-bert-2.0", "semantic_codec", "campplus", "bigvgan"):
+        for name in ("w2v-bert-2.0", "campplus", "bigvgan"):
             (folder / name).mkdir()
-        codec = SemanticCodec(**content["semantic_codec"])
-        save_file(codec.state_dict(), str(folder / "semantic_codec" / "model.safetensors"))
+        _write_codec(folder, content["semantic_codec"], release)
         torch.save(CAMPPlus().state_dict(), folder / "campplus" / "campplus_cn_common.bin")
         vocoder = BigVGAN(BigVGANSettings.read(NANO_VOCODER_CONFIG, "nano"))
         torch.save({"generator": vocoder.state_dict()}, folder / "bigvgan" / "bigvgan_generator.pt")
@@ -92,6 +96,20 @@ def build(folder: Path, *, width: int = 64, layers: int = 3, seed: int = 0) -> N
     (folder / "bigvgan" / "config.json").write_text(json.dumps(NANO_VOCODER_CONFIG, indent=2) + "\n", encoding="utf-8")
     # Last, for it says that the folder is whole.
     (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def _write_codec(folder: Path, sizes: dict[str, int], release: ReleaseName) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from vtune_indextts2.semantic.codec import SemanticCodec
+    from vtune_indextts2.semantic.half_rate_codec import HalfRateCodec
+
+    if release == "2.5":
+        torch.save({"model": HalfRateCodec(**sizes).state_dict()}, folder / CODEC_FILE)
+        return
+    (folder / "semantic_codec").mkdir()
+    save_file(SemanticCodec(**sizes).state_dict(), str(folder / "semantic_codec" / "model.safetensors"))
 
 
 NANO_VOCODER_CONFIG: dict[str, Any] = {
@@ -111,10 +129,10 @@ NANO_VOCODER_CONFIG: dict[str, Any] = {
 }
 
 
-def _config(width: int, layers: int, pieces: int) -> dict[str, Any]:
+def _config(width: int, layers: int, pieces: int, release: ReleaseName) -> dict[str, Any]:
     encoder = {"output_size": 32, "linear_units": 64, "attention_heads": 2, "input_layer": "conv2d2"}
     return {
-        "dataset": {"bpe_model": "bpe.model"},
+        "dataset": {"bpe_model": TOKENIZER_FILES[release]},
         "gpt": {
             "model_dim": width,
             "max_mel_tokens": 1815,
@@ -158,11 +176,35 @@ def _config(width: int, layers: int, pieces: int) -> dict[str, Any]:
         "spk_matrix": "feat1.pt",
         "emo_matrix": "feat2.pt",
         "semantic_layers": 2,
-        "version": 2.0,
+        "version": float(release),
     }
 
 
-def _tokenizer() -> tuple[bytes, int]:
+def _write_tokenizer(folder: Path, release: ReleaseName) -> int:
+    """Write the tokenizer of a release; return the number of its tokens."""
+    path = folder / TOKENIZER_FILES[release]
+    if release == "2.5":
+        path.write_bytes(_byte_pairs())
+        return load_encoder(path).size
+    tokenizer, pieces = _sentence_pieces()
+    path.write_bytes(tokenizer)
+    return pieces
+
+
+def _byte_pairs() -> bytes:
+    """Return a vocabulary of all bytes, the pairs of the phrases' letters, and the empty token of released files.
+
+    ``!`` has the id 0 and the straight quote the id 1, as in the released vocabulary.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    tokens = [bytes([value]) for value in [*printable, *(value for value in range(256) if value not in printable)]]
+    phrases = " ".join(TOKENIZER_PHRASES).lower().encode()
+    tokens += sorted({phrases[index : index + 2] for index in range(len(phrases) - 1)})
+    lines = [base64.b64encode(token) + b" %d" % rank for rank, token in enumerate(tokens)]
+    return b"\n".join([*lines, b"= %d" % len(tokens), b""])
+
+
+def _sentence_pieces() -> tuple[bytes, int]:
     import sentencepiece
 
     model = io.BytesIO()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from vtune import EngineOptions, option
+from vtune_indextts2.multilingual.languages import checked_tag
 
 Weight = Annotated[float, Field(ge=0, le=1.4)]
 
@@ -19,8 +20,9 @@ class IndexTTS2Options(EngineOptions):
         "IndexTeam/IndexTTS-2",
         affects=("training", "runtime"),
         min_length=1,
-        description="The checkpoint: a folder or Hub id with config.yaml, gpt.pth, s2mel.pth, bpe.model and "
-        "wav2vec2bert_stats.pt. `nano` is a small checkpoint with random weights that vtune builds itself.",
+        description="The checkpoint of IndexTTS-2 or IndexTTS-2.5: a folder or Hub id with config.yaml, gpt.pth, "
+        "s2mel.pth, the tokenizer and wav2vec2bert_stats.pt. `nano` and `nano-2.5` are small checkpoints with random "
+        "weights that vtune builds itself.",
     )
     semantic_model: str | None = option(
         None,
@@ -32,7 +34,8 @@ class IndexTTS2Options(EngineOptions):
         None,
         affects="runtime",
         description="The folder or Hub id of the semantic codec. If it is null, it is the checkpoint's folder "
-        "`semantic_codec/` if there is one, otherwise amphion/MaskGCT.",
+        "`semantic_codec/` if there is one, otherwise amphion/MaskGCT; of IndexTTS-2.5, it is the checkpoint's "
+        "`codec.pth`.",
     )
     speaker_model: str | None = option(
         None,
@@ -61,6 +64,20 @@ class IndexTTS2Options(EngineOptions):
         None, affects="runtime", description="A YAML file with terms and how they are pronounced."
     )
 
+    language: str = option(
+        "auto",
+        affects=("features", "sampling"),
+        description="The language of the texts as a tag, such as `en`, `zh`, `ja`, `es` or `ar`; a text in another "
+        "script is refused. `auto` takes the voice's language if the text fits it, otherwise the language of its "
+        "script. IndexTTS-2 speaks `en` and `zh`, and each text in the language that it is in.",
+    )
+    upstream_text: bool = option(
+        False,
+        affects=("features", "runtime"),
+        description="Prepare texts exactly as the code of IndexTTS-2.5 does: times are torn apart, `!` is deleted, and "
+        "long words are cut. Without it, none of this happens.",
+    )
+
     prompt: Literal["other", "self"] = option(
         "other",
         affects="training",
@@ -79,6 +96,24 @@ class IndexTTS2Options(EngineOptions):
         ge=0,
         le=1,
         description="The share of rows that take the emotion of their prompt if `emo_source` is `mix`.",
+    )
+    text_loss_weight: NonNegativeFloat = option(
+        0.2,
+        affects="training",
+        description="How much the loss of the text counts in the loss. 0.2 is what public trainers of the model use; "
+        "more helps a language that the base does not know, and costs quality of the codes.",
+    )
+    code_loss_weight: PositiveFloat = option(
+        0.8,
+        affects="training",
+        description="How much the loss of the semantic codes counts in the loss. Trainers of IndexTTS-2.5 also use 1.",
+    )
+    new_tokens: tuple[str, ...] = option(
+        (),
+        affects=("features", "training", "runtime"),
+        description="Pieces to append to the tokenizer of IndexTTS-2, for letters and syllables of a language that it "
+        "does not know, in capitals; `▁` marks the beginning of a word. Their rows of the text tables are new and must "
+        "be trained (docs/how-to/indextts2.md#a-new-language).",
     )
     dropout: float = option(
         0.1,
@@ -113,10 +148,36 @@ class IndexTTS2Options(EngineOptions):
         description="The strengths of eight emotions: happy, angry, sad, afraid, disgusted, melancholic, surprised, "
         "calm.",
     )
-    emotion_bias: bool = option(
+    emotion_text: str | None = option(
+        None,
+        affects="sampling",
+        min_length=1,
+        description="A description of the emotion, such as `furious and out of breath`. A small language model turns "
+        "it into the eight strengths of `emotion_weights`; see `emotion_model`.",
+    )
+    emotion_model: str | None = option(
+        None,
+        affects="runtime",
+        description="The folder of the language model that reads `emotion_text`. If it is null, it is the checkpoint's "
+        "folder `qwen0.6bemo4-merge/`.",
+    )
+    use_random: bool = option(
+        False,
+        affects="sampling",
+        description="Take each of the eight emotions from a random speaker of the checkpoint's table, chosen by the "
+        "seed, instead of the speaker most similar to the voice.",
+    )
+    emotion_cap: bool = option(
         True,
         affects="sampling",
-        description="Weaken those of the eight emotions that would overpower the speaker's sound, as upstream does.",
+        description="Keep the sum of the eight strengths at 0.8 or less, so that a fifth of the speaker's own emotion "
+        "stays. With `false` they count as they are, as in upstream's Python API; a sum near 1 changes who speaks.",
+    )
+    emotion_bias: bool | None = option(
+        None,
+        affects="sampling",
+        description="Weaken those of the eight emotions that would overpower the speaker's sound, as upstream's web "
+        "page does. If it is null, it is what `emotion_cap` is.",
     )
     emotion_strength: NonNegativeFloat | None = option(
         None,
@@ -165,7 +226,17 @@ class IndexTTS2Options(EngineOptions):
         description="The position of the first code during speech: 0 as in training, 1 as in upstream's inference.",
     )
     max_codes: PositiveInt = option(
-        1500, affects="sampling", description="The largest number of codes in one segment. 1500 codes are 30 s."
+        1500,
+        affects="sampling",
+        description="The largest number of codes in one segment. 1500 codes are 30 s, of IndexTTS-2.5 60 s.",
+    )
+    duration_factor: float = option(
+        1.0,
+        affects="sampling",
+        ge=0.5,
+        le=2,
+        description="How long the speech lasts compared with the voice's own speed: 0.8 is faster, 1.25 slower. Only "
+        "IndexTTS-2.5 has it; below 0.8, little more can be gained.",
     )
     segment_tokens: PositiveInt = option(
         120,
@@ -193,3 +264,8 @@ class IndexTTS2Options(EngineOptions):
         affects="sampling",
         description="How strongly the flow follows the reference. 0 needs half of the computation.",
     )
+
+    @field_validator("language")
+    @classmethod
+    def _language_has_a_tag(cls, value: str) -> str:
+        return checked_tag(value)

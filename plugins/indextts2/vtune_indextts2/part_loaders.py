@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,12 +14,15 @@ from vtune.runtime.untrusted import FileRefused, read_json_object, why
 from vtune.toolkit import read_tensors
 from vtune_indextts2.config import Config
 from vtune_indextts2.gpt import conditioning
-from vtune_indextts2.gpt.conditioning import ConditioningEncoder
+from vtune_indextts2.gpt.conditioning import EmotionEncoder
 from vtune_indextts2.gpt.emotion import EmotionTable
 from vtune_indextts2.gpt.network import SemanticGPT, SemanticGPTConfig
+from vtune_indextts2.gpt.new_rows import with_new_rows
+from vtune_indextts2.gpt.style_network import network_class
 from vtune_indextts2.s2mel.network import S2Mel
 from vtune_indextts2.semantic import codec
 from vtune_indextts2.semantic.codec import SemanticCodec
+from vtune_indextts2.semantic.half_rate_codec import HalfRateCodec
 from vtune_indextts2.speaker.campplus import CAMPPlus
 from vtune_indextts2.state_dicts import Tensors, flatten_state_dict, fold_weight_norm, load_strictly
 from vtune_indextts2.vocoder import bigvgan
@@ -40,28 +44,43 @@ def gpt_tensors(path: Path) -> Tensors:
     return {name.replace(".base_layer.", "."): tensor for name, tensor in tensors.items()}
 
 
-def load_network(path: Path, config: Config, dropout: float) -> SemanticGPT:
-    """Load what LoRA adapts, float32 on the CPU."""
+def load_network(path: Path, config: Config, dropout: float, new_pieces: Sequence[Sequence[int]] = ()) -> SemanticGPT:
+    """Load what LoRA adapts, float32 on the CPU.
+
+    :param new_pieces: for each piece that was appended to the tokenizer, the ids that it had before.
+    """
     settings = SemanticGPTConfig(settings=config.gpt.model_dump(), dropout=dropout)
     with torch.device("meta"):
-        network = SemanticGPT(settings)
+        network = network_class(config.gpt)(settings)
     own = {name: t for name, t in gpt_tensors(path).items() if not name.startswith(conditioning.CONDITIONING_PREFIXES)}
+    if new_pieces:
+        own = with_new_rows(own, new_pieces)
     return _load_frozen(network, own, path, UNUSED_GPT_ENTRIES)
 
 
-def load_conditioning_encoder(path: Path, config: Config) -> ConditioningEncoder:
-    """Load the encoders of speaker and emotion out of the GPT's checkpoint."""
+def load_conditioning_encoder(path: Path, config: Config) -> EmotionEncoder:
+    """Load the encoders of emotion and, of IndexTTS-2, of the speaker out of the GPT's checkpoint."""
     with torch.device("meta"):
-        encoder = ConditioningEncoder(config.gpt)
+        encoder = conditioning.encoder_class(config.gpt)(config.gpt)
     own = {name: t for name, t in gpt_tensors(path).items() if name.startswith(conditioning.CONDITIONING_PREFIXES)}
     return _load_frozen(encoder, own, path, conditioning.UNUSED_ENTRIES)
 
 
 def load_codec(path: Path, config: Config) -> SemanticCodec:
-    """Load the semantic codec."""
+    """Load the semantic codec of IndexTTS-2."""
     with torch.device("meta"):
         network = SemanticCodec(**config.semantic_codec.model_dump())
     return _load_frozen(network, flatten_state_dict(read_tensors(path), path), path, codec.UNUSED_ENTRIES)
+
+
+def load_half_rate_codec(path: Path, config: Config) -> HalfRateCodec:
+    """Load the codec of IndexTTS-2.5 with its decoder."""
+    content = read_tensors(path)
+    with torch.device("meta"):
+        network = HalfRateCodec(**config.semantic_codec.model_dump())
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        content = content["model"]
+    return _load_frozen(network, flatten_state_dict(content, path), path, ())
 
 
 def load_speaker_model(path: Path) -> CAMPPlus:
@@ -75,7 +94,7 @@ def load_s2mel(path: Path, config: Config) -> S2Mel:
     """Load flow, length regulator and projection."""
     content = read_tensors(path)
     if not isinstance(content, dict) or not isinstance(content.get("net"), dict):
-        raise EngineError(f"{path} has no entry 'net': it is not the s2mel.pth of IndexTTS-2")
+        raise EngineError(f"{path} has no entry 'net': it is not the s2mel.pth of {config.title}")
     with torch.device("meta"):
         network = S2Mel(config.s2mel, config.latent_dims)
     return _load_frozen(network, flatten_state_dict(content["net"], path), path, network.unused)

@@ -29,9 +29,7 @@ def extract_features(base: IndexTTS2Base, waveform: Waveform, sample_rate: int) 
     # TF32, the default of convolutions on a GPU, is inexact enough to turn one code into another.
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         features = base.semantic.encode(_resampled(waveform, sample_rate, SAMPLE_RATE))
-        codes, embedding = base.codec.quantize(features)
-        encoder = base.conditioning_encoder
-        return RecordingFeatures(features, codes, embedding, encoder.speaker(features), encoder.emotion(features))
+        return base.release.encode_recording(base, features, waveform, sample_rate)
 
 
 @torch.no_grad()
@@ -42,7 +40,7 @@ def extract_flow_prompt(
     settings = base.config.mel
     mel = log_mel(_resampled(waveform, sample_rate, settings.sample_rate)[None], settings).to(base.frozen_device)
     frames = torch.tensor([mel.shape[-1]], device=base.frozen_device)
-    return FlowPrompt(speaker_style(base, waveform, sample_rate), mel, base.s2mel.condition(features.embedding, frames))
+    return FlowPrompt(speaker_style(base, waveform, sample_rate), mel, base.s2mel.condition(features.content, frames))
 
 
 @torch.no_grad()

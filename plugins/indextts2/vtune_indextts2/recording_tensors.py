@@ -12,14 +12,16 @@ class RecordingFeatures:
     """The features that the GPT learns from, on the device of the frozen parts.
 
     :param features: semantic features ``[1 x T x F]`` at 50 Hz.
-    :param codes: int64 ``[1 x T]``; ``embedding`` are their embeddings ``[1 x T x H]``.
-    :param condition: speaker latents ``[1 x 32 x D]``.
+    :param codes: int64 ``[1 x N]``, at the rate of the release.
+    :param content: what the length regulator takes ``[1 x T x H]``: the codes' embeddings of IndexTTS-2, the features
+        themselves of IndexTTS-2.5.
+    :param condition: the speaker: latents ``[1 x 32 x D]`` of IndexTTS-2, the style ``[1 x S]`` of IndexTTS-2.5.
     :param emotion: emotion vector ``[1 x D]``.
     """
 
     features: torch.Tensor
     codes: torch.Tensor
-    embedding: torch.Tensor
+    content: torch.Tensor
     condition: torch.Tensor
     emotion: torch.Tensor
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
 from vtune import Conditioning, VoiceError
-from vtune.audio import recorded
-from vtune_indextts2.gpt.emotion import EMOTION_BIAS, interpolate_emotion, limit_weights
-from vtune_indextts2.recording_features import MIN_REFERENCE_SECONDS, extract_features, extract_flow_prompt
-from vtune_indextts2.recording_tensors import FlowPrompt, RecordingFeatures
+from vtune_indextts2.emotion_request import KnownEmotions, requested_emotion
+from vtune_indextts2.recording_tensors import FlowPrompt
+from vtune_indextts2.reference_recording import recording_of
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
@@ -28,12 +26,15 @@ MAX_PACE_SECONDS = 20
 class SpeakerPrompt:
     """The speaker of an utterance.
 
-    :param conditioning: speaker latents with emotion, float32 ``[1 x 32 x D]``.
+    :param conditioning: speaker with emotion as the GPT takes them: float32 ``[1 x 32 x D]``, of IndexTTS-2.5
+        ``[1 x (S + D)]``.
     :param flow_prompt: the reference that the flow continues.
+    :param language: the row of the language that is spoken, for a release that has rows.
     """
 
     conditioning: torch.Tensor
     flow_prompt: FlowPrompt
+    language: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,71 +53,37 @@ class CodeEmbeddings:
 def code_embeddings_of(base: IndexTTS2Base, conditioning: Conditioning) -> CodeEmbeddings:
     """Return the code embeddings of a voice. :raises VoiceError: the voice has none."""
     return CodeEmbeddings(
-        *(_stored(base, conditioning, name) for name in ("codebook", "codebook_weight", "codebook_bias"))
+        *(stored_tensor(base, conditioning, name) for name in ("codebook", "codebook_weight", "codebook_bias"))
     )
 
 
 def speaker_of(
-    base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None
-) -> SpeakerPrompt:
+    base: IndexTTS2Base, conditioning: Conditioning, options: IndexTTS2Options | None = None, tag: str = "",
+    seed: int = 0,
+) -> SpeakerPrompt:  # fmt: skip
     """Return the speaker of an utterance from the voice and the options.
 
     :param options: the options of the utterance; default: the base's.
+    :param tag: the language of the utterance, for a release that has tags.
+    :param seed: of the utterance, for an emotion that is chosen at random.
     :raises VoiceError: a recording is silent, too short or too long, or the voice lacks a tensor.
     """
     options = options or base.options
     if options.reference_audio is not None:
-        features, flow_prompt = _recording(base, options, "reference_audio", options.reference_audio)
+        features, flow_prompt = recording_of(base, options, "reference_audio", options.reference_audio)
         condition, own = features.condition, features.emotion
     else:
         flow_prompt = FlowPrompt(
-            *(_stored(base, conditioning, name) for name in ("style", "ref_mel", "prompt_condition"))
+            *(stored_tensor(base, conditioning, name) for name in ("style", "ref_mel", "prompt_condition"))
         )
-        condition, own = (_stored(base, conditioning, name) for name in ("condition", "emotion"))
-    emotion = _emotion(base, options, own, flow_prompt.style, _stored(base, conditioning, "emotion"))
-    return SpeakerPrompt(condition + emotion[:, None], flow_prompt)
+        condition, own = (stored_tensor(base, conditioning, name) for name in (base.release.stored_speaker, "emotion"))
+    known = KnownEmotions(own, stored_tensor(base, conditioning, "emotion"), flow_prompt.style)
+    emotion = requested_emotion(base, options, known, seed)
+    return SpeakerPrompt(base.release.join(condition, emotion), flow_prompt, base.frontend.row(tag))
 
 
-def _emotion(
-    base: IndexTTS2Base, options: IndexTTS2Options, own: torch.Tensor, style: torch.Tensor, stored: torch.Tensor
-) -> torch.Tensor:
-    strength = 1.0 if options.emotion_strength is None else options.emotion_strength
-    if options.emotion_audio is not None:
-        return interpolate_emotion(
-            own, _recording(base, options, "emotion_audio", options.emotion_audio)[0].emotion, strength
-        )
-    if options.emotion_weights is not None:
-        weights = [strength * weight for weight in options.emotion_weights]
-        mixed = limit_weights(weights, EMOTION_BIAS if options.emotion_bias else None).to(own)
-        return base.emotions.mix(mixed, own, style)
-    if options.reference_audio is None:
-        return strength * own
-    # The sound of another person with this voice's emotion, if it is requested.
-    return own if options.emotion_strength is None else interpolate_emotion(own, stored, strength)
-
-
-def _recording(
-    base: IndexTTS2Base, options: IndexTTS2Options, option: str, path: Path
-) -> tuple[RecordingFeatures, FlowPrompt]:
-    changed = path.stat().st_mtime_ns if path.is_file() else 0
-    longest = options.reference_seconds
-    key = (str(path), changed, longest)  # voices that share the base may allow different lengths
-    if key not in base.recording_cache:
-        waveform, rate = recorded(path)
-        seconds = len(waveform) / rate
-        if not MIN_REFERENCE_SECONDS <= seconds <= longest:
-            raise VoiceError(
-                f"{option} {path} has {seconds:.1f} s, but a reference needs {MIN_REFERENCE_SECONDS:g} to {longest:g} "
-                "s (engine_options.reference_seconds): cut out a part in which one person speaks"
-            )
-        if not waveform.any():
-            raise VoiceError(f"{option} {path} is {seconds:.1f} s of digital silence; name a recording of speech")
-        features = extract_features(base, waveform, rate)
-        base.recording_cache[key] = (features, extract_flow_prompt(base, waveform, rate, features))
-    return base.recording_cache[key]
-
-
-def _stored(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch.Tensor:
+def stored_tensor(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch.Tensor:
+    """Return a tensor of a voice. :raises VoiceError: the voice has none, or one of another shape."""
     if name not in conditioning.tensors:
         raise VoiceError(f"the voice's conditioning.safetensors has no {name!r}; make the voice again")
     array, axes = conditioning.tensors[name], _axes(base)[name]
@@ -133,16 +100,12 @@ def _stored(base: IndexTTS2Base, conditioning: Conditioning, name: str) -> torch
 def _axes(base: IndexTTS2Base) -> dict[str, tuple[int | None, ...]]:
     """Return the shape of each tensor of a voice; None for an axis that depends on the length of its reference."""
     config = base.config
-    codec, width = config.semantic_codec, config.gpt.model_dim
     return {
         "style": (1, config.s2mel.style_encoder.dim),
         "ref_mel": (1, config.mel.bins, None),
         "prompt_condition": (1, None, config.s2mel.dit.content_dim),
-        "condition": (1, None, width),
-        "emotion": (1, width),
-        "codebook": (codec.codebook_size, codec.codebook_dim),
-        "codebook_weight": (codec.hidden_size, codec.codebook_dim),
-        "codebook_bias": (codec.hidden_size,),
+        "emotion": (1, config.gpt.model_dim),
+        **base.release.stored_shapes(config),
     }
 
 

@@ -13,11 +13,10 @@ from torch import nn
 from vtune import Audio, Conditioning, Ending, VoiceError
 from vtune.toolkit import PAUSE_SECONDS
 from vtune_indextts2.gpt.beam_search import search_codes
-from vtune_indextts2.gpt.code_decoder import CodeDecoder, latents, sample_codes
+from vtune_indextts2.gpt.code_decoder import CodeDecoder, sample_codes
 from vtune_indextts2.gpt.code_sampling import CodeSampling, DecodingRules
 from vtune_indextts2.gpt.network import SemanticGPT
-from vtune_indextts2.s2mel.length_regulator import target_frames
-from vtune_indextts2.speaker_reference import CodeEmbeddings, SpeakerPrompt, code_embeddings_of, pace_of, speaker_of
+from vtune_indextts2.speaker_reference import SpeakerPrompt, pace_of, speaker_of
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
@@ -27,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 RUNAWAY_FACTOR = 3.0
 """A segment that is this many times longer than the voice's pace predicts, plus a second, has run away."""
+
+ENGINE_NAMES = ("wetext", "basic")
+"""Text engines that the option ``normaliser`` can choose."""
 
 
 def speak(
@@ -39,21 +41,25 @@ def speak(
 ) -> Iterator[Audio]:
     """Yield each segment's sound, at the vocoder's rate, with the pause after it; see the hook ``synthesize``.
 
-    :raises VoiceError: the text has no words, or the voice was trained with a normaliser that is not installed.
+    :raises VoiceError: the text has no words, the voice is of another release, or it was trained with a normaliser that
+        is not installed.
+    :raises EngineError: the text does not fit the language, or the release does not have an option.
     """
-    require_normaliser(base, conditioning)
     options, rate = base.options.model_copy(update=dict(sampling)), base.config.mel.sample_rate
+    base.release.check(options)
+    _require_release(base, conditioning)
+    tag = base.frontend.resolve(text, options.language, conditioning.strings.get("language"))
+    require_normaliser(base, conditioning, tag)
     longest = min(options.segment_tokens, base.config.gpt.max_text_tokens)
-    segments = base.frontend.spoken_segments(text, longest, options.quick_tokens)
+    segments = base.frontend.spoken_segments(text, longest, options.quick_tokens, tag)
     if not any(segments):
         raise VoiceError(f"there is nothing to speak in {text!r}")
     while not segments[0]:
         segments.pop(0)
     while not segments[-1]:
         segments.pop()
-    speaker, table = speaker_of(base, conditioning, options), code_embeddings_of(base, conditioning)
-    pace = pace_of(conditioning)
-    network = _network_of(model)
+    network, speaker = network_of(model), speaker_of(base, conditioning, options, tag, seed)
+    content, pace = base.release.content(base, network, speaker, conditioning, options), pace_of(conditioning)
     pause = np.zeros(int(options.segment_pause * rate), dtype=np.float32)
     for number, ids in enumerate(segments, 1):
         if not ids:
@@ -61,7 +67,7 @@ def speak(
             continue
         runaway = int((RUNAWAY_FACTOR * len(ids) * pace + 1) * base.semantic_rate)
         codes, ending = generate_codes(base, network, speaker, ids, runaway, _seed_of(seed, number), options)
-        sound = codes_to_waveform(base, network, speaker, table, ids, codes, _seed_of(seed, number), options)
+        sound = content_to_waveform(base, speaker, *content(ids, codes), _seed_of(seed, number), options)
         yield Audio(sound if number == len(segments) else np.concatenate([sound, pause]), rate, ending)
 
 
@@ -78,8 +84,8 @@ def generate_codes(
         options.temperature, options.top_k, options.top_p, options.repetition_penalty, options.penalty_history,
         options.mel_pos_offset, options.beams, options.length_penalty,
     )  # fmt: skip
-    latents_ = speaker.conditioning.to(network.mel_embedding.weight.device)
-    start = CodeDecoder(network, latents_, ids, code_sampling.mel_pos_offset, code_sampling.beams)
+    told = speaker.conditioning.to(network.mel_embedding.weight.device)
+    start = CodeDecoder(network, told, ids, code_sampling.mel_pos_offset, code_sampling.beams, speaker.language)
     longest = min(options.max_codes, settings.mel_positions - 1 - code_sampling.mel_pos_offset)
     rules = DecodingRules(
         settings.stop_mel_token,
@@ -94,16 +100,16 @@ def generate_codes(
     return codes, Ending.RUNAWAY if runaway < longest else Ending.LIMIT
 
 
-def codes_to_waveform(
-    base: IndexTTS2Base, network: SemanticGPT, speaker: SpeakerPrompt, table: CodeEmbeddings, ids: Sequence[int],
-    codes: Sequence[int], seed: int, options: IndexTTS2Options,
+def content_to_waveform(
+    base: IndexTTS2Base, speaker: SpeakerPrompt, content: torch.Tensor, frames: int, seed: int,
+    options: IndexTTS2Options,
 ) -> np.ndarray:  # fmt: skip
-    """Turn the codes of one segment into its waveform, float32 ``[samples]`` in [-1, 1]."""
+    """Turn the content ``[1 x steps x H]`` of one segment into its waveform, float32 ``[samples]`` in [-1, 1].
+
+    :param frames: the number of mel frames that the segment is spoken in.
+    """
     device, prompt = base.frozen_device, speaker.flow_prompt
-    hidden = latents(network, speaker.conditioning.to(network.mel_embedding.weight.device), ids, codes)
-    content = table.lookup(torch.tensor([codes], device=device)) + base.s2mel.project(hidden.float().to(device))
-    frames = max(target_frames(len(codes)), 1)
-    target = base.s2mel.condition(content, torch.tensor([frames], device=device))
+    target = base.s2mel.condition(content, torch.tensor([max(frames, 1)], device=device))
     mu = torch.cat([prompt.prompt_condition, target], dim=1)
     shape = (1, base.config.mel.bins, mu.shape[1])
     # Sampled on the CPU, so that a seed gives the same noise on every device.
@@ -114,7 +120,8 @@ def codes_to_waveform(
     return sound
 
 
-def _network_of(model: nn.Module) -> SemanticGPT:
+def network_of(model: nn.Module) -> SemanticGPT:
+    """Return the GPT inside a PeftModel, or a GPT without an adapter as it is."""
     from peft import PeftModel
 
     network = model.get_base_model() if isinstance(model, PeftModel) else model
@@ -122,22 +129,35 @@ def _network_of(model: nn.Module) -> SemanticGPT:
     return network
 
 
-def require_normaliser(base: IndexTTS2Base, conditioning: Conditioning) -> None:
+def _require_release(base: IndexTTS2Base, conditioning: Conditioning) -> None:
+    made_with, here = conditioning.strings.get("release"), base.config.title
+    if made_with not in {None, here}:
+        raise VoiceError(
+            f"the voice was made with {made_with}, but the base is of {here}; use the base it was made with"
+        )
+
+
+def require_normaliser(base: IndexTTS2Base, conditioning: Conditioning, tag: str = "") -> None:
     """Check that text is normalised here as it was when the voice was trained.
 
+    :param tag: the language that is spoken; only that of the voice is compared.
     :raises VoiceError: another program normalises text here, and no option allows that.
     """
-    here, trained = base.frontend.engine.identity, conditioning.strings.get("normaliser", "")
-    if not trained or here == trained:
+    trained = conditioning.strings.get("normaliser", "")
+    if not trained or tag != conditioning.strings.get("language", ""):
+        return
+    here = base.frontend.identity(tag)
+    if here == trained:
         return
     difference = (
         f"the voice was trained with the normaliser {trained}, here it is {here}: numbers may be read differently"
     )
-    if here.split()[0] != trained.split()[0] and base.options.normaliser == "auto":
+    names = (here.split()[0], trained.split()[0])
+    if names[0] != names[1] and names[0] in ENGINE_NAMES and base.options.normaliser == "auto":
         advice = (
             "install vtune-tts with the extra 'indextts2'" if trained.startswith("wetext") else "set normaliser=basic"
         )
-        raise VoiceError(f"{difference}; {advice}, or set engine option normaliser={here.split()[0]} to speak anyway")
+        raise VoiceError(f"{difference}; {advice}, or set engine option normaliser={names[0]} to speak anyway")
     logger.warning("%s", difference)
 
 

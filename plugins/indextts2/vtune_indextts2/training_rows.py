@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from vtune import Batch, Clip, Features, SkipClip
+from vtune import Batch, Clip, EngineError, Features, SkipClip
 from vtune_indextts2.gpt.loss import IGNORED_LABEL
 from vtune_indextts2.gpt.row_layout import TokenRow, make_row
 from vtune_indextts2.recording_features import extract_features
@@ -24,19 +24,21 @@ MIN_CLIP_SECONDS = 0.1
 
 
 def prepare(base: IndexTTS2Base, clip: Clip) -> Features:
-    """Encode one clip to ``text_ids``, ``codes``, ``condition`` and ``emotion``.
+    """Encode one clip to ``text_ids``, ``codes``, ``condition``, ``emotion``, and ``language`` if there are rows of it.
 
-    ``text_ids`` is int32 ``[T]``, ``codes`` int32 ``[N]`` at 50 Hz, ``condition`` float16 ``[32 x D]`` and ``emotion``
-    float16 ``[D]``. A clip of any length takes about 84 kB, because the latents are the largest part.
+    ``text_ids`` is int32 ``[T]`` and ``codes`` int32 ``[N]`` at the rate of the release. ``emotion`` is float16
+    ``[D]``. ``condition`` is the speaker, float16: latents ``[32 x D]`` of IndexTTS-2, with which a clip of any length
+    takes about 84 kB, or the style ``[S]`` of IndexTTS-2.5, with which it takes 3 kB. ``language`` is int32 ``[1]``.
 
-    :raises SkipClip: the clip has no text or almost no sound, or more text or sound than the GPT has positions for.
+    :raises SkipClip: the clip has no text or almost no sound, more text or sound than the GPT has positions for, or a
+        text that does not fit the language.
     """
     settings = base.config.gpt
     if not clip.waveform.any():
         raise SkipClip(f"{clip.seconds:.2f} s of digital silence")
     if clip.seconds < MIN_CLIP_SECONDS:
         raise SkipClip(f"{clip.seconds:.3f} s, less than the {MIN_CLIP_SECONDS:g} s that the encoders need")
-    text = base.frontend.tokenize(clip.text)
+    language, text = _read(base, clip.text)
     if not text:
         raise SkipClip(f"the text has no words to speak: {clip.text!r}")
     if len(text) > settings.max_text_tokens:
@@ -50,7 +52,18 @@ def prepare(base: IndexTTS2Base, clip: Clip) -> Features:
         "codes": recording.codes[0].cpu().numpy().astype(np.int32),
         "condition": recording.condition[0].cpu().numpy().astype(np.float16),
         "emotion": recording.emotion[0].cpu().numpy().astype(np.float16),
+        **({} if language is None else {"language": np.asarray([language], dtype=np.int32)}),
     }
+
+
+def _read(base: IndexTTS2Base, text: str) -> tuple[int | None, list[int]]:
+    """Return the row of the text's language and the ids of the text."""
+    tag = base.options.language
+    try:
+        tag = base.frontend.resolve(text, tag)
+    except EngineError as error:  # of this text, not of the engine
+        raise SkipClip(str(error)) from error
+    return base.frontend.row(tag), base.frontend.tokenize(text, tag)
 
 
 def collate(base: IndexTTS2Base, features: Sequence[Features]) -> Batch:
@@ -66,14 +79,17 @@ def collate(base: IndexTTS2Base, features: Sequence[Features]) -> Batch:
         from_prompt = options.emo_source == "prompt" or (options.emo_source == "mix" and lot < options.emo_mix)
         condition = (paired if options.prompt == "other" else row_features)["condition"]
         emotion = (paired if from_prompt else row_features)["emotion"]
-        conditioning = condition.astype(np.float32) + emotion.astype(np.float32)
+        told = (torch.from_numpy(part.astype(np.float32)) for part in (condition, emotion))
         row = make_row(base.config.gpt, row_features["text_ids"].tolist(), row_features["codes"].tolist())
-        rows.append((torch.from_numpy(conditioning), row))
-    return batch_rows(rows)
+        rows.append((base.release.join(*told), row))
+    batch = batch_rows(rows)
+    if "language" in features[0]:
+        batch["languages"] = torch.tensor([int(row_features["language"][0]) for row_features in features])
+    return batch
 
 
 def batch_rows(rows: Sequence[tuple[torch.Tensor, TokenRow]]) -> Batch:
-    """Pad rows on the right and stack them with their conditioning ``[32 x D]`` to ``[B x L]`` and ``[B x 32 x D]``.
+    """Pad rows on the right and stack them to ``[B x L]``; the conditioning ``[...]`` of each to ``[B x ...]``.
 
     Rows of 5 and 7 positions become L = 8: ``attention_mask`` is ``[[1]*5 + [0]*3, [1]*7 + [0]]``.
     """

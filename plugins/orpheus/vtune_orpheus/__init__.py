@@ -46,6 +46,13 @@ def load_base(options: OrpheusOptions, device: torch.device, dtype: torch.dtype)
 
 
 @vtune.hookimpl
+def base_licence(base: OrpheusBase) -> vtune.Licence | None:
+    from vtune_orpheus.checkpoints import NANO_LICENCE, is_nano
+
+    return NANO_LICENCE if is_nano(base.checkpoint) else None
+
+
+@vtune.hookimpl
 def fingerprint(base: OrpheusBase) -> dict[str, str]:
     return base.fingerprint()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vtune import EngineError
+from vtune import EngineError, Licence
 from vtune.runtime.untrusted import FileRefused, read_json_object, why
 from vtune.toolkit import fetch_file, folder_or_hub_id
 
@@ -13,12 +13,24 @@ SNAC_24KHZ = "hubertsiuzdak/snac_24khz"
 NANO = "nano"
 """The name of the small trained checkpoint that comes with vtune, and of its folder in this package."""
 
+NANO_LICENCE = Licence(
+    "The base nano is Apache-2.0, like vtune: keep the notice. No weight of it derives from Llama. It learned from "
+    "speech synthesisers; one of them, piper's joe, was itself fine-tuned from recordings that are licensed for "
+    "research only. So use voices of nano to learn vtune, and not in a product.",
+    licence_id="apache-2.0",
+)
+
 
 def checkpoint_name(base_model: str) -> str:
     """Return the folder or Hub id that transformers loads."""
     if base_model == NANO:
         return str(Path(__file__).with_name(NANO))
     return folder_or_hub_id(base_model, "base_model")
+
+
+def is_nano(checkpoint: str) -> bool:
+    """Return whether a checkpoint is the folder of nano in this package, by whatever path it is named."""
+    return Path(checkpoint).resolve() == Path(__file__).with_name(NANO).resolve()
 
 
 def codec_name(codec: str | None, checkpoint: str) -> str:

@@ -63,6 +63,17 @@ def load_base(options: VitsOptions, device: torch.device) -> VitsBase:
 
 
 @vtune.hookimpl
+def base_licence(base: VitsBase) -> vtune.Licence | None:
+    info, named = engine_info(), base.files.licence
+    if not named:
+        return None
+    return vtune.Licence(
+        f"The files of this voice's base, {base.files.source}, name this licence: {named}. {info.licence}",
+        licence_name=info.licence_name,
+    )
+
+
+@vtune.hookimpl
 def fingerprint(base: VitsBase) -> dict[str, str]:
     return base.fingerprint()
 
@@ -112,9 +123,10 @@ def optimizers(parts: Mapping[str, nn.Module], learning_rates: Mapping[str, floa
 def training_step(
     base: VitsBase, model: nn.Module, batch: vtune.Batch, step: vtune.TrainingStep
 ) -> dict[str, torch.Tensor]:
-    from vtune_vits.training.step import training_step
+    from vtune_vits.training.step import LossWeights, training_step
 
-    return training_step(model, batch, step, base.options.adversarial_weight)
+    weights = LossWeights(base.options.adversarial_weight, base.options.stft_weight)
+    return training_step(model, batch, step, weights)
 
 
 @vtune.hookimpl

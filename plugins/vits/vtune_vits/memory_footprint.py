@@ -15,6 +15,7 @@ from vtune import Footprint, LoraSettings
 from vtune.toolkit import adapter_size
 from vtune_vits.bases import open_base
 from vtune_vits.network.discriminators import Discriminators
+from vtune_vits.network.spectrogram_discriminators import SpectrogramDiscriminators
 from vtune_vits.network.voice import VitsNetwork
 from vtune_vits.training.objective import SEGMENT_SAMPLES
 
@@ -90,7 +91,12 @@ def _discriminator_parameters(options: VitsOptions, own: bool) -> int:
     if not options.adversarial_weight:
         return 0
     with torch.device("meta"):
-        return _count(Discriminators(1 if own else options.discriminator_narrowing))
+        chosen, count = options.chosen_discriminators(own), 0
+        if "waveform" in chosen:
+            count += _count(Discriminators(1 if own else options.discriminator_narrowing))
+        if "spectrogram" in chosen:
+            count += _count(SpectrogramDiscriminators())
+        return count
 
 
 def _count(network: nn.Module) -> int:

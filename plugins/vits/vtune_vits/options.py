@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from vtune import EngineOptions, VtuneError, option
-from vtune_vits.text.lexicon import check_entries, read_lexicon
+from vtune import EngineOptions, option
+from vtune.toolkit.lexicon import LexiconOption
 
 
 class VitsOptions(EngineOptions):
@@ -29,7 +27,7 @@ class VitsOptions(EngineOptions):
         description="The espeak-ng voice that turns texts into phonemes, such as de, nl or en-gb. If it is null, it is "
         "the base's own. Bases that read characters take no language.",
     )
-    lexicon: dict[str, str] | str = option(
+    lexicon: LexiconOption = option(
         {},
         affects="text",
         description="How words are read: a mapping, or the path of a YAML or tab-separated file. `Kathleen: kath leen` "
@@ -47,11 +45,11 @@ class VitsOptions(EngineOptions):
 
     # Training
     posterior_steps: PositiveInt = option(
-        600,
+        1200,
         affects="training",
         le=100_000,
         description="The steps in which a base without posterior encoder, such as a Piper .onnx, teaches one with its "
-        "own speech before the first training. It is made once for each base; 600 steps take 3 minutes of one core.",
+        "own speech before the first training. It is made once for each base; 1,200 steps take 6 minutes of one core.",
     )
     adversarial_weight: NonNegativeFloat = option(
         1.0,
@@ -59,6 +57,20 @@ class VitsOptions(EngineOptions):
         le=100,
         description="The weight of the losses of the discriminators, which judge whether sound is recorded or made. 0 "
         "trains without discriminators, which is faster.",
+    )
+    stft_weight: NonNegativeFloat = option(
+        5.0,
+        affects="training",
+        le=100,
+        description="The weight of the differences between recorded and made spectra, at four resolutions. They "
+        "see single lines, which the mel loss does not. 0 trains without them, as Piper does.",
+    )
+    discriminators: Literal["auto", "waveform", "spectrogram", "both"] = option(
+        "auto",
+        affects="training",
+        description="What judges the sound: `waveform`, the discriminators that Piper has; `spectrogram`, which are "
+        "smaller and faster; or `both`. `auto` takes those of waveforms if the base brings trained ones, as a Piper "
+        "checkpoint does, and new ones of spectrograms otherwise.",
     )
     discriminator_narrowing: PositiveInt = option(
         4,
@@ -98,11 +110,9 @@ class VitsOptions(EngineOptions):
         description="The seconds of silence between two sentences; silence that the voice speaks itself counts.",
     )
 
-    @field_validator("lexicon", mode="after")
-    @classmethod
-    def _words_of_the_lexicon(cls, value: dict[str, str] | str, _: ValidationInfo) -> Any:
-        # A recipe may name a file; what is kept from here on is its content, so that a voice needs no file.
-        try:
-            return read_lexicon(Path(value).expanduser()) if isinstance(value, str) else check_entries(value, "lexicon")
-        except VtuneError as error:
-            raise PydanticCustomError("lexicon", "{reason}", {"reason": str(error)}) from error
+    def chosen_discriminators(self, base_has_own: bool) -> tuple[str, ...]:
+        """Return the kinds of discriminators that judge the sound; ``auto`` depends on what the base brings."""
+        kind = self.discriminators
+        if kind == "auto":
+            kind = "waveform" if base_has_own else "spectrogram"
+        return ("waveform", "spectrogram") if kind == "both" else (kind,)

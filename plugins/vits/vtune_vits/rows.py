@@ -11,7 +11,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from vtune import Batch, Clip, Features, SkipClip, Waveform
-from vtune_vits.text.prepared import joined_symbols, read_sentences
+from vtune.toolkit.sentences import joined_symbols, read_sentences
 from vtune_vits.text.symbols import encode_symbols
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from vtune.curation.doctor import examine
 from vtune.curation.doctor.page import write_page
 from vtune.curation.doctor.repaired_copy import write_repaired_copy
 from vtune.curation.review import Review
-from vtune.curation.review.access_guard import TOKEN_HEADER
 from vtune.curation.review.server import ReviewServer
 from vtune.dataset import Source, open_source
 from vtune.errors import DataError
 from vtune.recipe import SourceRecipe
 from vtune.testing import made_clip
+from vtune.webpage.access_guard import TOKEN_HEADER
 
 RATE = 16_000
 COUNT = 5

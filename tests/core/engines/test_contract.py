@@ -132,6 +132,10 @@ def test_a_wrapper_that_is_none_is_refused(refusal):
             "gives clips_as_recorded 1; it must be true or false",
         ),
         (
+            "vtune.EngineInfo(8000, '1', Options, features_by_network='yes')",
+            "gives features_by_network 'yes'; it must be true or false",
+        ),
+        (
             "vtune.EngineInfo(8000, '1', Options, streaming_defaults={'sise': 1})",
             "streaming_defaults names 'sise', which the options do not have; did you mean 'size'?",
         ),
@@ -242,3 +246,21 @@ def test_core_answers_for_the_hooks_that_an_engine_may_leave_out(load):
 def test_an_engine_goes_before_cores_defaults(load):
     engine = load(more="@vtune.hookimpl\ndef fingerprint(base): return {'weights': base}\n")
     assert engine.fingerprint("abc") == {"weights": "abc"}
+
+
+def test_a_base_has_the_licence_of_the_engine_unless_the_engine_says_otherwise(load):
+    answer = "vtune.Licence('Keep it.', 'mit') if base == 'x' else None"
+    engine = load(more=f"@vtune.hookimpl\ndef base_licence(base): return {answer}\n")
+    info = engine.info
+    assert engine.licence("x") == vtune.Licence("Keep it.", licence_id="mit")
+    assert engine.licence("y") == vtune.Licence(info.licence, info.licence_id, info.licence_name, info.licence_note)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [("'mit'", "must return a vtune.Licence or None"), ("vtune.Licence(3)", "gives terms 3; it must be a text")],
+)
+def test_a_licence_that_is_none_is_refused(load, answer, says):
+    engine = load(more=f"@vtune.hookimpl\ndef base_licence(base): return {answer}\n")
+    with pytest.raises(EngineError, match=f"base_licence.*{says}"):
+        engine.licence("x")

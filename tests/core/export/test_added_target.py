@@ -117,7 +117,7 @@ def test_the_targets_of_an_engine_are_for_its_own_voices(own: VoiceFolder, voice
         export(own, tmp_path / "out", "npy")
     assert str(caught.value) == (
         "there is no export target 'npy' for voices of the engine 'exporting'; did you mean 'npz'? "
-        "(targets: gguf-ready, merged, peft, vllm, npz)"
+        "(targets: gguf-ready, merged, peft, space, vllm, voice, npz)"
     )
 
 

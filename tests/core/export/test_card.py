@@ -13,7 +13,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from vtune.evaluation import Scores, read_scores
-from vtune.export.card import Form, card_text, voice_form
+from vtune.export.card import CardFiles, Form, card_text, voice_form
 from vtune.recipe.parse import read_draft
 from vtune.runtime.paths import VoiceFolder
 from vtune.voice_format.record import VoiceRecord, read_record
@@ -30,12 +30,18 @@ def scored(trained_voice: Callable[..., VoiceFolder]) -> VoiceFolder:
 def make_card(scored: VoiceFolder) -> Callable[..., ModelCard]:
     """Make the voice's card with parts of its record changed."""
 
-    def make(form: Form | None = None, note: bool = False, language: str | None = None, **changes: Any) -> ModelCard:
+    def make(
+        form: Form | None = None, note: bool = False, language: str | None = None,
+        samples: tuple[tuple[int, str], ...] = (), source: str | None = None, **changes: Any,
+    ) -> ModelCard:  # fmt: skip
         record = read_record(scored).model_copy(update=changes)
         settings = read_draft(scored.recipe).data
         if language is not None:
             settings = {**settings, "transcribe": {"language": language}}
-        return ModelCard(card_text(record, settings, read_scores(scored.scores), form or voice_form(record), note=note))
+        if source is not None:
+            settings = {**settings, "data": [{"source": source}]}
+        files = CardFiles(note, samples)
+        return ModelCard(card_text(record, settings, read_scores(scored.scores), form or voice_form(record), files))
 
     return make
 
@@ -68,6 +74,7 @@ def test_every_number_on_the_card_stands_in_a_file_beside_it(scored: VoiceFolder
     expected += [
         f"learning rate {float(train['learning_rate']):g}, {train['scheduler']}, {float(train['epochs']):g} epoch(s), "
         f"batch {train['batch_size']} x {train['gradient_accumulation']} x {facts['processes']} process(es)",
+        *(f"url: samples/{number:02d}.wav" for number in range(1, len(recipe["evaluate"]["sentences"]) + 1)),
         *(f"\n{number}. {text}" for number, text in enumerate(recipe["evaluate"]["sentences"], 1)),
     ]
     # scores.json
@@ -203,3 +210,25 @@ def test_a_name_in_a_command_stays_a_name(make_card: Callable[..., ModelCard]) -
     text = make_card(name="ann; touch ran\n#").text
     assert "vtune say 'ann; touch ran\\n#' 'Hello" in text
     assert "vtune say ann" not in text
+
+
+def test_the_head_lists_samples_that_the_hub_plays(make_card: Callable[..., ModelCard], scored: VoiceFolder) -> None:
+    sentences = yaml.safe_load(scored.recipe.read_text())["evaluate"]["sentences"]
+    card = make_card(samples=((1, "samples/01.wav"), (9, "samples/09.wav")))  # there is no ninth sentence
+    (widget,) = card.data.to_dict()["widget"]
+    assert widget == {"text": sentences[0], "output": {"url": "samples/01.wav"}}
+    real = ModelCard(scored.card.read_text(encoding="utf-8")).data.to_dict()["widget"]
+    assert [entry["text"] for entry in real] == sentences
+    assert all((scored.path / entry["output"]["url"]).is_file() for entry in real)
+
+
+def test_the_head_names_data_sets_of_the_hub_only(make_card: Callable[..., ModelCard]) -> None:
+    assert make_card(source="hub:owner/tapes").data.datasets == ["owner/tapes"]
+    assert make_card(source="../tapes").data.datasets is None
+
+
+def test_a_space_has_the_head_of_a_space(make_card: Callable[..., ModelCard]) -> None:
+    form = Form("A Space", "adapter", "gradio", "", "voice/", space=True)
+    head = make_card(form, engine_options={"base_model": "owner/base"}).data.to_dict()
+    assert (head["sdk"], head["app_file"], head["models"]) == ("gradio", "app.py", ["owner/base"])
+    assert "pipeline_tag" not in head

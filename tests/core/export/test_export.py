@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import vtune
 from vtune.engines import Engine
-from vtune.errors import VoiceError, VtuneError
+from vtune.errors import VtuneError
 from vtune.export.consent import CONSENT_SENTENCE
 from vtune.export.export import export
 from vtune.export.merge import merge_voice
@@ -61,6 +61,38 @@ def test_an_exported_adapter_is_a_voice_that_speaks(voice: VoiceFolder, tmp_path
     assert np.array_equal(*spoken)
 
 
+@pytest.mark.parametrize(
+    ("kind", "target", "inner"), [("voice", "voice", ""), ("full", "voice", ""), ("full", "space", "voice")]
+)
+def test_a_voice_is_exported_as_itself(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, target: str, inner: str
+) -> None:
+    made: VoiceFolder = request.getfixturevalue(kind)
+    exported = export(made, tmp_path / "out", target)
+    assert exported.result.compared.difference == 0
+    assert "onto a new copy of its base" in exported.result.compared.how
+    spoken = [
+        np.concatenate([piece.waveform for piece in open_voice(VoiceFolder(path)).stream("hello")])
+        for path in (made.path, tmp_path / "out" / inner)
+    ]
+    assert np.array_equal(*spoken)
+
+
+def test_a_voice_whose_files_are_not_its_own_is_not_exported(
+    voice: VoiceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vtune.voice_format.weights import load_weights
+
+    def load_other_weights(model: Any, folder: Path) -> None:
+        load_weights(model, folder)
+        with torch.no_grad():
+            next(parameter for name, parameter in model.named_parameters() if "lora_B" in name).add_(1.0)
+
+    monkeypatch.setattr("vtune.voice_format.weights.load_weights", load_other_weights)
+    assert "answers differently from the voice" in refusal(voice, tmp_path / "out", "voice")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_merged_model_is_the_base_plus_the_scaled_product(voice: VoiceFolder, tmp_path: Path) -> None:
     exported = export(voice, tmp_path / "out", "merged")
     merged = load_file(tmp_path / "out" / "model.safetensors")
@@ -84,8 +116,9 @@ def test_a_fully_fine_tuned_voice_is_one_model_already(full: VoiceFolder, tmp_pa
     assert all(torch.equal(written[name], kept[name]) for name in kept)
     for target in ("peft", "vllm"):
         assert "there is no adapter; export it --to merged" in refusal(full, tmp_path / target, target)
-    with pytest.raises(VoiceError, match="there is no adapter to merge"):
-        merge_voice(full, tmp_path / "merged")
+    assert merge_voice(full, tmp_path / "merged") == 0
+    merged = load_file(tmp_path / "merged" / "model.safetensors")
+    assert all(torch.equal(merged[name], kept[name]) for name in kept)
 
 
 @pytest.mark.parametrize(
@@ -247,3 +280,19 @@ def test_a_damaged_voice_is_one_line(
 def test_merging_for_oneself_asks_nothing_and_writes_no_card(unstated: VoiceFolder, tmp_path: Path) -> None:
     assert merge_voice(unstated, tmp_path / "merged") < 1e-5
     assert names(tmp_path / "merged") == {"model.safetensors"}
+
+
+def test_a_registry_of_characters_finds_a_voice_as_it_is(voice: VoiceFolder) -> None:
+    """The published rule of a server for Orpheus: a folder below ``voices/`` with ``adapter_config.json`` is an
+    Orpheus voice, one with ``reference.wav`` another engine's; names are compared in small letters. vLLM's resolver
+    loads ``voices/{name}`` by the two files of PEFT.
+    """
+    registry = {
+        folder.name.lower(): "orpheus" if (folder / "adapter_config.json").is_file() else "other"
+        for folder in voice.path.parent.iterdir()
+        if (folder / "adapter_config.json").is_file() or (folder / "reference.wav").is_file()
+    }
+    assert registry[voice.name.lower()] == "orpheus"
+    settings = json.loads((voice.path / "adapter_config.json").read_text())
+    assert settings["peft_type"] == "LORA"
+    assert (voice.path / "adapter_model.safetensors").is_file()

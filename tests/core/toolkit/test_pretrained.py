@@ -198,7 +198,7 @@ def test_nothing_in_the_project_loads_a_model_by_another_way() -> None:
         '__init__.py: members = vars(import_module(f"vtune.{module}"))',
         '__init__.py: return import_module(f"vtune.{name}")',
         # the verbs of the command line, by a name in a table
-        'main.py: command: click.Command = getattr(importlib.import_module(f"vtune_cli.{cmd_name}"), cmd_name)',
+        'main.py: command: click.Command = getattr(importlib.import_module(f"vtune_cli.{module}"), module)',
         'engine.py: module = importlib.import_module(f"vtune_cli.engine_{cmd_name}")',
         # what the conformance kit has just written there for its second process; NumPy refuses pickles by default
         'second_process.py: with np.load(folder / "clips.npz") as file:',

@@ -49,5 +49,7 @@ def test_tensors_of_a_further_optimizer_are_left_to_it() -> None:
     }  # fmt: skip
     with pytest.raises(TrainingError, match=r"a pattern gives judge\.inner\.weight the rate 0\.5.*to the part 'judge'"):
         own_rates({"inner": 0.5}, tensors, {"judge": 1.0}, 1.0)
+    with pytest.raises(TrainingError, match=r"0 would freeze judge\.inner\.weight.*give 'judge' a rate above 0"):
+        own_rates({"judge": 0}, tensors, {"judge": 0}, 1.0)
     every = dict.fromkeys(TENSORS, True)
     assert own_rates({}, every, {"judge": 0.2}, 1.0) == {TENSORS[3]: 0.2}  # the part's own rate

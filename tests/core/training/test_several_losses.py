@@ -242,6 +242,36 @@ def test_every_weight_and_parts(adversarial: Callable[..., Recipe]) -> None:
     assert not torch.equal(trained["posterior.weight"], posterior.weight)
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_rate_of_zero_freezes(adversarial: Callable[..., Recipe], method: str) -> None:
+    """Frozen tensors are whole in the voice and have no place in the optimizer; everything else learns."""
+    frozen = "prior" if method == "full" else "lora_A"
+    settings = {"method": method, "epochs": 1, "ema": 0.5, "learning_rate": 1e-2, "learning_rates": {frozen: 0}}
+
+    trainings = [train(adversarial(method + name, train={**settings, "learning_rate": rate}))
+                 for name, rate in (("slow", 1e-3), ("fast", 1e-2))]  # fmt: skip
+
+    slow, fast = (
+        {
+            name: tensor
+            for file in (training / "final").glob("*.safetensors")
+            for name, tensor in load_file(file).items()
+        }
+        for training in trainings
+    )
+    still = {name for name in slow if frozen in name}
+    learning = {name for name in slow.keys() - still if "posterior" not in name}
+    assert still
+    assert {name for name in slow if torch.equal(slow[name], fast[name])} & (still | learning) == still
+    state = torch.load(trainings[0] / "checkpoint-4/optimizer.pt")["state"]
+    assert len(state) == len(learning) + 2  # and weight and bias of the posterior encoder
+
+
+def test_everything_frozen_is_refused(adversarial: Callable[..., Recipe]) -> None:
+    with pytest.raises(TrainingError, match="0 freezes all tensors of the adapter"):
+        train(adversarial(train={"learning_rates": {"lora_A": 0, "lora_B": 0}}))
+
+
 def test_damaged_parts_are_noticed(adversarial: Callable[..., Recipe], caplog: pytest.LogCaptureFixture) -> None:
     recipe = adversarial(train={"save_every": 2})
     with pytest.raises(Killed):

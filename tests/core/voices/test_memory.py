@@ -10,7 +10,9 @@ import pytest
 import torch
 import vtune_toy
 
+from vtune.contract.exports import ExportTarget
 from vtune.engines import Engine
+from vtune.engines.contributions import Contribution
 from vtune.engines.memory import merging_stage, speaking_stage
 from vtune.errors import EngineError, VoiceError
 from vtune.export.export import export
@@ -105,7 +107,26 @@ def test_merging_needs_more_and_is_refused_before_the_base_is_loaded(
             export(voice, tmp_path / "out", target, without_consent=CONSENT)
     assert large_base == []
     assert not (tmp_path / "out").exists()
-    open_export_source(voice)  # as --to peft does, which merges nothing
+
+
+def test_targets_are_estimated_as_what_they_do(
+    voice: VoiceFolder, large_base: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A target of an engine has two networks of 4 GiB in memory, an adapter's export one; speaking would need 5.2."""
+
+    def target(name: str) -> ExportTarget:
+        return ExportTarget(name, "files", lambda *_: None, lambda *_: [])
+
+    monkeypatch.setattr(Engine, "export_targets", lambda self: [Contribution("engine 'toy'", target("two"))])
+    limit(monkeypatch, 10)
+    with pytest.raises(VoiceError, match=r"'anna' does not fit into memory: exporting needs about 10\.7 GiB"):
+        export(voice, tmp_path / "out", "two", without_consent=CONSENT)
+    limit(monkeypatch, 6)
+    with pytest.raises(VoiceError, match=r"'anna' does not fit into memory: exporting needs about 6\.7 GiB"):
+        export(voice, tmp_path / "out", "peft", without_consent=CONSENT)
+    assert large_base == []
+    limit(monkeypatch, 0.1)
+    open_export_source(voice)  # whoever calls it has checked the memory for what follows
     assert large_base
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -58,6 +59,13 @@ def clips(stage: Any) -> list[str]:
     return sorted(case for case in stage.json["cases"] if case.startswith(CLIPS) and case[len(CLIPS) :].isdigit())
 
 
+def named(stage: Any, case: str, pattern: str) -> list[str]:
+    """Return the clips that the description of a case names."""
+    found = re.search(pattern, stage.json["cases"][case]["what"])
+    assert found, f"{case} does not name its clips: {stage.json['cases'][case]['what']}"
+    return list(found.groups())
+
+
 def conditioned(encoder: ConditioningEncoder, features: torch.Tensor, emotion: torch.Tensor) -> torch.Tensor:
     return encoder.speaker(features) + encoder.emotion(emotion)[:, None]
 
@@ -84,14 +92,16 @@ def all_logits(network: SemanticGPT, row: torch.Tensor, text: list[int], codes: 
 
 
 def test_emotions_merged(stage: Any, encoder: ConditioningEncoder) -> None:
-    base, emotion = (encoder.emotion(stage.inp(case, "feat")) for case in clips(stage)[:2])
+    pair = named(stage, "merge_emotion", r"base from (clip\d+), emo from (clip\d+)")
+    base, emotion = (encoder.emotion(stage.inp(case, "feat")) for case in pair)
     alphas = stage.json["cases"]["merge_emotion"]["inputs"]["alphas"]
     stage.compare("merge_emotion", "emo", torch.cat([interpolate_emotion(base, emotion, alpha) for alpha in alphas]))
 
 
 def test_losses_and_gradients_of_a_batch(stage: Any, encoder: ConditioningEncoder, network: SemanticGPT) -> None:
     rows, alone = [], []
-    for case in clips(stage):
+    for number in stage.json["cases"]["loss"]["inputs"]["clips"]:
+        case = f"{CLIPS}{number}"
         features, text, codes = (stage.inp(case, name) for name in ("feat", "text", "codes"))
         row = make_row(network.settings, text[0].tolist(), codes[0].tolist())
         rows.append((conditioned(encoder, features, features)[0], row))
@@ -119,13 +129,15 @@ def test_losses_and_gradients_of_a_batch(stage: Any, encoder: ConditioningEncode
 
 
 def test_decoding(stage: Any, encoder: ConditioningEncoder, network: SemanticGPT) -> None:
-    last, middle = clips(stage)[2], clips(stage)[1]
-    row = conditioned(encoder, stage.inp(last, "feat"), stage.inp(middle, "feat"))
     stop = network.settings.stop_mel_token
     cases = [c for c, v in stage.json["cases"].items() if "max_new" in v["inputs"]]
     assert cases
+    pattern = r"speaker from (clip\d+), emotion from (clip\d+)"
+    usual = next(case for case in cases if re.search(pattern, stage.json["cases"][case]["what"]))
     for case in cases:
         asked = stage.json["cases"][case]["inputs"]
+        describing = case if re.search(pattern, stage.json["cases"][case]["what"]) else usual
+        row = conditioned(encoder, *(stage.inp(clip, "feat") for clip in named(stage, describing, pattern)))
         sampling = CodeSampling(
             temperature=0,
             repetition_penalty=asked.get("repetition_penalty", 1.0),
@@ -158,7 +170,7 @@ def test_emotion_from_a_list_of_weights(stage: Any, encoder: ConditioningEncoder
     case = "emotion_vector"
     asked = stage.json["cases"][case]["inputs"]
     table = EmotionTable(stage.inp(case, "emo_matrix"), stage.inp(case, "spk_matrix"), tuple(asked["groups"]))
-    style, base = stage.inp(case, "style"), encoder.emotion(stage.inp(clips(stage)[0], "feat"))
+    style, base = stage.inp(case, "style"), encoder.emotion(stage.inp(asked["base"].split()[0], "feat"))
     stage.compare(case, "rows", table.nearest(style))
     for suffix, bias in (("with_bias", asked["bias"]), ("without_bias", None)):
         weights = limit_weights(asked["weights"], bias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ from vtune_indextts2.state_dicts import fold_weight_norm, load_strictly
 from vtune_indextts2.vocoder import bigvgan
 from vtune_indextts2.vocoder.bigvgan import BigVGAN
 from vtune_indextts2.vocoder.settings import BigVGANSettings
-from vtune_indextts2.waveform.filterbank import centred_filter_bank
+from vtune_indextts2.waveform.filterbank import SAMPLE_RATE, centred_filter_bank
 from vtune_indextts2.waveform.mel import log_mel
 from vtune_indextts2.waveform.resampling import resample
 
@@ -38,9 +39,10 @@ class Chain:
         sizes = {
             name: v for name, v in config["w2vbert"].items() if name not in {"hidden_state_index", "padding_value"}
         }
-        model = Wav2Vec2BertModel(Wav2Vec2BertConfig(**sizes)).eval()
-        model.load_state_dict(tensors["w2vbert"])
-        assert config["w2vbert"]["hidden_state_index"] == sizes["num_hidden_layers"]
+        layers = config["w2vbert"]["hidden_state_index"]
+        model = Wav2Vec2BertModel(Wav2Vec2BertConfig(**{**sizes, "num_hidden_layers": layers}))
+        above = [f"encoder.layers.{layer}.*" for layer in range(layers, sizes["num_hidden_layers"])]
+        filled(model, tensors["w2vbert"], tuple(above))
         extractor = SeamlessM4TFeatureExtractor(padding_value=config["w2vbert"]["padding_value"])
         statistics = tensors["w2v_stats"]
         self.semantic = SemanticEncoder(model, statistics["mean"], statistics["var"], extractor)
@@ -49,10 +51,11 @@ class Chain:
         self.encoder = filled(ConditioningEncoder(gpt), encoders, conditioning.UNUSED_ENTRIES)
         own = {n: t for n, t in tensors["gpt"].items() if n not in encoders}
         self.network = filled(SemanticGPT(SemanticGPTConfig(settings=gpt.model_dump())), own)
-        dims = (gpt.model_dim, 256, 128, config["codec"]["hidden_size"])
+        widths = [t.shape for name, t in tensors["s2mel"].items() if re.fullmatch(r"gpt_layer\.\d+\.weight", name)]
+        dims = [widths[0][1], *(shape[0] for shape in widths)]
         s2mel = S2Mel(S2MelSettings.read(config["s2mel"], "the kit"), dims)
         self.s2mel = filled(s2mel, tensors["s2mel"], s2mel.unused)
-        self.speaker = filled(CAMPPlus(), tensors["campplus"])
+        self.speaker = filled(CAMPPlus(**config.get("campplus", {})), tensors["campplus"])
         vocoder = BigVGAN(BigVGANSettings.read(config["bigvgan"], "the kit"))
         self.vocoder = filled(vocoder, tensors["bigvgan"], bigvgan.UNUSED_ENTRIES)
 
@@ -72,7 +75,7 @@ def test_a_recording_and_codes_become_the_same_waveform(kit: Callable[[str], Any
 
 def walk(stage: Any, case: str, chain: Chain) -> None:
     config = stage.config
-    rates = (config["bigvgan"]["sampling_rate"], 16_000)
+    rates = (config["bigvgan"]["sampling_rate"], SAMPLE_RATE)
     reference, text, codes = (stage.inp(case, name) for name in ("ref_wav_22k", "text", "codes"))
     wav_16k = resample(reference, *rates)
     stage.compare(case, "wav_16k", wav_16k)

@@ -9,9 +9,9 @@ import pytest
 from transformers import VitsTokenizer
 
 from vtune import EngineError, SkipClip
+from vtune.toolkit.sentences import read_sentences
 from vtune_vits.bases import BaseText
 from vtune_vits.text.frontend import prepare
-from vtune_vits.text.prepared import read_sentences
 from vtune_vits.text.symbols import encode_symbols
 
 VOCABULARY = {symbol: number for number, symbol in enumerate(["_", *" abcdefghijklmnopqrstuvwxyz'-ăţ"])}

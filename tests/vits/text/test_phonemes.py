@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from vtune import EngineError, SkipClip
+from vtune.toolkit.sentences import joined_symbols, read_sentences
 from vtune_vits.bases import BaseText
 from vtune_vits.text.frontend import prepare
-from vtune_vits.text.prepared import joined_symbols, read_sentences
 from vtune_vits.text.symbols import encode_symbols
 
 piper = pytest.importorskip("piper")

@@ -39,7 +39,8 @@ def check_run(recipe: Recipe, engine: Engine, run: RunFolder, pool: RankPool = A
     """
     sources = open_sources(recipe)
     rows = [_list_clips(source) for source in sources]
-    key = sha256(json.dumps([engine.name, recipe.train.validation, rows], default=str).encode()).hexdigest()[:16]
+    shares = [recipe.held_out_share(index) for index in range(len(sources))]
+    key = sha256(json.dumps([engine.name, shares, rows], default=str).encode()).hexdigest()[:16]
     if _key_of(run) == key:
         return
     examinations = [
@@ -48,11 +49,11 @@ def check_run(recipe: Recipe, engine: Engine, run: RunFolder, pool: RankPool = A
             engine=engine,
             options=recipe.engine_options,
             processes=1 if len(clips) < MIN_PARALLEL_CLIPS else None,
-            validation=recipe.train.validation,
+            validation=share,
             speakers=False,
             pool=pool,
         )
-        for source, clips in zip(sources, rows, strict=True)
+        for source, clips, share in zip(sources, rows, shares, strict=True)
     ]
     write_json(run.examination, {"key": key, "sources": [as_data(examination) for examination in examinations]})
     for line in _summary_lines(examinations, run):

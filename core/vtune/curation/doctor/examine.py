@@ -64,7 +64,7 @@ def examine(
     :param processes: number of processes in each rank; default: one per core.
     :param validation: share of the clips that a run holds out for validation.
     :param has_words: False for recordings without words; then only the sound is examined.
-    :param speakers: also compare the speakers, which takes longer than all else; needs the extra ``similarity``.
+    :param speakers: also compare the speakers, which takes longer than all else.
     :param pool: the ranks that measure; the main process calls this function inside ``pool.lead``.
     :raises DataError: the source cannot be read, or a worker process was killed.
     """

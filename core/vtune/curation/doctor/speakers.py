@@ -1,4 +1,4 @@
-"""Check that all clips of a voice sound like one person, by Resemblyzer's embeddings (extra ``similarity``)."""
+"""Check that all clips of a voice sound like one person, by speaker embeddings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from vtune.curation.doctor.findings import Finding, Measure, Severity
 from vtune.curation.doctor.measure import Measures
 from vtune.curation.doctor.recording_openers import RecordingOpener
 from vtune.dataset import Row
-from vtune.errors import VtuneError
 from vtune.runtime.progress import track
 
 MIN_CLIPS = 8
@@ -27,16 +26,10 @@ RowMeasures = tuple[Row, Measures]
 
 
 class SpeakerCheck:
-    """Compares the clips of each speaker with a speaker encoder.
-
-    :raises VtuneError: the extra is not installed.
-    """
+    """Compares the clips of each speaker with a speaker encoder."""
 
     def __init__(self) -> None:
-        try:
-            self._encoder = SpeakerEncoder()
-        except VtuneError as error:
-            raise VtuneError(f"voice: {error}") from error
+        self._encoder = SpeakerEncoder()
 
     def strangers(self, clips: Sequence[RowMeasures], listener: RecordingOpener) -> Iterator[Finding]:
         """Yield a finding for each clip that does not sound like its speaker's other clips."""

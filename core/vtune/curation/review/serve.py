@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-import threading
-import webbrowser
 from collections.abc import Callable
-from contextlib import suppress
 
 from vtune.curation.review.review import Review
 from vtune.curation.review.server import ReviewServer
-from vtune.errors import VtuneError
-
-logger = logging.getLogger(__name__)
+from vtune.webpage.local_server import serve_until_interrupted
 
 
 def serve(
@@ -35,26 +27,8 @@ def serve(
     :raises VtuneError: the source cannot be edited, or the port is not available.
     """
     review = Review(data)
-    try:
-        server = ReviewServer(review, host, port, flagged=flagged)
-    except (OSError, OverflowError) as error:
-        where = f"{host} port {port}" if port else host
-        reason = getattr(error, "strerror", None) or str(error)
-        hint = "; leave out --port to take a free port" if port else ""
-        raise VtuneError(f"cannot serve at {where}: {reason}{hint}") from error
-    with server:
-        if not server.guard.names.local:
-            logger.warning(
-                "warning: other machines can reach %s; everybody who knows the address can listen and edit, "
-                "and the connection is not encrypted", host,
-            )  # fmt: skip
-        started(server.url)
-        if browser and _has_screen():
-            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
-        with suppress(KeyboardInterrupt):
-            server.serve_forever(poll_interval=0.2)
 
+    def make() -> ReviewServer:
+        return ReviewServer(review, host, port, flagged=flagged)
 
-def _has_screen() -> bool:
-    # Without a screen, webbrowser would open a text browser in the terminal.
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    serve_until_interrupted(make, (host, port), browser=browser, started=started)

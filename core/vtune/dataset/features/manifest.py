@@ -119,7 +119,7 @@ def _manifest_entry(recipe: Recipe, index: int, source: Source, row: Row, voices
             reason = _length_problem(recipe, seconds) or _flags_problem(recipe.data[index], row)
     except (DataError, OSError) as error:
         reason = reason or str(error)
-    split = "validation" if reason is None and in_validation(digest, recipe.train.validation) else "train"
+    split = "validation" if reason is None and in_validation(digest, recipe.held_out_share(index)) else "train"
     return ManifestEntry(
         index, row.file, row.line, row.audio, row.text, voice, round(seconds, 4), digest, split, reason
     )

@@ -42,6 +42,9 @@ _OTHER_MEANING = re.compile(
 SIMILAR_SHARE = 0.5
 """Smallest share of common words from which two columns count as two spellings of the same words."""
 
+FEATURE_ENDINGS = (".npy", ".npz", ".pt")
+"""Endings of arrays that trainers keep of recordings: codes, token ids, embeddings."""
+
 MIN_ROWS = 3
 """Rows from which on the cells of a column count as evidence against it."""
 
@@ -184,6 +187,11 @@ class _Chooser:
             notes.append("not used: " + ", ".join(self._described(name) for name in unused))
         elif unused:
             notes.append(f"not used: {listed(unused)}")
+        if features := [name for name in unused if self._holds_features(name)]:
+            notes.append(
+                f"{listed(features)} name features of another trainer, which are not read: the recordings are encoded "
+                "again"
+            )
         if self._header is not None and speaker is None and self._choice.voice is None:
             doubts += [
                 f"{self._described(name)}; if these are speakers, set 'speaker_column: {name}'"
@@ -219,6 +227,11 @@ class _Chooser:
             return list(names)
         digits = {name: sum(map(str.isdigit, "".join(self._cells(name)))) for name in names}
         return [min(reversed(names), key=lambda name: digits[name])]
+
+    def _holds_features(self, name: str) -> bool:
+        """Tell whether the cells of a column name arrays that another program computed of the recordings."""
+        cells = [cell for cell in self._cells(name) if cell]
+        return bool(cells) and all(cell.lower().endswith(FEATURE_ENDINGS) for cell in cells)
 
     def _may_name_speakers(self, name: str) -> bool:
         held = self._evidence[name]

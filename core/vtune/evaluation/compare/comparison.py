@@ -17,19 +17,22 @@ from vtune.evaluation import (
     TestSet,
     Utterance,
     held_out_test_set,
+    may_read_numbers,
     metric_makers,
     read_selection,
     score,
     synthesize_all,
     synthesize_train_sentences,
     unique_texts,
+    with_numbers,
 )
 from vtune.evaluation.compare.contestants import Contestant, opened
 from vtune.evaluation.compare.table import table
 from vtune.ingest.raw_sources import prepared_recipe
-from vtune.recipe import Recipe
+from vtune.recipe import Recipe, SourceRecipe
 from vtune.runtime.paths import RunFolder, VoiceFolder, new_folder, write_text
 from vtune.types import Audio
+from vtune.voice_format.record import read_record
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +101,8 @@ def compare(
     for contestant in several:
         logger.info("%s speaks %d sentence(s) with %d seed(s)", contestant.name, len(test_set.texts), len(seeds))
         with opened(contestant, device, options) as system:
-            utterances += synthesize_all([system], test_set.texts, seeds)
+            spoken = synthesize_all([system], test_set.texts, seeds)
+            utterances += with_numbers(spoken, [system]) if may_read_numbers(makers) else spoken
             if contestant.is_voice:
                 trained += synthesize_train_sentences(
                     system, test_set.train_texts, settings.train_sentences, settings.seed
@@ -112,7 +116,12 @@ def recipe_of(voice: VoiceFolder, overrides: Sequence[str] | Mapping[str, Any] =
     """Read the recipe in a voice's folder, with changes. :raises VoiceError: there is none."""
     if not voice.recipe.is_file():
         raise VoiceError(f"{voice.path} holds no recipe.yaml; make the voice again")
-    return load_foreign_recipe(voice.recipe, overrides)
+    recipe = load_foreign_recipe(voice.recipe, overrides)
+    source = recipe.evaluate.source
+    if source is None or read_record(voice).imported is None:
+        return recipe
+    # The recordings that an imported voice was trained on are not known; its recipe names a folder that may not exist.
+    return recipe.model_copy(update={"data": [SourceRecipe(source=source)]})
 
 
 def gather_test_set(voice: VoiceFolder, recipe: Recipe, texts: Sequence[str] = ()) -> TestSet:

@@ -127,6 +127,18 @@ def _checkpoint(folder: VoiceFolder, step: str, runs: Path) -> Path:
     return paths[step]
 
 
+def checkpoint_names(record: Mapping[str, Any], runs: Path) -> list[str]:
+    """Return the names of a voice's checkpoints that are still there: ``ann@40``, ``ann@best``.
+
+    :param record: what ``voice.json`` says, with the name of the voice's folder.
+    """
+    name, facts = record["name"], record["training"]
+    training = RunFolder(runs / name).checkpoints / str(facts.get("key", ""))
+    steps = [str(number) for number, _ in checkpoints.complete_checkpoints(training)] if facts.get("key") else []
+    best = [f"{name}@best"] if str(facts.get("best_step", "")) in steps else []
+    return [*(f"{name}@{step}" for step in steps), *best]
+
+
 def plain(name: str) -> str:
     """Replace the characters of a name that do not belong into a file name."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "voice"

@@ -30,7 +30,7 @@ class SpeakerSimilarity:
     A recording is compared with the centre of the other recordings: what the same person reaches. Clips of other
     people, where the test set has some, show how similar a stranger's voice is.
 
-    :raises VtuneError: the extra is not installed, or there are too few recordings of some length.
+    :raises VtuneError: there are too few recordings of some length.
     """
 
     specs: ClassVar = (

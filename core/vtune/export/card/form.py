@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from vtune.errors import printable
+from vtune.runtime.paths import LICENCE_NOTE
 from vtune.voice_format.record import VoiceRecord
 
 
@@ -22,6 +25,7 @@ class Form:
     :param page: whether the folder has ``listen.html``.
     :param checked: results of the checks when the folder was written, one sentence each.
     :param overridden: who passed the voice on without a stated consent, and their reason; None if nobody did.
+    :param space: whether the folder is a Space of the Hub, whose card has another head.
     """
 
     what: str
@@ -32,6 +36,27 @@ class Form:
     page: bool = False
     checked: tuple[str, ...] = ()
     overridden: str | None = None
+    space: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CardFiles:
+    """Files beside a card that its head names.
+
+    :param note: whether there is a licence note.
+    :param samples: the voice's samples as ``(number of the sentence, path from the card)``.
+    """
+
+    note: bool = False
+    samples: tuple[tuple[int, str], ...] = ()
+
+
+def find_card_files(directory: Path, form: Form) -> CardFiles:
+    """Look for the files that the card of a folder names."""
+    folder = directory / form.files / "samples"
+    found = sorted(path for path in folder.glob("*.wav") if re.fullmatch(r"\d{2,3}", path.stem))
+    samples = tuple((int(path.stem), path.relative_to(directory).as_posix()) for path in found)
+    return CardFiles((directory / LICENCE_NOTE).is_file(), samples)
 
 
 def voice_form(record: VoiceRecord) -> Form:

@@ -8,6 +8,7 @@ from typing import Any
 from vtune.evaluation import Scores
 from vtune.export.card.form import Form
 from vtune.export.card.front_matter import base_of
+from vtune.export.card.imported import provenance
 from vtune.export.card.mix import mixture, unstated
 from vtune.runtime.paths import LICENCE_NOTE
 from vtune.training.losses import describe_losses
@@ -26,6 +27,8 @@ def whose(record: VoiceRecord, form: Form) -> str:
     if record.consent is not None:
         return f"{record.consent['person']}. {record.consent['statement']}"
     silent = "**Not stated.** The recipe says neither who speaks nor on what consent (`consent:`)."
+    if record.imported is not None:
+        silent = "**Not stated.** The imported files say neither who speaks nor on what consent."
     if record.mix is not None:
         silent = unstated(record.mix)
     if form.overridden is not None:
@@ -46,12 +49,13 @@ def making(record: VoiceRecord, settings: Mapping[str, Any], form: Form) -> str:
     """Write what the voice was made from, and how."""
     if record.mix is not None:
         return mixture(record.mix, record.lora["rank"])
+    if record.imported is not None:
+        return provenance(record.imported, adapter_shape(record))
     facts, train = record.training, settings["train"]
-    shape = _adapter_shape(record.lora) if record.method == "lora" else "every weight"
     batch = f"{train['batch_size']} x {train['gradient_accumulation']} x {facts['processes']} process(es)"
     rows = {
         "base": f"`{base_of(record) or 'in the engine'}`",
-        "method": shape,
+        "method": adapter_shape(record),
         "recipe": f"learning rate {train['learning_rate']:g}, {train['scheduler']}, {train['epochs']:g} epoch(s), "
         f"batch {batch}",
         "training": f"{facts['steps']} steps over {facts['clips']} rows, {facts['precision']}",
@@ -69,8 +73,11 @@ def making(record: VoiceRecord, settings: Mapping[str, Any], form: Form) -> str:
     return f"| | |\n|---|---|\n{table}\n\nThe whole recipe is `{form.files}recipe.yaml`.{adapter}"
 
 
-def _adapter_shape(lora: Mapping[str, Any]) -> str:
-    """Describe an adapter: ``LoRA (DoRA), rank 16, alpha 32, dropout 0, targets all``."""
+def adapter_shape(record: VoiceRecord) -> str:
+    """Describe what was trained: ``LoRA (DoRA), rank 16, alpha 32, dropout 0, targets all``, or ``every weight``."""
+    if record.method == "full":
+        return "every weight"
+    lora = record.lora
     arguments = dict(lora.get("arguments") or {})
     kind = "LoRA (DoRA)" if arguments.pop("use_dora", False) else "LoRA"
     further = "".join(f", {name} `{value}`" for name, value in arguments.items())
@@ -81,8 +88,8 @@ def _adapter_shape(lora: Mapping[str, Any]) -> str:
 
 
 def data(record: VoiceRecord) -> str:
-    """Write how much speech was used, and why some was not; empty for a mix."""
-    if record.mix is not None:
+    """Write how much speech was used, and why some was not; empty for a voice that vtune did not train."""
+    if not record.has_recipe:
         return ""
     clips, seconds = record.ledger["clips"], record.ledger["seconds"]
     used = f"{seconds.get('train', 0) / 60:.1f} minutes of speech in {clips.get('train', 0)} clips were trained on."
@@ -128,7 +135,7 @@ def licence(record: VoiceRecord, *, note: bool) -> str:
 
 def origins(record: VoiceRecord, form: Form) -> str:
     """Write which files the numbers of this card come from."""
-    if record.mix is not None:
+    if not record.has_recipe:
         return f"Fingerprints and parts: `{form.files}voice.json`."
     return (
         f"Fingerprints, training and data: `{form.files}voice.json`. Settings and samples: `{form.files}recipe.yaml`. "

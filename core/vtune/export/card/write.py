@@ -11,9 +11,9 @@ import yaml
 from vtune.evaluation import Scores
 from vtune.export.card import sections
 from vtune.export.card.checkpoints import checkpoints
-from vtune.export.card.form import Form, voice_form
-from vtune.export.card.front_matter import base_of, head
-from vtune.runtime.paths import LICENCE_NOTE, write_text
+from vtune.export.card.form import CardFiles, Form, find_card_files, voice_form
+from vtune.export.card.front_matter import base_of, head, space_head
+from vtune.runtime.paths import write_text
 from vtune.voice_format.record import VoiceRecord
 
 
@@ -21,19 +21,19 @@ def write_card(
     path: Path, record: VoiceRecord, settings: Mapping[str, Any], scores: Scores, form: Form | None = None
 ) -> None:
     """Write ``README.md`` into a folder that holds all other files already; default: a voice's own folder."""
-    note = (path.parent / LICENCE_NOTE).is_file()
-    write_text(path, card_text(record, settings, scores, form or voice_form(record), note=note))
+    form = form or voice_form(record)
+    write_text(path, card_text(record, settings, scores, form, find_card_files(path.parent, form)))
 
 
 def card_text(
-    record: VoiceRecord, settings: Mapping[str, Any], scores: Scores, form: Form, *, note: bool = False
+    record: VoiceRecord, settings: Mapping[str, Any], scores: Scores, form: Form, files: CardFiles | None = None
 ) -> str:
     """Return the card in Markdown with the Hub's YAML head.
 
     :param settings: the recipe as plain data, as ``recipe.yaml`` has it; empty for a mix, which has none.
-    :param note: whether a licence note lies beside the card.
+    :param files: files beside the card.
     """
-    base = base_of(record)
+    base, files = base_of(record), files or CardFiles()
     made = f"Made by vtune {record.vtune} ({record.created[:10]})"
     texts = {
         "Whose voice": sections.whose(record, form),
@@ -45,10 +45,11 @@ def card_text(
         "Data": sections.data(record),
         "Scores": sections.measured(scores, form) if scores.texts else "",
         "Samples": sections.samples(settings, form),
-        "Licence": sections.licence(record, note=note),
+        "Licence": sections.licence(record, note=files.note),
         "Where the numbers come from": sections.origins(record, form),
     }
-    top = yaml.safe_dump(head(record, settings, scores, form, note=note), sort_keys=False, allow_unicode=True)
+    fields = space_head(record, files) if form.space else head(record, settings, scores, form, files)
+    top = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
     parts = [
         f"---\n{top}---",
         f"# {record.name}",

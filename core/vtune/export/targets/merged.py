@@ -119,7 +119,8 @@ def _read_back(source: ExportSource, directory: Path, plain: bool) -> tuple[str,
     takes_folder = "base_model" in source.engine.info.options.model_fields
     if takes_folder:
         base = source.engine.load_base(source.options_with(base_model=str(directory)), source.device, torch.float32)
-        _require_same_encoding(source, base)
+        if not source.engine.info.features_by_network:
+            _require_same_encoding(source, base)
     if plain:
         from transformers import AutoModelForCausalLM
 

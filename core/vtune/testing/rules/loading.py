@@ -52,6 +52,21 @@ def base_loads(subject: Subject) -> None:
 
 
 @rule(
+    why="The card of every voice states the licence, and whoever passes the voice on relies on it.",
+    change="Return a vtune.Licence of texts from base_licence, or None if the licence in engine_info holds.",
+    after=(base_loads,),
+)
+def licence_is_stated(subject: Subject) -> None:
+    """The licence of the base is a Licence of texts, and says what it requires."""
+    if not subject.implements("base_licence"):
+        raise NotApplicable("the engine states one licence for all bases")
+    licence = subject.engine.licence(subject.base)
+    require(
+        licence.terms.strip(), "base_licence gives no terms, so the card of a voice would not say what is required."
+    )
+
+
+@rule(
     why="The hashes are written into the voice and compared when it is opened.",
     change="Return a dict of texts: {'network': vtune.toolkit.hash_file(path)}.",
     after=(base_loads,),

@@ -15,19 +15,21 @@ from vtune_indextts2.gpt.row_layout import make_row
 class CodeDecoder:
     """A prompt and the codes after it, in one row or in several rows with the same prompt.
 
-    :param conditioning: speaker latents with emotion, float32 ``[1 x 32 x D]``.
+    :param conditioning: speaker latents with emotion, float32 ``[1 x 32 x D]``, or what ``StyleGPT`` takes.
     :param text: token ids without start and stop.
     :param offset: the offset of the positions of codes: 0 counts 1, 2, ... as in training; 1 counts 2, 3, ... as
         upstream's cached inference does.
+    :param language: the row of the text's language, for a release that embeds it.
     """
 
     def __init__(
-        self, network: SemanticGPT, conditioning: torch.Tensor, text: Sequence[int], offset: int, rows: int = 1
-    ) -> None:
+        self, network: SemanticGPT, conditioning: torch.Tensor, text: Sequence[int], offset: int, rows: int = 1,
+        language: int | None = None,
+    ) -> None:  # fmt: skip
         self._network = network
         self._next_position = 1 + offset
         self._cache = DynamicCache(config=network.gpt.config)
-        prompt = torch.cat([network.prefix(conditioning), _embedded(network, text, [])], dim=1)  # [1 x P x D]
+        prompt = torch.cat([network.prefix(conditioning), _embedded(network, text, [], language)], dim=1)  # [1 x P x D]
         self._hidden = network.run_blocks(prompt, self._cache)[:, -1].expand(rows, -1)  # [R x D]
         if rows > 1:
             self._cache.batch_repeat_interleave(rows)
@@ -73,15 +75,19 @@ def sample_codes(
 
 
 def latents(
-    network: SemanticGPT, conditioning: torch.Tensor, text: Sequence[int], codes: Sequence[int]
-) -> torch.Tensor:
+    network: SemanticGPT, conditioning: torch.Tensor, text: Sequence[int], codes: Sequence[int],
+    language: int | None = None,
+) -> torch.Tensor:  # fmt: skip
     """Return the hidden states ``[1 x N x D]`` that predict each of N codes, with the positions of training."""
-    hidden = network.hidden_states(conditioning, _embedded(network, text, codes))
+    hidden = network.hidden_states(conditioning, _embedded(network, text, codes, language))
     return hidden[:, len(text) + 2 : len(text) + 2 + len(codes)]
 
 
-def _embedded(network: SemanticGPT, text: Sequence[int], codes: Sequence[int]) -> torch.Tensor:
+def _embedded(
+    network: SemanticGPT, text: Sequence[int], codes: Sequence[int], language: int | None = None
+) -> torch.Tensor:
     row = make_row(network.settings, text, codes)
     device = network.mel_embedding.weight.device
     ids, kinds, positions = (torch.from_numpy(x)[None].to(device) for x in (row.ids, row.kinds, row.positions))
-    return network.embed(ids, kinds, positions)
+    languages = None if language is None else torch.full_like(ids, language)
+    return network.embed(ids, kinds, positions, languages)

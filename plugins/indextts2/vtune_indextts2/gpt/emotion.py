@@ -57,11 +57,21 @@ class EmotionTable:
         similarity = F.cosine_similarity(self.speakers, style, dim=-1)
         return torch.stack([group.argmax() for group in torch.split(similarity, list(self.groups))])
 
-    def mix(self, weights: torch.Tensor, base: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        """Mix the nearest row of each emotion by its weight, and ``base`` by the rest up to 1: ``[1 x D]``."""
+    def random_rows(self, seed: int) -> torch.Tensor:
+        """Return a row in each emotion's group, chosen by a seed: int64 ``[G]``."""
+        generator = torch.Generator().manual_seed(seed)
+        return torch.stack([torch.randint(size, (), generator=generator) for size in self.groups])
+
+    def mix(
+        self, weights: torch.Tensor, base: torch.Tensor, style: torch.Tensor, rows: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Mix one row of each emotion's group by its weight, and ``base`` by the rest up to 1: ``[1 x D]``.
+
+        :param rows: of the groups, int64 ``[G]``; default: those nearest to ``style``.
+        """
         groups = torch.split(self.emotions, list(self.groups))
-        rows = [group[row] for group, row in zip(groups, self.nearest(style), strict=True)]
-        mixed = weights @ torch.stack(rows)
+        chosen = self.nearest(style) if rows is None else rows
+        mixed = weights @ torch.stack([group[row] for group, row in zip(groups, chosen, strict=True)])
         return mixed[None] + (1 - weights.sum()) * base
 
 

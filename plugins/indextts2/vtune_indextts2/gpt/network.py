@@ -21,8 +21,8 @@ from vtune_indextts2.gpt.settings import GPTSettings
 TEXT_TOKEN, CODE_TOKEN = 1, 2
 """The kinds of tokens in a row; 0 is padding."""
 
-TEXT_WEIGHT = 0.2
-"""The share of the text loss in the loss; the rest is the loss of the codes."""
+LOSS_WEIGHTS = (0.2, 0.8)
+"""How much the losses of text and of codes count in the loss, as public trainers of the model have it."""
 
 
 class SemanticGPTConfig(PretrainedConfig):  # type: ignore[misc] # transformers is not typed for us
@@ -70,6 +70,7 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
     _supports_sdpa = True
     _supports_flash_attn = True
     _no_split_modules = ("GPT2Block",)
+    loss_weights: tuple[float, float] = LOSS_WEIGHTS
 
     def __init__(self, config: SemanticGPTConfig) -> None:
         super().__init__(config)
@@ -79,13 +80,17 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         self.mel_embedding = nn.Embedding(settings.number_mel_codes, width)
         self.text_pos_embedding = LearnedPositions(settings.text_positions, width)
         self.mel_pos_embedding = LearnedPositions(settings.mel_positions, width)
-        self.speed_emb = nn.Embedding(2, width)
+        self.add_prefix(settings)
         self.gpt = GPT2Model(_gpt2_config(settings, config))
         self.gpt.wte = None  # the two embeddings above take its place
         self.gpt.wpe = NoPositions()
         self.final_norm = nn.LayerNorm(width)
         self.text_head = nn.Linear(width, settings.text_rows)
         self.mel_head = nn.Linear(width, settings.number_mel_codes)
+
+    def add_prefix(self, settings: GPTSettings) -> None:
+        """Create what the prefix is made of: the two rows of the speaking rate."""
+        self.speed_emb = nn.Embedding(2, settings.model_dim)
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the module where PEFT and checkpointing let gradients enter a frozen network."""
@@ -101,16 +106,20 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
         attention_mask: torch.Tensor,
         text_labels: torch.Tensor,
         labels: torch.Tensor,
+        languages: torch.Tensor | None = None,
         num_items_in_batch: dict[str, torch.Tensor] | None = None,
     ) -> dict[str, Any]:
-        """Return the loss ``0.2 text + 0.8 codes``, each a mean over its labels, with logits and metrics.
+        """Return the losses of text and codes, weighted by ``loss_weights`` and each a mean over its labels.
 
-        :param conditioning: speaker latents plus the emotion vector, float32 ``[B x 32 x D]``.
+        With them come logits and metrics.
+
+        :param conditioning: speaker latents plus the emotion vector, float32 ``[B x 32 x D]``; see ``StyleGPT``.
         :param input_ids: text ids, then codes, ``[B x L]``, padded on the right.
         :param kinds: ``TEXT_TOKEN``, ``CODE_TOKEN`` or 0 for padding, ``[B x L]``.
         :param positions: the position of each token in its own block, ``[B x L]``.
         :param attention_mask: 1 at tokens and 0 at padding, ``[B x L]``.
         :param text_labels: the next text id ``[B x L]``, -100 elsewhere; ``labels`` likewise the next code.
+        :param languages: the row of each clip's language, int64 ``[B]``, for a release that embeds it.
         :param num_items_in_batch: the number of labels in one optimizer step, by name; default: of this batch.
         :returns: ``loss``; ``logits`` of the codes ``[labels x V]``; ``metrics``: sums and counts, float32 ``[2]``.
         """
@@ -120,29 +129,39 @@ class SemanticGPT(PreTrainedModel):  # type: ignore[misc]
             tensor.flatten()[real] for tensor in (input_ids, kinds, positions, text_labels, labels)
         )
         # 2. Hidden states [T x D] and the logits at labelled positions.
-        hidden = self.packed_hidden_states(conditioning, self.embed(ids, kinds, positions), lengths(attention_mask))
+        if languages is not None:
+            languages = languages.repeat_interleave(attention_mask.sum(1))
+        embedded = self.embed(ids, kinds, positions, languages)
+        hidden = self.packed_hidden_states(conditioning, embedded, lengths(attention_mask))
         text_index, code_index = indices(text_labels != IGNORED_LABEL), indices(labels != IGNORED_LABEL)
         logits = self.mel_head(hidden[code_index])
         text = score(self.text_head(hidden[text_index]), text_labels[text_index])
         semantic = score(logits, labels[code_index])
         # 3. The loss, each part divided by the labels of the whole optimizer step.
         counts = num_items_in_batch or {"text_labels": text.count, "labels": semantic.count}
-        loss = TEXT_WEIGHT * text.loss / counts["text_labels"] + (1 - TEXT_WEIGHT) * semantic.loss / counts["labels"]
+        of_text, of_codes = self.loss_weights
+        loss = of_text * text.loss / counts["text_labels"] + of_codes * semantic.loss / counts["labels"]
         metrics = {
             "text_loss": text.mean_loss(), "semantic_loss": semantic.mean_loss(), "semantic_top1": semantic.top1(),
         }  # fmt: skip
         return {"loss": loss, "logits": logits, "metrics": metrics}
 
-    def embed(self, ids: torch.Tensor, kinds: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    def embed(
+        self, ids: torch.Tensor, kinds: torch.Tensor, positions: torch.Tensor, languages: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Embed text ids and codes, ``[...]`` to ``[... x D]``; padding is embedded as code 0."""
         text = (kinds == TEXT_TOKEN)[..., None]
-        as_text = self.text_embedding(ids.masked_fill(kinds != TEXT_TOKEN, 0)) + self.text_pos_embedding(
-            positions.masked_fill(kinds != TEXT_TOKEN, 0)
-        )
-        as_code = self.mel_embedding(ids.masked_fill(kinds != CODE_TOKEN, 0)) + self.mel_pos_embedding(
-            positions.masked_fill(kinds != CODE_TOKEN, 0)
+        not_text, not_code = kinds != TEXT_TOKEN, kinds != CODE_TOKEN
+        as_text = self.embed_text(ids.masked_fill(not_text, 0), positions.masked_fill(not_text, 0), languages)
+        as_code = self.mel_embedding(ids.masked_fill(not_code, 0)) + self.mel_pos_embedding(
+            positions.masked_fill(not_code, 0)
         )
         return torch.where(text, as_text, as_code)
+
+    def embed_text(self, ids: torch.Tensor, positions: torch.Tensor, languages: torch.Tensor | None) -> torch.Tensor:
+        """Embed text ids ``[...]``, start and stop included: ``[... x D]``. IndexTTS-2 has no rows of languages."""
+        text: torch.Tensor = self.text_embedding(ids) + self.text_pos_embedding(positions)
+        return text
 
     def prefix(self, conditioning: torch.Tensor) -> torch.Tensor:
         """Append the two vectors of the speaking rate, rows 1 and 0: ``[B x 32 x D]`` to ``[B x 34 x D]``."""

@@ -21,7 +21,11 @@ class EncoderSettings(BaseModel):
 
 
 class GPTSettings(BaseModel):
-    """Sizes of the GPT; the last three are fixed in the published model and not in its file."""
+    """Sizes of the GPT. Those with defaults are fixed in the published models and not in their files.
+
+    ``release`` decides the inputs: IndexTTS-2 has ``prefix_latents`` for the speaker; IndexTTS-2.5 has a style of
+    ``style_dim`` numbers and ``languages`` rows.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -42,6 +46,9 @@ class GPTSettings(BaseModel):
     feature_dim: PositiveInt = 1024
     emo_perceiver_dim: PositiveInt = 1024
     prefix_latents: PositiveInt = 32
+    style_dim: PositiveInt = 192
+    languages: PositiveInt = 107
+    release: Literal["2.0", "2.5"] = "2.0"
 
     @property
     def text_rows(self) -> int:
@@ -60,5 +67,12 @@ class GPTSettings(BaseModel):
 
     @property
     def prefix(self) -> int:
-        """Places before the text: the conditioning latents and the two of the speaking rate."""
-        return self.prefix_latents + 2
+        """Places before the text: the conditioning latents, or the speaker's one, and two more."""
+        return (1 if self.release == "2.5" else self.prefix_latents) + 2
+
+    @property
+    def conditioning_shape(self) -> tuple[int, ...]:
+        """The shape of what the GPT is told about one speaker and emotion."""
+        if self.release == "2.5":
+            return (self.style_dim + self.model_dim,)
+        return (self.prefix_latents, self.model_dim)

@@ -8,13 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-FRAMES_PER_CODE = 1.72
-"""Mel frames a code: 22050 / 256 frames over 50 codes a second, as the released model rounds it."""
+FRAMES_PER_STEP = 1.72
+"""Mel frames for one step of content: 22050 / 256 frames over 50 steps a second, as the released models round it."""
 
 
-def target_frames(codes: int) -> int:
-    """Return how many mel frames so many codes are spoken in."""
-    return int(FRAMES_PER_CODE * codes)
+def target_frames(steps: int, duration_factor: float = 1.0) -> int:
+    """Return how many mel frames so many steps of content are spoken in; above 1, the factor speaks slower.
+
+    The product is taken in double precision from left to right, because some results are just below a whole number.
+    """
+    return int(steps * FRAMES_PER_STEP * duration_factor)
 
 
 class LengthRegulator(nn.Module):

@@ -25,6 +25,8 @@ UNUSED_ENTRIES = (
 """Entries that the network does not need, at any depth: parts for other inputs, and constants."""
 
 LATENT_DIMS = (1280, 256, 128, 1024)
+LATENT_ENTRIES = ("gpt_layer.*",)
+"""The projection of latents, which IndexTTS-2.5 does not have; files of it still hold the one of before."""
 
 
 class _FlowModule(nn.Module):
@@ -36,7 +38,7 @@ class _FlowModule(nn.Module):
 class S2Mel(nn.Module):
     """Latents and codes to mel, frozen: nothing here tracks gradients.
 
-    :param latent_dims: widths along the projection of the latents.
+    :param latent_dims: widths along the projection of the latents; empty for IndexTTS-2.5, which has none.
     """
 
     def __init__(self, settings: S2MelSettings, latent_dims: Sequence[int] = LATENT_DIMS) -> None:
@@ -51,7 +53,12 @@ class S2Mel(nn.Module):
         """Patterns of entries that the network does not need: ``UNUSED_ENTRIES``, and skips that no block takes."""
         blocks = self.cfm.estimator.transformer.layers
         untaken = (index for index, block in enumerate(blocks) if block.skip_in_linear is None)
-        return (*UNUSED_ENTRIES, *(f"cfm.estimator.transformer.layers.{index}.skip_in_linear.*" for index in untaken))
+        latents = () if len(self.gpt_layer) else LATENT_ENTRIES
+        return (
+            *UNUSED_ENTRIES,
+            *latents,
+            *(f"cfm.estimator.transformer.layers.{index}.skip_in_linear.*" for index in untaken),
+        )
 
     @torch.no_grad()
     def project(self, latent: torch.Tensor) -> torch.Tensor:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from sentencepiece import SentencePieceProcessor
 
 from vtune.toolkit import is_speakable
-from vtune_indextts2.text.glossary import Glossary, apply_glossary
-from vtune_indextts2.text.language import language_of
+from vtune_indextts2.text.glossary import Glossary
 from vtune_indextts2.text.normalisers import TextEngine
-from vtune_indextts2.text.pinyin import SYLLABLE, spelt
-from vtune_indextts2.text.protected_names import NAME, hide, hide_hyphens, show, show_hyphens
-from vtune_indextts2.text.punctuation import map_punctuation
 from vtune_indextts2.text.segments import split
 from vtune_indextts2.text.spacing import spaced
-
-# Anywhere, as the original has it, so also in "the rabbit's".
-_CONTRACTION = re.compile(r"(what|where|who|which|how|there|here|it|she|he|that|this)'s", re.IGNORECASE)
+from vtune_indextts2.text.spoken_form import SpokenForm
 
 
 class Frontend:
@@ -26,21 +18,11 @@ class Frontend:
     def __init__(self, tokenizer: SentencePieceProcessor, engine: TextEngine, glossary: Glossary | None = None) -> None:
         self.tokenizer = tokenizer
         self.engine = engine
-        self.glossary = glossary or {}
+        self._spoken_form = SpokenForm(engine, glossary)
 
     def normalise(self, text: str) -> str:
-        """Return the text as it is spoken: contractions and numbers written out, marks that the tokenizer knows."""
-        language = language_of(text)
-        text = _CONTRACTION.sub(r"\1 is", text)
-        text = apply_glossary(text, self.glossary, language)
-        if language == "en":
-            text = self.engine.normalise(hide_hyphens(text), language)
-        else:
-            text, syllables = hide(hide_hyphens(text.rstrip()), SYLLABLE, "pinyin")
-            text, names = hide(text, NAME, "n")
-            text = self.engine.normalise(text, language)
-            text = show(show(text, names, "n"), syllables, "pinyin", spelt)
-        return map_punctuation(show_hyphens(text), language)
+        """Return the text as it is spoken, in the language that the text is in; see ``SpokenForm``."""
+        return self._spoken_form.normalise(text)
 
     def pieces(self, text: str) -> list[str]:
         """Return the tokenizer's pieces; a single character stays unchanged."""
@@ -49,7 +31,19 @@ class Frontend:
         pieces: list[str] = self.tokenizer.encode(spoken.encode("utf-8", "replace").decode("utf-8"), out_type=str)
         return pieces
 
-    def tokenize(self, text: str) -> list[int]:
+    def resolve(self, text: str, tag: str, usual: str | None = None) -> str:
+        """Return an empty tag: IndexTTS-2 has no tags, and reads a text in the language that it is in."""
+        return ""
+
+    def row(self, tag: str) -> None:
+        """Return None: the GPT of IndexTTS-2 has no rows of languages."""
+        return
+
+    def identity(self, tag: str = "") -> str:
+        """Return name and version of the text engine, which is the same for both languages."""
+        return self.engine.identity
+
+    def tokenize(self, text: str, tag: str = "") -> list[int]:
         """Return the ids of the pieces; unknown pieces get the id 2."""
         return self._ids(self.pieces(text))
 
@@ -59,7 +53,7 @@ class Frontend:
         ids = self._ids(pieces)
         return [[ids[index] for index in segment] for segment in split(pieces, longest, quick, repeat_apostrophe)]
 
-    def spoken_segments(self, text: str, longest: int, quick: int = 0) -> list[list[int]]:
+    def spoken_segments(self, text: str, longest: int, quick: int = 0, tag: str = "") -> list[list[int]]:
         """Return segments like ``segments``.
 
         A segment without a letter or a digit, which cannot be read out, is an empty list.

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from vtune import EngineError
+from vtune.toolkit.onnx_graph import OnnxGraph, OnnxNode, OnnxTensor, read_onnx_graph
 from vtune_vits.bases.base_files import BaseFiles, fingerprint_of
 from vtune_vits.bases.names import piper_name
-from vtune_vits.bases.onnx_graph import OnnxGraph, OnnxNode, OnnxTensor, read_onnx_graph
 from vtune_vits.bases.piper_json import find_json, read_licence, read_piper_json
 from vtune_vits.bases.piper_shapes import Steps, has_duration_posterior, has_posterior, piper_settings
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from vtune_vits.network.masks import length_mask
+from vtune.toolkit.masks import length_mask
 
 if TYPE_CHECKING:
     from vtune_vits.network.noise import SpeakingNoise

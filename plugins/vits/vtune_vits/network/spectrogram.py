@@ -13,6 +13,9 @@ POWER_FLOOR = 1e-6
 MEL_FLOOR = 1e-5
 """Mel magnitudes below this one count as this one before the logarithm."""
 
+MAGNITUDE_FLOOR = 1e-3
+"""Smooth floor of ``stft_magnitudes``; the noise of recordings lies above it if speech has an RMS of 0.2."""
+
 
 def linear_spectrogram(
     samples: torch.Tensor, fft_size: int, hop_length: int, lengths: torch.Tensor | None = None
@@ -30,6 +33,19 @@ def linear_spectrogram(
     window = torch.hann_window(fft_size, device=samples.device)
     spectrum = torch.stft(padded, fft_size, hop_length, window=window, center=False, return_complex=True)
     return torch.view_as_real(spectrum).square().sum(-1).add(POWER_FLOOR).sqrt()
+
+
+def stft_magnitudes(segments: torch.Tensor, fft_size: int) -> torch.Tensor:
+    """Compute floored magnitudes, float32 ``[B, fft_size // 2 + 1, frames]``, of segments ``[B, samples]``.
+
+    A frame begins every quarter of a window. Nothing is added at the ends, so a segment has
+    ``1 + (samples - fft_size) // (fft_size // 4)`` frames.
+
+    :param fft_size: samples of the Hann window, at most the samples of a segment.
+    """
+    window = torch.hann_window(fft_size, device=segments.device)
+    spectrum = torch.stft(segments.float(), fft_size, fft_size // 4, window=window, center=False, return_complex=True)
+    return torch.view_as_real(spectrum).square().sum(-1).add(MAGNITUDE_FLOOR**2).sqrt()
 
 
 def log_mel(magnitudes: torch.Tensor, sample_rate: int) -> torch.Tensor:

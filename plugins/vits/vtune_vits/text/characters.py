@@ -8,8 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vtune import EngineError
-from vtune_vits.text.prepared import Sentence
-from vtune_vits.text.symbols import is_letter_or_digit
+from vtune.toolkit.sentences import Sentence, is_letter_or_digit
 from vtune_vits.text.words import words_of_groups
 
 if TYPE_CHECKING:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from vtune import EngineError, SkipClip
 from vtune.errors import shown
+from vtune.toolkit.lexicon import TextPart, split_at_lexicon
+from vtune.toolkit.sentences import Sentence, is_letter_or_digit, write_sentences
 from vtune_vits.text.characters import read_characters
 from vtune_vits.text.espeak import CLAUSE_MARKS, phonemize
-from vtune_vits.text.lexicon import TextPart, split_at_lexicon
-from vtune_vits.text.prepared import Sentence, write_sentences
-from vtune_vits.text.symbols import is_letter_or_digit
 from vtune_vits.text.words import words_of_groups
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _LEADING_MARK = re.compile(r"[\"'”’)\]]*([.,:;?!])[.,:;?!]*(?=\s|[\"'”’)
 
 
 def prepare(text: str, base_text: BaseText, language: str | None, lexicon: Mapping[str, str]) -> str:
-    """Return a text as the network reads it; see ``vtune_vits.text.prepared``.
+    """Return a text as the network reads it; see ``vtune.toolkit.sentences``.
 
     :param language: the voice of espeak-ng; None for the base's own.
     :param lexicon: words and their readings.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -76,8 +75,3 @@ def _units(symbols: str, text: BaseText) -> list[tuple[str, int]]:
         units += [(symbol, position) for symbol in text.replacements.get(unit, (unit,))]
         position += len(unit)
     return units
-
-
-def is_letter_or_digit(character: str) -> bool:
-    """Tell whether a character is spoken: a letter, a digit or a mark on one (Unicode categories L, N and M)."""
-    return unicodedata.category(character)[0] in "LNM"

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import vtune
+from vtune.toolkit.masks import length_mask
 from vtune_vits.network.alignment import log_likelihoods, phoneme_of_frame, search, spread
-from vtune_vits.network.masks import length_mask
 from vtune_vits.network.spectrogram import linear_spectrogram, log_mel
 from vtune_vits.training.losses import MEL_WEIGHT, divergence, mel_distance
 
 if TYPE_CHECKING:
-    from vtune_vits.network.voice import VitsNetwork
+    from vtune_vits.network.voice import Reading, VitsNetwork
 
 SEGMENT_SAMPLES = 8192
 """Samples of the segment of each clip that the vocoder makes again, from VITS."""
@@ -68,7 +68,8 @@ def training_loss(network: VitsNetwork, batch: Mapping[str, torch.Tensor]) -> di
     :param batch: ``input_ids`` int64 ``[B, L]``, ``text_lengths`` int64 ``[B]``, ``samples`` float32 ``[B, N]``,
         ``frames`` int64 ``[B]``, ``lots`` float64 ``[B]``, ``speakers`` int64 ``[B]`` for a base of several speakers,
         and ``num_items_in_batch``, the frames of an optimizer step, or None for those of the batch.
-    :returns: ``loss``, ``metrics`` (sum and count of ``kl``, ``duration`` and ``mel``), ``recorded`` and ``made``.
+    :returns: ``loss``, ``metrics`` (sum and count of ``kl``, ``mel``, and ``duration`` unless durations are frozen in a
+        training), ``recorded`` and ``made``.
     """
     speaker = network.embed(batch.get("speakers"))
     frames, text_lengths = batch["frames"], batch["text_lengths"]
@@ -80,16 +81,14 @@ def training_loss(network: VitsNetwork, batch: Mapping[str, torch.Tensor]) -> di
     index = phoneme_of_frame(durations, latents.shape[2])
     prior = spread(reading.means, index), spread(reading.log_scales, index)
     kl = divergence(latents, recordings.log_scales, prior, recordings.mask)  # [B]
-    noise = vtune.toolkit.normal(batch["lots"], text_mask.shape[1], 2, stream=_DURATION_STREAM).transpose(1, 2)
-    duration = network.duration_loss(reading.hidden, text_mask, durations, speaker, noise)  # [B]
+    duration = duration_loss(network, batch, reading, durations)  # [B]
     segments = make_segments(network, batch, recordings, speaker)
-    each = kl + frames * (duration / text_lengths + MEL_WEIGHT * segments.mel_distance)
+    each = kl + frames * MEL_WEIGHT * segments.mel_distance
+    metrics = {"kl": (kl, frames), "mel": (frames * segments.mel_distance, frames)}
+    if duration is not None:
+        each = each + frames * duration / text_lengths
+        metrics["duration"] = (duration, text_lengths)
     count = batch.get("num_items_in_batch")
-    metrics = {
-        "kl": (kl, frames),
-        "duration": (duration, text_lengths),
-        "mel": (frames * segments.mel_distance, frames),
-    }
     return {
         "loss": each.sum() / (frames.sum() if count is None else count),
         "metrics": {
@@ -127,6 +126,22 @@ def align(
     """
     with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
         return search(log_likelihoods(latents, *prior), frames, text_lengths)
+
+
+def duration_loss(
+    network: VitsNetwork, batch: Mapping[str, torch.Tensor], reading: Reading, durations: torch.Tensor
+) -> torch.Tensor | None:
+    """Return the loss of the durations of each clip, float32 ``[B]``; None in a training in which they do not learn.
+
+    :param durations: frames of each phoneme, int64 ``[B, L]``.
+    """
+    learns = reading.hidden.requires_grad or any(p.requires_grad for p in network.duration_predictor.parameters())
+    if network.training and not learns:
+        return None  # a number that no step changes, for a tenth of the time
+    text_mask = length_mask(batch["text_lengths"], durations.shape[1])
+    noise = vtune.toolkit.normal(batch["lots"], durations.shape[1], 2, stream=_DURATION_STREAM).transpose(1, 2)
+    speaker = network.embed(batch.get("speakers"))
+    return network.duration_loss(reading.hidden, text_mask, durations, speaker, noise)
 
 
 def make_segments(

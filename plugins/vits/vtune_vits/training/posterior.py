@@ -68,7 +68,7 @@ class Distillation:
     :param learning_rate: the highest; it falls to 0 as a cosine.
     """
 
-    steps: int = 600
+    steps: int = 1200
     clips: int = 8
     frames: int = 80
     learning_rate: float = 1e-3

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
@@ -12,17 +13,25 @@ from torch.nn.utils import parametrize
 
 import vtune
 from vtune_vits.network.discriminators import Discriminators
+from vtune_vits.network.spectrogram_discriminators import SpectrogramDiscriminators
 from vtune_vits.training.losses import adversarial_loss, discriminator_loss, feature_loss
 from vtune_vits.training.posterior import Distillation, Phonemes, Teacher, load_distilled
+from vtune_vits.training.spectral_loss import stft_loss
 
 if TYPE_CHECKING:
     from vtune_vits.base import VitsBase
     from vtune_vits.network.voice import VitsNetwork
 
+_Module = TypeVar("_Module", bound=nn.Module)
+
 logger = logging.getLogger(__name__)
 
-POSTERIOR_ENCODER, DISCRIMINATOR = "posterior_encoder", "discriminator"
-"""Names of the parts in ``train.learning_rates``; the discriminators' optimizer has the name of their part."""
+POSTERIOR_ENCODER, DISCRIMINATOR, SPECTROGRAMS = "posterior_encoder", "discriminator", "spectrogram_discriminator"
+"""Names of the parts in ``train.learning_rates``; optimizers of discriminators have the names of their parts."""
+
+DISCRIMINATORS = (DISCRIMINATOR, SPECTROGRAMS)
+WEIGHT_OF = {"stft": "stft", "adversarial": "adversarial", "features": "adversarial"}
+"""The weight in ``LossWeights`` of each further loss of the voice."""
 
 POSTERIOR_RATE = 5e-4
 """Higher than that of VITS, 2e-4, because the recordings are of another person than the base."""
@@ -39,8 +48,27 @@ BETAS, EPSILON = (0.8, 0.99), 1e-9
 JUDGED_RMS = 0.2
 """Both sounds of a pair are amplified so that the recorded one has this level; quiet recordings would teach slowly."""
 
+HALF_GRADIENT_SCALE = 1024.0
+"""Factor of the discriminators' share of the loss while fp16 computes its gradient.
+
+The features' losses are means over a million numbers, and a gradient of a millionth is nearly zero in fp16. The scaler
+of the voice's loss comes later.
+"""
+
 _MIN_RMS = 1e-3
 _DISCRIMINATOR_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Weights of the losses beside the loss of the model.
+
+    :param adversarial: of the adversarial and the feature loss.
+    :param stft: of the spectral differences.
+    """
+
+    adversarial: float
+    stft: float
 
 
 def training_parts(base: VitsBase, model: nn.Module) -> dict[str, vtune.TrainingPart]:
@@ -53,48 +81,68 @@ def training_parts(base: VitsBase, model: nn.Module) -> dict[str, vtune.Training
         load_distilled(network, _teacher(base), Distillation(steps=base.options.posterior_steps))
     parts = {POSTERIOR_ENCODER: vtune.TrainingPart(network.posterior_encoder, POSTERIOR_RATE)}
     if base.options.adversarial_weight:
-        parts[DISCRIMINATOR] = discriminators(base)
+        chosen = base.options.chosen_discriminators(base.files.read_discriminators is not None)
+        if "waveform" in chosen:
+            parts[DISCRIMINATOR] = discriminators(base)
+        if "spectrogram" in chosen:
+            parts[SPECTROGRAMS] = vtune.TrainingPart(_from_seed(SpectrogramDiscriminators), NEW_DISCRIMINATOR_RATE)
     return parts
 
 
 def optimizers(parts: Mapping[str, nn.Module], learning_rates: Mapping[str, float]) -> dict[str, torch.optim.Optimizer]:
     """Return the optimizer of the discriminators, if there are any; everything else learns with the recipe's."""
-    if DISCRIMINATOR not in parts:
-        return {}
-    parameters, rate = parts[DISCRIMINATOR].parameters(), learning_rates[DISCRIMINATOR]
-    return {DISCRIMINATOR: torch.optim.AdamW(parameters, rate, BETAS, EPSILON, fused=True)}
+    return {
+        name: torch.optim.AdamW(parts[name].parameters(), learning_rates[name], BETAS, EPSILON, fused=True)
+        for name in DISCRIMINATORS
+        if name in parts
+    }
 
 
 def training_step(
-    model: nn.Module, batch: vtune.Batch, step: vtune.TrainingStep, weight: float
+    model: nn.Module, batch: vtune.Batch, step: vtune.TrainingStep, weights: LossWeights
 ) -> dict[str, torch.Tensor]:
     """Learn from one batch; both the voice and the discriminators learn from what the other was before the step.
 
-    The discriminators see each sound once, because they are nearly all of a step's time. The gradient of their share is
-    computed up to the made sound, and handed to the voice from there, so that none of it reaches their weights.
+    The gradient of the further losses is computed up to the made sound, and handed to the voice from there. So the
+    discriminators, which are nearly all of a step's time, see each sound once, and none of it reaches their weights.
 
-    :param weight: of the adversarial and the feature loss beside the loss of the model.
-    :returns: the losses by name: ``loss`` without the discriminators' share, and theirs if there are any.
+    :returns: the losses by name: ``loss`` of the model alone, as Piper has it, and the further losses that are used.
     """
     output = model(**batch)
     loss: torch.Tensor = output["loss"]
     numbers = {"loss": loss.detach()}
     numbers |= {name: total / count for name, (total, count) in output["metrics"].items()}
-    judge = step.parts.get(DISCRIMINATOR)
-    if judge is not None:
-        made = output["made"].detach().requires_grad_()
-        gains = _gains(output["recorded"])
-        with parametrize.cached():  # each weight is computed from its norm and direction once
-            real, fake = judge(gains * output["recorded"]), judge(gains * made)
-        adversarial, features = adversarial_loss(fake), feature_loss(real, fake)
-        (gradient,) = torch.autograd.grad(weight * (adversarial + features), made, retain_graph=True)
-        verdict = discriminator_loss(real, fake)
-        step.optimize(verdict, DISCRIMINATOR)
-        loss = loss + (output["made"] * gradient).sum()
-        shares = {"discriminator": verdict, "adversarial": adversarial, "features": features}
-        numbers |= {name: share.detach() for name, share in shares.items()}
+    made = output["made"].detach().requires_grad_()
+    gains = _gains(output["recorded"])
+    recorded, amplified = gains * output["recorded"], gains * made
+    shares, verdicts = _further_losses(step.parts, recorded, amplified, weights)
+    if shares:
+        further = torch.stack([getattr(weights, WEIGHT_OF[name]) * share for name, share in shares.items()]).sum()
+        scale = _gradient_scale(made.device.type)
+        (gradient,) = torch.autograd.grad(scale * further, made, retain_graph=bool(verdicts))
+        loss = loss + (output["made"] * (gradient / scale)).sum()
+    for name, verdict in verdicts.items():
+        step.optimize(verdict, name)
     step.optimize(loss)
-    return numbers
+    return numbers | {name: share.detach() for name, share in (shares | verdicts).items()}
+
+
+def _further_losses(
+    parts: Mapping[str, nn.Module], recorded: torch.Tensor, made: torch.Tensor, weights: LossWeights
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Compute the losses of the voice by name, without weights, and those of the discriminators by part."""
+    shares: dict[str, torch.Tensor] = {}
+    verdicts: dict[str, torch.Tensor] = {}
+    if weights.stft:
+        shares["stft"] = stft_loss(recorded, made)
+    judges = [name for name in DISCRIMINATORS if name in parts]
+    for name in judges:
+        with parametrize.cached():  # each weight is computed from its norm and direction once
+            real, fake = parts[name](recorded), parts[name](made)
+        own = {"adversarial": adversarial_loss(fake), "features": feature_loss(real, fake)}
+        shares |= {key: shares.get(key, 0.0) + value for key, value in own.items()}
+        verdicts[name] = discriminator_loss(real, fake)
+    return shares, verdicts
 
 
 def discriminators(base: VitsBase) -> vtune.TrainingPart:
@@ -104,14 +152,15 @@ def discriminators(base: VitsBase) -> vtune.TrainingPart:
     """
     read = base.files.read_discriminators
     if read is not None:
-        own = _from_seed(1)
+        own = _from_seed(Discriminators)
         try:
             own.load_folded(read(), base.files.source)
         except vtune.EngineError as error:
             logger.warning("%s; the training begins with new discriminators", error)
         else:
             return vtune.TrainingPart(own, DISCRIMINATOR_RATE)
-    return vtune.TrainingPart(_from_seed(base.options.discriminator_narrowing), NEW_DISCRIMINATOR_RATE)
+    new = _from_seed(lambda: Discriminators(base.options.discriminator_narrowing))
+    return vtune.TrainingPart(new, NEW_DISCRIMINATOR_RATE)
 
 
 def _gains(recorded: torch.Tensor) -> torch.Tensor:
@@ -120,10 +169,15 @@ def _gains(recorded: torch.Tensor) -> torch.Tensor:
     return JUDGED_RMS / rms.clamp(min=_MIN_RMS)
 
 
-def _from_seed(narrowing: int) -> Discriminators:
+def _gradient_scale(device_type: str) -> float:
+    is_half = torch.is_autocast_enabled(device_type) and torch.get_autocast_dtype(device_type) == torch.float16
+    return HALF_GRADIENT_SCALE if is_half else 1.0
+
+
+def _from_seed(make: Callable[[], _Module]) -> _Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_DISCRIMINATOR_SEED)
-        return Discriminators(narrowing)
+        return make()
 
 
 def network_of(model: nn.Module) -> VitsNetwork:

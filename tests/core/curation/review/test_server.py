@@ -19,10 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vtune.curation.review import Review
-from vtune.curation.review.access_guard import TOKEN_HEADER
 from vtune.curation.review.serve import serve
-from vtune.curation.review.server import MAX_BODY_BYTES, ReviewServer
+from vtune.curation.review.server import ReviewServer
 from vtune.errors import VtuneError
+from vtune.webpage.access_guard import TOKEN_HEADER
+from vtune.webpage.local_server import MAX_BODY_BYTES
 
 Answer = tuple[int, Any, dict[str, str]]
 

@@ -293,3 +293,65 @@ def test_every_row_and_every_recording_is_accounted_for(
             assert (item.text, item.seconds, os.path.isfile(item.audio)) == (" ".join(item.text.split()), 1.0, True)
     usable = [(os.path.realpath(item.audio), item.text) for item in items if item.reason is None]
     assert len(set(usable)) == len(usable)
+
+
+# Sources that are used as a whole
+
+
+def test_a_source_may_be_held_out_whole_and_all_others_are_trained_on(
+    folder: Folder, clip: Callable[..., Path], recipe: Callable[..., Recipe]
+) -> None:
+    root = folder(**{"t.csv": named(*(f"c{number}" for number in range(12)))})
+    other = root / "held"
+    other.mkdir()
+    (other / "t.csv").write_text(named("h0", "h1"))
+    for number in range(12):
+        clip(root / f"c{number}.wav", number)
+    for number in range(2):
+        clip(other / f"h{number}.wav", 100 + number)
+    main, held = str(root / "t.csv"), str(other / "t.csv")
+
+    def splits(*sources: dict[str, Any]) -> list[str]:
+        return [item.split for item in items_of(recipe(root, data=list(sources), train={"validation": 0.5}))]
+
+    assert splits({"source": main}, {"source": held, "use": "validation"}) == ["train"] * 12 + ["validation"] * 2
+    assert splits({"source": main, "use": "train"}) == ["train"] * 12
+    shared = splits({"source": main}, {"source": held, "use": "train"})
+    assert set(shared[:12]) == {"train", "validation"}
+    assert shared[12:] == ["train"] * 2
+
+
+def test_manifests_of_the_fork_of_index_tts_are_sources(
+    tmp_path: Path, clip: Callable[..., Path], recipe: Callable[..., Recipe]
+) -> None:
+    """Paths are relative to where its tools were started, four folders above the manifest."""
+    processed = tmp_path / "training" / "jane" / "dataset" / "processed"
+    audio = processed.parent / "audio"
+    for path in (processed / "features", audio):
+        path.mkdir(parents=True)
+    for number, name in enumerate(("a", "b", "c")):
+        clip(audio / f"{name}.wav", number)
+    for manifest, names in (("train_manifest.jsonl", "ab"), ("val_manifest.jsonl", "c")):
+        rows = [
+            {
+                "id": name, "text": f"These are the words of {name}.",
+                "audio_path": f"training/jane/dataset/audio/{name}.wav",
+                "text_ids_path": f"features/{name}_text_ids.npy", "codes_path": f"features/{name}_codes.npy",
+                "condition_path": f"features/{name}_condition.npy", "emo_vec_path": f"features/{name}_emo_vec.npy",
+                "text_len": 7, "code_len": 30, "condition_len": 32, "duration": 0.6, "sample_type": "single",
+            }
+            for name in names
+        ]  # fmt: skip
+        (processed / manifest).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = [
+        {"source": str(processed / "train_manifest.jsonl"), "use": "train"},
+        {"source": str(processed / "val_manifest.jsonl"), "use": "validation"},
+    ]
+    made = recipe(tmp_path, data=data)
+    items = items_of(made)
+    assert [(Path(item.audio).name, item.split, item.reason) for item in items] == [
+        ("a.wav", "train", None), ("b.wav", "train", None), ("c.wav", "validation", None),
+    ]  # fmt: skip
+    (described, _) = (" ".join(source.description) for source in open_sources(made))
+    assert "name features of another trainer, which are not read: the recordings are encoded again" in described
+    assert "codes_path" in described

@@ -1,0 +1,97 @@
+"""List what a voice can be made with: engine and base, licence, size, and whether this machine can train it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from vtune.engines import Engine, available_engines, engine_recipes, load_engine, load_foreign_recipe
+from vtune.errors import TrainingError, VtuneError, reason
+from vtune.recipe import Recipe, builtin_recipes
+
+_NO_CHOICES = frozenset({"quickstart"})
+"""Recipes that bring recordings of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """One way to make a voice.
+
+    :param template: name of the recipe; empty for an engine that brings none.
+    :param parameters: of the network; None if the engine does not say it, or its base cannot be looked at.
+    :param fits: whether this machine can train it; None if that is not known.
+    :param because: why it does not fit, or why that is not known.
+    """
+
+    template: str
+    engine: str
+    title: str
+    base: str
+    licence: str
+    licence_id: str
+    parameters: int | None
+    fits: bool | None
+    because: str
+
+
+@cache
+def engine_choices() -> list[dict[str, Any]]:
+    """Return every choice as plain data; what is not known of one is said in its place. It takes some seconds."""
+    names = {name: path for name, path in builtin_recipes().items() if name not in _NO_CHOICES}
+    names |= {name: path for name, (path, _) in engine_recipes().items() if name not in names}
+    found = [_of_recipe(name) for name in names]
+    with_recipe = {choice.engine for choice in found}
+    found += [_of_engine(name) for name in available_engines() if name not in with_recipe]
+    return [asdict(choice) for choice in found]
+
+
+def _of_recipe(name: str) -> EngineChoice:
+    title = builtin_recipes().get(name)
+    first = "" if title is None else title.read_text(encoding="utf-8").partition("\n")[0].removeprefix("#").strip()
+    try:
+        recipe = load_foreign_recipe(name)
+        return _described(name, first or name, recipe)
+    except VtuneError as error:
+        return EngineChoice(name, "", first or name, "", "", "", None, None, str(error))
+
+
+def _of_engine(name: str) -> EngineChoice:
+    try:
+        engine = load_engine(name)
+        data = {"voice": "voice", "engine": name, "data": [{"source": "."}]}
+        return _described(
+            "",
+            f"{name}, with its own defaults",
+            Recipe.model_validate({**data, "engine_options": engine.info.options()}),
+        )
+    except (VtuneError, ValueError) as error:
+        return EngineChoice("", name, name, "", "", "", None, None, reason(error))
+
+
+def _described(template: str, title: str, recipe: Recipe) -> EngineChoice:
+    engine = load_engine(recipe.engine)
+    info, base = engine.info, str(getattr(recipe.engine_options, "base_model", "") or "")
+    parameters, fits, because = _fit(engine, recipe)
+    licence = info.licence or "The engine does not state a licence."
+    return EngineChoice(template, recipe.engine, title, base, licence, info.licence_id, parameters, fits, because)
+
+
+def _fit(engine: Engine, recipe: Recipe) -> tuple[int | None, bool | None, str]:
+    """Return the number of parameters, whether a run fits into memory, and why not."""
+    from vtune.runtime.device import pick_device
+    from vtune.training.memory_estimate import footprint_of, require
+
+    try:
+        device = pick_device(recipe.train.device)
+        footprint = footprint_of(engine, recipe, device)
+    except (VtuneError, OSError, ValueError) as error:
+        return None, None, reason(error)
+    if footprint is None:
+        return None, None, "the engine gives no estimate"
+    try:
+        require(footprint, recipe, device)
+    except TrainingError as error:
+        return footprint.parameters, False, str(error)
+    place = "on the GPU" if device.type == "cuda" else "on the processor, which is slow for a large network"
+    return footprint.parameters, True, f"it is trained {place}"

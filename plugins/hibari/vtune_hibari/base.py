@@ -1,0 +1,69 @@
+"""The state of the engine: one base, its file read on first use."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from vtune_hibari.bases import BaseFiles, open_base
+from vtune_hibari.bases.base_files import Accent
+from vtune_hibari.network.voice import HibariNetwork, new_network
+from vtune_hibari.options import HibariOptions
+from vtune_hibari.text.reader import reader_version
+
+if TYPE_CHECKING:
+    from vtune_hibari.alignment import Aligner
+
+
+MAX_READINGS = 100
+"""Texts of the base's own speech that the aligner learns from at a time; a short training needs no more than steps."""
+
+
+class HibariBase:
+    """One base. Its weights are float32 whatever a training computes in: they are six million numbers."""
+
+    def __init__(self, options: HibariOptions, device: torch.device) -> None:
+        self.options = options
+        self.device = device
+
+    @cached_property
+    def files(self) -> BaseFiles:
+        """What the base's file says: shapes, accent, fingerprint."""
+        return open_base(self.options.base_model)
+
+    def new_network(self) -> HibariNetwork:
+        """Load the frozen network; each call loads a new one, because PEFT changes a network in place."""
+        network = new_network(self.files.settings)
+        self.files.load(network)
+        frozen: HibariNetwork = network.requires_grad_(False).eval().to(self.device)
+        return frozen
+
+    @cached_property
+    def reference_network(self) -> HibariNetwork:
+        """The untuned network, for alignment and measurements; never trained and never given an adapter."""
+        return self.new_network()
+
+    @cached_property
+    def aligner(self) -> Aligner:
+        """Return what finds the symbols of a text in a recording; it is made on the first use of a base."""
+        from vtune_hibari.alignment import Aligner
+        from vtune_hibari.alignment.distillation import Distillation, load_classifier
+
+        steps = self.options.aligner_steps
+        distillation = Distillation(steps, readings=min(MAX_READINGS, steps))
+        hears = load_classifier(self.reference_network, self.files.fingerprint, distillation)
+        return Aligner(self.reference_network, hears)
+
+    def accent(self, wanted: Accent | None) -> Accent:
+        """Return the accent that texts are read in."""
+        return wanted or self.files.accent or "american"
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return a hash of each part that features and voices depend on."""
+        return {"base": self.files.fingerprint}
+
+    def features_fingerprint(self) -> dict[str, str]:
+        """Return the version of what reads texts, which a voice does without when it is given phonemes."""
+        return {"reader": reader_version()}

@@ -1,0 +1,1 @@
+"""From texts to symbols: English words become phonemes, and phonemes become numbers."""

@@ -1,0 +1,287 @@
+"""IndexTTS-2.5 in the real pipeline: a voice that speaks without a reference, in several languages and at any speed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner
+from indextts2_runs import Made, run_recipe, spoken, write_speech
+from safetensors.torch import load_file
+
+from vtune.errors import VoiceError
+from vtune.export.consent import CONSENT_SENTENCE
+from vtune.export.export import export
+from vtune.export.merge import merge_voice
+from vtune.runtime.paths import VoiceFolder
+from vtune.voice_format.record import read_record
+from vtune.voices.speech import open_voice
+from vtune_cli.main import main
+from vtune_indextts2.base import IndexTTS2Base
+from vtune_indextts2.speaker_reference import speaker_of
+from vtune_indextts2.speech import generate_codes
+
+Run = Callable[..., list[VoiceFolder]]
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_speech(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(scope="module")
+def run(speech: Path, tiny25: Path) -> Run:
+    return partial(run_recipe, speech, tiny25)
+
+
+@pytest.fixture(scope="module")
+def made(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Train a LoRA voice with gradient checkpointing, in a run that is never stopped."""
+    root = tmp_path_factory.mktemp("made")
+    (folder,) = run(root)
+    return Made(folder, root)
+
+
+def command(made: Made, *arguments: str) -> Any:
+    return CliRunner().invoke(main, [*arguments, "--voices", str(made.folder.path.parent)])
+
+
+# Training
+
+
+def test_the_loss_falls_and_every_tensor_learns(made: Made) -> None:
+    losses = [line["loss"] for line in made.metrics if "loss" in line]
+    assert np.mean(losses[-2:]) < losses[0] - 0.1
+    assert len(made.adapter) == 2 * 2 * 4
+    assert all(tensor.any() for tensor in made.adapter.values())
+    facts = read_record(made.folder).training
+    assert facts["adapter_effect"] > 0
+    assert facts["merge_difference"] < 1e-3
+
+
+def test_what_the_voice_keeps(made: Made) -> None:
+    voice = open_voice(made.folder)
+    shapes = {name: array.shape for name, array in voice.conditioning.tensors.items()}
+    assert set(shapes) == {"spk_cond_emb", "emo_cond_emb", "style", "ref_mel", "prompt_condition", "emotion"}
+    assert (shapes["style"], shapes["emotion"]) == ((1, 192), (1, 32))
+    assert voice.conditioning.strings["language"] == "en"
+    assert voice.conditioning.strings["release"] == "IndexTTS-2.5"
+    fingerprint = read_record(made.folder).fingerprint
+    assert set(fingerprint) == {"network", "s2mel", "vocoder", "tokenizer", "config.yaml", "codec", "release"}
+    assert "IndexTTS-2.5" in made.folder.card.read_text()
+    assert "IndexTTS-2.5" in (made.folder.path / "LICENCE-NOTE.md").read_text()
+
+
+def test_speaking_needs_no_encoder(made: Made) -> None:
+    voice = open_voice(made.folder)
+    assert spoken(voice, "hello there", seed=1).size
+    listening = {"semantic", "conditioning_encoder", "speaker_model"}
+    assert not listening & voice.base.__dict__.keys()
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(
+    made: Made, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from transformers import Trainer
+
+    step = Trainer.training_step
+
+    def stop(self: Trainer, *arguments: Any) -> Any:
+        if self.state.global_step == 5:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "training_step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    with caplog.at_level(logging.INFO):
+        (folder,) = run(tmp_path)
+    assert re.search("resuming from .*/checkpoint-3", caplog.text)
+    again = Made(folder, tmp_path)
+    assert all(torch.equal(again.adapter[name], tensor) for name, tensor in made.adapter.items())
+
+
+def test_every_weight_may_be_trained_the_speaker_s_projection_and_the_language_s_row_too(
+    run: Run, tmp_path: Path, make_base25: Callable[..., IndexTTS2Base]
+) -> None:
+    (folder,) = run(tmp_path, train={"method": "full", "learning_rate": 1e-3, "epochs": 1})
+    assert read_record(folder).method == "full"
+    old, new = make_base25().new_network().state_dict(), open_voice(folder).model.state_dict()
+    assert not torch.equal(old["spk_emb_proj.weight"], new["spk_emb_proj.weight"])
+    changed = (old["lang_embedding.weight"] != new["lang_embedding.weight"]).any(dim=1)
+    moved = (old["lang_embedding.weight"] - new["lang_embedding.weight"]).abs().amax(dim=1)
+    assert moved.argmax() == 0, "the clips are English, so row 0 moves farthest"
+    assert changed[0]
+
+
+def test_heads_may_be_adapted(run: Run, tmp_path: Path) -> None:
+    (folder,) = run(tmp_path, lora={"rank": 2, "alpha": 4, "targets": "attention+mlp+heads"}, train={"epochs": 1})
+    names = load_file(folder.path / "adapter_model.safetensors")
+    assert {"mel_head", "text_head"} <= {name.split(".")[-3] for name in names}
+
+
+def test_two_voices_of_one_training_each_get_a_folder_and_mix(run: Run, speech: Path, tmp_path: Path) -> None:
+    data = [{"source": str(speech / name), "voice": name} for name in ("someone", "another")]
+    folders = run(tmp_path, data=data, engine_options={"reference": "average"}, train={"epochs": 1})
+    assert [folder.name for folder in folders] == ["someone", "another"]
+    styles = [open_voice(folder).conditioning.tensors["style"] for folder in folders]
+    assert not np.array_equal(*styles)
+    voices = str(folders[0].path.parent)
+    result = CliRunner().invoke(main, ["mix", "0.25*someone+0.75*another", "--name", "both", "--voices", voices])
+    assert result.exit_code == 0, result.output
+    mixed = open_voice(VoiceFolder(Path(voices) / "both")).conditioning.tensors["style"]
+    np.testing.assert_allclose(mixed, 0.25 * styles[0] + 0.75 * styles[1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_clip_in_another_script_is_listed_with_its_reason(run: Run, speech: Path, tmp_path: Path) -> None:
+    source = tmp_path / "data"
+    (source / "clips").mkdir(parents=True)
+    lines = ["filename,text"]
+    for number in range(3):
+        sound, rate = soundfile.read(speech / "someone" / "clips" / f"{number}.wav")
+        soundfile.write(source / "clips" / f"{number}.wav", sound, rate)
+        lines.append(f"{number}.wav,{'你好世界' if number == 1 else 'hello there'}")
+    (source / "transcripts.csv").write_text("\n".join(lines), encoding="utf-8")
+    run(tmp_path, data=[{"source": str(source)}], engine_options={"language": "en"}, train={"epochs": 1})
+    ledger = (tmp_path / "runs" / "someone" / "ledger.jsonl").read_text()
+    reasons = [json.loads(line).get("reason") for line in ledger.splitlines()]
+    assert sum("4 of 4 letters are CJK" in (reason or "") for reason in reasons) == 1
+
+
+# Speaking
+
+
+@pytest.fixture(scope="module")
+def voice(made: Made) -> Any:
+    return open_voice(made.folder, options={"temperature": 0})
+
+
+def test_speed_stretches_the_sound_and_not_the_codes(voice: Any) -> None:
+    usual, fast, slow = (
+        len(spoken(voice, "hello there", sampling={"duration_factor": factor})) for factor in (1.0, 0.5, 2.0)
+    )
+    hop = 256
+    codes = round(usual / hop / 3.44)
+    assert usual == int(2 * codes * 1.72) * hop
+    assert fast == int(2 * codes * 1.72 * 0.5) * hop
+    assert slow == int(2 * codes * 1.72 * 2.0) * hop
+
+
+def test_another_language_gives_another_row(voice: Any) -> None:
+    first, second = (speaker_of(voice.base, voice.conditioning, tag=tag).language for tag in ("en", "es"))
+    assert (first, second) == (0, 3)
+    english = spoken(voice, "no", sampling={"language": "en"})
+    spanish = spoken(voice, "no", sampling={"language": "es"})
+    assert english.shape != spanish.shape or not np.array_equal(english, spanish)
+
+
+def test_segments_come_one_by_one(voice: Any) -> None:
+    text = "One day. Two days! Three days? " * 8
+    pieces = list(voice.stream(text, sampling={"segment_tokens": 24}))
+    assert len(pieces) > 4
+    assert all(np.isfinite(piece.waveform).all() for piece in pieces)
+
+
+def test_emotions(voice: Any) -> None:
+    usual = spoken(voice, "hello")
+    weights = [0.0, 0.8, 0, 0, 0, 0, 0, 0]
+    changed = spoken(voice, "hello", sampling={"emotion_weights": weights})
+    weaker = spoken(voice, "hello", sampling={"emotion_strength": 0.0})
+    assert not np.array_equal(usual[:1000], changed[:1000])
+    assert not np.array_equal(usual[:1000], weaker[:1000])
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("language=zhen", "there is no language 'zhen'; did you mean"),
+        ("language=ja", "language is 'ja', but 5 of 5 letters are LATIN in 'Hello'"),
+        ("duration_factor=3", "duration_factor"),
+    ],
+)
+def test_an_option_that_cannot_be_set_is_one_line(made: Made, tmp_path: Path, option: str, says: str) -> None:
+    result = command(made, "say", "someone", "Hello", "--out", str(tmp_path / "out.wav"), "--set", option)
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_base_of_the_other_release_is_refused(made: Made, tiny: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out.wav")
+    result = command(made, "say", "someone", "Hello", "--out", out, "--set", f"base_model={tiny}")
+    assert result.exit_code == 1
+    assert "was trained on another" in result.stderr
+    assert "release" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_compare_hears_the_voice_and_its_base(made: Made, tmp_path: Path) -> None:
+    out = str(tmp_path / "comparison")
+    result = command(made, "compare", "someone", "base", "--text", "hello there", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert list(Path(out).rglob("*.wav"))
+
+
+# Merging and exports
+
+
+@pytest.fixture(scope="module")
+def merged(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("merging") / "merged"
+    assert merge_voice(made.folder, folder) < 1e-3
+    return folder
+
+
+def test_a_merged_folder_is_a_checkpoint_of_the_official_layout(merged: Path, tiny25: Path) -> None:
+    before, after = ({str(p.relative_to(at)) for p in at.rglob("*") if p.is_file()} for at in (tiny25, merged))
+    assert after - before == {"LICENCE-NOTE.md"}
+    assert not before - after
+    old, new = (torch.load(at / "gpt.pth", weights_only=True)["model"] for at in (tiny25, merged))
+    differ = {name for name in old if not torch.equal(old[name], new[name])}
+    assert {name.split(".")[0] for name in differ} == {"gpt"}
+    assert len(differ) == 8
+
+
+def test_a_merged_network_says_the_codes_that_the_adapter_says(
+    made: Made, merged: Path, make_base25: Callable[..., IndexTTS2Base]
+) -> None:
+    voice = open_voice(made.folder, options={"temperature": 0, "max_codes": 60})
+    base = make_base25(base_model=str(merged), temperature=0, max_codes=60)
+    network = base.new_network()
+
+    def codes(base: IndexTTS2Base, network: Any, text: str) -> list[int]:
+        ids = base.frontend.tokenize(text)
+        with torch.inference_mode():
+            speaker = speaker_of(base, voice.conditioning, tag="en")
+            return generate_codes(base, network, speaker, ids, 1000, 0, base.options)[0]
+
+    untuned = make_base25(temperature=0, max_codes=60)
+    differ = 0
+    for text in ("hello there", "this is sentence number 3", "the river runs past the mill"):
+        tuned = codes(voice.base, voice.model.get_base_model(), text)
+        assert codes(base, network, text) == tuned
+        differ += codes(untuned, untuned.new_network(), text) != tuned
+    assert differ, "the adapter changes no code, so this test sees nothing"
+
+
+def test_exports_are_read_back(made: Made, tmp_path: Path) -> None:
+    adapter = export(made.folder, tmp_path / "peft", "peft", without_consent=CONSENT_SENTENCE)
+    assert adapter.result.compared.difference == 0
+    whole = export(made.folder, tmp_path / "merged", "merged", without_consent=CONSENT_SENTENCE)
+    assert whole.result.compared.difference < 1e-4
+    assert (tmp_path / "merged" / "codec.pth").is_file()
+
+
+def test_software_for_llamas_is_refused_by_the_network_s_name(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(VoiceError, match=r"engine 'indextts2': .*\(StyleGPT\)"):
+        export(made.folder, tmp_path / "out", "gguf-ready", without_consent=CONSENT_SENTENCE)
