@@ -222,7 +222,7 @@ OTHERS_FLAGS = {
         "text-loss-weight",
         "warmup-steps",
     },
-    "pip": {"group", "no-cache-dir", "no-deps"},
+    "pip": {"force-reinstall", "group", "index-url", "no-cache-dir", "no-deps"},
     "ray": {"working-dir"},
     "sbatch": {
         "cpus-per-task",
