@@ -69,7 +69,8 @@ class VtuneTraining:
 
     def __post_init__(self) -> None:
         if self.is_narrow:
-            files, self.base = self.base.files, VitsBase(self.base.options, self.base.device)
+            options = self.base.options.model_copy(update={"discriminators": "waveform"})
+            files, self.base = self.base.files, VitsBase(options, self.base.device)
             self.base.__dict__["files"] = replace(files, read_discriminators=None)
         self.model: Any = self.base.new_network()
         if self.is_lora:
