@@ -25,7 +25,7 @@ from torch import nn
 
 import vtune_indextts2
 from vtune import LoraSettings, attach_lora
-from vtune_indextts2.config import SEMANTIC_CODES_PER_SECOND, read_config
+from vtune_indextts2.config import read_config
 from vtune_indextts2.gpt import network
 from vtune_indextts2.gpt.row_layout import make_row
 from vtune_indextts2.memory_footprint import TEXT_TOKENS_PER_SECOND
@@ -85,12 +85,13 @@ def measure(case: PassCase, **shape: Any) -> Found:
 
     :param shape: settings that differ from the published ones.
     """
-    settings = read_config(CONFIG).gpt.model_copy(update=shape)
+    config = read_config(CONFIG)
+    settings = config.gpt.model_copy(update=shape)
     rows = [
         make_row(
             settings,
             np.full(round(seconds * TEXT_TOKENS_PER_SECOND), 2),
-            np.zeros(round(seconds * SEMANTIC_CODES_PER_SECOND), dtype=int),
+            np.zeros(round(seconds * config.codes_per_second), dtype=int),
         )
         for seconds in case.seconds
     ]
