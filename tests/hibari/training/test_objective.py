@@ -61,17 +61,22 @@ def test_a_clip_has_the_same_loss_in_every_batch() -> None:
 def test_an_adapter_learns_pitch_and_colour() -> None:
     network = small_network()
     network.prosody_predictor.conv_out.weight *= 0.3  # a calm voice, nowhere near 40 Hz
-    rows = recorded_clips(network, 0.8, 2.0)
+    rows = recorded_clips(network, 0.8, 4.0)[:2]
     model: Any = vtune.attach_lora(network, LORA, vtune_hibari.engine_info().lora_targets)
-    optimizer = torch.optim.Adam([weight for weight in model.parameters() if weight.requires_grad], 1e-2)
+    optimizer = torch.optim.Adam([weight for weight in model.parameters() if weight.requires_grad], 3e-2)
     batch = collate(rows)
+    ideal = small_network()  # the levels of three of the five parts are louder, as the recordings are
+    for part in (0, 2, 3):
+        ideal.decoder.head.bias[601 * part : 601 * (part + 1)] += np.log(4.0)
+    total, count = ideal(**batch)["metrics"]["spectrum"]  # two draws of noise are never the same
+    lowest = float(total / count)
     before = {name: float(total / count) for name, (total, count) in model(**batch)["metrics"].items()}
-    for _ in range(40):
+    for _ in range(25):
         optimizer.zero_grad()
         model(**batch)["loss"].backward()
         optimizer.step()
     after = {name: float(total / count) for name, (total, count) in model(**batch)["metrics"].items()}
-    assert after["spectrum"] < 0.6 * before["spectrum"]
+    assert after["spectrum"] - lowest < 0.4 * (before["spectrum"] - lowest)
     assert after["pitch"] < 0.4 * before["pitch"]
     assert after["durations"] == pytest.approx(before["durations"])
 
