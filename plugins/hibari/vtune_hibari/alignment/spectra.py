@@ -53,9 +53,8 @@ def mel_filters(bands: int, fft_samples: int, min_hz: float, max_hz: float) -> t
 
     Mel is ``2595 log10(1 + Hz / 700)`` (O'Shaughnessy, 1987).
     """
-    corners = 700 * (
-        10 ** (np.linspace(*(2595 * np.log10(1 + np.array([min_hz, max_hz]) / 700)), bands + 2) / 2595) - 1
-    )
+    lowest, highest = (float(2595 * np.log10(1 + hertz / 700)) for hertz in (min_hz, max_hz))
+    corners = 700 * (10 ** (np.linspace(lowest, highest, bands + 2) / 2595) - 1)
     hertz = np.arange(fft_samples // 2 + 1) * SAMPLE_RATE / fft_samples
     rising = (hertz - corners[:-2, None]) / np.diff(corners)[:-1, None]
     falling = (corners[2:, None] - hertz) / np.diff(corners)[1:, None]

@@ -72,7 +72,7 @@ class ProsodyPredictor(nn.Module):
         for block in self.blocks:
             hidden = block(hidden, inside)
         outputs = convolve(self.conv_out, hidden) * inside  # [B x T x 4]: F0 of both frames, energy of both frames
-        f0, energy = (part.flatten(1) for part in outputs.split(STEP_FRAMES, dim=2))
+        f0, energy = (part.flatten(1) for part in torch.split(outputs, STEP_FRAMES, dim=2))
         return Prosody(f0 * F0_UNIT_HZ, energy * ENERGY_UNIT)
 
 
