@@ -78,7 +78,7 @@ def seed_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
-class DeviceName(click.ParamType):
+class DeviceName(click.ParamType):  # type: ignore[type-arg] # click before 8.4 takes no argument
     """The name of a device; whether there is one here is seen when it is used."""
 
     name = "device"

@@ -79,8 +79,9 @@ class SpeakerEncoder:
         import torch
 
         _, (hidden, _) = self._lstm(parts)
-        embeddings = torch.relu(self._linear(hidden[-1]))
-        return embeddings / embeddings.norm(dim=1, keepdim=True)
+        embeddings: torch.Tensor = torch.relu(self._linear(hidden[-1]))
+        lengths: torch.Tensor = embeddings.norm(dim=1, keepdim=True)
+        return embeddings / lengths
 
     def _spectrogram(self, sound: np.ndarray) -> np.ndarray:
         """Return the power in each band, ``float32 [1 + samples // 160, 40]``; a frame is centred on its time."""

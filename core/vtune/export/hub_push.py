@@ -121,7 +121,7 @@ def push(directory: Path, target: HubTarget, name: str) -> PushedVoice:
     stale = sorted(path for path in target.files - files.keys() if path.rpartition("/")[0].endswith("samples"))
     operations: list[Any] = [CommitOperationAdd(path, content) for path, content in files.items()]
     operations += [CommitOperationDelete(path) for path in stale]
-    sdk = {"space_sdk": "gradio"} if target.repo_type == "space" else {}
+    sdk: dict[str, Any] = {"space_sdk": "gradio"} if target.repo_type == "space" else {}
     with _hub_errors(target.repository), logged_step(f"Pushing {name} to {target.repository}: {len(files)} files"):
         if not target.exists:
             api.create_repo(target.repository, repo_type=target.repo_type, private=True, exist_ok=True, **sdk)

@@ -66,12 +66,12 @@ def attention_step(device: str, flash: bool) -> None:
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     dtype = torch.float32 if device == "cpu" else torch.float16
-    heads = [torch.randn(1, 4, 32, 64, device=device, dtype=dtype, requires_grad=True) for _ in range(3)]
+    query, key, value = (torch.randn(1, 4, 32, 64, device=device, dtype=dtype, requires_grad=True) for _ in range(3))
     kernels = [SDPBackend.FLASH_ATTENTION] if flash else [SDPBackend.MATH, SDPBackend.EFFICIENT_ATTENTION]
     if not flash and device not in ("cpu", "cuda"):
         kernels = [SDPBackend.MATH]
     with sdpa_kernel(kernels):
-        answer: torch.Tensor = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=True)
+        answer: torch.Tensor = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
     answer.sum().backward()  # type: ignore[no-untyped-call]
 
 

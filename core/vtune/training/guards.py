@@ -47,7 +47,7 @@ def adapter_parameters(model: nn.Module, parts: TrainingParts | None = None) -> 
         copies = ".modules_to_save."
         return {name: p for name, p in model.named_parameters() if "lora_" in name or copies in name}
     of_parts = {id(parameter) for parameter in parts.parameters().values()} if parts else ()
-    frozen = getattr(model, FROZEN_TENSORS, frozenset())
+    frozen: frozenset[str] = getattr(model, FROZEN_TENSORS, frozenset())
     return {name: p for name, p in model.named_parameters() if id(p) not in of_parts and name not in frozen}
 
 

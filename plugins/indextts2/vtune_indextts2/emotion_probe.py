@@ -24,6 +24,7 @@ from vtune_indextts2.speech import generate_codes, network_of
 
 if TYPE_CHECKING:
     from vtune_indextts2.base import IndexTTS2Base
+    from vtune_indextts2.gpt.network import SemanticGPT
 
 PROBED_EMOTIONS = ("happy", "angry", "sad", "afraid")
 PROBED_CODES, PROBED_STRENGTH = 150, 0.8
@@ -73,7 +74,7 @@ def response(
     return {SPEC.name: float(torch.stack(divergences).mean())}
 
 
-def _next_codes(network: nn.Module, speaker: SpeakerPrompt, ids: Sequence[int], codes: Sequence[int]) -> torch.Tensor:
+def _next_codes(network: SemanticGPT, speaker: SpeakerPrompt, ids: Sequence[int], codes: Sequence[int]) -> torch.Tensor:
     """Return the logarithms of the probabilities of each next code, float64 ``[N x V]``."""
     told = speaker.conditioning.to(network.mel_embedding.weight.device)
     hidden = latents(network, told, ids, codes, speaker.language)[0]

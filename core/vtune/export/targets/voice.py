@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vtune.export.result import ExportResult
 from vtune.export.target import FolderTarget
@@ -35,7 +35,7 @@ def write(source: ExportSource, directory: Path, destination: Path, dtype: str |
 
     record = source.voice.record
     result = write_voice_files(source, directory)
-    relation = "finetune" if record.method == "full" else "adapter"
+    relation: Literal["adapter", "finetune"] = "finetune" if record.method == "full" else "adapter"
     library = "transformers" if record.method == "full" else "peft"
     say = f"vtune say {shlex.quote(f'./{destination.name}')} 'Hello, this is my own voice.' --out hello.wav"
     form = Form("A voice", relation, library, f"```sh\n{say}\n```")

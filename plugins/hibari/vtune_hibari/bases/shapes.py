@@ -41,7 +41,7 @@ def recorded_uses(settings: HibariSettings) -> dict[str, int]:
 
 def recorded_dilations(settings: HibariSettings) -> dict[str, int]:
     """Return `FoundSizes.dilations` of a network."""
-    stacks = {
+    stacks: dict[str, TextEncoderSettings | BlockStackSettings] = {
         "m.text.convs": settings.acoustic_encoder, "pn.text.convs": settings.prosody_encoder,
         "pn.pro": settings.prosody, "m.dec": settings.decoder,
     }  # fmt: skip

@@ -99,7 +99,7 @@ def _float_name(values: str) -> str:
 
 def _dequantised(arrays: Mapping[str, np.ndarray], matrix: QuantisedMatrix) -> np.ndarray:
     zero_point = arrays[matrix.zero_point].astype(np.float32) if matrix.zero_point else np.float32(0)
-    return ((arrays[matrix.values].astype(np.float32) - zero_point) * arrays[matrix.scale]).astype(np.float32)
+    return np.asarray((arrays[matrix.values].astype(np.float32) - zero_point) * arrays[matrix.scale], np.float32)
 
 
 def _without_unused(nodes: list[onnx.NodeProto], needed: set[str]) -> list[onnx.NodeProto]:

@@ -67,4 +67,5 @@ def _levels(waveform: torch.Tensor) -> torch.Tensor:
     """Return the levels of bands in dB, ``[F x 60]``."""
     counts = torch.tensor([len(waveform) // (FFT_SAMPLES // 4)])
     powers = stft(waveform.float()[None], counts)[0, :, 1:].abs().square()
-    return 0.5 * DECIBELS_PER_NEPER * (powers.unflatten(1, (BANDS, -1)).mean(2) + 1e-12).log()
+    bands: torch.Tensor = powers.reshape(len(powers), BANDS, -1).mean(2) + 1e-12
+    return 0.5 * DECIBELS_PER_NEPER * bands.log()

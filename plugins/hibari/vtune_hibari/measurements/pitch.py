@@ -72,7 +72,7 @@ def _frames(waveform: NDArray[np.float64], sample_rate: int, hop_samples: int, c
 
 def _is_silent(frames: NDArray[np.float64]) -> NDArray[np.bool_]:
     power = np.square(frames).mean(axis=1)
-    return power <= power.max() * 10 ** (-SILENCE_DB / 10) + 1e-12
+    return np.asarray(power <= power.max() * 10 ** (-SILENCE_DB / 10) + 1e-12)
 
 
 def _autocorrelations(frames: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:

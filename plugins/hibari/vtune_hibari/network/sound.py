@@ -87,7 +87,8 @@ def stft(samples: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:
     places = places.minimum(last)
     padded = samples.gather(1, places)
     windows = padded.unfold(1, FFT_SAMPLES, HOP_SAMPLES)[:, : samples.shape[1] // HOP_SAMPLES]
-    return torch.fft.rfft(windows * (_window(samples) / (FFT_SAMPLES / 4)))
+    spectrum: torch.Tensor = torch.fft.rfft(windows * (_window(samples) / (FFT_SAMPLES / 4)))
+    return spectrum
 
 
 def combine(parts: SpectralParts, source: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -121,7 +122,7 @@ def inverse_stft(spectra: torch.Tensor, frame_counts: torch.Tensor) -> torch.Ten
 
 def _overlap_add(frames: torch.Tensor) -> torch.Tensor:
     """Add windows that begin a hop apart, ``[B x F x 1200]`` to ``[B x (F + 3) * 300]``."""
-    hops = frames.unflatten(2, (_OVERLAP, HOP_SAMPLES))
+    hops = frames.reshape(*frames.shape[:2], _OVERLAP, HOP_SAMPLES)
     shifted = [functional.pad(hops[:, :, number], (0, 0, number, _OVERLAP - 1 - number)) for number in range(_OVERLAP)]
     return torch.stack(shifted).sum(0).flatten(1)
 
@@ -137,4 +138,4 @@ def _window(like: torch.Tensor) -> torch.Tensor:
 
 def complex_noise(real: torch.Tensor) -> torch.Tensor:
     """Return complex noise ``[... x 601]`` from standard normal noise ``[... x 1202]``."""
-    return torch.view_as_complex(real.float().unflatten(-1, (BINS, 2)).contiguous())
+    return torch.view_as_complex(real.float().reshape(*real.shape[:-1], BINS, 2))

@@ -25,7 +25,8 @@ FILTER_BANDS = 60
 
 def learn_filter(parts: SpectralParts) -> SpectralParts:
     """Return the same parts, behind which gradients are those of one filter."""
-    harmonic, noise, residual = _FilterGradient.apply(parts.harmonic_level, parts.noise_level, parts.residual_level)
+    levels = (parts.harmonic_level, parts.noise_level, parts.residual_level)
+    harmonic, noise, residual = _FilterGradient.apply(*levels)  # type: ignore[no-untyped-call]
     return SpectralParts(harmonic, parts.harmonic_phase.detach(), noise, residual, parts.residual_phase.detach())
 
 

@@ -26,7 +26,7 @@ class StyleGPT(SemanticGPT):
     def prefix(self, conditioning: torch.Tensor) -> torch.Tensor:
         """Return the speaker's vector and two zero vectors: ``[B x (S + D)]`` to ``[B x 3 x D]``."""
         sizes = [self.settings.style_dim, self.settings.model_dim]
-        style, emotion = conditioning.to(self.spk_emb_proj.weight).split(sizes, dim=-1)
+        style, emotion = torch.split(conditioning.to(self.spk_emb_proj.weight), sizes, dim=-1)
         speaker = self.spk_emb_proj(style) + emotion  # [B x D]
         return torch.cat([speaker[:, None], speaker.new_zeros(len(speaker), EMPTY_POSITIONS, speaker.shape[1])], dim=1)
 

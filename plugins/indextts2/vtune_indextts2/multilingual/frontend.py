@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vtune.toolkit import is_speakable
-from vtune_indextts2.multilingual import annotations, japanese, languages, spanish
+from vtune_indextts2.multilingual import annotations as readings
+from vtune_indextts2.multilingual import japanese, languages, spanish
 from vtune_indextts2.multilingual.segments import split
 from vtune_indextts2.multilingual.tokens import Encoder
 from vtune_indextts2.text.glossary import Glossary
@@ -73,8 +74,8 @@ class MultilingualFrontend:
 
     def resolve(self, text: str, tag: str, usual: str | None = None) -> str:
         """Return the language of a text without its readings and special tokens; see ``resolve_language``."""
-        bare = annotations.SPECIAL.sub(" ", annotations.PROTECTED.sub(" ", text))
-        return languages.resolve_language(annotations.ANNOTATION.sub(r"\1", bare), tag, usual)
+        bare = readings.SPECIAL.sub(" ", readings.PROTECTED.sub(" ", text))
+        return languages.resolve_language(readings.ANNOTATION.sub(r"\1", bare), tag, usual)
 
     def row(self, tag: str) -> int:
         """Return the row of a language in the GPT."""
@@ -90,14 +91,14 @@ class MultilingualFrontend:
         if tag == "es":
             if self.upstream:
                 return self._engines.spanish(text)
-            hidden_text, hidden = annotations.hide_annotations(text)
-            return annotations.show_annotations(self._engines.spanish(hidden_text), hidden)
+            hidden_text, hidden = readings.hide_annotations(text)
+            return readings.show_annotations(self._engines.spanish(hidden_text), hidden)
         if tag not in (*CHINESE_TAGS, "en"):
             return text
-        hidden_text, hidden = annotations.hide_annotations(text)
+        hidden_text, hidden = readings.hide_annotations(text)
         language: Language = "zh" if tag in CHINESE_TAGS else "en"
         spoken = self._spoken_form.normalise(hidden_text, None if self.upstream else language)
-        return annotations.show_annotations(spoken, hidden)
+        return readings.show_annotations(spoken, hidden)
 
     def final(self, text: str, tag: str, *, numbers: bool = True) -> str:
         """Return the text that is cut and encoded: cleaned, numbers in words, in the case of its language.
@@ -112,12 +113,12 @@ class MultilingualFrontend:
             text = self.clean(_TIME_COLON.sub(_HIDDEN_COLON, text)).replace(_HIDDEN_COLON, ":")
             text = self.clean(self.normalise(text, tag) if numbers else text).strip()
         text = text.lower() if tag in LOWER_CASE_TAGS else text.upper() if tag in UPPER_CASE_TAGS else text
-        text = annotations.write_readings(text, mark_kana=tag == "ja" and not self.upstream)
+        text = readings.write_readings(text, mark_kana=tag == "ja" and not self.upstream)
         if tag == "ja":
-            text = annotations.raise_special_tokens(text) if not self.upstream else text
+            text = readings.raise_special_tokens(text) if not self.upstream else text
             words = self._engines.words
             text = words(text) if self.upstream else japanese.split_around_readings(text, words)
-        return annotations.raise_special_tokens(text)
+        return readings.raise_special_tokens(text)
 
     def encode(self, text: str, tag: str) -> list[int]:
         """Return the ids of a final text with the tag of its language in front."""
@@ -164,4 +165,4 @@ def prefix_of(tag: str) -> str:
 
 
 def _is_speakable(segment: str) -> bool:
-    return is_speakable(annotations.SPECIAL.sub("", segment))
+    return is_speakable(readings.SPECIAL.sub("", segment))

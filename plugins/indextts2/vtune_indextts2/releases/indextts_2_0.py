@@ -95,7 +95,7 @@ class IndexTTS20(Release):
             "ref_codes": features.codes,
             "codebook": quantizer.codebook.weight,
             "codebook_weight": quantizer.out_project.weight[:, :, 0],
-            "codebook_bias": quantizer.out_project.bias,
+            "codebook_bias": quantizer.out_project.bias,  # type: ignore[dict-item] # a convolution with a bias
         }
 
     def stored_shapes(self, config: Config) -> dict[str, Shape]:
