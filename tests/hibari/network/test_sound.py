@@ -30,7 +30,7 @@ def test_the_pulse_train_is_the_sum_of_its_harmonics() -> None:
     ]
     count = 11_000 / np.maximum(pitch, 40.0)
     # At a threshold, the last digit decides whether there is a pulse train, or one harmonic more.
-    clear = (np.abs(pitch - 40) > 0.01) & (np.abs(count - np.rint(count)) > 1e-6)
+    clear = (np.abs(pitch - 40) > 0.01) & ((pitch < 40) | (np.abs(count - np.rint(count)) > 1e-6))
     assert clear.mean() > 0.99
     assert np.abs(train - np.array(expected))[clear].max() < 2e-3
     assert (train[: 2 * HOP_SAMPLES] == 0).all()

@@ -92,7 +92,7 @@ def test_the_card_says_what_is_known_and_what_is_not(
     tmp_path: Path, imports: Callable[..., Result], speaker_folder: Callable[..., Path]
 ) -> None:
     result = imports(speaker_folder("mel_head"))
-    assert "never changed 29 of the 30 pairs of matrices of the adapter; it changed 'mel_head'" in result.output
+    assert "never changed 29 of the 30 pairs of matrices of the adapter; it changed mel_head" in result.output
     card = (tmp_path / "voices/jane/README.md").read_text()
     assert "**Not stated.** The imported files say neither who speaks nor on what consent." in card
     assert "Which recordings it was trained on, how long, and with which settings is not known." in card
@@ -208,7 +208,7 @@ def test_what_cannot_be_imported_is_one_line(
     torch.save({**five_tensors, "style": torch.full((1, 192), float("nan"))}, embeddings)
     assert "style holds values that are NaN" in refusal(imports(folder))
     torch.save({name: five_tensors[name] for name in ("style", "ref_mel")}, embeddings)
-    assert "has no tensor 'spk_cond_emb', 'prompt_condition'" in refusal(imports(folder))
+    assert "has no tensor spk_cond_emb, prompt_condition" in refusal(imports(folder))
     torch.save({"style": Path("/tmp")}, embeddings)  # a pickled object, not a tensor
     assert "cannot be read as a checkpoint" in refusal(imports(folder))
     torch.save(five_tensors, embeddings)
