@@ -195,8 +195,7 @@ SCRIPTS = [*(ROOT / "tools").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
 SCRIPTS_FLAGS = {flag for path in SCRIPTS for flag in re.findall(r"\"(--[\w-]+)\"", path.read_text(encoding="utf-8"))}
 # Options of other programs that the pages name.
 OTHERS_FLAGS = {
-    "hf": {"repo-type", "private", "flavor", "secrets", "timeout", "local-dir"},
-    "uvx and docker": {"from", "gpus"},
+    "uvx": {"from"},
     "accelerate": {
         "config_file",
         "cpu",
@@ -210,7 +209,7 @@ OTHERS_FLAGS = {
         "num_processes",
     },
     "docker, useradd": {"create-home", "device", "format", "gpus", "interval", "rm", "start-period", "stop-timeout"},
-    "hf": {"local-dir"},
+    "hf": {"flavor", "local-dir", "private", "repo-type", "secrets", "timeout"},
     "index-tts's fork": {
         "amp",
         "freeze-embeddings",
@@ -317,14 +316,19 @@ def flags() -> dict[str, set[str]]:
 
 def unknown_flags(line: str, flags: dict[str, set[str]]) -> list[str]:
     """Return the options of a line that its verb does not have; without a verb, those that no program has."""
+    theirs = {f"--{flag}" for names in OTHERS_FLAGS.values() for flag in names}
+    line, before = line.split(" | ")[0].split(" #")[0], ""
     if verb := re.match(r"(?:.*[ /])?vtune (\w+)", line):
+        # What stands before vtune belongs to the program that starts vtune.
+        before, line = line[: verb.start(1)], line[verb.start(1) :]
         allowed = flags.get(verb[1], set())
     else:
-        theirs = {f"--{flag}" for names in OTHERS_FLAGS.values() for flag in names}
         own = {flag for option in main.params for flag in option.opts}
         allowed = set.union(*flags.values()) | own | SCRIPTS_FLAGS | theirs
-    line = line.split(" | ")[0].split(" #")[0]
-    return [flag for flag in re.findall(r"(?<![\w-])--[a-z][\w-]+", line) if flag not in allowed]
+    option = r"(?<![\w-])--[a-z][\w-]+"
+    return [flag for flag in re.findall(option, line) if flag not in allowed] + [
+        flag for flag in re.findall(option, before) if flag not in theirs
+    ]
 
 
 def is_recipe_key(dotted: str) -> bool:
