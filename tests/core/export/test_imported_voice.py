@@ -94,7 +94,7 @@ def test_what_is_wrong_leaves_no_folder(
 
 
 def test_another_base_and_a_taken_name_are_refused(tmp_path: Path, imports: Callable[..., Any]) -> None:
-    with pytest.raises(VoiceError, match="belongs to another base: 'network' of this base differ"):
+    with pytest.raises(VoiceError, match="belongs to another base: network of this base differ"):
         imports(fingerprint="{'network': '0'}")
     imports(name="taken")
     before = json.loads((tmp_path / "voices/taken/voice.json").read_text())
