@@ -10,18 +10,11 @@ from typing import Literal
 
 import torch
 
-from vtune import EngineError
-from vtune.errors import printable
 from vtune.toolkit import hash_file
+from vtune.toolkit.strict_tensors import require_same_tensors, require_sane_tensor
 from vtune_vits.bases.names import absent_names
 from vtune_vits.network.settings import VitsSettings
 from vtune_vits.network.voice import VitsNetwork
-
-MAX_MAGNITUDE = 1e4
-"""Largest weight that a voice may have; published voices have at most a few hundred."""
-
-MAX_NAME_CHARACTERS = 200
-"""Characters of a tensor's name in an error."""
 
 Tensors = Mapping[str, torch.Tensor]
 Format = Literal["piper_onnx", "piper_checkpoint", "transformers"]
@@ -145,17 +138,12 @@ def load_strictly(
         for name, parameter in network.state_dict(keep_vars=True).items()
         if not name.startswith(absent)
     }
-    missing = sorted(targets.keys() - tensors.keys())
-    unexpected = sorted(tensors.keys() - targets.keys())
-    misshapen = [
-        f"{name} is {list(tensors[name].shape)}, should be {list(target.shape)}"
-        for name, target in targets.items()
-        if name in tensors and not _fits(tensors[name], target)
-    ]
-    groups = (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
-    problems = "; ".join(f"{len(names)} {what}: {_listed(names)}" for what, names in groups if names)
-    if problems:
-        raise EngineError(f"{source} does not hold this VITS network ({len(targets)} tensors): {problems}")
+    require_same_tensors(
+        {name: tuple(tensor.shape) for name, tensor in tensors.items()},
+        {name: tuple(target.shape) for name, target in targets.items()},
+        f"{source} does not hold this VITS network",
+        _fits,
+    )
     for name in targets:
         require_sane_tensor(tensors[name], name, source)
     with torch.no_grad():
@@ -163,27 +151,6 @@ def load_strictly(
             target.copy_(tensors[name].reshape(target.shape))
 
 
-def require_sane_tensor(tensor: torch.Tensor, name: str, source: str) -> None:
-    """Refuse a tensor that cannot be a voice's.
-
-    :raises EngineError: it holds NaN, infinity or a number over `MAX_MAGNITUDE`, or no floating-point numbers.
-    """
-    if not tensor.is_floating_point():
-        raise EngineError(f"{source}: the tensor {name} holds {tensor.dtype}, and a voice needs floating-point numbers")
-    largest = tensor.float().abs().max().item() if tensor.numel() else 0.0
-    if not largest <= MAX_MAGNITUDE:
-        raise EngineError(
-            f"{source}: the tensor {name} holds {largest:g}, and a voice's weights are finite numbers up to "
-            f"{MAX_MAGNITUDE:g}; the file is damaged, get it again"
-        )
-
-
-def _listed(names: Iterable[str]) -> str:
-    """List all names on one line; a stranger may have chosen them."""
-    return ", ".join(printable(name[:MAX_NAME_CHARACTERS]) for name in names)
-
-
-def _fits(tensor: torch.Tensor, target: torch.Tensor) -> bool:
+def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     """Return whether shapes are equal; a linear layer may be a convolution of kernel 1 in the file."""
-    shape = tuple(tensor.shape)
-    return shape == tuple(target.shape) or shape == (*target.shape, 1)
+    return shape in (target, (*target, 1))
