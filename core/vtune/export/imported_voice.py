@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from vtune.audio import write_wav
 from vtune.contract.imports import ImportedVoice, VoiceToImport
 from vtune.engines import Engine, load_users_engine
 from vtune.errors import VoiceError, first_problem, listed, shown
@@ -18,7 +17,7 @@ from vtune.evaluation import Scores
 from vtune.export.card import write_card
 from vtune.export.new_voice import new_voice_folder, require_free
 from vtune.export.source import encoded_prompts
-from vtune.export.voice_files import write_licence_note
+from vtune.export.voice_files import licence_entries, write_licence_note, write_samples
 from vtune.recipe import EvaluateRecipe, LoraRecipe, Recipe, SourceRecipe, as_yaml
 from vtune.runtime.device import pick_device, weights_dtype
 from vtune.runtime.paths import VoiceFolder, new_folder, write_json, write_text
@@ -113,14 +112,8 @@ def _first_record(engine: Engine, request: ImportRequest) -> VoiceRecord:
 
 def _with_base(record: VoiceRecord, engine: Engine, base: Any) -> VoiceRecord:
     """Return a record with the fingerprint and the licence of the base."""
-    licence = engine.licence(base)
-    changes = {
-        "fingerprint": engine.fingerprint(base),
-        "licence": licence.terms,
-        "licence_id": licence.licence_id,
-        "licence_name": licence.licence_name,
-    }
-    return record.model_copy(update=changes)
+    entries = licence_entries(engine.licence(base))
+    return record.model_copy(update={"fingerprint": engine.fingerprint(base), **entries})
 
 
 def _completed(record: VoiceRecord, imported: ImportedVoice, request: ImportRequest) -> VoiceRecord:
@@ -169,7 +162,7 @@ def _write(voice: LoadedVoice, folder: VoiceFolder, origin: Path) -> VoiceRecord
     engine = voice.engine
     with logged_step(f"Importing {origin}: the voice speaks, and its answers are compared with those of its base"):
         engine.export_voice(voice.base, voice.model, voice.conditioning, folder.path)
-        _write_samples(voice, folder)
+        write_samples(voice, voice.record, EvaluateRecipe(), folder.samples, advance=lambda: None)
         _check(voice, folder)
     record = voice.record.model_copy(update={"servable": is_servable(folder)})
     recipe = _recipe_to_go_on_with(record, engine)
@@ -204,13 +197,3 @@ def _recipe_to_go_on_with(record: VoiceRecord, engine: Engine) -> Recipe:
         data=[SourceRecipe(source=f"recordings/{record.name}")],
         lora=LoraRecipe.model_validate(record.lora),
     )
-
-
-def _write_samples(voice: LoadedVoice, folder: VoiceFolder) -> None:
-    settings = EvaluateRecipe()
-    folder.samples.mkdir(exist_ok=True)
-    kinds = (("", False), ("_base", True))[: 1 if voice.record.method == "full" else 2]
-    for number, sentence in enumerate(settings.sentences, 1):
-        for suffix, untuned in kinds:
-            pieces = voice.speak(sentence, settings.seed, untuned=untuned)
-            write_wav(folder.samples / f"{number:02d}{suffix}.wav", pieces, voice.record.sample_rate)

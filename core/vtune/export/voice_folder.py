@@ -6,12 +6,11 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from vtune.audio import write_wav
 from vtune.errors import VoiceError
 from vtune.evaluation import Evaluation, read_scores
 from vtune.export.card import write_card
 from vtune.export.existing_voice import is_of_other_clips
-from vtune.export.voice_files import write_licence_note
+from vtune.export.voice_files import licence_entries, sample_count, write_licence_note, write_samples
 from vtune.recipe import Recipe, as_yaml
 from vtune.runtime.paths import VoiceFolder, new_folder, write_json, write_text
 from vtune.runtime.progress import ProgressBar
@@ -33,7 +32,7 @@ def voice_record(
     totals: dict[str, Any],
 ) -> VoiceRecord:
     """Gather what ``voice.json`` says; ``servable`` is known when the adapter is written."""
-    engine, licence = speaker.engine, speaker.engine.licence(speaker.base)
+    engine = speaker.engine
     return VoiceRecord(
         name=name,
         engine=engine.name,
@@ -47,9 +46,7 @@ def voice_record(
         training=facts,
         ledger=totals,
         consent=recipe.consent.model_dump() if recipe.consent else None,
-        licence=licence.terms,
-        licence_id=licence.licence_id,
-        licence_name=licence.licence_name,
+        **licence_entries(engine.licence(speaker.base)),
         vtune=VTUNE_VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -72,16 +69,9 @@ def write_voice(
         record = record.model_copy(update={"servable": is_servable(new)})
         write_licence_note(speaker.engine.licence(speaker.base), aside)
         write_text(new.recipe, as_yaml(recipe))
-        new.samples.mkdir(exist_ok=True)
-        # Of a fully fine-tuned voice there is no adapter to switch off; `vtune say --base` loads the base alone.
-        kinds = (("", False), ("_base", True))[: 1 if record.method == "full" else 2]
-        sentences = recipe.evaluate.sentences
-        with ProgressBar("speaking samples", len(sentences) * len(kinds), "sentences") as bar:
-            for number, sentence in enumerate(sentences, 1):
-                for suffix, untuned in kinds:
-                    pieces = speaker.speak(sentence, recipe.evaluate.seed, untuned=untuned)
-                    write_wav(new.samples / f"{number:02d}{suffix}.wav", pieces, record.sample_rate)
-                    bar.advance()
+        count = sample_count(record, recipe.evaluate)
+        with ProgressBar("speaking samples", count, "sentences") as bar:
+            write_samples(speaker, record, recipe.evaluate, new.samples, bar.advance)
         evaluation.write(new.scores, new.page, record.name)
         write_json(new.record, record.model_dump())
         write_card(new.card, record, recipe.settings(), evaluation.scores)
