@@ -165,10 +165,7 @@ class _Reader:
                 dtype_number = _signed(value)
             elif number in (4, 10):  # float_data, double_data
                 numbers.append(_bytes(value))
-            elif number in (
-                5,
-                7,
-            ):  # int32_data (also bytes and the bits of half precision), int64_data
+            elif number in (5, 7):  # int32_data, which also holds bytes and bits of half precision, and int64_data
                 integers += _integers(value)
             elif number == 8:
                 name = _text(value)

@@ -23,6 +23,9 @@ from vtune.types import Audio, Waveform, WordTime
 SILENCE_LEVEL = 10 ** (-30 / 20)
 """Samples below this share of the loudest sample of a sentence are silence: 30 dB."""
 
+SENTENCE_SEED_STEP = 1_000_003
+"""Difference between the seeds of two sentences; the first sentence of a text sounds as it would alone."""
+
 BATCH_SENTENCES = 8
 """Sentences that are spoken at once when nobody waits for the first."""
 

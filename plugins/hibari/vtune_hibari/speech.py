@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vtune import Audio, Ending, SkipClip, VoiceError, Waveform
-from vtune.toolkit.sentences import Sentence, cut_long, missing_silence, read_sentences, spoken_in_batches, word_times
+from vtune.toolkit.sentences import (
+    SENTENCE_SEED_STEP,
+    Sentence,
+    cut_long,
+    missing_silence,
+    read_sentences,
+    spoken_in_batches,
+    word_times,
+)
 from vtune_hibari.network.settings import SAMPLE_RATE, STEP_SECONDS
 from vtune_hibari.network.speaking import Spoken, SpokenStyle, SpokenText, speak_texts
 from vtune_hibari.text.symbols import encode_symbols
@@ -20,9 +28,6 @@ if TYPE_CHECKING:
 
 MAX_SENTENCE_SYMBOLS = 400
 """A longer sentence is spoken in parts, as the package does: half a minute."""
-
-SENTENCE_SEED_STEP = 1_000_003
-"""Difference between the seeds of two sentences; the first sentence of a text sounds as it would alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vtune import Audio, Conditioning, Ending, SkipClip, VoiceError, Waveform, WordTime
-from vtune.toolkit.sentences import Sentence, cut_long, missing_silence, read_sentences, spoken_in_batches, word_times
+from vtune.toolkit.sentences import (
+    SENTENCE_SEED_STEP,
+    Sentence,
+    cut_long,
+    missing_silence,
+    read_sentences,
+    spoken_in_batches,
+    word_times,
+)
 from vtune_vits.network.noise import SpeakingNoise
 from vtune_vits.network.speaking import Spoken, SpokenStyle, SpokenText, speak_texts
 from vtune_vits.rows import resample
@@ -25,9 +33,6 @@ SAMPLE_RATE = 22_050
 
 MAX_SENTENCE_SYMBOLS = 400
 """A longer sentence is spoken in parts: half a minute, beyond what bases have learned."""
-
-SENTENCE_SEED_STEP = 1_000_003
-"""Difference between the seeds of two sentences; the first sentence of a text sounds as it would alone."""
 
 
 @dataclass(frozen=True, slots=True)
