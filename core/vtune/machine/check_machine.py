@@ -13,8 +13,8 @@ from vtune.runtime.registry import read_registry
 
 
 def _checks() -> list[MachineCheck]:
-    found = read_registry("vtune.machine.checks", "CHECK", MachineCheck)
-    return sorted(found.values(), key=lambda check: check.order)
+    checks = read_registry("vtune.machine.checks", "CHECK", MachineCheck)
+    return sorted(checks.values(), key=lambda check: check.order)
 
 
 def check_names() -> dict[str, str]:

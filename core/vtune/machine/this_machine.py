@@ -123,9 +123,9 @@ class ThisMachine:
     def tried(self, *names: str) -> Mapping[str, Tried]:
         """Do the steps in another process, which may die of one; each is done once."""
         if any(name not in self._tried for name in names):
-            wanted = dict.fromkeys([*names, *self._next])
+            steps = dict.fromkeys([*names, *self._next])
             self._next = []
-            self._tried |= try_in_another_process([name for name in wanted if name not in self._tried])
+            self._tried |= try_in_another_process([name for name in steps if name not in self._tried])
         for name in names:
             if self._tried[name].too_slow:
                 raise TooBusy(name)

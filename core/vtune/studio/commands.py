@@ -11,8 +11,8 @@ QUICKSTART = "quickstart"
 
 def examine(folder: StudioFolder, project: str, source: str) -> list[str]:
     """Find out what recordings are, and what is wrong with them."""
-    found = {kind: folder.relative(folder.findings(project, kind)) for kind in ("json", "html")}
-    return ["doctor", source, "--json", found["json"], "--html", found["html"]]
+    reports = {kind: folder.relative(folder.findings(project, kind)) for kind in ("json", "html")}
+    return ["doctor", source, "--json", reports["json"], "--html", reports["html"]]
 
 
 def cut(folder: StudioFolder, project: str, source: str) -> list[str]:

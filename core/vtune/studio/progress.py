@@ -61,19 +61,19 @@ def voice_data(folder: VoiceFolder) -> dict[str, Any] | None:
 def findings_data(path: Path) -> dict[str, Any] | None:
     """Return what ``vtune doctor`` found: minutes, speakers, and each kind of finding with its number."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     speakers: dict[str, float] = {}
-    for clip in found["clips"]:
+    for clip in report["clips"]:
         speakers[clip["speaker"]] = speakers.get(clip["speaker"], 0) + clip["seconds"]
     kinds: dict[tuple[str, str], list[str]] = {}
-    for finding in found["findings"]:
+    for finding in report["findings"]:
         where = Path(finding["audio"] or finding["file"] or "").name
         kinds.setdefault((finding["severity"], finding["check"]), []).append(f"{where}: {finding['message']}")
     return {
         **{
-            key: found[key]
+            key: report[key]
             for key in ("source", "rows", "seconds", "usable_rows", "usable_seconds", "left_out", "advice")
         },
         "speakers": dict(sorted(speakers.items(), key=lambda item: -item[1])[:20]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import threading
 from pathlib import Path
@@ -16,6 +15,7 @@ from vtune.curation.review.review import Review
 from vtune.curation.review.server import ReviewServer
 from vtune.errors import VtuneError
 from vtune.recipe import SourceRecipe
+from vtune.recipe.field_types import VOICE_NAME
 from vtune.runtime.paths import write_text
 from vtune.runtime.untrusted import FileRefused, read_text
 from vtune.studio import commands
@@ -24,7 +24,6 @@ from vtune.studio.layout import StudioFolder
 from vtune.studio.progress import findings_data, run_data, voice_data
 from vtune.studio.recipe_writer import problems_of
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 MAX_LOOKED_ROWS = 20_000
 """Rows whose length is read from a header when the page asks what a folder is."""
 
@@ -39,6 +38,7 @@ class Workshop:
         self.folder = StudioFolder(folder.resolve())
         self.queue = JobQueue(self.folder.path, self.folder.kept)
         self._reviews: dict[str, ReviewServer] = {}
+        self._last_spoken = 0
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class Workshop:
                 names |= {path.name for path in (self.folder.path / part).iterdir() if path.is_dir()}
             except OSError:
                 continue
-        return sorted(name for name in names if _NAME.fullmatch(name))
+        return sorted(name for name in names if re.fullmatch(VOICE_NAME, name))
 
     def project(self, name: str) -> dict[str, Any]:
         """Return everything about one voice, as the files say it now."""
@@ -101,8 +101,7 @@ class Workshop:
         """Open the review page of a source on a port of its own, and return its address with the token."""
         with self._lock:
             if source not in self._reviews:
-                place = source if os.path.isabs(source) else str(self.folder.path / source)
-                server = ReviewServer(Review(place))
+                server = ReviewServer(Review(str(self.folder.path / source)))
                 threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
                 self._reviews[source] = server
             return self._reviews[source].url
@@ -111,9 +110,8 @@ class Workshop:
         """Return the number of the next spoken text; no file has it."""
         with self._lock:
             numbers = [int(path.stem.partition("-")[2]) for path in self.folder.kept.glob("spoken-*.wav")]
-            number = max([*numbers, getattr(self, "_spoken", 0)]) + 1
-            self._spoken = number
-            return number
+            self._last_spoken = max([*numbers, self._last_spoken]) + 1
+            return self._last_spoken
 
     def note(self, recipe: Path) -> None:
         """Remember a recipe as the page wrote it."""
@@ -153,8 +151,8 @@ class Workshop:
 
     def _server_url(self) -> str | None:
         running = [job for job in self.queue.data() if job["words"][0] == "serve" and job["state"] == "running"]
-        found = re.search(r"^http://\S+", self.queue.log(running[0]["number"]), re.MULTILINE) if running else None
-        return found[0] if found else None
+        address = re.search(r"^http://\S+", self.queue.log(running[0]["number"]), re.MULTILINE) if running else None
+        return address[0] if address else None
 
 
 def comparison_page(folder: Path) -> Path | None:

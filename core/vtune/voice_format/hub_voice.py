@@ -82,24 +82,24 @@ def fetch_hub_voice(name: str) -> VoiceFolder:
     """
     from huggingface_hub import snapshot_download
 
-    wanted = parse_hub_name(name)
-    commit = _checked_commit(wanted)
+    hub_name = parse_hub_name(name)
+    commit = _checked_commit(hub_name)
     try:
         path = snapshot_download(
-            wanted.repository,
-            revision=commit or wanted.revision or _newest_in_cache(wanted.repository),
+            hub_name.repository,
+            revision=commit or hub_name.revision or _newest_in_cache(hub_name.repository),
             allow_patterns=list(VOICE_FILES),
             local_files_only=commit is None,
         )
     except Exception as error:  # the Hub's client lets errors of its HTTP library through, which differ by version
-        raise _unreachable(wanted, error) from error
+        raise _unreachable(hub_name, error) from error
     folder = VoiceFolder(Path(path))
     if not folder.record.is_file():
-        raise _no_voice(wanted, ())
+        raise _no_voice(hub_name, ())
     return folder
 
 
-def _checked_commit(wanted: HubName) -> str | None:
+def _checked_commit(hub_name: HubName) -> str | None:
     """Return the commit after a look at the sizes of its files; None if the Hub cannot be reached.
 
     :raises VoiceError: the repository does not exist, is not a voice, or has a file of an impossible size.
@@ -108,22 +108,22 @@ def _checked_commit(wanted: HubName) -> str | None:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        info = HfApi().model_info(wanted.repository, revision=wanted.revision, files_metadata=True)
+        info = HfApi().model_info(hub_name.repository, revision=hub_name.revision, files_metadata=True)
     except HfHubHTTPError as error:
         if error.response is not None and error.response.status_code >= 500:
             logger.warning("the Hub answers with an error (%s); using the voice in the cache", in_a_line(error)[:100])
             return None
-        raise _unreachable(wanted, error) from error
+        raise _unreachable(hub_name, error) from error
     except Exception as error:  # no connection: see above
         logger.info("the Hub cannot be reached (%s); using the voice in the cache", in_a_line(error)[:100])
         return None
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     if "voice.json" not in sizes:
-        raise _no_voice(wanted, tuple(sizes))
-    total = _require_sizes(wanted, sizes)
+        raise _no_voice(hub_name, tuple(sizes))
+    total = _require_sizes(hub_name, sizes)
     logger.info(
         "%s at commit %s: %.1f MB. Treated as a stranger's voice: it runs no code, and vtune cannot check the consent "
-        "that it states", wanted.repository, str(info.sha)[:8], total / 1e6,
+        "that it states", hub_name.repository, str(info.sha)[:8], total / 1e6,
     )  # fmt: skip
     return str(info.sha)
 
@@ -134,14 +134,14 @@ def _newest_in_cache(repository: str) -> str | None:
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        found = [repo for repo in scan_cache_dir().repos if (repo.repo_type, repo.repo_id) == ("model", repository)]
+        cached = [repo for repo in scan_cache_dir().repos if (repo.repo_type, repo.repo_id) == ("model", repository)]
     except CacheNotFound:
         return None
-    revisions = [revision for repo in found for revision in repo.revisions]
+    revisions = [revision for repo in cached for revision in repo.revisions]
     return max(revisions, key=lambda revision: revision.last_modified).commit_hash if revisions else None
 
 
-def _require_sizes(wanted: HubName, sizes: Mapping[str, int]) -> int:
+def _require_sizes(hub_name: HubName, sizes: Mapping[str, int]) -> int:
     """Return the bytes to download. :raises VoiceError: a file is larger than any voice's."""
     total = 0
     for file in VOICE_FILES:
@@ -149,29 +149,29 @@ def _require_sizes(wanted: HubName, sizes: Mapping[str, int]) -> int:
         size = sizes.get(file, 0)
         if size > limit:
             raise VoiceError(
-                f"hub:{wanted.repository}: {file} has {size:,} bytes, at most {limit:,} are allowed; nothing was "
+                f"hub:{hub_name.repository}: {file} has {size:,} bytes, at most {limit:,} are allowed; nothing was "
                 "downloaded"
             )
         total += size
     return total
 
 
-def _no_voice(wanted: HubName, files: tuple[str, ...]) -> VoiceError:
+def _no_voice(hub_name: HubName, files: tuple[str, ...]) -> VoiceError:
     instead = "the repository has no voice.json"
     if "voice/voice.json" in files:
         instead = "the repository is an export for other software; its maker can push the voice itself (--to voice)"
-    return VoiceError(f"hub:{wanted.repository} is no voice of vtune: {instead}")
+    return VoiceError(f"hub:{hub_name.repository} is no voice of vtune: {instead}")
 
 
-def _unreachable(wanted: HubName, error: Exception) -> VoiceError:
+def _unreachable(hub_name: HubName, error: Exception) -> VoiceError:
     return VoiceError(
-        f"hub:{wanted.repository}{_at(wanted)} cannot be downloaded ({printable(_first_line(error))[:160]}); check the "
-        "name, and for a private or gated voice run 'hf auth login'"
+        f"hub:{hub_name.repository}{_at(hub_name)} cannot be downloaded ({printable(_first_line(error))[:160]}); check "
+        "the name, and for a private or gated voice run 'hf auth login'"
     )
 
 
-def _at(wanted: HubName) -> str:
-    return f"@{wanted.revision}" if wanted.revision else ""
+def _at(hub_name: HubName) -> str:
+    return f"@{hub_name.revision}" if hub_name.revision else ""
 
 
 def _first_line(error: Any) -> str:

@@ -56,9 +56,12 @@ class HibariBase:
         hears = load_classifier(self.reference_network, self.files.fingerprint, distillation)
         return Aligner(self.reference_network, hears)
 
-    def accent(self, wanted: Accent | None) -> Accent:
-        """Return the accent that texts are read in."""
-        return wanted or self.files.accent or "american"
+    def accent(self, chosen: Accent | None) -> Accent:
+        """Return the accent that texts are read in.
+
+        :param chosen: the option ``accent``.
+        """
+        return chosen or self.files.accent or "american"
 
     def fingerprint(self) -> dict[str, str]:
         """Return a hash of each part that features and voices depend on."""

@@ -68,14 +68,14 @@ def response(
     divergences = []
     for name in PROBED_EMOTIONS:
         weights = tuple(PROBED_STRENGTH if name == other else 0.0 for other in EMOTION_NAMES)
-        told = options.model_copy(update={**plain, "emotion_weights": weights, "emotion_strength": None})
-        answer = _next_codes(network, speaker_of(base, conditioning, told, tag), ids, codes)
+        emotional = options.model_copy(update={**plain, "emotion_weights": weights, "emotion_strength": None})
+        answer = _next_codes(network, speaker_of(base, conditioning, emotional, tag), ids, codes)
         divergences.append(F.kl_div(expected, answer, reduction="none", log_target=True).sum(dim=-1).mean())
     return {SPEC.name: float(torch.stack(divergences).mean())}
 
 
 def _next_codes(network: SemanticGPT, speaker: SpeakerPrompt, ids: Sequence[int], codes: Sequence[int]) -> torch.Tensor:
     """Return the logarithms of the probabilities of each next code, float64 ``[N x V]``."""
-    told = speaker.conditioning.to(network.mel_embedding.weight.device)
-    hidden = latents(network, told, ids, codes, speaker.language)[0]
+    prompt = speaker.conditioning.to(network.mel_embedding.weight.device)
+    hidden = latents(network, prompt, ids, codes, speaker.language)[0]
     return F.log_softmax(network.mel_head(hidden).double(), dim=-1)

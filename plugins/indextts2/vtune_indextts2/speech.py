@@ -84,8 +84,8 @@ def generate_codes(
         options.temperature, options.top_k, options.top_p, options.repetition_penalty, options.penalty_history,
         options.mel_pos_offset, options.beams, options.length_penalty,
     )  # fmt: skip
-    told = speaker.conditioning.to(network.mel_embedding.weight.device)
-    start = CodeDecoder(network, told, ids, code_sampling.mel_pos_offset, code_sampling.beams, speaker.language)
+    prompt = speaker.conditioning.to(network.mel_embedding.weight.device)
+    start = CodeDecoder(network, prompt, ids, code_sampling.mel_pos_offset, code_sampling.beams, speaker.language)
     longest = min(options.max_codes, settings.mel_positions - 1 - code_sampling.mel_pos_offset)
     rules = DecodingRules(
         settings.stop_mel_token,

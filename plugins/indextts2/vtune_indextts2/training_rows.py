@@ -79,9 +79,9 @@ def collate(base: IndexTTS2Base, features: Sequence[Features]) -> Batch:
         from_prompt = options.emo_source == "prompt" or (options.emo_source == "mix" and lot < options.emo_mix)
         condition = (paired if options.prompt == "other" else row_features)["condition"]
         emotion = (paired if from_prompt else row_features)["emotion"]
-        told = (torch.from_numpy(part.astype(np.float32)) for part in (condition, emotion))
+        parts = (torch.from_numpy(part.astype(np.float32)) for part in (condition, emotion))
         row = make_row(base.config.gpt, row_features["text_ids"].tolist(), row_features["codes"].tolist())
-        rows.append((base.release.join(*told), row))
+        rows.append((base.release.join(*parts), row))
     batch = batch_rows(rows)
     if "language" in features[0]:
         batch["languages"] = torch.tensor([int(row_features["language"][0]) for row_features in features])

@@ -60,8 +60,8 @@ def words_of_groups(words: Sequence[str], groups: Sequence[str]) -> list[str]:
         elif tag in ("replace", "delete") and groups:
             # Words that became fewer or more groups belong to the first of them; words that vanished, to the group
             # before.
-            place = min(first_group, len(groups) - 1) if tag == "replace" else max(first_group - 1, 0)
-            names[place] = " ".join(filter(None, (names[place], *words[first:end])))
+            index = min(first_group, len(groups) - 1) if tag == "replace" else max(first_group - 1, 0)
+            names[index] = " ".join(filter(None, (names[index], *words[first:end])))
     return names
 
 

@@ -50,21 +50,21 @@ def mel_distance(made: torch.Tensor, recorded: torch.Tensor, frame_counts: torch
     rows = torch.zeros(len(made), device=made.device)
     for resolution in RESOLUTIONS:
         floor, target = _target(recorded, inside, resolution)
-        found = _mel_power(made, resolution)
-        distance = 0.5 * ((found + floor).log() - (target + floor).log()).abs().mean(1)  # [B x F]
+        power = _mel_power(made, resolution)
+        distance = 0.5 * ((power + floor).log() - (target + floor).log()).abs().mean(1)  # [B x F]
         rows = rows + (distance * inside).sum(1) / frame_counts
     return rows / len(RESOLUTIONS)
 
 
-def pitch_distance(f0: torch.Tensor, wanted: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:
+def pitch_distance(f0: torch.Tensor, target: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:
     """Return the mean difference of two pitches in units of 100 Hz, of each row ``[B]``.
 
     :param f0: Hz, ``[B x F]``.
-    :param wanted: the same.
+    :param target: the same.
     :param frame_counts: int64 ``[B]``.
     """
     inside = length_mask(frame_counts, f0.shape[1])
-    return ((f0 - wanted).abs() * inside).sum(1) / frame_counts / F0_UNIT_HZ
+    return ((f0 - target).abs() * inside).sum(1) / frame_counts / F0_UNIT_HZ
 
 
 @torch.no_grad()
