@@ -22,7 +22,7 @@ from vtune_cli.main import VERBS
 
 pytestmark = pytest.mark.slow
 
-SERVING_VERBS = frozenset({"serve", "review"})
+SERVING_VERBS = frozenset({"serve", "review", "studio"})
 """Verbs that end only by a signal: with exit code 0."""
 
 CONSENT = "I have the right to publish this voice"
@@ -190,7 +190,7 @@ def test_every_verb_is_known_here() -> None:
     kinds = (stopping.RESUMING_VERBS, stopping.RESTARTING_VERBS, stopping.SHORT_VERBS, SERVING_VERBS)
     assert sum(len(kind) for kind in kinds) == len(frozenset().union(*kinds)) == len(VERBS)
     assert frozenset().union(*kinds) == VERBS.keys()
-    silent = {"doctor", "plan", "voices", "recipe", "engines", "engine", "plugins"}
+    silent = {"check", "doctor", "plan", "voices", "recipe", "engines", "engine", "plugins"}
     assert {case.verb for case in CASES} == VERBS.keys() - silent - SERVING_VERBS
 
 
@@ -257,6 +257,8 @@ def check_stopping(forks: Forks, world: Path, tmp_path: Path, case: Case, moment
         ("serve --port 0 --device cpu", "SIGTERM", 0),
         ("serve --port 0 --device cpu", "SIGINT", 0),
         ("review speech --no-browser", "SIGINT", 0),
+        ("studio --no-browser", "SIGINT", 0),
+        ("studio --no-browser", "SIGTERM", 0),
         ("review speech --no-browser", "SIGTERM", -signal.SIGTERM),
     ],
 )

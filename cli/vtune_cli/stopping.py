@@ -12,7 +12,7 @@ from vtune_cli.output import echo
 RESUMING_VERBS = frozenset({"run", "train", "tune", "prepare", "transcribe"})
 
 # These verbs start again from the beginning.
-RESTARTING_VERBS = frozenset({"doctor", "evaluate", "compare", "merge", "mix", "import", "export"})
+RESTARTING_VERBS = frozenset({"check", "doctor", "evaluate", "compare", "merge", "mix", "import", "export"})
 
 # These verbs take a moment and end without a message, as any command does.
 SHORT_VERBS = frozenset({"say", "convert", "plan", "voices", "recipe", "engines", "engine", "plugins"})

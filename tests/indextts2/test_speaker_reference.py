@@ -15,7 +15,7 @@ import torch
 
 from vtune import Conditioning, DataError, VoiceError, VtuneError
 from vtune.testing import made_clip
-from vtune_indextts2 import speaker_reference
+from vtune_indextts2 import reference_recording
 from vtune_indextts2.base import IndexTTS2Base
 from vtune_indextts2.conditioning import extract
 from vtune_indextts2.recording_features import extract_features, extract_flow_prompt
@@ -200,13 +200,13 @@ def test_of_a_recording_and_weights_the_recording_counts(make_base: MakeBase, ke
 def listened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return how many samples each call of the encoders got."""
     calls: list[int] = []
-    original = speaker_reference.extract_features
+    original = reference_recording.extract_features
 
     def count(base: IndexTTS2Base, waveform: np.ndarray, rate: int) -> Any:
         calls.append(len(waveform))
         return original(base, waveform, rate)
 
-    monkeypatch.setattr(speaker_reference, "extract_features", count)
+    monkeypatch.setattr(reference_recording, "extract_features", count)
     return calls
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -47,5 +48,6 @@ class StopSignals:
     def end(self, number: int = signal.SIGTERM) -> None:
         """End the process at once, with the exit code that a shell gives for a signal."""
         self.kill()
-        sys.stderr.flush()
+        with suppress(RuntimeError):  # the signal came while this thread was writing there
+            sys.stderr.flush()
         os._exit(128 + number)

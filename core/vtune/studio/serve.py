@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from vtune.errors import VtuneError
 from vtune.runtime.hostnames import is_loopback
 from vtune.runtime.paths import exclusive_access
+from vtune.runtime.signals import Stopped, handled
 from vtune.studio.layout import StudioFolder
 from vtune.studio.server import StudioServer
 from vtune.studio.workshop import Workshop
@@ -23,7 +24,9 @@ def serve(
     browser: bool = True,
     started: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve the studio of a folder until Ctrl-C; running commands are stopped at a safe point then.
+    """Serve the studio of a folder until a signal stops it (Ctrl-C, SIGTERM, a terminal that closes).
+
+    Running commands are stopped at a safe point then; a second signal ends the studio at once.
 
     :param host: an address of this machine alone: whoever opens the page can run vtune's commands.
     :param port: port of the server; 0 takes a free port.
@@ -41,6 +44,8 @@ def serve(
     kept = StudioFolder(folder.resolve()).kept
     kept.mkdir(exist_ok=True)
     with (
+        suppress(Stopped),
+        handled(),
         exclusive_access(kept, "another studio is open for this folder", wait_seconds=0),
         closing(Workshop(folder)) as workshop,
     ):

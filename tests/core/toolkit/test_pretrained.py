@@ -189,6 +189,7 @@ def test_nothing_in_the_project_loads_a_model_by_another_way() -> None:
         "hub.py: loaded = kind.from_pretrained(name, trust_remote_code=False, **settings)",
         # an adapter that vtune has just written there
         "peft.py: model = PeftModel.from_pretrained(fresh.to(source.device), str(directory))",
+        "export_target.py: adapted = PeftModel.from_pretrained(base.new_network().float(), str(directory / LORA_FOLDER))",
         # from another rank of the same launch, by torch's own store, as torch's collectives do
         "rank_store.py: return pickle.loads(data)",
         # registries, by the names of vtune's own packages
@@ -197,6 +198,8 @@ def test_nothing_in_the_project_loads_a_model_by_another_way() -> None:
         # the public names of vtune itself, imported at their first use
         '__init__.py: members = vars(import_module(f"vtune.{module}"))',
         '__init__.py: return import_module(f"vtune.{name}")',
+        # packages of the project's dependencies, by names in `vtune check`
+        "steps.py: importlib.import_module(module)",
         # the verbs of the command line, by a name in a table
         'main.py: command: click.Command = getattr(importlib.import_module(f"vtune_cli.{module}"), module)',
         'engine.py: module = importlib.import_module(f"vtune_cli.engine_{cmd_name}")',

@@ -265,6 +265,7 @@ def test_the_page_maps_every_key_to_arguments_that_exist() -> None:
         "learning_rates",
         "ema",
         "sharding",
+        "frozen",
     }
     assert {key for key, _ in rows} == TrainRecipe.model_fields.keys() - own
 

@@ -34,6 +34,7 @@ RECORD = {
     "vtune": "0.1.0",
     "created": "2025-01-01T00:00:00+00:00",
     "mix": None,
+    "imported": None,
 }
 
 
@@ -132,7 +133,8 @@ def test_a_record_is_read_with_all_it_says(make):
 
 def test_a_voice_without_a_record_says_what_is_missing(make):
     assert refusal(read_record, make("anna", record=None)).endswith(
-        "has an adapter but no voice.json, so vtune does not know the engine of the voice"
+        "has an adapter but no voice.json, so vtune does not know the engine of the voice; if other software trained "
+        "it, make a voice of it with 'vtune import FOLDER --engine ENGINE'"
     )
 
 
