@@ -25,10 +25,10 @@ def list_recipes() -> None:
 
     known = builtin_recipes()
     for name, path in known.items():
-        echo(f"{name:24} {_first_comment(path)}")
+        echo(f"{name:24} {_title(path)}")
     for name, (path, engine) in engine_recipes().items():
         if name not in known:
-            echo(f"{name:24} {_first_comment(path)} (comes with engine {engine})")
+            echo(f"{name:24} {_title(path)} (comes with engine {engine})")
 
 
 @recipe.command()
@@ -93,6 +93,7 @@ def schema() -> None:
     echo_text(json.dumps(make_schema(), indent=2))
 
 
-def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("#").strip()
+def _title(path: Path) -> str:
+    from vtune.recipe import about_recipe
+
+    return next(iter(about_recipe(path)), "")

@@ -1,8 +1,8 @@
 """Score the checkpoint's own voices: ``python tools/nano/score.py CHECKPOINT CORPUS WHISPER.pt``.
 
-Every voice of the corpus speaks the quickstart's held-out sentences, which nothing was trained on. Prints a row a voice
+Every voice of the corpus speaks the held-out sentences of the recipe nano, which nothing was trained on. Prints a row a voice
 for the card: wrong words, sentences that end by themselves, pace against the voice's own, and similarity to its own
-recordings and to the nearest other voice's, and to noah, whom the quickstart learns. Needs the extra ``similarity``.
+recordings and to the nearest other voice's, and to noah, whom the recipe nano learns. Needs the extra ``similarity``.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     asked = parser.parse_args()
     recipe = load_recipe(
-        "quickstart", [f"engine_options.base_model={asked.checkpoint}", f"evaluate.recogniser={asked.whisper}"]
+        "nano", [f"engine_options.base_model={asked.checkpoint}", f"evaluate.recogniser={asked.whisper}"]
     )
     engine = load_engine("orpheus")
     base = engine.load_base(recipe.engine_options, torch.device("cpu"), torch.float32)
     model = engine.build_model(base, recipe.lora.settings(), "lora").eval()
-    heldout = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "heldout"
+    heldout = Path(__file__).resolve().parents[2] / "recipes" / "nano" / "heldout"
     held = clips_of(heldout, asked.sentences)
     texts = [clip.text for clip in held]
     word_errors = WordErrors(TestSet(texts, held), recipe)

