@@ -66,7 +66,7 @@ def tracked(folder: str) -> set[str]:
 
 def test_the_wheel_has_every_module_and_all_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("core", "cli", "plugins/orpheus", "plugins/indextts2", "plugins/vits"):
+    for folder in ("core", "cli", *(f"plugins/{name}" for name in ("orpheus", "indextts2", "vits", "hibari"))):
         for path in tracked(folder):
             inside = Path(path).relative_to(folder)
             if len(inside.parts) > 1 and (inside.suffix == ".py" or inside.suffix in DATA_SUFFIXES):
@@ -129,7 +129,7 @@ def test_the_wheel_finds_its_recipes_and_their_recordings(alone: Callable[..., s
     listed = {line.split()[0] for line in alone("-m", "vtune_cli", "recipe", "list").splitlines() if line.strip()}
     assert {"quickstart", "orpheus_character", "indextts2_character", "piper_character"} <= listed
     plan = alone("-m", "vtune_cli", "plan", "quickstart")
-    assert re.search(r"^clips +.*288", plan, re.MULTILINE), plan
+    assert re.search(r"^clips +.*97", plan, re.MULTILINE), plan
     assert re.search(r"^memory .*fits$", plan, re.MULTILINE), plan
 
 
@@ -140,5 +140,5 @@ def test_a_voice_is_made_with_the_wheel_alone(alone: Callable[..., str], tmp_pat
     alone("-m", "vtune_cli", "run", "quickstart", *short)
     scores = json.loads((tmp_path / "empty" / "voices" / "quickstart" / "scores.json").read_text())
     assert "speaker_similarity" in {score["spec"]["name"] for score in scores["scores"]}
-    alone("-m", "vtune_cli", "say", "quickstart", "Please bring me some bread.", "--out", "bread.wav")
-    assert (tmp_path / "empty" / "bread.wav").stat().st_size > 10_000
+    alone("-m", "vtune_cli", "say", "quickstart", "Anything you like.", "--out", "anything.wav")
+    assert (tmp_path / "empty" / "anything.wav").stat().st_size > 10_000
