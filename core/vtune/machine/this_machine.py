@@ -18,7 +18,7 @@ COMMAND_SECONDS = 20.0
 
 USUAL_STEPS = (
     "torch", "import peft", "fp32 on cpu", "bf16 on cpu", "attention on cpu", "encode mp3", "encode opus",
-    "encode flac", "import whisper",
+    "encode flac", "import whisper", "weights of whisper", "recognise", "compare speakers",
 )  # fmt: skip
 """Steps that every machine is asked for."""
 
@@ -65,10 +65,6 @@ class Machine(Protocol):
 
     def memory(self) -> tuple[float, float]:
         """Return the memory that this process may use, and what of it is free, in bytes."""
-        ...
-
-    def is_file(self, path: Path) -> bool:
-        """Tell whether a file is there."""
         ...
 
     def get(self, url: str, token: str = "") -> Answer:
@@ -143,10 +139,6 @@ class ThisMachine:
 
         limit = host_limit().size
         return limit, min(limit, float(psutil.virtual_memory().available))
-
-    def is_file(self, path: Path) -> bool:
-        """Look for a file."""
-        return path.is_file()
 
     def get(self, url: str, token: str = "") -> Answer:
         """Ask a web server, and follow no redirects of a token."""

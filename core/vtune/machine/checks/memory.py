@@ -19,9 +19,11 @@ def run(machine: Machine) -> Iterator[Finding]:
     if total < LEAST:
         yield error(f"{text}: the quickstart needs 4.", "Use a machine, or a container, with 8 GiB or more.")
     elif free < LEAST:
-        yield warning(f"{text}.", "Close other programs; `vtune plan RECIPE` says what a run needs.")
+        yield warning(f"{text}.", "vtune plan RECIPE  # says what a run needs; close other programs until that is free")
     elif total < ENOUGH:
-        yield warning(f"{text}: enough for the quickstart, little for a run.", "vtune plan RECIPE  # what a run needs")
+        yield warning(
+            f"{text}: enough for the quickstart, little for a run.", "vtune plan RECIPE  # says what a run needs"
+        )
     else:
         yield ok(f"{text}.")
     torch = machine.tried("torch")["torch"]
