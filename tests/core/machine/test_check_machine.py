@@ -42,8 +42,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("torch", {"torch": {**T4, "hip": "6.4"}}, "ok", "with ROCm 6.4", ""),
     ("torch", {"torch": {**T4, "capability": [6, 1], "gpu": "GTX 1080"}}, "error",
      "has no code for GTX 1080 (capability 6.1), only for sm_75, sm_80, sm_90", "/whl/cu126"),
-    ("torch", {"torch": {**T4, "capability": [12, 0], "gpu": "RTX 5090"}}, "error", "has no code for RTX 5090 (capability "
-     "12.0)", "/whl/cu128"),
+    ("torch", {"torch": {**T4, "capability": [12, 0], "gpu": "RTX 5090"}}, "error",
+     "has no code for RTX 5090 (capability 12.0)", "/whl/cu128"),
     ("torch", {"commands": {"nvidia-smi": DRIVER}}, "error", "torch 2.9.0+cpu was built without CUDA", "/whl/cu128"),
     ("torch", {"commands": {"nvidia-smi": DRIVER, CAPABILITY: "6.1\n"}}, "error", "torch 2.9.0+cpu was built without",
      "/whl/cu126"),
@@ -125,7 +125,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
      "The weights of Whisper in /cache/whisper/tiny.en.pt do not work: EOFError: short", WORDS),
     ("weights", {"broken": {"import whisper": "ImportError: numba"}}, "warning", "Whisper cannot be imported: Import",
      "pip install --upgrade openai-whisper numba"),
-    ("weights", {"broken": {"compare speakers": "FileNotFoundError"}}, "warning", "comes with vtune, does not work: File",
+    ("weights", {"broken": {"compare speakers": "FileNotFoundError"}}, "warning", "with vtune, does not work: File",
      "pip install --force-reinstall --no-deps vtune-tts"),
     ("weights", {"versions": {"distillmos": None, "xls-r-sqa": None}}, "note",
      "DistillMOS is not complete (distillmos and xls-r-sqa missing)", DISTILLMOS),
@@ -269,8 +269,9 @@ def test_a_finding_is_plain_data() -> None:
 def test_the_line_that_installs_torch_fits_the_driver_and_the_gpu() -> None:
     """PyTorch's table of 2.11: CUDA 12.6 from Maxwell to Hopper, 12.8 and 13.0 from Turing to Blackwell."""
     builds = {
-        (11, (8, 6)): "cu118", (12, (5, 2)): "cu126", (12, (7, 0)): "cu126", (12, (7, 5)): "cu128", (12, (9, 0)): "cu128",
-        (12, (12, 0)): "cu128", (13, (12, 0)): "cu130", (13, (7, 0)): "cu126", (13, None): "cu130",
+        (11, (8, 6)): "cu118", (12, (5, 2)): "cu126", (12, (7, 0)): "cu126", (12, (7, 5)): "cu128",
+        (12, (9, 0)): "cu128", (12, (12, 0)): "cu128", (13, (12, 0)): "cu130",
+        (13, (7, 0)): "cu126", (13, None): "cu130",
     }  # fmt: skip
     for (driver, capability), build in builds.items():
         assert reinstall(driver, capability).endswith(f"/whl/{build}"), (driver, capability)

@@ -127,7 +127,7 @@ def the_recipe_is_written(page: Any, work: Path) -> None:
     text = page.locator("#recipe-text").input_value()
     page.locator("#recipe-text").fill(
         text + "lora: {rank: 4, alpha: 8}\ntrain: {epochs: 2, batch_size: 2, validation: 0.3, learning_rate: 1e-2}\n"
-        "evaluate: {metrics: [delivery], selection: [stop_rate], clips: 1, train_sentences: 0, sentences: [hello there], "
+        "evaluate: {metrics: [delivery], selection: [stop_rate], clips: 1, train_sentences: 0, sentences: [hello], "
         "checkpoint_sentences: 1}\n"
     )
     with page.expect_response("**/api/recipe-text"):
@@ -151,7 +151,7 @@ def the_voice_is_heard(page: Any, studio: StudioServer) -> None:
     assert "sentences that end by themselves" in page.locator("#scores table").inner_text()
     assert "jane" in popup_text(page, page.locator("#listen-link").click)
     page.get_by_role("button", name="Make a blind test against its base").click()
-    page.get_by_label("Text", exact=True).fill("hello there")
+    page.locator("#text").fill("hello there")
     page.get_by_role("button", name="Speak", exact=True).click()
     page.locator("#spoken audio").wait_for(state="attached")
     assert page.evaluate("document.querySelector('#spoken audio').src").startswith(
@@ -201,7 +201,7 @@ def test_a_run_is_stopped_goes_on_and_the_queue_waits(
         assert any((work / "runs" / "ann" / "checkpoints").rglob("checkpoint-*"))
         page.locator("#jobs li", has_text="bob.yaml").get_by_text("done").wait_for()
         page.get_by_role("button", name="Go on").click()
-        page.locator("#log", has_text="Resuming").wait_for(state="attached")
+        page.locator("#log", has_text="resuming from").wait_for(state="attached")
         page.get_by_role("button", name="Stop at a safe point").click()
         page.get_by_text("The run was stopped; start it to go on.").wait_for()
 

@@ -14,7 +14,6 @@ from vtune.evaluation.metric_group import MetricGroup
 from vtune.evaluation.mos_input import mos_input
 from vtune.recipe import Recipe
 
-
 INSTALL_DISTILLMOS = "pip install --no-deps distillmos xls-r-sqa"
 """Without --no-deps, pip would install torchaudio, which vtune does not use and which may not fit this torch."""
 

@@ -23,8 +23,8 @@ def run(machine: Machine) -> Iterator[Finding]:
     if answer.status == 0:
         yield warning(
             f"The Hub at {address} does not answer ({answer.problem}): only bases in the cache can be loaded.",
-            f"{set_variable(machine.system, 'HTTPS_PROXY', 'http://HOST:PORT')}  # behind a proxy; without a network, copy "
-            "the models into the cache",
+            f"{set_variable(machine.system, 'HTTPS_PROXY', 'http://HOST:PORT')}  # behind a proxy; without a network, "
+            "copy the models into the cache",
         )
     elif not token:
         yield note(

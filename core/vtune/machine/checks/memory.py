@@ -16,14 +16,13 @@ def run(machine: Machine) -> Iterator[Finding]:
     """Look at how much memory there is, and how much of it is free."""
     total, free = machine.memory()
     text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB of memory are free"
+    plan = "vtune plan RECIPE  # says what a run needs"
     if total < LEAST:
         yield error(f"{text}: the quickstart needs 4.", "Use a machine, or a container, with 8 GiB or more.")
     elif free < LEAST:
-        yield warning(f"{text}.", "vtune plan RECIPE  # says what a run needs; close other programs until that is free")
+        yield warning(f"{text}.", f"{plan}; close other programs until that is free")
     elif total < ENOUGH:
-        yield warning(
-            f"{text}: enough for the quickstart, little for a run.", "vtune plan RECIPE  # says what a run needs"
-        )
+        yield warning(f"{text}: enough for the quickstart, little for a run.", plan)
     else:
         yield ok(f"{text}.")
     torch = machine.tried("torch")["torch"]

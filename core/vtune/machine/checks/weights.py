@@ -64,14 +64,14 @@ def _naturalness(machine: Machine) -> Finding:
     missing = [name for name in DISTILLMOS if machine.version(name) is None]
     if missing:
         return note(
-            f"DistillMOS is not complete ({' and '.join(missing)} missing): how natural a voice sounds is not measured.",
+            f"DistillMOS is not complete ({' and '.join(missing)} missing): naturalness is not measured.",
             INSTALL_DISTILLMOS,
         )
     tried = machine.tried("judge naturalness")["judge naturalness"]
     if tried.works:
         return ok(f"DistillMOS {machine.version('distillmos')} measures how natural a voice sounds.")
     return warning(
-        f"DistillMOS does not work: {tried.problem}; how natural a voice sounds is not measured.",
+        f"DistillMOS does not work: {tried.problem}; naturalness is not measured.",
         f"{INSTALL_DISTILLMOS} --force-reinstall  # and what it needs besides: pip install librosa",
     )
 
