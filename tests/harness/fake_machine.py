@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vtune.machine.disk_speed import Space
-from vtune.machine.this_machine import Answer
 from vtune.machine.tries import Tried
+from vtune.runtime.web_answer import WebAnswer
 
 GIB = 2**30
 WHISPER = {"named": "", "named_exists": False, "there": ["tiny.en"], "path": "/cache/whisper/tiny.en.pt"}
@@ -48,7 +48,7 @@ class FakeMachine:
     whisper: Mapping[str, Any] = field(default_factory=dict)
     room: Space = field(default_factory=lambda: Space(100 * 10**9, 900e6))
     ram: tuple[float, float] = (16.0 * GIB, 12.0 * GIB)
-    answer: Answer = field(default_factory=lambda: Answer(200))
+    answer: WebAnswer = field(default_factory=lambda: WebAnswer(200))
     token: str = "hf_secret123"
     system: str = "Linux"
     python: tuple[int, int, int] = (3, 12, 1)
@@ -76,7 +76,7 @@ class FakeMachine:
     def memory(self) -> tuple[float, float]:
         return self.ram
 
-    def get(self, url: str, token: str = "") -> Answer:
+    def get(self, url: str, token: str = "") -> WebAnswer:
         self.asked.append((url, token))
         return self.answer
 

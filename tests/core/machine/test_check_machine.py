@@ -19,8 +19,8 @@ from vtune.machine.checks.extras import PURPOSES
 from vtune.machine.checks.torch import reinstall
 from vtune.machine.disk_speed import Space
 from vtune.machine.finding import Finding
-from vtune.machine.this_machine import Answer
 from vtune.machine.tries import TooBusy
+from vtune.runtime.web_answer import WebAnswer
 
 DRIVER = "| NVIDIA-SMI 525.60   Driver Version: 525.60   CUDA Version: 12.0 |"
 CUDA_TORCH = {"version": "2.9.0", "cuda": "12.8"}
@@ -110,11 +110,11 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("memory", {"torch": {**T4, "gpu_free": 2 * GIB}}, "warning", "another program uses the GPU", "nvidia-smi"),
     ("hub", {}, "ok", "The Hub answers, and somebody is logged in", ""),
     ("hub", {"environ": {"HF_HUB_OFFLINE": "1"}}, "note", "HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE"),
-    ("hub", {"answer": Answer(0, problem="ConnectError: no")}, "warning", "does not answer (ConnectError: no)",
+    ("hub", {"answer": WebAnswer(0, problem="ConnectError: no")}, "warning", "does not answer (ConnectError: no)",
      "export HTTPS_PROXY=http://HOST:PORT"),
-    ("hub", {"token": "", "answer": Answer(401)}, "note", "nobody is logged in", "hf auth login"),
-    ("hub", {"answer": Answer(401)}, "warning", "refuses the token", "hf auth login --force"),
-    ("hub", {"answer": Answer(503)}, "warning", "the error 503", "vtune check --only hub"),
+    ("hub", {"token": "", "answer": WebAnswer(401)}, "note", "nobody is logged in", "hf auth login"),
+    ("hub", {"answer": WebAnswer(401)}, "warning", "refuses the token", "hf auth login --force"),
+    ("hub", {"answer": WebAnswer(503)}, "warning", "the error 503", "vtune check --only hub"),
     ("weights", {}, "ok", "Whisper measures words; its weights are here: tiny.en", ""),
     ("weights", {}, "ok", "The speaker encoder measures likeness; it comes with vtune", ""),
     ("weights", {}, "ok", "DistillMOS 0.9.1 measures how natural a voice sounds", ""),

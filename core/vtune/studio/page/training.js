@@ -77,6 +77,9 @@ export async function drawTraining() {
   render($("curves"), run.curves, drawCurves);
   render($("heard"), { project: state.project, training: run.training, heard: run.heard }, drawHeard);
   if (job) await fill($("log"), job.number);
+  // The run says why its checkpoints speak nothing.
+  const why = job && !run.heard.length ? /^Checkpoints cannot be chosen.*$/m.exec($("log").textContent) : null;
+  render($("unheard"), why ? why[0] : "", (text) => text);
 }
 
 async function fill(place, number) {
