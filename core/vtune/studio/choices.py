@@ -13,8 +13,11 @@ from vtune.engines import Engine, available_engines, engine_recipes, load_engine
 from vtune.errors import TrainingError, VtuneError, reason
 from vtune.recipe import Recipe, builtin_recipes
 
-_NO_CHOICES = frozenset({"quickstart"})
-"""Recipes that bring recordings of their own."""
+SMALL_NETWORK = 50_000_000
+"""Parameters up to which a training on a processor takes minutes, or an hour."""
+
+_NO_CHOICES = frozenset({"quickstart", "nano"})
+"""Recipes that bring recordings of their own; nano's network knows no other words than theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,10 @@ def _fit(engine: Engine, recipe: Recipe) -> tuple[int | None, bool | None, str]:
         require(footprint, recipe, device)
     except TrainingError as error:
         return footprint.parameters, False, str(error)
-    place = "on the GPU" if device.type == "cuda" else "on the processor, which is slow for a large network"
-    return footprint.parameters, True, f"it is trained {place}"
+    if device.type != "cpu":
+        return footprint.parameters, True, "it is trained on the GPU"
+    slow = ", which is slow for so large a network" if footprint.parameters > SMALL_NETWORK else ", and is small enough"
+    return footprint.parameters, True, f"it is trained on the processor{slow}"
 
 
 def main() -> None:

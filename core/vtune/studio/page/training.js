@@ -23,7 +23,9 @@ function curve([name, points, others]) {
   const last = Math.max(...steps);
   const x = (step) => LEFT + (WIDTH - LEFT - 8) * (last ? step / last : 0);
   const y = (value) => 8 + (HEIGHT - BOTTOM - 8) * (most > least ? (most - value) / (most - least) : 0.5);
-  const line = (list, kind) => svg("polyline", { points: list.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" "), class: kind });
+  const line = (list, kind) => svg("g", { class: kind },
+    svg("polyline", { points: list.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }),
+    ...list.slice(-1).map(([step, value]) => svg("circle", { cx: x(step).toFixed(1), cy: y(value).toFixed(1), r: 3.5 })));
   const end = points.at(-1)?.[1] ?? others.at(-1)[1];
   const described = `${name}: ${number(end)} at step ${last}${others?.length ? `; validation ${number(others.at(-1)[1])}` : ""}`;
   return element("figure", {},
