@@ -23,11 +23,11 @@ WAIT_MS = 120_000
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    """Start a Hub for the commands that the studio starts, which inherit the environment."""
+    """Start a Hub for the commands that the studio starts, which inherit the environment and know the toy alone."""
     with serving(FakeHub()) as hub:
         for name, value in {
             "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0",
-            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_XET": "1", "VTUNE_BLOCK_PLUGINS": "hibari,indextts2,orpheus,vits",
         }.items():  # fmt: skip
             monkeypatch.setenv(name, value)
         yield hub
