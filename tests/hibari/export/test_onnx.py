@@ -16,6 +16,7 @@ from vtune import VoiceError
 from vtune_hibari import merged
 from vtune_hibari.export import onnx_target
 from vtune_hibari.export.graph import rounded, with_weights
+from vtune_hibari.export.session import HibariSession, load_graph
 from vtune_hibari.export.sound_distance import band_difference, sentence_ids
 from vtune_hibari.network.speaking import SpokenStyle, SpokenText, speak_texts
 
@@ -113,12 +114,11 @@ def package() -> Any:
     return pytest.importorskip("hibari")
 
 
-@pytest.mark.xfail(reason="7.0 dB were measured where 3 are allowed; the cause is not known yet")
 def test_the_unmodified_package_speaks_a_tuned_voice(
     open_voice_of: Callable[..., Any], tmp_path: Path, package: Any
 ) -> None:
-    """``Hibari(model=path)`` loads another file; at equal durations it is within 3 dB of the voice in torch, of which
-    the noise, which the package draws in another order, is the larger part.
+    """``Hibari(model=path)`` loads another file; with the durations that the file computes, its sound is that of the
+    voice in torch within 1 dB, of which rounding to 8 bits is the larger part and the noise the smaller.
     """
     voice = open_voice_of("heart")
     make_brighter(voice.model.get_base_model().decoder.head.base_layer.bias)
@@ -128,14 +128,15 @@ def test_the_unmodified_package_speaks_a_tuned_voice(
     speaker = package.Hibari(model=str(path))
     assert speaker.ids(voice.sentences[0]) == next(sentence_ids(voice))[1].tolist()
     untuned = new_base(Path("heart")).new_network()
+    session = HibariSession(load_graph(path))
     for sentence, ids in sentence_ids(voice):
         sound = torch.from_numpy(speaker.from_phonemes(sentence, seed=0))
-        steps = len(sound) // 600
         (spoken,) = speak(voice.model, SpokenText(ids, 0))
-        assert abs(steps - int(spoken.durations.sum())) <= 0.05 * steps
-        text = SpokenText(ids, 0, stretched(spoken.durations, steps))
+        text = SpokenText(ids, 0, torch.from_numpy(session.compute(ids.tolist()).durations))
+        # 8 bits move a few symbols by one step of 25 ms.
+        assert int((text.durations - spoken.durations).abs().sum()) <= 0.05 * len(sound) / 600
         own, other = (band_difference(speak(network, text)[0].waveform, sound) for network in (voice.model, untuned))
-        assert own < 3.0
+        assert own < 1.0
         assert other > own + 2.0
 
 
@@ -148,11 +149,3 @@ def make_brighter(head_bias: torch.Tensor) -> None:
 def speak(network: Any, text: SpokenText) -> Any:
     with torch.inference_mode():
         return speak_texts(network, [text], SpokenStyle())
-
-
-def stretched(durations: torch.Tensor, steps: int) -> torch.Tensor:
-    """Return durations whose sum is ``steps``: the longest take what is missing or too much."""
-    result = durations.clone()
-    while (missing := steps - int(result.sum())) != 0:
-        result[int(result.argmax())] += 1 if missing > 0 else -1
-    return result
