@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
@@ -95,6 +96,8 @@ def _fit(engine: Engine, recipe: Recipe) -> tuple[int | None, bool | None, str]:
         device = pick_device(recipe.train.device)
         footprint = footprint_of(engine, recipe, device)
     except VtuneError as error:
+        if os.environ.get("HF_HUB_OFFLINE") and "cannot be downloaded" in str(error):
+            return None, None, "its base is not on this machine, and the Hub does not answer"
         return None, None, str(error)
     except (OSError, ValueError) as error:
         return None, None, reason(error)
@@ -106,8 +109,8 @@ def _fit(engine: Engine, recipe: Recipe) -> tuple[int | None, bool | None, str]:
         return footprint.parameters, False, str(error)
     if device.type != "cpu":
         return footprint.parameters, True, "it is trained on the GPU"
-    slow = ", which is slow for so large a network" if footprint.parameters > SMALL_NETWORK else ", and is small enough"
-    return footprint.parameters, True, f"it is trained on the processor{slow}"
+    speed = "slow for so large" if footprint.parameters > SMALL_NETWORK else "fast enough for so small"
+    return footprint.parameters, True, f"it is trained on the processor, which is {speed} a network"
 
 
 def main() -> None:

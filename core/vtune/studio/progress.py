@@ -76,7 +76,9 @@ def findings_data(path: Path) -> dict[str, Any] | None:
     kinds: dict[tuple[str, str], list[str]] = {}
     for finding in report["findings"]:
         where = Path(finding["audio"] or finding["file"] or "").name
-        kinds.setdefault((finding["severity"], finding["check"]), []).append(f"{where}: {finding['message']}")
+        kinds.setdefault((finding["severity"], finding["check"]), []).append(
+            f"{where}: {finding['message']}" if where else finding["message"]
+        )
     return {
         **{
             key: report[key]

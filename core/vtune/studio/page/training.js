@@ -26,12 +26,13 @@ function curve([name, points, others]) {
   const line = (list, kind) => svg("g", { class: kind },
     svg("polyline", { points: list.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }),
     ...list.slice(-1).map(([step, value]) => svg("circle", { cx: x(step).toFixed(1), cy: y(value).toFixed(1), r: 3.5 })));
-  const end = points.at(-1)?.[1] ?? others.at(-1)[1];
-  const described = `${name}: ${number(end)} at step ${last}${others?.length ? `; validation ${number(others.at(-1)[1])}` : ""}`;
+  const said = (list) => `${number(list.at(-1)[1])} at step ${list.at(-1)[0]}`;
+  const described = `${name}: ${[points.length ? said(points) : "", others?.length ? `validation ${said(others)}` : ""].filter(Boolean).join("; ")}`;
   return element("figure", {},
     svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": described },
       svg("line", { x1: LEFT, x2: WIDTH - 8, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM }),
-      svg("text", { x: 0, y: 16 }, number(most)), svg("text", { x: 0, y: HEIGHT - BOTTOM }, number(least)),
+      svg("text", { x: 0, y: 16 }, number(most)),
+      ...(most > least ? [svg("text", { x: 0, y: HEIGHT - BOTTOM }, number(least))] : []),
       svg("text", { x: LEFT, y: HEIGHT - 4 }, "0"), svg("text", { x: WIDTH - 8, y: HEIGHT - 4, "text-anchor": "end" }, `step ${last}`),
       line(points, "first"), ...(others?.length ? [line(others, "second")] : [])),
     element("figcaption", {}, described));
