@@ -145,5 +145,5 @@ def test_a_voice_is_made_with_the_wheel_alone(alone: Callable[..., str], tmp_pat
     alone("-m", "vtune_cli", "run", "quickstart", *short)
     scores = json.loads((tmp_path / "empty" / "voices" / "quickstart" / "scores.json").read_text())
     assert "speaker_similarity" in {score["spec"]["name"] for score in scores["scores"]}
-    alone("-m", "vtune_cli", "say", "quickstart", "Please bring me some bread.", "--out", "bread.wav")
-    assert (tmp_path / "empty" / "bread.wav").stat().st_size > 10_000
+    alone("-m", "vtune_cli", "say", "quickstart", "Anything you like.", "--out", "anything.wav")
+    assert (tmp_path / "empty" / "anything.wav").stat().st_size > 10_000

@@ -68,7 +68,7 @@ def held(tuned: VoiceFolder) -> list[Clip]:
 
 def test_the_voice_becomes_the_one_that_it_heard(tuned: VoiceFolder) -> None:
     voice, base = means(tuned, "speaker_similarity")
-    assert voice >= base + 0.15
+    assert voice >= base + 0.1
     assert voice >= 0.78
     assert scores_of(tuned)["speaker_similarity"]["intervals"][VOICE][0] > 0
 

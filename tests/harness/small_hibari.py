@@ -43,6 +43,8 @@ def small_network(settings: HibariSettings | None = None, seed: int = 0) -> Hiba
     network.prosody_predictor.conv_out.bias += torch.tensor([1.2, 1.2, 0.5, 0.5])  # about 120 Hz
     network.duration_predictor.conv_out.bias += 1.1  # about two steps for each symbol
     network.decoder.head.bias -= 3.0
+    for weight in network.decoder.speaker.parameters():
+        weight.zero_()  # a base has no speaker of its own
     return network
 
 

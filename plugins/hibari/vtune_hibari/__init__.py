@@ -30,6 +30,8 @@ LICENCE_NOTE = (
 )
 
 FILTER = (r"decoder\.head",)
+TRACT = (r"decoder\.speaker\.tract",)
+COLOUR = (r"decoder\.speaker\.colour",)
 PITCH = (r"prosody_predictor\.conv_out",)
 DECODER = (rf"decoder\.({BLOCK}|conv_in|head)",)
 PROSODY = (rf"prosody_predictor\.({BLOCK}|conv_in|conv_out)",)
@@ -43,15 +45,17 @@ def engine_info() -> vtune.EngineInfo:
         sample_rate=24_000,
         features_version="1",
         options=HibariOptions,
-        lora=vtune.LoraSettings(rank=16, alpha=32, targets=("filter", "pitch")),
+        lora=vtune.LoraSettings(rank=16, alpha=32, targets=("tract", "colour", "pitch")),
         lora_targets={
+            "tract": TRACT,
+            "colour": COLOUR,
             "filter": FILTER,
             "pitch": PITCH,
             "decoder": DECODER,
             "prosody": PROSODY,
             "durations": DURATIONS,
             "text": TEXT,
-            "all": (*DECODER, *PROSODY, *DURATIONS, *TEXT),
+            "all": (*TRACT, *COLOUR, *DECODER, *PROSODY, *DURATIONS, *TEXT),
         },
         length_feature="samples",
         features_by_network=True,  # alignments, and the pitch in pauses

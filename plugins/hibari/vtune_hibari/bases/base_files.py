@@ -13,6 +13,7 @@ from vtune.toolkit.strict_tensors import require_same_tensors, require_sane_tens
 from vtune_hibari.bases.names import name_in_file
 from vtune_hibari.bases.weights_in_graph import StoredTensor
 from vtune_hibari.network.settings import HibariSettings
+from vtune_hibari.network.speaker import SPEAKER
 from vtune_hibari.network.voice import HibariNetwork
 
 Accent = Literal["american", "british"]
@@ -41,7 +42,9 @@ class BaseFiles:
         :raises EngineError: names every tensor that is missing, unexpected or of another shape, or the first one that
             holds NaN, infinity or an absurd number.
         """
-        targets = {name_in_file(name): target for name, target in network.state_dict(keep_vars=True).items()}
+        tensors = network.state_dict(keep_vars=True)
+        speaker = [tensors.pop(name) for name in list(tensors) if name.startswith(SPEAKER)]
+        targets = {name_in_file(name): target for name, target in tensors.items()}
         require_same_tensors(
             {name: tuple(tensor.shape) for name, tensor in self.tensors.items()},
             {name: tuple(target.shape) for name, target in targets.items()},
@@ -53,3 +56,5 @@ class BaseFiles:
         with torch.no_grad():
             for name, target in targets.items():
                 target.copy_(weights[name])
+            for tensor in speaker:
+                tensor.zero_()

@@ -142,9 +142,9 @@ def package_notice() -> Path | None:
 def file_weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
     """Return the weights of a whole network by their names in a published file."""
     from vtune_hibari.bases.names import name_in_file
+    from vtune_hibari.network.speaker import folded_weights
 
-    tensors = network.state_dict().items()
-    return {name_in_file(name): tensor.detach().float().cpu().numpy().copy() for name, tensor in tensors}
+    return {name_in_file(name): tensor.numpy() for name, tensor in folded_weights(network).items()}
 
 
 def _computed(network: Any, ids: torch.Tensor, durations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,6 +10,7 @@ from torch import nn
 from vtune_hibari.network.blocks import ConvolutionBlock, convolve
 from vtune_hibari.network.prosody import ENERGY_UNIT
 from vtune_hibari.network.settings import BINS, SPECTRAL_PARTS, BlockStackSettings
+from vtune_hibari.network.speaker import Speaker
 
 LOG_F0_UNIT = 5.0
 """The decoder reads ``log(1 + F0 in Hz)`` divided by this."""
@@ -46,6 +47,7 @@ class Decoder(nn.Module):
         )
         self.norm = nn.LayerNorm(settings.width)
         self.head = nn.Linear(settings.width, SPECTRAL_PARTS * BINS)
+        self.speaker = Speaker()
 
     def forward(
         self, expanded: torch.Tensor, f0: torch.Tensor, energy: torch.Tensor, mask: torch.Tensor
@@ -63,4 +65,9 @@ class Decoder(nn.Module):
         hidden = convolve(self.conv_in, inputs) * inside
         for block in self.blocks:
             hidden = block(hidden, inside)
-        return SpectralParts(*self.head(self.norm(hidden)).split(BINS, dim=2))
+        parts = SpectralParts(*self.head(self.norm(hidden)).split(BINS, dim=2))
+        return parts._replace(
+            harmonic_level=self.speaker(parts.harmonic_level),
+            noise_level=self.speaker(parts.noise_level),
+            residual_level=self.speaker(parts.residual_level),
+        )
