@@ -103,7 +103,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("disk", {"room": Space(5 * 10**9, 900e6)}, "warning", "enough for small engines", "or free some space"),
     ("disk", {"room": Space(10**11, 4e6)}, "warning", "The current folder writes 4 MB a second", "on a local disk"),
     ("memory", {}, "ok", "12.0 of 16.0 GiB of memory are free", ""),
-    ("memory", {"ram": (2.0 * GIB, 1.0 * GIB)}, "error", "the quickstart needs 4", "8 GiB or more"),
+    ("memory", {"ram": (1.5 * GIB, 1.0 * GIB)}, "error", "the quickstart needs 2", "8 GiB or more"),
     ("memory", {"ram": (16.0 * GIB, 1.0 * GIB)}, "warning", "1.0 of 16.0 GiB", "close other programs"),
     ("memory", {"ram": (6.0 * GIB, 5.0 * GIB)}, "warning", "little for a run", "vtune plan RECIPE"),
     ("memory", {"torch": T4}, "ok", "15.0 of 15.0 GiB of the GPU's memory are free", ""),
