@@ -72,8 +72,10 @@ def _lines(finding: Finding) -> list[str]:
 
 
 def _summary(counts: dict[str, int]) -> str:
+    if counts["error"] == 1:
+        return "An error keeps something from working; the line after -> mends it."
     if counts["error"]:
         return f"{counts['error']} errors keep something from working; the lines after -> mend them."
     if counts["warning"]:
-        return f"vtune works here, with {counts['warning']} warnings."
+        return f"vtune works here, with {counts['warning']} warning{'s' if counts['warning'] > 1 else ''}."
     return "vtune works here."

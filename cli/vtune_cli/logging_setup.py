@@ -50,6 +50,7 @@ def configure(*, verbose: bool, quiet: bool) -> None:
             "accelerate",
             "peft",
             "httpx",
+            "httpx2",
             "torch.distributed",
             "huggingface_hub",
         ):

@@ -29,9 +29,9 @@ def run(monkeypatch: pytest.MonkeyPatch, kind: str, *arguments: str) -> Result:
     ("kind", "arguments", "code", "last"),
     [
         ("good", [], 0, "vtune works here."),
-        ("warned", [], 0, "vtune works here, with 1 warnings."),
-        ("warned", ["--strict"], 1, "vtune works here, with 1 warnings."),
-        ("broken", [], 1, "1 errors keep something from working; the lines after -> mend them."),
+        ("warned", [], 0, "vtune works here, with 1 warning."),
+        ("warned", ["--strict"], 1, "vtune works here, with 1 warning."),
+        ("broken", [], 1, "An error keeps something from working; the line after -> mends it."),
     ],
 )
 def test_the_exit_code_says_whether_vtune_works(

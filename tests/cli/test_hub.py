@@ -192,6 +192,15 @@ def test_a_refusal_is_one_line(
     assert message in result.stderr.splitlines()[-1]
 
 
+def test_a_fault_of_the_hub_is_one_line_without_advice_for_programmers(vtune: Run, hub: FakeHub, voices: Path) -> None:
+    hub.down = True
+    result = push(vtune, voices)
+    assert result.exit_code == 1
+    last = result.stderr.splitlines()[-1]
+    assert "the Hub has a fault of its own (503): try again later" in last
+    assert "developer.mozilla.org" not in last
+
+
 def test_a_space_speaks_with_the_voice(
     vtune: Run, hub: FakeHub, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

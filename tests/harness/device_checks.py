@@ -31,6 +31,20 @@ def check_a_training_is_that_of_a_cpu() -> None:
     torch.testing.assert_close(found, trained(torch.device("cpu")), rtol=0, atol=0)
 
 
+def check_gradients_of_complex_numbers_are_those_of_a_cpu() -> None:
+    """Their backward passes read conjugates, which are views with a bit."""
+
+    def gradient(device: torch.device) -> torch.Tensor:
+        level = torch.linspace(-1, 1, 5).to(device).requires_grad_()
+        torch.polar(level.exp(), 2 * level).real.square().sum().backward()
+        assert level.grad is not None
+        return level.grad.cpu()
+
+    with simulated_device() as (device, _):
+        found = gradient(device)
+    torch.testing.assert_close(found, gradient(torch.device("cpu")))
+
+
 WRONG: list[Callable[[torch.Tensor, torch.device], Any]] = [
     lambda tensor, device: tensor + torch.ones(3),
     lambda tensor, device: torch.cat([tensor, torch.ones(3)]),
@@ -71,6 +85,7 @@ def check_it_allows_what_a_gpu_allows_and_counts_what_waits() -> None:
 
 if __name__ == "__main__":
     check_a_training_is_that_of_a_cpu()  # first, because torch makes its threads for gradients once
+    check_gradients_of_complex_numbers_are_those_of_a_cpu()
     check_it_refuses_what_a_gpu_refuses()
     check_it_allows_what_a_gpu_allows_and_counts_what_waits()
     print("all checks passed")

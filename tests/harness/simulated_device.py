@@ -112,6 +112,8 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any], waits: Counter[str] | Non
             return value
         if id(value) in known:
             return known[id(value)]
+        # A conjugate is a view with a bit, of which the wrapping tensor would know nothing: backward passes read it.
+        value = value.resolve_conj().resolve_neg()
         with torch.inference_mode(False):  # what is part of a tensor with a version must have one too
             return SimulatedTensor(value)
 

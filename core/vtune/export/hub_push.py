@@ -167,6 +167,12 @@ def _refusal(repository: str, error: Any) -> str:
             f"{repository}: the Hub does not let this login write there (403): check the owner's name and the token's "
             "rights"
         )
-    return (
-        f"{repository}: the Hub refuses ({printable(in_a_line(error))[:160]}); nothing of an earlier push was changed"
-    )
+    if status >= 500:
+        return (
+            f"{repository}: the Hub has a fault of its own ({status}): try again later "
+            "(https://status.huggingface.co); nothing of an earlier push was changed"
+        )
+    # The client's text ends with advice for programmers: an address of the HTTP standard, the number of the request.
+    told = getattr(error, "server_message", None) or str(error).partition("For more information")[0]
+    why = printable(in_a_line(told))[:160]
+    return f"{repository}: the Hub refuses ({status}, {why}); nothing of an earlier push was changed"

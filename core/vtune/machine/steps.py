@@ -101,12 +101,71 @@ def coded_sound(name: str) -> None:
         raise ValueError(f"{name} gave nothing")
 
 
+def whisper_files() -> dict[str, Any]:
+    """Look for weights of Whisper: in the file that the variable names, in the cache, in a package."""
+    import os
+
+    from vtune.ingest.transcribe.whisper_weights import VARIABLE, cache_folder, local_weights
+
+    named, path = os.environ.get(VARIABLE, ""), local_weights()
+    there = {file.stem for file in cache_folder().glob("*.pt")}
+    if path is not None and path.is_file():
+        there.add(path.stem)
+    return {
+        "named": named, "named_exists": bool(named) and path is not None and path.is_file(), "there": sorted(there),
+        "path": None if path is None else str(path),
+    }  # fmt: skip
+
+
+def recognised_sound() -> None:
+    """Let a small Whisper transcribe a second of silence; larger ones are only opened in a run."""
+    import numpy as np
+    import torch
+
+    from vtune.ingest.transcribe.openai_whisper import OpenAIWhisper
+    from vtune.ingest.transcribe.whisper_weights import local_weights
+
+    path = local_weights()
+    assert path is not None, "the check looks for weights first"
+    if path.stat().st_size < MAX_TRIED_BYTES:
+        OpenAIWhisper(str(path), None, torch.device("cpu")).transcribe([np.zeros(16_000, np.float32)])
+
+
+def compared_speakers() -> None:
+    """Embed two seconds of noise with the speaker encoder."""
+    import numpy as np
+
+    from vtune.audio.speaker_embedding import SpeakerEncoder
+
+    noise = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
+    length = float(np.linalg.norm(SpeakerEncoder().embed(noise, 16_000)))
+    if abs(length - 1) > 1e-3:
+        raise ArithmeticError(f"an embedding has the length {length}")
+
+
+def judged_naturalness() -> None:
+    """Let DistillMOS judge a second of noise."""
+    import numpy as np
+    import torch
+
+    from vtune.evaluation.metrics.naturalness import load_distillmos
+
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 16_000)).astype(np.float32)
+    with torch.inference_mode():
+        score = float(load_distillmos()(torch.from_numpy(noise)))
+    if not 0 < score < 6:
+        raise ArithmeticError(f"the score is {score}")
+
+
 def imported(module: str) -> None:
     """Import a module."""
     importlib.import_module(module)
 
 
-MODULES = ("peft", "transformers", "whisper", "resemblyzer", "torchaudio", "torchvision", "webrtcvad")
+MAX_TRIED_BYTES = 400 << 20
+"""Weights up to ``small`` are loaded for a try; ``medium`` takes 1.5 GB of reading and as much memory."""
+
+MODULES = ("peft", "transformers", "whisper", "torchaudio", "torchvision")
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 STEPS: dict[str, Step] = {
     "torch": torch_facts,
@@ -117,6 +176,10 @@ STEPS: dict[str, Step] = {
     "bitsandbytes on cpu": partial(quantised_step, "cpu"),
     "bitsandbytes on cuda": partial(quantised_step, "cuda"),
     **{f"encode {name}": partial(coded_sound, name) for name in ("mp3", "opus", "flac")},
+    "weights of whisper": whisper_files,
+    "recognise": recognised_sound,
+    "compare speakers": compared_speakers,
+    "judge naturalness": judged_naturalness,
     **{f"import {module}": partial(imported, module) for module in MODULES},
 }
 """The steps by name; ``fp16`` is left out on a CPU, which cannot train in it."""

@@ -7,32 +7,20 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from vtune.machine.disk_speed import Space, measured_space
 from vtune.machine.tries import TooBusy, Tried, try_in_another_process
+from vtune.runtime.web_answer import WebAnswer, ask_web
 
 COMMAND_SECONDS = 20.0
 
 USUAL_STEPS = (
     "torch", "import peft", "fp32 on cpu", "bf16 on cpu", "attention on cpu", "encode mp3", "encode opus",
-    "encode flac", "import whisper",
+    "encode flac", "import whisper", "weights of whisper", "recognise", "compare speakers",
 )  # fmt: skip
 """Steps that every machine is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a web server answered.
-
-    :param status: of HTTP, 0 if nobody answered; ``problem`` then says why.
-    """
-
-    status: int
-    body: str = ""
-    problem: str = ""
 
 
 class Machine(Protocol):
@@ -67,11 +55,7 @@ class Machine(Protocol):
         """Return the memory that this process may use, and what of it is free, in bytes."""
         ...
 
-    def is_file(self, path: Path) -> bool:
-        """Tell whether a file is there."""
-        ...
-
-    def get(self, url: str, token: str = "") -> Answer:
+    def get(self, url: str, token: str = "") -> WebAnswer:
         """Ask a web server."""
         ...
 
@@ -144,20 +128,9 @@ class ThisMachine:
         limit = host_limit().size
         return limit, min(limit, float(psutil.virtual_memory().available))
 
-    def is_file(self, path: Path) -> bool:
-        """Look for a file."""
-        return path.is_file()
-
-    def get(self, url: str, token: str = "") -> Answer:
-        """Ask a web server, and follow no redirects of a token."""
-        import httpx
-
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        try:
-            response = httpx.get(url, headers=headers, timeout=10.0)
-        except httpx.HTTPError as problem:
-            return Answer(0, problem=f"{type(problem).__name__}: {problem}"[:160])
-        return Answer(response.status_code, response.text[:2000])
+    def get(self, url: str, token: str = "") -> WebAnswer:
+        """Ask a web server."""
+        return ask_web(url, token)
 
     def hub_token(self) -> str:
         """Ask huggingface_hub for its token."""

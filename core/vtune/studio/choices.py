@@ -1,17 +1,24 @@
-"""List what a voice can be made with: engine and base, licence, size, and whether this machine can train it."""
+"""List what a voice can be made with: engine and base, licence, size, and whether this machine can train it.
+
+``python -m vtune.studio.choices`` prints a line of JSON for each choice as soon as it is known.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
-from typing import Any
 
 from vtune.engines import Engine, available_engines, engine_recipes, load_engine, load_foreign_recipe
 from vtune.errors import TrainingError, VtuneError, reason
 from vtune.recipe import Recipe, builtin_recipes
 
-_NO_CHOICES = frozenset({"quickstart"})
-"""Recipes that bring recordings of their own."""
+SMALL_NETWORK = 50_000_000
+"""Parameters up to which a training on a processor takes minutes, or an hour."""
+
+_NO_CHOICES = frozenset({"quickstart", "nano"})
+"""Recipes that bring recordings of their own; nano's network knows no other words than theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +42,18 @@ class EngineChoice:
     because: str
 
 
-@cache
-def engine_choices() -> list[dict[str, Any]]:
-    """Return every choice as plain data; what is not known of one is said in its place. It takes some seconds."""
+def engine_choices() -> Iterator[EngineChoice]:
+    """Yield every choice; what is not known of one is said in its place. Each may take seconds."""
     names = {name: path for name, path in builtin_recipes().items() if name not in _NO_CHOICES}
     names |= {name: path for name, (path, _) in engine_recipes().items() if name not in names}
-    found = [_of_recipe(name) for name in names]
-    with_recipe = {choice.engine for choice in found}
-    found += [_of_engine(name) for name in available_engines() if name not in with_recipe]
-    return [asdict(choice) for choice in found]
+    with_recipe = set()
+    for name in names:
+        choice = _of_recipe(name)
+        with_recipe.add(choice.engine)
+        yield choice
+    for name in available_engines():
+        if name not in with_recipe:
+            yield _of_engine(name)
 
 
 def _of_recipe(name: str) -> EngineChoice:
@@ -85,7 +95,11 @@ def _fit(engine: Engine, recipe: Recipe) -> tuple[int | None, bool | None, str]:
     try:
         device = pick_device(recipe.train.device)
         footprint = footprint_of(engine, recipe, device)
-    except (VtuneError, OSError, ValueError) as error:
+    except VtuneError as error:
+        if os.environ.get("HF_HUB_OFFLINE") and "cannot be downloaded" in str(error):
+            return None, None, "its base is not on this machine, and the Hub does not answer"
+        return None, None, str(error)
+    except (OSError, ValueError) as error:
         return None, None, reason(error)
     if footprint is None:
         return None, None, "the engine gives no estimate"
@@ -93,5 +107,17 @@ def _fit(engine: Engine, recipe: Recipe) -> tuple[int | None, bool | None, str]:
         require(footprint, recipe, device)
     except TrainingError as error:
         return footprint.parameters, False, str(error)
-    place = "on the GPU" if device.type == "cuda" else "on the processor, which is slow for a large network"
-    return footprint.parameters, True, f"it is trained {place}"
+    if device.type != "cpu":
+        return footprint.parameters, True, "it is trained on the GPU"
+    speed = "slow for so large" if footprint.parameters > SMALL_NETWORK else "fast enough for so small"
+    return footprint.parameters, True, f"it is trained on the processor, which is {speed} a network"
+
+
+def main() -> None:
+    """Print every choice."""
+    for choice in engine_choices():
+        print(json.dumps(asdict(choice)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

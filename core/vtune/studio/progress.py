@@ -17,7 +17,13 @@ from vtune.voice_format.record import read_record
 MAX_POINTS = 500
 """Points of one curve; of a longer one, every second, third, ... is sent."""
 
-_QUIET_CURVES = frozenset({"step", "epoch", "learning_rate", "grad_norm", "clips_per_second", "tokens_per_second"})
+_QUIET_CURVES = frozenset(
+    {
+        "step", "epoch", "learning_rate", "grad_norm", "clips_per_second", "tokens_per_second",
+        "eval_runtime", "eval_samples_per_second", "eval_steps_per_second",
+    }
+)  # fmt: skip
+"""Of a run, what says nothing about the voice."""
 _STEP_FOLDER = re.compile(r"step-(\d{6,})")
 
 
@@ -70,7 +76,9 @@ def findings_data(path: Path) -> dict[str, Any] | None:
     kinds: dict[tuple[str, str], list[str]] = {}
     for finding in report["findings"]:
         where = Path(finding["audio"] or finding["file"] or "").name
-        kinds.setdefault((finding["severity"], finding["check"]), []).append(f"{where}: {finding['message']}")
+        kinds.setdefault((finding["severity"], finding["check"]), []).append(
+            f"{where}: {finding['message']}" if where else finding["message"]
+        )
     return {
         **{
             key: report[key]

@@ -12,7 +12,6 @@ from vtune.export.targets import TARGETS
 from vtune.runtime.paths import make_parent, new_file
 from vtune.runtime.untrusted import FileRefused, read_bytes
 from vtune.studio.api import ACTIONS, run_action
-from vtune.studio.choices import engine_choices
 from vtune.studio.layout import checked_file
 from vtune.studio.workshop import Workshop, comparison_page
 from vtune.webpage.local_server import LocalHandler, LocalServer, Refusal
@@ -63,7 +62,7 @@ class _StudioHandler(LocalHandler):
         if path == "/api/state":
             self.send_data(200, workshop.state())
         elif path == "/api/choices":
-            self.send_data(200, engine_choices())
+            self.send_data(200, workshop.choices.data())
         elif path == "/api/targets":
             self.send_data(200, [[target.name, target.description] for target in TARGETS.values()])
         elif match := re.fullmatch(r"/api/project/([\w-]+)", path):

@@ -19,6 +19,7 @@ from vtune.recipe.field_types import VOICE_NAME
 from vtune.runtime.paths import write_text
 from vtune.runtime.untrusted import FileRefused, read_text
 from vtune.studio import commands
+from vtune.studio.choice_list import ChoiceList
 from vtune.studio.jobs import Job, JobQueue
 from vtune.studio.layout import StudioFolder
 from vtune.studio.progress import findings_data, run_data, voice_data
@@ -37,6 +38,7 @@ class Workshop:
     def __init__(self, folder: Path) -> None:
         self.folder = StudioFolder(folder.resolve())
         self.queue = JobQueue(self.folder.path, self.folder.kept)
+        self.choices = ChoiceList(self.folder.path)
         self._reviews: dict[str, ReviewServer] = {}
         self._last_spoken = 0
         self._lock = threading.Lock()
@@ -44,6 +46,7 @@ class Workshop:
     def close(self) -> None:
         """Stop commands and reviews."""
         self.queue.close()
+        self.choices.close()
         for server in self._reviews.values():
             server.shutdown()
             server.server_close()

@@ -38,15 +38,21 @@ class HibariBase:
 
     def new_network(self) -> HibariNetwork:
         """Load the frozen network; each call loads a new one, because PEFT changes a network in place."""
-        network = new_network(self.files.settings)
-        self.files.load(network)
-        frozen: HibariNetwork = network.requires_grad_(False).eval().to(self.device)
-        return frozen
+        return self._network_on_the_processor().to(self.device)
 
     @cached_property
     def reference_network(self) -> HibariNetwork:
-        """The untuned network, for alignment and measurements; never trained and never given an adapter."""
-        return self.new_network()
+        """The untuned network, for alignment and measurements; never trained and never given an adapter.
+
+        It stays on the processor, where recordings are read, so that clips are encoded alike on every machine.
+        """
+        return self._network_on_the_processor()
+
+    def _network_on_the_processor(self) -> HibariNetwork:
+        network = new_network(self.files.settings)
+        self.files.load(network)
+        frozen: HibariNetwork = network.requires_grad_(False).eval()
+        return frozen
 
     @cached_property
     def aligner(self) -> Aligner:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,19 @@ from fake_machine import CPU_TORCH, GIB, T4, FakeMachine
 from vtune.errors import VtuneError
 from vtune.machine import check_machine, check_names
 from vtune.machine import checks as checks_package
-from vtune.machine.checks.torch import REINSTALL
+from vtune.machine.checks.extras import PURPOSES
+from vtune.machine.checks.torch import reinstall
 from vtune.machine.disk_speed import Space
 from vtune.machine.finding import Finding
-from vtune.machine.this_machine import Answer
 from vtune.machine.tries import TooBusy
+from vtune.runtime.web_answer import WebAnswer
 
 DRIVER = "| NVIDIA-SMI 525.60   Driver Version: 525.60   CUDA Version: 12.0 |"
 CUDA_TORCH = {"version": "2.9.0", "cuda": "12.8"}
-WORDS = "python -c 'import whisper; whisper.load_model(\"tiny.en\")'"
+ROOT = Path(__file__).resolve().parents[3]
+CAPABILITY = "nvidia-smi --query-gpu=compute_cap"
+WORDS = """python -c "import whisper; whisper.load_model('tiny.en')\""""
+DISTILLMOS = "pip install --no-deps distillmos xls-r-sqa"
 CPU = "vtune run RECIPE --device cpu"
 
 # check, what is changed in the machine, status, words that are seen, words of the line that mends it
@@ -35,12 +41,18 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("torch", {"torch": T4}, "ok", "torch 2.9.0 with CUDA 12.8 sees 1 GPU (Tesla T4, compute capability 7.5)", ""),
     ("torch", {"torch": {**T4, "hip": "6.4"}}, "ok", "with ROCm 6.4", ""),
     ("torch", {"torch": {**T4, "capability": [6, 1], "gpu": "GTX 1080"}}, "error",
-     "has no code for GTX 1080 (capability 6.1), only for sm_75, sm_80, sm_90", REINSTALL),
-    ("torch", {"commands": {"nvidia-smi": DRIVER}}, "error", "torch 2.9.0+cpu was built without CUDA", REINSTALL),
+     "has no code for GTX 1080 (capability 6.1), only for sm_75, sm_80, sm_90", "/whl/cu126"),
+    ("torch", {"torch": {**T4, "capability": [12, 0], "gpu": "RTX 5090"}}, "error",
+     "has no code for RTX 5090 (capability 12.0)", "/whl/cu128"),
+    ("torch", {"commands": {"nvidia-smi": DRIVER}}, "error", "torch 2.9.0+cpu was built without CUDA", "/whl/cu128"),
+    ("torch", {"commands": {"nvidia-smi": DRIVER, CAPABILITY: "6.1\n"}}, "error", "torch 2.9.0+cpu was built without",
+     "/whl/cu126"),
     ("torch", {"commands": {"nvidia-smi": DRIVER}, "torch": {**CUDA_TORCH, "cuda": "13.0"}}, "error",
-     "was built for CUDA 13.0, and the driver knows CUDA 12.0 at most", "Update the NVIDIA driver, or: pip install"),
+     "was built for CUDA 13.0, and the driver knows CUDA 12.0 at most", "/whl/cu128  # or update the NVIDIA driver"),
     ("torch", {"commands": {"nvidia-smi": DRIVER}, "torch": CUDA_TORCH, "environ": {"CUDA_VISIBLE_DEVICES": "-1"}},
      "error", "CUDA_VISIBLE_DEVICES='-1' hides every GPU", "unset CUDA_VISIBLE_DEVICES"),
+    ("torch", {"commands": {"nvidia-smi": DRIVER}, "torch": CUDA_TORCH, "environ": {"CUDA_VISIBLE_DEVICES": "-1"},
+               "system": "Windows"}, "error", "hides every GPU", "Remove-Item Env:CUDA_VISIBLE_DEVICES"),
     ("torch", {"commands": {"nvidia-smi": DRIVER}, "torch": CUDA_TORCH}, "error",
      "nvidia-smi shows a GPU, but torch 2.9.0 (CUDA 12.8) does not see it", "torch.zeros(1).cuda()"),
     ("torch", {"torch": CUDA_TORCH}, "note", "there is no NVIDIA driver", "nvidia-smi"),
@@ -49,16 +61,14 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("torch", {"torch": {"xpu": True}}, "ok", "sees an Intel GPU (XPU)", ""),
     ("versions", {}, "ok", "All versions go together", ""),
     ("versions", {"versions": {"transformers": "5.1.0"}}, "error",
-     "transformers 5.1.0 is installed, and vtune needs >=5.20", "pip install 'transformers>=5.20'"),
+     "transformers 5.1.0 is installed, and vtune needs >=5.20", 'pip install "transformers>=5.20"'),
     ("versions", {"versions": {"transformers": None}}, "error", "transformers is not installed",
-     "pip install 'transformers>=5.20'"),
+     'pip install "transformers>=5.20"'),
     ("versions", {"versions": {"torchaudio": "2.9.0"}, "broken": {"import torchaudio": "OSError: no library"}}, "error",
      "torchaudio 2.9.0 beside torch 2.9.0+cpu: torchaudio's C++ code does not load", "pip uninstall -y torchaudio"),
     ("versions", {"versions": {"torchaudio": "2.9.0"}}, "ok", "All versions go together", ""),
     ("versions", {"versions": {"torchvision": "0.24"}, "broken": {"import torchvision": "RuntimeError: nms"}}, "error",
      "RuntimeError: nms", "pip uninstall -y torchvision"),
-    ("versions", {"versions": {"webrtcvad": "2", "setuptools": "82.0"}, "broken": {"import webrtcvad": "no"}},
-     "error", "webrtcvad imports pkg_resources", "pip install 'setuptools<81'"),
     ("versions", {"versions": {"numba": "0.59.1"}}, "error", "was built for NumPy 1", "pip install --upgrade numba"),
     ("versions", {"broken": {"import peft": "ImportError: x"}}, "error", "peft cannot be imported: ImportError: x",
      "pip install --upgrade peft transformers"),
@@ -77,45 +87,59 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
      "Flash attention does not work on this GPU (No available kernel)", "capability 8.0"),
     ("quantisation", {}, "ok", "bitsandbytes 0.49 computes with 4 bits on cpu", ""),
     ("quantisation", {"versions": {"bitsandbytes": None}}, "note", "bitsandbytes is not installed",
-     "pip install 'vtune-tts[qlora]'"),
+     'pip install "vtune-tts[qlora]"'),
     ("quantisation", {"torch": T4, "broken": {"bitsandbytes on cuda": "the process ended with code -11: "}}, "warning",
      "does not work on cuda: the process ended with code -11", "pip install --upgrade bitsandbytes"),
     ("ffmpeg", {}, "ok", "FFmpeg's codecs work (PyAV 16.0): mp3, opus, flac", ""),
     ("ffmpeg", {"broken": {"encode opus": "EncoderNotFoundError"}}, "warning",
-     "opus cannot be written: EncoderNotFoundError", "pip install --force-reinstall av"),
+     "opus cannot be written: EncoderNotFoundError", "pip install --force-reinstall --no-deps av"),
     ("disk", {}, "ok", "100.0 GB free in the current folder, which writes 900 MB a second", ""),
     ("disk", {"room": Space(100, None, "PermissionError: denied")}, "error",
      "Nothing can be written in the current folder: PermissionError", "cd FOLDER"),
     ("disk", {"room": Space(10**8, None)}, "error", "There are 0.1 GB free in the cache of the Hub",
-     "Free some space, or: export HF_HOME=FOLDER"),
-    ("disk", {"room": Space(5 * 10**9, 900e6)}, "warning", "enough for small engines", "Free some space"),
+     "export HF_HOME=FOLDER  # with a FOLDER on a larger disk"),
+    ("disk", {"room": Space(10**8, None), "system": "Windows"}, "error", "0.1 GB free in the cache of the Hub",
+     '$env:HF_HOME = "FOLDER"'),
+    ("disk", {"room": Space(5 * 10**9, 900e6)}, "warning", "enough for small engines", "or free some space"),
     ("disk", {"room": Space(10**11, 4e6)}, "warning", "The current folder writes 4 MB a second", "on a local disk"),
     ("memory", {}, "ok", "12.0 of 16.0 GiB of memory are free", ""),
-    ("memory", {"ram": (2.0 * GIB, 1.0 * GIB)}, "error", "the quickstart needs 4", "8 GiB or more"),
-    ("memory", {"ram": (16.0 * GIB, 1.0 * GIB)}, "warning", "1.0 of 16.0 GiB", "Close other programs"),
+    ("memory", {"ram": (1.5 * GIB, 1.0 * GIB)}, "error", "the quickstart needs 2", "8 GiB or more"),
+    ("memory", {"ram": (16.0 * GIB, 1.0 * GIB)}, "warning", "1.0 of 16.0 GiB", "close other programs"),
     ("memory", {"ram": (6.0 * GIB, 5.0 * GIB)}, "warning", "little for a run", "vtune plan RECIPE"),
     ("memory", {"torch": T4}, "ok", "15.0 of 15.0 GiB of the GPU's memory are free", ""),
     ("memory", {"torch": {**T4, "gpu_free": 2 * GIB}}, "warning", "another program uses the GPU", "nvidia-smi"),
     ("hub", {}, "ok", "The Hub answers, and somebody is logged in", ""),
     ("hub", {"environ": {"HF_HUB_OFFLINE": "1"}}, "note", "HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE"),
-    ("hub", {"answer": Answer(0, problem="ConnectError: no")}, "warning", "does not answer (ConnectError: no)",
-     "HTTPS_PROXY"),
-    ("hub", {"token": "", "answer": Answer(401)}, "note", "nobody is logged in", "hf auth login"),
-    ("hub", {"answer": Answer(401)}, "warning", "refuses the token", "hf auth login --force"),
-    ("hub", {"answer": Answer(503)}, "warning", "the error 503", "Try again later"),
-    ("weights", {}, "ok", "Whisper's weights are there: tiny.en", ""),
-    ("weights", {}, "ok", "Resemblyzer is there", ""),
-    ("weights", {"files": ()}, "note", "No weights of Whisper are there", WORDS),
+    ("hub", {"answer": WebAnswer(0, problem="ConnectError: no")}, "warning", "does not answer (ConnectError: no)",
+     "export HTTPS_PROXY=http://HOST:PORT"),
+    ("hub", {"token": "", "answer": WebAnswer(401)}, "note", "nobody is logged in", "hf auth login"),
+    ("hub", {"answer": WebAnswer(401)}, "warning", "refuses the token", "hf auth login --force"),
+    ("hub", {"answer": WebAnswer(503)}, "warning", "the error 503", "vtune check --only hub"),
+    ("weights", {}, "ok", "Whisper measures words; its weights are here: tiny.en", ""),
+    ("weights", {}, "ok", "The speaker encoder measures likeness; it comes with vtune", ""),
+    ("weights", {}, "ok", "DistillMOS 0.9.1 measures how natural a voice sounds", ""),
+    ("weights", {"whisper": {"there": [], "path": None}}, "note", "No weights of Whisper are on this machine", WORDS),
+    ("weights", {"whisper": {"named": "/gone.pt"}}, "warning", "VTUNE_WHISPER names /gone.pt, which is no file",
+     "unset VTUNE_WHISPER"),
+    ("weights", {"broken": {"recognise": "EOFError: short"}}, "warning",
+     "The weights of Whisper in /cache/whisper/tiny.en.pt do not work: EOFError: short", WORDS),
     ("weights", {"broken": {"import whisper": "ImportError: numba"}}, "warning", "Whisper cannot be imported: Import",
-     "pip install --force-reinstall openai-whisper"),
-    ("weights", {"versions": {"resemblyzer": None}}, "note", "Resemblyzer is not installed", "vtune-tts[similarity]"),
-    ("weights", {"broken": {"import resemblyzer": "No module named 'pkg_resources'"}}, "warning", "pkg_resources",
-     "'setuptools<81'"),
-    ("extras", {}, "ok", "These extras are installed: qlora, serve", ""),
-    ("extras", {"versions": {"uvicorn": None}}, "note", "The extra 'serve' is not complete: uvicorn",
-     "pip install 'vtune-tts[serve]'"),
-    ("extras", {"versions": {"fastapi": "0.1"}}, "note", "The extra 'serve' is not complete: fastapi",
-     "pip install 'vtune-tts[serve]'"),
+     "pip install --upgrade openai-whisper numba"),
+    ("weights", {"broken": {"compare speakers": "FileNotFoundError"}}, "warning", "with vtune, does not work: File",
+     "pip install --force-reinstall --no-deps vtune-tts"),
+    ("weights", {"versions": {"distillmos": None, "xls-r-sqa": None}}, "note",
+     "DistillMOS is not complete (distillmos and xls-r-sqa missing)", DISTILLMOS),
+    ("weights", {"broken": {"judge naturalness": "ImportError: librosa"}}, "warning",
+     "DistillMOS does not work: ImportError: librosa", DISTILLMOS),
+    ("extras", {}, "ok", "These extras are installed: qlora, quickstart, serve, similarity", ""),
+    ("extras", {"versions": {"uvicorn": None}}, "note",
+     "The extra serve (voices over HTTP) is not complete: uvicorn is not installed", 'pip install "vtune-tts[serve]"'),
+    ("extras", {"versions": {"librosa": None}}, "note",
+     "The extra quickstart (the quickstart with its scores) is not complete: librosa is not installed",
+     'pip install "vtune-tts[quickstart]"'),
+    ("extras", {"versions": {"fastapi": "0.1"}}, "note",
+     "The extra serve (voices over HTTP) is not complete: fastapi is 0.1, and not >=0.115",
+     'pip install "vtune-tts[serve]"'),
 ]  # fmt: skip
 
 
@@ -240,3 +264,30 @@ def test_every_finding_is_a_sentence() -> None:
 def test_a_finding_is_plain_data() -> None:
     assert set(inspect.signature(Finding).parameters) == Finding("ok", "Fine.").settings().keys()
     assert CPU_TORCH["gpus"] == 0
+
+
+def test_the_line_that_installs_torch_fits_the_driver_and_the_gpu() -> None:
+    """PyTorch's table of 2.11: CUDA 12.6 from Maxwell to Hopper, 12.8 and 13.0 from Turing to Blackwell."""
+    builds = {
+        (11, (8, 6)): "cu118", (12, (5, 2)): "cu126", (12, (7, 0)): "cu126", (12, (7, 5)): "cu128",
+        (12, (9, 0)): "cu128", (12, (12, 0)): "cu128", (13, (12, 0)): "cu130",
+        (13, (7, 0)): "cu126", (13, None): "cu130",
+    }  # fmt: skip
+    for (driver, capability), build in builds.items():
+        assert reinstall(driver, capability).endswith(f"/whl/{build}"), (driver, capability)
+
+
+def test_each_extra_says_what_it_is_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert set(PURPOSES) == set(project["optional-dependencies"])
+
+
+def test_every_line_is_one_of_the_shell_of_its_system() -> None:
+    """One kind of quotes everywhere; a variable is set as the system's shell does it."""
+    for check, changes, *_ in CASES:
+        for system in ("Linux", "Windows"):
+            for finding in check_machine(FakeMachine(**{**changes, "system": system}), only=[check]):
+                command = finding.fix.partition("  #")[0]
+                assert not re.search(r"(pip install|vtune) .*'", command), finding
+                assert system != "Windows" or not re.match(r"(export|unset) ", command), finding

@@ -14,6 +14,16 @@ from vtune.evaluation.metric_group import MetricGroup
 from vtune.evaluation.mos_input import mos_input
 from vtune.recipe import Recipe
 
+INSTALL_DISTILLMOS = "pip install --no-deps distillmos xls-r-sqa"
+"""Without --no-deps, pip would install torchaudio, which vtune does not use and which may not fit this torch."""
+
+
+def load_distillmos() -> Any:
+    """Load the network on the CPU. :raises ImportError: its packages are not complete."""
+    with _no_torchaudio():
+        from distillmos import ConvTransformerSQAModel
+    return ConvTransformerSQAModel().eval()
+
 
 class Naturalness:
     """DistillMOS (Stahl and Gamper, 2025), 1 to 5: what listeners would say. Spreads by 0.45 over clips of one voice.
@@ -27,12 +37,10 @@ class Naturalness:
 
     def __init__(self, test_set: TestSet, recipe: Recipe) -> None:
         try:
-            with _no_torchaudio():
-                from distillmos import ConvTransformerSQAModel
+            self._model = load_distillmos()
         except ImportError as error:
             # As a requirement it would bring torchaudio, whose wheels are for CUDA only.
-            raise VtuneError("the metric needs distillmos (pip install --no-deps distillmos xls-r-sqa)") from error
-        self._model: Any = ConvTransformerSQAModel().eval()
+            raise VtuneError(f"the metric needs distillmos ({INSTALL_DISTILLMOS})") from error
 
     def measure(self, utterances: Sequence[Utterance]) -> MetricResult:
         """Estimate a score for each utterance, one after another."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from vtune.machine.command_lines import set_variable
 from vtune.machine.disk_speed import Space
 from vtune.machine.finding import Finding, MachineCheck, error, ok, warning
 from vtune.machine.this_machine import Machine
@@ -26,14 +27,17 @@ def folders(machine: Machine) -> dict[str, Path]:
 
 def run(machine: Machine) -> Iterator[Finding]:
     """Measure the room and the speed of each folder."""
-    move = {"the current folder": "cd FOLDER", "the cache of the Hub": "export HF_HOME=FOLDER"}
+    move = {
+        "the current folder": "cd FOLDER",
+        "the cache of the Hub": set_variable(machine.system, "HF_HOME", "FOLDER"),
+    }
     for name, path in folders(machine).items():
         yield _of_a_folder(name, machine.space(path), move[name])
 
 
 def _of_a_folder(name: str, space: Space, move: str) -> Finding:
     free = f"{space.free / GB:,.1f} GB"
-    larger = f"Free some space, or: {move}  # on a larger disk"
+    larger = f"{move}  # with a FOLDER on a larger disk; or free some space"
     if space.problem:
         return error(
             f"Nothing can be written in {name}: {space.problem}.", f"{move}  # with a FOLDER that you may write to"

@@ -17,7 +17,7 @@ def run(machine: Machine) -> Iterator[Finding]:
     if broken:
         yield warning(
             f"{', '.join(broken)} cannot be written: {tried[f'encode {broken[0]}'].problem}.",
-            "pip install --force-reinstall av soundfile",
+            "pip install --force-reinstall --no-deps av soundfile",
         )
     else:
         yield ok(

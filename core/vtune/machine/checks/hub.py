@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vtune.machine.command_lines import set_variable, unset_variable
 from vtune.machine.finding import Finding, MachineCheck, note, ok, warning
 from vtune.machine.this_machine import Machine
 
@@ -12,7 +13,8 @@ def run(machine: Machine) -> Iterator[Finding]:
     """Ask the Hub who is logged in."""
     if machine.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         yield note(
-            "HF_HUB_OFFLINE is set: models come from the cache alone.", "unset HF_HUB_OFFLINE  # to download a model"
+            "HF_HUB_OFFLINE is set: models come from the cache alone.",
+            f"{unset_variable(machine.system, 'HF_HUB_OFFLINE')}  # to download a model",
         )
         return
     address = machine.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
@@ -21,7 +23,8 @@ def run(machine: Machine) -> Iterator[Finding]:
     if answer.status == 0:
         yield warning(
             f"The Hub at {address} does not answer ({answer.problem}): only bases in the cache can be loaded.",
-            "export HTTPS_PROXY=http://HOST:PORT  # behind a proxy; or copy the models, and export HF_HUB_OFFLINE=1",
+            f"{set_variable(machine.system, 'HTTPS_PROXY', 'http://HOST:PORT')}  # behind a proxy; without a network, "
+            "copy the models into the cache",
         )
     elif not token:
         yield note(
@@ -34,7 +37,8 @@ def run(machine: Machine) -> Iterator[Finding]:
         yield warning(f"The Hub refuses the token that is stored here ({answer.status}).", "hf auth login --force")
     else:
         yield warning(
-            f"The Hub answers with the error {answer.status}.", "Try again later: https://status.huggingface.co"
+            f"The Hub answers with the error {answer.status}.",
+            "vtune check --only hub  # again, later; https://status.huggingface.co says when it works",
         )
 
 

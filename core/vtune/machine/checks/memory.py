@@ -8,20 +8,21 @@ from vtune.machine.finding import Finding, MachineCheck, error, ok, warning
 from vtune.machine.this_machine import Machine
 
 GIB = 2**30
-LEAST, ENOUGH = 4 * GIB, 8 * GIB
-"""The quickstart needs 3.9 GB; a GPU run keeps 8 GB free for reading, encoding and scoring."""
+LEAST, ENOUGH = 2 * GIB, 8 * GIB
+"""The quickstart says that it needs 2 GB; a GPU run keeps 8 GB free for reading, encoding and scoring."""
 
 
 def run(machine: Machine) -> Iterator[Finding]:
     """Look at how much memory there is, and how much of it is free."""
     total, free = machine.memory()
     text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB of memory are free"
+    plan = "vtune plan RECIPE  # says what a run needs"
     if total < LEAST:
-        yield error(f"{text}: the quickstart needs 4.", "Use a machine, or a container, with 8 GiB or more.")
+        yield error(f"{text}: the quickstart needs 2.", "Use a machine, or a container, with 8 GiB or more.")
     elif free < LEAST:
-        yield warning(f"{text}.", "Close other programs; `vtune plan RECIPE` says what a run needs.")
+        yield warning(f"{text}.", f"{plan}; close other programs until that is free")
     elif total < ENOUGH:
-        yield warning(f"{text}: enough for the quickstart, little for a run.", "vtune plan RECIPE  # what a run needs")
+        yield warning(f"{text}: enough for the quickstart, little for a run.", plan)
     else:
         yield ok(f"{text}.")
     torch = machine.tried("torch")["torch"]

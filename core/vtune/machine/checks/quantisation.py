@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vtune.machine.checks.precision import devices
+from vtune.machine.command_lines import install
 from vtune.machine.finding import Finding, MachineCheck, note, ok, warning
 from vtune.machine.this_machine import Machine
 
-INSTALL = "pip install 'vtune-tts[qlora]'"
+INSTALL = install("vtune-tts[qlora]")
 
 
 def run(machine: Machine) -> Iterator[Finding]:
@@ -27,7 +28,7 @@ def run(machine: Machine) -> Iterator[Finding]:
     else:
         yield warning(
             f"bitsandbytes {version} does not work on {device}: {tried.problem}.",
-            "pip install --upgrade bitsandbytes  # or quantization=none in the recipe",
+            "pip install --upgrade bitsandbytes  # or vtune run RECIPE engine_options.quantization=none",
         )
 
 

@@ -5,14 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from vtune.machine.command_lines import unset_variable
 from vtune.machine.finding import Finding, MachineCheck, error, note, ok, warning
 from vtune.machine.this_machine import Machine
 from vtune.machine.tries import Tried
 
-GPU_INDEX = "https://download.pytorch.org/whl/cu126"
-"""PyTorch's own index of builds for CUDA 12.6, which all drivers since 525 and all GPUs since Maxwell can run."""
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
-REINSTALL = f"pip install --force-reinstall torch --index-url {GPU_INDEX}"
+LEGACY_CAPABILITY = (7, 5)
+"""GPUs before Turing are in PyTorch's builds for CUDA 12.6 and older alone, and Blackwell in none of these."""
+
+
+def reinstall(driver_cuda: int, capability: tuple[int, int] | None) -> str:
+    """Return the line that installs a torch for a GPU and its driver.
+
+    :param driver_cuda: the newest major version of CUDA that the driver knows.
+    :param capability: of the GPU; None if it is not known, which means Turing or newer.
+
+    >>> reinstall(12, (6, 1))
+    'pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu126'
+    """
+    if driver_cuda < 12:
+        build = "cu118"
+    elif capability is not None and capability < LEGACY_CAPABILITY:
+        build = "cu126"
+    else:
+        build = "cu128" if driver_cuda == 12 else "cu130"
+    return f"pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/{build}"
 
 
 def run(machine: Machine) -> Iterator[Finding]:
@@ -23,26 +42,39 @@ def run(machine: Machine) -> Iterator[Finding]:
         return
     version, driver = torch.fact("version"), machine.output("nvidia-smi")
     if torch.fact("gpus"):
-        yield from _of_the_gpu(torch)
+        yield from _of_the_gpu(machine, torch)
     elif driver is None:
         yield from _without_a_driver(machine, torch)
     elif torch.fact("cuda") is None:
         yield error(
             f"There is an NVIDIA GPU, but torch {version} was built without CUDA: everything runs on the processor.",
-            REINSTALL,
+            _line_for(machine),
         )
     else:
-        yield _unseen(torch, driver, machine.environ.get("CUDA_VISIBLE_DEVICES"))
+        yield _unseen(machine, torch)
 
 
-def _of_the_gpu(torch: Tried) -> Iterator[Finding]:
+def _line_for(machine: Machine) -> str:
+    """Return the line that installs a torch for the GPU and the driver of this machine."""
+    cuda = _driver_cuda(machine) or (12, 0)
+    told = machine.output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader") or ""
+    match = re.match(r"\s*(\d+)\.(\d+)\s*$", told.partition("\n")[0])
+    return reinstall(cuda[0], (int(match[1]), int(match[2])) if match else None)
+
+
+def _driver_cuda(machine: Machine) -> tuple[int, int] | None:
+    match = re.search(r"CUDA Version:\s*(\d+)\.(\d+)", machine.output("nvidia-smi") or "")
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _of_the_gpu(machine: Machine, torch: Tried) -> Iterator[Finding]:
     version, name = torch.fact("version"), torch.fact("gpu")
     major, minor = torch.fact("capability", [0, 0])
     built: Sequence[str] = torch.fact("architectures", [])
     if built and torch.fact("hip") is None and not _runs(major, minor, built):
         yield error(
             f"torch {version} has no code for {name} (capability {major}.{minor}), only for {', '.join(built)}.",
-            REINSTALL,
+            reinstall((_driver_cuda(machine) or (12, 0))[0], (major, minor)),
         )
         return
     which = f"ROCm {torch.fact('hip')}" if torch.fact("hip") else f"CUDA {torch.fact('cuda')}"
@@ -75,7 +107,7 @@ def _without_a_driver(machine: Machine, torch: Tried) -> Iterator[Finding]:
         yield note(
             f"torch {version} was built for CUDA {torch.fact('cuda')}, and there is no NVIDIA driver: everything runs "
             "on the processor.",
-            "With an NVIDIA GPU: install its driver, then check with: nvidia-smi",
+            "nvidia-smi  # with an NVIDIA GPU: install its driver until this command shows it",
         )
     elif machine.system == "Darwin" and not torch.fact("mps_built"):
         yield warning(
@@ -86,24 +118,21 @@ def _without_a_driver(machine: Machine, torch: Tried) -> Iterator[Finding]:
         yield note(f"torch {version} runs on the processor: there is no GPU that it can use.")
 
 
-def _unseen(torch: Tried, driver: str, visible: str | None) -> Finding:
+def _unseen(machine: Machine, torch: Tried) -> Finding:
     """Say why torch does not see the GPU that the driver has."""
-    built, version = str(torch.fact("cuda")), torch.fact("version")
+    built, version, visible = str(torch.fact("cuda")), torch.fact("version"), machine.environ.get(VISIBLE)
     if visible is not None and visible.strip() in ("", "-1", "NoDevFiles"):
+        return error(f"{VISIBLE}={visible!r} hides every GPU from torch.", unset_variable(machine.system, VISIBLE))
+    driver = _driver_cuda(machine)
+    if driver and _numbers(built)[:1] > driver[:1]:
         return error(
-            f"CUDA_VISIBLE_DEVICES={visible!r} hides every GPU from torch.",
-            "unset CUDA_VISIBLE_DEVICES",
-        )
-    match = re.search(r"CUDA Version:\s*(\d+)\.(\d+)", driver)
-    if match and _numbers(built)[:1] > (int(match[1]),):
-        return error(
-            f"torch {version} was built for CUDA {built}, and the driver knows CUDA {match[1]}.{match[2]} at most: "
+            f"torch {version} was built for CUDA {built}, and the driver knows CUDA {driver[0]}.{driver[1]} at most: "
             "torch sees no GPU.",
-            f"Update the NVIDIA driver, or: {REINSTALL}",
+            f"{_line_for(machine)}  # or update the NVIDIA driver",
         )
     return error(
         f"nvidia-smi shows a GPU, but torch {version} (CUDA {built}) does not see it.",
-        "python -c 'import torch; torch.zeros(1).cuda()'  # prints the reason; a restart helps after a driver update",
+        'python -c "import torch; torch.zeros(1).cuda()"  # prints the reason; a restart helps after a driver update',
     )
 
 

@@ -9,6 +9,7 @@ from itertools import chain
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
+from vtune.machine.command_lines import install
 from vtune.machine.finding import Finding, MachineCheck, error, ok
 from vtune.machine.this_machine import Machine
 
@@ -57,12 +58,6 @@ BAD_PAIRS = (
         "pip uninstall -y torchvision",
     ),
     BadPair(
-        "webrtcvad", "setuptools", lambda _, setuptools: _release(setuptools) >= (81,), "webrtcvad",
-        "webrtcvad imports pkg_resources, which setuptools 81 and newer do not have: speaker similarity is not "
-        "measured",
-        "pip install 'setuptools<81'",
-    ),
-    BadPair(
         "numba", "numpy", lambda numba, numpy: _release(numba) < (0, 60) and _release(numpy) >= (2,), "",
         "this numba was built for NumPy 1: Whisper and librosa cannot be imported",
         "pip install --upgrade numba",
@@ -95,7 +90,7 @@ def _requirements(machine: Machine) -> Iterator[Finding]:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         version = machine.version(requirement.name)
-        line = f"pip install '{requirement.name}{requirement.specifier}'"
+        line = install(f"{requirement.name}{requirement.specifier}")
         if version is None:
             yield error(f"{requirement.name} is not installed, and vtune needs it.", line)
         elif not requirement.specifier.contains(version, prereleases=True):

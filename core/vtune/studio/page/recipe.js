@@ -22,13 +22,15 @@ function drawChoice(choice, index) {
     element("small", {}, `Licence: ${choice.licence_id && choice.licence_id !== "other" ? `${choice.licence_id}. ` : ""}${choice.licence}`)));
 }
 
+// The list grows while the studio looks at each engine.
 export async function loadChoices() {
-  const place = $("choices");
-  place.append(element("p", { className: "quiet", id: "choices-wait" }, "Looking at the engines and at this machine …"));
-  choices = await get("/api/choices");
-  $("choices-wait").remove();
-  place.append(...choices.map(drawChoice));
-  choose();
+  const { choices: known, complete, problem } = await get("/api/choices");
+  for (const [index, choice] of known.entries()) if (index >= choices.length) $("choices").append(drawChoice(choice, index));
+  choices = known;
+  if (!chosen()) choose();
+  $("choices-wait").hidden = complete;
+  $("choices-problem").textContent = problem || "";
+  if (!complete) setTimeout(() => loadChoices().catch(() => {}), 1000);
 }
 
 function chosen() {

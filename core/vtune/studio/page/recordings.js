@@ -112,7 +112,7 @@ function drawFindings({ findings, failed }) {
     speakers.length > 1 ? `Speakers: ${speakers.map(([name, seconds]) => `${name} ${minutes(seconds)}`).join(", ")}.` : "");
   const kinds = element("ul", {}, ...findings.kinds.map((kind) => element("li", {},
     element("span", { className: kind.severity === "error" ? "bad" : kind.severity === "warning" ? "doubt" : "quiet" }, `${kind.severity}: `),
-    `${kind.count} × ${kind.lines[0]}`)));
+    kind.count > 1 ? `${kind.count} times; the first is ${kind.lines[0]}` : kind.lines[0])));
   const nothing = findings.kinds.length ? null : element("p", { className: "good" }, "Nothing is wrong with them.");
   return [facts, nothing, kinds, ...findings.advice.map((line) => element("p", { className: "quiet" }, line))];
 }

@@ -23,13 +23,16 @@ function curve([name, points, others]) {
   const last = Math.max(...steps);
   const x = (step) => LEFT + (WIDTH - LEFT - 8) * (last ? step / last : 0);
   const y = (value) => 8 + (HEIGHT - BOTTOM - 8) * (most > least ? (most - value) / (most - least) : 0.5);
-  const line = (list, kind) => svg("polyline", { points: list.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" "), class: kind });
-  const end = points.at(-1)?.[1] ?? others.at(-1)[1];
-  const described = `${name}: ${number(end)} at step ${last}${others?.length ? `; validation ${number(others.at(-1)[1])}` : ""}`;
+  const line = (list, kind) => svg("g", { class: kind },
+    svg("polyline", { points: list.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }),
+    ...list.slice(-1).map(([step, value]) => svg("circle", { cx: x(step).toFixed(1), cy: y(value).toFixed(1), r: 3.5 })));
+  const said = (list) => `${number(list.at(-1)[1])} at step ${list.at(-1)[0]}`;
+  const described = `${name}: ${[points.length ? said(points) : "", others?.length ? `validation ${said(others)}` : ""].filter(Boolean).join("; ")}`;
   return element("figure", {},
     svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": described },
       svg("line", { x1: LEFT, x2: WIDTH - 8, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM }),
-      svg("text", { x: 0, y: 16 }, number(most)), svg("text", { x: 0, y: HEIGHT - BOTTOM }, number(least)),
+      svg("text", { x: 0, y: 16 }, number(most)),
+      ...(most > least ? [svg("text", { x: 0, y: HEIGHT - BOTTOM }, number(least))] : []),
       svg("text", { x: LEFT, y: HEIGHT - 4 }, "0"), svg("text", { x: WIDTH - 8, y: HEIGHT - 4, "text-anchor": "end" }, `step ${last}`),
       line(points, "first"), ...(others?.length ? [line(others, "second")] : [])),
     element("figcaption", {}, described));
@@ -77,6 +80,9 @@ export async function drawTraining() {
   render($("curves"), run.curves, drawCurves);
   render($("heard"), { project: state.project, training: run.training, heard: run.heard }, drawHeard);
   if (job) await fill($("log"), job.number);
+  // The run says why its checkpoints speak nothing.
+  const why = job && !run.heard.length ? /^Checkpoints cannot be chosen.*$/m.exec($("log").textContent) : null;
+  render($("unheard"), why ? why[0] : "", (text) => text);
 }
 
 async function fill(place, number) {
