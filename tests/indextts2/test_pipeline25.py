@@ -192,13 +192,25 @@ def test_segments_come_one_by_one(voice: Any) -> None:
     assert all(np.isfinite(piece.waveform).all() for piece in pieces)
 
 
-def test_emotions(voice: Any) -> None:
-    usual = spoken(voice, "hello")
-    weights = [0.0, 0.8, 0, 0, 0, 0, 0, 0]
-    changed = spoken(voice, "hello", sampling={"emotion_weights": weights})
-    weaker = spoken(voice, "hello", sampling={"emotion_strength": 0.0})
-    assert not np.array_equal(usual[:1000], changed[:1000])
-    assert not np.array_equal(usual[:1000], weaker[:1000])
+EMOTIONS: list[dict[str, Any]] = [
+    {"emotion_weights": (0.0, 0.8, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)},
+    {"emotion_weights": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.8, 0.0)},
+    {"emotion_strength": 0.0},
+]
+
+
+def test_an_emotion_stands_beside_the_style_and_changes_the_codes(voice: Any) -> None:
+    """The sound of a code does not depend on the emotion, so the emotion is heard where it changes codes."""
+    texts = ("hello", "hello there", "the river runs past the mill")
+    usual = [spoken(voice, text) for text in texts]
+    told = speaker_of(voice.base, voice.conditioning, tag="en").conditioning[0]
+    for emotion in EMOTIONS:
+        options = voice.base.options.model_copy(update=emotion)
+        asked = speaker_of(voice.base, voice.conditioning, options, tag="en").conditioning[0]
+        assert torch.equal(asked[:192], told[:192])
+        assert not torch.allclose(asked[192:], told[192:], atol=1e-3)
+        sounds = [spoken(voice, text, sampling=emotion) for text in texts]
+        assert not all(map(np.array_equal, sounds, usual)), emotion
 
 
 @pytest.mark.parametrize(
