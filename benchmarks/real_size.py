@@ -56,8 +56,8 @@ STATEMENT = "I have the right to publish this voice"
 STAGES = (
     ("encode", re.compile(r"\[1/3\]")),
     ("load", re.compile(r"\[2/3\]")),
-    ("train", re.compile(r"trainable params")),
-    ("check", re.compile(r"training: done")),
+    ("train", re.compile(r"Trainable parameters")),
+    ("check", re.compile(r"Training is done")),
     ("speak and write", re.compile(r"\[3/3\]")),
 )
 """Stages of `vtune run`, each with the log line that starts the stage."""
@@ -172,7 +172,7 @@ def planned_gib(text: str) -> dict[str, float]:
     Example: `host  GiB of 23.4 (free): encoding 0.71, training 3.40: fits` gives two stages.
     """
     line = re.search(r"^host .*?\): (.*): ", text, re.M)
-    return {name: float(size) for name, size in re.findall(r"([a-z ]+) (\d+\.\d+)", line[1] if line else "")}
+    return {name: float(size) for name, size in re.findall(r"([a-z][a-z ]*) (\d+\.\d+)", line[1] if line else "")}
 
 
 def measured(
