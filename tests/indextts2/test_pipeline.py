@@ -123,7 +123,10 @@ def test_options_are_set_from_the_command_line(made: Made, tmp_path: Path) -> No
     ("option", "says"),
     [
         ("flow_step=4", "has no option 'flow_step'; did you mean 'flow_steps'?"),
-        ("temperature=hot", "'temperature'"),
+        ("temperature=hot", "engine option 'temperature' must be a number, found 'hot'"),
+        ("top_p=2", "engine option 'top_p' must be 1 or less, found 2"),
+        ("language=jp", "engine option 'language': there is no language 'jp'"),
+        ("emotion_weights=[0, 1]", "engine option 'emotion_weights.2' must not be missing, found [0, 1]"),
         ("reference_audio=nowhere.wav", "nowhere.wav"),
         ("base_model=./nowhere", "engine_options.base_model: there is no folder './nowhere'"),
     ],
