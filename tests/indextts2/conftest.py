@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from indextts2_runs import Made, run_recipe, write_speech
 
 from vtune_indextts2 import nano_checkpoint
 from vtune_indextts2.base import IndexTTS2Base
@@ -106,3 +107,25 @@ def make_base25(tiny25: Path, make_base: Callable[..., IndexTTS2Base]) -> Callab
         return make_base(**{"base_model": str(tiny25), **options})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def speakers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write two voices of unequal length, each a folder of clips with its own sample rate."""
+    return write_speech(tmp_path_factory.mktemp("speakers"))
+
+
+@pytest.fixture(scope="session")
+def made20(speakers: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Train a LoRA voice of IndexTTS-2 with gradient checkpointing, in a run that is never stopped."""
+    root = tmp_path_factory.mktemp("made20")
+    (folder,) = run_recipe(speakers, tiny, root)
+    return Made(folder, root)
+
+
+@pytest.fixture(scope="session")
+def made25(speakers: Path, tiny25: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Train the same voice of IndexTTS-2.5."""
+    root = tmp_path_factory.mktemp("made25")
+    (folder,) = run_recipe(speakers, tiny25, root)
+    return Made(folder, root)

@@ -282,7 +282,13 @@ def test_rows_of_several_languages_are_the_same_alone_and_together(make_base25: 
 )
 def test_what_only_the_later_release_has_is_told(make_base: MakeBase, options: dict[str, Any], says: str) -> None:
     with pytest.raises(EngineError, match=says):
-        make_base(**options).frontend  # noqa: B018 # the property checks the options
+        make_base(**options)
+
+
+def test_what_is_wrong_with_an_option_is_no_reason_to_skip_a_clip(make_base25: MakeBase, tmp_path: Path) -> None:
+    base = make_base25(glossary=tmp_path / "nowhere.yaml")
+    with pytest.raises(EngineError, match=r"nowhere\.yaml cannot be read"):
+        prepare(base, made_clip(22_050, 0.8, 0))
 
 
 def test_a_tag_that_does_not_exist_names_the_nearest() -> None:

@@ -44,6 +44,8 @@ def explain(error: Mapping[str, Any]) -> str:
         count, unit = context["min_length"], "item" if kind == "too_short" else "character"
         message = f"must have {count} {unit}{'s' * (count > 1)} or more"
         message = "must not be empty" if count == 1 else message
+    elif kind == "missing" and isinstance(value, list | tuple):
+        message = "must not be missing"
     elif kind in _EXPECTED:
         message = f"must {_EXPECTED[kind].format(**{name: _plain(limit) for name, limit in context.items()})}"
     else:

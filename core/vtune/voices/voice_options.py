@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from vtune.engines import Engine
 from vtune.errors import EngineError, nearest, shown
+from vtune.recipe.explain import explain
 from vtune.types import EngineOptions
 from vtune.voice_format.record import VoiceRecord
 
@@ -23,4 +24,4 @@ def options_of(engine: Engine, record: VoiceRecord, changes: Mapping[str, Any]) 
         if first["type"] == "extra_forbidden":
             hint = nearest(name, engine.info.options.model_fields)
             raise EngineError(f"engine {engine.name!r} has no option {shown(name)}{hint}") from error
-        raise EngineError(f"engine option {shown(name)}: {first['msg']}, found {shown(first['input'])}") from error
+        raise EngineError(f"engine option {shown(name)}{explain(first)}") from error

@@ -36,7 +36,10 @@ _ENCODING_PARTS = ("semantic", "codec", "conditioning_encoder", "speaker_model")
 
 
 class IndexTTS2Base:
-    """One checkpoint. ``device`` and ``dtype`` belong to the GPT; all other parts are float32 on ``frozen_device``."""
+    """One checkpoint. ``device`` and ``dtype`` belong to the GPT; all other parts are float32 on ``frozen_device``.
+
+    :raises EngineError: an option asks for what the release of the checkpoint does not have.
+    """
 
     def __init__(self, options: IndexTTS2Options, device: torch.device, dtype: torch.dtype) -> None:
         self.options = options
@@ -44,6 +47,7 @@ class IndexTTS2Base:
         self.dtype = dtype
         self.frozen_device = device if options.frozen_device == "auto" else torch.device("cpu")
         self.files = CheckpointFiles(options)
+        self.release.check(options)
         self.recording_cache: dict[tuple[str, int, float], tuple[RecordingFeatures, FlowPrompt]] = {}
 
     @property
@@ -63,8 +67,7 @@ class IndexTTS2Base:
 
     @cached_property
     def frontend(self) -> Text:
-        """Turns texts into token ids. :raises EngineError: an option asks for what the release does not have."""
-        self.release.check(self.options)
+        """Turns texts into token ids."""
         return self.release.make_text(self)
 
     @cached_property

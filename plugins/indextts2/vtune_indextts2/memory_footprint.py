@@ -43,7 +43,6 @@ def estimate(
     tables = 2 * (gpt.text_rows + gpt.number_mel_codes) * width + gpt.text_rows + gpt.number_mel_codes
     positions = (gpt.text_positions + gpt.mel_positions + 4) * width  # two norms of two vectors each
     positions += (gpt.style_dim + 1 + gpt.languages) * width if config.release == "2.5" else 2 * width
-    linear = linear_shapes(config)
     adapter = adapter_size(empty_network(config), lora, presets)
     # What backward keeps of one layer: inputs of both norms, queries, keys, values and what was attended to, the inner
     # ones of the MLP, two masks of dropout, what each adapted module is given. Heads see one place each.
@@ -74,7 +73,8 @@ def estimate(
         speaking_bytes=speaking,
         tensor_bytes=max(gpt.text_rows, gpt.number_mel_codes, 4 * width) * width * dtype_bytes,
         gathered_bytes=(2 * body // layers + tables + positions) * dtype_bytes,
-        largest_bytes=max(inputs * outputs for inputs, outputs in linear.values()) * dtype_bytes,
+        # Merging copies one adapted weight at a time; an untouched head, the largest weight of all, is not among them.
+        largest_bytes=max((inputs * outputs for inputs, outputs in adapter.modules.values()), default=0) * dtype_bytes,
     )
 
 
@@ -143,21 +143,3 @@ def _speaking_bytes(files: CheckpointFiles) -> int:
 
 def _bytes(*networks: nn.Module) -> int:
     return sum(4 * tensor.numel() for network in networks for tensor in network.state_dict().values())
-
-
-def linear_shapes(config: Config) -> dict[str, tuple[int, int]]:
-    """Shapes ``(in, out)`` of all linear modules by name."""
-    width = config.gpt.model_dim
-    shapes = {
-        f"gpt.h.{layer}.{name}": shape
-        for layer in range(config.gpt.layers)
-        for name, shape in (
-            ("attn.c_attn", (width, 3 * width)),
-            ("attn.c_proj", (width, width)),
-            ("mlp.c_fc", (width, 4 * width)),
-            ("mlp.c_proj", (4 * width, width)),
-        )
-    }
-    shapes["mel_head"] = (width, config.gpt.number_mel_codes)
-    shapes["text_head"] = (width, config.gpt.text_rows)
-    return shapes

@@ -10,18 +10,27 @@ import io
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vtune.toolkit import build_once
 from vtune_indextts2.config import TOKENIZER_FILES
 from vtune_indextts2.multilingual.tokens import load_encoder
 from vtune_indextts2.releases.detection import CODEC_FILE, ReleaseName
 
-NANO_VERSION = 1
+if TYPE_CHECKING:
+    from torch import nn
+
+NANO_VERSION = 2
 """Raise it whenever the files built here change; old ones stay in the cache under their own number."""
 
 FEATURE_WIDTH = 64
 CODEBOOK_SIZE = 256
+ATTENTION_GAIN = 10.0
+"""Random attention is this much stronger in IndexTTS-2.5, where text and emotion reach the sound through codes alone:
+without it, every text and every emotion would give the same codes."""
+
+STOP_BIAS = -3.0
+"""What the logit of the stop code begins with in IndexTTS-2.5."""
 EMOTION_GROUP_SIZES = (3, 17, 2, 8, 4, 5, 10, 24)
 TOKENIZER_PHRASES = (
     "THE RIVER RUNS PAST THE MILL, AND THE MILLER SLEEPS.",
@@ -68,6 +77,8 @@ def build(folder: Path, *, width: int = 64, layers: int = 3, seed: int = 0, rele
         encoder = encoder_class(gpt)(gpt)
         for parameter in (p for name, p in encoder.named_parameters() if name.endswith("latents")):
             torch.nn.init.normal_(parameter)
+        if release == "2.5":
+            _let_text_decide(network, gpt.stop_mel_token)
         torch.save({"model": {**encoder.state_dict(), **network.state_dict()}}, folder / "gpt.pth")
         # Files of IndexTTS-2.5 hold the projection of latents too, which nothing reads.
         s2mel = S2Mel(S2MelSettings.read(content["s2mel"], "nano"), (width, 256, 128, FEATURE_WIDTH))
@@ -96,6 +107,18 @@ def build(folder: Path, *, width: int = 64, layers: int = 3, seed: int = 0, rele
     (folder / "bigvgan" / "config.json").write_text(json.dumps(NANO_VOCODER_CONFIG, indent=2) + "\n", encoding="utf-8")
     # Last, for it says that the folder is whole.
     (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def _let_text_decide(network: nn.Module, stop: int) -> None:
+    """Let codes depend on what stands before them, and seldom stop, so that a trained one says more than a code."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if ".attn.c_" in name and name.endswith("weight"):
+                parameter.mul_(ATTENTION_GAIN)
+            elif name == "mel_head.bias":
+                parameter[stop] += STOP_BIAS
 
 
 def _write_codec(folder: Path, sizes: dict[str, int], release: ReleaseName) -> None:

@@ -58,12 +58,12 @@ def prepare(base: IndexTTS2Base, clip: Clip) -> Features:
 
 def _read(base: IndexTTS2Base, text: str) -> tuple[int | None, list[int]]:
     """Return the row of the text's language and the ids of the text."""
-    tag = base.options.language
+    frontend, tag = base.frontend, base.options.language
     try:
-        tag = base.frontend.resolve(text, tag)
+        tag = frontend.resolve(text, tag)
     except EngineError as error:  # of this text, not of the engine
         raise SkipClip(str(error)) from error
-    return base.frontend.row(tag), base.frontend.tokenize(text, tag)
+    return frontend.row(tag), frontend.tokenize(text, tag)
 
 
 def collate(base: IndexTTS2Base, features: Sequence[Features]) -> Batch:

@@ -266,17 +266,17 @@ TEXT: dict[str, Callable[[Patch], None]] = {
     "no blank behind the tag": lambda patch: patch.setattr(frontend, "prefix_of", lambda tag: f"<|{tag.lower()}|>"),
     "no tag": lambda patch: patch.setattr(frontend, "prefix_of", lambda tag: ""),
     "phones for pinyin": lambda patch: patch.setattr(
-        frontend.annotations, "write_readings",
+        annotations, "write_readings",
         lambda text, **settings: READINGS(text, **settings).replace("TOKEN_2", "TOKEN_1"),
     ),
     "readings in small letters": lambda patch: patch.setattr(
-        frontend.annotations, "write_readings", lambda text, **settings: READINGS(text, **settings).lower()
+        annotations, "write_readings", lambda text, **settings: READINGS(text, **settings).lower()
     ),
     "special tokens in small letters": lambda patch: patch.setattr(
-        frontend.annotations, "raise_special_tokens", lambda text: text
+        annotations, "raise_special_tokens", lambda text: text
     ),
     "kana without blanks": lambda patch: patch.setattr(
-        frontend.annotations, "write_readings", lambda text, **settings: READINGS(text, **settings).replace(" ", "")
+        annotations, "write_readings", lambda text, **settings: READINGS(text, **settings).replace(" ", "")
     ),
     "a larger budget": replace(frontend, "split", without_appended),
     "words left whole": replace(
