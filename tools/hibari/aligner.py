@@ -1,7 +1,7 @@
 """Make the aligner of the voice heart that comes with vtune: ``python tools/hibari/aligner.py FILE [STEPS]``.
 
-It takes about a quarter of an hour of one processor for 2,400 steps. The file holds the weights in half precision, which
-moves a score of the classifier by less than 0.01.
+It takes about a quarter of an hour of one processor for 2,400 steps. The file holds the weights in half precision,
+which moves a score of the classifier by less than 0.01.
 """
 
 from __future__ import annotations

@@ -25,9 +25,7 @@ def save(files: BaseFiles, network: nn.Module, directory: Path) -> list[Path]:
     header = MergedHeader(
         uses=recorded_uses(files.settings), dilations=recorded_dilations(files.settings), accent=files.accent
     )
-    tensors = {
-        name_in_file(name): tensor.contiguous() for name, tensor in folded_weights(network).items()
-    }
+    tensors = {name_in_file(name): tensor.contiguous() for name, tensor in folded_weights(network).items()}
     path = directory / f"voice{MERGED_SUFFIX}"
     save_file(tensors, path, metadata={HEADER_KEY: header.model_dump_json()})
     return [path]

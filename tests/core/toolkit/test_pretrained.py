@@ -189,7 +189,8 @@ def test_nothing_in_the_project_loads_a_model_by_another_way() -> None:
         "hub.py: loaded = kind.from_pretrained(name, trust_remote_code=False, **settings)",
         # an adapter that vtune has just written there
         "peft.py: model = PeftModel.from_pretrained(fresh.to(source.device), str(directory))",
-        "export_target.py: adapted = PeftModel.from_pretrained(base.new_network().float(), str(directory / LORA_FOLDER))",
+        "export_target.py: adapted = PeftModel.from_pretrained("
+        "base.new_network().float(), str(directory / LORA_FOLDER))",
         # from another rank of the same launch, by torch's own store, as torch's collectives do
         "rank_store.py: return pickle.loads(data)",
         # registries, by the names of vtune's own packages

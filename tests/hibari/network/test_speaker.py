@@ -41,7 +41,9 @@ def test_a_longer_tract_has_lower_formants() -> None:
 def test_both_are_learned_from_levels() -> None:
     """A person with formants 8 % lower and a darker colour is found, with the recipe's optimizer, in its steps."""
     random = np.random.default_rng(0)
-    vowels = [envelope(*(float(formant * random.uniform(0.8, 1.25)) for formant in (25, 75, 130, 180))) for _ in range(40)]
+    vowels = [
+        envelope(*(float(formant * random.uniform(0.8, 1.25)) for formant in (25, 75, 130, 180))) for _ in range(40)
+    ]
     base = torch.stack(vowels)
     darker = -torch.arange(BINS) / 300
     person = stretch(base, torch.tensor([math.log(1.08) / TRACT_UNIT])) + darker

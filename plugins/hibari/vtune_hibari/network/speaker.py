@@ -39,7 +39,8 @@ class Speaker(nn.Module):
         :param levels: logarithms of levels, ``[... x 601]``.
         """
         one = torch.ones(1, device=levels.device, dtype=levels.dtype)
-        return stretch(levels, self.tract(one)) + self.colour(one)
+        changed: torch.Tensor = stretch(levels, self.tract(one)) + self.colour(one)
+        return changed
 
 
 def stretch(levels: torch.Tensor, tract: torch.Tensor) -> torch.Tensor:
