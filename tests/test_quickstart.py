@@ -1,7 +1,8 @@
 """The proof: the quickstart learns a person from five minutes of speech, keeps the words, and its scores tell so.
 
 Held-out sentences of an open vocabulary are spoken by the tuned voice and by its base, two seeds each, and heard by
-Whisper and by a network that knows speakers; and the scores do not say so where nothing was learned, or the wrong thing.
+Whisper and by a network that knows speakers; and the scores do not say so where nothing was learned, or the wrong
+thing.
 """
 
 from __future__ import annotations

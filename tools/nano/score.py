@@ -2,7 +2,8 @@
 
 Every voice of the corpus speaks the held-out sentences of the recipe nano, which nothing was trained on. Prints a row a
 voice for the card: wrong words, sentences that end by themselves, pace against the voice's own, and similarity to its
-own recordings and to the nearest other voice's, and to noah, whom the recipe nano learns. Needs the extra ``similarity``.
+own recordings and to the nearest other voice's, and to noah, whom the recipe nano learns. Needs the extra
+``similarity``.
 """
 
 from __future__ import annotations
