@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -22,7 +23,8 @@ def load_distillmos() -> Any:
     """Load the network on the CPU. :raises ImportError: its packages are not complete."""
     with _no_torchaudio():
         from distillmos import ConvTransformerSQAModel
-    return ConvTransformerSQAModel().eval()
+    with redirect_stdout(io.StringIO()):  # the package prints the path of its weights
+        return ConvTransformerSQAModel().eval()
 
 
 class Naturalness:
