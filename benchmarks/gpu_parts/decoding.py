@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import torch
-from real_size import CODEC
+from real_size_bases import CODEC
 from training import ARMS
 
 from gpu_parts.orpheus_training import shape

@@ -48,7 +48,7 @@ def run_here(part: Part, settings: Settings) -> dict[str, Any]:
         figures = function_of(part)(settings, **part.arguments)
     except NotRunError as reason:
         return {"status": "not run", "reason": str(reason)}
-    except ImportError as error:
+    except ModuleNotFoundError as error:  # a name that a module lacks is a fault
         return {"status": "not run", "reason": f"a library is missing: {error}"}
     except Exception as error:  # whatever a library raises
         traceback.print_exc()

@@ -48,7 +48,7 @@ def stepper(settings: Settings) -> dict[str, Any]:
 def codec(settings: Settings) -> dict[str, Any]:
     """Encode and decode noise with the codec on the GPU and on the CPU (`codec_device: auto` and `cpu`)."""
     require_cuda(settings)
-    from real_size import CODEC
+    from real_size_bases import CODEC
     from snac import SNAC
 
     from vtune_orpheus.frame_decoder import positional_noise

@@ -68,6 +68,7 @@ def test_the_second_run_measures_only_what_is_missing(small: tuple[Path, str]) -
     record["parts"]["decoding: 1 rows"] = {"status": "not run", "reason": "the time was used up"}
     path.write_text(json.dumps(record))
     options = ["--small", "--device", "cpu", "--only", "machine", "decoding: 1 rows", "--seconds-per-part", "0.2"]
+    options += ["--minutes", "60"]  # for a busy machine
     done = run(*options, "--out", str(path))
     assert done.returncode == 0, done.stderr
     after = json.loads(path.read_text())["parts"]
