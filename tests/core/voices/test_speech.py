@@ -64,7 +64,7 @@ def test_what_an_engine_does_not_take_is_refused(voice, sampling, message):
 
 
 def test_values_are_held_to_the_engines_own_bounds(voice):
-    with pytest.raises(EngineError, match="'top_p': Input should be less than or equal to 1, found 3"):
+    with pytest.raises(EngineError, match="engine option 'top_p' must be 1 or less, found 3"):
         next(voice.stream("hello", sampling={"top_p": 3}))
 
 
