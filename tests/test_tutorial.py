@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def wait_until_ready(address: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.proof
+@pytest.mark.skipif(find_spec("distillmos") is None, reason="the page shows what DistillMOS measures")
 def test_following_the_tutorial(tmp_path: Path, whisper_weights: Path) -> None:
     for name in ("recipes", "tools"):
         (tmp_path / name).symlink_to(ROOT / name)
