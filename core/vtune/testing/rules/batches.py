@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
-from vtune.testing.rules.clips import clips_are_encoded, collate_leaves_the_rows_alone, paired_features_exist
-from vtune.testing.subject import Subject
-from vtune.types import Batch
-
-if TYPE_CHECKING:
-    pass
+from vtune.testing.rules.clips import clips_are_encoded, paired_features_exist
+from vtune.testing.subject import Subject, differing
+from vtune.types import Batch, Features
 
 
 def label_names(batch: Batch) -> list[str]:
@@ -50,6 +48,32 @@ def paired_rows_are_collated(subject: Subject) -> None:
             subject.call("collate", base=subject.base, features=copy.deepcopy(rows))
         except Exception as error:
             raise BrokenRule(f"collate does not take rows {what} paired features: {error}.") from error
+
+
+@rule(
+    why="Each epoch reads the rows again: the second one would learn from something else.",
+    change="Make new tensors of the rows: torch.as_tensor(row[...]).clone(), and change only those.",
+    after=(clips_are_encoded, paired_rows_are_collated),
+)
+def collate_leaves_the_rows_alone(subject: Subject) -> None:
+    """collate does not change the rows that it gets, and makes the same batch of the same rows."""
+    rows = copy.deepcopy(subject.rows)
+    first = _collated(subject, rows)
+    for index, (row, before) in enumerate(zip(rows, subject.rows, strict=True)):
+        name = differing(row, before)
+        require(name is None, f"collate changed the feature {name!r} of row {index + 1} in place.")
+    name = differing(first, _collated(subject, rows))
+    require(
+        name is None,
+        f"Two batches of the same rows have different {name!r}.",
+        "Draw nothing at random in collate; what a loss needs comes from the key 'lot' of each row.",
+    )
+
+
+def _collated(subject: Subject, rows: Sequence[Features]) -> dict[str, np.ndarray]:
+    """Make a batch, and copy its tensors to arrays; what is wrong with the batch has a rule of its own."""
+    batch = subject.call("collate", base=subject.base, features=rows)
+    return {name: np.array(tensor) for name, tensor in batch.items()} if isinstance(batch, Mapping) else {}
 
 
 @rule(

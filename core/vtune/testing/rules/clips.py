@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -272,29 +271,3 @@ def paired_features_exist(subject: Subject) -> None:
         not strange,
         f"paired_features names {', '.join(map(repr, strange))}, but prepare_sample returns {', '.join(features)}.",
     )
-
-
-@rule(
-    why="Each epoch reads the rows again: the second one would learn from something else.",
-    change="Make new tensors of the rows: torch.as_tensor(row[...]).clone(), and change only those.",
-    after=(clips_are_encoded,),
-)
-def collate_leaves_the_rows_alone(subject: Subject) -> None:
-    """collate does not change the rows that it gets, and makes the same batch of the same rows."""
-    rows = copy.deepcopy(subject.rows)
-    first = _collated(subject, rows)
-    for index, (row, before) in enumerate(zip(rows, subject.rows, strict=True)):
-        name = differing(row, before)
-        require(name is None, f"collate changed the feature {name!r} of row {index + 1} in place.")
-    name = differing(first, _collated(subject, rows))
-    require(
-        name is None,
-        f"Two batches of the same rows have different {name!r}.",
-        "Draw nothing at random in collate; what a loss needs comes from the key 'lot' of each row.",
-    )
-
-
-def _collated(subject: Subject, rows: Sequence[Features]) -> dict[str, np.ndarray]:
-    """Make a batch, and copy its tensors to arrays; what is wrong with the batch has a rule of its own."""
-    batch = subject.call("collate", base=subject.base, features=rows)
-    return {name: np.array(tensor) for name, tensor in batch.items()} if isinstance(batch, Mapping) else {}
