@@ -27,7 +27,8 @@ def test_a_few_clips_of_noah_make_a_voice(tmp_path: Path) -> None:
         name = row.split(",", 1)[0]
         shutil.copy(source / "clips" / f"{name}.flac", tmp_path / "few" / "clips")
     settings = [
-        f"data.0.source={tmp_path / 'few'}", f"folders.runs={tmp_path / 'runs'}", f"folders.voices={tmp_path / 'voices'}",
+        f"data.0.source={tmp_path / 'few'}", f"folders.runs={tmp_path / 'runs'}",
+        f"folders.voices={tmp_path / 'voices'}",
         "train.max_steps=2", "train.batch_size=4", "train.validation=0", "evaluate.clips=1", "evaluate.sentences=[]",
         "evaluate.checkpoint_sentences=0", "evaluate.train_sentences=0", "evaluate.metrics=[delivery]",
         "engine_options.max_new_tokens=140",
