@@ -56,7 +56,7 @@ def stretch(levels: torch.Tensor, tract: torch.Tensor) -> torch.Tensor:
     places = places.clamp(max=BINS - 1)
     lower = places.detach().floor().long().clamp(max=BINS - 2)
     share = (places - lower).to(levels.dtype)
-    return levels[..., lower] * (1 - share) + levels[..., lower + 1] * share
+    return levels.index_select(-1, lower).lerp(levels.index_select(-1, lower + 1), share)
 
 
 @torch.no_grad()
