@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from noah_clips import copy_noah_clips
 
 from vtune import pipeline
 from vtune.dataset import held_out_clips
@@ -128,13 +129,6 @@ def test_a_wrong_rate_costs_likeness(tuned: VoiceFolder, tmp_path: Path, whisper
 
 
 def test_another_person_s_clips_make_another_person(tuned: VoiceFolder, tmp_path: Path, whisper_weights: Path) -> None:
-    other = tmp_path / "other"
-    source = builtin_recipes()["nano"].parent / "nano" / "train"
-    (other / "clips").mkdir(parents=True)
-    rows = (source / "transcripts.csv").read_text().splitlines()[:81]
-    (other / "transcripts.csv").write_text("\n".join(rows) + "\n")
-    for row in rows[1:]:
-        name = row.split(",", 1)[0]
-        shutil.copy(source / "clips" / f"{name}.flac", other / "clips")
+    other = copy_noah_clips(tmp_path / "other", 80)
     wrong = train(tmp_path, whisper_weights, f"data.0.source={other}", *BRIEFLY)
     assert means(wrong, "speaker_similarity")[0] < means(tuned, "speaker_similarity")[0] - 0.08

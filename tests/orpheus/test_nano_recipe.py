@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
+from noah_clips import copy_noah_clips
 
 from vtune import pipeline
 from vtune.engines import load_recipe
-from vtune.recipe import builtin_recipes
 from vtune.voices.speech import open_voice
 
 pytestmark = pytest.mark.slow
@@ -19,15 +18,9 @@ CLIPS = 8
 
 
 def test_a_few_clips_of_noah_make_a_voice(tmp_path: Path) -> None:
-    source = builtin_recipes()["nano"].parent / "nano" / "train"
-    rows = (source / "transcripts.csv").read_text(encoding="utf-8").splitlines()[: CLIPS + 1]
-    (tmp_path / "few" / "clips").mkdir(parents=True)
-    (tmp_path / "few" / "transcripts.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    for row in rows[1:]:
-        name = row.split(",", 1)[0]
-        shutil.copy(source / "clips" / f"{name}.flac", tmp_path / "few" / "clips")
+    few = copy_noah_clips(tmp_path / "few", CLIPS)
     settings = [
-        f"data.0.source={tmp_path / 'few'}", f"folders.runs={tmp_path / 'runs'}",
+        f"data.0.source={few}", f"folders.runs={tmp_path / 'runs'}",
         f"folders.voices={tmp_path / 'voices'}",
         "train.max_steps=2", "train.batch_size=4", "train.validation=0", "evaluate.clips=1", "evaluate.sentences=[]",
         "evaluate.checkpoint_sentences=0", "evaluate.train_sentences=0", "evaluate.metrics=[delivery]",

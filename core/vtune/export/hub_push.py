@@ -173,6 +173,6 @@ def _refusal(repository: str, error: Any) -> str:
             "(https://status.huggingface.co); nothing of an earlier push was changed"
         )
     # The client's text ends with advice for programmers: an address of the HTTP standard, the number of the request.
-    told = getattr(error, "server_message", None) or str(error).partition("For more information")[0]
-    why = printable(in_a_line(told))[:160]
+    message = getattr(error, "server_message", None) or str(error).partition("For more information")[0]
+    why = printable(in_a_line(message))[:160]
     return f"{repository}: the Hub refuses ({status}, {why}); nothing of an earlier push was changed"

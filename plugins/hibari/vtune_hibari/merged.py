@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from safetensors.torch import save_file
 from torch import nn
 
+from vtune_hibari.bases.base_files import file_weights
 from vtune_hibari.bases.base_formats import HEADER_KEY, MERGED_SUFFIX, MergedHeader
-from vtune_hibari.bases.names import name_in_file
 from vtune_hibari.bases.shapes import recorded_dilations, recorded_uses
-from vtune_hibari.network.speaker import folded_weights
 
 if TYPE_CHECKING:
     from vtune_hibari.bases import BaseFiles
@@ -25,7 +24,7 @@ def save(files: BaseFiles, network: nn.Module, directory: Path) -> list[Path]:
     header = MergedHeader(
         uses=recorded_uses(files.settings), dilations=recorded_dilations(files.settings), accent=files.accent
     )
-    tensors = {name_in_file(name): tensor.contiguous() for name, tensor in folded_weights(network).items()}
+    tensors = {name: tensor.contiguous() for name, tensor in file_weights(network).items()}
     path = directory / f"voice{MERGED_SUFFIX}"
     save_file(tensors, path, metadata={HEADER_KEY: header.model_dump_json()})
     return [path]

@@ -121,8 +121,8 @@ def _load(model: str, device: torch.device) -> Any:
     import whisper
 
     sizes = whisper.available_models()
-    found = local_weights(model) if model in sizes else None
-    if model in sizes and (found is None or found.parent == cache_folder()):  # whose digests openai-whisper checks
+    local = local_weights(model) if model in sizes else None
+    if model in sizes and (local is None or local.parent == cache_folder()):  # whose digests openai-whisper checks
         try:
             return whisper.load_model(model, device=device)
         except (OSError, RuntimeError) as error:
@@ -131,7 +131,7 @@ def _load(model: str, device: torch.device) -> Any:
                 f"the weights of whisper {model!r} cannot be downloaded ({in_a_line(error)}); "
                 f"if you have a copy, give its path as the model, for example /models/{model}.pt{package}"
             ) from error
-    path = found or Path(model).expanduser()
+    path = local or Path(model).expanduser()
     if not os.path.isfile(path):
         raise VtuneError(f"there is no whisper model {model!r}: it is not a file, and the sizes are {', '.join(sizes)}"
                          f"{nearest(model, sizes)}")  # fmt: skip

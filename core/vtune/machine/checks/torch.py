@@ -57,8 +57,8 @@ def run(machine: Machine) -> Iterator[Finding]:
 def _line_for(machine: Machine) -> str:
     """Return the line that installs a torch for the GPU and the driver of this machine."""
     cuda = _driver_cuda(machine) or (12, 0)
-    told = machine.output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader") or ""
-    match = re.match(r"\s*(\d+)\.(\d+)\s*$", told.partition("\n")[0])
+    capabilities = machine.output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader") or ""
+    match = re.match(r"\s*(\d+)\.(\d+)\s*$", capabilities.partition("\n")[0])
     return reinstall(cuda[0], (int(match[1]), int(match[2])) if match else None)
 
 

@@ -31,9 +31,9 @@ def _words(machine: Machine) -> Finding:
             f"Whisper cannot be imported: {tried.problem}; words cannot be measured.",
             "pip install --upgrade openai-whisper numba",
         )
-    found = machine.tried("weights of whisper")["weights of whisper"]
-    named, there = found.fact("named", ""), found.fact("there", [])
-    if named and not found.fact("named_exists"):
+    weights = machine.tried("weights of whisper")["weights of whisper"]
+    named, there = weights.fact("named", ""), weights.fact("there", [])
+    if named and not weights.fact("named_exists"):
         return warning(
             f"{VARIABLE} names {named}, which is no file: words cannot be measured.",
             unset_variable(machine.system, VARIABLE),
@@ -48,7 +48,7 @@ def _words(machine: Machine) -> Finding:
     if recognised.works:
         return ok(f"Whisper measures words; its weights are here: {', '.join(there)}.")
     return warning(
-        f"The weights of Whisper in {found.fact('path')} do not work: {recognised.problem}.",
+        f"The weights of Whisper in {weights.fact('path')} do not work: {recognised.problem}.",
         f"Remove that file, then: {DOWNLOAD_WORDS}",
     )
 

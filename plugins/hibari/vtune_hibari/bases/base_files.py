@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import nn
 
 from vtune.toolkit.strict_tensors import require_same_tensors, require_sane_tensor
 from vtune_hibari.bases.names import name_in_file
 from vtune_hibari.bases.weights_in_graph import StoredTensor
 from vtune_hibari.network.settings import HibariSettings
-from vtune_hibari.network.speaker import SPEAKER
+from vtune_hibari.network.speaker import SPEAKER, folded_weights
 from vtune_hibari.network.voice import HibariNetwork
 
 Accent = Literal["american", "british"]
@@ -58,3 +59,8 @@ class BaseFiles:
                 target.copy_(weights[name])
             for tensor in speaker:
                 tensor.zero_()
+
+
+def file_weights(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the weights of a whole network by their names in a published file: copies, float32, on the CPU."""
+    return {name_in_file(name): tensor for name, tensor in folded_weights(network).items()}

@@ -55,7 +55,7 @@ def write(voice: VoiceToExport, directory: Path) -> None:
     from vtune_hibari.export.graph import with_weights
 
     path = directory / f"{voice.name}.onnx"
-    onnx.save(with_weights(template(voice.base), file_weights(voice.merge())), path)
+    onnx.save(with_weights(template(voice.base), _arrays(voice.merge())), path)
     if notice := package_notice():
         shutil.copyfile(notice, directory / "NOTICE")
     for note in notes(voice, path):
@@ -72,9 +72,9 @@ def compare(voice: VoiceToExport, directory: Path) -> Iterator[ReadBack]:
 
     path = next(directory.glob("*.onnx"))
     network: Any = voice.merge()
-    expected = file_weights(network)
+    expected = _arrays(network)
     open_onnx(path).load(network)
-    found = file_weights(network)
+    found = _arrays(network)
     scales = {name: max(float(np.abs(weight).max()), 1e-9) for name, weight in expected.items()}
     yield ReadBack(
         "weights, each tensor as a share of its largest",
@@ -139,12 +139,10 @@ def package_notice() -> Path | None:
     return None
 
 
-def file_weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
-    """Return the weights of a whole network by their names in a published file."""
-    from vtune_hibari.bases.names import name_in_file
-    from vtune_hibari.network.speaker import folded_weights
+def _arrays(network: torch.nn.Module) -> dict[str, np.ndarray]:
+    from vtune_hibari.bases.base_files import file_weights
 
-    return {name_in_file(name): tensor.numpy() for name, tensor in folded_weights(network).items()}
+    return {name: tensor.numpy() for name, tensor in file_weights(network).items()}
 
 
 def _computed(network: Any, ids: torch.Tensor, durations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -38,8 +38,8 @@ class Speaker(nn.Module):
 
         :param levels: logarithms of levels, ``[... x 601]``.
         """
-        one = torch.ones(1, device=levels.device, dtype=levels.dtype)
-        changed: torch.Tensor = stretch(levels, self.tract(one)) + self.colour(one)
+        constant = torch.ones(1, device=levels.device, dtype=levels.dtype)
+        changed: torch.Tensor = stretch(levels, self.tract(constant)) + self.colour(constant)
         return changed
 
 
