@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,14 +79,12 @@ def open_voice(page: Any, name: str) -> None:
     page.keyboard.press("Enter")
 
 
-def popup_text(page: Any, press: Callable[[], None]) -> str:
-    """Return the text of the page that a control opens."""
+def a_popup_says(page: Any, press: Callable[[], None], words: str) -> None:
+    """Wait until the page that a control opens shows these words, which its scripts may fetch after it has opened."""
     with page.expect_popup() as opened:
         press()
-    opened.value.locator("h1, h2").first.wait_for()
-    text = str(opened.value.locator("body").inner_text())
+    opened.value.get_by_text(words).first.wait_for()
     opened.value.close()
-    return text
 
 
 def test_from_recordings_to_a_voice_on_the_hub(
@@ -110,10 +109,9 @@ def recordings_are_examined(page: Any, data: Path) -> None:
     page.locator("#files").set_input_files(files)
     page.get_by_text("6 clips with words").wait_for()
     page.get_by_role("button", name="Examine them").click()
-    page.locator("#findings p").first.wait_for()
-    assert "clips can be used" in page.locator("#findings").inner_text()
-    assert "clip_000" in popup_text(page, page.get_by_role("link", name="All findings, with players").click)
-    assert "clip_000" in popup_text(page, page.get_by_role("button", name="Listen and correct").click)
+    page.locator("#findings", has_text="clips can be used").wait_for()
+    a_popup_says(page, page.get_by_role("link", name="All findings, with players").click, "clip_000")
+    a_popup_says(page, page.get_by_role("button", name="Listen and correct").click, "clip_000")
 
 
 def the_recipe_is_written(page: Any, work: Path) -> None:
@@ -121,7 +119,7 @@ def the_recipe_is_written(page: Any, work: Path) -> None:
     page.get_by_label("What the person agreed to").fill("Tones need not be asked.")
     toy = page.locator(".choice", has_text="toy, with its own defaults")
     toy.click()
-    assert "Fits this machine" in toy.inner_text() or "gives no estimate" in toy.inner_text()
+    toy.get_by_text(re.compile("Fits this machine|gives no estimate")).wait_for()
     page.get_by_role("button", name="Write the recipe").click()
     page.get_by_text("No problems.").wait_for()
     text = page.locator("#recipe-text").input_value()
@@ -139,8 +137,7 @@ def the_run_is_seen(page: Any, work: Path) -> None:
     page.get_by_role("button", name="Make the plan").click()
     page.locator("#plan-lines dt", has_text="training").wait_for()
     page.get_by_role("button", name="Start", exact=True).click()
-    page.locator("#curves figure").first.wait_for()
-    assert "loss" in page.locator("#curves figcaption").first.inner_text()
+    page.locator("#curves figcaption", has_text="loss").first.wait_for()
     page.locator("#heard audio").first.wait_for(state="attached")
     page.get_by_text("The run is done.").wait_for()
     assert (work / "voices" / "jane" / "voice.json").is_file()
@@ -148,8 +145,8 @@ def the_run_is_seen(page: Any, work: Path) -> None:
 
 def the_voice_is_heard(page: Any, studio: StudioServer) -> None:
     page.locator("#samples audio").first.wait_for(state="attached")
-    assert "sentences that end by themselves" in page.locator("#scores table").inner_text()
-    assert "jane" in popup_text(page, page.locator("#listen-link").click)
+    page.locator("#scores table", has_text="sentences that end by themselves").wait_for()
+    a_popup_says(page, page.locator("#listen-link").click, "jane")
     page.get_by_role("button", name="Make a blind test against its base").click()
     page.locator("#text").fill("hello there")
     page.get_by_role("button", name="Speak", exact=True).click()
@@ -158,10 +155,10 @@ def the_voice_is_heard(page: Any, studio: StudioServer) -> None:
         f"http://127.0.0.1:{studio.server_port}"
     )
     page.locator("#blind-link").wait_for()
-    assert "blind" in popup_text(page, page.locator("#blind-link").click).lower()
+    a_popup_says(page, page.locator("#blind-link").click, "blind")
     page.get_by_role("button", name="Serve all voices of this folder").click()
     page.locator("#server-link").wait_for()
-    assert "vtune" in popup_text(page, page.locator("#server-link").click)
+    a_popup_says(page, page.locator("#server-link").click, "vtune")
     page.locator("#jobs li", has_text="vtune serve").get_by_role("button", name="Stop").click()
 
 
