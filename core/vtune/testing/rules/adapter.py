@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 from vtune.errors import VtuneError, in_a_line, listed
 from vtune.testing.rule import BrokenRule, NotApplicable, require, rule
 from vtune.testing.rules.losses import validation_loss_repeats
-from vtune.testing.rules.network import adapter_alone_is_trainable, part_tensors
+from vtune.testing.rules.network import ATTACH, adapter_alone_is_trainable, part_tensors
 from vtune.testing.subject import Subject
 from vtune.testing.watch import seed_everything
 from vtune.training import guards
+from vtune.types import LoraSettings
 from vtune.voice_format.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -87,6 +89,35 @@ def adapter_comes_back(subject: Subject) -> None:
         torch.equal(before, after),
         f"The reloaded adapter answers differently, by up to {float((before - after).abs().max()):.3g}.",
     )
+
+
+@rule(
+    why="A recipe's `lora.rank` and `lora.targets` would do nothing, and the plan and the card would state the numbers "
+    "of another adapter.",
+    change=ATTACH,
+    after=(adapter_comes_back,),
+)
+def adapter_follows_the_settings(subject: Subject) -> None:
+    """Another rank or another preset of layers gives another adapter."""
+    info = subject.info
+
+    def shapes(settings: LoraSettings) -> dict[str, list[int]]:
+        model = subject.engine.build_lora_model(subject.base, settings)
+        return {name: list(tensor.shape) for name, tensor in guards.adapter_parameters(model).items()}
+
+    usual = shapes(info.lora)
+    rank = info.lora.rank + 1
+    require(
+        shapes(replace(info.lora, rank=rank)) != usual,
+        f"With rank {rank} in place of {info.lora.rank}, build_lora_model makes an adapter of the same shapes.",
+    )
+    targets = {layer for name in info.lora.targets for layer in info.lora_targets.get(name, (name,))}
+    for name, layers in info.lora_targets.items():
+        require(
+            set(layers) == targets or shapes(replace(info.lora, targets=(name,))) != usual,
+            f"With the preset {name!r} in place of {', '.join(info.lora.targets)}, build_lora_model adapts the same "
+            "layers.",
+        )
 
 
 @rule(

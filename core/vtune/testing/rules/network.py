@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from vtune.errors import listed
 from vtune.testing.rule import BrokenRule, require, rule
 from vtune.testing.rules.loading import base_loads
 from vtune.testing.subject import Subject
 from vtune.training import guards
-from vtune.types import LoraSettings, TrainingPart
+from vtune.types import TrainingPart
 
 ATTACH = "Write vtune.attach_lora(network, lora, presets) on a new network: vtune.attach_lora freezes it."
 
@@ -78,32 +77,3 @@ def models_are_separate(subject: Subject) -> None:
     places = {parameter.data_ptr() for parameter in first.parameters() if parameter.numel()}
     shared = [name for name, p in second.named_parameters() if p.numel() and p.data_ptr() in places]
     require(not shared, f"Two models have the memory of tensors in common: {listed(shared)}.")
-
-
-@rule(
-    why="A recipe's `lora.rank` and `lora.targets` would do nothing, and the plan and the card would state the numbers "
-    "of another adapter.",
-    change=ATTACH,
-    after=(adapter_is_built,),
-)
-def adapter_follows_the_settings(subject: Subject) -> None:
-    """Another rank or another preset of layers gives another adapter."""
-    info = subject.info
-
-    def shapes(settings: LoraSettings) -> dict[str, list[int]]:
-        model = subject.engine.build_lora_model(subject.base, settings)
-        return {name: list(tensor.shape) for name, tensor in guards.adapter_parameters(model).items()}
-
-    usual = shapes(info.lora)
-    rank = info.lora.rank + 1
-    require(
-        shapes(replace(info.lora, rank=rank)) != usual,
-        f"With rank {rank} in place of {info.lora.rank}, build_lora_model makes an adapter of the same shapes.",
-    )
-    targets = {layer for name in info.lora.targets for layer in info.lora_targets.get(name, (name,))}
-    for name, layers in info.lora_targets.items():
-        require(
-            set(layers) == targets or shapes(replace(info.lora, targets=(name,))) != usual,
-            f"With the preset {name!r} in place of {', '.join(info.lora.targets)}, build_lora_model adapts the same "
-            "layers.",
-        )

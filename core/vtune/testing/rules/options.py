@@ -8,6 +8,7 @@ from vtune.testing.option_effects import OptionEffects
 from vtune.testing.rule import NotApplicable, rule
 from vtune.testing.rules.clips import encoding_repeats, features_can_be_stored, texts_are_prepared_alike
 from vtune.testing.rules.conditioning import conditioning_repeats
+from vtune.testing.rules.files import written_conditioning_speaks_alike
 from vtune.testing.rules.loading import fingerprint_is_stable
 from vtune.testing.rules.losses import training_loss_repeats
 from vtune.testing.rules.sound import (
@@ -91,7 +92,7 @@ def speech_reads_no_other_options(subject: Subject) -> None:
     _effects(subject).check_reads()
 
 
-@declared(after=(*_SPEAKS, speech_reads_no_other_options))
+@declared(after=(*_SPEAKS, written_conditioning_speaks_alike, speech_reads_no_other_options))
 def runtime_options_are_declared(subject: Subject) -> None:
     """With one adapter and conditioning, only options that declare `runtime` or `sampling` change the speech."""
     subject.require_support("text")
