@@ -161,7 +161,10 @@ def speech(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def make_voice() -> Callable[..., Any]:
-    """Write a voice that nothing was trained for: a random adapter over an engine's base, and all that goes with it."""
+    """Write a voice that nothing was trained for: a random adapter over an engine's base, and all that goes with it.
+
+    With ``method="full"``, each weight of the network is changed at random in place of an adapter.
+    """
 
     def make(
         path: Path, engine: str = "toy", *, lora: dict[str, Any] | None = None, seed: int = 0, seconds: float = 1.0,
@@ -182,11 +185,12 @@ def make_voice() -> Callable[..., Any]:
         base = loaded.load_base(options, torch.device("cpu"), torch.float32)
         clip = replace(made_clip(loaded.info.sample_rate, seconds, seed), voice=path.name)
         kept = loaded.extract_conditioning(base, [clip], options)
-        model = loaded.build_lora_model(base, shape.settings())
-        assert isinstance(model, PeftModel)
+        model = loaded.build_model(base, shape.settings(), record.get("method", "lora"))
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in model.named_parameters():
-            if "lora_" in name:
+            if not isinstance(model, PeftModel):
+                parameter.data += torch.randn(parameter.shape, generator=generator) * loudness
+            elif "lora_" in name:
                 parameter.data = torch.randn(parameter.shape, generator=generator) * loudness
         path.mkdir(parents=True)
         loaded.export_voice(base, model, kept, path)

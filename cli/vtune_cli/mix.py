@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vtune_cli.arguments import base_options, engine_options, voices_option
 from vtune_cli.output import echo
+
+if TYPE_CHECKING:
+    from vtune.voice_format.record import VoiceRecord
 
 
 @click.command()
@@ -16,7 +20,7 @@ from vtune_cli.output import echo
 @click.option(
     "--rank",
     type=click.IntRange(min=1),
-    help="Compress the adapter to this rank; default: the sum of all ranks.",
+    help="Compress the adapter to this rank; default: the sum of all ranks. Only for voices that are adapters.",
 )
 @base_options
 @voices_option
@@ -26,8 +30,15 @@ def mix(mix: str, name: str, rank: int | None, device: str, options: tuple[str, 
 
     record = write_mixed_voice(mix, name, folder, device, engine_options(options), rank)
     assert record.mix is not None
-    squeezed = (
-        f" of {record.mix.rank}, {record.mix.error:.1%} left out" if record.lora["rank"] < record.mix.rank else ""
-    )
     consent = "consent stated" if record.consent else "no consent stated"
-    echo(f"{folder / name}: {len(record.mix.parts)} voices, rank {record.lora['rank']}{squeezed}, {consent}")
+    count = len(record.mix.parts)
+    echo(f"{folder / name}: {'1 voice' if count == 1 else f'{count} voices'}, {_shape(record)}, {consent}")
+
+
+def _shape(record: VoiceRecord) -> str:
+    assert record.mix is not None
+    if record.mix.rank is None:
+        return "every weight of the network"
+    if record.lora["rank"] == record.mix.rank:
+        return f"rank {record.mix.rank}"
+    return f"rank {record.lora['rank']} of {record.mix.rank}, {record.mix.error:.1%} left out"

@@ -52,6 +52,16 @@ def test_a_rank_says_what_it_leaves_out(vtune, folder):
     assert f"rank 3 of 10, {record['mix']['error']:.1%} left out" in result.stdout
 
 
+def test_a_fully_fine_tuned_voice_is_turned_down(vtune, folder, make_voice):
+    make_voice(folder / "whole", seed=3, method="full")
+    result = vtune("mix", "0.7*whole", "--name", "softer", "--voices", str(folder))
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{folder / 'softer'}: 1 voice, every weight of the network, no consent stated\n"
+    result = vtune("mix", "0.7*whole", "--name", "other", "--rank", "4", "--voices", str(folder))
+    assert result.exit_code == 1
+    assert result.stderr == "Error: voice 'whole' was fully fine-tuned, so its mix has no rank; leave out --rank 4\n"
+
+
 def test_options_are_kept_in_the_mix(vtune, folder):
     vtune("mix", "0.5*anna+0.5*ben", "--name", "both", "--set", "pitch=110", "--voices", str(folder))
     assert json.loads((folder / "both" / "voice.json").read_text())["engine_options"]["pitch"] == 110

@@ -111,8 +111,13 @@ def test_a_merged_voice_is_a_base_again(run: Callable[..., VoiceFolder], tmp_pat
 
 def test_a_fully_tuned_voice_has_all_that_it_needs(run: Callable[..., VoiceFolder], tmp_path: Path) -> None:
     folder = run(train={"method": "full", "learning_rate": 1e-3})
-    assert not np.array_equal(spoken(open_voice(folder)), spoken(open_voice(folder, untuned=True)))
+    tuned, base = open_voice(folder), open_voice(folder, untuned=True)
+    assert not np.array_equal(spoken(tuned), spoken(base))
     assert read_record(folder).method == "full"
+    between = open_named("0.7*someone", tmp_path / "voices").model.state_dict()["decoder.conv_pre.weight"]
+    ends = [voice.model.state_dict()["decoder.conv_pre.weight"] for voice in (base, tuned)]
+    torch.testing.assert_close(between, torch.lerp(*ends, 0.7))
+    assert not torch.equal(*ends)
 
 
 def test_the_voice_holds_the_adapter_and_nothing_that_only_learns(run: Callable[..., VoiceFolder]) -> None:

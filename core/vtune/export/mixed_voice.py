@@ -28,17 +28,19 @@ def write_mixed_voice(
     options: Mapping[str, Any] | None = None,
     rank: int | None = None,
 ) -> VoiceRecord:
-    """Write a mix as the voice ``voices/name``: adapter, conditioning, record and card, whole or not at all.
+    """Write a mix as the voice ``voices/name``: adapter or weights, conditioning, record and card, whole or not at all.
 
     :param text: ``0.7*anna+0.3*ben``; see ``vtune.voices.mixing.expression``.
     :param options: engine options that the mix has, whatever the voices were trained with.
-    :param rank: of the adapter; default: the sum of the ranks, which leaves nothing out.
+    :param rank: of the adapter; default: the sum of the ranks, which leaves nothing out. None for fully fine-tuned
+        voices.
     :returns: what ``voice.json`` says.
     :raises VoiceError: the name is taken or none, or the voices cannot be mixed.
     """
     folder = new_voice_folder(name, voices)
     parts = find_parts(text, voices, options or {})
-    _require_rank(rank or mixed_rank([part.lora for part in parts]))
+    if not parts[0].is_full:
+        _require_rank(rank or mixed_rank([part.lora for part in parts]))
     mix = open_mix(parts, device, options=options, rank=rank)
     record = mix.record.model_copy(update={"name": name})
     with new_folder(folder.path, keep=lambda: require_free(folder)) as aside:

@@ -42,6 +42,7 @@ class _VoiceParts:
     shape: LoraSettings
     adapter: dict[str, torch.Tensor]
     conditioning: Callable[[Engine, Any], Conditioning]
+    fill_network: Callable[[nn.Module], None]
 
 
 class SharedBase:
@@ -127,7 +128,7 @@ class SharedBase:
         from peft import PeftModel
 
         if not isinstance(self._model, PeftModel):
-            load_weights(self._model, chosen.parts[0].folder.path)  # type: ignore[arg-type]
+            made.fill_network(self._model)  # type: ignore[arg-type]
             if not chosen.is_current:
                 raise VoiceReplacedError(chosen.name)
             return
@@ -155,11 +156,12 @@ class SharedBase:
 def _voice_parts(chosen: RequestedVoice, options: Mapping[str, Any]) -> _VoiceParts:
     if chosen.is_mix:
         mixed = prepare_mix(chosen.parts, options)
-        return _VoiceParts(mixed.record, mixed.shape, mixed.adapter, mixed.conditioning)
+        return _VoiceParts(mixed.record, mixed.shape, mixed.adapter, mixed.conditioning, mixed.fill)
     folder, record = chosen.parts[0].folder, chosen.record
     return _VoiceParts(
         record,
         LoraRecipe.model_validate(record.lora).settings(),
         read_adapter(folder.path) if record.method == "lora" else {},
         lambda engine, base: read_conditioning(folder.conditioning),
+        lambda network: load_weights(network, folder.path),
     )

@@ -46,7 +46,7 @@ class PartRecord(BaseModel):
 
     voice: Text
     weight: float = Field(ge=0, allow_inf_nan=False)
-    adapter: Text = Field(description="The hash of the voice's adapter file.")
+    adapter: Text = Field(description="The hash of the file of the voice's adapter, or of its whole network.")
     consent: Consent
     mix: MixRecord | None = None
 
@@ -57,7 +57,11 @@ class MixRecord(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     parts: list[PartRecord] = Field(min_length=1)
-    rank: int = Field(ge=1, description="The rank of the whole sum. The rank of the mixed voice may be lower.")
+    rank: int | None = Field(
+        ge=1,
+        description="The rank of the whole sum; the rank of the mixed voice may be lower. Null for fully fine-tuned "
+        "voices.",
+    )
     error: float = Field(
         0.0,
         allow_inf_nan=False,

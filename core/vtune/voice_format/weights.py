@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,11 +72,45 @@ def load_weights(model: nn.Module, folder: Path) -> None:
         fill_adapter(model, read_adapter(folder), folder / ADAPTER_FILE)
         return
     path = VoiceFolder(folder).weights
-    with _readable(path):
+    with readable(path):
         for _ in _checked_tensors(path, WEIGHTS_DTYPES):
             pass
         missing, unexpected = load_model(model, str(path), strict=False)
     _require_same(sorted(missing), unexpected, path)
+
+
+def add_network(network: nn.Module, folder: Path, weight: float) -> None:
+    """Add a whole network's floating-point tensors to those of a network of the same shape, in place.
+
+    Tensors of other types keep the values of the network.
+
+    :param folder: has ``model.safetensors``, as ``save_weights`` wrote it.
+    :param weight: the factor of what is added.
+    :raises VoiceError: the file is missing or damaged, holds impossible values, or does not fit the network; the
+        network may then be half changed.
+    """
+    import torch
+
+    path, state = VoiceFolder(folder).weights, network.state_dict()
+    # A tensor that two modules share is added once, and the file has it under one of its names.
+    places = {name: place_of(name, tensor) for name, tensor in state.items()}
+    seen: set[Hashable] = set()
+    unexpected: list[str] = []
+    with readable(path), torch.no_grad():
+        for name, tensor in _checked_tensors(path, WEIGHTS_DTYPES):
+            if name not in state or state[name].shape != tensor.shape:
+                unexpected.append(name)
+            elif places[name] not in seen:
+                seen.add(places[name])
+                if state[name].is_floating_point():
+                    state[name].add_(tensor.to(state[name].device, state[name].dtype), alpha=weight)
+    missing = sorted(name for name, place in places.items() if place not in seen and name not in unexpected)
+    _require_same(missing, unexpected, path)
+
+
+def place_of(name: str, tensor: torch.Tensor) -> Hashable:
+    """Return what two names of one tensor have in common: where its values lie, and its shape."""
+    return (tensor.data_ptr(), tensor.shape) if tensor.numel() else name
 
 
 def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
@@ -85,7 +119,7 @@ def read_adapter(folder: Path) -> dict[str, torch.Tensor]:
     :raises VoiceError: the file is missing or damaged, or a tensor holds impossible values; names the tensor.
     """
     path = folder / ADAPTER_FILE
-    with _readable(path):
+    with readable(path):
         tensors = dict(_checked_tensors(path, ADAPTER_DTYPES))
     _require_same_targets(tensors, VoiceFolder(folder).adapter_config)
     return tensors
@@ -157,7 +191,8 @@ def require_sane_values(tensors: Mapping[str, torch.Tensor], origin: object) -> 
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
+    """Turn errors of reading a file of weights into one line. :raises VoiceError: the file is missing or damaged."""
     from safetensors import SafetensorError
 
     try:

@@ -28,6 +28,7 @@ from vtune.recipe import Recipe
 from vtune.runtime.paths import VoiceFolder
 from vtune.types import Conditioning
 from vtune.voice_format.record import list_voices, read_conditioning, read_record
+from vtune.voice_format.weights import add_network, save_weights
 from vtune.voices.mixing import MixTerm, find_parts, mix_text, open_mix, open_named, parse_mix
 from vtune.voices.mixing.adapters import add_up, compress
 from vtune.voices.speech import LoadedVoice, open_voice
@@ -224,7 +225,7 @@ def test_a_name_that_is_no_mix_is_told_as_for_any_voice(voices: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"method": "full"}, "voice 'odd' was fully fine-tuned: it has no adapter"),
+        ({"method": "full"}, "voice 'odd' was fully fine-tuned, and 'anna' is an adapter; voices of both methods"),
         (
             {"lora": {"rank": 4, "alpha": 8, "modules_to_save": ["inner"]}},
             "voice 'odd' has whole modules beside its ada",
@@ -285,6 +286,97 @@ def test_a_part_that_is_damaged_is_one_line(voices: Path, tmp_path: Path, harm: 
     assert {"gone": "is missing", "cut": "cannot be loaded", "half": "not half of a pair", "foreign": "nose"}[
         harm
     ] in refusal(open_named, "anna+ben", tmp_path)
+
+
+# Fully fine-tuned voices
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory, make_voice: Make) -> Path:
+    """Write voices without adapters, whose every weight differs from the base. Tests must not write into them."""
+    folder = tmp_path_factory.mktemp("full") / "voices"
+    make_voice(folder / "anna", seed=1, method="full", consent=ANNA, servable=False)
+    make_voice(folder / "ben", seed=2, method="full", consent=BEN, servable=False)
+    return folder
+
+
+def weights_of(voice: LoadedVoice) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy().astype(np.float64) for name, tensor in voice.model.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    "mix", [{"anna": 0.7}, {"anna": 0.25, "ben": 0.5}, {"anna": 1.0, "ben": 1.0}, {"anna": 1.3}, {"ben": 1.0}]
+)
+def test_the_change_of_each_weight_is_the_weighted_sum_of_the_changes(full: Path, mix: dict[str, float]) -> None:
+    base = weights_of(open_voice(VoiceFolder(full / "anna"), untuned=True))
+    files = {name: load_file(full / name / "model.safetensors") for name in mix}
+    mixed = weights_of(open_named("+".join(f"{weight}*{name}" for name, weight in mix.items()), full))
+    for name, of_base in base.items():
+        changes = [weight * (files[voice][name].astype(np.float64) - of_base) for voice, weight in mix.items()]
+        np.testing.assert_allclose(mixed[name], of_base + sum(changes), atol=1e-6)
+        assert mix == {"ben": 1.0} or not np.allclose(mixed[name], files[next(iter(mix))][name], atol=1e-3)
+
+
+def test_the_base_of_a_mix_is_the_base(full: Path) -> None:
+    base = weights_of(open_voice(VoiceFolder(full / "anna"), untuned=True))
+    mixed = weights_of(open_named("0.7*anna", full, untuned=True))
+    assert all(np.array_equal(mixed[name], tensor) for name, tensor in base.items())
+
+
+def test_a_mix_of_whole_networks_is_a_voice_of_its_own(full: Path, tmp_path: Path) -> None:
+    shutil.copytree(full, tmp_path / "voices")
+    named = open_named("0.5*anna+0.25*ben", tmp_path / "voices")
+    record = write_mixed_voice("0.5*anna+0.25*ben", "both", tmp_path / "voices")
+    shutil.rmtree(tmp_path / "voices" / "anna")
+    written = open_named("both", tmp_path / "voices")
+    assert np.array_equal(sound(written), sound(named))
+    assert (record.method, record.mix.rank if record.mix else 0) == ("full", None)
+    card = (tmp_path / "voices" / "both" / "README.md").read_text()
+    assert "changed by the weighted sum of the changes" in card
+    assert "rank" not in card.partition("weighted sum")[2].partition("\n## ")[0]
+    again = open_named("0.5*both", tmp_path / "voices")
+    assert not np.array_equal(sound(again), sound(written))
+
+
+def test_tensors_that_two_modules_share_are_added_once(tmp_path: Path) -> None:
+    """A network may have one tensor under two names; its file has the tensor under one of them."""
+
+    class Tied(torch.nn.Module):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.embed, self.head = torch.nn.Embedding(3, 2), torch.nn.Linear(2, 3, bias=False)
+            self.head.weight = self.embed.weight
+            self.register_buffer("steps", torch.tensor(7))
+            torch.nn.init.constant_(self.embed.weight, value)
+
+    save_weights(Tied(2.0), tmp_path)
+    network = Tied(1.0)
+    network.steps += 1
+    add_network(network, tmp_path, 0.5)
+    assert torch.equal(network.head.weight.detach(), torch.full((3, 2), 2.0))
+    assert network.steps == 8
+    (tmp_path / "other").mkdir()
+    save_weights(torch.nn.Linear(2, 3), tmp_path / "other")
+    assert "5 tensors differ: embed.weight" in refusal(add_network, Tied(1.0), tmp_path / "other", 0.5)
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut", "foreign"])
+def test_a_network_that_is_damaged_is_one_line(full: Path, tmp_path: Path, harm: str) -> None:
+    shutil.copytree(full, tmp_path / "voices")
+    path = tmp_path / "voices" / "ben" / "model.safetensors"
+    if harm == "gone":
+        path.unlink()
+    elif harm == "cut":
+        path.write_bytes(path.read_bytes()[:200])
+    else:
+        save_file({"nose": torch.zeros(6)}, path)
+    expected = {"gone": "is missing", "cut": "cannot be loaded", "foreign": "does not fit the base"}[harm]
+    assert expected in refusal(write_mixed_voice, "anna+ben", "both", tmp_path / "voices")
+    assert not (tmp_path / "voices" / "both").exists()
+
+
+def test_a_mix_of_whole_networks_has_no_rank(full: Path) -> None:
+    assert "has no rank; leave out --rank 3" in refusal(open_mix, find_parts("anna", full, {}), rank=3)
 
 
 # The adapters

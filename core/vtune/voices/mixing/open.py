@@ -1,4 +1,4 @@
-"""Open a mix as a voice that speaks: one base, and an adapter that is the sum of the parts' adapters."""
+"""Open a mix as a voice that speaks: one base, which the sum of the voices' changes changes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vtune.engines import Engine
+from vtune.errors import VoiceError
 from vtune.runtime.version import VTUNE_VERSION
 from vtune.types import Conditioning, LoraSettings
 from vtune.voice_format.record import MixRecord, VoiceRecord, find_voice, read_conditioning, voice_or_none
@@ -16,8 +17,12 @@ from vtune.voice_format.weights import fill_adapter
 from vtune.voices.memory import require_memory_to_speak
 from vtune.voices.mixing.adapters import Adapter, add_up, compress, mixed_shape
 from vtune.voices.mixing.expression import looks_like_mix, mix_text
+from vtune.voices.mixing.networks import fill_with_sum
 from vtune.voices.mixing.parts import MixPart, combined_consent, find_parts, log_differences
 from vtune.voices.speech import LoadedVoice, open_base, open_voice
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def open_named(
@@ -42,9 +47,16 @@ def open_named(
 
 @dataclass(frozen=True, slots=True)
 class PreparedMix:
-    """A mix before its base is loaded: the record, the summed adapter, and the conditioning of each voice."""
+    """A mix before its base is loaded.
+
+    :param adapter: the sum of the voices' adapters; empty for fully fine-tuned voices, whose
+        weights stay in their files.
+    :param kept: the conditioning of each voice.
+    :param weights: of the voices, with a sum of 1.
+    """
 
     record: VoiceRecord
+    parts: Sequence[MixPart]
     shape: LoraSettings
     adapter: Adapter
     kept: Sequence[Conditioning]
@@ -53,6 +65,15 @@ class PreparedMix:
     def conditioning(self, engine: Engine, base: Any) -> Conditioning:
         """Return the conditioning of the mix, from the conditionings of its voices."""
         return engine.mix_conditioning(base, self.kept, self.weights)
+
+    def fill(self, model: nn.Module) -> None:
+        """Give a model of the base the sum of the voices. :raises VoiceError: a voice does not fit the base."""
+        from peft import PeftModel
+
+        if isinstance(model, PeftModel):
+            fill_adapter(model, self.adapter, f"the mix {self.record.name}")
+        else:
+            fill_with_sum(model, self.parts)
 
 
 def open_mix(
@@ -70,7 +91,7 @@ def open_mix(
 
     :param parts: from ``find_parts``, asked with the same options.
     :param options: engine options that the mix has, whatever the voices were trained with.
-    :param untuned: leave the adapters out: the base, with the mix's conditioning.
+    :param untuned: leave the voices' changes out: the base, with the mix's conditioning.
     :param rank: compress the sum to an adapter of this rank; ``record.mix.error`` is the share that is lost.
     :raises VoiceError: a voice is damaged, or the base is not theirs.
     """
@@ -82,27 +103,45 @@ def open_mix(
     conditioning = mixed.conditioning(engine, base)
     model = engine.build_model(base, mixed.shape, mixed.record.method)
     if not untuned:
-        fill_adapter(model, mixed.adapter, f"the mix {mixed.record.name}")
+        mixed.fill(model)
     return LoadedVoice(engine, base, model.eval(), conditioning, mixed.record)
 
 
 def prepare_mix(parts: Sequence[MixPart], options: Mapping[str, Any], rank: int | None = None) -> PreparedMix:
-    """Add up the adapters of voices; see ``open_mix``. :raises VoiceError: a voice is damaged."""
+    """Add up the adapters of voices; see ``open_mix``.
+
+    :raises VoiceError: a voice is damaged, or fully fine-tuned voices are to get a rank.
+    """
+    of = MixRecord(parts=[part.settings() for part in parts], rank=None)
+    shape, adapter = parts[0].lora, {}
+    if parts[0].is_full:
+        if rank is not None:
+            raise VoiceError(
+                f"voice {parts[0].name!r} was fully fine-tuned, so its mix has no rank; leave out --rank {rank}"
+            )
+    else:
+        shape, adapter, of = _sum_of_adapters(parts, of, rank)
+    total = sum(part.weight for part in parts)
+    return PreparedMix(
+        _record(parts, shape, of, options),
+        parts,
+        shape,
+        adapter,
+        [read_conditioning(part.folder.conditioning) for part in parts],
+        [part.weight / total for part in parts],
+    )
+
+
+def _sum_of_adapters(
+    parts: Sequence[MixPart], of: MixRecord, rank: int | None
+) -> tuple[LoraSettings, Adapter, MixRecord]:
     adapter, error = add_up(parts), 0.0
     shape = mixed_shape([part.lora for part in parts], adapter)
     full = shape.rank
     if rank is not None and rank < full:
         adapter, error = compress(adapter, rank)
         shape = replace(shape, rank=rank, alpha=rank)
-    of = MixRecord(parts=[part.settings() for part in parts], rank=full, error=error)
-    total = sum(part.weight for part in parts)
-    return PreparedMix(
-        _record(parts, shape, of, options),
-        shape,
-        adapter,
-        [read_conditioning(part.folder.conditioning) for part in parts],
-        [part.weight / total for part in parts],
-    )
+    return shape, adapter, of.model_copy(update={"rank": full, "error": error})
 
 
 def _record(parts: Sequence[MixPart], shape: LoraSettings, mix: MixRecord, options: Mapping[str, Any]) -> VoiceRecord:

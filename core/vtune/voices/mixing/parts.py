@@ -15,7 +15,7 @@ from vtune.runtime.paths import VoiceFolder
 from vtune.toolkit.hub import hash_file
 from vtune.types import LoraSettings
 from vtune.voice_format.record import PartRecord, VoiceRecord, find_voice, read_record, voice_or_none
-from vtune.voice_format.weights import ADAPTER_FILE
+from vtune.voice_format.weights import ADAPTER_FILE, readable
 from vtune.voices.mixing.expression import MixTerm, mix_error, parse_mix
 
 logger = logging.getLogger(__name__)
@@ -36,8 +36,13 @@ class MixPart:
 
     @property
     def weight(self) -> float:
-        """The factor with which the voice's adapter is added."""
+        """The factor with which the voice's change of the base is added."""
         return self.term.weight
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the voice is a whole network in place of an adapter."""
+        return self.record.method == "full"
 
     @property
     def lora(self) -> LoraSettings:
@@ -45,11 +50,16 @@ class MixPart:
         return LoraRecipe.model_validate(self.record.lora).settings()
 
     def settings(self) -> PartRecord:
-        """Return the entry of this voice in the record of a mix."""
-        adapter = hash_file(self.folder.path / ADAPTER_FILE)
-        name = self.folder.path.resolve().name
+        """Return the entry of this voice in the record of a mix. :raises VoiceError: its weights cannot be read."""
+        trained = self.folder.weights if self.is_full else self.folder.path / ADAPTER_FILE
+        with readable(trained):
+            adapter = hash_file(trained)
         return PartRecord(
-            voice=name, weight=self.weight, adapter=adapter, consent=self.record.consent, mix=self.record.mix
+            voice=self.folder.path.resolve().name,
+            weight=self.weight,
+            adapter=adapter,
+            consent=self.record.consent,
+            mix=self.record.mix,
         )
 
 
@@ -85,7 +95,7 @@ def gather(
         if key in parts:
             raise mix_error(text, term.place, f"voice {shown(term.name)} is named twice; add up its weights")
         parts[key] = part = MixPart(term, folder, read_record(folder))
-        _require_adapter(part)
+        _require_a_sum(part)
         _require_same_base(part, next(iter(parts.values())), options)
     if len(parts) > 1:
         load_engine(next(iter(parts.values())).record.engine).require("mixing", "speak with the mean of several voices")
@@ -124,9 +134,9 @@ def combined_consent(consents: Sequence[Mapping[str, str] | None]) -> dict[str, 
     return {"person": ", ".join(people), "statement": " ".join(statements)}
 
 
-def _require_adapter(part: MixPart) -> None:
-    if part.record.method != "lora":
-        raise VoiceError(f"voice {part.name!r} was fully fine-tuned: it has no adapter that could be mixed")
+def _require_a_sum(part: MixPart) -> None:
+    if part.is_full:
+        return
     full_modules = part.record.lora.get("modules_to_save")
     if full_modules:
         raise VoiceError(
@@ -150,6 +160,12 @@ def _require_same_base(part: MixPart, first: MixPart, options: Mapping[str, Any]
         raise VoiceError(
             f"voice {first.name!r} is of engine {first.record.engine!r}, {part.name!r} of {part.record.engine!r}; "
             "only voices of one engine can be mixed"
+        )
+    if part.is_full != first.is_full:
+        full, adapted = (part, first) if part.is_full else (first, part)
+        raise VoiceError(
+            f"voice {full.name!r} was fully fine-tuned, and {adapted.name!r} is an adapter; voices of both methods "
+            "cannot be mixed"
         )
     ours, theirs = first.record.fingerprint, part.record.fingerprint
     differ = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
