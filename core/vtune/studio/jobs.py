@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from vtune.errors import VtuneError
 from vtune.runtime.paths import write_json
+from vtune.runtime.reaper import PR_SET_PDEATHSIG, linux_prctl
 from vtune.runtime.untrusted import FileRefused, read_json
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
@@ -82,7 +83,7 @@ class JobQueue:
         self.jobs: dict[int, Job] = {}
         self._lock = threading.RLock()
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._ended = threading.Event()
+        self._closing, self._ended = False, threading.Event()
         self._read()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -142,7 +143,7 @@ class JobQueue:
     def close(self) -> None:
         """Stop every running job at a safe point, and end."""
         with self._lock:
-            self._ended.set()
+            self._closing = True
             running = list(self._processes.values())
         for process in running:
             with suppress(ProcessLookupError):
@@ -153,6 +154,7 @@ class JobQueue:
                 process.wait(max(0.1, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
+        self._ended.set()  # not before: when the thread ends, its processes get a second signal
         self._thread.join(5)
         self._collect()
 
@@ -161,7 +163,7 @@ class JobQueue:
             self._collect()
             with self._lock:
                 for job in sorted(self.jobs.values(), key=lambda job: job.number):
-                    if job.state == "waiting" and self._is_free(job.lane) and not self._ended.is_set():
+                    if job.state == "waiting" and self._is_free(job.lane) and not self._closing:
                         self._start(job)
 
     def _is_free(self, lane: Lane) -> bool:
@@ -169,10 +171,14 @@ class JobQueue:
 
     def _start(self, job: Job) -> None:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        prctl = linux_prctl()
         with self._log_path(job.number).open("wb") as log:
             self._processes[job.number] = subprocess.Popen(
                 [*PROGRAM, *job.words], cwd=self.folder, env=environment,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                # If the studio is killed, its commands stop at a safe point (Linux). The thread that starts them lives
+                # as long as the studio; on Windows there is no fork.
+                preexec_fn=None if os.name == "nt" else lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
             )  # fmt: skip
         job.state, job.started = "running", time.time()
         self._write()
@@ -198,7 +204,7 @@ class JobQueue:
         except (OSError, FileRefused, TypeError):
             return
         for job in jobs:
-            if job.state == "running":  # the studio was killed, and its processes with it
+            if job.state == "running":  # the studio was killed, and told its commands to stop
                 job.state = "stopped"
             self.jobs[job.number] = job
 

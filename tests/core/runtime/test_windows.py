@@ -30,7 +30,7 @@ builtins.__import__ = without_unix
 import vtune, vtune_cli
 for package in (vtune, vtune_cli):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if not module.name.endswith(("__main__", ".serve.vllm.reaper")) and ".scaffold." not in module.name:
+        if not module.name.endswith("__main__") and ".scaffold." not in module.name:
             importlib.import_module(module.name)
 """
 

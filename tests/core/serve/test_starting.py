@@ -22,7 +22,7 @@ from vtune.serve import ServeSettings, VoiceRegistry
 from vtune.serve.backends import open_backend
 from vtune.serve.failures import UpstreamAwayError
 from vtune.serve.settings import VllmSettings
-from vtune.serve.vllm import reaper
+from vtune.runtime import reaper
 from vtune.serve.vllm.bases import base_to_serve
 from vtune.serve.vllm.client import VllmClient
 from vtune.serve.vllm.process import VllmProcess

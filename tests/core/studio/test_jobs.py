@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -82,6 +83,28 @@ def test_the_queue_goes_on_when_the_studio_is_started_again(queue: Callable[[], 
     after = queue()
     wait_for(lambda: after.find(waiting.number).state == "done")
     assert after.find(running.number).state == "stopped"
+
+
+STUDIO = """
+import sys, time
+from pathlib import Path
+from vtune.studio import jobs
+jobs.PROGRAM = [sys.executable, "-S", "-c", sys.argv[2]]
+queue = jobs.JobQueue(Path(sys.argv[1]), Path(sys.argv[1], ".studio"))
+queue.add(["run", "a", "wait"], "a")
+time.sleep(300)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
+def test_commands_stop_at_a_safe_point_when_the_studio_is_killed(tmp_path: Path) -> None:
+    program = PROGRAM.replace("SIGINT, lambda *_:", "SIGTERM, lambda *_: print('stopped safely', flush=True) or")
+    studio = subprocess.Popen([sys.executable, "-c", STUDIO, str(tmp_path), program])
+    log = tmp_path / ".studio" / "job-1.log"
+    wait_for(lambda: log.exists() and "began" in log.read_text())
+    studio.kill()
+    studio.wait()
+    wait_for(lambda: "stopped safely" in log.read_text())
 
 
 def test_a_command_can_be_copied_to_a_terminal() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from vtune.errors import VtuneError
-from vtune.serve.vllm import reaper
+from vtune.runtime import reaper
 
 TERM_SECONDS = 20.0
 """Seconds for vLLM to end by itself after SIGTERM; systemd's TimeoutStopSec must be longer than this and the drain."""

@@ -34,7 +34,7 @@ def main(patience: float, command: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Only the pipe ends this process. The signals are not ignored: the command would inherit that.
         signal.signal(number, lambda *_: None)
-    prctl = _prctl()
+    prctl = linux_prctl()
     prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphans become children of this process
     try:
         child = subprocess.Popen(
@@ -100,8 +100,8 @@ def _descendants() -> list[int]:
     return descendants
 
 
-def _prctl() -> Callable[[int, int], int]:
-    """Return Linux's call, or a function that does nothing."""
+def linux_prctl() -> Callable[[int, int], int]:
+    """Return Linux's call ``prctl(option, value)``; on other systems a function that does nothing."""
     with suppress(OSError, AttributeError):
         call: Callable[[int, int], int] = ctypes.CDLL(None).prctl
         return call
