@@ -54,8 +54,8 @@ class ProgressBar:
             if on_terminal
             else None
         )
-        self._done = 0
-        self._started = self._last_line = clock()
+        self._done = self._first_done = 0
+        self._first_ended = self._last_line = clock()
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -68,6 +68,8 @@ class ProgressBar:
     def advance(self, count: int = 1) -> None:
         """Count the items that were finished since the last call."""
         self._done += count
+        if self._first_done == 0:
+            self._first_done, self._first_ended = self._done, self._clock()
         if self._bar is not None:
             self._bar.update(count)
         elif self._visible and self._clock() - self._last_line >= LINE_INTERVAL_SECONDS:
@@ -80,9 +82,11 @@ class ProgressBar:
             self._bar.close()
 
     def _time_left(self) -> str:
-        if not 0 < self._done < self._total:
+        # The first items may have waited for a network that was loaded or code that was compiled, so they are not counted.
+        counted = self._done - self._first_done
+        if not counted or self._done >= self._total:
             return ""
-        seconds = (self._clock() - self._started) / self._done * (self._total - self._done)
+        seconds = (self._clock() - self._first_ended) / counted * (self._total - self._done)
         return f", about {duration(seconds)} left"
 
 
