@@ -90,6 +90,8 @@ def run(
         # Before the training: nobody waits for hours to learn that no test sentences exist.
         test_sets = {name: held_out_test_set(prepared_recipe, engine, folder, name) for name in data.voices}
         extract = partial(conditioning.extract, engine, base, prepared_recipe, folder)
+        if len(data.voices) > 1:
+            pool.lead(partial(conditioning.require_different, engine, extract, data.voices))
         measure = partial(load_checkpoint_metrics, engine, base, recipe, test_sets, extract)
         job = TrainingJob(engine, base, data, prepared_recipe, folder, state, measure, callbacks)
         model, facts = train(job)

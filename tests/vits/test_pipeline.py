@@ -152,6 +152,15 @@ def test_clips_with_unknown_symbols_are_left_out_with_the_reason(
     assert len(unknown) == 2
 
 
+def test_a_base_of_one_speaker_takes_one_person_a_recipe(
+    recipe: Callable[..., Any], speech: Callable[..., Path], tmp_path: Path
+) -> None:
+    sources = [{"source": str(speech(name, count=3, rate=16_000)), "voice": name} for name in ("anna", "ben")]
+    with pytest.raises(VtuneError, match="voices 'anna' and 'ben' would be one voice: .*one recipe for each voice"):
+        pipeline.run(recipe(voice="cast", data=sources))
+    assert not (tmp_path / "voices").exists()
+
+
 def test_a_voice_is_scored_on_held_out_clips(run: Callable[..., VoiceFolder]) -> None:
     folder = run(evaluate={"clips": 2}, train={"validation": 0.4})
     scores = json.loads(folder.scores.read_text())
