@@ -156,7 +156,7 @@ def test_a_base_of_one_speaker_takes_one_person_a_recipe(
     recipe: Callable[..., Any], speech: Callable[..., Path], tmp_path: Path
 ) -> None:
     sources = [{"source": str(speech(name, count=3, rate=16_000)), "voice": name} for name in ("anna", "ben")]
-    with pytest.raises(VtuneError, match="voices 'anna' and 'ben' would be one voice: .*one recipe for each voice"):
+    with pytest.raises(VtuneError, match=r"voices 'anna' and 'ben' would be one voice: .*one recipe for each voice"):
         pipeline.run(recipe(voice="cast", data=sources))
     assert not (tmp_path / "voices").exists()
 

@@ -405,7 +405,8 @@ def extract_conditioning(base: Any, clips: Sequence[Clip], extensions: Mapping[s
 
     Called on the first rank: once for each voice after training, once for each voice before its checkpoints are
     measured, and once for each of several voices before the training: they share an adapter, so a recipe whose voices
-    have the same result is refused. Options that the result depends on must declare ``affects="speech"``. See also ``mix_conditioning``.
+    have the same result is refused. Options that the result depends on must declare ``affects="speech"``. See also
+    ``mix_conditioning``.
 
     Example::
 

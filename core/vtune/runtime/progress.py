@@ -82,7 +82,7 @@ class ProgressBar:
             self._bar.close()
 
     def _time_left(self) -> str:
-        # The first items may have waited for a network that was loaded or code that was compiled, so they are not counted.
+        # The first items are not counted: they may have waited for a network to load, or for code to be compiled.
         counted = self._done - self._first_done
         if not counted or self._done >= self._total:
             return ""

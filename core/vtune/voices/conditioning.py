@@ -35,8 +35,8 @@ def require_different(engine: Engine, extract: Callable[[str], Conditioning], vo
     for first, second in combinations(extracted, 2):
         if _is_same(extracted[first], extracted[second]):
             raise VoiceError(
-                f"voices {first!r} and {second!r} would be one voice: they share one adapter, and with this base engine "
-                f"{engine.name!r} keeps nothing else that tells them apart; write one recipe for each voice"
+                f"voices {first!r} and {second!r} would be one voice: they share one adapter, and with this base "
+                f"engine {engine.name!r} keeps nothing else that tells them apart; write one recipe for each voice"
             )
 
 

@@ -18,11 +18,11 @@ import pytest
 from waiting import alive, until
 
 from vtune.errors import VtuneError
+from vtune.runtime import reaper
 from vtune.serve import ServeSettings, VoiceRegistry
 from vtune.serve.backends import open_backend
 from vtune.serve.failures import UpstreamAwayError
 from vtune.serve.settings import VllmSettings
-from vtune.runtime import reaper
 from vtune.serve.vllm.bases import base_to_serve
 from vtune.serve.vllm.client import VllmClient
 from vtune.serve.vllm.process import VllmProcess
