@@ -26,7 +26,7 @@ from vtune.ingest.transcribe.error_rates import edit_distance, normalise
 from vtune.toolkit.sentences import read_sentences
 from vtune_hibari.base import HibariBase
 from vtune_hibari.export.graph import with_weights
-from vtune_hibari.export.onnx_target import file_weights
+from vtune_hibari.bases.base_files import file_weights
 from vtune_hibari.network.settings import SAMPLE_RATE
 from vtune_hibari.network.speaking import SpokenStyle, SpokenText, speak_texts
 from vtune_hibari.options import HibariOptions
@@ -59,7 +59,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "voice.onnx"
-        onnx.save(with_weights(base.files.path, file_weights(network)), path)
+        weights = {name: tensor.numpy() for name, tensor in file_weights(network).items()}
+        onnx.save(with_weights(base.files.path, weights), path)
         package = hibari.Hibari(model=str(path))
         speakers = {"torch": in_torch, "exported, in hibari-tts": lambda text: package(text, seed=0)}
         print(in_a_line(machine("cpu", 1)) + "\n")
