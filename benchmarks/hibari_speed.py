@@ -25,8 +25,8 @@ from machine import in_a_line, machine
 from vtune.ingest.transcribe.error_rates import edit_distance, normalise
 from vtune.toolkit.sentences import read_sentences
 from vtune_hibari.base import HibariBase
-from vtune_hibari.export.graph import with_weights
 from vtune_hibari.bases.base_files import file_weights
+from vtune_hibari.export.graph import with_weights
 from vtune_hibari.network.settings import SAMPLE_RATE
 from vtune_hibari.network.speaking import SpokenStyle, SpokenText, speak_texts
 from vtune_hibari.options import HibariOptions
