@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are tiny: threads would only wait for each other
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
@@ -33,6 +34,9 @@ FROZEN_MODULES = pytest.StashKey[int]()
 # A slow machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+
+os.fsync = os.fstat  # type: ignore[assignment]  # no test cuts the power; a descriptor must still be an open file
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -266,7 +266,7 @@ def test_a_run_over_the_worst_folder_ends_with_its_ledger(
     (tmp_path / "raw" / "t.csv").write_text("filename,text\n" + "\n".join(rows) + "\n")
     Path("r.yaml").write_text(
         f"# x\nvoice: v\nengine: toy\ndata: [{{source: {tmp_path / 'raw'}}}]\n"
-        "train: {epochs: 1, validation: 0}\nevaluate: {sentences: [hello]}\n"
+        "train: {epochs: 1, validation: 0}\nevaluate: {sentences: [hello], metrics: [delivery]}\n"
     )
     result = vtune("run", "r.yaml")
     assert result.exit_code == 0, result.output

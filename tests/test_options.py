@@ -92,7 +92,7 @@ def test_a_change_makes_again_what_its_option_affects_and_nothing_else(
             "folders": {"runs": str(tmp_path / "runs"), "voices": str(tmp_path / "voices")},
             "lora": {"rank": 4, "alpha": 8},
             "train": {"epochs": 1, "batch_size": 3, "validation": 0, "warmup": 0, "report_to": ["none"]},
-            "evaluate": {"sentences": ["hello"]},
+            "evaluate": {"sentences": ["hello"], "metrics": ["delivery"]},
         }
         path = tmp_path / "recipe.yaml"
         path.write_text(yaml.safe_dump(recipe))

@@ -39,6 +39,10 @@ def killer(tmp_path: Path) -> str:
     return extension(tmp_path / "killer", "killer", KILLER)
 
 
+EARS = "evaluate.metrics=[intelligibility, speaker]"
+"""Scores with the metrics of the ears and no others."""
+
+
 @pytest.fixture
 def ears(tmp_path: Path) -> str:
     """Return an extension that scores every checkpoint."""
@@ -53,7 +57,7 @@ def recipe(tmp_path: Path, speech: Callable[..., Path]) -> Path:
         "voice: someone\nengine: toy\ndata: [{source: speech}]\n"
         "lora: {dropout: 0.1}\n"
         "train: {epochs: 3, batch_size: 2, learning_rate: 1e-2, validation: 0, log_every: 1, save_every: 3}\n"
-        "evaluate: {sentences: [hello]}\n"
+        "evaluate: {sentences: [hello], metrics: [delivery]}\n"
     )
     return path
 
@@ -83,9 +87,9 @@ def test_a_killed_run_that_goes_on_is_the_run_that_was_never_stopped(
         at.mkdir()
         if step:
             both = os.pathsep.join([ears, killer])
-            code, _ = forks.run(at, "run", str(recipe), path=both, KILL_AT_STEP=str(step))
+            code, _ = forks.run(at, "run", str(recipe), EARS, path=both, KILL_AT_STEP=str(step))
             assert code == -9
-        code, outputs[step] = forks.run(at, "run", str(recipe), path=ears)
+        code, outputs[step] = forks.run(at, "run", str(recipe), EARS, path=ears)
         assert code == 0, outputs[step]
     adapter, losses = results(places[0])
     assert len(losses) == 24 + 8
@@ -124,7 +128,7 @@ def test_a_killed_launch_goes_on_too(forks: Forks, tmp_path: Path, recipe: Path,
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     for at in (straight, killed):
         at.mkdir()
-    launched = ("run", str(recipe), "--launch", "2")
+    launched = ("run", str(recipe), EARS, "--launch", "2")
     code, output = forks.run(straight, *launched, path=ears)
     assert code == 0, output
     assert "The best checkpoint is chosen by quality" in output

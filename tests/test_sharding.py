@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,8 @@ def trainer_callbacks(recipe):
 """
 
 
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    started = Forks()
-    yield started
-    started.close()
+JUDGED = "evaluate.metrics=[intelligibility, speaker]"
+"""Measures with the metrics of the judge and no others."""
 
 
 @pytest.fixture
@@ -109,7 +106,7 @@ def recipe(tmp_path: Path, speech: Callable[..., Path]) -> Path:
         "lora: {targets: [inner]}\n"
         "train: {epochs: 2, batch_size: 2, gradient_accumulation: 2, learning_rate: 1e-2, max_grad_norm: 0.1,\n"
         "        warmup: 0, precision: fp32, device: cpu, validation: 0.2, log_every: 1, save_every: 1, ema: 0.9}\n"
-        "evaluate: {sentences: [hello], checkpoint_sentences: 1}\n"
+        "evaluate: {sentences: [hello], metrics: [delivery], checkpoint_sentences: 1}\n"
     )
     return path
 
@@ -164,7 +161,7 @@ def test_averages_validation_and_measured_checkpoints_are_those_of_whole_copies(
     forks: Forks, tmp_path: Path, recipe: Path, judge: str
 ) -> None:
     """A validation computes with averaged weights between two steps that must not see them."""
-    shared = (str(recipe), "train.method=full", "--launch", "2")
+    shared = (str(recipe), "train.method=full", JUDGED, "--launch", "2")
     run(forks, tmp_path / "copies", *shared, judge=judge)
     run(forks, tmp_path / "divided", *shared, "train.sharding=fsdp2", judge=judge)
     (weights, logged), (divided, divided_logged) = results(tmp_path / "copies"), results(tmp_path / "divided")
@@ -181,7 +178,7 @@ def test_a_killed_divided_training_goes_on_bit_by_bit(
 ) -> None:
     """Two steps an epoch and two epochs: killed after the last step of the first epoch, and within the second one."""
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    divided = (str(recipe), "train.method=full", "train.sharding=fsdp2", "--launch", "2")
+    divided = (str(recipe), "train.method=full", JUDGED, "train.sharding=fsdp2", "--launch", "2")
     run(forks, straight, *divided, judge=judge)
     killed.mkdir()
     code, _ = forks.run(killed, "run", *divided, path=judge, KILL_AT_STEP=str(step))

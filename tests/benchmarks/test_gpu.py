@@ -24,65 +24,97 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Run every part with small shapes; return the file of the results and what was printed."""
-    out = tmp_path_factory.mktemp("gpu") / "gpu.json"
-    # So much time is only needed on a machine that does other things; it takes half a minute.
-    done = run("--small", "--device", "cpu", "--minutes", "60", "--seconds-per-part", "0.1", "--out", str(out))
+FEW = ("orpheus: packed, bf16", "orpheus: a guide's loop", "decoding: 1 rows", "checks: gradient checkpointing")
+"""Beginnings of the names of the parts that tox runs: trainings of two kinds, a decoding and a check."""
+
+
+def measured(out: Path, *options: str) -> dict[str, Any]:
+    """Run parts with small shapes; return their results."""
+    # So much time is only needed on a machine that does other things.
+    done = run(
+        "--small", "--device", "cpu", "--minutes", "60", "--seconds-per-part", "0.1", "--out", str(out), *options
+    )
     assert done.returncode == 0, done.stderr
-    return out, done.stdout
+    parts: dict[str, Any] = json.loads(out.read_text())["parts"]
+    return parts
 
 
-def test_every_part_runs_on_a_cpu_or_says_what_it_needs(small: tuple[Path, str], gpu_parts: Any) -> None:
-    parts = json.loads(small[0].read_text())["parts"]
-    assert list(parts) == [gpu_parts.title_of(part) for part in gpu_parts.PARTS]
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return measured(tmp_path_factory.mktemp("few") / "gpu.json", "--only", *FEW)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return measured(tmp_path_factory.mktemp("gpu") / "gpu.json")
+
+
+@pytest.mark.slow
+def test_a_few_parts_run_on_a_cpu(few: dict[str, Any]) -> None:
+    assert len(few) == 8
+    assert {name: part for name, part in few.items() if part["status"] != "done" and "8 bits" not in name} == {}
+
+
+@pytest.mark.proof
+def test_every_part_runs_on_a_cpu_or_says_what_it_needs(whole: dict[str, Any], gpu_parts: Any) -> None:
+    assert list(whole) == [gpu_parts.title_of(part) for part in gpu_parts.PARTS]
     reasons = ("needs a CUDA GPU", "needs two GPUs", "a library is missing", "on a CPU, other tests do this")
     wrong = {
         name: result
-        for name, result in parts.items()
+        for name, result in whole.items()
         if result["status"] != "done" and not result.get("reason", "").startswith(reasons)
     }
     assert wrong == {}
-    assert sum(result["status"] == "done" for result in parts.values()) >= 20
+    assert sum(result["status"] == "done" for result in whole.values()) >= 20
 
 
-def test_all_trainings_of_orpheus_begin_with_the_same_loss(small: tuple[Path, str]) -> None:
+@pytest.mark.proof
+def test_all_trainings_of_orpheus_begin_with_the_same_loss(whole: dict[str, Any]) -> None:
     """They see the same clips and weights, so another loss would mean that another thing is measured."""
-    parts = json.loads(small[0].read_text())["parts"]
-    losses = [part["first_loss"] for name, part in parts.items() if name.startswith("orpheus") and "first_loss" in part]
+    losses = [part["first_loss"] for name, part in whole.items() if name.startswith("orpheus") and "first_loss" in part]
     assert len(losses) >= 6
     assert max(losses) - min(losses) < 0.02 * max(losses)
 
 
-def test_a_row_of_clips_is_processed_once_if_it_is_packed(small: tuple[Path, str]) -> None:
-    parts = json.loads(small[0].read_text())["parts"]
-    assert parts["orpheus: packed, bf16"]["processed"] == pytest.approx(1.0)
-    assert parts["orpheus: a guide's loop, batch 1, padded to 2048"]["processed"] > 20
+def test_a_row_of_clips_is_processed_once_if_it_is_packed(few: dict[str, Any]) -> None:
+    assert few["orpheus: packed, bf16"]["processed"] == pytest.approx(1.0)
+    assert few["orpheus: a guide's loop, batch 1, padded to 2048"]["processed"] > 20
 
 
-def test_the_second_run_measures_only_what_is_missing(small: tuple[Path, str]) -> None:
-    path = small[0]
+@pytest.fixture
+def gpu_here(benchmark: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """The command in this process, which measures the parts itself."""
+    gpu = benchmark("gpu")
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    here = gpu.isolation.run_here
+    monkeypatch.setattr(gpu.isolation, "run_isolated", lambda part, settings, limit, log: here(part, settings))
+
+    def main(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["gpu.py", "--small", "--device", "cpu", *arguments])
+        gpu.main()
+
+    return main
+
+
+def test_the_second_run_measures_only_what_is_missing(gpu_here: Callable[..., None], tmp_path: Path) -> None:
+    path = tmp_path / "gpu.json"
+    options = ["--only", "machine", "decoding: 1 rows", "--seconds-per-part", "0.1", "--out", str(path)]
+    gpu_here(*options)
     record = json.loads(path.read_text())
     kept = record["parts"]["machine: products of matrices"] = {"status": "done", "tflops": 123.0, "took": 1.0}
     record["parts"]["decoding: 1 rows"] = {"status": "not run", "reason": "the time was used up"}
     path.write_text(json.dumps(record))
-    options = ["--small", "--device", "cpu", "--only", "machine", "decoding: 1 rows", "--seconds-per-part", "0.2"]
-    options += ["--minutes", "60"]  # for a busy machine
-    done = run(*options, "--out", str(path))
-    assert done.returncode == 0, done.stderr
+    gpu_here(*options)
     after = json.loads(path.read_text())["parts"]
     assert after["machine: products of matrices"] == kept
     assert after["decoding: 1 rows"]["status"] == "done"
 
 
-def test_results_of_another_machine_are_not_mixed_in(tmp_path: Path) -> None:
+def test_results_of_another_machine_are_not_mixed_in(gpu_here: Callable[..., None], tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     out.write_text(json.dumps({"machine": {"gpu": "another"}, "parts": {}}))
-    done = run("--small", "--device", "cpu", "--only", "machine", "--out", str(out))
-    assert done.returncode == 1
-    assert "has results of another machine" in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(SystemExit, match="has results of another machine"):
+        gpu_here("--only", "machine", "--out", str(out))
 
 
 @pytest.fixture(scope="module")

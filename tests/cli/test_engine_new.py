@@ -62,7 +62,7 @@ def python(project: Path) -> Callable[..., str]:
 def test_a_new_engine_trains_unchanged_and_its_voice_sounds_like_the_recordings(
     project: Path, python: Callable[..., str]
 ) -> None:
-    python("-m", "vtune_cli", "run", "my-tts")
+    python("-m", "vtune_cli", "run", "my-tts", "evaluate.metrics=[delivery]")
 
     samples = project.parent / "voices" / "demo" / "samples"
     recorded = spectrum(MadeSpeaker().speak(TEXT, 8000, seed=1))

@@ -35,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "folders": {"runs": str(root / "runs"), "voices": str(root / "voices")},
             "lora": {"rank": 4, "arguments": arguments},
             "train": {"epochs": 2, "batch_size": 2, "learning_rate": 1e-2, "validation": 0, "warmup": 0},
-            "evaluate": {"sentences": ["hello there"]},
+            "evaluate": {"sentences": ["hello there"], "metrics": ["delivery"]},
             "consent": {"person": "A tone", "statement": "Tones need not be asked."},
         }
         (root / f"{name}.yaml").write_text(yaml.safe_dump(recipe))

@@ -11,9 +11,11 @@ from typing import Any
 
 # Importing torch and its kin takes most of a short run; it is done once, and each process of a run is a fork of that.
 FORKS = '''
-import json, os, signal, sys
+import gc, json, os, signal, sys
 import vtune.runtime.distributed.launch, vtune.pipeline, vtune.tune, torch.distributed
 from vtune_cli import main
+
+gc.freeze()  # a collection in a fork would look through all that is imported, and copy its memory
 
 CHANGES = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 

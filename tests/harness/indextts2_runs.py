@@ -71,7 +71,7 @@ def run_recipe(speech: Path, base: Path, root: Path, **sections: Any) -> list[Vo
         "data": [{"source": str(speech / "someone")}],
         "folders": {"runs": str(root / "runs"), "voices": str(root / "voices")},
         "lora": {"rank": 4, "alpha": 8, "dropout": 0.05},
-        "evaluate": {"sentences": ["hello there"]},
+        "evaluate": {"sentences": ["hello there"], "metrics": ["delivery"]},
         **sections,
         "engine_options": {**options, **sections.get("engine_options", {})},
         "train": {**train, **sections.get("train", {})},

@@ -40,7 +40,7 @@ def run(tmp_path: Path, small_onnx: Path, speech: Callable[..., Path]) -> Callab
             "data": [{"source": str(folder)}],
             "folders": {"runs": str(tmp_path / "runs"), "voices": str(tmp_path / "voices")},
             "train": {"epochs": 1, "batch_size": 3, "learning_rate": 1e-2, "validation": 0, **train},
-            "evaluate": {"sentences": ["Hello there."], "clips": 0},
+            "evaluate": {"sentences": ["Hello there."], "clips": 0, "metrics": ["delivery"]},
             "consent": {"person": "Anna Example", "statement": "She agreed in writing."},
             **sections,
         }  # fmt: skip

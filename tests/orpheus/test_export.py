@@ -52,7 +52,7 @@ def make_voice(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
             "folders": {"runs": str(root / "runs"), "voices": str(root / "voices")},
             "lora": {"rank": 8, "alpha": 16, **lora},
             "train": {"max_steps": 2, "batch_size": 4, "learning_rate": 1e-2, "validation": 0, "warmup": 0},
-            "evaluate": {"sentences": ["hello there", "one more line"]},
+            "evaluate": {"sentences": ["hello there", "one more line"], "metrics": ["delivery"]},
             "consent": {"person": "A tone", "statement": "Tones need not be asked."},
         }
         (root / f"{name}.yaml").write_text(yaml.safe_dump(recipe))

@@ -81,7 +81,7 @@ def recipe(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> vtune.Recipe
         "folders": {"runs": str(root / "runs"), "voices": str(root / "voices")},
         "lora": {"rank": 4, "arguments": {"use_dora": True}},
         "train": {"max_steps": 2, "batch_size": 3, "learning_rate": 1e-2, "validation": 0, "warmup": 0},
-        "evaluate": {"sentences": ["hello there"]},
+        "evaluate": {"sentences": ["hello there"], "metrics": ["delivery"]},
         "consent": {"person": "A tone", "statement": "Tones need not be asked."},
     }
     (root / "recipe.yaml").write_text(yaml.safe_dump(settings))

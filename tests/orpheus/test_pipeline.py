@@ -36,7 +36,7 @@ def run(tmp_path: Path, tiny: Path, speech: Callable[..., Path]) -> Callable[...
                 "epochs": 2, "batch_size": 3, "learning_rate": 1e-2, "validation": 0, "log_every": 1,
                 **sections.pop("train", {}),
             },
-            "evaluate": {"sentences": ["hello there"]},
+            "evaluate": {"sentences": ["hello there"], "metrics": ["delivery"]},
             **sections,
         }  # fmt: skip
         path = tmp_path / "recipe.yaml"

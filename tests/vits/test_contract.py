@@ -47,6 +47,25 @@ CHANGES = {"lexicon": {"line": "lyne"}, "language": "de", "speaker": 1}
 test_a_checkpoint_keeps_the_contract = vtune.testing.conformance_tests(
     "vits", "checkpoint_options", option_changes=CHANGES
 )
-test_an_onnx_voice_keeps_the_contract = pytest.mark.slow(
+test_an_onnx_voice_keeps_the_contract = pytest.mark.proof(
     vtune.testing.conformance_tests("vits", "onnx_options", option_changes=CHANGES)
 )
+
+# What a base of ONNX has of its own: how it is read, the encoder that learns for it, and what is written.
+ONNX_RULES = (
+    "fingerprint-follows-the-files",
+    "footprint-counts-what-is-trained",
+    "loss-is-a-mean",
+    "gradients-reach-the-adapter",
+    "training-parts-are-separate",
+    "exported-voice-speaks-alike",
+    "merged-files-come-back",
+    "run-makes-a-voice",
+)
+
+
+def test_an_onnx_voice_keeps_the_rules_of_learning_and_writing(onnx_options: dict[str, Any]) -> None:
+    outcomes = vtune.testing.engine_outcomes("vits", onnx_options, rules=ONNX_RULES, option_changes=CHANGES)
+    assert [
+        outcome.paragraph or outcome.rule for outcome in outcomes if outcome.status not in ("pass", "skipped")
+    ] == []

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from importlib.metadata import entry_points
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from vtune.engines import discovery as finding
 from vtune.engines import load_recipe
 from vtune.errors import RecipeError
 
@@ -51,14 +48,6 @@ consent:
   person: Some One
   statement: They agreed.
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    """Look up the installed engines once: they do not change here, and the lookup takes most of a check's time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finding, "entry_points", cache(entry_points))
-        yield
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
                     "validation": 0,
                     "gradient_checkpointing": False,
                 },
-                "evaluate": {"sentences": ["hello there"], "clips": 0, "checkpoint_sentences": 0},
+                "evaluate": {
+                    "sentences": ["hello there"], "clips": 0, "checkpoint_sentences": 0, "metrics": ["delivery"],
+                },
                 "consent": {"person": "nobody", "statement": "synthesised"},
             }  # fmt: skip
             (root / f"{method}.yaml").write_text(yaml.safe_dump(recipe))

@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, letters: Path) -> VoiceFold
         "folders": {"runs": str(root / "runs"), "voices": str(root / "voices")},
         "lora": {"rank": 4, "alpha": 8},
         "train": {"epochs": 1, "batch_size": 3, "learning_rate": 1e-2, "validation": 0},
-        "evaluate": {"sentences": ["hello there", "one more line"], "clips": 0},
+        "evaluate": {"sentences": ["hello there", "one more line"], "clips": 0, "metrics": ["delivery"]},
         "consent": {"person": "Anna Example", "statement": "She agreed in writing."},
     }
     (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
