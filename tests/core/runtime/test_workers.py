@@ -101,8 +101,9 @@ def test_nobody_else_starts_processes() -> None:
     # The second process of the conformance kit ends when its standard input does, so with its parent.
     assert others == {
         "runtime/workers.py",
+        "runtime/reaper.py",  # runs vLLM, and ends when its standard input does
         "runtime/distributed/launch.py",
         "testing/second_process.py",
-        "studio/jobs.py",  # the verbs, which the page asks to stop at a safe point when it ends
+        "studio/jobs.py",  # the verbs, which stop at a safe point when the page ends or is killed
         "studio/choice_list.py",  # lists engines and ends
     }
