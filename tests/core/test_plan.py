@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from vtune.errors import DataError
@@ -57,6 +58,20 @@ def test_more_in_a_batch_needs_more_memory_and_checkpointing_less(orpheus: Calla
     assert eight.memory_bytes is not None
     assert saving.memory_bytes is not None
     assert single.memory_bytes < saving.memory_bytes < eight.memory_bytes
+
+
+@pytest.mark.parametrize(
+    ("bf16_flops", "faster_than_float32"),
+    [(9e11, 2.0), (1.2e11, 1.2), (3e10, 0.3)],  # a processor with units for bf16, one with few, one without
+)
+def test_a_product_in_bf16_does_not_tell_how_fast_a_training_is_on_a_processor(
+    orpheus: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, bf16_flops: float, faster_than_float32: float
+) -> None:
+    """A plan promised 5 s for a training in bf16 that took 66 s: hardly anything but the products became faster."""
+    rates = {torch.float32: 1e11, torch.bfloat16: bf16_flops}
+    monkeypatch.setattr("vtune.plan._product_flops", lambda device, dtype: rates[dtype])
+    plans = [make_plan(orpheus(precision=precision, device="cpu")) for precision in ("fp32", "bf16")]
+    assert plans[0].seconds / plans[1].seconds == pytest.approx(faster_than_float32)  # type: ignore[operator]
 
 
 def test_a_divided_network_is_planned_for_the_processes_of_the_recipe(orpheus: Callable[..., Recipe]) -> None:
