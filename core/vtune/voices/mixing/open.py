@@ -113,7 +113,8 @@ def prepare_mix(parts: Sequence[MixPart], options: Mapping[str, Any], rank: int 
     :raises VoiceError: a voice is damaged, or fully fine-tuned voices are to get a rank.
     """
     of = MixRecord(parts=[part.settings() for part in parts], rank=None)
-    shape, adapter = parts[0].lora, {}
+    shape: LoraSettings = parts[0].lora
+    adapter: Adapter = {}
     if parts[0].is_full:
         if rank is not None:
             raise VoiceError(
