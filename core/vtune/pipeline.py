@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,7 @@ def run(
             _begin(2, f"Training: the {_learner(recipe)} learns the voice")
         # Before the training: nobody waits for hours to learn that no test sentences exist.
         test_sets = {name: held_out_test_set(prepared_recipe, engine, folder, name) for name in data.voices}
-        extract = partial(conditioning.extract, engine, base, prepared_recipe, folder)
+        extract = cache(partial(conditioning.extract, engine, base, prepared_recipe, folder))
         if len(data.voices) > 1:
             pool.lead(partial(conditioning.require_different, engine, extract, data.voices))
         measure = partial(load_checkpoint_metrics, engine, base, recipe, test_sets, extract)

@@ -403,9 +403,9 @@ def extract_conditioning(base: Any, clips: Sequence[Clip], extensions: Mapping[s
 
     :param clips: of one voice, the best clip first, at the sample rate that ``prepare_sample`` gets.
 
-    Called on the first rank: once for each voice after training, once for each voice before its checkpoints are
-    measured, and once for each of several voices before the training: they share an adapter, so a recipe whose voices
-    have the same result is refused. Options that the result depends on must declare ``affects="speech"``. See also
+    Called on the first rank: once for each voice after training, and once for each voice earlier if its checkpoints are
+    measured or if there are several voices. These share an adapter, so a recipe whose voices have the same result is
+    refused before the training. Options that the result depends on must declare ``affects="speech"``. See also
     ``mix_conditioning``.
 
     Example::

@@ -112,16 +112,7 @@ def prepare_mix(parts: Sequence[MixPart], options: Mapping[str, Any], rank: int 
 
     :raises VoiceError: a voice is damaged, or fully fine-tuned voices are to get a rank.
     """
-    of = MixRecord(parts=[part.settings() for part in parts], rank=None)
-    shape: LoraSettings = parts[0].lora
-    adapter: Adapter = {}
-    if parts[0].is_full:
-        if rank is not None:
-            raise VoiceError(
-                f"voice {parts[0].name!r} was fully fine-tuned, so its mix has no rank; leave out --rank {rank}"
-            )
-    else:
-        shape, adapter, of = _sum_of_adapters(parts, of, rank)
+    shape, adapter, of = (_sum_of_networks if parts[0].is_full else _sum_of_adapters)(parts, rank)
     total = sum(part.weight for part in parts)
     return PreparedMix(
         _record(parts, shape, of, options),
@@ -133,16 +124,22 @@ def prepare_mix(parts: Sequence[MixPart], options: Mapping[str, Any], rank: int 
     )
 
 
-def _sum_of_adapters(
-    parts: Sequence[MixPart], of: MixRecord, rank: int | None
-) -> tuple[LoraSettings, Adapter, MixRecord]:
+def _sum_of_networks(parts: Sequence[MixPart], rank: int | None) -> tuple[LoraSettings, Adapter, MixRecord]:
+    if rank is not None:
+        raise VoiceError(
+            f"voice {parts[0].name!r} was fully fine-tuned, so its mix has no rank; leave out --rank {rank}"
+        )
+    return parts[0].lora, {}, MixRecord(parts=[part.settings() for part in parts], rank=None)
+
+
+def _sum_of_adapters(parts: Sequence[MixPart], rank: int | None) -> tuple[LoraSettings, Adapter, MixRecord]:
     adapter, error = add_up(parts), 0.0
     shape = mixed_shape([part.lora for part in parts], adapter)
     full = shape.rank
     if rank is not None and rank < full:
         adapter, error = compress(adapter, rank)
         shape = replace(shape, rank=rank, alpha=rank)
-    return shape, adapter, of.model_copy(update={"rank": full, "error": error})
+    return shape, adapter, MixRecord(parts=[part.settings() for part in parts], rank=full, error=error)
 
 
 def _record(parts: Sequence[MixPart], shape: LoraSettings, mix: MixRecord, options: Mapping[str, Any]) -> VoiceRecord:
