@@ -12,21 +12,19 @@ from small_voice import MEDIUM, new_base, small_network, small_settings, write_p
 import vtune
 from vtune_vits import engine_info
 from vtune_vits.memory_footprint import estimate
-from vtune_vits.network.voice import VitsNetwork
 from vtune_vits.options import VitsOptions
+from vtune_vits.training.spectral_loss import levelled, stft_loss
 
 LORA = vtune.LoraSettings(rank=4, alpha=8, targets=("sound",))
 
 
-@pytest.fixture(scope="module")
-def network() -> VitsNetwork:
-    shapes = {"hidden_size": 64, "flow_size": 64, "flow_layers": 4, "posterior_layers": 16}
-    return small_network(small_settings(**shapes, vocoder=MEDIUM))
+SHAPES = {"hidden_size": 64, "flow_size": 64, "flow_layers": 4, "posterior_layers": 16}
+SETTINGS = small_settings(**SHAPES, vocoder=MEDIUM)
 
 
 @pytest.fixture(scope="module")
-def options(network: VitsNetwork, tmp_path_factory: pytest.TempPathFactory) -> VitsOptions:
-    path = write_piper_checkpoint(tmp_path_factory.mktemp("base"), network)
+def options(tmp_path_factory: pytest.TempPathFactory) -> VitsOptions:
+    path = write_piper_checkpoint(tmp_path_factory.mktemp("base"), small_network(SETTINGS))
     return VitsOptions(base_model=str(path), discriminator_narrowing=16)
 
 
@@ -48,16 +46,22 @@ def kept_bytes(model: Any, frames: int) -> int:
         "frames": torch.tensor([frames]),
         "items": torch.tensor([frames]),
         "lots": torch.tensor([0.3], dtype=torch.float64),
+        "f0": torch.full((1, frames), 120.0),
+        "voiced": torch.ones(1, frames, dtype=torch.bool),
     }
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = model(**batch)["loss"]
+        output = model(**batch)
+        loss = output["loss"] + stft_loss(*levelled(output["recorded"], output["made"]))
     assert loss.requires_grad
     return sum(kept.values())
 
 
-def test_the_estimate_is_near_what_autograd_keeps(network: VitsNetwork, options: VitsOptions) -> None:
+@pytest.mark.parametrize("vocoder", ["own", "source_filter"])
+def test_the_estimate_is_near_what_autograd_keeps(options: VitsOptions, vocoder: str) -> None:
+    options = options.model_copy(update={"vocoder": vocoder})
     footprint = estimate(options, LORA, engine_info().lora_targets)
-    model = vtune.attach_lora(network.requires_grad_(False), LORA, engine_info().lora_targets)
+    network = small_network(options.network_settings(SETTINGS)).requires_grad_(False)
+    model = vtune.attach_lora(network, LORA, engine_info().lora_targets)
     model.get_base_model().posterior_encoder.requires_grad_(True)  # type: ignore[operator]
 
     short, long = kept_bytes(model, 100), kept_bytes(model, 300)

@@ -125,6 +125,39 @@ def test_a_fully_tuned_voice_has_all_that_it_needs(run: Callable[..., VoiceFolde
     assert not torch.equal(*ends)
 
 
+FILTERED = {"vocoder": "source_filter", "vocoder_steps": 2}
+
+
+def test_a_voice_of_source_and_filters_is_made_opened_and_turned_down(
+    run: Callable[..., VoiceFolder], tmp_path: Path
+) -> None:
+    folder = run(train={"method": "full", "learning_rate": 1e-3}, engine_options=FILTERED)
+    tuned, base = open_voice(folder), open_voice(folder, untuned=True)
+    sound = spoken(tuned, seed=1)
+    assert np.array_equal(sound, spoken(open_voice(folder), seed=1))
+    assert not np.array_equal(sound, spoken(base, seed=1))
+    weight = "decoder.gains.head.weight"
+    between = open_named("0.7*someone", tmp_path / "voices").model.state_dict()[weight]
+    torch.testing.assert_close(
+        between, torch.lerp(base.model.state_dict()[weight], tuned.model.state_dict()[weight], 0.7)
+    )
+    (metrics,) = (tmp_path / "runs/someone/logs").glob("*/metrics.jsonl")
+    line = json.loads(metrics.read_text().splitlines()[0])
+    assert {"kl", "mel", "pitch", "stft"} <= line.keys()
+    assert "adversarial" not in line
+    with pytest.raises(VtuneError, match=r"cannot be written as a base.*vtune export --to piper"):
+        merge_voice(folder, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+def test_an_adapter_learns_for_source_and_filters_too(run: Callable[..., VoiceFolder]) -> None:
+    folder = run(engine_options={**FILTERED, "discriminators": "spectrogram"})
+    assert not np.array_equal(spoken(open_voice(folder)), spoken(open_voice(folder), untuned=True))
+    with safe_open(folder.path / "adapter_model.safetensors", "pt") as file:
+        names = set(file.keys())
+    assert any(".decoder.gains.blocks" in name for name in names)
+
+
 def test_the_voice_holds_the_adapter_and_nothing_that_only_learns(run: Callable[..., VoiceFolder]) -> None:
     folder = run()
     with safe_open(folder.path / "adapter_model.safetensors", "pt") as file:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vtune_vits.base import VitsBase
 
 FLOW = (r"flow\.flows\.\d+\.(conv_pre|conv_post|wavenet\.(in_layers|res_skip_layers)\.\d+)",)
-VOCODER = (r"decoder\.(conv_pre|conv_post|resblocks\.\d+\.convs\d?\.\d+)",)
+VOCODER = (r"decoder\.(conv_pre|conv_post|resblocks\.\d+\.convs\d?\.\d+|\w+\.(conv_pre|head|blocks\.\d+\.(up|down)))",)
 TEXT_ENCODER = (
     r"text_encoder\.encoder\.layers\.\d+\.(attention\.(k_proj|v_proj|q_proj|out_proj)|feed_forward\.conv_[12])",
     r"text_encoder\.project",
@@ -123,10 +123,9 @@ def optimizers(parts: Mapping[str, nn.Module], learning_rates: Mapping[str, floa
 def training_step(
     base: VitsBase, model: nn.Module, batch: vtune.Batch, step: vtune.TrainingStep
 ) -> dict[str, torch.Tensor]:
-    from vtune_vits.training.step import LossWeights, training_step
+    from vtune_vits.training.step import loss_weights, training_step
 
-    weights = LossWeights(base.options.adversarial_weight, base.options.stft_weight)
-    return training_step(model, batch, step, weights)
+    return training_step(model, batch, step, loss_weights(base.options))
 
 
 @vtune.hookimpl

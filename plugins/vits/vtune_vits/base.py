@@ -16,6 +16,10 @@ from vtune_vits.options import VitsOptions
 
 if TYPE_CHECKING:
     from vtune_vits.bases import BaseFiles
+    from vtune_vits.training.own_speech import Teacher
+
+DECODER = "decoder."
+"""Beginning of the names of the vocoder's weights."""
 
 
 class VitsBase:
@@ -32,10 +36,10 @@ class VitsBase:
         """What the base's files say: format, settings, symbols, licence."""
         return open_base(self.options.base_model)
 
-    @property
+    @cached_property
     def settings(self) -> VitsSettings:
         """The shapes of the network and the base's own speaking style."""
-        return self.files.settings
+        return self.options.network_settings(self.files.settings)
 
     @property
     def text(self) -> BaseText:
@@ -46,10 +50,34 @@ class VitsBase:
         """Load the frozen network; each call loads a new one, because PEFT changes a network in place.
 
         Parts that the base's files lack, such as the posterior encoder of an ONNX voice, have weights from a fixed
-        seed. Speaking needs none of these parts.
+        seed. Speaking needs none of these parts. A vocoder of source and filters is made if the cache has none.
         """
-        network = new_network(self.settings)
+        if self.settings.source_filter is None:
+            return self._published_network()
+        from vtune_vits.training.own_speech import Distillation
+        from vtune_vits.training.source_filter import load_source_filter
+
+        network, teacher = new_network(self.settings), self.teacher()
+        published = teacher.network.state_dict()
+        network.load_state_dict({name: published[name] for name in published if not name.startswith(DECODER)}, False)
+        load_source_filter(network, teacher, Distillation(steps=self.options.vocoder_steps))
+        return self._frozen(network)
+
+    def teacher(self) -> Teacher:
+        """Return the base as it is published, from whose speech the parts that it lacks can learn."""
+        from vtune_vits.training.own_speech import Phonemes, Teacher
+
+        symbols = {id_ for ids in self.text.symbols.values() for id_ in ids}
+        blank = self.text.blank[0] if self.text.blank else None
+        phonemes = Phonemes(tuple(sorted(symbols - {blank})), blank)
+        return Teacher(self._published_network(), phonemes, self.files.fingerprint)
+
+    def _published_network(self) -> VitsNetwork:
+        network = new_network(self.files.settings)
         self.files.load(network)
+        return self._frozen(network)
+
+    def _frozen(self, network: VitsNetwork) -> VitsNetwork:
         frozen: VitsNetwork = network.requires_grad_(False).eval().to(self.device)
         return frozen
 
@@ -71,4 +99,9 @@ class VitsBase:
 
     def fingerprint(self) -> dict[str, str]:
         """Return a hash of each part that features and voices depend on."""
-        return {"base": self.files.fingerprint}
+        hashes = {"base": self.files.fingerprint}
+        if self.settings.source_filter is not None:
+            from vtune_vits.training.source_filter import VERSION
+
+            hashes["vocoder"] = f"source_filter {VERSION}"
+        return hashes

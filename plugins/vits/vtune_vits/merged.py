@@ -14,8 +14,10 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from vtune import EngineError
 from vtune_vits.bases.names import absent_names, piper_name
 from vtune_vits.bases.piper_checkpoint import GENERATOR
+from vtune_vits.network.source_filter import SourceFilterVocoder
 
 if TYPE_CHECKING:
     from vtune_vits.bases import BaseFiles
@@ -29,7 +31,13 @@ def save(files: BaseFiles, network: nn.Module, directory: Path) -> list[Path]:
     """Write a merged network into an existing folder, and return the files.
 
     :param files: of the base that the network comes from.
+    :raises EngineError: the network has a vocoder of source and filters, which no format of a base can hold.
     """
+    if isinstance(network.decoder, SourceFilterVocoder):
+        raise EngineError(
+            "a voice with engine_options.vocoder: source_filter cannot be written as a base, because no base has such "
+            "a vocoder; take the voice's own folder, or write a file that speaks with vtune export --to piper"
+        )
     tensors = {name: tensor.detach().float().cpu() for name, tensor in network.state_dict().items()}
     if files.format == "transformers":
         _save_transformers(files, tensors, directory)

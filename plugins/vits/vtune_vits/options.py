@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from vtune import EngineOptions, option
 from vtune.toolkit.lexicon import LexiconOption
+from vtune_vits.network.settings import SourceFilterSettings, VitsSettings
 
 
 class VitsOptions(EngineOptions):
@@ -43,7 +45,22 @@ class VitsOptions(EngineOptions):
         20.0, affects="features", le=120, description="The longest clip, in seconds. Longer clips are left out."
     )
 
+    vocoder: Literal["own", "source_filter"] = option(
+        "own",
+        affects=("features", "training", "runtime"),
+        description="What turns latents into sound. `own` is the base's vocoder. `source_filter` filters pulses and "
+        "noise: it learns a speaker in a few hundred steps, where the base's own would need hours, and speaks faster. "
+        "It is made from the base's own speech before its first use.",
+    )
+
     # Training
+    vocoder_steps: PositiveInt = option(
+        1500,
+        affects=("training", "runtime"),
+        le=100_000,
+        description="The steps in which a vocoder of source and filters learns from the base's own speech, before it "
+        "is first used. It is made once for each base; 1,500 steps take 12 minutes of one core.",
+    )
     posterior_steps: PositiveInt = option(
         1200,
         affects="training",
@@ -58,19 +75,20 @@ class VitsOptions(EngineOptions):
         description="The weight of the losses of the discriminators, which judge whether sound is recorded or made. 0 "
         "trains without discriminators, which is faster.",
     )
-    stft_weight: NonNegativeFloat = option(
-        5.0,
+    stft_weight: NonNegativeFloat | None = option(
+        None,
         affects="training",
         le=100,
         description="The weight of the differences between recorded and made spectra, at four resolutions. They "
-        "see single lines, which the mel loss does not. 0 trains without them, as Piper does.",
+        "see single lines, which the mel loss does not. 0 trains without them, as Piper does. If it is null, it is 5 "
+        "for the base's own vocoder, and 22.5 for one of source and filters.",
     )
     discriminators: Literal["auto", "waveform", "spectrogram", "both"] = option(
         "auto",
         affects="training",
         description="What judges the sound: `waveform`, the discriminators that Piper has; `spectrogram`, which are "
         "smaller and faster; or `both`. `auto` takes those of waveforms if the base brings trained ones, as a Piper "
-        "checkpoint does, and new ones of spectrograms otherwise.",
+        "checkpoint does, and new ones of spectrograms otherwise; a vocoder of source and filters needs none.",
     )
     discriminator_narrowing: PositiveInt = option(
         4,
@@ -110,9 +128,20 @@ class VitsOptions(EngineOptions):
         description="The seconds of silence between two sentences; silence that the voice speaks itself counts.",
     )
 
+    def network_settings(self, published: VitsSettings) -> VitsSettings:
+        """Return the shapes of the network that is trained and speaks, from those of the base's files."""
+        return replace(published, source_filter=SourceFilterSettings()) if self.filters_source else published
+
+    @property
+    def filters_source(self) -> bool:
+        """Whether a vocoder of source and filters takes the place of the base's own."""
+        return self.vocoder == "source_filter"
+
     def chosen_discriminators(self, base_has_own: bool) -> tuple[str, ...]:
-        """Return the kinds of discriminators that judge the sound; ``auto`` depends on what the base brings."""
+        """Return the kinds of discriminators that judge the sound; ``auto`` depends on vocoder and base."""
         kind = self.discriminators
         if kind == "auto":
+            if self.filters_source:
+                return ()
             kind = "waveform" if base_has_own else "spectrogram"
         return ("waveform", "spectrogram") if kind == "both" else (kind,)

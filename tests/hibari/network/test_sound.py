@@ -7,7 +7,7 @@ import torch
 
 from vtune_hibari.network.decoder import SpectralParts
 from vtune_hibari.network.settings import BINS, HOP_SAMPLES, SAMPLE_RATE
-from vtune_hibari.network.sound import combine, inverse_stft, pulse_train, stft, synthesise
+from vtune_hibari.network.sound import combine, inverse_stft, stft, synthesise
 
 SILENT = -30.0
 """A logarithm of a level that nobody hears."""
@@ -16,26 +16,6 @@ SILENT = -30.0
 def parts(frames: int, **levels: float) -> SpectralParts:
     values = {name: levels.get(name, SILENT if name.endswith("level") else 0.0) for name in SpectralParts._fields}
     return SpectralParts(**{name: torch.full((1, frames, BINS), value) for name, value in values.items()})
-
-
-def test_the_pulse_train_is_the_sum_of_its_harmonics() -> None:
-    f0 = np.array([0.0, 0.0, 120.0, 131.0, 140.0, 90.0, 0.0, 251.0])
-    (train,) = pulse_train(torch.tensor(f0)[None].float(), torch.tensor([len(f0)])).double().numpy()
-    middles = (np.arange(len(f0)) + 0.5) * HOP_SAMPLES - 0.5
-    pitch = np.interp(np.arange(len(train)), middles, f0)
-    phase = 2 * np.pi * np.cumsum(np.maximum(pitch, 40.0)) / SAMPLE_RATE
-    expected = [
-        sum(np.cos(harmonic * angle) for harmonic in range(1, int(11_000 / hertz) + 1)) if hertz > 40 else 0.0
-        for hertz, angle in zip(pitch, phase, strict=True)
-    ]
-    count = 11_000 / np.maximum(pitch, 40.0)
-    # At a threshold, the last digit decides whether there is a pulse train, or one harmonic more.
-    clear = (np.abs(pitch - 40) > 0.01) & ((pitch < 40) | (np.abs(count - np.rint(count)) > 1e-6))
-    assert clear.mean() > 0.99
-    assert np.abs(train - np.array(expected))[clear].max() < 2e-3
-    unvoiced = pitch < 39.9  # the pitch rises from 0 in the first third of the way between two middles
-    assert unvoiced.any()
-    assert (train[unvoiced] == 0).all()
 
 
 def test_a_spectrum_is_the_windowed_transform_around_the_beginning_of_a_frame() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vtune_vits.network.noise import SpeakingNoise
-from vtune_vits.network.settings import DurationSettings, VitsSettings, VocoderSettings
+from vtune_vits.network.settings import DurationSettings, SourceFilterSettings, VitsSettings, VocoderSettings
 from vtune_vits.network.speaking import SpokenStyle
 from vtune_vits.network.voice import VitsNetwork, new_network
 
@@ -49,6 +49,11 @@ VOICES = {
         durations=DurationSettings(flows=3, bins=6, tail_bound=3.0, layers=2),
     ),
 }  # fmt: skip
+FILTERS = SourceFilterSettings(width=16, blocks=2, pitch_width=8, pitch_blocks=1, kernel=3)
+VOICES |= {
+    "source and filters": settings(source_filter=FILTERS),
+    "source and filters, several speakers": settings(source_filter=FILTERS, speakers=3, speaker_size=5),
+}
 STYLE = SpokenStyle(noise_scale=0.0, noise_scale_w=0.0, length_scale=1.7)
 
 
@@ -60,6 +65,11 @@ def random_voice(shapes: VitsSettings) -> VitsNetwork:
         for parameter in network.parameters():
             parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
     return network
+
+
+def tolerance(voice: str) -> float:
+    """Return the allowed difference as a share of the peak: a pulse train adds up the rounding errors of the pitch."""
+    return 2e-3 if VOICES[voice].source_filter else 1e-4
 
 
 def run(model: object, ids: torch.Tensor, lengths: list[int], scales: tuple[float, ...], speakers: list[int]) -> list:
@@ -84,7 +94,7 @@ def test_the_graph_speaks_single_texts_of_any_length_as_the_network_does(voice):
             expected = network.speak(ids, STYLE, speaker, SpeakingNoise(0)).waveform.numpy()
         (sound,) = run(model, ids[None], [length], (0.0, STYLE.length_scale, 0.0), [speaker])
         assert sound.shape == (1, 1, 1, len(expected))
-        assert np.abs(sound[0, 0, 0] - expected).max() < 1e-4 * np.abs(expected).max()
+        assert np.abs(sound[0, 0, 0] - expected).max() < tolerance(voice) * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("voice", VOICES)
@@ -109,7 +119,7 @@ def test_the_graph_speaks_a_batch_of_texts_of_different_lengths(voice):
         expected = network.decode(network.from_prior(prior, frame_mask, embedding), embedding).numpy()
     (sound,) = run(piper_graph(network), ids, lengths.tolist(), (0.0, 1.3, 0.0), speakers.tolist())
     assert sound.shape == (3, 1, 1, expected.shape[1])
-    assert np.abs(sound[:, 0, 0] - expected).max() < 1e-4 * np.abs(expected).max()
+    assert np.abs(sound[:, 0, 0] - expected).max() < tolerance(voice) * np.abs(expected).max()
 
 
 def test_noise_goes_through_the_graph_as_through_the_network():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from vtune_vits.network.settings import VitsSettings, VocoderSettings
+from vtune_vits.network.settings import SourceFilterSettings, VitsSettings, VocoderSettings
 from vtune_vits.network.voice import VitsNetwork, new_network
 from vtune_vits.training import objective
 
@@ -18,14 +19,19 @@ SMALL = VitsSettings(
 )  # fmt: skip
 """A hop of 16 samples, a window of 64."""
 
+FILTERED = replace(SMALL, source_filter=SourceFilterSettings(8, 1, 8, 1, 3))
+
+BOTH = pytest.mark.parametrize("settings", [SMALL, FILTERED], ids=["own vocoder", "source and filters"])
+
 
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objective, "SEGMENT_SAMPLES", 8 * 16)
+    monkeypatch.setattr(objective, "FILTERED_SEGMENT_SAMPLES", 8 * 16)
 
 
-def network(seed: int = 0, **changes: Any) -> VitsNetwork:
-    made = new_network(SMALL, seed)
+def network(settings: VitsSettings = SMALL) -> VitsNetwork:
+    made = new_network(settings)
     with torch.no_grad():  # nothing of it may be zero, as the last layers of new flows are
         for parameter in made.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
@@ -36,7 +42,7 @@ def clip(phonemes: int, frames: int, lot: float) -> dict[str, Any]:
     random = np.random.default_rng([phonemes, frames])
     return {
         "ids": random.integers(1, 20, phonemes), "samples": random.uniform(-0.5, 0.5, 16 * frames).astype(np.float32),
-        "lot": lot,
+        "lot": lot, "f0": random.uniform(100, 200, frames).astype(np.float32),
     }  # fmt: skip
 
 
@@ -46,13 +52,19 @@ def batch(*clips: dict[str, Any], padding: int = 0) -> dict[str, torch.Tensor]:
     frames = torch.tensor([len(row["samples"]) // 16 for row in clips])
     ids = torch.zeros(len(clips), int(text_lengths.max()) + padding, dtype=torch.long)
     samples = torch.zeros(len(clips), 16 * (int(frames.max()) + padding))
+    f0, voiced = (
+        torch.zeros(len(clips), int(frames.max()) + padding),
+        torch.zeros(len(clips), int(frames.max()) + padding),
+    )
     for row, entry in enumerate(clips):
+        f0[row, : len(entry["f0"])] = torch.from_numpy(entry["f0"])
+        voiced[row, : len(entry["f0"]) // 2] = 1
         ids[row, : len(entry["ids"])] = torch.from_numpy(entry["ids"])
         samples[row, : len(entry["samples"])] = torch.from_numpy(entry["samples"])
     lots = torch.tensor([row["lot"] for row in clips], dtype=torch.float64)
     return {
         "input_ids": ids, "text_lengths": text_lengths, "samples": samples, "frames": frames, "items": frames,
-        "lots": lots,
+        "lots": lots, "f0": f0, "voiced": voiced.bool(),
     }  # fmt: skip
 
 
@@ -60,8 +72,9 @@ CLIPS = (clip(5, 30, 0.1), clip(9, 41, 0.6), clip(3, 6, 0.9))
 """The last one is shorter than a segment."""
 
 
-def test_a_batch_has_the_mean_loss_of_its_frames() -> None:
-    model = network()
+@BOTH
+def test_a_batch_has_the_mean_loss_of_its_frames(settings: VitsSettings) -> None:
+    model = network(settings)
     with torch.no_grad():
         alone = [float(model(**batch(entry))["loss"]) for entry in CLIPS]
         together = model(**batch(*CLIPS, padding=3))
@@ -98,8 +111,22 @@ def test_metrics_are_means_by_frames_and_phonemes() -> None:
     assert float(output["loss"]) == pytest.approx(kl + duration + 45 * mel, rel=1e-4)
 
 
-def test_the_same_batch_has_the_same_loss_and_other_lots_another_one() -> None:
-    model = network()
+def test_the_pitch_is_part_of_the_loss_of_a_vocoder_that_reads_it() -> None:
+    model = network(FILTERED)
+    with torch.no_grad():
+        output = model(**batch(*CLIPS))
+        higher = model(**{**batch(*CLIPS), "voiced": torch.zeros(3, 41, dtype=torch.bool)})
+
+    pitch = float(output["metrics"]["pitch"][0] / 77)
+    assert pitch > 0
+    assert float(higher["metrics"]["pitch"][0]) == 0
+    assert float(output["loss"] - higher["loss"]) == pytest.approx(20 * pitch, rel=1e-4)
+    assert output["made"].shape == (2, 3, 128)
+
+
+@BOTH
+def test_the_same_batch_has_the_same_loss_and_other_lots_another_one(settings: VitsSettings) -> None:
+    model = network(settings)
     with torch.no_grad():
         first, second = model(**batch(*CLIPS)), model(**batch(*CLIPS))
         other = model(**batch(*({**row, "lot": row["lot"] / 2} for row in CLIPS)))
@@ -113,18 +140,20 @@ def test_segments_are_pieces_of_the_recordings() -> None:
     with torch.no_grad():
         output = network()(**rows)
 
-    assert output["recorded"].shape == output["made"].shape == (3, 128)
+    (made,) = output["made"]
+    assert output["recorded"].shape == made.shape == (3, 128)
     for row in range(2):
         starts = [start for start in range(0, rows["samples"].shape[1] - 127, 16)
                   if torch.equal(rows["samples"][row, start : start + 128], output["recorded"][row])]  # fmt: skip
         assert len(starts) == 1
     assert not output["recorded"][2, 96:].any()
-    assert not output["made"][2, 96:].any()
-    assert output["made"][2, :96].any()
+    assert not made[2, 96:].any()
+    assert made[2, :96].any()
 
 
-def test_every_part_learns_from_the_loss() -> None:
-    model = network()
+@BOTH
+def test_every_part_learns_from_the_loss(settings: VitsSettings) -> None:
+    model = network(settings)
     model(**batch(*CLIPS))["loss"].backward()
 
     without = [

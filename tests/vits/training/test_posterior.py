@@ -14,7 +14,7 @@ from small_voice import small_network, small_settings
 
 from vtune_vits.network.voice import VitsNetwork
 from vtune_vits.training import posterior
-from vtune_vits.training.posterior import Distillation, Phonemes, Teacher
+from vtune_vits.training.own_speech import Distillation, Phonemes, Teacher, speak_examples
 
 PHONEMES = Phonemes(tuple(range(3, 40)), 0)
 RANDOM = np.random.default_rng(3)
@@ -44,10 +44,12 @@ def state(network: VitsNetwork) -> dict[str, torch.Tensor]:
 
 def test_the_encoder_learns_and_everything_else_stays(network: VitsNetwork) -> None:
     before, random_state = state(network), torch.random.get_rng_state()
-    test = posterior.speak_examples(network, PHONEMES, 6, 24, np.random.default_rng(7))
+    test = speak_examples(network, PHONEMES, 6, 24, np.random.default_rng(7))
     untaught = posterior.measure(network, test)
 
-    reported = posterior.distil(network, PHONEMES, Distillation(steps=50, clips=3, frames=20, learning_rate=5e-3))
+    reported = posterior.distil(
+        Teacher(network, PHONEMES, ""), Distillation(steps=50, clips=3, frames=20, learning_rate=5e-3)
+    )
 
     taught = posterior.measure(network, test)
     assert taught.divergence + 45 * taught.mel < 0.8 * (untaught.divergence + 45 * untaught.mel)
@@ -61,11 +63,15 @@ def test_the_encoder_learns_and_everything_else_stays(network: VitsNetwork) -> N
 
 
 def test_examples_are_what_the_vocoder_makes_of_their_latents(network: VitsNetwork) -> None:
-    (example,) = posterior.speak_examples(network, PHONEMES, 1, 20, np.random.default_rng(0))
+    (example,) = speak_examples(network, PHONEMES, 1, 20, np.random.default_rng(0))
 
     sound = network.decode(example.latents[None], None)[0].numpy()
     window = np.hanning(513)[:-1]
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(sound, 128, mode="reflect"), 512)[::256]
+    assert np.array_equal(example.sound, sound)
+    part = example.part(2, 5)
+    assert np.array_equal(part.sound, sound[2 * 256 : 5 * 256])
+    assert torch.equal(part.latents, example.latents[:, 2:5])
     assert example.latents.shape == (8, example.magnitudes.shape[1])
     assert 20 <= example.latents.shape[1] < 29
     expected = np.sqrt(np.abs(np.fft.rfft(frames * window)) ** 2 + 1e-6).T
@@ -73,7 +79,7 @@ def test_examples_are_what_the_vocoder_makes_of_their_latents(network: VitsNetwo
 
 
 def test_known_latents_have_the_likelihood_of_normal_distributions(network: VitsNetwork) -> None:
-    examples = [example.part(2, 14) for example in posterior.speak_examples(network, PHONEMES, 2, 20, RANDOM)]
+    examples = [example.part(2, 14) for example in speak_examples(network, PHONEMES, 2, 20, RANDOM)]
     magnitudes = torch.stack([example.magnitudes for example in examples])
     means, log_scales = network.posterior(magnitudes, torch.ones(2, 12, dtype=torch.bool), None)
     latents = torch.stack([example.latents for example in examples])
@@ -100,7 +106,7 @@ def test_it_is_made_once_for_each_base_and_settings(
     assert "step 3 of 3" in log
     assert "nats a frame from the prior, mel distance" in log
     assert caplog.text.count("step 3 of 3") == 2
-    assert len(list(cache.rglob(posterior.WEIGHTS_FILE))) == 2
+    assert len(list(cache.rglob("posterior_encoder.safetensors"))) == 2
     for name, tensor in first.posterior_encoder.state_dict().items():
         assert torch.equal(tensor, second.posterior_encoder.state_dict()[name])
 
@@ -109,7 +115,7 @@ def test_the_same_settings_give_the_same_encoder(network: VitsNetwork) -> None:
     encoders = []
     for _ in range(2):
         teacher = small_network(network.settings)
-        posterior.distil(teacher, PHONEMES, FEW)
+        posterior.distil(Teacher(teacher, PHONEMES, ""), FEW)
         encoders.append(teacher.posterior_encoder.state_dict())
 
     assert all(torch.equal(tensor, encoders[1][name]) for name, tensor in encoders[0].items())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vtune_vits.network.spectrogram import linear_spectrogram, log_mel, stft_magnitudes
-from vtune_vits.training.spectral_loss import FFT_SIZES, stft_loss
+from vtune_vits.training.spectral_loss import FFT_SIZES, LEVEL_RMS, levelled, stft_loss
 
 SAMPLES = 8192
 
@@ -40,8 +40,32 @@ def test_the_loss_is_the_mean_over_resolutions() -> None:
         real, fake = (np.stack([magnitudes(row, size) for row in t.double().numpy()]) for t in (recorded, made))
         expected.append(np.abs(np.log(real) - np.log(fake)).mean() + np.linalg.norm(real - fake) / np.linalg.norm(real))
 
+    assert float(stft_loss(recorded, made[None])) == pytest.approx(np.mean(expected), rel=1e-4)
+    assert float(stft_loss(recorded, recorded[None])) == 0
+
+
+def test_half_the_distance_between_two_made_sounds_is_taken_off() -> None:
+    recorded, made = noise(1), torch.stack([noise(2), noise(3)])
+    expected = []
+    for size in FFT_SIZES:
+        real, one, other = (
+            np.stack([magnitudes(row, size) for row in t.double().numpy()]) for t in (recorded, made[0], made[1])
+        )
+        distances = [
+            np.abs(np.log(a) - np.log(b)).mean() + np.linalg.norm(a - b) / np.linalg.norm(real)
+            for a, b in ((real, one), (real, other), (one, other))
+        ]
+        expected.append((distances[0] + distances[1] - distances[2]) / 2)
+
     assert float(stft_loss(recorded, made)) == pytest.approx(np.mean(expected), rel=1e-4)
-    assert float(stft_loss(recorded, recorded)) == 0
+
+
+def test_recorded_and_made_sound_are_amplified_alike() -> None:
+    recorded, made = 0.01 * noise(1), torch.stack([noise(2), noise(3)])
+    loud, louder = levelled(recorded, made)
+
+    assert loud.square().mean(1).sqrt().tolist() == pytest.approx([LEVEL_RMS] * len(loud))
+    torch.testing.assert_close(louder / made, (loud / recorded)[None].expand_as(made), rtol=1e-3, atol=1e-3)
 
 
 def test_a_line_that_a_mel_band_hides_is_seen() -> None:
@@ -59,7 +83,7 @@ def test_a_line_that_a_mel_band_hides_is_seen() -> None:
 def test_silence_has_a_gradient() -> None:
     made = torch.zeros(1, SAMPLES, requires_grad=True)
 
-    stft_loss(noise(5)[:1], made).backward()
+    stft_loss(noise(5)[:1], made[None]).backward()
 
     assert made.grad is not None
     assert made.grad.isfinite().all()

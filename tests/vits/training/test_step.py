@@ -28,7 +28,7 @@ class Voice(nn.Module):
     def forward(self, recorded: torch.Tensor) -> dict[str, Any]:
         made = self.level * recorded.flip(1)
         metrics = {"mel": torch.tensor([6.0, 4.0])}
-        return {"loss": self.level.square(), "metrics": metrics, "recorded": recorded, "made": made}
+        return {"loss": self.level.square(), "metrics": metrics, "recorded": recorded, "made": made[None]}
 
 
 class Step:
@@ -56,14 +56,14 @@ def test_voice_and_discriminators_learn_from_what_the_other_was() -> None:
     voice, recorded = Voice(), RECORDED["recorded"]
     output = voice(recorded)
     gain = 0.2 / recorded.square().mean().sqrt()
-    pairs = [(judge(gain * recorded), judge(gain * output["made"])) for judge in judges.values()]
+    pairs = [(judge(gain * recorded), judge(gain * output["made"][0])) for judge in judges.values()]
     adversarial = sum(adversarial_loss(fake) for _, fake in pairs)
     features = sum(feature_loss(real, fake) for real, fake in pairs)
     stft = stft_loss(gain * recorded, gain * output["made"])
     whole = output["loss"] + 0.5 * (adversarial + features) + 3 * stft
     (expected,) = torch.autograd.grad(whole, voice.level, retain_graph=True)
     verdicts = {
-        name: discriminator_loss(judge(gain * recorded), judge(gain * output["made"].detach()))
+        name: discriminator_loss(judge(gain * recorded), judge(gain * output["made"][0].detach()))
         for name, judge in judges.items()
     }
     gradients = {name: torch.autograd.grad(verdicts[name], list(judges[name].parameters())) for name in judges}

@@ -12,21 +12,18 @@ import torch
 from torch.nn import functional
 
 from vtune.toolkit.masks import length_mask
+from vtune.toolkit.pulses import pulse_train
 from vtune_hibari.network.decoder import SpectralParts
 from vtune_hibari.network.settings import BINS, FFT_SAMPLES, HOP_SAMPLES, SAMPLE_RATE
 
 MAX_LEVEL = 7.0
 """Largest logarithm of a level; larger ones are cut off."""
 
-MIN_VOICED_HZ = 40.0
-"""A sample with a lower pitch has no pulse train."""
-
 MAX_HARMONIC_HZ = 11_000.0
 """Highest harmonic of the pulse train."""
 
 _OVERLAP = FFT_SAMPLES // HOP_SAMPLES
 _MIN_WINDOW_POWER = 1e-11
-_NEAR_PULSE = 1e-6
 
 
 def synthesise(parts: SpectralParts, f0: torch.Tensor, noise: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:
@@ -39,35 +36,9 @@ def synthesise(parts: SpectralParts, f0: torch.Tensor, noise: torch.Tensor, fram
     :param noise: complex64 ``[B x F x 601]``, real and imaginary part of variance 1 each.
     :param frame_counts: frames of each row, int64 ``[B]``; F is the largest.
     """
-    source = stft(pulse_train(f0, frame_counts), frame_counts)
+    pulses = pulse_train(f0, frame_counts, SAMPLE_RATE, HOP_SAMPLES, MAX_HARMONIC_HZ)
+    source = stft(pulses, frame_counts)
     return inverse_stft(combine(parts, source, noise), frame_counts)
-
-
-@torch.no_grad()
-def pulse_train(f0: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:
-    """Return the sum of all harmonics below 11 kHz with amplitude 1 each, float32 ``[B x F * 300]``, 0 at padding.
-
-    With H harmonics at phase t, ``cos t + ... + cos Ht = sin((H + 1/2) t) / (2 sin(t / 2)) - 1/2`` (Dirichlet kernel).
-    Pitch is interpolated linearly between the middles of frames. Phases are float64, because their error grows with H.
-
-    :param f0: Hz, ``[B x F]``; samples below 40 Hz are 0.
-    :param frame_counts: int64 ``[B]``.
-    """
-    if f0.device.type == "mps":  # has no float64
-        return pulse_train(f0.cpu(), frame_counts.cpu()).to(f0.device)
-    places = torch.arange(f0.shape[1], device=f0.device).minimum(frame_counts[:, None] - 1)
-    held = f0.double().gather(1, places)  # the last pitch of a row goes on, so that no sample leans on padding
-    pitch = functional.interpolate(held[:, None], scale_factor=HOP_SAMPLES, mode="linear", align_corners=False)[:, 0]
-    inside = length_mask(frame_counts * HOP_SAMPLES, pitch.shape[1])
-    voiced = (pitch > MIN_VOICED_HZ) & inside
-    pitch = pitch.clamp(min=MIN_VOICED_HZ)
-    phase = 2 * math.pi * (pitch.cumsum(1) / SAMPLE_RATE).frac()
-    harmonics = (MAX_HARMONIC_HZ / pitch).floor()
-    divisor = 2 * (phase / 2).sin()
-    near = divisor.abs() < _NEAR_PULSE
-    ratio = ((harmonics + 0.5) * phase).sin() / divisor.masked_fill(near, 1.0)
-    train = torch.where(near, harmonics, ratio - 0.5)
-    return torch.where(voiced, train, 0.0).float()
 
 
 def stft(samples: torch.Tensor, frame_counts: torch.Tensor) -> torch.Tensor:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
 from vtune import Batch, Clip, Features, SkipClip
+from vtune.toolkit.pitch import fill_voiceless, measure_f0
+from vtune.toolkit.pulses import MIN_VOICED_HZ
 from vtune.toolkit.sentences import joined_symbols, read_sentences
-from vtune_hibari.measurements.pitch import fill_voiceless, measure_f0
 from vtune_hibari.network.settings import HOP_SAMPLES, SAMPLE_RATE, STEP_FRAMES
-from vtune_hibari.network.sound import MIN_VOICED_HZ
 from vtune_hibari.text.symbols import encode_symbols
 
 if TYPE_CHECKING:

@@ -57,6 +57,14 @@ class Graph:
         """Return a constant of float32: a scalar, or ``[n]`` for several numbers."""
         return self._constant(np.asarray(numbers[0] if len(numbers) == 1 else numbers, np.float32))
 
+    def doubles(self, number: float) -> str:
+        """Return a constant of float64 without axes."""
+        return self._constant(np.asarray(number, np.float64))
+
+    def table(self, name: str, array: np.ndarray) -> str:
+        """Add an array that is no weight under a name of its own."""
+        return self._initializer(name, array)
+
     def ints(self, *numbers: int) -> str:
         """Return a constant of int64, ``[n]``."""
         return self._constant(np.asarray(numbers, np.int64))
@@ -144,7 +152,7 @@ class Graph:
         return self.op("Range", self.integer(0), stop, self.integer(1))
 
     def cast(self, value: str, kind: str) -> str:
-        """Change the type of numbers: ``FLOAT``, ``INT64`` or ``BOOL``."""
+        """Change the type of numbers: ``FLOAT``, ``DOUBLE``, ``INT64`` or ``BOOL``."""
         from onnx import TensorProto
 
         return self.op("Cast", value, to=getattr(TensorProto, kind))

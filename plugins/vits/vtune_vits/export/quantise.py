@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vtune_vits.export.source_filter_graph import TABLES
+
 if TYPE_CHECKING:
     import onnx
 
@@ -19,8 +21,9 @@ LARGEST_LEVEL = 127
 MIN_WEIGHTS = 1024
 """Smaller tensors stay as they are; all of them together have less than a hundredth of the weights."""
 
-KEPT_PARTS = ("dp.", "enc_p.emb.")
-"""Parts that stay float32: durations are rounded up to frames, so small errors there change the rhythm."""
+KEPT_PARTS = ("dp.", "enc_p.emb.", TABLES)
+"""Parts that stay float32: durations are rounded up to frames, so small errors there change the rhythm, and Fourier
+transforms are exact."""
 
 _VALUES, _SCALES = ".int8", ".scales"
 

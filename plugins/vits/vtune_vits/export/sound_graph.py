@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vtune_vits.export.graph import Graph
+from vtune_vits.export.source_filter_graph import write_source_filter
+from vtune_vits.network.source_filter import SourceFilterVocoder
 from vtune_vits.network.vocoder import LAST_LEAKY_SLOPE
 
 if TYPE_CHECKING:
@@ -51,8 +53,10 @@ def _write_wavenet(graph: Graph, wavenet: Any, hidden: str, mask: str, speaker: 
 
 
 def write_vocoder(graph: Graph, vocoder: nn.Module, latents: str, speaker: str) -> str:
-    """Write the vocoder: latents ``[B, C, T]`` to sound ``[B, 1, T * hop]``."""
+    """Write the vocoder, of either kind: latents ``[B, C, T]`` to sound ``[B, 1, T * hop]``."""
     module: Any = vocoder
+    if isinstance(vocoder, SourceFilterVocoder):
+        return write_source_filter(graph, vocoder, latents, speaker)
     signal = graph.conv(latents, module.conv_pre)
     if speaker:
         signal = graph.op("Add", signal, graph.conv(speaker, module.cond))

@@ -81,6 +81,17 @@ class VocoderSettings:
 
 
 @dataclass(frozen=True)
+class SourceFilterSettings:
+    """Shapes of the vocoder of source and filters, see `vtune_vits.network.source_filter`."""
+
+    width: int = 256
+    blocks: int = 8
+    pitch_width: int = 128
+    pitch_blocks: int = 2
+    kernel: int = 7
+
+
+@dataclass(frozen=True)
 class DurationSettings:
     """Shapes of the duration predictor, which has the hidden size of the text encoder."""
 
@@ -139,6 +150,8 @@ class VitsSettings:
 
     durations: DurationSettings = field(default_factory=DurationSettings)
     vocoder: VocoderSettings = field(default_factory=VocoderSettings)
+    source_filter: SourceFilterSettings | None = None
+    """If it is set, a vocoder of source and filters takes the place of the base's own."""
 
     noise_scale: float = 0.667
     """The base's own scale of the noise of latents when speaking."""

@@ -19,6 +19,7 @@ from vtune_vits.network.dilation import give_classes_to_dilated_convolutions
 from vtune_vits.network.durations import DurationPredictor, StochasticDurationPredictor, start_as_near_identity
 from vtune_vits.network.noise import SpeakingNoise
 from vtune_vits.network.settings import VitsSettings
+from vtune_vits.network.source_filter import SourceFilterVocoder
 from vtune_vits.network.speaking import Spoken, SpokenStyle, SpokenText, speak_texts
 from vtune_vits.network.vocoder import Vocoder
 
@@ -52,7 +53,11 @@ class VitsNetwork(nn.Module):
         predictor = StochasticDurationPredictor if settings.stochastic_durations else DurationPredictor
         self.duration_predictor = predictor(config)
         self.flow = modeling_vits.VitsResidualCouplingBlock(config)
-        self.decoder = Vocoder(settings)
+        self.decoder: Vocoder | SourceFilterVocoder
+        if settings.source_filter is None:
+            self.decoder = Vocoder(settings)
+        else:
+            self.decoder = SourceFilterVocoder(settings)
         self.posterior_encoder = modeling_vits.VitsPosteriorEncoder(config)
         if settings.speakers > 1:
             self.embed_speaker = nn.Embedding(settings.speakers, settings.speaker_size)
@@ -77,7 +82,8 @@ class VitsNetwork(nn.Module):
         :param samples: float32 ``[B x N]`` from -1 to 1, padded with 0.
         :param frames: frames of each clip, int64 ``[B]``.
         :param lots: where the noise of each clip comes from, float64 ``[B]``.
-        :param further: ``items``, ``speakers`` (int64 ``[B]``) and ``num_items_in_batch``.
+        :param further: ``items``, ``speakers`` (int64 ``[B]``), ``num_items_in_batch``, and for a vocoder of source and
+            filters ``f0`` in Hz (float32 ``[B x T]``, 0 where there is no voice).
         """
         from vtune_vits.training.objective import training_loss
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import torch
 
 from vtune_vits.network.discriminators import Judgement
 
+Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
 MEL_WEIGHT = 45.0
 """Weight of the mean absolute difference of log mels, from VITS."""
 FEATURE_WEIGHT = 2.0
 """Weight of the mean absolute differences of the discriminators' features, from HiFi-GAN."""
+PITCH_WEIGHT = 20.0
+"""Weight of the mean absolute difference of log pitch: a semitone weighs as much as a mel distance of 0.026."""
 
 
 def divergence(
@@ -41,6 +46,39 @@ def mel_distance(recorded: torch.Tensor, made: torch.Tensor, mask: torch.Tensor)
     """
     by_frame = (recorded.float() - made.float()).abs().mean(1)  # [B, T]
     return (by_frame * mask).sum(1) / mask.sum(1)
+
+
+def energy_distance(
+    recorded: torch.Tensor,
+    draws: Sequence[torch.Tensor],
+    distance: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """Average the distances of K made sounds from a recorded one, less half the average distance between made ones.
+
+    With one made sound this is its distance. But the best sound of a fixed distance from noise is no noise: a hum in
+    the middle of all noises is nearer to each than they are to each other. So what is made with noise is made twice,
+    and the distance between both is taken off (Gritsenko et al. 2020, arXiv 2008.01160). The expectation is then least
+    if made sounds vary as recorded ones do.
+
+    :param recorded: features of the recorded sound, in any shape.
+    :param draws: the same features of each made sound.
+    """
+    from_recorded = torch.stack([distance(recorded, draw) for draw in draws]).mean(0)
+    if len(draws) == 1:
+        return from_recorded
+    between = torch.stack([distance(one, other) for one, other in combinations(draws, 2)]).mean(0)
+    return from_recorded - between / 2
+
+
+def pitch_distance(log_f0: torch.Tensor, measured: torch.Tensor, voiced: torch.Tensor) -> torch.Tensor:
+    """Average the absolute difference of the logarithms of two pitches over voiced frames, float32 ``[B]``.
+
+    :param log_f0: what the vocoder reads from the latents, ``[B, T]``.
+    :param measured: Hz, ``[B, T]``, positive where voiced.
+    :param voiced: bool ``[B, T]``.
+    """
+    differences = (log_f0.float() - measured.clamp(min=1.0).log()).abs() * voiced
+    return differences.sum(1) / voiced.sum(1).clamp(min=1)
 
 
 def discriminator_loss(recorded: Judgement, made: Judgement) -> torch.Tensor:

@@ -17,16 +17,27 @@ import vtune
 from vtune.toolkit.masks import length_mask
 from vtune_vits.network.alignment import log_likelihoods, phoneme_of_frame, search, spread
 from vtune_vits.network.spectrogram import linear_spectrogram, log_mel
-from vtune_vits.training.losses import MEL_WEIGHT, divergence, mel_distance
+from vtune_vits.training.losses import (
+    MEL_WEIGHT,
+    PITCH_WEIGHT,
+    divergence,
+    energy_distance,
+    mel_distance,
+    pitch_distance,
+)
 
 if TYPE_CHECKING:
     from vtune_vits.network.voice import Reading, VitsNetwork
 
 SEGMENT_SAMPLES = 8192
-"""Samples of the segment of each clip that the vocoder makes again, from VITS."""
+"""Samples of the segment of each clip that the base's own vocoder makes again, from VITS."""
+
+FILTERED_SEGMENT_SAMPLES = 32_768
+"""The same for a vocoder of source and filters, for which a sample costs a fifth."""
 
 _POSTERIOR_STREAM, _DURATION_STREAM = 0, 1
-"""Streams of ``vtune.toolkit.normal``; the segment's place is drawn from the lot itself."""
+"""Streams of ``vtune.toolkit.normal``; the segment's place is drawn from the lot itself, a vocoder's noise from
+stream 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +61,31 @@ class Segments:
     """A random segment of each clip, recorded and made again.
 
     :param recorded: waveform ``[B, samples]``, 0 behind a clip's end.
-    :param made: waveform ``[B, samples]``, 0 behind a clip's end.
-    :param mel_distance: mean absolute difference of log mels, float32 ``[B]``.
+    :param made: waveforms ``[K, B, samples]``, 0 behind a clip's end; they differ in their noise.
+    :param mel_distance: mean absolute difference of log mels, or the energy distance of K > 1 waveforms, float32
+        ``[B]``.
+    :param pitch_distance: mean absolute difference of log pitch, float32 ``[B]``; None if the vocoder reads no pitch.
     """
 
     recorded: torch.Tensor
     made: torch.Tensor
     mel_distance: torch.Tensor
+    pitch_distance: torch.Tensor | None
 
 
 def training_loss(network: VitsNetwork, batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """Compute the loss of a batch, its metrics, and the segments that discriminators judge.
 
     The loss of a clip is the sum of its divergence in nats a frame, its durations' negative log-likelihood in nats a
-    phoneme, and 45 times its mel distance. The loss of a batch is the mean over frames, so a clip counts by its length.
+    phoneme, 45 times its mel distance, and 20 times its pitch distance if there is one. The loss of a batch is the mean
+    over frames, so a clip counts by its length.
 
     :param batch: ``input_ids`` int64 ``[B, L]``, ``text_lengths`` int64 ``[B]``, ``samples`` float32 ``[B, N]``,
         ``frames`` int64 ``[B]``, ``lots`` float64 ``[B]``, ``speakers`` int64 ``[B]`` for a base of several speakers,
-        and ``num_items_in_batch``, the frames of an optimizer step, or None for those of the batch.
-    :returns: ``loss``, ``metrics`` (sum and count of ``kl``, ``mel``, and ``duration`` unless durations are frozen in a
-        training), ``recorded`` and ``made``.
+        ``f0`` in Hz float32 ``[B, T]`` and ``voiced`` bool ``[B, T]`` for a vocoder of source and filters, and
+        ``num_items_in_batch``, the frames of an optimizer step, or None for those of the batch.
+    :returns: ``loss``, ``metrics`` (sum and count of ``kl``, ``mel``, ``pitch`` if the vocoder reads it, and
+        ``duration`` unless durations are frozen in a training), ``recorded`` and ``made``.
     """
     speaker = network.embed(batch.get("speakers"))
     frames, text_lengths = batch["frames"], batch["text_lengths"]
@@ -85,6 +101,9 @@ def training_loss(network: VitsNetwork, batch: Mapping[str, torch.Tensor]) -> di
     segments = make_segments(network, batch, recordings, speaker)
     each = kl + frames * MEL_WEIGHT * segments.mel_distance
     metrics = {"kl": (kl, frames), "mel": (frames * segments.mel_distance, frames)}
+    if segments.pitch_distance is not None:
+        each = each + frames * PITCH_WEIGHT * segments.pitch_distance
+        metrics["pitch"] = (frames * segments.pitch_distance, frames)
     if duration is not None:
         each = each + frames * duration / text_lengths
         metrics["duration"] = (duration, text_lengths)
@@ -149,20 +168,23 @@ def make_segments(
 ) -> Segments:
     """Make a random segment of each clip again from its latents, and compare the mels; see ``training_loss``."""
     settings, frames = network.settings, batch["frames"]
-    hop, count = settings.hop_length, max(1, SEGMENT_SAMPLES // settings.hop_length)
+    hop = settings.hop_length
+    count = max(1, (FILTERED_SEGMENT_SAMPLES if settings.source_filter else SEGMENT_SAMPLES) // hop)
     starts = vtune.toolkit.segment_starts(frames, count, batch["lots"])
-    latents = vtune.toolkit.take_segments(recordings.latents.transpose(1, 2), starts, count).transpose(1, 2)
-    with torch.autocast(latents.device.type, enabled=False):
-        # Products in bf16 would add noise of -40 dB to the sound, by which discriminators would know it.
-        made = network.decode(latents.float(), speaker)  # [B, count * hop]
+    latents, magnitudes = (
+        vtune.toolkit.take_segments(values.transpose(1, 2), starts, count).transpose(1, 2)
+        for values in (recordings.latents, recordings.magnitudes)
+    )
+    f0, voiced = (
+        vtune.toolkit.take_segments(batch[name], starts, count) if name in batch else None for name in ("f0", "voiced")
+    )
     recorded = vtune.toolkit.take_segments(batch["samples"], hop * starts, hop * count)
     inside = length_mask(frames - starts, count)  # [B, count]
-    made = made * inside.repeat_interleave(hop, dim=1)
-    with torch.autocast(made.device.type, enabled=False):
-        recorded_mel = log_mel(
-            vtune.toolkit.take_segments(recordings.magnitudes.transpose(1, 2), starts, count).transpose(1, 2),
-            settings.sample_rate,
-        )
-        made_mel = log_mel(linear_spectrogram(made, settings.fft_size, hop), settings.sample_rate)
-        distance = mel_distance(recorded_mel, made_mel, inside)
-    return Segments(recorded, made, distance)
+    draws, log_f0 = network.decoder.make(latents, speaker, f0, batch["lots"])
+    draws = draws * inside.repeat_interleave(hop, dim=1)
+    with torch.autocast(draws.device.type, enabled=False):
+        mels = [log_mel(linear_spectrogram(draw, settings.fft_size, hop), settings.sample_rate) for draw in draws]
+        recorded_mel = log_mel(magnitudes, settings.sample_rate)
+        distance = energy_distance(recorded_mel, mels, lambda one, other: mel_distance(one, other, inside))
+    pitch = None if f0 is None or voiced is None or log_f0 is None else pitch_distance(log_f0, f0, voiced)
+    return Segments(recorded, draws, distance, pitch)

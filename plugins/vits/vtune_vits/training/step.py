@@ -15,12 +15,14 @@ import vtune
 from vtune_vits.network.discriminators import Discriminators
 from vtune_vits.network.spectrogram_discriminators import SpectrogramDiscriminators
 from vtune_vits.training.losses import adversarial_loss, discriminator_loss, feature_loss
-from vtune_vits.training.posterior import Distillation, Phonemes, Teacher, load_distilled
-from vtune_vits.training.spectral_loss import stft_loss
+from vtune_vits.training.own_speech import Distillation
+from vtune_vits.training.posterior import load_distilled
+from vtune_vits.training.spectral_loss import FILTERED_STFT_WEIGHT, STFT_WEIGHT, levelled, stft_loss
 
 if TYPE_CHECKING:
     from vtune_vits.base import VitsBase
     from vtune_vits.network.voice import VitsNetwork
+    from vtune_vits.options import VitsOptions
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -45,9 +47,6 @@ DISCRIMINATOR_RATE = 1e-4
 BETAS, EPSILON = (0.8, 0.99), 1e-9
 """Settings of the discriminators' AdamW, from VITS."""
 
-JUDGED_RMS = 0.2
-"""Both sounds of a pair are amplified so that the recorded one has this level; quiet recordings would teach slowly."""
-
 HALF_GRADIENT_SCALE = 1024.0
 """Factor of the discriminators' share of the loss while fp16 computes its gradient.
 
@@ -55,7 +54,6 @@ The features' losses are means over a million numbers, and a gradient of a milli
 of the voice's loss comes later.
 """
 
-_MIN_RMS = 1e-3
 _DISCRIMINATOR_SEED = 0
 
 
@@ -71,6 +69,12 @@ class LossWeights:
     stft: float
 
 
+def loss_weights(options: VitsOptions) -> LossWeights:
+    """Return the weights that a recipe states, and those of the vocoder where it states none."""
+    own = FILTERED_STFT_WEIGHT if options.filters_source else STFT_WEIGHT
+    return LossWeights(options.adversarial_weight, own if options.stft_weight is None else options.stft_weight)
+
+
 def training_parts(base: VitsBase, model: nn.Module) -> dict[str, vtune.TrainingPart]:
     """Return the posterior encoder, which is made first if the base has none, and the discriminators.
 
@@ -78,7 +82,7 @@ def training_parts(base: VitsBase, model: nn.Module) -> dict[str, vtune.Training
     """
     network = network_of(model)
     if not base.files.has_posterior:
-        load_distilled(network, _teacher(base), Distillation(steps=base.options.posterior_steps))
+        load_distilled(network, base.teacher(), Distillation(steps=base.options.posterior_steps))
     parts = {POSTERIOR_ENCODER: vtune.TrainingPart(network.posterior_encoder, POSTERIOR_RATE)}
     if base.options.adversarial_weight:
         chosen = base.options.chosen_discriminators(base.files.read_discriminators is not None)
@@ -113,8 +117,7 @@ def training_step(
     numbers = {"loss": loss.detach()}
     numbers |= {name: total / count for name, (total, count) in output["metrics"].items()}
     made = output["made"].detach().requires_grad_()
-    gains = _gains(output["recorded"])
-    recorded, amplified = gains * output["recorded"], gains * made
+    recorded, amplified = levelled(output["recorded"], made)
     shares, verdicts = _further_losses(step.parts, recorded, amplified, weights)
     if shares:
         further = torch.stack([getattr(weights, WEIGHT_OF[name]) * share for name, share in shares.items()]).sum()
@@ -130,7 +133,11 @@ def training_step(
 def _further_losses(
     parts: Mapping[str, nn.Module], recorded: torch.Tensor, made: torch.Tensor, weights: LossWeights
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Compute the losses of the voice by name, without weights, and those of the discriminators by part."""
+    """Compute the losses of the voice by name, without weights, and those of the discriminators by part.
+
+    :param recorded: ``[B, samples]``.
+    :param made: ``[K, B, samples]``; discriminators judge the first of the K.
+    """
     shares: dict[str, torch.Tensor] = {}
     verdicts: dict[str, torch.Tensor] = {}
     if weights.stft:
@@ -138,7 +145,7 @@ def _further_losses(
     judges = [name for name in DISCRIMINATORS if name in parts]
     for name in judges:
         with parametrize.cached():  # each weight is computed from its norm and direction once
-            real, fake = parts[name](recorded), parts[name](made)
+            real, fake = parts[name](recorded), parts[name](made[0])
         own = {"adversarial": adversarial_loss(fake), "features": feature_loss(real, fake)}
         shares |= {key: shares.get(key, 0.0) + value for key, value in own.items()}
         verdicts[name] = discriminator_loss(real, fake)
@@ -163,12 +170,6 @@ def discriminators(base: VitsBase) -> vtune.TrainingPart:
     return vtune.TrainingPart(new, NEW_DISCRIMINATOR_RATE)
 
 
-def _gains(recorded: torch.Tensor) -> torch.Tensor:
-    """Return what brings each recorded segment ``[B, samples]`` to the same level, ``[B, 1]``."""
-    rms = recorded.square().mean(1, keepdim=True).sqrt()
-    return JUDGED_RMS / rms.clamp(min=_MIN_RMS)
-
-
 def _gradient_scale(device_type: str) -> float:
     is_half = torch.is_autocast_enabled(device_type) and torch.get_autocast_dtype(device_type) == torch.float16
     return HALF_GRADIENT_SCALE if is_half else 1.0
@@ -185,9 +186,3 @@ def network_of(model: nn.Module) -> VitsNetwork:
     wrapped: Any = model
     network: VitsNetwork = wrapped.get_base_model() if hasattr(model, "get_base_model") else wrapped
     return network
-
-
-def _teacher(base: VitsBase) -> Teacher:
-    symbols = {id_ for ids in base.text.symbols.values() for id_ in ids}
-    blank = base.text.blank[0] if base.text.blank else None
-    return Teacher(base.new_network(), Phonemes(tuple(sorted(symbols - {blank})), blank), base.files.fingerprint)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vtune_hibari.measurements.pitch import fill_voiceless, measure_f0
+from vtune.toolkit.pitch import fill_voiceless, measure_f0
 
 RATE, HOP = 24_000, 300
 

@@ -1,0 +1,167 @@
+"""Write the vocoder of source and filters into an ONNX graph: its network, its pulses, and its Fourier transforms.
+
+The graph has no operators for Fourier transforms, which came with a later opset: convolutions with sines and cosines
+take their place. Phases are computed in float64, as in torch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtune_vits.network.source_filter import (
+    HIGHEST_HARMONIC,
+    MAX_F0_HZ,
+    MAX_LOG_GAIN,
+    MIN_F0_HZ,
+    NOISE_SAMPLES,
+    OVERLAP,
+    WINDOW_POWER,
+)
+
+if TYPE_CHECKING:
+    from vtune_vits.export.graph import Graph
+
+TABLES = "tables."
+"""Beginning of the names of what is no weight: transforms and noise."""
+
+_NEAR_PULSE = 1e-6
+
+
+def write_source_filter(graph: Graph, vocoder: Any, latents: str, speaker: str) -> str:
+    """Write the vocoder: latents ``[B, C, T]`` to sound ``[B, 1, T * hop]``.
+
+    :param vocoder: a ``SourceFilterVocoder``.
+    :param speaker: embeddings ``[B, G, 1]``; empty for a voice of one speaker.
+    """
+    gains = _clip(graph, _write_stack(graph, vocoder.gains, latents, speaker), -math.inf, MAX_LOG_GAIN)
+    harmonics, noise_gains = graph.split(gains, [vocoder.bins] * 2)
+    log_f0 = _write_stack(graph, vocoder.pitch, latents, speaker)
+    f0 = graph.op("Exp", _clip(graph, log_f0, math.log(MIN_F0_HZ), math.log(MAX_F0_HZ)))  # [B, 1, T]
+    pulses = _split_spectra(graph, vocoder, _write_pulses(graph, vocoder, f0))
+    noise = _split_spectra(graph, vocoder, _write_noise(graph, vocoder, f0))
+    gain, noise_gain = graph.op("Exp", harmonics), graph.op("Exp", noise_gains)
+    phase = graph.op("Conv", harmonics, graph.table(f"{TABLES}minimum_phase", _minimum_phase(vocoder.bins)))
+    real_gain = graph.op("Mul", gain, graph.op("Cos", phase))
+    imaginary_gain = graph.op("Mul", gain, graph.op("Sin", phase))
+    real = graph.op("Sub", graph.op("Mul", real_gain, pulses[0]), graph.op("Mul", imaginary_gain, pulses[1]))
+    imaginary = graph.op("Add", graph.op("Mul", imaginary_gain, pulses[0]), graph.op("Mul", real_gain, pulses[1]))
+    spectra = graph.op(
+        "Concat",
+        graph.op("Add", real, graph.op("Mul", noise_gain, noise[0])),
+        graph.op("Add", imaginary, graph.op("Mul", noise_gain, noise[1])),
+        axis=1,
+    )
+    inverse = graph.table(f"{TABLES}inverse_transform", _inverse_transform(vocoder.hop))
+    sound = graph.op(
+        "ConvTranspose", spectra, inverse, strides=[vocoder.hop], pads=[(OVERLAP - 1) * vocoder.hop // 2] * 2
+    )
+    return _clip(graph, sound, -1.0, 1.0)
+
+
+def _write_stack(graph: Graph, stack: Any, latents: str, speaker: str) -> str:
+    """Write convolution blocks and the linear layer behind them, ``[B, outputs, T]``."""
+    frames = graph.conv(latents, stack.conv_pre)
+    if speaker:
+        frames = graph.op("Add", frames, graph.conv(speaker, stack.cond))
+    for block in stack.blocks:
+        change = graph.linear(graph.norm(graph.conv(frames, block.neighbours), block.norm), block.up)
+        frames = graph.op("Add", frames, graph.linear(_gelu(graph, change), block.down))
+    return graph.linear(graph.norm(frames, stack.norm), stack.head)
+
+
+def _gelu(graph: Graph, value: str) -> str:
+    """Write ``x (1 + erf(x / sqrt 2)) / 2``."""
+    error = graph.op("Erf", graph.op("Mul", value, graph.floats(math.sqrt(0.5))))
+    return graph.op("Mul", graph.op("Mul", value, graph.op("Add", error, graph.floats(1.0))), graph.floats(0.5))
+
+
+def _write_pulses(graph: Graph, vocoder: Any, f0: str) -> str:
+    """Write the pulse train of a pitch, see ``vtune.toolkit.pulses``: Hz ``[B, 1, T]`` to samples ``[B, 1, T * hop]``.
+
+    The pitch of a sample lies between those of two frames, so pitch and phase of the samples of a frame are products of
+    three pitches with fixed tables.
+    """
+    before = graph.op("Concat", graph.slice(f0, 0, 1, axis=2), graph.slice(f0, 0, -1, axis=2), axis=2)
+    after = graph.op("Concat", graph.slice(f0, 1, 2**31, axis=2), graph.slice(f0, -1, 2**31, axis=2), axis=2)
+    three = graph.op("Transpose", graph.op("Concat", before, f0, after, axis=1), perm=[0, 2, 1])
+    three = graph.cast(three, "DOUBLE")  # [B, T, 3]
+    ramps = _ramps(vocoder.hop)
+    pitch = graph.op("MatMul", three, graph.table(f"{TABLES}pitch_ramps", ramps))  # [B, T, hop]
+    cycles = graph.op("MatMul", three, graph.table(f"{TABLES}phase_ramps", ramps.cumsum(1) / vocoder.sample_rate))
+    starts = graph.op("CumSum", graph.slice(cycles, -1, 2**31, axis=2), graph.integer(1), exclusive=1)  # [B, T, 1]
+    cycles = graph.op("Add", cycles, starts)
+    phase = graph.op("Mul", graph.op("Sub", cycles, graph.op("Floor", cycles)), graph.doubles(2 * math.pi))
+    highest = graph.doubles(HIGHEST_HARMONIC * vocoder.sample_rate / 2)
+    count = graph.op("Floor", graph.op("Div", highest, pitch))
+    half = graph.doubles(0.5)
+    divisor = graph.op("Mul", graph.op("Sin", graph.op("Mul", phase, half)), graph.doubles(2.0))
+    near = graph.op("Less", graph.op("Abs", divisor), graph.doubles(_NEAR_PULSE))
+    safe = graph.op("Where", near, graph.doubles(1.0), divisor)
+    wave = graph.op("Sin", graph.op("Mul", graph.op("Add", count, half), phase))
+    train = graph.op("Where", near, count, graph.op("Sub", graph.op("Div", wave, safe), half))
+    return graph.op("Reshape", graph.cast(train, "FLOAT"), graph.ints(0, 1, -1))
+
+
+def _write_noise(graph: Graph, vocoder: Any, f0: str) -> str:
+    """Write noise as long as the sound, ``[1, 1, T * hop]``; it repeats itself."""
+    frames = graph.dimension(f0, 2)
+    count = graph.squeeze(graph.op("Mul", frames, graph.ints(vocoder.hop)), 0)
+    places = graph.op("Mod", graph.count_up(count), graph.integer(NOISE_SAMPLES))
+    table = graph.table(f"{TABLES}noise", vocoder.noise_cycle.cpu().numpy())
+    return graph.unsqueeze(graph.op("Gather", table, places), 0, 1)
+
+
+def _split_spectra(graph: Graph, vocoder: Any, samples: str) -> list[str]:
+    """Return the real and the imaginary parts of the spectra of samples ``[B, 1, T * hop]``, each ``[B, bins, T]``."""
+    forward = graph.table(f"{TABLES}transform", _transform(vocoder.hop))
+    pads = [(OVERLAP - 1) * vocoder.hop // 2] * 2
+    spectra = graph.op("Conv", samples, forward, strides=[vocoder.hop], pads=pads)
+    return graph.split(spectra, [vocoder.bins] * 2)
+
+
+def _clip(graph: Graph, value: str, lowest: float, highest: float) -> str:
+    lower = "" if lowest == -math.inf else graph.floats(lowest)
+    return graph.op("Clip", value, lower, graph.floats(highest))
+
+
+def _angles(hop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the angles of a Fourier transform, float64 ``[bins, size]``, and a periodic Hann window ``[size]``."""
+    size = OVERLAP * hop
+    steps = np.arange(size)
+    angles = 2 * np.pi * (np.outer(np.arange(size // 2 + 1), steps) % size) / size
+    return angles, 0.5 - 0.5 * np.cos(2 * np.pi * steps / size)
+
+
+def _transform(hop: int) -> np.ndarray:
+    """Return a windowed Fourier transform as a convolution, float32 ``[2 * bins, 1, size]``: real parts first."""
+    angles, window = _angles(hop)
+    basis = np.concatenate([np.cos(angles), -np.sin(angles)])
+    return np.asarray((basis * window)[:, None], np.float32)
+
+
+def _inverse_transform(hop: int) -> np.ndarray:
+    """Return its inverse as a transposed convolution, float32 ``[2 * bins, 1, size]``."""
+    angles, window = _angles(hop)
+    size = len(window)
+    twice = np.full((len(angles), 1), 2.0)  # a band stands for itself and for its negative frequency
+    twice[[0, -1]] = 1.0
+    basis = np.concatenate([twice * np.cos(angles), -twice * np.sin(angles)]) / size
+    return np.asarray((basis * window / WINDOW_POWER)[:, None], np.float32)
+
+
+def _minimum_phase(bins: int) -> np.ndarray:
+    """Return how log gains become phases, a convolution of width 1, float32 ``[bins, bins, 1]``."""
+    size = 2 * (bins - 1)
+    cepstrum = np.fft.irfft(np.eye(bins), size)  # [bins in, size]
+    folding = np.zeros(size)
+    folding[1 : size // 2] = 2.0
+    return np.asarray(np.fft.rfft(cepstrum * folding).imag.T[..., None], np.float32)
+
+
+def _ramps(hop: int) -> np.ndarray:
+    """Return how much the frames before, at and after a sample say about its pitch, float64 ``[3, hop]``."""
+    places = (np.arange(hop) + 0.5) / hop - 0.5  # from the middle of the frame, in frames
+    return np.stack([np.maximum(-places, 0), 1 - np.abs(places), np.maximum(places, 0)])
