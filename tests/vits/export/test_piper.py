@@ -277,3 +277,25 @@ def test_sherpa_onnx_speaks_what_piper_speaks(open_voice_of, tmp_path):
     subprocess.run([sys.executable, "-c", SHERPA, *arguments], check=True)
     spoken = np.load(tmp_path / "spoken.npy")
     assert np.abs(spoken.clip(-1, 1) - chunk.audio_float_array).max() < 1e-5
+
+
+FILTERED = {"vocoder": "source_filter", "vocoder_steps": 2}
+
+
+@pytest.mark.parametrize("kind", ["medium", "speakers"])
+def test_a_voice_of_source_and_filters_is_read_back_with_its_own_sound(kind, open_voice_of, tmp_path):
+    voice = open_voice_of(BASES[kind](tmp_path / "base"), **FILTERED)
+    (tmp_path / "out").mkdir()
+    piper.write(voice, tmp_path / "out")
+    pairs = list(piper.compare(voice, tmp_path / "out"))
+    assert len(pairs) == 3 * len(voice.sentences)
+    assert max(differences(pairs)) < 2e-4
+
+
+def test_a_file_with_source_and_filters_is_refused_as_a_base(open_voice_of, tmp_path):
+    voice = open_voice_of(BASES["medium"](tmp_path / "base"), **FILTERED)
+    (tmp_path / "out").mkdir()
+    piper.write(voice, tmp_path / "out")
+    (path,) = (tmp_path / "out").glob("*.onnx")
+    with pytest.raises(VtuneError, match=r"vocoder of source and filters.* cannot be a base"):
+        open_base(str(path))

@@ -24,6 +24,9 @@ from vtune_vits.bases.piper_shapes import Steps, has_duration_posterior, has_pos
 MAX_UNNAMED_VALUES = 64
 """Floating-point numbers of a tensor that no node of the network uses; larger ones are weights of something else."""
 
+FILTERED = "dec.gains."
+"""Beginning of the names of tensors that only a vocoder of source and filters has."""
+
 _NAMED = re.compile(r"(enc_p|dp|flow|dec|enc_q|emb_g)\.[\w.]+$")
 _NORM = re.compile(r".*\bnorms?_(layers_)?[12](\.\d+)?$")
 _LOG_SCALES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -46,6 +49,11 @@ def open_piper_onnx(path: Path) -> BaseFiles:
     tensors = _Tensors()
     tensors.collect(graph)
     shapes = {name: tensor.shape for name, tensor in tensors.by_name.items()}
+    if any(name.startswith(FILTERED) for name in shapes):
+        raise EngineError(
+            f"{path} has a vocoder of source and filters, which vtune has put in the place of its base's own, so it "
+            "cannot be a base; take the voice that it was made from, or the base of that voice"
+        )
     settings = json.complete(piper_settings(shapes, tensors.steps(str(path)), str(path)))
     paths = (*graph.paths, json.path)
     return BaseFiles(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtune.contract.exports import ReadBack, VoiceToExport
-from vtune_vits.export.session import PiperSession
+from vtune_vits.export.session import PiperSession, SpokenByFile
 from vtune_vits.export.speakers import own_speaker
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ DECIBELS_PER_NEPER = 20 / math.log(10)
 
 
 def compare_sound(voice: VoiceToExport, network: Any, session: PiperSession, speaker: int) -> Iterator[ReadBack]:
-    """Yield durations and sound of some sentences without noise, by a network and by a file.
+    """Yield durations, sound and stated pitch of some sentences without noise, by a network and by a file.
 
     The sound is compared at the durations that the file rounds: a predicted duration that lies within the rounding
-    error of a whole number would otherwise give one frame more.
+    error of a whole number would otherwise give one frame more. And it is compared at the pitch that the file states:
+    a pulse train adds up the rounding errors of the pitch.
 
     :param network: a ``VitsNetwork``, or a PEFT model around one.
     :param speaker: number of the voice's speaker in the network; in the file it is 0.
@@ -44,7 +45,10 @@ def compare_sound(voice: VoiceToExport, network: Any, session: PiperSession, spe
         with torch.inference_mode():
             frames = exact_frames(network, ids, style, speaker)
         yield ReadBack(f"durations of {sentence!r}", frames, spoken.exact_frames)
-        yield ReadBack(sentence, _sound(network, ids, style, speaker, spoken.frames), spoken.waveform)
+        sound, f0 = _sound_and_pitch(network, ids, style, speaker, spoken)
+        yield ReadBack(sentence, sound, spoken.waveform)
+        if f0 is not None:
+            yield ReadBack(f"pitch of {sentence!r}", f0, spoken.f0)
 
 
 def speaking_cost(voice: VoiceToExport, session: PiperSession, path: Path) -> str:
@@ -63,7 +67,7 @@ def spectral_loss(voice: VoiceToExport, session: PiperSession) -> str:
     distances = []
     for _, ids in _sentence_ids(voice):
         spoken = session.speak(ids.tolist(), style)
-        expected = _sound(voice.model, ids, style, speaker, spoken.frames)
+        expected, _ = _sound_and_pitch(voice.model, ids, style, speaker, spoken)
         distances.append(log_mel_difference(expected, spoken.waveform, voice.base.settings.sample_rate))
     mean = sum(distances) / len(distances)
     return f"Rounding the weights to 8 bits changes the speech by {mean:.2f} dB on average over 80 bands (log mel)."
@@ -96,15 +100,23 @@ def exact_frames(network: VitsNetwork, ids: torch.Tensor, style: SpokenStyle, sp
     return network.predict_log_durations(hidden, mask, embedding, noise)[0].exp() * style.length_scale
 
 
-def _sound(network: Any, ids: torch.Tensor, style: SpokenStyle, speaker: int, frames: Any) -> torch.Tensor:
+def _sound_and_pitch(
+    network: Any, ids: torch.Tensor, style: SpokenStyle, speaker: int, file: SpokenByFile
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Speak with the network at the file's durations and pitch; return the sound and the network's own pitch."""
     import torch
 
     from vtune_vits.network.noise import SpeakingNoise
 
     with torch.inference_mode():
-        durations = torch.as_tensor(frames, device=ids.device)
-        sound: torch.Tensor = network.speak(ids, style, speaker, SpeakingNoise(0), durations).waveform
-    return sound
+        durations = torch.as_tensor(file.frames, device=ids.device)
+        spoken = network.speak(ids, style, speaker, SpeakingNoise(0), durations)
+        if file.f0 is None:
+            return spoken.waveform, None
+        embedding = network.embed(torch.tensor([speaker], device=ids.device))
+        latents, f0 = spoken.latents[None], torch.as_tensor(file.f0, device=ids.device)[None]
+        own = network.decoder.filters(latents, embedding).log_f0[0].exp()
+        return network.decoder(latents, embedding, f0)[0, 0], own
 
 
 def own_style(voice: VoiceToExport) -> SpokenStyle:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtune import VtuneError
+from vtune_vits.export.source_filter_graph import PITCH_NODE
 
 if TYPE_CHECKING:
     from vtune_vits.network.speaking import SpokenStyle
@@ -25,11 +26,13 @@ class SpokenByFile:
     :param waveform: float32 ``[samples]``.
     :param exact_frames: predicted frames of each symbol before rounding, float32 ``[L]``.
     :param frames: int64 ``[L]``.
+    :param f0: the pitch of each frame in Hz, float32 ``[T]``; None for a vocoder that does not state it.
     """
 
     waveform: np.ndarray
     exact_frames: np.ndarray
     frames: np.ndarray
+    f0: np.ndarray | None
 
 
 class PiperSession:
@@ -40,7 +43,8 @@ class PiperSession:
         onnx, onnxruntime = require_onnx()
         model = onnx.load(path)
         rounding = next(node for node in model.graph.node if node.op_type == "Ceil")
-        self._outputs = ["output", rounding.input[0], rounding.output[0]]
+        pitch = [node.output[0] for node in model.graph.node if node.name == PITCH_NODE]
+        self._outputs = ["output", rounding.input[0], rounding.output[0], *pitch]
         for name in self._outputs[1:]:
             model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
         options = onnxruntime.SessionOptions()
@@ -59,8 +63,10 @@ class PiperSession:
         }
         if self._has_speakers:
             inputs["sid"] = np.asarray([speaker], np.int64)
-        sound, exact_frames, frames = self._session.run(self._outputs, inputs)
-        return SpokenByFile(sound[0, 0, 0], exact_frames[0, 0], frames[0, 0].astype(np.int64))
+        sound, exact_frames, frames, *f0 = self._session.run(self._outputs, inputs)
+        return SpokenByFile(
+            sound[0, 0, 0], exact_frames[0, 0], frames[0, 0].astype(np.int64), f0[0][0, 0] if f0 else None
+        )
 
     def real_time_factor(self, ids: Sequence[int], style: SpokenStyle, sample_rate: int, repeats: int = 3) -> float:
         """Return the seconds of work for one second of sound on one core, the best of some repeats."""

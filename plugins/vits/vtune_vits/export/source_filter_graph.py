@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 TABLES = "tables."
 """Beginning of the names of what is no weight: transforms and noise."""
 
+PITCH_NODE = "/dec/pitch/Exp"
+"""Name of the node that gives the pitch in Hz, ``[B, 1, T]``."""
+
 _NEAR_PULSE = 1e-6
 
 
@@ -39,7 +42,7 @@ def write_source_filter(graph: Graph, vocoder: Any, latents: str, speaker: str) 
     gains = _clip(graph, _write_stack(graph, vocoder.gains, latents, speaker), -math.inf, MAX_LOG_GAIN)
     harmonics, noise_gains = graph.split(gains, [vocoder.bins] * 2)
     log_f0 = _write_stack(graph, vocoder.pitch, latents, speaker)
-    f0 = graph.op("Exp", _clip(graph, log_f0, math.log(MIN_F0_HZ), math.log(MAX_F0_HZ)))  # [B, 1, T]
+    f0 = graph.op("Exp", _clip(graph, log_f0, math.log(MIN_F0_HZ), math.log(MAX_F0_HZ)), name=PITCH_NODE)  # [B, 1, T]
     pulses = _split_spectra(graph, vocoder, _write_pulses(graph, vocoder, f0))
     noise = _split_spectra(graph, vocoder, _write_noise(graph, vocoder, f0))
     gain, noise_gain = graph.op("Exp", harmonics), graph.op("Exp", noise_gains)

@@ -113,14 +113,17 @@ class SourceFilterVocoder(nn.Module):
         lot = torch.zeros(1, dtype=torch.float64, device="cpu")
         self.register_buffer("noise_cycle", vtune.toolkit.normal(lot, NOISE_SAMPLES)[0], persistent=False)
 
-    def forward(self, latents: torch.Tensor, speaker: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, latents: torch.Tensor, speaker: torch.Tensor | None = None, f0: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return samples from -1 to 1, ``[B x 1 x T * hop]``, of latents ``[B x C x T]``; always the same ones.
 
         :param speaker: the speakers' embeddings ``[B x G x 1]``; None for a voice of one speaker.
+        :param f0: a pitch in Hz, ``[B x T]``, in place of the one that the latents have.
         """
         filters = self.filters(latents, speaker)
         starts = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
-        return self.sound(filters, filters.log_f0.exp(), starts)[:, None].clamp(-1, 1)
+        return self.sound(filters, filters.log_f0.exp() if f0 is None else f0, starts)[:, None].clamp(-1, 1)
 
     def make(
         self, latents: torch.Tensor, speaker: torch.Tensor | None, f0: torch.Tensor | None, lots: torch.Tensor
