@@ -121,6 +121,15 @@ class VitsOptions(EngineOptions):
         description="How slowly the voice speaks: 2 is half as fast. If it is null, it is the base's own value; most "
         "bases have 1.",
     )
+    contrast: PositiveFloat | None = option(
+        None,
+        affects="sampling",
+        ge=0.5,
+        le=2,
+        description="How clearly a vocoder of source and filters speaks: gains lie this many times as far from their "
+        "mean over a sentence. More is clearer and less like the person. If it is null, it is 1.25. A base's own "
+        "vocoder does not use it.",
+    )
     sentence_pause: NonNegativeFloat = option(
         0.2,
         affects="sampling",

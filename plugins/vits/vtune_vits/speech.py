@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 22_050
 """Rate of the engine in Hz; the sound of bases with another rate is resampled."""
 
+CONTRAST = 1.25
+"""Of a vocoder of source and filters, if nobody says otherwise."""
+
 MAX_SENTENCE_SYMBOLS = 400
 """A longer sentence is spoken in parts: half a minute, beyond what bases have learned."""
 
@@ -103,7 +106,14 @@ def speaking_style(options: VitsOptions, settings: VitsSettings) -> SpokenStyle:
         noise_scale=settings.noise_scale if options.noise_scale is None else options.noise_scale,
         noise_scale_w=settings.noise_scale_w if options.noise_w is None else options.noise_w,
         length_scale=settings.length_scale if options.length_scale is None else options.length_scale,
+        contrast=_contrast(options),
     )
+
+
+def _contrast(options: VitsOptions) -> float:
+    if not options.filters_source:
+        return 1.0
+    return CONTRAST if options.contrast is None else options.contrast
 
 
 def _speaker(base: VitsBase, conditioning: Conditioning) -> int:

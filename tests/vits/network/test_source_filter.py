@@ -18,6 +18,7 @@ from vtune_vits.network.source_filter import (
     Filters,
     SourceFilterVocoder,
     minimum_phase,
+    with_contrast,
 )
 
 SHAPES = SourceFilterSettings(width=16, blocks=2, pitch_width=8, pitch_blocks=1, kernel=3)
@@ -90,6 +91,15 @@ def test_a_recording_is_made_twice_with_other_noise_each_time(vocoder: SourceFil
     assert torch.allclose(draws[0, 1], alone[0], atol=1e-7)
     assert not torch.allclose(draws[0], draws[1])
     assert torch.allclose(without[0], without[1], atol=1e-7)
+
+
+def test_contrast_spreads_gains_around_their_mean_over_time() -> None:
+    harmonics = torch.tensor([[[-6.0, -3.0], [-4.0, -3.0]]])  # two frames, two bands
+    plain = Filters(harmonics, harmonics - 1, torch.zeros(1, 2))
+    spread = with_contrast(plain, 1.5)
+    assert spread.harmonics.tolist() == [[[-6.5, -3.0], [-3.5, -3.0]]]
+    assert spread.noise.tolist() == [[[-7.5, -4.0], [-4.5, -4.0]]]
+    assert with_contrast(plain, 1.0) is plain
 
 
 def test_a_recording_without_its_pitch_is_refused(vocoder: SourceFilterVocoder) -> None:

@@ -105,7 +105,7 @@ def voice_graph(voice: VoiceToExport) -> onnx.ModelProto:
     """Return the voice's network as an ONNX model in which the voice's own speaker is number 0."""
     from vtune_vits.export.piper_graph import piper_graph
 
-    return piper_graph(with_own_speaker_first(voice))
+    return piper_graph(with_own_speaker_first(voice), own_style(voice).contrast)
 
 
 def _write_pair(voice: VoiceToExport, model: onnx.ModelProto, directory: Path) -> Path:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vtune_vits.network.voice import VitsNetwork
 
 
-def piper_graph(network: VitsNetwork) -> onnx.ModelProto:
+def piper_graph(network: VitsNetwork, contrast: float = 1.0) -> onnx.ModelProto:
     """Return the network as an ONNX model with Piper's inputs and outputs.
 
     Inputs: ``input`` int64 ``[B, L]``, ``input_lengths`` int64 ``[B]``, ``scales`` float32 ``[3]`` (noise, length,
@@ -25,6 +25,7 @@ def piper_graph(network: VitsNetwork) -> onnx.ModelProto:
     times of phonemes looks for them.
 
     :param network: a ``VitsNetwork``; its posterior encoder is no part of speaking and is left out.
+    :param contrast: with which a vocoder of source and filters speaks, see `SpokenStyle`.
     """
     module: Any = network
     graph = Graph(module)
@@ -55,7 +56,7 @@ def piper_graph(network: VitsNetwork) -> onnx.ModelProto:
     noise = graph.op("Mul", graph.op("RandomNormalLike", means, dtype=1), graph.op("Exp", log_scales))
     prior = graph.op("Add", means, graph.op("Mul", noise, noise_scale))
     latents = graph.op("Mul", write_flow(graph, module.flow, prior, frame_mask, speaker), frame_mask)
-    sound = write_vocoder(graph, module.decoder, latents, speaker)
+    sound = write_vocoder(graph, module.decoder, latents, speaker, contrast)
     graph.nodes.append(_output(graph.unsqueeze(sound, 1)))
     return graph.model(*_interface(bool(speaker)))
 

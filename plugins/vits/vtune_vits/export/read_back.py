@@ -116,7 +116,7 @@ def _sound_and_pitch(
         embedding = network.embed(torch.tensor([speaker], device=ids.device))
         latents, f0 = spoken.latents[None], torch.as_tensor(file.f0, device=ids.device)[None]
         own = network.decoder.filters(latents, embedding).log_f0[0].exp()
-        return network.decoder(latents, embedding, f0)[0, 0], own
+        return network.decoder(latents, embedding, f0, style.contrast)[0, 0], own
 
 
 def own_style(voice: VoiceToExport) -> SpokenStyle:

@@ -52,11 +52,14 @@ def _write_wavenet(graph: Graph, wavenet: Any, hidden: str, mask: str, speaker: 
     return graph.op("Mul", graph.op("Sum", *skipped), mask)
 
 
-def write_vocoder(graph: Graph, vocoder: nn.Module, latents: str, speaker: str) -> str:
-    """Write the vocoder, of either kind: latents ``[B, C, T]`` to sound ``[B, 1, T * hop]``."""
+def write_vocoder(graph: Graph, vocoder: nn.Module, latents: str, speaker: str, contrast: float) -> str:
+    """Write the vocoder, of either kind: latents ``[B, C, T]`` to sound ``[B, 1, T * hop]``.
+
+    :param contrast: of a vocoder of source and filters.
+    """
     module: Any = vocoder
     if isinstance(vocoder, SourceFilterVocoder):
-        return write_source_filter(graph, vocoder, latents, speaker)
+        return write_source_filter(graph, vocoder, latents, speaker, contrast)
     signal = graph.conv(latents, module.conv_pre)
     if speaker:
         signal = graph.op("Add", signal, graph.conv(speaker, module.cond))

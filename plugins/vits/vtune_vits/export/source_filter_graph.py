@@ -33,13 +33,18 @@ PITCH_NODE = "/dec/pitch/Exp"
 _NEAR_PULSE = 1e-6
 
 
-def write_source_filter(graph: Graph, vocoder: Any, latents: str, speaker: str) -> str:
+def write_source_filter(graph: Graph, vocoder: Any, latents: str, speaker: str, contrast: float) -> str:
     """Write the vocoder: latents ``[B, C, T]`` to sound ``[B, 1, T * hop]``.
 
     :param vocoder: a ``SourceFilterVocoder``.
     :param speaker: embeddings ``[B, G, 1]``; empty for a voice of one speaker.
+    :param contrast: see ``vtune_vits.network.source_filter.with_contrast``; a constant of the graph.
     """
     gains = _clip(graph, _write_stack(graph, vocoder.gains, latents, speaker), -math.inf, MAX_LOG_GAIN)
+    if contrast != 1.0:
+        mean = graph.op("ReduceMean", gains, axes=[2])
+        spread = graph.op("Mul", graph.op("Sub", gains, mean), graph.floats(contrast))
+        gains = _clip(graph, graph.op("Add", mean, spread), -math.inf, MAX_LOG_GAIN)
     harmonics, noise_gains = graph.split(gains, [vocoder.bins] * 2)
     log_f0 = _write_stack(graph, vocoder.pitch, latents, speaker)
     f0 = graph.op("Exp", _clip(graph, log_f0, math.log(MIN_F0_HZ), math.log(MAX_F0_HZ)), name=PITCH_NODE)  # [B, 1, T]
@@ -57,10 +62,8 @@ def write_source_filter(graph: Graph, vocoder: Any, latents: str, speaker: str) 
         graph.op("Add", imaginary, graph.op("Mul", noise_gain, noise[1])),
         axis=1,
     )
-    inverse = graph.table(f"{TABLES}inverse_transform", _inverse_transform(vocoder.hop))
-    sound = graph.op(
-        "ConvTranspose", spectra, inverse, strides=[vocoder.hop], pads=[(OVERLAP - 1) * vocoder.hop // 2] * 2
-    )
+    scaled = graph.op("Mul", spectra, graph.table(f"{TABLES}inverse_scales", _inverse_scales(vocoder.bins)))
+    sound = graph.op("ConvTranspose", scaled, _transform_table(graph, vocoder), **_hops(vocoder))
     return _clip(graph, sound, -1.0, 1.0)
 
 
@@ -119,9 +122,7 @@ def _write_noise(graph: Graph, vocoder: Any, f0: str) -> str:
 
 def _split_spectra(graph: Graph, vocoder: Any, samples: str) -> list[str]:
     """Return the real and the imaginary parts of the spectra of samples ``[B, 1, T * hop]``, each ``[B, bins, T]``."""
-    forward = graph.table(f"{TABLES}transform", _transform(vocoder.hop))
-    pads = [(OVERLAP - 1) * vocoder.hop // 2] * 2
-    spectra = graph.op("Conv", samples, forward, strides=[vocoder.hop], pads=pads)
+    spectra = graph.op("Conv", samples, _transform_table(graph, vocoder), **_hops(vocoder))
     return graph.split(spectra, [vocoder.bins] * 2)
 
 
@@ -130,29 +131,29 @@ def _clip(graph: Graph, value: str, lowest: float, highest: float) -> str:
     return graph.op("Clip", value, lower, graph.floats(highest))
 
 
-def _angles(hop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the angles of a Fourier transform, float64 ``[bins, size]``, and a periodic Hann window ``[size]``."""
-    size = OVERLAP * hop
+def _hops(vocoder: Any) -> dict[str, Any]:
+    """Return the attributes of a convolution over windows that are a hop apart, with their middles in the frames'."""
+    return {"strides": [vocoder.hop], "pads": [(OVERLAP - 1) * vocoder.hop // 2] * 2}
+
+
+def _transform_table(graph: Graph, vocoder: Any) -> str:
+    """Return a windowed Fourier transform as a convolution, ``[2 * bins, 1, size]``: real parts first.
+
+    The transposed convolution with it is the inverse, up to `_inverse_scales`.
+    """
+    size = OVERLAP * vocoder.hop
     steps = np.arange(size)
-    angles = 2 * np.pi * (np.outer(np.arange(size // 2 + 1), steps) % size) / size
-    return angles, 0.5 - 0.5 * np.cos(2 * np.pi * steps / size)
+    angles = 2 * np.pi * (np.outer(np.arange(vocoder.bins), steps) % size) / size  # [bins, size]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * steps / size)
+    table = np.concatenate([np.cos(angles), -np.sin(angles)]) * window
+    return graph.table(f"{TABLES}transform", np.asarray(table[:, None], np.float32))
 
 
-def _transform(hop: int) -> np.ndarray:
-    """Return a windowed Fourier transform as a convolution, float32 ``[2 * bins, 1, size]``: real parts first."""
-    angles, window = _angles(hop)
-    basis = np.concatenate([np.cos(angles), -np.sin(angles)])
-    return np.asarray((basis * window)[:, None], np.float32)
-
-
-def _inverse_transform(hop: int) -> np.ndarray:
-    """Return its inverse as a transposed convolution, float32 ``[2 * bins, 1, size]``."""
-    angles, window = _angles(hop)
-    size = len(window)
-    twice = np.full((len(angles), 1), 2.0)  # a band stands for itself and for its negative frequency
-    twice[[0, -1]] = 1.0
-    basis = np.concatenate([twice * np.cos(angles), -twice * np.sin(angles)]) / size
-    return np.asarray((basis * window / WINDOW_POWER)[:, None], np.float32)
+def _inverse_scales(bins: int) -> np.ndarray:
+    """Return the factor of each part of a spectrum before the inverse transform, float32 ``[2 * bins, 1]``."""
+    scales = np.full(bins, 2.0)  # a band stands for itself and for its negative frequency
+    scales[[0, -1]] = 1.0
+    return np.asarray(np.tile(scales, 2)[:, None] / (2 * (bins - 1) * WINDOW_POWER), np.float32)
 
 
 def _minimum_phase(bins: int) -> np.ndarray:

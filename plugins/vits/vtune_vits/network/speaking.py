@@ -31,6 +31,8 @@ class SpokenStyle:
     noise_scale: float
     noise_scale_w: float
     length_scale: float
+    contrast: float = 1.0
+    """How far gains lie from their mean, see `vtune_vits.network.source_filter.with_contrast`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def speak_texts(network: VitsNetwork, texts: Sequence[SpokenText], style: Spoken
     spoken = []
     for row, prior in enumerate(priors):
         own = latents[row : row + 1, :, : len(prior)]
-        waveform = network.decode(own, None if speaker is None else speaker[row : row + 1])[0]
+        waveform = network.decode(own, None if speaker is None else speaker[row : row + 1], style.contrast)[0]
         spoken.append(Spoken(waveform, durations[row], own[0]))
     return spoken
 

@@ -188,9 +188,15 @@ class VitsNetwork(nn.Module):
         means, log_scales = (encoder.conv_proj(hidden) * float_mask).chunk(2, dim=1)
         return means, log_scales
 
-    def decode(self, latents: torch.Tensor, speaker: torch.Tensor | None) -> torch.Tensor:
-        """Return samples from -1 to 1, ``[B x T * hop]``, of latents ``[B x C x T]``."""
-        waveform: torch.Tensor = self.decoder(latents, speaker)
+    def decode(self, latents: torch.Tensor, speaker: torch.Tensor | None, contrast: float = 1.0) -> torch.Tensor:
+        """Return samples from -1 to 1, ``[B x T * hop]``, of latents ``[B x C x T]``.
+
+        :param contrast: see `SpokenStyle`; only a vocoder of source and filters has it.
+        """
+        if isinstance(self.decoder, SourceFilterVocoder):
+            waveform: torch.Tensor = self.decoder(latents, speaker, contrast=contrast)
+        else:
+            waveform = self.decoder(latents, speaker)
         return waveform[:, 0]
 
     def speak(
