@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from pathlib import Path
 
-import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from small_voice import small_network, small_settings
+from small_voice import small_network
 
 from vtune_vits.network.voice import VitsNetwork
 from vtune_vits.training import posterior
 from vtune_vits.training.own_speech import Distillation, Phonemes, Teacher, speak_examples
 
-PHONEMES = Phonemes(tuple(range(3, 40)), 0)
 RANDOM = np.random.default_rng(3)
 FEW = Distillation(steps=3, clips=2, frames=12)
-
-
-@pytest.fixture
-def network() -> VitsNetwork:
-    made = small_network(small_settings(spectrogram_bins=257)).requires_grad_(False)
-    with torch.no_grad():
-        for parameter in made.decoder.parameters():
-            parameter *= 3  # so loud that latents can be heard
-    return made
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty cache of model files."""
-    here = partial(huggingface_hub.cached_assets_path, assets_dir=tmp_path)
-    monkeypatch.setattr(huggingface_hub, "cached_assets_path", here)
-    return tmp_path
 
 
 def state(network: VitsNetwork) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def test_the_encoder_learns_and_everything_else_stays(network: VitsNetwork) -> None:
+def test_the_encoder_learns_and_everything_else_stays(network: VitsNetwork, phonemes: Phonemes) -> None:
     before, random_state = state(network), torch.random.get_rng_state()
-    test = speak_examples(network, PHONEMES, 6, 24, np.random.default_rng(7))
+    test = speak_examples(network, phonemes, 6, 24, np.random.default_rng(7))
     untaught = posterior.measure(network, test)
 
     reported = posterior.distil(
-        Teacher(network, PHONEMES, ""), Distillation(steps=50, clips=3, frames=20, learning_rate=5e-3)
+        Teacher(network, phonemes, ""), Distillation(steps=50, clips=3, frames=20, learning_rate=5e-3)
     )
 
     taught = posterior.measure(network, test)
@@ -62,8 +42,8 @@ def test_the_encoder_learns_and_everything_else_stays(network: VitsNetwork) -> N
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_examples_are_what_the_vocoder_makes_of_their_latents(network: VitsNetwork) -> None:
-    (example,) = speak_examples(network, PHONEMES, 1, 20, np.random.default_rng(0))
+def test_examples_are_what_the_vocoder_makes_of_their_latents(network: VitsNetwork, phonemes: Phonemes) -> None:
+    (example,) = speak_examples(network, phonemes, 1, 20, np.random.default_rng(0))
 
     sound = network.decode(example.latents[None], None)[0].numpy()
     window = np.hanning(513)[:-1]
@@ -78,8 +58,8 @@ def test_examples_are_what_the_vocoder_makes_of_their_latents(network: VitsNetwo
     np.testing.assert_allclose(example.magnitudes.numpy(), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_known_latents_have_the_likelihood_of_normal_distributions(network: VitsNetwork) -> None:
-    examples = [example.part(2, 14) for example in speak_examples(network, PHONEMES, 2, 20, RANDOM)]
+def test_known_latents_have_the_likelihood_of_normal_distributions(network: VitsNetwork, phonemes: Phonemes) -> None:
+    examples = [example.part(2, 14) for example in speak_examples(network, phonemes, 2, 20, RANDOM)]
     magnitudes = torch.stack([example.magnitudes for example in examples])
     means, log_scales = network.posterior(magnitudes, torch.ones(2, 12, dtype=torch.bool), None)
     latents = torch.stack([example.latents for example in examples])
@@ -92,16 +72,16 @@ def test_known_latents_have_the_likelihood_of_normal_distributions(network: Vits
 
 
 def test_it_is_made_once_for_each_base_and_settings(
-    network: VitsNetwork, cache: Path, caplog: pytest.LogCaptureFixture
+    network: VitsNetwork, phonemes: Phonemes, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "vtune_vits")
     first, second, other = (small_network(network.settings, seed=seed) for seed in (1, 2, 3))
 
-    posterior.load_distilled(first, Teacher(network, PHONEMES, "abc"), FEW)
+    posterior.load_distilled(first, Teacher(network, phonemes, "abc"), FEW)
     log = caplog.text
-    posterior.load_distilled(second, Teacher(network, PHONEMES, "abc"), FEW)
+    posterior.load_distilled(second, Teacher(network, phonemes, "abc"), FEW)
     assert caplog.text == log
-    posterior.load_distilled(other, Teacher(network, PHONEMES, "another base"), FEW)
+    posterior.load_distilled(other, Teacher(network, phonemes, "another base"), FEW)
 
     assert "step 3 of 3" in log
     assert "nats a frame from the prior, mel distance" in log
@@ -111,11 +91,11 @@ def test_it_is_made_once_for_each_base_and_settings(
         assert torch.equal(tensor, second.posterior_encoder.state_dict()[name])
 
 
-def test_the_same_settings_give_the_same_encoder(network: VitsNetwork) -> None:
+def test_the_same_settings_give_the_same_encoder(network: VitsNetwork, phonemes: Phonemes) -> None:
     encoders = []
     for _ in range(2):
         teacher = small_network(network.settings)
-        posterior.distil(Teacher(teacher, PHONEMES, ""), FEW)
+        posterior.distil(Teacher(teacher, phonemes, ""), FEW)
         encoders.append(teacher.posterior_encoder.state_dict())
 
     assert all(torch.equal(tensor, encoders[1][name]) for name, tensor in encoders[0].items())

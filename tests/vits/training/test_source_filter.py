@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from small_voice import small_network, small_settings
 
 from vtune_vits.network.settings import SourceFilterSettings
 from vtune_vits.network.voice import VitsNetwork, new_network
@@ -19,34 +16,16 @@ from vtune_vits.training import source_filter
 from vtune_vits.training.losses import energy_distance, pitch_distance
 from vtune_vits.training.own_speech import Distillation, Phonemes, Teacher, speak_examples
 
-PHONEMES = Phonemes(tuple(range(3, 40)), 0)
 SHAPES = SourceFilterSettings(width=16, blocks=1, pitch_width=8, pitch_blocks=1, kernel=3)
 FEW = Distillation(steps=3, clips=2, frames=12)
 
 
-@pytest.fixture
-def network() -> VitsNetwork:
-    made = small_network(small_settings(spectrogram_bins=257)).requires_grad_(False)
-    with torch.no_grad():
-        for parameter in made.decoder.parameters():
-            parameter *= 3  # so loud that latents can be heard
-    return made
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty cache of model files."""
-    here = partial(huggingface_hub.cached_assets_path, assets_dir=tmp_path)
-    monkeypatch.setattr(huggingface_hub, "cached_assets_path", here)
-    return tmp_path
-
-
-def test_the_vocoder_learns_and_the_base_stays(network: VitsNetwork) -> None:
+def test_the_vocoder_learns_and_the_base_stays(network: VitsNetwork, phonemes: Phonemes) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     random_state = torch.random.get_rng_state()
-    teacher, settings = Teacher(network, PHONEMES, ""), replace(network.settings, source_filter=SHAPES)
+    teacher, settings = Teacher(network, phonemes, ""), replace(network.settings, source_filter=SHAPES)
     untaught, _ = source_filter.distil(teacher, settings, replace(FEW, steps=1))
-    test = speak_examples(network, PHONEMES, 4, 24, np.random.default_rng(7))
+    test = speak_examples(network, phonemes, 4, 24, np.random.default_rng(7))
 
     taught, error = source_filter.distil(
         teacher, settings, Distillation(steps=40, clips=3, frames=20, learning_rate=0.1)
@@ -62,17 +41,17 @@ def test_the_vocoder_learns_and_the_base_stays(network: VitsNetwork) -> None:
 
 
 def test_it_is_made_once_for_each_base_and_settings(
-    network: VitsNetwork, cache: Path, caplog: pytest.LogCaptureFixture
+    network: VitsNetwork, phonemes: Phonemes, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "vtune_vits")
     settings = replace(network.settings, source_filter=SHAPES)
     first, second, other = (new_network(settings, seed) for seed in (1, 2, 3))
 
-    source_filter.load_source_filter(first, Teacher(network, PHONEMES, "abc"), FEW)
+    source_filter.load_source_filter(first, Teacher(network, phonemes, "abc"), FEW)
     log = caplog.text
-    source_filter.load_source_filter(second, Teacher(network, PHONEMES, "abc"), FEW)
+    source_filter.load_source_filter(second, Teacher(network, phonemes, "abc"), FEW)
     assert caplog.text == log
-    source_filter.load_source_filter(other, Teacher(network, PHONEMES, "another base"), FEW)
+    source_filter.load_source_filter(other, Teacher(network, phonemes, "another base"), FEW)
 
     assert "Vocoder: step 3 of 3, mel distance" in log
     assert caplog.text.count("step 3 of 3") == 2
