@@ -56,6 +56,19 @@ def test_filters_without_colour_let_the_noise_through(vocoder: SourceFilterVocod
     assert float(noise.std()) == pytest.approx(1, rel=0.03)
 
 
+def test_neighbouring_bands_of_noise_have_one_gain(vocoder: SourceFilterVocoder) -> None:
+    with torch.no_grad():
+        vocoder.gains.head.weight.zero_()
+        vocoder.gains.head.bias.copy_(
+            torch.arange(2 * BINS) % 5
+        )  # 0 to 4 again and again; the gain of 2 is the largest
+        filters = vocoder.filters(torch.zeros(1, SETTINGS.flow_size, 3), None)
+    learned = np.minimum(np.arange(2 * BINS) % 5, 2.0)
+    np.testing.assert_allclose(filters.harmonics[0, 0], learned[:BINS], atol=1e-6)
+    padded = np.pad(learned[BINS:], 2, mode="edge")
+    np.testing.assert_allclose(filters.noise[0, 0], np.convolve(padded, np.full(5, 0.2), "valid"), atol=1e-6)
+
+
 def test_the_phase_is_that_of_a_filter_whose_phase_is_known() -> None:
     angles = np.linspace(0, np.pi, BINS)
     response = (1 - 0.4 * np.exp(-1j * angles)) / (1 - 1.1 * np.exp(-1j * angles) + 0.5 * np.exp(-2j * angles))

@@ -16,6 +16,7 @@ from vtune_vits.network.source_filter import (
     MAX_F0_HZ,
     MAX_LOG_GAIN,
     MIN_F0_HZ,
+    NOISE_BANDS,
     NOISE_SAMPLES,
     OVERLAP,
     WINDOW_POWER,
@@ -41,11 +42,9 @@ def write_source_filter(graph: Graph, vocoder: Any, latents: str, speaker: str, 
     :param contrast: see ``vtune_vits.network.source_filter.with_contrast``; a constant of the graph.
     """
     gains = _clip(graph, _write_stack(graph, vocoder.gains, latents, speaker), -math.inf, MAX_LOG_GAIN)
-    if contrast != 1.0:
-        mean = graph.op("ReduceMean", gains, axes=[2])
-        spread = graph.op("Mul", graph.op("Sub", gains, mean), graph.floats(contrast))
-        gains = _clip(graph, graph.op("Add", mean, spread), -math.inf, MAX_LOG_GAIN)
     harmonics, noise_gains = graph.split(gains, [vocoder.bins] * 2)
+    harmonics = _with_contrast(graph, harmonics, contrast)
+    noise_gains = _with_contrast(graph, _average_bands(graph, noise_gains, vocoder.bins), contrast)
     log_f0 = _write_stack(graph, vocoder.pitch, latents, speaker)
     f0 = graph.op("Exp", _clip(graph, log_f0, math.log(MIN_F0_HZ), math.log(MAX_F0_HZ)), name=PITCH_NODE)  # [B, 1, T]
     pulses = _split_spectra(graph, vocoder, _write_pulses(graph, vocoder, f0))
@@ -124,6 +123,23 @@ def _split_spectra(graph: Graph, vocoder: Any, samples: str) -> list[str]:
     """Return the real and the imaginary parts of the spectra of samples ``[B, 1, T * hop]``, each ``[B, bins, T]``."""
     spectra = graph.op("Conv", samples, _transform_table(graph, vocoder), **_hops(vocoder))
     return graph.split(spectra, [vocoder.bins] * 2)
+
+
+def _with_contrast(graph: Graph, gains: str, contrast: float) -> str:
+    """Spread gains ``[B, bins, T]`` around their mean over time."""
+    if contrast == 1.0:
+        return gains
+    mean = graph.op("ReduceMean", gains, axes=[2])
+    spread = graph.op("Mul", graph.op("Sub", gains, mean), graph.floats(contrast))
+    return _clip(graph, graph.op("Add", mean, spread), -math.inf, MAX_LOG_GAIN)
+
+
+def _average_bands(graph: Graph, gains: str, bins: int) -> str:
+    """Average each band of ``[B, bins, T]`` with its neighbours; the outermost bands count again beyond the ends."""
+    half = NOISE_BANDS // 2
+    padded = graph.op("Pad", gains, graph.ints(0, half, 0, 0, half, 0), mode="edge")
+    shifted = [graph.slice(padded, start, start + bins, axis=1) for start in range(NOISE_BANDS)]
+    return graph.op("Mul", graph.op("Sum", *shifted), graph.floats(1 / NOISE_BANDS))
 
 
 def _clip(graph: Graph, value: str, lowest: float, highest: float) -> str:

@@ -33,6 +33,10 @@ HIGHEST_HARMONIC = 0.95
 MAX_LOG_GAIN = 2.0
 """Larger logarithms of a gain are cut off."""
 
+NOISE_BANDS = 5
+"""Neighbouring bands (of 21.5 Hz) over which the gain of the noise is averaged. Alone, a band of noise is learned from
+few examples that vary, and differs from its neighbours by chance, which sounds like a comb."""
+
 MIN_F0_HZ, MAX_F0_HZ = 50.0, 800.0
 TYPICAL_F0_HZ = 150.0
 """What a network without training says."""
@@ -149,6 +153,7 @@ class SourceFilterVocoder(nn.Module):
     def filters(self, latents: torch.Tensor, speaker: torch.Tensor | None) -> Filters:
         """Return the filters and the pitch of each frame."""
         harmonics, noise = self.gains(latents, speaker).clamp(max=MAX_LOG_GAIN).split(self.bins, 2)
+        noise = functional.avg_pool1d(functional.pad(noise, [NOISE_BANDS // 2] * 2, "replicate"), NOISE_BANDS, 1)
         log_f0 = self.pitch(latents, speaker)[..., 0]
         return Filters(harmonics, noise, log_f0.clamp(math.log(MIN_F0_HZ), math.log(MAX_F0_HZ)))
 
