@@ -127,7 +127,7 @@ class VitsOptions(EngineOptions):
         ge=0.5,
         le=2,
         description="How clearly a vocoder of source and filters speaks: gains lie this many times as far from their "
-        "mean over a sentence. More is clearer and less like the person. If it is null, it is 1.25. A base's own "
+        "mean over a sentence. More is clearer and less like the person. If it is null, it is 1.35. A base's own "
         "vocoder does not use it.",
     )
     sentence_pause: NonNegativeFloat = option(

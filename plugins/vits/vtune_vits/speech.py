@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 22_050
 """Rate of the engine in Hz; the sound of bases with another rate is resampled."""
 
-CONTRAST = 1.25
+CONTRAST = 1.35
 """Of a vocoder of source and filters, if nobody says otherwise."""
 
 MAX_SENTENCE_SYMBOLS = 400
