@@ -12,7 +12,8 @@ from vtune.toolkit.masks import length_mask
 MIN_VOICED_HZ = 40.0
 """A sample with a lower pitch has no pulse train."""
 
-_NEAR_PULSE = 1e-6
+NEAR_PULSE = 1e-6
+"""A divisor of the Dirichlet kernel below this one counts as 0: all harmonics have their peaks there."""
 
 
 @torch.no_grad()
@@ -41,7 +42,7 @@ def pulse_train(
     phase = 2 * math.pi * (pitch.cumsum(1) / sample_rate).frac()
     harmonics = (highest_hz / pitch).floor()
     divisor = 2 * (phase / 2).sin()
-    near = divisor.abs() < _NEAR_PULSE
+    near = divisor.abs() < NEAR_PULSE
     ratio = ((harmonics + 0.5) * phase).sin() / divisor.masked_fill(near, 1.0)
     train = torch.where(near, harmonics, ratio - 0.5)
     return torch.where(voiced, train, 0.0).float()

@@ -10,7 +10,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from vtune.toolkit.pulses import NEAR_PULSE
 from vtune_vits.network.source_filter import (
     HIGHEST_HARMONIC,
     MAX_F0_HZ,
@@ -20,6 +22,7 @@ from vtune_vits.network.source_filter import (
     NOISE_SAMPLES,
     OVERLAP,
     WINDOW_POWER,
+    minimum_phase,
 )
 
 if TYPE_CHECKING:
@@ -30,8 +33,6 @@ TABLES = "tables."
 
 PITCH_NODE = "/dec/pitch/Exp"
 """Name of the node that gives the pitch in Hz, ``[B, 1, T]``."""
-
-_NEAR_PULSE = 1e-6
 
 
 def write_source_filter(graph: Graph, vocoder: Any, latents: str, speaker: str, contrast: float) -> str:
@@ -103,7 +104,7 @@ def _write_pulses(graph: Graph, vocoder: Any, f0: str) -> str:
     count = graph.op("Floor", graph.op("Div", highest, pitch))
     half = graph.doubles(0.5)
     divisor = graph.op("Mul", graph.op("Sin", graph.op("Mul", phase, half)), graph.doubles(2.0))
-    near = graph.op("Less", graph.op("Abs", divisor), graph.doubles(_NEAR_PULSE))
+    near = graph.op("Less", graph.op("Abs", divisor), graph.doubles(NEAR_PULSE))
     safe = graph.op("Where", near, graph.doubles(1.0), divisor)
     wave = graph.op("Sin", graph.op("Mul", graph.op("Add", count, half), phase))
     train = graph.op("Where", near, count, graph.op("Sub", graph.op("Div", wave, safe), half))
@@ -174,11 +175,7 @@ def _inverse_scales(bins: int) -> np.ndarray:
 
 def _minimum_phase(bins: int) -> np.ndarray:
     """Return how log gains become phases, a convolution of width 1, float32 ``[bins, bins, 1]``."""
-    size = 2 * (bins - 1)
-    cepstrum = np.fft.irfft(np.eye(bins), size)  # [bins in, size]
-    folding = np.zeros(size)
-    folding[1 : size // 2] = 2.0
-    return np.asarray(np.fft.rfft(cepstrum * folding).imag.T[..., None], np.float32)
+    return minimum_phase(torch.eye(bins)).T.numpy()[..., None]
 
 
 def _ramps(hop: int) -> np.ndarray:

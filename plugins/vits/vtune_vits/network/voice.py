@@ -83,7 +83,7 @@ class VitsNetwork(nn.Module):
         :param frames: frames of each clip, int64 ``[B]``.
         :param lots: where the noise of each clip comes from, float64 ``[B]``.
         :param further: ``items``, ``speakers`` (int64 ``[B]``), ``num_items_in_batch``, and for a vocoder of source and
-            filters ``f0`` in Hz (float32 ``[B x T]``, 0 where there is no voice).
+            filters ``f0`` in Hz (float32 ``[B x T]``, without gaps) and ``voiced`` (bool ``[B x T]``).
         """
         from vtune_vits.training.objective import training_loss
 

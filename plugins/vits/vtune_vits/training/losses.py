@@ -48,11 +48,7 @@ def mel_distance(recorded: torch.Tensor, made: torch.Tensor, mask: torch.Tensor)
     return (by_frame * mask).sum(1) / mask.sum(1)
 
 
-def energy_distance(
-    recorded: torch.Tensor,
-    draws: Sequence[torch.Tensor],
-    distance: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-) -> torch.Tensor:
+def energy_distance(recorded: torch.Tensor, draws: Sequence[torch.Tensor], distance: Distance) -> torch.Tensor:
     """Average the distances of K made sounds from a recorded one, less half the average distance between made ones.
 
     With one made sound this is its distance. But the best sound of a fixed distance from noise is no noise: a hum in
